@@ -1,0 +1,66 @@
+"""Synod: a laboratory for distributed protocols.
+
+The names that an author imports, each loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from framework.core.client import Client, Fail, Ok, Operation, OperationId, Outcome, Unknown
+    from framework.core.durable import DurableLog, DurableMap, durable, durable_log, durable_map
+    from framework.core.errors import ConfigError, PluginError, Violation
+    from framework.core.faults import Action, Fault
+    from framework.core.message import Config, Message, NodeId, Record
+    from framework.core.network import Link, NetworkModel
+    from framework.core.node import Node, handles, on_timer
+    from framework.core.session import (
+        Applied,
+        Command,
+        NotLeader,
+        ReplicatedConfig,
+        ReplicatedMachine,
+        Reply,
+        Request,
+        SessionClient,
+    )  # fmt: skip
+    from framework.core.state_machine import StateMachine, StateMachineChoice, Value, operation
+    from framework.core.time import Duration
+    from framework.core.workload import Workload, WorkloadConfig
+    from framework.registry.hookspecs import hookimpl
+    from framework.registry.specs import CheckerSpec, FaultSpec, NetworkSpec, ProtocolSpec, StateMachineSpec, WorkloadSpec
+    from framework.trace.reader import Run, open_run
+    from framework.verify.verdict import CheckResult, Verdict
+
+_HOMES = {
+    "framework.core.client": ("Client", "Fail", "Ok", "Operation", "OperationId", "Outcome", "Unknown"),
+    "framework.core.durable": ("DurableLog", "DurableMap", "durable", "durable_log", "durable_map"),
+    "framework.core.errors": ("ConfigError", "PluginError", "Violation"),
+    "framework.core.faults": ("Action", "Fault"),
+    "framework.core.message": ("Config", "Message", "NodeId", "Record"),
+    "framework.core.network": ("Link", "NetworkModel"),
+    "framework.core.node": ("Node", "handles", "on_timer"),
+    "framework.core.session": (
+        "Applied", "Command", "NotLeader", "ReplicatedConfig", "ReplicatedMachine", "Reply", "Request", "SessionClient",
+    ),
+    "framework.core.state_machine": ("StateMachine", "StateMachineChoice", "Value", "operation"),
+    "framework.core.time": ("Duration",),
+    "framework.core.workload": ("Workload", "WorkloadConfig"),
+    "framework.registry.hookspecs": ("hookimpl",),
+    "framework.registry.specs": ("CheckerSpec", "FaultSpec", "NetworkSpec", "ProtocolSpec", "StateMachineSpec", "WorkloadSpec"),
+    "framework.trace.reader": ("Run", "open_run"),
+    "framework.verify.verdict": ("CheckResult", "Verdict"),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'framework' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

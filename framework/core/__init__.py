@@ -1,0 +1,1 @@
+"""The node model: handlers in, effects out. Imports nothing heavy and nothing else of Synod."""

@@ -1,0 +1,90 @@
+"""Clients are nodes that run one operation at a time on behalf of a workload."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from framework.core.errors import PluginError
+from framework.core.host import COMPLETE
+from framework.core.message import NodeId, Record
+from framework.core.node import Node, on_timer
+from framework.core.state_machine import Value
+from framework.core.time import format_duration
+
+OperationId: TypeAlias = int
+"""Unique in a run."""
+
+
+class Operation(Record):
+    """One call of a client: `Operation(id=7, function="write", key="x", argument=3)`."""
+
+    id: OperationId
+    function: str
+    key: str | None = None
+    argument: Value = None
+
+
+class Ok(Record):
+    """It happened, with this result."""
+
+    value: Value = None
+
+
+class Fail(Record):
+    """It did not happen and never will: no attempt of it can ever take effect."""
+
+    why: str
+
+
+class Unknown(Record):
+    """It may have happened, may yet happen, or never. It retires the client's process."""
+
+    why: str
+
+
+Outcome: TypeAlias = Ok | Fail | Unknown
+
+
+class Client(Node):
+    """Base of every client. Write `invoke`, and end each operation with `complete`.
+
+    An operation that outlives its time-out ends as `Unknown`. After `Unknown` the process is retired: the next
+    operation runs on a new instance (`on_start` runs again), under a new process id.
+    """
+
+    current: OperationId | None = None
+    """The operation under way."""
+
+    @property
+    def servers(self) -> tuple[NodeId, ...]:
+        """The nodes that serve this client, in the order of the config."""
+        return self.peers
+
+    def invoke(self, operation: Operation) -> None:
+        """Starts `operation`."""
+        raise PluginError(type(self).__qualname__, "a client needs invoke(operation)", "Write def invoke(self, operation: Operation) -> None.")
+
+    def complete(self, operation: OperationId, outcome: Outcome) -> None:
+        """Ends `operation`. A late or second completion is left in the trace as a note and otherwise ignored."""
+        if operation != self.current:
+            self.note("late_completion", operation=operation)
+            return
+        self.current = None
+        self.cancel_timer(self._time_out)
+        self._host.effects.append((COMPLETE, operation, outcome, self._path))
+
+    def _begin(self, operation: Operation, timeout: int) -> None:
+        """One step of the engine: starts `operation` and its time-out (nanoseconds; 0 is none)."""
+        assert self.current is None, f"{self.id} is busy with operation {self.current}"
+        self.current = operation.id
+        if timeout:
+            self._timeout = timeout
+            self.set_timer(self._time_out, after=timeout)
+        self.invoke(operation)
+
+    _timeout: int = 0
+
+    @on_timer
+    def _time_out(self) -> None:
+        if self.current is not None:
+            self.complete(self.current, Unknown(f"no answer within {format_duration(self._timeout)}"))

@@ -1,0 +1,218 @@
+"""Durable fields: what survives a crash is declared, and only increments are written.
+
+    class Raft(Node):
+        term: int = durable(0)
+        log: DurableLog[Entry] = durable_log(Entry)
+        members: DurableMap[NodeId, str] = durable_map(str, str)
+
+A scalar is compared with its committed value at the end of a batch; a log knows the lowest index that changed; a map
+knows the keys that changed. `Change` is what a storage is asked to commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+from framework.core.errors import PluginError
+from framework.core.message import Record
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+SCALAR, LOG, MAP, DROP = "scalar", "log", "map", "drop"
+
+Change: TypeAlias = tuple[Any, ...]
+"""One increment, as plain data:
+
+    (SCALAR, path, field, value)
+    (LOG, path, field, first, start, entries)     entries below `first` are gone, from `start` on they are these
+    (MAP, path, field, ((key, value), …), (deleted key, …))
+    (DROP, path)                                  the mount `path` and all below it are gone
+
+`path` is the mount's path, "" for the node itself.
+"""
+
+Stored: TypeAlias = dict[str, dict[str, Any]]
+"""What a storage holds: path -> field -> value; a log is `(first, [entries])`, a map is a dict."""
+
+
+class DurableField:
+    """What `durable`, `durable_log` and `durable_map` leave in a class body until the class is made."""
+
+    def __init__(self, kind: str, default: Any, *types: type) -> None:
+        self.kind, self.default, self.types = kind, default, types
+
+
+def durable(default: T) -> T:
+    """A field that survives a crash. Its values are immutable: scalars, tuples, frozensets, Records."""
+    return cast(T, DurableField(SCALAR, default))
+
+
+def durable_log(entry: type[T]) -> DurableLog[T]:
+    """A log of `entry` values that survives a crash."""
+    return cast("DurableLog[T]", DurableField(LOG, None, entry))
+
+
+def durable_map(key: type[K], value: type[V]) -> DurableMap[K, V]:
+    """A mapping that survives a crash. Keys are scalars, values are immutable."""
+    return cast("DurableMap[K, V]", DurableField(MAP, None, key, value))
+
+
+def check_immutable(value: object, where: str) -> None:
+    """PluginError unless `value` is a scalar, or a tuple, frozenset or Record of such."""
+    if isinstance(value, (bool, int, float, str, bytes, type(None))):
+        return
+    if isinstance(value, (tuple, frozenset)):
+        for item in value:
+            check_immutable(item, where)
+        return
+    if isinstance(value, Record):
+        for name in value.__struct_fields__:
+            check_immutable(getattr(value, name), f"{where}.{name}")
+        return
+    remedy: dict[type, str] = {list: "Use a tuple, or durable_log(Entry).", dict: "Use durable_map(K, V).", set: "Use a frozenset."}
+    raise PluginError(where, f"a durable field cannot hold a {type(value).__name__}", remedy.get(type(value), "Use an immutable value."))
+
+
+class DurableLog(Generic[T]):
+    """A log indexed from 1. `first` is the lowest index still held (above 1 after `compact`), `last` the highest.
+
+    An empty log has `last == first - 1`.
+    """
+
+    __slots__ = ("_dirty", "_entries", "first")
+
+    def __init__(self, first: int = 1, entries: Iterable[T] = ()) -> None:
+        self.first = first
+        self._entries: list[T] = list(entries)
+        self._dirty = -1  # the lowest index changed since the last commit; -1: none
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self._entries) - 1
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._entries)
+
+    def __getitem__(self, index: int) -> T:
+        """The entry at `index`; IndexError outside `first..last`."""
+        offset = index - self.first
+        if offset < 0 or offset >= len(self._entries):
+            raise IndexError(f"index {index}: the log holds {self.first}..{self.last}")
+        return self._entries[offset]
+
+    def slice(self, start: int, stop: int) -> tuple[T, ...]:
+        """The entries from `start` up to, not including, `stop`; what lies past `last` is left out."""
+        if start < self.first:
+            raise IndexError(f"index {start}: the log holds {self.first}..{self.last}")
+        return tuple(self._entries[start - self.first : max(stop - self.first, 0)])
+
+    def append(self, entry: T) -> int:
+        """Adds `entry`; returns its index."""
+        self._entries.append(entry)
+        index = self.first + len(self._entries) - 1
+        if self._dirty < 0:
+            self._dirty = index
+        return index
+
+    def extend(self, entries: Iterable[T]) -> None:
+        if self._dirty < 0:
+            self._dirty = self.last + 1
+        self._entries.extend(entries)
+
+    def truncate(self, start: int) -> None:
+        """Removes `start` and all after it."""
+        if not self.first <= start <= self.last + 1:
+            raise IndexError(f"truncate({start}): the log holds {self.first}..{self.last}")
+        del self._entries[start - self.first :]
+        self._dirty = start if self._dirty < 0 else min(self._dirty, start)
+
+    def compact(self, upto: int) -> None:
+        """Forgets the entries up to and including `upto`, which may lie past `last` (then the log is empty behind it)."""
+        if upto < self.first:
+            return
+        if self._dirty < 0:
+            self._dirty = max(self.last + 1, upto + 1)
+        del self._entries[: upto + 1 - self.first]
+        self.first = upto + 1
+        self._dirty = max(self._dirty, self.first)
+
+    def change(self) -> tuple[int, int, tuple[T, ...]] | None:
+        """`(first, start, entries)` written since the last call, or None. Engines call it, protocols do not."""
+        if self._dirty < 0:
+            return None
+        start, self._dirty = self._dirty, -1
+        return self.first, start, tuple(self._entries[start - self.first :])
+
+    def copy(self) -> DurableLog[T]:
+        return DurableLog(self.first, self._entries)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DurableLog):
+            return NotImplemented
+        return self.first == other.first and self._entries == other._entries
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"DurableLog({self.first}..{self.last})"
+
+
+class DurableMap(Generic[K, V]):
+    """A mapping whose changes survive a crash: set, delete, read, iterate (in order of first insertion)."""
+
+    __slots__ = ("_dirty", "_values")
+
+    def __init__(self, values: dict[K, V] | None = None) -> None:
+        self._values: dict[K, V] = dict(values or {})
+        self._dirty: dict[K, None] = {}
+
+    def __getitem__(self, key: K) -> V:
+        return self._values[key]
+
+    def get(self, key: K, default: V | None = None) -> V | None:
+        return self._values.get(key, default)
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._values[key] = value
+        self._dirty[key] = None
+
+    def __delitem__(self, key: K) -> None:
+        del self._values[key]
+        self._dirty[key] = None
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._values)
+
+    def items(self) -> Iterable[tuple[K, V]]:
+        return self._values.items()
+
+    def change(self) -> tuple[tuple[tuple[K, V], ...], tuple[K, ...]] | None:
+        """`(puts, deleted keys)` since the last call, or None. Engines call it, protocols do not."""
+        if not self._dirty:
+            return None
+        keys, self._dirty = self._dirty, {}
+        puts = tuple((key, self._values[key]) for key in keys if key in self._values)
+        return puts, tuple(key for key in keys if key not in self._values)
+
+    def copy(self) -> DurableMap[K, V]:
+        return DurableMap(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return self._values == other._values if isinstance(other, DurableMap) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"DurableMap({self._values!r})"

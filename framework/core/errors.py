@@ -1,0 +1,52 @@
+"""Two kinds of error: a mistake that a person can mend, and a broken promise of a protocol.
+
+`ConfigError` and `PluginError` say where, what and what to do; the commands print them as one line and exit with 2.
+`Violation` says which property broke, at which nodes and at which event.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SynodError(Exception):
+    """Base of every error that Synod raises on purpose."""
+
+
+class _Mistake(SynodError):
+    def __init__(self, where: str, what: str, fix: str = "") -> None:
+        self.where, self.what, self.fix = where, what, fix
+        super().__init__(where, what, fix)
+
+    def __str__(self) -> str:
+        sentence = f"{self.where}: {self.what}"
+        return f"{sentence.rstrip('.')}. {self.fix}" if self.fix else sentence
+
+
+class ConfigError(_Mistake):
+    """What the user asked for cannot be done: `ConfigError("conf/network/wan.yaml", "unknown region 'x'", "Did you mean 'y'?")`."""
+
+
+class PluginError(_Mistake):
+    """A plugin or a protocol breaks the node model's rules: names the class or plugin, the rule, and the remedy."""
+
+
+class Violation(SynodError):
+    """An invariant was broken: the property, the nodes concerned, and what happened."""
+
+    def __init__(self, name: str, nodes: Iterable[str], what: str) -> None:
+        self.name, self.nodes, self.what = name, tuple(nodes), what
+        super().__init__(name, self.nodes, what)
+
+    def __str__(self) -> str:
+        return f"{self.name} broken at {', '.join(self.nodes)}: {self.what}"
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """`"Did you mean 'raft'?"` for the nearest option, else the list of all of them; "" when there are none."""
+    choices = sorted(options)
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return f"There are: {', '.join(choices)}." if choices else ""

@@ -1,0 +1,190 @@
+"""The seat of one node: what its verbs write to and what an engine reads from.
+
+An engine drives a host so, once for each batch:
+
+    host.now = host.wall_clock = now
+    host.deliver("", "n2", message)             # one step for each input of the batch
+    host.fire(key)
+    host.fire_soon()                            # timers set with after=0
+    changes = host.changes()                    # commit them, then let the effects leave
+    for effect in host.effects: ...
+    host.effects.clear()
+
+A host and all that is mounted in it share one clock, one random stream, one list of effects and one commit.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from framework.core.durable import DROP, LOG, MAP, SCALAR, Change, DurableLog, DurableMap, Stored
+from framework.core.errors import PluginError
+from framework.core.message import Message, NodeId
+from framework.core.storage import Storage
+from framework.core.time import NEVER
+
+if TYPE_CHECKING:
+    from framework.core.node import Node
+
+SEND, MULTICAST, NOTE, COMPLETE = 0, 1, 2, 3
+
+Effect: TypeAlias = tuple[int, Any, Any, Any]
+"""What a step asks the engine to do:
+
+    (SEND, to, path, message) · (MULTICAST, (to, …), path, message) · (NOTE, name, fields, path) · (COMPLETE, operation id, outcome, path)
+"""
+
+TimerKey: TypeAlias = tuple[str, str, tuple[Any, ...]]
+"""(mount path, method name, arguments): setting the same timer again replaces it."""
+
+
+class Host:
+    """One node with everything mounted in it. Engines own its attributes; protocols never see it."""
+
+    __slots__ = (
+        "_leaving",
+        "early",
+        "effects",
+        "id",
+        "nodes",
+        "now",
+        "plain",
+        "rng",
+        "soon",
+        "stored",
+        "tells",
+        "timers",
+        "wake",
+        "wall_clock",
+    )
+
+    def __init__(self, node_id: NodeId, rng: random.Random, storage: Storage | None = None) -> None:
+        self.id = node_id
+        self.rng = rng
+        self.now = 0
+        self.wall_clock = 0
+        self.effects: list[Effect] = []  # leave after the commit
+        self.early: list[Effect] = []  # leave before it
+        self.timers: dict[TimerKey, int] = {}  # key -> deadline on the node's clock
+        self.soon: dict[TimerKey, None] = {}  # set with after=0
+        self.wake = NEVER  # no later than the earliest deadline
+        self.nodes: dict[str, Node] = {}  # mount path -> node
+        self.tells: list[tuple[str, str, Message]] = []  # (parent path, mount name, event)
+        self.stored: Stored = storage.load() if storage is not None else {}
+        self.plain: set[str] = set() if storage is None or storage.typed else set(self.stored)  # not yet of the declared types
+        self._leaving: list[Change] = []  # changes of mounts that were unmounted in this batch
+
+    @property
+    def root(self) -> Node:
+        return self.nodes[""]
+
+    def boot(self, node_class: type[Node], config: Any, peers: tuple[NodeId, ...]) -> None:
+        """Makes the node, restores its durable fields and runs `on_start`: one step, to be committed like any other."""
+        node = node_class._seat(self, "", config, peers)
+        node.on_start()
+        self.settle()
+        for mounted in self.nodes.values():
+            mounted._check_state()
+
+    def deliver(self, path: str, sender: NodeId, message: Message) -> bool:
+        """One step: the handler of `message`. False if the mount `path` is gone and the message is dropped."""
+        node = self.nodes.get(path)
+        if node is None:
+            return False
+        handler = node._handlers.get(type(message))
+        if handler is None:
+            raise PluginError(
+                type(node).__qualname__, f"{self.id} got {type(message).__name__} from {sender} and has no handler for it",
+                f"Write @handles({type(message).__name__}), or send it elsewhere.",
+            )  # fmt: skip
+        handler(node, sender, message)
+        if self.tells:
+            self.settle()
+        return True
+
+    def fire(self, key: TimerKey) -> None:
+        """One step: the timer `key`, which is no longer set."""
+        self.timers.pop(key, None)
+        path, name, arguments = key
+        getattr(self.nodes[path], name)(*arguments)
+        if self.tells:
+            self.settle()
+
+    def next_soon(self) -> TimerKey | None:
+        """Takes the oldest timer that was set with after=0, or None."""
+        if not self.soon:
+            return None
+        key = next(iter(self.soon))
+        del self.soon[key]
+        return key
+
+    def due(self) -> TimerKey | None:
+        """The timer with the earliest deadline that has passed, or None; then `wake` is the earliest deadline left."""
+        best: TimerKey | None = None
+        earliest = NEVER
+        for key, deadline in self.timers.items():
+            if deadline < earliest:
+                best, earliest = key, deadline
+        self.wake = earliest
+        return best if earliest <= self.now else None
+
+    def settle(self) -> None:
+        """Hands every `tell` to its parent, oldest first, within the same step."""
+        while self.tells:
+            path, name, event = self.tells.pop(0)
+            parent = self.nodes.get(path)
+            if parent is not None:
+                handler = parent._handlers.get(type(event))
+                if handler is None:
+                    raise PluginError(
+                        type(parent).__qualname__, f"mount {name!r} tells {type(event).__name__}, which nobody handles",
+                        f"Write @handles({type(event).__name__}).",
+                    )  # fmt: skip
+                handler(parent, name, event)
+
+    def changes(self) -> list[Change]:
+        """What this batch changed in durable fields since the last call."""
+        changes, self._leaving = self._leaving, []
+        for node in self.nodes.values():
+            if node._durable:
+                node._collect(changes)
+        return changes
+
+    def unmount(self, path: str, destroy: bool) -> None:
+        """Ends the mount `path` and all below it; with `destroy`, their durable state too."""
+        for gone in [known for known in self.nodes if known == path or known.startswith(path + "/")]:
+            node = self.nodes.pop(gone)
+            node._collect(self._leaving)
+            self.stored[gone] = node._durable_values()
+        if destroy:
+            self._leaving.append((DROP, path))
+            for gone in [known for known in self.stored if known == path or known.startswith(path + "/")]:
+                del self.stored[gone]
+                self.plain.discard(gone)
+        self.timers = {key: at for key, at in self.timers.items() if key[0] in self.nodes}
+        self.soon = {key: None for key in self.soon if key[0] in self.nodes}
+        self.tells = [tell for tell in self.tells if f"{tell[0]}/{tell[1]}".lstrip("/") in self.nodes]
+
+
+def collect_changes(node: Node, path: str, committed: dict[str, Any], fields: Mapping[str, str], changes: list[Change]) -> None:
+    """Appends to `changes` what differs from `committed`, and brings `committed` up to date."""
+    values = node.__dict__
+    for field, kind in fields.items():
+        value = values[field]
+        if kind is SCALAR:
+            old = committed[field]
+            if value is not old and (value != old or type(value) is not type(old)):
+                committed[field] = value
+                changes.append((SCALAR, path, field, value))
+        elif kind is LOG:
+            assert isinstance(value, DurableLog), f"{field} must stay the log that was declared"
+            written = value.change() if value._dirty >= 0 else None
+            if written is not None:
+                changes.append((LOG, path, field, *written))
+        else:
+            assert kind is MAP and isinstance(value, DurableMap), f"{field} must stay the map that was declared"
+            turned = value.change()
+            if turned is not None:
+                changes.append((MAP, path, field, *turned))

@@ -1,0 +1,97 @@
+"""Messages, records and configs: frozen msgspec Structs whose wire format follows from their types."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, TypeAlias, dataclass_transform
+
+import msgspec
+
+from framework.core.errors import PluginError
+
+NodeId: TypeAlias = str
+"""A node's name: `n1`, `n2`, … for servers, `c1`, `c2`, … for clients."""
+
+_SCALARS = (bool, int, float, str, bytes, type(None))
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class _FrozenMeta(msgspec.StructMeta):
+    """Makes every subclass frozen without being told, and tells type checkers so."""
+
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        options.setdefault("frozen", True)
+        return super().__new__(mcls, name, bases, namespace, **options)
+
+
+class Record(msgspec.Struct, metaclass=_FrozenMeta, array_like=True):
+    """A frozen value that may stand inside messages, logs and other records.
+
+        class Entry(Record):
+            term: int
+            command: bytes
+    """
+
+
+class Message(Record, array_like=True):
+    """What nodes say to one another. On the wire it is named `protocol.Class` and its fields stand by position.
+
+    Fields are scalars, `str`, `bytes`, tuples, frozensets and Records of these; `check_message` holds them to it.
+    """
+
+
+class Config(msgspec.Struct, metaclass=_FrozenMeta, kw_only=True, forbid_unknown_fields=True):
+    """A plugin's settings. The defaults given here are the defaults that users see; durations are `Duration`s."""
+
+
+def check_message(message: type[Record]) -> None:
+    """PluginError unless every field of `message` is immutable and has a precise type.
+
+    A list inside a frozen message would be shared between nodes in the simulator and copied on the wire.
+    """
+    _check_struct(message, ())
+
+
+def _check_struct(struct: type, seen: tuple[type, ...]) -> None:
+    if struct in seen:
+        return
+    try:
+        hints = typing.get_type_hints(struct)
+    except NameError as error:
+        raise PluginError(struct.__qualname__, f"a field's type cannot be found: {error}", "Import it in the module of the message.") from error
+    for name in struct.__struct_fields__:  # type: ignore[attr-defined]
+        _check_type(hints[name], f"{struct.__qualname__}.{name}", (*seen, struct))
+
+
+def _check_type(hint: Any, where: str, seen: tuple[type, ...]) -> None:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType, tuple, frozenset):
+        for argument in typing.get_args(hint):
+            if argument is not Ellipsis:
+                _check_type(argument, where, seen)
+    elif origin is typing.Literal or hint in _SCALARS:
+        return
+    elif isinstance(hint, type) and issubclass(hint, Record):
+        if not hint.__struct_config__.frozen:
+            raise PluginError(where, f"{hint.__name__} is not frozen", "Leave out frozen=False.")
+        _check_struct(hint, seen)
+    else:
+        raise PluginError(where, f"a message cannot hold {_spell(hint)}", _remedy(hint))
+
+
+def _spell(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")
+
+
+def _remedy(hint: Any) -> str:
+    bare = typing.get_origin(hint) or hint
+    if bare is list:
+        return "Write tuple[X, ...] instead: a list would be shared between nodes."
+    if bare is set:
+        return "Write frozenset[X] instead."
+    if bare is dict:
+        return "Write tuple[tuple[K, V], ...] instead."
+    if hint is Any or hint is object or bare in (tuple, frozenset):
+        return "Give it a precise type."
+    return "Use scalars, str, bytes, tuples, frozensets and Records."

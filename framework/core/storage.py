@@ -1,0 +1,63 @@
+"""Storage: where a node's durable changes go. One interface; in memory here, SQLite on Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from framework.core.durable import DROP, LOG, MAP, SCALAR, Change, Stored
+
+
+class Storage(Protocol):
+    """Durable state of one node. `commit` returns once the changes would survive a crash."""
+
+    typed: bool
+    """True if `load` gives back the very values that were committed; False if it gives msgpack's plain data,
+    which the host converts to the declared types."""
+
+    def load(self) -> Stored: ...
+
+    def commit(self, changes: Sequence[Change]) -> None: ...
+
+
+class MemoryStorage:
+    """Keeps the committed values themselves: they are immutable. Outlives the node's instance, not the process."""
+
+    typed = True
+
+    def __init__(self) -> None:
+        self._stored: Stored = {}
+
+    def load(self) -> Stored:
+        return {path: dict(fields) for path, fields in self._stored.items()}
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            apply_change(self._stored, change)
+
+
+def apply_change(stored: Stored, change: Change) -> None:
+    """Brings `stored` up to date with one change, in place."""
+    kind, path = change[0], change[1]
+    if kind == DROP:
+        for gone in [known for known in stored if known == path or known.startswith(path + "/")]:
+            del stored[gone]
+        return
+    fields = stored.setdefault(path, {})
+    if kind == SCALAR:
+        fields[change[2]] = change[3]
+    elif kind == LOG:
+        _, _, field, first, start, entries = change
+        old_first, log = fields.get(field, (1, []))
+        if old_first < first:
+            del log[: first - old_first]
+        log[start - first :] = entries
+        fields[field] = (first, log)
+    elif kind == MAP:
+        _, _, field, puts, deleted = change
+        values = fields.setdefault(field, {})
+        values.update(puts)
+        for key in deleted:
+            values.pop(key, None)
+    else:
+        raise AssertionError(f"unknown change {kind!r}")

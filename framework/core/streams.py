@@ -1,0 +1,12 @@
+"""One random stream for each (seed, purpose, entity), so that taking one away never shifts another."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+
+def stream(seed: int, purpose: str, entity: str = "") -> random.Random:
+    """The random stream of `entity` for `purpose`: the same on every machine, whatever the hash seed."""
+    name = f"{seed}/{purpose}/{entity}".encode()
+    return random.Random(int.from_bytes(hashlib.blake2b(name, digest_size=16).digest(), "little"))

@@ -1,0 +1,1 @@
+"""Engines: who drives the nodes."""

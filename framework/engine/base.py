@@ -1,0 +1,113 @@
+"""What every engine is given and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from framework.core.client import Fail, Ok, Outcome
+from framework.core.latency import Latencies
+from framework.core.message import NodeId
+from framework.core.network import NetworkModel
+from framework.core.workload import Workload
+from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
+
+TraceLevel = Literal["full", "history", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One run, resolved: every spec with its validated config. It can be pickled. Times are nanoseconds."""
+
+    name: str
+    seed: int
+    nodes: tuple[NodeId, ...]
+    clients: tuple[NodeId, ...]
+    duration: int
+    warmup: int
+    protocol: ProtocolSpec
+    protocol_config: Any  # a StateMachineChoice already stands in it, if the protocol replicates
+    workload: WorkloadSpec
+    workload_config: Any
+    network: NetworkSpec
+    network_config: Any
+    faults: tuple[tuple[FaultSpec, Any], ...]
+    engine_config: Any
+    scheduling_config: Any
+    trace: TraceLevel
+    run_dir: Path
+    plugin_paths: tuple[str, ...] = ()
+
+    def make_workload(self) -> Workload:
+        return self.workload.workload(self.workload_config)
+
+    def make_network(self) -> NetworkModel:
+        return self.network.model(self.network_config, self.nodes, self.clients)
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A node that stopped: on purpose (a fault), by an exception of its own (`traceback`), or unasked."""
+
+    node: NodeId
+    time: int
+    why: str
+    traceback: str = ""
+
+
+@dataclass
+class Tally:
+    """What a run counts as it goes; the screen reads it while it grows. Latencies leave out the warm-up."""
+
+    ok: int = 0
+    fail: int = 0
+    unknown: int = 0
+    latencies: Latencies = field(default_factory=Latencies)
+    measured: int = 0  # completed with Ok after the warm-up
+    steps: int = 0
+    fsyncs: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    messages: dict[str, int] = field(default_factory=dict)  # delivered, by type
+    dropped: dict[str, int] = field(default_factory=dict)  # by type
+
+    def completed(self, outcome: Outcome, scheduled: int, now: int, warmup: int) -> None:
+        """Counts one operation that ended at `now`."""
+        if type(outcome) is Ok:
+            self.ok += 1
+            if scheduled >= warmup:
+                self.measured += 1
+                self.latencies.record(now - scheduled)
+        elif type(outcome) is Fail:
+            self.fail += 1
+        else:
+            self.unknown += 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineResult:
+    """How a run went. `wall_s` is the engine's loop with trace writes; `virtual_s` what the nodes' clocks saw of it."""
+
+    tally: Tally
+    crashes: tuple[Crash, ...]
+    wall_s: float
+    virtual_s: float
+    measured_s: float  # the span that `tally.measured` counts: from the end of the warm-up to the end of the load
+    digest: str | None
+    interrupted: bool = False
+    failure: str = ""  # why the run could not go on, in one line
+    details: dict[str, Any] = field(default_factory=dict)  # clock error bound, machines, whatever the engine has to say
+
+
+Progress = Callable[[int, Tally], None]
+"""Called with the run's time (nanoseconds) and the tally, some ten times a second."""
+
+
+class Engine(Protocol):
+    """Runs an experiment: writes its trace and history into `experiment.run_dir` and returns how it went.
+
+    A KeyboardInterrupt ends the run in order: files are closed, nothing is left running, `interrupted` is set.
+    """
+
+    def run(self, experiment: Experiment, progress: Progress) -> EngineResult: ...

@@ -1,0 +1,1 @@
+"""Plugins: hooks, specs, discovery."""

@@ -1,0 +1,96 @@
+"""What a plugin is: one typed spec for each kind, returned by its hook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from framework.core.client import Client
+from framework.core.faults import Fault
+from framework.core.message import Config
+from framework.core.network import NetworkModel
+from framework.core.node import Node
+from framework.core.state_machine import StateMachine
+from framework.core.workload import Workload, WorkloadConfig
+
+if TYPE_CHECKING:
+    from framework.verify.verdict import CheckResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What all kinds of plugin have: a name that users type, one line of what it is, and a config with its defaults."""
+
+    name: str
+    summary: str
+    config: type[Config] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolSpec(Spec):
+    """A protocol: the class of its nodes and of its clients.
+
+    `operations` are the functions that its clients understand; leave it empty for a protocol that replicates a state
+    machine (its config is a `ReplicatedConfig`), which then says. `model` names the sequential model that its
+    histories are checked against; `checkers` the checkers that run unless the user chooses others.
+    """
+
+    node: type[Node]
+    client: type[Client]
+    operations: tuple[str, ...] = ()
+    model: str | None = None
+    checkers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateMachineSpec(Spec):
+    """A state machine, and the name of the sequential model of its histories."""
+
+    machine: type[StateMachine]
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadSpec(Spec):
+    """A workload; its config derives from `WorkloadConfig`."""
+
+    workload: type[Workload]
+    config: type[WorkloadConfig] | None = WorkloadConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec(Spec):
+    """A network model."""
+
+    model: type[NetworkModel]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultSpec(Spec):
+    """A kind of fault."""
+
+    fault: type[Fault]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckerSpec(Spec):
+    """A check of what clients saw.
+
+    `check(calls, model, config)` takes the history as `framework.verify` calls, the name of the sequential model or
+    None, and this spec's config.
+    """
+
+    check: Callable[[list[Any], str | None, Any], CheckResult]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """All that is installed, by kind and name."""
+
+    protocols: dict[str, ProtocolSpec] = field(default_factory=dict)
+    state_machines: dict[str, StateMachineSpec] = field(default_factory=dict)
+    workloads: dict[str, WorkloadSpec] = field(default_factory=dict)
+    networks: dict[str, NetworkSpec] = field(default_factory=dict)
+    faults: dict[str, FaultSpec] = field(default_factory=dict)
+    checkers: dict[str, CheckerSpec] = field(default_factory=dict)
