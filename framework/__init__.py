@@ -25,12 +25,19 @@ if TYPE_CHECKING:
         Reply,
         Request,
         SessionClient,
-    )  # fmt: skip
+    )
     from framework.core.state_machine import StateMachine, StateMachineChoice, Value, operation
     from framework.core.time import Duration
     from framework.core.workload import Workload, WorkloadConfig
     from framework.registry.hookspecs import hookimpl
-    from framework.registry.specs import CheckerSpec, FaultSpec, NetworkSpec, ProtocolSpec, StateMachineSpec, WorkloadSpec
+    from framework.registry.specs import (
+        CheckerSpec,
+        FaultSpec,
+        NetworkSpec,
+        ProtocolSpec,
+        StateMachineSpec,
+        WorkloadSpec,
+    )
     from framework.trace.reader import Run, open_run
     from framework.verify.verdict import CheckResult, Verdict
 
@@ -43,19 +50,86 @@ _HOMES = {
     "framework.core.network": ("Link", "NetworkModel"),
     "framework.core.node": ("Node", "handles", "on_timer"),
     "framework.core.session": (
-        "Applied", "Command", "NotLeader", "ReplicatedConfig", "ReplicatedMachine", "Reply", "Request", "SessionClient",
+        "Applied",
+        "Command",
+        "NotLeader",
+        "ReplicatedConfig",
+        "ReplicatedMachine",
+        "Reply",
+        "Request",
+        "SessionClient",
     ),
     "framework.core.state_machine": ("StateMachine", "StateMachineChoice", "Value", "operation"),
     "framework.core.time": ("Duration",),
     "framework.core.workload": ("Workload", "WorkloadConfig"),
     "framework.registry.hookspecs": ("hookimpl",),
-    "framework.registry.specs": ("CheckerSpec", "FaultSpec", "NetworkSpec", "ProtocolSpec", "StateMachineSpec", "WorkloadSpec"),
+    "framework.registry.specs": (
+        "CheckerSpec",
+        "FaultSpec",
+        "NetworkSpec",
+        "ProtocolSpec",
+        "StateMachineSpec",
+        "WorkloadSpec",
+    ),
     "framework.trace.reader": ("Run", "open_run"),
     "framework.verify.verdict": ("CheckResult", "Verdict"),
-}  # fmt: skip
+}
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME)
+__all__ = [
+    "Action",
+    "Applied",
+    "CheckResult",
+    "CheckerSpec",
+    "Client",
+    "Command",
+    "Config",
+    "ConfigError",
+    "DurableLog",
+    "DurableMap",
+    "Duration",
+    "Fail",
+    "Fault",
+    "FaultSpec",
+    "Link",
+    "Message",
+    "NetworkModel",
+    "NetworkSpec",
+    "Node",
+    "NodeId",
+    "NotLeader",
+    "Ok",
+    "Operation",
+    "OperationId",
+    "Outcome",
+    "PluginError",
+    "ProtocolSpec",
+    "Record",
+    "ReplicatedConfig",
+    "ReplicatedMachine",
+    "Reply",
+    "Request",
+    "Run",
+    "SessionClient",
+    "StateMachine",
+    "StateMachineChoice",
+    "StateMachineSpec",
+    "Unknown",
+    "Value",
+    "Verdict",
+    "Violation",
+    "Workload",
+    "WorkloadConfig",
+    "WorkloadSpec",
+    "durable",
+    "durable_log",
+    "durable_map",
+    "handles",
+    "hookimpl",
+    "on_timer",
+    "open_run",
+    "operation",
+]
 
 
 def __getattr__(name: str) -> Any:

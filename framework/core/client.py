@@ -62,7 +62,11 @@ class Client(Node):
 
     def invoke(self, operation: Operation) -> None:
         """Starts `operation`."""
-        raise PluginError(type(self).__qualname__, "a client needs invoke(operation)", "Write def invoke(self, operation: Operation) -> None.")
+        raise PluginError(
+            type(self).__qualname__,
+            "a client needs invoke(operation)",
+            "Write def invoke(self, operation: Operation) -> None.",
+        )
 
     def complete(self, operation: OperationId, outcome: Outcome) -> None:
         """Ends `operation`. A late or second completion is left in the trace as a note and otherwise ignored."""

@@ -72,8 +72,16 @@ def check_immutable(value: object, where: str) -> None:
         for name in value.__struct_fields__:
             check_immutable(getattr(value, name), f"{where}.{name}")
         return
-    remedy: dict[type, str] = {list: "Use a tuple, or durable_log(Entry).", dict: "Use durable_map(K, V).", set: "Use a frozenset."}
-    raise PluginError(where, f"a durable field cannot hold a {type(value).__name__}", remedy.get(type(value), "Use an immutable value."))
+    remedy: dict[type, str] = {
+        list: "Use a tuple, or durable_log(Entry).",
+        dict: "Use durable_map(K, V).",
+        set: "Use a frozenset.",
+    }
+    raise PluginError(
+        where,
+        f"a durable field cannot hold a {type(value).__name__}",
+        remedy.get(type(value), "Use an immutable value."),
+    )
 
 
 class DurableLog(Generic[T]):

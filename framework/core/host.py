@@ -3,9 +3,10 @@
 An engine drives a host so, once for each batch:
 
     host.now = host.wall_clock = now
+    host.step = seq                             # before each step: the trace row that it is
     host.deliver("", "n2", message)             # one step for each input of the batch
-    host.fire(key)
-    host.fire_soon()                            # timers set with after=0
+    while (soon := host.take_soon()):           # timers set with after=0, each a step
+        host.fire(soon[0])
     changes = host.changes()                    # commit them, then let the effects leave
     for effect in host.effects: ...
     host.effects.clear()
@@ -53,6 +54,7 @@ class Host:
         "plain",
         "rng",
         "soon",
+        "step",
         "stored",
         "tells",
         "timers",
@@ -67,13 +69,16 @@ class Host:
         self.wall_clock = 0
         self.effects: list[Effect] = []  # leave after the commit
         self.early: list[Effect] = []  # leave before it
-        self.timers: dict[TimerKey, int] = {}  # key -> deadline on the node's clock
-        self.soon: dict[TimerKey, None] = {}  # set with after=0
+        self.step = -1  # the `seq` of the step under way: the cause of all it does
+        self.timers: dict[TimerKey, tuple[int, int]] = {}  # key -> (deadline on the node's clock, the step that set it)
+        self.soon: dict[TimerKey, int] = {}  # set with after=0 -> the step that set it
         self.wake = NEVER  # no later than the earliest deadline
         self.nodes: dict[str, Node] = {}  # mount path -> node
         self.tells: list[tuple[str, str, Message]] = []  # (parent path, mount name, event)
         self.stored: Stored = storage.load() if storage is not None else {}
-        self.plain: set[str] = set() if storage is None or storage.typed else set(self.stored)  # not yet of the declared types
+        self.plain: set[str] = (
+            set() if storage is None or storage.typed else set(self.stored)
+        )  # not yet of the declared types
         self._leaving: list[Change] = []  # changes of mounts that were unmounted in this batch
 
     @property
@@ -96,9 +101,10 @@ class Host:
         handler = node._handlers.get(type(message))
         if handler is None:
             raise PluginError(
-                type(node).__qualname__, f"{self.id} got {type(message).__name__} from {sender} and has no handler for it",
+                type(node).__qualname__,
+                f"{self.id} got {type(message).__name__} from {sender} and has no handler for it",
                 f"Write @handles({type(message).__name__}), or send it elsewhere.",
-            )  # fmt: skip
+            )
         handler(node, sender, message)
         if self.tells:
             self.settle()
@@ -112,19 +118,18 @@ class Host:
         if self.tells:
             self.settle()
 
-    def next_soon(self) -> TimerKey | None:
-        """Takes the oldest timer that was set with after=0, or None."""
+    def take_soon(self) -> tuple[TimerKey, int] | None:
+        """Takes the oldest timer that was set with after=0, with the step that set it; None if there is none."""
         if not self.soon:
             return None
         key = next(iter(self.soon))
-        del self.soon[key]
-        return key
+        return key, self.soon.pop(key)
 
     def due(self) -> TimerKey | None:
         """The timer with the earliest deadline that has passed, or None; then `wake` is the earliest deadline left."""
         best: TimerKey | None = None
         earliest = NEVER
-        for key, deadline in self.timers.items():
+        for key, (deadline, _) in self.timers.items():
             if deadline < earliest:
                 best, earliest = key, deadline
         self.wake = earliest
@@ -139,9 +144,10 @@ class Host:
                 handler = parent._handlers.get(type(event))
                 if handler is None:
                     raise PluginError(
-                        type(parent).__qualname__, f"mount {name!r} tells {type(event).__name__}, which nobody handles",
+                        type(parent).__qualname__,
+                        f"mount {name!r} tells {type(event).__name__}, which nobody handles",
                         f"Write @handles({type(event).__name__}).",
-                    )  # fmt: skip
+                    )
                 handler(parent, name, event)
 
     def changes(self) -> list[Change]:
@@ -164,11 +170,13 @@ class Host:
                 del self.stored[gone]
                 self.plain.discard(gone)
         self.timers = {key: at for key, at in self.timers.items() if key[0] in self.nodes}
-        self.soon = {key: None for key in self.soon if key[0] in self.nodes}
+        self.soon = {key: step for key, step in self.soon.items() if key[0] in self.nodes}
         self.tells = [tell for tell in self.tells if f"{tell[0]}/{tell[1]}".lstrip("/") in self.nodes]
 
 
-def collect_changes(node: Node, path: str, committed: dict[str, Any], fields: Mapping[str, str], changes: list[Change]) -> None:
+def collect_changes(
+    node: Node, path: str, committed: dict[str, Any], fields: Mapping[str, str], changes: list[Change]
+) -> None:
     """Appends to `changes` what differs from `committed`, and brings `committed` up to date."""
     values = node.__dict__
     for field, kind in fields.items():

@@ -28,9 +28,9 @@ class _FrozenMeta(msgspec.StructMeta):
 class Record(msgspec.Struct, metaclass=_FrozenMeta, array_like=True):
     """A frozen value that may stand inside messages, logs and other records.
 
-        class Entry(Record):
-            term: int
-            command: bytes
+    class Entry(Record):
+        term: int
+        command: bytes
     """
 
 
@@ -59,7 +59,9 @@ def _check_struct(struct: type, seen: tuple[type, ...]) -> None:
     try:
         hints = typing.get_type_hints(struct)
     except NameError as error:
-        raise PluginError(struct.__qualname__, f"a field's type cannot be found: {error}", "Import it in the module of the message.") from error
+        raise PluginError(
+            struct.__qualname__, f"a field's type cannot be found: {error}", "Import it in the module of the message."
+        ) from error
     for name in struct.__struct_fields__:  # type: ignore[attr-defined]
         _check_type(hints[name], f"{struct.__qualname__}.{name}", (*seen, struct))
 

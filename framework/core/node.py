@@ -30,7 +30,9 @@ def handles(*messages: type[Message]) -> Callable[[F], F]:
     """Marks the method that takes these messages: `def on_vote(self, sender: NodeId, vote: Vote) -> None`."""
     for message in messages:
         if not (isinstance(message, type) and issubclass(message, Message)):
-            raise PluginError(f"@handles({message!r})", "takes Message classes", "Write @handles(Vote) with class Vote(Message).")
+            raise PluginError(
+                f"@handles({message!r})", "takes Message classes", "Write @handles(Vote) with class Vote(Message)."
+            )
     if not messages:
         raise PluginError("@handles()", "names no message", "Write @handles(Vote).")
 
@@ -107,7 +109,9 @@ class Node:
         values: dict[str, Any] = {}
         for name, kind in self._durable.items():
             value = self.__dict__[name]
-            values[name] = value if kind is SCALAR else (value.first, list(value)) if kind is LOG else dict(value.items())
+            values[name] = (
+                value if kind is SCALAR else (value.first, list(value)) if kind is LOG else dict(value.items())
+            )
         return values
 
     def _collect(self, changes: list[Change]) -> None:
@@ -178,12 +182,12 @@ class Node:
             if host.soon:
                 host.soon.pop(key, None)
             deadline = host.now + after
-            host.timers[key] = deadline
+            host.timers[key] = (deadline, host.step)
             if deadline < host.wake:
                 host.wake = deadline
         elif after == 0:
             host.timers.pop(key, None)
-            host.soon[key] = None
+            host.soon[key] = host.step
         else:
             raise ValueError(f"set_timer(after={after}): the past cannot be scheduled")
 
@@ -200,7 +204,11 @@ class Node:
     def tell(self, event: Message) -> None:
         """Hands `event` to the parent that mounted this node, whose @handles takes it in the same step."""
         if not self._path:
-            raise PluginError(type(self).__qualname__, f"tells {type(event).__name__}, but has no parent", "Only a mounted node can tell.")
+            raise PluginError(
+                type(self).__qualname__,
+                f"tells {type(event).__name__}, but has no parent",
+                "Only a mounted node can tell.",
+            )
         parent, _, name = self._path.rpartition("/")
         self._host.tells.append((parent, name, event))
 
@@ -213,12 +221,15 @@ class Node:
         if "/" in name or not name:
             raise PluginError(type(self).__qualname__, f"{name!r} cannot name a mount", "Use a name without a slash.")
         if path in self._host.nodes:
-            raise PluginError(type(self).__qualname__, f"{path!r} is mounted already", "Unmount it first, or choose another name.")
+            raise PluginError(
+                type(self).__qualname__, f"{path!r} is mounted already", "Unmount it first, or choose another name."
+            )
         if not issubclass(node_class, type(self).mounts):
             raise PluginError(
-                type(self).__qualname__, f"mounts {node_class.__qualname__} without having said so",
+                type(self).__qualname__,
+                f"mounts {node_class.__qualname__} without having said so",
                 f"Write mounts = ({node_class.__qualname__},) in the class.",
-            )  # fmt: skip
+            )
         child = node_class._seat(self._host, path, config, tuple(peer for peer in peers if peer != self.id))
         child.on_start()
         return child
@@ -244,9 +255,15 @@ class Node:
     def _timer_key(self, timer: Callable[..., None], arguments: tuple[Any, ...]) -> tuple[str, str, tuple[Any, ...]]:
         name = getattr(timer, "__name__", repr(timer))
         if getattr(timer, "__self__", None) is not self:
-            raise PluginError(type(self).__qualname__, f"{name} is not a timer of this node", "Write self.set_timer(self.retry, after=...).")
+            raise PluginError(
+                type(self).__qualname__,
+                f"{name} is not a timer of this node",
+                "Write self.set_timer(self.retry, after=...).",
+            )
         if name not in self._timers:
-            raise PluginError(type(self).__qualname__, f"{name} is not marked as a timer", f"Write @on_timer above def {name}.")
+            raise PluginError(
+                type(self).__qualname__, f"{name} is not marked as a timer", f"Write @on_timer above def {name}."
+            )
         return self._path, name, arguments
 
 
@@ -271,7 +288,11 @@ def _convert(value: Any, declared: Any) -> Any:
 
 def _refuse_constructor(cls: type, own: Any) -> None:
     if "__init__" in own:
-        raise PluginError(cls.__qualname__, "a node has no __init__ of its own", "Write on_start: it runs after boot and after every restart.")
+        raise PluginError(
+            cls.__qualname__,
+            "a node has no __init__ of its own",
+            "Write on_start: it runs after boot and after every restart.",
+        )
     if "__slots__" in own:
         raise PluginError(cls.__qualname__, "a node has no __slots__", "Leave them out: its attributes are its state.")
 
@@ -296,11 +317,19 @@ def _handler_names(cls: type[Node], own: Any) -> dict[type[Message], str]:
         for message in cast("tuple[type[Message], ...]", getattr(method, "__handles__", ())):
             where = f"{cls.__qualname__}.{name}"
             if message in names:
-                raise PluginError(where, f"{message.__name__} is handled by {names[message]} too", "Keep one handler a message.")
+                raise PluginError(
+                    where, f"{message.__name__} is handled by {names[message]} too", "Keep one handler a message."
+                )
             if inspect.iscoroutinefunction(method):
-                raise PluginError(where, "a handler cannot be async", "Write def: a handler runs to completion and never waits.")
+                raise PluginError(
+                    where, "a handler cannot be async", "Write def: a handler runs to completion and never waits."
+                )
             if len(inspect.signature(method).parameters) != 3:
-                raise PluginError(where, "a handler takes a sender and a message", f"Write def {name}(self, sender: NodeId, message: {message.__name__}) -> None.")
+                raise PluginError(
+                    where,
+                    "a handler takes a sender and a message",
+                    f"Write def {name}(self, sender: NodeId, message: {message.__name__}) -> None.",
+                )
             names[message] = name
     return names
 
@@ -309,5 +338,9 @@ def _timer_names(cls: type[Node], own: Any) -> list[str]:
     timers = [name for name, method in own.items() if getattr(method, "__on_timer__", False)]
     for name in timers:
         if inspect.iscoroutinefunction(own[name]):
-            raise PluginError(f"{cls.__qualname__}.{name}", "a timer cannot be async", "Write def: a timer runs to completion and never waits.")
+            raise PluginError(
+                f"{cls.__qualname__}.{name}",
+                "a timer cannot be async",
+                "Write def: a timer runs to completion and never waits.",
+            )
     return timers

@@ -39,9 +39,10 @@ def copy_plain(value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _copy_fields(value, tuple(field.name for field in dataclasses.fields(value)), where)
     raise PluginError(
-        where, f"a {kind.__qualname__} cannot be copied as plain data",
+        where,
+        f"a {kind.__qualname__} cannot be copied as plain data",
         "Keep scalars, Records, lists, dicts, sets, deques and dataclasses; put anything else into an attribute that starts with _ and can be rebuilt in on_start.",
-    )  # fmt: skip
+    )
 
 
 def _copy_fields(value: Any, names: tuple[str, ...], where: str) -> Any:

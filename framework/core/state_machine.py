@@ -69,7 +69,9 @@ class StateMachine:
         function, key, argument = _decode_command(command)
         method = self._methods.get(function)
         if method is None:
-            raise PluginError(type(self).__qualname__, f"has no operation {function!r}", f"It has: {', '.join(self.operations)}.")
+            raise PluginError(
+                type(self).__qualname__, f"has no operation {function!r}", f"It has: {', '.join(self.operations)}."
+            )
         return _encode(method(self, key, argument))
 
     def snapshot(self) -> bytes:

@@ -68,9 +68,16 @@ class Load:
     _ARRIVAL: ClassVar[int] = -1
 
     def __init__(
-        self, workload: Workload, clients: Sequence[NodeId], stream: Callable[[str, str], random.Random],
-        *, stop: int, start: int = 0, first: int = 0, total: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        workload: Workload,
+        clients: Sequence[NodeId],
+        stream: Callable[[str, str], random.Random],
+        *,
+        stop: int,
+        start: int = 0,
+        first: int = 0,
+        total: int | None = None,
+    ) -> None:
         self.workload = workload
         self.clients = tuple(clients)
         self.stop = stop
