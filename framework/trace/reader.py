@@ -1,0 +1,186 @@
+"""Opens a run folder: events, history, config and result, each loaded when it is first asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from framework.core.errors import ConfigError
+from framework.trace.schema import EVENTS, HISTORY, Shape, decode_payload
+from framework.trace.stream import Damaged, read_stream
+
+_BINARY_BYTES = 2**31 - 1  # what a binary column's 32-bit offsets reach; `large_binary` beyond
+_CARRIES_A_MESSAGE = ("send", "deliver", "drop", "reject")
+
+
+def open_run(folder: str | os.PathLike[str]) -> Run:
+    """The run in a folder, finished or cut off. Raises ConfigError when there is no such folder."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise ConfigError(
+            str(path), "no such run folder", "Give the folder that holds trace/ and history.arrow."
+        )
+    return Run(path)
+
+
+class Run:
+    """What a run left behind. Each part raises ConfigError, naming the file, when that is damaged."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def events(self) -> pa.Table:
+        """The events of all nodes (schema `EVENTS`), by time, then seq; no rows when none were traced.
+
+        After a kill, a node's last unflushed rows are missing, so that a `cause` may name an event that is not here.
+        The payload of a message stands on its send row; `decode` and `messages` make it readable.
+        """
+        tables = [_read(path, EVENTS) for path in sorted((self.folder / "trace").glob("*.arrow"))]
+        return _by_time(_joined(tables, EVENTS), "time", "seq")
+
+    @cached_property
+    def history(self) -> pa.Table:
+        """The operations that clients saw (schema `HISTORY`), as recorded; no rows when there is no history."""
+        path = self.folder / "history.arrow"
+        return _joined([_read(path, HISTORY)] if path.exists() else [], HISTORY)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The run's whole config, resolved."""
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+        from yaml import YAMLError
+
+        path = self.folder / "config.yaml"
+        try:
+            loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        except FileNotFoundError as error:
+            raise ConfigError(str(path), "missing", "Is this the folder of a run?") from error
+        except (OSError, YAMLError, OmegaConfBaseException) as error:
+            raise ConfigError(str(path), f"cannot be read ({_first_line(error)})") from error
+        if not isinstance(loaded, dict):
+            raise ConfigError(str(path), "holds no mapping")
+        return {str(key): value for key, value in loaded.items()}
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """Verdicts and statistics; empty when the run was cut off before it wrote them."""
+        path = self.folder / "result.json"
+        try:
+            result = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise ConfigError(str(path), f"cannot be read ({_first_line(error)})") from error
+        if not isinstance(result, dict):
+            raise ConfigError(str(path), "holds no mapping")
+        return result
+
+    def messages(self, kind: str = "send") -> Iterator[dict[str, Any]]:
+        """The rows of one kind, in order, as dicts whose `payload` is decoded (None: the event carries none)."""
+        chosen = self.events.filter(pc.equal(self.events["kind"].cast(pa.string()), kind))
+        for batch in chosen.to_batches(max_chunksize=4096):
+            for row in batch.to_pylist():
+                yield {**row, "payload": self.decode(row)}
+
+    def decode(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What an event carries, as `{field: value}`; None when nothing.
+
+        A delivery or a drop shows the message of the send that caused it, None if that send is not in the trace.
+        A crash gives `{"traceback": text}`; JSON that is not an object gives `{"value": it}`.
+        Raises ConfigError when the trace cannot say what the bytes mean.
+        """
+        kind, name, payload = row["kind"], row["message"], row["payload"]
+        if payload is None and kind in ("deliver", "drop"):
+            payload = self._sent(row["cause"])
+        if payload is None:
+            return None
+        try:
+            if kind == "crash":
+                return {"traceback": payload.decode()}
+            if kind in _CARRIES_A_MESSAGE:
+                return decode_payload(self._shapes[name], payload)
+            value = json.loads(payload)
+        except KeyError as error:
+            where, known = str(self.folder / "trace"), ", ".join(sorted(self._shapes)) or "none"
+            raise ConfigError(where, f"no shape of message {name!r}", f"Known: {known}.") from error
+        except ValueError as error:
+            where = f"{self.folder / 'trace'}: event {row['seq']}"
+            raise ConfigError(where, f"its payload cannot be decoded ({_first_line(error)})") from error
+        return value if isinstance(value, dict) else {"value": value}
+
+    @cached_property
+    def _shapes(self) -> dict[str, Shape]:
+        shapes: dict[str, Shape] = json.loads((self.events.schema.metadata or {}).get(b"messages", b"{}"))
+        return shapes
+
+    @cached_property
+    def _sends(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """The sends' seqs in rising order, and where each stands in `events`."""
+        is_send = pc.equal(self.events["kind"].cast(pa.string()), "send")
+        places = np.flatnonzero(is_send.to_numpy())
+        seqs = self.events["seq"].to_numpy()[places]
+        order = np.argsort(seqs, kind="stable")
+        return seqs[order], places[order]
+
+    def _sent(self, seq: int | None) -> bytes | None:
+        seqs, places = self._sends
+        if seq is None or not len(seqs):
+            return None
+        found = min(int(np.searchsorted(seqs, seq)), len(seqs) - 1)
+        if seqs[found] != seq:
+            return None
+        payload: bytes | None = self.events["payload"][int(places[found])].as_py()
+        return payload
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        return read_stream(path, schema)
+    except Damaged as error:
+        raise ConfigError(
+            str(path), f"cannot be read: {error}", "Take the run again, or remove the file."
+        ) from error
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be read ({_first_line(error)})") from error
+
+
+def _joined(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
+    """One table with one dictionary a column, and the metadata of all; the files' `messages` are united."""
+    if not tables:
+        return schema.empty_table()
+    metadata = _united(table.schema.metadata or {} for table in tables)
+    joined = pa.concat_tables(tables).unify_dictionaries()
+    if "payload" in schema.names and joined.nbytes > _BINARY_BYTES:
+        place = schema.get_field_index("payload")
+        joined = joined.set_column(place, "payload", joined["payload"].cast(pa.large_binary()))
+    return joined.replace_schema_metadata(metadata)
+
+
+def _united(metadata: Iterable[Mapping[bytes, bytes]]) -> dict[bytes, bytes]:
+    united: dict[bytes, bytes] = {}
+    messages: dict[str, Any] = {}
+    for one in metadata:
+        united.update(one)
+        messages.update(json.loads(one.get(b"messages", b"{}")))
+    return {**united, b"messages": json.dumps(messages).encode()} if messages else united
+
+
+def _by_time(table: pa.Table, *columns: str) -> pa.Table:
+    """Sorted by two integer columns; a table that is in order already is not copied."""
+    major, minor = (table[column].to_numpy() for column in columns)
+    later = (major[1:] > major[:-1]) | ((major[1:] == major[:-1]) & (minor[1:] >= minor[:-1]))
+    return table if later.all() else table.take(np.lexsort((minor, major)))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,250 @@
+"""Writes what happens: events packed by the engines, and the operations that clients saw.
+
+Rows wait in plain lists, which the hot path appends to by itself; a flush turns them into one columnar batch. Errors
+of the file system (disk full, file removed) come out of `flush`, `flush_if_due` and `close` as OSError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from framework.trace.schema import (
+    CODE,
+    EVENT_FIELDS,
+    EVENTS,
+    HISTORY,
+    KIND_NAMES,
+    NAME,
+    NO_NAME,
+    OUTCOMES,
+    NameTable,
+)
+from framework.trace.stream import StreamWriter
+
+ROWS_PER_BATCH = 32_768
+SECONDS_PER_BATCH = 0.5
+PAYLOAD_BYTES_PER_BATCH = 2**31 - 1  # Arrow's binary columns have 32-bit offsets
+
+_KINDS = pa.array(KIND_NAMES)
+_OUTCOMES = pa.array(OUTCOMES)
+_OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+    def copy(self) -> Any: ...
+    def hexdigest(self) -> str: ...
+
+
+class _NameColumns:
+    """The dictionary of the name columns, rebuilt only when a name came in."""
+
+    def __init__(self, names: NameTable) -> None:
+        self._names = names.names
+        self._dictionary = pa.array(self._names, pa.string())
+
+    def column(self, indices: np.ndarray[Any, Any]) -> pa.DictionaryArray:
+        """Names by index; `NO_NAME` is null."""
+        if len(self._dictionary) != len(self._names):
+            self._dictionary = pa.array(self._names, pa.string())
+        column = pa.array(indices.astype(np.int32), mask=indices == NO_NAME)
+        return pa.DictionaryArray.from_arrays(column, self._dictionary)
+
+
+class EventWriter:
+    """Records events into one file, which is readable up to the last flush whatever happens to the process.
+
+    The engine appends `EVENT_ROW.pack(...)` to `rows`, and to `payloads` the bytes of each row whose payload length
+    is not negative, in the same order; then calls `flush_if_due`. `metadata` goes into the file's schema: the key
+    `messages` holds JSON `{message name: message_shape}`, without which payloads cannot be decoded.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], names: NameTable, metadata: Mapping[str, str]) -> None:
+        self.rows: list[bytes] = []
+        self.payloads: list[bytes] = []
+        self._names = names
+        self._name_columns = _NameColumns(names)
+        self._schema = EVENTS.with_metadata(dict(metadata))
+        self._stream = StreamWriter(path, self._schema)
+        self._row_hash: _Hash = hashlib.sha256()
+        self._payload_hash: _Hash = hashlib.sha256()
+        self._flushed = time.monotonic()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of all rows so far, their payloads and the name table; flush boundaries do not matter."""
+        rows, payloads = self._row_hash.copy(), self._payload_hash.copy()
+        rows.update(b"".join(self.rows))
+        payloads.update(b"".join(self.payloads))
+        parts = [rows.hexdigest(), payloads.hexdigest(), self._names.names]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def flush_if_due(self) -> None:
+        """Flushes at 32,768 rows, or when rows wait and the last flush is half a second ago."""
+        waiting = len(self.rows)
+        if waiting >= ROWS_PER_BATCH or (waiting and time.monotonic() - self._flushed >= SECONDS_PER_BATCH):
+            self.flush()
+
+    def flush(self) -> None:
+        """Hands all waiting rows to the operating system.
+
+        Raises OSError, after which the rows still wait and the file takes no more; ValueError when `payloads` does
+        not match the rows, or the writer is closed.
+        """
+        self._flushed = time.monotonic()
+        if not self.rows:
+            return
+        packed, payload = b"".join(self.rows), b"".join(self.payloads)
+        rows = np.frombuffer(packed, EVENT_FIELDS)
+        lengths = rows["payload_length"]
+        expected = int(lengths.sum(where=lengths >= 0, dtype=np.int64))
+        if np.count_nonzero(lengths >= 0) != len(self.payloads) or expected != len(payload):
+            raise ValueError(f"{self._stream.path}: payloads do not match the rows' payload lengths")
+        for batch in self._batches(rows, payload):
+            self._stream.write(batch)
+        self._row_hash.update(packed)
+        self._payload_hash.update(payload)
+        self.rows.clear()
+        self.payloads.clear()
+
+    def close(self) -> None:
+        """Flushes and ends the stream; idempotent. The file is released even when this raises OSError."""
+        if self._stream.closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._stream.close()
+
+    def _batches(self, rows: np.ndarray[Any, Any], payload: bytes) -> list[pa.RecordBatch]:
+        if len(payload) <= PAYLOAD_BYTES_PER_BATCH or len(rows) == 1:
+            return [self._batch(rows, payload)]
+        half = len(rows) // 2
+        split = int(np.maximum(rows["payload_length"][:half], 0).sum(dtype=np.int64))
+        return self._batches(rows[:half], payload[:split]) + self._batches(rows[half:], payload[split:])
+
+    def _batch(self, rows: np.ndarray[Any, Any], payload: bytes) -> pa.RecordBatch:
+        name = self._name_columns.column
+        columns = [
+            pa.array(rows["time"]),
+            pa.array(rows["seq"]),
+            name(rows["node"]),
+            pa.DictionaryArray.from_arrays(pa.array(rows["kind"].astype(np.int8)), _KINDS),
+            name(rows["peer"]),
+            name(rows["message"]),
+            pa.array(rows["cause"], mask=rows["cause"] < 0),
+            pa.array(rows["size"], mask=rows["size"] < 0),
+            _binary(rows["payload_length"], payload),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+
+def _binary(lengths: np.ndarray[Any, Any], payload: bytes) -> pa.BinaryArray:
+    """One value a length, cut from `payload` in order; negative: null."""
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(np.maximum(lengths, 0), out=offsets[1:])
+    valid = np.packbits(lengths >= 0, bitorder="little")
+    buffers = [pa.py_buffer(valid), pa.py_buffer(offsets), pa.py_buffer(payload)]
+    return pa.Array.from_buffers(pa.binary(), len(lengths), buffers)
+
+
+class HistoryWriter:
+    """Records the operations that clients saw into one file; like `EventWriter`, with tuples for rows."""
+
+    def __init__(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self._schema = HISTORY.with_metadata(dict(metadata or {}))
+        self._stream = StreamWriter(path, self._schema)
+        self._clients, self._functions = NameTable(limit=2**31 - 1), NameTable(limit=2**31 - 1)
+        self._hash: _Hash = hashlib.sha256()
+        self._flushed = time.monotonic()
+
+    def append(
+        self,
+        operation: int,
+        client: str,
+        process: int,
+        function: str,
+        key: str | None,
+        argument_json: str | None,
+        result_json: str | None,
+        outcome: str,
+        scheduled: int,
+        invoked: int,
+        completed: int | None,
+    ) -> None:
+        """One operation; times in nanoseconds, `outcome` one of ok, fail, unknown. Types are checked at the flush."""
+        what = (operation, client, process, function, key, argument_json, result_json, outcome)
+        self.rows.append((*what, scheduled, invoked, completed))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of all operations so far in the order of appending; flush boundaries do not matter."""
+        whole = self._hash.copy()
+        whole.update(_canonical(self.rows))
+        return str(whole.hexdigest())
+
+    def flush_if_due(self) -> None:
+        """Flushes at 32,768 operations, or when some wait and the last flush is half a second ago."""
+        waiting = len(self.rows)
+        if waiting >= ROWS_PER_BATCH or (waiting and time.monotonic() - self._flushed >= SECONDS_PER_BATCH):
+            self.flush()
+
+    def flush(self) -> None:
+        """Hands all waiting operations to the operating system. Raises as `EventWriter.flush`, and for wrong types."""
+        self._flushed = time.monotonic()
+        if not self.rows:
+            return
+        self._stream.write(self._batch())
+        self._hash.update(_canonical(self.rows))
+        self.rows.clear()
+
+    def close(self) -> None:
+        """Flushes and ends the stream; idempotent. The file is released even when this raises OSError."""
+        if self._stream.closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._stream.close()
+
+    def _batch(self) -> pa.RecordBatch:
+        columns: dict[str, Sequence[Any]] = dict(
+            zip(HISTORY.names, zip(*self.rows, strict=True), strict=True)
+        )
+        wrong = set(columns["outcome"]) - set(OUTCOMES)
+        if wrong:
+            raise ValueError(
+                f"{self._stream.path}: no such outcome: {wrong}; there are {', '.join(OUTCOMES)}"
+            )
+        outcomes = pa.array([_OUTCOME_INDEX[outcome] for outcome in columns["outcome"]], CODE.index_type)
+        encoded = {
+            "client": _named(columns["client"], self._clients),
+            "function": _named(columns["function"], self._functions),
+            "outcome": pa.DictionaryArray.from_arrays(outcomes, _OUTCOMES),
+        }
+        plain = {f.name: pa.array(columns[f.name], f.type) for f in HISTORY if f.name not in encoded}
+        arrays = [{**plain, **encoded}[name] for name in HISTORY.names]
+        for field, array in zip(HISTORY, arrays, strict=True):
+            values = array.dictionary if isinstance(array, pa.DictionaryArray) else array
+            if values.null_count and not field.nullable:
+                raise ValueError(f"{self._stream.path}: an operation has no {field.name}")
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+
+def _named(values: Sequence[str], names: NameTable) -> pa.DictionaryArray:
+    indices = pa.array([names.index(value) for value in values], NAME.index_type)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(names.names, pa.string()))
+
+
+def _canonical(rows: list[tuple[Any, ...]]) -> bytes:
+    return b"".join(map(msgspec.msgpack.encode, rows))

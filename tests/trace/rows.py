@@ -1,0 +1,63 @@
+"""Rows for the tests of the trace: an event as plain values, and what the reader should give for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framework.trace.recorder import EventWriter
+from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
+
+
+@dataclass(frozen=True)
+class Event:
+    time: int
+    seq: int
+    node: str | None = "n1"
+    kind: Kind = Kind.NOTE
+    peer: str | None = None
+    message: str | None = None
+    cause: int | None = None
+    size: int | None = None
+    payload: bytes | None = None
+
+    def row(self) -> dict[str, Any]:
+        return {**self.__dict__, "kind": self.kind.name.lower()}
+
+
+def record(writer: EventWriter, names: NameTable, event: Event) -> None:
+    """Appends as an engine does."""
+
+    def name(value: str | None) -> int:
+        return NO_NAME if value is None else names.index(value)
+
+    writer.rows.append(
+        EVENT_ROW.pack(
+            event.time,
+            event.seq,
+            -1 if event.cause is None else event.cause,
+            -1 if event.size is None else event.size,
+            -1 if event.payload is None else len(event.payload),
+            name(event.node),
+            name(event.peer),
+            name(event.message),
+            event.kind,
+        )
+    )
+    if event.payload is not None:
+        writer.payloads.append(event.payload)
+
+
+def write_events(
+    path: Path, events: list[Event], flush_after: set[int] | None = None, **metadata: str
+) -> str:
+    """Writes a whole file, flushing after the given row numbers; returns the digest."""
+    names = NameTable()
+    writer = EventWriter(path, names, metadata)
+    for number, event in enumerate(events):
+        record(writer, names, event)
+        if flush_after and number in flush_after:
+            writer.flush()
+    writer.close()
+    return writer.digest
