@@ -133,7 +133,6 @@ while True:
         number += 1
     events.flush_if_due()
     history.flush_if_due()
-    time.sleep(0.001)
 """
 
 
