@@ -41,6 +41,8 @@ class NetworkModel(ABC):
 
     needs_size = False
     """True if a link asks for the size of messages (bandwidth); else engines may pass 0."""
+    simulated_only = False
+    """True if the delays only stand for a network of some kind: an engine that has a real one adds nothing to it."""
 
     def __init__(self, config: Any, nodes: Sequence[NodeId], clients: Sequence[NodeId]) -> None:
         self.config, self.nodes, self.clients = config, tuple(nodes), tuple(clients)
