@@ -1,0 +1,54 @@
+"""Which messages belong to a protocol, and what they are called: `protocol.Class`."""
+
+from __future__ import annotations
+
+from framework.core.errors import PluginError
+from framework.core.message import Message
+from framework.core.node import Node
+from framework.registry.specs import ProtocolSpec
+
+_INNER_MODULES = ("messages", "message", "node", "nodes", "client", "clients", "protocol", "roles")
+
+
+def named_messages(protocol: ProtocolSpec) -> dict[str, type[Message]]:
+    """Every message that the protocol handles, by its wire name. PluginError if two share a name."""
+    named: dict[str, type[Message]] = {}
+    for message in handled_messages(protocol):
+        name = wire_name(message, protocol)
+        if named.setdefault(name, message) is not message:
+            homes = f"in {named[name].__module__} and {message.__module__}"
+            raise PluginError(protocol.name, f"two messages are called {name}: {homes}", "Rename one.")
+    return named
+
+
+def handled_messages(protocol: ProtocolSpec) -> list[type[Message]]:
+    """The message classes with a handler anywhere in the protocol: node, client, and all they may mount."""
+    return list(dict.fromkeys(message for node in node_classes(protocol) for message in node._handlers))
+
+
+def node_classes(protocol: ProtocolSpec) -> list[type[Node]]:
+    """The protocol's node and client classes and all they may mount, each once."""
+    found: dict[type[Node], None] = {}
+
+    def walk(node: type[Node]) -> None:
+        if node not in found:
+            found[node] = None
+            for mounted in node.mounts:
+                walk(mounted)
+
+    walk(protocol.node)
+    walk(protocol.client)
+    return list(found)
+
+
+def wire_name(message: type[Message], protocol: ProtocolSpec) -> str:
+    """`raft.RequestVote`; what another package gives (a mounted protocol, the sessions) is named after that package."""
+    home = package_of(message.__module__)
+    own = home in (package_of(protocol.node.__module__), package_of(protocol.client.__module__))
+    return f"{protocol.name if own else home.rpartition('.')[2]}.{message.__name__}"
+
+
+def package_of(module: str) -> str:
+    """The package that a protocol lives in: `plugins.protocols.raft` for `plugins.protocols.raft.messages`."""
+    parent, _, leaf = module.rpartition(".")
+    return parent if parent and leaf in _INNER_MODULES else module
