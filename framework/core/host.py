@@ -126,14 +126,22 @@ class Host:
         return key, self.soon.pop(key)
 
     def due(self) -> TimerKey | None:
-        """The timer with the earliest deadline that has passed, or None; then `wake` is the earliest deadline left."""
+        """The timer with the earliest deadline that has passed, or None; `wake` becomes the earliest deadline of the others.
+
+        The caller fires it before it asks again.
+        """
         best: TimerKey | None = None
-        earliest = NEVER
+        earliest = second = NEVER
         for key, (deadline, _) in self.timers.items():
             if deadline < earliest:
-                best, earliest = key, deadline
-        self.wake = earliest
-        return best if earliest <= self.now else None
+                best, earliest, second = key, deadline, earliest
+            elif deadline < second:
+                second = deadline
+        if earliest > self.now:
+            self.wake = earliest
+            return None
+        self.wake = second
+        return best
 
     def settle(self) -> None:
         """Hands every `tell` to its parent, oldest first, within the same step."""

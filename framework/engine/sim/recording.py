@@ -1,0 +1,90 @@
+"""What a simulated run leaves behind: trace rows and history rows, at the level that was asked for."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from framework.core.client import Ok, Outcome
+from framework.core.workload import Assignment
+from framework.engine.base import Experiment, Tally
+from framework.engine.wire import Wire
+from framework.trace.recorder import EventWriter, HistoryWriter
+from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
+
+json = msgspec.json.Encoder().encode
+
+
+class Recording:
+    """Rows are packed where they happen; here are the rare kinds, the files and the digest."""
+
+    def __init__(self, experiment: Experiment, wire: Wire) -> None:
+        self.names = NameTable()
+        self.message_names = [self.names.index(name) for name in wire.names]
+        self.events: EventWriter | None = None
+        self.history: HistoryWriter | None = None
+        folder = experiment.run_dir
+        if experiment.trace == "full":
+            shapes = msgspec.json.encode(wire.shapes()).decode()
+            self.events = EventWriter(folder / "trace" / "events.arrow", self.names, {"messages": shapes})
+        if experiment.trace != "none":
+            self.history = HistoryWriter(folder / "history.arrow")
+
+    def row(
+        self, kind: Kind, at: int, seq: int, cause: int, node: int, *, peer: int = NO_NAME, message: int = NO_NAME,
+        size: int = -1, payload: bytes | None = None,
+    ) -> None:  # fmt: skip
+        """One event, if the trace is full."""
+        if self.events is None:
+            return
+        length = -1 if payload is None else len(payload)
+        self.events.rows.append(EVENT_ROW.pack(at, seq, cause, size, length, node, peer, message, kind))
+        if payload is not None:
+            self.events.payloads.append(payload)
+
+    def operation(self, assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> None:
+        """One operation of the history; `completed` is None for one that was still open when the run ended."""
+        if self.history is None:
+            return
+        operation = assignment.operation
+        result = json(outcome.value).decode() if type(outcome) is Ok else None
+        self.history.append(
+            operation.id, assignment.client, assignment.process, operation.function, operation.key,
+            json(operation.argument).decode(), result, type(outcome).__name__.lower(),
+            assignment.scheduled, invoked, completed,
+        )  # fmt: skip
+
+    def flush_if_due(self) -> None:
+        if self.events is not None:
+            self.events.flush_if_due()
+        if self.history is not None:
+            self.history.flush_if_due()
+
+    def close(self) -> None:
+        for writer in (self.events, self.history):
+            if writer is not None:
+                writer.close()
+
+    @property
+    def digest(self) -> str | None:
+        writer = self.events or self.history
+        return None if writer is None else writer.digest
+
+
+class Pulse:
+    """Every so often by the wall clock: flush what waits, tell the screen. Reading it changes nothing in the run."""
+
+    EVERY_S = 0.1
+
+    def __init__(self, recording: Recording, progress: Any, tally: Tally) -> None:
+        self._recording, self._progress, self._tally = recording, progress, tally
+        self._next = 0.0
+
+    def beat(self, now: int) -> None:
+        self._recording.flush_if_due()
+        wall = time.monotonic()
+        if wall >= self._next:
+            self._next = wall + self.EVERY_S
+            self._progress(now, self._tally)
