@@ -1,0 +1,173 @@
+"""Histories to check: written by hand, one call a line, or drawn by Hypothesis; and the naive twin of the checker."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hypothesis import strategies as st
+
+from framework.verify.history import Call
+from framework.verify.models import ILLEGAL, Model, Step, State
+from framework.verify.timeline import Entry, entries
+
+MS = 1_000_000
+
+
+def history(*rows: tuple[Any, ...]) -> list[Call]:
+    """Each row: process, function, argument, result, invoked, completed (milliseconds; None: unknown fate), key?"""
+    calls = []
+    for number, (process, function, argument, result, invoked, completed, *key) in enumerate(rows):
+        outcome = "unknown" if completed is None else "ok"
+        end = None if completed is None else int(completed * MS)
+        at = key[0] if key else "x"
+        calls.append(
+            Call(number, f"c{process}", process, function, at, argument, result, outcome, int(invoked * MS), end)
+        )
+    return calls
+
+
+def precedes(one: Entry, other: Entry) -> bool:
+    """Whether `one` has to come before `other`, as the rules of a history say it."""
+    a, b = one[0], other[0]
+    if not a.known or a.completed is None:
+        return False
+    if a.completed < b.invoked:
+        return True
+    same_process = a.key == b.key and (a.client, a.process) == (b.client, b.process)
+    if not same_process or a.completed > b.invoked:
+        return False
+    if b.known and b.completed is not None and b.completed == a.invoked:
+        return a.operation < b.operation  # both begin and end on one instant
+    return True
+
+
+def explained(calls: list[Call], model: Model) -> bool:
+    """The naive twin: every order of all keys' operations together, with and without those of unknown fate."""
+    return _order_exists(entries(calls, model), {}, model)
+
+
+def _order_exists(left: list[Entry], states: dict[str | None, State], model: Model) -> bool:
+    if not any(call.known for call, _ in left):
+        return True
+    for entry in left:
+        call, step = entry
+        rest = [other for other in left if other is not entry]
+        if any(precedes(other, entry) for other in rest):
+            continue
+        state = model.step(states.get(call.key, model.initial), step.function, step.argument, step.result)
+        if state is not ILLEGAL and _order_exists(rest, states | {call.key: state}, model):
+            return True
+    return False
+
+
+def drawn(model: Model, most: int, keys: tuple[str | None, ...] = ("x",)) -> st.SearchStrategy[list[Call]]:
+    """Histories of few values, few instants and few processes: close calls are the rule."""
+    value = st.integers(0, 2)
+    text = st.sampled_from(["a", "b"])
+    read = {
+        "register": st.none() | value,
+        "kv": st.sampled_from([None, "a", "b", "aa", "ab", "ba", "bab", "aba"]),
+        "counter": st.integers(0, 4),
+    }[model.name]
+    written = text if model.name == "kv" else value
+    shapes = {
+        "read": st.tuples(st.just("read"), st.none(), read),
+        "write": st.tuples(st.just("write"), written, st.none()),
+        "cas": st.tuples(st.just("cas"), st.tuples(read, written), st.booleans()),
+        "append": st.tuples(st.just("append"), text, st.none()),
+        "delete": st.tuples(st.just("delete"), st.none(), st.none()),
+        "increment": st.tuples(
+            st.just("increment"), st.sampled_from([None, 1, 2, 0, -1]), st.none() | st.integers(0, 4)
+        ),
+    }
+    one = st.tuples(
+        st.one_of(*(shapes[function] for function in model.functions)),
+        st.integers(0, 3),
+        st.integers(0, 9),
+        st.integers(0, 4),
+        st.sampled_from(["ok", "ok", "ok", "ok", "unknown", "late", "fail"]),
+        st.sampled_from(keys),
+    )
+    return st.lists(one, max_size=most).map(_sequential)
+
+
+def _sequential(rows: list[Any]) -> list[Call]:
+    """A process runs one call at a time, and ends with one of unknown fate: the next has a new number."""
+    free = dict.fromkeys(range(4), 0)
+    number = {process: process for process in range(4)}
+    calls = []
+    for operation, ((function, argument, result), process, start, length, fate, key) in enumerate(rows):
+        invoked = max(start, free[process])
+        completed: int | None = invoked + length
+        free[process] = invoked + length
+        if fate in ("unknown", "late"):
+            outcome, result, completed = "unknown", None, None if fate == "late" else completed
+        else:
+            outcome = fate
+        calls.append(
+            Call(operation, f"c{process}", number[process], function, key, argument, result, outcome, invoked, completed)
+        )
+        if outcome == "unknown":
+            number[process] += 4
+    return calls
+
+
+def simulated(
+    model: Model,
+    seed: int,
+    operations: int,
+    clients: int,
+    keys: tuple[str, ...],
+    functions: tuple[str, ...],
+    *,
+    unknown: float = 0.0,
+    values: int | None = None,
+    longest: int = 1000,
+) -> list[Call]:
+    """A linearizable history: `clients` in closed loops, each call taking effect at an instant within its interval.
+
+    Written values are distinct, or drawn from `values`; a share `unknown` of the calls gets no answer.
+    """
+    rng = random.Random(seed)
+    free = [(rng.randrange(longest), client) for client in range(clients)]
+    process = list(range(clients))
+    planned = []
+    for operation in range(operations):
+        at, client = min(free)
+        end = at + rng.randrange(2, longest)
+        function = rng.choice(functions)
+        fresh = operation if values is None else rng.randrange(values)
+        argument: Any = {"write": fresh, "append": f"{fresh},", "cas": (None, fresh)}.get(function)
+        lost = rng.random() < unknown
+        instant = rng.randrange(at, end) if not lost else at + rng.randrange(50 * longest)
+        happens = not lost or rng.random() < 0.5
+        planned.append((instant, operation, client, process[client], function, rng.choice(keys), argument, at, end, lost, happens))
+        free[client] = (end + rng.randrange(1, 20), client)
+        if lost:
+            process[client] += clients
+    states: dict[str, State] = {}
+    calls = []
+    for _, operation, client, number, function, key, argument, at, end, lost, happens in sorted(planned):
+        state = states.get(key, model.initial)
+        if function == "cas":
+            argument = (state if rng.random() < 0.7 else -1, argument[1])
+        result = _answer(state, function, argument)
+        if happens:
+            after = model.step(state, function, argument, result if function in ("read", "cas") else None)
+            states[key] = state if after is ILLEGAL else after
+        outcome = "unknown" if lost else "ok"
+        calls.append(
+            Call(operation, f"c{client}", number, function, key, argument, None if lost else result, outcome, at, None if lost else end)
+        )
+    return sorted(calls, key=lambda call: call.invoked)
+
+
+def _answer(state: State, function: str, argument: Any) -> Any:
+    if function == "read":
+        return state
+    return state == argument[0] if function == "cas" else None
+
+
+def step(function: str, argument: Any, result: Any) -> Step:
+    return Step(function, argument, result, function == "read")
