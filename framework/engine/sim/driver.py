@@ -43,6 +43,7 @@ class SimEngine:
             digest=recording.digest,
             interrupted=interrupted,
             failure=failure,
+            details={"never_started": simulation.load.waiting},
         )
 
 

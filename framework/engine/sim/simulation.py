@@ -75,7 +75,7 @@ class Simulation:
         self._end = experiment.duration + self._timeout + 1
         self._load_at = NEVER
         self._make_seats()
-        self._load = Load(
+        self.load = Load(
             experiment.make_workload(), experiment.clients, lambda purpose, entity: stream(experiment.seed, purpose, entity),
             stop=experiment.duration,
         )  # fmt: skip
@@ -532,7 +532,7 @@ class Simulation:
     # Clients.
 
     def _schedule_load(self) -> None:
-        at = self._load.next_at
+        at = self.load.next_at
         if at < self._load_at:
             self._load_at = at
             self._call_at(max(at, self.now), self._load_turn)
@@ -541,7 +541,7 @@ class Simulation:
         if self.now < self._load_at:
             return
         self._load_at = NEVER
-        for assignment in self._load.due(self.now):
+        for assignment in self.load.due(self.now):
             seat = self._seats[assignment.client]
             if seat.host is None:  # its client class raised
                 continue
@@ -598,13 +598,13 @@ class Simulation:
         self.tally.completed(outcome, assignment.scheduled, self.now, self.experiment.warmup)
         self.recording.operation(assignment, outcome, invoked, self.now)
         if seat.host is not None:
-            self._load.completed(seat.client, self.now, retired=retired)
+            self.load.completed(seat.client, self.now, retired=retired)
             self._schedule_load()
-        if not self._outstanding and self.now >= self.experiment.duration and self._load.next_at == NEVER:
+        if not self._outstanding and self.now >= self.experiment.duration and self.load.next_at == NEVER:
             self._end = self.now
 
     def _load_ended(self) -> None:
-        if not self._outstanding and self._load.next_at == NEVER:
+        if not self._outstanding and self.load.next_at == NEVER:
             self._end = self.now
 
     def _abandon_operations(self) -> None:
