@@ -1,0 +1,21 @@
+"""Raft: a replicated state machine under an elected leader (Ongaro and Ousterhout, USENIX ATC 2014)."""
+
+from __future__ import annotations
+
+from framework import ProtocolSpec, SessionClient, hookimpl
+from plugins.protocols.raft.config import RaftConfig
+from plugins.protocols.raft.node import Raft
+
+
+@hookimpl
+def register_protocols() -> list[ProtocolSpec]:
+    return [
+        ProtocolSpec(
+            name="raft",
+            summary="A replicated state machine under an elected leader (Ongaro and Ousterhout, 2014).",
+            node=Raft,
+            client=SessionClient,
+            config=RaftConfig,
+            checkers=("linearizability",),
+        )
+    ]

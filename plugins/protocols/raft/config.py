@@ -1,0 +1,37 @@
+"""What a user may set about Raft."""
+
+from __future__ import annotations
+
+from framework import Duration, ReplicatedConfig
+
+
+class RaftConfig(ReplicatedConfig):
+    """Timing and batching. ValueError on a combination that could never keep a leader."""
+
+    election_timeout_min: Duration = Duration("150ms")
+    """A follower that hears from no leader for this long at the least stands for election (§5.2)."""
+    election_timeout_max: Duration = Duration("300ms")
+    """... and for this long at the most; each node draws its own time-out anew in each term."""
+    heartbeat_interval: Duration = Duration("50ms")
+    """How often a leader says that it is there."""
+    max_append_entries: int = 1024
+    """Entries in one AppendEntries, at the most."""
+    max_append_bytes: int = 1 << 20
+    """Bytes of commands in one AppendEntries, at the most; one entry always fits."""
+    max_in_flight: int = 8192
+    """A follower with this many entries that it has not acknowledged is sent no more until it does."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.election_timeout_min <= self.election_timeout_max:
+            raise ValueError(
+                f"election_timeout_min={self.election_timeout_min} and election_timeout_max="
+                f"{self.election_timeout_max} are not a range: give 0 < min <= max"
+            )
+        if not 0 < self.heartbeat_interval < self.election_timeout_min:
+            raise ValueError(
+                f"heartbeat_interval={self.heartbeat_interval} must be above 0 and below election_timeout_min="
+                f"{self.election_timeout_min}: half of it or less keeps a leader in office"
+            )
+        for name in ("max_append_entries", "max_append_bytes", "max_in_flight"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} sends nothing: give 1 or more")

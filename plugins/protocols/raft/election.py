@@ -1,0 +1,125 @@
+"""Leader election (§5.2) with the election restriction (§5.4.1).
+
+    follower --time-out--> candidate --majority of votes--> leader
+        ^                  |      ^                             |
+        |                  |      +--time-out: a new election   |
+        +--higher term, or the leader of this term--------------+
+
+A candidate's own vote is a message to itself. It arrives once `term` and `voted_for` are durable, so that no vote is
+ever counted that a crash could take back.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from operator import attrgetter
+
+from framework import DurableLog, Node, NodeId, durable, durable_log, handles, on_timer
+from plugins.protocols.raft.config import RaftConfig
+from plugins.protocols.raft.messages import Entry, RequestVote, Vote
+
+FOLLOWER, CANDIDATE, LEADER = "follower", "candidate", "leader"
+
+_term_of = attrgetter("term")
+
+
+class Election(Node):
+    """A server's term, vote and log, and how it comes to lead. What a leader does is its subclasses' matter."""
+
+    config: RaftConfig
+
+    term: int = durable(0)
+    voted_for: NodeId | None = durable(None)
+    log: DurableLog[Entry] = durable_log(Entry)
+
+    def on_start(self) -> None:
+        self.role = FOLLOWER
+        self.leader: NodeId | None = None
+        self.votes: set[NodeId] = set()
+        self.majority = (len(self.peers) + 1) // 2 + 1
+        self.election_timeout = self._draw_timeout()
+        self._await_leader()
+
+    def on_elected(self) -> None:
+        """Runs when this node has won its term."""
+
+    def on_deposed(self) -> None:
+        """Runs when this node led and learns of a later term, which it has already entered."""
+
+    @on_timer
+    def start_election(self) -> None:
+        self.role, self.leader = CANDIDATE, None
+        self.term += 1
+        self.voted_for = self.id
+        self.votes = set()
+        self.election_timeout = self._draw_timeout()  # §5.2: drawn anew, so that split votes do not repeat
+        self._await_leader()
+        # After the commit: a vote is given to the log that this message describes.
+        self.broadcast(RequestVote(self.term, self.log.last, self.term_at(self.log.last)))
+        self.send(self.id, Vote(self.term, True))
+
+    @handles(RequestVote)
+    def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:
+        if request.term < self.term:  # from a term gone by
+            self.send(sender, Vote(self.term, False))
+            return
+        if request.term > self.term:
+            self.enter_term(request.term)
+        granted = self.voted_for in (None, sender) and self.is_current(request)
+        if granted:
+            self.voted_for = sender
+            self._await_leader()  # §5.2: only a vote that is granted puts off one's own election
+        self.send(sender, Vote(self.term, granted))
+
+    @handles(Vote)
+    def on_vote(self, sender: NodeId, vote: Vote) -> None:
+        if vote.term > self.term:
+            self.enter_term(vote.term)
+            return
+        if self.role != CANDIDATE or vote.term < self.term or not vote.granted:
+            return  # decided already, from an election gone by, or refused
+        self.votes.add(sender)
+        if len(self.votes) >= self.majority:
+            self.role, self.leader = LEADER, self.id
+            self.cancel_timer(self.start_election)
+            self.note("elected", term=self.term)
+            self.on_elected()
+
+    def is_current(self, request: RequestVote) -> bool:
+        """§5.4.1: whether the candidate's log is at least as up to date as this node's."""
+        last = self.log.last
+        return (request.last_term, request.last_index) >= (self.term_at(last), last)
+
+    def enter_term(self, term: int) -> None:
+        """§5.1: a server that sees a later term follows in it."""
+        assert term > self.term, f"{self.id} in term {self.term} cannot go back to {term}"
+        led = self.role == LEADER
+        self.term, self.voted_for = term, None
+        self.role, self.leader = FOLLOWER, None
+        self.election_timeout = self._draw_timeout()
+        if led:
+            self._await_leader()  # a leader's own timer does not run
+            self.note("stepped_down", term=term)
+            self.on_deposed()
+
+    def follow(self, leader: NodeId) -> None:
+        """Takes `leader` for the leader of this node's term, and waits for its next word."""
+        assert self.role != LEADER, f"{leader} and {self.id} both lead term {self.term}"
+        self.role, self.leader = FOLLOWER, leader
+        self._await_leader()
+
+    def term_at(self, index: int) -> int:
+        """The term of the entry at `index`; 0 at 0, which stands for the empty log, and -1 past the end."""
+        if index == 0:
+            return 0
+        return self.log[index].term if index <= self.log.last else -1
+
+    def last_not_after(self, term: int, upto: int) -> int:
+        """The last index up to `upto` whose entry is of `term` or earlier; 0 if there is none. Terms never fall in a log."""
+        return bisect_right(self.log, term, self.log.first, upto + 1, key=_term_of) - 1 if upto >= self.log.first else 0
+
+    def _await_leader(self) -> None:
+        self.set_timer(self.start_election, after=self.election_timeout)
+
+    def _draw_timeout(self) -> int:
+        return self.rng.randint(self.config.election_timeout_min, self.config.election_timeout_max)

@@ -1,0 +1,55 @@
+"""What Raft's servers say to one another (Figure 2), and what their logs hold."""
+
+from __future__ import annotations
+
+from framework import Command, Message, Record
+
+
+class Entry(Record):
+    """One entry of the log; `command` is None in the no-op that opens a term (§8)."""
+
+    term: int
+    command: Command | None
+
+
+class RequestVote(Message):
+    """The sender stands in `term`; its log ends with the entry (`last_index`, `last_term`)."""
+
+    term: int
+    last_index: int
+    last_term: int
+
+
+class Vote(Message):
+    """Answers RequestVote; `term` is the voter's."""
+
+    term: int
+    granted: bool
+
+
+class AppendEntries(Message):
+    """The entries that follow (`previous_index`, `previous_term`) in the leader's log; without entries, a heartbeat.
+
+    All up to `commit` is committed.
+    """
+
+    term: int
+    previous_index: int
+    previous_term: int
+    entries: tuple[Entry, ...]
+    commit: int
+
+
+class Appended(Message):
+    """Answers AppendEntries; `term` is the follower's.
+
+    If `ok`, the logs agree up to `index`, durably. If not, the follower lacks the entry before the leader's
+    entries: `index` repeats the refused `previous_index`, and the logs can agree at `hint` at the latest, where the
+    follower holds an entry of term `hint_term` (§5.3, the optimisation at its end; `hint` 0 is the empty log).
+    """
+
+    term: int
+    ok: bool
+    index: int
+    hint: int = 0
+    hint_term: int = 0
