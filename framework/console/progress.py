@@ -1,0 +1,154 @@
+"""The run as it goes: a live line on a terminal, a plain line a second anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from framework.console.wording import milliseconds, rate
+from framework.core.time import format_duration
+from framework.engine.base import Tally
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+_LIVE_EVERY_S = 0.2
+_PLAIN_EVERY_S = 1.0
+_RATE_OVER_S = 1.0
+
+
+class Screen(Protocol):
+    """Shows a run as it goes. What it writes goes to stderr; stdout is for the result."""
+
+    def __enter__(self) -> Screen: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show(self, now: int, tally: Tally) -> None:
+        """The run has come to `now` (nanoseconds)."""
+
+    def checking(self) -> None:
+        """The run has ended and is being checked."""
+
+
+def screen(title: str, duration: int, *, quiet: bool) -> Screen:
+    """The screen that fits: none when quiet, live on a terminal, plain lines otherwise. Durations in nanoseconds."""
+    if quiet:
+        return Silent()
+    return LiveLine(title, duration) if sys.stderr.isatty() else PlainLines(title, duration)
+
+
+class Silent:
+    """No screen at all."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def show(self, now: int, tally: Tally) -> None:
+        return
+
+    def checking(self) -> None:
+        return
+
+
+class Account:
+    """Puts a tally into words. The rate is that of the last second, so that a stall shows at once."""
+
+    def __init__(self, duration: int) -> None:
+        self._length = format_duration(duration)
+        self._seen: deque[tuple[int, int]] = deque([(0, 0)])
+
+    def words(self, now: int, tally: Tally) -> str:
+        operations = tally.ok + tally.fail + tally.unknown
+        parts = [
+            f"{now / 1e9:.1f}s/{self._length}",
+            f"{operations:,} operations",
+            rate(self._rate(now, tally.ok)),
+            f"p50 {milliseconds(_ms(tally.latencies.quantile(0.5)))}",
+            f"p99 {milliseconds(_ms(tally.latencies.quantile(0.99)))}",
+        ]
+        faults = sum(tally.faults.values())
+        return "  ".join(parts + ([f"{faults} faults" if faults > 1 else "1 fault"] if faults else []))
+
+    def _rate(self, now: int, done: int) -> float:
+        seen = self._seen
+        while len(seen) > 1 and now - seen[1][0] >= _RATE_OVER_S * 1e9:
+            seen.popleft()
+        since, before = seen[0]
+        seen.append((now, done))
+        return (done - before) * 1e9 / (now - since) if now > since else 0.0
+
+
+class PlainLines(Silent):
+    """A line a second, for logs."""
+
+    def __init__(self, title: str, duration: int) -> None:
+        self._title = title
+        self._account = Account(duration)
+        self._last = time.monotonic()
+
+    def show(self, now: int, tally: Tally) -> None:
+        if time.monotonic() - self._last >= _PLAIN_EVERY_S:
+            self._last = time.monotonic()
+            print(f"{self._title}  {self._account.words(now, tally)}", file=sys.stderr, flush=True)
+
+
+class LiveLine(Silent):
+    """One line that is redrawn in place and is gone when the run has ended."""
+
+    def __init__(self, title: str, duration: int) -> None:
+        self._title = title
+        self._duration = duration
+        self._account = Account(duration)
+        self._last = 0.0
+        self._live: Live | None = None
+
+    def __enter__(self) -> LiveLine:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, now: int, tally: Tally) -> None:
+        if time.monotonic() - self._last >= _LIVE_EVERY_S:
+            self._last = time.monotonic()
+            self._draw(
+                min(1.0, now / self._duration) if self._duration else 1.0, self._account.words(now, tally)
+            )
+
+    def checking(self) -> None:
+        self._draw(1.0, "checking what the clients saw")
+
+    def _draw(self, share: float, words: str) -> None:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        line = Table.grid(padding=(0, 1))
+        line.add_row(
+            Text(self._title, style="bold"), ProgressBar(total=1.0, completed=share, width=20), Text(words)
+        )
+        if self._live is not None:
+            self._live.update(line, refresh=True)
+
+
+def _ms(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds / 1e6

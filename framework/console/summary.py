@@ -1,0 +1,96 @@
+"""The result of a run on the screen: numbers first, then what went wrong and how to see it again, last the verdict."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from framework.console.wording import milliseconds, rate, shortened, tallied
+from framework.runs.result import CrashRecord, RunResult
+from framework.verify.verdict import Verdict
+
+_PLAIN_WIDTH = 100
+_CRASHES_SHOWN = 10
+_TRACEBACKS_SHOWN = 3
+
+
+def print_summary(result: RunResult) -> None:
+    """The tables, then every reason against `valid`; for an invalid run the evidence and the command that replays it."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    numbers = Table.grid(padding=(0, 2))
+    for name, value in _numbers(result):
+        numbers.add_row(Text(name, style="dim"), Text(value))
+    console.print(
+        Text(f"\n{result.experiment} on {result.engine}, seed {result.seed}", style="bold"), numbers
+    )
+    if result.messages or result.dropped:
+        messages = Table("message", box=None, padding=(0, 2, 0, 0))
+        messages.add_column("delivered", justify="right")
+        messages.add_column("lost", justify="right")
+        for name in sorted({*result.messages, *result.dropped}):
+            messages.add_row(
+                Text(name), f"{result.messages.get(name, 0):,}", f"{result.dropped.get(name, 0):,}"
+            )
+        console.print("", messages)
+    for line in (*_crashes(result.crashes), *_findings(result)):
+        print(line)
+    print()
+
+
+def print_verdict(result: RunResult, run_dir: Path) -> None:
+    """The last two lines, which scripts read."""
+    print(f"verdict: {result.summary}")
+    print(f"run: {run_dir}", flush=True)
+
+
+def _numbers(result: RunResult) -> list[tuple[str, str]]:
+    latency = "   ".join(f"{name} {milliseconds(value)}" for name, value in result.latency_ms.items())
+    took = f"{result.virtual_s:.1f} s of the run in {result.wall_s:.1f} s, {result.process_s:.1f} s in all"
+    rows = [
+        ("operations", "   ".join(f"{name} {count:,}" for name, count in result.operations.items())),
+        ("throughput", rate(result.throughput_ops_s)),
+        ("latency", latency),
+        ("steps", f"{result.steps:,}"),
+        ("fsyncs", f"{result.fsyncs:,}"),
+        ("faults", tallied(result.faults)),
+        ("time", took),
+    ]
+    rows += [(check.name, f"{check.verdict}: {check.reason}") for check in result.checks]
+    return rows
+
+
+def _crashes(crashes: tuple[CrashRecord, ...]) -> list[str]:
+    if not crashes:
+        return []
+    lines = ["", "crashes"]
+    lines += [
+        f"  {crash.time_s:8.3f} s  {crash.node}  {_first_line(crash.why)}"
+        for crash in crashes[:_CRASHES_SHOWN]
+    ]
+    if len(crashes) > _CRASHES_SHOWN:
+        lines.append(f"  … {len(crashes) - _CRASHES_SHOWN} more in result.json")
+    raised = [crash for crash in crashes if crash.traceback]
+    for crash in raised[:_TRACEBACKS_SHOWN]:
+        lines += ["", f"{crash.node} at {crash.time_s:.3f} s:"]
+        lines += [f"  {line}" for line in shortened(crash.traceback).splitlines()]
+    return lines
+
+
+def _findings(result: RunResult) -> list[str]:
+    lines: list[str] = []
+    if len(result.reasons) > 1:
+        lines += ["", "reasons", *(f"  {reason}" for reason in result.reasons)]
+    for check in result.checks:
+        if check.verdict is Verdict.INVALID and check.story:
+            lines += ["", f"{check.name}: {check.reason}", *(f"  {line}" for line in check.story)]
+    if result.verdict is Verdict.INVALID and result.command:
+        lines += ["", "to see it again:", f"  {result.command}"]
+    return lines
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0]

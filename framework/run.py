@@ -1,0 +1,102 @@
+"""`python -m framework.run experiment=NAME [group=option] [key=value] …`: takes one run and keeps its folder.
+
+The last lines on stdout are `verdict: valid|invalid|unknown[ — reason]` and `run: FOLDER`. Exit code 0 for valid, 1 for
+invalid, 2 for unknown and for a mistake in what was asked, which is one line on stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from framework.console import arguments
+from framework.core.errors import ConfigError, PluginError
+
+if TYPE_CHECKING:
+    from framework.config.compose import Composed
+    from framework.console.arguments import Arguments
+    from framework.runs.execute import Plan
+
+_MISTAKE = 2
+
+
+def main(argv: Sequence[str], began: float | None = None) -> int:
+    """The exit code of the command with these arguments; `began` is when it began, on `time.time()`."""
+    try:
+        return _run(arguments.parse(argv), time.time() if began is None else began)
+    except (ConfigError, PluginError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted before the run began", file=sys.stderr)
+    except BrokenPipeError:  # whoever read our stdout has gone; the run's files are all there
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _MISTAKE
+
+
+def _run(asked: Arguments, began: float) -> int:
+    if asked.help:
+        return _help(asked)
+    from framework.config.compose import compose
+
+    composed = compose(list(asked.overrides), asked.config_dir)
+    for warning in composed.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if asked.show_config:
+        from framework.runs.folder import config_yaml
+
+        print(config_yaml(composed.config), end="")
+        return 0
+    return _execute(_plan(composed, asked, began), asked.quiet)
+
+
+def _help(asked: Arguments) -> int:
+    from framework.config.compose import help_text
+
+    print(arguments.help_head())
+    print()
+    print(help_text(asked.overrides, asked.config_dir))
+    return 0
+
+
+def _plan(composed: Composed, asked: Arguments, began: float) -> Plan:
+    """The run that was asked for, with a folder of its own that holds config.yaml."""
+    from framework.runs import folder
+    from framework.runs.execute import Plan
+
+    experiment = composed.experiment
+    chosen = composed.config["run"]["dir"] is not None
+    run_dir = folder.claim(experiment.run_dir) if chosen else folder.claim_default(experiment.run_dir)
+    folder.write_config(run_dir, composed.config)
+    return Plan(
+        experiment=replace(experiment, run_dir=run_dir),
+        config=composed.config,
+        engine=composed.engine,
+        checkers=composed.checkers,
+        model=composed.model,
+        hook=composed.registry.hook,
+        command=arguments.replay_command(asked.overrides, asked.config_dir, experiment.seed),
+        began=began,
+    )
+
+
+def _execute(plan: Plan, quiet: bool) -> int:
+    from framework.console.progress import screen
+    from framework.console.summary import print_summary, print_verdict
+    from framework.runs.engines import engine_named
+    from framework.runs.execute import execute
+
+    experiment = plan.experiment
+    with screen(experiment.name, experiment.duration, quiet=quiet) as shown:
+        result = execute(plan, engine_named(plan.engine), shown.show, shown.checking)
+    if not quiet:
+        print_summary(result)
+    print_verdict(result, experiment.run_dir)
+    return result.verdict.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

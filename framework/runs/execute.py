@@ -1,0 +1,166 @@
+"""Carries out one run: the engine drives it, the checkers read what it left, and the result is written."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from framework.core.errors import ConfigError, PluginError
+from framework.engine.base import Engine, EngineResult, Experiment, Progress, Tally
+from framework.registry.specs import CheckerSpec
+from framework.runs import folder
+from framework.runs.interrupts import Interrupts
+from framework.runs.judgement import judge, run_checkers, undecided
+from framework.runs.result import RunResult, build_result
+from framework.verify.verdict import CheckResult
+
+_PROGRESS_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that one run needs. `experiment.run_dir` is claimed already and holds config.yaml.
+
+    `hook` calls the listeners of the lifecycle hooks (a pluggy relay, or None for no listeners). `command` is what a
+    person types to take the run again; `began` when the command began, on `time.time()`.
+    """
+
+    experiment: Experiment
+    config: Mapping[str, Any]
+    engine: str
+    checkers: Sequence[tuple[CheckerSpec, Any]]
+    model: str | None = None
+    hook: Any = None
+    command: str = ""
+    began: float = field(default_factory=time.time)
+
+
+def execute(
+    plan: Plan, engine: Engine, show: Progress, checking: Callable[[], None] = lambda: None
+) -> RunResult:
+    """Runs `plan` and writes result.json, also when it is interrupted or the engine fails.
+
+    `show` is called as the run proceeds, `checking` when it has ended and the checkers start. Raises ConfigError or
+    PluginError when the engine refuses the experiment, which leaves no folder behind, or when result.json cannot be
+    written.
+    """
+    experiment = plan.experiment
+    listeners = _Listeners(plan.hook, experiment)
+    with Interrupts() as interrupts:
+        listeners.call("run_started", config=dict(plan.config))
+        watched = _Watched(show, listeners)
+        try:
+            ended, details = _drive(engine, experiment, watched, interrupts)
+        except (ConfigError, PluginError):
+            folder.release(experiment.run_dir)
+            raise
+        checking()
+        checks, failed = _check(plan, interrupts)
+        result = build_result(
+            experiment,
+            plan.engine,
+            ended,
+            judge(experiment, ended, checks),
+            tuple(checks),
+            command=plan.command,
+            began=plan.began,
+            details={**details, **failed},
+        )
+        folder.write_atomically(experiment.run_dir / folder.RESULT, result.to_json())
+        listeners.call("run_finished", result=msgspec.to_builtins(result, enc_hook=str))
+    return result
+
+
+def _drive(
+    engine: Engine, experiment: Experiment, watched: _Watched, interrupts: Interrupts
+) -> tuple[EngineResult, dict[str, Any]]:
+    """How the run went; an engine that broke its promise to return is told by what was seen of it last."""
+    try:
+        with interrupts.allowed():
+            return engine.run(experiment, watched), {}
+    except (ConfigError, PluginError):
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        return watched.cut_off(interrupted=True), {}
+    except Exception as error:  # the run's files are worth more than the engine's end
+        reason = f"{type(error).__name__}: {error}"
+        return watched.cut_off(failure=" ".join(reason.split())), {
+            "failure_traceback": traceback.format_exc()
+        }
+
+
+def _check(plan: Plan, interrupts: Interrupts) -> tuple[list[CheckResult], dict[str, Any]]:
+    """The checkers' conclusions; without a history there are none."""
+    if plan.experiment.trace == "none" or not plan.checkers:
+        return [], {}
+    names = ", ".join(spec.name for spec, _ in plan.checkers)
+    try:
+        with interrupts.allowed():
+            checks, failures = run_checkers(plan.checkers, _calls(plan.experiment), plan.model)
+            return checks, {"checker_tracebacks": failures} if failures else {}
+    except KeyboardInterrupt:
+        return [undecided(names, "interrupted while checking")], {}
+    except ConfigError as error:
+        return [undecided(names, f"the history cannot be read ({error})")], {}
+
+
+def _calls(experiment: Experiment) -> list[Any]:
+    from framework.trace.reader import open_run
+    from framework.verify.history import calls_from_table
+
+    return calls_from_table(open_run(experiment.run_dir).history)
+
+
+class _Listeners:
+    """The plugins that listen to the run. One that fails is reported once and cannot stop it."""
+
+    def __init__(self, hook: Any, experiment: Experiment) -> None:
+        self._hook = hook
+        self._run_dir = experiment.run_dir
+        self._failed: set[str] = set()
+
+    def call(self, name: str, **arguments: Any) -> None:
+        if self._hook is None or name in self._failed:
+            return
+        try:
+            getattr(self._hook, name)(run_dir=self._run_dir, **arguments)
+        except Exception as error:
+            self._failed.add(name)
+            print(f"warning: a plugin's {name} failed: {type(error).__name__}: {error}", file=sys.stderr)
+
+
+class _Watched:
+    """The engine's progress, passed on to the screen at once and to the listeners once a second."""
+
+    def __init__(self, show: Progress, listeners: _Listeners) -> None:
+        self._show = show
+        self._listeners = listeners
+        self._time, self._tally = 0, Tally()
+        self._began = self._told = time.monotonic()
+
+    def __call__(self, now: int, tally: Tally) -> None:
+        self._time, self._tally = now, tally
+        self._show(now, tally)
+        if time.monotonic() - self._told >= _PROGRESS_EVERY_S:
+            self._told = time.monotonic()
+            operations = tally.ok + tally.fail + tally.unknown
+            self._listeners.call("run_progress", time=now, operations=operations)
+
+    def cut_off(self, *, interrupted: bool = False, failure: str = "") -> EngineResult:
+        """What is known of a run whose engine did not return."""
+        return EngineResult(
+            tally=self._tally,
+            crashes=(),
+            wall_s=time.monotonic() - self._began,
+            virtual_s=self._time / 1e9,
+            measured_s=0.0,
+            digest=None,
+            interrupted=interrupted,
+            failure=failure,
+        )

@@ -1,0 +1,93 @@
+"""The folder of a run: claimed once, never shared, never overwritten."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from framework.core.errors import ConfigError
+
+CONFIG, RESULT, HISTORY, TRACE = "config.yaml", "result.json", "history.arrow", "trace"
+
+
+def default_run_dir(experiment: str, seed: int) -> Path:
+    """`runs/<experiment>-<UTC timestamp>-<seed>`."""
+    return Path("runs") / f"{experiment}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{seed}"
+
+
+def claim_default(run_dir: Path) -> Path:
+    """Makes a folder under a name that nobody chose: `run_dir`, or `run_dir-2` and so on while that is taken.
+
+    ConfigError when it cannot be made.
+    """
+    number, candidate = 1, run_dir
+    while not _make(candidate, exist_ok=False):
+        number += 1
+        candidate = run_dir.with_name(f"{run_dir.name}-{number}")
+    return candidate
+
+
+def claim(run_dir: Path) -> Path:
+    """Makes the folder that the user chose. ConfigError when it holds a run already, or cannot be made or written."""
+    _make(run_dir, exist_ok=True)
+    held = next((name for name in (RESULT, CONFIG, HISTORY, TRACE) if (run_dir / name).exists()), None)
+    if held is not None:
+        raise ConfigError(
+            str(run_dir), f"holds a run already ({held})", "Choose another folder with run.dir=FOLDER."
+        )
+    return run_dir
+
+
+def release(run_dir: Path) -> None:
+    """Gives back a folder whose run never began; one that holds anything but its config stays."""
+    if [entry.name for entry in run_dir.iterdir()] == [CONFIG]:
+        (run_dir / CONFIG).unlink()
+        run_dir.rmdir()
+
+
+def write_config(run_dir: Path, config: Mapping[str, Any]) -> None:
+    """config.yaml: what was asked for, written before anything runs. ConfigError when it cannot be written."""
+    write_atomically(run_dir / CONFIG, config_yaml(config).encode())
+
+
+def config_yaml(config: Mapping[str, Any]) -> str:
+    """A composed config as YAML, in the order of its keys."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Whoever opens `path` sees all of `content` or no file. ConfigError when it cannot be written."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _make(run_dir: Path, *, exist_ok: bool) -> bool:
+    """Whether the folder is there now; False if it was there before and that is not `exist_ok`."""
+    try:
+        run_dir.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError as error:
+        if not exist_ok:
+            return False
+        raise ConfigError(str(run_dir), "is a file", "Choose a folder with run.dir=FOLDER.") from error
+    except OSError as error:
+        raise _unwritable(run_dir, error) from error
+    return True
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    reason = error.strerror or type(error).__name__
+    return ConfigError(
+        str(path), f"cannot be written ({reason})", "Choose another folder with run.dir=FOLDER."
+    )

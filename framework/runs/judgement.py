@@ -1,0 +1,107 @@
+"""The verdict of a run: what the checkers found, and what keeps a run from counting as one."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from framework.core.streams import stream
+from framework.core.time import format_duration
+from framework.engine.base import Crash, EngineResult, Experiment
+from framework.registry.specs import CheckerSpec, FaultSpec
+from framework.verify.verdict import NO_CHECKER, CheckResult, Verdict, worst
+
+_FRAME = re.compile(r'  File "(?P<file>.+)", line \d+, in (?P<function>\S+)')
+_OURS = re.compile(r"[/\\]framework[/\\](core|engine)[/\\]")
+
+
+class Judgement(NamedTuple):
+    """A verdict with every reason against `valid`, the gravest first; a valid run has none."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+def judge(experiment: Experiment, ended: EngineResult, checks: Sequence[CheckResult]) -> Judgement:
+    """INVALID if a handler raised or a check found a violation; VALID only if nothing at all is in doubt."""
+    crashed = [(Verdict.INVALID, crash_reason(crash)) for crash in ended.crashes if crash.traceback]
+    doubts = [(Verdict.UNKNOWN, reason) for reason in _doubts(experiment, ended, checks)]
+    checked = [(check.verdict, f"{check.name}: {check.reason}") for check in checks]
+    findings = [*crashed, *doubts, *checked]
+    verdict = worst(finding for finding, _ in findings)
+    against = (Verdict.INVALID, Verdict.UNKNOWN)
+    reasons = [reason for grade in against for finding, reason in findings if finding is grade]
+    return Judgement(verdict, tuple(dict.fromkeys(reasons)))
+
+
+def run_checkers(
+    checkers: Iterable[tuple[CheckerSpec, Any]], calls: list[Any], model: str | None
+) -> tuple[list[CheckResult], dict[str, str]]:
+    """What each checker concludes, and the tracebacks of those that failed, by name; these conclude UNKNOWN."""
+    results: list[CheckResult] = []
+    failures: dict[str, str] = {}
+    for spec, config in checkers:
+        try:
+            results.append(spec.check(calls, model, config))
+        except Exception as error:  # a checker may be anyone's: what it raises is its conclusion
+            results.append(undecided(spec.name, f"the checker failed ({_described(error)})"))
+            failures[spec.name] = traceback.format_exc()
+    return results, failures
+
+
+def undecided(name: str, reason: str) -> CheckResult:
+    """The conclusion of a checker that came to none."""
+    return CheckResult(name=name, verdict=Verdict.UNKNOWN, reason=reason)
+
+
+def crash_reason(crash: Crash) -> str:
+    """`n2 crashed: ZeroDivisionError: division by zero in on_vote`, or the engine's own words if nothing was raised."""
+    if not crash.traceback:
+        return f"{crash.node} crashed: {crash.why}"
+    lines = crash.traceback.rstrip().splitlines()
+    raised = next((line for line in reversed(lines) if line and not line[0].isspace()), crash.why)
+    frames = [frame for line in lines if (frame := _FRAME.match(line))]
+    theirs = [frame for frame in frames if not _OURS.search(frame["file"])]
+    last = (theirs or frames)[-1:]
+    return f"{crash.node} crashed: {raised}" + (f" in {last[0]['function']}" if last else "")
+
+
+def unfired(experiment: Experiment, fired: dict[str, int]) -> list[str]:
+    """Why a configured fault did not happen, a line for each; `fired` counts the actions carried out, by name."""
+    lines: list[str] = []
+    for spec, config in experiment.faults:
+        due = _due(experiment, spec, config)
+        if not due:
+            lines.append(f"fault {spec.name} had nothing to do within {format_duration(experiment.duration)}")
+        lines.extend(
+            f"fault {spec.name} never fired (no {name})" for name in sorted(due) if not fired.get(name)
+        )
+    return lines
+
+
+def _due(experiment: Experiment, spec: FaultSpec, config: Any) -> set[str]:
+    """The names of a fault's actions within the run. A schedule is drawn from its own stream, so it can be drawn again."""
+    rng = stream(experiment.seed, "fault", spec.name)
+    actions = spec.fault(config).schedule(experiment.nodes, experiment.duration, rng)
+    return {str(action.name) for action in actions if action.at < experiment.duration}
+
+
+def _doubts(experiment: Experiment, ended: EngineResult, checks: Sequence[CheckResult]) -> Iterable[str]:
+    if ended.failure:
+        yield f"the engine gave up: {ended.failure}"
+    if ended.interrupted:
+        yield f"interrupted after {ended.virtual_s:.1f} s of {format_duration(experiment.duration)}"
+    if experiment.trace == "none":
+        yield "trace=none keeps no history to check"
+    elif not checks:
+        yield NO_CHECKER
+    if not ended.tally.ok:
+        yield "no operation succeeded"
+    if not (ended.interrupted or ended.failure):
+        yield from unfired(experiment, ended.tally.faults)
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,0 +1,128 @@
+"""What a run leaves in result.json."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+
+from framework.engine.base import EngineResult, Experiment
+from framework.runs.judgement import Judgement
+from framework.verify.verdict import CheckResult, Verdict
+
+_PACKAGES = ("synod", "msgspec", "pyarrow", "numpy")
+
+
+class CrashRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that stopped, `time_s` seconds into the run; `traceback` is empty unless a handler raised."""
+
+    node: str
+    time_s: float
+    why: str
+    traceback: str
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in numbers. Throughput and latencies are of operations that succeeded after the warm-up.
+
+    `messages` counts deliveries and `dropped` losses by type, `faults` the actions that were really carried out.
+    `wall_s` is the engine's own span, `process_s` that of the whole command until now, `virtual_s` what the nodes'
+    clocks saw. `digest` is the same for the same seed and config in the simulator, null where nothing was traced.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    checks: tuple[CheckResult, ...]
+    experiment: str
+    engine: str
+    seed: int
+    digest: str | None
+    operations: dict[str, int]
+    throughput_ops_s: float
+    latency_ms: dict[str, float | None]
+    messages: dict[str, int]
+    dropped: dict[str, int]
+    steps: int
+    fsyncs: int
+    faults: dict[str, int]
+    crashes: tuple[CrashRecord, ...]
+    virtual_s: float
+    wall_s: float
+    process_s: float
+    started: str
+    interrupted: bool
+    failure: str
+    command: str
+    versions: dict[str, str]
+    details: dict[str, Any]
+
+    @property
+    def summary(self) -> str:
+        """`valid`, or `invalid — why`, in one line."""
+        why = " ".join(self.reasons[0].split()) if self.reasons else ""
+        return f"{self.verdict} — {why}" if why else str(self.verdict)
+
+    def to_json(self) -> bytes:
+        """Indented JSON, in the order of the fields."""
+        return msgspec.json.format(msgspec.json.encode(self, enc_hook=str), indent=2) + b"\n"
+
+
+def build_result(
+    experiment: Experiment,
+    engine: str,
+    ended: EngineResult,
+    judgement: Judgement,
+    checks: tuple[CheckResult, ...],
+    *,
+    command: str,
+    began: float,
+    details: Mapping[str, Any],
+) -> RunResult:
+    """The result of a run that `ended`; `began` is when its command did, on `time.time()`."""
+    tally = ended.tally
+    return RunResult(
+        verdict=judgement.verdict,
+        reasons=judgement.reasons,
+        checks=checks,
+        experiment=experiment.name,
+        engine=engine,
+        seed=experiment.seed,
+        digest=ended.digest,
+        operations={"ok": tally.ok, "fail": tally.fail, "unknown": tally.unknown},
+        throughput_ops_s=round(tally.measured / ended.measured_s, 3) if ended.measured_s > 0 else 0.0,
+        latency_ms=dict(tally.latencies.summary_ms()),
+        messages=dict(sorted(tally.messages.items())),
+        dropped=dict(sorted(tally.dropped.items())),
+        steps=tally.steps,
+        fsyncs=tally.fsyncs,
+        faults=dict(sorted(tally.faults.items())),
+        crashes=tuple(
+            CrashRecord(node=crash.node, time_s=crash.time / 1e9, why=crash.why, traceback=crash.traceback)
+            for crash in ended.crashes
+        ),
+        virtual_s=round(ended.virtual_s, 6),
+        wall_s=round(ended.wall_s, 6),
+        process_s=round(time.time() - began, 6),
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
+        interrupted=ended.interrupted,
+        failure=ended.failure,
+        command=command,
+        versions=versions(engine),
+        details={**ended.details, **details},
+    )
+
+
+def versions(engine: str) -> dict[str, str]:
+    """Python's, the platform's, and those of the packages that a run's numbers depend on."""
+    found = {"python": platform.python_version(), "platform": sys.platform}
+    for package in (*_PACKAGES, "ray", "uvloop") if engine == "ray" else _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

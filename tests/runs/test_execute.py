@@ -1,0 +1,232 @@
+"""From a plan to result.json, whatever the engine does."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.core.errors import ConfigError
+from framework.core.time import SECOND
+from framework.engine.base import EngineResult, Experiment, Progress, Tally
+from framework.registry.specs import CheckerSpec
+from framework.runs.execute import Plan, execute
+from framework.runs.result import RunResult
+from framework.verify.verdict import CheckResult, Verdict
+from tests.runs.fakes import CONTENT, FakeEngine, checker, counted, ended, interrupt, plan, raised
+
+
+def take(planned: Plan, engine: FakeEngine) -> tuple[RunResult, dict[str, Any]]:
+    """The result, and what stands in the file."""
+    result = execute(planned, engine, lambda now, tally: None)
+    return result, json.loads((planned.experiment.run_dir / "result.json").read_bytes())
+
+
+def test_a_valid_run_leaves_its_numbers(tmp_path: Path) -> None:
+    tally = counted(4, steps=9, fsyncs=2, messages={"pings.Ping": 4}, dropped={"pings.Pong": 1})
+    _, written = take(plan(tmp_path / "run", CONTENT), FakeEngine(ended(tally)))
+
+    versions, process_s, started = (written.pop(key) for key in ("versions", "process_s", "started"))
+    assert {"synod", "python", "pyarrow", "msgspec"} <= set(versions)
+    assert "ray" not in versions
+    assert 0 <= process_s < 60
+    assert started.endswith("Z")
+    assert written.pop("latency_ms")["max"] == 4.0
+    check = {
+        "name": "check",
+        "verdict": "valid",
+        "reason": "two pings explained",
+        "story": [],
+        "operations": 0,
+    }
+    assert written.pop("checks") == [{**check, "steps": 0, "key": None}]
+    assert written == {
+        "verdict": "valid", "reasons": [], "experiment": "pings", "engine": "fake", "seed": 7, "digest": "d1935",
+        "operations": {"ok": 4, "fail": 0, "unknown": 0}, "throughput_ops_s": 2.0,
+        "messages": {"pings.Ping": 4}, "dropped": {"pings.Pong": 1}, "steps": 9, "fsyncs": 2,
+        "faults": {}, "crashes": [], "virtual_s": 2.0, "wall_s": 0.5, "interrupted": False, "failure": "",
+        "command": "python -m framework.run experiment=pings seed=7", "details": {},
+    }  # fmt: skip
+
+
+def test_checkers_see_the_history_that_the_engine_left(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    def look(calls: list[Any], model: str | None, config: Any) -> CheckResult:
+        seen.extend((call.client, call.function, call.outcome) for call in calls)
+        return CheckResult(name="look", verdict=Verdict.VALID, reason="")
+
+    take(plan(tmp_path / "run", CheckerSpec(name="look", summary="", check=look)), FakeEngine())
+
+    assert seen == [("c1", "ping", "ok"), ("c2", "ping", "ok")]
+
+
+def test_without_a_trace_no_checker_is_asked(tmp_path: Path) -> None:
+    result, _ = take(plan(tmp_path / "run", CONTENT, trace="none"), FakeEngine())
+
+    assert (result.verdict, result.checks) == (Verdict.UNKNOWN, ())
+    assert result.summary == "unknown — trace=none keeps no history to check"
+
+
+def test_a_crash_is_kept_with_its_traceback(tmp_path: Path) -> None:
+    result, written = take(plan(tmp_path / "run", CONTENT), FakeEngine(ended(crashes=(raised(),))))
+
+    assert result.summary == "invalid — n2 crashed: ZeroDivisionError: division by zero in on_vote"
+    (crash,) = written["crashes"]
+    assert (crash["node"], crash["time_s"]) == ("n2", 1.5)
+    assert crash["traceback"] == raised().traceback
+
+
+def test_an_engine_that_fails_is_a_reason_and_not_the_end_of_the_files(tmp_path: Path) -> None:
+    def fail(experiment: Experiment, progress: Progress) -> EngineResult:
+        raise OSError(28, "No space left on device")
+
+    result, written = take(plan(tmp_path / "run", CONTENT), FakeEngine(fail))
+
+    assert result.summary == "unknown — the engine gave up: OSError: [Errno 28] No space left on device"
+    assert written["operations"]["ok"] == 1  # what its last progress said
+    assert "in fail" in written["details"]["failure_traceback"]
+
+
+def test_an_experiment_that_the_engine_refuses_leaves_no_folder(tmp_path: Path) -> None:
+    class Refuses:
+        def run(self, experiment: Experiment, progress: Progress) -> EngineResult:
+            raise ConfigError("network", "a link without delay")
+
+    with pytest.raises(ConfigError, match="a link without delay"):
+        execute(plan(tmp_path / "run", CONTENT), Refuses(), lambda now, tally: None)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_the_run_in_order_and_what_was_seen_is_still_checked(tmp_path: Path) -> None:
+    def stop(experiment: Experiment, progress: Progress) -> EngineResult:
+        try:
+            interrupt()
+        except KeyboardInterrupt:
+            return ended(interrupted=True, virtual_s=0.7)
+        raise AssertionError("the first Ctrl-C reaches the engine")
+
+    result, written = take(plan(tmp_path / "run", CONTENT), FakeEngine(stop))
+
+    assert result.summary == "unknown — interrupted after 0.7 s of 2s"
+    assert written["interrupted"] is True
+    assert [check["verdict"] for check in written["checks"]] == ["valid"]
+
+
+def test_a_second_ctrl_c_cannot_break_into_the_closing_of_the_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop_twice(experiment: Experiment, progress: Progress) -> EngineResult:
+        try:
+            interrupt()
+        except KeyboardInterrupt:
+            interrupt()
+            (experiment.run_dir / "closed").write_text("")
+        return ended(interrupted=True)
+
+    _, written = take(plan(tmp_path / "run", CONTENT), FakeEngine(stop_twice))
+
+    assert written["interrupted"] is True
+    assert (tmp_path / "run" / "closed").exists()
+    assert "its files are kept" in capsys.readouterr().err
+
+
+def test_an_engine_that_lets_ctrl_c_through_loses_nothing_either(tmp_path: Path) -> None:
+    def fall(experiment: Experiment, progress: Progress) -> EngineResult:
+        progress(SECOND // 2, Tally(ok=5))
+        interrupt()
+        raise AssertionError("interrupted before")
+
+    _, written = take(plan(tmp_path / "run", CONTENT), FakeEngine(fall))
+
+    assert (written["verdict"], written["interrupted"], written["operations"]["ok"]) == ("unknown", True, 5)
+
+
+def test_a_long_check_can_be_interrupted(tmp_path: Path) -> None:
+    def endless(calls: list[Any], model: str | None, config: Any) -> CheckResult:
+        interrupt()
+        raise AssertionError("interrupted before")
+
+    spec = CheckerSpec(name="endless", summary="", check=endless)
+    result, _ = take(plan(tmp_path / "run", spec), FakeEngine())
+
+    assert result.summary == "unknown — endless: interrupted while checking"
+
+
+def test_the_signal_handlers_of_the_caller_come_back(tmp_path: Path) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    take(plan(tmp_path / "run", CONTENT), FakeEngine())
+
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_listeners_hear_of_the_start_and_the_end(tmp_path: Path) -> None:
+    heard: list[tuple[str, Any]] = []
+
+    class Hook:
+        def run_started(self, run_dir: Path, config: dict[str, Any]) -> None:
+            heard.append(("started", (run_dir.name, config["seed"])))
+
+        def run_finished(self, run_dir: Path, result: dict[str, Any]) -> None:
+            assert (run_dir / "result.json").exists()
+            heard.append(("finished", (result["verdict"], result["checks"][0]["name"])))
+
+    take(plan(tmp_path / "run", CONTENT, hook=Hook()), FakeEngine())
+
+    assert heard == [("started", ("run", 7)), ("finished", ("valid", "check"))]
+
+
+def test_a_listener_that_fails_is_reported_and_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Hook:
+        def run_started(self, **arguments: Any) -> None:
+            raise RuntimeError("no network here")
+
+        def run_finished(self, **arguments: Any) -> None:
+            return
+
+    result, _ = take(plan(tmp_path / "run", CONTENT, hook=Hook()), FakeEngine())
+
+    assert result.verdict is Verdict.VALID
+    assert (
+        capsys.readouterr().err == "warning: a plugin's run_started failed: RuntimeError: no network here\n"
+    )
+
+
+def test_listeners_hear_of_progress_about_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(number / 10 for number in range(1000))
+    monkeypatch.setattr("framework.runs.execute.time.monotonic", lambda: next(clock))
+    heard: list[tuple[int, int]] = []
+
+    class Hook:
+        def run_started(self, **arguments: Any) -> None:
+            return
+
+        run_finished = run_started
+
+        def run_progress(self, run_dir: Path, time: int, operations: int) -> None:
+            heard.append((time, operations))
+
+    def tick(experiment: Experiment, progress: Progress) -> EngineResult:
+        for number in range(20):
+            progress(number, Tally(ok=number, unknown=1))
+        return ended()
+
+    take(plan(tmp_path / "run", CONTENT, hook=Hook()), FakeEngine(tick))
+
+    assert 1 <= len(heard) <= 3
+    assert all(operations == time + 1 for time, operations in heard)
+
+
+def test_the_worst_of_several_checkers_decides(tmp_path: Path) -> None:
+    stale = checker(Verdict.INVALID, "c1 read an old value", ("1 ms c1 wrote", "2 ms c1 read"), name="stale")
+    result, _ = take(plan(tmp_path / "run", CONTENT, stale), FakeEngine())
+
+    assert result.summary == "invalid — stale: c1 read an old value"

@@ -1,0 +1,74 @@
+"""A run's folder is its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from framework.core.errors import ConfigError
+from framework.runs.folder import (
+    claim,
+    claim_default,
+    config_yaml,
+    default_run_dir,
+    release,
+    write_atomically,
+    write_config,
+)
+
+
+def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path) -> None:
+    write_config(claim(tmp_path / "run"), {"seed": 1})
+
+    with pytest.raises(ConfigError, match=r"holds a run already \(config\.yaml\).*run\.dir=FOLDER"):
+        claim(tmp_path / "run")
+
+
+def test_an_empty_folder_may_be_chosen(tmp_path: Path) -> None:
+    assert claim(tmp_path) == tmp_path
+
+
+def test_two_runs_of_one_second_get_two_folders(tmp_path: Path) -> None:
+    claimed = [claim_default(tmp_path / "runs" / "hello").name for _ in range(3)]
+
+    assert claimed == ["hello", "hello-2", "hello-3"]
+
+
+def test_a_folder_below_a_file_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError, match=r"cannot be written \(Not a directory\)"):
+        claim(tmp_path / "file" / "run")
+    with pytest.raises(ConfigError, match="is a file"):
+        claim(tmp_path / "file")
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "result.json", b"{}")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+    with pytest.raises(ConfigError, match=r"cannot be written \(No such file or directory\)"):
+        write_atomically(tmp_path / "gone" / "result.json", b"{}")
+
+
+def test_a_folder_whose_run_never_began_is_given_back_and_one_with_rows_is_kept(tmp_path: Path) -> None:
+    write_config(claim(tmp_path / "refused"), {})
+    release(tmp_path / "refused")
+    write_config(claim(tmp_path / "begun"), {})
+    (tmp_path / "begun" / "history.arrow").write_bytes(b"rows")
+    release(tmp_path / "begun")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["begun"]
+    assert sorted(path.name for path in (tmp_path / "begun").iterdir()) == ["config.yaml", "history.arrow"]
+
+
+def test_names_say_what_when_and_which_seed() -> None:
+    assert default_run_dir("hello", 3).match("runs/hello-*T*Z-3")
+
+
+def test_a_config_keeps_the_order_of_its_keys() -> None:
+    assert (
+        config_yaml({"nodes": 3, "clients": {"b": None, "a": "1s"}})
+        == "nodes: 3\nclients:\n  b: null\n  a: 1s\n"
+    )

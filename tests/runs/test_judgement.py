@@ -1,0 +1,106 @@
+"""Invalid outweighs unknown, which outweighs valid; and nothing is valid by default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.core.time import SECOND
+from framework.engine.base import Crash, Tally
+from framework.registry.specs import CheckerSpec
+from framework.runs.judgement import crash_reason, judge, run_checkers
+from framework.verify.verdict import CheckResult, Verdict
+from tests.runs.fakes import CRASH, counted, ended, experiment, raised
+
+RUN = Path("runs/none")
+VALID = CheckResult(name="linearizable", verdict=Verdict.VALID, reason="explained")
+BROKEN = CheckResult(name="linearizable", verdict=Verdict.INVALID, reason="c1 read a value nobody wrote")
+SPENT = CheckResult(
+    name="linearizable", verdict=Verdict.UNKNOWN, reason="budget of 10 steps spent on key 'x'"
+)
+
+
+def test_a_run_with_a_satisfied_checker_is_valid_and_gives_no_reason() -> None:
+    assert judge(experiment(RUN), ended(), [VALID]) == (Verdict.VALID, ())
+
+
+def test_a_handler_that_raised_makes_the_run_invalid_and_names_the_handler() -> None:
+    verdict, reasons = judge(experiment(RUN), ended(crashes=(raised(),)), [VALID])
+
+    assert verdict is Verdict.INVALID
+    assert reasons == ("n2 crashed: ZeroDivisionError: division by zero in on_vote",)
+
+
+def test_a_crash_that_was_asked_for_is_no_reason() -> None:
+    asked = Crash("n2", SECOND, "fault: crash")
+    run = experiment(RUN, faults=((CRASH, SECOND),))
+
+    assert judge(run, ended(counted(faults={"crash": 1}), crashes=(asked,)), [VALID]).verdict is Verdict.VALID
+
+
+def test_a_violation_outweighs_every_doubt_and_stands_first() -> None:
+    verdict, reasons = judge(experiment(RUN), ended(interrupted=True), [SPENT, BROKEN])
+
+    assert verdict is Verdict.INVALID
+    assert reasons == (
+        "linearizable: c1 read a value nobody wrote",
+        "interrupted after 2.0 s of 2s",
+        "linearizable: budget of 10 steps spent on key 'x'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "end", "checks", "reason"),
+    [
+        ({}, ended(), [], "no checker ran"),
+        ({}, ended(), [SPENT], "linearizable: budget of 10 steps spent on key 'x'"),
+        ({}, ended(Tally(unknown=4)), [VALID], "no operation succeeded"),
+        ({}, ended(interrupted=True), [VALID], "interrupted after 2.0 s of 2s"),
+        ({}, ended(failure="a machine is gone"), [VALID], "the engine gave up: a machine is gone"),
+        ({"trace": "none"}, ended(), [], "trace=none keeps no history to check"),
+        ({"faults": ((CRASH, SECOND),)}, ended(), [VALID], "fault crash never fired (no crash)"),
+        ({"faults": ((CRASH, 3 * SECOND),)}, ended(), [VALID], "fault crash had nothing to do within 2s"),
+    ],
+)
+def test_what_leaves_a_run_in_doubt(changes: dict[str, Any], end: Any, checks: Any, reason: str) -> None:
+    verdict, reasons = judge(experiment(RUN, **changes), end, checks)
+
+    assert (verdict, reasons) == (Verdict.UNKNOWN, (reason,))
+
+
+def test_an_interrupted_run_does_not_complain_of_faults_that_were_still_to_come() -> None:
+    run = experiment(RUN, faults=((CRASH, SECOND),))
+
+    assert judge(run, ended(interrupted=True), [VALID]).reasons == ("interrupted after 2.0 s of 2s",)
+
+
+def test_a_checker_that_raises_concludes_nothing_and_keeps_its_traceback() -> None:
+    def careless(calls: list[Any], model: str | None, config: Any) -> CheckResult:
+        raise KeyError("x")
+
+    spec = CheckerSpec(name="careless", summary="", check=careless)
+    results, failures = run_checkers([(spec, None)], [], None)
+
+    assert results == [
+        CheckResult(name="careless", verdict=Verdict.UNKNOWN, reason="the checker failed (KeyError: 'x')")
+    ]
+    assert "in careless" in failures["careless"]
+
+
+def test_the_frame_named_is_the_authors_even_when_the_core_raised() -> None:
+    crash = raised(function="on_request")
+    deeper = crash.traceback.replace(
+        "ZeroDivisionError: division by zero",
+        '  File "/opt/synod/framework/core/node.py", line 5, in send\n    x\nPluginError: Votes: no node n9',
+    )
+
+    assert (
+        crash_reason(Crash("n1", 0, "raised", deeper))
+        == "n1 crashed: PluginError: Votes: no node n9 in on_request"
+    )
+
+
+def test_a_crash_without_a_traceback_is_told_in_the_engines_words() -> None:
+    assert crash_reason(Crash("n1", 0, "killed by the system")) == "n1 crashed: killed by the system"
