@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from framework.registry.specs import CheckerSpec, FaultSpec, NetworkSpec, ProtocolSpec, StateMachineSpec, WorkloadSpec
+    from framework.registry.specs import (
+        CheckerSpec,
+        FaultSpec,
+        NetworkSpec,
+        ProtocolSpec,
+        StateMachineSpec,
+        WorkloadSpec,
+    )
 
 PROJECT = "synod"
 

@@ -1,0 +1,198 @@
+"""What a plugin is held to when it is registered: its author hears of a mistake before anything runs."""
+
+from __future__ import annotations
+
+import re
+import sys
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from framework.core.client import Client
+from framework.core.errors import ConfigError, PluginError, did_you_mean
+from framework.core.faults import Fault
+from framework.core.message import Config, Message, check_message
+from framework.core.network import NetworkModel
+from framework.core.node import Node
+from framework.core.session import ReplicatedConfig, SessionClient
+from framework.core.state_machine import StateMachine
+from framework.core.workload import Workload, WorkloadConfig
+from framework.registry.messages import named_messages, package_of
+from framework.registry.specs import (
+    CheckerSpec,
+    FaultSpec,
+    NetworkSpec,
+    ProtocolSpec,
+    Spec,
+    StateMachineSpec,
+    WorkloadSpec,
+)
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RESERVED = ("none", "auto", "null", "true", "false", "off", "on", "yes", "no")
+
+
+def check_spec(spec: Spec, siblings: Sequence[Spec] = (), home: str | None = None) -> None:
+    """PluginError unless `spec` keeps the rules of its kind.
+
+    `siblings` are the other specs that the same plugin registers; `home` is the module that the plugin is.
+    """
+    check_name(spec)
+    if isinstance(spec, ProtocolSpec):
+        others = [other for other in siblings if isinstance(other, ProtocolSpec)]
+        check_protocol(spec, others, home)
+        return
+    check_config(spec, WorkloadConfig if isinstance(spec, WorkloadSpec) else Config)
+    for field, base in _PARTS.get(type(spec), ()):
+        check_class(spec, field, base)
+    if isinstance(spec, CheckerSpec) and not callable(spec.check):
+        raise PluginError(
+            spec.name, "check is not a function", "Write check(calls, model, config) -> CheckResult."
+        )
+
+
+_PARTS: dict[type[Spec], tuple[tuple[str, type], ...]] = {
+    StateMachineSpec: (("machine", StateMachine),),
+    WorkloadSpec: (("workload", Workload),),
+    NetworkSpec: (("model", NetworkModel),),
+    FaultSpec: (("fault", Fault),),
+}
+
+
+def check_protocol(
+    spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), home: str | None = None
+) -> None:
+    """PluginError unless the protocol's classes, messages and config keep the node model's rules.
+
+    Every Message class of the protocol's package must be handled: by this protocol, by a class that it mounts, or by
+    one of `siblings`, which share the package. `home` is that package's name; it follows from the node's module.
+    """
+    check_name(spec)
+    check_class(spec, "node", Node)
+    check_class(spec, "client", Client)
+    check_config(spec, Config)
+    _check_replication(spec)
+    handled = set(named_messages(spec).values())
+    for message in handled:
+        check_message(message)
+    for sibling in siblings:
+        handled.update(named_messages(sibling).values())
+    for message in package_messages(home or package_of(spec.node.__module__)):
+        if message not in handled and not any(issubclass(other, message) for other in handled):
+            raise PluginError(
+                f"protocol {spec.name!r}",
+                f"nobody handles {message.__name__} ({message.__module__})",
+                f"Write @handles({message.__name__}) in {spec.node.__name__} or {spec.client.__name__}, "
+                "or delete the message.",
+            )
+
+
+def check_name(spec: Spec) -> None:
+    """PluginError unless the name is one that can be typed as `group=name`: lower case, digits, underscores."""
+    if not _NAME.fullmatch(spec.name):
+        raise PluginError(
+            f"{_kind(spec)} {spec.name!r}", "is no name for a plugin", f"Write {_snake(spec.name)!r}."
+        )
+    if spec.name in _RESERVED:
+        raise PluginError(
+            f"{_kind(spec)} {spec.name!r}", "has a name that means something else", "Choose another."
+        )
+
+
+def check_class(spec: Spec, field: str, base: type) -> None:
+    """PluginError unless the spec's `field` is a subclass of `base` that other processes can import."""
+    value = getattr(spec, field)
+    where = f"{_kind(spec)} {spec.name!r}"
+    if not (isinstance(value, type) and issubclass(value, base) and value is not base):
+        shown = getattr(value, "__qualname__", repr(value))
+        raise PluginError(
+            where, f"{field}={shown} is not a {base.__name__}", f"Derive it from {base.__name__}."
+        )
+    if value.__module__ == "__main__":
+        raise PluginError(
+            where,
+            f"the class {value.__qualname__} lives in __main__, where node actors cannot import it",
+            "Move it into a module of its own and name that with plugins.path=FILE.",
+        )
+    missing = sorted(getattr(value, "__abstractmethods__", ()))
+    if missing:
+        raise PluginError(where, f"{value.__qualname__} has no {missing[0]}()", f"Write {missing[0]}().")
+
+
+def check_config(spec: Spec, base: type[Config]) -> None:
+    """PluginError unless the config derives from `base`, and its defaults build and have types that can be found."""
+    config = spec.config
+    if config is None:
+        return
+    where = f"{_kind(spec)} {spec.name!r}"
+    if not (isinstance(config, type) and issubclass(config, base)):
+        shown = getattr(config, "__qualname__", repr(config))
+        raise PluginError(
+            where, f"config={shown} is not a {base.__name__}", f"Write class {shown}({base.__name__})."
+        )
+    if "name" in config.__struct_fields__:
+        raise PluginError(
+            where,
+            f"{config.__qualname__}.name: the key `name` says which plugin it is",
+            "Call the field otherwise.",
+        )
+    try:
+        typing.get_type_hints(config)
+        config()
+    except (NameError, TypeError, ValueError, ConfigError) as error:
+        raise PluginError(
+            where,
+            f"the defaults of {config.__qualname__} do not build: {error}",
+            "Give every field a default, and import its type in the module of the config.",
+        ) from error
+
+
+def _check_replication(spec: ProtocolSpec) -> None:
+    replicates = spec.config is not None and issubclass(spec.config, ReplicatedConfig)
+    where = f"protocol {spec.name!r}"
+    if issubclass(spec.client, SessionClient) and not replicates:
+        shown = spec.config.__name__ if spec.config else "MyConfig"
+        raise PluginError(
+            where,
+            "its clients are session clients, but its config chooses no state machine",
+            f"Write class {shown}(ReplicatedConfig), and config={shown} in the ProtocolSpec.",
+        )
+
+
+def package_messages(home: str) -> Iterator[type[Message]]:
+    """The Message classes that the modules of the package `home` define, in a fixed order."""
+    for name in sorted(sys.modules):
+        if name == home or name.startswith(home + "."):
+            for value in list(vars(sys.modules[name]).values()):
+                if isinstance(value, type) and issubclass(value, Message) and value.__module__ == name:
+                    yield value
+
+
+def check_functions(module: Any, plugin: str, hooks: Sequence[str], marked: Callable[[Any], bool]) -> None:
+    """PluginError for a hook that would never be called: misspelt, or without its @hookimpl."""
+    for name, function in list(vars(module).items()):
+        own = callable(function) and getattr(function, "__module__", None) == getattr(
+            module, "__name__", None
+        )
+        if not own or isinstance(function, type):
+            continue
+        if marked(function) and name not in hooks:
+            raise PluginError(plugin, f"there is no hook {name!r}", did_you_mean(name, hooks))
+        if not marked(function) and name in hooks and name.startswith("register_"):
+            raise PluginError(plugin, f"{name} is not marked as a hook", f"Write @hookimpl above def {name}.")
+        if not marked(function) and name.startswith("register_"):
+            raise PluginError(
+                plugin,
+                f"there is no hook {name!r}",
+                f"{did_you_mean(name, hooks)} If it is no hook, rename it.",
+            )
+
+
+def _kind(spec: Spec) -> str:
+    spelt = re.sub(r"(?<!^)(?=[A-Z])", " ", type(spec).__name__.removesuffix("Spec"))
+    return spelt.lower()
+
+
+def _snake(name: str) -> str:
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[^a-z0-9]+", "_", apart.lower()).strip("_0123456789") or "my_plugin"

@@ -1,0 +1,220 @@
+"""Everything that is installed: plugins found, imported, asked for their specs, and held to the rules.
+
+A plugin that cannot be imported, or whose spec breaks a rule, stands in `Registry.broken`: who does not select it is
+warned, who does gets the error. What would leave it open which plugin is meant is an error at once: two plugins of
+one name, a hook that would never be called, a `plugins` package that shadows ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pluggy
+
+from framework.core.errors import ConfigError, PluginError, did_you_mean
+from framework.registry import hookspecs
+from framework.registry.checks import check_functions, check_spec
+from framework.registry.discovery import ROOT, Found, built_in, import_failure, import_path, installed, loose
+from framework.registry.specs import (
+    CheckerSpec,
+    FaultSpec,
+    NetworkSpec,
+    ProtocolSpec,
+    Registered,
+    Spec,
+    StateMachineSpec,
+    WorkloadSpec,
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of plugin: the config group that selects one, the hook that registers it, and where it is kept."""
+
+    group: str
+    hook: str
+    spec: type[Spec]
+    field: str
+
+
+KINDS: dict[str, Kind] = {
+    kind.group: kind
+    for kind in (
+        Kind("protocol", "register_protocols", ProtocolSpec, "protocols"),
+        Kind("state_machine", "register_state_machines", StateMachineSpec, "state_machines"),
+        Kind("workload", "register_workloads", WorkloadSpec, "workloads"),
+        Kind("network", "register_network_models", NetworkSpec, "networks"),
+        Kind("faults", "register_faults", FaultSpec, "faults"),
+        Kind("checker", "register_checkers", CheckerSpec, "checkers"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What `load` found.
+
+    `broken` maps a plugin to what is wrong with it, in one line; `origins` maps (group, name) to the plugin that
+    registered it; `import_paths` are the folders that other processes need on their import path.
+    """
+
+    registered: Registered
+    hook: Any
+    broken: Mapping[str, str]
+    origins: Mapping[tuple[str, str], str]
+    import_paths: tuple[str, ...]
+    _refused: Mapping[tuple[str, str], PluginError] = field(default_factory=dict)
+
+    def get(self, group: str, name: str) -> Any:
+        """The spec that `group=name` selects. ConfigError with a did-you-mean if nothing is called that;
+        PluginError if a plugin is, and is broken."""
+        specs = self.names(group)
+        if name in specs:
+            return specs[name]
+        if (group, name) in self._refused:
+            raise self._refused[group, name]
+        for plugin, error in self.broken.items():
+            if plugin.rpartition(".")[2] == name:
+                raise PluginError(
+                    f"plugin {plugin}", f"cannot be loaded: {error}", f"It may hold {group}={name}."
+                )
+        fix = did_you_mean(name, specs)
+        if self.broken:
+            listed = "; ".join(f"{plugin}: {error}" for plugin, error in self.broken.items())
+            fix = f"{fix} Some plugins could not be loaded: {listed}".strip()
+        raise ConfigError(f"{group}={name}", f"there is no {group.replace('_', ' ')} {name!r}", fix)
+
+    def names(self, group: str) -> Mapping[str, Spec]:
+        """All specs of a group, by name."""
+        specs: Mapping[str, Spec] = getattr(self.registered, KINDS[group].field)
+        return specs
+
+    def warnings(self) -> list[str]:
+        """One line for each broken plugin, for the user's screen."""
+        return [f"plugin {plugin} is left out: {error}" for plugin, error in self.broken.items()]
+
+
+def load(paths: Sequence[str] = ()) -> Registry:
+    """Finds and checks all plugins: built-in, installed, and at `paths` (folders or files).
+
+    Nothing is kept between calls but the modules themselves. PluginError for what leaves it open which plugin is
+    meant (see the module), ConfigError for a path that holds no plugin.
+    """
+    loading = _Loading()
+    for found in built_in():
+        loading.add(found)
+    for found in installed():
+        loading.add(found)
+    for path in paths:
+        for found in loose(path):
+            loading.add(found, must_register=True)
+    roots = dict.fromkeys([str(ROOT), *(import_path(path) for path in paths)])
+    return Registry(
+        loading.registered,
+        loading.plugins.hook,
+        loading.broken,
+        loading.origins,
+        tuple(roots),
+        loading.refused,
+    )
+
+
+class _Loading:
+    """A registry in the making."""
+
+    def __init__(self) -> None:
+        self.plugins = pluggy.PluginManager(hookspecs.PROJECT)
+        self.plugins.add_hookspecs(hookspecs)
+        self.hooks = [
+            name for name in vars(hookspecs) if hasattr(vars(hookspecs)[name], f"{hookspecs.PROJECT}_spec")
+        ]
+        self.registered = Registered()
+        self.broken: dict[str, str] = {}
+        self.origins: dict[tuple[str, str], str] = {}
+        self.refused: dict[tuple[str, str], PluginError] = {}
+
+    def add(self, found: Found, *, must_register: bool = False) -> None:
+        """Imports a plugin and takes over its specs; a module without any hook is no plugin."""
+        try:
+            module = found.load()
+        except (Exception, SystemExit) as error:
+            self.broken[found.name] = import_failure(error)
+            return
+        if self.plugins.is_registered(module):
+            return
+        plugin = f"plugin {found.name}"
+        check_functions(module, plugin, self.hooks, _is_marked)
+        try:
+            self.plugins.register(module, found.name)
+            self.plugins.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(
+                plugin, _first_line(error), "Write the hook as framework.registry.hookspecs has it."
+            ) from error
+        callers = self.plugins.get_hookcallers(module) or []
+        if must_register and not callers:
+            raise PluginError(plugin, "registers nothing", "Write @hookimpl above def register_protocols().")
+        self._take_specs(found.name, module)
+
+    def _take_specs(self, plugin: str, module: Any) -> None:
+        taken: list[tuple[Kind, Spec]] = []
+        for kind in KINDS.values():
+            implementation = getattr(module, kind.hook, None)
+            if implementation is None or not _is_marked(implementation):
+                continue
+            try:
+                specs = _listed(plugin, kind, implementation)
+            except (Exception, SystemExit) as error:
+                self.broken[plugin] = str(error) if isinstance(error, PluginError) else import_failure(error)
+                continue
+            taken += [(kind, spec) for spec in specs]
+        siblings = [spec for _, spec in taken]
+        for kind, spec in taken:
+            self._take(plugin, kind, spec, siblings, getattr(module, "__name__", None))
+
+    def _take(self, plugin: str, kind: Kind, spec: Spec, siblings: list[Spec], home: str | None) -> None:
+        key = (kind.group, spec.name)
+        if key in self.origins:
+            raise PluginError(
+                f"plugins {self.origins[key]} and {plugin}",
+                f"both register {kind.group}={spec.name}",
+                "Rename one.",
+            )
+        self.origins[key] = plugin
+        try:
+            check_spec(spec, siblings, home)
+        except PluginError as error:
+            _raise_if_main(plugin, spec, error)
+            self.refused[key] = PluginError(f"plugin {plugin}", str(error))
+            self.broken[plugin] = str(error)
+            return
+        getattr(self.registered, kind.field)[spec.name] = spec
+
+
+def _listed(plugin: str, kind: Kind, implementation: Callable[[], Any]) -> list[Spec]:
+    answer = implementation()
+    wrong: Iterable[Any] = [answer] if not isinstance(answer, list | tuple) else answer
+    for spec in wrong:
+        if not isinstance(answer, list | tuple) or not isinstance(spec, kind.spec):
+            raise PluginError(
+                f"plugin {plugin}",
+                f"{kind.hook} gives {type(spec).__name__}",
+                f"Return a list of {kind.spec.__name__}.",
+            )
+    return list(answer)
+
+
+def _raise_if_main(plugin: str, spec: Spec, error: PluginError) -> None:
+    if any(getattr(value, "__module__", None) == "__main__" for value in vars(spec).values()):
+        raise PluginError(f"plugin {plugin}", str(error)) from error
+
+
+def _is_marked(function: Any) -> bool:
+    return hasattr(function, f"{hookspecs.PROJECT}_impl")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

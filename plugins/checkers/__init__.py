@@ -1,0 +1,1 @@
+"""Checkers: what is asked of a history."""

@@ -1,0 +1,39 @@
+"""Short texts to be said back."""
+
+import random
+from typing import Annotated
+
+from msgspec import Meta
+
+from framework import NodeId, Value, Workload, WorkloadConfig, WorkloadSpec, hookimpl
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+class EchoWorkloadConfig(WorkloadConfig):
+    """How long the texts are."""
+
+    length: Annotated[int, Meta(ge=1)] = 8
+    """Letters in a text."""
+
+
+class EchoWorkload(Workload):
+    config: EchoWorkloadConfig
+
+    def functions(self) -> tuple[str, ...]:
+        return ("echo",)
+
+    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+        return "echo", None, "".join(rng.choice(_LETTERS) for _ in range(self.config.length))
+
+
+@hookimpl
+def register_workloads() -> list[WorkloadSpec]:
+    return [
+        WorkloadSpec(
+            name="echo",
+            workload=EchoWorkload,
+            config=EchoWorkloadConfig,
+            summary="Short texts to be said back.",
+        )
+    ]
