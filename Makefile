@@ -1,0 +1,52 @@
+# make run     five Raft nodes as Ray actors serve a key-value workload and are checked
+# make test    every test, with the real engine
+# make quick   lint, types, unit tests and the simulator
+# make bench   what the engines cost, against their budgets
+# make lint    ruff and mypy --strict
+# make lock    renews requirements.lock from pyproject.toml
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test quick bench lint lock clean
+.DEFAULT_GOAL := run
+
+run: $(READY)
+	$(BIN)/python -m framework.run experiment=raft_5nodes
+
+test: $(READY) lint
+	$(BIN)/python -m pytest
+
+quick: $(READY) lint
+	$(BIN)/python -m pytest -m "not ray"
+
+bench: $(READY)
+	$(BIN)/python -m experiments.engine_cost
+
+lint: $(READY)
+	$(BIN)/ruff check framework plugins experiments tests
+	$(BIN)/ruff format --check framework plugins experiments tests
+	$(BIN)/mypy
+
+lock: $(READY)
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install -q '.[dev]'
+	{ echo "# Exact versions of everything that make installs, for Python 3.11 on Linux. Renew with: make lock"; \
+	  build/lock/bin/pip freeze --exclude synod; } > requirements.lock
+	rm -rf build/lock
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Synod needs Python 3.11 or newer: install it (Debian, Ubuntu: apt install python3 python3-venv)."; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Synod needs Python 3.11 or newer, and $(PYTHON) is older: install one and run make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) lacks the venv module: install it (Debian, Ubuntu: apt install python3-venv; Fedora: it comes with python3)."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""Studies: one folder each, with its question, its command and its answer."""

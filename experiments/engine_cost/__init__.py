@@ -1,0 +1,1 @@
+"""What the engines cost, against their budgets."""
