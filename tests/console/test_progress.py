@@ -1,0 +1,70 @@
+"""What the run says while it goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from framework.console.progress import Account, LiveLine, PlainLines, Silent, screen
+from framework.core.client import Ok
+from framework.core.time import SECOND
+from framework.engine.base import Tally
+
+
+def tally(ok: int, **counts: int) -> Tally:
+    """`ok` operations of 2 ms each."""
+    grown = Tally(faults={name: count for name, count in counts.items() if count})
+    for _ in range(ok):
+        grown.completed(Ok(None), 0, 2_000_000, 0)
+    return grown
+
+
+def test_the_words_tell_time_operations_rate_latency_and_faults() -> None:
+    account = Account(10 * SECOND)
+
+    assert account.words(SECOND, tally(500)) == "1.0s/10s  500 operations  500/s  p50 2.00 ms  p99 2.00 ms"
+    assert account.words(2 * SECOND, tally(1700, crash=1)).split("  ") == [
+        "2.0s/10s", "1,700 operations", "1,200/s", "p50 2.00 ms", "p99 2.00 ms", "1 fault",
+    ]  # fmt: skip
+
+
+def test_a_stall_shows_in_the_rate_at_once() -> None:
+    account = Account(10 * SECOND)
+    words = [account.words(number * SECOND // 2, tally(min(number, 10) * 100)) for number in range(1, 13)]
+
+    assert "  200/s  " in words[8]
+    assert "  0.0/s  " in words[11]
+
+
+def test_before_anything_is_measured_there_is_no_latency() -> None:
+    assert Account(SECOND).words(0, Tally()) == "0.0s/1s  0 operations  0.0/s  p50 -  p99 -"
+
+
+def test_a_log_gets_one_line_a_second_at_most(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("framework.console.progress.time.monotonic", lambda: now[0])
+    with PlainLines("hello", 3 * SECOND) as lines:
+        for step in range(25):
+            now[0] = 100.0 + step / 10
+            lines.show(step * SECOND // 10, tally(step))
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert [line.split("  ")[:2] for line in said.err.splitlines()] == [
+        ["hello", "1.0s/3s"],
+        ["hello", "2.0s/3s"],
+    ]
+
+
+def test_the_live_line_is_drawn_and_leaves_nothing_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    with LiveLine("hello", SECOND) as live:
+        live.show(SECOND // 2, tally(3))
+        live.checking()
+
+    assert capsys.readouterr().out == ""
+
+
+def test_quiet_is_silent_and_a_log_is_no_terminal() -> None:
+    assert type(screen("hello", SECOND, quiet=True)) is Silent
+    assert type(screen("hello", SECOND, quiet=False)) is PlainLines
