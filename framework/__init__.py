@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Request,
         SessionClient,
     )
-    from framework.core.state_machine import StateMachine, StateMachineChoice, Value, operation
+    from framework.core.state_machine import Refused, StateMachine, StateMachineChoice, Value, operation
     from framework.core.time import Duration
     from framework.core.workload import Workload, WorkloadConfig
     from framework.registry.hookspecs import hookimpl
@@ -59,7 +59,7 @@ _HOMES = {
         "Request",
         "SessionClient",
     ),
-    "framework.core.state_machine": ("StateMachine", "StateMachineChoice", "Value", "operation"),
+    "framework.core.state_machine": ("Refused", "StateMachine", "StateMachineChoice", "Value", "operation"),
     "framework.core.time": ("Duration",),
     "framework.core.workload": ("Workload", "WorkloadConfig"),
     "framework.registry.hookspecs": ("hookimpl",),
@@ -105,6 +105,7 @@ __all__ = [
     "PluginError",
     "ProtocolSpec",
     "Record",
+    "Refused",
     "ReplicatedConfig",
     "ReplicatedMachine",
     "Reply",

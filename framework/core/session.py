@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from framework.core.client import Client, Ok, Operation, OperationId, Unknown
+from framework.core.client import Client, Fail, Ok, Operation, OperationId, Outcome, Unknown
 from framework.core.message import Config, Message, NodeId, Record
 from framework.core.node import handles, on_timer
-from framework.core.state_machine import StateMachine, StateMachineChoice
+from framework.core.state_machine import Refused, StateMachine, StateMachineChoice
 from framework.core.time import Duration
 
 OPEN = 0
@@ -140,6 +140,7 @@ class SessionClient(Client):
         self.sequence = OPEN
         self.leader: NodeId | None = None
         self.attempt = 0
+        self.redirects = 0
         self.body = b""
         self.asking: OperationId | None = None
         self.command: Command | None = None
@@ -165,30 +166,33 @@ class SessionClient(Client):
             self.session, self.sequence = reply.session, 1
             self._ask(Command(self.session, self.sequence, self.body))
         else:
-            self._end(Ok(self.config.state_machine.machine.result(reply.result)))
+            self._end(self._outcome(reply.result))
 
     @handles(NotLeader)
     def on_not_leader(self, sender: NodeId, answer: NotLeader) -> None:
         if answer.operation != self.asking or answer.sequence != self.sequence or sender != self._target():
             return  # an answer to an earlier attempt
-        if answer.leader is not None and answer.leader != sender and answer.leader in self.servers:
+        known = answer.leader != sender and answer.leader in self.servers
+        if known and self.redirects < len(self.servers):  # two that name one another would send us to and fro
             self.leader = answer.leader
+            self.redirects += 1
             self._send()
         else:
-            self._next_server()
-            self.set_timer(self.ask_again, after=self.config.session.backoff)
-
-    @on_timer
-    def ask_again(self) -> None:
-        self._send()
+            self.set_timer(self.try_next, after=self.config.session.backoff)
 
     @on_timer
     def try_next(self) -> None:
-        self._next_server()
+        """No answer from the one that was asked, or it knows no leader: the next server's turn."""
+        if self.leader in self.servers:
+            self.attempt = self.servers.index(self.leader)
+        self.attempt = (self.attempt + 1) % len(self.servers)
+        self.leader = None
+        self.redirects = 0
         self._send()
 
     def _ask(self, command: Command) -> None:
         self.command = command
+        self.redirects = 0
         self._send()
 
     def _send(self) -> None:
@@ -199,15 +203,14 @@ class SessionClient(Client):
     def _target(self) -> NodeId:
         return self.leader or self.servers[self.attempt % len(self.servers)]
 
-    def _next_server(self) -> None:
-        if self.leader in self.servers:
-            self.attempt = self.servers.index(self.leader)
-        self.attempt = (self.attempt + 1) % len(self.servers)
-        self.leader = None
+    def _outcome(self, result: bytes) -> Outcome:
+        try:
+            return Ok(self.config.state_machine.machine.result(result))
+        except Refused as refusal:
+            return Fail(str(refusal))
 
     def _end(self, outcome: Any) -> None:
         assert self.asking is not None
         asking, self.asking, self.command = self.asking, None, None
         self.cancel_timer(self.try_next)
-        self.cancel_timer(self.ask_again)
         self.complete(asking, outcome)

@@ -1,7 +1,8 @@
 """State machines: what a replicated log is applied to, apart from the protocol that replicates it.
 
     class Counter(StateMachine):
-        def __init__(self) -> None:
+        def __init__(self, config: Config | None = None) -> None:
+            super().__init__(config)
             self.value = 0
 
         @operation
@@ -12,12 +13,13 @@ To a protocol, commands and results are bytes: `apply(command) -> result`, `snap
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
-from framework.core.errors import PluginError
+from framework.core.errors import PluginError, SynodError
 from framework.core.message import Config, Record
 
 Value: TypeAlias = Any
@@ -27,7 +29,12 @@ M = TypeVar("M", bound=Callable[[Any, "str | None", Any], Any])
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_value = msgspec.msgpack.Decoder().decode
+_REFUSAL = 1  # msgpack's extension type of a refusal in place of a result
 _decode_command = msgspec.msgpack.Decoder(tuple[str, str | None, Any]).decode
+
+
+class Refused(SynodError):
+    """Raised by an operation that this state does not allow: nothing has changed, and its client is told `Fail`."""
 
 
 def operation(method: M) -> M:
@@ -45,9 +52,15 @@ class StateMachine:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        own = {name: method for name, method in vars(cls).items() if getattr(method, "__operation__", False)}
-        names = [*cls._methods, *(name for name in own if name not in cls._methods)]
+        names = {
+            name: None
+            for base in reversed(cls.__mro__)
+            for name, method in vars(base).items()
+            if getattr(method, "__operation__", False)
+        }
         cls._methods = {name: getattr(cls, name) for name in names}
+        for name in names:
+            _check_operation(cls, name)
         cls.operations = tuple(cls._methods)
 
     def __init__(self, config: Config | None = None) -> None:
@@ -60,8 +73,10 @@ class StateMachine:
 
     @staticmethod
     def result(data: bytes) -> Value:
-        """What a client reads from the bytes that `apply` returned; a list becomes a tuple."""
+        """What a client reads from the bytes that `apply` returned; a list becomes a tuple. Refused if it was."""
         value = _decode_value(data)
+        if type(value) is msgspec.msgpack.Ext:
+            raise Refused(bytes(value.data).decode())
         return tuple(value) if isinstance(value, list) else value
 
     def apply(self, command: bytes) -> bytes:
@@ -72,7 +87,10 @@ class StateMachine:
             raise PluginError(
                 type(self).__qualname__, f"has no operation {function!r}", f"It has: {', '.join(self.operations)}."
             )
-        return _encode(method(self, key, argument))
+        try:
+            return _encode(method(self, key, _as_tuple(argument) if type(argument) is list else argument))
+        except Refused as refusal:
+            return _encode(msgspec.msgpack.Ext(_REFUSAL, str(refusal).encode()))
 
     def snapshot(self) -> bytes:
         """The whole state; equal states give equal bytes."""
@@ -101,3 +119,17 @@ class StateMachineChoice(Record):
 
     def build(self) -> StateMachine:
         return self.machine(self.config)
+
+
+def _as_tuple(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(_as_tuple(value) if type(value) is list else value for value in values)
+
+
+def _check_operation(cls: type, name: str) -> None:
+    method = getattr(cls, name)
+    if not inspect.isfunction(method) or len(inspect.signature(method).parameters) != 3:
+        raise PluginError(
+            f"{cls.__qualname__}.{name}",
+            "an operation takes a key and an argument",
+            f"Write def {name}(self, key: str | None, argument: Value) -> Value.",
+        )

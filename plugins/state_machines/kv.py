@@ -1,0 +1,75 @@
+"""A key-value store.
+
+| operation | argument     | result                       | effect                                            |
+| --------- | ------------ | ---------------------------- | ------------------------------------------------- |
+| `read`    | none         | the value, None if absent    | none                                              |
+| `write`   | a value      | None                         | the key has it; None makes the key absent         |
+| `cas`     | (old, new)   | whether the value was `old`  | if so the key has `new`                           |
+| `append`  | a text       | None                         | the text goes to the end; an absent key counts as "" |
+| `delete`  | none         | None                         | the key is absent                                 |
+
+Values are None, booleans, integers, texts and tuples of these; a value equals only values of its own kind (True is not
+1). To append to what is not a text is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from framework import Config, Refused, StateMachine, StateMachineSpec, Value, hookimpl, operation
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[tuple[str | None, Any]]).decode
+
+
+class KeyValueStore(StateMachine):
+    """Keys and their values; absent keys are not kept."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        super().__init__(config)
+        self.values: dict[str | None, Value] = {}
+
+    @operation
+    def read(self, key: str | None, argument: Value) -> Value:
+        return self.values.get(key)
+
+    @operation
+    def write(self, key: str | None, argument: Value) -> Value:
+        if argument is None:
+            self.values.pop(key, None)
+        else:
+            self.values[key] = argument
+
+    @operation
+    def cas(self, key: str | None, argument: Value) -> Value:
+        if type(argument) is not list or len(argument) != 2:
+            raise Refused("cas takes a pair: (old, new)")
+        old, new = argument
+        if _encode(self.values.get(key)) != _encode(old):  # as bytes, where True is not 1
+            return False
+        self.write(key, new)
+        return True
+
+    @operation
+    def append(self, key: str | None, argument: Value) -> Value:
+        value = self.values.get(key, "")
+        if type(argument) is not str or type(value) is not str:
+            raise Refused("append takes a text, and only a text can be appended to")
+        self.write(key, value + argument)
+
+    @operation
+    def delete(self, key: str | None, argument: Value) -> Value:
+        self.values.pop(key, None)
+
+    def snapshot(self) -> bytes:
+        return _encode(sorted(self.values.items(), key=lambda item: (item[0] is not None, item[0] or "")))
+
+    def restore(self, snapshot: bytes) -> None:
+        self.values = dict(_decode(snapshot))
+
+
+@hookimpl
+def register_state_machines() -> list[StateMachineSpec]:
+    return [StateMachineSpec(name="kv", machine=KeyValueStore, model="kv", summary="A key-value store.")]

@@ -1,0 +1,142 @@
+"""Clients of a key-value store: a mix of operations over keys of which some may be more popular than others.
+
+Every value written is unlike every other of the run, so that a history tells which write a read saw. What a client
+does next depends on its own random stream and its own past alone, never on what the others do.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from decimal import Context, Decimal
+from itertools import accumulate
+from typing import Annotated, Literal
+
+from msgspec import Meta, structs
+
+from framework import Config, NodeId, Value, Workload, WorkloadConfig, WorkloadSpec, hookimpl
+
+Weight = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(gt=0, lt=1)]
+
+_CONTEXT = Context(prec=22)
+
+
+class Mix(Config):
+    """How often each operation is invoked, by weight: `{read: 9, write: 1}` makes nine reads for each write."""
+
+    read: Weight = 50
+    write: Weight = 50
+    cas: Weight = 0
+    append: Weight = 0
+    delete: Weight = 0
+
+    def __post_init__(self) -> None:
+        if not any(structs.astuple(self)):
+            raise ValueError("every weight is 0: give one operation a positive weight, as in {read: 1}")
+
+
+class KeyValueConfig(WorkloadConfig):
+    """Which keys, which operations, how large the values."""
+
+    keys: Annotated[int, Meta(ge=1)] = 10
+    """How many keys there are: k1, k2, …"""
+    distribution: Literal["uniform", "zipf", "hotspot"] = "uniform"
+    """How popular they are: all alike; by Zipf's law, k1 most; or a few hot keys and the rest."""
+    theta: Annotated[float, Meta(ge=0, le=10)] = 0.99
+    """zipf: the key of rank r is chosen with a probability proportional to 1 / r**theta."""
+    hot_keys: Share = 0.1
+    """hotspot: the share of the keys that is hot (at least one key, at most all but one)."""
+    hot_operations: Share = 0.9
+    """hotspot: the share of the operations that goes to hot keys."""
+    mix: Mix = Mix()
+    value_size: Annotated[int, Meta(ge=0, le=1 << 24)] = 16
+    """Bytes of a written value; values that would be too short to be unique are longer. Appended texts are not padded."""
+
+
+class KeyValueWorkload(Workload):
+    """Reads, writes and their kin on `keys` keys."""
+
+    config: KeyValueConfig
+
+    def __init__(self, config: KeyValueConfig) -> None:
+        super().__init__(config)
+        weights: dict[str, int] = {name: weight for name, weight in structs.asdict(config.mix).items() if weight}
+        self._functions = tuple(weights)
+        self._bounds = list(accumulate(weights.values()))
+        self._names = [f"k{number}" for number in range(1, config.keys + 1)]
+        self._popularity = list(accumulate(_popularity(config)))
+        self._counts: dict[NodeId, int] = {}
+        self._guesses: dict[tuple[NodeId, str], str | None] = {}
+
+    def functions(self) -> tuple[str, ...]:
+        return self._functions
+
+    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+        function = self._functions[bisect_right(self._bounds, int(rng.random() * self._bounds[-1]))]
+        key = self._key(rng)
+        if function == "read":
+            return function, key, None
+        if function == "write":
+            return function, key, self._guess(client, key, self._unique(client).ljust(self.config.value_size, "."))
+        if function == "append":
+            return function, key, self._unique(client) + " "
+        if function == "delete":
+            return function, key, self._guess(client, key, None)
+        old = self._guesses.get((client, key))
+        return function, key, (old, self._guess(client, key, self._unique(client).ljust(self.config.value_size, ".")))
+
+    def _key(self, rng: random.Random) -> str:
+        if not self._popularity:
+            return self._names[int(rng.random() * len(self._names))]
+        return self._names[bisect_right(self._popularity, rng.random() * self._popularity[-1], hi=len(self._names) - 1)]
+
+    def _unique(self, client: NodeId) -> str:
+        count = self._counts[client] = self._counts.get(client, 0) + 1
+        return f"{client}.{count}"
+
+    def _guess(self, client: NodeId, key: str, value: str | None) -> str | None:
+        """`value`, which `client` will take for the value of `key` when it next compares."""
+        if self.config.mix.cas:
+            self._guesses[client, key] = value
+        return value
+
+
+def _popularity(config: KeyValueConfig) -> list[float]:
+    """A weight for each key; none if all are alike."""
+    if config.distribution == "zipf":
+        return zipf_weights(config.keys, config.theta)
+    if config.distribution == "hotspot" and config.keys > 1:
+        hot = min(max(1, round(config.hot_keys * config.keys)), config.keys - 1)
+        warm = config.keys - hot
+        return [config.hot_operations / hot] * hot + [(1 - config.hot_operations) / warm] * warm
+    return []
+
+
+def zipf_weights(count: int, theta: float) -> list[float]:
+    """`rank ** -theta` for the ranks 1 to `count`, the same floats on every machine.
+
+    Only primes ask for a power, which `decimal` computes: the weight of a product is the product of the weights.
+    """
+    weights = [0.0, 1.0] + [0.0] * (count - 1)
+    exponent = Decimal(-theta)
+    for rank in range(2, count + 1):
+        if not weights[rank]:  # a prime: no smaller one has reached it
+            weights[rank] = float(_CONTEXT.exp(_CONTEXT.multiply(exponent, _CONTEXT.ln(Decimal(rank)))))
+            for multiple in range(2, count // rank + 1):
+                if not weights[rank * multiple]:
+                    weights[rank * multiple] = -rank  # its smallest prime, until its turn comes
+        elif weights[rank] < 0:
+            prime = int(-weights[rank])
+            weights[rank] = weights[prime] * weights[rank // prime]
+    return weights[1:]
+
+
+@hookimpl
+def register_workloads() -> list[WorkloadSpec]:
+    return [
+        WorkloadSpec(
+            name="kv", workload=KeyValueWorkload, config=KeyValueConfig,
+            summary="Reads, writes, compare-and-set, append and delete on a set of keys.",
+        )
+    ]  # fmt: skip
