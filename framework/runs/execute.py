@@ -84,8 +84,10 @@ def _drive(
     try:
         with interrupts.allowed():
             return engine.run(experiment, watched), {}
-    except (ConfigError, PluginError):
-        raise
+    except (ConfigError, PluginError) as error:
+        if not watched.begun:
+            raise
+        return watched.cut_off(failure=str(error)), {}
     except (KeyboardInterrupt, SystemExit):
         return watched.cut_off(interrupted=True), {}
     except Exception as error:  # the run's files are worth more than the engine's end
@@ -141,10 +143,12 @@ class _Watched:
     def __init__(self, show: Progress, listeners: _Listeners) -> None:
         self._show = show
         self._listeners = listeners
+        self.begun = False
         self._time, self._tally = 0, Tally()
         self._began = self._told = time.monotonic()
 
     def __call__(self, now: int, tally: Tally) -> None:
+        self.begun = True
         self._time, self._tally = now, tally
         self._show(now, tally)
         if time.monotonic() - self._told >= _PROGRESS_EVERY_S:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,9 +43,12 @@ def claim(run_dir: Path) -> Path:
 
 
 def release(run_dir: Path) -> None:
-    """Gives back a folder whose run never began; one that holds anything but its config stays."""
-    if [entry.name for entry in run_dir.iterdir()] == [CONFIG]:
-        (run_dir / CONFIG).unlink()
+    """Gives back a folder whose run never began: removes what a run writes, and the folder if that was all."""
+    if (run_dir / TRACE).is_dir():
+        shutil.rmtree(run_dir / TRACE)
+    for name in (CONFIG, HISTORY):
+        (run_dir / name).unlink(missing_ok=True)
+    if not any(run_dir.iterdir()):
         run_dir.rmdir()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from framework.core.errors import ConfigError
+from framework.core.errors import ConfigError, PluginError
 from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Progress, Tally
 from framework.registry.specs import CheckerSpec
@@ -100,6 +100,15 @@ def test_an_experiment_that_the_engine_refuses_leaves_no_folder(tmp_path: Path) 
         execute(plan(tmp_path / "run", CONTENT), Refuses(), lambda now, tally: None)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_that_comes_to_light_during_the_run_is_its_reason(tmp_path: Path) -> None:
+    def stumble(experiment: Experiment, progress: Progress) -> EngineResult:
+        raise PluginError("network odd", "gave a time in the past")
+
+    result, _ = take(plan(tmp_path / "run", CONTENT), FakeEngine(stumble))
+
+    assert result.summary == "unknown — the engine gave up: network odd: gave a time in the past"
 
 
 def test_ctrl_c_ends_the_run_in_order_and_what_was_seen_is_still_checked(tmp_path: Path) -> None:

@@ -52,15 +52,20 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         write_atomically(tmp_path / "gone" / "result.json", b"{}")
 
 
-def test_a_folder_whose_run_never_began_is_given_back_and_one_with_rows_is_kept(tmp_path: Path) -> None:
-    write_config(claim(tmp_path / "refused"), {})
-    release(tmp_path / "refused")
-    write_config(claim(tmp_path / "begun"), {})
-    (tmp_path / "begun" / "history.arrow").write_bytes(b"rows")
-    release(tmp_path / "begun")
+def test_a_folder_whose_run_never_began_is_given_back(tmp_path: Path) -> None:
+    for name in ("ours", "theirs"):
+        write_config(claim(tmp_path / name), {})
+        (tmp_path / name / "trace").mkdir()
+        (tmp_path / name / "history.arrow").write_bytes(b"")
+    (tmp_path / "theirs" / "notes.txt").write_text("kept")
 
-    assert [path.name for path in tmp_path.iterdir()] == ["begun"]
-    assert sorted(path.name for path in (tmp_path / "begun").iterdir()) == ["config.yaml", "history.arrow"]
+    release(tmp_path / "ours")
+    release(tmp_path / "theirs")
+
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        "theirs",
+        "theirs/notes.txt",
+    ]
 
 
 def test_names_say_what_when_and_which_seed() -> None:
