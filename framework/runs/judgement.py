@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from framework.core.errors import ConfigError, PluginError
 from framework.core.streams import stream
 from framework.core.time import format_duration
 from framework.engine.base import Crash, EngineResult, Experiment
@@ -45,6 +46,8 @@ def run_checkers(
     for spec, config in checkers:
         try:
             results.append(spec.check(calls, model, config))
+        except (ConfigError, PluginError) as error:
+            results.append(undecided(spec.name, str(error)))
         except Exception as error:  # a checker may be anyone's: what it raises is its conclusion
             results.append(undecided(spec.name, f"the checker failed ({_described(error)})"))
             failures[spec.name] = traceback.format_exc()

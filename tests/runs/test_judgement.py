@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from framework.core.errors import ConfigError
 from framework.core.time import SECOND
 from framework.engine.base import Crash, Tally
 from framework.registry.specs import CheckerSpec
@@ -87,6 +88,16 @@ def test_a_checker_that_raises_concludes_nothing_and_keeps_its_traceback() -> No
         CheckResult(name="careless", verdict=Verdict.UNKNOWN, reason="the checker failed (KeyError: 'x')")
     ]
     assert "in careless" in failures["careless"]
+
+
+def test_a_checker_that_cannot_be_asked_so_says_why_in_its_own_words() -> None:
+    def choosy(calls: list[Any], model: str | None, config: Any) -> CheckResult:
+        raise ConfigError("checker=choosy", "there is no model to check against")
+
+    results, failures = run_checkers([(CheckerSpec(name="choosy", summary="", check=choosy), None)], [], None)
+
+    assert [result.reason for result in results] == ["checker=choosy: there is no model to check against"]
+    assert failures == {}
 
 
 def test_the_frame_named_is_the_authors_even_when_the_core_raised() -> None:
