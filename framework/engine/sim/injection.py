@@ -2,52 +2,43 @@
 
 from __future__ import annotations
 
+import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 from framework.core.faults import Action, resolve
-from framework.core.message import NodeId
 from framework.core.streams import stream
 from framework.trace.schema import Kind
 
 if TYPE_CHECKING:
-    import random
-
-    from framework.engine.sim.seat import Seat
-    from framework.engine.sim.simulation import Simulation
+    from framework.engine.sim.batches import Batches
 
 
 class Injection:
     """Schedules each fault's actions from its own random stream, and counts those that fired."""
 
-    def __init__(self, simulation: Simulation, seats: dict[NodeId, Seat]) -> None:
-        self._simulation = simulation
-        self._servers = {node: seats[node] for node in simulation.experiment.nodes}
+    def __init__(self, run: Batches) -> None:
+        self._run = run
 
     def schedule(self) -> None:
-        experiment = self._simulation.experiment
+        experiment = self._run.experiment
         for spec, config in experiment.faults:
             rng = stream(experiment.seed, "fault", spec.name)
             for action in spec.fault(config).schedule(experiment.nodes, experiment.duration, rng):
-                self._simulation._call_at(action.at, self._call(action, rng))
-
-    def _call(self, action: Action, rng: random.Random):  # type: ignore[no-untyped-def]
-        return lambda: self._carry_out(action, rng)
+                self._run.call_at(action.at, partial(self._carry_out, action, rng))
 
     def _carry_out(self, action: Action, rng: random.Random) -> None:
-        simulation = self._simulation
-        wanted_up = action.name != "restart"
-        statuses = {
-            node: seat.host.root.status if seat.host is not None else None
-            for node, seat in self._servers.items()
-            if (seat.host is not None) == wanted_up and not seat.raised
-        }
+        run = self._run
+        up = action.name != "restart"  # what it is aimed at: nodes that are up, or down
+        seats = [run.seats[node] for node in run.experiment.nodes]
+        aims = [seat for seat in seats if (seat.host is not None) == up and not seat.raised]
+        statuses = {seat.id: None if seat.host is None else seat.host.root.status for seat in aims}
         for node in resolve(action.target, statuses, rng):
-            simulation.seq += 1
-            cause = simulation.seq
-            name = simulation.recording.names.index(action.name)
-            simulation.recording.row(Kind.FAULT, simulation.now, cause, -1, self._servers[node].index, message=name)
-            simulation.tally.faults[action.name] = simulation.tally.faults.get(action.name, 0) + 1
-            if action.name == "crash":
-                simulation.crash(node, "fault", cause)
+            run.seq = cause = run.seq + 1
+            name = run.recording.names.index(action.name)
+            run.recording.row(Kind.FAULT, run.now, cause, -1, run.seats[node].index, message=name)
+            run.tally.faults[action.name] = run.tally.faults.get(action.name, 0) + 1
+            if up:
+                run.crash(node, "fault", cause)
             else:
-                simulation.restart(node, cause)
+                run.restart(node, cause)

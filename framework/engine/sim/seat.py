@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from framework.core.host import Effect, Host, TimerKey
+from framework.core.host import Effect, Host
 from framework.core.message import NodeId
 from framework.core.network import Link
 from framework.core.node import Node
@@ -102,6 +102,3 @@ class Flight:
     def __init__(self, changes: list[Any], effects: list[Effect], marks: list[tuple[int, int]]) -> None:
         self.changes, self.effects, self.marks = changes, effects, marks
         self.stored = False
-
-
-Soon: TypeAlias = tuple[TimerKey, int]

@@ -56,7 +56,10 @@ def test_the_trace_level_changes_nothing_in_the_run(tmp_path: Path) -> None:
 def test_taking_a_fault_away_leaves_the_workload_alone(tmp_path: Path) -> None:
     run(tmp_path / "faulty", faults=crash(at=Duration("500ms")))
     run(tmp_path / "calm")
-    faulty, calm = ([row["argument"] for row in open_run(tmp_path / name).history.to_pylist() if row["client"] == "c1"] for name in ("faulty", "calm"))
+    faulty, calm = (
+        [row["argument"] for row in open_run(tmp_path / name).history.to_pylist() if row["client"] == "c1"]
+        for name in ("faulty", "calm")
+    )
     assert len(faulty) < len(calm) and faulty == calm[: len(faulty)]
 
 
@@ -104,13 +107,21 @@ def test_a_crash_during_the_commit_keeps_or_loses_the_batch_and_sends_nothing(tm
     kept = lost = 0
     for seed in range(12):
         folder = tmp_path / str(seed)
-        run(folder, seed=seed, clients=("c1",), faults=crash(at=Duration("500ms")), engine_config=Engine(disk_latency=Duration("50ms")))
+        run(
+            folder,
+            seed=seed,
+            clients=("c1",),
+            faults=crash(at=Duration("500ms")),
+            engine_config=Engine(disk_latency=Duration("50ms")),
+        )
         fault = events(folder, kind="fault", message="crash")[0]["time"]
         acknowledged = len(events(folder, kind="deliver", message="journal.Appended"))
         restored = [json.loads(row["payload"])["lines"] for row in events(folder, kind="note", message="started")][-1]
         before = sum(row["time"] <= fault for row in events(folder, kind="send", message="journal.Appended"))
         assert restored in (before, before + 1)
-        assert not [row for row in events(folder, kind="send", node="n1") if fault < row["time"] < fault + 100 * MILLISECOND]
+        assert not [
+            row for row in events(folder, kind="send", node="n1") if fault < row["time"] < fault + 100 * MILLISECOND
+        ]
         assert acknowledged >= before
         kept, lost = kept + (restored == before + 1), lost + (restored == before)
     assert kept and lost
@@ -189,7 +200,10 @@ def test_timers_follow_a_drifting_clock_which_never_steps(tmp_path: Path) -> Non
     run(tmp_path, nodes=nodes, protocol=spec(Ticking), engine_config=config)
     rates, offsets = set(), set()
     for node in nodes:
-        ticks = [(row["time"], json.loads(row["payload"])) for row in events(tmp_path, kind="note", message="tick", node=node)]
+        ticks = [
+            (row["time"], json.loads(row["payload"]))
+            for row in events(tmp_path, kind="note", message="tick", node=node)
+        ]
         local = [shown["now"] for _, shown in ticks]
         assert all(later - earlier == 100 * MILLISECOND for earlier, later in zip(local, local[1:], strict=False))
         rates.add(round((ticks[-1][0] - ticks[0][0]) / (local[-1] - local[0]), 3))
@@ -242,7 +256,12 @@ def test_the_run_waits_for_operations_under_way_and_starts_no_more(tmp_path: Pat
 
 
 def test_every_effect_names_its_cause_and_every_delivery_its_send(tmp_path: Path) -> None:
-    result = run(tmp_path, network=moody(), faults=crash(at=Duration("500ms")), engine_config=Engine(disk_latency=Duration("1ms")))
+    result = run(
+        tmp_path,
+        network=moody(),
+        faults=crash(at=Duration("500ms")),
+        engine_config=Engine(disk_latency=Duration("1ms")),
+    )
     rows = events(tmp_path)
     by_seq = {row["seq"]: row for row in rows}
     assert len(by_seq) == len(rows)
@@ -268,7 +287,9 @@ def test_every_effect_names_its_cause_and_every_delivery_its_send(tmp_path: Path
 def test_payloads_decode_without_the_protocols_classes(tmp_path: Path) -> None:
     run(tmp_path)
     opened = open_run(tmp_path)
-    first = next(row for row in opened.events.to_pylist() if row["kind"] == "send" and row["message"] == "journal.Append")
+    first = next(
+        row for row in opened.events.to_pylist() if row["kind"] == "send" and row["message"] == "journal.Append"
+    )
     assert opened.decode(first) == {"operation": 0, "text": opened.history.to_pylist()[0]["argument"].strip('"')}
 
 

@@ -1,0 +1,126 @@
+"""What a station leaves behind: trace rows with its own `seq`s, and history rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from framework.core.client import Ok, Outcome
+from framework.core.workload import Assignment
+from framework.engine.wire import Wire
+from framework.trace.recorder import EventWriter, HistoryWriter
+from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
+
+json = msgspec.json.Encoder().encode
+
+_pack = EVENT_ROW.pack
+_COUNTER_BITS, _INCARNATION_BITS = 40, 10
+
+
+def first_seq(station: int, incarnation: int) -> int:
+    """Where the `seq`s of one incarnation of a station start: station, incarnation and counter make one number.
+
+    ValueError when a station was started too often to tell its incarnations apart.
+    """
+    if incarnation >= 1 << _INCARNATION_BITS:
+        raise ValueError(f"a station cannot be started more than {1 << _INCARNATION_BITS} times in one traced run")
+    return (station << _INCARNATION_BITS | incarnation) << _COUNTER_BITS
+
+
+class EventRows:
+    """One file of trace rows, in the order in which they happened in one process."""
+
+    def __init__(self, path: Path, wire: Wire, hosts: tuple[str, ...], first: int) -> None:
+        self._names = NameTable()
+        self._messages = [self._names.index(name) for name in wire.names]
+        self._hosts = [self._names.index(name) for name in hosts]
+        self._host_names = hosts
+        self._mounts: dict[tuple[int, str], int] = {}
+        shapes = msgspec.json.encode(wire.shapes()).decode()
+        self._writer = EventWriter(path, self._names, {"messages": shapes})
+        self._seq = first
+
+    def row(
+        self, kind: Kind, at: int, cause: int, node: int, path: str = "", *, name: str | None = None,
+        payload: bytes | None = None, size: int = -1,
+    ) -> int:  # fmt: skip
+        """Any event of one node; returns its `seq`. `name` goes into the column `message`."""
+        self._seq = seq = self._seq + 1
+        length = -1 if payload is None else len(payload)
+        message = NO_NAME if name is None else self._names.index(name)
+        self._writer.rows.append(_pack(at, seq, cause, size, length, self._place(node, path), NO_NAME, message, kind))
+        if payload is not None:
+            self._writer.payloads.append(payload)
+        return seq
+
+    def send(self, at: int, cause: int, source: int, target: int, path: str, message: int, payload: bytes) -> int:
+        """A message on its way."""
+        self._seq = seq = self._seq + 1
+        size = len(payload)
+        place = self._hosts if not path else None
+        sender = place[source] if place else self._place(source, path)
+        receiver = place[target] if place else self._place(target, path)
+        rows = self._writer
+        rows.rows.append(_pack(at, seq, cause, size, size, sender, receiver, self._messages[message], Kind.SEND))
+        rows.payloads.append(payload)
+        return seq
+
+    def deliver(self, at: int, cause: int, target: int, source: int, path: str, message: int, size: int) -> int:
+        """A message that arrived: the step that its handler is."""
+        self._seq = seq = self._seq + 1
+        receiver, sender = self._place(target, path), self._place(source, path)
+        row = _pack(at, seq, cause, size, -1, receiver, sender, self._messages[message], Kind.DELIVER)
+        self._writer.rows.append(row)
+        return seq
+
+    def drop(
+        self, at: int, cause: int, source: int, target: int, path: str, message: int, size: int, why: str
+    ) -> None:
+        """A message that will not arrive."""
+        self._seq = seq = self._seq + 1
+        payload = why.encode()
+        sender, receiver = self._place(source, path), self._place(target, path)
+        name = self._messages[message]
+        self._writer.rows.append(_pack(at, seq, cause, size, len(payload), sender, receiver, name, Kind.DROP))
+        self._writer.payloads.append(payload)
+
+    def flush_if_due(self) -> None:
+        self._writer.flush_if_due()
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _place(self, host: int, path: str) -> int:
+        if not path:
+            return self._hosts[host]
+        place = self._mounts.get((host, path))
+        if place is None:
+            place = self._mounts[(host, path)] = self._names.index(f"{self._host_names[host]}/{path}")
+        return place
+
+
+class HistoryRows:
+    """One file of operations."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = HistoryWriter(path)
+
+    def operation(self, assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> None:
+        """One operation; `completed` is None for one that was still open when the run ended."""
+        operation = assignment.operation
+        result = json(outcome.value).decode() if type(outcome) is Ok else None
+        self._writer.append(
+            operation.id, assignment.client, assignment.process, operation.function, operation.key,
+            json(operation.argument).decode(), result, type(outcome).__name__.lower(),
+            assignment.scheduled, invoked, completed,
+        )  # fmt: skip
+
+    def flush_if_due(self) -> None:
+        self._writer.flush_if_due()
+
+    def close(self) -> None:
+        self._writer.close()

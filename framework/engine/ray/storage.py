@@ -1,0 +1,235 @@
+"""Durable state in SQLite: one database a station, one row a commit, each with its CRC.
+
+A row holds the changes of every node of the station in that commit, as one msgpack blob; rows count from 1 without a
+gap. WAL with synchronous=FULL: when `commit` returns, the row has been through one fsync. SQLite itself forgets a
+half-written last commit; any other damage is refused at `load`, never skipped.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from framework.core.durable import DROP, LOG, MAP, SCALAR, Change, Stored
+from framework.core.errors import SynodError
+from framework.core.message import NodeId
+from framework.core.storage import apply_change
+
+COMPACT_BYTES = 64 << 20
+"""A database smaller than this is never compacted."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+Commit = Sequence[tuple[NodeId, Sequence[Change]]]
+"""The changes of one commit, node by node."""
+
+
+class StorageError(SynodError):
+    """Durable state is missing or damaged: says which file and what is wrong with it."""
+
+
+class Database:
+    """The durable state of one station. Used by one thread at a time.
+
+    `create` makes a new one; `reopen` demands that it is there: a node that forgot what it promised must not start.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._garbage = Garbage()
+        self._bytes = 0
+        self._next = 1
+
+    @classmethod
+    def create(cls, path: Path) -> Database:
+        """A new, empty database. Raises StorageError if there is one, sqlite3.Error."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            raise StorageError(f"{path}: there is durable state already")
+        connection = _connect(path)
+        connection.execute("CREATE TABLE commits (id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, changes BLOB NOT NULL)")
+        return cls(path, connection)
+
+    @classmethod
+    def reopen(cls, path: Path) -> Database:
+        """The database of an earlier incarnation. Raises StorageError: missing (amnesia) or damaged."""
+        if not path.exists():
+            raise StorageError(f"{path}: the durable state is gone; a node that lost it must not start empty")
+        try:
+            database = cls(path, _connect(path))
+            database._survey()
+        except sqlite3.Error as error:
+            raise StorageError(f"{path}: damaged ({error})") from error
+        return database
+
+    def load(self) -> dict[NodeId, Stored]:
+        """What each node had committed, as msgpack's plain data. Raises StorageError if a row is damaged."""
+        states: dict[NodeId, Stored] = {}
+        try:
+            for _, changes in self._rows():
+                for node, own in changes:
+                    stored = states.setdefault(node, {})
+                    for change in own:
+                        apply_change(stored, change)
+        except sqlite3.Error as error:
+            raise StorageError(f"{self.path}: damaged ({error})") from error
+        return states
+
+    def commit(self, blob: bytes) -> None:
+        """Durable when this returns. `blob` is what `encode` made. Raises sqlite3.Error."""
+        self._connection.execute("INSERT INTO commits VALUES (?, ?, ?)", (self._next, zlib.crc32(blob), blob))
+        self._next += 1
+        self._bytes += len(blob)
+
+    def encode(self, commit: Commit) -> bytes:
+        """The bytes of one commit."""
+        blob = _encode(commit)
+        self._garbage.count(commit, len(blob))
+        return blob
+
+    @property
+    def bloated(self) -> bool:
+        """Whether more than half of a large database is of no use any more."""
+        return self._bytes > COMPACT_BYTES and self._garbage.dead * 2 > self._bytes
+
+    def compact(self) -> None:
+        """Writes the whole state as one row in place of all rows so far. Raises StorageError, sqlite3.Error."""
+        states = self.load()
+        whole = [(node, list(_whole(stored))) for node, stored in states.items()]
+        blob = _encode(whole)
+        with _transaction(self._connection) as connection:
+            connection.execute("DELETE FROM commits")
+            connection.execute("INSERT INTO commits VALUES (?, ?, ?)", (self._next, zlib.crc32(blob), blob))
+        self._next += 1
+        self._bytes = len(blob)
+        self._garbage = Garbage()
+        self._garbage.count(whole, len(blob))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _survey(self) -> None:
+        for number, changes in self._rows():
+            size = len(_encode(changes))
+            self._garbage.count(changes, size)
+            self._bytes += size
+            self._next = number + 1
+
+    def _rows(self) -> Any:
+        expected = None
+        for number, crc, blob in self._connection.execute("SELECT id, crc, changes FROM commits ORDER BY id"):
+            if expected is not None and number != expected:
+                raise StorageError(f"{self.path}: commit {expected} is missing")
+            expected = number + 1
+            if zlib.crc32(blob) != crc:
+                raise StorageError(f"{self.path}: commit {number} is damaged: its CRC does not fit")
+            yield number, _decode(blob)
+
+
+class Garbage:
+    """Estimates how many bytes of the commits so far are superseded, from what is cut off logs and overwritten in maps."""
+
+    def __init__(self) -> None:
+        self.dead = 0
+        self._logs: dict[tuple[NodeId, str, str], tuple[int, int, int]] = {}  # first, last, bytes an entry
+        self._maps: dict[tuple[NodeId, str, str], dict[Any, int]] = {}
+
+    def count(self, commit: Commit, size: int) -> None:
+        """Takes note of one commit of `size` bytes."""
+        parts = sum(_parts(change) for _, changes in commit for change in changes) or 1
+        share = size // parts
+        for node, changes in commit:
+            for change in changes:
+                kind = change[0]
+                if kind == LOG:
+                    self._count_log((node, change[1], change[2]), change, share)
+                elif kind == MAP:
+                    self._count_map((node, change[1], change[2]), change, share)
+                elif kind == DROP:
+                    self._count_drop(node, change[1])
+
+    def _count_log(self, key: tuple[NodeId, str, str], change: Change, share: int) -> None:
+        first, start, entries = change[3], change[4], change[5]
+        old_first, old_last, old_share = self._logs.get(key, (first, start - 1, share))
+        self.dead += (max(0, first - old_first) + max(0, old_last + 1 - max(start, first))) * old_share
+        mean = share if not old_share else (old_share * 15 + share) // 16 if entries else old_share
+        self._logs[key] = (first, start + len(entries) - 1, mean)
+
+    def _count_map(self, key: tuple[NodeId, str, str], change: Change, share: int) -> None:
+        sizes = self._maps.setdefault(key, {})
+        for name, _ in change[3]:
+            self.dead += sizes.get(name, 0)
+            sizes[name] = share
+        for name in change[4]:
+            self.dead += sizes.pop(name, 0)
+
+    def _count_drop(self, node: NodeId, path: str) -> None:
+        def gone(key: tuple[NodeId, str, str]) -> bool:
+            return key[0] == node and (key[1] == path or key[1].startswith(path + "/"))
+
+        for key in [key for key in self._logs if gone(key)]:
+            first, last, share = self._logs.pop(key)
+            self.dead += (last + 1 - first) * share
+        for key in [key for key in self._maps if gone(key)]:
+            self.dead += sum(self._maps.pop(key).values())
+
+
+def _parts(change: Change) -> int:
+    return len(change[5]) if change[0] == LOG else len(change[3]) if change[0] == MAP else 1
+
+
+def _whole(stored: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The changes that make `stored` out of nothing."""
+    for path, fields in stored.items():
+        for field, value in fields.items():
+            if isinstance(value, tuple):
+                first, entries = value
+                yield (LOG, path, field, first, first, entries)
+            elif isinstance(value, dict):
+                yield (MAP, path, field, list(value.items()), [])
+            else:
+                yield (SCALAR, path, field, value)
+
+
+class NodeStorage:
+    """What `load` found for one node, in the form that a host takes. Commits go through the station's database."""
+
+    typed = False
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    def load(self) -> Stored:
+        return self._stored
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        raise AssertionError("a station commits for all its nodes at once")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA wal_autocheckpoint = 250")  # larger checkpoints stall for 100 ms
+    return connection
+
+
+class _transaction:
+    """BEGIN … COMMIT, or ROLLBACK when an exception passes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")

@@ -1,0 +1,231 @@
+"""Batches and lives: steps, timers with after=0, the commit, then the effects; boot, crash and restart.
+
+A seat without service time and disk latency runs each input as a batch of its own, at once (`_finish`). A slow seat
+collects inputs while a batch is in flight (`_run_batch`).
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from framework.core.client import Unknown
+from framework.core.errors import PluginError
+from framework.core.host import Host
+from framework.core.message import NodeId
+from framework.core.time import NEVER
+from framework.engine.base import Crash
+from framework.engine.sim.post import Post
+from framework.engine.sim.seat import Envelope, Flight, Seat
+from framework.trace.schema import Kind
+
+SOON_LIMIT = 10_000
+"""Timers with after=0 in one batch; more is a node that never comes to an end."""
+
+
+class Batches(Post):
+    """Runs the nodes."""
+
+    # A batch of one input, at once.
+
+    def _finish(self, seat: Seat, host: Host, seq: int) -> None:
+        """Ends a batch: timers with after=0, the commit, then the effects."""
+        effects = host.effects
+        if host.soon:
+            marks = [(len(effects), seq)]
+            self._run_soon(seat, host, marks)
+        else:
+            marks = None
+        if host.early:
+            early, host.early = host.early, []
+            self._release(seat, early, host.step)
+        if seat.durable:
+            changes = host.changes()
+            if changes:
+                seat.storage.commit(changes)
+                self._committed(seat, len(changes), host.step)
+        if effects:
+            if marks is None:
+                self._release(seat, effects, seq)
+            else:
+                self._release_marked(seat, effects, marks)
+            effects.clear()
+        if host.wake < seat.wake_at:
+            self._rearm(seat, host)
+
+    def _run_soon(self, seat: Seat, host: Host, marks: list[tuple[int, int]]) -> None:
+        rounds = 0
+        while (soon := host.take_soon()) is not None:
+            self._step_timer(seat, host, soon[0], soon[1])
+            marks.append((len(host.effects), host.step))
+            rounds += 1
+            if rounds > SOON_LIMIT:
+                raise PluginError(
+                    seat.class_.__qualname__,
+                    f"{soon[0][1]} is set with after=0 without end",
+                    "Set it once a batch, or with a delay.",
+                )
+
+    def _step_timer(self, seat: Seat, host: Host, key: tuple[str, str, tuple[Any, ...]], cause: int) -> None:
+        self.seq = host.step = self.seq + 1
+        self.steps += 1
+        if self._rows is not None:
+            names = self.recording.names
+            self.recording.row(
+                Kind.TIMER, self.now, self.seq, cause, self._place(seat, key[0]), message=names.index(key[1])
+            )
+        host.fire(key)
+
+    def _wake(self, seat: Seat) -> None:
+        """The seat's wake-up has come: one overdue timer, or none if it was moved meanwhile."""
+        host = seat.host
+        if host is None:
+            return
+        if seat.slow:
+            if not seat.busy:
+                self._run_batch(seat)
+            return
+        self._set_clocks(seat, host)
+        key = host.due()
+        if key is None:
+            self._rearm(seat, host)
+            return
+        try:
+            self._step_timer(seat, host, key, host.timers[key][1])
+            self._finish(seat, host, host.step)
+        except Exception as error:
+            self._raised(seat, error)
+
+    # A batch that takes time.
+
+    def _run_batch(self, seat: Seat) -> None:
+        """Runs all that waits at a slow seat as one batch; its effects leave after service time and commit."""
+        host = seat.host
+        assert host is not None and not seat.busy
+        self._set_clocks(seat, host)
+        mailbox, seat.mailbox = seat.mailbox, []
+        marks: list[tuple[int, int]] = []
+        before = self.steps
+        try:
+            for envelope in mailbox:
+                self._step_delivery(seat, host, envelope, marks)
+            while (key := host.due()) is not None:
+                self._step_timer(seat, host, key, host.timers[key][1])
+                marks.append((len(host.effects), host.step))
+            inputs = self.steps - before
+            self._run_soon(seat, host, marks)
+            changes = host.changes()
+        except Exception as error:
+            self._raised(seat, error)
+            return
+        if host.early:
+            early, host.early = host.early, []
+            self._release(seat, early, host.step)
+        effects, host.effects = host.effects, []
+        self._take_off(seat, Flight(changes, effects, marks), inputs * self._service_time)
+
+    def _step_delivery(self, seat: Seat, host: Host, envelope: Envelope, marks: list[tuple[int, int]]) -> None:
+        message, sender, path, index, _, _ = envelope
+        self.seq = host.step = self.seq + 1
+        self.steps += 1
+        self.delivered[index] += 1
+        if self._rows is not None:
+            self._deliver_row(seat, envelope, self.seq)
+        if not host.deliver(path, sender.id, message):
+            self._mount_gone(seat, envelope)
+        marks.append((len(host.effects), host.step))
+
+    def _take_off(self, seat: Seat, flight: Flight, service: int) -> None:
+        """Commits a batch after `service` nanoseconds of work; nothing else happens at the seat meanwhile."""
+        delay = service + (self._disk_latency if flight.changes else 0)
+        if not delay:
+            self._land(seat, flight)
+            return
+        seat.busy, seat.flight = True, flight
+        self.call_at(self.now + delay, lambda: self._land(seat, flight) if seat.flight is flight else None)
+
+    def _land(self, seat: Seat, flight: Flight) -> None:
+        host = seat.host
+        assert host is not None
+        seat.busy, seat.flight = False, None
+        cause = flight.marks[-1][1] if flight.marks else -1
+        if flight.changes:
+            seat.storage.commit(flight.changes)
+            self._committed(seat, len(flight.changes), cause)
+        try:
+            self._release_marked(seat, flight.effects, flight.marks)
+        except Exception as error:
+            self._raised(seat, error)
+            return
+        self._set_clocks(seat, host)
+        overdue = host.due() is not None
+        if seat.mailbox or overdue:
+            self.call_at(self.now, lambda: self._run_batch(seat) if seat.host is host and not seat.busy else None)
+        self._rearm(seat, host)
+
+    def _committed(self, seat: Seat, changes: int, cause: int) -> None:
+        self.tally.fsyncs += 1
+        self.seq += 1
+        if self._rows is not None:
+            self.recording.row(Kind.COMMIT, self.now, self.seq, cause, seat.index, size=changes)
+
+    # Life and death.
+
+    def _boot(self, seat: Seat, cause: int) -> None:
+        """Makes the seat's node from its storage and runs `on_start`."""
+        host = Host(seat.id, seat.rng, seat.storage)
+        self._set_clocks(seat, host)
+        seat.host, seat.busy, seat.flight, seat.mailbox = host, False, None, []
+        seat.wake_at, seat.wake_order = NEVER, -1
+        self.seq = host.step = self.seq + 1
+        self.steps += 1
+        self.recording.row(Kind.START, self.now, self.seq, cause, seat.index)
+        try:
+            host.boot(seat.class_, seat.config, seat.peers)
+            if seat.slow:
+                marks = [(len(host.effects), host.step)]
+                self._run_soon(seat, host, marks)
+                effects, host.effects = host.effects, []
+                self._take_off(seat, Flight(host.changes(), effects, marks), self._service_time)
+                self._rearm(seat, host)
+            else:
+                self._finish(seat, host, host.step)
+        except Exception as error:
+            self._raised(seat, error)
+
+    def _raised(self, seat: Seat, error: Exception) -> None:
+        """An exception in a step is a crash: the whole batch is lost, and the node stays down."""
+        text = "".join(traceback.format_exception(error))
+        seat.raised = True
+        self._stop(
+            seat, f"{type(error).__name__}: {error}", text, cause=seat.host.step if seat.host is not None else -1
+        )
+
+    def _stop(self, seat: Seat, why: str, text: str, cause: int) -> None:
+        self.crashes.append(Crash(seat.id, self.now, why, text))
+        self.seq += 1
+        payload = f"{why}\n{text}".rstrip().encode()
+        self.recording.row(Kind.CRASH, self.now, self.seq, cause, seat.index, payload=payload)
+        seat.host, seat.busy, seat.flight = None, False, None
+        for envelope in seat.mailbox:
+            self._drop(seat, envelope, f"{seat.id} crashed")
+        seat.mailbox = []
+        if seat.open is not None:
+            self._end_operation(seat, Unknown(f"{seat.id} crashed"), retired=True)
+
+    def crash(self, node: NodeId, why: str, cause: int = -1) -> None:
+        """Crashes a node that is up; a commit in flight is kept or lost, by the seed."""
+        seat = self.seats[node]
+        flight = seat.flight
+        if flight is not None and flight.changes and self._disk.random() < 0.5:
+            seat.storage.commit(flight.changes)
+            self._committed(seat, len(flight.changes), cause)
+        self._stop(seat, why, "", cause)
+
+    def restart(self, node: NodeId, cause: int = -1) -> None:
+        """Boots a node that is down: a new instance over its storage."""
+        seat = self.seats[node]
+        seat.incarnation += 1
+        self.seq += 1
+        self.recording.row(Kind.RESTART, self.now, self.seq, cause, seat.index)
+        self._boot(seat, cause=self.seq)

@@ -1,0 +1,106 @@
+"""What everything in a simulation hangs on: the heap of things to come, true time, and the trace."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from heapq import heappush
+from typing import Any
+
+from framework.core.client import Outcome
+from framework.core.host import Host
+from framework.core.message import NodeId
+from framework.core.network import NetworkModel
+from framework.core.streams import stream
+from framework.engine.base import Crash, Experiment, Tally
+from framework.engine.sim.recording import Recording
+from framework.engine.sim.seat import WALL_EPOCH, Clock, Seat
+from framework.engine.wire import Wire
+
+
+class Clockwork(ABC):
+    """The state of a run, and its heap.
+
+    Heap entries are flat tuples `(time, order, seat, message, sender, path, message index, cause, size)`. A message of
+    None is a wake-up of the seat, valid only if `order` is the seat's current one; a seat of None is a call of
+    `message()`. `order` is drawn from the same counter as the trace's `seq`, at every trace level alike, so that equal
+    times are broken in the order of causes and the trace level changes nothing in the run.
+    """
+
+    def __init__(self, experiment: Experiment, recording: Recording, wire: Wire, tally: Tally) -> None:
+        self.experiment = experiment
+        self.recording = recording
+        self.wire = wire
+        self.tally = tally
+        self.crashes: list[Crash] = []
+        self.now = 0
+        self.seq = 0
+        self.steps = 0
+        self.delivered = [0] * len(wire.names)
+        self._heap: list[tuple[int, int, Seat | None, Any, Any, str, int, int, int]] = []
+        self._rows = recording.events.rows if recording.events is not None else None
+        self._payloads = recording.events.payloads if recording.events is not None else []
+        self._mount_names: dict[tuple[NodeId, str], int] = {}
+        self._disk = stream(experiment.seed, "disk")
+        self._disk_latency = int(experiment.engine_config.disk_latency)
+        self._service_time = int(experiment.engine_config.service_time)
+        self._network: NetworkModel = experiment.make_network()
+        self._sized = self._network.needs_size or self._rows is not None
+        self.seats: dict[NodeId, Seat] = {}
+        self._make_seats()
+
+    def _make_seats(self) -> None:
+        experiment, spec = self.experiment, self.experiment.protocol
+        for node in experiment.nodes:
+            peers = tuple(peer for peer in experiment.nodes if peer != node)
+            self.seats[node] = self._make_seat(node, spec.node, peers)
+        for number, client in enumerate(experiment.clients):
+            seat = self.seats[client] = self._make_seat(client, spec.client, experiment.nodes)
+            seat.client = number
+            seat.slow = False
+
+    def _make_seat(self, node: NodeId, class_: Any, peers: tuple[NodeId, ...]) -> Seat:
+        experiment, config = self.experiment, self.experiment.engine_config
+        seat = Seat(self.recording.names.index(node), node, class_, experiment.protocol_config, peers)
+        seat.rng = stream(experiment.seed, "node", node)
+        seat.slow = self._disk_latency > 0 or self._service_time > 0
+        drift, offset = int(config.clock_drift_ppm), int(config.clock_offset)
+        if drift or offset:
+            rng = stream(experiment.seed, "clock", node)
+            seat.clock = Clock(rng.randint(-drift, drift), rng.randint(-offset, offset))
+        return seat
+
+    @abstractmethod
+    def _complete(self, seat: Seat, operation: int, outcome: Outcome, cause: int) -> None:
+        """A client has completed its operation."""
+
+    @abstractmethod
+    def _end_operation(self, seat: Seat, outcome: Outcome, retired: bool) -> None:
+        """The operation of a client is over."""
+
+    def call_at(self, at: int, call: Callable[[], None]) -> None:
+        self.seq += 1
+        heappush(self._heap, (at, self.seq, None, call, None, "", 0, 0, 0))
+
+    def _rearm(self, seat: Seat, host: Host) -> None:
+        """Sees to it that a wake-up stands in the heap no later than the earliest deadline."""
+        wake = host.wake
+        if wake < seat.wake_at:
+            seat.wake_at = wake
+            self.seq = seat.wake_order = self.seq + 1
+            at = wake if seat.clock is None else seat.clock.true(wake)
+            heappush(self._heap, (max(at, self.now), self.seq, seat, None, None, "", 0, 0, 0))
+
+    def _set_clocks(self, seat: Seat, host: Host) -> None:
+        clock = seat.clock
+        host.now = local = self.now if clock is None else clock.local(self.now)
+        host.wall_clock = WALL_EPOCH + local + (0 if clock is None else clock.offset)
+
+    def _place(self, seat: Seat, path: str) -> int:
+        """The index of a node's, or a mount's, name in the trace."""
+        if not path:
+            return seat.index
+        place = self._mount_names.get((seat.id, path))
+        if place is None:
+            place = self._mount_names[(seat.id, path)] = self.recording.names.index(f"{seat.id}/{path}")
+        return place

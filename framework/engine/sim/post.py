@@ -1,0 +1,156 @@
+"""Effects leave: messages find their links, notes and completions their places."""
+
+from __future__ import annotations
+
+from heapq import heappush
+from typing import Any
+
+from framework.core.errors import PluginError
+from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect
+from framework.core.message import Message, NodeId
+from framework.core.network import Link
+from framework.core.streams import stream
+from framework.engine.sim.clockwork import Clockwork
+from framework.engine.sim.recording import json
+from framework.engine.sim.seat import Envelope, Seat
+from framework.trace.schema import EVENT_ROW, Kind
+
+_pack = EVENT_ROW.pack
+_SEND = int(Kind.SEND)
+
+
+class Post(Clockwork):
+    """Carries what nodes send."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._codes = {
+            message: (index, self.recording.message_names[index]) for message, index in self.wire.index.items()
+        }
+
+    def _release_marked(self, seat: Seat, effects: list[Effect], marks: list[tuple[int, int]]) -> None:
+        """Lets the effects of several steps leave, each with its own step as the cause."""
+        start = 0
+        for stop, seq in marks:
+            if stop > start:
+                self._release(seat, effects[start:stop], seq)
+                start = stop
+
+    def _release(self, seat: Seat, effects: list[Effect], cause: int) -> None:
+        links = seat.links
+        for kind, first, second, third in effects:
+            if kind == SEND:
+                entry = links.get(first)
+                if entry is None:
+                    entry = self._connect(seat, first)
+                index, name = self._code(seat, third)
+                payload = self.wire.encode(third) if self._sized else b""
+                self._send(seat, entry, third, second, index, name, cause, payload)
+            elif kind == MULTICAST:
+                index, name = self._code(seat, third)
+                payload = self.wire.encode(third) if self._sized else b""
+                for to in first:
+                    entry = links.get(to)
+                    if entry is None:
+                        entry = self._connect(seat, to)
+                    self._send(seat, entry, third, second, index, name, cause, payload)
+            elif kind == NOTE:
+                self.seq += 1
+                if self._rows is not None:
+                    name = self.recording.names.index(first)
+                    self.recording.row(
+                        Kind.NOTE,
+                        self.now,
+                        self.seq,
+                        cause,
+                        self._place(seat, third),
+                        message=name,
+                        payload=json(second),
+                    )
+            else:
+                assert kind == COMPLETE
+                self._complete(seat, first, second, cause)
+
+    def _send(
+        self, seat: Seat, entry: tuple[Link, Seat], message: Message, path: str, index: int, name: int, cause: int, payload: bytes
+    ) -> None:  # fmt: skip
+        link, target = entry
+        self.seq = seq = self.seq + 1
+        now = self.now
+        size = len(payload)
+        rows = self._rows
+        if rows is not None:
+            if path:
+                self.recording.row(
+                    Kind.SEND, now, seq, cause, self._place(seat, path), peer=self._place(target, path), message=name,
+                    size=size, payload=payload,
+                )  # fmt: skip
+            else:
+                rows.append(_pack(now, seq, cause, size, size, seat.index, target.index, name, _SEND))
+                self._payloads.append(payload)
+        delay = link.constant
+        if delay >= 0:
+            heappush(self._heap, (now + delay, seq, target, message, seat, path, index, seq, size))
+            return
+        arrivals = link.transmit(now, size)
+        if not arrivals:
+            self._drop(target, (message, seat, path, index, seq, size), "lost")
+        for at in arrivals:
+            self.seq += 1
+            heappush(self._heap, (at, self.seq, target, message, seat, path, index, seq, size))
+
+    def _code(self, seat: Seat, message: Message) -> tuple[int, int]:
+        code = self._codes.get(type(message))
+        if code is None:
+            raise PluginError(
+                seat.class_.__qualname__, f"sends {type(message).__qualname__}, which no node or client handles",
+                f"Write @handles({type(message).__name__}) where it is received.",
+            )  # fmt: skip
+        return code
+
+    def _connect(self, seat: Seat, to: NodeId) -> tuple[Link, Seat]:
+        target = self.seats.get(to)
+        if target is None:
+            raise PluginError(
+                seat.class_.__qualname__,
+                f"{seat.id} sends to {to!r}, which is not a node of this run",
+                "Send to self.peers.",
+            )
+        if target is seat:
+            link: Link = _Loopback(0)
+        else:
+            link = self._network.link(seat.id, to, stream(self.experiment.seed, "link", f"{seat.id}->{to}"))
+        seat.links[to] = entry = (link, target)
+        return entry
+
+    def _drop(self, target: Seat, envelope: Envelope, why: str) -> None:
+        _, sender, path, index, cause, size = envelope
+        self.seq += 1
+        name = self.wire.names[index]
+        self.tally.dropped[name] = self.tally.dropped.get(name, 0) + 1
+        if self._rows is not None:
+            self.recording.row(
+                Kind.DROP, self.now, self.seq, cause, self._place(sender, path), peer=self._place(target, path),
+                message=self.recording.message_names[index], size=size, payload=why.encode(),
+            )  # fmt: skip
+
+    def _mount_gone(self, seat: Seat, envelope: Envelope) -> None:
+        self.steps -= 1
+        self.delivered[envelope[3]] -= 1
+        self._drop(seat, envelope, f"{seat.id} has no mount {envelope[2]!r}")
+
+    def _deliver_row(self, seat: Seat, envelope: Envelope, seq: int) -> None:
+        _, sender, path, index, cause, size = envelope
+        self.recording.row(
+            Kind.DELIVER, self.now, seq, cause, self._place(seat, path), peer=self._place(sender, path),
+            message=self.recording.message_names[index], size=size,
+        )  # fmt: skip
+
+
+class _Loopback(Link):
+    """A node's link to itself: the next thing that happens."""
+
+    __slots__ = ()
+
+    def transmit(self, now: int, size: int) -> tuple[int, ...]:
+        return (now,)
