@@ -70,7 +70,11 @@ class Client(Node):
 
     def complete(self, operation: OperationId, outcome: Outcome) -> None:
         """Ends `operation`. A late or second completion is left in the trace as a note and otherwise ignored."""
-        if operation != self.current:
+        if not isinstance(outcome, (Ok, Fail, Unknown)):
+            raise self._misuse(
+                f"completes an operation with a {type(outcome).__name__}", "Write Ok(value), Fail(why) or Unknown(why)."
+            )
+        if self.current is None or operation != self.current:
             self.note("late_completion", operation=operation)
             return
         self.current = None

@@ -21,6 +21,8 @@ T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
+ATOMS = (bool, int, float, str, bytes, type(None))
+
 SCALAR, LOG, MAP, DROP = "scalar", "log", "map", "drop"
 
 Change: TypeAlias = tuple[Any, ...]
@@ -28,7 +30,7 @@ Change: TypeAlias = tuple[Any, ...]
 
     (SCALAR, path, field, value)
     (LOG, path, field, first, start, entries)     entries below `first` are gone, from `start` on they are these
-    (MAP, path, field, ((key, value), …), (deleted key, …))
+    (MAP, path, field, ((key, value), …), (deleted key, …))      the deleted go first: a key may be among both
     (DROP, path)                                  the mount `path` and all below it are gone
 
 `path` is the mount's path, "" for the node itself.
@@ -43,6 +45,14 @@ class DurableField:
 
     def __init__(self, kind: str, default: Any, *types: type) -> None:
         self.kind, self.default, self.types = kind, default, types
+
+    def restored(self, stored: dict[str, Any], name: str) -> Any:
+        """What the field `name` starts with, given the stored fields of its node."""
+        if self.kind is LOG:
+            return DurableLog(*stored.get(name, ()))
+        if self.kind is MAP:
+            return DurableMap(stored.get(name))
+        return stored.get(name, self.default)
 
 
 def durable(default: T) -> T:
@@ -62,13 +72,13 @@ def durable_map(key: type[K], value: type[V]) -> DurableMap[K, V]:
 
 def check_immutable(value: object, where: str) -> None:
     """PluginError unless `value` is a scalar, or a tuple, frozenset or Record of such."""
-    if isinstance(value, (bool, int, float, str, bytes, type(None))):
+    if isinstance(value, ATOMS):
         return
     if isinstance(value, (tuple, frozenset)):
         for item in value:
             check_immutable(item, where)
         return
-    if isinstance(value, Record):
+    if isinstance(value, Record) and value.__struct_config__.frozen:
         for name in value.__struct_fields__:
             check_immutable(getattr(value, name), f"{where}.{name}")
         return
@@ -115,7 +125,10 @@ class DurableLog(Generic[T]):
         return self._entries[offset]
 
     def slice(self, start: int, stop: int) -> tuple[T, ...]:
-        """The entries from `start` up to, not including, `stop`; what lies past `last` is left out."""
+        """The entries from `start` up to, not including, `stop`; what lies past `last` is left out.
+
+        IndexError if `start` was compacted away.
+        """
         if start < self.first:
             raise IndexError(f"index {start}: the log holds {self.first}..{self.last}")
         return tuple(self._entries[start - self.first : max(stop - self.first, 0)])
@@ -129,14 +142,18 @@ class DurableLog(Generic[T]):
         return index
 
     def extend(self, entries: Iterable[T]) -> None:
-        if self._dirty < 0:
-            self._dirty = self.last + 1
-        self._entries.extend(entries)
+        """Adds `entries`, in order; nothing is written if there are none."""
+        start = len(self._entries)
+        self._entries.extend(tuple(entries))
+        if self._dirty < 0 and len(self._entries) > start:
+            self._dirty = self.first + start
 
     def truncate(self, start: int) -> None:
-        """Removes `start` and all after it."""
+        """Removes `start` and all after it; `last + 1` removes nothing. IndexError outside `first..last + 1`."""
         if not self.first <= start <= self.last + 1:
             raise IndexError(f"truncate({start}): the log holds {self.first}..{self.last}")
+        if start > self.last:
+            return
         del self._entries[start - self.first :]
         self._dirty = start if self._dirty < 0 else min(self._dirty, start)
 
@@ -178,7 +195,7 @@ class DurableMap(Generic[K, V]):
 
     def __init__(self, values: dict[K, V] | None = None) -> None:
         self._values: dict[K, V] = dict(values or {})
-        self._dirty: dict[K, None] = {}
+        self._dirty: dict[K, bool] = {}  # key -> whether it was deleted since the last commit, newest insertion last
 
     def __getitem__(self, key: K) -> V:
         return self._values[key]
@@ -187,12 +204,15 @@ class DurableMap(Generic[K, V]):
         return self._values.get(key, default)
 
     def __setitem__(self, key: K, value: V) -> None:
+        if key in self._values:
+            self._dirty.setdefault(key, False)
+        else:
+            self._dirty[key] = self._dirty.pop(key, False)
         self._values[key] = value
-        self._dirty[key] = None
 
     def __delitem__(self, key: K) -> None:
         del self._values[key]
-        self._dirty[key] = None
+        self._dirty[key] = True
 
     def __contains__(self, key: object) -> bool:
         return key in self._values
@@ -207,12 +227,15 @@ class DurableMap(Generic[K, V]):
         return self._values.items()
 
     def change(self) -> tuple[tuple[tuple[K, V], ...], tuple[K, ...]] | None:
-        """`(puts, deleted keys)` since the last call, or None. Engines call it, protocols do not."""
+        """`(puts, deleted keys)` since the last call, or None; a key deleted and set again is among both.
+
+        Applied in that sense (the deleted go first) it gives the same order of iteration. Engines call it, protocols do not.
+        """
         if not self._dirty:
             return None
         keys, self._dirty = self._dirty, {}
         puts = tuple((key, self._values[key]) for key in keys if key in self._values)
-        return puts, tuple(key for key in keys if key not in self._values)
+        return puts, tuple(key for key, deleted in keys.items() if deleted)
 
     def copy(self) -> DurableMap[K, V]:
         return DurableMap(self._values)

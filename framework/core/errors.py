@@ -40,7 +40,8 @@ class Violation(SynodError):
         super().__init__(name, self.nodes, what)
 
     def __str__(self) -> str:
-        return f"{self.name} broken at {', '.join(self.nodes)}: {self.what}"
+        at = f" at {', '.join(self.nodes)}" if self.nodes else ""
+        return f"{self.name} broken{at}: {self.what}"
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from framework.core.durable import DROP, LOG, MAP, SCALAR, Change, DurableLog, DurableMap, Stored
+from framework.core.durable import ATOMS, DROP, LOG, MAP, SCALAR, Change, Stored, check_immutable
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId
 from framework.core.storage import Storage
@@ -90,8 +90,7 @@ class Host:
         node = node_class._seat(self, "", config, peers)
         node.on_start()
         self.settle()
-        for mounted in self.nodes.values():
-            mounted._check_state()
+        node._check_state()
 
     def deliver(self, path: str, sender: NodeId, message: Message) -> bool:
         """One step: the handler of `message`. False if the mount `path` is gone and the message is dropped."""
@@ -154,7 +153,7 @@ class Host:
                     raise PluginError(
                         type(parent).__qualname__,
                         f"mount {name!r} tells {type(event).__name__}, which nobody handles",
-                        f"Write @handles({type(event).__name__}).",
+                        f"Write @handles({type(event).__name__}) in it.",
                     )
                 handler(parent, name, event)
 
@@ -185,22 +184,28 @@ class Host:
 def collect_changes(
     node: Node, path: str, committed: dict[str, Any], fields: Mapping[str, str], changes: list[Change]
 ) -> None:
-    """Appends to `changes` what differs from `committed`, and brings `committed` up to date."""
+    """Appends to `changes` what differs from `committed`, and brings `committed` up to date.
+
+    `committed` holds the scalars' values, and the logs and maps themselves. PluginError if a scalar was given a value
+    that can change, or a log or map was replaced by another.
+    """
     values = node.__dict__
     for field, kind in fields.items():
-        value = values[field]
+        value, old = values[field], committed[field]
         if kind is SCALAR:
-            old = committed[field]
             if value is not old and (value != old or type(value) is not type(old)):
+                if type(value) not in ATOMS:
+                    check_immutable(value, f"{type(node).__qualname__}.{field}")
                 committed[field] = value
                 changes.append((SCALAR, path, field, value))
+        elif value is not old:
+            raise PluginError(
+                f"{type(node).__qualname__}.{field}",
+                f"a durable {kind} cannot be replaced",
+                "Change it in place: truncate, append, set, delete.",
+            )
         elif kind is LOG:
-            assert isinstance(value, DurableLog), f"{field} must stay the log that was declared"
-            written = value.change() if value._dirty >= 0 else None
-            if written is not None:
-                changes.append((LOG, path, field, *written))
-        else:
-            assert kind is MAP and isinstance(value, DurableMap), f"{field} must stay the map that was declared"
-            turned = value.change()
-            if turned is not None:
-                changes.append((MAP, path, field, *turned))
+            if value._dirty >= 0:
+                changes.append((LOG, path, field, *value.change()))
+        elif value._dirty:
+            changes.append((MAP, path, field, *value.change()))

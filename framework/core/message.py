@@ -46,40 +46,52 @@ class Config(msgspec.Struct, metaclass=_FrozenMeta, kw_only=True, forbid_unknown
 
 
 def check_message(message: type[Record]) -> None:
-    """PluginError unless every field of `message` is immutable and has a precise type.
+    """PluginError unless every field of `message` is immutable and has a precise type, and msgpack can tell them apart.
 
     A list inside a frozen message would be shared between nodes in the simulator and copied on the wire.
     """
-    _check_struct(message, ())
+    check_type(message, message.__qualname__, "a message")
 
 
-def _check_struct(struct: type, seen: tuple[type, ...]) -> None:
-    if struct in seen:
-        return
+def check_type(hint: Any, where: str, holder: str) -> None:
+    """PluginError at `where` unless `holder` can hold values of the type `hint`: immutable, and readable from msgpack."""
+    _check_type(hint, where, holder, ())
     try:
-        hints = typing.get_type_hints(struct)
-    except NameError as error:
+        msgspec.msgpack.Decoder(hint)
+    except TypeError as error:
+        told = str(error).partition(" - ")[0].strip()
         raise PluginError(
-            struct.__qualname__, f"a field's type cannot be found: {error}", "Import it in the module of the message."
+            where, f"msgpack cannot tell its types apart: {told}", "Tag the Records of a union: class A(Record, tag=True)."
         ) from error
-    for name in struct.__struct_fields__:  # type: ignore[attr-defined]
-        _check_type(hints[name], f"{struct.__qualname__}.{name}", (*seen, struct))
 
 
-def _check_type(hint: Any, where: str, seen: tuple[type, ...]) -> None:
+def _check_type(hint: Any, where: str, holder: str, seen: tuple[type, ...]) -> None:
+    hint = getattr(hint, "__supertype__", hint)  # of a NewType
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType, tuple, frozenset):
         for argument in typing.get_args(hint):
             if argument is not Ellipsis:
-                _check_type(argument, where, seen)
+                _check_type(argument, where, holder, seen)
     elif origin is typing.Literal or hint in _SCALARS:
         return
     elif isinstance(hint, type) and issubclass(hint, Record):
-        if not hint.__struct_config__.frozen:
-            raise PluginError(where, f"{hint.__name__} is not frozen", "Leave out frozen=False.")
-        _check_struct(hint, seen)
+        if hint not in seen:
+            _check_struct(hint, where, holder, (*seen, hint))
     else:
-        raise PluginError(where, f"a message cannot hold {_spell(hint)}", _remedy(hint))
+        raise PluginError(where, f"{holder} cannot hold {_spell(hint)}", _remedy(hint))
+
+
+def _check_struct(struct: type[Record], where: str, holder: str, seen: tuple[type, ...]) -> None:
+    if not struct.__struct_config__.frozen:
+        raise PluginError(where, f"{struct.__name__} is not frozen", "Leave out frozen=False.")
+    try:
+        hints = typing.get_type_hints(struct)
+    except NameError as error:
+        raise PluginError(
+            struct.__qualname__, f"a field's type cannot be found: {error}", f"Import it in {struct.__module__}."
+        ) from error
+    for name in struct.__struct_fields__:
+        _check_type(hints[name], f"{struct.__qualname__}.{name}", holder, seen)
 
 
 def _spell(hint: Any) -> str:

@@ -6,19 +6,16 @@ What an author gets wrong is an error when the class is made, or when it is load
 
 from __future__ import annotations
 
-import inspect
 import random
-import typing
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
-import msgspec
-
-from framework.core.durable import LOG, MAP, SCALAR, Change, DurableField, DurableLog, DurableMap, check_immutable
-from framework.core.errors import PluginError
+from framework.core.declare import RESERVED, check_body, declared_fields, handler_names, timer_names, typed_fields
+from framework.core.durable import LOG, SCALAR, Change, DurableField
+from framework.core.errors import PluginError, did_you_mean
 from framework.core.host import MULTICAST, NOTE, SEND, Host, collect_changes
 from framework.core.message import Config, Message, NodeId
-from framework.core.state import check_plain, copy_plain
+from framework.core.state import copy_plain
 
 F = TypeVar("F", bound=Callable[..., None])
 N = TypeVar("N", bound="Node")
@@ -61,10 +58,10 @@ class Node:
     config: Any
 
     _handlers: ClassVar[dict[type[Message], Handler]] = {}
-    _handler_names: ClassVar[dict[type[Message], str]] = {}
     _timers: ClassVar[frozenset[str]] = frozenset()
     _durable: ClassVar[dict[str, str]] = {}
     _declared: ClassVar[dict[str, DurableField]] = {}
+    _declared_here: ClassVar[dict[str, DurableField]] = {}
 
     _host: Host
     _path: str
@@ -72,13 +69,11 @@ class Node:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        own = vars(cls)
-        _refuse_constructor(cls, own)
-        cls._declared = {**cls._declared, **_declared_fields(cls, own)}
+        check_body(cls)
+        cls._declared = declared_fields(cls)
         cls._durable = {name: field.kind for name, field in cls._declared.items()}
-        cls._handler_names = {**cls._handler_names, **_handler_names(cls, own)}
-        cls._handlers = {message: getattr(cls, name) for message, name in cls._handler_names.items()}
-        cls._timers = cls._timers | frozenset(_timer_names(cls, own))
+        cls._handlers = {message: getattr(cls, name) for message, name in handler_names(cls).items()}
+        cls._timers = timer_names(cls)
 
     @classmethod
     def _seat(cls: type[N], host: Host, path: str, config: Any, peers: tuple[NodeId, ...]) -> N:
@@ -88,21 +83,19 @@ class Node:
         node.id, node.config, node.peers = host.id, config, peers
         node._committed = {}
         stored = host.stored.pop(path, {})
+        if stored.keys() - cls._declared.keys():
+            raise PluginError(
+                cls.__qualname__,
+                f"{host.id} has stored {', '.join(sorted(stored))} at {path!r}, which this class does not declare",
+                "Destroy the state of a mount, unmount(name, destroy=True), before its name goes to another class.",
+            )
         if path in host.plain:
             host.plain.discard(path)
-            stored = _typed_fields(cls, stored)
+            stored = typed_fields(cls, stored)
         for name, field in cls._declared.items():
-            node.__dict__[name] = node._restored(name, field, stored)
+            node.__dict__[name] = node._committed[name] = field.restored(stored, name)
         host.nodes[path] = node
         return node
-
-    def _restored(self, name: str, field: DurableField, stored: dict[str, Any]) -> Any:
-        if field.kind is SCALAR:
-            value = self._committed[name] = stored.get(name, field.default)
-            return value
-        if field.kind is LOG:
-            return DurableLog(*stored.get(name, ()))
-        return DurableMap(stored.get(name))
 
     def _durable_values(self) -> dict[str, Any]:
         """The durable fields in the form that a storage loads."""
@@ -118,11 +111,12 @@ class Node:
         collect_changes(self, self._path, self._committed, self._durable, changes)
 
     def _check_state(self) -> None:
-        for name, value in self.state().items():
-            check_plain(value, f"{type(self).__qualname__}.{name}")
-        for name, kind in self._durable.items():
-            if kind is SCALAR:
-                check_immutable(self.__dict__[name], f"{type(self).__qualname__}.{name}")
+        """PluginError if an attribute is not plain data, or hides one of the node's own names."""
+        for name in self.__dict__.keys() & RESERVED - {"id", "peers", "config"}:
+            raise PluginError(
+                f"{type(self).__qualname__}.{name}", f"every node has a {name} already", "Choose another name."
+            )
+        self.state()
 
     # What an author overrides.
 
@@ -175,21 +169,29 @@ class Node:
         """Calls `timer(*arguments)`, a method of this node marked @on_timer, `after` nanoseconds from now.
 
         Setting it again with the same arguments replaces it. `after=0` fires at the end of this batch, before its commit.
+        PluginError if it is not a timer of this node, or an argument is not immutable, or `after` is negative or no integer.
         """
         key = self._timer_key(timer, arguments)
         host = self._host
-        if after > 0:
-            if host.soon:
-                host.soon.pop(key, None)
-            deadline = host.now + after
-            host.timers[key] = (deadline, host.step)
-            if deadline < host.wake:
-                host.wake = deadline
-        elif after == 0:
-            host.timers.pop(key, None)
-            host.soon[key] = host.step
-        else:
-            raise ValueError(f"set_timer(after={after}): the past cannot be scheduled")
+        if after.__class__ is not int and not isinstance(after, int):
+            raise self._misuse(f"sets {key[1]} after {after!r}", "Give nanoseconds as an int: round(...), or x // y.")
+        try:
+            if after > 0:
+                if host.soon:
+                    host.soon.pop(key, None)
+                deadline = host.now + after
+                host.timers[key] = (deadline, host.step)
+                if deadline < host.wake:
+                    host.wake = deadline
+            elif after == 0:
+                host.soon[key] = host.step
+                host.timers.pop(key, None)
+            else:
+                raise self._misuse(f"sets {key[1]} after {after}, in the past", "Write after=0 or more.")
+        except TypeError as error:
+            raise self._misuse(
+                f"gives {key[1]} an argument that can change: {error}", "Give it scalars, tuples or Records."
+            ) from error
 
     def cancel_timer(self, timer: Callable[..., None], *arguments: Any) -> None:
         """Forgets a timer; nothing happens if it is not set."""
@@ -197,18 +199,14 @@ class Node:
         self._host.timers.pop(key, None)
         self._host.soon.pop(key, None)
 
-    def note(self, name: str, **fields: str | int | float | bool | None) -> None:
+    def note(self, name: str, /, **fields: str | int | float | bool | None) -> None:
         """Leaves a domain event in the trace: `self.note("elected", term=3)`."""
         self._host.effects.append((NOTE, name, fields, self._path))
 
     def tell(self, event: Message) -> None:
         """Hands `event` to the parent that mounted this node, whose @handles takes it in the same step."""
         if not self._path:
-            raise PluginError(
-                type(self).__qualname__,
-                f"tells {type(event).__name__}, but has no parent",
-                "Only a mounted node can tell.",
-            )
+            raise self._misuse(f"tells {type(event).__name__}, but has no parent", "Only a mounted node can tell.")
         parent, _, name = self._path.rpartition("/")
         self._host.tells.append((parent, name, event))
 
@@ -217,28 +215,26 @@ class Node:
 
         After a restart `on_start` mounts again. `peers` may contain this node's own id; it is left out.
         """
+        if not isinstance(name, str) or "/" in name or not name:
+            raise self._misuse(f"{name!r} cannot name a mount", "Use a string without a slash.")
         path = f"{self._path}/{name}" if self._path else name
-        if "/" in name or not name:
-            raise PluginError(type(self).__qualname__, f"{name!r} cannot name a mount", "Use a name without a slash.")
         if path in self._host.nodes:
-            raise PluginError(
-                type(self).__qualname__, f"{path!r} is mounted already", "Unmount it first, or choose another name."
-            )
+            raise self._misuse(f"{path!r} is mounted already", "Unmount it first, or choose another name.")
         if not issubclass(node_class, type(self).mounts):
-            raise PluginError(
-                type(self).__qualname__,
+            raise self._misuse(
                 f"mounts {node_class.__qualname__} without having said so",
                 f"Write mounts = ({node_class.__qualname__},) in the class.",
             )
         child = node_class._seat(self._host, path, config, tuple(peer for peer in peers if peer != self.id))
         child.on_start()
+        child._check_state()
         return child
 
     def unmount(self, name: str, *, destroy: bool = False) -> None:
         """Ends a mount with its timers; its durable state stays for a later mount unless `destroy` is set."""
         path = f"{self._path}/{name}" if self._path else name
         if path not in self._host.nodes:
-            raise PluginError(type(self).__qualname__, f"{path!r} is not mounted", "")
+            raise self._misuse(f"{path!r} is not mounted", did_you_mean(path, self._host.nodes.keys() - {""}))
         self._host.unmount(path, destroy)
 
     # State as plain data.
@@ -252,95 +248,21 @@ class Node:
             if name[0] != "_" and name not in hidden and not isinstance(value, Node)
         }
 
+    def _plain(self) -> str:
+        """What stands for a mounted node among plain data: its path."""
+        return self._path
+
+    def _misuse(self, what: str, fix: str) -> PluginError:
+        return PluginError(type(self).__qualname__, what, fix)
+
     def _timer_key(self, timer: Callable[..., None], arguments: tuple[Any, ...]) -> tuple[str, str, tuple[Any, ...]]:
-        name = getattr(timer, "__name__", repr(timer))
-        if getattr(timer, "__self__", None) is not self:
-            raise PluginError(
-                type(self).__qualname__,
-                f"{name} is not a timer of this node",
-                "Write self.set_timer(self.retry, after=...).",
-            )
+        try:
+            owner, name = timer.__self__, timer.__name__  # type: ignore[attr-defined]
+        except AttributeError:
+            owner, name = None, getattr(timer, "__name__", repr(timer))
+        if owner is not self:
+            raise self._misuse(f"{name} is not a timer of this node", "Write self.set_timer(self.retry, after=...).")
         if name not in self._timers:
-            raise PluginError(
-                type(self).__qualname__, f"{name} is not marked as a timer", f"Write @on_timer above def {name}."
-            )
+            raise self._misuse(f"{name} is not marked as a timer", f"Write @on_timer above def {name}.")
         return self._path, name, arguments
 
-
-def _typed_fields(cls: type[Node], stored: dict[str, Any]) -> dict[str, Any]:
-    """Values of the declared types from msgpack's plain data."""
-    hints = typing.get_type_hints(cls)
-    typed: dict[str, Any] = {}
-    for name, value in stored.items():
-        field = cls._declared[name]
-        if field.kind is SCALAR:
-            typed[name] = _convert(value, hints[name])
-        elif field.kind is LOG:
-            typed[name] = (value[0], _convert(value[1], list[field.types[0]]))  # type: ignore[name-defined]
-        else:
-            typed[name] = _convert(value, dict[field.types[0], field.types[1]])  # type: ignore[name-defined]
-    return typed
-
-
-def _convert(value: Any, declared: Any) -> Any:
-    return msgspec.convert(value, declared, builtin_types=(bytes,))
-
-
-def _refuse_constructor(cls: type, own: Any) -> None:
-    if "__init__" in own:
-        raise PluginError(
-            cls.__qualname__,
-            "a node has no __init__ of its own",
-            "Write on_start: it runs after boot and after every restart.",
-        )
-    if "__slots__" in own:
-        raise PluginError(cls.__qualname__, "a node has no __slots__", "Leave them out: its attributes are its state.")
-
-
-def _declared_fields(cls: type[Node], own: Any) -> dict[str, DurableField]:
-    declared = {name: value for name, value in own.items() if isinstance(value, DurableField)}
-    for name, field in declared.items():
-        if name.startswith("_"):
-            raise PluginError(f"{cls.__qualname__}.{name}", "a durable field is public", f"Call it {name.lstrip('_')}.")
-        if field.kind is SCALAR:
-            check_immutable(field.default, f"{cls.__qualname__}.{name}")
-            setattr(cls, name, field.default)
-        else:
-            assert field.kind in (LOG, MAP)
-            delattr(cls, name)
-    return declared
-
-
-def _handler_names(cls: type[Node], own: Any) -> dict[type[Message], str]:
-    names: dict[type[Message], str] = {}
-    for name, method in list(own.items()):
-        for message in cast("tuple[type[Message], ...]", getattr(method, "__handles__", ())):
-            where = f"{cls.__qualname__}.{name}"
-            if message in names:
-                raise PluginError(
-                    where, f"{message.__name__} is handled by {names[message]} too", "Keep one handler a message."
-                )
-            if inspect.iscoroutinefunction(method):
-                raise PluginError(
-                    where, "a handler cannot be async", "Write def: a handler runs to completion and never waits."
-                )
-            if len(inspect.signature(method).parameters) != 3:
-                raise PluginError(
-                    where,
-                    "a handler takes a sender and a message",
-                    f"Write def {name}(self, sender: NodeId, message: {message.__name__}) -> None.",
-                )
-            names[message] = name
-    return names
-
-
-def _timer_names(cls: type[Node], own: Any) -> list[str]:
-    timers = [name for name, method in own.items() if getattr(method, "__on_timer__", False)]
-    for name in timers:
-        if inspect.iscoroutinefunction(own[name]):
-            raise PluginError(
-                f"{cls.__qualname__}.{name}",
-                "a timer cannot be async",
-                "Write def: a timer runs to completion and never waits.",
-            )
-    return timers

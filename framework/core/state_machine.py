@@ -73,11 +73,11 @@ class StateMachine:
 
     @staticmethod
     def result(data: bytes) -> Value:
-        """What a client reads from the bytes that `apply` returned; a list becomes a tuple. Refused if it was."""
+        """What a client reads from the bytes that `apply` returned; lists become tuples, however deep. Refused if it was."""
         value = _decode_value(data)
         if type(value) is msgspec.msgpack.Ext:
             raise Refused(bytes(value.data).decode())
-        return tuple(value) if isinstance(value, list) else value
+        return _as_tuple(value) if type(value) is list else value
 
     def apply(self, command: bytes) -> bytes:
         """Executes one command. PluginError if it names an operation that this machine lacks."""

@@ -52,7 +52,7 @@ def parse_duration(text: object) -> int:
 
 
 def format_duration(nanoseconds: int) -> str:
-    """The shortest exact spelling that `parse_duration` reads back: `150ms`, `2s`, `0`."""
+    """The exact spelling in the largest unit that needs no fraction, which `parse_duration` reads back: `150ms`, `2s`, `0`."""
     if nanoseconds == 0:
         return "0"
     for unit in ("h", "m", "s", "ms", "us"):
