@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from framework.core.client import Client
+from framework.core.declare import check_durable_types
 from framework.core.errors import ConfigError, PluginError, did_you_mean
 from framework.core.faults import Fault
 from framework.core.message import Config, Message, check_message
@@ -17,7 +18,7 @@ from framework.core.node import Node
 from framework.core.session import ReplicatedConfig, SessionClient
 from framework.core.state_machine import StateMachine
 from framework.core.workload import Workload, WorkloadConfig
-from framework.registry.messages import named_messages, package_of
+from framework.registry.messages import named_messages, node_classes, package_of
 from framework.registry.specs import (
     CheckerSpec,
     FaultSpec,
@@ -75,6 +76,8 @@ def check_protocol(
     handled = set(named_messages(spec).values())
     for message in handled:
         check_message(message)
+    for node in node_classes(spec):
+        check_durable_types(node)
     for sibling in siblings:
         handled.update(named_messages(sibling).values())
     for message in package_messages(home or package_of(spec.node.__module__)):
