@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _LIVE_EVERY_S = 0.2
 _PLAIN_EVERY_S = 1.0
 _RATE_OVER_S = 1.0
+_BAR_COLUMNS = 12
 
 
 class Screen(Protocol):
@@ -72,7 +73,7 @@ class Account:
         operations = tally.ok + tally.fail + tally.unknown
         parts = [
             f"{now / 1e9:.1f}s/{self._length}",
-            f"{operations:,} operations",
+            f"{operations:,} ops",
             rate(self._rate(now, tally.ok)),
             f"p50 {milliseconds(_ms(tally.latencies.quantile(0.5)))}",
             f"p99 {milliseconds(_ms(tally.latencies.quantile(0.99)))}",
@@ -142,10 +143,9 @@ class LiveLine(Silent):
         from rich.table import Table
         from rich.text import Text
 
+        title, told = Text(self._title, style="bold"), Text(words, no_wrap=True, overflow="ellipsis")
         line = Table.grid(padding=(0, 1))
-        line.add_row(
-            Text(self._title, style="bold"), ProgressBar(total=1.0, completed=share, width=20), Text(words)
-        )
+        line.add_row(title, ProgressBar(total=1.0, completed=share, width=_BAR_COLUMNS), told)
         if self._live is not None:
             self._live.update(line, refresh=True)
 

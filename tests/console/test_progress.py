@@ -21,9 +21,9 @@ def tally(ok: int, **counts: int) -> Tally:
 def test_the_words_tell_time_operations_rate_latency_and_faults() -> None:
     account = Account(10 * SECOND)
 
-    assert account.words(SECOND, tally(500)) == "1.0s/10s  500 operations  500/s  p50 2.00 ms  p99 2.00 ms"
+    assert account.words(SECOND, tally(500)) == "1.0s/10s  500 ops  500/s  p50 2.00 ms  p99 2.00 ms"
     assert account.words(2 * SECOND, tally(1700, crash=1)).split("  ") == [
-        "2.0s/10s", "1,700 operations", "1,200/s", "p50 2.00 ms", "p99 2.00 ms", "1 fault",
+        "2.0s/10s", "1,700 ops", "1,200/s", "p50 2.00 ms", "p99 2.00 ms", "1 fault",
     ]  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def test_a_stall_shows_in_the_rate_at_once() -> None:
 
 
 def test_before_anything_is_measured_there_is_no_latency() -> None:
-    assert Account(SECOND).words(0, Tally()) == "0.0s/1s  0 operations  0.0/s  p50 -  p99 -"
+    assert Account(SECOND).words(0, Tally()) == "0.0s/1s  0 ops  0.0/s  p50 -  p99 -"
 
 
 def test_a_log_gets_one_line_a_second_at_most(
