@@ -1,0 +1,1 @@
+"""Configs: from `conf/`, the plugins' defaults and the command line to one validated experiment."""

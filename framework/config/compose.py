@@ -1,0 +1,154 @@
+"""`compose`: from `conf/`, the plugins' defaults and the command line to one validated experiment.
+
+Hydra's compose API merges; nothing of Hydra's runtime (folders, logging, sweeps) is used. What comes out is checked
+here against the types of the plugins' configs, so that one place knows every key and every error has its source.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from framework.config.groups import CONF, Groups, store_entries
+from framework.config.help import help_text as help_text
+from framework.config.overrides import COMMAND_LINE, Override, chosen_experiment, prepare, read_overrides
+from framework.config.plain import BadValue
+from framework.config.resolve import Composed, resolve
+from framework.config.sources import Sources, check_experiment, read_yaml, shown
+from framework.core.errors import ConfigError
+from framework.registry.registry import Registry, load
+
+__all__ = ["Composed", "compose", "help_text", "load_plugins"]
+
+
+def compose(
+    overrides: Sequence[str], config_dir: str | None = None, registry: Registry | None = None
+) -> Composed:
+    """The experiment that `overrides` (`experiment=hello`, `nodes=5`, …) describe.
+
+    `config_dir` is a folder of the user's own config groups. Without `registry` the plugins are loaded, those at
+    `plugins.path` too. ConfigError for every mistake of the user, PluginError for a broken plugin that is selected.
+    """
+    written = read_overrides(overrides)
+    folders = config_folders(config_dir)
+    if registry is None:
+        registry = load(plugin_paths(written, folders))
+    groups = Groups(registry, folders)
+    experiment = chosen_experiment(written)
+    prepared = prepare(written, groups)
+    if experiment is not None:
+        check_experiment(groups.files("experiment")[experiment], groups)
+    merged, choices = _merge(prepared, groups)
+    sources = Sources(written, choices, groups)
+    try:
+        return resolve(merged, choices, registry, tuple(overrides))
+    except BadValue as bad:
+        raise sources.error(bad) from bad
+
+
+def load_plugins(overrides: Sequence[str], config_dir: str | None = None) -> Registry:
+    """The registry that `compose` would load for these overrides."""
+    return load(plugin_paths(read_overrides(overrides), config_folders(config_dir)))
+
+
+def config_folders(config_dir: str | None) -> list[Path]:
+    """The folders of configs, the user's after ours. ConfigError if the user's is none, or redefines one of ours."""
+    if config_dir is None:
+        return [CONF]
+    own = Path(config_dir).expanduser().resolve()
+    if not own.is_dir():
+        raise ConfigError(
+            f"--config-dir {config_dir}", "there is no such folder", "Name a folder of config groups."
+        )
+    if own == CONF:
+        return [CONF]
+    for file in sorted(own.rglob("*.yaml")):
+        if (CONF / file.relative_to(own)).exists():
+            raise ConfigError(shown(file), "has the name of one of Synod's own configs", "Rename it.")
+    return [CONF, own]
+
+
+def plugin_paths(overrides: Sequence[Override], folders: Sequence[Path]) -> list[str]:
+    """What `plugins.path` says on the command line, else in the experiment's file."""
+    given = [override.value for override in overrides if override.key == "plugins.path"]
+    experiment = chosen_experiment(overrides)
+    if not given and experiment is not None:
+        files = [folder / "experiment" / f"{experiment}.yaml" for folder in folders]
+        content = next((read_yaml(file) for file in files if file.is_file()), {})
+        plugins = content.get("plugins")
+        given = [plugins.get("path")] if isinstance(plugins, dict) else []
+    value = given[-1] if given else []
+    paths = [] if value is None else value if isinstance(value, list) else [value]
+    if not all(isinstance(path, str) for path in paths):
+        raise ConfigError(
+            COMMAND_LINE, f"plugins.path={value}: expected folders or files", "Write plugins.path=FOLDER."
+        )
+    return paths
+
+
+def _merge(prepared: list[str], groups: Groups) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Hydra's merge as plain data, and what was chosen from each group. Hydra's complaints become ConfigErrors."""
+    searched = [f"hydra.searchpath=['file://{folder}']" for folder in groups.folders[1:]]
+    try:
+        with _stored(groups), initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+            config = hydra_compose("config", overrides=[*searched, *prepared], return_hydra_config=True)
+        return _plain_parts(config)
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, yaml.YAMLError) as error:
+        raise _mended(error, groups) from error
+
+
+def _plain_parts(config: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    choices = OmegaConf.to_container(config.hydra.runtime.choices)
+    HydraConfig.instance().cfg = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        OmegaConf.set_struct(config, False)
+        del config["hydra"]
+    merged = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(merged, dict) and isinstance(choices, dict)
+    return {str(key): value for key, value in merged.items()}, {
+        str(key): value for key, value in choices.items()
+    }
+
+
+@contextmanager
+def _stored(groups: Groups) -> Iterator[None]:
+    """Hydra's store, which is one for the whole process, with our options in it; as it was afterwards."""
+    store = ConfigStore.instance()
+    before = store.repo
+    store.repo = copy.deepcopy(before)
+    try:
+        for group, name, settings, package in store_entries(groups):
+            store.store(group=group, name=name, node=settings, package=package)
+        yield
+    finally:
+        store.repo = before
+
+
+def _mended(error: Exception, groups: Groups) -> ConfigError:
+    """Hydra's complaint in one line of ours."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    missing = getattr(error, "missing_cfg_file", None)
+    if isinstance(missing, str) and "/" in missing:
+        group, _, name = missing.partition("/")
+        return ConfigError("config", f"there is no {group} {name!r}", "")
+    text = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(error).__name__)
+    if text.startswith("You must specify 'protocol'"):
+        experiments = ", ".join(sorted(groups.files("experiment")))
+        return ConfigError(
+            COMMAND_LINE, "no protocol is chosen", f"Write experiment=NAME ({experiments}) or protocol=NAME."
+        )
+    return ConfigError("config", text.partition("See https://")[0].strip(), "")

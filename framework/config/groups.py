@@ -1,0 +1,131 @@
+"""The config groups and what may be chosen from each: plugins, our own options, and files in the folders of configs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from framework.config.plain import defaults, plain
+from framework.config.schema import ENGINES, SCHEDULINGS, TRACES, RunConfig
+from framework.core.errors import ConfigError, did_you_mean
+from framework.core.message import Config
+from framework.registry.discovery import ROOT
+from framework.registry.registry import KINDS, Registry
+
+CONF = ROOT / "conf"
+"""Our own folder of configs, beside `framework`."""
+
+GROUPS = (
+    "experiment",
+    "protocol",
+    "state_machine",
+    "workload",
+    "network",
+    "faults",
+    "engine",
+    "scheduling",
+    "trace",
+    "checker",
+)
+LISTS = ("faults", "checker")
+"""Groups that take several options at once, each under a key of its own: `faults.crash.down`."""
+
+WORDS = {"faults": ("none",), "checker": ("auto", "none"), "state_machine": ("none",)}
+"""Options that stand for no plugin; `checker=auto` means those that the protocol names."""
+
+TOP_KEYS = RunConfig.__struct_fields__
+OTHER_KEYS = ("run.dir", "plugins.path")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One thing that a group offers: what it is, the settings it starts from, and its file if it has one."""
+
+    summary: str
+    settings: Mapping[str, Any]
+    file: Path | None = None
+
+
+class Groups:
+    """What can be chosen, given the plugins and the folders of configs (the user's first)."""
+
+    def __init__(self, registry: Registry, folders: Sequence[Path]) -> None:
+        self.registry = registry
+        self.folders = tuple(folders)
+
+    def plugins(self, group: str) -> dict[str, Option]:
+        """The options that need no file."""
+        if group in KINDS:
+            specs = self.registry.names(group)
+            return {name: Option(spec.summary, defaults(spec.config)) for name, spec in sorted(specs.items())}
+        if group == "engine":
+            return {name: Option(summary, defaults(config)) for name, (config, summary) in ENGINES.items()}
+        own: Mapping[str, tuple[Config, str]] = {**SCHEDULINGS} if group == "scheduling" else {}
+        if group == "trace":
+            own = {**TRACES}
+        return {name: Option(summary, plain(config)) for name, (config, summary) in own.items()}
+
+    def files(self, group: str) -> dict[str, Path]:
+        """The options that are files; a name may hold slashes."""
+        found: dict[str, Path] = {}
+        for folder in self.folders:
+            place = folder / group
+            for file in sorted(place.rglob("*.yaml")):
+                found.setdefault(file.relative_to(place).with_suffix("").as_posix(), file)
+        return found
+
+    def options(self, group: str) -> dict[str, Option]:
+        """All options of a group; a file goes before a plugin of the same name."""
+        options = self.plugins(group)
+        for name, file in self.files(group).items():
+            options[name] = Option(_first_comment(file), {}, file)
+        return options
+
+    def check(self, group: str, name: str, where: str) -> None:
+        """ConfigError or PluginError unless the group offers `name`."""
+        if name in WORDS.get(group, ()) or name in self.files(group):
+            return
+        if group in KINDS:
+            if name not in self.registry.names(group):
+                self._refuse(group, name, where)
+        elif name not in self.plugins(group):
+            self._refuse(group, name, where)
+
+    def _refuse(self, group: str, name: str, where: str) -> None:
+        offered = [*self.options(group), *WORDS.get(group, ())]
+        fix = did_you_mean(name, offered)
+        if group in KINDS:
+            try:
+                self.registry.get(group, name)
+            except ConfigError as error:
+                broken = error.fix.partition("Some plugins could not be loaded")
+                fix = f"{fix} {broken[1]}{broken[2]}".strip()
+        raise ConfigError(where, f"{group}={name}: there is no {group.replace('_', ' ')} {name!r}", fix)
+
+
+def store_entries(groups: Groups) -> list[tuple[str, str, dict[str, Any], str | None]]:
+    """(group, option, settings, package) of every option that needs no file; `name` says which plugin it is."""
+    entries: list[tuple[str, str, dict[str, Any], str | None]] = []
+    for group in GROUPS:
+        for name, option in groups.plugins(group).items():
+            named = {"name": name} if group in KINDS or group == "engine" else {}
+            package = f"{group}.{name}" if group in LISTS else None
+            entries.append((group, name, named | dict(option.settings), package))
+        entries += [(group, word, {}, None) for word in WORDS.get(group, ())]
+    return entries
+
+
+def top_defaults() -> dict[str, Any]:
+    """The top-level keys and their defaults."""
+    return {field.name: plain(field.default) for field in msgspec.structs.fields(RunConfig)}
+
+
+def _first_comment(file: Path) -> str:
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#") and "@package" not in line:
+            return line.lstrip("# ").strip()
+    return ""

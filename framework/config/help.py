@@ -1,0 +1,66 @@
+"""What can be set: groups with their options, and keys with their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from framework.config.groups import CONF, GROUPS, LISTS, WORDS, Groups, top_defaults
+from framework.registry.registry import Registry
+
+_WIDTH = 22
+
+
+def help_text(registry: Registry, folders: Sequence[Path] = (CONF,)) -> str:
+    """All groups with their options, and every key with its default, for `--help`."""
+    groups = Groups(registry, folders)
+    return "\n".join([*_keys(), "", "Groups (group=option):", *_options(groups), "", *_settings(groups)])
+
+
+def _keys() -> Iterator[str]:
+    yield "Keys (key=value):"
+    for key, value in top_defaults().items():
+        yield f"  {f'{key}={value}':{_WIDTH}}"
+    yield f"  {'run.dir=FOLDER':{_WIDTH}}where the run is kept; runs/<experiment>-<time>-<seed>"
+    yield f"  {'plugins.path=FOLDER':{_WIDTH}}a folder or file of plugins that are not installed"
+
+
+def _options(groups: Groups) -> Iterator[str]:
+    for group in GROUPS:
+        several = f" (several: {group}=[a,b])" if group in LISTS else ""
+        yield f"  {group}{several}"
+        if group in WORDS:
+            yield f"    {' | '.join(WORDS[group])}"
+        for name, option in groups.options(group).items():
+            yield f"    {name:{_WIDTH - 2}}{option.summary}".rstrip()
+
+
+def _settings(groups: Groups) -> Iterator[str]:
+    yield "Settings of the options, with their defaults:"
+    for group in GROUPS:
+        for name, option in groups.plugins(group).items():
+            base = f"{group}.{name}" if group in LISTS else group
+            if option.settings and group not in ("scheduling", "trace"):
+                yield f"  {group}={name}"
+                yield from (f"    {key}={value}" for key, value in flat(option.settings, base))
+    yield "  scheduling"
+    yield "    scheduling.timeout=60s"
+
+
+def flat(settings: Any, key: str) -> Iterator[tuple[str, str]]:
+    """(full key, value as typed) of every setting within `settings`."""
+    if isinstance(settings, dict) and settings:
+        for name, value in settings.items():
+            yield from flat(value, f"{key}.{name}")
+    elif isinstance(settings, list):
+        yield key, f"[{','.join(str(value) for value in settings)}]"
+    else:
+        yield (
+            key,
+            "null"
+            if settings is None
+            else str(settings).lower()
+            if isinstance(settings, bool)
+            else str(settings),
+        )

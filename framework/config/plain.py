@@ -1,0 +1,236 @@
+"""Configs as plain mappings, and back: how a frozen Struct is shown in YAML, and how one is built from it."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from framework.core.errors import did_you_mean
+from framework.core.message import Config
+from framework.core.state_machine import StateMachineChoice
+from framework.core.time import Duration
+
+C = TypeVar("C", bound=Config)
+
+BOOLEAN_TRAP = "In YAML the bare words off, no, on and yes are booleans: put quotes around the word."
+
+_AT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "keys and values",
+    "null": "nothing",
+}
+
+
+class BadValue(Exception):
+    """A value that a config cannot take: the full key, what is wrong, and what to do."""
+
+    def __init__(self, key: str, what: str, fix: str = "") -> None:
+        self.key, self.what, self.fix = key, what, fix
+        super().__init__(key, what, fix)
+
+
+def plain(value: Any) -> Any:
+    """`value` as YAML shows it: mappings, lists, scalars; durations with their unit. Leaves out what is not a setting."""
+    if isinstance(value, msgspec.Struct):
+        tag = type(value).__struct_config__
+        shown = {} if tag.tag_field is None else {tag.tag_field: tag.tag}
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        return shown | {
+            name: plain(inner) for name, inner in fields.items() if not _is_choice(type(value), name)
+        }
+    if isinstance(value, Duration):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(plain(inner) for inner in value)
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return value if value is None or type(value) in (bool, int, float, str) else _scalar(value)
+
+
+def defaults(config: type[Config] | None) -> dict[str, Any]:
+    """The defaults of a config, as YAML shows them."""
+    shown: dict[str, Any] = plain(config()) if config is not None else {}
+    return shown
+
+
+def build(config: type[C], mapping: Mapping[str, Any], key: str) -> C:
+    """The validated config that `mapping` describes; what it leaves out has its default. BadValue if it is not one.
+
+    `key` is where the mapping stands, so that errors name full keys.
+    """
+    cleaned = _clean(config, mapping, config(), key)
+    try:
+        return msgspec.convert(cleaned, config, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), config, cleaned, key) from error
+
+
+def _scalar(value: Any) -> Any:
+    for base in (int, float, str):
+        if isinstance(value, base):
+            return str(value) if type(value).__str__ is not base.__str__ else base(value)
+    return str(value)
+
+
+def _is_choice(config: type, name: str) -> bool:
+    """Whether a field is the state machine, which has a config group of its own."""
+    return (
+        StateMachineChoice in typing.get_args(typing.get_type_hints(config).get(name))
+        if name == "state_machine"
+        else False
+    )
+
+
+def _decode(wanted: type, value: Any) -> Any:
+    if wanted is Duration:
+        if isinstance(value, bool):
+            raise ValueError(
+                f"{str(value).lower()} is not a duration: write a number and a unit, as in 150ms"
+            )
+        if isinstance(value, str | int | float) and str(value).strip().startswith("-"):
+            raise ValueError(f"a duration cannot be negative, as {value} is")
+        return Duration(str(value))
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is not a {wanted.__name__}")
+    return wanted(value)
+
+
+def _clean(config: type, mapping: Any, default: Any, key: str) -> Any:
+    """`mapping` without the default's leftovers where another tag was chosen. BadValue for a key that is unknown."""
+    if not isinstance(mapping, Mapping):
+        raise BadValue(key, f"expected keys and values, got {_spell(mapping)}", f"Write {key}.KEY=VALUE.")
+    hints = typing.get_type_hints(config, include_extras=True)
+    tag_field = config.__struct_config__.tag_field  # type: ignore[attr-defined]
+    known = [name for name in config.__struct_fields__ if not _is_choice(config, name)]  # type: ignore[attr-defined]
+    leftovers = plain(default) if default is not None and type(default) is not config else {}
+    cleaned: dict[str, Any] = {}
+    for name, value in mapping.items():
+        if name == tag_field:
+            cleaned[name] = value
+        elif name in known:
+            inner = _struct_of(hints[name], value)
+            same = getattr(default, name, None) if type(default) is config else _default_of(config, name)
+            cleaned[name] = value if inner is None else _clean(inner, value, same, f"{key}.{name}")
+        elif not (name in leftovers and leftovers[name] == value):
+            raise BadValue(_join(key, str(name)), "there is no such key", did_you_mean(str(name), known))
+    return cleaned
+
+
+def _default_of(config: type, name: str) -> Any:
+    try:
+        return getattr(config(), name)
+    except TypeError:  # a field without a default
+        return None
+
+
+def _struct_of(hint: Any, value: Any) -> type | None:
+    """The Struct among the types of `hint` that `value`, a mapping, describes."""
+    structs = [part for part in _parts(hint) if isinstance(part, type) and issubclass(part, msgspec.Struct)]
+    if not isinstance(value, Mapping):
+        return None
+    if len(structs) == 1:
+        return structs[0]
+    for struct in structs:
+        tag = struct.__struct_config__
+        if tag.tag_field is not None and value.get(tag.tag_field) == tag.tag:
+            return struct
+    return None
+
+
+def _parts(hint: Any) -> list[Any]:
+    if typing.get_origin(hint) is typing.Annotated:
+        return _parts(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [part for argument in typing.get_args(hint) for part in _parts(argument)]
+    return [hint]
+
+
+def _explained(message: str, config: type[Config], mapping: Any, key: str) -> BadValue:
+    """msgspec's complaint in our words, with the full key, the value and what may stand there."""
+    found = _AT.fullmatch(message)
+    assert found is not None
+    steps = re.findall(r"[^.\[\]]+", found["path"] or "")
+    value, hint, default = _at(steps, mapping, config)
+    full = _join(key, *steps)
+    what = found["what"]
+    if "got `bool`" in what and bool not in _parts(hint):
+        return BadValue(full, f"{_spell(value)} is not {_wanted(hint)}", BOOLEAN_TRAP)
+    if options := _options(hint, steps):
+        return BadValue(full, f"there is no {_spell(value)}", did_you_mean(str(value), options))
+    if form := re.fullmatch(r"Expected `([^`]*)`, got `[^`]*`", what):
+        what = f"expected {_wanted_words(form[1])}, got {_spell(value)}"
+    elif form := re.fullmatch(r"Expected `\w+` (>=|<=|>|<) (\S+)", what):
+        bound = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}[form[1]]
+        what = f"must be {bound} {form[2]}, not {_spell(value)}"
+    fix = "" if default is None or not steps else f"The default is {default}."
+    return BadValue(full, what, fix)
+
+
+def _at(steps: list[str], mapping: Any, config: type[Config]) -> tuple[Any, Any, Any]:
+    """What stands at the end of a path: the value given, the type wanted (None if not known), the default."""
+    value, hint, default = mapping, config, defaults(config)
+    for step in steps:
+        struct = _struct_of(hint, value)
+        value = (
+            value[int(step)]
+            if isinstance(value, list)
+            else value.get(step)
+            if isinstance(value, Mapping)
+            else None
+        )
+        fields = typing.get_type_hints(struct, include_extras=True) if struct is not None else {}
+        hint = fields.get(step, hint if struct is None else None)  # type: ignore[assignment]
+        default = default.get(step) if isinstance(default, Mapping) else None  # type: ignore[assignment]
+    return value, hint, default
+
+
+def _options(hint: Any, steps: list[str]) -> list[str]:
+    """The words that may stand there: of a Literal, or the tags of a union whose tag it is."""
+    parts = _parts(hint)
+    literal = [
+        str(word)
+        for part in parts
+        if typing.get_origin(part) is typing.Literal
+        for word in typing.get_args(part)
+    ]
+    structs = [
+        part.__struct_config__
+        for part in parts
+        if isinstance(part, type) and issubclass(part, msgspec.Struct)
+    ]
+    tags = [
+        str(config.tag)
+        for config in structs
+        if config.tag_field is not None and steps[-1:] == [config.tag_field]
+    ]
+    return literal or tags
+
+
+def _wanted(hint: Any) -> str:
+    named = [_WORDS.get(part.__name__, "a duration" if part is Duration else "such a value")
+             for part in _parts(hint) if isinstance(part, type) and part is not type(None)]  # fmt: skip
+    return " or ".join(named) or "what is expected here"
+
+
+def _wanted_words(text: str) -> str:
+    return " or ".join(_WORDS.get(word.strip(), word.strip()) for word in text.split("|"))
+
+
+def _spell(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else "nothing" if value is None else repr(value)
+
+
+def _join(*parts: str) -> str:
+    return ".".join(part for part in parts if part)

@@ -1,0 +1,276 @@
+"""From merged plain data to an `Experiment`: every plugin's settings built, and held against one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from framework.config.groups import GROUPS, OTHER_KEYS, TOP_KEYS
+from framework.config.plain import BadValue, build, plain
+from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
+from framework.core.errors import ConfigError, did_you_mean
+from framework.core.message import Config
+from framework.core.session import ReplicatedConfig
+from framework.core.state_machine import StateMachineChoice
+from framework.core.streams import stream
+from framework.engine.base import Experiment
+from framework.registry.registry import Registry
+from framework.registry.specs import CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """What the user asked for.
+
+    `config` is what config.yaml holds: every key with its value. `checkers` are to judge the history, against the
+    sequential model named `model`. `overrides` are the command line's, as typed.
+    """
+
+    experiment: Experiment
+    config: dict[str, Any]
+    engine: str
+    model: str | None
+    checkers: tuple[tuple[CheckerSpec, Any], ...]
+    registry: Registry
+    overrides: tuple[str, ...]
+
+
+def resolve(
+    merged: Mapping[str, Any], choices: Mapping[str, Any], registry: Registry, overrides: tuple[str, ...]
+) -> Composed:
+    """BadValue for a setting that cannot be, ConfigError for what does not fit together."""
+    parts = _Parts(merged, choices, registry)
+    parts.check_keys()
+    run = build(RunConfig, {key: merged[key] for key in TOP_KEYS if key in merged}, "")
+    name = str(choices.get("experiment") or parts.chosen("protocol"))
+    protocol, protocol_config = parts.plugin("protocol")
+    machine, protocol_config = _replicated(parts, protocol, protocol_config)
+    workload, workload_config = parts.plugin("workload")
+    _check_operations(parts, protocol, machine, workload, workload_config)
+    network, network_config = parts.plugin("network")
+    engine = parts.chosen("engine")
+    faults = dict(parts.several("faults", parts.chosen_names("faults")))
+    checkers = dict(parts.several("checker", _checker_names(parts, protocol)))
+    experiment = Experiment(
+        name=name,
+        seed=run.seed,
+        nodes=tuple(f"n{number}" for number in range(1, run.nodes + 1)),
+        clients=tuple(f"c{number}" for number in range(1, run.clients + 1)),
+        duration=int(run.duration),
+        warmup=int(run.warmup),
+        protocol=protocol,
+        protocol_config=protocol_config,
+        workload=workload,
+        workload_config=workload_config,
+        network=network,
+        network_config=network_config,
+        faults=tuple(faults.values()),
+        engine_config=build(ENGINES[engine][0], parts.settings("engine"), "engine"),
+        scheduling_config=build(SchedulingConfig, parts.settings("scheduling"), "scheduling"),
+        trace=build(TraceConfig, parts.settings("trace"), "trace").level,
+        run_dir=_run_dir(merged, name, run.seed),
+        plugin_paths=registry.import_paths,
+    )
+    _try_out(experiment, list(faults))
+    config = _as_written(parts, experiment, run, engine, machine, faults, checkers)
+    return Composed(
+        experiment=experiment,
+        config=config,
+        engine=engine,
+        model=machine.model if machine is not None else protocol.model,
+        checkers=tuple(checkers.values()),
+        registry=registry,
+        overrides=overrides,
+    )
+
+
+class _Parts:
+    """The merged config, group by group."""
+
+    def __init__(self, merged: Mapping[str, Any], choices: Mapping[str, Any], registry: Registry) -> None:
+        self.merged, self.choices, self.registry = merged, choices, registry
+
+    def check_keys(self) -> None:
+        """BadValue for a key at the top that means nothing, and for a group that is not keys and values."""
+        outer = {key.partition(".")[0] for key in OTHER_KEYS}
+        known = {*TOP_KEYS, *GROUPS, *outer} - {"experiment"}
+        for key, value in self.merged.items():
+            if key not in known:
+                raise BadValue(key, "there is no such key", did_you_mean(key, known))
+            if (key in GROUPS or key in outer) and value is not None and not isinstance(value, Mapping):
+                raise BadValue(key, f"expected keys and values, got {value!r}", f"Choose with {key}=NAME.")
+            for inner in value if key in outer and isinstance(value, Mapping) else ():
+                full = f"{key}.{inner}"
+                if full not in OTHER_KEYS:
+                    raise BadValue(full, "there is no such key", did_you_mean(full, OTHER_KEYS))
+
+    def of(self, group: str) -> dict[str, Any]:
+        """All that the config holds for a group."""
+        return dict(self.merged.get(group) or {})
+
+    def chosen(self, group: str) -> str:
+        """Which plugin a group's settings are for: their `name`, else the option's."""
+        return str(self.of(group).get("name") or self.choices.get(group))
+
+    def chosen_names(self, group: str) -> tuple[str, ...]:
+        """The options of a group that takes several."""
+        chosen = self.choices.get(group)
+        names = [chosen] if isinstance(chosen, str) else list(chosen or [])
+        return tuple(name for name in names if name not in ("none", "auto"))
+
+    def settings(self, group: str) -> dict[str, Any]:
+        """A group's settings without its `name`."""
+        return {key: value for key, value in self.of(group).items() if key != "name"}
+
+    def plugin(self, group: str) -> tuple[Any, Any]:
+        """The spec that a group chose, and its config (None if it has none)."""
+        spec = self.registry.get(group, self.chosen(group))
+        return spec, _configured(spec, self.settings(group), group)
+
+    def several(self, group: str, names: tuple[str, ...]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+        """(key, (spec, config)) of each that is chosen or stands in the config under a name of its own."""
+        entries = self.of(group)
+        for key, value in entries.items():
+            if not isinstance(value, Mapping):
+                raise BadValue(
+                    f"{group}.{key}", f"expected keys and values, got {value!r}", f"Choose with {group}=NAME."
+                )
+            if key not in names and "name" not in value:
+                options = self.registry.names(group)
+                fix = f"Add {group}={key}." if key in options else did_you_mean(str(key), options)
+                raise BadValue(f"{group}.{key}", f"{key} is not chosen", fix)
+        plugins = [name for name in names if name in self.registry.names(group)]
+        for key in dict.fromkeys([*plugins, *entries]):
+            settings = dict(entries.get(key) or {})
+            spec = self.registry.get(group, str(settings.pop("name", key)))
+            yield key, (spec, _configured(spec, settings, f"{group}.{key}"))
+
+
+def _configured(spec: Spec, settings: Mapping[str, Any], key: str) -> Any:
+    if spec.config is not None:
+        return build(spec.config, settings, key)
+    if settings:
+        raise BadValue(f"{key}.{next(iter(settings))}", f"{spec.name} has no settings", "Leave it out.")
+    return None
+
+
+def _replicated(parts: _Parts, protocol: ProtocolSpec, config: Any) -> tuple[StateMachineSpec | None, Any]:
+    """The state machine that the protocol replicates, and its config with that machine in it."""
+    if not isinstance(config, ReplicatedConfig):
+        return None, config
+    if not parts.of("state_machine") and parts.choices.get("state_machine") in (None, "none"):
+        fix = did_you_mean("", parts.registry.names("state_machine"))
+        raise ConfigError(f"protocol={protocol.name}", "replicates a state machine, and none is chosen", fix)
+    machine, machine_config = parts.plugin("state_machine")
+    choice = StateMachineChoice(machine.machine, machine_config)
+    return machine, msgspec.structs.replace(config, state_machine=choice)
+
+
+def _check_operations(
+    parts: _Parts,
+    protocol: ProtocolSpec,
+    machine: StateMachineSpec | None,
+    workload: WorkloadSpec,
+    config: Any,
+) -> None:
+    """ConfigError if the workload asks for what the protocol or its state machine does not do."""
+    offered = protocol.operations or (machine.machine.operations if machine is not None else ())
+    asked = _functions(workload, config, "workload")
+    lacking = [function for function in asked if function not in offered]
+    if not offered or not lacking:
+        return
+    server = (
+        f"state machine {machine.name!r}"
+        if machine is not None and not protocol.operations
+        else f"protocol {protocol.name!r}"
+    )
+    fitting = [
+        name
+        for name, other in sorted(parts.registry.registered.workloads.items())
+        if set(_functions(other, other.config() if other.config else None, name)) <= set(offered)
+    ]
+    choose = f"Choose workload={' or workload='.join(fitting)}." if fitting else "Choose another workload."
+    raise ConfigError(
+        f"workload={workload.name}",
+        f"asks for {lacking[0]!r}, which the {server} lacks; it has: {', '.join(offered)}",
+        choose if workload.name not in fitting else f"Leave {lacking[0]} out of the workload's mix.",
+    )
+
+
+def _functions(workload: WorkloadSpec, config: Any, key: str) -> tuple[str, ...]:
+    try:
+        return workload.workload(config).functions()
+    except ValueError as error:
+        raise BadValue(key, str(error)) from error
+
+
+def _checker_names(parts: _Parts, protocol: ProtocolSpec) -> tuple[str, ...]:
+    if parts.choices.get("checker") not in (None, "auto"):
+        return parts.chosen_names("checker")
+    for name in protocol.checkers:
+        parts.registry.get("checker", name)
+    return protocol.checkers
+
+
+def _try_out(experiment: Experiment, fault_keys: list[str]) -> None:
+    """Makes what is made from configs once, so that what a plugin refuses is known before anything starts."""
+    try:
+        experiment.make_network()
+    except ValueError as error:
+        raise BadValue("network", str(error)) from error
+    for key, (spec, config) in zip(fault_keys, experiment.faults, strict=True):
+        rng = stream(experiment.seed, "fault", spec.name)
+        try:
+            next(iter(spec.fault(config).schedule(experiment.nodes, experiment.duration, rng)), None)
+        except ValueError as error:
+            raise BadValue(f"faults.{key}", str(error)) from error
+
+
+def _run_dir(merged: Mapping[str, Any], name: str, seed: int) -> Path:
+    chosen = (merged.get("run") or {}).get("dir")
+    if chosen is None:
+        now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        return Path("runs") / f"{name.replace('/', '-')}-{now}-{seed}"
+    if isinstance(chosen, bool) or not str(chosen).strip():
+        raise BadValue("run.dir", f"{chosen!r} is no folder", "Write run.dir=runs/mine.")
+    return Path(str(chosen)).expanduser()
+
+
+def _as_written(
+    parts: _Parts,
+    experiment: Experiment,
+    run: Config,
+    engine: str,
+    machine: StateMachineSpec | None,
+    faults: Mapping[str, tuple[Any, Any]],
+    checkers: Mapping[str, tuple[Any, Any]],
+) -> dict[str, Any]:
+    """The whole config as plain data: what was set and what was left at its default."""
+    replicated = getattr(experiment.protocol_config, "state_machine", None) if machine is not None else None
+    return {
+        "experiment": parts.choices.get("experiment"),
+        **plain(run),
+        "run": {"dir": str(experiment.run_dir)},
+        "plugins": {"path": (parts.merged.get("plugins") or {}).get("path") or []},
+        "protocol": _shown(experiment.protocol, experiment.protocol_config),
+        "state_machine": None
+        if machine is None or replicated is None
+        else _shown(machine, replicated.config),
+        "workload": _shown(experiment.workload, experiment.workload_config),
+        "network": _shown(experiment.network, experiment.network_config),
+        "faults": {key: _shown(spec, config) for key, (spec, config) in faults.items()},
+        "engine": {"name": engine, **plain(experiment.engine_config)},
+        "scheduling": plain(experiment.scheduling_config),
+        "trace": {"level": experiment.trace},
+        "checker": {key: _shown(spec, config) for key, (spec, config) in checkers.items()},
+    }
+
+
+def _shown(spec: Spec, config: Any) -> dict[str, Any]:
+    settings = {} if config is None else plain(config)
+    return {"name": spec.name, **settings}
