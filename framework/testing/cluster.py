@@ -1,0 +1,239 @@
+"""A cluster driven by hand: every message waits until it is told to arrive.
+
+For tests that are stories: fire this timer, deliver that message, crash here, and compare all that left.
+
+    cluster = Cluster(Raft, config, ["n1", "n2", "n3"], client=SessionClient, clients=["c1"])
+    cluster.fire("n1", "start_election")
+    cluster.deliver("n2")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from framework.core.client import Client, Operation, Outcome, Unknown
+from framework.core.errors import ConfigError, did_you_mean
+from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host, TimerKey
+from framework.core.message import Message, NodeId
+from framework.core.node import Node
+from framework.core.storage import MemoryStorage
+from framework.core.streams import stream
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message on its way."""
+
+    sender: NodeId
+    to: NodeId
+    path: str
+    message: Message
+
+    def __str__(self) -> str:
+        at = f" at {self.path}" if self.path else ""
+        return f"{self.sender} → {self.to}{at}: {spell(self.message)}"
+
+
+def spell(message: Message) -> str:
+    """A message as the scripts write it; bytes and nested records included."""
+    return repr(message)
+
+
+class Cluster:
+    """Nodes and clients over in-memory storage, in lock-step: one input is one batch.
+
+    `log` collects, line by line, what became visible: messages that left, notes, completions, commits, crashes.
+    """
+
+    def __init__(
+        self, node: type[Node], config: Any, nodes: Sequence[NodeId], *, client: type[Client] | None = None,
+        clients: Sequence[NodeId] = (), seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.now = 0
+        self.log: list[str] = []
+        self.letters: list[Letter] = []
+        self.outcomes: dict[int, Outcome] = {}
+        self._config, self._seed = config, seed
+        self._operations = 0
+        self._places: dict[NodeId, tuple[type[Node], tuple[NodeId, ...], MemoryStorage]] = {}
+        self._hosts: dict[NodeId, Host] = {}
+        self._lives: dict[NodeId, int] = {}
+        for name in nodes:
+            self._places[name] = (node, tuple(peer for peer in nodes if peer != name), MemoryStorage())
+        for name in clients:
+            assert client is not None, "clients need a client class"
+            self._places[name] = (client, tuple(nodes), MemoryStorage())
+        for name in self._places:
+            self._boot(name)
+
+    # What a test looks at.
+
+    def node(self, name: NodeId) -> Any:
+        """The node itself; ConfigError if it is down or unknown."""
+        return self._host(name).root
+
+    @property
+    def up(self) -> list[NodeId]:
+        return list(self._hosts)
+
+    def timers(self, name: NodeId) -> dict[TimerKey, int]:
+        """The timers that are set at a node, with their deadlines."""
+        return {key: deadline for key, (deadline, _) in self._host(name).timers.items()}
+
+    # What a test does.
+
+    def fire(self, name: NodeId, timer: str, *arguments: Any, path: str = "") -> None:
+        """Fires a timer that is set, whatever its deadline."""
+        key = (path, timer, arguments)
+        set_timers = self._host(name).timers
+        if key not in set_timers:
+            names = [known[1] for known in set_timers]
+            raise ConfigError(
+                f"fire {name} {timer}", "that timer is not set", did_you_mean(timer, names) or f"{name} has none."
+            )
+        self._batch(name, lambda host: host.fire(key))
+
+    def deliver(self, to: NodeId | None = None, *, sender: NodeId | None = None, kind: str | None = None) -> Letter:
+        """Delivers the oldest letter on its way that matches; to a node that is down it is lost."""
+        letter = self._take(to, sender, kind)
+        self._arrive(letter)
+        return letter
+
+    def drop(self, to: NodeId | None = None, *, sender: NodeId | None = None, kind: str | None = None) -> Letter:
+        """Loses the oldest letter that matches."""
+        return self._take(to, sender, kind)
+
+    def duplicate(self, to: NodeId | None = None, *, sender: NodeId | None = None, kind: str | None = None) -> Letter:
+        """Delivers a letter, and leaves it on its way to be delivered again."""
+        letter = self._take(to, sender, kind)
+        self.letters.append(letter)
+        self._arrive(letter)
+        return letter
+
+    def stabilize(self, limit: int = 10_000) -> int:
+        """Delivers letters, oldest first, until none is on its way; the number of letters."""
+        delivered = 0
+        while self.letters:
+            self._arrive(self.letters.pop(0))
+            delivered += 1
+            if delivered > limit:
+                raise ConfigError("stabilize", f"{limit} letters and no end", "Some nodes answer one another for ever.")
+        return delivered
+
+    def advance(self, duration: int) -> None:
+        """Moves time on and fires what falls due on the way, earliest first."""
+        end = self.now + duration
+        while (due := self._earliest()) is not None and due[0] <= end:
+            self.now = max(self.now, due[0])
+            key = due[2]
+            self._batch(due[1], lambda host, key=key: host.fire(key))  # type: ignore[misc]
+        self.now = end
+
+    def invoke(self, client: NodeId, function: str, key: str | None = None, argument: Any = None) -> int:
+        """Starts an operation; its id. Its end stands in `outcomes`."""
+        operation = Operation(self._operations, function, key, argument)
+        self._operations += 1
+        root = self._host(client).root
+        assert isinstance(root, Client), f"{client} is not a client"
+        self._batch(client, lambda host: root._begin(operation, 0))
+        return operation.id
+
+    def crash(self, name: NodeId) -> None:
+        """Stops a node; what is durable stays."""
+        self._host(name)
+        del self._hosts[name]
+        self.log.append(f"{name} crashed")
+
+    def restart(self, name: NodeId) -> None:
+        """Boots a node that is down, over its storage."""
+        if name in self._hosts:
+            raise ConfigError(f"restart {name}", "it is up", "Crash it first.")
+        self._boot(name)
+
+    # How it is done.
+
+    def _host(self, name: NodeId) -> Host:
+        if name not in self._places:
+            raise ConfigError(name, "no such node", did_you_mean(name, self._places))
+        if name not in self._hosts:
+            raise ConfigError(name, "the node is down", "Restart it first.")
+        return self._hosts[name]
+
+    def _take(self, to: NodeId | None, sender: NodeId | None, kind: str | None) -> Letter:
+        for number, letter in enumerate(self.letters):
+            if (
+                (to in (None, letter.to))
+                and (sender in (None, letter.sender))
+                and kind in (None, type(letter.message).__name__)
+            ):
+                return self.letters.pop(number)
+        wanted = " ".join(filter(None, (kind, sender and f"from {sender}", to and f"to {to}"))) or "letter"
+        raise ConfigError(
+            "deliver", f"no {wanted} is on its way", f"On their way: {'; '.join(map(str, self.letters)) or 'none'}."
+        )
+
+    def _arrive(self, letter: Letter) -> None:
+        if letter.to not in self._hosts:
+            self.log.append(f"lost, {letter.to} is down: {letter}")
+            return
+        self._batch(letter.to, lambda host: host.deliver(letter.path, letter.sender, letter.message))
+
+    def _boot(self, name: NodeId) -> None:
+        class_, peers, storage = self._places[name]
+        life = self._lives[name] = self._lives.get(name, -1) + 1
+        self._hosts[name] = Host(name, stream(self._seed, "node", f"{name}#{life}"), storage)
+        self.log.append(f"{name} started")
+        self._batch(name, lambda host: host.boot(class_, self._config, peers))
+
+    def _batch(self, name: NodeId, step: Callable[[Host], Any]) -> None:
+        host = self._hosts[name]
+        host.now = host.wall_clock = self.now
+        step(host)
+        while (soon := host.take_soon()) is not None:
+            host.fire(soon[0])
+        self._release(name, host.early)
+        changes = host.changes()
+        if changes:
+            self._places[name][2].commit(changes)
+            self.log.append(f"{name} committed {', '.join(_spell_change(change) for change in changes)}")
+        self._release(name, host.effects)
+
+    def _release(self, name: NodeId, effects: list[Effect]) -> None:
+        leaving, effects[:] = list(effects), []
+        for kind, first, second, third in leaving:
+            if kind in (SEND, MULTICAST):
+                for to in (first,) if kind == SEND else first:
+                    letter = Letter(name, to, second, third)
+                    self.letters.append(letter)
+                    self.log.append(str(letter))
+            elif kind == NOTE:
+                shown = ", ".join(f"{field}={value!r}" for field, value in second.items())
+                self.log.append(f"{name} notes {first}({shown})")
+            else:
+                assert kind == COMPLETE
+                self.outcomes[first] = second
+                self.log.append(f"{name} completes operation {first}: {second!r}")
+                if type(second) is Unknown:
+                    self._boot(name)
+
+    def _earliest(self) -> tuple[int, NodeId, TimerKey] | None:
+        best: tuple[int, NodeId, TimerKey] | None = None
+        for name, host in self._hosts.items():
+            for key, (deadline, _) in host.timers.items():
+                if best is None or deadline < best[0]:
+                    best = (deadline, name, key)
+        return best
+
+
+def _spell_change(change: tuple[Any, ...]) -> str:
+    kind, path = change[0], change[1]
+    place = f"{path}/" if path else ""
+    if kind == "scalar":
+        return f"{place}{change[2]}={change[3]!r}"
+    if kind == "log":
+        return f"{place}{change[2]}[{change[4]}:]={list(change[5])!r}"
+    if kind == "map":
+        return f"{place}{change[2]} put {dict(change[3])!r} deleted {list(change[4])!r}"
+    return f"{place} dropped"
