@@ -43,7 +43,7 @@ def _run(asked: Arguments, began: float) -> int:
     from framework.config.compose import compose
 
     composed = compose(list(asked.overrides), asked.config_dir)
-    for warning in composed.warnings:
+    for warning in composed.registry.warnings():
         print(f"warning: {warning}", file=sys.stderr)
     if asked.show_config:
         from framework.runs.folder import config_yaml
@@ -54,11 +54,11 @@ def _run(asked: Arguments, began: float) -> int:
 
 
 def _help(asked: Arguments) -> int:
-    from framework.config.compose import help_text
+    from framework.config.compose import config_folders, help_text, load_plugins
 
     print(arguments.help_head())
     print()
-    print(help_text(asked.overrides, asked.config_dir))
+    print(help_text(load_plugins(asked.overrides, asked.config_dir), config_folders(asked.config_dir)))
     return 0
 
 
@@ -68,12 +68,12 @@ def _plan(composed: Composed, asked: Arguments, began: float) -> Plan:
     from framework.runs.execute import Plan
 
     experiment = composed.experiment
-    chosen = composed.config["run"]["dir"] is not None
-    run_dir = folder.claim(experiment.run_dir) if chosen else folder.claim_default(experiment.run_dir)
-    folder.write_config(run_dir, composed.config)
+    run_dir = (folder.claim if composed.run_dir_chosen else folder.claim_default)(experiment.run_dir)
+    config = {**composed.config, "run": {"dir": str(run_dir)}}
+    folder.write_config(run_dir, config)
     return Plan(
         experiment=replace(experiment, run_dir=run_dir),
-        config=composed.config,
+        config=config,
         engine=composed.engine,
         checkers=composed.checkers,
         model=composed.model,

@@ -38,6 +38,8 @@ class Composed:
     checkers: tuple[tuple[CheckerSpec, Any], ...]
     registry: Registry
     overrides: tuple[str, ...]
+    run_dir_chosen: bool
+    """Whether somebody named the run's folder; otherwise its name is a proposal."""
 
 
 def resolve(
@@ -86,6 +88,7 @@ def resolve(
         checkers=tuple(checkers.values()),
         registry=registry,
         overrides=overrides,
+        run_dir_chosen=(merged.get("run") or {}).get("dir") is not None,
     )
 
 

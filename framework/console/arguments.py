@@ -40,7 +40,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     while words:
         word = words.pop(0)
         if not word.startswith("-"):
-            overrides.append(_override(word))
+            overrides.append(word)
             continue
         flag, given, value = word.partition("=")
         if flag in ("--config-dir", "--cfg"):
@@ -90,13 +90,6 @@ def _with_value(asked: Arguments, flag: str, value: str) -> Arguments:
     if value != "job":
         raise ConfigError(WHERE, f"--cfg {value}".rstrip() + " is not known", "Write --cfg job.")
     return asked._replace(show_config=True)
-
-
-def _override(word: str) -> str:
-    if "=" not in word and not word.startswith("~"):
-        fix = f"Write experiment={word}, or group=option, or key=value; --help lists them."
-        raise ConfigError(WHERE, f"{word!r} is not an override", fix)
-    return word
 
 
 def _unknown(word: str) -> ConfigError:

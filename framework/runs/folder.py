@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,6 @@ from typing import Any
 from framework.core.errors import ConfigError
 
 CONFIG, RESULT, HISTORY, TRACE = "config.yaml", "result.json", "history.arrow", "trace"
-
-
-def default_run_dir(experiment: str, seed: int) -> Path:
-    """`runs/<experiment>-<UTC timestamp>-<seed>`."""
-    return Path("runs") / f"{experiment}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{seed}"
 
 
 def claim_default(run_dir: Path) -> Path:

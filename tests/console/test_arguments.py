@@ -41,11 +41,6 @@ def test_help_may_be_asked_for_either_way() -> None:
         ("--cfg", "framework.run: --cfg is not known. Write --cfg job."),
         ("--cfg=hydra", "framework.run: --cfg hydra is not known. Write --cfg job."),
         ("--config-dir", "framework.run: --config-dir needs a folder. Write --config-dir DIR."),
-        (
-            "raft_5nodes",
-            "framework.run: 'raft_5nodes' is not an override. Write experiment=raft_5nodes, or group=option, or"
-            " key=value; --help lists them.",
-        ),
     ],
 )
 def test_a_wrong_word_is_answered_with_one_line_that_helps(word: str, message: str) -> None:

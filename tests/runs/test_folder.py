@@ -11,7 +11,6 @@ from framework.runs.folder import (
     claim,
     claim_default,
     config_yaml,
-    default_run_dir,
     release,
     write_atomically,
     write_config,
@@ -66,10 +65,6 @@ def test_a_folder_whose_run_never_began_is_given_back(tmp_path: Path) -> None:
         "theirs",
         "theirs/notes.txt",
     ]
-
-
-def test_names_say_what_when_and_which_seed() -> None:
-    assert default_run_dir("hello", 3).match("runs/hello-*T*Z-3")
 
 
 def test_a_config_keeps_the_order_of_its_keys() -> None:
