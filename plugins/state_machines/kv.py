@@ -44,7 +44,7 @@ class KeyValueStore(StateMachine):
 
     @operation
     def cas(self, key: str | None, argument: Value) -> Value:
-        if type(argument) is not list or len(argument) != 2:
+        if type(argument) is not tuple or len(argument) != 2:
             raise Refused("cas takes a pair: (old, new)")
         old, new = argument
         if _encode(self.values.get(key)) != _encode(old):  # as bytes, where True is not 1
