@@ -249,9 +249,7 @@ def _standard_normal() -> tuple[list[int], list[int]]:
 @lru_cache(maxsize=64)
 def _standard_lognormal(sigma: float) -> tuple[list[int], list[int]]:
     """The law of median 1: e to the power of sigma times the normal quantile."""
-    lower, upper = (
-        [_fixed(_CONTEXT.exp(Decimal(sign * sigma * score))) for score in _scores()] for sign in (-1, 1)
-    )
+    lower, upper = ([_fixed(_CONTEXT.exp(Decimal(sign * sigma * score))) for score in _scores()] for sign in (-1, 1))
     return lower, upper
 
 

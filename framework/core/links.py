@@ -14,8 +14,9 @@ from framework.core.message import Config
 from framework.core.network import ConstantLink, Link
 from framework.core.time import SECOND, Duration
 
-_UNITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9, "b": 8, "kb": 8 * 10**3, "mb": 8 * 10**6, "gb": 8 * 10**9}
-_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?(?:bit|b))(?:/s)?")
+_PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_UNITS = {"bit": 1, "b": 8}
+_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(bit|b)(?:/s)?")
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 
@@ -28,7 +29,7 @@ def parse_bandwidth(text: str) -> Fraction:
             f"{text!r} is not a bandwidth: write a number and one of bit, kbit, mbit, gbit (bits a second) "
             "or B, kB, MB, GB (bytes a second), as in 100mbit"
         )
-    bits = Fraction(form[1]) * _UNITS[form[2]]
+    bits = Fraction(form[1]) * _PREFIXES[form[2]] * _UNITS[form[3]]
     if not bits:
         raise ValueError(f"{text!r} lets nothing through: write a positive bandwidth, or null for no limit")
     return bits
@@ -54,7 +55,7 @@ class LinkConfig(Config):
 
 
 class ShapedLink(Link):
-    """A link that does all that a `LinkConfig` says, with delays of one law. Bandwidth is spent on lost messages too."""
+    """A link that does all that a `LinkConfig` says, with delays of one law. Lost messages take up bandwidth too."""
 
     __slots__ = ("_bits", "_delay", "_duplicate", "_free", "_last", "_loss", "_reorder", "_reorder_delay", "_rng")
 

@@ -32,6 +32,9 @@ class Perfect(NetworkModel):
 def register_network_models() -> list[NetworkSpec]:
     return [
         NetworkSpec(
-            name="perfect", model=Perfect, config=PerfectConfig, summary="Delivers everything, 0.5 ms later (on Ray: at once)."
+            name="perfect",
+            model=Perfect,
+            config=PerfectConfig,
+            summary="Delivers everything, 0.5 ms later (on Ray: at once).",
         )
     ]

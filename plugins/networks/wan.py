@@ -105,7 +105,10 @@ def round_trips(table: str) -> Mapping[str, Mapping[str, Fraction]]:
 def register_network_models() -> list[NetworkSpec]:
     return [
         NetworkSpec(
-            name="wan_aws", model=Aws, config=AwsConfig, summary="Regions of Amazon Web Services, measured in June 2020."
+            name="wan_aws",
+            model=Aws,
+            config=AwsConfig,
+            summary="Regions of Amazon Web Services, measured in June 2020.",
         ),
         NetworkSpec(name="wan_gcp", model=Gcp, config=GcpConfig, summary="Regions of Google Cloud, as measured."),
     ]

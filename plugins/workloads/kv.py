@@ -51,7 +51,7 @@ class KeyValueConfig(WorkloadConfig):
     """hotspot: the share of the operations that goes to hot keys."""
     mix: Mix = Mix()
     value_size: Annotated[int, Meta(ge=0, le=1 << 24)] = 16
-    """Bytes of a written value; values that would be too short to be unique are longer. Appended texts are not padded."""
+    """Bytes of a written value, or more if a unique one needs more. Appended texts are not padded."""
 
 
 class KeyValueWorkload(Workload):

@@ -42,7 +42,12 @@ QUANTILES: dict[str, Callable[[float], float]] = {
     "wide": lambda q: 10 * MS * math.exp(SCORE(q)),
 }
 
-MEANS = {"normal": 100 * MS, "exponential": 10 * MS, "lognormal": 10 * MS * math.exp(0.045), "wide": 10 * MS * math.exp(0.5)}
+MEANS = {
+    "normal": 100 * MS,
+    "exponential": 10 * MS,
+    "lognormal": 10 * MS * math.exp(0.045),
+    "wide": 10 * MS * math.exp(0.5),
+}
 
 
 class Bits(random.Random):
@@ -66,7 +71,7 @@ def latency(**fields: Any) -> Any:
 
 
 def quantile(law: Distribution, fraction: float) -> int:
-    """The draw that stands at `fraction` of the law: an odd draw counts from the lower end, an even one from the upper."""
+    """The draw that stands at `fraction` of the law: odd bits count from the lower end, even ones from the upper."""
     if fraction < 0.5:
         return law.sample(Bits(round(fraction * BITS) << 1 | 1))
     return law.sample(Bits(round((1 - fraction) * BITS) << 1))
@@ -188,7 +193,10 @@ def test_every_point_of_the_tables_is_the_same_on_every_machine() -> None:
         ({"kind": "constant", "delay": "1ms", "minimum": "0"}, "`minimum` must be positive"),
         ({"kind": "empirical", "points": [[0, "1ms"]]}, "begin at fraction 0 and end at fraction 1"),
         ({"kind": "empirical", "points": [[0, "1ms"], [0.9, "2ms"]]}, "begin at fraction 0 and end at fraction 1"),
-        ({"kind": "empirical", "points": [[0, "5ms"], [1, "2ms"]]}, "`points` must rise: (1.0, 2ms) stands after (0.0, 5ms)"),
+        (
+            {"kind": "empirical", "points": [[0, "5ms"], [1, "2ms"]]},
+            "`points` must rise: (1.0, 2ms) stands after (0.0, 5ms)",
+        ),
     ],
 )
 def test_a_bad_law_is_refused_with_what_is_wrong(fields: dict[str, Any], complaint: str) -> None:

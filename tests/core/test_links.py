@@ -37,7 +37,9 @@ def test_any_other_link_must_be_asked(fields: dict[str, Any]) -> None:
     assert link(SHAKY).constant == -1
 
 
-@given(st.lists(st.tuples(st.integers(0, 2 * MS), st.integers(0, 5_000)), max_size=50), st.integers(0, 9), st.booleans())
+@given(
+    st.lists(st.tuples(st.integers(0, 2 * MS), st.integers(0, 5_000)), max_size=50), st.integers(0, 9), st.booleans()
+)
 def test_what_is_sent_first_arrives_first_unless_reordering_is_asked_for(
     sends: list[tuple[int, int]], seed: int, narrow: bool
 ) -> None:

@@ -41,7 +41,9 @@ def load(
     return Load(workload, clients, partial(stream, 1), stop=stop, first=first, total=total)
 
 
-def serve(load: Load, until: int, service: int, slow: Callable[[Assignment], bool] = lambda _: False) -> list[Assignment]:
+def serve(
+    load: Load, until: int, service: int, slow: Callable[[Assignment], bool] = lambda _: False
+) -> list[Assignment]:
     """Runs `load` with operations that take `service` each; the slow ones never end."""
     started: list[Assignment] = []
     ends: list[tuple[int, int]] = []
@@ -164,7 +166,9 @@ def test_generators_share_the_clients_of_a_run_without_sharing_an_id_or_a_proces
 
 def test_the_generators_of_a_run_share_its_rate_by_their_clients() -> None:
     small = serve(load(clients=("c1",), total=5, loop="open", rate=500, arrivals="fixed"), SECOND, 1)
-    large = serve(load(clients=("c2", "c3", "c4", "c5"), first=1, total=5, loop="open", rate=500, arrivals="fixed"), SECOND, 1)
+    large = serve(
+        load(clients=("c2", "c3", "c4", "c5"), first=1, total=5, loop="open", rate=500, arrivals="fixed"), SECOND, 1
+    )
     assert (len(small), len(large)) == (99, 399)
 
 

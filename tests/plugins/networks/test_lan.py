@@ -37,7 +37,10 @@ def test_a_lan_takes_a_quarter_of_a_millisecond_and_loses_nothing() -> None:
 
 
 def test_any_law_may_take_the_place_of_the_delay() -> None:
-    assert network("lan", latency={"kind": "constant", "delay": "2ms"}).link("n1", "n2", random.Random(1)).constant == 2 * MS
+    assert (
+        network("lan", latency={"kind": "constant", "delay": "2ms"}).link("n1", "n2", random.Random(1)).constant
+        == 2 * MS
+    )
     [(only,)] = arrivals(network("lan", latency={"kind": "uniform", "low": "3ms", "high": "4ms"}), 1)
     assert 3 * MS <= only <= 4 * MS
 

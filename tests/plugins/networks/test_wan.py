@@ -76,7 +76,10 @@ def test_loss_and_bandwidth_may_be_added_to_distance() -> None:
 @pytest.mark.parametrize(
     ("regions", "complaint"),
     [
-        (["us-east-1", "eu-west-9"], "network=wan_aws: unknown region 'eu-west-9' in `regions`. Did you mean 'eu-west-3'?"),
+        (
+            ["us-east-1", "eu-west-9"],
+            "network=wan_aws: unknown region 'eu-west-9' in `regions`. Did you mean 'eu-west-3'?",
+        ),
         (["moon"], "network=wan_aws: unknown region 'moon' in `regions`. There are: af-south-1, ap-east-1,"),
         ([], "network=wan_aws: `regions` is empty. There are: af-south-1,"),
     ],

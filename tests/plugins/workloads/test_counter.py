@@ -42,7 +42,9 @@ def test_no_weight_at_all_is_refused() -> None:
 
 
 def test_every_machine_invokes_the_same() -> None:
-    assert "".join(f"{function[0]}{str(key)[1:]}" for function, key, _ in calls(12, keys=3)) == "i1i2r3i3r1i3i1i1r2i1r3i2"
+    assert (
+        "".join(f"{function[0]}{str(key)[1:]}" for function, key, _ in calls(12, keys=3)) == "i1i2r3i3r1i3i1i1r2i1r3i2"
+    )
 
 
 def test_it_is_installed_under_its_name() -> None:
