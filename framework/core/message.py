@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from typing import Any, TypeAlias, dataclass_transform
@@ -59,9 +60,11 @@ def check_type(hint: Any, where: str, holder: str) -> None:
     try:
         msgspec.msgpack.Decoder(hint)
     except TypeError as error:
-        told = str(error).partition(" - ")[0].strip()
+        union = re.search(r"- type `(.*)` is not supported", str(error), re.DOTALL)
         raise PluginError(
-            where, f"msgpack cannot tell its types apart: {told}", "Tag the Records of a union: class A(Record, tag=True)."
+            where,
+            f"msgpack cannot tell apart what is in {union[1]}" if union else f"msgpack cannot carry it: {error}",
+            "Keep one kind of each in a union; Records take a tag, class A(Record, tag=True).",
         ) from error
 
 

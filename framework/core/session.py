@@ -183,9 +183,10 @@ class SessionClient(Client):
     @on_timer
     def try_next(self) -> None:
         """No answer from the one that was asked, or it knows no leader: the next server's turn."""
-        if self.leader in self.servers:
-            self.attempt = self.servers.index(self.leader)
-        self.attempt = (self.attempt + 1) % len(self.servers)
+        failed = self._target()
+        self.attempt += 1
+        if self._turn() == failed:  # as a leader that another one named
+            self.attempt += 1
         self.leader = None
         self.redirects = 0
         self._send()
@@ -201,7 +202,10 @@ class SessionClient(Client):
         self.set_timer(self.try_next, after=self.config.session.retry)
 
     def _target(self) -> NodeId:
-        return self.leader or self.servers[self.attempt % len(self.servers)]
+        return self.leader or self._turn()
+
+    def _turn(self) -> NodeId:
+        return self.servers[self.attempt % len(self.servers)]
 
     def _outcome(self, result: bytes) -> Outcome:
         try:
