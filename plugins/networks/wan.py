@@ -26,7 +26,7 @@ class WanConfig(LinkConfig, kw_only=True):
 
     regions: tuple[str, ...]
     """Nodes, and clients likewise, are dealt out to these in turn: n1 and c1 to the first, n2 and c2 to the second."""
-    jitter: Annotated[float, Meta(ge=0, le=4)] = 0.02
+    jitter: Annotated[float, Meta(ge=0, le=2)] = 0.02
     """The sigma of the lognormal law around each measured delay; 0 makes delays constant."""
 
 
