@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,6 @@ def main(argv: Sequence[str], began: float | None = None) -> int:
         print(" ".join(str(error).split()), file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted before the run began", file=sys.stderr)
-    except BrokenPipeError:  # whoever read our stdout has gone; the run's files are all there
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return _MISTAKE
 
 
@@ -48,7 +47,8 @@ def _run(asked: Arguments, began: float) -> int:
     if asked.show_config:
         from framework.runs.folder import config_yaml
 
-        print(config_yaml(composed.config), end="")
+        with _stdout():
+            print(config_yaml(composed.config), end="")
         return 0
     return _execute(_plan(composed, asked, began), asked.quiet)
 
@@ -56,9 +56,9 @@ def _run(asked: Arguments, began: float) -> int:
 def _help(asked: Arguments) -> int:
     from framework.config.compose import config_folders, help_text, load_plugins
 
-    print(arguments.help_head())
-    print()
-    print(help_text(load_plugins(asked.overrides, asked.config_dir), config_folders(asked.config_dir)))
+    groups = help_text(load_plugins(asked.overrides, asked.config_dir), config_folders(asked.config_dir))
+    with _stdout():
+        print(arguments.help_head(), groups, sep="\n\n")
     return 0
 
 
@@ -92,10 +92,21 @@ def _execute(plan: Plan, quiet: bool) -> int:
     experiment = plan.experiment
     with screen(experiment.name, experiment.duration, quiet=quiet) as shown:
         result = execute(plan, engine_named(plan.engine), shown.show, shown.checking)
-    if not quiet:
-        print_summary(result)
-    print_verdict(result, experiment.run_dir)
+    with _stdout():
+        if not quiet:
+            print_summary(result)
+        print_verdict(result, experiment.run_dir)
     return result.verdict.exit_code
+
+
+@contextmanager
+def _stdout() -> Iterator[None]:
+    """Prints to stdout; that its reader has gone changes nothing in what the command did, nor in its exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -257,6 +257,19 @@ def test_a_simulated_run_imports_neither_ray_nor_uvloop() -> None:
     assert ran.stdout.splitlines()[-1] == "0 []"
 
 
+def test_a_reader_that_leaves_early_does_not_change_the_exit_code() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "framework.run", *HELLO, "run.dir=unread"]
+    ran = subprocess.run(
+        command, env=_environment(), stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(writing)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert result("unread")["verdict"] == "valid"
+
+
 def test_ctrl_c_twice_keeps_the_files_and_says_unknown() -> None:
     command = [
         sys.executable,

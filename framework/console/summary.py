@@ -16,26 +16,7 @@ _TRACEBACKS_SHOWN = 3
 
 def print_summary(result: RunResult) -> None:
     """The tables, then every reason against `valid`; for an invalid run the evidence and the command that replays it."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
-    numbers = Table.grid(padding=(0, 2))
-    for name, value in _numbers(result):
-        numbers.add_row(Text(name, style="dim"), Text(value))
-    console.print(
-        Text(f"\n{result.experiment} on {result.engine}, seed {result.seed}", style="bold"), numbers
-    )
-    if result.messages or result.dropped:
-        messages = Table("message", box=None, padding=(0, 2, 0, 0))
-        messages.add_column("delivered", justify="right")
-        messages.add_column("lost", justify="right")
-        for name in sorted({*result.messages, *result.dropped}):
-            messages.add_row(
-                Text(name), f"{result.messages.get(name, 0):,}", f"{result.dropped.get(name, 0):,}"
-            )
-        console.print("", messages)
+    print(_tables(result), end="")
     for line in (*_crashes(result.crashes), *_findings(result)):
         print(line)
     print()
@@ -45,6 +26,27 @@ def print_verdict(result: RunResult, run_dir: Path) -> None:
     """The last two lines, which scripts read."""
     print(f"verdict: {result.summary}")
     print(f"run: {run_dir}", flush=True)
+
+
+def _tables(result: RunResult) -> str:
+    """As text, with a terminal's colours: printed by rich itself, a closed stdout would set the exit code."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    numbers = Table.grid(padding=(0, 2))
+    for name, value in _numbers(result):
+        numbers.add_row(Text(name, style="dim"), Text(value))
+    messages = Table("message", box=None, padding=(0, 2, 0, 0))
+    messages.add_column("delivered", justify="right")
+    messages.add_column("lost", justify="right")
+    for name in sorted({*result.messages, *result.dropped}):
+        messages.add_row(Text(name), f"{result.messages.get(name, 0):,}", f"{result.dropped.get(name, 0):,}")
+    title = Text(f"\n{result.experiment} on {result.engine}, seed {result.seed}", style="bold")
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    with console.capture() as captured:
+        console.print(title, numbers, *(["", messages] if messages.row_count else []))
+    return captured.get()
 
 
 def _numbers(result: RunResult) -> list[tuple[str, str]]:
