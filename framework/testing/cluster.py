@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from framework.core.client import Client, Operation, Outcome, Unknown
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host, TimerKey
-from framework.core.message import Message, NodeId
+from framework.core.message import Message, NodeId, Record
 from framework.core.node import Node
 from framework.core.storage import MemoryStorage
 from framework.core.streams import stream
@@ -36,9 +38,22 @@ class Letter:
         return f"{self.sender} → {self.to}{at}: {spell(self.message)}"
 
 
-def spell(message: Message) -> str:
-    """A message as the scripts write it; bytes and nested records included."""
-    return repr(message)
+def spell(message: Record) -> str:
+    """A message or record as the scripts write it: fields that hold their default are left out."""
+    fields = msgspec.structs.fields(message)
+    shown = [(field.name, getattr(message, field.name)) for field in fields]
+    told = [
+        f"{name}={_spell(value)}" for (name, value), field in zip(shown, fields, strict=True) if value != field.default
+    ]
+    return f"{type(message).__name__}({', '.join(told)})"
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, Record):
+        return spell(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_spell, value))}]"
+    return repr(value)
 
 
 class Cluster:
@@ -231,9 +246,9 @@ def _spell_change(change: tuple[Any, ...]) -> str:
     kind, path = change[0], change[1]
     place = f"{path}/" if path else ""
     if kind == "scalar":
-        return f"{place}{change[2]}={change[3]!r}"
+        return f"{place}{change[2]}={_spell(change[3])}"
     if kind == "log":
-        return f"{place}{change[2]}[{change[4]}:]={list(change[5])!r}"
+        return f"{place}{change[2]}[{change[4]}:]={_spell(change[5])}"
     if kind == "map":
         return f"{place}{change[2]} put {dict(change[3])!r} deleted {list(change[4])!r}"
     return f"{place} dropped"

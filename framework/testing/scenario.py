@@ -184,12 +184,10 @@ class Script:
         return []
 
     def _invoke(self, words: list[str]) -> list[str]:
-        if not 2 <= len(words) <= 4:
-            raise ConfigError(
-                "invoke", f"takes 2 to 4 words, not {len(words)}", "Write invoke CLIENT FUNCTION [KEY [VALUE]]."
-            )
+        if len(words) < 2:
+            raise ConfigError("invoke", "lacks a client or a function", "Write invoke CLIENT FUNCTION [KEY [VALUE]].")
         client, function, *rest = words
-        value = json.loads(rest[1]) if len(rest) > 1 else None
+        value = _json(" ".join(rest[1:])) if len(rest) > 1 else None
         self.cluster.invoke(
             client, function, rest[0] if rest else None, tuple(value) if isinstance(value, list) else value
         )
@@ -201,7 +199,8 @@ class Script:
         return []
 
     def _status(self, words: list[str]) -> list[str]:
-        return [f"{node}: {_fields(self.cluster.node(node).status)}" for node in words or self.cluster.up]
+        statuses = [(node, self.cluster.node(node).status) for node in words or self.cluster.up]
+        return [f"{node}: {_fields(status)}" for node, status in statuses if status or words]
 
     def _letters(self, words: list[str]) -> list[str]:
         _exactly(words, "letters", 0)
@@ -220,6 +219,13 @@ def _exactly(words: list[str], form: str, count: int) -> list[str]:
     if len(words) != count:
         raise ConfigError(form.split()[0], f"takes {count} words, not {len(words)}", f"Write {form}.")
     return words
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError("invoke", f"{text} is not JSON ({error.msg})", 'Write a string as "text".') from error
 
 
 def _fields(status: dict[str, Any]) -> str:

@@ -1,0 +1,43 @@
+"""Every script under tests/scenarios gives its golden output; `pytest --rewrite-scenarios` writes it anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from framework.core.errors import ConfigError
+from framework.testing.scenario import Script, check_scenario, parse
+
+SCRIPTS = sorted((Path(__file__).parent / "scenarios").rglob("*.txt"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_scenario(script: Path, pytestconfig: pytest.Config) -> None:
+    check_scenario(script, rewrite=pytestconfig.getoption("--rewrite-scenarios"))
+
+
+def test_there_are_scenarios() -> None:
+    assert len(SCRIPTS) >= 5
+
+
+def test_a_wrong_answer_is_shown_with_its_line_and_rewritten_on_demand(tmp_path: Path) -> None:
+    script = tmp_path / "echo.txt"
+    script.write_text("# Says it back.\ncluster protocol=echo workload=echo nodes=1 clients=1\n----\nn1 sleeps\n")
+    with pytest.raises(AssertionError, match=r"echo.txt:2: cluster[\s\S]*expected\nn1 sleeps[\s\S]*came\nn1 started"):
+        check_scenario(script)
+    check_scenario(script, rewrite=True)
+    assert script.read_text() == (
+        "# Says it back.\ncluster protocol=echo workload=echo nodes=1 clients=1\n----\nn1 started\nc1 started\n"
+    )
+    check_scenario(script)
+
+
+def test_a_mistake_in_a_script_says_where_and_what_to_write() -> None:
+    with pytest.raises(ConfigError, match=r"x.txt:1: 'fire n1 tick' has no answer. Write ----"):
+        parse("fire n1 tick\n\n", "x.txt")
+    script = Script("x.txt")
+    (block,) = parse("fyre n1 tick\n----\n", "x.txt")
+    assert script.run(block) == "error: x.txt:1: no command 'fyre'. Did you mean 'fire'?"
+    (block,) = parse("fire n1 tick\n----\n", "x.txt")
+    assert script.run(block) == "error: x.txt:1: there is no cluster yet. Start with: cluster protocol=NAME nodes=3."
