@@ -51,7 +51,7 @@ def compose(
     prepared = prepare(written, groups)
     if experiment is not None:
         check_experiment(groups.files("experiment")[experiment], groups)
-    merged, choices = _merge(prepared, groups)
+    merged, choices = _merge(prepared, groups, experiment)
     sources = Sources(written, choices, groups)
     try:
         return resolve(merged, choices, registry, tuple(overrides))
@@ -99,15 +99,18 @@ def plugin_paths(overrides: Sequence[Override], folders: Sequence[Path]) -> list
     return paths
 
 
-def _merge(prepared: list[str], groups: Groups) -> tuple[dict[str, Any], dict[str, Any]]:
+def _merge(
+    prepared: list[str], groups: Groups, experiment: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Hydra's merge as plain data, and what was chosen from each group. Hydra's complaints become ConfigErrors."""
     searched = [f"hydra.searchpath=['file://{folder}']" for folder in groups.folders[1:]]
     try:
-        with _stored(groups), initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"), _stored(groups):
             config = hydra_compose("config", overrides=[*searched, *prepared], return_hydra_config=True)
         return _plain_parts(config)
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, yaml.YAMLError) as error:
-        raise _mended(error, groups) from error
+        where = "config" if experiment is None else shown(groups.files("experiment")[experiment])
+        raise _mended(error, groups, where) from error
 
 
 def _plain_parts(config: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -138,17 +141,17 @@ def _stored(groups: Groups) -> Iterator[None]:
         store.repo = before
 
 
-def _mended(error: Exception, groups: Groups) -> ConfigError:
+def _mended(error: Exception, groups: Groups, where: str) -> ConfigError:
     """Hydra's complaint in one line of ours."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     missing = getattr(error, "missing_cfg_file", None)
     if isinstance(missing, str) and "/" in missing:
         group, _, name = missing.partition("/")
-        return ConfigError("config", f"there is no {group} {name!r}", "")
+        return ConfigError(where, f"there is no {group} {name!r}", "")
     text = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(error).__name__)
     if text.startswith("You must specify 'protocol'"):
         experiments = ", ".join(sorted(groups.files("experiment")))
         return ConfigError(
             COMMAND_LINE, "no protocol is chosen", f"Write experiment=NAME ({experiments}) or protocol=NAME."
         )
-    return ConfigError("config", text.partition("See https://")[0].strip(), "")
+    return ConfigError(where, text.partition("See https://")[0].strip(), "")

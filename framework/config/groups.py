@@ -104,7 +104,12 @@ class Groups:
             except ConfigError as error:
                 broken = error.fix.partition("Some plugins could not be loaded")
                 fix = f"{fix} {broken[1]}{broken[2]}".strip()
-        raise ConfigError(where, f"{group}={name}: there is no {group.replace('_', ' ')} {name!r}", fix)
+        raise ConfigError(where, f"{group}={name}: there is no {label(group)} {name!r}", fix)
+
+
+def label(group: str) -> str:
+    """What one option of a group is called in a sentence."""
+    return "fault" if group == "faults" else group.replace("_", " ")
 
 
 def store_entries(groups: Groups) -> list[tuple[str, str, dict[str, Any], str | None]]:

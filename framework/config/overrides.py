@@ -22,9 +22,10 @@ COMMAND_LINE = "command line"
 
 @dataclass(frozen=True)
 class Override:
-    """One `key=value`: as typed, its key without signs, its value as plain data; `deletes` for `~key`."""
+    """One `key=value`: its text, its key without signs, its value as plain data; `deletes` for `~key`."""
 
     text: str
+    """As Hydra reads it."""
     key: str
     value: Any
     deletes: bool = False
@@ -42,11 +43,11 @@ def read_overrides(texts: Sequence[str]) -> list[Override]:
 
 
 def _read(parser: OverridesParser, text: str) -> Override:
-    if "=" not in text and not text.startswith("~"):
-        word = "" if text.startswith("-") or not text else f" Did you mean experiment={text}?"
+    if ("=" not in text and not text.startswith("~")) or text.startswith("="):
+        word = "" if text.startswith(("-", "=")) or not text else f" Did you mean experiment={text}?"
         raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"Write key=value.{word}")
     try:
-        parsed: HydraOverride = parser.parse_override(text)
+        parsed: HydraOverride = parser.parse_override(_quoted_path(text))
     except HydraException as error:
         raise ConfigError(
             COMMAND_LINE,
@@ -64,7 +65,16 @@ def _read(parser: OverridesParser, text: str) -> Override:
         raise ConfigError(
             COMMAND_LINE, f"{text}: Hydra's own settings have no effect here", "The run's folder is run.dir."
         )
-    return Override(text, key, parsed.value(), parsed.is_delete())
+    return Override(_quoted_path(text), key, parsed.value(), parsed.is_delete())
+
+
+def _quoted_path(text: str) -> str:
+    """A path is taken as it is, whatever signs are in it."""
+    key, _, value = text.partition("=")
+    if key not in ("run.dir", "plugins.path") or value.startswith(("[", "'", '"')) or value in ("", "null"):
+        return text
+    escaped = value.replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 def chosen_experiment(overrides: Sequence[Override]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from framework.core.errors import did_you_mean
+from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config
 from framework.core.state_machine import StateMachineChoice
 from framework.core.time import Duration
@@ -75,6 +75,8 @@ def build(config: type[C], mapping: Mapping[str, Any], key: str) -> C:
         return msgspec.convert(cleaned, config, dec_hook=_decode)
     except msgspec.ValidationError as error:
         raise _explained(str(error), config, cleaned, key) from error
+    except ConfigError as error:
+        raise BadValue(key, error.what, error.fix) from error
 
 
 def _scalar(value: Any) -> Any:
@@ -120,7 +122,7 @@ def _clean(config: type, mapping: Any, default: Any, key: str) -> Any:
         if name == tag_field:
             cleaned[name] = value
         elif name in known:
-            inner = _struct_of(hints[name], value)
+            inner = _struct_of(hints[name], value, f"{key}.{name}")
             same = getattr(default, name, None) if type(default) is config else _default_of(config, name)
             cleaned[name] = value if inner is None else _clean(inner, value, same, f"{key}.{name}")
         elif not (name in leftovers and leftovers[name] == value):
@@ -135,8 +137,8 @@ def _default_of(config: type, name: str) -> Any:
         return None
 
 
-def _struct_of(hint: Any, value: Any) -> type | None:
-    """The Struct among the types of `hint` that `value`, a mapping, describes."""
+def _struct_of(hint: Any, value: Any, key: str = "") -> type | None:
+    """The Struct among the types of `hint` that `value`, a mapping, describes. BadValue if nothing says which."""
     structs = [part for part in _parts(hint) if isinstance(part, type) and issubclass(part, msgspec.Struct)]
     if not isinstance(value, Mapping):
         return None
@@ -146,7 +148,16 @@ def _struct_of(hint: Any, value: Any) -> type | None:
         tag = struct.__struct_config__
         if tag.tag_field is not None and value.get(tag.tag_field) == tag.tag:
             return struct
+    field = structs[0].__struct_config__.tag_field if structs else None
+    if field is not None and field not in value:
+        raise BadValue(key, f"needs {field}", _kinds(structs))
     return None
+
+
+def _kinds(structs: list[Any]) -> str:
+    """How to write one of a union of tagged Structs."""
+    tags = [str(struct.__struct_config__.tag) for struct in structs]
+    return f"Write {{{structs[0].__struct_config__.tag_field}: …}} with one of: {', '.join(tags)}."
 
 
 def _parts(hint: Any) -> list[Any]:
@@ -171,6 +182,13 @@ def _explained(message: str, config: type[Config], mapping: Any, key: str) -> Ba
         return BadValue(full, f"there is no {_spell(value)}", did_you_mean(str(value), options))
     if form := re.fullmatch(r"Expected `([^`]*)`, got `[^`]*`", what):
         what = f"expected {_wanted_words(form[1])}, got {_spell(value)}"
+        structs = [
+            part for part in _parts(hint) if isinstance(part, type) and issubclass(part, msgspec.Struct)
+        ]
+        if structs and structs[0].__struct_config__.tag_field is not None:
+            return BadValue(full, what, _kinds(structs))
+        if "array" in form[1] and isinstance(value, str):
+            return BadValue(full, what, f"Write {full}=[{value}].")
     elif form := re.fullmatch(r"Expected `\w+` (>=|<=|>|<) (\S+)", what):
         bound = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}[form[1]]
         what = f"must be {bound} {form[2]}, not {_spell(value)}"

@@ -49,6 +49,7 @@ def resolve(
     parts = _Parts(merged, choices, registry)
     parts.check_keys()
     run = build(RunConfig, {key: merged[key] for key in TOP_KEYS if key in merged}, "")
+    _check_span(run)
     name = str(choices.get("experiment") or parts.chosen("protocol"))
     protocol, protocol_config = parts.plugin("protocol")
     machine, protocol_config = _replicated(parts, protocol, protocol_config)
@@ -56,6 +57,7 @@ def resolve(
     _check_operations(parts, protocol, machine, workload, workload_config)
     network, network_config = parts.plugin("network")
     engine = parts.chosen("engine")
+    model = machine.model if machine is not None else protocol.model
     faults = dict(parts.several("faults", parts.chosen_names("faults")))
     checkers = dict(parts.several("checker", _checker_names(parts, protocol)))
     experiment = Experiment(
@@ -79,17 +81,30 @@ def resolve(
         plugin_paths=registry.import_paths,
     )
     _try_out(experiment, list(faults))
+    _try_checkers(checkers, model)
     config = _as_written(parts, experiment, run, engine, machine, faults, checkers)
     return Composed(
         experiment=experiment,
         config=config,
         engine=engine,
-        model=machine.model if machine is not None else protocol.model,
+        model=model,
         checkers=tuple(checkers.values()),
         registry=registry,
         overrides=overrides,
         run_dir_chosen=(merged.get("run") or {}).get("dir") is not None,
     )
+
+
+def _check_span(run: RunConfig) -> None:
+    """BadValue unless the run takes time, and something of it is left to measure."""
+    if run.duration <= 0:
+        raise BadValue("duration", "a run takes time, and 0 is none", "Write duration=10s.")
+    if run.warmup >= run.duration:
+        raise BadValue(
+            "warmup",
+            f"a warmup of {run.warmup} leaves nothing to measure in a duration of {run.duration}",
+            "Make it shorter than the duration.",
+        )
 
 
 class _Parts:
@@ -106,7 +121,8 @@ class _Parts:
             if key not in known:
                 raise BadValue(key, "there is no such key", did_you_mean(key, known))
             if (key in GROUPS or key in outer) and value is not None and not isinstance(value, Mapping):
-                raise BadValue(key, f"expected keys and values, got {value!r}", f"Choose with {key}=NAME.")
+                fix = f"Choose with {key}=NAME." if key in GROUPS else f"Its keys: {', '.join(OTHER_KEYS)}."
+                raise BadValue(key, f"expected keys and values, got {value!r}", fix)
             for inner in value if key in outer and isinstance(value, Mapping) else ():
                 full = f"{key}.{inner}"
                 if full not in OTHER_KEYS:
@@ -232,6 +248,13 @@ def _try_out(experiment: Experiment, fault_keys: list[str]) -> None:
             next(iter(spec.fault(config).schedule(experiment.nodes, experiment.duration, rng)), None)
         except ValueError as error:
             raise BadValue(f"faults.{key}", str(error)) from error
+
+
+def _try_checkers(checkers: Mapping[str, tuple[CheckerSpec, Any]], model: str | None) -> None:
+    """ConfigError if a checker could not judge this run's history, before there is one."""
+    for spec, config in checkers.values():
+        if spec.ready is not None:
+            spec.ready(model, config)
 
 
 def _run_dir(merged: Mapping[str, Any], name: str, seed: int) -> Path:

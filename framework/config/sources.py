@@ -91,7 +91,8 @@ class Sources:
             if not override.is_choice and _touches(override.key, bad.key):
                 what = bad.what if override.key != bad.key else f"{override.text}: {bad.what}"
                 key = "" if override.key == bad.key else f"{bad.key}: "
-                return ConfigError(COMMAND_LINE, f"{key}{what}", bad.fix)
+                fix = "" if bad.fix == BOOLEAN_TRAP else bad.fix  # the command line has no such trap
+                return ConfigError(COMMAND_LINE, f"{key}{what}", fix)
         return ConfigError(self._file(bad.key), f"{bad.key}: {bad.what}", bad.fix)
 
     def _file(self, key: str) -> str:

@@ -84,7 +84,9 @@ class Registry:
         if self.broken:
             listed = "; ".join(f"{plugin}: {error}" for plugin, error in self.broken.items())
             fix = f"{fix} Some plugins could not be loaded: {listed}".strip()
-        raise ConfigError(f"{group}={name}", f"there is no {group.replace('_', ' ')} {name!r}", fix)
+        raise ConfigError(
+            f"{group}={name}", f"there is no {group.removesuffix('s').replace('_', ' ')} {name!r}", fix
+        )
 
     def names(self, group: str) -> Mapping[str, Spec]:
         """All specs of a group, by name."""

@@ -78,10 +78,12 @@ class CheckerSpec(Spec):
     """A check of what clients saw.
 
     `check(calls, model, config)` takes the history as `framework.verify` calls, the name of the sequential model or
-    None, and this spec's config.
+    None, and this spec's config. `ready(model, config)` raises ConfigError if the check could not be made; it is asked
+    before the run.
     """
 
     check: Callable[[list[Any], str | None, Any], CheckResult]
+    ready: Callable[[str | None, Any], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from framework import CheckerSpec, CheckResult, Config, ConfigError, hookimpl
 from framework.verify.history import Call
 from framework.verify.linearizability import DEFAULT_BUDGET_STEPS, check_linearizable
-from framework.verify.models import model_named
+from framework.verify.models import Model, model_named
 
 
 class LinearizabilityConfig(Config):
@@ -21,8 +21,17 @@ class LinearizabilityConfig(Config):
             model_named(self.model)
 
 
+def ready(model: str | None, config: LinearizabilityConfig) -> None:
+    """ConfigError if there is no model to check against."""
+    _chosen(model, config)
+
+
 def check(calls: list[Call], model: str | None, config: LinearizabilityConfig) -> CheckResult:
     """The verdict of `check_linearizable`. ConfigError if there is no model to check against."""
+    return check_linearizable(calls, _chosen(model, config), config.budget)
+
+
+def _chosen(model: str | None, config: LinearizabilityConfig) -> Model:
     chosen = model if config.model == "auto" else config.model
     if chosen is None:
         raise ConfigError(
@@ -30,7 +39,7 @@ def check(calls: list[Call], model: str | None, config: LinearizabilityConfig) -
             "neither the protocol nor a state machine names a sequential model",
             "Choose one with checker.linearizability.model=register, or another checker.",
         )
-    return check_linearizable(calls, model_named(chosen), config.budget)
+    return model_named(chosen)
 
 
 @hookimpl
@@ -39,6 +48,7 @@ def register_checkers() -> list[CheckerSpec]:
         CheckerSpec(
             name="linearizability",
             check=check,
+            ready=ready,
             config=LinearizabilityConfig,
             summary="Each operation takes effect at one instant between its invocation and its completion.",
         )

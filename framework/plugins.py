@@ -1,0 +1,78 @@
+"""`python -m framework.plugins [KIND [NAME]]`: all that is installed, with its settings and their defaults."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from framework.config.groups import LISTS, Groups
+from framework.config.help import flat
+from framework.core.errors import ConfigError, PluginError, did_you_mean
+from framework.core.state_machine import StateMachine
+from framework.registry.registry import KINDS, Registry, load
+from framework.registry.specs import ProtocolSpec, Spec, StateMachineSpec
+
+USAGE = "usage: python -m framework.plugins [KIND [NAME]] [plugins.path=FOLDER]"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the list; 0, or 2 with one line on stderr if there is no such kind or plugin."""
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print(f"{USAGE}\nKinds: {', '.join(KINDS)}.")
+        return 0
+    paths = [word.partition("=")[2] for word in arguments if word.startswith("plugins.path=")]
+    words = [word for word in arguments if not word.startswith("plugins.path=")]
+    try:
+        if len(words) > 2:
+            raise ConfigError("framework.plugins", "takes a kind and a name", USAGE)
+        registry = load(paths)
+        for line in listing(registry, *words):
+            print(line)
+    except (ConfigError, PluginError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for warning in registry.warnings():
+        print(warning, file=sys.stderr)
+    return 0
+
+
+def listing(registry: Registry, kind: str | None = None, name: str | None = None) -> Iterator[str]:
+    """The lines for all plugins, for those of one kind, or for one. ConfigError for a kind or name that is unknown."""
+    if (
+        kind is not None
+        and kind not in KINDS
+        and f"{kind}s" not in KINDS
+        and kind.removesuffix("s") not in KINDS
+    ):
+        raise ConfigError(
+            "framework.plugins", f"there is no kind of plugin {kind!r}", did_you_mean(kind, KINDS)
+        )
+    wanted = [group for group in KINDS if kind is None or kind.removesuffix("s") == group.removesuffix("s")]
+    if name is not None:
+        registry.get(wanted[0], name)
+    for group in wanted:
+        specs = registry.names(group)
+        if name is None:
+            yield f"{group} ({len(specs)})"
+        for spec in sorted(specs.values(), key=lambda spec: spec.name):
+            if name is None or spec.name == name:
+                yield from _described(registry, group, spec)
+
+
+def _described(registry: Registry, group: str, spec: Spec) -> Iterator[str]:
+    yield f"  {spec.name:16} {spec.summary}"
+    yield f"    from {registry.origins[group, spec.name]}"
+    if isinstance(spec, ProtocolSpec):
+        operations = ", ".join(spec.operations) or "those of the state machine"
+        yield f"    operations: {operations}; checkers: {', '.join(spec.checkers) or 'none'}"
+    if isinstance(spec, StateMachineSpec):
+        machine: type[StateMachine] = spec.machine
+        yield f"    operations: {', '.join(machine.operations)}; model: {spec.model or 'none'}"
+    option = Groups(registry, ()).plugins(group)[spec.name]
+    if option.settings:
+        key = f"{group}.{spec.name}" if group in LISTS else group
+        yield from (f"    {written}={value}" for written, value in flat(option.settings, key))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
