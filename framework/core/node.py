@@ -265,4 +265,3 @@ class Node:
         if name not in self._timers:
             raise self._misuse(f"{name} is not marked as a timer", f"Write @on_timer above def {name}.")
         return self._path, name, arguments
-

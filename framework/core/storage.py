@@ -51,7 +51,9 @@ def apply_change(stored: Stored, change: Change) -> None:
         old_first, log = fields.get(field, (1, []))
         if old_first < first:
             del log[: first - old_first]
-        assert 0 <= start - first <= len(log), f"{field}: entries from {start}, but the log ends at {first + len(log) - 1}"
+        assert 0 <= start - first <= len(log), (
+            f"{field}: entries from {start}, but the log ends at {first + len(log) - 1}"
+        )
         log[start - first :] = entries
         fields[field] = (first, log)
     elif kind == MAP:

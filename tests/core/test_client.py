@@ -118,7 +118,9 @@ def test_an_outcome_is_ok_fail_or_unknown() -> None:
     bench = asker()
     invoke(bench, 7)
 
-    with pytest.raises(PluginError, match=r"Asker: completes an operation with a int\. Write Ok\(value\), Fail\(why\) or"):
+    with pytest.raises(
+        PluginError, match=r"Asker: completes an operation with a int\. Write Ok\(value\), Fail\(why\) or"
+    ):
         bench.node.complete(7, 3)
     bench.node.complete(7, Fail("no such key"))
     assert bench.finish() == [Completed(7, Fail("no such key"))]
@@ -128,7 +130,9 @@ def test_a_client_without_invoke_says_what_to_write() -> None:
     class Silent(Client):
         pass
 
-    with pytest.raises(PluginError, match=r"Silent: a client needs invoke\(operation\)\. Write def invoke\(self, operation"):
+    with pytest.raises(
+        PluginError, match=r"Silent: a client needs invoke\(operation\)\. Write def invoke\(self, operation"
+    ):
         invoke(Bench(Silent), 1)
 
 

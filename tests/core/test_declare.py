@@ -71,7 +71,7 @@ def test_a_value_that_would_hide_one_of_the_nodes_own_names_is_refused() -> None
 def test_a_durable_field_may_not_hide_one_either() -> None:
     def make() -> None:
         class Broken(Node):
-            now: int = durable(0)  # type: ignore[misc]
+            now: int = durable(0)
 
     refused(make, "Broken.now: every node has a now already")
 
@@ -119,7 +119,7 @@ def test_an_async_handler_is_refused() -> None:
 def test_a_handler_that_yields_is_refused_for_its_body_would_never_run() -> None:
     def make() -> None:
         class Broken(Node):
-            @handles(Ping)  # type: ignore[type-var]
+            @handles(Ping)
             def on_ping(self, sender: NodeId, ping: Ping) -> Any:
                 yield 1
 
@@ -180,7 +180,7 @@ def test_timers_are_held_to_the_same() -> None:
 
     def yielding() -> None:
         class Broken(Node):
-            @on_timer  # type: ignore[type-var]
+            @on_timer
             def retry(self) -> Any:
                 yield
 
@@ -238,11 +238,11 @@ def test_a_subclass_may_not_hide_a_durable_field() -> None:
 
 
 class Wide(Node):
-    votes: list[int] = durable(())  # type: ignore[assignment]
+    votes: list[int] = durable(())  # type: ignore[arg-type]
 
 
 class Vague(Node):
-    log: DurableLog[Any] = durable_log(Any)  # type: ignore[arg-type]
+    log: DurableLog[Any] = durable_log(Any)
 
 
 class Nested(Node):

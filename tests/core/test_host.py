@@ -195,7 +195,9 @@ def test_a_log_or_map_that_was_replaced_is_refused_for_its_increments_would_be_l
     for field, other in (("log", DurableLog(1, [1, 2])), ("table", DurableMap({"a": 1})), ("log", [])):
         bench = Bench(Holder)
         setattr(bench.node, field, other)
-        with pytest.raises(PluginError, match=rf"Holder\.{field}: a durable (log|map) cannot be replaced\. Change it in place"):
+        with pytest.raises(
+            PluginError, match=rf"Holder\.{field}: a durable (log|map) cannot be replaced\. Change it in place"
+        ):
             bench.finish()
 
 
@@ -203,7 +205,7 @@ def test_an_equal_value_of_another_type_is_a_change() -> None:
     bench = Bench(Holder)
     bench.node.votes = (1,)
     bench.finish()
-    bench.node.votes = tuple([1])
+    bench.node.votes = (*bench.node.votes[:0], 1)
     bench.finish()
     assert len(bench.commits) == 1
 

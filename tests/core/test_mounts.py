@@ -10,8 +10,8 @@ from framework.core.durable import DurableLog, durable, durable_log
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId
 from framework.core.node import Node, handles, on_timer
-from framework.core.storage import Storage
-from tests.core.bench import Bench, MemoryStorage, MsgpackStorage, Noted, Sent
+from framework.core.storage import MemoryStorage, Storage
+from tests.core.bench import Bench, MsgpackStorage, Noted, Sent
 
 STORAGES = pytest.mark.parametrize("storage", [MemoryStorage, MsgpackStorage])
 
@@ -323,7 +323,7 @@ def test_telling_a_parent_that_does_not_listen_names_both() -> None:
 def test_the_state_of_a_mount_is_checked_when_it_starts() -> None:
     class Lazy(Node):
         def on_start(self) -> None:
-            self.entries = (entry for entry in ())
+            self.entries = (letter for letter in "abc")
 
     class Parent(Node):
         mounts = (Lazy,)

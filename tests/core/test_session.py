@@ -335,7 +335,9 @@ def test_the_table_is_its_naive_twin_through_snapshots_and_copies(actions: list[
         elif action == "copy":
             machine = machine.copy()
         elif action == "open" or not opened:
-            assert machine.apply(index, Command(0, OPEN, b"")) == Applied(index, naive.apply(index, Command(0, OPEN, b"")))
+            assert machine.apply(index, Command(0, OPEN, b"")) == Applied(
+                index, naive.apply(index, Command(0, OPEN, b""))
+            )
             opened.append(index)
             sequences[index] = 0
         else:

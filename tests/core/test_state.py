@@ -6,6 +6,7 @@ import enum
 import threading
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -71,7 +72,9 @@ def changeable(value: Any, found: dict[int, Any]) -> dict[int, Any]:
     return found
 
 
-leaf = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=3), st.just(Role.FOLLOWER))
+leaf = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=3), st.just(Role.FOLLOWER)
+)
 plain = st.recursive(
     leaf,
     lambda inner: st.one_of(
@@ -131,8 +134,8 @@ class Careless(Node):
 @pytest.mark.parametrize(
     ("make", "kind"),
     [
-        (lambda: (entry for entry in ()), "generator"),
-        (lambda: open(__file__), "TextIOWrapper"),
+        (lambda: (letter for letter in "abc"), "generator"),
+        (lambda: Path(__file__).open(), "TextIOWrapper"),
         (lambda: lambda: None, "function"),
         (threading.Lock, "lock"),
         (object, "object"),
@@ -146,7 +149,9 @@ def test_state_that_cannot_be_copied_is_named_with_its_attribute_when_the_node_s
     if hasattr(kept, "close"):
         kept.close()
 
-    assert str(raised.value).startswith(f"Careless.kept: a {kind} cannot be copied as plain data. Keep scalars, Records")
+    assert str(raised.value).startswith(
+        f"Careless.kept: a {kind} cannot be copied as plain data. Keep scalars, Records"
+    )
 
 
 def test_the_place_is_named_however_deep() -> None:

@@ -75,7 +75,9 @@ def test_a_machine_without_snapshots_says_what_to_write() -> None:
 
 
 def test_an_operation_takes_a_key_and_an_argument() -> None:
-    with pytest.raises(PluginError, match=r"Broken\.get: an operation takes a key and an argument\. Write def get\(self, key"):
+    with pytest.raises(
+        PluginError, match=r"Broken\.get: an operation takes a key and an argument\. Write def get\(self, key"
+    ):
 
         class Broken(StateMachine):
             @operation  # type: ignore[type-var]
