@@ -24,8 +24,9 @@ class SimEngine:
         recording = Recording(experiment, wire)
         interrupted, failure = False, ""
         start = time.perf_counter()
-        simulation = Simulation(experiment, recording, wire, Pulse(recording, progress, tally), tally)
-        with _quiet_collector():
+        pulse = Pulse(recording, progress, tally)
+        simulation = Simulation(experiment, recording, wire, pulse, tally)
+        with _quiet_collector(), pulse:
             try:
                 simulation.run()
             except KeyboardInterrupt:

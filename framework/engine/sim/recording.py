@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
+from types import FrameType
 from typing import Any
 
 import msgspec
 
 from framework.core.client import Ok, Outcome
 from framework.core.workload import Assignment
-from framework.engine.base import Experiment, Tally
+from framework.engine.base import Experiment, Progress, Tally
 from framework.engine.wire import Wire
 from framework.trace.recorder import EventWriter, HistoryWriter
 from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
@@ -74,15 +77,37 @@ class Recording:
 
 
 class Pulse:
-    """Every so often by the wall clock: flush what waits, tell the screen. Reading it changes nothing in the run."""
+    """Every so often by the wall clock: flush what waits, tell the screen, and end the run if a signal asked for it.
+
+    While it is entered, SIGINT and SIGTERM wait for the next beat, which raises KeyboardInterrupt between two steps:
+    in the middle of one, a row could be left without its payload. What it reads of the wall clock changes nothing in
+    the run. Outside the main thread, which gets no signals, entering changes nothing.
+    """
 
     EVERY_S = 0.1
 
-    def __init__(self, recording: Recording, progress: Any, tally: Tally) -> None:
+    def __init__(self, recording: Recording, progress: Progress, tally: Tally) -> None:
         self._recording, self._progress, self._tally = recording, progress, tally
         self._next = 0.0
+        self._asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Pulse:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
 
     def beat(self, now: int) -> None:
+        """Once every few thousand steps. Raises KeyboardInterrupt if a signal came, OSError if a file cannot be written."""
+        if self._asked:
+            raise KeyboardInterrupt
         self._recording.flush_if_due()
         wall = time.monotonic()
         if wall >= self._next:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from framework.core.node import handles, on_timer
 from framework.core.time import MILLISECOND, SECOND, Duration
 from framework.core.workload import WorkloadConfig
 from framework.engine.base import EngineResult
+from framework.engine.sim import SimEngine
 from framework.registry.specs import ProtocolSpec
 from framework.trace.reader import open_run
 from tests.engine.sim.journal import Append, Engine, Journal, Writer, crash, experiment, moody, simulate
@@ -205,7 +209,7 @@ def test_timers_follow_a_drifting_clock_which_never_steps(tmp_path: Path) -> Non
             for row in events(tmp_path, kind="note", message="tick", node=node)
         ]
         local = [shown["now"] for _, shown in ticks]
-        assert all(later - earlier == 100 * MILLISECOND for earlier, later in zip(local, local[1:], strict=False))
+        assert all(later - earlier == 100 * MILLISECOND for earlier, later in itertools.pairwise(local))
         rates.add(round((ticks[-1][0] - ticks[0][0]) / (local[-1] - local[0]), 3))
         offsets.add(ticks[0][1]["wall"] - ticks[0][1]["now"])
     assert len(rates) > 1 and all(0.9 <= rate <= 1.12 for rate in rates)
@@ -298,8 +302,18 @@ def test_an_interrupted_run_closes_its_files(tmp_path: Path, level: str) -> None
     def interrupt(time: int, tally: Any) -> None:
         raise KeyboardInterrupt
 
-    from framework.engine.sim import SimEngine
-
     result = SimEngine().run(experiment(tmp_path, duration=100 * SECOND, trace=level), interrupt)
     assert result.interrupted and result.tally.ok > 0
     assert open_run(tmp_path).history.num_rows >= result.tally.ok
+
+
+def test_a_signal_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(time: int, tally: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    result = SimEngine().run(experiment(tmp_path, duration=100 * SECOND), interrupt)
+    assert result.interrupted and signal.getsignal(signal.SIGINT) is before
+    events = open_run(tmp_path).events
+    assert events.num_rows > 1000
