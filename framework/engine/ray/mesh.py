@@ -22,8 +22,8 @@ import asyncio
 import hmac
 import os
 import socket
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from framework.engine.ray.frames import FrameError, from_frame
 
@@ -107,9 +107,9 @@ class Mesh:
             peer.waiting = False
             peer.flush()
 
-    def spawn(self, work: object) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs a coroutine that is nobody's to wait for."""
-        task = self.loop.create_task(work)  # type: ignore[arg-type]
+        task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -124,3 +124,20 @@ class HistoryRows:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def merge_histories(parts: list[Path], target: Path) -> None:
+    """Writes the operations of several files into one, in the order of their invocations; removes the parts."""
+    import pyarrow as pa
+
+    from framework.trace.schema import HISTORY
+    from framework.trace.stream import StreamWriter, read_stream
+
+    tables = [read_stream(part, HISTORY) for part in parts if part.exists()]
+    whole = pa.concat_tables(tables).unify_dictionaries().sort_by([("invoked", "ascending"), ("operation", "ascending")])
+    writer = StreamWriter(target, HISTORY)
+    for batch in whole.combine_chunks().to_batches():
+        writer.write(batch)
+    writer.close()
+    for part in parts:
+        part.unlink(missing_ok=True)

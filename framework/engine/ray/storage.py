@@ -109,8 +109,9 @@ class Database:
             connection.execute("INSERT INTO commits VALUES (?, ?, ?)", (self._next, zlib.crc32(blob), blob))
         self._next += 1
         self._bytes = len(blob)
-        self._garbage = Garbage()
-        self._garbage.count(whole, len(blob))
+        garbage = Garbage()
+        garbage.count(whole, len(blob))
+        self._garbage = garbage  # another thread may count the next commit meanwhile
 
     def close(self) -> None:
         self._connection.close()

@@ -1,0 +1,243 @@
+"""The Ray actor around a station: an event loop in a thread of its own, and calls that reach into it."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gc
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from framework.core.message import NodeId
+from framework.engine.base import Crash, Tally
+
+if TYPE_CHECKING:
+    from framework.engine.ray.mesh import Address, Mesh
+
+T = TypeVar("T")
+
+FLUSH_S = 0.25
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a station lives. `address` is None with actor calls."""
+
+    name: str
+    address: Address | None
+    pid: int
+    machine: str
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """How a station is doing."""
+
+    tally: Tally
+    finished: bool  # no operation is under way, and none will start
+    down: tuple[NodeId, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a station has to say at its end."""
+
+    tally: Tally
+    crashes: tuple[Crash, ...]
+    rejected: int
+
+
+Contact = tuple[str, "Address | None", Any]
+"""Name, address and actor handle of a station."""
+
+
+class StationActor:
+    """One process of a run. `path` is put onto `sys.path` before the pickled `Setup` is read."""
+
+    def __init__(self, path: list[str], setup: bytes) -> None:
+        import uvloop
+        from ray import cloudpickle
+
+        sys.path.extend(folder for folder in path if folder not in sys.path)
+        self._setup = cloudpickle.loads(setup)
+        self._failures: SimpleQueue[str] = SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        self._loop.set_exception_handler(self._unexpected)
+        self._thread = threading.Thread(target=self._run, name="station", daemon=True)
+        self._thread.start()
+        self._call(self._build)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(100_000, 20, 20)
+
+    def listen(self, host: str) -> Where:
+        """Opens the station to others; says where it is."""
+        import ray
+
+        address = None
+        if self._mesh is not None:
+            address = asyncio.run_coroutine_threadsafe(self._mesh.listen(host), self._loop).result()
+        return Where(self._setup.name, address, os.getpid(), ray.get_runtime_context().get_node_id())
+
+    def connect(self, contacts: Mapping[int, Contact]) -> None:
+        """Learns of the other stations and connects to them."""
+        self._call(lambda: self._learn(contacts))
+        if self._mesh is not None:
+            asyncio.run_coroutine_threadsafe(self._mesh.connect_all(), self._loop).result()
+
+    def learn(self, contacts: Mapping[int, Contact]) -> None:
+        """From now on these stations are there."""
+        self._call(lambda: self._learn(contacts))
+
+    def boot(self, zero: int, epoch: int, cause: int) -> str:
+        """Starts the nodes or clients; the run began at `zero` on this machine's monotonic clock.
+
+        Returns why they could not start from their storage, or nothing.
+        """
+        return self._call(lambda: self._boot(zero, epoch, cause))
+
+    def receive(self, frames: bytes) -> None:
+        """Frames from another station, in place of a connection."""
+        self._loop.call_soon_threadsafe(self._take, frames)
+
+    def pulse(self) -> Pulse:
+        """How the station is doing."""
+        return self._call(self._pulse)
+
+    def statuses(self) -> dict[NodeId, dict[str, Any] | None]:
+        """What the nodes show of themselves; None for one that is down, absent if it raised."""
+        return self._call(self._station.statuses)
+
+    def crash(self, node: NodeId, why: str, cause: int) -> None:
+        """Discards one node of several."""
+        self._call(lambda: self._station.crash(node, why, cause))
+
+    def restart(self, node: NodeId, cause: int) -> None:
+        """Boots one node of several again, over its storage."""
+        self._call(lambda: self._station.restart(node, cause))
+
+    def watch(self) -> str:
+        """Returns when the station cannot go on: why."""
+        return self._failures.get()
+
+    def finish(self) -> Report:
+        """Closes the files and says how it went. Nothing happens afterwards."""
+        return self._call(self._finish)
+
+    # In the loop's thread.
+
+    def _build(self) -> None:
+        from framework.engine.ray.calls import Calls
+        from framework.engine.ray.crew import Crew
+        from framework.engine.ray.mesh import Mesh
+        from framework.engine.ray.recording import EventRows, HistoryRows, first_seq
+        from framework.engine.ray.station import Station
+        from framework.engine.wire import Wire
+
+        setup = self._setup
+        experiment = setup.experiment
+        rows = None
+        if experiment.trace == "full":
+            hosts = (*experiment.nodes, *experiment.clients)
+            first = first_seq(setup.station, setup.incarnation)
+            rows = EventRows(setup.trace, Wire(experiment.protocol), hosts, first)
+        self._rows = rows
+        self._station = Station(setup, self._loop, rows)
+        if setup.first_client is not None:
+            self._station.crew = Crew(self._station, HistoryRows(setup.history) if experiment.trace != "none" else None)
+        self._mesh: Mesh | None = None
+        if setup.transport == "mesh":
+            self._mesh = self._station.transport = Mesh(self._loop, setup.name, setup.secret, self._station)
+        else:
+            self._calls = self._station.transport = Calls(self._loop, self._station)
+        if rows is not None:
+            self._loop.call_later(FLUSH_S, self._flush)
+
+    def _boot(self, zero: int, epoch: int, cause: int) -> str:
+        from framework.engine.ray.commits import DatabaseCommits
+        from framework.engine.ray.storage import Database, StorageError
+
+        station, setup = self._station, self._setup
+        station.zero, station.epoch = zero, epoch
+        try:
+            if setup.storage == "sqlite" and any(seat.durable for seat in station.seats.values()):
+                open_database = Database.reopen if setup.incarnation else Database.create
+                station.commits = DatabaseCommits(open_database(setup.database), self._loop)
+            storages = {seat.id: station.commits.storage(seat.id) for seat in station.seats.values() if seat.durable}
+        except StorageError as error:
+            for seat in station.seats.values():
+                station.crash(seat.id, str(error), cause)
+            return str(error)
+        for seat in station.seats.values():
+            station.boot(seat, storages.get(seat.id), cause)
+        if station.crew is not None:
+            station.crew.start()
+        return ""
+
+    def _learn(self, contacts: Mapping[int, Contact]) -> None:
+        for station, (name, address, handle) in contacts.items():
+            if station == self._setup.station:
+                continue
+            if self._mesh is not None:
+                assert address is not None
+                self._mesh.learn(station, name, address)
+            else:
+                self._calls.learn(station, name, handle)
+
+    def _take(self, frames: bytes) -> None:
+        from framework.engine.ray.frames import FrameError
+
+        try:
+            if self._station.take(frames) < len(frames):
+                raise FrameError("a call with half a frame")
+        except FrameError as error:
+            self._station.rejected(str(error))
+
+    def _pulse(self) -> Pulse:
+        station = self._station
+        down = tuple(seat.id for seat in station.seats.values() if seat.deaf)
+        return Pulse(station.snapshot(), station.crew is not None and station.crew.finished, down)
+
+    def _flush(self) -> None:
+        if self._rows is not None:
+            self._rows.flush_if_due()
+            self._loop.call_later(FLUSH_S, self._flush)
+
+    def _finish(self) -> Report:
+        station = self._station
+        station.end()
+        station.commits.close()
+        if station.crew is not None:
+            station.crew.close()
+        if self._rows is not None:
+            self._rows.close()
+            self._rows = None
+        return Report(station.snapshot(), tuple(station.crashes), station.rejected_count)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An exception that no handler of a node raised: the station itself is broken, or its disk is."""
+        error = context.get("exception")
+        what = f"{type(error).__name__}: {error}" if error is not None else str(context.get("message"))
+        self._failures.put(f"{self._setup.hosts[0]}: {what}")
+
+    def _call(self, work: Callable[[], T]) -> T:
+        """Runs `work` in the loop's thread."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except Exception as error:
+                future.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return future.result()

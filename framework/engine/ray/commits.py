@@ -1,0 +1,86 @@
+"""How a station's commits are made: in a thread of their own, so that the loop goes on receiving."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Protocol
+
+from framework.core.message import NodeId
+from framework.core.storage import MemoryStorage, Storage
+from framework.engine.ray.storage import Commit, Database, NodeStorage, StorageError
+
+
+class Commits(Protocol):
+    """Where changes go, and where a node that starts finds them."""
+
+    def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
+        """Starts one commit; `landed` is called in the loop's thread with "" or why it failed. One at a time."""
+
+    def storage(self, node: NodeId) -> Storage:
+        """What a node that starts is restored from. Raises StorageError."""
+
+    def close(self) -> None: ...
+
+
+class MemoryCommits:
+    """Keeps what is committed as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._storages: dict[NodeId, MemoryStorage] = {}
+
+    def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
+        for node, changes in commit:
+            self._storages.setdefault(node, MemoryStorage()).commit(changes)
+        landed("")
+
+    def storage(self, node: NodeId) -> Storage:
+        return self._storages.setdefault(node, MemoryStorage())
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class DatabaseCommits:
+    """Commits to a database in a thread."""
+
+    def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
+        self._database, self._loop = database, loop
+        self._queue: SimpleQueue[tuple[bytes, Callable[[str], None]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="commits", daemon=True)
+        self._thread.start()
+
+    def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
+        self._queue.put((self._database.encode(commit), landed))
+
+    def storage(self, node: NodeId) -> Storage:
+        return NodeStorage(self._database.load().get(node, {}))
+
+    def close(self) -> None:
+        """Waits for the commit in flight."""
+        self._queue.put(None)
+        self._thread.join()
+        self._database.close()
+
+    def _work(self) -> None:
+        why = ""  # once a commit or a compaction has failed, nothing is ever committed again
+        while (job := self._queue.get()) is not None:
+            blob, landed = job
+            try:
+                if not why:
+                    self._database.commit(blob)
+            except sqlite3.Error as error:
+                why = f"{self._database.path}: {error}"
+            self._call(landed, why)
+            try:
+                if not why and self._database.bloated:
+                    self._database.compact()  # after the acknowledgement: only the next commit waits for it
+            except (sqlite3.Error, StorageError) as error:
+                why = str(error)
+
+    def _call(self, landed: Callable[[str], None], why: str) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(landed, why)

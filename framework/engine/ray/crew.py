@@ -1,0 +1,132 @@
+"""The clients of a station: the load generator's assignments, their outcomes, the history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framework.core.client import Client, Ok, OperationId, Outcome, Unknown
+from framework.core.streams import stream
+from framework.core.time import NEVER
+from framework.core.workload import Assignment, Load
+from framework.engine.ray.recording import HistoryRows, json
+from framework.engine.ray.seat import Seat
+from framework.engine.ray.station import Station
+from framework.trace.schema import Kind
+
+
+class Crew:
+    """Starts each operation when it is due and records how it ended."""
+
+    def __init__(self, station: Station, history: HistoryRows | None) -> None:
+        experiment, first = station.experiment, station.setup.first_client
+        assert first is not None
+        self.outstanding = 0
+        self._station, self._history = station, history
+        self._timeout = int(experiment.workload_config.timeout)
+        self._seats = {seat.id: seat for seat in station.seats.values()}
+        self._started = False
+        self._load = Load(
+            experiment.make_workload(), station.setup.hosts,
+            lambda purpose, entity: stream(experiment.seed, purpose, entity),
+            stop=experiment.duration, first=first, total=len(experiment.clients),
+        )  # fmt: skip
+
+    @property
+    def next_at(self) -> int:
+        """When the next operation is due."""
+        return self._load.next_at if self._started else NEVER
+
+    @property
+    def finished(self) -> bool:
+        """Whether every operation has ended and none will start."""
+        return not self.outstanding and self._load.next_at >= NEVER and self._started
+
+    def start(self) -> None:
+        self._started = True
+        self.begin_due()
+
+    def begin_due(self) -> None:
+        """Invokes what is due; the first step of each operation is part of its client's next batch."""
+        if self._started:
+            now = self._station.now()
+            if self._load.next_at <= now:
+                for assignment in self._load.due(now):
+                    seat = self._seats[assignment.client]
+                    if seat.host is not None:
+                        self._begin(seat, assignment)
+            if self._history is not None:
+                self._history.flush_if_due()
+
+    def complete(self, seat: Seat, operation: OperationId, outcome: Outcome, cause: int) -> None:
+        """The client's operation has ended; one of unknown fate retires the process."""
+        assert seat.open is not None and seat.open[0].operation.id == operation
+        station, now = self._station, self._station.now()
+        if station.rows is not None:
+            fields: dict[str, Any] = {"operation": operation}
+            if type(outcome) is Ok:
+                fields["value"] = outcome.value
+            else:
+                fields["why"] = outcome.why  # type: ignore[union-attr]
+            name = type(outcome).__name__.lower()
+            station.rows.row(Kind.COMPLETE, now, cause, seat.index, name=name, payload=json(fields))
+        retired = type(outcome) is Unknown
+        self._end(seat, outcome, now)
+        if retired:
+            seat.incarnation += 1
+            seat.inbox, seat.marks = [], []
+            station.boot(seat, None)
+        if seat.host is not None:
+            self._load.completed(seat.number, now, retired=retired)
+
+    def died(self, seat: Seat) -> None:
+        """The client's own code raised: what becomes of its operation nobody knows."""
+        if seat.open is not None:
+            self._end(seat, Unknown(f"{seat.id} crashed"), self._station.now())
+
+    def close(self) -> None:
+        """Ends the history. Operations that are still open: nobody knows what becomes of them."""
+        for seat in self._seats.values():
+            if seat.open is not None:
+                self._end(seat, Unknown("the run ended"), None)
+        if self._history is not None:
+            self._history.close()
+
+    def _begin(self, seat: Seat, assignment: Assignment) -> None:
+        station, host, now = self._station, seat.host, self._station.now()
+        assert host is not None
+        seat.open = (assignment, now)
+        self.outstanding += 1
+        host.now = now
+        host.wall_clock = now + station.epoch
+        if station.rows is not None:
+            host.step = self._invoke_row(seat, assignment, now)
+        station.tally.steps += 1
+        client = host.root
+        assert isinstance(client, Client)
+        try:
+            client._begin(assignment.operation, self._timeout)
+        except Exception as error:
+            station.raised(seat, error)
+            return
+        if station.rows is not None:
+            seat.marks.append((len(host.effects), host.step))
+        station.wake(seat)
+
+    def _invoke_row(self, seat: Seat, assignment: Assignment, now: int) -> int:
+        operation, rows = assignment.operation, self._station.rows
+        assert rows is not None
+        fields = {
+            "operation": operation.id, "process": assignment.process, "key": operation.key,
+            "argument": operation.argument, "scheduled": assignment.scheduled,
+        }  # fmt: skip
+        return rows.row(Kind.INVOKE, now, -1, seat.index, name=operation.function, payload=json(fields))
+
+    def _end(self, seat: Seat, outcome: Outcome, completed: int | None) -> None:
+        assert seat.open is not None
+        (assignment, invoked), seat.open = seat.open, None
+        self.outstanding -= 1
+        station = self._station
+        now = station.now() if completed is None else completed
+        station.tally.completed(outcome, assignment.scheduled, now, station.experiment.warmup)
+        if self._history is not None:
+            self._history.operation(assignment, outcome, invoked, completed)

@@ -1,0 +1,194 @@
+"""RayEngine: runs an experiment on Ray actors, in real time."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.core.errors import ConfigError
+from framework.core.time import SECOND
+from framework.engine.base import EngineResult, Experiment, Progress, Tally
+from framework.engine.wire import Wire
+
+if TYPE_CHECKING:
+    from framework.engine.ray.fleet import Fleet
+    from framework.engine.ray.injection import Injection
+    from framework.engine.ray.runtime import Runtime
+
+LOOK_S = 0.2
+"""How often the driver looks up at least."""
+
+DRAIN_SLACK = SECOND
+"""How much longer than their time-out operations may take to end."""
+
+
+class RayEngine:
+    """Nodes are Ray actors. Nothing of the run is left behind but its folder: no process, no file elsewhere."""
+
+    def run(self, experiment: Experiment, progress: Progress) -> EngineResult:
+        """Runs to the end of the load, or to a KeyboardInterrupt.
+
+        Raises ConfigError for what cannot be started: an address that does not answer, actors that cannot be placed.
+        """
+        from framework.engine.ray.runtime import runtime
+
+        experiment = dataclasses.replace(experiment, run_dir=Path(experiment.run_dir).resolve())
+        Wire(experiment.protocol)
+        _check(experiment)
+        config = experiment.engine_config
+        actors = -(-len(experiment.nodes) // int(config.nodes_per_actor)) + int(config.client_actors)
+        began = time.perf_counter()
+        with runtime(config.address, actors, _modules(experiment)) as up:
+            return _Course(experiment, up, progress, began).run()
+
+
+class _Course:
+    """One run, from the first actor to the last file."""
+
+    def __init__(self, experiment: Experiment, up: Runtime, progress: Progress, began: float) -> None:
+        from framework.engine.ray.fleet import Fleet
+        from framework.engine.ray.injection import Injection
+
+        self.experiment, self.progress, self.began = experiment, progress, began
+        self.rows = _driver_rows(experiment)
+        self.fleet: Fleet = Fleet(experiment, up, self.rows)
+        self.injection: Injection = Injection(experiment)
+        self.interrupted = False
+        self.seconds = {"start": 0.0, "end": 0.0}
+
+    def run(self) -> EngineResult:
+        fleet = self.fleet
+        ended = 0
+        try:
+            try:
+                fleet.start()
+                self.seconds["start"] = time.perf_counter() - self.began
+                self._drive()
+            except KeyboardInterrupt:
+                self.interrupted = True
+            ended = fleet.now() if fleet.zero else 0
+            began = time.perf_counter()
+            with _undisturbed():
+                fleet.finish()
+                self._settle()
+            self.seconds["end"] = time.perf_counter() - began
+        finally:
+            with _undisturbed():
+                if self.rows is not None:
+                    self.rows.close()
+                fleet.kill()
+        return self._result(ended)
+
+    def _drive(self) -> None:
+        """To the end of the load; every operation may still end, bounded by its time-out."""
+        experiment, fleet, injection = self.experiment, self.fleet, self.injection
+        last = experiment.duration + int(experiment.workload_config.timeout) + DRAIN_SLACK
+        shown = 0.0
+        while not fleet.failure:
+            now = fleet.now()
+            if now >= last or (now >= experiment.duration and fleet.load_finished):
+                return
+            due = min(injection.next_at, last, experiment.duration if now < experiment.duration else last)
+            fleet.wait(min(LOOK_S, max(0, due - now) / SECOND))
+            injection.carry_out_due(fleet)
+            if time.monotonic() - shown >= LOOK_S:
+                shown = time.monotonic()
+                self.progress(fleet.now(), self._tally())
+                if self.rows is not None:
+                    self.rows.flush_if_due()
+
+    def _tally(self) -> Tally:
+        tally = self.fleet.tally()
+        tally.faults = dict(self.injection.fired)
+        return tally
+
+    def _settle(self) -> None:
+        """One history of the parts that several client actors wrote."""
+        if len(self.fleet.crews) > 1 and self.experiment.trace != "none":
+            from framework.engine.ray.recording import merge_histories
+
+            folder = self.experiment.run_dir
+            parts = [folder / f"history-{member.station}.arrow" for member in self.fleet.crews]
+            merge_histories(parts, folder / "history.arrow")
+
+    def _result(self, ended: int) -> EngineResult:
+        experiment, fleet = self.experiment, self.fleet
+        return EngineResult(
+            tally=self._tally(),
+            crashes=tuple(sorted(fleet.crashes, key=lambda crash: crash.time)),
+            wall_s=ended / SECOND,
+            virtual_s=ended / SECOND,
+            measured_s=max(0, min(ended, experiment.duration) - experiment.warmup) / SECOND,
+            digest=None,
+            interrupted=self.interrupted,
+            failure=fleet.failure,
+            details=self._details(),
+        )
+
+    def _details(self) -> dict[str, Any]:
+        fleet = self.fleet
+        details: dict[str, Any] = {
+            "machines": len(fleet.machines),
+            "clock_error_ms": round(max((machine.error for machine in fleet.machines.values()), default=0) / 1e6, 3),
+            "start_s": round(self.seconds["start"], 3),
+            "end_s": round(self.seconds["end"], 3),
+            "transport": self.experiment.engine_config.transport,
+            "storage": self.experiment.engine_config.storage,
+        }
+        if fleet.rejected:
+            details["rejected_connections"] = fleet.rejected
+        return details
+
+
+def _check(experiment: Experiment) -> None:
+    config = experiment.engine_config
+    if config.storage == "memory" and experiment.faults and int(config.nodes_per_actor) == 1:
+        raise ConfigError(
+            "engine.storage", "memory forgets everything when a process is killed, and faults kill processes",
+            "Use engine.storage=sqlite, or no faults.",
+        )  # fmt: skip
+
+
+def _modules(experiment: Experiment) -> tuple[str, ...]:
+    """The code that workers on other machines need: framework, plugins, and what the experiment's classes come from."""
+    import importlib
+
+    specs = [experiment.protocol.node, experiment.protocol.client, experiment.workload.workload, experiment.network.model]
+    names = dict.fromkeys(["framework", *(kind.__module__.partition(".")[0] for kind in specs)])
+    places: dict[str, None] = {}
+    for name in names:
+        file = importlib.import_module(name).__file__
+        assert file is not None, f"{name} has no file"
+        path = Path(file)
+        places[str(path.parent if path.name == "__init__.py" else path)] = None
+    return tuple(places)
+
+
+def _driver_rows(experiment: Experiment) -> Any:
+    """The driver's own trace file: faults, crashes and restarts."""
+    if experiment.trace != "full":
+        return None
+    from framework.engine.ray.recording import EventRows, first_seq
+
+    hosts = (*experiment.nodes, *experiment.clients)
+    first = first_seq(len(hosts), 0)
+    return EventRows(experiment.run_dir / "trace" / "driver.arrow", Wire(experiment.protocol), hosts, first)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Holds off Ctrl-C while files are closed and processes ended; both have bounds of their own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,471 @@
+"""The driver's view of the stations: started, watched, killed, replaced, ended.
+
+Nothing here waits for one station alone: an answer that is due stands in `_due` with what to do about it, so that a
+stopped or dead process never holds up the run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.core.errors import ConfigError
+from framework.core.message import NodeId
+from framework.core.time import SECOND
+from framework.engine.base import Crash, Experiment, Tally
+from framework.engine.ray.actor import Contact, Pulse, Report, StationActor, Where
+from framework.engine.ray.machines import Agent
+from framework.engine.ray.member import Machine, Member
+from framework.engine.ray.setup import Setup, station_name
+from framework.trace.schema import Kind
+
+if TYPE_CHECKING:
+    from framework.engine.ray.recording import EventRows
+    from framework.engine.ray.runtime import Runtime
+
+FINISH_S = 8.0
+"""How long a station may take to close its files."""
+
+NODE_PULSE_S, CLIENT_PULSE_S = 0.5, 0.2
+CLOCK_READINGS = 9
+STATUS_S = 0.5
+
+
+class Fleet:
+    """All stations of a run. `rows` records what the driver does to them (None: not traced)."""
+
+    def __init__(self, experiment: Experiment, runtime: Runtime, rows: EventRows | None) -> None:
+        config = experiment.engine_config
+        self.experiment, self.runtime, self.rows = experiment, runtime, rows
+        self.crashes: list[Crash] = []
+        self.failure = ""
+        self.rejected = 0
+        self.zero = 0
+        self.epoch = 0
+        self.run_id = secrets.token_hex(4)
+        self.machines: dict[str, Machine] = {}
+        self._secret = secrets.token_bytes(32)
+        self._due: dict[Any, Callable[[Any], None]] = {}
+        self._ended_tallies: list[Tally] = []
+        self._hosts = (*experiment.nodes, *experiment.clients)
+        self._group: Any = None
+        self._ending = False
+        size = int(config.nodes_per_actor)
+        nodes = [experiment.nodes[at : at + size] for at in range(0, len(experiment.nodes), size)]
+        crews = _shares(experiment.clients, int(config.client_actors))
+        self.members = [Member(number, hosts) for number, hosts in enumerate(nodes)]
+        first = 0
+        for hosts in crews:
+            self.members.append(Member(len(self.members), hosts, first_client=first))
+            first += len(hosts)
+        self._member_of = {host: member for member in self.members for host in member.hosts}
+        self._station_of = tuple(self._member_of[host].station for host in self._hosts)
+
+    @property
+    def servers(self) -> list[Member]:
+        return [member for member in self.members if member.first_client is None]
+
+    @property
+    def crews(self) -> list[Member]:
+        return [member for member in self.members if member.first_client is not None]
+
+    def now(self) -> int:
+        """Nanoseconds since the run's start."""
+        return time.monotonic_ns() - self.zero
+
+    # Start.
+
+    def start(self) -> None:
+        """Brings every station up, connects them and starts the run. Raises ConfigError when that is not to be had."""
+        deadline = time.monotonic() + int(self.experiment.engine_config.start_timeout) / SECOND
+        self._reserve()
+        self._meet_machines()
+        for member in self.members:
+            self._spawn(member)
+        places = self._all([m.handle.listen.remote(self._listen_host()) for m in self.members], deadline)
+        for member, where in zip(self.members, places, strict=True):
+            self._settled(member, where)
+        contacts = self._contacts()
+        self._all([member.handle.connect.remote(contacts) for member in self.members], deadline)
+        self.zero = time.monotonic_ns()
+        self.epoch = time.time_ns()
+        for group in (self.servers, self.crews):
+            for why in self._all([self._boot_call(member, -1) for member in group], deadline):
+                self.failure = self.failure or why
+        for member in self.members:
+            member.up = True
+            self._pulse(member)
+
+    def _reserve(self) -> None:
+        import ray
+        from ray.util.placement_group import placement_group, placement_group_table
+
+        scheduling = self.experiment.scheduling_config
+        strategy = scheduling.strategy.upper()
+        servers = self.servers
+        self._group = placement_group([{"CPU": 0.01}] * len(servers), strategy=strategy, name=f"synod-{self.run_id}")
+        ready, _ = ray.wait([self._group.ready()], timeout=int(scheduling.timeout) / SECOND)
+        if not ready:
+            raise ConfigError(
+                "scheduling", f"{len(servers)} node actors cannot be placed with {scheduling.strategy} on "
+                f"{len(_machines())} machine(s) within {scheduling.timeout}",
+                "Use scheduling=spread, fewer nodes or more machines.",
+            )  # fmt: skip
+        placed = placement_group_table(self._group)["bundles_to_node_id"]
+        for bundle, member in enumerate(servers):
+            member.machine = placed[bundle]
+        for member in self.crews:
+            member.machine = self.runtime.machine
+
+    def _meet_machines(self) -> None:
+        """An agent for each machine: within this process on the driver's own, an actor on every other."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        for name in dict.fromkeys([self.runtime.machine, *(member.machine for member in self.members)]):
+            if name == self.runtime.machine:
+                self.machines[name] = Machine(self.experiment.run_dir, Agent())
+                continue
+            import tempfile
+
+            options = {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(name, soft=False)}
+            agent = ray.remote(Agent).options(**options).remote()
+            folder = Path(tempfile.gettempdir()) / f"synod-{self.run_id}-{name[:8]}"
+            self.machines[name] = Machine(folder, None, agent)
+            self.machines[name].set_clock(CLOCK_READINGS)
+
+    def _spawn(self, member: Member) -> None:
+        """Creates the actor of the member's present incarnation, where its storage is."""
+        import ray
+        from ray import cloudpickle
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
+
+        if member.first_client is None:
+            strategy: Any = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=member.station)
+        else:
+            strategy = NodeAffinitySchedulingStrategy(member.machine, soft=False)
+        options: Any = {"max_concurrency": 8, "concurrency_groups": {"frames": 1, "watch": 1}}
+        actor = ray.remote(**options)(StationActor)
+        pickled = cloudpickle.dumps(self._setup(member))  # type: ignore[no-untyped-call]
+        label = f"{member.hosts[0]}-{member.hosts[-1]}" if len(member.hosts) > 1 else member.hosts[0]
+        member.handle = actor.options(
+            name=f"synod-{self.run_id}-{label}-{member.incarnation}", num_cpus=0, max_restarts=0,
+            scheduling_strategy=strategy,
+        ).remote([*self.experiment.plugin_paths, *_importable()], pickled)  # fmt: skip
+        member.where, member.up, member.asked = None, False, False
+        incarnation = member.incarnation
+        watch = member.handle.watch.options(concurrency_group="watch").remote()
+        self._expect(watch, lambda answer: self._ended(member, incarnation, answer))
+
+    def _setup(self, member: Member) -> Setup:
+        config, run_dir = self.experiment.engine_config, self.experiment.run_dir
+        history = "history.arrow" if len(self.crews) == 1 else f"history-{member.station}.arrow"
+        return Setup(
+            experiment=self.experiment, station=member.station, incarnation=member.incarnation, hosts=member.hosts,
+            first_client=member.first_client, station_of=self._station_of, secret=self._secret,
+            transport=config.transport, storage=config.storage, folder=self.machines[member.machine].folder,
+            history=run_dir / history,
+        )  # fmt: skip
+
+    def _listen_host(self) -> str:
+        import ray
+
+        return "127.0.0.1" if self.runtime.local else str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+
+    def _boot_call(self, member: Member, cause: int) -> Any:
+        machine = self.machines[member.machine]
+        return member.handle.boot.remote(self.zero + machine.offset, self.epoch, cause)
+
+    def _contacts(self) -> dict[int, Contact]:
+        return {member.station: self._contact(member) for member in self.members if member.where is not None}
+
+    def _contact(self, member: Member) -> Contact:
+        assert member.where is not None
+        return station_name(member.station, member.incarnation), member.where.address, member.handle
+
+    def _all(self, calls: list[Any], deadline: float) -> list[Any]:
+        import ray
+
+        try:
+            return list(ray.get(calls, timeout=max(0.1, deadline - time.monotonic())))
+        except ray.exceptions.GetTimeoutError as error:
+            timeout = self.experiment.engine_config.start_timeout
+            raise ConfigError(
+                "engine.start_timeout", f"the actors are not up within {timeout}", "Give them longer, or start fewer."
+            ) from error
+        except ray.exceptions.RayError as error:
+            last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise ConfigError("engine=ray", f"an actor did not start ({last.strip()[:300]})") from error
+
+    # While it runs.
+
+    def wait(self, seconds: float) -> None:
+        """Takes the answers that come within `seconds`; returns as soon as there was one."""
+        import ray
+
+        deadline = time.monotonic() + seconds
+        ready, _ = ray.wait(list(self._due), num_returns=1, timeout=max(0.0, seconds))
+        if not ready and not self._due:
+            time.sleep(max(0.0, deadline - time.monotonic()))
+        for answer in ready:
+            act = self._due.pop(answer)
+            try:
+                value = ray.get(answer)
+            except ray.exceptions.RayError as error:
+                value = error
+            act(value)
+        for member in self.members:
+            if member.up and not member.pulsing and time.monotonic() >= member.next_pulse:
+                self._pulse(member)
+
+    def tally(self) -> Tally:
+        """What all stations have counted so far."""
+        return merged([*self._ended_tallies, *(member.tally for member in self.members)])
+
+    @property
+    def load_finished(self) -> bool:
+        """Whether no client has an operation under way, and none will start."""
+        return all(member.finished for member in self.crews)
+
+    def statuses(self) -> dict[NodeId, dict[str, Any] | None]:
+        """What the nodes show of themselves now: None for one that is down, absent if it raised.
+
+        One that does not answer in time is up and shows nothing.
+        """
+        import ray
+
+        calls = {member.handle.statuses.remote(): member for member in self.servers if member.up}
+        ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=STATUS_S) if calls else ([], [])
+        answers: dict[NodeId, dict[str, Any] | None] = {}
+        for member in self.servers:
+            if not member.up:
+                answers.update(dict.fromkeys(member.hosts))
+        for call, member in calls.items():
+            try:
+                answers.update(ray.get(call) if call in ready else {host: {} for host in member.hosts})
+            except ray.exceptions.RayError:  # it died just now; its watch will tell
+                answers.update(dict.fromkeys(member.hosts))
+        return {node: answers[node] for node in self.experiment.nodes if node in answers}
+
+    def crash(self, node: NodeId, cause: int, *, replaced: bool) -> None:
+        """Crashes a node that is up: SIGKILL for one that has a process to itself. `replaced`: a restart may follow."""
+        member = self._member_of[node]
+        if len(member.hosts) > 1:
+            member.handle.crash.remote(node, "fault (emulated: the node shares its process)", cause)
+            return
+        assert member.where is not None
+        member.asked = True
+        self._down(member, "fault", cause)
+        self.machines[member.machine].signal(member.where.pid, "kill")
+        if replaced:
+            self._replace(member)
+
+    def restart(self, node: NodeId, cause: int) -> None:
+        """Starts a node that is down, on the machine that holds its storage."""
+        member = self._member_of[node]
+        if len(member.hosts) > 1:
+            member.handle.restart.remote(node, cause)
+            return
+        if member.where is None and not member.arriving:
+            self._replace(member)
+        member.wanted = cause
+        self._revive(member)
+
+    def _down(self, member: Member, why: str, cause: int) -> None:
+        member.up = False
+        self._ended_tallies.append(member.tally)
+        member.tally = Tally()
+        for host in member.hosts:
+            now = self.now()
+            self.crashes.append(Crash(host, now, why))
+            self._row(Kind.CRASH, now, cause, host, payload=why.encode())
+
+    def _replace(self, member: Member) -> None:
+        """The next incarnation's process starts; it boots once it is `wanted`."""
+        member.incarnation += 1
+        member.wanted, member.arriving = None, True
+        self._spawn(member)
+
+        def arrived(answer: Any) -> None:
+            member.arriving = False
+            if isinstance(answer, Where):
+                self._settled(member, answer)
+                self._revive(member)
+            elif not self._ending:
+                self.failure = self.failure or f"{member.hosts[0]} could not be started again"
+
+        self._expect(member.handle.listen.remote(self._listen_host()), arrived)
+
+    def _revive(self, member: Member) -> None:
+        """Boots the next incarnation, when it is there and wanted, and tells the others where it is."""
+        if member.where is None or member.wanted is None or member.up:
+            return
+        cause, member.wanted, member.up = member.wanted, None, True
+        contact = {member.station: self._contact(member)}
+        for other in self.members:
+            if other.up and other is not member:
+                other.handle.learn.remote(contact)
+        handle = member.handle
+
+        def connected(_: Any) -> None:
+            self._expect(self._boot_call(member, cause), booted)
+
+        def booted(answer: Any) -> None:
+            if isinstance(answer, str) and answer:
+                self.failure = self.failure or answer
+            if member.handle is handle and member.up:
+                self._pulse(member)
+
+        self._expect(handle.learn.remote(self._contacts()), connected)
+
+    def _settled(self, member: Member, where: Where) -> None:
+        member.where = where
+        member.pids.append(where.pid)
+
+    def _ended(self, member: Member, incarnation: int, answer: Any) -> None:
+        """A station's watch has ended: it failed, or its process is gone."""
+        if self._ending or member.incarnation != incarnation or member.asked:
+            return
+        if isinstance(answer, str):
+            self.failure = self.failure or answer
+            return
+        if not member.up:
+            self.failure = self.failure or f"{member.hosts[0]}: its process died before it was up"
+            return
+        why = f"killed unasked ({_reason(answer)})"
+        if member.first_client is not None:
+            self.failure = self.failure or f"the process of the clients {member.hosts[0]}… was {why}"
+            return
+        self._down(member, why, -1)
+        if self.experiment.engine_config.storage == "memory":
+            self.failure = self.failure or f"{member.hosts[0]} was {why} and its storage went with it"
+            return
+        self._replace(member)
+        cause = -1
+        for host in member.hosts:
+            cause = self._row(Kind.RESTART, self.now(), -1, host)
+        member.wanted = cause
+
+    def _pulse(self, member: Member) -> None:
+        member.pulsing = True
+        handle = member.handle
+        member.next_pulse = time.monotonic() + (NODE_PULSE_S if member.first_client is None else CLIENT_PULSE_S)
+
+        def came(answer: Any) -> None:
+            if member.handle is handle:
+                member.pulsing = False
+                if isinstance(answer, Pulse) and member.up:
+                    member.tally, member.finished = answer.tally, answer.finished
+
+        self._expect(handle.pulse.remote(), came)
+
+    def _expect(self, answer: Any, act: Callable[[Any], None]) -> None:
+        self._due[answer] = act
+
+    def _row(self, kind: Kind, at: int, cause: int, host: NodeId, **columns: Any) -> int:
+        return -1 if self.rows is None else self.rows.row(kind, at, cause, self._hosts.index(host), **columns)
+
+    # End.
+
+    def finish(self) -> None:
+        """Has every station close its files, takes what they report, and fetches what lies on other machines."""
+        import ray
+
+        self._ending = True
+        calls = {}
+        for member in self.members:
+            if member.where is not None:
+                self.machines[member.machine].signal(member.where.pid, "continue")
+            if member.up:
+                calls[member.handle.finish.remote()] = member
+        ready, late = ray.wait(list(calls), num_returns=len(calls), timeout=FINISH_S) if calls else ([], [])
+        for call in ready:
+            try:
+                report = ray.get(call)
+            except ray.exceptions.RayError as error:
+                self.failure = self.failure or f"{calls[call].hosts[0]} did not close its files ({_reason(error)})"
+                continue
+            self._reported(calls[call], report)
+        if late:
+            self.failure = self.failure or f"{calls[late[0]].hosts[0]} did not close its files within {FINISH_S:g} s"
+        self._fetch()
+
+    def _reported(self, member: Member, report: Report) -> None:
+        member.tally = report.tally
+        self.rejected += report.rejected
+        self.crashes.extend(report.crashes)
+
+    def _fetch(self) -> None:
+        for name, machine in self.machines.items():
+            if name != self.runtime.machine:
+                for file, content in machine.files("trace"):
+                    target = self.experiment.run_dir / "trace" / file
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(content)
+
+    def kill(self) -> None:
+        """Ends every process of the run, stopped ones too, and removes the durable state."""
+        import ray
+        from ray.util.placement_group import remove_placement_group
+
+        self._ending = True
+        for member in self.members:
+            if member.machine in self.machines:
+                for pid in member.pids[-1:]:
+                    self.machines[member.machine].signal(pid, "kill")
+            if member.handle is not None:
+                ray.kill(member.handle, no_restart=True)
+        for name, machine in self.machines.items():
+            machine.clean(name == self.runtime.machine)
+        if self._group is not None:
+            remove_placement_group(self._group)
+
+
+def merged(tallies: list[Tally]) -> Tally:
+    """The sum of what several stations counted."""
+    whole = Tally()
+    for tally in tallies:
+        whole.ok += tally.ok
+        whole.fail += tally.fail
+        whole.unknown += tally.unknown
+        whole.measured += tally.measured
+        whole.steps += tally.steps
+        whole.fsyncs += tally.fsyncs
+        whole.latencies.add(tally.latencies)
+        for mine, theirs in ((whole.messages, tally.messages), (whole.dropped, tally.dropped), (whole.faults, tally.faults)):
+            for name, count in theirs.items():
+                mine[name] = mine.get(name, 0) + count
+    return whole
+
+
+def _shares(clients: tuple[NodeId, ...], actors: int) -> list[tuple[NodeId, ...]]:
+    """Splits the clients into at most `actors` runs of about the same length."""
+    actors = min(actors, len(clients))
+    cuts = [len(clients) * number // actors for number in range(actors + 1)] if actors else []
+    return [clients[start:stop] for start, stop in itertools.pairwise(cuts)]
+
+
+def _machines() -> list[Any]:
+    import ray
+
+    return list(ray.nodes())  # type: ignore[no-untyped-call]
+
+
+def _importable() -> list[str]:
+    """Where this process finds modules that a worker may not: the folders of `sys.path` that are not Python's own."""
+    return [os.path.abspath(folder) for folder in sys.path if not folder.startswith(sys.prefix) and not folder.endswith(".zip")]
+
+
+def _reason(error: Any) -> str:
+    """Ray's explanation of a death, in a few words."""
+    text = " ".join(str(error).split())
+    for sign, words in (("SIGKILL", "signal 9"), ("SIGTERM", "signal 15"), ("OOM", "out of memory")):
+        if sign in text and "may" not in text:
+            return words
+    return "its process is gone"

@@ -1,0 +1,38 @@
+"""What must be done on a machine itself: signals to node processes, its clock, its files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
+
+
+class Agent:
+    """Acts on one machine: within the driver on the driver's own, as a Ray actor on every other."""
+
+    def signal(self, pid: int, name: str) -> bool:
+        """Sends kill, stop or continue to a process; False if it is gone."""
+        try:
+            os.kill(pid, SIGNALS[name])
+        except ProcessLookupError:
+            return False
+        return True
+
+    def clock(self) -> int:
+        """This machine's monotonic clock, nanoseconds."""
+        return time.monotonic_ns()
+
+    def files(self, folder: Path) -> list[tuple[str, bytes]]:
+        """Name and content of each file of a folder; none if there is no such folder."""
+        if not folder.is_dir():
+            return []
+        return [(path.name, path.read_bytes()) for path in sorted(folder.iterdir()) if path.is_file()]
+
+    def remove(self, folder: Path) -> None:
+        """Removes a folder with all in it; one that is not there is fine."""
+        if folder.exists():
+            shutil.rmtree(folder)

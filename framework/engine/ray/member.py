@@ -1,0 +1,82 @@
+"""One station, and one machine, as the driver sees them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.core.message import NodeId
+from framework.engine.base import Tally
+from framework.engine.ray.machines import Agent
+
+if TYPE_CHECKING:
+    from framework.engine.ray.actor import Where
+
+ANSWER_S = 10.0
+
+
+class Member:
+    """A station through all its incarnations."""
+
+    def __init__(self, station: int, hosts: tuple[NodeId, ...], first_client: int | None = None) -> None:
+        self.station, self.hosts, self.first_client = station, hosts, first_client
+        self.machine = ""
+        self.incarnation = 0
+        self.handle: Any = None
+        self.where: Where | None = None  # None: its process has not arrived
+        self.pids: list[int] = []
+        self.up = False  # whether it was booted and is not known to be gone
+        self.asked = False  # whether it was we who killed it
+        self.arriving = False  # whether its next incarnation's process is on the way
+        self.wanted: int | None = None  # the restart that it shall boot for
+        self.tally = Tally()
+        self.finished = False
+        self.pulsing = False
+        self.next_pulse = 0.0
+
+
+class Machine:
+    """A machine of the run, and the agent on it: an object on the driver's own, an actor on every other."""
+
+    def __init__(self, folder: Path, here: Agent | None, actor: Any = None) -> None:
+        self.folder = folder  # of this run, on that machine
+        self.offset = 0  # its monotonic clock minus the driver's
+        self.error = 0  # how far that may be off, nanoseconds
+        self._here, self._actor = here, actor
+
+    def signal(self, pid: int, name: str) -> None:
+        if self._here is not None:
+            self._here.signal(pid, name)
+        else:
+            self._ask(self._actor.signal.remote(pid, name))
+
+    def files(self, folder: str) -> list[tuple[str, bytes]]:
+        answer: list[tuple[str, bytes]] = self._ask(self._actor.files.remote(self.folder / folder))
+        return answer
+
+    def set_clock(self, readings: int) -> None:
+        """Compares the clocks; the shortest of several round trips says it best (Cristian's algorithm)."""
+        best = 1 << 62
+        for _ in range(readings):
+            sent = time.monotonic_ns()
+            there = self._ask(self._actor.clock.remote())
+            trip = time.monotonic_ns() - sent
+            if trip < best:
+                best, self.error = trip, (trip + 1) // 2
+                self.offset = there - sent - trip // 2
+
+    def clean(self, home: bool) -> None:
+        """Removes what the run left outside its folder, and the durable state in it; ends the agent."""
+        import ray
+
+        if self._here is not None:
+            self._here.remove(self.folder / "storage" if home else self.folder)
+        else:
+            self._ask(self._actor.remove.remote(self.folder))
+            ray.kill(self._actor)
+
+    def _ask(self, answer: Any) -> Any:
+        import ray
+
+        return ray.get(answer, timeout=ANSWER_S)

@@ -1,0 +1,180 @@
+"""The Ray runtime of a run: one of its own on this machine, a cluster that it joins, or the one this process has."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framework.core.errors import ConfigError
+
+WHERE = "engine.address"
+PROBE_S = 5.0
+JOIN_S = 20.0
+OBJECT_STORE_BYTES = 256 << 20
+
+_JOIN = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='critical')"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime that is up."""
+
+    machine: str  # Ray's id of the driver's machine
+    local: bool  # started by us, on this machine alone
+    clustered: bool  # other machines may be part of it
+
+
+@contextmanager
+def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Iterator[Runtime]:
+    """A runtime for as long as the context lasts; one that this process had before stays up.
+
+    `address` None starts one for `actors` actors. On a cluster the code of `modules` (packages or files) is sent to the
+    workers. Raises ConfigError: no such cluster, or one that does not answer within 30 seconds.
+    """
+    import ray
+
+    quiet = logging.getLogger("ray")
+    level = quiet.level
+    quiet.setLevel(logging.CRITICAL)
+    try:
+        if ray.is_initialized():
+            many = len(ray.nodes()) > 1  # type: ignore[no-untyped-call]
+            yield Runtime(ray.get_runtime_context().get_node_id(), False, many)
+        elif address is None:
+            with _local(actors) as started:
+                yield started
+        else:
+            with _joined(address, modules) as joined:
+                yield joined
+    finally:
+        quiet.setLevel(level)
+
+
+@contextmanager
+def _local(actors: int) -> Iterator[Runtime]:
+    import ray
+
+    root = str(Path(__file__).resolve().parents[3])
+    path = os.pathsep.join(dict.fromkeys([root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]))
+    settings = {
+        "PYTHONPATH": path,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_ADDRESS": None,
+    }
+    with _environment(settings):
+        _read_settings_again()
+        try:
+            ray.init(
+                num_cpus=max(actors, os.cpu_count() or 1), include_dashboard=False, log_to_driver=False,
+                logging_level=logging.CRITICAL, object_store_memory=OBJECT_STORE_BYTES, _node_ip_address="127.0.0.1",
+            )  # fmt: skip
+        except Exception as error:
+            raise ConfigError("engine=ray", f"Ray does not start on this machine ({_line(error)})") from error
+        try:
+            yield Runtime(ray.get_runtime_context().get_node_id(), True, False)
+        finally:
+            ray.shutdown()
+    _read_settings_again()
+
+
+@contextmanager
+def _joined(address: str, modules: tuple[str, ...]) -> Iterator[Runtime]:
+    import ray
+
+    address = check_address(address)
+    _probe(address)
+    try:
+        ray.init(
+            address=address, log_to_driver=False, logging_level=logging.CRITICAL,
+            runtime_env={"py_modules": list(modules)} if modules else None,
+        )  # fmt: skip
+    except (Exception, SystemExit) as error:
+        raise ConfigError(WHERE, f"{address} cannot be joined ({_line(error)})") from error
+    try:
+        yield Runtime(ray.get_runtime_context().get_node_id(), False, True)
+    finally:
+        ray.shutdown()
+
+
+def check_address(address: str) -> str:
+    """HOST:PORT of the cluster that `address` means. Raises ConfigError for what cannot be joined."""
+    if address.startswith("ray://"):
+        raise ConfigError(
+            WHERE, f"{address}: a driver outside the cluster cannot reach the nodes' connections",
+            "Run on a machine of the cluster, with engine.address=auto or HOST:PORT.",
+        )  # fmt: skip
+    if address in ("auto", "local"):
+        return _running_here(address)
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError(WHERE, f"{address!r} is no address", "Write HOST:PORT, auto or null.")
+    return address
+
+
+def _running_here(address: str) -> str:
+    from ray._private.services import canonicalize_bootstrap_address
+
+    found = canonicalize_bootstrap_address("auto") if address == "auto" else None
+    if not found:
+        raise ConfigError(WHERE, f"{address}: no Ray runs on this machine", "Start one with `ray start --head`, or write null.")
+    return str(found)
+
+
+def _probe(address: str) -> None:
+    """Joins in a child process first: on an address that does not answer, Ray hangs for minutes and then exits."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
+    except OSError as error:
+        raise ConfigError(WHERE, f"nobody answers at {address} ({error})", "Is the cluster up?") from error
+    try:
+        joined = subprocess.run(
+            [sys.executable, "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConfigError(WHERE, f"{address} does not answer as a Ray cluster within {JOIN_S:g} s") from error
+    if joined.returncode:
+        last = (joined.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise ConfigError(WHERE, f"{address} cannot be joined ({last[:200]})")
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str | None]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in settings}
+    _set(settings)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(settings: Mapping[str, str | None]) -> None:
+    for name, value in settings.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _read_settings_again() -> None:
+    """Ray reads its environment at import and keeps tokens; both may be older than ours."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _line(error: BaseException) -> str:
+    text: Any = str(error).strip() or type(error).__name__
+    return str(text.splitlines()[0])[:200]

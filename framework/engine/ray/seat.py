@@ -1,0 +1,74 @@
+"""One host's place in a station, and the ways that lead from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from framework.core.host import Host
+from framework.core.message import Message, NodeId
+from framework.core.network import Link
+from framework.core.node import Node
+from framework.core.time import NEVER
+from framework.core.workload import Assignment
+
+if TYPE_CHECKING:
+    from framework.engine.ray.mesh import Outbox
+    from framework.engine.ray.setup import Setup
+
+Envelope: TypeAlias = tuple[str, int, Message, int, int, int]
+"""(mount path, index of the sender, message, message index, seq of the send, size in bytes)"""
+
+
+class Route:
+    """The way from one host to another: through a link, to a seat of the same station or to a peer."""
+
+    __slots__ = ("link", "peer", "seat", "source", "target")
+
+    def __init__(self, source: int, target: int, seat: Seat | None, peer: Outbox | None, link: Link | None) -> None:
+        self.source, self.target, self.seat, self.peer, self.link = source, target, seat, peer, link
+
+
+class Seat:
+    """Slots, because every message passes here."""
+
+    __slots__ = (
+        "class_", "config", "deaf", "dirty", "durable", "host", "id", "inbox", "incarnation", "index", "marks",
+        "number", "open", "peers", "queued", "raised", "routes",
+    )  # fmt: skip
+
+    def __init__(self, index: int, node_id: NodeId, class_: type[Node], config: Any, peers: tuple[NodeId, ...]) -> None:
+        self.index = index  # among all hosts of the run
+        self.id = node_id
+        self.class_ = class_
+        self.config = config
+        self.peers = peers
+        self.durable = bool(class_._declared or class_.mounts)
+        self.incarnation = 0
+        self.host: Host | None = None  # None: not yet started, or down
+        self.deaf = False  # whether what arrives is lost; before the start it waits
+        self.raised = False  # whether it crashed by an exception of its own
+        self.inbox: list[Envelope] = []
+        self.dirty = False  # whether the next tick looks at it
+        self.queued = NEVER  # the wake-up that stands for it in the station's heap
+        self.marks: list[tuple[int, int]] = []  # (how many effects there were after it, step), traced runs only
+        self.routes: dict[NodeId, Route] = {}
+        self.number = -1  # of a client within its crew
+        self.open: tuple[Assignment, int] | None = None  # the operation under way, and when it was invoked
+
+
+def make_seats(setup: Setup, index: Mapping[NodeId, int]) -> dict[int, Seat]:
+    """The seats of a station by the index of their host."""
+    experiment = setup.experiment
+    seats: dict[int, Seat] = {}
+    for number, host in enumerate(setup.hosts):
+        if setup.first_client is None:
+            peers = tuple(peer for peer in experiment.nodes if peer != host)
+            seat = Seat(index[host], host, experiment.protocol.node, experiment.protocol_config, peers)
+            seat.incarnation = setup.incarnation
+        else:
+            seat = Seat(index[host], host, experiment.protocol.client, experiment.protocol_config, experiment.nodes)
+            seat.number = number
+            seat.durable = False
+        seats[seat.index] = seat
+    return seats

@@ -1,0 +1,515 @@
+"""A station: one process's share of a run. It owns the hosts, and everything happens in the thread of its loop.
+
+What arrives waits in the seats' inboxes. A tick, once per turn of the loop, makes one batch for each seat that something
+waits for: a step for each input, overdue timers, timers with after=0. Then effects marked `before_commit` leave; one
+commit makes the changes of all seats durable; then all other effects leave, with one write for each connection. While
+the commit is in flight the loop receives, and no node takes input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from framework.core.durable import Change
+from framework.core.errors import PluginError
+from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host
+from framework.core.message import Message, NodeId
+from framework.core.network import Link, NetworkModel
+from framework.core.streams import stream
+from framework.core.time import NEVER
+from framework.engine.base import Crash, Tally
+from framework.engine.ray.commits import Commits, MemoryCommits
+from framework.engine.ray.frames import HEADER, HEADER_SIZE, LENGTH_SIZE, MAX_FRAME, FrameError, check_length, headers
+from framework.engine.ray.mesh import QUEUE_BYTES, Outbox
+from framework.engine.ray.recording import EventRows, json
+from framework.engine.ray.seat import Route, Seat, make_seats
+from framework.engine.ray.timing import Alarm
+from framework.engine.wire import Wire
+from framework.trace.schema import Kind
+
+if TYPE_CHECKING:
+    from framework.engine.ray.crew import Crew
+    from framework.engine.ray.setup import Setup
+
+SOON_LIMIT = 10_000
+"""Timers with after=0 in one batch; more is a node that never comes to an end."""
+
+REJECT_ROWS = 1_000
+"""Refused connections that a station records one by one; beyond, they are only counted."""
+
+_pack, _unpack = HEADER.pack, HEADER.unpack_from
+
+
+class Transport(Protocol):
+    """How frames leave for other stations."""
+
+    waiting: list[Any]
+
+    def peer(self, station: int) -> Outbox: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Station:
+    """Drives the nodes or clients of one process. Its owner sets `transport`, `commits`, `crew` and the two origins of
+    time before the first `boot`."""
+
+    def __init__(
+        self, setup: Setup, loop: asyncio.AbstractEventLoop, rows: EventRows | None = None
+    ) -> None:
+        experiment = setup.experiment
+        self.setup, self.experiment, self.loop, self.rows = setup, experiment, loop, rows
+        self.wire = Wire(experiment.protocol)
+        self.tally = Tally()
+        self.crashes: list[Crash] = []
+        self.rejected_count = 0
+        self.crew: Crew | None = None
+        self.transport: Transport | None = None
+        self.zero = 0  # the run's start on this machine's monotonic clock
+        self.epoch = 0  # the run's start on the wall clock
+        self.commits: Commits = MemoryCommits()
+        self._when_landed: list[Callable[[], None]] = []
+        self._network: NetworkModel = experiment.make_network()
+        self._names = (*experiment.nodes, *experiment.clients)
+        self._index = {name: index for index, name in enumerate(self._names)}
+        self.seats: dict[int, Seat] = make_seats(setup, self._index)
+        self._delivered = [0] * len(self.wire.names)
+        self._dirty: list[Seat] = []
+        self._scheduled = False
+        self._flying = False
+        self._wakes: list[tuple[int, int]] = []
+        self._delayed: list[tuple[int, int, Route, str, Message, int, int, bytes]] = []
+        self._order = 0
+        self._alarm = Alarm(loop, self.now, self._ring)
+        self._ended = False
+
+    def now(self) -> int:
+        """Nanoseconds since the run's start."""
+        return time.monotonic_ns() - self.zero
+
+    # What comes in.
+
+    def take(self, data: bytes) -> int:
+        """Takes the whole frames at the start of `data`; returns how many bytes they are. Raises FrameError."""
+        at, end = 0, len(data)
+        seats, decode, hosts = self.seats, self.wire.decode, len(self._names)
+        try:
+            while end - at >= HEADER_SIZE:
+                length, index, source, target, path_length, seq = _unpack(data, at)
+                if length > MAX_FRAME or length < HEADER_SIZE:
+                    check_length(length, path_length)
+                if source >= hosts:
+                    raise FrameError(f"a frame from host {source}; there are {hosts}")
+                stop = at + LENGTH_SIZE + length
+                if stop > end:
+                    break
+                body = at + HEADER_SIZE
+                path = ""
+                if path_length:
+                    path = data[body : body + path_length].decode()
+                    body += path_length
+                seat = seats[target]
+                message = decode[index](data[body:stop])
+                at = stop
+                if seat.deaf:
+                    self._drop(source, target, path, index, seq, stop - body, f"{seat.id} is down")
+                    continue
+                seat.inbox.append((path, source, message, index, seq, stop - body))
+                if not seat.dirty:
+                    seat.dirty = True
+                    self._dirty.append(seat)
+        except (LookupError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise FrameError(f"a frame that is not of this run: {type(error).__name__}: {error}") from error
+        finally:
+            if self._dirty:
+                self._schedule()
+        return at
+
+    def lost(self, peer: str, frames: bytes) -> None:
+        """Frames that will never reach a station."""
+        for index, source, target, path, seq, size in headers(frames):
+            self._drop(source, target, path, index, seq, size, f"{self._names[target]} is down")
+
+    def rejected(self, why: str) -> None:
+        """A connection was refused or closed for what came over it."""
+        self.rejected_count += 1
+        if self.rows is not None and self.rejected_count <= REJECT_ROWS:
+            first = next(iter(self.seats))
+            self.rows.row(Kind.REJECT, self.now(), -1, first, payload=why.encode())
+
+    # Life and death.
+
+    def boot(self, seat: Seat, storage: Any, cause: int = -1) -> None:
+        """Makes the seat's node from its storage and runs `on_start`; its effects leave with the next commit."""
+        name = seat.id if not seat.incarnation else f"{seat.id}#{seat.incarnation}"
+        try:
+            seat.host = host = Host(seat.id, stream(self.experiment.seed, "node", name), storage)
+            seat.deaf = False
+            seat.queued = NEVER
+            host.now = now = self.now()
+            host.wall_clock = now + self.epoch
+            if self.rows is not None:
+                host.step = self.rows.row(Kind.START, now, cause, seat.index)
+            self.tally.steps += 1
+            host.boot(seat.class_, seat.config, seat.peers)
+            if self.rows is not None:
+                seat.marks.append((len(host.effects), host.step))
+        except Exception as error:
+            self.raised(seat, error)
+        self.wake(seat)
+
+    def restart(self, node: NodeId, cause: int = -1) -> None:
+        """Boots a node that is down over what it had committed, once no commit is in flight. Raises StorageError."""
+        if self._flying:
+            self._when_landed.append(lambda: self.restart(node, cause))
+            return
+        seat = self.seats[self._index[node]]
+        if seat.host is None and not seat.raised:
+            seat.incarnation += 1
+            seat.routes = {}
+            self.boot(seat, self.commits.storage(node), cause)
+
+    def crash(self, node: NodeId, why: str, cause: int = -1) -> None:
+        """Discards a node and all that waits for it; what it committed stays."""
+        self._stop(self.seats[self._index[node]], why, "", cause)
+
+    def raised(self, seat: Seat, error: Exception) -> None:
+        """An exception in a step is a crash of that node: its batch is lost, and it stays down."""
+        text = "".join(traceback.format_exception(error))
+        self._stop(seat, f"{type(error).__name__}: {error}", text, seat.host.step if seat.host is not None else -1)
+        seat.raised = True
+
+    def _stop(self, seat: Seat, why: str, text: str, cause: int) -> None:
+        now = self.now()
+        self.crashes.append(Crash(seat.id, now, why, text))
+        if self.rows is not None:
+            self.rows.row(Kind.CRASH, now, cause, seat.index, payload=f"{why}\n{text}".rstrip().encode())
+        inbox, seat.inbox = seat.inbox, []
+        seat.host, seat.deaf, seat.marks = None, True, []
+        for path, source, _, index, seq, size in inbox:
+            self._drop(source, seat.index, path, index, seq, size, f"{seat.id} crashed")
+        if self.crew is not None:
+            self.crew.died(seat)
+
+    def statuses(self) -> dict[NodeId, dict[str, Any] | None]:
+        """What each seat's node shows of itself; None for one that is down, absent if it raised."""
+        shown: dict[NodeId, dict[str, Any] | None] = {}
+        for seat in self.seats.values():
+            try:
+                if not seat.raised:
+                    shown[seat.id] = None if seat.host is None else dict(seat.host.root.status)
+            except Exception as error:
+                self.raised(seat, error)
+        return shown
+
+    def wake(self, seat: Seat) -> None:
+        """Sees to it that the seat has a batch in the next tick."""
+        if not seat.dirty:
+            seat.dirty = True
+            self._dirty.append(seat)
+        self._schedule()
+
+    def end(self) -> None:
+        """Nothing happens any more after this."""
+        self._ended = True
+        self._alarm.close()
+        if self.transport is not None:
+            self.transport.close()
+
+    def snapshot(self) -> Tally:
+        """The tally so far, with the messages by name."""
+        names = zip(self.wire.names, self._delivered, strict=True)
+        self.tally.messages = {name: count for name, count in names if count}
+        return self.tally
+
+    # The tick.
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._flying:
+            self._scheduled = True
+            self.loop.call_soon(self._tick)
+
+    def _tick(self) -> None:
+        self._scheduled = False
+        if self._flying or self._ended:
+            return
+        dirty, self._dirty = self._dirty, []
+        ran: list[tuple[Seat, Host]] = []
+        now = self.now()
+        for seat in dirty:
+            seat.dirty = False
+            host = seat.host
+            if host is not None:
+                host.now = now
+                host.wall_clock = now + self.epoch
+                self._batch(seat, host, now)
+                if seat.host is host:
+                    ran.append((seat, host))
+        commit = self._collect(ran)
+        if not commit:
+            self._land(ran, commit)
+            return
+        assert self.transport is not None
+        self.transport.flush()
+        self._flying = True
+        self.commits.commit(commit, lambda why: self._landed(ran, commit, why))
+
+    def _batch(self, seat: Seat, host: Host, now: int) -> None:
+        inbox, seat.inbox = seat.inbox, []
+        rows, delivered, names = self.rows, self._delivered, self._names
+        try:
+            for path, source, message, index, seq, size in inbox:
+                if path and path not in host.nodes:
+                    self._drop(source, seat.index, path, index, seq, size, f"{seat.id} has no mount {path!r}")
+                    continue
+                delivered[index] += 1
+                if rows is not None:
+                    host.step = rows.deliver(now, seq, seat.index, source, path, index, size)
+                    host.deliver(path, names[source], message)
+                    seat.marks.append((len(host.effects), host.step))
+                else:
+                    host.deliver(path, names[source], message)
+            self.tally.steps += len(inbox)
+            while host.wake <= now and (key := host.due()) is not None:
+                self._timer(seat, host, key, host.timers[key][1])
+            if host.soon:
+                self._run_soon(seat, host)
+        except Exception as error:
+            self.raised(seat, error)
+            return
+        if host.wake < seat.queued:
+            seat.queued = host.wake
+            heappush(self._wakes, (host.wake, seat.index))
+
+    def _run_soon(self, seat: Seat, host: Host) -> None:
+        rounds = 0
+        while (soon := host.take_soon()) is not None:
+            self._timer(seat, host, soon[0], soon[1])
+            rounds += 1
+            if rounds > SOON_LIMIT:
+                raise PluginError(
+                    seat.class_.__qualname__, f"{soon[0][1]} is set with after=0 without end",
+                    "Set it once a batch, or with a delay.",
+                )  # fmt: skip
+
+    def _timer(self, seat: Seat, host: Host, key: Any, cause: int) -> None:
+        self.tally.steps += 1
+        if self.rows is not None:
+            host.step = self.rows.row(Kind.TIMER, host.now, cause, seat.index, key[0], name=key[1])
+        host.fire(key)
+        if self.rows is not None:
+            seat.marks.append((len(host.effects), host.step))
+
+    def _collect(self, ran: list[tuple[Seat, Host]]) -> list[tuple[NodeId, list[Change]]]:
+        """Lets go what need not wait, and gathers what is to be made durable."""
+        commit: list[tuple[NodeId, list[Change]]] = []
+        for seat, host in ran:
+            if seat.durable:
+                try:
+                    changes = host.changes()
+                except Exception as error:
+                    self.raised(seat, error)
+                    continue
+                if changes:
+                    commit.append((seat.id, changes))
+            if host.early:
+                early, host.early = host.early, []
+                self._leave(seat, host, early, host.step)
+        return commit
+
+    def _landed(self, ran: list[tuple[Seat, Host]], commit: Any, why: str) -> None:
+        """The commit is over; `why` it failed, or nothing. A failed one is never tried again: the nodes crash."""
+        self._flying = False
+        if self._ended:
+            return
+        if why:
+            for seat, host in ran:
+                if seat.host is host:
+                    self._stop(seat, f"storage failed: {why}", "", host.step)
+            return
+        self._land(ran, commit)
+        waiting, self._when_landed = self._when_landed, []
+        for work in waiting:
+            work()
+
+    def _land(self, ran: list[tuple[Seat, Host]], commit: list[tuple[NodeId, list[Change]]]) -> None:
+        if commit:
+            self.tally.fsyncs += 1
+            if self.rows is not None:
+                self._commit_rows(commit)
+        for seat, host in ran:
+            if seat.host is host and host.effects:
+                effects, host.effects = host.effects, []
+                if self.rows is None:
+                    self._leave(seat, host, effects, -1)
+                else:
+                    self._leave_marked(seat, host, effects)
+        if self.crew is not None:
+            self.crew.begin_due()
+        assert self.transport is not None
+        self.transport.flush()
+        if self.rows is not None:
+            self.rows.flush_if_due()
+        if self._dirty:
+            self._schedule()
+        self._arm()
+
+    def _commit_rows(self, commit: list[tuple[NodeId, list[Change]]]) -> None:
+        assert self.rows is not None
+        now = self.now()
+        for node, changes in commit:
+            index = self._index[node]
+            host = self.seats[index].host
+            self.rows.row(Kind.COMMIT, now, host.step if host is not None else -1, index, size=len(changes))
+
+    # What goes out.
+
+    def _leave_marked(self, seat: Seat, host: Host, effects: list[Effect]) -> None:
+        """Lets the effects of several steps leave, each with its own step as the cause."""
+        marks, seat.marks = seat.marks, []
+        start = 0
+        for stop, step in marks:
+            if stop > start and seat.host is host:
+                self._leave(seat, host, effects[start:stop], step)
+                start = stop
+
+    def _leave(self, seat: Seat, host: Host, effects: list[Effect], cause: int) -> None:
+        try:
+            for kind, first, second, third in effects:
+                if kind == SEND:
+                    self._send(seat, (first,), second, third, cause)
+                elif kind == MULTICAST:
+                    self._send(seat, first, second, third, cause)
+                elif kind == COMPLETE:
+                    assert self.crew is not None
+                    self.crew.complete(seat, first, second, cause)
+                elif kind == NOTE and self.rows is not None:
+                    self.rows.row(Kind.NOTE, self.now(), cause, seat.index, third, name=first, payload=json(second))
+        except Exception as error:
+            if seat.host is host:
+                self.raised(seat, error)
+
+    def _send(self, seat: Seat, targets: tuple[NodeId, ...], path: str, message: Message, cause: int) -> None:
+        index = self.wire.index.get(type(message), -1)
+        if index < 0:
+            raise PluginError(
+                seat.class_.__qualname__, f"sends {type(message).__qualname__}, which no node or client handles",
+                f"Write @handles({type(message).__name__}) where it is received.",
+            )  # fmt: skip
+        routes, rows, payload = seat.routes, self.rows, b""
+        for to in targets:
+            route = routes.get(to) or self._route(seat, to)
+            if not payload and (route.seat is None or rows is not None or route.link is not None):
+                payload = self.wire.encode(message)
+            seq = -1
+            if rows is not None:
+                seq = rows.send(self.now(), cause, seat.index, route.target, path, index, payload)
+            if route.link is None:
+                self._depart(route, path, message, index, seq, payload)
+            else:
+                self._transmit(route, route.link, path, message, index, seq, payload)
+
+    def _route(self, seat: Seat, to: NodeId) -> Route:
+        target = self._index.get(to)
+        if target is None:
+            raise PluginError(
+                seat.class_.__qualname__, f"{seat.id} sends to {to!r}, which is not a node of this run",
+                "Send to self.peers.",
+            )  # fmt: skip
+        link: Link | None = None
+        if to != seat.id and not self._network.simulated_only:
+            name = f"{seat.id}->{to}" if not seat.incarnation else f"{seat.id}->{to}#{seat.incarnation}"
+            link = self._network.link(seat.id, to, stream(self.experiment.seed, "link", name))
+        local = self.seats.get(target)
+        assert self.transport is not None
+        peer = self.transport.peer(self.setup.station_of[target]) if local is None else None
+        route = seat.routes[to] = Route(seat.index, target, local, peer, link)
+        return route
+
+    def _transmit(
+        self, route: Route, link: Link, path: str, message: Message, index: int, seq: int, payload: bytes
+    ) -> None:
+        now = self.now()
+        constant = link.constant
+        arrivals = (now + constant,) if constant >= 0 else link.transmit(now, len(payload))
+        if not arrivals:
+            self._drop(route.source, route.target, path, index, seq, len(payload), "lost")
+        for at in arrivals:
+            if at <= now:
+                self._depart(route, path, message, index, seq, payload)
+            else:
+                self._order += 1
+                heappush(self._delayed, (at, self._order, route, path, message, index, seq, payload))
+
+    def _depart(self, route: Route, path: str, message: Message, index: int, seq: int, payload: bytes) -> None:
+        peer = route.peer
+        if peer is None:
+            seat = route.seat
+            assert seat is not None
+            if seat.deaf:
+                self._drop(route.source, route.target, path, index, seq, len(payload), f"{seat.id} is down")
+            else:
+                seat.inbox.append((path, route.source, message, index, seq, len(payload)))
+                self.wake(seat)
+            return
+        mount = path.encode() if path else b""
+        size = HEADER_SIZE + len(mount) + len(payload)
+        if peer.size and peer.size + size > QUEUE_BYTES:
+            self._drop(route.source, route.target, path, index, seq, len(payload), "queue full")
+            return
+        head = _pack(size - LENGTH_SIZE, index, route.source, route.target, len(mount), seq)
+        peer.chunks.append(head + mount if mount else head)
+        peer.chunks.append(payload)
+        peer.size += size
+        if not peer.waiting:
+            peer.waiting = True
+            assert self.transport is not None
+            self.transport.waiting.append(peer)
+
+    def _drop(self, source: int, target: int, path: str, index: int, seq: int, size: int, why: str) -> None:
+        name = self.wire.names[index]
+        self.tally.dropped[name] = self.tally.dropped.get(name, 0) + 1
+        if self.rows is not None:
+            self.rows.drop(self.now(), seq, source, target, path, index, size, why)
+
+    # Time.
+
+    def _arm(self) -> None:
+        """Sets the alarm for whatever comes next."""
+        at = self._wakes[0][0] if self._wakes else NEVER
+        if self._delayed and self._delayed[0][0] < at:
+            at = self._delayed[0][0]
+        if self.crew is not None and self.crew.next_at < at:
+            at = self.crew.next_at
+        if at < self._alarm.at:
+            self._alarm.set(at)
+
+    def _ring(self) -> None:
+        if self._ended:
+            return
+        now = self.now()
+        while self._wakes and self._wakes[0][0] <= now:
+            at, index = heappop(self._wakes)
+            seat = self.seats[index]
+            if seat.queued == at:
+                seat.queued = NEVER
+                if seat.host is not None:
+                    self.wake(seat)
+        while self._delayed and self._delayed[0][0] <= now:
+            _, _, route, path, message, index, seq, payload = heappop(self._delayed)
+            self._depart(route, path, message, index, seq, payload)
+        if self._flying:
+            assert self.transport is not None
+            self.transport.flush()  # these left their node before; `_land` arms again
+        else:
+            self._scheduled = True
+            self._tick()
