@@ -115,7 +115,7 @@ from framework.core.streams import stream
 from framework.engine.sim import SimEngine
 from framework.trace.reader import open_run
 from framework.verify.history import calls_from_table
-from {module} import Answer, Read, {title}Client, {title}Node, Write
+from {module} import {names}
 
 CONFIG_DIR = {config_dir}
 
@@ -213,6 +213,7 @@ def _contents(name: str, folder: Path) -> dict[Path, str]:
     plugin = folder / "plugins" / "protocols" / f"{name}.py"
     words = {
         "name": name,
+        "names": ", ".join(sorted(("Answer", "Read", "Write", f"{title}Client", f"{title}Node"))),
         "title": title,
         "module": f"plugins.protocols.{name}" if ours else name,
         "config_dir": "None" if ours else f'"{(folder / "conf").as_posix()}"',

@@ -46,7 +46,8 @@ def built_in() -> Iterator[Found]:
 
 def our_plugins() -> Any:
     """The package `plugins` beside `framework`. PluginError that names both paths if another one shadows it."""
-    if importlib.util.find_spec("plugins") is None:
+    standing = importlib.util.find_spec("plugins")
+    if standing is None or standing.origin is None:  # nothing, or a mere folder, before which a package goes
         add_import_path(ROOT)
     package = importlib.import_module("plugins")
     places = [Path(place).resolve() for place in package.__path__]
