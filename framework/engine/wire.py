@@ -24,7 +24,7 @@ class Wire:
         self.names: tuple[str, ...] = tuple(sorted(named))
         self.classes: tuple[type[Message], ...] = tuple(named[name] for name in self.names)
         self.index: dict[type[Message], int] = {message: index for index, message in enumerate(self.classes)}
-        self.encode = msgspec.msgpack.Encoder().encode
+        self.encode = msgspec.msgpack.Encoder(order="deterministic").encode  # a frozenset's order is the process's own
         self.decode = tuple(msgspec.msgpack.Decoder(message).decode for message in self.classes)
         """`decode[index](bytes)`; msgspec.ValidationError or DecodeError if they are not that message."""
 
