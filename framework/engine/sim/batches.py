@@ -36,14 +36,13 @@ class Batches(Post):
             self._run_soon(seat, host, marks)
         else:
             marks = None
+        changes = host.changes() if seat.durable else None
         if host.early:
             early, host.early = host.early, []
             self._release(seat, early, host.step)
-        if seat.durable:
-            changes = host.changes()
-            if changes:
-                seat.storage.commit(changes)
-                self._committed(seat, len(changes), host.step)
+        if changes:
+            seat.storage.commit(changes)
+            self._committed(seat, len(changes), host.step)
         if effects:
             if marks is None:
                 self._release(seat, effects, seq)
