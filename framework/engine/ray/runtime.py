@@ -42,10 +42,7 @@ def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Itera
     """
     import ray
 
-    quiet = logging.getLogger("ray")
-    level = quiet.level
-    quiet.setLevel(logging.CRITICAL)
-    try:
+    with _quiet():
         if ray.is_initialized():
             many = len(ray.nodes()) > 1  # type: ignore[no-untyped-call]
             yield Runtime(ray.get_runtime_context().get_node_id(), False, many)
@@ -55,8 +52,22 @@ def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Itera
         else:
             with _joined(address, modules) as joined:
                 yield joined
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Ray from writing about dead workers, which are this engine's business, onto the user's terminal."""
+    from ray._private import worker
+
+    log = logging.getLogger("ray")
+    before = log.level, worker._worker_logs_enabled
+    log.setLevel(logging.CRITICAL)
+    worker._worker_logs_enabled = False
+    try:
+        yield
     finally:
-        quiet.setLevel(level)
+        log.setLevel(before[0])
+        worker._worker_logs_enabled = before[1]
 
 
 @contextmanager
