@@ -1,0 +1,255 @@
+"""A cluster driven by hand: every delivery, loss, time-out, crash and finished write is a call.
+
+    cluster = Cluster(3)
+    cluster.time_out("n1")
+    cluster.settle()
+    assert cluster.node("n1").role == "leader"
+
+Messages wait in `network` until they are delivered or dropped. A node in `slow` stays busy writing after each batch,
+until `written` or `crash`; all others write at once. Each node has a clock of its own, which stands still unless a
+timer is fired.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from framework import Command, Message, NodeId, Operation, Outcome, Request, SessionClient
+from framework.core.durable import LOG, SCALAR
+from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host, TimerKey
+from framework.core.session import OPEN
+from framework.core.storage import MemoryStorage
+from plugins.protocols.raft import Raft, RaftConfig
+from plugins.protocols.raft.messages import Entry
+from tests.plugins.protocols.raft.tape import TAPE, Tape
+
+
+@dataclass(frozen=True)
+class Envelope:
+    source: NodeId
+    target: NodeId
+    message: Message
+
+
+class Cluster:
+    def __init__(self, size: int, node: type[Raft] = Raft, seed: int = 0, **config: Any) -> None:
+        self.servers = tuple(f"n{number}" for number in range(1, size + 1))
+        self.node_class, self.seed = node, seed
+        self.config = RaftConfig(state_machine=TAPE, **config)
+        self.disks = {server: MemoryStorage() for server in self.servers}
+        self.hosts: dict[NodeId, Host] = {}  # those that are up, and the clients
+        self.starts = 0
+        self.network: list[Envelope] = []
+        self.inbox: dict[NodeId, list[Message]] = {}  # of those that are not nodes of this cluster
+        self.notes: list[tuple[NodeId, str, dict[str, Any]]] = []
+        self.outcomes: dict[int, Outcome] = {}  # by operation
+        self.slow: set[NodeId] = set()
+        self.writing: dict[NodeId, tuple[list[Any], list[Effect]]] = {}
+        self.apart: dict[NodeId, int] = {}  # server -> its side of the partition
+        self.observe: Callable[[NodeId], None] = lambda node_id: None  # called after each batch
+        for server in self.servers:
+            self.restart(server)
+
+    # What there is to see.
+
+    def node(self, node_id: NodeId) -> Any:
+        return self.hosts[node_id].root
+
+    def up(self) -> list[Any]:
+        return [self.node(server) for server in self.servers if server in self.hosts]
+
+    def leader(self) -> Any:
+        """The leader of the highest term."""
+        return max((node for node in self.up() if node.role == "leader"), key=lambda node: node.term)
+
+    def terms(self, node_id: NodeId) -> list[int]:
+        """The terms of the entries in its log."""
+        return [entry.term for entry in self.node(node_id).log]
+
+    def tape(self, node_id: NodeId) -> list[Any]:
+        return list(self.node(node_id).machine.machine.values)
+
+    def waiting(self, kind: type[Message], source: NodeId = "", target: NodeId = "") -> list[Envelope]:
+        """The undelivered messages of a kind, from and to whom it matters."""
+        return [
+            envelope
+            for envelope in self.network
+            if type(envelope.message) is kind
+            and source in ("", envelope.source)
+            and target in ("", envelope.target)
+        ]
+
+    # Crashes and disks.
+
+    def store(self, server: NodeId, term: int, terms: Sequence[int], voted_for: NodeId | None = None) -> None:
+        """Restarts `server` with this term and a log of entries of these terms."""
+        entries = tuple(Entry(each, Command(0, OPEN, b"%d" % each)) for each in terms)
+        self.crash(server)
+        changes = [(SCALAR, "", "term", term), (SCALAR, "", "voted_for", voted_for), (LOG, "", "log", 1, 1, entries)]
+        self.disks[server].commit(changes)
+        self.restart(server)
+
+    def crash(self, server: NodeId, *, kept: bool = False) -> None:
+        """Stops it; what it was writing is `kept` or lost, and what was to leave after that never does."""
+        changes, _ = self.writing.pop(server, ([], []))
+        if kept:
+            self.disks[server].commit(changes)
+        self.hosts.pop(server, None)
+
+    def restart(self, server: NodeId) -> None:
+        self.starts += 1
+        host = Host(server, random.Random(f"{self.seed}/{server}/{self.starts}"), self.disks[server])
+        self.hosts[server] = host
+        peers = tuple(peer for peer in self.servers if peer != server)
+        self._batch(server, [lambda host: host.boot(self.node_class, self.config, peers)])
+
+    def written(self, server: NodeId) -> None:
+        """Its write is done: what waited for it leaves."""
+        changes, effects = self.writing.pop(server)
+        if server in self.disks:
+            self.disks[server].commit(changes)
+        self._leave(server, effects)
+
+    # Inputs.
+
+    def deliver(self, *envelopes: Envelope) -> None:
+        """Hands these to their targets; those for one target that follow one another are one batch."""
+        while envelopes:
+            target = envelopes[0].target
+            run = next((i for i, each in enumerate(envelopes) if each.target != target), len(envelopes))
+            batch, envelopes = envelopes[:run], envelopes[run:]
+            for envelope in batch:
+                self._take(envelope)
+            if target in self.hosts:
+                self._batch(target, [self._delivery(envelope) for envelope in batch])
+            elif target not in self.servers:
+                self.inbox.setdefault(target, []).extend(envelope.message for envelope in batch)
+
+    def pass_on(self, kind: type[Message], source: NodeId = "", target: NodeId = "") -> None:
+        """Delivers the messages of a kind that are under way now, each a batch of its own, and none of what follows."""
+        for envelope in self.waiting(kind, source, target):
+            self.deliver(envelope)
+
+    def drop(self, envelopes: Iterable[Envelope]) -> None:
+        for envelope in list(envelopes):
+            self._take(envelope)
+
+    def time_out(self, node_id: NodeId, timer: str = "start_election") -> None:
+        """Fires the timer of that name, its clock having come to the deadline."""
+        host = self.hosts[node_id]
+        key = next(key for key in host.timers if key[1] == timer)
+        self.fire(node_id, key)
+
+    def fire(self, node_id: NodeId, key: TimerKey) -> None:
+        host = self.hosts[node_id]
+        host.now = max(host.now, host.timers[key][0])
+        self._batch(node_id, [lambda host: host.fire(key)])
+
+    def ask(self, client: NodeId, server: NodeId, operation: int, command: Command) -> Envelope:
+        """A client's request, on its way."""
+        envelope = Envelope(client, server, Request(operation, command))
+        self.network.append(envelope)
+        return envelope
+
+    def add_client(self, client: NodeId) -> None:
+        self.hosts[client] = Host(client, random.Random(f"{self.seed}/{client}"))
+        self._batch(client, [lambda host: host.boot(SessionClient, self.config, self.servers)])
+
+    def invoke(self, client: NodeId, operation: int, value: Any) -> None:
+        """The client starts to add `value` to the tape, and never gives up."""
+        call = Operation(operation, "add", None, value)
+        self._batch(client, [lambda host: host.root._begin(call, 0)])
+
+    # Longer stretches.
+
+    def partition(self, *sides: Iterable[NodeId]) -> None:
+        """Only servers on the same side reach one another; without sides, all do."""
+        self.apart = {server: number for number, side in enumerate(sides) for server in side}
+
+    def cut(self, source: NodeId, target: NodeId) -> bool:
+        return self.apart.get(source) != self.apart.get(target) and source in self.servers and target in self.servers
+
+    def settle(self) -> None:
+        """Delivers whatever is under way, oldest first, until nothing is; what is cut off or for the dead is lost."""
+        for _ in range(100_000):
+            envelope = next((each for each in self.network if each.target not in self.writing), None)
+            if envelope is None:
+                return
+            if self.cut(envelope.source, envelope.target):
+                self.drop([envelope])
+            else:
+                self.deliver(envelope)
+        raise AssertionError("the cluster never comes to rest")
+
+    def run(self, until: Callable[[], bool], timers: int = 5_000) -> None:
+        """Lets time pass, messages taking none, until `until` holds; AssertionError after so many timers."""
+        now = max(host.now for host in self.hosts.values())
+        for _ in range(timers):
+            for host in self.hosts.values():
+                host.now = now
+            self.settle()
+            if until():
+                return
+            due = ((at, node_id, key) for node_id, host in self.hosts.items() for key, (at, _) in host.timers.items())
+            at, node_id, key = min(due)
+            now = max(now, at)
+            self.fire(node_id, key)
+        raise AssertionError(f"not within {timers} timers")
+
+    # Inside.
+
+    def _take(self, envelope: Envelope) -> None:
+        index = next(i for i, each in enumerate(self.network) if each is envelope)
+        del self.network[index]
+
+    @staticmethod
+    def _delivery(envelope: Envelope) -> Callable[[Host], None]:
+        def step(host: Host) -> None:
+            host.deliver("", envelope.source, envelope.message)
+
+        return step
+
+    def _batch(self, node_id: NodeId, steps: Sequence[Callable[[Host], None]]) -> None:
+        assert node_id not in self.writing, f"{node_id} is still writing"
+        host = self.hosts[node_id]
+        for step in steps:
+            host.step += 1
+            step(host)
+        while (soon := host.take_soon()) is not None:
+            host.step += 1
+            host.fire(soon[0])
+        self._leave(node_id, host.early)
+        self.writing[node_id] = (host.changes(), list(host.effects))
+        host.effects.clear()
+        self.observe(node_id)
+        if node_id not in self.slow or not self.writing[node_id][0]:
+            self.written(node_id)
+
+    def _leave(self, source: NodeId, effects: list[Effect]) -> None:
+        for kind, to, what, last in list(effects):
+            if kind == SEND:
+                self.network.append(Envelope(source, to, last))
+            elif kind == MULTICAST:
+                self.network.extend(Envelope(source, each, last) for each in to)
+            elif kind == NOTE:
+                self.notes.append((source, to, what))
+            elif kind == COMPLETE:
+                self.outcomes[to] = what
+        effects.clear()
+
+
+def add(session: int, sequence: int, value: Any) -> Command:
+    """The command that adds `value` to the tape."""
+    return Command(session, sequence, Tape.command("add", None, value))
+
+
+def elect(cluster: Cluster, server: NodeId) -> Any:
+    """Has `server` win an election and all that follows from it."""
+    cluster.time_out(server)
+    cluster.settle()
+    node = cluster.node(server)
+    assert node.role == "leader", f"{server} lost its election"
+    return node

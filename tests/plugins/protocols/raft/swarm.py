@@ -1,0 +1,194 @@
+"""Random schedules: messages lost, doubled and out of order, crashes in the middle of writes, partitions, clocks apart.
+
+`swarm(seed)` draws a cluster and the odds of each kind of trouble from the seed, lives through them, then heals it all
+and asks for progress.
+"""
+
+from __future__ import annotations
+
+import random
+
+from framework import Ok, Violation
+from plugins.protocols.raft import Raft
+from plugins.protocols.raft.messages import RequestVote, Vote
+from tests.plugins.protocols.raft.cluster import Cluster, Envelope
+from tests.plugins.protocols.raft.properties import Properties
+
+ACTIONS = 600
+
+
+class Swarm:
+    def __init__(self, seed: int, node: type[Raft] = Raft) -> None:
+        self.rng = rng = random.Random(seed)
+        self.cluster = Cluster(
+            rng.choice((1, 3, 3, 3, 5)),
+            node,
+            seed,
+            max_append_entries=rng.choice((1, 1, 2, 1024)),
+            max_append_bytes=rng.choice((1, 1 << 20)),
+            max_in_flight=rng.choice((1, 1, 3, 1024)),
+        )
+        self.properties = Properties(self.cluster)
+        slow_share = rng.choice((0, 0.5, 1))
+        self.cluster.slow = {server for server in self.cluster.servers if rng.random() < slow_share}
+        self.in_order = rng.random() < 0.4
+        self.clients = ("c1", "c2", "c3")
+        self.busy: dict[str, tuple[int, int]] = {}  # client -> (operation, results completed when it was invoked)
+        self.invoked = 0
+        self.newest = 0  # the highest place that an answer told of
+        for client in self.clients:
+            self.cluster.add_client(client)
+        self.crashes = rng.choice((0, 3, 8))
+        odds = {
+            self.deliver: 60,
+            self.finish_write: rng.choice((5, 25)),
+            self.fire_timer: rng.choice((2, 5, 10)),
+            self.campaign: rng.choice((0, 2, 8)),
+            self.invoke: 8,
+            self.drop: rng.choice((0, 2, 10)),
+            self.double: rng.choice((0, 4)),
+            self.crash: self.crashes,
+            self.restart: 12,
+            self.change_disk: rng.choice((0, 4)),
+            self.change_partition: rng.choice((0, 1)),
+        }
+        self.actions, self.weights = list(odds), list(odds.values())
+
+    def run(self) -> None:
+        for action in self.rng.choices(self.actions, self.weights, k=ACTIONS):
+            action()
+            self.collect()
+        self.heal()
+
+    def heal(self) -> None:
+        """No more trouble: every operation ends, and all nodes hold the same tape, with each value once."""
+        cluster = self.cluster
+        cluster.partition()
+        cluster.slow.clear()
+        for server in list(cluster.writing):
+            cluster.written(server)
+        for server in cluster.servers:
+            if server not in cluster.hosts:
+                cluster.restart(server)
+        cluster.run(until=lambda: all(operation in cluster.outcomes for operation, _ in self.busy.values()))
+        self.collect()
+        committed = len(self.properties.committed)
+        cluster.run(until=lambda: all(node.commit >= committed and node.commit == node.log.last for node in cluster.up()))
+        tapes = [cluster.tape(server) for server in cluster.servers]
+        if any(tape != tapes[0] for tape in tapes) or sorted(tapes[0]) != list(range(1, self.invoked + 1)):
+            raise Violation("once only", cluster.servers, f"{self.invoked} values were added, the tapes hold {tapes}")
+
+    def collect(self) -> None:
+        """Takes the answers: places on the tape must agree with the order in real time."""
+        for client, (operation, newest) in list(self.busy.items()):
+            outcome = self.cluster.outcomes.get(operation)
+            if outcome is None:
+                continue
+            del self.busy[client]
+            assert isinstance(outcome, Ok), outcome
+            if outcome.value <= newest:
+                raise Violation("linearizability", [client], f"operation {operation} came to stand before earlier ones")
+            self.newest = max(self.newest, outcome.value)
+
+    def deliver(self) -> None:
+        cluster, rng = self.cluster, self.rng
+        near = self.within_reach()
+        if near:
+            first = near[0] if self.in_order and rng.random() < 0.9 else rng.choice(near)
+            batch = [each for each in near if each.target == first.target and each is not first]
+            cluster.deliver(first, *batch[: rng.choice((0, 0, 1, 3))])
+        if len(cluster.network) > 80:
+            cluster.drop([each for each in cluster.network[:20] if each.source != each.target])
+
+    def within_reach(self) -> list[Envelope]:
+        """The messages under way that can be taken now."""
+        cluster = self.cluster
+        return [
+            each
+            for each in cluster.network
+            if each.target not in cluster.writing and not cluster.cut(each.source, each.target)
+        ]
+
+    def finish_write(self) -> None:
+        if self.cluster.writing:
+            self.cluster.written(self.rng.choice(sorted(self.cluster.writing)))
+
+    def fire_timer(self) -> None:
+        free = [node for node, host in self.cluster.hosts.items() if node not in self.cluster.writing and host.timers]
+        if free:
+            for chosen in self.rng.sample(free, min(len(free), self.rng.choice((1, 1, 2)))):
+                timers = self.cluster.hosts[chosen].timers
+                self.cluster.fire(chosen, min(timers, key=lambda key: timers[key][0]))
+
+    def campaign(self) -> None:
+        """One or two servers stand, and their election runs ahead of all other traffic, through slow disks and crashes."""
+        cluster, rng = self.cluster, self.rng
+        free = [node.id for node in cluster.up() if node.id not in cluster.writing and node.role != "leader"]
+        for candidate in rng.sample(free, min(len(free), rng.choice((1, 1, 2)))):
+            cluster.time_out(candidate)
+        for _ in range(2 * len(cluster.servers)):
+            for server in sorted(cluster.writing):
+                what = rng.random()
+                if what < 0.7:
+                    cluster.written(server)
+                elif what < 0.7 + self.crashes / 40 and server in cluster.servers:
+                    cluster.crash(server, kept=rng.random() < 0.3)
+                    cluster.restart(server)
+            ballots = [each for each in self.within_reach() if isinstance(each.message, (RequestVote, Vote))]
+            if ballots:
+                cluster.deliver(rng.choice(ballots))
+
+    def invoke(self) -> None:
+        client = self.rng.choice(self.clients)
+        if client not in self.busy:
+            self.invoked += 1
+            self.busy[client] = (self.invoked, self.newest)
+            self.cluster.invoke(client, self.invoked, self.invoked)
+
+    def drop(self) -> None:
+        between = [each for each in self.cluster.network if each.source != each.target]
+        if between:
+            self.cluster.drop([self.rng.choice(between)])
+
+    def double(self) -> None:
+        if self.cluster.network:
+            self.cluster.network.append(self.rng.choice(self.cluster.network))
+
+    def crash(self) -> None:
+        """Most crashes come in the middle of a write, where they hurt."""
+        writing = [server for server in self.cluster.servers if server in self.cluster.writing]
+        up = [server for server in self.cluster.servers if server in self.cluster.hosts]
+        among = writing if writing and self.rng.random() < 0.7 else up
+        if among:
+            self.cluster.crash(self.rng.choice(among), kept=self.rng.random() < 0.3)
+
+    def restart(self) -> None:
+        down = [server for server in self.cluster.servers if server not in self.cluster.hosts]
+        if down:
+            self.cluster.restart(self.rng.choice(down))
+
+    def change_disk(self) -> None:
+        self.cluster.slow ^= {self.rng.choice(self.cluster.servers)}
+
+    def change_partition(self) -> None:
+        servers = list(self.cluster.servers)
+        self.rng.shuffle(servers)
+        middle = self.rng.randrange(len(servers))
+        self.cluster.partition(*((servers[:middle], servers[middle:]) if middle else ()))
+
+
+def swarm(seed: int, node: type[Raft] = Raft) -> None:
+    """One schedule; Violation or AssertionError if Raft does not hold."""
+    Swarm(seed, node).run()
+
+
+def first_failure(node: type[Raft], seeds: int) -> tuple[int, str]:
+    """The first seed whose schedule breaks `node`, and the property that it breaks; (-1, "") if all hold."""
+    for seed in range(seeds):
+        try:
+            swarm(seed, node)
+        except Violation as violation:
+            return seed, violation.name
+        except AssertionError as broken:
+            return seed, str(broken)
+    return -1, ""

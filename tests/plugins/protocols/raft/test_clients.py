@@ -1,0 +1,124 @@
+"""Clients of Raft: redirection, retries and execution once (§8; thesis 6.2, 6.3)."""
+
+from __future__ import annotations
+
+from framework import Command, NotLeader, Ok, Reply, Request
+from framework.core.session import OPEN
+from plugins.protocols.raft.messages import AppendEntries
+from tests.plugins.protocols.raft.cluster import Cluster, add, elect
+
+
+def test_a_client_opens_a_session_and_is_answered() -> None:
+    cluster = Cluster(3)
+    elect(cluster, "n1")
+    cluster.add_client("c1")
+    cluster.invoke("c1", 1, "x")
+    cluster.settle()
+    cluster.invoke("c1", 2, "y")
+    cluster.settle()
+    assert cluster.outcomes == {1: Ok(1), 2: Ok(2)}
+    assert cluster.tape("n1") == ["x", "y"]
+
+
+def test_a_follower_names_the_leader() -> None:
+    cluster = Cluster(3)
+    command = Command(0, OPEN, b"")
+    cluster.deliver(cluster.ask("c1", "n2", 1, command))
+    elect(cluster, "n1")
+    cluster.deliver(cluster.ask("c1", "n2", 2, command))
+    cluster.settle()
+    assert cluster.inbox["c1"] == [NotLeader(1, OPEN, None), NotLeader(2, OPEN, "n1")]
+
+
+def test_a_client_that_asks_a_follower_is_led_on() -> None:
+    cluster = Cluster(3)
+    elect(cluster, "n3")
+    cluster.add_client("c1")
+    cluster.invoke("c1", 1, "x")  # it asks n1 first
+    cluster.settle()
+    assert cluster.outcomes == {1: Ok(1)}
+    assert cluster.node("c1").leader == "n3"
+
+
+def test_a_retry_while_the_first_attempt_is_under_way_appends_nothing() -> None:
+    cluster = Cluster(3)
+    leader = elect(cluster, "n1")
+    for _ in range(3):
+        cluster.deliver(cluster.ask("c1", "n1", 1, Command(0, OPEN, b"")))
+    assert leader.log.last == 2
+    cluster.settle()
+    assert cluster.inbox["c1"] == [Reply(1, OPEN, b"", 2)]
+    assert (leader.waiting, leader.asked) == ({}, set())
+
+
+def test_a_retry_after_a_lost_answer_executes_once() -> None:
+    """Thesis 6.3: the answer is repeated."""
+    cluster = Cluster(3)
+    elect(cluster, "n1")
+    cluster.deliver(cluster.ask("c1", "n1", 1, Command(0, OPEN, b"")))
+    cluster.settle()
+    session = cluster.inbox["c1"][0].session  # type: ignore[attr-defined]
+    for _ in range(2):
+        cluster.deliver(cluster.ask("c1", "n1", 2, add(session, 1, "x")))
+        cluster.settle()
+    first, again = cluster.inbox["c1"][1:]
+    assert first == again
+    assert cluster.tape("n1") == ["x"]
+
+
+def test_a_leader_dies_after_replicating_and_the_retry_executes_once() -> None:
+    cluster = Cluster(3)
+    elect(cluster, "n1")
+    cluster.add_client("c1")
+    cluster.invoke("c1", 1, "x")
+    cluster.settle()
+    cluster.invoke("c1", 2, "y")
+    cluster.pass_on(Request)
+    cluster.pass_on(AppendEntries)  # both followers have it
+    cluster.crash("n1")
+    cluster.settle()
+    elect(cluster, "n2")
+    cluster.run(until=lambda: 2 in cluster.outcomes)
+    assert cluster.outcomes[2] == Ok(2)
+    assert cluster.tape(cluster.leader().id) == ["x", "y"]
+
+
+def test_a_deposed_leader_says_nothing_of_what_it_had_appended() -> None:
+    """What waits may commit under another leader: NotLeader would be a lie."""
+    cluster = Cluster(3)
+    leader = elect(cluster, "n1")
+    cluster.partition(["n1"], ["n2", "n3"])
+    cluster.deliver(cluster.ask("c1", "n1", 1, Command(0, OPEN, b"")))
+    cluster.settle()
+    elect(cluster, "n2")
+    cluster.partition()
+    cluster.time_out("n2", "heartbeat")
+    cluster.settle()
+    assert leader.role == "follower"
+    assert cluster.terms("n1") == [1, 2]
+    assert (leader.waiting, leader.asked, cluster.inbox) == ({}, set(), {})
+
+
+def test_an_answer_rests_on_a_majority_and_need_not_wait_for_the_leaders_next_write() -> None:
+    cluster = Cluster(3)
+    elect(cluster, "n1")
+    cluster.deliver(cluster.ask("c1", "n1", 1, Command(0, OPEN, b"")))
+    cluster.pass_on(AppendEntries)
+    cluster.slow = {"n1"}
+    second = cluster.ask("c2", "n1", 2, Command(0, OPEN, b""))
+    acknowledgements = [each for each in cluster.network if each.target == "n1" and each is not second]
+    cluster.deliver(*acknowledgements, second)
+    assert "n1" in cluster.writing
+    assert [each.message for each in cluster.waiting(Reply)] == [Reply(1, OPEN, b"", 2)]
+
+
+def test_an_expired_session_is_told_so() -> None:
+    cluster = Cluster(3, max_sessions=1)
+    elect(cluster, "n1")
+    for client, operation in (("c1", 1), ("c2", 2)):
+        cluster.deliver(cluster.ask(client, "n1", operation, Command(0, OPEN, b"")))
+        cluster.settle()
+    cluster.deliver(cluster.ask("c1", "n1", 3, add(2, 1, "x")))
+    cluster.settle()
+    assert cluster.inbox["c1"][-1] == Reply(3, 1, None, 2)
+    assert cluster.tape("n1") == []
