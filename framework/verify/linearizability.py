@@ -21,7 +21,7 @@ from framework.verify.zones import decide_zones
 
 NAME = "linearizable"
 DEFAULT_BUDGET_STEPS = 20_000_000
-"""Operations tried, about half a minute of work."""
+"""Operations tried: a minute of work or so."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -37,6 +37,10 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def steps(self) -> int:
         return self.search.steps if self.search else 0
+
+    @property
+    def explained(self) -> int:
+        return self.search.explained if self.search else 0
 
 
 def check_linearizable(
@@ -63,7 +67,7 @@ def check_linearizable(
     spent = sum(decision.steps for decision in decisions.values())
     for key, decision in decisions.items():
         if decision.verdict is Verdict.INVALID:
-            return _invalid(key, keys[key], model, operations, spent)
+            return _invalid(key, keys[key], decision, model, operations, spent)
     for key, decision in decisions.items():
         if decision.verdict is Verdict.UNKNOWN:
             reason = f"budget of {budget_steps:,} steps spent on {_named(key)}"
@@ -106,9 +110,13 @@ def decide(operations: list[Entry], model: Model, budget_steps: int) -> Decision
     return Decision(verdict, operations if verdict is Verdict.INVALID else [], search)
 
 
-def _invalid(key: str | None, its: list[Entry], model: Model, operations: int, spent: int) -> CheckResult:
-    evidence = shortest_evidence(its, model, lambda some, budget_steps: decide(some, model, budget_steps))
-    lines = tell(evidence, key, model)
+def _invalid(
+    key: str | None, its: list[Entry], decision: Decision, model: Model, operations: int, spent: int
+) -> CheckResult:
+    def judge(some: list[Entry], budget_steps: int) -> Decision:
+        return decide(some, model, budget_steps)
+
+    lines = tell(shortest_evidence(its, decision, model, judge), key, model)
     return _result(Verdict.INVALID, f"{_named(key)}: {lines[-1]}", operations, spent, key, lines)
 
 

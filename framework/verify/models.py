@@ -77,6 +77,8 @@ class Model(ABC):
     observes: ClassVar[tuple[str, ...]]
     """The functions without effect."""
     initial: ClassVar[State]
+    replaces: ClassVar[tuple[str, ...]] = ()
+    """The functions whose effect is a new state in place of the old: of two equal ones, the later says it all."""
 
     def prepare(self, call: Call) -> Step:
         """`call` in the model's terms. ConfigError if the model has no such function or no such argument."""
@@ -102,6 +104,10 @@ class Model(ABC):
     def needs(self, step: Step) -> State:
         """The one state in which `step` is legal, or `ANY`."""
 
+    @abstractmethod
+    def makes(self, step: Step) -> State:
+        """The one state that `step` leaves if it has an effect, or `ANY`."""
+
     def told_apart(self, steps: Iterable[Step]) -> frozenset[State]:
         """The states that some of `steps` can tell from the others."""
         return frozenset(self.needs(step) for step in steps) - {ANY}
@@ -109,6 +115,10 @@ class Model(ABC):
     @abstractmethod
     def outlook(self, steps: Sequence[Step]) -> Outlook:
         """What follows from `steps` being all that ever happens to one object."""
+
+    def loosened(self, step: Step) -> Step:
+        """`step` with its effect, if it has one, but free of what it saw: legal wherever `step` is, with like effect."""
+        return step
 
     @abstractmethod
     def concerns(self, step: Step, seen: Collection[State]) -> bool:
@@ -122,6 +132,7 @@ class Register(Model):
     functions: ClassVar[tuple[str, ...]] = ("read", "write", "cas")
     observes = ("read",)
     initial = None
+    replaces: ClassVar[tuple[str, ...]] = ("write", "cas")
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
         function = call.function
@@ -153,27 +164,30 @@ class Register(Model):
             return step.argument[0]  # type: ignore[no-any-return]
         return ANY
 
+    def makes(self, step: Step) -> State:
+        if step.function in ("write", "delete"):
+            return step.argument  # type: ignore[no-any-return]
+        if step.function == "cas" and step.result is not False:
+            return step.argument[1]  # type: ignore[no-any-return]
+        return ANY
+
     def outlook(self, steps: Sequence[Step]) -> Outlook:
         seen = self.told_apart(steps)
-        made = Tally(_makes(step) for step in steps)
+        made = Tally(self.makes(step) for step in steps)
         made[self.initial] += 1
         return Outlook(lambda state: state if state in seen else UNOBSERVED, lambda state: made[state] < 2)
 
+    def loosened(self, step: Step) -> Step:
+        if step.function == "cas" and step.result is True:
+            return Step("write", step.argument[1], NO_RESULT, False)
+        return step
+
     def concerns(self, step: Step, seen: Collection[State]) -> bool:
-        return _makes(step) in seen
+        return self.makes(step) in seen
 
     def told_apart(self, steps: Iterable[Step]) -> frozenset[State]:
         known = list(steps)
         return super().told_apart(known) | {step.argument[0] for step in known if step.function == "cas"}
-
-
-def _makes(step: Step) -> State:
-    """The state that a write, a delete or a cas leaves when it has its effect; ANY for a read."""
-    if step.function in ("write", "delete"):
-        return step.argument  # type: ignore[no-any-return]
-    if step.function == "cas" and step.result is not False:
-        return step.argument[1]  # type: ignore[no-any-return]
-    return ANY
 
 
 class KeyValue(Register):
@@ -184,6 +198,7 @@ class KeyValue(Register):
 
     name = "kv"
     functions = ("read", "write", "cas", "append", "delete")
+    replaces = ("write", "cas", "delete")
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
         if call.function == "append" and type(argument) is not str:
@@ -216,12 +231,23 @@ class KeyValue(Register):
                 return state if place < len(texts) and texts[place].startswith(state) else UNOBSERVED
             return state
 
-        grows = all(appended) and all(step.pure or step.function == "append" for step in steps)
-        return Outlook(canonical, lambda state: grows)
+        made = Tally(self.makes(step) for step in steps)
+        made[self.initial] += 1
+        appends = Tally(appended)
+        lengths = sorted({len(text) for text in appends} - {0})
+        grows = all(step.pure or step.function == "append" for step in steps)
+
+        def once(state: State) -> bool:
+            if grows or type(state) is not str:
+                return grows or made[state] < 2
+            ways = appends[""] if state == "" else sum(appends[state[-size:]] for size in lengths if size <= len(state))
+            return made[state] + ways < 2
+
+        return Outlook(canonical, once)
 
     def concerns(self, step: Step, seen: Collection[State]) -> bool:
         # What a text was made of: what was appended, what it was appended to, and the None it may have begun with.
-        part = step.argument if step.function == "append" else _makes(step)
+        part = step.argument if step.function == "append" else self.makes(step)
         texts = (value for value in seen if type(value) is str)
         return part in seen or any(part is None or (type(part) is str and part in text) for text in texts)
 
@@ -257,6 +283,9 @@ class Counter(Model):
             return step.result - step.argument  # type: ignore[no-any-return]
         return ANY
 
+    def makes(self, step: Step) -> State:
+        return step.result if type(step.result) is int and not step.pure else ANY
+
     def outlook(self, steps: Sequence[Step]) -> Outlook:
         amounts = [step.argument for step in steps if step.function == "increment"]
         if any(amount < 0 for amount in amounts):
@@ -266,6 +295,9 @@ class Counter(Model):
         return Outlook(
             lambda state: UNOBSERVED if type(state) is int and state > last else state, lambda state: grows
         )
+
+    def loosened(self, step: Step) -> Step:
+        return step if step.pure else Step(step.function, step.argument, NO_RESULT, False)
 
     def concerns(self, step: Step, seen: Collection[State]) -> bool:
         return bool(seen)

@@ -64,6 +64,7 @@ class Search:
         self._alone = _alone(timeline, model)
         self._failed: dict[Place, list[Remainder]] = {}
         self._stack: list[_Node] = []
+        self._furthest = 0
         start = _Node(0, timeline.outlook.canonical(model.initial), (), (), (), 0, NO_STATE)
         self._node: _Node | None = self._advance(start)
 
@@ -78,6 +79,7 @@ class Search:
                 self._node = node
                 return Verdict.UNKNOWN
             if node is not None:
+                self._furthest = max(self._furthest, node.event)
                 if node.event == len(self.timeline.events):
                     return Verdict.VALID
                 if len(node.effects) + len(node.opens) < 2:
@@ -90,6 +92,11 @@ class Search:
                 self._node = None
                 return Verdict.INVALID
             node = self._next(stack)
+
+    @property
+    def explained(self) -> int:
+        """How many completions, counted from the first, an order was found for."""
+        return sum(event < 0 for event in self.timeline.events[: self._furthest])
 
     def _only(self, node: _Node) -> _Node | None:
         """The next place where there is one candidate at most: nothing to come back to."""

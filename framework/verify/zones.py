@@ -1,10 +1,13 @@
-"""The fast path: a register of which every value is written once is decided in one sort.
+"""The fast path: what follows from the times alone, where a state is entered once at most.
 
-Gibbons and Korach, "Testing Shared Memories" (1997), section 4. Who read what is known then: a write and its reads
-form a cluster, and nothing comes between them in an order that explains. Of two clusters V and W, V has to come
-first if an operation of V ends before one of W begins, that is if the first end in V lies before the last
-beginning in W. A read must not end before its write begins; and no two clusters may each have to come first.
-Without such a pair there is no longer cycle either, because time orders the operations as an interval order.
+After Gibbons and Korach, "Testing Shared Memories" (1997), section 4. The operations that made such a state or found
+the object in it form a cluster, and all of them take effect during its one visit. Of two clusters V and W, V has to
+come first if an operation of V ends before one of W begins, that is if the first end in V lies before the last
+beginning in W. Two clusters each of which has to come first refute the history; so does a read that ended before
+what it read was made.
+
+For a register of which each value is written once, the rule decides: all operations are in clusters then, and
+without such a pair there is no longer cycle either, because time orders the operations as an interval order.
 """
 
 from __future__ import annotations
@@ -13,61 +16,61 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 
-from framework.verify.models import Model, State
+from framework.verify.models import ANY, Model, Outlook, State
 from framework.verify.timeline import Entry
 from framework.verify.verdict import Verdict
 
 _NEVER = 1 << 200
+_NOBODY = -1
 
 
 class _Cluster:
-    """A value's write and reads: the first end and the last beginning, and whose they are (-1: nobody's)."""
+    """A state's maker and observers: the first end and the last beginning among them, and whose they are."""
 
-    __slots__ = ("begin", "begins", "end", "ends", "write")
+    __slots__ = ("begin", "begins", "end", "ends", "happened", "made_at", "maker")
 
-    def __init__(self, write: int, end: int, begin: int) -> None:
-        self.write = write
-        self.end, self.ends = end, write
-        self.begin, self.begins = begin, write
+    def __init__(self) -> None:
+        self.maker = self.ends = self.begins = _NOBODY
+        self.made_at = -_NEVER
+        self.end, self.begin = _NEVER, -_NEVER
+        self.happened = False
+
+    def add(self, place: int, begin: int, end: int) -> None:
+        if end < self.end:
+            self.end, self.ends = end, place
+        if begin > self.begin:
+            self.begin, self.begins = begin, place
+        self.happened |= end < _NEVER
 
     @property
     def evidence(self) -> set[int]:
-        return {self.write, self.ends, self.begins} - {-1}
+        return {self.maker, self.ends, self.begins} - {_NOBODY}
 
 
 def decide_zones(operations: Sequence[Entry], model: Model) -> tuple[Verdict, list[Entry]] | None:
-    """The verdict on one object and, if INVALID, the few operations that show it; None if the fast path cannot tell.
+    """The verdict on one object, as far as the times give one; None if they do not.
 
-    It cannot when there is something other than reads and writes, a value is written twice (the initial value counts
-    as written), or the verdict hangs on two operations of a process that meet on one instant.
+    With INVALID come operations that suffice to show it. None where states recur, where other operations than reads
+    and writes have a part, or where the verdict hangs on two operations of a process that meet on one instant.
     """
-    writes = _unique_writes(operations, model.initial)
-    if writes is None:
-        return None
-    loose = _conflict(operations, writes, model.initial, 1)
+    steps = [step for _, step in operations]
+    outlook = model.outlook(steps)
+    plain = all(step.function in ("read", "write") for step in steps)
+    decides = plain and all(outlook.once(model.makes(step)) for step in steps if not step.pure)
+    loose = _conflict(operations, model, outlook, 1, decides)
     if loose is not None:
-        return Verdict.INVALID, [operations[place] for place in sorted(loose)]
+        suspects = [operations[place] for place in sorted(loose)] if decides else list(operations)
+        return Verdict.INVALID, suspects
+    if not decides:
+        return None
     if not _touching(operations):
         return Verdict.VALID, []
     # With every end ahead of the beginnings on its instant there is more order than the history has: if that can be
     # explained, so can the history.
-    if all(call.completed != call.invoked for call, _ in operations):
-        strict = _conflict(operations, writes, model.initial, -1)
-        if strict is None:
-            return Verdict.VALID, []
-    return None
-
-
-def _unique_writes(operations: Sequence[Entry], initial: State) -> dict[State, int] | None:
-    writes: dict[State, int] = {initial: -1}
-    for place, (_, step) in enumerate(operations):
-        if step.function == "write":
-            if step.argument in writes:
-                return None
-            writes[step.argument] = place
-        elif step.function != "read":
-            return None
-    return writes
+    instants = any(call.completed == call.invoked for call, _ in operations)
+    if instants or _conflict(operations, model, outlook, -1, decides) is not None:
+        return None
+    return Verdict.VALID, []
 
 
 def _touching(operations: Sequence[Entry]) -> bool:
@@ -76,37 +79,36 @@ def _touching(operations: Sequence[Entry]) -> bool:
 
 
 def _conflict(
-    operations: Sequence[Entry], writes: dict[State, int], initial: State, end_shift: int
+    operations: Sequence[Entry], model: Model, outlook: Outlook, end_shift: int, decides: bool
 ) -> set[int] | None:
     """The places of operations that no order explains, or None.
 
     Times are doubled, and an end shifted by one: later (1) an end does not precede a beginning on the same instant,
-    earlier (-1) it does.
+    earlier (-1) it does. `decides`: each state has a maker that is known.
     """
-    clusters = {initial: _Cluster(-1, -_NEVER, -_NEVER)}
-    for value, place in writes.items():
-        if place >= 0:
-            call = operations[place][0]
-            end = _NEVER if call.completed is None or not call.known else 2 * call.completed + end_shift
-            clusters[value] = _Cluster(place, end, 2 * call.invoked)
-    read: set[State] = set()
+    clusters: dict[State, _Cluster] = {}
+    seen: list[tuple[State, int, int, int]] = []
     for place, (call, step) in enumerate(operations):
-        if step.function != "read":
-            continue
-        cluster = clusters.get(step.result)
-        assert call.completed is not None
-        end, begin = 2 * call.completed + end_shift, 2 * call.invoked
-        if cluster is None:
+        known = call.known and call.completed is not None
+        end = 2 * (call.completed or 0) + end_shift if known else _NEVER
+        made, needed = model.makes(step), model.needs(step)
+        if made is not ANY and made != needed and outlook.once(made):
+            cluster = clusters.setdefault(made, _Cluster())
+            cluster.add(place, 2 * call.invoked, end)
+            cluster.maker, cluster.made_at = place, 2 * call.invoked
+        if known and needed is not ANY and outlook.once(needed):
+            seen.append((needed, place, 2 * call.invoked, end))
+    if outlook.once(model.initial):
+        first = clusters.setdefault(model.initial, _Cluster())
+        first.end, first.happened = -_NEVER, True
+    for state, place, begin, end in seen:
+        cluster = clusters.setdefault(state, _Cluster())
+        if decides and cluster.maker == _NOBODY and state != model.initial:
             return {place}
-        if cluster.write >= 0 and end < 2 * operations[cluster.write][0].invoked:
-            return {place, cluster.write}
-        if end < cluster.end:
-            cluster.end, cluster.ends = end, place
-        if begin > cluster.begin:
-            cluster.begin, cluster.begins = begin, place
-        read.add(step.result)
-    happened = [cluster for value, cluster in clusters.items() if value in read or cluster.end < _NEVER]
-    pair = _clash(happened)
+        if end < cluster.made_at:
+            return {place, cluster.maker}
+        cluster.add(place, begin, end)
+    pair = _clash([cluster for cluster in clusters.values() if cluster.happened])
     return None if pair is None else pair[0].evidence | pair[1].evidence
 
 

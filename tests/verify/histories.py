@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from framework.verify.history import Call
-from framework.verify.models import ILLEGAL, Model, Step, State
+from framework.verify.models import ILLEGAL, NO_RESULT, Model, State
 from framework.verify.timeline import Entry, entries
 
 MS = 1_000_000
@@ -138,7 +138,8 @@ def simulated(
         end = at + rng.randrange(2, longest)
         function = rng.choice(functions)
         fresh = operation if values is None else rng.randrange(values)
-        argument: Any = {"write": fresh, "append": f"{fresh},", "cas": (None, fresh)}.get(function)
+        written: Any = f"{fresh}:" if "append" in functions else fresh
+        argument: Any = {"write": written, "append": f"{fresh},", "cas": (None, written), "increment": 1}.get(function)
         lost = rng.random() < unknown
         instant = rng.randrange(at, end) if not lost else at + rng.randrange(50 * longest)
         happens = not lost or rng.random() < 0.5
@@ -154,7 +155,7 @@ def simulated(
             argument = (state if rng.random() < 0.7 else -1, argument[1])
         result = _answer(state, function, argument)
         if happens:
-            after = model.step(state, function, argument, result if function in ("read", "cas") else None)
+            after = model.step(state, function, argument, result if function in ("read", "cas") else NO_RESULT)
             states[key] = state if after is ILLEGAL else after
         outcome = "unknown" if lost else "ok"
         calls.append(
@@ -167,7 +168,3 @@ def _answer(state: State, function: str, argument: Any) -> Any:
     if function == "read":
         return state
     return state == argument[0] if function == "cas" else None
-
-
-def step(function: str, argument: Any, result: Any) -> Step:
-    return Step(function, argument, result, function == "read")

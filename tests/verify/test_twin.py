@@ -1,9 +1,12 @@
-"""The checker agrees with a twin that tries every order."""
+"""The checker agrees with a twin that tries every order; the fast path and the search agree with each other."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from framework.verify.linearizability import by_key, check_linearizable
+from framework.verify.evidence import shortest_evidence
+from framework.verify.history import Call
+from framework.verify.linearizability import by_key, check_linearizable, decide
 from framework.verify.models import Counter, KeyValue, Model, Register
 from framework.verify.search import Search
 from framework.verify.timeline import lay_out
@@ -12,11 +15,12 @@ from framework.verify.zones import decide_zones
 
 from .histories import drawn, explained
 
-EXAMPLES = 400
-relaxed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = 250
+twin = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+STEPS = 1_000_000
 
 
-def agrees(calls: list, model: Model) -> None:
+def agrees(calls: list[Call], model: Model) -> None:
     result = check_linearizable(calls, model)
     if not any(call.known for call in calls):
         assert result.verdict is Verdict.UNKNOWN
@@ -25,25 +29,63 @@ def agrees(calls: list, model: Model) -> None:
     assert bool(result.story) == (result.verdict is Verdict.INVALID)
 
 
-@relaxed
+@twin
 @given(drawn(Register(), 7))
-def test_a_register_agrees(calls: list) -> None:
+def test_a_register_agrees(calls: list[Call]) -> None:
     agrees(calls, Register())
 
 
-@relaxed
+@twin
 @given(drawn(KeyValue(), 7))
-def test_a_store_of_one_key_agrees(calls: list) -> None:
+def test_a_store_of_one_key_agrees(calls: list[Call]) -> None:
     agrees(calls, KeyValue())
 
 
-@relaxed
+@twin
 @given(drawn(KeyValue(), 6, keys=(None, "x", "y")))
-def test_keys_checked_one_by_one_agree_with_all_keys_in_one_order(calls: list) -> None:
+def test_keys_checked_one_by_one_agree_with_all_keys_in_one_order(calls: list[Call]) -> None:
     agrees(calls, KeyValue())
 
 
-@relaxed
+@twin
 @given(drawn(Counter(), 7))
-def test_a_counter_agrees(calls: list) -> None:
+def test_a_counter_agrees(calls: list[Call]) -> None:
     agrees(calls, Counter())
+
+
+@twin
+@given(st.sampled_from([Register(), KeyValue(), Counter()]), st.data())
+def test_what_the_times_alone_tell_the_search_finds_too(model: Model, data: st.DataObject) -> None:
+    for operations in by_key(data.draw(drawn(model, 8)), model).values():
+        told = decide_zones(operations, model)
+        if told is not None:
+            verdict, suspects = told
+            assert Search(lay_out(operations, model), model).run(STEPS) is verdict
+            if verdict is Verdict.INVALID:
+                assert Search(lay_out(suspects, model), model).run(STEPS) is verdict
+
+
+@twin
+@given(st.sampled_from([Register(), KeyValue(), Counter()]), st.data())
+def test_evidence_is_itself_beyond_explanation(model: Model, data: st.DataObject) -> None:
+    for operations in by_key(data.draw(drawn(model, 8)), model).values():
+        decision = decide(operations, model, STEPS)
+        if decision.verdict is Verdict.INVALID:
+            evidence = shortest_evidence(operations, decision, model, lambda some, steps: decide(some, model, steps))
+            assert len(evidence.operations) <= len(operations)
+            assert decide(evidence.operations, model, STEPS).verdict is Verdict.INVALID
+            assert not explained([call for call, _ in evidence.operations], model)
+
+
+@pytest.mark.parametrize("model", [Register(), KeyValue(), Counter()])
+def test_the_drawn_histories_are_of_both_kinds(model: Model) -> None:
+    verdicts: set[bool] = set()
+
+    @twin
+    @given(drawn(model, 5))
+    def collect(calls: list[Call]) -> None:
+        if sum(call.known for call in calls) > 2:
+            verdicts.add(explained(calls, model))
+
+    collect()
+    assert verdicts == {True, False}
