@@ -34,7 +34,7 @@ lock: $(READY)
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install -q '.[dev]'
 	{ echo "# Exact versions of everything that make installs, for Python 3.11 on Linux. Renew with: make lock"; \
-	  build/lock/bin/pip freeze --exclude synod; } > requirements.lock
+	  build/lock/bin/pip freeze --all --exclude pip --exclude synod; } > requirements.lock
 	rm -rf build/lock
 
 clean:
@@ -48,5 +48,5 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "$(PYTHON) lacks the venv module: install it (Debian, Ubuntu: apt install python3-venv; Fedora: it comes with python3)."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
