@@ -76,9 +76,10 @@ class StationActor:
         gc.set_threshold(100_000, 20, 20)
 
     def listen(self, host: str) -> Where:
-        """Opens the station to others; says where it is."""
+        """Opens the station to others, at `host` or at its machine's address in the cluster; says where it is."""
         import ray
 
+        host = host or str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
         address = None
         if self._mesh is not None:
             address = asyncio.run_coroutine_threadsafe(self._mesh.listen(host), self._loop).result()

@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from framework.engine.ray.mesh import Traffic
+from framework.engine.ray.inbound import Traffic
 
 UNANSWERED = 64
 """Calls to one peer that may be under way; more wait in the outbox, which is bounded."""

@@ -110,11 +110,11 @@ class _Course:
 
     def _settle(self) -> None:
         """One history of the parts that several client actors wrote."""
-        if len(self.fleet.crews) > 1 and self.experiment.trace != "none":
+        if len(self.fleet.launch.crews) > 1 and self.experiment.trace != "none":
             from framework.engine.ray.recording import merge_histories
 
             folder = self.experiment.run_dir
-            parts = [folder / f"history-{member.station}.arrow" for member in self.fleet.crews]
+            parts = [folder / f"history-{member.station}.arrow" for member in self.fleet.launch.crews]
             merge_histories(parts, folder / "history.arrow")
 
     def _result(self, ended: int) -> EngineResult:
@@ -134,8 +134,8 @@ class _Course:
     def _details(self) -> dict[str, Any]:
         fleet = self.fleet
         details: dict[str, Any] = {
-            "machines": len(fleet.machines),
-            "clock_error_ms": round(max((machine.error for machine in fleet.machines.values()), default=0) / 1e6, 3),
+            "machines": len(fleet.launch.machines),
+            "clock_error_ms": round(max((machine.error for machine in fleet.launch.machines.values()), default=0) / 1e6, 3),
             "start_s": round(self.seconds["start"], 3),
             "end_s": round(self.seconds["end"], 3),
             "transport": self.experiment.engine_config.transport,

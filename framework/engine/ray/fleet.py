@@ -6,23 +6,18 @@ stopped or dead process never holds up the run.
 
 from __future__ import annotations
 
-import itertools
-import os
-import secrets
-import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from framework.core.errors import ConfigError
 from framework.core.message import NodeId
 from framework.core.time import SECOND
 from framework.engine.base import Crash, Experiment, Tally
-from framework.engine.ray.actor import Contact, Pulse, Report, StationActor, Where
-from framework.engine.ray.machines import Agent
+from framework.engine.ray.actor import Contact, Pulse, Report, Where
+from framework.engine.ray.launch import Launch, hosts_of
 from framework.engine.ray.member import Machine, Member
-from framework.engine.ray.setup import Setup, station_name
+from framework.engine.ray.setup import station_name
 from framework.trace.schema import Kind
 
 if TYPE_CHECKING:
@@ -33,7 +28,6 @@ FINISH_S = 8.0
 """How long a station may take to close its files."""
 
 NODE_PULSE_S, CLIENT_PULSE_S = 0.5, 0.2
-CLOCK_READINGS = 9
 STATUS_S = 0.5
 
 
@@ -41,39 +35,18 @@ class Fleet:
     """All stations of a run. `rows` records what the driver does to them (None: not traced)."""
 
     def __init__(self, experiment: Experiment, runtime: Runtime, rows: EventRows | None) -> None:
-        config = experiment.engine_config
-        self.experiment, self.runtime, self.rows = experiment, runtime, rows
+        self.experiment, self.rows = experiment, rows
         self.crashes: list[Crash] = []
         self.failure = ""
         self.rejected = 0
         self.zero = 0
         self.epoch = 0
-        self.run_id = secrets.token_hex(4)
-        self.machines: dict[str, Machine] = {}
-        self._secret = secrets.token_bytes(32)
+        self.launch = Launch(experiment, runtime)
+        self.members = self.launch.members
         self._due: dict[Any, Callable[[Any], None]] = {}
         self._ended_tallies: list[Tally] = []
-        self._hosts = (*experiment.nodes, *experiment.clients)
-        self._group: Any = None
+        self._index = {host: index for index, host in enumerate(hosts_of(experiment))}
         self._ending = False
-        size = int(config.nodes_per_actor)
-        nodes = [experiment.nodes[at : at + size] for at in range(0, len(experiment.nodes), size)]
-        crews = _shares(experiment.clients, int(config.client_actors))
-        self.members = [Member(number, hosts) for number, hosts in enumerate(nodes)]
-        first = 0
-        for hosts in crews:
-            self.members.append(Member(len(self.members), hosts, first_client=first))
-            first += len(hosts)
-        self._member_of = {host: member for member in self.members for host in member.hosts}
-        self._station_of = tuple(self._member_of[host].station for host in self._hosts)
-
-    @property
-    def servers(self) -> list[Member]:
-        return [member for member in self.members if member.first_client is None]
-
-    @property
-    def crews(self) -> list[Member]:
-        return [member for member in self.members if member.first_client is not None]
 
     def now(self) -> int:
         """Nanoseconds since the run's start."""
@@ -84,103 +57,33 @@ class Fleet:
     def start(self) -> None:
         """Brings every station up, connects them and starts the run. Raises ConfigError when that is not to be had."""
         deadline = time.monotonic() + int(self.experiment.engine_config.start_timeout) / SECOND
-        self._reserve()
-        self._meet_machines()
+        self.launch.reserve()
         for member in self.members:
             self._spawn(member)
-        places = self._all([m.handle.listen.remote(self._listen_host()) for m in self.members], deadline)
+        places = self._all([m.handle.listen.remote(self.launch.listen_host()) for m in self.members], deadline)
         for member, where in zip(self.members, places, strict=True):
-            self._settled(member, where)
+            member.where = where
         contacts = self._contacts()
         self._all([member.handle.connect.remote(contacts) for member in self.members], deadline)
         self.zero = time.monotonic_ns()
         self.epoch = time.time_ns()
-        for group in (self.servers, self.crews):
+        for group in (self.launch.servers, self.launch.crews):
             for why in self._all([self._boot_call(member, -1) for member in group], deadline):
                 self.failure = self.failure or why
         for member in self.members:
             member.up = True
             self._pulse(member)
 
-    def _reserve(self) -> None:
-        import ray
-        from ray.util.placement_group import placement_group, placement_group_table
-
-        scheduling = self.experiment.scheduling_config
-        strategy = scheduling.strategy.upper()
-        servers = self.servers
-        self._group = placement_group([{"CPU": 0.01}] * len(servers), strategy=strategy, name=f"synod-{self.run_id}")
-        ready, _ = ray.wait([self._group.ready()], timeout=int(scheduling.timeout) / SECOND)
-        if not ready:
-            raise ConfigError(
-                "scheduling", f"{len(servers)} node actors cannot be placed with {scheduling.strategy} on "
-                f"{len(_machines())} machine(s) within {scheduling.timeout}",
-                "Use scheduling=spread, fewer nodes or more machines.",
-            )  # fmt: skip
-        placed = placement_group_table(self._group)["bundles_to_node_id"]
-        for bundle, member in enumerate(servers):
-            member.machine = placed[bundle]
-        for member in self.crews:
-            member.machine = self.runtime.machine
-
-    def _meet_machines(self) -> None:
-        """An agent for each machine: within this process on the driver's own, an actor on every other."""
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        for name in dict.fromkeys([self.runtime.machine, *(member.machine for member in self.members)]):
-            if name == self.runtime.machine:
-                self.machines[name] = Machine(self.experiment.run_dir, Agent())
-                continue
-            import tempfile
-
-            options = {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(name, soft=False)}
-            agent = ray.remote(Agent).options(**options).remote()
-            folder = Path(tempfile.gettempdir()) / f"synod-{self.run_id}-{name[:8]}"
-            self.machines[name] = Machine(folder, None, agent)
-            self.machines[name].set_clock(CLOCK_READINGS)
-
     def _spawn(self, member: Member) -> None:
-        """Creates the actor of the member's present incarnation, where its storage is."""
-        import ray
-        from ray import cloudpickle
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
-
-        if member.first_client is None:
-            strategy: Any = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=member.station)
-        else:
-            strategy = NodeAffinitySchedulingStrategy(member.machine, soft=False)
-        options: Any = {"max_concurrency": 8, "concurrency_groups": {"frames": 1, "watch": 1}}
-        actor = ray.remote(**options)(StationActor)
-        pickled = cloudpickle.dumps(self._setup(member))  # type: ignore[no-untyped-call]
-        label = f"{member.hosts[0]}-{member.hosts[-1]}" if len(member.hosts) > 1 else member.hosts[0]
-        member.handle = actor.options(
-            name=f"synod-{self.run_id}-{label}-{member.incarnation}", num_cpus=0, max_restarts=0,
-            scheduling_strategy=strategy,
-        ).remote([*self.experiment.plugin_paths, *_importable()], pickled)  # fmt: skip
+        """Creates the actor of the member's present incarnation and watches it."""
+        member.handle = self.launch.create(member)
         member.where, member.up, member.asked = None, False, False
         incarnation = member.incarnation
         watch = member.handle.watch.options(concurrency_group="watch").remote()
         self._expect(watch, lambda answer: self._ended(member, incarnation, answer))
 
-    def _setup(self, member: Member) -> Setup:
-        config, run_dir = self.experiment.engine_config, self.experiment.run_dir
-        history = "history.arrow" if len(self.crews) == 1 else f"history-{member.station}.arrow"
-        return Setup(
-            experiment=self.experiment, station=member.station, incarnation=member.incarnation, hosts=member.hosts,
-            first_client=member.first_client, station_of=self._station_of, secret=self._secret,
-            transport=config.transport, storage=config.storage, folder=self.machines[member.machine].folder,
-            history=run_dir / history,
-        )  # fmt: skip
-
-    def _listen_host(self) -> str:
-        import ray
-
-        return "127.0.0.1" if self.runtime.local else str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
-
     def _boot_call(self, member: Member, cause: int) -> Any:
-        machine = self.machines[member.machine]
-        return member.handle.boot.remote(self.zero + machine.offset, self.epoch, cause)
+        return member.handle.boot.remote(self.zero + self._machine(member).offset, self.epoch, cause)
 
     def _contacts(self) -> dict[int, Contact]:
         return {member.station: self._contact(member) for member in self.members if member.where is not None}
@@ -231,7 +134,7 @@ class Fleet:
     @property
     def load_finished(self) -> bool:
         """Whether no client has an operation under way, and none will start."""
-        return all(member.finished for member in self.crews)
+        return all(member.finished for member in self.launch.crews)
 
     def statuses(self) -> dict[NodeId, dict[str, Any] | None]:
         """What the nodes show of themselves now: None for one that is down, absent if it raised.
@@ -240,10 +143,10 @@ class Fleet:
         """
         import ray
 
-        calls = {member.handle.statuses.remote(): member for member in self.servers if member.up}
+        calls = {member.handle.statuses.remote(): member for member in self.launch.servers if member.up}
         ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=STATUS_S) if calls else ([], [])
         answers: dict[NodeId, dict[str, Any] | None] = {}
-        for member in self.servers:
+        for member in self.launch.servers:
             if not member.up:
                 answers.update(dict.fromkeys(member.hosts))
         for call, member in calls.items():
@@ -253,22 +156,28 @@ class Fleet:
                 answers.update(dict.fromkeys(member.hosts))
         return {node: answers[node] for node in self.experiment.nodes if node in answers}
 
-    def crash(self, node: NodeId, cause: int, *, replaced: bool) -> None:
-        """Crashes a node that is up: SIGKILL for one that has a process to itself. `replaced`: a restart may follow."""
-        member = self._member_of[node]
-        if len(member.hosts) > 1:
-            member.handle.crash.remote(node, "fault (emulated: the node shares its process)", cause)
-            return
-        assert member.where is not None
-        member.asked = True
-        self._down(member, "fault", cause)
-        self.machines[member.machine].signal(member.where.pid, "kill")
-        if replaced:
+    def crash(self, nodes: Mapping[NodeId, int], *, replaced: bool) -> None:
+        """Crashes nodes that are up, each with its cause: SIGKILL for one that has a process to itself.
+
+        `replaced`: restarts may follow, so that processes for them start now.
+        """
+        killed = []
+        for node, cause in nodes.items():
+            member = self.launch.member_of[node]
+            if len(member.hosts) > 1:
+                member.handle.crash.remote(node, "fault (emulated: the node shares its process)", cause)
+                continue
+            assert member.where is not None
+            member.asked = True
+            self._down(member, "fault", cause)
+            self._machine(member).signal(member.where.pid, "kill")
+            killed.append(member)
+        for member in killed if replaced else ():
             self._replace(member)
 
     def restart(self, node: NodeId, cause: int) -> None:
         """Starts a node that is down, on the machine that holds its storage."""
-        member = self._member_of[node]
+        member = self.launch.member_of[node]
         if len(member.hosts) > 1:
             member.handle.restart.remote(node, cause)
             return
@@ -295,12 +204,12 @@ class Fleet:
         def arrived(answer: Any) -> None:
             member.arriving = False
             if isinstance(answer, Where):
-                self._settled(member, answer)
+                member.where = answer
                 self._revive(member)
             elif not self._ending:
                 self.failure = self.failure or f"{member.hosts[0]} could not be started again"
 
-        self._expect(member.handle.listen.remote(self._listen_host()), arrived)
+        self._expect(member.handle.listen.remote(self.launch.listen_host()), arrived)
 
     def _revive(self, member: Member) -> None:
         """Boots the next incarnation, when it is there and wanted, and tells the others where it is."""
@@ -323,10 +232,6 @@ class Fleet:
                 self._pulse(member)
 
         self._expect(handle.learn.remote(self._contacts()), connected)
-
-    def _settled(self, member: Member, where: Where) -> None:
-        member.where = where
-        member.pids.append(where.pid)
 
     def _ended(self, member: Member, incarnation: int, answer: Any) -> None:
         """A station's watch has ended: it failed, or its process is gone."""
@@ -369,7 +274,7 @@ class Fleet:
         self._due[answer] = act
 
     def _row(self, kind: Kind, at: int, cause: int, host: NodeId, **columns: Any) -> int:
-        return -1 if self.rows is None else self.rows.row(kind, at, cause, self._hosts.index(host), **columns)
+        return -1 if self.rows is None else self.rows.row(kind, at, cause, self._index[host], **columns)
 
     # End.
 
@@ -381,7 +286,7 @@ class Fleet:
         calls = {}
         for member in self.members:
             if member.where is not None:
-                self.machines[member.machine].signal(member.where.pid, "continue")
+                self._machine(member).signal(member.where.pid, "continue")
             if member.up:
                 calls[member.handle.finish.remote()] = member
         ready, late = ray.wait(list(calls), num_returns=len(calls), timeout=FINISH_S) if calls else ([], [])
@@ -402,8 +307,8 @@ class Fleet:
         self.crashes.extend(report.crashes)
 
     def _fetch(self) -> None:
-        for name, machine in self.machines.items():
-            if name != self.runtime.machine:
+        for name, machine in self.launch.machines.items():
+            if name != self.launch.runtime.machine:
                 for file, content in machine.files("trace"):
                     target = self.experiment.run_dir / "trace" / file
                     target.parent.mkdir(parents=True, exist_ok=True)
@@ -412,19 +317,17 @@ class Fleet:
     def kill(self) -> None:
         """Ends every process of the run, stopped ones too, and removes the durable state."""
         import ray
-        from ray.util.placement_group import remove_placement_group
 
         self._ending = True
         for member in self.members:
-            if member.machine in self.machines:
-                for pid in member.pids[-1:]:
-                    self.machines[member.machine].signal(pid, "kill")
+            if member.where is not None:
+                self._machine(member).signal(member.where.pid, "kill")
             if member.handle is not None:
                 ray.kill(member.handle, no_restart=True)
-        for name, machine in self.machines.items():
-            machine.clean(name == self.runtime.machine)
-        if self._group is not None:
-            remove_placement_group(self._group)
+        self.launch.release()
+
+    def _machine(self, member: Member) -> Machine:
+        return self.launch.machines[member.machine]
 
 
 def merged(tallies: list[Tally]) -> Tally:
@@ -442,24 +345,6 @@ def merged(tallies: list[Tally]) -> Tally:
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
     return whole
-
-
-def _shares(clients: tuple[NodeId, ...], actors: int) -> list[tuple[NodeId, ...]]:
-    """Splits the clients into at most `actors` runs of about the same length."""
-    actors = min(actors, len(clients))
-    cuts = [len(clients) * number // actors for number in range(actors + 1)] if actors else []
-    return [clients[start:stop] for start, stop in itertools.pairwise(cuts)]
-
-
-def _machines() -> list[Any]:
-    import ray
-
-    return list(ray.nodes())  # type: ignore[no-untyped-call]
-
-
-def _importable() -> list[str]:
-    """Where this process finds modules that a worker may not: the folders of `sys.path` that are not Python's own."""
-    return [os.path.abspath(folder) for folder in sys.path if not folder.startswith(sys.prefix) and not folder.endswith(".zip")]
 
 
 def _reason(error: Any) -> str:

@@ -6,6 +6,7 @@ import heapq
 import random
 
 from framework.core.faults import Action, resolve
+from framework.core.message import NodeId
 from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.engine.base import Experiment
@@ -41,15 +42,20 @@ class Injection:
     def _carry_out(self, fleet: Fleet, action: Action, rng: random.Random) -> None:
         down = action.name == "restart"
         candidates = {node: status for node, status in fleet.statuses().items() if (status is None) == down}
-        for node in resolve(action.target, candidates, rng):
-            cause = -1
-            if fleet.rows is not None:  # the intent stands in the file before the deed
-                cause = fleet.rows.row(Kind.FAULT, fleet.now(), -1, self._order[node], name=action.name)
-                if down:
-                    cause = fleet.rows.row(Kind.RESTART, fleet.now(), cause, self._order[node])
-                fleet.rows.flush()
-            if down:
+        chosen = {node: self._record(fleet, node, action.name) for node in resolve(action.target, candidates, rng)}
+        if fleet.rows is not None:
+            fleet.rows.flush()  # the intent stands in the file before the deed
+        if down:
+            for node, cause in chosen.items():
                 fleet.restart(node, cause)
-            else:
-                fleet.crash(node, cause, replaced=self._restarts)
-            self.fired[action.name] = self.fired.get(action.name, 0) + 1
+        else:
+            fleet.crash(chosen, replaced=self._restarts)
+
+    def _record(self, fleet: Fleet, node: NodeId, name: str) -> int:
+        self.fired[name] = self.fired.get(name, 0) + 1
+        if fleet.rows is None:
+            return -1
+        cause = fleet.rows.row(Kind.FAULT, fleet.now(), -1, self._order[node], name=name)
+        if name == "restart":
+            cause = fleet.rows.row(Kind.RESTART, fleet.now(), cause, self._order[node])
+        return cause

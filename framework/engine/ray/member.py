@@ -25,7 +25,6 @@ class Member:
         self.incarnation = 0
         self.handle: Any = None
         self.where: Where | None = None  # None: its process has not arrived
-        self.pids: list[int] = []
         self.up = False  # whether it was booted and is not known to be gone
         self.asked = False  # whether it was we who killed it
         self.arriving = False  # whether its next incarnation's process is on the way

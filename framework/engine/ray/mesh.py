@@ -1,54 +1,29 @@
 """The mesh: one TCP connection for each direction between two stations.
 
-A connection carries frames one way, from the station that opened it. Before the first frame both ends prove that they
-know the run's secret:
-
-    opener    -> magic, nonce (32), its name, the name it wants
-    acceptor  -> nonce (32)
-    opener    -> HMAC-SHA256(secret, "open",   both nonces, both names)
-    acceptor  -> HMAC-SHA256(secret, "accept", both nonces, both names)
-
-The acceptor says nothing of use to one who cannot prove first; fresh nonces make a replay worthless; the direction in
-the proof makes a reflection worthless. Frames themselves carry no MAC: whoever can alter packets between two machines
-can alter frames. What is no frame closes its connection and is reported, and the run goes on.
+A connection carries frames one way, from the station that opened it, after the handshake. Frames carry no MAC of their
+own: whoever can alter packets between two machines can alter frames. What is no frame closes its connection and is
+reported, and the run goes on.
 
 Nothing here grows without bound: frames have a longest length, the queue to a peer that does not read is `QUEUE_BYTES`,
-and at most `STRANGERS` connections wait to prove themselves, each for `HANDSHAKE_S`.
+and at most `inbound.STRANGERS` connections wait to prove themselves, each for `HANDSHAKE_S`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import os
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from framework.engine.ray.frames import FrameError, from_frame
+from framework.engine.ray.handshake import HANDSHAKE_S, introduce
+from framework.engine.ray.inbound import Inbound, Traffic
 
-MAGIC = b"SYN1"
-NONCE = PROOF = 32
-HANDSHAKE_S = 5.0
-STRANGERS = 64
 QUEUE_BYTES = 32 << 20
 BACKOFF_S = (0.01, 0.5)
 """After a failed attempt to connect: how long until the next, doubling from the first to the second."""
 
 Address = tuple[str, int]
-
-
-class Traffic(Protocol):
-    """What a transport tells its station."""
-
-    def take(self, data: bytes) -> int:
-        """Takes the whole frames at the start of `data`; returns how many bytes they are. Raises FrameError."""
-
-    def lost(self, peer: str, frames: bytes) -> None:
-        """Frames that will never reach `peer`."""
-
-    def rejected(self, why: str) -> None:
-        """A connection was refused or closed for what came over it."""
 
 
 class Outbox(Protocol):
@@ -57,18 +32,6 @@ class Outbox(Protocol):
     chunks: list[bytes]
     size: int
     waiting: bool
-
-
-def proof(secret: bytes, direction: bytes, opener: str, acceptor: str, nonces: bytes) -> bytes:
-    """What an end shows to prove that it knows the secret."""
-    names = b"".join(len(name.encode()).to_bytes(2, "little") + name.encode() for name in (opener, acceptor))
-    return hmac.digest(secret, direction + nonces + names, "sha256")
-
-
-def hello(opener: str, acceptor: str, nonce: bytes) -> bytes:
-    """The opener's first words."""
-    names = b"".join(bytes([len(name.encode())]) + name.encode() for name in (opener, acceptor))
-    return MAGIC + nonce + names
 
 
 class Mesh:
@@ -249,7 +212,7 @@ class Peer:
         try:
             async with asyncio.timeout(HANDSHAKE_S):
                 await loop.sock_connect(sock, address)
-                await self._introduce(sock, name)
+                await introduce(loop, sock, self._mesh.secret, self._mesh.name, name)
         except (OSError, TimeoutError, FrameError) as error:
             sock.close()
             if self._address == address:
@@ -265,148 +228,3 @@ class Peer:
         self._socket, self._state, self._backoff = sock, "open", 0.0
         loop.add_reader(sock, self._readable)
         self.flush()
-
-    async def _introduce(self, sock: socket.socket, name: str) -> None:
-        loop, mesh, nonce = self._mesh.loop, self._mesh, os.urandom(NONCE)
-        await loop.sock_sendall(sock, hello(mesh.name, name, nonce))
-        nonces = nonce + await _exactly(loop, sock, NONCE)
-        await loop.sock_sendall(sock, proof(mesh.secret, b"open", mesh.name, name, nonces))
-        answer = await _exactly(loop, sock, PROOF)
-        if not hmac.compare_digest(answer, proof(mesh.secret, b"accept", mesh.name, name, nonces)):
-            raise FrameError("does not know the run's secret")
-
-
-async def _exactly(loop: asyncio.AbstractEventLoop, sock: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        more = await loop.sock_recv(sock, size - len(data))
-        if not more:
-            raise ConnectionError("closed in the handshake")
-        data += more
-    return data
-
-
-class Inbound(asyncio.Protocol):
-    """A connection that another station opened to this one, or a stranger."""
-
-    def __init__(self, mesh: Mesh) -> None:
-        self._mesh = mesh
-        self._receive: Callable[[bytes], None] = self._hello
-        self._data = bytearray()
-        self._needed = 0
-        self._opener = ""
-        self._nonces = b""
-        self._trusted = False
-        self._counted = False
-        self._deadline: asyncio.TimerHandle | None = None
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "abort")
-        self._transport = transport  # type: ignore[assignment]
-        mesh = self._mesh
-        if mesh.strangers >= STRANGERS:
-            self._reject(f"more than {STRANGERS} connections that have not proved themselves")
-            return
-        mesh.inbound.add(self)
-        mesh.strangers += 1
-        self._counted = True
-        self._deadline = mesh.loop.call_later(HANDSHAKE_S, self._reject, f"no proof within {HANDSHAKE_S:g} s")
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._receive(data)
-        except FrameError as error:
-            self._reject(str(error))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._settle()
-        self._mesh.inbound.discard(self)
-        if self._transport is not None and self._data:
-            what = "a frame" if self._trusted else "the handshake"
-            self._mesh.traffic.rejected(f"{self._opener or 'a stranger'} closed in the middle of {what}")
-        self._transport = None
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            transport, self._transport = self._transport, None
-            transport.abort()
-
-    def _frames(self, data: bytes) -> None:
-        """The hot path: whole frames are taken where they lie, the rest waits for more."""
-        if self._data:
-            self._data += data
-            if len(self._data) < self._needed:
-                return
-            data = bytes(self._data)
-            self._data.clear()
-        taken = self._mesh.traffic.take(data)
-        if taken < len(data):
-            self._data += memoryview(data)[taken:]
-            self._needed = 4 + int.from_bytes(self._data[:4], "little") if len(self._data) >= 4 else 0
-
-    def _hello(self, data: bytes) -> None:
-        self._data += data
-        if not MAGIC.startswith(bytes(self._data[: len(MAGIC)])):
-            raise FrameError("a stranger that does not speak the mesh's language")
-        names = self._names_said()
-        if names is None:
-            return
-        self._opener, wanted, end = names
-        if wanted != self._mesh.name:
-            raise FrameError(f"{self._opener} looks for {wanted}; this is {self._mesh.name}")
-        if len(self._data) > end:
-            raise FrameError(f"{self._opener} said more than its hello")
-        own = os.urandom(NONCE)
-        self._nonces = bytes(self._data[len(MAGIC) : len(MAGIC) + NONCE]) + own
-        self._data.clear()
-        self._receive = self._proof
-        assert self._transport is not None
-        self._transport.write(own)
-
-    def _names_said(self) -> tuple[str, str, int] | None:
-        """The opener's name, the name it wants, where its hello ends; None while that is still on the way."""
-        data, at = self._data, len(MAGIC) + NONCE
-        names = []
-        for _ in range(2):
-            if len(data) <= at or len(data) < at + 1 + data[at]:
-                return None
-            names.append(bytes(data[at + 1 : at + 1 + data[at]]))
-            at += 1 + data[at]
-        try:
-            return names[0].decode(), names[1].decode(), at
-        except UnicodeDecodeError as error:
-            raise FrameError("a hello without names") from error
-
-    def _proof(self, data: bytes) -> None:
-        self._data += data
-        if len(self._data) < PROOF:
-            return
-        mesh = self._mesh
-        if not hmac.compare_digest(
-            bytes(self._data), proof(mesh.secret, b"open", self._opener, mesh.name, self._nonces)
-        ):
-            raise FrameError(f"one that calls itself {self._opener} does not know the run's secret")
-        self._data.clear()
-        self._trusted = True
-        self._settle()
-        self._receive = self._frames
-        assert self._transport is not None
-        self._transport.write(proof(mesh.secret, b"accept", self._opener, mesh.name, self._nonces))
-
-    def _settle(self) -> None:
-        """It is no stranger any more, or gone."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        if self._counted:
-            self._counted = False
-            self._mesh.strangers -= 1
-
-    def _reject(self, why: str) -> None:
-        self._settle()
-        self._data.clear()
-        self._receive = lambda data: None
-        self._mesh.inbound.discard(self)
-        self._mesh.traffic.rejected(why)
-        self.abort()

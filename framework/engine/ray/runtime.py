@@ -19,6 +19,7 @@ from framework.core.errors import ConfigError
 WHERE = "engine.address"
 PROBE_S = 5.0
 JOIN_S = 20.0
+STOP_S = 3.0
 OBJECT_STORE_BYTES = 256 << 20
 
 _JOIN = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='critical')"
@@ -95,8 +96,21 @@ def _local(actors: int) -> Iterator[Runtime]:
         try:
             yield Runtime(ray.get_runtime_context().get_node_id(), True, False)
         finally:
-            ray.shutdown()
+            _stop_local()
     _read_settings_again()
+
+
+def _stop_local() -> None:
+    """Ends the runtime of our own, and does not return before its last process is gone."""
+    import psutil  # type: ignore[import-untyped]  # Ray brings its own
+    import ray
+
+    before = psutil.Process().children(recursive=True)
+    ray.shutdown()
+    ours = [process for process in before if _is_rays(process)]
+    for process in psutil.wait_procs(ours, timeout=STOP_S)[1]:
+        process.kill()
+    psutil.wait_procs(ours, timeout=STOP_S)
 
 
 @contextmanager
@@ -184,6 +198,16 @@ def _read_settings_again() -> None:
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _is_rays(process: Any) -> bool:
+    """Whether a process belongs to Ray; what else the program started is none of our business."""
+    import psutil
+
+    try:
+        return any("ray" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _line(error: BaseException) -> str:

@@ -13,23 +13,22 @@ import time
 import traceback
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from framework.core.durable import Change
 from framework.core.errors import PluginError
 from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host
-from framework.core.message import Message, NodeId
-from framework.core.network import Link, NetworkModel
+from framework.core.message import NodeId
 from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.engine.base import Crash, Tally
 from framework.engine.ray.commits import Commits, MemoryCommits
 from framework.engine.ray.frames import HEADER, HEADER_SIZE, LENGTH_SIZE, MAX_FRAME, FrameError, check_length, headers
-from framework.engine.ray.mesh import QUEUE_BYTES, Outbox
+from framework.engine.ray.outgoing import Outgoing, Transport
 from framework.engine.ray.recording import EventRows, json
-from framework.engine.ray.seat import Route, Seat, make_seats
+from framework.engine.ray.seat import Seat, make_seats
 from framework.engine.ray.timing import Alarm
 from framework.engine.wire import Wire
 from framework.trace.schema import Kind
@@ -44,19 +43,7 @@ SOON_LIMIT = 10_000
 REJECT_ROWS = 1_000
 """Refused connections that a station records one by one; beyond, they are only counted."""
 
-_pack, _unpack = HEADER.pack, HEADER.unpack_from
-
-
-class Transport(Protocol):
-    """How frames leave for other stations."""
-
-    waiting: list[Any]
-
-    def peer(self, station: int) -> Outbox: ...
-
-    def flush(self) -> None: ...
-
-    def close(self) -> None: ...
+_unpack = HEADER.unpack_from
 
 
 class Station:
@@ -78,7 +65,6 @@ class Station:
         self.epoch = 0  # the run's start on the wall clock
         self.commits: Commits = MemoryCommits()
         self._when_landed: list[Callable[[], None]] = []
-        self._network: NetworkModel = experiment.make_network()
         self._names = (*experiment.nodes, *experiment.clients)
         self._index = {name: index for index, name in enumerate(self._names)}
         self.seats: dict[int, Seat] = make_seats(setup, self._index)
@@ -87,8 +73,7 @@ class Station:
         self._scheduled = False
         self._flying = False
         self._wakes: list[tuple[int, int]] = []
-        self._delayed: list[tuple[int, int, Route, str, Message, int, int, bytes]] = []
-        self._order = 0
+        self.outgoing = Outgoing(self, self._index)
         self._alarm = Alarm(loop, self.now, self._ring)
         self._ended = False
 
@@ -121,7 +106,7 @@ class Station:
                 message = decode[index](data[body:stop])
                 at = stop
                 if seat.deaf:
-                    self._drop(source, target, path, index, seq, stop - body, f"{seat.id} is down")
+                    self.outgoing.drop(source, target, path, index, seq, stop - body, f"{seat.id} is down")
                     continue
                 seat.inbox.append((path, source, message, index, seq, stop - body))
                 if not seat.dirty:
@@ -137,7 +122,7 @@ class Station:
     def lost(self, peer: str, frames: bytes) -> None:
         """Frames that will never reach a station."""
         for index, source, target, path, seq, size in headers(frames):
-            self._drop(source, target, path, index, seq, size, f"{self._names[target]} is down")
+            self.outgoing.drop(source, target, path, index, seq, size, f"{self._names[target]} is down")
 
     def rejected(self, why: str) -> None:
         """A connection was refused or closed for what came over it."""
@@ -196,7 +181,7 @@ class Station:
         inbox, seat.inbox = seat.inbox, []
         seat.host, seat.deaf, seat.marks = None, True, []
         for path, source, _, index, seq, size in inbox:
-            self._drop(source, seat.index, path, index, seq, size, f"{seat.id} crashed")
+            self.outgoing.drop(source, seat.index, path, index, seq, size, f"{seat.id} crashed")
         if self.crew is not None:
             self.crew.died(seat)
 
@@ -269,7 +254,7 @@ class Station:
         try:
             for path, source, message, index, seq, size in inbox:
                 if path and path not in host.nodes:
-                    self._drop(source, seat.index, path, index, seq, size, f"{seat.id} has no mount {path!r}")
+                    self.outgoing.drop(source, seat.index, path, index, seq, size, f"{seat.id} has no mount {path!r}")
                     continue
                 delivered[index] += 1
                 if rows is not None:
@@ -386,9 +371,9 @@ class Station:
         try:
             for kind, first, second, third in effects:
                 if kind == SEND:
-                    self._send(seat, (first,), second, third, cause)
+                    self.outgoing.send(seat, (first,), second, third, cause)
                 elif kind == MULTICAST:
-                    self._send(seat, first, second, third, cause)
+                    self.outgoing.send(seat, first, second, third, cause)
                 elif kind == COMPLETE:
                     assert self.crew is not None
                     self.crew.complete(seat, first, second, cause)
@@ -398,96 +383,12 @@ class Station:
             if seat.host is host:
                 self.raised(seat, error)
 
-    def _send(self, seat: Seat, targets: tuple[NodeId, ...], path: str, message: Message, cause: int) -> None:
-        index = self.wire.index.get(type(message), -1)
-        if index < 0:
-            raise PluginError(
-                seat.class_.__qualname__, f"sends {type(message).__qualname__}, which no node or client handles",
-                f"Write @handles({type(message).__name__}) where it is received.",
-            )  # fmt: skip
-        routes, rows, payload = seat.routes, self.rows, b""
-        for to in targets:
-            route = routes.get(to) or self._route(seat, to)
-            if not payload and (route.seat is None or rows is not None or route.link is not None):
-                payload = self.wire.encode(message)
-            seq = -1
-            if rows is not None:
-                seq = rows.send(self.now(), cause, seat.index, route.target, path, index, payload)
-            if route.link is None:
-                self._depart(route, path, message, index, seq, payload)
-            else:
-                self._transmit(route, route.link, path, message, index, seq, payload)
-
-    def _route(self, seat: Seat, to: NodeId) -> Route:
-        target = self._index.get(to)
-        if target is None:
-            raise PluginError(
-                seat.class_.__qualname__, f"{seat.id} sends to {to!r}, which is not a node of this run",
-                "Send to self.peers.",
-            )  # fmt: skip
-        link: Link | None = None
-        if to != seat.id and not self._network.simulated_only:
-            name = f"{seat.id}->{to}" if not seat.incarnation else f"{seat.id}->{to}#{seat.incarnation}"
-            link = self._network.link(seat.id, to, stream(self.experiment.seed, "link", name))
-        local = self.seats.get(target)
-        assert self.transport is not None
-        peer = self.transport.peer(self.setup.station_of[target]) if local is None else None
-        route = seat.routes[to] = Route(seat.index, target, local, peer, link)
-        return route
-
-    def _transmit(
-        self, route: Route, link: Link, path: str, message: Message, index: int, seq: int, payload: bytes
-    ) -> None:
-        now = self.now()
-        constant = link.constant
-        arrivals = (now + constant,) if constant >= 0 else link.transmit(now, len(payload))
-        if not arrivals:
-            self._drop(route.source, route.target, path, index, seq, len(payload), "lost")
-        for at in arrivals:
-            if at <= now:
-                self._depart(route, path, message, index, seq, payload)
-            else:
-                self._order += 1
-                heappush(self._delayed, (at, self._order, route, path, message, index, seq, payload))
-
-    def _depart(self, route: Route, path: str, message: Message, index: int, seq: int, payload: bytes) -> None:
-        peer = route.peer
-        if peer is None:
-            seat = route.seat
-            assert seat is not None
-            if seat.deaf:
-                self._drop(route.source, route.target, path, index, seq, len(payload), f"{seat.id} is down")
-            else:
-                seat.inbox.append((path, route.source, message, index, seq, len(payload)))
-                self.wake(seat)
-            return
-        mount = path.encode() if path else b""
-        size = HEADER_SIZE + len(mount) + len(payload)
-        if peer.size and peer.size + size > QUEUE_BYTES:
-            self._drop(route.source, route.target, path, index, seq, len(payload), "queue full")
-            return
-        head = _pack(size - LENGTH_SIZE, index, route.source, route.target, len(mount), seq)
-        peer.chunks.append(head + mount if mount else head)
-        peer.chunks.append(payload)
-        peer.size += size
-        if not peer.waiting:
-            peer.waiting = True
-            assert self.transport is not None
-            self.transport.waiting.append(peer)
-
-    def _drop(self, source: int, target: int, path: str, index: int, seq: int, size: int, why: str) -> None:
-        name = self.wire.names[index]
-        self.tally.dropped[name] = self.tally.dropped.get(name, 0) + 1
-        if self.rows is not None:
-            self.rows.drop(self.now(), seq, source, target, path, index, size, why)
-
     # Time.
 
     def _arm(self) -> None:
         """Sets the alarm for whatever comes next."""
         at = self._wakes[0][0] if self._wakes else NEVER
-        if self._delayed and self._delayed[0][0] < at:
-            at = self._delayed[0][0]
+        at = min(at, self.outgoing.next_at)
         if self.crew is not None and self.crew.next_at < at:
             at = self.crew.next_at
         if at < self._alarm.at:
@@ -504,9 +405,7 @@ class Station:
                 seat.queued = NEVER
                 if seat.host is not None:
                     self.wake(seat)
-        while self._delayed and self._delayed[0][0] <= now:
-            _, _, route, path, message, index, seq, payload = heappop(self._delayed)
-            self._depart(route, path, message, index, seq, payload)
+        self.outgoing.release(now)
         if self._flying:
             assert self.transport is not None
             self.transport.flush()  # these left their node before; `_land` arms again

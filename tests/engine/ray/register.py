@@ -12,8 +12,8 @@ from typing import Any
 from framework import (
     Client,
     Config,
-    Duration,
     DurableLog,
+    Duration,
     Fault,
     FaultSpec,
     Link,

@@ -1,0 +1,139 @@
+"""What leaves a station's hosts: through the links of the network model, to seats here or to peers elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, Protocol
+
+from framework.core.errors import PluginError
+from framework.core.message import Message, NodeId
+from framework.core.network import Link, NetworkModel
+from framework.core.streams import stream
+from framework.core.time import NEVER
+from framework.engine.ray.frames import HEADER, HEADER_SIZE, LENGTH_SIZE
+from framework.engine.ray.mesh import QUEUE_BYTES, Outbox
+from framework.engine.ray.seat import Route, Seat
+
+if TYPE_CHECKING:
+    from framework.engine.ray.station import Station
+
+_pack = HEADER.pack
+
+
+class Transport(Protocol):
+    """How frames leave for other stations."""
+
+    waiting: list[Any]
+
+    def peer(self, station: int) -> Outbox: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Outgoing:
+    """The ways out of one station, and the messages that a link holds back."""
+
+    def __init__(self, station: Station, index: Mapping[NodeId, int]) -> None:
+        self._station, self._index = station, index
+        self._network: NetworkModel = station.experiment.make_network()
+        self._delayed: list[tuple[int, int, Route, str, Message, int, int, bytes]] = []
+        self._order = 0
+
+    @property
+    def next_at(self) -> int:
+        """When the next held message departs."""
+        return self._delayed[0][0] if self._delayed else NEVER
+
+    def release(self, now: int) -> None:
+        """Lets go what the links held until now."""
+        while self._delayed and self._delayed[0][0] <= now:
+            _, _, route, path, message, index, seq, payload = heappop(self._delayed)
+            self._depart(route, path, message, index, seq, payload)
+
+    def send(self, seat: Seat, targets: tuple[NodeId, ...], path: str, message: Message, cause: int) -> None:
+        """One message to each target, encoded once. PluginError for a message or a target that the run does not know."""
+        index = self._station.wire.index.get(type(message), -1)
+        if index < 0:
+            raise PluginError(
+                seat.class_.__qualname__, f"sends {type(message).__qualname__}, which no node or client handles",
+                f"Write @handles({type(message).__name__}) where it is received.",
+            )  # fmt: skip
+        routes, rows, payload = seat.routes, self._station.rows, b""
+        for to in targets:
+            route = routes.get(to) or self._route(seat, to)
+            if not payload and (route.seat is None or rows is not None or route.link is not None):
+                payload = self._station.wire.encode(message)
+            seq = -1
+            if rows is not None:
+                seq = rows.send(self._station.now(), cause, seat.index, route.target, path, index, payload)
+            if route.link is None:
+                self._depart(route, path, message, index, seq, payload)
+            else:
+                self._transmit(route, route.link, path, message, index, seq, payload)
+
+    def _route(self, seat: Seat, to: NodeId) -> Route:
+        target = self._index.get(to)
+        if target is None:
+            raise PluginError(
+                seat.class_.__qualname__, f"{seat.id} sends to {to!r}, which is not a node of this run",
+                "Send to self.peers.",
+            )  # fmt: skip
+        link: Link | None = None
+        if to != seat.id and not self._network.simulated_only:
+            name = f"{seat.id}->{to}" if not seat.incarnation else f"{seat.id}->{to}#{seat.incarnation}"
+            link = self._network.link(seat.id, to, stream(self._station.experiment.seed, "link", name))
+        local = self._station.seats.get(target)
+        assert self._station.transport is not None
+        peer = self._station.transport.peer(self._station.setup.station_of[target]) if local is None else None
+        route = seat.routes[to] = Route(seat.index, target, local, peer, link)
+        return route
+
+    def _transmit(
+        self, route: Route, link: Link, path: str, message: Message, index: int, seq: int, payload: bytes
+    ) -> None:
+        now = self._station.now()
+        constant = link.constant
+        arrivals = (now + constant,) if constant >= 0 else link.transmit(now, len(payload))
+        if not arrivals:
+            self.drop(route.source, route.target, path, index, seq, len(payload), "lost")
+        for at in arrivals:
+            if at <= now:
+                self._depart(route, path, message, index, seq, payload)
+            else:
+                self._order += 1
+                heappush(self._delayed, (at, self._order, route, path, message, index, seq, payload))
+
+    def _depart(self, route: Route, path: str, message: Message, index: int, seq: int, payload: bytes) -> None:
+        peer = route.peer
+        if peer is None:
+            seat = route.seat
+            assert seat is not None
+            if seat.deaf:
+                self.drop(route.source, route.target, path, index, seq, len(payload), f"{seat.id} is down")
+            else:
+                seat.inbox.append((path, route.source, message, index, seq, len(payload)))
+                self._station.wake(seat)
+            return
+        mount = path.encode() if path else b""
+        size = HEADER_SIZE + len(mount) + len(payload)
+        if peer.size and peer.size + size > QUEUE_BYTES:
+            self.drop(route.source, route.target, path, index, seq, len(payload), "queue full")
+            return
+        head = _pack(size - LENGTH_SIZE, index, route.source, route.target, len(mount), seq)
+        peer.chunks.append(head + mount if mount else head)
+        peer.chunks.append(payload)
+        peer.size += size
+        if not peer.waiting:
+            peer.waiting = True
+            assert self._station.transport is not None
+            self._station.transport.waiting.append(peer)
+
+    def drop(self, source: int, target: int, path: str, index: int, seq: int, size: int, why: str) -> None:
+        """Counts and records a message that will not arrive."""
+        name = self._station.wire.names[index]
+        self._station.tally.dropped[name] = self._station.tally.dropped.get(name, 0) + 1
+        if self._station.rows is not None:
+            self._station.rows.drop(self._station.now(), seq, source, target, path, index, size, why)
