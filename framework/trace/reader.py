@@ -18,7 +18,7 @@ from framework.trace.schema import EVENTS, HISTORY, Shape, decode_payload
 from framework.trace.stream import Damaged, read_stream
 
 _BINARY_BYTES = 2**31 - 1  # what a binary column's 32-bit offsets reach; `large_binary` beyond
-_CARRIES_A_MESSAGE = ("send", "deliver", "drop", "reject")
+_CARRIES_A_MESSAGE = ("send", "deliver", "drop")
 
 
 def open_run(folder: str | os.PathLike[str]) -> Run:
@@ -95,18 +95,21 @@ class Run:
     def decode(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """What an event carries, as `{field: value}`; None when nothing.
 
-        A delivery or a drop shows the message of the send that caused it, None if that send is not in the trace.
-        A crash gives `{"traceback": text}`; JSON that is not an object gives `{"value": it}`.
+        A delivery or a drop shows the message of the send that caused it, None if that send is not in the trace;
+        why a message was dropped is the text in the drop's own payload. A crash gives `{"traceback": text}`, a reject
+        `{"why": text}`; JSON that is not an object gives `{"value": it}`.
         Raises ConfigError when the trace cannot say what the bytes mean.
         """
         kind, name, payload = row["kind"], row["message"], row["payload"]
-        if payload is None and kind in ("deliver", "drop"):
+        if kind == "drop" or (kind == "deliver" and payload is None):
             payload = self._sent(row["cause"])
         if payload is None:
             return None
         try:
             if kind == "crash":
                 return {"traceback": payload.decode()}
+            if kind == "reject":
+                return {"why": payload.decode()}
             if kind in _CARRIES_A_MESSAGE:
                 return decode_payload(self._shapes[name], payload)
             value = json.loads(payload)

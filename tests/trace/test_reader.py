@@ -32,7 +32,7 @@ def echo_run(folder: Path) -> Path:
         Event(10, 100, "n1", Kind.START),
         Event(20, 101, "n1", Kind.SEND, "n2", "echo.Echo", 100, 40, ECHO),
         Event(20, 102, "n1", Kind.SEND, "n3", "echo.Echo", 100, 40, ECHO),
-        Event(25, 103, "n1", Kind.DROP, "n3", "echo.Echo", 102, 40),
+        Event(25, 103, "n1", Kind.DROP, "n3", "echo.Echo", 102, 40, b"lost"),
         Event(90, 104, "n1", Kind.CRASH, payload="Traceback: é".encode()),
     ]
     n2 = [
@@ -74,6 +74,12 @@ def test_notes_completions_and_crashes_decode(tmp_path: Path) -> None:
     assert [row["payload"] for row in run.messages("complete")] == [{"value": "done"}]
     assert [row["payload"] for row in run.messages("crash")] == [{"traceback": "Traceback: é"}]
     assert [row["payload"] for row in run.messages("start")] == [None, None]
+
+
+def test_a_refused_connection_says_why(tmp_path: Path) -> None:
+    refused = Event(5, -1, "n1", Kind.REJECT, payload=b"a stranger closed")
+    write_events(tmp_path / "trace" / "n1.arrow", [refused], messages=SHAPES)
+    assert [row["payload"] for row in open_run(tmp_path).messages("reject")] == [{"why": "a stranger closed"}]
 
 
 def test_past_two_gigabytes_of_payload_offsets_are_wide(
