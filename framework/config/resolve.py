@@ -137,10 +137,9 @@ class _Parts:
         return str(self.of(group).get("name") or self.choices.get(group))
 
     def chosen_names(self, group: str) -> tuple[str, ...]:
-        """The options of a group that takes several."""
+        """The option chosen from a group that takes several; several at once stand in the config with their names."""
         chosen = self.choices.get(group)
-        names = [chosen] if isinstance(chosen, str) else list(chosen or [])
-        return tuple(name for name in names if name not in ("none", "auto"))
+        return () if chosen in (None, "none", "auto") else (str(chosen),)
 
     def settings(self, group: str) -> dict[str, Any]:
         """A group's settings without its `name`."""
@@ -229,7 +228,7 @@ def _functions(workload: WorkloadSpec, config: Any, key: str) -> tuple[str, ...]
 
 
 def _checker_names(parts: _Parts, protocol: ProtocolSpec) -> tuple[str, ...]:
-    if parts.choices.get("checker") not in (None, "auto"):
+    if parts.choices.get("checker") != "auto":
         return parts.chosen_names("checker")
     for name in protocol.checkers:
         parts.registry.get("checker", name)

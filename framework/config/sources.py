@@ -103,11 +103,8 @@ class Sources:
             candidates.append((self._groups.files("experiment").get(str(experiment)), steps))
         if steps[0] in GROUPS:
             files = self._groups.files(steps[0])
-            chosen = self._choices.get(steps[0])
-            names = chosen if isinstance(chosen, list) else [chosen]
-            candidates += [
-                (files.get(str(name)), part) for name in names for part in (steps[1:], steps[2:], steps)
-            ]
+            file = files.get(str(self._choices.get(steps[0])))
+            candidates += [(file, part) for part in (steps[1:], steps[2:], steps)]
         candidates.append((CONF / "config.yaml", steps))
         for file, path in candidates:
             if file is not None and path and _holds(read_yaml(file), path):

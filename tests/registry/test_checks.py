@@ -1,0 +1,183 @@
+"""What an author is told when a spec breaks a rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from typing import Any
+
+import pytest
+
+from framework import (
+    CheckerSpec,
+    Client,
+    Config,
+    Duration,
+    Message,
+    NetworkSpec,
+    Node,
+    NodeId,
+    Operation,
+    OperationId,
+    PluginError,
+    ProtocolSpec,
+    ReplicatedConfig,
+    SessionClient,
+    Workload,
+    WorkloadSpec,
+    handles,
+)
+from framework.registry.checks import check_protocol, check_spec, package_messages
+from framework.registry.messages import named_messages, node_classes, wire_name
+
+
+class Ping(Message):
+    operation: OperationId
+
+
+class Pong(Message):
+    operation: OperationId
+
+
+class Answering(Message):
+    """Handled through the class that derives from it."""
+
+    operation: OperationId
+
+
+class Detailed(Answering):
+    text: str
+
+
+class Child(Node):
+    @handles(Pong)
+    def on_pong(self, sender: NodeId, pong: Pong) -> None: ...
+
+
+class Parent(Node):
+    mounts = (Child,)
+
+    @handles(Ping, Detailed)
+    def on_ping(self, sender: NodeId, ping: Ping) -> None: ...
+
+
+Child.mounts = (Parent,)  # a tree of either kind
+
+
+class Pinger(Client):
+    def invoke(self, operation: Operation) -> None: ...
+
+
+class Unconfigured(Config):
+    pace: Duration
+
+
+class Named(Config):
+    name: str = "x"
+
+
+SPEC = ProtocolSpec(name="ping", node=Parent, client=Pinger, summary="Pings.", operations=("ping",))
+
+
+def refused(spec: Any) -> str:
+    with pytest.raises(PluginError) as raised:
+        check_spec(spec)
+    return str(raised.value)
+
+
+def spec_with(**wrong: Any) -> ProtocolSpec:
+    return dataclasses.replace(SPEC, **wrong)
+
+
+def test_a_protocol_whose_messages_are_all_handled_is_accepted() -> None:
+    check_protocol(SPEC)
+    assert sorted(named_messages(SPEC)) == ["ping.Detailed", "ping.Ping", "ping.Pong"]
+    assert node_classes(SPEC) == [Parent, Child, Pinger]
+    assert set(package_messages(__name__)) == {Ping, Pong, Answering, Detailed}
+
+
+def test_a_message_that_nobody_handles_is_named_with_what_to_write() -> None:
+    class Deaf(Node):
+        @handles(Ping, Detailed)
+        def on_ping(self, sender: NodeId, ping: Ping) -> None: ...
+
+    error = refused(dataclasses.replace(SPEC, node=Deaf))
+    assert "nobody handles Pong" in error
+    assert "Write @handles(Pong) in Deaf or Pinger" in error
+    check_protocol(dataclasses.replace(SPEC, node=Deaf), siblings=[SPEC])  # its sibling does
+
+
+def test_a_field_that_is_not_immutable_is_named() -> None:
+    class Basket(Message):
+        items: list[str]
+
+    class Keeper(Node):
+        @handles(Basket)
+        def on_basket(self, sender: NodeId, basket: Basket) -> None: ...
+
+    assert "Write tuple[X, ...] instead" in refused(dataclasses.replace(SPEC, node=Keeper))
+
+
+def test_two_messages_of_one_wire_name_are_refused() -> None:
+    twin = type(
+        "Ping", (Message,), {"__module__": f"{__name__}.messages", "__annotations__": {"operation": int}}
+    )
+
+    class Both(Node):
+        @handles(Ping, twin)
+        def on_ping(self, sender: NodeId, ping: Ping) -> None: ...
+
+    assert wire_name(twin, SPEC) == "ping.Ping"
+    assert "two messages are called ping.Ping" in refused(dataclasses.replace(SPEC, node=Both))
+
+
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [("MultiPaxos", "multi_paxos"), ("2pc", "pc"), ("a-b", "a_b"), ("", "my_plugin"), ("É", "my_plugin")],
+)
+def test_a_name_is_one_that_can_be_typed(name: str, better: str) -> None:
+    assert f"Write {better!r}" in refused(dataclasses.replace(SPEC, name=name))
+
+
+def test_a_name_is_not_a_word_of_the_config_language() -> None:
+    assert "means something else" in refused(dataclasses.replace(SPEC, name="none"))
+
+
+def test_the_parts_of_a_spec_are_of_the_right_kind() -> None:
+    assert "node=int is not a Node" in refused(spec_with(node=int))
+    assert "client=Parent is not a Client" in refused(spec_with(client=Parent))
+    assert "config=int is not a Config" in refused(spec_with(config=int))
+    assert "model=str is not a NetworkModel" in refused(NetworkSpec(name="x", summary="", model=str))  # type: ignore[arg-type]
+    assert "check is not a function" in refused(CheckerSpec(name="x", summary="", check=3))  # type: ignore[arg-type]
+
+
+def test_a_config_builds_from_its_defaults_and_leaves_the_key_name_free() -> None:
+    assert "the defaults of Unconfigured do not build" in refused(
+        dataclasses.replace(SPEC, config=Unconfigured)
+    )
+    assert "`name` says which plugin it is" in refused(dataclasses.replace(SPEC, config=Named))
+
+
+def test_a_workloads_config_is_a_workload_config() -> None:
+    class Idle(Workload):
+        def functions(self) -> tuple[str, ...]:
+            return ()
+
+        def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Any]:
+            return "", None, None
+
+    assert "is not a WorkloadConfig" in refused(
+        WorkloadSpec(name="idle", summary="", workload=Idle, config=ReplicatedConfig)  # type: ignore[arg-type]
+    )
+
+    class Half(Workload):
+        def functions(self) -> tuple[str, ...]:
+            return ()
+
+    assert "Half has no next()" in refused(WorkloadSpec(name="half", summary="", workload=Half))  # type: ignore[type-abstract]
+
+
+def test_session_clients_need_a_replicated_config() -> None:
+    assert "its config chooses no state machine" in refused(
+        ProtocolSpec(name="log", node=Parent, client=SessionClient, summary="")
+    )
