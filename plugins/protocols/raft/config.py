@@ -29,8 +29,8 @@ class RaftConfig(ReplicatedConfig):
             )
         if not 0 < self.heartbeat_interval < self.election_timeout_min:
             raise ValueError(
-                f"heartbeat_interval={self.heartbeat_interval} must be above 0 and below election_timeout_min="
-                f"{self.election_timeout_min}: half of it or less keeps a leader in office"
+                f"heartbeat_interval={self.heartbeat_interval} must be above 0 and below "
+                f"election_timeout_min={self.election_timeout_min}: half of it or less keeps a leader"
             )
         for name in ("max_append_entries", "max_append_bytes", "max_in_flight"):
             if getattr(self, name) < 1:

@@ -5,8 +5,8 @@
         |                  |      +--time-out: a new election   |
         +--higher term, or the leader of this term--------------+
 
-A candidate's own vote is a message to itself. It arrives once `term` and `voted_for` are durable, so that no vote is
-ever counted that a crash could take back.
+A candidate's own vote is a message to itself. It arrives once `term` and `voted_for` are durable, so that no
+vote is ever counted that a crash could take back.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _term_of = attrgetter("term")
 
 
 class Election(Node):
-    """A server's term, vote and log, and how it comes to lead. What a leader does is its subclasses' matter."""
+    """A server's term, vote and log, and how it comes to lead. What a leader does, its subclasses say."""
 
     config: RaftConfig
 
@@ -115,8 +115,13 @@ class Election(Node):
         return self.log[index].term if index <= self.log.last else -1
 
     def last_not_after(self, term: int, upto: int) -> int:
-        """The last index up to `upto` whose entry is of `term` or earlier; 0 if there is none. Terms never fall in a log."""
-        return bisect_right(self.log, term, self.log.first, upto + 1, key=_term_of) - 1 if upto >= self.log.first else 0
+        """The last index up to `upto` whose entry is of `term` or earlier; 0 if there is none.
+
+        Terms never fall along a log.
+        """
+        if upto < self.log.first:
+            return 0
+        return bisect_right(self.log, term, self.log.first, upto + 1, key=_term_of) - 1
 
     def _await_leader(self) -> None:
         self.set_timer(self.start_election, after=self.election_timeout)

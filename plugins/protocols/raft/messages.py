@@ -28,9 +28,9 @@ class Vote(Message):
 
 
 class AppendEntries(Message):
-    """The entries that follow (`previous_index`, `previous_term`) in the leader's log; without entries, a heartbeat.
+    """The entries that follow (`previous_index`, `previous_term`) in the leader's log.
 
-    All up to `commit` is committed.
+    Without entries it is a heartbeat. All up to `commit` is committed.
     """
 
     term: int
@@ -44,8 +44,9 @@ class Appended(Message):
     """Answers AppendEntries; `term` is the follower's.
 
     If `ok`, the logs agree up to `index`, durably. If not, the follower lacks the entry before the leader's
-    entries: `index` repeats the refused `previous_index`, and the logs can agree at `hint` at the latest, where the
-    follower holds an entry of term `hint_term` (§5.3, the optimisation at its end; `hint` 0 is the empty log).
+    entries: `index` repeats the refused `previous_index`, and the logs can agree at `hint` at the latest,
+    where the follower holds an entry of term `hint_term` (§5.3, the optimisation at its end; `hint` 0 is the
+    empty log).
     """
 
     term: int

@@ -1,12 +1,12 @@
 """Log replication (§5.3), commitment (§5.4.2) and clients (§8): the Raft server whole.
 
-The leader sends before its own write is durable (Ongaro's thesis, 10.2.1), because AppendEntries promises nothing of
-the leader's own. Its own acknowledgement is a message to itself, which leaves after the commit: like any follower's
-it counts only for what a crash cannot take back.
+The leader sends before its own write is durable (Ongaro's thesis, 10.2.1), because AppendEntries promises
+nothing of the leader's own. Its own acknowledgement is a message to itself, which leaves after the commit:
+like any follower's it counts only for what a crash cannot take back.
 
-Requests append; `replicate` runs once at the end of their batch. A follower is sent entries without waiting for its
-last answer (`next_index` runs ahead of `match_index`) until it refuses some; then it is probed, one message at a
-time, until the logs agree.
+Requests append; `replicate` runs once at the end of their batch. A follower is sent entries without waiting
+for its last answer (`next_index` runs ahead of `match_index`) until it refuses some; then it is probed, one
+message at a time, until the logs agree.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Raft(Election):
         self.next_index: dict[NodeId, int] = {}
         self.match_index: dict[NodeId, int] = {}
         self.probing: set[NodeId] = set()
-        self.waiting: dict[int, tuple[NodeId, OperationId]] = {}  # log index -> who is answered when it is applied
-        self.asked: set[tuple[OperationId, int]] = set()  # the requests in `waiting`, by operation and sequence
+        self.waiting: dict[int, tuple[NodeId, OperationId]] = {}  # log index -> whom to answer when applied
+        self.asked: set[tuple[OperationId, int]] = set()  # what is in `waiting`, by operation and sequence
         self.replication_due = False
 
     @property
@@ -54,8 +54,8 @@ class Raft(Election):
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
 
     def on_deposed(self) -> None:
-        # What waits may yet commit under another leader, so NotLeader would be a lie. The client asks again under the
-        # same sequence number, and the session table tells whether it was executed.
+        # What waits may yet commit under another leader, so NotLeader would be a lie. The client asks again
+        # under the same sequence number, and the session table tells whether it was executed.
         self.waiting.clear()
         self.asked.clear()
         self.cancel_timer(self.heartbeat)
@@ -130,7 +130,7 @@ class Raft(Election):
         refused = refusal.index
         if refused <= self.match_index[sender]:  # overtaken by a later acknowledgement
             return
-        if sender in self.probing and refused != self.next_index[sender] - 1:  # answers what preceded the probe
+        if sender in self.probing and refused != self.next_index[sender] - 1:  # answers an earlier message
             return
         agreed = self.last_not_after(refusal.hint_term, min(refusal.hint, refused - 1))
         self.probing.add(sender)
@@ -140,7 +140,7 @@ class Raft(Election):
     def _by_next_index(self, upto: int | None = None) -> list[tuple[int, list[NodeId]]]:
         """The peers grouped by the index that they are sent next.
 
-        With `upto`, only those that lack entries up to it, are not being probed, and have room for more in flight.
+        With `upto`, only those that lack entries up to it, are not being probed, and have room for more.
         """
         groups: dict[int, list[NodeId]] = {}
         window = self.config.max_in_flight
@@ -155,7 +155,8 @@ class Raft(Election):
 
     def _send_entries(self, followers: list[NodeId], start: int) -> int:
         """Sends them one AppendEntries from `start` on; returns the index that follows it."""
-        entries = fitting(self.log.slice(start, start + self.config.max_append_entries), self.config.max_append_bytes)
+        config = self.config
+        entries = fitting(self.log.slice(start, start + config.max_append_entries), config.max_append_bytes)
         append = AppendEntries(self.term, start - 1, self.term_at(start - 1), entries, self.commit)
         self.multicast(followers, append, before_commit=True)
         return start + len(entries)
@@ -188,7 +189,7 @@ class Raft(Election):
         self.send(sender, Appended(self.term, True, agreed))
 
     def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
-        """§5.3: the log after `previous` becomes `entries`, and what follows them if none of them conflicts."""
+        """§5.3: the log after `previous` becomes `entries`, and what follows them if none conflicts."""
         log = self.log
         if previous < log.last:  # what is there already stays: this message may be older than others
             known = 0
@@ -196,7 +197,7 @@ class Raft(Election):
                 known += 1
             start, entries = previous + 1 + known, entries[known:]
             if entries and start <= log.last:
-                assert start > self.commit, f"{self.id} would lose entry {start}, committed up to {self.commit}"
+                assert start > self.commit, f"{self.id} would lose entry {start}, which is committed"
                 self.note("truncated", start=start, last=log.last)
                 log.truncate(start)
         log.extend(entries)
@@ -222,7 +223,7 @@ class Raft(Election):
 
 
 def fitting(entries: tuple[Entry, ...], max_bytes: int) -> tuple[Entry, ...]:
-    """The longest start of `entries` whose commands take no more than `max_bytes` together; one entry always fits."""
+    """The longest start of `entries` whose commands take `max_bytes` at the most; one entry always fits."""
     size = 0
     for count, entry in enumerate(entries):
         if entry.command is not None:

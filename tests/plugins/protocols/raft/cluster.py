@@ -5,9 +5,9 @@
     cluster.settle()
     assert cluster.node("n1").role == "leader"
 
-Messages wait in `network` until they are delivered or dropped. A node in `slow` stays busy writing after each batch,
-until `written` or `crash`; all others write at once. Each node has a clock of its own, which stands still unless a
-timer is fired.
+Messages wait in `network` until they are delivered or dropped. A node in `slow` stays busy writing after each
+batch, until `written` or `crash`; all others write at once. Each node has a clock of its own, which stands
+still unless a timer is fired.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from framework.core.durable import LOG, SCALAR
 from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host, TimerKey
 from framework.core.session import OPEN
 from framework.core.storage import MemoryStorage
-from plugins.protocols.raft import Raft, RaftConfig
+from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.messages import Entry
+from plugins.protocols.raft.node import Raft
 from tests.plugins.protocols.raft.tape import TAPE, Tape
 
 
@@ -88,7 +89,11 @@ class Cluster:
         """Restarts `server` with this term and a log of entries of these terms."""
         entries = tuple(Entry(each, Command(0, OPEN, b"%d" % each)) for each in terms)
         self.crash(server)
-        changes = [(SCALAR, "", "term", term), (SCALAR, "", "voted_for", voted_for), (LOG, "", "log", 1, 1, entries)]
+        changes = [
+            (SCALAR, "", "term", term),
+            (SCALAR, "", "voted_for", voted_for),
+            (LOG, "", "log", 1, 1, entries),
+        ]
         self.disks[server].commit(changes)
         self.restart(server)
 
@@ -129,7 +134,7 @@ class Cluster:
                 self.inbox.setdefault(target, []).extend(envelope.message for envelope in batch)
 
     def pass_on(self, kind: type[Message], source: NodeId = "", target: NodeId = "") -> None:
-        """Delivers the messages of a kind that are under way now, each a batch of its own, and none of what follows."""
+        """Delivers the messages of a kind that are under way now, one by one, and none of what follows."""
         for envelope in self.waiting(kind, source, target):
             self.deliver(envelope)
 
@@ -161,7 +166,7 @@ class Cluster:
     def invoke(self, client: NodeId, operation: int, value: Any) -> None:
         """The client starts to add `value` to the tape, and never gives up."""
         call = Operation(operation, "add", None, value)
-        self._batch(client, [lambda host: host.root._begin(call, 0)])
+        self._batch(client, [lambda host: self.node(client)._begin(call, 0)])
 
     # Longer stretches.
 
@@ -170,10 +175,14 @@ class Cluster:
         self.apart = {server: number for number, side in enumerate(sides) for server in side}
 
     def cut(self, source: NodeId, target: NodeId) -> bool:
-        return self.apart.get(source) != self.apart.get(target) and source in self.servers and target in self.servers
+        return (
+            self.apart.get(source) != self.apart.get(target)
+            and source in self.servers
+            and target in self.servers
+        )
 
     def settle(self) -> None:
-        """Delivers whatever is under way, oldest first, until nothing is; what is cut off or for the dead is lost."""
+        """Delivers what is under way, oldest first, until nothing is; for the dead and cut off it is lost."""
         for _ in range(100_000):
             envelope = next((each for each in self.network if each.target not in self.writing), None)
             if envelope is None:
@@ -193,7 +202,11 @@ class Cluster:
             self.settle()
             if until():
                 return
-            due = ((at, node_id, key) for node_id, host in self.hosts.items() for key, (at, _) in host.timers.items())
+            due = (
+                (at, node_id, key)
+                for node_id, host in self.hosts.items()
+                for key, (at, _) in host.timers.items()
+            )
             at, node_id, key = min(due)
             now = max(now, at)
             self.fire(node_id, key)

@@ -1,7 +1,7 @@
-"""Random schedules: messages lost, doubled and out of order, crashes in the middle of writes, partitions, clocks apart.
+"""Random schedules: messages lost, doubled and out of order, crashes in mid-write, partitions, clocks apart.
 
-`swarm(seed)` draws a cluster and the odds of each kind of trouble from the seed, lives through them, then heals it all
-and asks for progress.
+`swarm(seed)` draws a cluster and the odds of each kind of trouble from the seed, lives through them, then
+heals it all and asks for progress.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 
 from framework import Ok, Violation
-from plugins.protocols.raft import Raft
 from plugins.protocols.raft.messages import RequestVote, Vote
+from plugins.protocols.raft.node import Raft
 from tests.plugins.protocols.raft.cluster import Cluster, Envelope
 from tests.plugins.protocols.raft.properties import Properties
 
@@ -33,7 +33,7 @@ class Swarm:
         self.cluster.slow = {server for server in self.cluster.servers if rng.random() < slow_share}
         self.in_order = rng.random() < 0.4
         self.clients = ("c1", "c2", "c3")
-        self.busy: dict[str, tuple[int, int]] = {}  # client -> (operation, results completed when it was invoked)
+        self.busy: dict[str, tuple[int, int]] = {}  # client -> (operation, `newest` when it was invoked)
         self.invoked = 0
         self.newest = 0  # the highest place that an answer told of
         for client in self.clients:
@@ -73,10 +73,16 @@ class Swarm:
         cluster.run(until=lambda: all(operation in cluster.outcomes for operation, _ in self.busy.values()))
         self.collect()
         committed = len(self.properties.committed)
-        cluster.run(until=lambda: all(node.commit >= committed and node.commit == node.log.last for node in cluster.up()))
+        cluster.run(
+            until=lambda: all(
+                node.commit >= committed and node.commit == node.log.last for node in cluster.up()
+            )
+        )
         tapes = [cluster.tape(server) for server in cluster.servers]
         if any(tape != tapes[0] for tape in tapes) or sorted(tapes[0]) != list(range(1, self.invoked + 1)):
-            raise Violation("once only", cluster.servers, f"{self.invoked} values were added, the tapes hold {tapes}")
+            raise Violation(
+                "once only", cluster.servers, f"{self.invoked} values were added, the tapes hold {tapes}"
+            )
 
     def collect(self) -> None:
         """Takes the answers: places on the tape must agree with the order in real time."""
@@ -87,7 +93,9 @@ class Swarm:
             del self.busy[client]
             assert isinstance(outcome, Ok), outcome
             if outcome.value <= newest:
-                raise Violation("linearizability", [client], f"operation {operation} came to stand before earlier ones")
+                raise Violation(
+                    "linearizability", [client], f"operation {operation} came to stand before earlier ones"
+                )
             self.newest = max(self.newest, outcome.value)
 
     def deliver(self) -> None:
@@ -114,14 +122,18 @@ class Swarm:
             self.cluster.written(self.rng.choice(sorted(self.cluster.writing)))
 
     def fire_timer(self) -> None:
-        free = [node for node, host in self.cluster.hosts.items() if node not in self.cluster.writing and host.timers]
+        free = [
+            node
+            for node, host in self.cluster.hosts.items()
+            if node not in self.cluster.writing and host.timers
+        ]
         if free:
             for chosen in self.rng.sample(free, min(len(free), self.rng.choice((1, 1, 2)))):
                 timers = self.cluster.hosts[chosen].timers
                 self.cluster.fire(chosen, min(timers, key=lambda key: timers[key][0]))
 
     def campaign(self) -> None:
-        """One or two servers stand, and their election runs ahead of all other traffic, through slow disks and crashes."""
+        """One or two servers stand; their election runs ahead of other traffic, amid writes and crashes."""
         cluster, rng = self.cluster, self.rng
         free = [node.id for node in cluster.up() if node.id not in cluster.writing and node.role != "leader"]
         for candidate in rng.sample(free, min(len(free), rng.choice((1, 1, 2)))):

@@ -1,4 +1,4 @@
-"""The state machine of these tests: a tape that values are added to; the answer is the value's place on it."""
+"""The state machine of these tests: a tape that values are added to; the answer is the place on it."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ import pytest
 
 from framework import Duration
 from framework.core.message import check_message
-from plugins.protocols.raft import RaftConfig, register_protocols
+from plugins.protocols.raft import register_protocols
+from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.messages import Appended, AppendEntries, RequestVote, Vote
 
 
@@ -22,7 +23,10 @@ def test_the_spec() -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"election_timeout_min": Duration("400ms")}, "election_timeout_min=400ms and election_timeout_max=300ms"),
+        (
+            {"election_timeout_min": Duration("400ms")},
+            "election_timeout_min=400ms and election_timeout_max=300ms",
+        ),
         ({"heartbeat_interval": Duration("150ms")}, "heartbeat_interval=150ms must be above 0 and below"),
         ({"max_append_entries": 0}, "max_append_entries=0 sends nothing"),
     ],

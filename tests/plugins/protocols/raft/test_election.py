@@ -13,7 +13,13 @@ def test_a_cluster_elects_a_leader_when_time_passes() -> None:
     cluster.run(until=lambda: sum(node.role == "leader" for node in cluster.up()) == 1)
     leader = cluster.leader()
     assert [node.leader for node in cluster.up()] == [leader.id] * 5
-    assert leader.status == {"role": "leader", "term": leader.term, "leader": leader.id, "commit": 1, "last": 1}
+    assert leader.status == {
+        "role": "leader",
+        "term": leader.term,
+        "leader": leader.id,
+        "commit": 1,
+        "last": 1,
+    }
     assert (leader.id, "elected", {"term": leader.term}) in cluster.notes
 
 
@@ -26,7 +32,13 @@ def test_a_candidate_asks_all_and_waits_for_a_majority() -> None:
     """§5.2: it increments its term, votes for itself, and wins with the votes of a majority."""
     cluster = Cluster(5)
     cluster.time_out("n1")
-    assert cluster.node("n1").status == {"role": "candidate", "term": 1, "leader": None, "commit": 0, "last": 0}
+    assert cluster.node("n1").status == {
+        "role": "candidate",
+        "term": 1,
+        "leader": None,
+        "commit": 0,
+        "last": 0,
+    }
     assert [each.target for each in cluster.waiting(RequestVote)] == ["n2", "n3", "n4", "n5"]
 
     cluster.pass_on(Vote, target="n1")  # its own
@@ -141,7 +153,13 @@ def test_a_leader_that_was_cut_off_steps_down() -> None:
     cluster.partition()
     cluster.time_out("n1", "heartbeat")
     cluster.settle()
-    assert cluster.node("n1").status == {"role": "follower", "term": 2, "leader": None, "commit": 1, "last": 1}
+    assert cluster.node("n1").status == {
+        "role": "follower",
+        "term": 2,
+        "leader": None,
+        "commit": 1,
+        "last": 1,
+    }
     assert ("n1", "stepped_down", {"term": 2}) in cluster.notes
     cluster.time_out("n2", "heartbeat")
     cluster.settle()

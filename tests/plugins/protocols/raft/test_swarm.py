@@ -1,4 +1,4 @@
-"""Seeded swarms hold Raft to Figure 3, and catch each of the classical mistakes when it is made on purpose."""
+"""Seeded swarms hold Raft to Figure 3, and catch each classical mistake when it is made on purpose."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 from framework import Applied, Command, Message, NodeId, ReplicatedMachine, handles, on_timer
 from framework.core.session import OPEN
-from plugins.protocols.raft import Raft
 from plugins.protocols.raft.messages import Appended, AppendEntries, Entry, RequestVote, Vote
+from plugins.protocols.raft.node import Raft
 from tests.plugins.protocols.raft.swarm import first_failure, swarm
 
 
@@ -112,7 +112,9 @@ class TrustsTheIndexAlone(Raft):
     def on_append_entries(self, sender: NodeId, append: AppendEntries) -> None:
         if append.previous_index <= self.log.last:
             previous_term = self.term_at(append.previous_index)
-            append = AppendEntries(append.term, append.previous_index, previous_term, append.entries, append.commit)
+            append = AppendEntries(
+                append.term, append.previous_index, previous_term, append.entries, append.commit
+            )
         super().on_append_entries(sender, append)
 
 
