@@ -67,10 +67,8 @@ def decide_zones(operations: Sequence[Entry], model: Model) -> tuple[Verdict, li
         return Verdict.VALID, []
     # With every end ahead of the beginnings on its instant there is more order than the history has: if that can be
     # explained, so can the history.
-    instants = any(call.completed == call.invoked for call, _ in operations)
-    if instants or _conflict(operations, model, outlook, -1, decides) is not None:
-        return None
-    return Verdict.VALID, []
+    strict = _conflict(operations, model, outlook, -1, decides)
+    return None if strict is not None else (Verdict.VALID, [])
 
 
 def _touching(operations: Sequence[Entry]) -> bool:

@@ -108,6 +108,12 @@ def test_a_refused_cas_waits_for_the_writes_of_its_own_process() -> None:
     assert verdict(REGISTER, *rows) is VALID
 
 
+def test_of_two_equal_writes_the_one_that_its_process_waits_for_may_come_first() -> None:
+    # Both end at 5. Process 0 goes on at that instant, so its write and its cas may both come before the other write.
+    rows = [(1, "write", 1, None, 0, 5), (0, "write", 1, None, 0, 5), (0, "cas", (1, 2), True, 5, 8)]
+    assert verdict(REGISTER, *rows, (2, "read", None, 1, 9, 10)) is VALID
+
+
 def test_keys_are_objects_of_their_own() -> None:
     rows = [(0, "write", 1, None, 0, 1, "x"), (0, "read", None, None, 2, 3, "y")]
     assert verdict(KV, *rows) is VALID
