@@ -42,7 +42,11 @@ def test_the_wheel_holds_every_file_of_framework_plugins_and_configs(wheel: Path
     ours = {name for name in ours if "__pycache__" not in name}
     packed = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in packed if ".dist-info/" not in name} == ours
-    assert {"framework/py.typed", "plugins/networks/data/gcp.csv", "plugins/networks/data/LICENSE-MIT.fantoch"} <= packed
+    assert {
+        "framework/py.typed",
+        "plugins/networks/data/gcp.csv",
+        "plugins/networks/data/LICENSE-MIT.fantoch",
+    } <= packed
 
 
 def test_its_metadata_name_the_licence_of_the_code_and_of_the_data(wheel: Path) -> None:
