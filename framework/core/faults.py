@@ -1,49 +1,288 @@
-"""Faults are schedules of actions; an engine carries them out and records what really happened.
+"""Faults: what can be done to a system, and the plugins that decide what is done to whom.
 
-A fault plugin writes `schedule`: from its config and its own random stream, actions at fixed times of the run. What an
-action is aimed at may be a role, which is looked up in what nodes report (`Node.status`) when the time has come.
+The vocabulary is the `Action`s below; every engine carries out every action and knows nothing of the faults behind
+them. A fault plugin is a class with a config: `strike` looks at the system as it is now and says what to do, and what
+undoes it again. *When* it strikes stands in its config (`at`, `every`, `for`) or in a schedule; `framework.core.injector`
+keeps the time, the heals and the ledger.
 """
 
 from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
 
-from framework.core.message import NodeId, Record
+import msgspec
 
-ActionName: TypeAlias = Literal["crash", "restart"]
+from framework.core.errors import ConfigError, did_you_mean
+from framework.core.message import Config, NodeId, Record
+from framework.core.time import Duration
+
+LinkName: TypeAlias = tuple[NodeId, NodeId]
+"""One direction: (sender, receiver)."""
+
+Status: TypeAlias = Mapping[str, Any]
+"""What a node reports of itself: `Node.status`."""
 
 
-class Action(Record, array_like=False):
-    """At `at` nanoseconds of the run, do `name` to `target`: a node's name, a role, `random` or `all`."""
+# The vocabulary.
+
+
+class Crash(Record):
+    """The node stops at once; what was not durable is lost."""
+
+    node: NodeId
+
+
+class Restart(Record):
+    """The node boots again over its storage."""
+
+    node: NodeId
+
+
+class Pause(Record):
+    """The node stands still, as under SIGSTOP: messages wait, clocks go on."""
+
+    node: NodeId
+
+
+class Resume(Record):
+    """The node goes on."""
+
+    node: NodeId
+
+
+class Disturbance(Record):
+    """What befalls messages on some links, besides what the network does. All probabilities are a message's own."""
+
+    cut: bool = False
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    delay: int = 0
+    """Nanoseconds on top of the network's delay; what is reordered waits up to `spread` longer, and overtakes nothing."""
+    spread: int = 0
+
+
+class Disturb(Record):
+    """From now on `links` suffer `disturbance`, until `Calm` with the same token. Disturbances add up."""
+
+    token: int
+    links: tuple[LinkName, ...]
+    disturbance: Disturbance
+
+
+class Calm(Record):
+    """The disturbance `token` is over."""
+
+    token: int
+
+
+class SetClock(Record):
+    """From now on the node's clocks run `drift_ppm` parts per million too fast; its wall clock steps by `step` nanoseconds."""
+
+    node: NodeId
+    drift_ppm: int
+    step: int = 0
+
+
+DiskTrouble: TypeAlias = Literal["slow", "failed_fsync", "full", "damage", "none"]
+
+
+class SetDisk(Record):
+    """The node's disk is in trouble from now on: each commit takes `latency` longer (`slow`), the next fsync fails, there is
+    no room for another commit (`full`), or an acknowledged record is damaged, which the next restart finds. `none`: mended."""
+
+    node: NodeId
+    trouble: DiskTrouble
+    latency: int = 0
+
+
+Action: TypeAlias = Crash | Restart | Pause | Resume | Disturb | Calm | SetClock | SetDisk
+
+
+def action_name(action: Action) -> str:
+    """`crash`, `set_clock`: how traces and ledgers call it."""
+    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in type(action).__name__).lstrip("_")
+
+
+# What a fault sees, and what it does.
+
+
+@dataclass(frozen=True)
+class View:
+    """The system as a fault sees it when its time has come.
+
+    `statuses` has every server in the order of the config: what it reports, or None if it is down. `stopped` are those
+    that stand still, `lost` those that no restart brings back. `token()` gives a fresh token for `Disturb`.
+    """
+
+    now: int
+    statuses: Mapping[NodeId, Status | None]
+    clients: tuple[NodeId, ...]
+    rng: random.Random
+    token: Callable[[], int]
+    stopped: frozenset[NodeId] = frozenset()
+    lost: frozenset[NodeId] = frozenset()
+
+    @property
+    def nodes(self) -> tuple[NodeId, ...]:
+        return tuple(self.statuses)
+
+    @property
+    def up(self) -> tuple[NodeId, ...]:
+        """Servers that run, and do not stand still."""
+        return tuple(node for node, status in self.statuses.items() if status is not None and node not in self.stopped)
+
+    def aim(self, target: str) -> tuple[NodeId, ...]:
+        """The running nodes that `target` means now: a name, a role, `random`, `random_minority`, `random_majority`, `all`.
+
+        Empty if nobody is meant: a role that nobody has, a node that is down.
+        """
+        up = self.up
+        if target in self.statuses:
+            return (target,) if target in up else ()
+        if target == "all":
+            return up
+        majority = len(self.statuses) // 2 + 1
+        if target == "random":
+            return (self.rng.choice(up),) if up else ()
+        if target == "random_minority":
+            most = min(len(up), len(self.statuses) - majority)
+            return self._some(up, self.rng.randint(1, most)) if most >= 1 else ()
+        if target == "random_majority":
+            return self._some(up, majority) if len(up) >= majority else ()
+        return tuple(node for node in up if (self.statuses[node] or {}).get("role") == target)
+
+    def _some(self, nodes: Sequence[NodeId], count: int) -> tuple[NodeId, ...]:
+        chosen = set(self.rng.sample(nodes, count))
+        return tuple(node for node in nodes if node in chosen)
+
+
+@dataclass(frozen=True)
+class Strike:
+    """What a fault does now, to whom, and what undoes it."""
+
+    does: tuple[Action, ...]
+    undoes: tuple[Action, ...] = ()
+    against: tuple[NodeId, ...] = ()
+    detail: str = ""  # `n1 n2 | n3 n4 n5`: what the ledger shows
+
+
+class FaultConfig(Config):
+    """When a fault strikes. Its plugin's config adds what it does and to whom."""
+
+    at: Duration = Duration("1s")
+    """The first time."""
+    every: Duration = Duration("0")
+    """From one strike to the next; 0: it strikes once."""
+    lasts: Duration = msgspec.field(default=Duration("1s"), name="for")
+    """`for`: how long until it is undone; 0: only at the end of the run."""
+
+    def __post_init__(self) -> None:
+        if self.every and self.lasts >= self.every:
+            raise ValueError(f"for={self.lasts} outlasts every={self.every}: make `every` longer than `for`")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A fault at a time: it strikes at `at`, and is undone `lasts` later (0: at the final heal). `then` counts from there."""
 
     at: int
-    name: ActionName
-    target: str
+    fault: Fault
+    name: str
+    lasts: int
+    then: tuple[Planned, ...] = ()
 
 
 class Fault(ABC):
-    """A seeded source of actions."""
+    """Base of every fault. `kinds` are all kinds that are installed, for those that are made of others."""
 
-    def __init__(self, config: Any) -> None:
-        self.config = config
+    config: Any
+
+    def __init__(self, config: Any, kinds: Mapping[str, Kind]) -> None:
+        self.config, self.kinds = config, kinds
 
     @abstractmethod
-    def schedule(self, nodes: Sequence[NodeId], duration: int, rng: random.Random) -> Iterable[Action]:
-        """The actions of one run of `duration` nanoseconds, in any order."""
+    def strike(self, view: View) -> Strike | None:
+        """What to do now; None if there is nobody to do it to, and it is to be tried again shortly."""
+
+    def expected(self, strike: Strike, messages: int) -> float | None:
+        """How many messages a probabilistic fault should have touched, out of those that came by; None if it is not one."""
+        return None
+
+    def plan(self, name: str, duration: int, rng: random.Random) -> Iterable[Planned]:
+        """The strikes within `duration` nanoseconds: by default those of `at`, `every` and `for`."""
+        at = int(self.config.at)
+        while at < duration:
+            yield Planned(at, self, name, int(self.config.lasts))
+            if not self.config.every:
+                return
+            at += self.config.every
+
+    def needs(self, nodes: Sequence[NodeId]) -> None:
+        """Raises ConfigError if the config cannot fit these nodes."""
 
 
-def resolve(target: str, statuses: Mapping[NodeId, Mapping[str, Any] | None], rng: random.Random) -> tuple[NodeId, ...]:
-    """The nodes that `target` means now, in the order of `statuses`; a status of None is a node that is down.
+class Kind(Protocol):
+    """A kind of fault, by which schedules make one of their own."""
 
-    A restart is aimed at what is down (`random`, `all`), everything else at what is up: pass only the candidates.
+    @property
+    def fault(self) -> type[Fault]: ...
+
+    @property
+    def config(self) -> type[Config] | None: ...
+
+
+ROLES = ("leader", "follower", "candidate", "coordinator", "participant", "primary", "backup")
+AIMS = ("random", "random_minority", "random_majority", "all")
+
+
+def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
+    """ConfigError if `target` looks like a node's name and is none, or is empty. Roles are the protocol's to name."""
+    looks_like_a_node = target[:1] == "n" and target[1:].isdigit()
+    if not target or (looks_like_a_node and target not in nodes):
+        raise ConfigError(f"{where}={target}", "there is no such node", did_you_mean(target, (*nodes, *AIMS, *ROLES)))
+
+
+# What a run did: the ledger.
+
+
+@dataclass
+class Entry:
+    """One fault of a run: how often it was due, how often it fired, against whom, in which role and phase.
+
+    `touched` counts the messages that a disturbance lost, repeated or held back; `expected` how many it should have.
     """
-    if target in statuses:
-        return (target,)
-    if target == "all":
-        return tuple(statuses)
-    if target == "random":
-        return (rng.choice(list(statuses)),) if statuses else ()
-    return tuple(node for node, status in statuses.items() if status is not None and status.get("role") == target)
+
+    fault: str
+    due: int = 0
+    fired: int = 0
+    against: dict[str, int] = field(default_factory=dict)
+    roles: dict[str, int] = field(default_factory=dict)
+    phases: dict[str, int] = field(default_factory=dict)
+    details: list[str] = field(default_factory=list)
+    touched: int = 0
+    passed: int = 0
+    expected: float | None = None
+    emulated: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """As result.json shows it."""
+        shown = {name: value for name, value in vars(self).items() if value or name in ("fault", "due", "fired")}
+        return (
+            shown if self.expected is not None else {name: value for name, value in shown.items() if name != "passed"}
+        )
+
+    @property
+    def missed(self) -> str:
+        """Why this fault cannot count as having happened; "" if it did."""
+        if not self.due:
+            return ""
+        if not self.fired:
+            return f"fault {self.fault} never fired"
+        if self.expected is not None and not self.touched and self.expected >= 5:
+            return f"fault {self.fault} touched none of {self.passed} messages, {self.expected:.0f} expected"
+        return ""

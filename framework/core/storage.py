@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from framework.core.durable import DROP, LOG, MAP, SCALAR, Change, Stored
+from framework.core.errors import SynodError
+from framework.core.faults import DiskTrouble
 
 
 class Storage(Protocol):
@@ -18,6 +20,34 @@ class Storage(Protocol):
     def load(self) -> Stored: ...
 
     def commit(self, changes: Sequence[Change]) -> None: ...
+
+
+class StorageFailure(SynodError):
+    """A commit that did not become durable: the node crashes and the commit is never tried again."""
+
+
+class StorageDamaged(StorageFailure):
+    """What was acknowledged cannot be read back: the node must not start, and never serves it."""
+
+
+class TroubledStorage:
+    """A storage whose disk is in trouble: the next fsync fails, there is no room, or a record is damaged."""
+
+    def __init__(self, storage: Storage, trouble: DiskTrouble) -> None:
+        self.storage, self.trouble = storage, trouble
+        self.typed = storage.typed
+
+    def load(self) -> Stored:
+        if self.trouble == "damage":
+            raise StorageDamaged("an acknowledged record is damaged: its checksum does not match")
+        return self.storage.load()
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        if self.trouble == "failed_fsync":
+            raise StorageFailure("fsync failed: the commit may be lost, and is not tried again")
+        if self.trouble == "full":
+            raise StorageFailure("no space left on the disk")
+        self.storage.commit(changes)
 
 
 class MemoryStorage:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from framework.core.client import Fail, Ok, Outcome
+from framework.core.faults import Entry, Fault
 from framework.core.latency import Latencies
 from framework.core.message import NodeId
 from framework.core.network import NetworkModel
@@ -33,18 +34,23 @@ class Experiment:
     workload_config: Any
     network: NetworkSpec
     network_config: Any
-    faults: tuple[tuple[FaultSpec, Any], ...]
+    faults: tuple[tuple[str, FaultSpec, Any], ...]  # by the key under which the config has them
     engine_config: Any
     scheduling_config: Any
     trace: TraceLevel
     run_dir: Path
     plugin_paths: tuple[str, ...] = ()
+    fault_kinds: Mapping[str, FaultSpec] = field(default_factory=dict)
+    quiet: int = 0  # with faults: how long before `duration` everything is healed
 
     def make_workload(self) -> Workload:
         return self.workload.workload(self.workload_config)
 
     def make_network(self) -> NetworkModel:
         return self.network.model(self.network_config, self.nodes, self.clients)
+
+    def make_faults(self) -> list[tuple[str, Fault]]:
+        return [(name, spec.fault(config, self.fault_kinds)) for name, spec, config in self.faults]
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,16 @@ class Tally:
     faults: dict[str, int] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)  # delivered, by type
     dropped: dict[str, int] = field(default_factory=dict)  # by type
+    notes: dict[str, int] = field(default_factory=dict)  # by name
+    healed_at: int | None = None  # when the faults ended
+    recovered: int = 0  # completed with Ok, of those that were due after the heal
 
     def completed(self, outcome: Outcome, scheduled: int, now: int, warmup: int) -> None:
         """Counts one operation that ended at `now`."""
         if type(outcome) is Ok:
             self.ok += 1
+            if self.healed_at is not None and scheduled >= self.healed_at:
+                self.recovered += 1
             if scheduled >= warmup:
                 self.measured += 1
                 self.latencies.record(now - scheduled)
@@ -97,6 +108,7 @@ class EngineResult:
     digest: str | None
     interrupted: bool = False
     failure: str = ""  # why the run could not go on, in one line
+    ledger: tuple[Entry, ...] = ()  # what each fault really did
     details: dict[str, Any] = field(default_factory=dict)  # clock error bound, machines, whatever the engine has to say
 
 

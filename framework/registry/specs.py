@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from framework.core.client import Client
-from framework.core.faults import Fault
+from framework.core.faults import Fault, FaultConfig
 from framework.core.message import Config
 from framework.core.network import NetworkModel
 from framework.core.node import Node
@@ -68,9 +68,10 @@ class NetworkSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class FaultSpec(Spec):
-    """A kind of fault."""
+    """A kind of fault; its config derives from `FaultConfig`."""
 
     fault: type[Fault]
+    config: type[Config] | None = FaultConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from framework.core.client import Unknown
 from framework.core.errors import PluginError
 from framework.core.host import Host
 from framework.core.message import NodeId
+from framework.core.storage import StorageDamaged, StorageFailure
 from framework.core.time import NEVER
 from framework.engine.base import Crash
 from framework.engine.sim.post import Post
@@ -50,7 +51,7 @@ class Batches(Post):
                 self._release_marked(seat, effects, marks)
             effects.clear()
         if host.wake < seat.wake_at:
-            self._rearm(seat, host)
+            self.rearm(seat, host)
 
     def _run_soon(self, seat: Seat, host: Host, marks: list[tuple[int, int]]) -> None:
         rounds = 0
@@ -87,7 +88,7 @@ class Batches(Post):
         self._set_clocks(seat, host)
         key = host.due()
         if key is None:
-            self._rearm(seat, host)
+            self.rearm(seat, host)
             return
         try:
             self._step_timer(seat, host, key, host.timers[key][1])
@@ -136,7 +137,7 @@ class Batches(Post):
 
     def _take_off(self, seat: Seat, flight: Flight, service: int) -> None:
         """Commits a batch after `service` nanoseconds of work; nothing else happens at the seat meanwhile."""
-        delay = service + (self._disk_latency if flight.changes else 0)
+        delay = service + (self._disk_latency + seat.slower if flight.changes else 0)
         if not delay:
             self._land(seat, flight)
             return
@@ -144,14 +145,17 @@ class Batches(Post):
         self.call_at(self.now + delay, lambda: self._land(seat, flight) if seat.flight is flight else None)
 
     def _land(self, seat: Seat, flight: Flight) -> None:
+        if seat.paused:
+            seat.landed = True
+            return
         host = seat.host
         assert host is not None
-        seat.busy, seat.flight = False, None
+        seat.busy, seat.flight, seat.landed = False, None, False
         cause = flight.marks[-1][1] if flight.marks else -1
-        if flight.changes:
-            seat.storage.commit(flight.changes)
-            self._committed(seat, len(flight.changes), cause)
         try:
+            if flight.changes:
+                seat.storage.commit(flight.changes)
+                self._committed(seat, len(flight.changes), cause)
             self._release_marked(seat, flight.effects, flight.marks)
         except Exception as error:
             self._raised(seat, error)
@@ -160,7 +164,7 @@ class Batches(Post):
         overdue = host.due() is not None
         if seat.mailbox or overdue:
             self.call_at(self.now, lambda: self._run_batch(seat) if seat.host is host and not seat.busy else None)
-        self._rearm(seat, host)
+        self.rearm(seat, host)
 
     def _committed(self, seat: Seat, changes: int, cause: int) -> None:
         self.tally.fsyncs += 1
@@ -172,7 +176,12 @@ class Batches(Post):
 
     def _boot(self, seat: Seat, cause: int) -> None:
         """Makes the seat's node from its storage and runs `on_start`."""
-        host = Host(seat.id, seat.rng, seat.storage)
+        try:
+            host = Host(seat.id, seat.rng, seat.storage)
+        except StorageDamaged as damaged:
+            seat.lost = True
+            self._stop(seat, str(damaged), "", cause)
+            return
         self._set_clocks(seat, host)
         seat.host, seat.busy, seat.flight, seat.mailbox = host, False, None, []
         seat.wake_at, seat.wake_order = NEVER, -1
@@ -186,7 +195,7 @@ class Batches(Post):
                 self._run_soon(seat, host, marks)
                 effects, host.effects = host.effects, []
                 self._take_off(seat, Flight(host.changes(), effects, marks), self._service_time)
-                self._rearm(seat, host)
+                self.rearm(seat, host)
             else:
                 self._finish(seat, host, host.step)
         except Exception as error:
@@ -194,18 +203,20 @@ class Batches(Post):
 
     def _raised(self, seat: Seat, error: Exception) -> None:
         """An exception in a step is a crash: the whole batch is lost, and the node stays down."""
-        text = "".join(traceback.format_exception(error))
+        cause = seat.host.step if seat.host is not None else -1
+        if isinstance(error, StorageFailure):  # the disk's doing, not the protocol's
+            self._stop(seat, str(error), "", cause)
+            return
         seat.raised = True
-        self._stop(
-            seat, f"{type(error).__name__}: {error}", text, cause=seat.host.step if seat.host is not None else -1
-        )
+        self._stop(seat, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)), cause)
 
     def _stop(self, seat: Seat, why: str, text: str, cause: int) -> None:
         self.crashes.append(Crash(seat.id, self.now, why, text))
         self.seq += 1
         payload = f"{why}\n{text}".rstrip().encode()
         self.recording.row(Kind.CRASH, self.now, self.seq, cause, seat.index, payload=payload)
-        seat.host, seat.busy, seat.flight = None, False, None
+        seat.host, seat.busy, seat.flight, seat.landed = None, False, None, False
+        seat.paused, seat.slow = False, seat.slow_by_nature or seat.slower > 0
         for envelope in seat.mailbox:
             self._drop(seat, envelope, f"{seat.id} crashed")
         seat.mailbox = []
@@ -228,3 +239,18 @@ class Batches(Post):
         self.seq += 1
         self.recording.row(Kind.RESTART, self.now, self.seq, cause, seat.index)
         self._boot(seat, cause=self.seq)
+
+    def pause(self, node: NodeId) -> None:
+        """The node stands still: what arrives waits, timers are late, a commit under way ends but nothing follows from it."""
+        seat = self.seats[node]
+        seat.paused = seat.busy = seat.slow = True
+
+    def resume(self, node: NodeId) -> None:
+        """The node goes on with all that waits as its next batch."""
+        seat = self.seats[node]
+        seat.paused, seat.slow = False, seat.slow_by_nature or seat.slower > 0
+        if seat.flight is None:
+            seat.busy = False
+            self._run_batch(seat)
+        elif seat.landed:
+            self._land(seat, seat.flight)

@@ -8,13 +8,15 @@ from heapq import heappush
 from typing import Any
 
 from framework.core.client import Outcome
+from framework.core.clock import Clock
 from framework.core.host import Host
 from framework.core.message import NodeId
 from framework.core.network import NetworkModel
 from framework.core.streams import stream
+from framework.core.weather import Weather
 from framework.engine.base import Crash, Experiment, Tally
 from framework.engine.sim.recording import Recording
-from framework.engine.sim.seat import WALL_EPOCH, Clock, Seat
+from framework.engine.sim.seat import WALL_EPOCH, Seat
 from framework.engine.wire import Wire
 
 
@@ -46,6 +48,7 @@ class Clockwork(ABC):
         self._service_time = int(experiment.engine_config.service_time)
         self._network: NetworkModel = experiment.make_network()
         self._sized = self._network.needs_size or self._rows is not None
+        self.weather = Weather(lambda link: stream(experiment.seed, "weather", f"{link[0]}->{link[1]}"))
         self.seats: dict[NodeId, Seat] = {}
         self._make_seats()
 
@@ -57,13 +60,13 @@ class Clockwork(ABC):
         for number, client in enumerate(experiment.clients):
             seat = self.seats[client] = self._make_seat(client, spec.client, experiment.nodes)
             seat.client = number
-            seat.slow = False
+            seat.slow = seat.slow_by_nature = False
 
     def _make_seat(self, node: NodeId, class_: Any, peers: tuple[NodeId, ...]) -> Seat:
         experiment, config = self.experiment, self.experiment.engine_config
         seat = Seat(self.recording.names.index(node), node, class_, experiment.protocol_config, peers)
         seat.rng = stream(experiment.seed, "node", node)
-        seat.slow = self._disk_latency > 0 or self._service_time > 0
+        seat.slow = seat.slow_by_nature = self._disk_latency > 0 or self._service_time > 0
         drift, offset = int(config.clock_drift_ppm), int(config.clock_offset)
         if drift or offset:
             rng = stream(experiment.seed, "clock", node)
@@ -82,7 +85,7 @@ class Clockwork(ABC):
         self.seq += 1
         heappush(self._heap, (at, self.seq, None, call, None, "", 0, 0, 0))
 
-    def _rearm(self, seat: Seat, host: Host) -> None:
+    def rearm(self, seat: Seat, host: Host) -> None:
         """Sees to it that a wake-up stands in the heap no later than the earliest deadline."""
         wake = host.wake
         if wake < seat.wake_at:
@@ -94,7 +97,7 @@ class Clockwork(ABC):
     def _set_clocks(self, seat: Seat, host: Host) -> None:
         clock = seat.clock
         host.now = local = self.now if clock is None else clock.local(self.now)
-        host.wall_clock = WALL_EPOCH + local + (0 if clock is None else clock.offset)
+        host.wall_clock = WALL_EPOCH + local + (0 if clock is None else clock.wall_offset)
 
     def _place(self, seat: Seat, path: str) -> int:
         """The index of a node's, or a mount's, name in the trace."""

@@ -44,6 +44,7 @@ class SimEngine:
             digest=recording.digest,
             interrupted=interrupted,
             failure=failure,
+            ledger=simulation.injection.ledger(),
             details={"never_started": simulation.load.waiting},
         )
 

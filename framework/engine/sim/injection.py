@@ -2,43 +2,156 @@
 
 from __future__ import annotations
 
-import random
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from framework.core.faults import Action, resolve
+import msgspec
+
+from framework.core.clock import Clock
+from framework.core.faults import (
+    Action,
+    Calm,
+    Crash,
+    Disturb,
+    Entry,
+    Pause,
+    Restart,
+    Resume,
+    SetClock,
+    SetDisk,
+    Status,
+    action_name,
+)
+from framework.core.injector import Injector
+from framework.core.message import NodeId
+from framework.core.storage import TroubledStorage
 from framework.core.streams import stream
-from framework.trace.schema import Kind
+from framework.core.time import NEVER
+from framework.trace.schema import NO_NAME, Kind
 
 if TYPE_CHECKING:
     from framework.engine.sim.batches import Batches
+    from framework.engine.sim.seat import Seat
 
 
 class Injection:
-    """Schedules each fault's actions from its own random stream, and counts those that fired."""
+    """Drives an `Injector` by virtual time and does what it says."""
 
     def __init__(self, run: Batches) -> None:
+        experiment = run.experiment
         self._run = run
+        self._servers = {node: run.seats[node] for node in experiment.nodes}
+        self._injector = Injector(
+            experiment.make_faults(),
+            experiment.clients,
+            quiet_at=experiment.duration - experiment.quiet,
+            stream=lambda name: stream(experiment.seed, "fault", name),
+            do=self._do,
+        )
+        self._at = NEVER
 
     def schedule(self) -> None:
-        experiment = self._run.experiment
-        for spec, config in experiment.faults:
-            rng = stream(experiment.seed, "fault", spec.name)
-            for action in spec.fault(config).schedule(experiment.nodes, experiment.duration, rng):
-                self._run.call_at(action.at, partial(self._carry_out, action, rng))
+        at = self._injector.next_at
+        if at < self._at:
+            self._at = at
+            self._run.call_at(max(at, self._run.now), self._turn)
 
-    def _carry_out(self, action: Action, rng: random.Random) -> None:
+    def ledger(self) -> tuple[Entry, ...]:
+        """What each fault did; to be asked once, when the run is over."""
+        tolls = {token: (toll.passed, toll.touched) for token, toll in self._run.weather.tolls.items()}
+        self._injector.count_tolls(tolls)
+        return tuple(self._injector.entries.values())
+
+    def _turn(self) -> None:
         run = self._run
-        up = action.name != "restart"  # what it is aimed at: nodes that are up, or down
-        seats = [run.seats[node] for node in run.experiment.nodes]
-        aims = [seat for seat in seats if (seat.host is not None) == up and not seat.raised]
-        statuses = {seat.id: None if seat.host is None else seat.host.root.status for seat in aims}
-        for node in resolve(action.target, statuses, rng):
-            run.seq = cause = run.seq + 1
-            name = run.recording.names.index(action.name)
-            run.recording.row(Kind.FAULT, run.now, cause, -1, run.seats[node].index, message=name)
-            run.tally.faults[action.name] = run.tally.faults.get(action.name, 0) + 1
-            if up:
-                run.crash(node, "fault", cause)
-            else:
-                run.restart(node, cause)
+        if run.now < self._at:
+            return
+        self._at = NEVER
+        self._injector.due(run.now, self._look)
+        run.tally.faults = {name: entry.fired for name, entry in self._injector.entries.items()}
+        run.tally.healed_at = self._injector.healed_at
+        self.schedule()
+
+    def _look(self) -> tuple[Mapping[NodeId, Status | None], frozenset[NodeId], frozenset[NodeId]]:
+        statuses = {node: None if seat.host is None else seat.host.root.status for node, seat in self._servers.items()}
+        stopped = frozenset(node for node, seat in self._servers.items() if seat.paused)
+        lost = frozenset(node for node, seat in self._servers.items() if seat.lost or seat.raised)
+        return statuses, stopped, lost
+
+    def _do(self, action: Action) -> bool:
+        """Carries out `action`; False if it makes no difference: a node that is down already, or gone for good."""
+        run = self._run
+        match action:
+            case Disturb():
+                cause = self._record(action, None)
+                run.weather.disturb(action.token, action.links, action.disturbance)
+                return True
+            case Calm():
+                cause = self._record(action, None)
+                run.weather.calm(action.token)
+                return True
+            case _:
+                seat = self._servers[action.node]
+        if not _applies(action, seat):
+            return False
+        cause = self._record(action, seat)
+        match action:
+            case Crash():
+                run.crash(seat.id, "fault", cause)
+            case Restart():
+                run.restart(seat.id, cause)
+            case Pause():
+                run.pause(seat.id)
+            case Resume():
+                run.resume(seat.id)
+            case SetClock():
+                self._set_clock(seat, action)
+            case SetDisk():
+                self._set_disk(seat, action)
+        return True
+
+    def _set_clock(self, seat: Seat, action: SetClock) -> None:
+        if seat.clock is None:
+            seat.clock = Clock()
+        seat.clock.set(self._run.now, action.drift_ppm, action.step)
+        if seat.host is not None:
+            seat.wake_at = NEVER  # the wake-up that stands in the heap was reckoned with the old drift
+            self._run.rearm(seat, seat.host)
+
+    def _set_disk(self, seat: Seat, action: SetDisk) -> None:
+        healthy = seat.storage.storage if isinstance(seat.storage, TroubledStorage) else seat.storage
+        troubled = action.trouble in ("failed_fsync", "full", "damage")
+        seat.storage = TroubledStorage(healthy, action.trouble) if troubled else healthy
+        seat.slower = action.latency if action.trouble == "slow" else 0
+        seat.slow = seat.slow_by_nature or seat.slower > 0 or seat.paused or seat.busy
+
+    def _record(self, action: Action, seat: Seat | None) -> int:
+        run = self._run
+        run.seq = cause = run.seq + 1
+        name = run.recording.names.index(action_name(action))
+        node = NO_NAME if seat is None else seat.index
+        run.recording.row(
+            Kind.FAULT,
+            run.now,
+            cause,
+            -1,
+            node,
+            message=name,
+            payload=msgspec.json.encode(msgspec.structs.asdict(action)),
+        )
+        return cause
+
+
+def _applies(action: Action, seat: Seat) -> bool:
+    up = seat.host is not None
+    match action:
+        case Crash():
+            return up
+        case Restart():
+            return not up and not (seat.lost or seat.raised)
+        case Pause():
+            return up and not seat.paused
+        case Resume():
+            return up and seat.paused
+        case _:
+            return True

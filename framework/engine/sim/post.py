@@ -56,6 +56,8 @@ class Post(Clockwork):
                     self._send(seat, entry, third, second, index, name, cause, payload)
             elif kind == NOTE:
                 self.seq += 1
+                notes = self.tally.notes
+                notes[first] = notes.get(first, 0) + 1
                 if self._rows is not None:
                     name = self.recording.names.index(first)
                     self.recording.row(
@@ -88,13 +90,16 @@ class Post(Clockwork):
             else:
                 rows.append(_pack(now, seq, cause, size, size, seat.index, target.index, name, _SEND))
                 self._payloads.append(payload)
-        delay = link.constant
-        if delay >= 0:
+        delay, weather = link.constant, self.weather
+        if delay >= 0 and (not weather.active or target is seat):
             heappush(self._heap, (now + delay, seq, target, message, seat, path, index, seq, size))
             return
-        arrivals = link.transmit(now, size)
+        arrivals = (now + delay,) if delay >= 0 else link.transmit(now, size)
+        if weather.active and arrivals:
+            arrivals = weather.transmit((seat.id, target.id), now, arrivals)
         if not arrivals:
-            self._drop(target, (message, seat, path, index, seq, size), "lost")
+            why = "cut" if weather.active and weather.cut((seat.id, target.id)) else "lost"
+            self._drop(target, (message, seat, path, index, seq, size), why)
         for at in arrivals:
             self.seq += 1
             heappush(self._heap, (at, self.seq, target, message, seat, path, index, seq, size))

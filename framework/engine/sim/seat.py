@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from framework.core.clock import Clock
 from framework.core.host import Effect, Host
 from framework.core.message import NodeId
 from framework.core.network import Link
 from framework.core.node import Node
-from framework.core.storage import MemoryStorage
+from framework.core.storage import MemoryStorage, Storage
 from framework.core.time import NEVER
 
 if TYPE_CHECKING:
@@ -18,29 +19,8 @@ if TYPE_CHECKING:
 WALL_EPOCH = 1_577_836_800_000_000_000
 """Virtual wall clocks start at 2020-01-01T00:00:00Z."""
 
-_PPM = 1_000_000
-
 Envelope: TypeAlias = tuple[Any, "Seat", str, int, int, int]
 """(message, sender, mount path, message index, seq of the send, size in bytes)"""
-
-
-class Clock:
-    """A node's clocks as functions of true time: `now` drifts, `wall` drifts and stands off."""
-
-    __slots__ = ("drift_ppm", "offset")
-
-    def __init__(self, drift_ppm: int = 0, offset: int = 0) -> None:
-        self.drift_ppm, self.offset = drift_ppm, offset
-
-    def local(self, true: int) -> int:
-        return true + true * self.drift_ppm // _PPM
-
-    def true(self, local: int) -> int:
-        """The earliest true time at which the local clock shows `local` or more."""
-        guess = local * _PPM // (_PPM + self.drift_ppm)
-        while self.local(guess) < local:
-            guess += 1
-        return guess
 
 
 class Seat:
@@ -58,13 +38,18 @@ class Seat:
         "id",
         "incarnation",
         "index",
+        "landed",
         "links",
+        "lost",
         "mailbox",
         "open",
+        "paused",
         "peers",
         "raised",
         "rng",
         "slow",
+        "slow_by_nature",
+        "slower",
         "storage",
         "wake_at",
         "wake_order",
@@ -79,12 +64,17 @@ class Seat:
         self.rng = random.Random()
         self.host: Host | None = None  # None: down
         self.incarnation = 0
-        self.storage = MemoryStorage()
+        self.storage: Storage = MemoryStorage()
         self.durable = any(mounted._declared for mounted in (class_, *class_.mounts)) or bool(class_.mounts)
         self.clock: Clock | None = None  # None: true time
         self.links: dict[NodeId, tuple[Link, Seat]] = {}
-        self.slow = False  # whether steps or commits take time here
+        self.slow_by_nature = False  # whether steps or commits take time here
+        self.slow = False  # ... or a fault makes it so
+        self.slower = 0  # how much longer a commit takes, by a fault
         self.busy = False
+        self.paused = False
+        self.landed = False  # whether the flight came down while it was paused
+        self.lost = False  # whether its storage is damaged: no restart brings it back
         self.mailbox: list[Envelope] = []  # what arrived while it was busy
         self.flight: Flight | None = None  # the batch whose service or commit is under way
         self.wake_at = NEVER  # the deadline, on the node's clock, whose wake-up stands in the heap

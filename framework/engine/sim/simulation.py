@@ -41,6 +41,7 @@ class Simulation(Batches):
         self._timeout = int(experiment.workload_config.timeout)
         self._end = experiment.duration + self._timeout + 1
         self._load_at = NEVER
+        self.injection = Injection(self)
         self.load = Load(
             experiment.make_workload(),
             experiment.clients,
@@ -53,7 +54,7 @@ class Simulation(Batches):
         for seat in self.seats.values():
             self._boot(seat, cause=-1)
         self.call_at(self.experiment.duration, self._load_ended)
-        Injection(self).schedule()
+        self.injection.schedule()
         self._schedule_load()
         try:
             self._loop()
@@ -102,7 +103,7 @@ class Simulation(Batches):
                 host.wall_clock = WALL_EPOCH + time
             else:
                 host.now = local = clock.local(time)
-                host.wall_clock = WALL_EPOCH + local + clock.offset
+                host.wall_clock = WALL_EPOCH + local + clock.wall_offset
             self.seq = seq = self.seq + 1
             host.step = seq
             self.steps += 1
