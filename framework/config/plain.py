@@ -44,9 +44,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         tag = type(value).__struct_config__
         shown = {} if tag.tag_field is None else {tag.tag_field: tag.tag}
-        fields = {name: getattr(value, name) for name in value.__struct_fields__}
         return shown | {
-            name: plain(inner) for name, inner in fields.items() if not _is_choice(type(value), name)
+            key: plain(getattr(value, name))
+            for key, name in _keys(type(value)).items()
+            if not _is_choice(type(value), name)
         }
     if isinstance(value, Duration):
         return str(value)
@@ -98,9 +99,7 @@ def _is_choice(config: type, name: str) -> bool:
 def _decode(wanted: type, value: Any) -> Any:
     if wanted is Duration:
         if isinstance(value, bool):
-            raise ValueError(
-                f"{str(value).lower()} is not a duration: write a number and a unit, as in 150ms"
-            )
+            raise ValueError(f"{str(value).lower()} is not a duration: write a number and a unit, as in 150ms")
         if isinstance(value, str | int | float) and str(value).strip().startswith("-"):
             raise ValueError(f"a duration cannot be negative, as {value} is")
         return Duration(str(value))
@@ -115,19 +114,25 @@ def _clean(config: type, mapping: Any, default: Any, key: str) -> Any:
         raise BadValue(key, f"expected keys and values, got {_spell(mapping)}", f"Write {key}.KEY=VALUE.")
     hints = typing.get_type_hints(config, include_extras=True)
     tag_field = config.__struct_config__.tag_field  # type: ignore[attr-defined]
-    known = [name for name in config.__struct_fields__ if not _is_choice(config, name)]  # type: ignore[attr-defined]
+    fields = {key: name for key, name in _keys(config).items() if not _is_choice(config, name)}
     leftovers = plain(default) if default is not None and type(default) is not config else {}
     cleaned: dict[str, Any] = {}
     for name, value in mapping.items():
         if name == tag_field:
             cleaned[name] = value
-        elif name in known:
-            inner = _struct_of(hints[name], value, f"{key}.{name}")
-            same = getattr(default, name, None) if type(default) is config else _default_of(config, name)
+        elif name in fields:
+            field = fields[name]
+            inner = _struct_of(hints[field], value, f"{key}.{name}")
+            same = getattr(default, field, None) if type(default) is config else _default_of(config, field)
             cleaned[name] = value if inner is None else _clean(inner, value, same, f"{key}.{name}")
         elif not (name in leftovers and leftovers[name] == value):
-            raise BadValue(_join(key, str(name)), "there is no such key", did_you_mean(str(name), known))
+            raise BadValue(_join(key, str(name)), "there is no such key", did_you_mean(str(name), fields))
     return cleaned
+
+
+def _keys(config: type) -> dict[str, str]:
+    """The keys of a config as users write them, with the fields that they stand for (`for` is `lasts`)."""
+    return dict(zip(config.__struct_encode_fields__, config.__struct_fields__, strict=True))  # type: ignore[attr-defined]
 
 
 def _default_of(config: type, name: str) -> Any:
@@ -182,9 +187,7 @@ def _explained(message: str, config: type[Config], mapping: Any, key: str) -> Ba
         return BadValue(full, f"there is no {_spell(value)}", did_you_mean(str(value), options))
     if form := re.fullmatch(r"Expected `([^`]*)`, got `[^`]*`", what):
         what = f"expected {_wanted_words(form[1])}, got {_spell(value)}"
-        structs = [
-            part for part in _parts(hint) if isinstance(part, type) and issubclass(part, msgspec.Struct)
-        ]
+        structs = [part for part in _parts(hint) if isinstance(part, type) and issubclass(part, msgspec.Struct)]
         if structs and structs[0].__struct_config__.tag_field is not None:
             return BadValue(full, what, _kinds(structs))
         if "array" in form[1] and isinstance(value, str):
@@ -201,15 +204,10 @@ def _at(steps: list[str], mapping: Any, config: type[Config]) -> tuple[Any, Any,
     value, hint, default = mapping, config, defaults(config)
     for step in steps:
         struct = _struct_of(hint, value)
-        value = (
-            value[int(step)]
-            if isinstance(value, list)
-            else value.get(step)
-            if isinstance(value, Mapping)
-            else None
-        )
-        fields = typing.get_type_hints(struct, include_extras=True) if struct is not None else {}
-        hint = fields.get(step, hint if struct is None else None)  # type: ignore[assignment]
+        value = value[int(step)] if isinstance(value, list) else value.get(step) if isinstance(value, Mapping) else None
+        hints = typing.get_type_hints(struct, include_extras=True) if struct is not None else {}
+        field = step if struct is None else _keys(struct).get(step, step)
+        hint = hints.get(field, hint if struct is None else None)  # type: ignore[assignment]
         default = default.get(step) if isinstance(default, Mapping) else None  # type: ignore[assignment]
     return value, hint, default
 
@@ -218,21 +216,10 @@ def _options(hint: Any, steps: list[str]) -> list[str]:
     """The words that may stand there: of a Literal, or the tags of a union whose tag it is."""
     parts = _parts(hint)
     literal = [
-        str(word)
-        for part in parts
-        if typing.get_origin(part) is typing.Literal
-        for word in typing.get_args(part)
+        str(word) for part in parts if typing.get_origin(part) is typing.Literal for word in typing.get_args(part)
     ]
-    structs = [
-        part.__struct_config__
-        for part in parts
-        if isinstance(part, type) and issubclass(part, msgspec.Struct)
-    ]
-    tags = [
-        str(config.tag)
-        for config in structs
-        if config.tag_field is not None and steps[-1:] == [config.tag_field]
-    ]
+    structs = [part.__struct_config__ for part in parts if isinstance(part, type) and issubclass(part, msgspec.Struct)]
+    tags = [str(config.tag) for config in structs if config.tag_field is not None and steps[-1:] == [config.tag_field]]
     return literal or tags
 
 

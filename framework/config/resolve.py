@@ -73,14 +73,16 @@ def resolve(
         workload_config=workload_config,
         network=network,
         network_config=network_config,
-        faults=tuple(faults.values()),
+        faults=tuple((key, spec, config) for key, (spec, config) in faults.items()),
+        fault_kinds=registry.registered.faults,
+        quiet=int(run.quiet) if faults else 0,
         engine_config=build(ENGINES[engine][0], parts.settings("engine"), "engine"),
         scheduling_config=build(SchedulingConfig, parts.settings("scheduling"), "scheduling"),
         trace=build(TraceConfig, parts.settings("trace"), "trace").level,
         run_dir=_run_dir(merged, name, run.seed),
         plugin_paths=registry.import_paths,
     )
-    _try_out(experiment, list(faults))
+    _try_out(experiment)
     _try_checkers(checkers, model)
     config = _as_written(parts, experiment, run, engine, machine, faults, checkers)
     return Composed(
@@ -235,18 +237,21 @@ def _checker_names(parts: _Parts, protocol: ProtocolSpec) -> tuple[str, ...]:
     return protocol.checkers
 
 
-def _try_out(experiment: Experiment, fault_keys: list[str]) -> None:
+def _try_out(experiment: Experiment) -> None:
     """Makes what is made from configs once, so that what a plugin refuses is known before anything starts."""
     try:
         experiment.make_network()
     except ValueError as error:
         raise BadValue("network", str(error)) from error
-    for key, (spec, config) in zip(fault_keys, experiment.faults, strict=True):
-        rng = stream(experiment.seed, "fault", spec.name)
+    for key, spec, config in experiment.faults:
+        fault = spec.fault(config, experiment.fault_kinds)
         try:
-            next(iter(spec.fault(config).schedule(experiment.nodes, experiment.duration, rng)), None)
+            fault.needs(f"faults.{key}", experiment.nodes)
+            next(iter(fault.plan(key, experiment.duration, stream(experiment.seed, "fault", key))), None)
         except ValueError as error:
             raise BadValue(f"faults.{key}", str(error)) from error
+    if experiment.faults and experiment.quiet >= experiment.duration:
+        raise BadValue("quiet", "leaves the faults no time within the duration", "Make it shorter than the duration.")
 
 
 def _try_checkers(checkers: Mapping[str, tuple[CheckerSpec, Any]], model: str | None) -> None:
@@ -283,9 +288,7 @@ def _as_written(
         "run": {"dir": str(experiment.run_dir)},
         "plugins": {"path": (parts.merged.get("plugins") or {}).get("path") or []},
         "protocol": _shown(experiment.protocol, experiment.protocol_config),
-        "state_machine": None
-        if machine is None or replicated is None
-        else _shown(machine, replicated.config),
+        "state_machine": None if machine is None or replicated is None else _shown(machine, replicated.config),
         "workload": _shown(experiment.workload, experiment.workload_config),
         "network": _shown(experiment.network, experiment.network_config),
         "faults": {key: _shown(spec, config) for key, (spec, config) in faults.items()},

@@ -23,6 +23,8 @@ class RunConfig(Config):
     """How long clients start operations."""
     warmup: Duration = Duration("0")
     """How long of that is left out of throughput and latency."""
+    quiet: Duration = Duration("1s")
+    """With faults: how long before the end everything is healed, so that the protocol can show that it recovers."""
     seed: int = 0
     """What all randomness follows from."""
 

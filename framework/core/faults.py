@@ -222,8 +222,8 @@ class Fault(ABC):
                 return
             at += self.config.every
 
-    def needs(self, nodes: Sequence[NodeId]) -> None:
-        """Raises ConfigError if the config cannot fit these nodes."""
+    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+        """Raises ConfigError if the config, which stands under `key`, cannot fit these nodes."""
 
 
 class Kind(Protocol):

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from framework.core.errors import ConfigError, PluginError
-from framework.core.streams import stream
+from framework.core.faults import Entry
 from framework.core.time import format_duration
 from framework.engine.base import Crash, EngineResult, Experiment
-from framework.registry.specs import CheckerSpec, FaultSpec
+from framework.registry.specs import CheckerSpec
 from framework.verify.verdict import NO_CHECKER, CheckResult, Verdict, worst
 
 _FRAME = re.compile(r'  File "(?P<file>.+)", line \d+, in (?P<function>\S+)')
@@ -71,24 +71,16 @@ def crash_reason(crash: Crash) -> str:
     return f"{crash.node} crashed: {raised}" + (f" in {last[0]['function']}" if last else "")
 
 
-def unfired(experiment: Experiment, fired: dict[str, int]) -> list[str]:
-    """Why a configured fault did not happen, a line for each; `fired` counts the actions carried out, by name."""
-    lines: list[str] = []
-    for spec, config in experiment.faults:
-        due = _due(experiment, spec, config)
-        if not due:
-            lines.append(f"fault {spec.name} had nothing to do within {format_duration(experiment.duration)}")
-        lines.extend(
-            f"fault {spec.name} never fired (no {name})" for name in sorted(due) if not fired.get(name)
-        )
-    return lines
-
-
-def _due(experiment: Experiment, spec: FaultSpec, config: Any) -> set[str]:
-    """The names of a fault's actions within the run. A schedule is drawn from its own stream, so it can be drawn again."""
-    rng = stream(experiment.seed, "fault", spec.name)
-    actions = spec.fault(config).schedule(experiment.nodes, experiment.duration, rng)
-    return {str(action.name) for action in actions if action.at < experiment.duration}
+def unfired(experiment: Experiment, ledger: Iterable[Entry]) -> list[str]:
+    """Why a configured fault did not happen, a line for each."""
+    entries = list(ledger)
+    known = {entry.fault.partition("/")[0] for entry in entries}
+    idle = [
+        f"fault {name} had nothing to do within {format_duration(experiment.duration - experiment.quiet)}"
+        for name, _, _ in experiment.faults
+        if name not in known
+    ]
+    return idle + [entry.missed for entry in entries if entry.missed]
 
 
 def _doubts(experiment: Experiment, ended: EngineResult, checks: Sequence[CheckResult]) -> Iterable[str]:
@@ -103,7 +95,7 @@ def _doubts(experiment: Experiment, ended: EngineResult, checks: Sequence[CheckR
     if not ended.tally.ok:
         yield "no operation succeeded"
     if not (ended.interrupted or ended.failure):
-        yield from unfired(experiment, ended.tally.faults)
+        yield from unfired(experiment, ended.ledger)
 
 
 def _described(error: Exception) -> str:

@@ -30,7 +30,8 @@ class CrashRecord(msgspec.Struct, frozen=True, kw_only=True):
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """A run in numbers. Throughput and latencies are of operations that succeeded after the warm-up.
 
-    `messages` counts deliveries and `dropped` losses by type, `faults` the actions that were really carried out.
+    `messages` counts deliveries and `dropped` losses by type, `faults` the strikes that took effect, by fault; `ledger` tells
+    against whom. `notes` counts the protocol's own events.
     `wall_s` is the engine's own span, `process_s` that of the whole command until now, `virtual_s` what the nodes'
     clocks saw. `digest` is the same for the same seed and config in the simulator, null where nothing was traced.
     """
@@ -50,6 +51,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     fsyncs: int
     faults: dict[str, int]
+    ledger: tuple[dict[str, Any], ...]
+    notes: dict[str, int]
     crashes: tuple[CrashRecord, ...]
     virtual_s: float
     wall_s: float
@@ -101,6 +104,8 @@ def build_result(
         steps=tally.steps,
         fsyncs=tally.fsyncs,
         faults=dict(sorted(tally.faults.items())),
+        ledger=tuple(entry.plain() for entry in ended.ledger),
+        notes=dict(sorted(tally.notes.items())),
         crashes=tuple(
             CrashRecord(node=crash.node, time_s=crash.time / 1e9, why=crash.why, traceback=crash.traceback)
             for crash in ended.crashes

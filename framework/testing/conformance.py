@@ -22,11 +22,8 @@ from typing import Any
 
 from framework.config.compose import Composed, compose
 from framework.core.errors import ConfigError
-from framework.core.faults import Action, Fault
-from framework.core.message import Config
-from framework.core.time import MILLISECOND, format_duration
+from framework.core.time import MILLISECOND, Duration, format_duration
 from framework.registry.registry import load
-from framework.registry.specs import FaultSpec
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
@@ -39,6 +36,13 @@ HOSTILE_SEEDS = 5
 DOWN = 20 * MILLISECOND
 """How long a crashed node stays down."""
 
+_CRASHES = (
+    "faults=crash",
+    "faults.crash.at=200ms",
+    "faults.crash.every=300ms",
+    "faults.crash.for=100ms",
+    "quiet=300ms",
+)
 _SCENARIO = ("nodes=3", "clients=2", "duration=1s", "workload.timeout=2s")
 
 
@@ -80,7 +84,7 @@ def checks(protocol: str, *overrides: str, engines: Sequence[str] = ("sim", "ray
 
 def handlers_are_total(overrides: Sequence[str], folder: Path) -> None:
     """Messages late, lost, doubled and out of order, and nodes that crash: no handler raises and no client is lied to."""
-    hostile = ("network=lossy", "network.loss=0.1", "network.duplicate=0.2", "network.reorder=0.3", "faults=crash")
+    hostile = ("network=lossy", "network.loss=0.1", "network.duplicate=0.2", "network.reorder=0.3", *_CRASHES)
     for seed in range(HOSTILE_SEEDS):
         result = _simulate(_composed(overrides, *hostile, f"seed={seed}", "trace=history"), folder / str(seed))
         raised = [crash.traceback for crash in result.crashes if crash.traceback]
@@ -125,14 +129,15 @@ def survives_a_crash_at_every_step(overrides: Sequence[str], folder: Path) -> No
     calm = replace(base.experiment, run_dir=folder / "calm")
     result = _run(base, calm)
     assert result.verdict is Verdict.VALID, f"without any crash: {result.reasons}"
+    crash: Any = base.experiment.fault_kinds["crash"]
     for number, (time, node) in enumerate(_steps(folder / "calm", base.experiment.nodes)):
-        crash = ((_CRASH, CrashOnce(time=time + 1, node=node)),)
+        at = crash.config(at=Duration(time + 1), lasts=Duration(DOWN), target=node)
         there = folder / f"crash-{number}"
-        result = _run(base, replace(base.experiment, run_dir=there, faults=crash, trace="history"))
-        at = f"{node} crashes after its step at {format_duration(time)}"
-        assert not [one for one in result.crashes if one.traceback], f"{at}: {result.reasons}"
-        assert result.faults.get("crash") == 1, f"{at}: it did not happen"
-        assert result.verdict is not Verdict.INVALID, f"{at}: {result.reasons}"
+        result = _run(base, replace(base.experiment, run_dir=there, faults=(("crash", crash, at),), trace="history"))
+        when = f"{node} crashes after its step at {format_duration(time)}"
+        assert not [one for one in result.crashes if one.traceback], f"{when}: {result.reasons}"
+        assert result.faults.get("crash") == 1, f"{when}: it did not happen"
+        assert result.verdict is not Verdict.INVALID, f"{when}: {result.reasons}"
 
 
 def runs_on_ray(overrides: Sequence[str], transport: str, folder: Path) -> None:
@@ -140,22 +145,6 @@ def runs_on_ray(overrides: Sequence[str], transport: str, folder: Path) -> None:
     composed = _composed(overrides, "engine=ray", f"engine.transport={transport}", "duration=2s")
     result = _run(composed, replace(composed.experiment, run_dir=folder))
     assert result.verdict is Verdict.VALID, f"{result.reasons}"
-
-
-class CrashOnce(Config):
-    """When and whom `survives_a_crash_at_every_step` crashes."""
-
-    time: int
-    node: str
-
-
-class _CrashOnce(Fault):
-    def schedule(self, nodes: Any, duration: int, rng: Any) -> list[Action]:
-        crash: CrashOnce = self.config
-        return [Action(crash.time, "crash", crash.node), Action(crash.time + DOWN, "restart", crash.node)]
-
-
-_CRASH = FaultSpec(name="crash_once", summary="One crash at a given time.", fault=_CrashOnce, config=CrashOnce)
 
 
 def _workload(protocol: str) -> str:

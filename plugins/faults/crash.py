@@ -1,56 +1,63 @@
-"""Nodes crash and come back."""
+"""Nodes crash and come back; nodes stand still and go on."""
 
-import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from framework import Action, Config, ConfigError, Duration, Fault, FaultSpec, NodeId, hookimpl
+from framework import (
+    Crash,
+    Fault,
+    FaultConfig,
+    FaultSpec,
+    NodeId,
+    Pause,
+    Restart,
+    Resume,
+    Strike,
+    View,
+    check_target,
+    hookimpl,
+)
 
 
-class CrashConfig(Config):
-    """Who crashes, when, how often, and for how long."""
+class TargetConfig(FaultConfig):
+    """Whom it strikes."""
 
     target: str = "random"
-    """A node's name, a role that nodes report (`leader`, `follower`), `random` or `all`."""
-    first: Duration = Duration("1s")
-    """When the first crash comes."""
-    every: Duration = Duration("3s")
-    """From one crash to the next; 0: there is only one."""
-    down: Duration = Duration("1s")
-    """How long the nodes stay down."""
+    """A node's name, a role that nodes report (`leader`, `follower`), `random`, `random_minority`, `random_majority`, `all`."""
 
 
-class Crash(Fault):
-    """Crashes `target`, and restarts what it crashed `down` later.
+class CrashFault(Fault):
+    """Crashes nodes, and restarts them over their storage."""
 
-    A restart is aimed at whatever is down by then: what this fault crashed, for crashes never overlap.
-    """
+    config: TargetConfig
 
-    config: CrashConfig
+    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+        check_target(f"{key}.target", self.config.target, nodes)
 
-    def schedule(self, nodes: Sequence[NodeId], duration: int, rng: random.Random) -> Iterable[Action]:
-        config = self.config
-        if config.target not in nodes and config.target[:1] == "n" and config.target[1:].isdigit():
-            raise ConfigError(
-                f"faults.crash.target={config.target}",
-                "there is no such node",
-                f"There are: {', '.join(nodes)}.",
-            )
-        if config.every and config.every <= config.down:
-            raise ConfigError(
-                f"faults.crash.every={config.every}",
-                f"nodes that stay down for {config.down} cannot crash again so soon",
-                "Make `every` longer than `down`.",
-            )
-        back = config.target if config.target in nodes else "all"
-        at = int(config.first)
-        while at < duration:
-            yield Action(at, "crash", config.target)
-            yield Action(at + config.down, "restart", back)
-            if not config.every:
-                return
-            at += config.every
+    def strike(self, view: View) -> Strike | None:
+        nodes = view.aim(self.config.target)
+        if not nodes:
+            return None
+        return Strike(tuple(map(Crash, nodes)), tuple(map(Restart, nodes)), nodes)
+
+
+class PauseFault(Fault):
+    """Stops nodes where they stand, as SIGSTOP does, and lets them go on: to them no time has passed but on the clock."""
+
+    config: TargetConfig
+
+    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+        check_target(f"{key}.target", self.config.target, nodes)
+
+    def strike(self, view: View) -> Strike | None:
+        nodes = view.aim(self.config.target)
+        if not nodes:
+            return None
+        return Strike(tuple(map(Pause, nodes)), tuple(map(Resume, nodes)), nodes)
 
 
 @hookimpl
 def register_faults() -> list[FaultSpec]:
-    return [FaultSpec(name="crash", fault=Crash, config=CrashConfig, summary="Nodes crash and come back.")]
+    return [
+        FaultSpec(name="crash", fault=CrashFault, config=TargetConfig, summary="Nodes crash and come back."),
+        FaultSpec(name="pause", fault=PauseFault, config=TargetConfig, summary="Nodes stand still and go on."),
+    ]

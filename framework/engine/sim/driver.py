@@ -15,7 +15,14 @@ from framework.engine.wire import Wire
 
 
 class SimEngine:
-    """The simulator. Same seed and config, same digest, on any machine."""
+    """The simulator. Same seed and config, same digest, on any machine.
+
+    With `stop`, nanoseconds, a run ends early, after all that happens until then. `simulation` is the last run.
+    """
+
+    def __init__(self, stop: int | None = None) -> None:
+        self.stop = stop
+        self.simulation: Simulation | None = None
 
     def run(self, experiment: Experiment, progress: Progress) -> EngineResult:
         """Runs to the end, to a KeyboardInterrupt, or to a stall; the files are closed in every case."""
@@ -25,7 +32,7 @@ class SimEngine:
         interrupted, failure = False, ""
         start = time.perf_counter()
         pulse = Pulse(recording, progress, tally)
-        simulation = Simulation(experiment, recording, wire, pulse, tally)
+        self.simulation = simulation = Simulation(experiment, recording, wire, pulse, tally, self.stop)
         with _quiet_collector(), pulse:
             try:
                 simulation.run()

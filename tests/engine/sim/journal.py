@@ -8,7 +8,6 @@ from typing import Any
 
 from framework.core.client import Client, Ok, Operation, OperationId
 from framework.core.durable import DurableLog, durable_log
-from framework.core.faults import Action, Fault
 from framework.core.message import Config, Message, NodeId
 from framework.core.network import ConstantLink, Link, NetworkModel
 from framework.core.node import Node, handles, on_timer
@@ -17,6 +16,7 @@ from framework.core.workload import Workload, WorkloadConfig
 from framework.engine.base import EngineResult, Experiment
 from framework.engine.sim import SimEngine
 from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
+from plugins.faults.crash import CrashFault, TargetConfig
 
 
 class Append(Message):
@@ -104,22 +104,6 @@ class MoodyLink(Link):
         return () if draw < 0.1 else (at, at + 1000) if draw < 0.2 else (at,)
 
 
-class CrashAt(Config):
-    at: Duration = Duration("1s")
-    down: Duration = Duration("100ms")
-    every: Duration = Duration("0")
-
-
-class CrashFault(Fault):
-    def schedule(self, nodes: Any, duration: int, rng: random.Random) -> list[Action]:
-        every = self.config.every or duration
-        return [
-            action
-            for at in range(self.config.at, duration - self.config.down, every)
-            for action in (Action(at, "crash", nodes[0]), Action(at + self.config.down, "restart", nodes[0]))
-        ]
-
-
 class Engine(Config):
     service_time: Duration = Duration("0")
     disk_latency: Duration = Duration("0")
@@ -155,8 +139,9 @@ def moody() -> NetworkSpec:
     return NetworkSpec(name="moody", summary="", model=Moody)
 
 
-def crash(**config: Any) -> tuple[tuple[FaultSpec, Any], ...]:
-    return ((FaultSpec(name="crash", summary="", fault=CrashFault, config=CrashAt), CrashAt(**config)),)
+def crash(at: str = "1s", down: str = "100ms") -> tuple[tuple[str, FaultSpec, Any], ...]:
+    spec = FaultSpec(name="crash", summary="", fault=CrashFault, config=TargetConfig)
+    return (("crash", spec, TargetConfig(at=Duration(at), lasts=Duration(down), target="n1")),)
 
 
 def simulate(run: Experiment) -> EngineResult:

@@ -48,17 +48,17 @@ def test_one_seed_gives_one_digest_and_another_seed_another(tmp_path: Path) -> N
 def test_the_trace_level_changes_nothing_in_the_run(tmp_path: Path) -> None:
     histories, steps = [], []
     for level in ("full", "history"):
-        result = run(tmp_path / level, trace=level, network=moody(), faults=crash(at=Duration("300ms")))
+        result = run(tmp_path / level, trace=level, network=moody(), faults=crash("300ms"))
         histories.append(open_run(tmp_path / level).history.to_pylist())
         steps.append(result.tally.steps)
-    nothing = run(tmp_path / "none", trace="none", network=moody(), faults=crash(at=Duration("300ms")))
+    nothing = run(tmp_path / "none", trace="none", network=moody(), faults=crash("300ms"))
     assert histories[0] == histories[1]
     assert steps == [nothing.tally.steps] * 2
     assert nothing.digest is None and not (tmp_path / "none" / "history.arrow").exists()
 
 
 def test_taking_a_fault_away_leaves_the_workload_alone(tmp_path: Path) -> None:
-    run(tmp_path / "faulty", faults=crash(at=Duration("500ms")))
+    run(tmp_path / "faulty", faults=crash("500ms"))
     run(tmp_path / "calm")
     faulty, calm = (
         [row["argument"] for row in open_run(tmp_path / name).history.to_pylist() if row["client"] == "c1"]
@@ -115,7 +115,7 @@ def test_a_crash_during_the_commit_keeps_or_loses_the_batch_and_sends_nothing(tm
             folder,
             seed=seed,
             clients=("c1",),
-            faults=crash(at=Duration("500ms")),
+            faults=crash("500ms"),
             engine_config=Engine(disk_latency=Duration("50ms")),
         )
         fault = events(folder, kind="fault", message="crash")[0]["time"]
@@ -263,7 +263,7 @@ def test_every_effect_names_its_cause_and_every_delivery_its_send(tmp_path: Path
     result = run(
         tmp_path,
         network=moody(),
-        faults=crash(at=Duration("500ms")),
+        faults=crash("500ms"),
         engine_config=Engine(disk_latency=Duration("1ms")),
     )
     rows = events(tmp_path)

@@ -1,0 +1,39 @@
+"""From a run's config.yaml back to the experiment that it was: every key stands there, and nothing is composed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from framework.config.plain import BadValue
+from framework.config.resolve import Composed, resolve
+from framework.core.errors import ConfigError
+from framework.registry.registry import Registry, load
+
+_PLUGINS = ("protocol", "state_machine", "workload", "network", "engine")
+
+
+def recompose(config: Mapping[str, Any], where: str, registry: Registry | None = None) -> Composed:
+    """The experiment that `config` describes, as a run's config.yaml holds it.
+
+    Without `registry` the plugins are loaded, those at its `plugins.path` too. ConfigError naming `where` for a value
+    that cannot be, ConfigError or PluginError for what does not fit together.
+    """
+    if registry is None:
+        registry = load(saved_plugin_paths(config))
+    choices = {group: (config.get(group) or {}).get("name") for group in _PLUGINS}
+    choices["experiment"] = config.get("experiment")
+    lacking = [group for group in ("protocol", "workload", "network", "engine") if not choices[group]]
+    if lacking:
+        raise ConfigError(where, f"does not say which {lacking[0]}", "Is this the config.yaml of a run?")
+    merged = {key: value for key, value in config.items() if key != "experiment"}
+    try:
+        return resolve(merged, choices, registry, ())
+    except BadValue as bad:
+        raise ConfigError(where, f"{bad.key}: {bad.what}", bad.fix) from bad
+
+
+def saved_plugin_paths(config: Mapping[str, Any]) -> list[str]:
+    """The loose plugins that a config names, as they were given."""
+    paths = (config.get("plugins") or {}).get("path") or []
+    return [paths] if isinstance(paths, str) else [str(path) for path in paths]
