@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from framework.config.saved import recompose
 from framework.core.errors import ConfigError
-from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Progress
 from framework.trace.difference import Difference, first_difference, until
 from framework.trace.reader import Run, open_run
@@ -91,7 +90,3 @@ def _history(run: Run, again: Run, stop: int | None, whole: bool) -> tuple[pa.Ta
         return tuple(table.filter(pc.less_equal(table["completed"], stop)) for table in (first, second))  # type: ignore[return-value]
     return first, second.slice(0, len(first))
 
-
-def ended_at(again: Again) -> float:
-    """The virtual time, in seconds, up to which a run was driven again."""
-    return again.ended.virtual_s if again.ended.virtual_s else 0 / SECOND

@@ -34,12 +34,14 @@ class Stalled(SynodError):
 class Simulation(Batches):
     """One run. `run` drives it to its end; the attributes say how it went."""
 
-    def __init__(self, experiment: Experiment, recording: Recording, wire: Wire, pulse: Pulse, tally: Tally) -> None:
+    def __init__(
+        self, experiment: Experiment, recording: Recording, wire: Wire, pulse: Pulse, tally: Tally, stop: int | None = None
+    ) -> None:
         super().__init__(experiment, recording, wire, tally)
         self.pulse = pulse
         self._outstanding = 0
         self._timeout = int(experiment.workload_config.timeout)
-        self._end = experiment.duration + self._timeout + 1
+        self._end = min(experiment.duration + self._timeout + 1, NEVER if stop is None else stop)
         self._load_at = NEVER
         self.injection = Injection(self)
         self.load = Load(
