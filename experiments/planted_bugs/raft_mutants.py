@@ -1,0 +1,306 @@
+"""Raft with one mistake at a time. Sections and figures are those of the extended paper; thesis is Ongaro's."""
+
+from __future__ import annotations
+
+import msgspec
+
+from experiments.planted_bugs.mutant import Mutant, mutated
+from framework import (
+    Applied,
+    Command,
+    Message,
+    NodeId,
+    ProtocolSpec,
+    ReplicatedMachine,
+    Reply,
+    Request,
+    handles,
+    hookimpl,
+    on_timer,
+)
+from framework.core.session import OPEN
+from plugins.protocols import raft
+from plugins.protocols.raft.election import FOLLOWER, LEADER
+from plugins.protocols.raft.messages import Appended, AppendEntries, Entry, RequestVote, Vote
+from plugins.protocols.raft.node import Raft
+
+# What is durable.
+
+
+class ForgetsItsVote(Raft):
+    """The vote does not survive a restart (Figure 2: votedFor)."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.voted_for = None
+
+
+class ForgetsItsTerm(Raft):
+    """The term does not survive a restart (Figure 2: currentTerm)."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.term = self.term_at(self.log.last)
+        self.voted_for = None
+
+
+class ForgetsItsLastEntry(Raft):
+    """The last entry of the log does not survive a restart (Figure 2: log[])."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        if self.log.last >= 1:
+            self.log.truncate(self.log.last)
+
+
+class SpeaksBeforeItsDisk(Raft):
+    """Messages of the kinds in `early` leave before what they promise is durable."""
+
+    early: tuple[type[Message], ...] = ()
+
+    def send(self, to: NodeId, message: Message, *, before_commit: bool = False) -> None:
+        super().send(to, message, before_commit=before_commit or type(message) in self.early)
+
+
+class AcknowledgesEarly(SpeaksBeforeItsDisk):
+    """Entries are acknowledged before they are durable (Figure 2)."""
+
+    early = (Appended,)
+
+
+class VotesEarly(SpeaksBeforeItsDisk):
+    """Votes are given before they are durable (Figure 2)."""
+
+    early = (Vote,)
+
+
+class CountsItselfEarly(Raft):
+    """The leader counts its own entries before they are durable (thesis 10.2.1)."""
+
+    @on_timer
+    def replicate(self) -> None:
+        super().replicate()
+        if self.role == LEADER:
+            self.match_index[self.id] = self.log.last
+            self.advance_commit()
+
+
+# Elections.
+
+
+class VotesForAnyLog(Raft):
+    """Votes for candidates whose log lacks entries of its own (§5.4.1)."""
+
+    def is_current(self, request: RequestVote) -> bool:
+        return True
+
+
+class ComparesLengthOnly(Raft):
+    """The longer log counts as the more up to date one, whatever its terms (§5.4.1)."""
+
+    def is_current(self, request: RequestVote) -> bool:
+        return request.last_index >= self.log.last
+
+
+class VotesTwice(Raft):
+    """A follower votes for whoever asks, again and again in one term (§5.2)."""
+
+    @handles(RequestVote)
+    def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:
+        if self.role == FOLLOWER:
+            self.voted_for = None
+        super().on_request_vote(sender, request)
+
+
+class CountsStaleVotes(Raft):
+    """A vote of an earlier term counts in this one (§5.2)."""
+
+    @handles(Vote)
+    def on_vote(self, sender: NodeId, vote: Vote) -> None:
+        super().on_vote(sender, Vote(self.term, True) if vote.granted and vote.term < self.term else vote)
+
+
+class WinsWithoutAMajority(Raft):
+    """One vote less than a majority elects a leader (§5.2)."""
+
+    @handles(Vote)
+    def on_vote(self, sender: NodeId, vote: Vote) -> None:
+        self.majority -= 1
+        super().on_vote(sender, vote)
+        self.majority += 1
+
+
+class StandsOnce(Raft):
+    """A candidate that does not win never stands again, its election timer is not set anew (§5.2)."""
+
+    @on_timer
+    def start_election(self) -> None:
+        super().start_election()
+        self.cancel_timer(self.start_election)
+
+
+# Replication.
+
+
+class TruncatesAlways(Raft):
+    """Every AppendEntries cuts the log behind it, also where nothing conflicts (§5.3)."""
+
+    def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
+        if previous < self.log.last:
+            self.log.truncate(previous + 1)
+        self.log.extend(entries)
+
+
+class KeepsConflictingEntries(Raft):
+    """Entries that conflict with the leader's stay where they are (§5.3)."""
+
+    def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
+        self.log.extend(entries[self.log.last - previous :])
+
+
+class TrustsTheIndexAlone(Raft):
+    """The consistency check compares lengths, not terms (§5.3)."""
+
+    @handles(AppendEntries)
+    def on_append_entries(self, sender: NodeId, append: AppendEntries) -> None:
+        if append.previous_index <= self.log.last:
+            append = msgspec.structs.replace(append, previous_term=self.term_at(append.previous_index))
+        super().on_append_entries(sender, append)
+
+
+class SkipsOneEntry(Raft):
+    """The consistency check looks at the entry before the previous one: off by one (§5.3)."""
+
+    @handles(AppendEntries)
+    def on_append_entries(self, sender: NodeId, append: AppendEntries) -> None:
+        last = self.log.last
+        if append.previous_index == last + 1 and append.term >= self.term:
+            append = msgspec.structs.replace(append, previous_index=last, previous_term=self.term_at(last))
+        super().on_append_entries(sender, append)
+
+
+class HeedsDeposedLeaders(Raft):
+    """A follower takes entries from the leader of an earlier term (§5.1)."""
+
+    @handles(AppendEntries)
+    def on_append_entries(self, sender: NodeId, append: AppendEntries) -> None:
+        if append.term < self.term and self.role != LEADER:
+            append = msgspec.structs.replace(append, term=self.term)
+        super().on_append_entries(sender, append)
+
+
+# Commitment.
+
+
+class CountsEarlierTerms(Raft):
+    """An entry of an earlier term commits by counting its copies (§5.4.2, Figure 8)."""
+
+    def advance_commit(self) -> None:
+        held = sorted(self.match_index.values())[len(self.match_index) - self.majority]
+        if held > self.commit:
+            self._apply(held)
+
+
+class CommitsByAMinority(Raft):
+    """One copy less than a majority commits an entry (§5.3)."""
+
+    def advance_commit(self) -> None:
+        held = sorted(self.match_index.values())[len(self.match_index) - self.majority + 1]
+        if held > self.commit and self.log[held].term == self.term:
+            self._apply(held)
+
+
+class CommitsPastItsLog(Raft):
+    """A follower commits as far as its log reaches, past what the leader has vouched for (Figure 2: commitIndex)."""
+
+    @handles(AppendEntries)
+    def on_append_entries(self, sender: NodeId, append: AppendEntries) -> None:
+        super().on_append_entries(sender, append)
+        if append.term == self.term and append.commit > self.commit:
+            self._apply(min(append.commit, self.log.last))
+
+
+class AppliesUncommitted(Raft):
+    """A follower applies entries as soon as it holds them (§5.3)."""
+
+    def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
+        super().adopt(previous, entries)
+        self._apply(min(previous + len(entries), self.log.last))
+
+
+# Clients.
+
+
+class ReadsAtOnce(Raft):
+    """A leader answers reads from its own state, deposed or not (§8)."""
+
+    @handles(Request)
+    def on_request(self, sender: NodeId, request: Request) -> None:
+        command = request.command
+        if self.role != LEADER or command.sequence == OPEN or not is_read(command.body):
+            super().on_request(sender, request)
+            return
+        machine: ReplicatedMachine = self.machine
+        result = machine.machine.apply(command.body)
+        self.send(sender, Reply(request.operation, command.sequence, result, command.session))
+
+
+def is_read(body: bytes) -> bool:
+    """Whether the command changes nothing."""
+    function, _, _ = msgspec.msgpack.decode(body)
+    return bool(function == "read")
+
+
+class Forgetful(ReplicatedMachine):
+    """A session table that knows who has a session and not what was executed."""
+
+    def apply(self, index: int, command: Command) -> Applied:
+        if command.session in self._sessions:
+            self._sessions[command.session] = (OPEN, b"")
+        return super().apply(index, command)
+
+
+class RunsRetriesAgain(Raft):
+    """A command that a client sends twice is executed twice (thesis 6.3)."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.machine = Forgetful(self.machine.machine)
+
+
+MUTANTS = tuple(
+    map(
+        Mutant,
+        (
+            ForgetsItsVote,
+            ForgetsItsTerm,
+            ForgetsItsLastEntry,
+            AcknowledgesEarly,
+            VotesEarly,
+            CountsItselfEarly,
+            VotesForAnyLog,
+            ComparesLengthOnly,
+            VotesTwice,
+            CountsStaleVotes,
+            WinsWithoutAMajority,
+            StandsOnce,
+            TruncatesAlways,
+            KeepsConflictingEntries,
+            TrustsTheIndexAlone,
+            SkipsOneEntry,
+            HeedsDeposedLeaders,
+            CountsEarlierTerms,
+            CommitsByAMinority,
+            CommitsPastItsLog,
+            AppliesUncommitted,
+            ReadsAtOnce,
+            RunsRetriesAgain,
+        ),
+    )
+)
+
+
+@hookimpl
+def register_protocols() -> list[ProtocolSpec]:
+    (itself,) = raft.register_protocols()
+    return mutated(itself, MUTANTS)
