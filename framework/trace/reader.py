@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -110,6 +111,9 @@ class Run:
                 return {"traceback": payload.decode()}
             if kind == "reject":
                 return {"why": payload.decode()}
+            if kind == "start":  # what the node was restored from
+                restored: dict[str, Any] = msgspec.msgpack.decode(payload)
+                return restored
             if kind in _CARRIES_A_MESSAGE:
                 return decode_payload(self._shapes[name], payload)
             value = json.loads(payload)

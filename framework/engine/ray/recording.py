@@ -7,12 +7,14 @@ from pathlib import Path
 import msgspec
 
 from framework.core.client import Ok, Outcome
+from framework.core.durable import Stored
 from framework.core.workload import Assignment
 from framework.engine.wire import Wire
 from framework.trace.recorder import EventWriter, HistoryWriter
 from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
 
 json = msgspec.json.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
 
 _pack = EVENT_ROW.pack
 _COUNTER_BITS, _INCARNATION_BITS = 40, 10
@@ -26,6 +28,16 @@ def first_seq(station: int, incarnation: int) -> int:
     if incarnation >= 1 << _INCARNATION_BITS:
         raise ValueError(f"a station cannot be started more than {1 << _INCARNATION_BITS} times in one traced run")
     return (station << _INCARNATION_BITS | incarnation) << _COUNTER_BITS
+
+
+def process_of(seq: int) -> int:
+    """The station and the incarnation of it that an event happened in, as one number."""
+    return seq >> _COUNTER_BITS
+
+
+def start_payload(incarnation: int, epoch: int, stored: Stored) -> bytes:
+    """What driving a node again from its start needs: which start it is, the wall clock's zero, what was restored."""
+    return _encode({"incarnation": incarnation, "epoch": epoch, "stored": stored})
 
 
 class EventRows:

@@ -27,7 +27,7 @@ from framework.engine.base import Crash, Tally
 from framework.engine.ray.commits import Commits, MemoryCommits
 from framework.engine.ray.frames import HEADER, HEADER_SIZE, LENGTH_SIZE, MAX_FRAME, FrameError, check_length, headers
 from framework.engine.ray.outgoing import Outgoing, Transport
-from framework.engine.ray.recording import EventRows, json
+from framework.engine.ray.recording import EventRows, json, start_payload
 from framework.engine.ray.seat import Seat, make_seats
 from framework.engine.ray.timing import Alarm
 from framework.engine.wire import Wire
@@ -143,7 +143,8 @@ class Station:
             host.now = now = self.now()
             host.wall_clock = now + self.epoch
             if self.rows is not None:
-                host.step = self.rows.row(Kind.START, now, cause, seat.index)
+                payload = start_payload(seat.incarnation, self.epoch, host.stored)
+                host.step = self.rows.row(Kind.START, now, cause, seat.index, payload=payload)
             self.tally.steps += 1
             host.boot(seat.class_, seat.config, seat.peers)
             if self.rows is not None:
