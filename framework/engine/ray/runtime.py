@@ -150,7 +150,10 @@ def check_address(address: str) -> str:
 def _running_here(address: str) -> str:
     from ray._private.services import canonicalize_bootstrap_address
 
-    found = canonicalize_bootstrap_address("auto") if address == "auto" else None
+    try:
+        found = canonicalize_bootstrap_address("auto") if address == "auto" else None
+    except ConnectionError:
+        found = None
     if not found:
         raise ConfigError(WHERE, f"{address}: no Ray runs on this machine", "Start one with `ray start --head`, or write null.")
     return str(found)
@@ -168,7 +171,10 @@ def _probe(address: str) -> None:
             [sys.executable, "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise ConfigError(WHERE, f"{address} does not answer as a Ray cluster within {JOIN_S:g} s") from error
+        raise ConfigError(
+            WHERE, f"{address} does not answer as a Ray cluster within {JOIN_S:g} s",
+            "Name the port of its head, as `ray start --head` printed it.",
+        ) from error  # fmt: skip
     if joined.returncode:
         last = (joined.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ConfigError(WHERE, f"{address} cannot be joined ({last[:200]})")
