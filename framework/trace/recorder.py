@@ -56,7 +56,9 @@ class _NameColumns:
         """Names by index; `NO_NAME` is null."""
         if len(self._dictionary) != len(self._names):
             self._dictionary = pa.array(self._names, pa.string())
-        column = pa.array(indices.astype(np.int32), mask=indices == NO_NAME)
+        nameless = indices == NO_NAME
+        # An index under a null is within bounds too: some readers look.
+        column = pa.array(np.where(nameless, 0, indices).astype(np.int32), mask=nameless)
         return pa.DictionaryArray.from_arrays(column, self._dictionary)
 
 

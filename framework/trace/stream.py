@@ -60,7 +60,7 @@ class _Sink:
 
 
 class StreamWriter:
-    """Writes record batches to one file; zstd, and dictionaries that grow by deltas.
+    """Writes record batches to one file; zstd, and dictionaries that are replaced when they have grown.
 
     The folder is created. After the first OSError nothing more is written: a later `write` raises again, `close`
     only releases the file.
@@ -71,8 +71,9 @@ class StreamWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._seal = pa.RecordBatch.from_pylist([], schema=schema)
         self._sink = _Sink(self.path)
-        # one thread: the columns are narrow, and the other processors belong to the run
-        options = ipc.IpcWriteOptions(compression="zstd", emit_dictionary_deltas=True, use_threads=False)
+        # One thread: the columns are narrow, and the other processors belong to the run. No deltas of dictionaries:
+        # pyarrow reads them, other libraries do not.
+        options = ipc.IpcWriteOptions(compression="zstd", use_threads=False)
         self._writer = ipc.new_stream(pa.PythonFile(self._sink, "w"), schema, options=options)
         self._failed: OSError | None = None
         self.closed = False
