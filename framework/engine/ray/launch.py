@@ -39,6 +39,7 @@ class Launch:
         self.member_of = {host: member for member in self.members for host in member.hosts}
         hosts = (*experiment.nodes, *experiment.clients)
         self._station_of = tuple(self.member_of[host].station for host in hosts)
+        self.fsync = 0  # of the slowest disk, nanoseconds; 0: not asked
         self._secret = secrets.token_bytes(32)
         self._group: Any = None
 
@@ -69,8 +70,13 @@ class Launch:
             member.machine = placed[bundle]
         for member in self.crews:
             member.machine = self.runtime.machine
+        self._meet_all()
+
+    def _meet_all(self) -> None:
         for name in dict.fromkeys([self.runtime.machine, *(member.machine for member in self.members)]):
             self.machines[name] = self._meet(name)
+        if self.experiment.engine_config.storage == "sqlite":
+            self.fsync = max(self.machines[member.machine].fsync() for member in self.servers)
 
     def _meet(self, name: str) -> Machine:
         """An agent within this process on the driver's own machine, an actor on every other."""

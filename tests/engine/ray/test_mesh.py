@@ -25,6 +25,7 @@ class Station:
     def __init__(self) -> None:
         self.taken: list[bytes] = []
         self.lost_frames: list[bytes] = []
+        self.flooded = False
         self.reasons: list[str] = []
 
     def take(self, data: bytes) -> int:
@@ -410,3 +411,21 @@ async def deaf_acceptor(server: socket.socket) -> socket.socket:
     await loop.sock_recv(connection, 4096)
     await loop.sock_sendall(connection, proof(SECRET, b"accept", "s0.0", "s1.0", nonces))
     return connection
+
+
+@on_a_loop
+async def test_a_flooded_station_stops_reading_until_it_goes_on() -> None:
+    made, station, address = await acceptor()
+    connection, _, _ = await introduced(address)
+    loop = asyncio.get_running_loop()
+    await loop.sock_recv(connection, 32)
+    station.flooded = True
+    await loop.sock_sendall(connection, frame(b"first"))
+    await until(lambda: made.paused)
+    await loop.sock_sendall(connection, frame(b"second"))
+    await asyncio.sleep(0)
+    assert station.taken == [b"first"]
+    station.flooded = False
+    made.resume()
+    await until(lambda: station.taken == [b"first", b"second"])
+    connection.close()

@@ -55,7 +55,7 @@ def test_ctrl_c_ends_a_run_in_order_and_leaves_no_process_behind(tmp_path: Path)
     children = descendants(program.pid)
     nodes = [int(line.split()[0]) for line in alive(children) if "ray::n" in line or ":n1." in line]
     os.kill(nodes[0], signal.SIGSTOP)
-    os.kill(program.pid, signal.SIGINT)
+    os.killpg(program.pid, signal.SIGINT)  # as a terminal does
     out, errors = program.communicate(timeout=BOUND_S)
     result = json.loads(out)
     assert result["interrupted"] and result["ok"] > 0 and result["failure"] == ""

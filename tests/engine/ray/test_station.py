@@ -84,6 +84,7 @@ class Wire:
         self.waiting: list[Any] = []
         self.sent: list[bytes] = []
         self.outbox = Outbox()
+        self.resumed = 0
 
     def peer(self, station: int) -> Outbox:
         return self.outbox
@@ -95,6 +96,9 @@ class Wire:
             outbox.chunks.clear()
             outbox.size = 0
         self.waiting.clear()
+
+    def resume(self) -> None:
+        self.resumed += 1
 
     def close(self) -> None:
         """Nothing to close."""
@@ -323,3 +327,15 @@ def test_a_message_to_nobody_crashes_its_sender_with_a_clear_reason(tmp_path: Pa
     assert "sends to 'n9', which is not a node of this run" in story.station.crashes[-1].why
 
 
+
+
+def test_a_flooded_station_says_so_until_its_nodes_have_caught_up(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framework.engine.ray.station.INBOX_BYTES", 100)
+    story.arrive(Add(1))
+    story.turn()
+    assert not story.station.flooded
+    story.arrive(*(Add(number) for number in range(10)))
+    assert story.station.flooded, "a commit is in flight, and nothing is taken from the inbox"
+    story.commits.land()
+    story.turn()
+    assert not story.station.flooded and story.wire.resumed == 1
