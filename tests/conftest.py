@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-scenarios", action="store_true", help="write what came out into tests/scenarios")
+
+
+@pytest.fixture(scope="session")
+def ray_runtime() -> Iterator[None]:
+    """One local Ray for all tests of a session that need one; the engine uses the runtime that a process has."""
+    from framework.engine.ray.runtime import runtime
+
+    with runtime(None, actors=8, modules=()):
+        yield

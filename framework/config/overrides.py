@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.errors import HydraException
 
-from framework.config.groups import GROUPS, LISTS, Groups
+from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, Groups
 from framework.core.errors import ConfigError, did_you_mean
 
 COMMAND_LINE = "command line"
@@ -44,6 +44,8 @@ def read_overrides(texts: Sequence[str]) -> list[Override]:
 
 def _read(parser: OverridesParser, text: str) -> Override:
     if ("=" not in text and not text.startswith("~")) or text.startswith("="):
+        if text in (*GROUPS, *TOP_KEYS, *OTHER_KEYS):
+            raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"Write {text}=VALUE.")
         word = "" if text.startswith(("-", "=")) or not text else f" Did you mean experiment={text}?"
         raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"Write key=value.{word}")
     try:
@@ -59,7 +61,7 @@ def _read(parser: OverridesParser, text: str) -> Override:
         raise ConfigError(
             COMMAND_LINE,
             f"{text}: asks for several runs, and this is one",
-            f"Write one value, or a list: {key}=[…].",
+            "Write one value; a list stands in brackets.",
         )
     if key.split(".")[0] == "hydra" or parsed.package is not None:
         raise ConfigError(

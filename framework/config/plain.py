@@ -224,6 +224,8 @@ def _options(hint: Any, steps: list[str]) -> list[str]:
 
 
 def _wanted(hint: Any) -> str:
+    if words := _options(hint, []):
+        return f"one of: {', '.join(words)}"
     named = [_WORDS.get(part.__name__, "a duration" if part is Duration else "such a value")
              for part in _parts(hint) if isinstance(part, type) and part is not type(None)]  # fmt: skip
     return " or ".join(named) or "what is expected here"

@@ -123,7 +123,8 @@ class _Parts:
             if key not in known:
                 raise BadValue(key, "there is no such key", did_you_mean(key, known))
             if (key in GROUPS or key in outer) and value is not None and not isinstance(value, Mapping):
-                fix = f"Choose with {key}=NAME." if key in GROUPS else f"Its keys: {', '.join(OTHER_KEYS)}."
+                keys = [full for full in OTHER_KEYS if full.startswith(f"{key}.")]
+                fix = f"Choose with {key}=NAME." if key in GROUPS else f"Write {keys[0]}=…."
                 raise BadValue(key, f"expected keys and values, got {value!r}", fix)
             for inner in value if key in outer and isinstance(value, Mapping) else ():
                 full = f"{key}.{inner}"
@@ -214,7 +215,13 @@ def _check_operations(
         for name, other in sorted(parts.registry.registered.workloads.items())
         if set(_functions(other, other.config() if other.config else None, name)) <= set(offered)
     ]
-    choose = f"Choose workload={' or workload='.join(fitting)}." if fitting else "Choose another workload."
+    machines = [
+        f"state_machine={name}"
+        for name, other in sorted(parts.registry.registered.state_machines.items())
+        if machine is not None and not protocol.operations and set(asked) <= set(other.machine.operations)
+    ]
+    choices = [*machines, *(f"workload={name}" for name in fitting)]
+    choose = f"Choose {' or '.join(choices)}." if choices else "Choose another workload."
     raise ConfigError(
         f"workload={workload.name}",
         f"asks for {lacking[0]!r}, which the {server} lacks; it has: {', '.join(offered)}",

@@ -168,8 +168,11 @@ class _Loading:
                 continue
             try:
                 specs = _listed(plugin, kind, implementation)
+            except PluginError as error:
+                self.broken[plugin] = f"{error.what}. {error.fix}"  # who shows it names the plugin
+                continue
             except (Exception, SystemExit) as error:
-                self.broken[plugin] = str(error) if isinstance(error, PluginError) else import_failure(error)
+                self.broken[plugin] = import_failure(error)
                 continue
             taken += [(kind, spec) for spec in specs]
         siblings = [spec for _, spec in taken]

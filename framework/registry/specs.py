@@ -15,6 +15,7 @@ from framework.core.state_machine import StateMachine
 from framework.core.workload import Workload, WorkloadConfig
 
 if TYPE_CHECKING:
+    from framework.verify.history import Calls
     from framework.verify.verdict import CheckResult
 
 
@@ -78,12 +79,12 @@ class FaultSpec(Spec):
 class CheckerSpec(Spec):
     """A check of what clients saw.
 
-    `check(calls, model, config)` takes the history as `framework.verify` calls, the name of the sequential model or
-    None, and this spec's config. `ready(model, config)` raises ConfigError if the check could not be made; it is asked
+    `check(calls, model, config)` takes the calls of the history (`framework.verify.history.Calls`: a walk through them
+    needs little memory, a list of them much), the name of the sequential model or None, and this spec's config. `ready(model, config)` raises ConfigError if the check could not be made; it is asked
     before the run.
     """
 
-    check: Callable[[list[Any], str | None, Any], CheckResult]
+    check: Callable[[Calls, str | None, Any], CheckResult]
     ready: Callable[[str | None, Any], None] | None = None
 
 

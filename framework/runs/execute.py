@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,9 @@ from framework.runs.interrupts import Interrupts
 from framework.runs.judgement import judge, run_checkers, undecided
 from framework.runs.result import RunResult, build_result
 from framework.verify.verdict import CheckResult
+
+if TYPE_CHECKING:
+    from framework.verify.history import Calls
 
 _PROGRESS_EVERY_S = 1.0
 
@@ -112,11 +115,14 @@ def _check(plan: Plan, interrupts: Interrupts) -> tuple[list[CheckResult], dict[
         return [undecided(names, f"the history cannot be read ({error})")], {}
 
 
-def _calls(experiment: Experiment) -> list[Any]:
+def _calls(experiment: Experiment) -> Calls:
+    """The run's history. ConfigError if it is damaged."""
     from framework.trace.reader import open_run
-    from framework.verify.history import calls_from_table
+    from framework.verify.history import RecordedCalls
 
-    return calls_from_table(open_run(experiment.run_dir).history)
+    calls = RecordedCalls(open_run(experiment.run_dir).history_batches)
+    len(calls)  # reads the file to its end once, so that damage is found before any checker looks
+    return calls
 
 
 class _Listeners:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from framework.core.errors import ConfigError, PluginError
 from framework.core.faults import Entry
@@ -13,6 +13,9 @@ from framework.core.time import format_duration
 from framework.engine.base import Crash, EngineResult, Experiment
 from framework.registry.specs import CheckerSpec
 from framework.verify.verdict import NO_CHECKER, CheckResult, Verdict, worst
+
+if TYPE_CHECKING:
+    from framework.verify.history import Calls
 
 _FRAME = re.compile(r'  File "(?P<file>.+)", line \d+, in (?P<function>\S+)')
 _OURS = re.compile(r"[/\\]framework[/\\](core|engine)[/\\]")
@@ -38,7 +41,7 @@ def judge(experiment: Experiment, ended: EngineResult, checks: Sequence[CheckRes
 
 
 def run_checkers(
-    checkers: Iterable[tuple[CheckerSpec, Any]], calls: list[Any], model: str | None
+    checkers: Iterable[tuple[CheckerSpec, Any]], calls: Calls, model: str | None
 ) -> tuple[list[CheckResult], dict[str, str]]:
     """What each checker concludes, and the tracebacks of those that failed, by name; these conclude UNKNOWN."""
     results: list[CheckResult] = []

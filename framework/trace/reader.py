@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
 from framework.trace.schema import EVENTS, HISTORY, Shape, decode_payload
-from framework.trace.stream import Damaged, read_stream
+from framework.trace.stream import Damaged, open_stream, read_stream
 
 _BINARY_BYTES = 2**31 - 1  # what a binary column's 32-bit offsets reach; `large_binary` beyond
 _CARRIES_A_MESSAGE = ("send", "deliver", "drop")
@@ -53,6 +54,13 @@ class Run:
         """The operations that clients saw (schema `HISTORY`), as recorded; no rows when there is no history."""
         path = self.folder / "history.arrow"
         return _joined([_read(path, HISTORY)] if path.exists() else [], HISTORY)
+
+    def history_batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows of `history`, batch by batch: a history of any length takes the memory of one batch."""
+        path = self.folder / "history.arrow"
+        if path.exists():
+            with _readable(path):
+                yield from open_stream(path, HISTORY)[1]
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -151,8 +159,15 @@ class Run:
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    try:
+    with _readable(path):
         return read_stream(path, schema)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """ConfigError for a file that is not what a run wrote, or that cannot be read."""
+    try:
+        yield
     except Damaged as error:
         raise ConfigError(
             str(path), f"cannot be read: {error}", "Take the run again, or remove the file."

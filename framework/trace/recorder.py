@@ -31,6 +31,7 @@ from framework.trace.schema import (
 from framework.trace.stream import StreamWriter
 
 ROWS_PER_BATCH = 32_768
+OPERATIONS_PER_BATCH = 8_192  # they wait as Python objects, ten times the size of a packed row
 SECONDS_PER_BATCH = 0.5
 PAYLOAD_BYTES_PER_BATCH = 2**31 - 1  # Arrow's binary columns have 32-bit offsets
 
@@ -56,7 +57,9 @@ class _NameColumns:
         """Names by index; `NO_NAME` is null."""
         if len(self._dictionary) != len(self._names):
             self._dictionary = pa.array(self._names, pa.string())
-        column = pa.array(indices.astype(np.int32), mask=indices == NO_NAME)
+        nameless = indices == NO_NAME
+        # An index under a null is within bounds too: some readers look.
+        column = pa.array(np.where(nameless, 0, indices).astype(np.int32), mask=nameless)
         return pa.DictionaryArray.from_arrays(column, self._dictionary)
 
 
@@ -194,9 +197,9 @@ class HistoryWriter:
         return str(whole.hexdigest())
 
     def flush_if_due(self) -> None:
-        """Flushes at 32,768 operations, or when some wait and the last flush is half a second ago."""
+        """Flushes at 8,192 operations, or when some wait and the last flush is half a second ago."""
         waiting = len(self.rows)
-        if waiting >= ROWS_PER_BATCH or (waiting and time.monotonic() - self._flushed >= SECONDS_PER_BATCH):
+        if waiting >= OPERATIONS_PER_BATCH or (waiting and time.monotonic() - self._flushed >= SECONDS_PER_BATCH):
             self.flush()
 
     def flush(self) -> None:

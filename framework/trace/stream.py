@@ -7,10 +7,12 @@ is found at reading, while a file that just ends early gives every batch that is
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,7 +62,7 @@ class _Sink:
 
 
 class StreamWriter:
-    """Writes record batches to one file; zstd, and dictionaries that grow by deltas.
+    """Writes record batches to one file; zstd, and dictionaries that are replaced when they have grown.
 
     The folder is created. After the first OSError nothing more is written: a later `write` raises again, `close`
     only releases the file.
@@ -71,8 +73,9 @@ class StreamWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._seal = pa.RecordBatch.from_pylist([], schema=schema)
         self._sink = _Sink(self.path)
-        # one thread: the columns are narrow, and the other processors belong to the run
-        options = ipc.IpcWriteOptions(compression="zstd", emit_dictionary_deltas=True, use_threads=False)
+        # One thread: the columns are narrow, and the other processors belong to the run. No deltas of dictionaries:
+        # pyarrow reads them, other libraries do not.
+        options = ipc.IpcWriteOptions(compression="zstd", use_threads=False)
         self._writer = ipc.new_stream(pa.PythonFile(self._sink, "w"), schema, options=options)
         self._failed: OSError | None = None
         self.closed = False
@@ -114,31 +117,40 @@ def read_stream(path: Path, expected: pa.Schema) -> pa.Table:
 
     Raises Damaged when the file is not a stream of these columns, or was overwritten; OSError.
     """
+    schema, batches = open_stream(path, expected)
+    return pa.Table.from_batches(batches, schema)
+
+
+def open_stream(path: Path, expected: pa.Schema) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """As `read_stream`, batch by batch: only the one that was taken last is in memory.
+
+    Raises Damaged and OSError at once or when a batch is taken.
+    """
     if path.stat().st_size == 0:
-        return expected.empty_table()
-    with pa.memory_map(str(path)) as source:
-        data = source.read_buffer()
-    end = _whole_batches(memoryview(data))
+        return expected, iter(())
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    end = _whole_batches(memoryview(mapped))
     if end == 0:
-        return expected.empty_table()
-    try:
-        reader = ipc.open_stream(data.slice(0, end), options=ipc.IpcReadOptions(use_threads=False))
-        if not reader.schema.equals(expected):
-            raise Damaged("its columns are not those of a trace")
-        table = pa.Table.from_batches(_sealed_batches(reader, memoryview(data)), reader.schema)
-        table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
-        raise Damaged(f"it was overwritten ({str(error).splitlines()[0]})") from error
-    return table
+        return expected, iter(())
+    with _overwritten():
+        options = ipc.IpcReadOptions(use_threads=False)
+        reader = ipc.open_stream(pa.py_buffer(mapped).slice(0, end), options=options)
+    if not reader.schema.equals(expected):
+        raise Damaged("its columns are not those of a trace")
+    return reader.schema, _sealed_batches(reader, mapped)
 
 
-def _sealed_batches(reader: ipc.RecordBatchStreamReader, data: memoryview) -> Iterator[pa.RecordBatch]:
+def _sealed_batches(reader: ipc.RecordBatchStreamReader, mapped: mmap.mmap) -> Iterator[pa.RecordBatch]:
+    data = memoryview(mapped)
     checked = crc = 0
     while True:
-        try:
-            batch, metadata = reader.read_next_batch_with_custom_metadata()
-        except StopIteration:
-            return
+        with _overwritten():
+            try:
+                batch, metadata = reader.read_next_batch_with_custom_metadata()
+            except StopIteration:
+                return
+            batch.validate(full=True)
         try:
             length, sealed_crc = (int(number) for number in metadata[_SEAL].split())
         except (TypeError, KeyError, ValueError) as error:
@@ -147,7 +159,17 @@ def _sealed_batches(reader: ipc.RecordBatchStreamReader, data: memoryview) -> It
         checked = length
         if crc != sealed_crc:
             raise Damaged(f"its first {length} bytes are not those that were written")
+        mapped.madvise(mmap.MADV_DONTNEED)  # what was read need not stay in memory
         yield batch
+
+
+@contextmanager
+def _overwritten() -> Iterator[None]:
+    """What Arrow cannot read was overwritten."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise Damaged(f"it was overwritten ({str(error).splitlines()[0]})") from error
 
 
 def _whole_batches(data: memoryview) -> int:

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 Outcome: TypeAlias = Literal["ok", "fail", "unknown"]
 OUTCOMES = ("ok", "fail", "unknown")
+
+_JSON = ("argument", "result")
+_WORDS = ("client", "function", "key", "outcome")
+_ROWS_AT_ONCE = 4096
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -60,29 +65,74 @@ def bad_call(call: Call, what: str, fix: str = "") -> ConfigError:
     return ConfigError("history", f"operation {call.operation} ({call.function} by {call.client}) {what}", fix)
 
 
+class Calls(Protocol):
+    """The calls of a history, in its order. They can be walked through any number of times; `list(calls)` holds all."""
+
+    def __iter__(self) -> Iterator[Call]: ...
+
+    def __len__(self) -> int: ...
+
+
+class RecordedCalls:
+    """The calls of a history that stays on disk: a walk through them keeps a few thousand in memory.
+
+    `batches` gives the rows of the `history.arrow` anew each time. A walk raises what `calls_from_table` raises.
+    """
+
+    def __init__(self, batches: Callable[[], Iterable[pa.RecordBatch]]) -> None:
+        self._batches = batches
+        self._length: int | None = None
+
+    def __iter__(self) -> Iterator[Call]:
+        first = 0
+        for batch in self._batches():
+            yield from _calls(batch, first)
+            first += batch.num_rows
+
+    def __len__(self) -> int:
+        if self._length is None:
+            self._length = sum(batch.num_rows for batch in self._batches())
+        return self._length
+
+
 def calls_from_table(table: pa.Table) -> list[Call]:
     """The calls of a `history.arrow`, in its order. ConfigError if a column is missing or a value is not JSON."""
-    import pyarrow as pa
+    return list(RecordedCalls(table.to_batches))
 
+
+def _calls(batch: pa.RecordBatch, first: int) -> Iterator[Call]:
+    """The calls of one batch; `first` is the number of its first row."""
     names = Call.__struct_fields__
-    absent = [name for name in names if name not in table.column_names]
+    absent = [name for name in names if name not in batch.schema.names]
     if absent:
         raise ConfigError("history", f"has no column {absent[0]!r}", f"It needs: {', '.join(names)}.")
-    columns: list[list[Any]] = []
-    for name in names:
-        column = table.column(name).combine_chunks()
-        if name in ("argument", "result"):
-            columns.append(_values(column.cast(pa.string()).to_pylist(), name))
-        else:
-            columns.append(column.to_pylist())
-    return [Call(*row) for row in zip(*columns, strict=True)]
+    for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
+        rows = batch.slice(start, _ROWS_AT_ONCE)
+        columns: list[list[Any]] = []
+        for name in names:
+            column = rows.column(name)
+            if name in _JSON:
+                columns.append(_values(column.cast("string").to_pylist(), name, first + start))
+            elif name in _WORDS:
+                columns.append(_words(column))
+            else:
+                columns.append(column.to_pylist())
+        yield from map(Call, *columns)
 
 
-def _values(texts: list[str | None], name: str) -> list[Any]:
-    """Each distinct JSON text is decoded once."""
+def _words(column: pa.Array) -> list[str | None]:
+    """Texts of which there are few: each is in memory once, however many calls hold it."""
+    if hasattr(column, "dictionary"):
+        names = [sys.intern(name) for name in column.dictionary.to_pylist()]
+        return [None if index is None else names[index] for index in column.indices.to_pylist()]
+    return [None if word is None else sys.intern(word) for word in column.to_pylist()]
+
+
+def _values(texts: list[str | None], name: str, first: int) -> list[Any]:
+    """Each distinct JSON text is decoded once; `first` is the number of the first one's row."""
     known: dict[str | None, Any] = {None: None}
     decode = msgspec.json.Decoder().decode
-    for row, text in enumerate(texts):
+    for row, text in enumerate(texts, start=first):
         if text in known:
             continue
         try:

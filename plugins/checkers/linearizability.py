@@ -1,7 +1,7 @@
 """Linearizability: each operation takes effect at one instant between its invocation and its completion."""
 
 from framework import CheckerSpec, CheckResult, Config, ConfigError, hookimpl
-from framework.verify.history import Call
+from framework.verify.history import Calls
 from framework.verify.linearizability import DEFAULT_BUDGET_STEPS, check_linearizable
 from framework.verify.models import Model, model_named
 
@@ -26,7 +26,7 @@ def ready(model: str | None, config: LinearizabilityConfig) -> None:
     _chosen(model, config)
 
 
-def check(calls: list[Call], model: str | None, config: LinearizabilityConfig) -> CheckResult:
+def check(calls: Calls, model: str | None, config: LinearizabilityConfig) -> CheckResult:
     """The verdict of `check_linearizable`. ConfigError if there is no model to check against."""
     return check_linearizable(calls, _chosen(model, config), config.budget)
 

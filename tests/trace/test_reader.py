@@ -155,3 +155,35 @@ def test_a_damaged_part_is_one_line_that_names_the_file(
     with pytest.raises(ConfigError, match=name) as caught:
         getattr(open_run(tmp_path), part)
     assert "\n" not in str(caught.value)
+
+
+def test_a_history_is_read_batch_by_batch_or_whole(tmp_path: Path) -> None:
+    writer = HistoryWriter(tmp_path / "history.arrow")
+    for operation in range(6):
+        writer.append(operation, "c1", 7, "write", "x", '"1"', None, "unknown", 5, 6, None)
+        if operation % 2:
+            writer.flush()
+    writer.close()
+    run = open_run(tmp_path)
+    assert [batch.num_rows for batch in run.history_batches() if batch.num_rows] == [2, 2, 2]
+    rows = [row for batch in run.history_batches() for row in batch.to_pylist()]
+    assert rows == run.history.to_pylist()
+
+
+def test_damage_in_a_later_batch_is_found_when_the_walk_gets_there(tmp_path: Path) -> None:
+    path = tmp_path / "history.arrow"
+    with pytest.raises(StopIteration):
+        next(open_run(tmp_path).history_batches())
+    writer = HistoryWriter(path)
+    lengths = []
+    for operation in range(2):
+        writer.append(operation, "c1", 7, "write", "x", '"1"', None, "unknown", 5, 6, None)
+        writer.flush()
+        lengths.append(path.stat().st_size)
+    writer.close()
+    content = path.read_bytes()
+    path.write_bytes(content[: lengths[1] - 8] + bytes([255]) * 8 + content[lengths[1] :])
+    batches = open_run(tmp_path).history_batches()
+    assert next(batches)["operation"].to_pylist() == [0]
+    with pytest.raises(ConfigError, match=r"history.arrow: cannot be read: "):
+        list(batches)

@@ -258,3 +258,17 @@ def test_an_operation_of_wrong_types_is_refused_at_the_flush(
     writer.append(*operation)
     with pytest.raises((ValueError, TypeError, pa.ArrowException)):
         writer.flush()
+
+
+def test_other_libraries_can_read_the_dictionaries(tmp_path: Path) -> None:
+    """They take no deltas, and look at the index under a null as well."""
+    path = tmp_path / "n1.arrow"
+    write_events(path, [Event(1, 0, "n1"), Event(2, 1, "n2", peer="n1")], {0})
+    with pa.ipc.open_stream(path) as stream:
+        batches = [batch for batch in stream if batch.num_rows]
+        assert (stream.stats.num_dictionary_deltas, stream.stats.num_replaced_dictionaries) == (0, 3)
+    assert [batch["peer"].to_pylist() for batch in batches] == [[None], ["n1"]]
+    for batch in batches:
+        column = batch["peer"]
+        under = memoryview(column.indices.buffers()[1]).cast("i")[: len(column)]
+        assert all(0 <= index < len(column.dictionary) for index in under)

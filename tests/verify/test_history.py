@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from framework.core.errors import ConfigError
-from framework.verify.history import Call, calls_from_table, check_calls
+from framework.verify.history import Call, RecordedCalls, calls_from_table, check_calls
 
 from .histories import history
 
@@ -48,6 +48,31 @@ def test_a_missing_column_is_named() -> None:
 def test_a_value_that_is_not_json_is_shown_with_its_row() -> None:
     with pytest.raises(ConfigError, match=r"row 1: argument '\{oops' is not JSON"):
         calls_from_table(table(argument=["1", "{oops"]))
+
+
+def test_recorded_calls_are_walked_through_any_number_of_times_and_not_kept() -> None:
+    walks = 0
+
+    def batches() -> list[pa.RecordBatch]:
+        nonlocal walks
+        walks += 1
+        return pa.concat_tables([table()] * 3000).combine_chunks().to_batches(max_chunksize=5000)
+
+    calls = RecordedCalls(batches)
+    assert len(calls) == len(calls) == 6000
+    assert [list(calls), list(calls)] == [calls_from_table(table()) * 3000] * 2
+    assert walks == 3
+
+
+def test_a_text_that_many_calls_hold_is_in_memory_once() -> None:
+    first, second = (calls_from_table(table())[0] for _ in range(2))
+    assert first.client is second.client and first.key is second.key and first.function is second.function
+
+
+def test_a_bad_value_in_a_later_batch_is_shown_with_its_row_in_the_whole() -> None:
+    calls = RecordedCalls([*table().to_batches(), *table(argument=["1", "{oops"]).to_batches()].copy)
+    with pytest.raises(ConfigError, match=r"row 3: argument '\{oops' is not JSON"):
+        list(calls)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,9 @@ class Calls:
             peer.waiting = False
             peer.flush()
 
+    def resume(self) -> None:
+        """Ray delivers calls whether they are wanted or not: nothing had stopped."""
+
     def close(self) -> None:
         self._peers.clear()
 

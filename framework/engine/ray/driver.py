@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +59,8 @@ class _Course:
         self.seconds = {"start": 0.0, "end": 0.0}
 
     def run(self) -> EngineResult:
+        from framework.engine.ray.runtime import undisturbed
+
         fleet = self.fleet
         ended = 0
         try:
@@ -74,12 +72,12 @@ class _Course:
                 self.interrupted = True
             ended = fleet.now() if fleet.zero else 0
             began = time.perf_counter()
-            with _undisturbed():
+            with undisturbed():
                 fleet.finish()
                 self._settle()
             self.seconds["end"] = time.perf_counter() - began
         finally:
-            with _undisturbed():
+            with undisturbed():
                 if self.rows is not None:
                     self.rows.close()
                 fleet.kill()
@@ -140,6 +138,7 @@ class _Course:
             "end_s": round(self.seconds["end"], 3),
             "transport": self.experiment.engine_config.transport,
             "storage": self.experiment.engine_config.storage,
+            "fsync_ms": round(fleet.launch.fsync / 1e6, 3),
         }
         if fleet.rejected:
             details["rejected_connections"] = fleet.rejected
@@ -159,14 +158,17 @@ def _modules(experiment: Experiment) -> tuple[str, ...]:
     """The code that workers on other machines need: framework, plugins, and what the experiment's classes come from."""
     import importlib
 
-    specs = [experiment.protocol.node, experiment.protocol.client, experiment.workload.workload, experiment.network.model]
-    names = dict.fromkeys(["framework", *(kind.__module__.partition(".")[0] for kind in specs)])
+    kinds: list[type] = [experiment.protocol.node, experiment.protocol.client, experiment.workload.workload]
+    kinds += [experiment.network.model, *(spec.fault for spec, _ in experiment.faults)]
+    choice = getattr(experiment.protocol_config, "state_machine", None)
+    kinds += [choice.machine] if choice is not None else []
     places: dict[str, None] = {}
-    for name in names:
-        file = importlib.import_module(name).__file__
-        assert file is not None, f"{name} has no file"
-        path = Path(file)
-        places[str(path.parent if path.name == "__init__.py" else path)] = None
+    for name in dict.fromkeys(["framework", *(kind.__module__.partition(".")[0] for kind in kinds)]):
+        module = importlib.import_module(name)
+        if hasattr(module, "__path__"):
+            places[str(Path(next(iter(module.__path__))))] = None
+        elif module.__file__ is not None:
+            places[module.__file__] = None
     return tuple(places)
 
 
@@ -179,16 +181,3 @@ def _driver_rows(experiment: Experiment) -> Any:
     hosts = (*experiment.nodes, *experiment.clients)
     first = first_seq(len(hosts), 0)
     return EventRows(experiment.run_dir / "trace" / "driver.arrow", Wire(experiment.protocol), hosts, first)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Holds off Ctrl-C while files are closed and processes ended; both have bounds of their own."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -243,7 +243,7 @@ class Fleet:
         if not member.up:
             self.failure = self.failure or f"{member.hosts[0]}: its process died before it was up"
             return
-        why = f"killed unasked ({_reason(answer)})"
+        why = "killed unasked (its process is gone)"
         if member.first_client is not None:
             self.failure = self.failure or f"the process of the clients {member.hosts[0]}… was {why}"
             return
@@ -294,7 +294,7 @@ class Fleet:
             try:
                 report = ray.get(call)
             except ray.exceptions.RayError as error:
-                self.failure = self.failure or f"{calls[call].hosts[0]} did not close its files ({_reason(error)})"
+                self.failure = self.failure or f"{calls[call].hosts[0]} did not close its files ({type(error).__name__})"
                 continue
             self._reported(calls[call], report)
         if late:
@@ -345,12 +345,3 @@ def merged(tallies: list[Tally]) -> Tally:
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
     return whole
-
-
-def _reason(error: Any) -> str:
-    """Ray's explanation of a death, in a few words."""
-    text = " ".join(str(error).split())
-    for sign, words in (("SIGKILL", "signal 9"), ("SIGTERM", "signal 15"), ("OOM", "out of memory")):
-        if sign in text and "may" not in text:
-            return words
-    return "its process is gone"

@@ -21,6 +21,10 @@ class Traffic(Protocol):
     def take(self, data: bytes) -> int:
         """Takes the whole frames at the start of `data`; returns how many bytes they are. Raises FrameError."""
 
+    @property
+    def flooded(self) -> bool:
+        """Whether so much waits that nothing more should be read."""
+
     def lost(self, peer: str, frames: bytes) -> None:
         """Frames that will never reach `peer`."""
 
@@ -36,6 +40,7 @@ class Acceptor(Protocol):
     secret: bytes
     strangers: int
     inbound: set[Inbound]
+    paused: list[Inbound]
 
     @property
     def traffic(self) -> Traffic: ...
@@ -87,6 +92,10 @@ class Inbound(asyncio.Protocol):
             transport, self._transport = self._transport, None
             transport.abort()
 
+    def resume(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
+
     def _frames(self, data: bytes) -> None:
         """The hot path: whole frames are taken where they lie, the rest waits for more."""
         if self._data:
@@ -96,6 +105,9 @@ class Inbound(asyncio.Protocol):
             data = bytes(self._data)
             self._data.clear()
         taken = self._mesh.traffic.take(data)
+        if self._mesh.traffic.flooded and self._transport is not None:
+            self._transport.pause_reading()
+            self._mesh.paused.append(self)
         if taken < len(data):
             self._data += memoryview(data)[taken:]
             self._needed = 4 + int.from_bytes(self._data[:4], "little") if len(self._data) >= 4 else 0

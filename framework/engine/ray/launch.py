@@ -39,6 +39,7 @@ class Launch:
         self.member_of = {host: member for member in self.members for host in member.hosts}
         hosts = (*experiment.nodes, *experiment.clients)
         self._station_of = tuple(self.member_of[host].station for host in hosts)
+        self.fsync = 0  # of the slowest disk, nanoseconds; 0: not asked
         self._secret = secrets.token_bytes(32)
         self._group: Any = None
 
@@ -49,6 +50,12 @@ class Launch:
 
         scheduling = self.experiment.scheduling_config
         bundles = [{"CPU": 0.01} for _ in self.servers]
+        if self.runtime.local and scheduling.strategy == "strict_spread" and len(bundles) > 1:
+            raise ConfigError(
+                "scheduling=strict_spread",
+                f"{len(bundles)} node actors need as many machines, and a Ray of our own has this one",
+                "Join a cluster with engine.address=HOST:PORT, or use scheduling=spread.",
+            )
         self._group = placement_group(bundles, strategy=scheduling.strategy.upper(), name=f"synod-{self.run_id}")
         ready, _ = ray.wait([self._group.ready()], timeout=int(scheduling.timeout) / SECOND)
         if not ready:
@@ -63,8 +70,13 @@ class Launch:
             member.machine = placed[bundle]
         for member in self.crews:
             member.machine = self.runtime.machine
+        self._meet_all()
+
+    def _meet_all(self) -> None:
         for name in dict.fromkeys([self.runtime.machine, *(member.machine for member in self.members)]):
             self.machines[name] = self._meet(name)
+        if self.experiment.engine_config.storage == "sqlite":
+            self.fsync = max(self.machines[member.machine].fsync() for member in self.servers)
 
     def _meet(self, name: str) -> Machine:
         """An agent within this process on the driver's own machine, an actor on every other."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 import time
 from pathlib import Path
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
+
+FSYNCS = 5
 
 
 class Agent:
@@ -25,6 +28,18 @@ class Agent:
     def clock(self) -> int:
         """This machine's monotonic clock, nanoseconds."""
         return time.monotonic_ns()
+
+    def fsync(self, folder: Path) -> int:
+        """How long this machine's disk takes to make a small append durable: the median of a few, nanoseconds."""
+        folder.mkdir(parents=True, exist_ok=True)
+        times = []
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            for _ in range(FSYNCS):
+                file.write(b"synod" * 100)
+                began = time.monotonic_ns()
+                os.fsync(file.fileno())
+                times.append(time.monotonic_ns() - began)
+        return sorted(times)[FSYNCS // 2]
 
     def files(self, folder: Path) -> list[tuple[str, bytes]]:
         """Name and content of each file of a folder; none if there is no such folder."""

@@ -42,6 +42,7 @@ class Mesh:
         self.waiting: list[Peer] = []
         self.strangers = 0
         self.inbound: set[Inbound] = set()
+        self.paused: list[Inbound] = []
         self._peers: dict[int, Peer] = {}
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,6 +70,12 @@ class Mesh:
         for peer in waiting:
             peer.waiting = False
             peer.flush()
+
+    def resume(self) -> None:
+        """Reads on from the connections that had stopped because the station was flooded."""
+        paused, self.paused = self.paused, []
+        for inbound in paused:
+            inbound.resume()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs a coroutine that is nobody's to wait for."""

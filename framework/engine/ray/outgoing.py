@@ -30,6 +30,9 @@ class Transport(Protocol):
 
     def flush(self) -> None: ...
 
+    def resume(self) -> None:
+        """Reads on, if it had stopped because the station was flooded."""
+
     def close(self) -> None: ...
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,16 +89,21 @@ def _local(actors: int) -> Iterator[Runtime]:
     with _environment(settings):
         _read_settings_again()
         try:
-            ray.init(
+            _init(
                 num_cpus=max(actors, os.cpu_count() or 1), include_dashboard=False, log_to_driver=False,
                 logging_level=logging.CRITICAL, object_store_memory=OBJECT_STORE_BYTES, _node_ip_address="127.0.0.1",
             )  # fmt: skip
-        except Exception as error:
+        except BaseException as error:
+            with undisturbed():
+                _stop_local()
+            if not isinstance(error, Exception):
+                raise
             raise ConfigError("engine=ray", f"Ray does not start on this machine ({_line(error)})") from error
         try:
             yield Runtime(ray.get_runtime_context().get_node_id(), True, False)
         finally:
-            _stop_local()
+            with undisturbed():
+                _stop_local()
     _read_settings_again()
 
 
@@ -120,7 +127,7 @@ def _joined(address: str, modules: tuple[str, ...]) -> Iterator[Runtime]:
     address = check_address(address)
     _probe(address)
     try:
-        ray.init(
+        _init(
             address=address, log_to_driver=False, logging_level=logging.CRITICAL,
             runtime_env={"py_modules": list(modules)} if modules else None,
         )  # fmt: skip
@@ -130,6 +137,17 @@ def _joined(address: str, modules: tuple[str, ...]) -> Iterator[Runtime]:
         yield Runtime(ray.get_runtime_context().get_node_id(), False, True)
     finally:
         ray.shutdown()
+
+
+def _init(**settings: Any) -> None:
+    """`ray.init`, without the handler of SIGTERM that it puts in the place of the program's own."""
+    import ray
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM) if main else None
+    ray.init(**settings)
+    if main:
+        signal.signal(signal.SIGTERM, before)
 
 
 def check_address(address: str) -> str:
@@ -150,7 +168,10 @@ def check_address(address: str) -> str:
 def _running_here(address: str) -> str:
     from ray._private.services import canonicalize_bootstrap_address
 
-    found = canonicalize_bootstrap_address("auto") if address == "auto" else None
+    try:
+        found = canonicalize_bootstrap_address("auto") if address == "auto" else None
+    except ConnectionError:
+        found = None
     if not found:
         raise ConfigError(WHERE, f"{address}: no Ray runs on this machine", "Start one with `ray start --head`, or write null.")
     return str(found)
@@ -168,10 +189,26 @@ def _probe(address: str) -> None:
             [sys.executable, "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise ConfigError(WHERE, f"{address} does not answer as a Ray cluster within {JOIN_S:g} s") from error
+        raise ConfigError(
+            WHERE, f"{address} does not answer as a Ray cluster within {JOIN_S:g} s",
+            "Name the port of its head, as `ray start --head` printed it.",
+        ) from error  # fmt: skip
     if joined.returncode:
         last = (joined.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ConfigError(WHERE, f"{address} cannot be joined ({last[:200]})")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Holds off Ctrl-C while files are closed and processes ended; both have bounds of their own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -43,6 +43,9 @@ SOON_LIMIT = 10_000
 REJECT_ROWS = 1_000
 """Refused connections that a station records one by one; beyond, they are only counted."""
 
+INBOX_BYTES = 64 << 20
+"""What may wait for the nodes of a station before it stops reading from its connections."""
+
 _unpack = HEADER.unpack_from
 
 
@@ -64,6 +67,7 @@ class Station:
         self.zero = 0  # the run's start on this machine's monotonic clock
         self.epoch = 0  # the run's start on the wall clock
         self.commits: Commits = MemoryCommits()
+        self._inbox_bytes = 0
         self._when_landed: list[Callable[[], None]] = []
         self._names = (*experiment.nodes, *experiment.clients)
         self._index = {name: index for index, name in enumerate(self._names)}
@@ -115,9 +119,15 @@ class Station:
         except (LookupError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise FrameError(f"a frame that is not of this run: {type(error).__name__}: {error}") from error
         finally:
+            self._inbox_bytes += at
             if self._dirty:
                 self._schedule()
         return at
+
+    @property
+    def flooded(self) -> bool:
+        """Whether so much waits for the nodes that nothing more should be read."""
+        return self._inbox_bytes > INBOX_BYTES
 
     def lost(self, peer: str, frames: bytes) -> None:
         """Frames that will never reach a station."""
@@ -229,6 +239,9 @@ class Station:
         if self._flying or self._ended:
             return
         dirty, self._dirty = self._dirty, []
+        if self.flooded and self.transport is not None:
+            self.transport.resume()
+        self._inbox_bytes = 0
         ran: list[tuple[Seat, Host]] = []
         now = self.now()
         for seat in dirty:

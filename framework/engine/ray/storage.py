@@ -2,7 +2,7 @@
 
 A row holds the changes of every node of the station in that commit, as one msgpack blob; rows count from 1 without a
 gap. WAL with synchronous=FULL: when `commit` returns, the row has been through one fsync. SQLite itself forgets a
-half-written last commit; any other damage is refused at `load`, never skipped.
+half-written last commit; any other damage is refused at `reopen`, never skipped.
 """
 
 from __future__ import annotations
@@ -19,15 +19,22 @@ from framework.core.durable import DROP, LOG, MAP, SCALAR, Change, Stored
 from framework.core.errors import SynodError
 from framework.core.message import NodeId
 from framework.core.storage import apply_change
+from framework.engine.ray.wal import damage
 
 COMPACT_BYTES = 64 << 20
 """A database smaller than this is never compacted."""
+
+SCALAR_BYTES = 16
+"""About what a scalar takes in a commit that holds larger things."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 Commit = Sequence[tuple[NodeId, Sequence[Change]]]
 """The changes of one commit, node by node."""
+
+Field = tuple[NodeId, str, str]
+"""Node, mount path, name of a durable field."""
 
 
 class StorageError(SynodError):
@@ -62,6 +69,8 @@ class Database:
         """The database of an earlier incarnation. Raises StorageError: missing (amnesia) or damaged."""
         if not path.exists():
             raise StorageError(f"{path}: the durable state is gone; a node that lost it must not start empty")
+        if wrong := damage(path.with_name(f"{path.name}-wal")):
+            raise StorageError(f"{path}: the write-ahead log is damaged ({wrong})")
         try:
             database = cls(path, _connect(path))
             database._survey()
@@ -135,35 +144,43 @@ class Database:
 
 
 class Garbage:
-    """Estimates how many bytes of the commits so far are superseded, from what is cut off logs and overwritten in maps."""
+    """Estimates how many bytes of the commits so far are superseded: cut off logs, overwritten in maps and scalars.
+
+    A commit's bytes are shared out among the entries and keys that it writes; a scalar beside these counts little.
+    """
 
     def __init__(self) -> None:
         self.dead = 0
-        self._logs: dict[tuple[NodeId, str, str], tuple[int, int, int]] = {}  # first, last, bytes an entry
-        self._maps: dict[tuple[NodeId, str, str], dict[Any, int]] = {}
+        self._logs: dict[Field, tuple[int, int, int]] = {}  # first, last, bytes an entry
+        self._maps: dict[Field, dict[Any, int]] = {}
+        self._scalars: dict[Field, int] = {}
 
     def count(self, commit: Commit, size: int) -> None:
         """Takes note of one commit of `size` bytes."""
-        parts = sum(_parts(change) for _, changes in commit for change in changes) or 1
-        share = size // parts
-        for node, changes in commit:
-            for change in changes:
-                kind = change[0]
-                if kind == LOG:
-                    self._count_log((node, change[1], change[2]), change, share)
-                elif kind == MAP:
-                    self._count_map((node, change[1], change[2]), change, share)
-                elif kind == DROP:
-                    self._count_drop(node, change[1])
+        flat = [(node, change) for node, changes in commit for change in changes]
+        items = sum(_items(change) for _, change in flat)
+        share = size // (items or len(flat) or 1)
+        for node, change in flat:
+            kind = change[0]
+            if kind == LOG:
+                self._count_log((node, change[1], change[2]), change, share)
+            elif kind == MAP:
+                self._count_map((node, change[1], change[2]), change, share)
+            elif kind == SCALAR:
+                field = (node, change[1], change[2])
+                self.dead += self._scalars.get(field, 0)
+                self._scalars[field] = SCALAR_BYTES if items else share
+            elif kind == DROP:
+                self._count_drop(node, change[1])
 
-    def _count_log(self, key: tuple[NodeId, str, str], change: Change, share: int) -> None:
+    def _count_log(self, key: Field, change: Change, share: int) -> None:
         first, start, entries = change[3], change[4], change[5]
         old_first, old_last, old_share = self._logs.get(key, (first, start - 1, share))
         self.dead += (max(0, first - old_first) + max(0, old_last + 1 - max(start, first))) * old_share
         mean = share if not old_share else (old_share * 15 + share) // 16 if entries else old_share
         self._logs[key] = (first, start + len(entries) - 1, mean)
 
-    def _count_map(self, key: tuple[NodeId, str, str], change: Change, share: int) -> None:
+    def _count_map(self, key: Field, change: Change, share: int) -> None:
         sizes = self._maps.setdefault(key, {})
         for name, _ in change[3]:
             self.dead += sizes.get(name, 0)
@@ -172,7 +189,7 @@ class Garbage:
             self.dead += sizes.pop(name, 0)
 
     def _count_drop(self, node: NodeId, path: str) -> None:
-        def gone(key: tuple[NodeId, str, str]) -> bool:
+        def gone(key: Field) -> bool:
             return key[0] == node and (key[1] == path or key[1].startswith(path + "/"))
 
         for key in [key for key in self._logs if gone(key)]:
@@ -180,10 +197,12 @@ class Garbage:
             self.dead += (last + 1 - first) * share
         for key in [key for key in self._maps if gone(key)]:
             self.dead += sum(self._maps.pop(key).values())
+        for key in [key for key in self._scalars if gone(key)]:
+            self.dead += self._scalars.pop(key)
 
 
-def _parts(change: Change) -> int:
-    return len(change[5]) if change[0] == LOG else len(change[3]) if change[0] == MAP else 1
+def _items(change: Change) -> int:
+    return len(change[5]) if change[0] == LOG else len(change[3]) if change[0] == MAP else 0
 
 
 def _whole(stored: Mapping[str, Mapping[str, Any]]) -> Any:

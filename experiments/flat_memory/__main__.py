@@ -1,0 +1,68 @@
+"""`python -m experiments.flat_memory [SHORT LONG]`: the peak memory of two runs that differ in their duration alone.
+
+Each run is a process of its own, its checker and its full trace included. Exit code 1 if the long one needs more than
+a quarter more, 2 if a run is not valid.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+EXPERIMENT = ("experiment=hello", "engine=sim", "workload.loop=open", "workload.rate=200", "--quiet")
+DURATIONS = ("1m", "30m")
+ALLOWED = 1.25
+"""How many times the short run's memory the long one may need."""
+
+
+class Peak(NamedTuple):
+    """What one run took."""
+
+    duration: str
+    megabytes: float
+    seconds: float
+
+
+def main(durations: Sequence[str]) -> int:
+    """Prints a row a run, and the ratio of their memory."""
+    print(f"{'duration':>10} {'peak memory':>12} {'real time':>10}")
+    peaks: list[Peak] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for duration in durations:
+            peak = measured(duration, Path(folder) / duration)
+            if peak is None:
+                return 2
+            print(f"{peak.duration:>10} {peak.megabytes:>9.0f} MB {peak.seconds:>8.1f} s")
+            peaks.append(peak)
+    ratio = peaks[-1].megabytes / peaks[0].megabytes
+    flat = ratio <= ALLOWED
+    print(f"ratio {ratio:.2f}: {'flat' if flat else f'grows (allowed: {ALLOWED:.2f})'}")
+    return 0 if flat else 1
+
+
+def measured(duration: str, folder: Path) -> Peak | None:
+    """The run's peak resident memory; None, with a line on stderr, if it was not valid."""
+    command = [sys.executable, "-m", "framework.run", *EXPERIMENT, f"duration={duration}", f"run.dir={folder}"]
+    began = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as run:
+        _, status, usage = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+    if run.returncode:
+        print(f"{shlex.join(command[1:])} ended with {run.returncode}", file=sys.stderr)
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return Peak(duration, usage.ru_maxrss * unit / 1e6, time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    asked = sys.argv[1:]
+    if len(asked) not in (0, 2):
+        sys.exit("usage: python -m experiments.flat_memory [SHORT LONG]")
+    sys.exit(main(asked or DURATIONS))

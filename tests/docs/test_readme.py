@@ -1,0 +1,92 @@
+"""The README says what is so: its commands run, its output comes, its code works, what it names exists."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from framework.runs.result import RunResult
+from framework.trace.schema import EVENTS, HISTORY, KIND_NAMES
+from tests.docs.markdown import ROOT, Block, Reader, blocks
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = blocks("README.md")
+PAGES = ("README.md", "docs/tutorial.md")
+
+
+def follow(steps: list[Block], folder: Path) -> None:
+    """Does what the steps say; a program to run counts as typed, one that needs a library as typed where that is there."""
+    reader = Reader(folder)
+    for step in steps:
+        needs = step.setting("needs")
+        if "run" in step.words or (needs is not None and importlib.util.find_spec(needs)):
+            (folder / "block.py").write_text(step.text, encoding="utf-8")
+            step = replace(step, language="sh", text="python block.py\n")
+        reader.follow(step)
+
+
+def test_in_the_simulator(tmp_path: Path) -> None:
+    follow([block for block in BLOCKS if "ray" not in block.words], tmp_path)
+
+
+@pytest.mark.ray
+def test_on_ray(tmp_path: Path) -> None:
+    follow([block for block in BLOCKS if "ray" in block.words], tmp_path)
+
+
+def test_the_code_is_python_and_every_block_says_what_becomes_of_it() -> None:
+    for block in BLOCKS:
+        if block.language == "python":
+            compile(block.text, block.where, "exec")
+            known = "run" in block.words or block.setting("needs") or block.setting("excerpt")
+            assert known, f"{block.where}: is it run, does it need a library, is it an excerpt?"
+
+
+def test_the_excerpts_are_whole_files() -> None:
+    excerpts = [block for block in BLOCKS if block.setting("excerpt")]
+    assert excerpts
+    for block in excerpts:
+        assert block.text == (ROOT / str(block.setting("excerpt"))).read_text(), block.where
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_exists(page: str) -> None:
+    named = set(re.findall(r"python -m ([\w.]+)", (ROOT / page).read_text(encoding="utf-8")))
+    assert "framework.run" in named
+    for module in named:
+        assert importlib.util.find_spec(module), f"{page}: python -m {module}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_and_every_make_target_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`make (\w+)`", text):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page}: make {target}"
+
+
+def test_every_key_of_a_result_and_every_column_is_named() -> None:
+    named = set(re.findall(r"`([^`\n]+)`", README))
+    words = {word for name in named for word in name.split(", ")}
+    assert {field.name for field in msgspec.structs.fields(RunResult)} <= words
+    assert set(EVENTS.names) | set(HISTORY.names) <= words
+    assert f"one of {', '.join(KIND_NAMES)}." in " ".join(README.split())
+
+
+def test_every_setting_that_it_names_can_be_set() -> None:
+    """The settings of engines and faults, spelt `group.key=value` or `group.key`, as `--help` lists them."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "framework.run", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    named = set(re.findall(r"`((?:engine|faults|workload|network|protocol)\.[\w.]+)", README)) - {"engine.tls"}
+    assert named
+    assert [name for name in sorted(named) if f"{name}=" not in shown] == []

@@ -1,0 +1,172 @@
+"""Durable state in SQLite: what was acknowledged is there, or its absence is an error."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framework.core.durable import DROP, LOG, MAP, SCALAR
+from framework.engine.ray import storage
+from framework.engine.ray.storage import Database, StorageError
+
+TERM = [("n1", [(SCALAR, "", "term", 3)])]
+
+
+def commit(database: Database, *changes: tuple[object, ...], node: str = "n1") -> None:
+    database.commit(database.encode([(node, changes)]))
+
+
+def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
+    database = Database.create(tmp_path / "n1.db")
+    commit(database, (SCALAR, "", "term", 3), (LOG, "", "log", 1, 1, ["a", "b", "c"]))
+    commit(database, (LOG, "", "log", 1, 2, ["B"]), (MAP, "shard", "members", [["n1", 1], ["n2", 2]], []))
+    commit(database, (MAP, "shard", "members", [], ["n1"]), (LOG, "", "log", 2, 3, ["C"]))
+    commit(database, (SCALAR, "", "term", 9), node="n2")
+    database.close()
+    again = Database.reopen(tmp_path / "n1.db")
+    assert again.load() == {
+        "n1": {"": {"term": 3, "log": (2, ["B", "C"])}, "shard": {"members": {"n2": 2}}},
+        "n2": {"": {"term": 9}},
+    }
+    commit(again, (SCALAR, "", "term", 4))
+    assert Database.reopen(tmp_path / "n1.db").load()["n1"][""]["term"] == 4
+
+
+def test_storage_that_should_be_there_and_is_not_is_amnesia(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"gone; a node that lost it must not start empty"):
+        Database.reopen(tmp_path / "n1.db")
+
+
+def test_a_first_start_refuses_what_an_earlier_run_left(tmp_path: Path) -> None:
+    Database.create(tmp_path / "n1.db").close()
+    with pytest.raises(StorageError, match=r"there is durable state already"):
+        Database.create(tmp_path / "n1.db")
+
+
+def test_a_damaged_row_is_refused_never_skipped(tmp_path: Path) -> None:
+    database = Database.create(tmp_path / "n1.db")
+    for term in range(3):
+        commit(database, (SCALAR, "", "term", term))
+    database.close()
+    with sqlite3.connect(tmp_path / "n1.db") as connection:
+        connection.execute("UPDATE commits SET changes = ? WHERE id = 2", (b"\x90",))
+    with pytest.raises(StorageError, match=r"commit 2 is damaged: its CRC does not fit"):
+        Database.reopen(tmp_path / "n1.db")
+
+
+def test_a_missing_row_is_refused(tmp_path: Path) -> None:
+    database = Database.create(tmp_path / "n1.db")
+    for term in range(3):
+        commit(database, (SCALAR, "", "term", term))
+    database.close()
+    with sqlite3.connect(tmp_path / "n1.db") as connection:
+        connection.execute("DELETE FROM commits WHERE id = 2")
+    with pytest.raises(StorageError, match=r"commit 2 is missing"):
+        Database.reopen(tmp_path / "n1.db")
+
+
+def test_a_file_of_garbage_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "n1.db").write_bytes(b"not a database at all, by no means" * 100)
+    with pytest.raises(StorageError, match=r"damaged"):
+        Database.reopen(tmp_path / "n1.db")
+
+
+def killed_writer(folder: Path, commits: int) -> Path:
+    """A process commits terms 1 to `commits`, keeps its database open, and is killed."""
+    path = folder / "n1.db"
+    program = (
+        "import sys, pathlib\n"
+        "from framework.engine.ray.storage import Database\n"
+        "database = Database.create(pathlib.Path(sys.argv[1]))\n"
+        "for term in range(1, int(sys.argv[2]) + 1):\n"
+        "    database.commit(database.encode([('n1', [('scalar', '', 'term', term)])]))\n"
+        "print('done', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    root = Path(__file__).parents[3]
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, str(path), str(commits)],
+        cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None and child.stdout.readline() == "done\n"
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    assert child.stdin is not None
+    child.stdin.close()
+    return path
+
+
+def wal_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def test_a_killed_process_loses_nothing_that_it_was_told_is_safe(tmp_path: Path) -> None:
+    path = killed_writer(tmp_path, 20)
+    assert wal_of(path).stat().st_size > 0, "the test wants commits that no checkpoint has moved"
+    assert Database.reopen(path).load() == {"n1": {"": {"term": 20}}}
+
+
+def test_a_torn_last_commit_is_forgotten_for_nobody_was_told_of_it(tmp_path: Path) -> None:
+    path = killed_writer(tmp_path, 20)
+    os.truncate(wal_of(path), wal_of(path).stat().st_size - 100)
+    assert Database.reopen(path).load() == {"n1": {"": {"term": 19}}}
+
+
+@pytest.mark.parametrize("where", [40, 24 + 32 + 4096 * 6])
+def test_damage_in_the_middle_of_the_write_ahead_log_is_refused(tmp_path: Path, where: int) -> None:
+    """SQLite alone would take the first bad frame for the end of its log, and forget acknowledged commits."""
+    path = killed_writer(tmp_path, 20)
+    damaged = bytearray(wal_of(path).read_bytes())
+    damaged[32 + where] ^= 0xFF
+    wal_of(path).write_bytes(damaged)
+    with pytest.raises(StorageError, match=r"write-ahead log is damaged"):
+        Database.reopen(path)
+
+
+def test_a_write_ahead_log_with_a_damaged_head_is_refused(tmp_path: Path) -> None:
+    path = killed_writer(tmp_path, 5)
+    damaged = bytearray(wal_of(path).read_bytes())
+    damaged[9] ^= 0xFF
+    wal_of(path).write_bytes(damaged)
+    with pytest.raises(StorageError, match=r"write-ahead log is damaged"):
+        Database.reopen(path)
+
+
+def test_compaction_keeps_the_state_and_drops_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "COMPACT_BYTES", 20_000)
+    database = Database.create(tmp_path / "n1.db")
+    for index in range(1, 101):
+        commit(database, (LOG, "", "log", 1, index, ["x" * 200]), (SCALAR, "", "term", index))
+    assert not database.bloated, "a log that only grows has no garbage"
+    commit(database, (LOG, "", "log", 91, 101, []))
+    assert database.bloated
+    before = database.load()
+    database.compact()
+    assert database.load() == before == {"n1": {"": {"log": (91, ["x" * 200] * 10), "term": 100}}}
+    assert not database.bloated
+    commit(database, (LOG, "", "log", 101, 101, []), (SCALAR, "", "vote", "n2"))
+    database.close()
+    assert Database.reopen(tmp_path / "n1.db").load() == {"n1": {"": {"log": (101, []), "term": 100, "vote": "n2"}}}
+
+
+def test_overwritten_keys_and_destroyed_mounts_are_garbage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "COMPACT_BYTES", 10_000)
+    database = Database.create(tmp_path / "n1.db")
+    for _ in range(60):
+        commit(database, (MAP, "", "map", [["k", "v" * 200]], []))
+    assert database.bloated
+    database.compact()
+    for index in range(1, 81):
+        commit(database, (LOG, "shard", "log", 1, index, ["x" * 200]))
+    assert not database.bloated
+    commit(database, (DROP, "shard"))
+    assert database.bloated
+    database.compact()
+    assert database.load() == {"n1": {"": {"map": {"k": "v" * 200}}}}

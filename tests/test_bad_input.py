@@ -1,0 +1,353 @@
+"""What a person can get wrong: one line on stderr that says where, what and what to do; exit code 2; nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from framework.run import main
+from tests.installing import run
+
+HELLO = "experiment=hello engine=sim duration=100ms"
+RAFT = "experiment=raft_5nodes engine=sim duration=100ms"
+TRAP = "In YAML the bare words off, no, on and yes are booleans: put quotes around the word."
+
+UNKNOWN = [
+    ("experiment=helo engine=sim", "experiment=helo: there is no experiment 'helo'. Did you mean 'hello'?"),
+    (f"{HELLO} engine=simm", "engine=simm: there is no engine 'simm'. Did you mean 'sim'?"),
+    (f"{HELLO} faults=crsh", "faults=crsh: there is no fault 'crsh'. Did you mean 'crash'?"),
+    (f"{HELLO} trace=ful", "trace=ful: there is no trace 'ful'. Did you mean 'full'?"),
+    (f"{HELLO} checker=linearisability", "Did you mean 'linearizability'?"),
+    (f"{HELLO} scheduling=packed", "Did you mean 'pack'?"),
+    (f"{RAFT} state_machine=coutner", "there is no state machine 'coutner'. Did you mean 'counter'?"),
+    (f"{HELLO} node=3", "node=3: there is no such key. Did you mean 'nodes'?"),
+    (f"{HELLO} run.dri=x", "run.dri=x: there is no such key. Did you mean 'run.dir'?"),
+    (f"{HELLO} workload.lenght=3", "workload.lenght=3: there is no such key. Did you mean 'length'?"),
+    (f"{RAFT} protocol.election_timeout=1s", "Did you mean 'election_timeout_min'?"),
+    (f"{HELLO} faults=crash faults.crash.taget=n1", "Did you mean 'target'?"),
+    (f"{HELLO} faults=crash faults.crash.target=n9", "there is no such node. There are: n1, n2, n3."),
+    (f"{HELLO} faults.crash.down=1s", "faults.crash: crash is not chosen. Add faults=crash."),
+    (f"{HELLO} --quite", "unknown flag --quite. Did you mean '--quiet'?"),
+]
+
+UNFIT = [
+    (f"{HELLO} nodes=three", "nodes=three: expected a whole number, got 'three'"),
+    (f"{HELLO} nodes=2.5", "nodes=2.5: expected a whole number, got 2.5"),
+    (f"{HELLO} nodes=true", "nodes=true: true is not a whole number"),
+    (f"{HELLO} nodes=", "nodes=: expected a whole number, got ''"),
+    (f"{HELLO} nodes.x=3", "nodes: expected a whole number, got {'x': 3}"),
+    (f"{HELLO} nodes=0", "nodes=0: must be at least 1, not 0"),
+    (f"{HELLO} nodes=-3", "nodes=-3: must be at least 1, not -3"),
+    (f"{HELLO} clients=0", "clients=0: must be at least 1, not 0"),
+    (f"{HELLO} workload.rate=-1", "workload.rate=-1: must be more than 0.0, not -1"),
+    (f"{HELLO} workload.loop=opn", "workload.loop=opn: there is no 'opn'. Did you mean 'open'?"),
+    (f"{HELLO} network=lossy network.loss=2", "network.loss=2: must be at most 1.0, not 2"),
+    (f"{HELLO} network.latency=0", "a link without delay would stop simulated time"),
+    (f"{HELLO} duration=150", "duration=150: a duration needs a unit: write 150ms or 150s, not 150"),
+    (f"{HELLO} duration=150sec", "write a number and one of ns, us, ms, s, m, h, as in 150ms"),
+    (f"{HELLO} duration=-1s", "duration=-1s: a duration cannot be negative, as -1s is"),
+    (f"{HELLO} duration=0", "duration=0: a run takes time, and 0 is none"),
+    (f"{HELLO} warmup=100ms", "a warmup of 100ms leaves nothing to measure in a duration of 100ms"),
+    (f"{HELLO} warmup=1s", "Make it shorter than the duration."),
+]
+
+UNFITTING = [
+    (f"{HELLO} workload=kv", "asks for 'read', which the protocol 'echo' lacks; it has: echo. Choose workload=echo."),
+    (f"{RAFT} workload=counter", "which the state machine 'kv' lacks"),
+    (f"{RAFT} workload=counter", "Choose state_machine=counter or workload="),
+    (f"{RAFT} state_machine=none", "replicates a state machine, and none is chosen. There are: counter, kv"),
+    ("engine=sim", "no protocol is chosen. Write experiment=NAME (hello, "),
+    (f"{HELLO} protocol=null", "protocol=null: a run needs one"),
+    (f"{HELLO} nodes=3,5", "asks for several runs, and this is one"),
+    (f"{HELLO} -m", "-m (a sweep) is not supported"),
+    (f"{HELLO} --multirun", "--multirun (a sweep) is not supported"),
+    (f"{HELLO} nodes", "'nodes' sets nothing. Write nodes=VALUE."),
+    ("hello", "Did you mean experiment=hello?"),
+    (f"{HELLO} hydra.run.dir=x", "The run's folder is run.dir."),
+    (f"{HELLO} --config-dir nowhere", "there is no such folder"),
+    (f"{HELLO} --cfg all", "--cfg all is not known. Write --cfg job."),
+]
+
+FOLDERS = [
+    (f"{HELLO} run.dir=file", "file: is a file. Choose a folder with run.dir=FOLDER."),
+    (f"{HELLO} run.dir=file/run", "file/run: cannot be written (Not a directory)"),
+    (f"{HELLO} run.dir=taken", "taken: holds a run already (result.json)"),
+    (f"{HELLO} run.dir=", "'' is no folder. Write run.dir=runs/mine."),
+    (f"{HELLO} plugins.path=nowhere", "there is no plugin at "),
+    (f"{HELLO} plugins.path=taken", "holds no Python file. Name the folder of the plugins."),
+]
+
+ECHO_AGAIN = """
+from framework import ProtocolSpec, hookimpl
+from plugins.protocols.echo import EchoClient, EchoNode
+
+@hookimpl
+def register_protocols():
+    return [ProtocolSpec(name="echo", node=EchoNode, client=EchoClient, summary="Again.")]
+"""
+UNHANDLED = """
+from framework import Client, Message, Node, ProtocolSpec, hookimpl
+
+class Lost(Message):
+    number: int
+
+class Deaf(Node):
+    pass
+
+class Mute(Client):
+    def invoke(self, operation):
+        pass
+
+@hookimpl
+def register_protocols():
+    return [ProtocolSpec(name="deaf", node=Deaf, client=Mute, summary="Hears nothing.")]
+"""
+FATAL = {
+    "twice_echo": (
+        ECHO_AGAIN,
+        "plugins plugins.protocols.echo and twice_echo: both register protocol=echo. Rename one.",
+    ),
+    "misspelt": (
+        ECHO_AGAIN.replace("register_protocols", "register_protocol"),
+        "plugin misspelt: there is no hook 'register_protocol'. Did you mean 'register_protocols'?",
+    ),
+    "unmarked": (ECHO_AGAIN.replace("@hookimpl", ""), "plugin unmarked: register_protocols is not marked as a hook."),
+    "idle": ("", "plugin idle: registers nothing. Write @hookimpl above def register_protocols()."),
+    "asyncio": (ECHO_AGAIN, "the name 'asyncio' is taken by Python itself. Rename the file."),
+    "with-dash": (ECHO_AGAIN, "'with-dash' cannot be imported. Rename it to 'with_dash'."),
+}
+BROKEN = {
+    "no_import": ("import nothing_like_this", "ModuleNotFoundError: No module named 'nothing_like_this'"),
+    "no_syntax": ("def half(:", "SyntaxError: invalid syntax"),
+    "no_stay": ("import sys; sys.exit('bye')", "SystemExit: bye"),
+    "no_list": (
+        "from framework import hookimpl\n@hookimpl\ndef register_protocols():\n    return 'x'\n",
+        "register_protocols gives str. Return a list of ProtocolSpec.",
+    ),
+    "deaf": (UNHANDLED, "nobody handles Lost (deaf). Write @handles(Lost) in Deaf or Mute, or delete the message."),
+}
+TRAPS = {
+    "group": ("  - override /trace: off\n", f"defaults: override /trace: false is no option. {TRAP}"),
+    "literal": ("workload:\n  loop: off\n", f"workload.loop: false is not one of: closed, open. {TRAP}"),
+    "duration": ("duration: no\n", "duration: false is not a duration"),
+    "number": ("nodes: on\n", f"nodes: true is not a whole number. {TRAP}"),
+}
+
+RAISES = """
+from framework import Client, Config, Message, Node, NodeId, Ok, Operation, OperationId, ProtocolSpec, handles, hookimpl
+
+class RaisesConfig(Config):
+    at_start: bool = False
+
+class Ask(Message):
+    operation: OperationId
+
+class Answer(Message):
+    operation: OperationId
+
+class Raises(Node):
+    config: RaisesConfig
+
+    def on_start(self) -> None:
+        if self.config.at_start and self.id == "n2":
+            raise LookupError("no start")
+
+    @handles(Ask)
+    def on_ask(self, sender: NodeId, ask: Ask) -> None:
+        if ask.operation > 20:
+            raise ArithmeticError("enough")
+        self.send(sender, Answer(operation=ask.operation))
+
+class Asks(Client):
+    def invoke(self, operation: Operation) -> None:
+        self.send(self.servers[0], Ask(operation=operation.id))
+
+    @handles(Answer)
+    def on_answer(self, sender: NodeId, answer: Answer) -> None:
+        self.complete(answer.operation, Ok(None))
+
+@hookimpl
+def register_protocols() -> list[ProtocolSpec]:
+    return [
+        ProtocolSpec(
+            name="raises", summary="Raises.", node=Raises, client=Asks, config=RaisesConfig,
+            operations=("echo",), checkers=("echo",),
+        )
+    ]
+"""
+RAY = pytest.param("engine=ray", marks=pytest.mark.ray)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty folder but for a file and a run that stand in the way; what was imported from it is forgotten."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "file").write_text("")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "result.json").write_text("{}")
+    yield
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(tmp_path):
+            del sys.modules[name]
+
+
+def refused(words: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line that holds `says`, exit code 2, and the folder as it was."""
+    before = files()
+    assert main(shlex.split(words)) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert one_line(shown.err, says)
+    assert files() == before
+
+
+def one_line(text: str, says: str) -> bool:
+    assert says in text, text
+    assert text.count("\n") == 1 and text.endswith("\n"), text
+    return "Traceback" not in text
+
+
+def files() -> list[str]:
+    return sorted(str(path) for path in Path().rglob("*") if "__pycache__" not in path.parts)
+
+
+def plugin(name: str, text: str) -> str:
+    Path(f"{name}.py").write_text(text)
+    return f"plugins.path={name}.py"
+
+
+@pytest.mark.parametrize(("words", "says"), [*UNKNOWN, *UNFIT, *UNFITTING, *FOLDERS])
+def test_a_mistake_is_one_line_that_says_what_to_do(words: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(words, says, capsys)
+
+
+@pytest.mark.parametrize("name", FATAL)
+def test_a_plugin_that_leaves_open_what_is_meant_ends_the_command(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, says = FATAL[name]
+    refused(f"{HELLO} {plugin(name, text)}", says, capsys)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_plugin_that_is_selected_ends_the_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text, says = BROKEN[name]
+    refused(f"{HELLO} {plugin(name, text)} protocol={name}", f"plugin {name}: ", capsys)
+    refused(f"{HELLO} plugins.path={name}.py protocol={name}", says, capsys)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_plugin_that_nobody_selected_is_a_warning(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text, says = BROKEN[name]
+    assert main([*HELLO.split(), plugin(name, text), "--quiet", "run.dir=mine"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "verdict: valid\nrun: mine\n"
+    assert shown.err.startswith(f"warning: plugin {name} is left out: ")
+    assert one_line(shown.err, says)
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_the_booleans_of_yaml_are_named_in_the_file_that_holds_them(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, says = TRAPS[name]
+    folder = Path("own/experiment")
+    folder.mkdir(parents=True)
+    (folder / "trap.yaml").write_text(
+        f"# @package _global_\ndefaults:\n  - override /protocol: echo\n  - override /workload: echo\n{text}"
+    )
+    refused("experiment=trap engine=sim --config-dir own", f"own/experiment/trap.yaml: {says}", capsys)
+
+
+def test_a_file_that_is_no_yaml_is_named_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("own/experiment")
+    folder.mkdir(parents=True)
+    (folder / "half.yaml").write_text("# @package _global_\nnodes: [1\n")
+    refused("experiment=half engine=sim --config-dir own", "own/experiment/half.yaml: line 3: expected", capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("experiment=helo", "Did you mean 'hello'?"),
+        (f"{HELLO} workload.lenght=3", "Did you mean 'length'?"),
+        (f"{HELLO} run.dir=file", "file: is a file."),
+    ],
+)
+def test_so_it_is_for_the_command_itself(words: str, says: str, tmp_path: Path) -> None:
+    before = files()
+    ended = run(*shlex.split(words), cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert one_line(ended.stderr, says)
+    assert files() == before
+
+
+@pytest.mark.parametrize("engine", ["engine=sim", RAY])
+def test_a_handler_that_raises_is_a_crash_with_its_traceback_and_no_hang(engine: str, tmp_path: Path) -> None:
+    (tmp_path / "raises.py").write_text(RAISES)
+    words = (
+        "protocol=raises",
+        "plugins.path=raises.py",
+        "duration=1s",
+        "workload.timeout=300ms",
+        "--quiet",
+        "run.dir=mine",
+    )
+    ended = run("experiment=hello", engine, *words, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert ended.stdout == "verdict: invalid — n1 crashed: ArithmeticError: enough in on_ask\nrun: mine\n"
+    crash = json.loads(Path("mine/result.json").read_bytes())["crashes"][0]
+    assert crash["node"] == "n1"
+    assert "raises.py" in crash["traceback"] and 'raise ArithmeticError("enough")' in crash["traceback"]
+
+
+@pytest.mark.parametrize("engine", ["engine=sim", RAY])
+def test_a_node_that_cannot_start_is_a_crash_with_its_traceback_and_no_hang(engine: str, tmp_path: Path) -> None:
+    (tmp_path / "raises.py").write_text(RAISES)
+    words = (
+        "plugins.path=raises.py",
+        "protocol.at_start=true",
+        "duration=1s",
+        "workload.timeout=300ms",
+        "run.dir=mine",
+    )
+    ended = run("experiment=hello", "protocol=raises", engine, *words, "--quiet", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "LookupError: no start in on_start" in "".join(json.loads(Path("mine/result.json").read_bytes())["reasons"])
+
+
+@pytest.mark.ray
+def test_an_address_where_nobody_answers_is_one_line_within_half_a_minute(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        began = time.monotonic()
+        ended = run("experiment=hello", f"engine.address=127.0.0.1:{port}", cwd=tmp_path)
+    assert time.monotonic() - began < 30
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert one_line(ended.stderr, f"engine.address: 127.0.0.1:{port} does not answer as a Ray cluster within 20 s")
+    assert not Path("runs").exists() or not list(Path("runs").iterdir())
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("engine.address=127.0.0.1:1", "nobody answers at 127.0.0.1:1"),
+        ("engine.address=nowhere", "'nowhere' is no address. Write HOST:PORT, auto or null."),
+        ("engine.address=ray://there:10001", "Run on a machine of the cluster"),
+        ("scheduling=strict_spread", "3 node actors need as many machines"),
+    ],
+)
+def test_what_ray_cannot_do_is_one_line(word: str, says: str, tmp_path: Path) -> None:
+    ended = run("experiment=hello", word, "run.dir=mine", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert one_line(ended.stderr, says)
+    assert not Path("mine").exists()
