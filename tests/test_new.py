@@ -83,7 +83,7 @@ def test_the_list_shows_every_plugin_with_its_settings(capsys: pytest.CaptureFix
         "protocol (",
         "from plugins.protocols.echo",
         "protocol.heartbeat_interval=50ms",
-        "faults.crash.down=1s",
+        "faults.crash.for=1s",
     ):
         assert line in text
 

@@ -71,7 +71,7 @@ def test_what_is_installed_is_listed_with_where_it_comes_from(site: Path, tmp_pa
 
 
 def test_it_is_faulted_and_restarted_like_a_built_in_protocol(site: Path, tmp_path: Path) -> None:
-    words = ("engine=sim", "duration=5s", "faults=crash", "faults.crash.first=1s", "workload.timeout=500ms")
+    words = ("engine=sim", "duration=5s", "faults=crash", "faults.crash.at=1s", "workload.timeout=500ms")
     ended = run(*CHOICES, *words, "--quiet", "run.dir=mine", cwd=tmp_path, path=[ROOT, site])
     assert (ended.returncode, ended.stderr) == (0, "")
     assert json.loads((tmp_path / "mine" / "result.json").read_bytes())["faults"]["crash"] > 0

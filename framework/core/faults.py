@@ -8,6 +8,7 @@ keeps the time, the heals and the ledger.
 
 from __future__ import annotations
 
+import difflib
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -241,10 +242,15 @@ AIMS = ("random", "random_minority", "random_majority", "all")
 
 
 def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
-    """ConfigError if `target` looks like a node's name and is none, or is empty. Roles are the protocol's to name."""
-    looks_like_a_node = target[:1] == "n" and target[1:].isdigit()
-    if not target or (looks_like_a_node and target not in nodes):
-        raise ConfigError(f"{where}={target}", "there is no such node", did_you_mean(target, (*nodes, *AIMS, *ROLES)))
+    """ConfigError if `target` is empty, looks like a node's name and is none, or like a word misspelt.
+
+    Roles are the protocol's to name: a word that is like none of ours passes.
+    """
+    if target[:1] == "n" and target[1:].isdigit() and target not in nodes:
+        raise ConfigError(f"{where}={target}", "there is no such node", did_you_mean(target, nodes))
+    words = (*AIMS, *ROLES)
+    if not target or (target not in words and difflib.get_close_matches(target, words, n=1, cutoff=0.8)):
+        raise ConfigError(f"{where}={target}", "there is no such target", did_you_mean(target, (*nodes, *words)))
 
 
 # What a run did: the ledger.

@@ -13,7 +13,7 @@ from framework.config.compose import Composed, compose, help_text
 from framework.config.groups import GROUPS
 from framework.config.schema import RayConfig, SimConfig
 from framework.registry.registry import Registry, load
-from plugins.faults.crash import CrashConfig
+from plugins.faults.crash import TargetConfig
 from plugins.networks.wan import AwsConfig
 from plugins.protocols.raft.config import RaftConfig
 from plugins.state_machines.kv import KeyValueStore
@@ -100,14 +100,14 @@ def test_several_faults_stand_under_keys_of_their_own(registry: Registry) -> Non
         [
             "experiment=raft_3nodes",
             "faults=crash",
-            "faults.crash.down=2s",
-            "+faults.late={name: crash, first: 8s, every: 0}",
+            "faults.crash.for=2s",
+            "+faults.late={name: crash, at: 8s, target: n2}",
         ],
         registry=registry,
     )
-    assert [config for _, config in composed.experiment.faults] == [
-        CrashConfig(down=Duration("2s")),
-        CrashConfig(first=Duration("8s"), every=Duration("0")),
+    assert [(key, config) for key, _, config in composed.experiment.faults] == [
+        ("crash", TargetConfig(lasts=Duration("2s"))),
+        ("late", TargetConfig(at=Duration("8s"), target="n2")),
     ]
     assert set(composed.config["faults"]) == {"crash", "late"}
 
@@ -270,7 +270,7 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
         ["engine.transport=mash: there is no 'mash'. Did you mean 'mesh'?"],
     ),
     (["experiment=hello", "engine=sim", "engine.transport=mesh"], ["there is no such key", "disk_latency"]),
-    (["experiment=hello", "faults.crash.down=1s"], ["faults.crash: crash is not chosen. Add faults=crash."]),
+    (["experiment=hello", "faults.crash.for=1s"], ["faults.crash: crash is not chosen. Add faults=crash."]),
     (
         ["experiment=hello", "faults=crash", "faults.crash.target=n9"],
         ["there is no such node. There are: n1, n2, n3."],
@@ -356,7 +356,7 @@ def test_help_lists_every_group_option_and_key(registry: Registry) -> None:
     ):
         assert word in text
     assert "protocol.heartbeat_interval=50ms" in text
-    assert "faults.crash.down=1s" in text
+    assert "faults.crash.for=1s" in text
     assert "engine.transport=mesh" in text
 
 

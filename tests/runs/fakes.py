@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from framework.core.client import Client, Ok, Operation
-from framework.core.faults import Action, Fault
+from framework.core.faults import Crash as CrashNode
+from framework.core.faults import Fault, FaultConfig, Strike, View
 from framework.core.network import Link, NetworkModel
 from framework.core.node import Node
-from framework.core.time import SECOND
+from framework.core.time import SECOND, Duration
 from framework.core.workload import Workload, WorkloadConfig
 from framework.engine.base import Crash, EngineResult, Experiment, Progress, Tally
 from framework.registry.specs import CheckerSpec, FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
@@ -44,14 +45,19 @@ class NoNetwork(NetworkModel):
         raise AssertionError("a fake engine sends nothing")
 
 
-class CrashAt(Fault):
-    """One crash, `config` nanoseconds into the run."""
+class CrashOne(Fault):
+    """Crashes n2."""
 
-    def schedule(self, nodes: Sequence[str], duration: int, rng: random.Random) -> Iterable[Action]:
-        return [Action(at=self.config, name="crash", target="random")]
+    def strike(self, view: View) -> Strike | None:
+        return Strike((CrashNode("n2"),), against=("n2",))
 
 
-CRASH = FaultSpec(name="crash", summary="", fault=CrashAt)
+CRASH = FaultSpec(name="crash", summary="", fault=CrashOne)
+
+
+def crash(at: str = "1s") -> tuple[tuple[str, FaultSpec, FaultConfig], ...]:
+    """The faults of an experiment: one crash."""
+    return (("crash", CRASH, FaultConfig(at=Duration(at))),)
 
 
 def experiment(run_dir: Path, **changes: Any) -> Experiment:

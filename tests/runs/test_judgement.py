@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from framework.core.errors import ConfigError
+from framework.core.faults import Entry
 from framework.core.time import SECOND
 from framework.engine.base import Crash, Tally
 from framework.registry.specs import CheckerSpec
 from framework.runs.judgement import crash_reason, judge, run_checkers
 from framework.verify.verdict import CheckResult, Verdict
-from tests.runs.fakes import CRASH, counted, ended, experiment, raised
+from tests.runs.fakes import counted, crash, ended, experiment, raised
 
 RUN = Path("runs/none")
 VALID = CheckResult(name="linearizable", verdict=Verdict.VALID, reason="explained")
@@ -36,9 +37,9 @@ def test_a_handler_that_raised_makes_the_run_invalid_and_names_the_handler() -> 
 
 def test_a_crash_that_was_asked_for_is_no_reason() -> None:
     asked = Crash("n2", SECOND, "fault: crash")
-    run = experiment(RUN, faults=((CRASH, SECOND),))
+    end = ended(crashes=(asked,), ledger=(Entry("crash", due=1, fired=1),))
 
-    assert judge(run, ended(counted(faults={"crash": 1}), crashes=(asked,)), [VALID]).verdict is Verdict.VALID
+    assert judge(experiment(RUN, faults=crash()), end, [VALID]).verdict is Verdict.VALID
 
 
 def test_a_violation_outweighs_every_doubt_and_stands_first() -> None:
@@ -61,8 +62,8 @@ def test_a_violation_outweighs_every_doubt_and_stands_first() -> None:
         ({}, ended(interrupted=True), [VALID], "interrupted after 2.0 s of 2s"),
         ({}, ended(failure="a machine is gone"), [VALID], "the engine gave up: a machine is gone"),
         ({"trace": "none"}, ended(), [], "trace=none keeps no history to check"),
-        ({"faults": ((CRASH, SECOND),)}, ended(), [VALID], "fault crash never fired (no crash)"),
-        ({"faults": ((CRASH, 3 * SECOND),)}, ended(), [VALID], "fault crash had nothing to do within 2s"),
+        ({"faults": crash()}, ended(ledger=(Entry("crash", due=1),)), [VALID], "fault crash never fired"),
+        ({"faults": crash("3s")}, ended(), [VALID], "fault crash had nothing to do within 2s"),
     ],
 )
 def test_what_leaves_a_run_in_doubt(changes: dict[str, Any], end: Any, checks: Any, reason: str) -> None:
@@ -72,7 +73,7 @@ def test_what_leaves_a_run_in_doubt(changes: dict[str, Any], end: Any, checks: A
 
 
 def test_an_interrupted_run_does_not_complain_of_faults_that_were_still_to_come() -> None:
-    run = experiment(RUN, faults=((CRASH, SECOND),))
+    run = experiment(RUN, faults=crash())
 
     assert judge(run, ended(interrupted=True), [VALID]).reasons == ("interrupted after 2.0 s of 2s",)
 

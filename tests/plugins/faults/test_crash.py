@@ -1,48 +1,53 @@
-"""When nodes crash, and when they come back."""
+"""Nodes crash and come back; nodes stand still and go on."""
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
-from framework import Action, ConfigError, Duration
-from plugins.faults.crash import Crash, CrashConfig
+from framework import ConfigError, Crash, Duration, Pause, Restart, Resume, Strike
+from plugins.faults.crash import CrashFault, PauseFault, TargetConfig
+from tests.plugins.faults.views import NODES, view
 
-NODES = ("n1", "n2", "n3")
 SECOND = 1_000_000_000
 
 
-def schedule(config: CrashConfig, duration: int = 10 * SECOND) -> list[Action]:
-    return list(Crash(config).schedule(NODES, duration, random.Random(1)))
+def test_a_node_crashes_and_is_restarted_when_it_is_over() -> None:
+    fault = CrashFault(TargetConfig(target="n2"), {})
+    assert fault.strike(view()) == Strike((Crash("n2"),), (Restart("n2"),), ("n2",))
 
 
-def test_a_node_crashes_every_so_often_and_comes_back_each_time() -> None:
-    config = CrashConfig(target="n2", first=Duration("1s"), every=Duration("4s"), down=Duration("500ms"))
-    assert schedule(config) == [
-        Action(1 * SECOND, "crash", "n2"),
-        Action(1_500_000_000, "restart", "n2"),
-        Action(5 * SECOND, "crash", "n2"),
-        Action(5_500_000_000, "restart", "n2"),
-        Action(9 * SECOND, "crash", "n2"),
-        Action(9_500_000_000, "restart", "n2"),
-    ]
+def test_a_node_stands_still_and_goes_on_when_it_is_over() -> None:
+    fault = PauseFault(TargetConfig(target="n2"), {})
+    assert fault.strike(view()) == Strike((Pause("n2"),), (Resume("n2"),), ("n2",))
 
 
-def test_whoever_leads_crashes_and_whoever_is_down_comes_back() -> None:
-    actions = schedule(CrashConfig(target="leader", every=Duration("0")))
-    assert [(action.name, action.target) for action in actions] == [("crash", "leader"), ("restart", "all")]
+def test_whoever_leads_is_struck_and_nobody_while_nobody_leads() -> None:
+    fault = CrashFault(TargetConfig(target="leader"), {})
+    struck = fault.strike(view(roles={"n3": "leader"}))
+    assert struck is not None and struck.against == ("n3",)
+    assert fault.strike(view()) is None
 
 
-def test_nothing_crashes_after_the_end() -> None:
-    assert schedule(CrashConfig(first=Duration("10s"))) == []
+def test_a_node_that_is_down_or_stands_still_is_not_struck_again() -> None:
+    fault = CrashFault(TargetConfig(target="n2"), {})
+    assert fault.strike(view(down=("n2",))) is None
+    assert fault.strike(view(stopped=("n2",))) is None
+
+
+def test_it_strikes_every_so_often_until_the_end() -> None:
+    config = TargetConfig(at=Duration("1s"), every=Duration("4s"), lasts=Duration("500ms"))
+    planned = list(CrashFault(config, {}).plan("crash", 10 * SECOND, view().rng))
+    assert [(one.at, one.lasts) for one in planned] == [(at * SECOND, SECOND // 2) for at in (1, 5, 9)]
 
 
 def test_a_target_that_is_no_node_of_this_run_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"there is no such node. There are: n1, n2, n3."):
-        schedule(CrashConfig(target="n4"))
+    for target, remedy in (("n9", "There are: n1, n2, n3, n4, n5."), ("leadr", "Did you mean 'leader'?"), ("", "There are")):
+        with pytest.raises(ConfigError) as refused:
+            CrashFault(TargetConfig(target=target), {}).needs("faults.crash", NODES)
+        assert f"faults.crash.target={target}: there is no such " in str(refused.value)
+        assert remedy in str(refused.value)
 
 
 def test_nodes_that_are_still_down_cannot_crash_again() -> None:
-    with pytest.raises(ConfigError, match="Make `every` longer than `down`"):
-        schedule(CrashConfig(every=Duration("1s"), down=Duration("1s")))
+    with pytest.raises(ValueError, match="make `every` longer than `for`"):
+        TargetConfig(every=Duration("1s"), lasts=Duration("1s"))
