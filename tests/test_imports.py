@@ -21,11 +21,12 @@ BELOW = {
     "registry": ("core",),
     "engine": ("core", "trace", "verify", "registry"),
     "config": ("core", "trace", "verify", "registry", "engine.base"),
-    "runs": ("core", "trace", "verify", "registry", "engine", "config"),
-    "console": ("core", "trace", "verify", "registry", "engine", "config", "runs"),
-    "report": ("core", "trace", "verify", "registry", "engine", "config", "runs"),
-    "testing": ("core", "trace", "verify", "registry", "engine", "config", "runs"),
-    "sweep": ("core", "trace", "verify", "registry", "engine", "config", "runs", "report"),
+    "redrive": ("core", "trace", "verify", "registry", "engine", "config"),
+    "runs": ("core", "trace", "verify", "registry", "engine", "config", "redrive"),
+    "console": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs"),
+    "report": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs"),
+    "testing": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs"),
+    "sweep": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs", "report"),
 }
 """The packages of the framework, and what each may import besides itself, at any depth. The commands may import all."""
 

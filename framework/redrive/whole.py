@@ -41,7 +41,12 @@ def is_simulated(run: Run) -> bool:
 
 
 def drive_again(
-    run: Run, into: Path, *, stop: int | None = None, full: bool = False, progress: Progress = lambda now, tally: None
+    run: Run,
+    into: Path,
+    *,
+    stop: int | None = None,
+    full: bool = False,
+    progress: Progress = lambda now, tally: None,
 ) -> Again:
     """Drives a simulated run again, up to `stop` nanoseconds, and compares; its new files stand in `into`.
 
@@ -51,7 +56,9 @@ def drive_again(
     from framework.engine.sim import SimEngine
 
     if not is_simulated(run):
-        raise ConfigError(str(run.folder), "is no simulated run", "Only engine=sim can drive a whole run again.")
+        raise ConfigError(
+            str(run.folder), "is no simulated run", "Only engine=sim can drive a whole run again."
+        )
     experiment = saved_experiment(run)
     level = experiment.trace
     engine = SimEngine(stop)
@@ -63,7 +70,9 @@ def drive_again(
     recorded = run.result.get("digest")
     if stop is None and ended.digest is not None and ended.digest == recorded:
         what = "events" if level == "full" else "operations"
-        return Again(again, ended, f"{len(again.events if level == 'full' else again.history):,} {what}", None, engine)
+        return Again(
+            again, ended, f"{len(again.events if level == 'full' else again.history):,} {what}", None, engine
+        )
     whole = stop is None and bool(recorded) and not run.result.get("interrupted")
     first, second = (_events if level == "full" else _history)(run, again, stop, whole)
     what = f"{len(second):,} {'events' if level == 'full' else 'operations'}"
@@ -87,6 +96,5 @@ def _history(run: Run, again: Run, stop: int | None, whole: bool) -> tuple[pa.Ta
         return first, second
     first, second = (table.filter(pc.is_valid(table["completed"])) for table in (first, second))
     if stop is not None:
-        return tuple(table.filter(pc.less_equal(table["completed"], stop)) for table in (first, second))  # type: ignore[return-value]
+        return tuple(table.filter(pc.less_equal(table["completed"], stop)) for table in (first, second))
     return first, second.slice(0, len(first))
-

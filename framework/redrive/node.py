@@ -1,0 +1,281 @@
+"""One node of a run on Ray, driven again from its recorded inputs.
+
+A station feeds a node batch by batch: steps, then the outputs that need not wait, the commit, all other outputs. The
+trace has them in that order, so each run of input rows is one batch (or several that let nothing out), and the output
+rows behind it are held against what the node, driven again, lets out. Where they differ the node departs from its record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from framework.core.client import Client, Operation
+from framework.core.clock import Clock
+from framework.core.durable import Change, Stored
+from framework.core.host import Host, TimerKey
+from framework.core.message import Message, NodeId
+from framework.core.node import Node
+from framework.core.streams import stream
+from framework.engine.base import Experiment
+from framework.engine.ray.recording import process_of
+from framework.redrive.outputs import RAISE, Outlet, Output, recorded
+from framework.redrive.record import INPUTS, OUTPUTS, Record, Row
+
+
+class CannotDrive(Exception):
+    """The record lacks what driving this node on would need; says what."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """Where a node, driven again, does not do what was recorded: the step (its row, and its number from 1), and both."""
+
+    node: NodeId
+    step: Row
+    number: int
+    recorded: Output | str
+    redriven: Output | str
+
+
+class Departed(Exception):
+    """Carries a `Departure`."""
+
+    def __init__(self, departure: Departure) -> None:
+        super().__init__(departure)
+        self.departure = departure
+
+
+class _Restored:
+    """A storage that holds what a node was started from."""
+
+    typed = False
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    def load(self) -> Stored:
+        return self._stored
+
+    def commit(self, changes: Any) -> None:
+        raise AssertionError("a node that is driven again commits nothing")
+
+
+class NodeDriver:
+    """Takes the rows of one node in their order, with `take`; `host` is the live node, None while it is down."""
+
+    def __init__(
+        self, experiment: Experiment, node: NodeId, record: Record, outlet: Outlet, wire: Any
+    ) -> None:
+        server = node in experiment.nodes
+        spec = experiment.protocol
+        self.node, self.steps, self.compared = node, 0, 0
+        self.host: Host | None = None
+        self._experiment, self._record, self._outlet, self._wire = experiment, record, outlet, wire
+        self._class: type[Node] = spec.node if server else spec.client
+        self._peers = tuple(peer for peer in experiment.nodes if peer != node) if server else experiment.nodes
+        self._durable = server and bool(self._class._declared or self._class.mounts)
+        self._clock, self._epoch = Clock(), 0
+        self._batch: list[Row] = []  # the steps whose outputs have not been gathered
+        self._marks: list[tuple[int, int]] = []
+        self._due: list[Output] = []  # outputs that the record must show next
+        self._origin: dict[int, tuple[Row, int]] = {}  # the steps that they come from, with their numbers
+        self._raised = ""
+        self._process = -1  # the process whose record is being taken
+
+    def take(self, row: Row) -> bool:
+        """Goes on by one row; True if it was a step. Raises Departed, CannotDrive."""
+        if row.kind == "start":
+            self._process = process_of(row.seq)
+        elif process_of(row.seq) != self._process:  # what the driver of the run says of the node
+            return False
+        if row.kind in INPUTS:
+            self._step(row)
+            return True
+        if row.kind in OUTPUTS:
+            self._compare(row)
+        elif row.kind == "crash":
+            self._crashed(row)
+        elif row.kind == "fault" and row.message == "set_clock" and row.payload and self.host is not None:
+            self._set_clock(row)
+        return False
+
+    # Inputs.
+
+    def _step(self, row: Row) -> None:
+        if row.kind == "start":
+            self._boot(row)
+            return
+        if self.host is None:
+            raise CannotDrive(f"it takes a step at {row.time / 1e6:,.3f} ms, but its start was not recorded")
+        if self._raised:
+            raise self._departed("goes on", f"raises {self._raised}")
+        self._close_batch(row)
+        if self._due:
+            raise self._departed("nothing more", self._due[0])
+        self._begin(row)
+        try:
+            self._input(self.host, row)
+        except (CannotDrive, Departed):
+            raise
+        except Exception as error:
+            self._raised = f"{type(error).__name__}: {error}"
+        self._marks.append((len(self.host.effects), row.seq))
+
+    def _boot(self, row: Row) -> None:
+        if row.payload is None:
+            raise CannotDrive("its start was recorded without the state that it started from")
+        told = msgspec.msgpack.decode(row.payload)
+        incarnation: int = told["incarnation"]
+        name = self.node if not incarnation else f"{self.node}#{incarnation}"
+        self._epoch, self._clock = told["epoch"], Clock()
+        self._batch, self._marks, self._due, self._raised = [], [], [], ""
+        rng = stream(self._experiment.seed, "node", name)
+        self.host = host = Host(self.node, rng, _Restored(told["stored"]))
+        self._begin(row)
+        try:
+            host.boot(self._class, self._experiment.protocol_config, self._peers)
+        except Exception as error:
+            self._raised = f"{type(error).__name__}: {error}"
+        self._marks.append((len(host.effects), row.seq))
+
+    def _begin(self, row: Row) -> None:
+        host = self.host
+        assert host is not None
+        self.steps += 1
+        self._batch.append(row)
+        self._origin[row.seq] = (row, self.steps)
+        host.step = row.seq
+        host.now = local = self._clock.local(row.time)
+        host.wall_clock = local + self._epoch + self._clock.wall_offset
+
+    def _input(self, host: Host, row: Row) -> None:
+        if row.kind == "deliver":
+            if not host.deliver(row.path, row.peer, self._message(row)):
+                raise self._departed(f"takes {row.message}", f"there is no mount {row.path!r}")
+        elif row.kind == "timer":
+            host.fire(self._timer(host, row))
+        else:
+            client = host.root
+            assert isinstance(client, Client)
+            client._begin(_operation(row), int(self._experiment.workload_config.timeout))
+
+    def _message(self, row: Row) -> Message:
+        payload = self._record.sent(row.cause)
+        if payload is None:
+            raise CannotDrive(
+                f"at {row.time / 1e6:,.3f} ms it takes {row.message} from {row.peer}, whose record of the send (event"
+                f" {row.cause}) is lost"
+            )
+        try:
+            message: Message = self._wire.decode[self._wire.names.index(row.message)](payload)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise CannotDrive(
+                f"{row.message} cannot be decoded by the protocol as it is now: {error}"
+            ) from error
+        return message
+
+    def _timer(self, host: Host, row: Row) -> TimerKey:
+        """The timer that the station would fire now; Departed if it is not the one that was fired."""
+        due = host.due() if host.wake <= host.now else None
+        soon = host.take_soon() if due is None else None
+        key, step = (
+            (due, host.timers[due][1]) if due is not None else soon if soon is not None else (None, -1)
+        )
+        if key is None:
+            raise self._departed(f"timer {row.message} fires", "that timer is not due")
+        if key[:2] != (row.path, row.message) or step != row.cause:
+            raise self._departed(f"timer {row.message} fires", f"timer {key[1]} is due first")
+        return key
+
+    # Outputs.
+
+    def _close_batch(self, row: Row) -> None:
+        """At a step that belongs to another batch than the last one: that batch let nothing out."""
+        if (
+            self._batch
+            and row.time != self._batch[-1].time
+            and self._batch[-1].kind not in ("invoke", "start")
+        ):
+            self._gather()
+
+    def _gather(self) -> None:
+        """What the batch so far lets out becomes due."""
+        host = self.host
+        assert host is not None
+        if self._raised:
+            raise self._departed("goes on", f"raises {self._raised}")
+        if host.soon:
+            raise self._departed("goes on", f"timer {next(iter(host.soon))[1]} fires at the end of its batch")
+        changes: list[Change] = host.changes() if self._durable else []
+        early, host.early = host.early, []
+        effects, host.effects = host.effects, []
+        self._due += self._outlet.outputs(early, host.step)
+        if changes:
+            self._due.append(Output("commit", host.step, size=len(changes)))
+        start = 0
+        for stop, step in self._marks:
+            self._due += self._outlet.outputs(effects[start:stop], step)
+            start = stop
+        kept = {row.seq for row in self._batch}
+        self._origin = {seq: origin for seq, origin in self._origin.items() if seq in kept}
+        self._batch, self._marks = [], []
+
+    def _compare(self, row: Row) -> None:
+        if self.host is None:
+            raise CannotDrive(f"it lets {row.kind} {row.message} out while its record says that it is down")
+        if self._batch:
+            if self._due:
+                raise self._departed("nothing more", self._due[0])
+            self._gather()
+        shown = recorded(row)
+        if not self._due:
+            raise self._departed(shown, "nothing more")
+        due = self._due.pop(0)
+        if due != shown:
+            raise self._departed(shown, due)
+        self.compared += 1
+
+    def _crashed(self, row: Row) -> None:
+        own_fault = b"\n" in (row.payload or b"")
+        if own_fault and self.host is not None and not self._would_raise():
+            raise self._departed("crashes by an exception", "raises nothing")
+        self.host, self._batch, self._marks, self._due, self._raised = None, [], [], [], ""
+
+    def _would_raise(self) -> bool:
+        if self._raised or any(output.kind == RAISE for output in self._due[:1]):
+            return True
+        assert self.host is not None
+        try:
+            if self._batch:
+                self._gather()
+            _ = self.host.root.status
+        except Departed:
+            return False
+        except Exception:
+            return True
+        return any(output.kind == RAISE for output in self._due)
+
+    def _set_clock(self, row: Row) -> None:
+        told = msgspec.json.decode(row.payload or b"{}")
+        self._clock.set(row.time, told["drift_ppm"], told.get("step", 0))
+
+    def _departed(self, was: Output | str, now: Output | str) -> Departed:
+        """The step at which it happened: that of the output in question, else the last one."""
+        last = self._batch[-1].seq if self._batch else max(self._origin, default=-1)
+        sides = [side.step for side in (now, was) if isinstance(side, Output)]
+        seq = next((step for step in sides if step in self._origin), last)
+        row, number = self._origin[seq]
+        return Departed(Departure(self.node, row, number, was, now))
+
+
+def _operation(row: Row) -> Operation:
+    told = msgspec.json.decode(row.payload or b"{}")
+    return Operation(told["operation"], row.message, told["key"], _value(told["argument"]))
+
+
+def _value(argument: Any) -> Any:
+    """An argument as the workload gave it: what JSON calls a list was a tuple."""
+    return tuple(_value(item) for item in argument) if isinstance(argument, list) else argument

@@ -1,0 +1,114 @@
+"""The nodes of a run on Ray, driven again side by side in the order of their times."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from framework.config.saved import recompose
+from framework.core.errors import ConfigError, did_you_mean
+from framework.core.message import NodeId
+from framework.core.node import Node
+from framework.engine.base import Experiment
+from framework.engine.wire import Wire
+from framework.redrive.node import CannotDrive, Departed, Departure, NodeDriver
+from framework.redrive.outputs import Outlet
+from framework.redrive.record import Record, Row
+from framework.trace.reader import Run
+
+
+@dataclass(frozen=True)
+class RedrivenStep:
+    """One step that was driven again: its row of the trace, and the node as it stands after it.
+
+    `mounted` is the node that took the input: `root`, or what is mounted at `row.path` (None if the step ended it).
+    """
+
+    row: Row
+    root: Node
+    mounted: Node | None
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """How far a node was driven again: `departure` where it differed, `lacking` what kept it from being driven on."""
+
+    node: NodeId
+    steps: int
+    compared: int
+    departure: Departure | None
+    lacking: str
+
+
+class Redriver:
+    """Drives nodes of a traced run again; `steps` does it, `reports` says how it went.
+
+        redriver = Redriver(open_run(folder))
+        for step in redriver.steps():
+            look_at(step.row.time, step.row.node, step.root)
+        assert all(report.departure is None for report in redriver.reports())
+
+    Raises ConfigError if the trace has no inputs to drive from, or `nodes` names one that the run has not.
+    """
+
+    def __init__(
+        self, run: Run, nodes: Collection[NodeId] | None = None, experiment: Experiment | None = None
+    ) -> None:
+        if experiment is None:
+            experiment = recompose(run.config, str(run.folder / "config.yaml")).experiment
+        if experiment.trace != "full":
+            raise ConfigError(
+                str(run.folder), f"was traced at level {experiment.trace}: its nodes' inputs were not recorded",
+                "Run it with trace=full.",
+            )  # fmt: skip
+        hosts = (*experiment.nodes, *experiment.clients)
+        for node in nodes or ():
+            if node not in hosts:
+                raise ConfigError(f"node {node}", "is not in this run", did_you_mean(node, hosts))
+        self.nodes = tuple(host for host in hosts if nodes is None or host in nodes)
+        self._record = Record(run)
+        wire = Wire(experiment.protocol)
+        outlet = Outlet(wire, hosts)
+        self._drivers = {
+            node: NodeDriver(experiment, node, self._record, outlet, wire) for node in self.nodes
+        }
+        self._departures: dict[NodeId, Departure] = {}
+        self._lacking: dict[NodeId, str] = {}
+
+    def steps(self, stop: int | None = None) -> Iterator[RedrivenStep]:
+        """Every step of the nodes by time, up to `stop` nanoseconds. A node that departs, or lacks something, ends there."""
+        for row in self._record.rows(self.nodes):
+            if stop is not None and row.time > stop:
+                return
+            node = row.node
+            if node in self._departures or node in self._lacking:
+                continue
+            driver = self._drivers[node]
+            try:
+                stepped = driver.take(row)
+            except Departed as departed:
+                self._departures[node] = departed.departure
+            except CannotDrive as lacking:
+                self._lacking[node] = str(lacking)
+            else:
+                if stepped and driver.host is not None and "" in driver.host.nodes:
+                    yield RedrivenStep(row, driver.host.root, driver.host.nodes.get(row.path))
+
+    def drive(self, stop: int | None = None) -> None:
+        """Drives all of it."""
+        for _ in self.steps(stop):
+            pass
+
+    def root(self, node: NodeId) -> Node | None:
+        """The node as it stands now; None if it is down."""
+        host = self._drivers[node].host
+        return None if host is None else host.nodes.get("")
+
+    def reports(self) -> list[NodeReport]:
+        """How each node fared so far."""
+        return [
+            NodeReport(
+                node, driver.steps, driver.compared, self._departures.get(node), self._lacking.get(node, "")
+            )
+            for node, driver in self._drivers.items()
+        ]

@@ -1,0 +1,74 @@
+"""What a batch lets out, as the trace would record it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from framework.core.client import Ok
+from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect
+from framework.core.message import NodeId
+from framework.engine.wire import Wire
+from framework.redrive.record import Row
+
+_json = msgspec.json.Encoder().encode
+
+RAISE = "raise"
+"""Not an output: the effect that no engine can carry out, at which the node crashes."""
+
+
+class Output(NamedTuple):
+    """One output; `step` is the step that made it. A commit has its changes counted in `size`."""
+
+    kind: str
+    step: int
+    path: str = ""
+    peer: NodeId = ""
+    name: str = ""
+    payload: bytes | None = None
+    size: int = -1
+
+
+def recorded(row: Row) -> Output:
+    """The output that a row of the trace tells of."""
+    if row.kind == "commit":
+        return Output("commit", row.cause, size=row.size)
+    peer = row.peer if row.kind == "send" else ""
+    path = "" if row.kind == "complete" else row.path
+    return Output(row.kind, row.cause, path, peer, row.message, row.payload)
+
+
+class Outlet:
+    """Turns effects into outputs, for the hosts of one run."""
+
+    def __init__(self, wire: Wire, hosts: Sequence[NodeId]) -> None:
+        self._wire, self._hosts = wire, frozenset(hosts)
+
+    def outputs(self, effects: Sequence[Effect], step: int) -> list[Output]:
+        """What `effects` of one step let out, in order."""
+        found: list[Output] = []
+        for kind, first, second, third in effects:
+            if kind in (SEND, MULTICAST):
+                found += self._sends(first if kind == MULTICAST else (first,), second, third, step)
+            elif kind == NOTE:
+                found.append(Output("note", step, third, "", first, _json(second)))
+            else:
+                assert kind == COMPLETE
+                fields: dict[str, Any] = {"operation": first}
+                fields |= {"value": second.value} if type(second) is Ok else {"why": second.why}
+                found.append(Output("complete", step, "", "", type(second).__name__.lower(), _json(fields)))
+        return found
+
+    def _sends(self, targets: Sequence[NodeId], path: str, message: Any, step: int) -> list[Output]:
+        index = self._wire.index.get(type(message))
+        if index is None:
+            return [Output(RAISE, step)]
+        name, payload = self._wire.names[index], self._wire.encode(message)
+        sends: list[Output] = []
+        for to in targets:
+            if to not in self._hosts:
+                return [*sends, Output(RAISE, step)]
+            sends.append(Output("send", step, path, to, name, payload))
+        return sends

@@ -1,0 +1,92 @@
+"""What a trace holds of each node: its inputs and its outputs, row by row, and the bytes of every message sent."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from framework.core.message import NodeId
+from framework.trace.reader import Run
+
+INPUTS = frozenset(("start", "deliver", "timer", "invoke"))
+OUTPUTS = frozenset(("send", "note", "complete", "commit"))
+LIFE = frozenset(("crash", "fault"))
+
+_COLUMNS = ("time", "seq", "node", "kind", "peer", "message", "cause", "size", "payload")
+_ROWS = 4_096
+
+
+class Row(NamedTuple):
+    """One event of a node. `path` is the mount's; `peer` the other host of a message; `cause` is -1 if there is none."""
+
+    time: int
+    seq: int
+    node: NodeId
+    path: str
+    kind: str
+    peer: NodeId
+    message: str
+    cause: int
+    size: int
+    payload: bytes | None
+
+
+class Record:
+    """The rows of a traced run. Raises ConfigError, when first read, for a damaged file."""
+
+    def __init__(self, run: Run) -> None:
+        events = run.events
+        kinds = events["kind"].cast(pa.string())
+        self._table = events.filter(pc.is_in(kinds, pa.array(sorted(INPUTS | OUTPUTS | LIFE))))
+        sends = events.filter(pc.equal(kinds, "send"))
+        payloads = sends["payload"].cast(pa.large_binary()).combine_chunks()
+        seqs = sends["seq"].to_numpy()
+        order = np.argsort(seqs, kind="stable")
+        self._sent_seqs, self._sent_places, self._payloads = seqs[order], order, payloads
+
+    def rows(self, nodes: Collection[NodeId] | None = None) -> Iterator[Row]:
+        """The events of `nodes` (None: of all) by time, each node's in the order in which they happened."""
+        table = self._table
+        if nodes is not None:
+            names = table["node"].cast(pa.string())
+            known = [name for name in pc.unique(names).to_pylist() if name is not None]
+            wanted = [name for name in known if name.partition("/")[0] in nodes]
+            table = table.filter(pc.is_in(names, pa.array(wanted, pa.string())))
+        for batch in table.to_batches(max_chunksize=_ROWS):
+            columns = batch.to_pydict()
+            for values in zip(*(columns[name] for name in _COLUMNS), strict=True):
+                if values[2] is not None:
+                    yield _row(*values)
+
+    def sent(self, seq: int) -> bytes | None:
+        """The bytes of the message whose send is the event `seq`; None if that was not recorded."""
+        seqs = self._sent_seqs
+        found = int(np.searchsorted(seqs, seq))
+        if found == len(seqs) or seqs[found] != seq:
+            return None
+        payload: bytes = self._payloads[int(self._sent_places[found])].as_py()
+        return payload
+
+
+def _row(
+    time: int, seq: int, place: str, kind: str, peer: str | None, message: str | None, cause: int | None,
+    size: int | None, payload: Any,
+) -> Row:  # fmt: skip
+    node, _, path = place.partition("/")
+    other = (peer or "").partition("/")[0]
+    return Row(
+        time,
+        seq,
+        node,
+        path,
+        kind,
+        other,
+        message or "",
+        -1 if cause is None else cause,
+        -1 if size is None else size,
+        payload,
+    )

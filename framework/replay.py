@@ -1,0 +1,143 @@
+"""`python -m framework.replay RUN [--until T] [--node N] [--steps]`: drives a run again and compares.
+
+A simulated run is driven again whole, from its config.yaml. Of a run on Ray every node, or the one that is named, is
+driven again from the inputs that the trace holds, to the same outputs. Exit code 0 if all is the same, 1 if something
+differs (it says where), 2 if the run cannot be driven again or compared (it says why).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from framework.core.errors import ConfigError, PluginError, did_you_mean
+from framework.core.time import parse_duration
+
+if TYPE_CHECKING:
+    from framework.trace.reader import Run
+
+SAME, DIFFERS, CANNOT = 0, 1, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError("framework.replay", message, "See python -m framework.replay --help.")
+
+
+def main(argv: Sequence[str]) -> int:
+    """The exit code of the command with these arguments."""
+    try:
+        asked = _parser().parse_args(argv)
+        stop = None if asked.until is None else _duration(asked.until)
+        return _replay(asked, stop)
+    except (ConfigError, PluginError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+    except BrokenPipeError:
+        sys.stderr.close()
+    return CANNOT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m framework.replay", description="Drives a run again and compares it with its record."
+    )
+    parser.add_argument("run", metavar="RUN", help="the run's folder")
+    parser.add_argument("--until", metavar="T", help="stop there: 1.5s, 300ms")
+    parser.add_argument("--node", metavar="N", help="show only this node, and its state at the end")
+    parser.add_argument(
+        "--steps", action="store_true", help="print each step: its input, and what came of it"
+    )
+    return parser
+
+
+def _duration(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ConfigError("framework.replay", f"--until: {error}", "Write --until 1.5s.") from error
+
+
+def _replay(asked: argparse.Namespace, stop: int | None) -> int:
+    from framework.redrive.whole import is_simulated
+    from framework.trace.reader import open_run
+
+    run = open_run(asked.run)
+    return (_whole if is_simulated(run) else _nodes)(run, asked, stop)
+
+
+def _whole(run: Run, asked: argparse.Namespace, stop: int | None) -> int:
+    from framework.console.replayed import of_whole
+    from framework.redrive.telling import told
+    from framework.redrive.whole import drive_again
+
+    shown = asked.steps or asked.node is not None
+    with tempfile.TemporaryDirectory(prefix="synod-replay-") as folder:
+        again = drive_again(run, Path(folder), stop=stop, full=shown)
+        seats: dict[str, Any] = again.engine.simulation.seats
+        if asked.node is not None and asked.node not in seats:
+            raise ConfigError(f"--node {asked.node}", "is not in this run", did_you_mean(asked.node, seats))
+        nodes = None if asked.node is None else (asked.node,)
+        if shown:
+            _print(told(again.again, nodes, stop, steps=asked.steps))
+        if asked.node is not None:
+            host = seats[asked.node].host
+            _state(asked.node, None if host is None else host.root, f"{again.ended.virtual_s:g} s")
+        print(
+            f"drove {run.folder} again to {again.ended.virtual_s:g} s of virtual time in {again.ended.wall_s:.1f} s"
+        )
+        _print(of_whole(run, again))
+        for reason in run.result.get("reasons", [])[:1]:
+            print(f"its verdict was: {run.result.get('verdict')} — {' '.join(str(reason).split())}")
+        if again.ended.interrupted:
+            print("interrupted", file=sys.stderr)
+            return CANNOT
+        return CANNOT if not again.compared else SAME if again.difference is None else DIFFERS
+
+
+def _nodes(run: Run, asked: argparse.Namespace, stop: int | None) -> int:
+    from framework.console.replayed import SUSPECTS, changed_versions, of_node
+    from framework.redrive.nodes import Redriver
+    from framework.redrive.telling import told
+
+    nodes = None if asked.node is None else (asked.node,)
+    redriver = Redriver(run, nodes)
+    redriver.drive(stop)
+    reports = redriver.reports()
+    departures = [report.departure for report in reports if report.departure is not None]
+    if asked.steps or asked.node is not None:
+        ends = [departure.step.time for departure in departures]
+        _print(told(run, nodes, min(ends) if ends else stop, steps=asked.steps))
+    if asked.node is not None:
+        _state(asked.node, redriver.root(asked.node), "the end")
+    for report in reports:
+        _print(of_node(run, report))
+    if departures:
+        print(changed_versions(run) or SUSPECTS)
+        return DIFFERS
+    idle = [report.node for report in reports if not report.steps]
+    if idle:
+        print(f"nothing was recorded of {', '.join(idle)}")
+    return CANNOT if idle or any(report.lacking for report in reports) else SAME
+
+
+def _state(name: str, node: Any, when: str) -> None:
+    from framework.console.replayed import of_state
+
+    print(f"{name} at {when}: down" if node is None else f"{name} at {when}:")
+    if node is not None:
+        _print(of_state(node))
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,250 @@
+"""Nodes driven again from the inputs that a station recorded: to the same outputs, or to the step where they part."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework import ConfigError, NodeId, handles, on_timer
+from framework.core.node import Node
+from framework.engine.base import Experiment
+from framework.engine.ray.station import Station
+from framework.redrive.node import Departure
+from framework.redrive.nodes import NodeReport, Redriver
+from framework.redrive.outputs import Output
+from framework.trace.reader import open_run
+from tests.engine.ray.register import Ask, RegisterNode, Stamp, Store, Stored, Told
+from tests.redrive.stations import EPOCH, run_on_stations
+
+
+def answered(count: int) -> Any:
+    return lambda stations: stations[1].tally.ok >= count
+
+
+def driven(folder: Path, experiment: Experiment, node: type[Node] | None = None) -> dict[NodeId, NodeReport]:
+    """How each node fares, `node` in place of the class that ran."""
+    if node is not None:
+        experiment = dataclasses.replace(
+            experiment, protocol=dataclasses.replace(experiment.protocol, node=node)
+        )
+    redriver = Redriver(open_run(folder), experiment=experiment)
+    redriver.drive()
+    return {report.node: report for report in redriver.reports()}
+
+
+class Busy(RegisterNode):
+    """Uses all that a node can: timers at once and later, early messages, randomness, both clocks."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.asked = 0
+        self.set_timer(self.tick, self.rng.randrange(5), after=2_000_000)
+
+    @on_timer
+    def tick(self, round: int) -> None:
+        self.note("tick", round=round, draw=self.rng.random(), now=self.now, wall=self.wall_clock)
+        self.set_timer(self.tick, round + 1, after=1_000_000 + self.rng.randrange(1_000_000))
+
+    @on_timer
+    def settle(self) -> None:
+        self.note("settled", asked=self.asked)
+
+    @handles(Ask)
+    def on_ask(self, sender: NodeId, ask: Ask) -> None:
+        self.asked += 1
+        self.set_timer(self.settle, after=0)
+        self.send(sender, Told(ask.operation, self.stamp, self.value), before_commit=True)
+
+
+def test_every_node_and_client_comes_to_the_same_outputs(tmp_path: Path) -> None:
+    experiment = run_on_stations(tmp_path, Busy, until=answered(60))
+
+    reports = driven(tmp_path, experiment)
+
+    assert {node: (report.departure, report.lacking) for node, report in reports.items()} == dict.fromkeys(
+        ("n1", "n2", "n3", "c1", "c2", "c3"), (None, "")
+    )
+    assert reports["n1"].steps > 100 and reports["n1"].compared > 100
+    walls = [
+        row["payload"]["wall"] for row in open_run(tmp_path).messages("note") if row["message"] == "tick"
+    ]
+    assert min(walls) > EPOCH
+
+
+def test_nodes_that_crash_and_come_back_go_on_from_what_they_had_committed(tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def trouble(stations: list[Station]) -> None:
+        servers, ok = stations[0], stations[1].tally.ok
+        if ok >= 20 and not done:
+            done.append("crash")
+            servers.crash("n1", "fault")
+        if ok >= 40 and len(done) == 1:
+            done.append("restart")
+            servers.restart("n1")
+
+    experiment = run_on_stations(tmp_path, Busy, until=answered(80), meanwhile=trouble)
+    reports = driven(tmp_path, experiment)
+
+    assert [(report.departure, report.lacking) for report in reports.values()] == [(None, "")] * 6
+    notes = [row["payload"] for row in open_run(tmp_path).messages("note") if row["message"] == "started"]
+    assert any(note["accepted"] > 0 for note in notes)
+
+
+def test_operations_that_time_out_retire_their_process_and_a_node_that_raises_stays_the_same(
+    tmp_path: Path,
+) -> None:
+    experiment = run_on_stations(
+        tmp_path, until=lambda stations: stations[0].crashes and stations[1].tally.ok >= 60, boom_after=8
+    )
+
+    reports = driven(tmp_path, experiment)
+
+    assert [(report.departure, report.lacking) for report in reports.values()] == [(None, "")] * 6
+
+
+class ReadsTheClock(RegisterNode):
+    """Stamps with the host's clock instead of its own."""
+
+    @handles(Store)
+    def on_store(self, sender: NodeId, store: Store) -> None:
+        if self.accepted.last >= 5:
+            self.note("stored", at=time.monotonic_ns())
+        super().on_store(sender, store)
+
+
+class DrawsFromTheGlobalRandom(RegisterNode):
+    @handles(Ask)
+    def on_ask(self, sender: NodeId, ask: Ask) -> None:
+        self.send(sender, Told(ask.operation, Stamp(random.getrandbits(40), "x"), self.value))
+
+
+@pytest.mark.parametrize(
+    ("node", "kind", "takes"), [(ReadsTheClock, "note", "Store"), (DrawsFromTheGlobalRandom, "send", "Ask")]
+)
+def test_what_is_not_deterministic_is_named_with_its_step(
+    tmp_path: Path, node: type[Node], kind: str, takes: str
+) -> None:
+    experiment = run_on_stations(tmp_path, node, until=answered(40))
+
+    reports = driven(tmp_path, experiment)
+
+    for server in ("n1", "n2", "n3"):
+        departure = reports[server].departure
+        assert departure is not None
+        assert isinstance(departure.recorded, Output) and isinstance(departure.redriven, Output)
+        assert (departure.recorded.kind, departure.redriven.kind) == (kind, kind)
+        assert departure.recorded.payload != departure.redriven.payload
+        assert departure.step.message == f"register.{takes}"
+        assert departure.number <= reports[server].steps
+    assert all(reports[client].departure is None for client in ("c1", "c2", "c3"))
+
+
+class SaysMore(RegisterNode):
+    def on_start(self) -> None:
+        super().on_start()
+        self.note("hello")
+
+
+class WritesNothing(RegisterNode):
+    @handles(Store)
+    def on_store(self, sender: NodeId, store: Store) -> None:
+        self.send(sender, Stored(store.operation))
+
+
+class SetsATimer(RegisterNode):
+    def on_start(self) -> None:
+        super().on_start()
+        self.set_timer(self.later, after=0)
+
+    @on_timer
+    def later(self) -> None:
+        """Nothing."""
+
+
+class Raises(RegisterNode):
+    @handles(Ask)
+    def on_ask(self, sender: NodeId, ask: Ask) -> None:
+        raise ZeroDivisionError("as planned")
+
+
+@pytest.mark.parametrize(
+    ("changed", "recorded", "redriven"),
+    [
+        (SaysMore, "nothing more", "note"),
+        (WritesNothing, "commit", "send"),
+        (SetsATimer, "goes on", "timer later fires at the end of its batch"),
+        (Raises, "goes on", "raises ZeroDivisionError: as planned"),
+    ],
+)
+def test_a_class_that_was_changed_departs_from_the_record(
+    tmp_path: Path, changed: type[Node], recorded: str, redriven: str
+) -> None:
+    experiment = run_on_stations(tmp_path, until=answered(30))
+
+    departure = driven(tmp_path, experiment, changed)["n2"].departure
+
+    assert departure is not None
+    assert (_side(departure.recorded), _side(departure.redriven)) == (recorded, redriven)
+
+
+def _side(side: Output | str) -> str:
+    return side.kind if isinstance(side, Output) else side
+
+
+def test_a_message_whose_send_is_lost_ends_the_driving_there(tmp_path: Path) -> None:
+    experiment = run_on_stations(tmp_path, until=answered(30))
+    (tmp_path / "trace" / "c1-0.arrow").unlink()  # the record of all clients
+
+    reports = driven(tmp_path, experiment)
+
+    assert reports["c1"].steps == 0
+    assert reports["n1"].departure is None
+    assert "takes register.Ask from c" in reports["n1"].lacking
+    assert "is lost" in reports["n1"].lacking
+
+
+def test_steps_come_in_the_order_of_time_with_the_live_nodes(tmp_path: Path) -> None:
+    experiment = run_on_stations(tmp_path, until=answered(20))
+    redriver = Redriver(open_run(tmp_path), ("n1", "n2"), experiment)
+
+    seen = [(step.row.time, step.row.node, step.root, step.mounted) for step in redriver.steps()]
+
+    assert [time for time, *_ in seen] == sorted(time for time, *_ in seen)
+    assert {node for _, node, *_ in seen} == {"n1", "n2"}
+    assert all(
+        isinstance(root, RegisterNode) and root is mounted and root.id == node
+        for _, node, root, mounted in seen
+    )
+    assert redriver.root("n1") is not None
+
+
+def test_a_node_that_is_not_there_and_a_trace_that_is_not_full_are_mistakes(tmp_path: Path) -> None:
+    experiment = run_on_stations(tmp_path, until=answered(5))
+    run = open_run(tmp_path)
+
+    with pytest.raises(
+        ConfigError, match=r"node n9: is not in this run. Did you mean 'n1'\?|is not in this run"
+    ):
+        Redriver(run, ("n9",), experiment)
+    with pytest.raises(ConfigError, match="traced at level history"):
+        Redriver(run, None, dataclasses.replace(experiment, trace="history"))
+
+
+def test_a_departure_tells_the_step_and_both_sides(tmp_path: Path) -> None:
+    from framework.console.replayed import of_node
+
+    experiment = run_on_stations(tmp_path, ReadsTheClock, until=answered(30))
+    report = driven(tmp_path, experiment)["n1"]
+    lines = list(of_node(open_run(tmp_path), report))
+
+    assert isinstance(report.departure, Departure)
+    assert lines[0].startswith(f"n1: differs at step {report.departure.number:,}")
+    assert "n1 takes register.Store(operation=" in lines[1]
+    assert lines[2].startswith("  recorded:     notes stored at=")
+    assert lines[3].startswith("  driven again: notes stored at=")
