@@ -40,6 +40,8 @@ class SimConfig(Config):
     """How far, at most, a node's wall clock is from the true time, either way."""
     clock_drift_ppm: Annotated[int, Meta(ge=0, le=100_000)] = 0
     """How much faster or slower, at most, a node's clocks run, in parts per million."""
+    verify_determinism: bool = False
+    """Whether the run is taken a second time, by a process of its own, and must come out the same."""
 
 
 class RayConfig(Config):

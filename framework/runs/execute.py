@@ -65,11 +65,12 @@ def execute(
             raise
         checking()
         checks, failed = _check(plan, interrupts)
+        doubts = _doubts(experiment, ended, interrupts)
         result = build_result(
             experiment,
             plan.engine,
             ended,
-            judge(experiment, ended, checks),
+            judge(experiment, ended, checks, doubts),
             tuple(checks),
             command=plan.command,
             began=plan.began,
@@ -113,6 +114,21 @@ def _check(plan: Plan, interrupts: Interrupts) -> tuple[list[CheckResult], dict[
         return [undecided(names, "interrupted while checking")], {}
     except ConfigError as error:
         return [undecided(names, f"the history cannot be read ({error})")], {}
+
+
+def _doubts(experiment: Experiment, ended: EngineResult, interrupts: Interrupts) -> list[str]:
+    """What a second run says against the first, if one was asked for and the first came to its end."""
+    asked = getattr(experiment.engine_config, "verify_determinism", False)
+    if not asked or ended.interrupted or ended.failure:
+        return []
+    from framework.runs.determinism import doubt_about
+
+    try:
+        with interrupts.allowed():
+            doubt = doubt_about(experiment.run_dir, ended.digest)
+    except KeyboardInterrupt:
+        doubt = "interrupted while its determinism was verified"
+    return [doubt] if doubt else []
 
 
 def _calls(experiment: Experiment) -> Calls:

@@ -28,12 +28,17 @@ class Judgement(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def judge(experiment: Experiment, ended: EngineResult, checks: Sequence[CheckResult]) -> Judgement:
-    """INVALID if a handler raised or a check found a violation; VALID only if nothing at all is in doubt."""
+def judge(
+    experiment: Experiment, ended: EngineResult, checks: Sequence[CheckResult], doubts: Sequence[str] = ()
+) -> Judgement:
+    """INVALID if a handler raised or a check found a violation; VALID only if nothing at all is in doubt.
+
+    `doubts` are reasons against `valid` that were found elsewhere.
+    """
     crashed = [(Verdict.INVALID, crash_reason(crash)) for crash in ended.crashes if crash.traceback]
-    doubts = [(Verdict.UNKNOWN, reason) for reason in _doubts(experiment, ended, checks)]
+    doubtful = [(Verdict.UNKNOWN, reason) for reason in (*doubts, *_doubts(experiment, ended, checks))]
     checked = [(check.verdict, f"{check.name}: {check.reason}") for check in checks]
-    findings = [*crashed, *doubts, *checked]
+    findings = [*crashed, *doubtful, *checked]
     verdict = worst(finding for finding, _ in findings)
     against = (Verdict.INVALID, Verdict.UNKNOWN)
     reasons = [reason for grade in against for finding, reason in findings if finding is grade]

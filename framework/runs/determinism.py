@@ -1,0 +1,68 @@
+"""`engine.verify_determinism`: a simulated run is taken a second time and must come out the same.
+
+The second run has a process of its own with another hash seed: what depends on the order of a set of strings differs
+there, and so does what the global random or a clock of the host has a part in. Two hash seeds may happen to order a
+small set alike; over a run with many sets that is unlikely, not impossible.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from framework.core.message import NodeId
+from framework.redrive.telling import of_difference
+from framework.trace.difference import Difference, first_difference
+from framework.trace.reader import Run, open_run
+
+NOT_THE_SAME = "the run is not deterministic: first difference at"
+
+
+def doubt_about(run_dir: Path, digest: str | None) -> str:
+    """Why the simulated run in `run_dir`, whose digest this is, may not be what its config and seed say; "" if it is."""
+    if digest is None:
+        return "its determinism cannot be verified at trace=none"
+    with tempfile.TemporaryDirectory(prefix="synod-again-") as folder:
+        command = [sys.executable, "-P", "-m", "framework.redrive", str(run_dir.resolve()), folder]
+        second = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
+        if second.returncode:
+            lines = second.stderr.strip().splitlines() or [f"exit code {second.returncode}"]
+            return f"its determinism cannot be verified: the second run failed ({lines[-1]})"
+        if second.stdout.strip() == digest:
+            return ""
+        return _told(open_run(run_dir), open_run(folder))
+
+
+def _environment() -> dict[str, str]:
+    """Another hash seed, and the modules that this process finds."""
+    places = [os.path.abspath(place) for place in sys.path]
+    other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places)), "PYTHONHASHSEED": other}
+
+
+def _told(first: Run, second: Run) -> str:
+    events = bool(len(first.events))
+    one, other = (first.events, second.events) if events else (first.history, second.history)
+    difference = first_difference(one, other)
+    if difference is None:
+        return "the run is not deterministic: its digest differs, though its rows do not"
+    if events:
+        return (
+            f"{NOT_THE_SAME} event {difference.number + 1:,}: {of_difference(first, difference.first)};"
+            f" the second time {of_difference(second, difference.second)}"
+        )
+    return f"{NOT_THE_SAME} operation {difference.number + 1:,} of the history: {_operations(difference)}"
+
+
+def _operations(difference: Difference) -> str:
+    row = difference.first or difference.second or {}
+    client: NodeId = row["client"]
+    if not difference.columns:
+        return f"{client}'s {row['function']} was there one time only"
+    sides: list[dict[str, Any]] = [side for side in (difference.first, difference.second) if side is not None]
+    name = difference.columns[0]
+    return f"{client}'s {row['function']} has {name} {sides[0][name]}; the second time {sides[1][name]}"
