@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
 
-from framework.verify.models import ANY, Model
-from framework.verify.timeline import Entry
+from framework.verify.model import ANY, Entry, Model
 from framework.verify.verdict import Verdict
 
 ATTEMPT_STEPS = 200_000
@@ -19,8 +18,8 @@ LAYING_OUT = 12
 """Steps that are as much work as laying one operation out."""
 
 
-Exchange: TypeAlias = tuple[Entry, list[Entry]]
-"""An operation, and what to put in its place, if anything."""
+Exchange: TypeAlias = list[tuple[Entry, list[Entry]]]
+"""Operations, each with what to put in its place, if anything: all or none."""
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -61,7 +60,8 @@ def shortest_evidence(operations: list[Entry], decided: Decided, model: Model, j
     shortest = _shortest_prefix(operations, decided, model, _Attempts(model, judge))
     attempts = _Attempts(model, judge)
     while True:
-        fewer = _reduce(shortest, [(entry, []) for entry in shortest if entry[1].pure], attempts.unexplained)
+        fewer = _reduce(shortest, _without(entry for entry in shortest if entry[1].pure), attempts.unexplained)
+        fewer = _reduce(fewer, _projected(fewer, model), attempts.unexplained)
         fewer = _reduce(fewer, _loosened(fewer, model), attempts.unexplained)
         fewer = _reduce(fewer, _unseen(fewer, model), attempts.unexplained_at_last)
         fewer = _reduce(fewer, _repeated(fewer, model), attempts.unexplained_at_last)
@@ -152,7 +152,18 @@ def _end(entry: Entry) -> tuple[int, int]:
 def _loosened(operations: list[Entry], model: Model) -> list[Exchange]:
     """Each operation that saw something and had an effect, with itself less what it saw."""
     loosened = [(entry, (entry[0], model.loosened(entry[1]))) for entry in operations]
-    return [(entry, [loose]) for entry, loose in loosened if loose[1] != entry[1]]
+    return [[(entry, [loose])] for entry, loose in loosened if loose[1] != entry[1]]
+
+
+def _projected(operations: list[Entry], model: Model) -> list[Exchange]:
+    """What the model says can be left out together."""
+    groups = model.projections([step for _, step in operations])
+    return [[(operations[place], []) for place in group] for group in groups]
+
+
+def _without(operations: Iterable[Entry]) -> list[Exchange]:
+    """Each of the operations left out."""
+    return [[(entry, [])] for entry in operations]
 
 
 def _unseen(operations: list[Entry], model: Model) -> list[Exchange]:
@@ -164,29 +175,29 @@ def _unseen(operations: list[Entry], model: Model) -> list[Exchange]:
     seen = model.told_apart(steps)
     if any(step.pure and model.needs(step) is ANY for step in steps) or len(steps) * len(seen) > WORK:
         return []  # one saw what the object was *not*, which any operation may have had a part in; or too much work
-    return [
-        (entry, [])
+    return _without(
+        entry
         for entry in operations
         if not entry[1].pure
         and (
             not model.concerns(entry[1], seen)
             or (not entry[0].known and entry[1].function in model.replaces and model.makes(entry[1]) not in seen)
         )
-    ]
+    )
 
 
 def _repeated(operations: list[Entry], model: Model) -> list[Exchange]:
     """Those that replace the state with what an equal, later one replaces it with."""
     latest: dict[tuple[object, ...], Entry] = {}
-    repeated: list[Exchange] = []
+    repeated: list[Entry] = []
     for entry in sorted(operations, key=lambda entry: (entry[0].invoked, entry[0].operation)):
         step = entry[1]
         if not step.pure and step.function in model.replaces:
             same = (step.function, step.argument, step.result)
             if same in latest:
-                repeated.append((latest[same], []))
+                repeated.append(latest[same])
             latest[same] = entry
-    return repeated
+    return _without(repeated)
 
 
 def _reduce(
@@ -197,7 +208,8 @@ def _reduce(
     while size:
         place = 0
         while place < len(exchanges):
-            instead = {id(entry): others for entry, others in exchanges[place : place + size]}
+            chosen = exchanges[place : place + size]
+            instead = {id(entry): others for exchange in chosen for entry, others in exchange}
             fewer = [other for entry in kept for other in instead.get(id(entry), (entry,))]
             if suffices(fewer):
                 kept = fewer

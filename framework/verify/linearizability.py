@@ -1,7 +1,7 @@
 """Is there an order of the operations, within their intervals, that a single object could have executed?
 
 Linearizability (Herlihy and Wing, 1990) is local: a history is linearizable if that of each key is. Each key takes
-the fast path of `zones` if it can, else the `search`. When a key fails, `evidence` and `story` say why.
+the fast path of `zones`, `rows` or `sets` if it can, else the `search`. When a key fails, `evidence` and `story` say why.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from framework.verify.containers import Row, Set
 from framework.verify.evidence import shortest_evidence
 from framework.verify.history import Call, check_calls
-from framework.verify.models import Model
+from framework.verify.model import Entry, Model, Part
+from framework.verify.rows import decide_rows
 from framework.verify.search import Search
+from framework.verify.sets import decide_sets
 from framework.verify.story import tell
-from framework.verify.timeline import Entry, entries, lay_out
+from framework.verify.timeline import entries, lay_out
 from framework.verify.verdict import CheckResult, Verdict
 from framework.verify.zones import decide_zones
 
@@ -54,70 +57,67 @@ def check_linearizable(
     """
     recorded = list(calls)
     check_calls(recorded)
-    keys = by_key(recorded, model)
+    parts = divide(recorded, model)
     operations = sum(call.known for call in recorded)
     if not operations:
         return _result(Verdict.UNKNOWN, "no operation succeeded, nothing to check", 0, 0, None)
-    decisions: dict[str | None, Decision] = {}
-    for key, its in keys.items():
-        decisions[key] = decide(its, model, budget_steps // len(keys))
-        if decisions[key].verdict is Verdict.INVALID:
-            break
-    _spend_the_rest(decisions, keys, budget_steps)
-    spent = sum(decision.steps for decision in decisions.values())
-    for key, decision in decisions.items():
+    hard: list[tuple[Part, Decision]] = []
+    spent = 0
+    for part in parts:
+        decision = decide(part.operations, part.model, budget_steps // len(parts))
+        spent += decision.steps
         if decision.verdict is Verdict.INVALID:
-            return _invalid(key, keys[key], decision, model, operations, spent)
-    for key, decision in decisions.items():
+            return _invalid(part, decision, operations, spent)
         if decision.verdict is Verdict.UNKNOWN:
-            reason = f"budget of {budget_steps:,} steps spent on {_named(key)}"
-            return _result(Verdict.UNKNOWN, reason, operations, spent, key)
-    reason = f"{operations:,} operations on {len(keys):,} {'key' if len(keys) == 1 else 'keys'} explained"
+            hard.append((part, decision))
+    for number, (part, decision) in enumerate(hard):
+        before, search = decision.steps, decision.search
+        assert search is not None, "the fast path knows"
+        verdict = search.run(before + budget_steps - spent)
+        spent += search.steps - before
+        if verdict is Verdict.INVALID:
+            return _invalid(part, Decision(verdict, part.operations, search), operations, spent)
+        if verdict is Verdict.UNKNOWN:
+            left = f" and {len(hard) - number - 1:,} more" if number + 1 < len(hard) else ""
+            reason = f"budget of {budget_steps:,} steps spent on {part.label}{left}"
+            return _result(Verdict.UNKNOWN, reason, operations, spent, part.key)
+    keys = len({call.key for call in recorded})
+    reason = f"{operations:,} operations on {keys:,} {'key' if keys == 1 else 'keys'} explained"
     return _result(Verdict.VALID, reason, operations, spent, None)
 
 
-def _spend_the_rest(
-    decisions: dict[str | None, Decision], keys: dict[str | None, list[Entry]], budget_steps: int
-) -> None:
-    """Goes on with the undecided keys, in order, while steps are left and no key is known to be INVALID."""
-    spent = sum(decision.steps for decision in decisions.values())
-    for key, decision in decisions.items():
-        if any(other.verdict is Verdict.INVALID for other in decisions.values()):
-            return
-        if decision.verdict is Verdict.UNKNOWN and decision.search is not None and spent < budget_steps:
-            before = decision.steps
-            verdict = decision.search.run(before + budget_steps - spent)
-            spent += decision.steps - before
-            suspects = keys[key] if verdict is Verdict.INVALID else []
-            decisions[key] = Decision(verdict, suspects, decision.search)
-
-
-def by_key(calls: Sequence[Call], model: Model) -> dict[str | None, list[Entry]]:
-    """The operations of each key that may have happened, in the order of the keys (no key first)."""
+def divide(calls: Sequence[Call], model: Model) -> list[Part]:
+    """The operations that may have happened: each key's, in the order of the keys (no key first), or less at a time."""
     keys: dict[str | None, list[Entry]] = {}
     for entry in entries(calls, model):
         keys.setdefault(entry[0].key, []).append(entry)
-    return dict(sorted(keys.items(), key=lambda item: (item[0] is not None, item[0] or "")))
+    ordered = sorted(keys.items(), key=lambda item: (item[0] is not None, item[0] or ""))
+    return [part for key, its in ordered for part in model.parts(key, its)]
 
 
 def decide(operations: list[Entry], model: Model, budget_steps: int) -> Decision:
     """The verdict on one object's operations; UNKNOWN after `budget_steps` (the fast path needs no budget)."""
-    zones = decide_zones(operations, model)
-    if zones is not None:
-        return Decision(*zones)
+    told = decide_by_times(operations, model)
+    if told is not None:
+        return Decision(*told)
     search = Search(lay_out(operations, model), model)
     verdict = search.run(budget_steps)
     return Decision(verdict, operations if verdict is Verdict.INVALID else [], search)
 
 
-def _invalid(
-    key: str | None, its: list[Entry], decision: Decision, model: Model, operations: int, spent: int
-) -> CheckResult:
-    def judge(some: list[Entry], budget_steps: int) -> Decision:
-        return decide(some, model, budget_steps)
+def decide_by_times(operations: list[Entry], model: Model) -> tuple[Verdict, list[Entry]] | None:
+    """The fast path of `model`: the verdict, with operations that suffice to show it if INVALID; None if unknown."""
+    if isinstance(model, Row):
+        return decide_rows(operations, model)
+    return decide_sets(operations, model) if isinstance(model, Set) else decide_zones(operations, model)
 
-    lines = tell(shortest_evidence(its, decision, model, judge), key, model)
-    return _result(Verdict.INVALID, f"{_named(key)}: {lines[-1]}", operations, spent, key, lines)
+
+def _invalid(part: Part, decision: Decision, operations: int, spent: int) -> CheckResult:
+    def judge(some: list[Entry], budget_steps: int) -> Decision:
+        return decide(some, part.model, budget_steps)
+
+    lines = tell(shortest_evidence(part.operations, decision, part.model, judge), part.label, part.model)
+    return _result(Verdict.INVALID, f"{part.label}: {lines[-1]}", operations, spent, part.key, lines)
 
 
 def _result(
@@ -126,7 +126,3 @@ def _result(
     return CheckResult(
         name=NAME, verdict=verdict, reason=reason, story=story, operations=operations, steps=steps, key=key
     )
-
-
-def _named(key: str | None) -> str:
-    return "the object" if key is None else f"key {key!r}"

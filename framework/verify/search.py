@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TypeAlias
 
-from framework.verify.models import ANY, ILLEGAL, UNOBSERVED, Mark, Model, State
+from framework.verify.model import ANY, ILLEGAL, UNOBSERVED, Mark, Model, State
 from framework.verify.timeline import Timeline
 from framework.verify.verdict import Verdict
 

@@ -9,8 +9,7 @@ import msgspec
 
 from framework.verify.evidence import Evidence
 from framework.verify.history import Call
-from framework.verify.models import ANY, Model, State
-from framework.verify.timeline import Entry
+from framework.verify.model import ANY, Entry, Model, State, plain
 
 LONGEST = 24
 """Operations told; of a longer story the middle is left out."""
@@ -18,15 +17,14 @@ WIDEST = 48
 """Characters of a value shown; of a longer one the middle is left out."""
 
 
-def tell(evidence: Evidence, key: str | None, model: Model) -> tuple[str, ...]:
+def tell(evidence: Evidence, label: str, model: Model) -> tuple[str, ...]:
     """A line that says of what, one line an operation, and a last one that says why there is no explanation."""
     clock = _Clock([call for call, _ in evidence.operations])
     lines = [_line(entry, clock, model) for entry in evidence.operations]
     if len(lines) > LONGEST:
         half = LONGEST // 2
         lines[half:-half] = [f"{'…':>{clock.width}}  {len(lines) - 2 * half:,} more operations"]
-    name = "the object" if key is None else f"key {key!r}"
-    head = f"{name}, a {model.name} that holds {_shown(model.initial)} at first (times in ms):"
+    head = f"{label}, a {model.name} that holds {_shown(plain(model.initial))} at first (times in ms):"
     why = _why(evidence.operations, model, clock) if evidence.at_last else "No order of these operations explains them."
     return (head, *lines, why)
 

@@ -7,16 +7,11 @@ operations of unknown fate, which have no deadline, come last in the order of th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import msgspec
 
 from framework.verify.history import Call
-from framework.verify.models import ANY, ILLEGAL, UNOBSERVED, Model, Outlook, State, Step
-
-Entry: TypeAlias = tuple[Call, Step]
-"""A call that may have happened, and what the model makes of it."""
-
+from framework.verify.model import ANY, ILLEGAL, UNOBSERVED, Entry, Model, Outlook, State, Step
 
 class Timeline(msgspec.Struct, frozen=True):
     """One object's operations, each a number, and its events in order.

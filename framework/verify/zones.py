@@ -16,8 +16,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 
-from framework.verify.models import ANY, Model, Outlook, State
-from framework.verify.timeline import Entry
+from framework.verify.model import ANY, Entry, Model, Outlook, State
 from framework.verify.verdict import Verdict
 
 _NEVER = 1 << 200
@@ -63,7 +62,7 @@ def decide_zones(operations: Sequence[Entry], model: Model) -> tuple[Verdict, li
         return Verdict.INVALID, suspects
     if not decides:
         return None
-    if not _touching(operations):
+    if not touching(operations):
         return Verdict.VALID, []
     # With every end ahead of the beginnings on its instant there is more order than the history has: if that can be
     # explained, so can the history.
@@ -71,7 +70,7 @@ def decide_zones(operations: Sequence[Entry], model: Model) -> tuple[Verdict, li
     return None if strict is not None else (Verdict.VALID, [])
 
 
-def _touching(operations: Sequence[Entry]) -> bool:
+def touching(operations: Sequence[Entry]) -> bool:
     ends = {(call.client, call.process, call.completed) for call, _ in operations if call.known}
     return any((call.client, call.process, call.invoked) in ends for call, _ in operations)
 

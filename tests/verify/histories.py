@@ -63,15 +63,32 @@ def _order_exists(left: list[Entry], states: dict[str | None, State], model: Mod
 
 def drawn(model: Model, most: int, keys: tuple[str | None, ...] = ("x",)) -> st.SearchStrategy[list[Call]]:
     """Histories of few values, few instants and few processes: close calls are the rule."""
+    one = st.tuples(
+        st.one_of(*(_shapes(model)[function] for function in model.functions)),
+        st.integers(0, 3),
+        st.integers(0, 9),
+        st.integers(0, 4),
+        st.sampled_from(["ok", "ok", "ok", "ok", "unknown", "late", "fail"]),
+        st.sampled_from(keys),
+    )
+    return st.lists(one, max_size=most).map(_sequential)
+
+
+def _shapes(model: Model) -> dict[str, st.SearchStrategy[tuple[str, Any, Any]]]:
+    """By function: its name, an argument and a result."""
     value = st.integers(0, 2)
     text = st.sampled_from(["a", "b"])
     read = {
         "register": st.none() | value,
         "kv": st.sampled_from([None, "a", "b", "aa", "ab", "ba", "bab", "aba"]),
         "counter": st.integers(0, 4),
-    }[model.name]
+        "set": st.frozensets(st.integers(0, 1)).map(lambda values: tuple(sorted(values))),
+    }.get(model.name, st.none())
     written = text if model.name == "kv" else value
-    shapes = {
+    held = st.integers(1, 4)
+    taken = st.none() | held
+    told = st.none() | st.booleans()
+    return {
         "read": st.tuples(st.just("read"), st.none(), read),
         "write": st.tuples(st.just("write"), written, st.none()),
         "cas": st.tuples(st.just("cas"), st.tuples(read, written), st.booleans()),
@@ -80,16 +97,42 @@ def drawn(model: Model, most: int, keys: tuple[str | None, ...] = ("x",)) -> st.
         "increment": st.tuples(
             st.just("increment"), st.sampled_from([None, 1, 2, 0, -1]), st.none() | st.integers(0, 4)
         ),
+        "enqueue": st.tuples(st.just("enqueue"), held, st.none()),
+        "dequeue": st.tuples(st.just("dequeue"), st.none(), taken),
+        "push": st.tuples(st.just("push"), held, st.none()),
+        "pop": st.tuples(st.just("pop"), st.none(), taken),
+        "add": st.tuples(st.just("add"), st.integers(0, 1), told),
+        "remove": st.tuples(st.just("remove"), st.integers(0, 1), told),
+        "contains": st.tuples(st.just("contains"), st.integers(0, 1), st.booleans()),
+        "acquire": st.tuples(st.just("acquire"), st.none(), told),
+        "release": st.tuples(st.just("release"), st.none(), told),
     }
-    one = st.tuples(
-        st.one_of(*(shapes[function] for function in model.functions)),
-        st.integers(0, 3),
-        st.integers(0, 9),
-        st.integers(0, 4),
-        st.sampled_from(["ok", "ok", "ok", "ok", "unknown", "late", "fail"]),
-        st.sampled_from(keys),
-    )
-    return st.lists(one, max_size=most).map(_sequential)
+
+
+def drawn_row(model: Model, most: int) -> st.SearchStrategy[list[Call]]:
+    """Histories of a queue or stack in which each value is put once, and most are taken."""
+    put, take = model.functions
+    time = st.tuples(st.integers(0, 12), st.integers(0, 6))
+    fate = st.sampled_from(["ok"] * 9 + ["unknown"])
+    one = st.tuples(time, fate, st.none() | st.tuples(time, fate))
+    empties = st.lists(time, max_size=1)
+
+    def history_of(values: list[Any], nothing: list[tuple[int, int]]) -> list[Call]:
+        rows: list[tuple[str, Any, Any, tuple[int, int], str]] = []
+        for number, (put_at, put_fate, taken) in enumerate(values, start=1):
+            rows.append((put, number, None, put_at, put_fate))
+            if taken is not None:
+                rows.append((take, None, number, *taken))
+        rows += [(take, None, None, at, "ok") for at in nothing]
+        return [
+            Call(
+                operation, f"c{operation}", operation, function, "x", argument, result if fate == "ok" else None,
+                fate, at, at + length if fate == "ok" else None,
+            )
+            for operation, (function, argument, result, (at, length), fate) in enumerate(rows)
+        ]  # fmt: skip
+
+    return st.builds(history_of, st.lists(one, max_size=most // 2), empties)
 
 
 def _sequential(rows: list[Any]) -> list[Call]:

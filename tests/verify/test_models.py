@@ -62,12 +62,9 @@ def test_what_a_write_answers_is_not_looked_at() -> None:
 
 
 def test_models_are_found_by_name() -> None:
-    assert {name: model.name for name, model in models().items()} == {
-        "register": "register",
-        "kv": "kv",
-        "counter": "counter",
-    }
-    assert isinstance(model_named("kv"), KeyValue)
+    assert list(models()) == ["register", "kv", "counter", "queue", "stack", "set", "mutex"]
+    assert all(model_named(name).name == name for name in models())
+    assert isinstance(model_named("cas-register"), Register)
 
 
 def test_a_misspelt_model_is_answered_with_the_nearest() -> None:

@@ -6,18 +6,18 @@ from hypothesis import strategies as st
 
 from framework.verify.evidence import shortest_evidence
 from framework.verify.history import Call
-from framework.verify.linearizability import by_key, check_linearizable, decide
-from framework.verify.models import Counter, KeyValue, Model, Register
+from framework.verify.linearizability import check_linearizable, decide, decide_by_times, divide
+from framework.verify.models import Counter, KeyValue, Model, Mutex, Queue, Register, Set, Stack, models
 from framework.verify.search import Search
 from framework.verify.timeline import lay_out
 from framework.verify.verdict import Verdict
-from framework.verify.zones import decide_zones
 
-from .histories import drawn, explained
+from .histories import drawn, drawn_row, explained
 
-EXAMPLES = 250
+EXAMPLES = 500
 twin = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 STEPS = 1_000_000
+MODELS = list(models().values())
 
 
 def agrees(calls: list[Call], model: Model) -> None:
@@ -54,30 +54,74 @@ def test_a_counter_agrees(calls: list[Call]) -> None:
 
 
 @twin
-@given(st.sampled_from([Register(), KeyValue(), Counter()]), st.data())
-def test_what_the_times_alone_tell_the_search_finds_too(model: Model, data: st.DataObject) -> None:
-    for operations in by_key(data.draw(drawn(model, 8)), model).values():
-        told = decide_zones(operations, model)
-        if told is not None:
-            verdict, suspects = told
-            assert Search(lay_out(operations, model), model).run(STEPS) is verdict
-            if verdict is Verdict.INVALID:
-                assert Search(lay_out(suspects, model), model).run(STEPS) is verdict
+@given(drawn(Queue(), 7))
+def test_a_queue_agrees(calls: list[Call]) -> None:
+    agrees(calls, Queue())
 
 
 @twin
-@given(st.sampled_from([Register(), KeyValue(), Counter()]), st.data())
+@given(drawn(Stack(), 7))
+def test_a_stack_agrees(calls: list[Call]) -> None:
+    agrees(calls, Stack())
+
+
+@twin
+@given(drawn_row(Queue(), 8))
+def test_a_queue_of_unlike_values_agrees(calls: list[Call]) -> None:
+    agrees(calls, Queue())
+
+
+@twin
+@given(drawn_row(Stack(), 8))
+def test_a_stack_of_unlike_values_agrees(calls: list[Call]) -> None:
+    agrees(calls, Stack())
+
+
+@twin
+@given(drawn(Set(), 7))
+def test_a_set_agrees(calls: list[Call]) -> None:
+    agrees(calls, Set())
+
+
+@twin
+@given(drawn(Set(), 7).map(lambda calls: [call for call in calls if call.function != "read"]))
+def test_a_set_that_nobody_reads_as_a_whole_agrees(calls: list[Call]) -> None:
+    agrees(calls, Set())
+
+
+@twin
+@given(drawn(Mutex(), 7))
+def test_a_mutex_agrees(calls: list[Call]) -> None:
+    agrees(calls, Mutex())
+
+
+@twin
+@given(st.sampled_from(MODELS), st.data())
+def test_what_the_times_alone_tell_the_search_finds_too(model: Model, data: st.DataObject) -> None:
+    for part in divide(data.draw(drawn(model, 8)), model):
+        told = decide_by_times(part.operations, part.model)
+        if told is not None:
+            verdict, suspects = told
+            assert Search(lay_out(part.operations, part.model), part.model).run(STEPS) is verdict
+            if verdict is Verdict.INVALID:
+                assert Search(lay_out(suspects, part.model), part.model).run(STEPS) is verdict
+
+
+@twin
+@given(st.sampled_from(MODELS), st.data())
 def test_evidence_is_itself_beyond_explanation(model: Model, data: st.DataObject) -> None:
-    for operations in by_key(data.draw(drawn(model, 8)), model).values():
-        decision = decide(operations, model, STEPS)
+    for part in divide(data.draw(drawn(model, 8)), model):
+        decision = decide(part.operations, part.model, STEPS)
         if decision.verdict is Verdict.INVALID:
-            evidence = shortest_evidence(operations, decision, model, lambda some, steps: decide(some, model, steps))
-            assert len(evidence.operations) <= len(operations)
-            assert decide(evidence.operations, model, STEPS).verdict is Verdict.INVALID
+            evidence = shortest_evidence(
+                part.operations, decision, part.model, lambda some, steps, model=part.model: decide(some, model, steps)
+            )
+            assert len(evidence.operations) <= len(part.operations)
+            assert decide(evidence.operations, part.model, STEPS).verdict is Verdict.INVALID
             assert not explained([call for call, _ in evidence.operations], model)
 
 
-@pytest.mark.parametrize("model", [Register(), KeyValue(), Counter()])
+@pytest.mark.parametrize("model", MODELS)
 def test_the_drawn_histories_are_of_both_kinds(model: Model) -> None:
     verdicts: set[bool] = set()
 

@@ -1,0 +1,248 @@
+"""Objects that hold one value: a register, a key of a key-value store, a counter, a mutex, an element of a set."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, ClassVar
+
+from framework.core.errors import ConfigError
+from framework.verify.history import Call, bad_call
+from framework.verify.model import ANY, ILLEGAL, NO_RESULT, UNOBSERVED, Model, Outlook, State, Step
+
+class Register(Model):
+    """One value: read, write, compare-and-set."""
+
+    name = "register"
+    functions: ClassVar[tuple[str, ...]] = ("read", "write", "cas")
+    observes = ("read",)
+    initial: State = None
+    replaces: ClassVar[tuple[str, ...]] = ("write", "cas")
+
+    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+        function = call.function
+        if function == "read":
+            return Step(function, None, result, True)
+        if function != "cas":
+            return Step(function, argument, NO_RESULT, False)
+        if type(argument) is not tuple or len(argument) != 2:
+            raise bad_call(call, f"has the argument {call.argument!r}", "cas takes a pair: (old, new).")
+        if call.known and type(call.result) is not bool:
+            raise bad_call(call, f"has the result {call.result!r}", "cas answers true or false.")
+        told = call.result if call.known else NO_RESULT
+        return Step(function, argument, told, told is False)
+
+    def step(self, state: State, function: str, argument: Any, result: Any) -> State:
+        if function == "read":
+            return state if state == result else ILLEGAL
+        if function == "write":
+            return argument  # type: ignore[no-any-return]
+        old, new = argument
+        if state == old:
+            return ILLEGAL if result is False else new
+        return ILLEGAL if result is True else state
+
+    def needs(self, step: Step) -> State:
+        if step.function == "read":
+            return step.result  # type: ignore[no-any-return]
+        if step.function == "cas" and step.result is True:
+            return step.argument[0]  # type: ignore[no-any-return]
+        return ANY
+
+    def makes(self, step: Step) -> State:
+        if step.function in ("write", "delete"):
+            return step.argument  # type: ignore[no-any-return]
+        if step.function == "cas" and step.result is not False:
+            return step.argument[1]  # type: ignore[no-any-return]
+        return ANY
+
+    def outlook(self, steps: Sequence[Step]) -> Outlook:
+        seen = self.told_apart(steps)
+        made = Tally(self.makes(step) for step in steps)
+        made[self.initial] += 1
+        return Outlook(lambda state: state if state in seen else UNOBSERVED, lambda state: made[state] < 2)
+
+    def loosened(self, step: Step) -> Step:
+        if step.function == "cas" and step.result is True:
+            return Step("write", step.argument[1], NO_RESULT, False)
+        return step
+
+    def concerns(self, step: Step, seen: Collection[State]) -> bool:
+        return self.makes(step) in seen
+
+    def told_apart(self, steps: Iterable[Step]) -> frozenset[State]:
+        known = list(steps)
+        return super().told_apart(known) | {step.argument[0] for step in known if step.function == "cas"}
+
+
+class KeyValue(Register):
+    """One key of a key-value store: a register that can also be appended to and deleted.
+
+    To append to a value that is not text is illegal: a store refuses it, and a refused operation has failed.
+    """
+
+    name = "kv"
+    functions = ("read", "write", "cas", "append", "delete")
+    replaces = ("write", "cas", "delete")
+
+    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+        if call.function == "append" and type(argument) is not str:
+            raise bad_call(call, f"has the argument {call.argument!r}", "append takes a text.")
+        if call.function == "delete":
+            return Step("delete", None, NO_RESULT, False)
+        return super()._prepare(call, argument, result)
+
+    def step(self, state: State, function: str, argument: Any, result: Any) -> State:
+        if function == "append":
+            if type(state) is str:
+                return state + argument  # type: ignore[no-any-return]
+            if state is None:
+                return argument  # type: ignore[no-any-return]
+            return UNOBSERVED if state is UNOBSERVED else ILLEGAL
+        if function == "delete":
+            return None
+        return super().step(state, function, argument, result)
+
+    def outlook(self, steps: Sequence[Step]) -> Outlook:
+        appended = [step.argument for step in steps if step.function == "append"]
+        if not appended:
+            return super().outlook(steps)
+        seen = self.told_apart(steps)
+        texts = sorted(value for value in seen if type(value) is str)
+
+        def canonical(state: State) -> State:
+            if type(state) is str:
+                place = bisect_left(texts, state)
+                return state if place < len(texts) and texts[place].startswith(state) else UNOBSERVED
+            return state
+
+        made = Tally(self.makes(step) for step in steps)
+        made[self.initial] += 1
+        appends = Tally(appended)
+        lengths = sorted({len(text) for text in appends} - {0})
+        grows = all(step.pure or step.function == "append" for step in steps)
+
+        def once(state: State) -> bool:
+            if grows or type(state) is not str:
+                return grows or made[state] < 2
+            ways = appends[""] if state == "" else sum(appends[state[-size:]] for size in lengths if size <= len(state))
+            return made[state] + ways < 2
+
+        return Outlook(canonical, once)
+
+    def concerns(self, step: Step, seen: Collection[State]) -> bool:
+        # What a text was made of: what was appended, what it was appended to, and the None it may have begun with.
+        part = step.argument if step.function == "append" else self.makes(step)
+        texts = (value for value in seen if type(value) is str)
+        return part in seen or any(part is None or (type(part) is str and part in text) for text in texts)
+
+
+class Counter(Model):
+    """An integer that clients add to."""
+
+    name = "counter"
+    functions = ("increment", "read")
+    observes = ("read",)
+    initial: State = 0
+
+    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+        if call.function == "read":
+            if call.known and type(call.result) not in (int, type(None)):
+                raise bad_call(call, f"has the result {call.result!r}", "A counter holds an integer.")
+            return Step("read", None, result, True)
+        amount = 1 if argument is None else argument
+        if type(amount) is not int:
+            raise bad_call(call, f"has the argument {call.argument!r}", "increment takes an integer.")
+        return Step("increment", amount, NO_RESULT if result is None else result, False)
+
+    def _first(self, value: Any) -> State:
+        if type(value) is not int:
+            raise ConfigError("--initial", f"a counter cannot hold {value!r}", "Write an integer.")
+        return value
+
+    def step(self, state: State, function: str, argument: Any, result: Any) -> State:
+        if function == "read":
+            return state if state == result else ILLEGAL
+        if type(state) is not int:
+            return state if result is NO_RESULT else ILLEGAL
+        after = state + argument
+        return after if result is NO_RESULT or result == after else ILLEGAL
+
+    def needs(self, step: Step) -> State:
+        if step.function == "read":
+            return step.result  # type: ignore[no-any-return]
+        if type(step.result) is int:
+            return step.result - step.argument  # type: ignore[no-any-return]
+        return ANY
+
+    def makes(self, step: Step) -> State:
+        return step.result if type(step.result) is int and not step.pure else ANY
+
+    def outlook(self, steps: Sequence[Step]) -> Outlook:
+        amounts = [step.argument for step in steps if step.function == "increment"]
+        if any(amount < 0 for amount in amounts):
+            return Outlook(lambda state: state, lambda state: False)
+        last = max((state for state in map(self.needs, steps) if type(state) is int), default=-1)
+        grows = all(amounts)
+        return Outlook(
+            lambda state: UNOBSERVED if type(state) is int and state > last else state, lambda state: grows
+        )
+
+    def loosened(self, step: Step) -> Step:
+        return step if step.pure else Step(step.function, step.argument, NO_RESULT, False)
+
+    def concerns(self, step: Step, seen: Collection[State]) -> bool:
+        return bool(seen)
+
+
+class _Switch(Register):
+    """An object in one of two states, that its functions turn one way or the other: a register of their names."""
+
+    observes: ClassVar[tuple[str, ...]] = ()
+    turns: ClassVar[dict[str, tuple[str, str]]]
+    """By function: the state that it finds if it changes anything, and the state that it leaves."""
+
+    def _turn(self, call: Call, told: bool | None) -> Step:
+        """`told`: whether the call changed the state, None if it does not say."""
+        before, after = self.turns[call.function]
+        if told is None:
+            return Step("write", after, NO_RESULT, False)
+        return Step("cas", (before, after), told, not told)
+
+
+class Mutex(_Switch):
+    """A lock: whoever acquires it, any client may release it."""
+
+    name = "mutex"
+    functions = ("acquire", "release")
+    initial = "free"
+    turns: ClassVar[dict[str, tuple[str, str]]] = {"acquire": ("free", "held"), "release": ("held", "free")}
+
+    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+        if not call.known:
+            return Step("cas", self.turns[call.function], NO_RESULT, False)
+        if call.result not in (None, True, False) or type(call.result) is int:
+            raise bad_call(call, f"has the result {call.result!r}", f"{call.function} answers true, false or nothing.")
+        return self._turn(call, call.result is not False)
+
+    def _first(self, value: Any) -> State:
+        if value in ("free", "held"):
+            return value  # type: ignore[no-any-return]
+        raise ConfigError("--initial", f"a mutex cannot be {value!r}", "Write free or held.")
+
+
+class Member(_Switch):
+    """One value of a set: it is a member or not, whatever else is."""
+
+    name = "set"
+    functions = ("add", "remove", "contains")
+    observes = ("contains",)
+    initial = "absent"
+    turns: ClassVar[dict[str, tuple[str, str]]] = {"add": ("absent", "present"), "remove": ("present", "absent")}
+
+    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+        if call.function == "contains":
+            seen = NO_RESULT if not call.known else "present" if call.result else "absent"
+            return Step("read", None, seen, True)
+        return self._turn(call, call.result if call.known else None)

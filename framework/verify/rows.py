@@ -1,0 +1,221 @@
+"""The fast path for queues and stacks: what follows from the times alone, where each value is put once at most.
+
+A value whose `put` and `take` are known is certainly held from the end of its `put` to the beginning of its `take`
+(none has to be held if they overlap); a `put` ends at the latest when its `take` does, and that begins at the
+earliest when the `put` does.
+
+- A take that found nothing needs an instant within it at which nothing is certainly held.
+- Queue: value A goes before B if A's put precedes B's, or A's take precedes B's. Both relations are interval orders,
+  so if no two values go before each other, no longer cycle exists either, and an order by both explains the history.
+- Stack: wherever nothing is certainly held, the stack may be taken to be empty, and the history falls apart into
+  stretches throughout which something is held: the lowest value, which must have been put when the first put of
+  the stretch ends and be taken after the last take begins. Any that can be will do; the others nest within it.
+
+The conditions are those of Henzinger, Sezgin and Vafeiadis, "Aspect-Oriented Linearizability Proofs" (2013), and of
+Abdulla and others, "Efficient Linearizability Monitoring" (2025); the twin that tries every order is their test.
+A queue costs n log n, a stack n times its depth.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import msgspec
+
+from framework.verify.containers import Queue, Row
+from framework.verify.model import NO_RESULT, Entry, State
+from framework.verify.verdict import Verdict
+from framework.verify.zones import touching
+
+_NEVER = 1 << 200
+NESTING_WORK = 20_000_000
+"""Values looked at, over all depths of a stack, before it is left to the search."""
+
+Told = tuple[Verdict, list[Entry]]
+
+
+class _Value:
+    """One value: when it can be put and taken. Ends of unknown operations, and all of a missing take, are never."""
+
+    __slots__ = ("put", "put_begin", "put_end", "take", "take_begin", "take_end")
+
+    def __init__(self, put: int | None, put_begin: int, put_end: int) -> None:
+        self.put, self.put_begin, self.put_end = put, put_begin, put_end
+        self.take: int | None = None
+        self.take_begin = self.take_end = _NEVER
+
+    def taken(self, take: int, begin: int, end: int) -> None:
+        self.take, self.take_begin, self.take_end = take, max(begin, self.put_begin), end
+        self.put_end = min(self.put_end, end)
+
+    @property
+    def places(self) -> list[int]:
+        return [place for place in (self.put, self.take) if place is not None]
+
+
+class _History(msgspec.Struct, frozen=True):
+    """The values, the takes that found nothing (place, begin, end), the beginnings of takes of unknown fate."""
+
+    values: list[_Value]
+    empties: list[tuple[int, int, int]]
+    opens: list[int]
+
+
+def decide_rows(operations: Sequence[Entry], model: Row) -> Told | None:
+    """The verdict on one queue or stack, as far as the times give one; None if they do not.
+
+    With INVALID come operations that suffice to show it. None where a value is put twice, where it hangs on which
+    value a take of unknown fate took, or on two operations of a process that meet on one instant.
+    """
+    puts = [step.argument for _, step in operations if step.function == "put"]
+    if len(set(puts)) + len(set(model.held)) < len(puts) + len(model.held) or not set(puts).isdisjoint(model.held):
+        return None
+    told = _decide(operations, model, 1)
+    if told is None or told[0] is Verdict.INVALID or not touching(operations):
+        return told
+    if any(call.known and call.completed == call.invoked for call, _ in operations):
+        return None
+    # With every end ahead of the beginnings on its instant there is more order than the history has: if that can be
+    # explained, so can the history.
+    strict = _decide(operations, model, -1)
+    return strict if strict is not None and strict[0] is Verdict.VALID else None
+
+
+def _decide(operations: Sequence[Entry], model: Row, end_shift: int) -> Told | None:
+    """Times are doubled, and an end shifted by one: later (1) it does not precede a beginning on the same instant."""
+    history = _read(operations, model, end_shift)
+    if isinstance(history, set):
+        return Verdict.INVALID, _some(operations, history)
+    order = _queue_conflict if isinstance(model, Queue) else _stack_conflict
+    conflict = order(history.values)
+    if conflict is None:
+        return None
+    conflict = conflict or _never_empty(history)
+    if not conflict:
+        return Verdict.VALID, []
+    if not history.opens:
+        return Verdict.INVALID, _some(operations, conflict)
+    if isinstance(model, Queue):
+        short = _too_few_opens(history)
+        if short:
+            return Verdict.INVALID, list(operations)
+        if not history.empties:
+            return Verdict.VALID, []
+    return None
+
+
+def _some(operations: Sequence[Entry], places: set[int]) -> list[Entry]:
+    return [operations[place] for place in sorted(places)]
+
+
+def _read(operations: Sequence[Entry], model: Row, end_shift: int) -> _History | set[int]:
+    """The history, or the places of operations that cannot all be: a value taken twice, or never put before."""
+    values: dict[State, _Value] = {
+        value: _Value(None, place - _NEVER, place - _NEVER) for place, value in enumerate(model.held)
+    }
+    known_puts: set[State] = set(values)
+    takes: list[tuple[State, int, int, int]] = []
+    empties, opens = [], []
+    for place, (call, step) in enumerate(operations):
+        begin = 2 * call.invoked
+        end = 2 * call.completed + end_shift if call.known and call.completed is not None else _NEVER
+        if step.function == "put":
+            values[step.argument] = _Value(place, begin, end)
+            if call.known:
+                known_puts.add(step.argument)
+        elif step.result is NO_RESULT:
+            opens.append(begin)
+        elif step.pure:
+            empties.append((place, begin, end))
+        else:
+            takes.append((step.result, place, begin, end))
+    for value, place, begin, end in takes:
+        held = values.get(value)
+        if held is None:
+            return {place}
+        if held.take is not None or end < held.put_begin:
+            return {place, *held.places}
+        held.taken(place, begin, end)
+    happened = [held for value, held in values.items() if value in known_puts or held.take is not None]
+    return _History(happened, empties, sorted(opens))
+
+
+def _queue_conflict(values: list[_Value]) -> set[int]:
+    """Two values each of which goes before the other: put in one order, taken in the other."""
+    by_end = sorted(values, key=lambda value: value.put_end)
+    place, latest = 0, None
+    for value in sorted(values, key=lambda value: value.put_begin):
+        while by_end[place].put_end < value.put_begin:
+            if latest is None or by_end[place].take_begin > latest.take_begin:
+                latest = by_end[place]
+            place += 1
+        if latest is not None and value.take_end < latest.take_begin:
+            return {*latest.places, *value.places}
+    return set()
+
+
+def _too_few_opens(history: _History) -> bool:
+    """Whether values that others overtook outnumber the takes of unknown fate that may have taken them in time."""
+    by_begin = sorted(history.values, key=lambda value: value.put_begin)
+    overtaken, soonest = [], [_NEVER]
+    for value in reversed(by_begin):
+        soonest.append(min(soonest[-1], value.take_end))
+    soonest.reverse()
+    begins = [value.put_begin for value in by_begin]
+    for value in history.values:
+        deadline = soonest[bisect_left(begins, value.put_end + 1)]
+        if deadline < value.take_begin:
+            if value.take is not None:
+                return True
+            overtaken.append(deadline)
+    if len(overtaken) > len(history.opens):
+        return True
+    return any(deadline < begin for deadline, begin in zip(sorted(overtaken), history.opens, strict=False))
+
+
+def _stretches(values: list[_Value]) -> list[list[_Value]]:
+    """The values that are certainly held at some time, by stretches of time throughout which one is.
+
+    `values` are in the order of the ends of their puts, and so are those of each stretch.
+    """
+    stretches: list[list[_Value]] = []
+    end = -_NEVER
+    for value in values:
+        if value.put_end >= value.take_begin:
+            continue
+        if value.put_end < end:
+            stretches[-1].append(value)
+        else:
+            stretches.append([value])
+        end = max(end, value.take_begin)
+    return stretches
+
+
+def _stack_conflict(values: list[_Value]) -> set[int] | None:
+    """Values that do not nest; None if it takes too long to tell."""
+    work, left = [sorted(values, key=lambda value: value.put_end)], NESTING_WORK
+    while work:
+        for stretch in _stretches(work.pop()):
+            left -= len(stretch)
+            if left < 0:
+                return None
+            begin, end = stretch[0].put_end, max(value.take_begin for value in stretch)
+            inner = [value for value in stretch if value.put_begin > begin or value.take_end < end]
+            if len(inner) == len(stretch):
+                return {place for value in stretch for place in value.places}
+            work.append(inner)
+    return set()
+
+
+def _never_empty(history: _History) -> set[int]:
+    """A take that found nothing while something was certainly held, and what was."""
+    stretches = _stretches(sorted(history.values, key=lambda value: value.put_end))
+    begins = [stretch[0].put_end for stretch in stretches]
+    ends = [max(value.take_begin for value in stretch) for stretch in stretches]
+    for place, begin, end in history.empties:
+        number = bisect_left(begins, begin) - 1
+        if number >= 0 and end < ends[number]:
+            held = [value for value in stretches[number] if value.put_end <= end and value.take_begin >= begin]
+            return {place, *(place for value in held for place in value.places)}
+    return set()
