@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         View,
         check_target,
     )
+    from framework.core.invariants import Invariant, Step
     from framework.core.message import Config, Message, NodeId, Record
     from framework.core.network import Link, NetworkModel
     from framework.core.node import Node, handles, on_timer
@@ -63,6 +64,7 @@ _HOMES = {
     "framework.core.durable": ("DurableLog", "DurableMap", "durable", "durable_log", "durable_map"),
     "framework.core.errors": ("ConfigError", "PluginError", "Violation"),
     "framework.core.faults": ("Calm", "Crash", "Disturb", "Disturbance", "Fault", "FaultConfig", "Kind", "Pause", "Planned", "Restart", "Resume", "SetClock", "SetDisk", "Strike", "View", "check_target"),
+    "framework.core.invariants": ("Invariant", "Step"),
     "framework.core.message": ("Config", "Message", "NodeId", "Record"),
     "framework.core.network": ("Link", "NetworkModel"),
     "framework.core.node": ("Node", "handles", "on_timer"),
@@ -112,6 +114,7 @@ __all__ = [
     "Fault",
     "FaultConfig",
     "FaultSpec",
+    "Invariant",
     "Kind",
     "Link",
     "Message",
@@ -143,6 +146,7 @@ __all__ = [
     "StateMachine",
     "StateMachineChoice",
     "StateMachineSpec",
+    "Step",
     "Strike",
     "Unknown",
     "Value",

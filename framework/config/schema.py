@@ -42,6 +42,8 @@ class SimConfig(Config):
     """How much faster or slower, at most, a node's clocks run, in parts per million."""
     verify_determinism: bool = False
     """Whether the run is taken a second time, by a process of its own, and must come out the same."""
+    check_invariants_every: Annotated[int, Meta(ge=0)] = 1
+    """1: the protocol's invariants are checked after every step; 7: after every seventh of each node; 0: never."""
 
 
 class RayConfig(Config):

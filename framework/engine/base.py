@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from framework.core.client import Fail, Ok, Outcome
 from framework.core.faults import Entry, Fault
@@ -14,6 +14,9 @@ from framework.core.message import NodeId
 from framework.core.network import NetworkModel
 from framework.core.workload import Workload
 from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
+
+if TYPE_CHECKING:
+    from framework.verify.monitors import Watch
 
 TraceLevel = Literal["full", "history", "none"]
 
@@ -109,6 +112,7 @@ class EngineResult:
     interrupted: bool = False
     failure: str = ""  # why the run could not go on, in one line
     ledger: tuple[Entry, ...] = ()  # what each fault really did
+    watch: Watch | None = None  # what came of the protocol's invariants; None: nobody looked
     details: dict[str, Any] = field(default_factory=dict)  # clock error bound, machines, whatever the engine has to say
 
 

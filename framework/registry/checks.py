@@ -12,6 +12,7 @@ from framework.core.client import Client
 from framework.core.declare import check_durable_types
 from framework.core.errors import ConfigError, PluginError, did_you_mean
 from framework.core.faults import Fault
+from framework.core.invariants import Invariant
 from framework.core.message import Config, Message, check_message
 from framework.core.network import NetworkModel
 from framework.core.node import Node
@@ -73,6 +74,7 @@ def check_protocol(
     check_class(spec, "client", Client)
     check_config(spec, Config)
     _check_replication(spec)
+    _check_invariants(spec)
     handled = set(named_messages(spec).values())
     for message in handled:
         check_message(message)
@@ -160,6 +162,22 @@ def _check_replication(spec: ProtocolSpec) -> None:
             "its clients are session clients, but its config chooses no state machine",
             f"Write class {shown}(ReplicatedConfig), and config={shown} in the ProtocolSpec.",
         )
+
+
+def _check_invariants(spec: ProtocolSpec) -> None:
+    where = f"protocol {spec.name!r}"
+    for invariant in spec.invariants:
+        shown = getattr(invariant, "__qualname__", repr(invariant))
+        if not (isinstance(invariant, type) and issubclass(invariant, Invariant)):
+            raise PluginError(where, f"invariants: {shown} is no Invariant", f"Write class {shown}(Invariant[MyNode]).")
+        if invariant.__abstractmethods__:
+            raise PluginError(where, f"{shown} has no observe()", "Write observe(self, step, node).")
+        if not any(issubclass(node, invariant.watches) for node in node_classes(spec)):
+            raise PluginError(
+                where,
+                f"{shown} watches {invariant.watches.__qualname__}, which is none of its nodes",
+                f"Write class {shown}(Invariant[{spec.node.__name__}]).",
+            )
 
 
 def package_messages(home: str) -> Iterator[type[Message]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.core.client import Client
 from framework.core.faults import Fault, FaultConfig
+from framework.core.invariants import Invariant
 from framework.core.message import Config
 from framework.core.network import NetworkModel
 from framework.core.node import Node
@@ -34,7 +35,8 @@ class ProtocolSpec(Spec):
 
     `operations` are the functions that its clients understand; leave it empty for a protocol that replicates a state
     machine (its config is a `ReplicatedConfig`), which then says. `model` names the sequential model that its
-    histories are checked against; `checkers` the checkers that run unless the user chooses others.
+    histories are checked against; `checkers` the checkers that run unless the user chooses others. `invariants` hold of its
+    nodes at every moment.
     """
 
     node: type[Node]
@@ -42,6 +44,7 @@ class ProtocolSpec(Spec):
     operations: tuple[str, ...] = ()
     model: str | None = None
     checkers: tuple[str, ...] = ()
+    invariants: tuple[type[Invariant[Any]], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
-from framework.core.errors import ConfigError, did_you_mean
+from framework.core.errors import did_you_mean
 from framework.verify.history import Call, bad_call
 
 State: TypeAlias = Hashable

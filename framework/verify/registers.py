@@ -11,6 +11,7 @@ from framework.core.errors import ConfigError
 from framework.verify.history import Call, bad_call
 from framework.verify.model import ANY, ILLEGAL, NO_RESULT, UNOBSERVED, Model, Outlook, State, Step
 
+
 class Register(Model):
     """One value: read, write, compare-and-set."""
 

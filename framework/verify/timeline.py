@@ -13,6 +13,7 @@ import msgspec
 from framework.verify.history import Call
 from framework.verify.model import ANY, ILLEGAL, UNOBSERVED, Entry, Model, Outlook, State, Step
 
+
 class Timeline(msgspec.Struct, frozen=True):
     """One object's operations, each a number, and its events in order.
 

@@ -52,6 +52,8 @@ class Batches(Post):
             effects.clear()
         if host.wake < seat.wake_at:
             self.rearm(seat, host)
+        if seat.watch is not None:
+            seat.watch(host, self.now, host.step)
 
     def _run_soon(self, seat: Seat, host: Host, marks: list[tuple[int, int]]) -> None:
         rounds = 0
@@ -165,6 +167,8 @@ class Batches(Post):
         if seat.mailbox or overdue:
             self.call_at(self.now, lambda: self._run_batch(seat) if seat.host is host and not seat.busy else None)
         self.rearm(seat, host)
+        if seat.watch is not None:
+            seat.watch(host, self.now, host.step)
 
     def _committed(self, seat: Seat, changes: int, cause: int) -> None:
         self.tally.fsyncs += 1

@@ -12,6 +12,7 @@ from framework.engine.base import EngineResult, Experiment, Progress, Tally
 from framework.engine.sim.recording import Pulse, Recording
 from framework.engine.sim.simulation import Simulation, Stalled
 from framework.engine.wire import Wire
+from framework.verify.monitors import Halt, Monitors
 
 
 class SimEngine:
@@ -30,9 +31,13 @@ class SimEngine:
         wire = Wire(experiment.protocol)
         recording = Recording(experiment, wire)
         interrupted, failure = False, ""
+        monitors = _monitors(experiment)
         start = time.perf_counter()
         pulse = Pulse(recording, progress, tally)
         self.simulation = simulation = Simulation(experiment, recording, wire, pulse, tally, self.stop)
+        if monitors is not None:
+            for node in experiment.nodes:
+                simulation.seats[node].watch = monitors.watcher(node).observe
         with _quiet_collector(), pulse:
             try:
                 simulation.run()
@@ -40,6 +45,8 @@ class SimEngine:
                 interrupted = True
             except Stalled as stalled:
                 failure = str(stalled)
+            except Halt:
+                pass  # the monitors know why
             finally:
                 recording.close()
         return EngineResult(
@@ -52,8 +59,16 @@ class SimEngine:
             interrupted=interrupted,
             failure=failure,
             ledger=simulation.injection.ledger(),
+            watch=None if monitors is None else monitors.watch(),
             details={"never_started": simulation.load.waiting},
         )
+
+
+def _monitors(experiment: Experiment) -> Monitors | None:
+    """The protocol's invariants, if it has any and the config asks for them."""
+    invariants = experiment.protocol.invariants
+    every = int(experiment.engine_config.check_invariants_every) if invariants else 0
+    return Monitors(invariants, every) if every else None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from framework.core.clock import Clock
@@ -53,6 +54,7 @@ class Seat:
         "storage",
         "wake_at",
         "wake_order",
+        "watch",
     )
 
     def __init__(self, index: int, node_id: NodeId, class_: type[Node], config: Any, peers: tuple[NodeId, ...]) -> None:
@@ -80,6 +82,7 @@ class Seat:
         self.wake_at = NEVER  # the deadline, on the node's clock, whose wake-up stands in the heap
         self.wake_order = -1
         self.raised = False  # whether it crashed by an exception of its own
+        self.watch: Callable[[Host, int, int], None] | None = None  # is shown the node after each batch, of a server
         self.client = -1  # the client's number; -1: a server
         self.open: tuple[Assignment, int] | None = None  # the operation under way, and when it was invoked
 

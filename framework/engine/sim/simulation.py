@@ -53,16 +53,16 @@ class Simulation(Batches):
 
     def run(self) -> None:
         """Runs to the end of the load and of the operations under way; Stalled if virtual time stands still."""
-        for seat in self.seats.values():
-            self._boot(seat, cause=-1)
-        self.call_at(self.experiment.duration, self._load_ended)
-        self.injection.schedule()
-        self._schedule_load()
         try:
+            for seat in self.seats.values():
+                self._boot(seat, cause=-1)
+            self.call_at(self.experiment.duration, self._load_ended)
+            self.injection.schedule()
+            self._schedule_load()
             self._loop()
         finally:
             self._settle_tally()
-        self._abandon_operations()
+            self._abandon_operations()  # however it ended: what was invoked may have taken effect
 
     def _loop(self) -> None:
         heap, delivered, codes, rows = self._heap, self.delivered, self.recording.message_names, self._rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from framework import ProtocolSpec, SessionClient, hookimpl
 from plugins.protocols.raft.config import RaftConfig
+from plugins.protocols.raft.invariants import INVARIANTS
 from plugins.protocols.raft.node import Raft
 
 
@@ -17,5 +18,6 @@ def register_protocols() -> list[ProtocolSpec]:
             client=SessionClient,
             config=RaftConfig,
             checkers=("linearizability",),
+            invariants=INVARIANTS,
         )
     ]

@@ -1,0 +1,199 @@
+"""What Raft promises at every moment: the properties of Figure 3, and what they take for granted.
+
+| property | of whom, since when | source |
+| --- | --- | --- |
+| election safety | at most one leader a term, ever | Figure 3, §5.2 |
+| one vote a term | a node's vote in a term stands, restarts included | Figure 2, §5.2 |
+| term order | a node's term never falls, restarts included | §5.1 |
+| leader append-only | a leader's log only grows while its term lasts | Figure 3, §5.3 |
+| log matching | an index and a term stand for one entry with one past, in all logs that ever were | Figure 3, §5.3 |
+| leader completeness | a leader holds all that was committed in earlier terms | Figure 3, §5.4.3 |
+| state machine safety | what was applied at an index is the same everywhere, and stays | Figure 3, §5.4.3 |
+| commit order | a commit index never falls between restarts, and lies within the log | Figure 2 |
+
+`Elections` looks at terms and votes, `Logs` at logs and commit indices. A step costs what it changed: entries are
+looked at when they are new to a log, and once more when they are committed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from framework import DurableLog, Invariant, NodeId, Step, Violation
+from plugins.protocols.raft.election import LEADER
+from plugins.protocols.raft.messages import Entry
+from plugins.protocols.raft.node import Raft
+
+Ballot: TypeAlias = tuple[int, NodeId | None, str]
+"""A node's term, vote and role."""
+
+
+class Elections(Invariant[Raft]):
+    """Election safety, one vote a term, term order."""
+
+    def __init__(self) -> None:
+        self.leaders: dict[int, NodeId] = {}  # by term
+        self.ballots: dict[NodeId, Ballot] = {}  # each node's when it was last seen
+
+    def observe(self, step: Step, node: Raft) -> None:
+        name = step.node
+        ballot = node.term, node.voted_for, node.role
+        known = self.ballots.get(name)
+        if known == ballot:
+            return
+        self.ballots[name] = ballot
+        if known is not None:
+            self._check_vote(name, known, ballot)
+        term, _, role = ballot
+        if role == LEADER:
+            elected = self.leaders.setdefault(term, name)
+            if elected != name:
+                raise Violation("election safety", (elected, name), f"both were elected in term {term}")
+
+    def _check_vote(self, name: NodeId, old: Ballot, new: Ballot) -> None:
+        (before, voted, _), (term, vote, _) = old, new
+        if term < before:
+            raise Violation("term order", (name,), f"went back from term {before} to {term}")
+        if term == before and voted is not None and vote != voted:
+            then = f"then for {vote}" if vote else "then forgot it"
+            raise Violation("one vote a term", (name,), f"voted for {voted} in term {term}, {then}")
+
+
+class _Log:
+    """One node's log when it was last seen."""
+
+    __slots__ = ("agreed", "commit", "entries", "led")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.agreed = 0  # up to here it holds what is committed
+        self.commit = 0
+        self.led = -1  # the last term that it was seen to lead; -1: none since it started
+
+
+class Logs(Invariant[Raft]):
+    """Leader append-only, log matching, leader completeness, state machine safety, commit order."""
+
+    def __init__(self) -> None:
+        self.logs: dict[NodeId, _Log] = {}
+        # By index: the first entry seen there, the term of the one before it, and where. Others by index and term.
+        self.first: list[tuple[Entry, int, NodeId]] = []
+        self.others: dict[tuple[int, int], tuple[Entry, int, NodeId]] = {}
+        # By index: what is committed, the term in which it was first seen to be, and where.
+        self.committed: list[tuple[Entry, int, NodeId]] = []
+
+    def observe(self, step: Step, node: Raft) -> None:
+        known = self.logs.get(step.node)
+        if known is None:
+            known = self.logs[step.node] = _Log()
+        if step.started:
+            known.commit, known.led = 0, -1
+            self._cut(node, known, _common(known.entries, node.log))
+        log, entries = node.log, known.entries
+        if len(log) != len(entries) or (entries and log[len(entries)] is not entries[-1]):
+            self._check_log(node, known)
+        if node.role == LEADER and known.led != node.term:
+            self._check_leader(node, known)
+            known.led = node.term
+        if node.commit != known.commit:
+            self._check_commit(node, known)
+
+    def _cut(self, node: Raft, known: _Log, kept: int) -> None:
+        """The node lost what it held after index `kept`."""
+        held = len(known.entries)
+        if kept == held:
+            return
+        lost = f"entry {kept + 1} of term {known.entries[kept].term}"
+        if known.led == node.term:
+            raise Violation("leader append-only", (node.id,), f"removed {lost} while it led term {node.term}")
+        if kept < known.agreed:
+            _, term, where = self.committed[kept]
+            what = f"{node.id} lost {lost}, which {where} committed in term {term}"
+            raise Violation("state machine safety", dict.fromkeys((where, node.id)), what)
+        del known.entries[kept:]
+
+    def _check_log(self, node: Raft, known: _Log) -> None:
+        """The log ends otherwise than it did: what is new to it must have the past that it has in other logs."""
+        entries, first, name = known.entries, self.first, node.id
+        index = len(entries)
+        fresh = node.log.slice(index or 1, node.log.last + 1)  # with the last known one, if that still stands
+        if index and fresh and fresh[0] is entries[-1]:
+            fresh = fresh[1:]
+        elif index:
+            self._cut(node, known, _common_from_the_end(entries, node.log))
+            index = len(entries)
+            fresh = node.log.slice(index + 1, node.log.last + 1)
+        before = entries[-1].term if entries else 0
+        for entry in fresh:
+            if index == len(first):
+                first.append((entry, before, name))
+            else:
+                seen = first[index]
+                if seen[0] is not entry or seen[1] != before:
+                    self._check_match(name, index, entry, before)
+            entries.append(entry)
+            before = entry.term
+            index += 1
+
+    def _check_match(self, name: NodeId, index: int, entry: Entry, before: int) -> None:
+        """`entry` stands there, after one of term `before`: wherever index and term were seen, it was the same."""
+        seen = self.first[index]
+        if seen[0].term != entry.term:
+            seen = self.others.setdefault((index, entry.term), (entry, before, name))
+        if seen[0] != entry or seen[1] != before:
+            what = f"index {index + 1} of term {entry.term} stands for two entries, or for two pasts"
+            raise Violation("log matching", dict.fromkeys((seen[2], name)), what)
+
+    def _check_leader(self, node: Raft, known: _Log) -> None:
+        """The node leads a term: it must hold what was committed in the terms before it."""
+        committed, entries = self.committed, known.entries
+        due = len(committed)
+        while due and committed[due - 1][1] >= node.term:
+            due -= 1
+        for index in range(known.agreed, due):
+            entry, term, where = committed[index]
+            if index >= len(entries) or (entries[index] is not entry and entries[index] != entry):
+                what = f"{node.id} leads term {node.term} without entry {index + 1}"
+                where_from = f"which {where} committed in term {term}"
+                raise Violation("leader completeness", (where, node.id), f"{what}, {where_from}")
+        known.agreed = max(known.agreed, due)
+
+    def _check_commit(self, node: Raft, known: _Log) -> None:
+        """The commit index moved: up, within the log, and over the entries that were committed elsewhere."""
+        commit, entries, committed = node.commit, known.entries, self.committed
+        if commit < known.commit:
+            raise Violation("commit order", (node.id,), f"its commit index fell from {known.commit} to {commit}")
+        if commit > len(entries):
+            what = f"committed up to index {commit}, and its log ends at {len(entries)}"
+            raise Violation("commit order", (node.id,), what)
+        for index in range(known.agreed, commit):
+            entry = entries[index]
+            if index == len(committed):
+                committed.append((entry, node.term, node.id))
+                continue
+            other, _, where = committed[index]
+            if other is not entry and other != entry:
+                what = f"applied different entries at index {index + 1}, of terms {other.term} and {entry.term}"
+                raise Violation("state machine safety", dict.fromkeys((where, node.id)), what)
+        known.commit = commit
+        known.agreed = max(known.agreed, commit)
+
+
+def _common(entries: Sequence[Entry], log: DurableLog[Entry]) -> int:
+    """How many entries, from the first on, are the same."""
+    for index, (old, new) in enumerate(zip(entries, log, strict=False)):
+        if old is not new and old != new:
+            return index
+    return min(len(entries), log.last)
+
+
+def _common_from_the_end(entries: Sequence[Entry], log: DurableLog[Entry]) -> int:
+    """The same, for logs that were equal when they were last compared: only what differs is looked at."""
+    index = min(len(entries), log.last)
+    while index and log[index] is not entries[index - 1] and log[index] != entries[index - 1]:
+        index -= 1
+    return index
+
+
+INVARIANTS = (Elections, Logs)
