@@ -1,0 +1,165 @@
+"""What could be smaller about a run: one config after another, the greatest step of each dimension first."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from framework.core.time import MILLISECOND, format_duration, parse_duration
+
+Config: TypeAlias = dict[str, Any]
+Defaults: TypeAlias = Callable[[str, str], Mapping[str, Any]]
+"""`defaults("protocol", "raft")`: the settings of an option as it is without any override."""
+
+_FEW = (1, 2, 3, 5)
+_FAULT_TIMES = ("at", "every", "for", "quiet")
+
+
+def dimensions(config: Config, defaults: Defaults) -> Iterator[tuple[str, Iterator[Config]]]:
+    """Each dimension by name, with its candidates."""
+    yield "duration", _shorter(config)
+    yield "faults", _fewer_faults(config)
+    yield "nodes", _fewer(config, "nodes")
+    yield "clients", _fewer(config, "clients")
+    yield "network", _simpler_network(config, defaults)
+    yield "engine", _settings(config, "engine", defaults)
+    yield "operations", _fewer_operations(config)
+    yield "faults' settings", _smaller_faults(config)
+    yield "warmup", _at(config, ("warmup",), ["0"])
+    for group in ("protocol", "workload", "state_machine"):
+        yield f"{group}'s settings", _settings(config, group, defaults)
+
+
+def _with(config: Config, path: tuple[str, ...], value: Any) -> Config:
+    smaller = copy.deepcopy(config)
+    place = smaller
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return smaller
+
+
+def _at(config: Config, path: tuple[str, ...], values: list[Any]) -> Iterator[Config]:
+    """`config` with each of `values` at `path` that is not there now."""
+    place: Any = config
+    for step in path:
+        if not isinstance(place, Mapping) or step not in place:
+            return
+        place = place[step]
+    for value in values:
+        if value != place:
+            yield _with(config, path, value)
+
+
+def _shorter(config: Config) -> Iterator[Config]:
+    """A shorter run; with its faults at the same times, or at times that shrink with it."""
+    for share in (0.1, 0.25, 0.5, 0.75, 0.9):
+        for squeezed in (True, False) if config.get("faults") else (False,):
+            smaller = copy.deepcopy(config)
+            _scale(smaller, "duration", share)
+            if parse_duration(smaller["duration"]) >= parse_duration(config["duration"]):
+                continue
+            if squeezed:
+                _scale(smaller, "quiet", share)
+                for fault in smaller["faults"].values():
+                    for name in _FAULT_TIMES:
+                        _scale(fault, name, share)
+            yield smaller
+
+
+def _scale(mapping: Any, name: str, share: float) -> None:
+    """Makes a duration shorter, in whole milliseconds, and never 0 if it was not."""
+    if not isinstance(mapping, dict) or not isinstance(mapping.get(name), str):
+        return
+    now = parse_duration(mapping[name])
+    if now > MILLISECOND:
+        mapping[name] = format_duration(max(1, int(now * share) // MILLISECOND) * MILLISECOND)
+
+
+def _fewer_faults(config: Config) -> Iterator[Config]:
+    """No fault, then without half of them, then without each."""
+    keys = list(config.get("faults") or {})
+    for kept in dict.fromkeys(_subsets(tuple(keys))):
+        yield {**copy.deepcopy(config), "faults": {key: copy.deepcopy(config["faults"][key]) for key in kept}}
+
+
+def _subsets(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Nothing, each half, all but one."""
+    if items:
+        yield ()
+        half = len(items) // 2
+        if half:
+            yield items[:half]
+            yield items[half:]
+            for place in range(len(items)):
+                yield (*items[:place], *items[place + 1 :])
+
+
+def _smaller_faults(config: Config) -> Iterator[Config]:
+    """A fault that strikes once, or with shorter lists and smaller numbers among its settings."""
+    for key, fault in (config.get("faults") or {}).items():
+        yield from _at(config, ("faults", key, "every"), ["0"])
+        yield from _smaller_values(config, ("faults", key), fault)
+
+
+def _smaller_values(config: Config, path: tuple[str, ...], mapping: Mapping[str, Any]) -> Iterator[Config]:
+    for name, value in mapping.items():
+        here = (*path, name)
+        if isinstance(value, list):
+            for kept in dict.fromkeys(_subsets(tuple(range(len(value))))):
+                yield _with(config, here, [copy.deepcopy(value[place]) for place in kept])
+        elif isinstance(value, Mapping):
+            yield from _smaller_values(config, here, value)
+        elif isinstance(value, int) and not isinstance(value, bool) and value > 1:
+            yield from (_with(config, here, less) for less in dict.fromkeys((1, value // 2)))
+
+
+def _fewer(config: Config, key: str) -> Iterator[Config]:
+    now = int(config[key])
+    for count in dict.fromkeys((*_FEW, now // 2, now - 1)):
+        if 0 < count < now:
+            yield _with(config, (key,), count)
+
+
+def _simpler_network(config: Config, defaults: Defaults) -> Iterator[Config]:
+    simplest = {"name": "perfect", **defaults("network", "perfect")}
+    if config["network"] != simplest:
+        yield _with(config, ("network",), simplest)
+
+
+def _fewer_operations(config: Config) -> Iterator[Config]:
+    """Clients that think longer, or a lower rate; fewer keys; fewer kinds of operations."""
+    workload = config["workload"]
+    if workload.get("loop") == "open":
+        rate = float(workload["rate"])
+        yield from (_with(config, ("workload", "rate"), rate * share) for share in (0.1, 0.5) if rate * share >= 1)
+    elif "think_time" in workload:
+        now = parse_duration(workload["think_time"])
+        for pause in (100, 20, 5, 1):
+            if pause * MILLISECOND > now:
+                yield _with(config, ("workload", "think_time"), f"{pause}ms")
+    keys = workload.get("keys")
+    if isinstance(keys, int) and keys > 1:
+        yield from (_with(config, ("workload", "keys"), fewer) for fewer in dict.fromkeys((1, keys // 2)))
+    mix = workload.get("mix")
+    if isinstance(mix, Mapping):
+        used = [name for name, weight in mix.items() if weight]
+        if len(used) > 1:
+            yield from (_with(config, ("workload", "mix", name), 0) for name in used)
+
+
+def _settings(config: Config, group: str, defaults: Defaults) -> Iterator[Config]:
+    """All settings of a group at their defaults, then each alone. Those that say how much is done stay."""
+    now = config.get(group)
+    if not isinstance(now, Mapping) or "name" not in now:
+        return
+    usual = defaults(group, str(now["name"]))
+    other = [name for name, value in usual.items() if name in now and now[name] != value and name not in _AMOUNTS]
+    if len(other) > 1:
+        yield _with(config, (group,), {**now, **{name: usual[name] for name in other}})
+    for name in other:
+        yield _with(config, (group, name), usual[name])
+
+
+_AMOUNTS = ("loop", "rate", "think_time", "keys", "mix", "verify_determinism")
