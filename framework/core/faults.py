@@ -202,6 +202,8 @@ class Fault(ABC):
     """Base of every fault. `kinds` are all kinds that are installed, for those that are made of others."""
 
     config: Any
+    nodes: tuple[NodeId, ...] = ()
+    """The servers, once an experiment has made the fault."""
 
     def __init__(self, config: Any, kinds: Mapping[str, Kind]) -> None:
         self.config, self.kinds = config, kinds
@@ -222,6 +224,15 @@ class Fault(ABC):
             if not self.config.every:
                 return
             at += self.config.every
+
+    def takes_down(self) -> bool:
+        """Whether those whom it is against are out of service until it is undone."""
+        return False
+
+    @classmethod
+    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+        """Options of this kind as `chaos` draws them, besides when it strikes and for how long."""
+        return {}
 
     def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
         """Raises ConfigError if the config, which stands under `key`, cannot fit these nodes."""
@@ -260,7 +271,9 @@ def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
 class Entry:
     """One fault of a run: how often it was due, how often it fired, against whom, in which role and phase.
 
-    `touched` counts the messages that a disturbance lost, repeated or held back; `expected` how many it should have.
+    `touched` counts what the fault did to what came by: the messages that a disturbance lost, repeated or held back, the
+    commits and restarts that met a disk in trouble. `expected` is how many it should have been, if that is a matter of
+    chance. `meets` says what has to come by for the fault to show: `message`, `commit`, or nothing.
     """
 
     fault: str
@@ -274,13 +287,12 @@ class Entry:
     passed: int = 0
     expected: float | None = None
     emulated: bool = False
+    meets: str = ""
 
     def plain(self) -> dict[str, Any]:
         """As result.json shows it."""
-        shown = {name: value for name, value in vars(self).items() if value or name in ("fault", "due", "fired")}
-        return (
-            shown if self.expected is not None else {name: value for name, value in shown.items() if name != "passed"}
-        )
+        always = ("fault", "due", "fired", *(("touched",) if self.meets else ()))
+        return {name: value for name, value in vars(self).items() if value or name in always}
 
     @property
     def missed(self) -> str:
@@ -289,6 +301,10 @@ class Entry:
             return ""
         if not self.fired:
             return f"fault {self.fault} never fired"
-        if self.expected is not None and not self.touched and self.expected >= 5:
+        if self.touched or not self.meets:
+            return ""
+        if self.expected is None:
+            return f"fault {self.fault} never showed: no {self.meets} met it"
+        if self.expected >= 5:
             return f"fault {self.fault} touched none of {self.passed} messages, {self.expected:.0f} expected"
         return ""

@@ -9,23 +9,57 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
-from framework.core.faults import Action, Disturb, Entry, Fault, Planned, Restart, Status, Strike, View
+from framework.core.faults import (
+    Action,
+    Calm,
+    Crash,
+    Disturb,
+    Entry,
+    Fault,
+    Pause,
+    Planned,
+    Restart,
+    Resume,
+    SetClock,
+    SetDisk,
+    Status,
+    Strike,
+    View,
+)
 from framework.core.message import NodeId
 from framework.core.time import MILLISECOND, NEVER, format_duration
 
 RETRY = 20 * MILLISECOND
 """How soon a fault that found nobody to strike looks again."""
 
+PATIENCE = 1_000 * MILLISECOND
+"""How long it does so, or as long as it would have lasted if that is longer."""
+
 DETAILS = 20
 """Strikes that the ledger describes one by one; more are only counted."""
+
+Look: TypeAlias = Callable[[], tuple[Mapping[NodeId, Status | None], frozenset[NodeId], frozenset[NodeId]]]
+"""Gives the servers' statuses (None: down), those that stand still, and those that no restart brings back."""
+
+_ASPECT: dict[type, str] = {
+    Crash: "life",
+    Restart: "life",
+    Pause: "motion",
+    Resume: "motion",
+    SetClock: "clock",
+    SetDisk: "disk",
+}
+"""What of a node an action changes: of two faults that change the same, the later one's end is the end."""
 
 
 class Injector:
     """The faults of one run.
 
     `faults` are `(name, fault)`; nothing strikes at or after `quiet_at`, when everything is healed. `do` carries out
-    an action and says whether it took effect. `stream(name)` gives a fault's own random stream.
+    an action and says whether it took effect. `stream(name)` gives a fault's own random stream. `watches_disks`: the
+    engine calls `met` for each commit or restart that meets a disk in trouble, so that those which none meets stand out.
     """
 
     def __init__(
@@ -36,16 +70,21 @@ class Injector:
         quiet_at: int,
         stream: Callable[[str], random.Random],
         do: Callable[[Action], bool],
+        watches_disks: bool = False,
     ) -> None:
         self.entries: dict[str, Entry] = {}
         self.tokens: dict[int, tuple[Entry, Fault, Strike]] = {}  # whose disturbance a token is
+        self.healed_at: int | None = None
         self._quiet_at, self._do, self._clients = quiet_at, do, tuple(clients)
+        self._watches_disks = watches_disks
         self._order = itertools.count()
         self._fresh = itertools.count(1)
         self._rngs: dict[str, random.Random] = {}
         self._strikes: list[tuple[int, int, Planned, int]] = []  # (time, order, what, when it was due)
-        self._undoes: list[tuple[int, int, tuple[Action, ...]]] = []
-        self.healed_at: int | None = None
+        self._undoes: list[tuple[int, int, tuple[Action, ...]]] = []  # by the order of the strike that they undo
+        self._holders: dict[tuple[NodeId, str], tuple[int, Action]] = {}  # whose strike has an aspect of a node
+        self._disks: dict[NodeId, Entry] = {}  # who troubled a node's disk last
+        self._remarks: list[str] = []
         for name, fault in faults:
             self._rngs[name] = stream(name)
             for planned in fault.plan(name, quiet_at, self._rngs[name]):
@@ -59,45 +98,39 @@ class Injector:
             heads.append(self._quiet_at)
         return min(heads, default=NEVER)
 
-    def due(
-        self, now: int, look: Callable[[], tuple[Mapping[NodeId, Status | None], frozenset[NodeId], frozenset[NodeId]]]
-    ) -> None:
-        """Does all that is due. `look` gives the servers' statuses (None: down), those that stand still, and those lost."""
+    def due(self, now: int, look: Look) -> None:
+        """Does all that is due: what ends goes before what begins."""
         while self._undoes and self._undoes[0][0] <= now:
-            for action in heapq.heappop(self._undoes)[2]:
-                self._do(action)
+            self._undo()
         while self._strikes and self._strikes[0][0] <= now and self.healed_at is None and now < self._quiet_at:
-            _, _, planned, due = heapq.heappop(self._strikes)
+            _, order, planned, due = heapq.heappop(self._strikes)
             statuses, stopped, lost = look()
-            self._strike(
-                planned,
-                due,
-                View(
-                    now,
-                    statuses,
-                    self._clients,
-                    self._rngs[planned.name.partition("/")[0]],
-                    lambda: next(self._fresh),
-                    stopped,
-                    lost,
-                ),
-            )
+            rng = self._rngs[planned.name.partition("/")[0]]
+            view = View(now, statuses, self._clients, rng, lambda: next(self._fresh), stopped, lost)
+            self._strike(planned, order, due, view)
         if now >= self._quiet_at and self.healed_at is None and self.entries:
             self.heal(now, look)
 
-    def heal(
-        self, now: int, look: Callable[[], tuple[Mapping[NodeId, Status | None], frozenset[NodeId], frozenset[NodeId]]]
-    ) -> None:
+    def heal(self, now: int, look: Look) -> None:
         """Undoes all that is in force and restarts whoever is down and can be restarted."""
         self.healed_at = now
         self._strikes.clear()
         while self._undoes:
-            for action in heapq.heappop(self._undoes)[2]:
-                self._do(action)
+            self._undo()
         statuses, _, lost = look()
         for node, status in statuses.items():
             if status is None and node not in lost:
                 self._do(Restart(node))
+
+    def met(self, node: NodeId) -> None:
+        """A commit was delayed or refused, or a restart refused, because of the node's disk."""
+        entry = self._disks.get(node)
+        if entry is not None:
+            entry.touched += 1
+
+    def remark(self, text: str) -> None:
+        """Something that the engine has to say of the strike under way, for the ledger."""
+        self._remarks.append(text)
 
     def count_tolls(self, tolls: Mapping[int, tuple[int, int]]) -> None:
         """Enters how many messages (came by, were touched) by token; called once, at the end."""
@@ -114,27 +147,57 @@ class Injector:
             self.entries.setdefault(planned.name, Entry(planned.name)).due += 1
             heapq.heappush(self._strikes, (planned.at, next(self._order), planned, planned.at))
 
-    def _strike(self, planned: Planned, due: int, view: View) -> None:
-        entry = self.entries[planned.name]
+    def _strike(self, planned: Planned, order: int, due: int, view: View) -> None:
+        self._remarks.clear()
         strike = planned.fault.strike(view)
-        took = [self._do(action) for action in strike.does] if strike is not None else []
-        if strike is None or not any(took):
-            if view.now + RETRY < min(self._quiet_at, due + max(planned.lasts, RETRY * 50)):
+        if strike is None or not self._carry_out(strike, order):
+            if view.now + RETRY < min(self._quiet_at, due + max(planned.lasts, PATIENCE)):
                 heapq.heappush(self._strikes, (view.now + RETRY, next(self._order), planned, due))
             return
-        self._enter(entry, planned, strike, view)
-        ends = view.now + planned.lasts if planned.lasts else NEVER
+        self._enter(self.entries[planned.name], planned, strike, view)
         if strike.undoes:
-            heapq.heappush(self._undoes, (ends, next(self._order), strike.undoes))
+            ends = view.now + planned.lasts if planned.lasts else NEVER
+            heapq.heappush(self._undoes, (ends, order, strike.undoes))
         for following in planned.then:
-            at = following.at + (view.now + planned.lasts)
+            at = following.at + view.now + planned.lasts
             self._expect(Planned(at, following.fault, following.name, following.lasts, following.then))
+
+    def _carry_out(self, strike: Strike, order: int) -> bool:
+        took = False
+        for action in strike.does:
+            if self._do(action):
+                took = True
+                if strike.undoes and not isinstance(action, Disturb | Calm):
+                    self._holders[action.node, _ASPECT[type(action)]] = order, action
+        return took
+
+    def _undo(self) -> None:
+        _, order, actions = heapq.heappop(self._undoes)
+        for action in actions:
+            self._undo_one(order, action)
+
+    def _undo_one(self, order: int, action: Action) -> None:
+        """Does `action`, unless a later strike has changed the same aspect of the node and is still in force."""
+        if not isinstance(action, Disturb | Calm):
+            key = action.node, _ASPECT[type(action)]
+            holder, held = self._holders.get(key, (order, action))
+            if holder == order:
+                self._holders.pop(key, None)
+            elif isinstance(action, SetClock) and isinstance(held, SetClock):
+                action = SetClock(action.node, held.drift_ppm, action.step)
+            else:
+                return
+        self._do(action)
 
     def _enter(self, entry: Entry, planned: Planned, strike: Strike, view: View) -> None:
         entry.fired += 1
         for action in strike.does:
             if isinstance(action, Disturb):
                 self.tokens[action.token] = (entry, planned.fault, strike)
+                entry.meets = "message"
+            elif isinstance(action, SetDisk) and self._watches_disks:
+                self._disks[action.node] = entry
+                entry.meets = "commit"
         for node in strike.against:
             status = view.statuses.get(node) or {}
             entry.against[node] = entry.against.get(node, 0) + 1
@@ -142,5 +205,5 @@ class Injector:
                 if status.get(name) is not None:
                     counts[str(status[name])] = counts.get(str(status[name]), 0) + 1
         if len(entry.details) < DETAILS:
-            shown = strike.detail or " ".join(strike.against)
+            shown = "; ".join((strike.detail or " ".join(strike.against), *self._remarks))
             entry.details.append(f"{format_duration(view.now // MILLISECOND * MILLISECOND)}: {shown}".rstrip(": "))

@@ -31,7 +31,7 @@ class StorageDamaged(StorageFailure):
 
 
 class TroubledStorage:
-    """A storage whose disk is in trouble: the next fsync fails, there is no room, or a record is damaged."""
+    """A storage whose disk is in trouble: the next fsync fails (that one alone), there is no room, or a record is damaged."""
 
     def __init__(self, storage: Storage, trouble: DiskTrouble) -> None:
         self.storage, self.trouble = storage, trouble
@@ -44,6 +44,7 @@ class TroubledStorage:
 
     def commit(self, changes: Sequence[Change]) -> None:
         if self.trouble == "failed_fsync":
+            self.trouble = "none"
             raise StorageFailure("fsync failed: the commit may be lost, and is not tried again")
         if self.trouble == "full":
             raise StorageFailure("no space left on the disk")

@@ -53,7 +53,10 @@ class Experiment:
         return self.network.model(self.network_config, self.nodes, self.clients)
 
     def make_faults(self) -> list[tuple[str, Fault]]:
-        return [(name, spec.fault(config, self.fault_kinds)) for name, spec, config in self.faults]
+        faults = [(name, spec.fault(config, self.fault_kinds)) for name, spec, config in self.faults]
+        for _, fault in faults:
+            fault.nodes = self.nodes
+        return faults
 
 
 @dataclass(frozen=True)
@@ -80,16 +83,22 @@ class Tally:
     faults: dict[str, int] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)  # delivered, by type
     dropped: dict[str, int] = field(default_factory=dict)  # by type
+    duplicated: dict[str, int] = field(default_factory=dict)  # copies besides the first, by type
     notes: dict[str, int] = field(default_factory=dict)  # by name
     healed_at: int | None = None  # when the faults ended
-    recovered: int = 0  # completed with Ok, of those that were due after the heal
+    asked: int = 0  # operations that ended and were due after the heal, of which
+    recovered: int = 0  # ... completed with Ok
+    stuck: int = 0  # operations that were under way at the heal, of which
+    freed: int = 0  # ... completed with Ok since
 
     def completed(self, outcome: Outcome, scheduled: int, now: int, warmup: int) -> None:
         """Counts one operation that ended at `now`."""
+        if self.healed_at is not None:
+            due_since, ok = scheduled >= self.healed_at, type(outcome) is Ok
+            self.asked, self.recovered = self.asked + due_since, self.recovered + (due_since and ok)
+            self.stuck, self.freed = self.stuck + (not due_since), self.freed + (not due_since and ok)
         if type(outcome) is Ok:
             self.ok += 1
-            if self.healed_at is not None and scheduled >= self.healed_at:
-                self.recovered += 1
             if scheduled >= warmup:
                 self.measured += 1
                 self.latencies.record(now - scheduled)

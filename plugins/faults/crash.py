@@ -1,9 +1,14 @@
 """Nodes crash and come back; nodes stand still and go on."""
 
+from __future__ import annotations
+
+import random
 from collections.abc import Sequence
+from typing import Any
 
 from framework import (
     Crash,
+    Duration,
     Fault,
     FaultConfig,
     FaultSpec,
@@ -25,13 +30,27 @@ class TargetConfig(FaultConfig):
     """A node's name, a role that nodes report (`leader`, `follower`), `random`, `random_minority`, `random_majority`, `all`."""
 
 
-class CrashFault(Fault):
-    """Crashes nodes, and restarts them over their storage."""
+class AgainConfig(TargetConfig):
+    """Whom it brings back: a node's name, `random` or `all`."""
+
+    target: str = "all"
+    lasts: Duration = Duration("0")
+
+
+class TargetedFault(Fault):
+    """A fault that strikes nodes."""
 
     config: TargetConfig
 
     def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
         check_target(f"{key}.target", self.config.target, nodes)
+
+
+class CrashFault(TargetedFault):
+    """Crashes nodes, and restarts them over their storage."""
+
+    def takes_down(self) -> bool:
+        return True
 
     def strike(self, view: View) -> Strike | None:
         nodes = view.aim(self.config.target)
@@ -39,14 +58,16 @@ class CrashFault(Fault):
             return None
         return Strike(tuple(map(Crash, nodes)), tuple(map(Restart, nodes)), nodes)
 
+    @classmethod
+    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+        return {"target": rng.choice(("leader", "random", "random", "random_minority"))}
 
-class PauseFault(Fault):
+
+class PauseFault(TargetedFault):
     """Stops nodes where they stand, as SIGSTOP does, and lets them go on: to them no time has passed but on the clock."""
 
-    config: TargetConfig
-
-    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
-        check_target(f"{key}.target", self.config.target, nodes)
+    def takes_down(self) -> bool:
+        return True
 
     def strike(self, view: View) -> Strike | None:
         nodes = view.aim(self.config.target)
@@ -54,10 +75,43 @@ class PauseFault(Fault):
             return None
         return Strike(tuple(map(Pause, nodes)), tuple(map(Resume, nodes)), nodes)
 
+    @classmethod
+    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+        return {"target": rng.choice(("leader", "leader", "random", "random_minority"))}
+
+
+class RestartFault(TargetedFault):
+    """Restarts nodes that are down, for schedules: a crash with `for: 0` lasts until then."""
+
+    config: AgainConfig
+
+    def strike(self, view: View) -> Strike | None:
+        down = [node for node, status in view.statuses.items() if status is None and node not in view.lost]
+        nodes = _among(down, self.config.target, view)
+        return Strike(tuple(map(Restart, nodes)), (), nodes) if nodes else None
+
+
+class ResumeFault(TargetedFault):
+    """Lets nodes go on that stand still, for schedules: a pause with `for: 0` lasts until then."""
+
+    config: AgainConfig
+
+    def strike(self, view: View) -> Strike | None:
+        nodes = _among([node for node in view.nodes if node in view.stopped], self.config.target, view)
+        return Strike(tuple(map(Resume, nodes)), (), nodes) if nodes else None
+
+
+def _among(nodes: Sequence[NodeId], target: str, view: View) -> tuple[NodeId, ...]:
+    if target == "random":
+        return (view.rng.choice(nodes),) if nodes else ()
+    return tuple(node for node in nodes if target in ("all", node))
+
 
 @hookimpl
 def register_faults() -> list[FaultSpec]:
     return [
         FaultSpec(name="crash", fault=CrashFault, config=TargetConfig, summary="Nodes crash and come back."),
         FaultSpec(name="pause", fault=PauseFault, config=TargetConfig, summary="Nodes stand still and go on."),
+        FaultSpec(name="restart", fault=RestartFault, config=AgainConfig, summary="Nodes that are down come back."),
+        FaultSpec(name="resume", fault=ResumeFault, config=AgainConfig, summary="Nodes that stand still go on."),
     ]

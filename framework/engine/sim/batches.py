@@ -7,18 +7,21 @@ collects inputs while a batch is in flight (`_run_batch`).
 from __future__ import annotations
 
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framework.core.client import Unknown
 from framework.core.errors import PluginError
 from framework.core.host import Host
 from framework.core.message import NodeId
-from framework.core.storage import StorageDamaged, StorageFailure
+from framework.core.storage import StorageDamaged, StorageFailure, TroubledStorage
 from framework.core.time import NEVER
 from framework.engine.base import Crash
 from framework.engine.sim.post import Post
 from framework.engine.sim.seat import Envelope, Flight, Seat
 from framework.trace.schema import Kind
+
+if TYPE_CHECKING:
+    from framework.engine.sim.injection import Injection
 
 SOON_LIMIT = 10_000
 """Timers with after=0 in one batch; more is a node that never comes to an end."""
@@ -26,6 +29,8 @@ SOON_LIMIT = 10_000
 
 class Batches(Post):
     """Runs the nodes."""
+
+    injection: Injection
 
     # A batch of one input, at once.
 
@@ -139,7 +144,11 @@ class Batches(Post):
 
     def _take_off(self, seat: Seat, flight: Flight, service: int) -> None:
         """Commits a batch after `service` nanoseconds of work; nothing else happens at the seat meanwhile."""
-        delay = service + (self._disk_latency + seat.slower if flight.changes else 0)
+        delay = service
+        if flight.changes:
+            delay += self._disk_latency + seat.slower
+            if seat.slower:
+                self.injection.met(seat.id)
         if not delay:
             self._land(seat, flight)
             return
@@ -184,6 +193,7 @@ class Batches(Post):
             host = Host(seat.id, seat.rng, seat.storage)
         except StorageDamaged as damaged:
             seat.lost = True
+            self.injection.met(seat.id)
             self._stop(seat, str(damaged), "", cause)
             return
         self._set_clocks(seat, host)
@@ -209,6 +219,7 @@ class Batches(Post):
         """An exception in a step is a crash: the whole batch is lost, and the node stays down."""
         cause = seat.host.step if seat.host is not None else -1
         if isinstance(error, StorageFailure):  # the disk's doing, not the protocol's
+            self.injection.met(seat.id)
             self._stop(seat, str(error), "", cause)
             return
         seat.raised = True
@@ -227,14 +238,17 @@ class Batches(Post):
         if seat.open is not None:
             self._end_operation(seat, Unknown(f"{seat.id} crashed"), retired=True)
 
-    def crash(self, node: NodeId, why: str, cause: int = -1) -> None:
-        """Crashes a node that is up; a commit in flight is kept or lost, by the seed."""
+    def crash(self, node: NodeId, why: str, cause: int = -1) -> str:
+        """Crashes a node that is up; a commit in flight is `kept` or `lost`, by the seed, which is told; "": there was none."""
         seat = self.seats[node]
-        flight = seat.flight
-        if flight is not None and flight.changes and self._disk.random() < 0.5:
+        flight, fate = seat.flight, ""
+        if flight is not None and flight.changes:
+            fate = "kept" if self._disk.random() < 0.5 and not isinstance(seat.storage, TroubledStorage) else "lost"
+        if flight is not None and fate == "kept":
             seat.storage.commit(flight.changes)
             self._committed(seat, len(flight.changes), cause)
         self._stop(seat, why, "", cause)
+        return fate
 
     def restart(self, node: NodeId, cause: int = -1) -> None:
         """Boots a node that is down: a new instance over its storage."""
@@ -252,7 +266,7 @@ class Batches(Post):
     def resume(self, node: NodeId) -> None:
         """The node goes on with all that waits as its next batch."""
         seat = self.seats[node]
-        seat.paused, seat.slow = False, seat.slow_by_nature or seat.slower > 0
+        seat.paused, seat.slow = False, seat.slow_by_nature or seat.slower > 0 or seat.flight is not None
         if seat.flight is None:
             seat.busy = False
             self._run_batch(seat)

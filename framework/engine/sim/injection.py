@@ -47,7 +47,9 @@ class Injection:
             quiet_at=experiment.duration - experiment.quiet,
             stream=lambda name: stream(experiment.seed, "fault", name),
             do=self._do,
+            watches_disks=True,
         )
+        self.met = self._injector.met
         self._at = NEVER
 
     def schedule(self) -> None:
@@ -75,7 +77,7 @@ class Injection:
     def _look(self) -> tuple[Mapping[NodeId, Status | None], frozenset[NodeId], frozenset[NodeId]]:
         statuses = {node: None if seat.host is None else seat.host.root.status for node, seat in self._servers.items()}
         stopped = frozenset(node for node, seat in self._servers.items() if seat.paused)
-        lost = frozenset(node for node, seat in self._servers.items() if seat.lost or seat.raised)
+        lost = frozenset(node for node, seat in self._servers.items() if seat.lost or seat.raised or _damaged(seat))
         return statuses, stopped, lost
 
     def _do(self, action: Action) -> bool:
@@ -97,7 +99,9 @@ class Injection:
         cause = self._record(action, seat)
         match action:
             case Crash():
-                run.crash(seat.id, "fault", cause)
+                fate = run.crash(seat.id, "fault", cause)
+                if fate:
+                    self._injector.remark(f"{seat.id}'s commit in flight was {fate}")
             case Restart():
                 run.restart(seat.id, cause)
             case Pause():
@@ -121,6 +125,8 @@ class Injection:
     def _set_disk(self, seat: Seat, action: SetDisk) -> None:
         healthy = seat.storage.storage if isinstance(seat.storage, TroubledStorage) else seat.storage
         troubled = action.trouble in ("failed_fsync", "full", "damage")
+        if _damaged(seat):
+            return  # nothing mends what is damaged
         seat.storage = TroubledStorage(healthy, action.trouble) if troubled else healthy
         seat.slower = action.latency if action.trouble == "slow" else 0
         seat.slow = seat.slow_by_nature or seat.slower > 0 or seat.paused or seat.busy
@@ -140,6 +146,10 @@ class Injection:
             payload=msgspec.json.encode(msgspec.structs.asdict(action)),
         )
         return cause
+
+
+def _damaged(seat: Seat) -> bool:
+    return isinstance(seat.storage, TroubledStorage) and seat.storage.trouble == "damage"
 
 
 def _applies(action: Action, seat: Seat) -> bool:

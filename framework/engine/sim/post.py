@@ -100,6 +100,8 @@ class Post(Clockwork):
         if not arrivals:
             why = "cut" if weather.active and weather.cut((seat.id, target.id)) else "lost"
             self._drop(target, (message, seat, path, index, seq, size), why)
+        elif len(arrivals) > 1:
+            self._count_copies(index, len(arrivals) - 1)
         for at in arrivals:
             self.seq += 1
             heappush(self._heap, (at, self.seq, target, message, seat, path, index, seq, size))
@@ -138,6 +140,10 @@ class Post(Clockwork):
                 Kind.DROP, self.now, self.seq, cause, self._place(sender, path), peer=self._place(target, path),
                 message=self.recording.message_names[index], size=size, payload=why.encode(),
             )  # fmt: skip
+
+    def _count_copies(self, index: int, copies: int) -> None:
+        name = self.wire.names[index]
+        self.tally.duplicated[name] = self.tally.duplicated.get(name, 0) + copies
 
     def _mount_gone(self, seat: Seat, envelope: Envelope) -> None:
         self.steps -= 1

@@ -1,0 +1,67 @@
+"""Clocks run too fast or too slow, and wall clocks step."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from framework import Duration, FaultSpec, NodeId, SetClock, Strike, View, hookimpl
+from plugins.faults.crash import TargetConfig, TargetedFault
+
+
+class ClockConfig(TargetConfig):
+    """How wrong the clocks of the target go. The monotonic clock drifts and never steps; timers follow it."""
+
+    at: Duration = Duration("1s")
+    every: Duration = Duration("3s")
+    lasts: Duration = Duration("2s")
+    target: str = "random_minority"
+    drift_ppm: Annotated[int, Meta(ge=0, le=500_000)] = 50_000
+    """By how many parts per million they run too fast or too slow; 50000 is one twentieth."""
+    step: Duration = Duration("500ms")
+    """How far the wall clock steps, at the start and back at the end; 0: not at all."""
+    direction: Literal["forward", "backward", "either"] = "either"
+    """Too fast and ahead, too slow and behind, or either, each node by chance."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.drift_ppm and not self.step:
+            raise ValueError("drift_ppm=0 and step=0 leave the clocks right: give one of them")
+
+
+class ClockFault(TargetedFault):
+    """Sets clocks wrong, and right again."""
+
+    config: ClockConfig
+
+    def strike(self, view: View) -> Strike | None:
+        nodes = view.aim(self.config.target)
+        if not nodes:
+            return None
+        signs = {node: self._sign(view.rng) for node in nodes}
+        does = tuple(self._wrong(node, sign) for node, sign in signs.items())
+        undoes = tuple(SetClock(node, 0, -sign * self.config.step) for node, sign in signs.items())
+        told = ", ".join(f"{node} {'fast' if sign > 0 else 'slow'}" for node, sign in signs.items())
+        return Strike(does, undoes, nodes, told)
+
+    @classmethod
+    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+        steps = ("0", "100ms", "2s")
+        return {"drift_ppm": rng.choice((1_000, 50_000, 300_000)), "step": rng.choice(steps)}
+
+    def _sign(self, rng: random.Random) -> int:
+        if self.config.direction == "either":
+            return rng.choice((1, -1))
+        return 1 if self.config.direction == "forward" else -1
+
+    def _wrong(self, node: NodeId, sign: int) -> SetClock:
+        return SetClock(node, sign * self.config.drift_ppm, sign * self.config.step)
+
+
+@hookimpl
+def register_faults() -> list[FaultSpec]:
+    return [
+        FaultSpec(name="clock", fault=ClockFault, config=ClockConfig, summary="Clocks drift, and wall clocks step."),
+    ]

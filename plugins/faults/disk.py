@@ -1,0 +1,89 @@
+"""Disks are slow, fail an fsync, are full, or lose what they had promised to keep."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from framework import (
+    ConfigError,
+    Crash,
+    Duration,
+    FaultSpec,
+    NodeId,
+    Restart,
+    SetDisk,
+    Strike,
+    View,
+    hookimpl,
+)
+from plugins.faults.crash import TargetConfig, TargetedFault
+
+
+class DiskConfig(TargetConfig):
+    """What ails the disk."""
+
+    trouble: Literal["slow", "failed_fsync", "full", "damage"] = "slow"
+    """`slow`: each commit takes `latency` longer. `failed_fsync`: the next fsync fails, which crashes the node; nothing
+    is tried again, and the node restarts when the fault ends. `full`: no commit has room, and the first to try crashes
+    the node; there is room again when the fault ends. `damage`: the node crashes, and an acknowledged record is damaged:
+    its restart is refused and it stays down. Never more than a minority of the nodes is damaged."""
+    latency: Duration = Duration("50ms")
+    """slow: how much longer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.trouble == "slow" and not self.latency:
+            raise ValueError("latency=0 is not slow: give it a time, as in 50ms")
+
+
+class DiskFault(TargetedFault):
+    """Troubles disks, and mends them where that can be done."""
+
+    config: DiskConfig
+
+    def takes_down(self) -> bool:
+        return self.config.trouble != "slow"
+
+    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+        super().needs(key, nodes)
+        if self.config.trouble == "damage" and len(nodes) < 3:
+            raise ConfigError(
+                f"{key}.trouble=damage", f"would leave no majority of {len(nodes)} nodes", "Write nodes=3."
+            )
+
+    def strike(self, view: View) -> Strike | None:
+        nodes = view.aim(self.config.target)
+        if self.config.trouble == "damage":
+            nodes = nodes[: max(0, (len(view.nodes) - 1) // 2 - len(view.lost))]
+        if not nodes:
+            return None
+        return Strike(self._does(nodes), self._undoes(nodes), nodes, f"{self.config.trouble}: {' '.join(nodes)}")
+
+    @classmethod
+    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+        trouble = rng.choice(("slow", "slow", "failed_fsync", "failed_fsync", "full", "damage"))
+        target = rng.choice(("leader", "random", "random"))
+        return {"trouble": trouble, "target": target, "latency": rng.choice(("2ms", "20ms", "100ms"))}
+
+    def _does(self, nodes: Sequence[NodeId]) -> tuple[Crash | SetDisk, ...]:
+        trouble = self.config.trouble
+        sets = [SetDisk(node, trouble, int(self.config.latency) if trouble == "slow" else 0) for node in nodes]
+        crashes = [Crash(node) for node in nodes] if trouble == "damage" else []
+        return (*crashes, *sets)
+
+    def _undoes(self, nodes: Sequence[NodeId]) -> tuple[Restart | SetDisk, ...]:
+        mended = [] if self.config.trouble == "damage" else [SetDisk(node, "none") for node in nodes]
+        restarts = [] if self.config.trouble == "slow" else [Restart(node) for node in nodes]
+        return (*mended, *restarts)
+
+
+@hookimpl
+def register_faults() -> list[FaultSpec]:
+    return [
+        FaultSpec(
+            name="disk", fault=DiskFault, config=DiskConfig,
+            summary="Disks are slow, fail an fsync, are full, or damage what they hold.",
+        )
+    ]  # fmt: skip

@@ -1,0 +1,196 @@
+"""Messages are lost, repeated, overtaken or late, on some links or on all."""
+
+from __future__ import annotations
+
+import random
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from framework import (
+    Calm,
+    ConfigError,
+    Disturb,
+    Disturbance,
+    Duration,
+    Fault,
+    FaultConfig,
+    FaultSpec,
+    NodeId,
+    Strike,
+    View,
+    check_target,
+    hookimpl,
+)
+
+Probability = Annotated[float, Meta(gt=0, le=1)]
+ARROW = "->"
+
+
+class LinksConfig(FaultConfig):
+    """Which links suffer."""
+
+    at: Duration = Duration("1s")
+    every: Duration = Duration("3s")
+    lasts: Duration = Duration("2s")
+    links: str = "all"
+    """`all` (the clients' too), one direction as in `n1->n2`, or those from and to a target: a node's name, a role,
+    `random`, `random_minority`, `random_majority`."""
+
+
+class LossConfig(LinksConfig):
+    """How much is lost."""
+
+    probability: Probability = 0.1
+    """Of each message."""
+
+
+class DuplicateConfig(LinksConfig):
+    """How much comes twice."""
+
+    probability: Probability = 0.1
+    """Of each message."""
+    spread: Duration = Duration("20ms")
+    """The second copy comes this much later at the most."""
+
+
+class ReorderConfig(LinksConfig):
+    """How much is overtaken."""
+
+    probability: Probability = 0.2
+    """Of each message."""
+    spread: Duration = Duration("20ms")
+    """It waits this much longer at the most, while others pass."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.spread:
+            raise ValueError("spread=0 lets nothing be overtaken: give it a time, as in 20ms")
+
+
+class DelayConfig(LinksConfig):
+    """How late."""
+
+    by: Duration = Duration("100ms")
+    """What every message takes longer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.by:
+            raise ValueError("by=0 delays nothing: give it a time, as in 100ms")
+
+
+class LinksFault(Fault):
+    """A fault of links."""
+
+    config: LinksConfig
+
+    @abstractmethod
+    def disturbance(self) -> Disturbance:
+        """What befalls each message."""
+
+    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+        sender, arrow, receiver = self.config.links.partition(ARROW)
+        if not arrow:
+            check_target(f"{key}.links", sender, nodes)
+        for end in (sender.strip(), receiver.strip()) if arrow else ():
+            if end not in nodes:
+                raise ConfigError(
+                    f"{key}.links={self.config.links}", f"there is no node {end!r}",
+                    f"There are: {', '.join(nodes)}; write {nodes[0]}->{nodes[-1]}.",
+                )  # fmt: skip
+
+    def strike(self, view: View) -> Strike | None:
+        links, against, detail = self._links(view)
+        if not links:
+            return None
+        token = view.token()
+        return Strike((Disturb(token, links, self.disturbance()),), (Calm(token),), against, detail)
+
+    @classmethod
+    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+        return {"links": rng.choice(("all", "all", "leader", "random", "random_minority"))}
+
+    def _links(self, view: View) -> tuple[tuple[tuple[NodeId, NodeId], ...], tuple[NodeId, ...], str]:
+        """The links, whom they belong to, and what to call them."""
+        chosen = self.config.links
+        sender, arrow, receiver = (part.strip() for part in chosen.partition(ARROW))
+        if arrow:
+            return ((sender, receiver),), (sender, receiver), f"{sender}->{receiver}"
+        everyone = (*view.nodes, *view.clients)
+        servers = view.nodes if chosen == "all" else view.aim(chosen)
+        links = tuple((a, b) for a in everyone for b in everyone if a != b and (a in servers or b in servers))
+        return links, servers, "all links" if chosen == "all" else f"links of {' '.join(servers)}"
+
+
+class LossFault(LinksFault):
+    """Messages are lost."""
+
+    config: LossConfig
+
+    def disturbance(self) -> Disturbance:
+        return Disturbance(loss=self.config.probability)
+
+    def expected(self, strike: Strike, messages: int) -> float:
+        return messages * self.config.probability
+
+    @classmethod
+    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+        return super().drawn(rng) | {"probability": rng.choice((0.02, 0.1, 0.3))}
+
+
+class DuplicateFault(LinksFault):
+    """Messages come twice."""
+
+    config: DuplicateConfig
+
+    def disturbance(self) -> Disturbance:
+        return Disturbance(duplicate=self.config.probability, spread=int(self.config.spread))
+
+    def expected(self, strike: Strike, messages: int) -> float:
+        return messages * self.config.probability
+
+    @classmethod
+    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+        return super().drawn(rng) | {"probability": rng.choice((0.05, 0.2)), "spread": rng.choice(("2ms", "50ms"))}
+
+
+class ReorderFault(LinksFault):
+    """Messages are overtaken by later ones."""
+
+    config: ReorderConfig
+
+    def disturbance(self) -> Disturbance:
+        return Disturbance(reorder=self.config.probability, spread=int(self.config.spread))
+
+    def expected(self, strike: Strike, messages: int) -> float:
+        return messages * self.config.probability
+
+    @classmethod
+    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+        return super().drawn(rng) | {"probability": rng.choice((0.1, 0.5)), "spread": rng.choice(("5ms", "50ms"))}
+
+
+class DelayFault(LinksFault):
+    """Messages are late; none overtakes another."""
+
+    config: DelayConfig
+
+    def disturbance(self) -> Disturbance:
+        return Disturbance(delay=int(self.config.by))
+
+    @classmethod
+    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+        return super().drawn(rng) | {"by": rng.choice(("5ms", "50ms", "200ms"))}
+
+
+@hookimpl
+def register_faults() -> list[FaultSpec]:
+    return [
+        FaultSpec(name="loss", fault=LossFault, config=LossConfig, summary="Messages are lost."),
+        FaultSpec(name="duplicate", fault=DuplicateFault, config=DuplicateConfig, summary="Messages come twice."),
+        FaultSpec(name="reorder", fault=ReorderFault, config=ReorderConfig, summary="Messages overtake one another."),
+        FaultSpec(name="delay", fault=DelayFault, config=DelayConfig, summary="Messages are late, on one link or on all."),
+    ]
