@@ -294,7 +294,8 @@ class Fleet:
             try:
                 report = ray.get(call)
             except ray.exceptions.RayError as error:
-                self.failure = self.failure or f"{calls[call].hosts[0]} did not close its files ({type(error).__name__})"
+                who = calls[call].hosts[0]
+                self.failure = self.failure or f"{who} did not close its files ({type(error).__name__})"
                 continue
             self._reported(calls[call], report)
         if late:
@@ -341,7 +342,8 @@ def merged(tallies: list[Tally]) -> Tally:
         whole.steps += tally.steps
         whole.fsyncs += tally.fsyncs
         whole.latencies.add(tally.latencies)
-        for mine, theirs in ((whole.messages, tally.messages), (whole.dropped, tally.dropped), (whole.faults, tally.faults)):
-            for name, count in theirs.items():
+        for field in ("messages", "dropped", "faults"):
+            mine = getattr(whole, field)
+            for name, count in getattr(tally, field).items():
                 mine[name] = mine.get(name, 0) + count
     return whole

@@ -21,7 +21,7 @@ from framework.verify.models import Register
 from framework.verify.verdict import Verdict
 from tests.engine.ray.register import register_run
 
-pytestmark = pytest.mark.usefixtures("ray_runtime")
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]
 
 MS = 1_000_000
 
