@@ -180,6 +180,8 @@ class StationActor:
             station.boot(seat, storages.get(seat.id), cause)
         if station.crew is not None:
             station.crew.start()
+        if self._rows is not None:
+            self._rows.flush()  # however short its life, the trace says that it began
         return ""
 
     def _learn(self, contacts: Mapping[int, Contact]) -> None:

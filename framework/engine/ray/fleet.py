@@ -320,9 +320,10 @@ class Fleet:
         import ray
 
         self._ending = True
+        for machine in self.launch.machines.values():
+            here = [member for member in self.members if self._machine(member) is machine]
+            machine.kill([member.where.pid for member in here if member.where is not None])
         for member in self.members:
-            if member.where is not None:
-                self._machine(member).signal(member.where.pid, "kill")
             if member.handle is not None:
                 ray.kill(member.handle, no_restart=True)
         self.launch.release()

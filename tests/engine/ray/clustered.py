@@ -23,7 +23,7 @@ def attempt(folder: Path, address: str, strategy: str) -> dict[str, object]:
     run = register_run(
         folder, engine={"address": address},
         scheduling_config=SchedulingConfig(strategy=strategy, timeout=Duration("2s")),  # type: ignore[arg-type]
-        script=((300 * MILLISECOND, "crash", "n2"), (500 * MILLISECOND, "restart", "n2")), duration=7 * SECOND,
+        script=((500 * MILLISECOND, "crash", "n2"), (900 * MILLISECOND, "restart", "n2")), duration=5 * SECOND,
     )  # fmt: skip
     try:
         result = RayEngine().run(run, lambda now, tally: None)
