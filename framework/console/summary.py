@@ -7,7 +7,7 @@ from pathlib import Path
 
 from framework.console.wording import milliseconds, rate, shortened, tallied
 from framework.runs.result import CrashRecord, RunResult
-from framework.verify.verdict import Verdict
+from framework.verify.verdict import CheckResult, Verdict
 
 _PLAIN_WIDTH = 100
 _CRASHES_SHOWN = 10
@@ -61,8 +61,14 @@ def _numbers(result: RunResult) -> list[tuple[str, str]]:
         ("faults", tallied(result.faults)),
         ("time", took),
     ]
-    rows += [(check.name, f"{check.verdict}: {check.reason}") for check in result.checks]
+    rows += [(check.name, _conclusion(check)) for check in result.checks]
     return rows
+
+
+def _conclusion(check: CheckResult) -> str:
+    """The reason too, unless it stands below with its story."""
+    told = check.verdict is Verdict.INVALID and check.story
+    return f"{check.verdict}, as told below" if told else f"{check.verdict}: {check.reason}"
 
 
 def _crashes(crashes: tuple[CrashRecord, ...]) -> list[str]:

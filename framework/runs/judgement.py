@@ -68,15 +68,18 @@ def undecided(name: str, reason: str) -> CheckResult:
 
 
 def crash_reason(crash: Crash) -> str:
-    """`n2 crashed: ZeroDivisionError: division by zero in on_vote`, or the engine's own words if nothing was raised."""
+    """`n2 crashed: ZeroDivisionError: division by zero in on_vote`, or the engine's own words if nothing was raised.
+
+    The function named is the author's; none when only the framework's own stand in the traceback.
+    """
     if not crash.traceback:
         return f"{crash.node} crashed: {crash.why}"
     lines = crash.traceback.rstrip().splitlines()
     raised = next((line for line in reversed(lines) if line and not line[0].isspace()), crash.why)
     frames = [frame for line in lines if (frame := _FRAME.match(line))]
     theirs = [frame for frame in frames if not _OURS.search(frame["file"])]
-    last = (theirs or frames)[-1:]
-    return f"{crash.node} crashed: {raised}" + (f" in {last[0]['function']}" if last else "")
+    mistake = raised.removeprefix(f"{PluginError.__module__}.").rstrip(".")  # our own errors speak in sentences
+    return f"{crash.node} crashed: {mistake}" + (f" in {theirs[-1]['function']}" if theirs else "")
 
 
 def unfired(experiment: Experiment, ledger: Iterable[Entry]) -> list[str]:

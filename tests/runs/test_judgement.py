@@ -114,5 +114,14 @@ def test_the_frame_named_is_the_authors_even_when_the_core_raised() -> None:
     )
 
 
+def test_a_mistake_that_only_the_core_can_see_names_no_function() -> None:
+    crash = Crash(
+        "n1", 0, "raised",
+        'Traceback (most recent call last):\n  File "/opt/synod/framework/core/durable.py", line 5, in check_immutable\n'
+        "framework.core.errors.PluginError: Votes.seen: cannot hold a list. Use a tuple.",
+    )  # fmt: skip
+    assert crash_reason(crash) == "n1 crashed: PluginError: Votes.seen: cannot hold a list. Use a tuple"
+
+
 def test_a_crash_without_a_traceback_is_told_in_the_engines_words() -> None:
     assert crash_reason(Crash("n1", 0, "killed by the system")) == "n1 crashed: killed by the system"

@@ -1,20 +1,32 @@
 """The Ray engine: nodes are Ray actors, time is real, messages travel over a TCP mesh between the actors.
 
-    driver      RayEngine: the course of a run, from the first actor to the last file
-    fleet       the driver's view of the stations: started, watched, killed, replaced, ended
-    injection   carries out the faults of an experiment
-    runtime     starts a local Ray runtime, or joins a cluster
-    machines    one agent a machine: signals processes, reads clocks, sends files home
-    actor       the Ray actor around a station: a thread with an event loop
-    station     the loop's owner: batches, commits, effects, timers
-    crew        the clients of a station and their load
-    recording   rows of the trace and of the history
-    frames      how a message stands on the wire
-    mesh        connections between stations, authenticated, bounded
-    calls       the same frames as Ray actor calls
-    storage     durable state in SQLite
-    timing      timers finer than a millisecond
+A *station* is one process of a run: it seats one node, several nodes, or many clients. In the driver:
 
-A *station* is one process of a run: it seats one node, several nodes, or many clients. Ray and uvloop are imported
-here alone.
+    driver      RayEngine: the course of a run, from the first actor to the last file
+    runtime     starts a local Ray runtime, or joins a cluster
+    launch      reserves machines, creates actors where their storage is
+    fleet       the stations as the driver sees them: started, watched, killed, replaced, ended
+    member      one of them through all its incarnations; the machines of a run
+    injection   carries out the faults of an experiment
+    machines    what must be done on a machine itself: signals, clocks, files
+
+In each station:
+
+    actor       the Ray actor: a thread with an event loop, and calls that reach into it
+    setup       what a station is told at its start
+    station     the loop's owner: batches, commits, steps, timers
+    seat        one host's place in it
+    crew        the clients of a station and their load
+    outgoing    what leaves, through the links of the network model
+    commits     makes commits in a thread, over `storage`: SQLite, and `wal`: damage that SQLite overlooks
+    recording   rows of the trace and of the history
+    timing      alarms finer than a millisecond
+
+Between stations:
+
+    frames      how a message stands on the wire
+    mesh        connections that are opened; `inbound`: accepted ones; `handshake`: what both prove first
+    calls       the same frames as Ray actor calls
+
+Ray and uvloop are imported here alone, and only when a run starts.
 """

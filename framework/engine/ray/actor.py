@@ -76,7 +76,7 @@ class StationActor:
         gc.set_threshold(100_000, 20, 20)
 
     def listen(self, host: str) -> Where:
-        """Opens the station to others, at `host` or at its machine's address in the cluster; says where it is."""
+        """Opens the station to others, at `host` or (if empty) at its machine's address; says where it is."""
         import ray
 
         host = host or str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
@@ -150,7 +150,8 @@ class StationActor:
         self._rows = rows
         self._station = Station(setup, self._loop, rows)
         if setup.first_client is not None:
-            self._station.crew = Crew(self._station, HistoryRows(setup.history) if experiment.trace != "none" else None)
+            history = HistoryRows(setup.history) if experiment.trace != "none" else None
+            self._station.crew = Crew(self._station, history)
         self._mesh: Mesh | None = None
         if setup.transport == "mesh":
             self._mesh = self._station.transport = Mesh(self._loop, setup.name, setup.secret, self._station)
@@ -169,7 +170,8 @@ class StationActor:
             if setup.storage == "sqlite" and any(seat.durable for seat in station.seats.values()):
                 open_database = Database.reopen if setup.incarnation else Database.create
                 station.commits = DatabaseCommits(open_database(setup.database), self._loop)
-            storages = {seat.id: station.commits.storage(seat.id) for seat in station.seats.values() if seat.durable}
+            durable = [seat.id for seat in station.seats.values() if seat.durable]
+            storages = {node: station.commits.storage(node) for node in durable}
         except StorageError as error:
             for seat in station.seats.values():
                 station.crash(seat.id, str(error), cause)
@@ -178,6 +180,8 @@ class StationActor:
             station.boot(seat, storages.get(seat.id), cause)
         if station.crew is not None:
             station.crew.start()
+        if self._rows is not None:
+            self._rows.flush()  # however short its life, the trace says that it began
         return ""
 
     def _learn(self, contacts: Mapping[int, Contact]) -> None:

@@ -1,4 +1,4 @@
-"""The transport for clusters where only Ray's own ports are open: the mesh's frames, as arguments of actor calls.
+"""For clusters where only Ray's own ports are open: the mesh's frames, as arguments of actor calls.
 
 Everything for one peer in one tick is one call. Calls from one station to another keep their order.
 """

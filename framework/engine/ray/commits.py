@@ -18,7 +18,7 @@ class Commits(Protocol):
     """Where changes go, and where a node that starts finds them."""
 
     def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
-        """Starts one commit; `landed` is called in the loop's thread with "" or why it failed. One at a time."""
+        """Starts a commit; `landed` is called in the loop's thread with "" or why it failed. One at a time."""
 
     def storage(self, node: NodeId) -> Storage:
         """What a node that starts is restored from. Raises StorageError."""

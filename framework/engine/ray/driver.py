@@ -25,12 +25,12 @@ DRAIN_SLACK = SECOND
 
 
 class RayEngine:
-    """Nodes are Ray actors. Nothing of the run is left behind but its folder: no process, no file elsewhere."""
+    """Nodes are Ray actors. Of the run, nothing is left but its folder: no process, no file elsewhere."""
 
     def run(self, experiment: Experiment, progress: Progress) -> EngineResult:
         """Runs to the end of the load, or to a KeyboardInterrupt.
 
-        Raises ConfigError for what cannot be started: an address that does not answer, actors that cannot be placed.
+        Raises ConfigError for what cannot start: an address that does not answer, actors that find no place.
         """
         from framework.engine.ray.runtime import runtime
 
@@ -131,9 +131,10 @@ class _Course:
 
     def _details(self) -> dict[str, Any]:
         fleet = self.fleet
+        errors = [machine.error for machine in fleet.launch.machines.values()]
         details: dict[str, Any] = {
             "machines": len(fleet.launch.machines),
-            "clock_error_ms": round(max((machine.error for machine in fleet.launch.machines.values()), default=0) / 1e6, 3),
+            "clock_error_ms": round(max(errors, default=0) / 1e6, 3),
             "start_s": round(self.seconds["start"], 3),
             "end_s": round(self.seconds["end"], 3),
             "transport": self.experiment.engine_config.transport,
@@ -155,7 +156,7 @@ def _check(experiment: Experiment) -> None:
 
 
 def _modules(experiment: Experiment) -> tuple[str, ...]:
-    """The code that workers on other machines need: framework, plugins, and what the experiment's classes come from."""
+    """The code that other machines need: framework, plugins, and wherever the experiment's classes come from."""
     import importlib
 
     kinds: list[type] = [experiment.protocol.node, experiment.protocol.client, experiment.workload.workload]

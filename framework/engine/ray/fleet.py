@@ -294,7 +294,8 @@ class Fleet:
             try:
                 report = ray.get(call)
             except ray.exceptions.RayError as error:
-                self.failure = self.failure or f"{calls[call].hosts[0]} did not close its files ({type(error).__name__})"
+                who = calls[call].hosts[0]
+                self.failure = self.failure or f"{who} did not close its files ({type(error).__name__})"
                 continue
             self._reported(calls[call], report)
         if late:
@@ -319,9 +320,10 @@ class Fleet:
         import ray
 
         self._ending = True
+        for machine in self.launch.machines.values():
+            here = [member for member in self.members if self._machine(member) is machine]
+            machine.kill([member.where.pid for member in here if member.where is not None])
         for member in self.members:
-            if member.where is not None:
-                self._machine(member).signal(member.where.pid, "kill")
             if member.handle is not None:
                 ray.kill(member.handle, no_restart=True)
         self.launch.release()
@@ -341,7 +343,8 @@ def merged(tallies: list[Tally]) -> Tally:
         whole.steps += tally.steps
         whole.fsyncs += tally.fsyncs
         whole.latencies.add(tally.latencies)
-        for mine, theirs in ((whole.messages, tally.messages), (whole.dropped, tally.dropped), (whole.faults, tally.faults)):
-            for name, count in theirs.items():
+        for field in ("messages", "dropped", "faults"):
+            mine = getattr(whole, field)
+            for name, count in getattr(tally, field).items():
                 mine[name] = mine.get(name, 0) + count
     return whole

@@ -12,6 +12,8 @@ from pathlib import Path
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
 
 FSYNCS = 5
+GONE_S = 3.0
+"""How long a killed process may take to disappear."""
 
 
 class Agent:
@@ -24,6 +26,14 @@ class Agent:
         except ProcessLookupError:
             return False
         return True
+
+    def kill(self, pids: list[int]) -> None:
+        """SIGKILL, which ends stopped processes too; returns when they are gone, or after a bound."""
+        deadline = time.monotonic() + GONE_S
+        left = [pid for pid in pids if self.signal(pid, "kill")]
+        while left and time.monotonic() < deadline:
+            time.sleep(0.005)
+            left = [pid for pid in left if _exists(pid)]
 
     def clock(self) -> int:
         """This machine's monotonic clock, nanoseconds."""
@@ -51,3 +61,11 @@ class Agent:
         """Removes a folder with all in it; one that is not there is fine."""
         if folder.exists():
             shutil.rmtree(folder)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -50,6 +50,12 @@ class Machine:
         else:
             self._ask(self._actor.signal.remote(pid, name))
 
+    def kill(self, pids: list[int]) -> None:
+        if self._here is not None:
+            self._here.kill(pids)
+        else:
+            self._ask(self._actor.kill.remote(pids))
+
     def files(self, folder: str) -> list[tuple[str, bytes]]:
         answer: list[tuple[str, bytes]] = self._ask(self._actor.files.remote(self.folder / folder))
         return answer

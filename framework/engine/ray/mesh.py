@@ -102,7 +102,10 @@ class Mesh:
 class Peer:
     """The connection that this station opens to another."""
 
-    __slots__ = ("_address", "_backoff", "_leaving", "_mesh", "_name", "_retry_at", "_sent", "_socket", "_state", "chunks", "size", "waiting")
+    __slots__ = (
+        "_address", "_backoff", "_leaving", "_mesh", "_name", "_retry_at", "_sent", "_socket", "_state",
+        "chunks", "size", "waiting",
+    )  # fmt: skip
 
     def __init__(self, mesh: Mesh) -> None:
         self.chunks: list[bytes] = []

@@ -146,7 +146,8 @@ def merge_histories(parts: list[Path], target: Path) -> None:
     from framework.trace.stream import StreamWriter, read_stream
 
     tables = [read_stream(part, HISTORY) for part in parts if part.exists()]
-    whole = pa.concat_tables(tables).unify_dictionaries().sort_by([("invoked", "ascending"), ("operation", "ascending")])
+    order = [("invoked", "ascending"), ("operation", "ascending")]
+    whole = pa.concat_tables(tables).unify_dictionaries().sort_by(order)
     writer = StreamWriter(target, HISTORY)
     for batch in whole.combine_chunks().to_batches():
         writer.write(batch)

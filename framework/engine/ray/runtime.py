@@ -90,7 +90,7 @@ def _local(actors: int) -> Iterator[Runtime]:
         _read_settings_again()
         try:
             _init(
-                num_cpus=max(actors, os.cpu_count() or 1), include_dashboard=False, log_to_driver=False,
+                address="local", num_cpus=max(actors, os.cpu_count() or 1), include_dashboard=False, log_to_driver=False,
                 logging_level=logging.CRITICAL, object_store_memory=OBJECT_STORE_BYTES, _node_ip_address="127.0.0.1",
             )  # fmt: skip
         except BaseException as error:
@@ -173,7 +173,8 @@ def _running_here(address: str) -> str:
     except ConnectionError:
         found = None
     if not found:
-        raise ConfigError(WHERE, f"{address}: no Ray runs on this machine", "Start one with `ray start --head`, or write null.")
+        fix = "Start one with `ray start --head`, or write null."
+        raise ConfigError(WHERE, f"{address}: no Ray runs on this machine", fix)
     return str(found)
 
 

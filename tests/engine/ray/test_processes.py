@@ -9,9 +9,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 from framework import open_run
+
+pytestmark = pytest.mark.ray
 
 ROOT = Path(__file__).parents[3]
 BOUND_S = 60
@@ -69,26 +72,18 @@ def test_ctrl_c_ends_a_run_in_order_and_leaves_no_process_behind(tmp_path: Path)
 
 
 
-def on_cluster(*arguments: str) -> dict[str, Any]:
-    program = started("clustered", *arguments)
+def test_nodes_spread_over_two_machines_and_what_cannot_be_placed_is_told_in_one_line(tmp_path: Path) -> None:
+    program = started("clustered", str(tmp_path))
     out, errors = program.communicate(timeout=BOUND_S)
     assert program.returncode == 0, errors
-    answer: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
-    return answer
-
-
-def test_nodes_spread_over_two_machines_and_the_trace_comes_home(tmp_path: Path) -> None:
-    answer = on_cluster(str(tmp_path), "spread", "3")
+    refused, answer = (json.loads(line) for line in out.strip().splitlines()[-2:])
+    where = "scheduling=strict_spread: 3 node actors cannot be placed on 2 machine(s) within 2s"
+    assert refused["error"].startswith(where)
     assert answer["failure"] == "" and answer["ok"] > 50
     assert answer["details"]["machines"] == 2
-    assert 0 < answer["details"]["clock_error_ms"] < 50
-    run = open_run(tmp_path)
-    assert set(run.events["node"].to_pylist()) == {"n1", "n2", "n3", "c1", "c2", "c3"}
+    assert 0 < answer["details"]["clock_error_ms"] < 500
+    run = open_run(tmp_path / "spread")
+    assert set(run.events["node"].to_pylist()) == {"n1", "n2", "n3", "c1", "c2", "c3"}, "every trace came home"
     starts = [row for row in run.events.to_pylist() if row["kind"] == "start" and row["node"] == "n2"]
     assert len(starts) == 2, "it was restarted where its storage is"
     assert not list(Path(tempfile.gettempdir()).glob("synod-*-*"))
-
-
-def test_what_cannot_be_placed_is_told_in_one_line(tmp_path: Path) -> None:
-    answer = on_cluster(str(tmp_path), "strict_spread", "3")
-    assert answer["error"].startswith("scheduling=strict_spread: 3 node actors cannot be placed on 2 machine(s) within 3s")

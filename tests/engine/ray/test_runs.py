@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from framework import open_run
+from framework.core.errors import ConfigError
 from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Tally
 from framework.engine.ray.driver import RayEngine
@@ -21,7 +22,7 @@ from framework.verify.models import Register
 from framework.verify.verdict import Verdict
 from tests.engine.ray.register import register_run
 
-pytestmark = pytest.mark.usefixtures("ray_runtime")
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]
 
 MS = 1_000_000
 
@@ -166,3 +167,25 @@ def test_a_stopped_node_neither_holds_up_the_run_nor_survives_it(tmp_path: Path)
     assert is_atomic(run)
     assert run.history.to_pylist()[-1]["invoked"] > 800 * MS
     assert_nothing_is_left(tmp_path)
+
+
+def test_a_node_whose_storage_is_gone_does_not_start_empty(tmp_path: Path) -> None:
+    """It would have forgotten what it promised: the run ends, and says why."""
+
+    def lose_it(now: int, tally: Tally) -> None:
+        if tally.faults.get("crash"):
+            (tmp_path / "storage" / "n2.db").unlink(missing_ok=True)
+
+    script = ((300 * MS, "crash", "n2"), (1200 * MS, "restart", "n2"))
+    result, run = ran(register_run(tmp_path, script=script, duration=20 * SECOND), lose_it)
+    assert "n2.db: the durable state is gone; a node that lost it must not start empty" in result.failure
+    assert result.wall_s < 15
+    assert [crash.node for crash in result.crashes] == ["n2", "n2"]
+    assert is_atomic(run)
+    assert_nothing_is_left(tmp_path)
+
+
+def test_memory_for_storage_and_faults_that_kill_do_not_go_together(tmp_path: Path) -> None:
+    run = register_run(tmp_path, engine={"storage": "memory"}, script=((1, "crash", "n1"),))
+    with pytest.raises(ConfigError, match=r"engine.storage: memory forgets everything when a process is killed"):
+        RayEngine().run(run, lambda now, tally: None)
