@@ -163,7 +163,7 @@ class NodeDriver:
             client._begin(_operation(row), int(self._experiment.workload_config.timeout))
 
     def _message(self, row: Row) -> Message:
-        payload = self._record.sent(row.cause)
+        payload = row.payload if row.payload is not None else self._record.sent(row.cause)
         if payload is None:
             raise CannotDrive(
                 f"at {row.time / 1e6:,.3f} ms it takes {row.message} from {row.peer}, whose record of the send (event"

@@ -78,12 +78,17 @@ class EventRows:
         rows.payloads.append(payload)
         return seq
 
-    def deliver(self, at: int, cause: int, target: int, source: int, path: str, message: int, size: int) -> int:
-        """A message that arrived: the step that its handler is."""
+    def deliver(
+        self, at: int, cause: int, target: int, source: int, path: str, message: int, size: int, payload: bytes | None = None
+    ) -> int:
+        """A message that arrived: the step that its handler is. With `payload`, for when the record of its send may be lost."""
         self._seq = seq = self._seq + 1
         receiver, sender = self._place(target, path), self._place(source, path)
-        row = _pack(at, seq, cause, size, -1, receiver, sender, self._messages[message], Kind.DELIVER)
+        length = -1 if payload is None else size
+        row = _pack(at, seq, cause, size, length, receiver, sender, self._messages[message], Kind.DELIVER)
         self._writer.rows.append(row)
+        if payload is not None:
+            self._writer.payloads.append(payload)
         return seq
 
     def drop(

@@ -73,6 +73,8 @@ class Station:
         self._index = {name: index for index, name in enumerate(self._names)}
         self.seats: dict[int, Seat] = make_seats(setup, self._index)
         self._delivered = [0] * len(self.wire.names)
+        # Where processes are killed, what they recorded last is lost: who receives a message keeps its bytes too.
+        self._kept: dict[int, bytes] | None = {} if rows is not None and experiment.faults else None
         self._dirty: list[Seat] = []
         self._scheduled = False
         self._flying = False
@@ -107,11 +109,14 @@ class Station:
                     path = data[body : body + path_length].decode()
                     body += path_length
                 seat = seats[target]
-                message = decode[index](data[body:stop])
+                payload = data[body:stop]
+                message = decode[index](payload)
                 at = stop
                 if seat.deaf:
                     self.outgoing.drop(source, target, path, index, seq, stop - body, f"{seat.id} is down")
                     continue
+                if self._kept is not None:
+                    self._kept[seq] = payload
                 seat.inbox.append((path, source, message, index, seq, stop - body))
                 if not seat.dirty:
                     seat.dirty = True
@@ -272,7 +277,8 @@ class Station:
                     continue
                 delivered[index] += 1
                 if rows is not None:
-                    host.step = rows.deliver(now, seq, seat.index, source, path, index, size)
+                    payload = self._kept.pop(seq, None) if self._kept is not None else None
+                    host.step = rows.deliver(now, seq, seat.index, source, path, index, size, payload)
                     host.deliver(path, names[source], message)
                     seat.marks.append((len(host.effects), host.step))
                 else:
