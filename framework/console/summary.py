@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from framework.console.wording import milliseconds, rate, shortened, tallied
 from framework.runs.result import CrashRecord, RunResult
 from framework.verify.verdict import CheckResult, Verdict
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _PLAIN_WIDTH = 100
 _CRASHES_SHOWN = 10
@@ -37,16 +41,51 @@ def _tables(result: RunResult) -> str:
     numbers = Table.grid(padding=(0, 2))
     for name, value in _numbers(result):
         numbers.add_row(Text(name, style="dim"), Text(value))
-    messages = Table("message", box=None, padding=(0, 2, 0, 0))
-    messages.add_column("delivered", justify="right")
-    messages.add_column("lost", justify="right")
-    for name in sorted({*result.messages, *result.dropped}):
-        messages.add_row(Text(name), f"{result.messages.get(name, 0):,}", f"{result.dropped.get(name, 0):,}")
+    tables = [_grid(rows) for rows in (_ledger(result), _messages(result)) if len(rows) > 1]
     title = Text(f"\n{result.experiment} on {result.engine}, seed {result.seed}", style="bold")
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     with console.capture() as captured:
-        console.print(title, numbers, *(["", messages] if messages.row_count else []))
+        console.print(title, numbers, *(part for table in tables for part in ("", table)))
     return captured.get()
+
+
+def _grid(rows: list[tuple[str, ...]]) -> Table:
+    """A table of which the first row is the head; numbers stand to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head, below in zip(rows[0], rows[1], strict=True):
+        right = below.replace(",", "").isdigit()
+        table.add_column(head, justify="right" if right else "left", overflow="fold")
+    for row in rows[1:]:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _messages(result: RunResult) -> list[tuple[str, ...]]:
+    """How many of each type were delivered and lost, and how many copies there were, if any."""
+    counts = [result.messages, result.dropped, *([result.duplicated] if result.duplicated else [])]
+    rows: list[tuple[str, ...]] = [("message", "delivered", "lost", "repeated")[: 1 + len(counts)]]
+    for name in sorted(set().union(*counts)):
+        rows.append((name, *(f"{count.get(name, 0):,}" for count in counts)))
+    return rows
+
+
+def _ledger(result: RunResult) -> list[tuple[str, ...]]:
+    """What each fault did: how often it was due and fired, against whom, in which roles, and what it touched."""
+    rows: list[tuple[str, ...]] = [("fault", "due", "fired", "touched", "against", "roles")]
+    for entry in result.ledger:
+        touched = f"{entry.get('touched', 0):,} {entry['meets']}s" if entry.get("meets") else "-"
+        shown = (_times(entry.get(key, {})) for key in ("against", "roles"))
+        emulated = " (emulated)" if entry.get("emulated") else ""
+        rows.append((entry["fault"] + emulated, f"{entry['due']:,}", f"{entry['fired']:,}", touched, *shown))
+    return rows
+
+
+def _times(counts: dict[str, int]) -> str:
+    """`n1×3 n2`."""
+    return " ".join(f"{name}×{count}" if count > 1 else name for name, count in sorted(counts.items()))
 
 
 def _numbers(result: RunResult) -> list[tuple[str, str]]:
@@ -59,8 +98,10 @@ def _numbers(result: RunResult) -> list[tuple[str, str]]:
         ("steps", f"{result.steps:,}"),
         ("fsyncs", f"{result.fsyncs:,}"),
         ("faults", tallied(result.faults)),
+        ("sometimes", tallied(result.sometimes)),
         ("time", took),
     ]
+    rows = [row for row in rows if row[0] != "sometimes" or result.sometimes]
     rows += [(check.name, _conclusion(check)) for check in result.checks]
     return rows
 

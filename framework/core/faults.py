@@ -187,6 +187,13 @@ class FaultConfig(Config):
             raise ValueError(f"for={self.lasts} outlasts every={self.every}: make `every` longer than `for`")
 
 
+class TargetConfig(FaultConfig):
+    """Whom it strikes."""
+
+    target: str = "random"
+    """A node's name, a role that nodes report (`leader`, `follower`), `random`, `random_minority`, `random_majority`, `all`."""
+
+
 @dataclass(frozen=True)
 class Planned:
     """A fault at a time: it strikes at `at`, and is undone `lasts` later (0: at the final heal). `then` counts from there."""
@@ -262,6 +269,15 @@ def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
     words = (*AIMS, *ROLES)
     if not target or (target not in words and difflib.get_close_matches(target, words, n=1, cutoff=0.8)):
         raise ConfigError(f"{where}={target}", "there is no such target", did_you_mean(target, (*nodes, *words)))
+
+
+class TargetedFault(Fault):
+    """A fault that strikes nodes."""
+
+    config: TargetConfig
+
+    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+        check_target(f"{key}.target", self.config.target, nodes)
 
 
 # What a run did: the ledger.

@@ -25,6 +25,7 @@ from framework.registry.specs import (
     FaultSpec,
     NetworkSpec,
     ProtocolSpec,
+    Sometimes,
     Spec,
     StateMachineSpec,
     WorkloadSpec,
@@ -75,6 +76,7 @@ def check_protocol(
     check_config(spec, Config)
     _check_replication(spec)
     _check_invariants(spec)
+    _check_sometimes(spec)
     handled = set(named_messages(spec).values())
     for message in handled:
         check_message(message)
@@ -162,6 +164,16 @@ def _check_replication(spec: ProtocolSpec) -> None:
             "its clients are session clients, but its config chooses no state machine",
             f"Write class {shown}(ReplicatedConfig), and config={shown} in the ProtocolSpec.",
         )
+
+
+def _check_sometimes(spec: ProtocolSpec) -> None:
+    where = f"protocol {spec.name!r}"
+    for wanted in spec.sometimes:
+        if not isinstance(wanted, Sometimes):
+            raise PluginError(where, f"sometimes: {wanted!r} is no Sometimes", 'Write Sometimes("it happened", "noted").')
+    names = [wanted.name for wanted in spec.sometimes]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise PluginError(where, f"sometimes: {repeated[0]!r} stands there twice", "Give each a name of its own.")
 
 
 def _check_invariants(spec: ProtocolSpec) -> None:

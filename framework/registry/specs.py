@@ -29,6 +29,15 @@ class Spec:
     config: type[Config] | None = None
 
 
+@dataclass(frozen=True)
+class Sometimes:
+    """Something that should happen in some runs, or they have not tried much: `note` is noted, from the `at_least`th time on."""
+
+    name: str
+    note: str
+    at_least: int = 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProtocolSpec(Spec):
     """A protocol: the class of its nodes and of its clients.
@@ -36,7 +45,8 @@ class ProtocolSpec(Spec):
     `operations` are the functions that its clients understand; leave it empty for a protocol that replicates a state
     machine (its config is a `ReplicatedConfig`), which then says. `model` names the sequential model that its
     histories are checked against; `checkers` the checkers that run unless the user chooses others. `invariants` hold of its
-    nodes at every moment.
+    nodes at every moment. `recovers`: it promises to serve again when every fault has ended. `sometimes` is what a result
+    counts, to tell how hard the runs were.
     """
 
     node: type[Node]
@@ -45,6 +55,8 @@ class ProtocolSpec(Spec):
     model: str | None = None
     checkers: tuple[str, ...] = ()
     invariants: tuple[type[Invariant[Any]], ...] = ()
+    recovers: bool = False
+    sometimes: tuple[Sometimes, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,14 +31,15 @@ class Judgement(NamedTuple):
 def judge(
     experiment: Experiment, ended: EngineResult, checks: Sequence[CheckResult], doubts: Sequence[str] = ()
 ) -> Judgement:
-    """INVALID if a handler raised or a check found a violation; VALID only if nothing at all is in doubt.
+    """INVALID if a handler raised, a check found a violation, or a protocol that recovers did not; VALID only if nothing at all is in doubt.
 
     `doubts` are reasons against `valid` that were found elsewhere.
     """
     crashed = [(Verdict.INVALID, crash_reason(crash)) for crash in ended.crashes if crash.traceback]
+    stuck = [(Verdict.INVALID, reason) for reason in _stuck(experiment, ended)]
     doubtful = [(Verdict.UNKNOWN, reason) for reason in (*doubts, *_doubts(experiment, ended, checks))]
     checked = [(check.verdict, f"{check.name}: {check.reason}") for check in checks]
-    findings = [*crashed, *doubtful, *checked]
+    findings = [*crashed, *stuck, *doubtful, *checked]
     verdict = worst(finding for finding, _ in findings)
     against = (Verdict.INVALID, Verdict.UNKNOWN)
     reasons = [reason for grade in against for finding, reason in findings if finding is grade]
@@ -105,8 +106,23 @@ def _doubts(experiment: Experiment, ended: EngineResult, checks: Sequence[CheckR
         yield NO_CHECKER
     if not ended.tally.ok:
         yield "no operation succeeded"
-    if not (ended.interrupted or ended.failure):
+    if _whole(ended):
         yield from unfired(experiment, ended.ledger)
+
+
+def _stuck(experiment: Experiment, ended: EngineResult) -> Iterable[str]:
+    """Why a protocol that recovers did not: of what was asked of it after the heal, or waited since before, nothing succeeded."""
+    tally = ended.tally
+    if tally.healed_at is None or not experiment.protocol.recovers or not _whole(ended):
+        return
+    if (tally.asked and not tally.recovered) or (not tally.asked and tally.stuck and not tally.freed):
+        span = format_duration(experiment.duration - tally.healed_at)
+        yield f"no progress within {span} after everything was healed"
+
+
+def _whole(ended: EngineResult) -> bool:
+    """Whether the run came to the end of its time."""
+    return not (ended.interrupted or ended.failure or (ended.watch is not None and ended.watch.breach is not None))
 
 
 def _described(error: Exception) -> str:

@@ -30,8 +30,9 @@ class CrashRecord(msgspec.Struct, frozen=True, kw_only=True):
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """A run in numbers. Throughput and latencies are of operations that succeeded after the warm-up.
 
-    `messages` counts deliveries and `dropped` losses by type, `faults` the strikes that took effect, by fault; `ledger` tells
-    against whom. `notes` counts the protocol's own events.
+    `messages` counts deliveries, `dropped` losses and `duplicated` copies by type, `faults` the strikes that took effect, by
+    fault; `ledger` tells against whom. `notes` counts the protocol's own events; `sometimes` how often what should happen in
+    some runs did, 0 if not.
     `wall_s` is the engine's own span, `process_s` that of the whole command until now, `virtual_s` what the nodes'
     clocks saw. `digest` is the same for the same seed and config in the simulator, null where nothing was traced.
     """
@@ -48,11 +49,13 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: dict[str, float | None]
     messages: dict[str, int]
     dropped: dict[str, int]
+    duplicated: dict[str, int]
     steps: int
     fsyncs: int
     faults: dict[str, int]
     ledger: tuple[dict[str, Any], ...]
     notes: dict[str, int]
+    sometimes: dict[str, int]
     crashes: tuple[CrashRecord, ...]
     virtual_s: float
     wall_s: float
@@ -101,11 +104,16 @@ def build_result(
         latency_ms=dict(tally.latencies.summary_ms()),
         messages=dict(sorted(tally.messages.items())),
         dropped=dict(sorted(tally.dropped.items())),
+        duplicated=dict(sorted(tally.duplicated.items())),
         steps=tally.steps,
         fsyncs=tally.fsyncs,
         faults=dict(sorted(tally.faults.items())),
         ledger=tuple(entry.plain() for entry in ended.ledger),
         notes=dict(sorted(tally.notes.items())),
+        sometimes={
+            wanted.name: max(0, tally.notes.get(wanted.note, 0) + 1 - wanted.at_least)
+            for wanted in experiment.protocol.sometimes
+        },
         crashes=tuple(
             CrashRecord(node=crash.node, time_s=crash.time / 1e9, why=crash.why, traceback=crash.traceback)
             for crash in ended.crashes

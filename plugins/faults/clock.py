@@ -7,8 +7,17 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from framework import Duration, FaultSpec, NodeId, SetClock, Strike, View, hookimpl
-from plugins.faults.crash import TargetConfig, TargetedFault
+from framework import (
+    Duration,
+    FaultSpec,
+    NodeId,
+    SetClock,
+    Strike,
+    TargetConfig,
+    TargetedFault,
+    View,
+    hookimpl,
+)
 
 
 class ClockConfig(TargetConfig):

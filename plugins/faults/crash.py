@@ -9,25 +9,17 @@ from typing import Any
 from framework import (
     Crash,
     Duration,
-    Fault,
-    FaultConfig,
     FaultSpec,
     NodeId,
     Pause,
     Restart,
     Resume,
     Strike,
+    TargetConfig,
+    TargetedFault,
     View,
-    check_target,
     hookimpl,
 )
-
-
-class TargetConfig(FaultConfig):
-    """Whom it strikes."""
-
-    target: str = "random"
-    """A node's name, a role that nodes report (`leader`, `follower`), `random`, `random_minority`, `random_majority`, `all`."""
 
 
 class AgainConfig(TargetConfig):
@@ -35,15 +27,6 @@ class AgainConfig(TargetConfig):
 
     target: str = "all"
     lasts: Duration = Duration("0")
-
-
-class TargetedFault(Fault):
-    """A fault that strikes nodes."""
-
-    config: TargetConfig
-
-    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
-        check_target(f"{key}.target", self.config.target, nodes)
 
 
 class CrashFault(TargetedFault):

@@ -15,10 +15,11 @@ from framework import (
     Restart,
     SetDisk,
     Strike,
+    TargetConfig,
+    TargetedFault,
     View,
     hookimpl,
 )
-from plugins.faults.crash import TargetConfig, TargetedFault
 
 
 class DiskConfig(TargetConfig):

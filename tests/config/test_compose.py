@@ -12,8 +12,8 @@ from framework import ConfigError, Duration, PluginError
 from framework.config.compose import Composed, compose, help_text
 from framework.config.groups import GROUPS
 from framework.config.schema import RayConfig, SimConfig
+from framework.core.faults import TargetConfig
 from framework.registry.registry import Registry, load
-from plugins.faults.crash import TargetConfig
 from plugins.networks.wan import AwsConfig
 from plugins.protocols.raft.config import RaftConfig
 from plugins.state_machines.kv import KeyValueStore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framework import ProtocolSpec, SessionClient, hookimpl
+from framework import ProtocolSpec, SessionClient, Sometimes, hookimpl
 from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.invariants import INVARIANTS
 from plugins.protocols.raft.node import Raft
@@ -18,6 +18,12 @@ def register_protocols() -> list[ProtocolSpec]:
             client=SessionClient,
             config=RaftConfig,
             checkers=("linearizability",),
+            recovers=True,
+            sometimes=(
+                Sometimes("the leader changed", "elected", 2),
+                Sometimes("a leader stepped down", "stepped_down"),
+                Sometimes("a log was truncated", "truncated"),
+            ),
             invariants=INVARIANTS,
         )
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from framework.core.client import Client, Ok, Operation, OperationId
 from framework.core.durable import DurableLog, durable_log
+from framework.core.faults import TargetConfig
 from framework.core.message import Config, Message, NodeId
 from framework.core.network import ConstantLink, Link, NetworkModel
 from framework.core.node import Node, handles, on_timer
@@ -16,7 +17,7 @@ from framework.core.workload import Workload, WorkloadConfig
 from framework.engine.base import EngineResult, Experiment
 from framework.engine.sim import SimEngine
 from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
-from plugins.faults.crash import CrashFault, TargetConfig
+from plugins.faults.crash import CrashFault
 
 
 class Append(Message):

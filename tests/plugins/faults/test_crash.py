@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from framework import ConfigError, Crash, Duration, Pause, Restart, Resume, Strike
-from plugins.faults.crash import CrashFault, PauseFault, TargetConfig
+from framework import ConfigError, Crash, Duration, Pause, Restart, Resume, Strike, TargetConfig
+from plugins.faults.crash import CrashFault, PauseFault
 from tests.plugins.faults.views import NODES, view
 
 SECOND = 1_000_000_000
