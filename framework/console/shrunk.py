@@ -11,15 +11,10 @@ from framework.verify.verdict import Verdict
 
 def of_both(before: Trial, after: Trial) -> Iterator[str]:
     """A table, a line for each dimension."""
-    rows = [("", "before", "after"), *_rows(before, after)]
+    rows = [("", "before", "after"), *zip(_names(), _values(before), _values(after), strict=True)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for name, one, other in rows:
         yield f"{name:<{widths[0]}}  {one:>{widths[1]}}  {other:>{widths[2]}}".rstrip()
-
-
-def _rows(before: Trial, after: Trial) -> Iterator[tuple[str, str, str]]:
-    for name, first, second in zip(_names(), _values(before), _values(after), strict=True):
-        yield name, first, second
 
 
 def _names() -> tuple[str, ...]:

@@ -21,6 +21,14 @@ from tests.engine.ray.register import register_run
 EPOCH = 1_700_000_000_000_000_000
 
 
+def register_on(folder: Path, node: type[Node] | None = None, **options: Any) -> Experiment:
+    """The register on three nodes, with `node` for its node class."""
+    experiment = register_run(folder, **options)
+    if node is None:
+        return experiment
+    return dataclasses.replace(experiment, protocol=dataclasses.replace(experiment.protocol, node=node))
+
+
 class Outbox:
     def __init__(self, station: int) -> None:
         self.station = station
@@ -57,18 +65,16 @@ class Local:
 
 
 def run_on_stations(
-    folder: Path, node: type[Node] | None = None, *, until: Callable[[list[Station]], bool], meanwhile: Callable[[list[Station]], None] | None = None,
-    **options: Any,
-) -> Experiment:  # fmt: skip
-    """A traced run of the register on a station of three nodes and one of the clients, up to `until`; 20 s at most.
+    experiment: Experiment,
+    *,
+    until: Callable[[list[Station]], bool],
+    meanwhile: Callable[[list[Station]], None] | None = None,
+) -> None:
+    """A traced run on a station of all nodes and one of all clients, up to `until`; 20 s at most.
 
-    `node` takes the place of its node class. `meanwhile` is called in each turn of the loop.
+    `meanwhile` is called in each turn of the loop.
     """
-    experiment = register_run(folder, **options)
-    if node is not None:
-        experiment = dataclasses.replace(
-            experiment, protocol=dataclasses.replace(experiment.protocol, node=node)
-        )
+    folder = experiment.run_dir
     loop = asyncio.new_event_loop()
     stations: list[Station] = []
     rows = []
@@ -97,7 +103,6 @@ def run_on_stations(
     for written in rows:
         written.close()
     loop.close()
-    return experiment
 
 
 async def _turns(

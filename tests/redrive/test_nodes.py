@@ -19,11 +19,18 @@ from framework.redrive.nodes import NodeReport, Redriver
 from framework.redrive.outputs import Output
 from framework.trace.reader import open_run
 from tests.engine.ray.register import Ask, RegisterNode, Stamp, Store, Stored, Told
-from tests.redrive.stations import EPOCH, run_on_stations
+from tests.redrive.stations import EPOCH, register_on, run_on_stations
 
 
 def answered(count: int) -> Any:
     return lambda stations: stations[1].tally.ok >= count
+
+
+def recorded(folder: Path, node: type[Node] | None = None, *, until: Any, meanwhile: Any = None, **options: Any) -> Experiment:
+    """A run of the register, `node` its class, up to `until`."""
+    experiment = register_on(folder, node, **options)
+    run_on_stations(experiment, until=until, meanwhile=meanwhile)
+    return experiment
 
 
 def driven(folder: Path, experiment: Experiment, node: type[Node] | None = None) -> dict[NodeId, NodeReport]:
@@ -62,7 +69,7 @@ class Busy(RegisterNode):
 
 
 def test_every_node_and_client_comes_to_the_same_outputs(tmp_path: Path) -> None:
-    experiment = run_on_stations(tmp_path, Busy, until=answered(60))
+    experiment = recorded(tmp_path, Busy, until=answered(60))
 
     reports = driven(tmp_path, experiment)
 
@@ -88,7 +95,7 @@ def test_nodes_that_crash_and_come_back_go_on_from_what_they_had_committed(tmp_p
             done.append("restart")
             servers.restart("n1")
 
-    experiment = run_on_stations(tmp_path, Busy, until=answered(80), meanwhile=trouble)
+    experiment = recorded(tmp_path, Busy, until=answered(80), meanwhile=trouble)
     reports = driven(tmp_path, experiment)
 
     assert [(report.departure, report.lacking) for report in reports.values()] == [(None, "")] * 6
@@ -99,7 +106,7 @@ def test_nodes_that_crash_and_come_back_go_on_from_what_they_had_committed(tmp_p
 def test_operations_that_time_out_retire_their_process_and_a_node_that_raises_stays_the_same(
     tmp_path: Path,
 ) -> None:
-    experiment = run_on_stations(
+    experiment = recorded(
         tmp_path, until=lambda stations: stations[0].crashes and stations[1].tally.ok >= 60, boom_after=8
     )
 
@@ -130,7 +137,7 @@ class DrawsFromTheGlobalRandom(RegisterNode):
 def test_what_is_not_deterministic_is_named_with_its_step(
     tmp_path: Path, node: type[Node], kind: str, takes: str
 ) -> None:
-    experiment = run_on_stations(tmp_path, node, until=answered(40))
+    experiment = recorded(tmp_path, node, until=answered(40))
 
     reports = driven(tmp_path, experiment)
 
@@ -174,7 +181,7 @@ class Raises(RegisterNode):
 
 
 @pytest.mark.parametrize(
-    ("changed", "recorded", "redriven"),
+    ("changed", "was", "now"),
     [
         (SaysMore, "nothing more", "note"),
         (WritesNothing, "commit", "send"),
@@ -183,14 +190,14 @@ class Raises(RegisterNode):
     ],
 )
 def test_a_class_that_was_changed_departs_from_the_record(
-    tmp_path: Path, changed: type[Node], recorded: str, redriven: str
+    tmp_path: Path, changed: type[Node], was: str, now: str
 ) -> None:
-    experiment = run_on_stations(tmp_path, until=answered(30))
+    experiment = recorded(tmp_path, until=answered(30))
 
     departure = driven(tmp_path, experiment, changed)["n2"].departure
 
     assert departure is not None
-    assert (_side(departure.recorded), _side(departure.redriven)) == (recorded, redriven)
+    assert (_side(departure.recorded), _side(departure.redriven)) == (was, now)
 
 
 def _side(side: Output | str) -> str:
@@ -198,7 +205,7 @@ def _side(side: Output | str) -> str:
 
 
 def test_a_message_whose_send_is_lost_ends_the_driving_there(tmp_path: Path) -> None:
-    experiment = run_on_stations(tmp_path, until=answered(30))
+    experiment = recorded(tmp_path, until=answered(30))
     (tmp_path / "trace" / "c1-0.arrow").unlink()  # the record of all clients
 
     reports = driven(tmp_path, experiment)
@@ -210,7 +217,7 @@ def test_a_message_whose_send_is_lost_ends_the_driving_there(tmp_path: Path) -> 
 
 
 def test_steps_come_in_the_order_of_time_with_the_live_nodes(tmp_path: Path) -> None:
-    experiment = run_on_stations(tmp_path, until=answered(20))
+    experiment = recorded(tmp_path, until=answered(20))
     redriver = Redriver(open_run(tmp_path), ("n1", "n2"), experiment)
 
     seen = [(step.row.time, step.row.node, step.root, step.mounted) for step in redriver.steps()]
@@ -225,7 +232,7 @@ def test_steps_come_in_the_order_of_time_with_the_live_nodes(tmp_path: Path) -> 
 
 
 def test_a_node_that_is_not_there_and_a_trace_that_is_not_full_are_mistakes(tmp_path: Path) -> None:
-    experiment = run_on_stations(tmp_path, until=answered(5))
+    experiment = recorded(tmp_path, until=answered(5))
     run = open_run(tmp_path)
 
     with pytest.raises(
@@ -239,7 +246,7 @@ def test_a_node_that_is_not_there_and_a_trace_that_is_not_full_are_mistakes(tmp_
 def test_a_departure_tells_the_step_and_both_sides(tmp_path: Path) -> None:
     from framework.console.replayed import of_node
 
-    experiment = run_on_stations(tmp_path, ReadsTheClock, until=answered(30))
+    experiment = recorded(tmp_path, ReadsTheClock, until=answered(30))
     report = driven(tmp_path, experiment)["n1"]
     lines = list(of_node(open_run(tmp_path), report))
 
