@@ -65,6 +65,8 @@ def _described(registry: Registry, group: str, spec: Spec) -> Iterator[str]:
     if isinstance(spec, ProtocolSpec):
         operations = ", ".join(spec.operations) or "those of the state machine"
         yield f"    operations: {operations}; checkers: {', '.join(spec.checkers) or 'none'}"
+        if spec.invariants:
+            yield f"    invariants: {', '.join(invariant.__qualname__ for invariant in spec.invariants)}"
     if isinstance(spec, StateMachineSpec):
         machine: type[StateMachine] = spec.machine
         yield f"    operations: {', '.join(machine.operations)}; model: {spec.model or 'none'}"

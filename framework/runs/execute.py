@@ -14,7 +14,7 @@ import msgspec
 from framework.core.errors import ConfigError, PluginError
 from framework.engine.base import Engine, EngineResult, Experiment, Progress, Tally
 from framework.registry.specs import CheckerSpec
-from framework.runs import folder
+from framework.runs import folder, invariants
 from framework.runs.interrupts import Interrupts
 from framework.runs.judgement import judge, run_checkers, undecided
 from framework.runs.result import RunResult, build_result
@@ -66,15 +66,16 @@ def execute(
         checking()
         checks, failed = _check(plan, interrupts)
         doubts = _doubts(experiment, ended, interrupts)
+        promises = invariants.conclusions(ended.watch, experiment.run_dir)
         result = build_result(
             experiment,
             plan.engine,
             ended,
-            judge(experiment, ended, checks, doubts),
-            tuple(checks),
+            judge(experiment, ended, checks, doubts, promises),
+            (*checks, *promises),
             command=plan.command,
             began=plan.began,
-            details={**details, **failed},
+            details={**details, **failed, **invariants.details(ended.watch)},
         )
         folder.write_atomically(experiment.run_dir / folder.RESULT, result.to_json())
         listeners.call("run_finished", result=msgspec.to_builtins(result, enc_hook=str))

@@ -29,16 +29,23 @@ class Judgement(NamedTuple):
 
 
 def judge(
-    experiment: Experiment, ended: EngineResult, checks: Sequence[CheckResult], doubts: Sequence[str] = ()
+    experiment: Experiment,
+    ended: EngineResult,
+    checks: Sequence[CheckResult],
+    doubts: Sequence[str] = (),
+    invariants: Sequence[CheckResult] = (),
 ) -> Judgement:
-    """INVALID if a handler raised, a check found a violation, or a protocol that recovers did not; VALID only if nothing at all is in doubt.
+    """INVALID if a handler raised, a check or an invariant found a violation, or a protocol that recovers did not.
 
-    `doubts` are reasons against `valid` that were found elsewhere.
+    VALID only if nothing at all is in doubt.
+
+    `doubts` are reasons against `valid` that were found elsewhere. `invariants` are what the protocol's own say: they
+    saw the nodes and not what clients saw, so they make up for no checker.
     """
     crashed = [(Verdict.INVALID, crash_reason(crash)) for crash in ended.crashes if crash.traceback]
     stuck = [(Verdict.INVALID, reason) for reason in _stuck(experiment, ended)]
     doubtful = [(Verdict.UNKNOWN, reason) for reason in (*doubts, *_doubts(experiment, ended, checks))]
-    checked = [(check.verdict, f"{check.name}: {check.reason}") for check in checks]
+    checked = [(check.verdict, f"{check.name}: {check.reason}") for check in (*invariants, *checks)]
     findings = [*crashed, *stuck, *doubtful, *checked]
     verdict = worst(finding for finding, _ in findings)
     against = (Verdict.INVALID, Verdict.UNKNOWN)

@@ -13,6 +13,7 @@ from framework import (
     Client,
     Config,
     Duration,
+    Invariant,
     Message,
     NetworkSpec,
     Node,
@@ -23,6 +24,7 @@ from framework import (
     ProtocolSpec,
     ReplicatedConfig,
     SessionClient,
+    Step,
     Workload,
     WorkloadSpec,
     handles,
@@ -181,3 +183,39 @@ def test_session_clients_need_a_replicated_config() -> None:
     assert "its config chooses no state machine" in refused(
         ProtocolSpec(name="log", node=Parent, client=SessionClient, summary="")
     )
+
+
+class Elsewhere(Node):
+    """A node of no protocol here."""
+
+
+class Still(Invariant[Parent]):
+    def observe(self, step: Step, node: Parent) -> None: ...
+
+
+class OfTheChild(Invariant[Child]):
+    def observe(self, step: Step, node: Child) -> None: ...
+
+
+class Unwritten(Invariant[Parent]):
+    pass
+
+
+class Astray(Invariant[Elsewhere]):
+    def observe(self, step: Step, node: Elsewhere) -> None: ...
+
+
+def test_invariants_watch_the_protocols_nodes_or_what_these_mount() -> None:
+    check_spec(dataclasses.replace(SPEC, invariants=(Still, OfTheChild)))
+
+
+@pytest.mark.parametrize(
+    ("invariant", "why"),
+    [
+        (Child, "invariants: Child is no Invariant. Write class Child(Invariant[MyNode])."),
+        (Unwritten, "Unwritten has no observe(). Write observe(self, step, node)."),
+        (Astray, "Astray watches Elsewhere, which is none of its nodes. Write class Astray(Invariant[Parent])."),
+    ],
+)
+def test_what_is_wrong_with_an_invariant_is_said_before_anything_runs(invariant: Any, why: str) -> None:
+    assert why in refused(dataclasses.replace(SPEC, invariants=(invariant,)))

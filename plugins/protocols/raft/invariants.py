@@ -82,6 +82,7 @@ class Logs(Invariant[Raft]):
         self.others: dict[tuple[int, int], tuple[Entry, int, NodeId]] = {}
         # By index: what is committed, the term in which it was first seen to be, and where.
         self.committed: list[tuple[Entry, int, NodeId]] = []
+        self.newest: tuple[int, NodeId] = (0, "")  # the highest term that had a leader, and who that was
 
     def observe(self, step: Step, node: Raft) -> None:
         known = self.logs.get(step.node)
@@ -94,8 +95,9 @@ class Logs(Invariant[Raft]):
         if len(log) != len(entries) or (entries and log[len(entries)] is not entries[-1]):
             self._check_log(node, known)
         if node.role == LEADER and known.led != node.term:
-            self._check_leader(node, known)
             known.led = node.term
+            self.newest = max(self.newest, (node.term, step.node))
+            self._check_leader(node.term, step.node)
         if node.commit != known.commit:
             self._check_commit(node, known)
 
@@ -145,18 +147,17 @@ class Logs(Invariant[Raft]):
             what = f"index {index + 1} of term {entry.term} stands for two entries, or for two pasts"
             raise Violation("log matching", dict.fromkeys((seen[2], name)), what)
 
-    def _check_leader(self, node: Raft, known: _Log) -> None:
-        """The node leads a term: it must hold what was committed in the terms before it."""
-        committed, entries = self.committed, known.entries
-        due = len(committed)
-        while due and committed[due - 1][1] >= node.term:
+    def _check_leader(self, led: int, name: NodeId) -> None:
+        """The leader of the term `led` must hold what was committed in the terms before it."""
+        known, committed = self.logs[name], self.committed
+        entries, due = known.entries, len(committed)
+        while due and committed[due - 1][1] >= led:
             due -= 1
         for index in range(known.agreed, due):
             entry, term, where = committed[index]
             if index >= len(entries) or (entries[index] is not entry and entries[index] != entry):
-                what = f"{node.id} leads term {node.term} without entry {index + 1}"
-                where_from = f"which {where} committed in term {term}"
-                raise Violation("leader completeness", (where, node.id), f"{what}, {where_from}")
+                what = f"{name} leads term {led} without entry {index + 1}, which {where} committed in term {term}"
+                raise Violation("leader completeness", (where, name), what)
         known.agreed = max(known.agreed, due)
 
     def _check_commit(self, node: Raft, known: _Log) -> None:
@@ -167,6 +168,7 @@ class Logs(Invariant[Raft]):
         if commit > len(entries):
             what = f"committed up to index {commit}, and its log ends at {len(entries)}"
             raise Violation("commit order", (node.id,), what)
+        before = len(committed)
         for index in range(known.agreed, commit):
             entry = entries[index]
             if index == len(committed):
@@ -178,6 +180,8 @@ class Logs(Invariant[Raft]):
                 raise Violation("state machine safety", dict.fromkeys((where, node.id)), what)
         known.commit = commit
         known.agreed = max(known.agreed, commit)
+        if len(committed) > before and node.term < self.newest[0]:  # a leader of an earlier term commits late
+            self._check_leader(*self.newest)
 
 
 def _common(entries: Sequence[Entry], log: DurableLog[Entry]) -> int:

@@ -110,6 +110,7 @@ class Engine(Config):
     disk_latency: Duration = Duration("0")
     clock_offset: Duration = Duration("0")
     clock_drift_ppm: int = 0
+    check_invariants_every: int = 1
 
 
 def experiment(run_dir: Path, **changes: Any) -> Experiment:

@@ -50,7 +50,7 @@ class Cluster:
         self.slow: set[NodeId] = set()
         self.writing: dict[NodeId, tuple[list[Any], list[Effect]]] = {}
         self.apart: dict[NodeId, int] = {}  # server -> its side of the partition
-        self.observe: Callable[[NodeId], None] = lambda node_id: None  # called after each batch
+        self.observe: Callable[[NodeId], None] = lambda node_id: None  # called when a batch is written
         for server in self.servers:
             self.restart(server)
 
@@ -117,6 +117,7 @@ class Cluster:
         if server in self.disks:
             self.disks[server].commit(changes)
         self._leave(server, effects)
+        self.observe(server)
 
     # Inputs.
 
@@ -237,7 +238,6 @@ class Cluster:
         self._leave(node_id, host.early)
         self.writing[node_id] = (host.changes(), list(host.effects))
         host.effects.clear()
-        self.observe(node_id)
         if node_id not in self.slow or not self.writing[node_id][0]:
             self.written(node_id)
 

@@ -13,6 +13,7 @@ from plugins.protocols.raft.messages import RequestVote, Vote
 from plugins.protocols.raft.node import Raft
 from tests.plugins.protocols.raft.cluster import Cluster, Envelope
 from tests.plugins.protocols.raft.properties import Properties
+from tests.plugins.protocols.raft.watching import Watching
 
 ACTIONS = 600
 
@@ -29,6 +30,7 @@ class Swarm:
             max_in_flight=rng.choice((1, 1, 3, 1024)),
         )
         self.properties = Properties(self.cluster)
+        self.watching = Watching(self.cluster, self.properties)
         slow_share = rng.choice((0, 0.5, 1))
         self.cluster.slow = {server for server in self.cluster.servers if rng.random() < slow_share}
         self.in_order = rng.random() < 0.4

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from framework import Command
 from framework.core.session import OPEN
 from plugins.protocols.raft.messages import Appended, AppendEntries, Entry, RequestVote, Vote
-from plugins.protocols.raft.node import fitting
+from plugins.protocols.raft.node import Raft, fitting
 from tests.plugins.protocols.raft.cluster import Cluster, Envelope, elect
 
 LEADERS_LOG = (1, 1, 1, 4, 4, 5, 5, 6, 6, 6)
@@ -61,9 +61,9 @@ def test_a_refusal_skips_a_term_not_an_entry(follower: str, refusals: int) -> No
     assert seen == refusals
 
 
-def figure_8() -> Cluster:
+def figure_8(node: type[Raft] = Raft) -> Cluster:
     """Figure 8 at (c): n1 leads term 4 and has brought its entry of term 2 to n3, and so to a majority."""
-    cluster = Cluster(5, max_append_entries=1)
+    cluster = Cluster(5, node, max_append_entries=1)
     for server, terms in (("n1", (1, 2)), ("n2", (1, 2)), ("n3", (1,)), ("n4", (1,)), ("n5", (1, 3))):
         cluster.store(server, term=3, terms=terms)
     cluster.time_out("n1")

@@ -1,0 +1,87 @@
+"""What a protocol's invariants say of a run: a conclusion beside those of the checkers, and for a breach its story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from framework.core.errors import ConfigError
+from framework.redrive.telling import described
+from framework.trace.reader import Run, open_run
+from framework.verify.monitors import Breach, Watch
+from framework.verify.verdict import CheckResult, Verdict
+
+EVENTS_TOLD = 8
+"""Events of each node in a story: the last before the invariant broke."""
+
+_TOLD = pa.array(("start", "deliver", "timer", "note", "crash", "restart", "fault"))
+
+
+def conclusions(watch: Watch | None, run_dir: Path) -> list[CheckResult]:
+    """INVALID for a breach, UNKNOWN for an invariant that failed, else VALID; nothing if nobody watched."""
+    if watch is None:
+        return []
+    results = [_failed(name, text) for name, text in watch.failures.items()]
+    if watch.breach is not None:
+        return [_broken(watch.breach, watch.observations, run_dir), *results]
+    held = [name for name in watch.invariants if name not in watch.failures]
+    if held:
+        reason = f"{', '.join(held)} held in {watch.observations:,} observations"
+        results.append(_result("invariants", Verdict.VALID, reason, watch.observations))
+    return results
+
+
+def details(watch: Watch | None) -> dict[str, Any]:
+    """What result.json holds of it besides: the breach as data, and the tracebacks of invariants that failed."""
+    told: dict[str, Any] = {}
+    if watch is not None and watch.breach is not None:
+        told["violation"] = msgspec.to_builtins(watch.breach)
+    if watch is not None and watch.failures:
+        told["invariant_tracebacks"] = watch.failures
+    return told
+
+
+def _result(
+    name: str, verdict: Verdict, reason: str, steps: int, story: Iterable[str] = ()
+) -> CheckResult:
+    return CheckResult(name=name, verdict=verdict, reason=reason, story=tuple(story), steps=steps)
+
+
+def _failed(name: str, text: str) -> CheckResult:
+    raised = text.rstrip().splitlines()[-1]
+    return _result(name, Verdict.UNKNOWN, f"the invariant failed ({raised})", 0)
+
+
+def _broken(breach: Breach, observations: int, run_dir: Path) -> CheckResult:
+    reason = f"{breach.what} ({', '.join(breach.nodes)}; after {breach.time / 1e9:.6f} s)"
+    try:
+        story = list(_story(open_run(run_dir), breach))
+    except ConfigError as error:
+        story = [f"the trace cannot be read: {error}"]
+    return _result(breach.name, Verdict.INVALID, reason, observations, story)
+
+
+def _story(run: Run, breach: Breach) -> Iterator[str]:
+    """The last events of the nodes concerned, up to the step that broke the invariant; nothing without a full trace."""
+    events = run.events
+    before = pc.and_(
+        pc.less_equal(events["time"], breach.time),
+        pc.or_(pc.less_equal(events["seq"], breach.seq), pc.equal(events["cause"], breach.seq)),
+    )
+    kinds = pc.is_in(events["kind"].cast(pa.string()), _TOLD)
+    events = events.filter(pc.and_(kinds, pc.fill_null(before, False)))
+    places = events["node"].cast(pa.string())
+    known = [place for place in pc.unique(places).to_pylist() if place is not None]
+    rows: list[dict[str, Any]] = []
+    for node in breach.nodes:
+        own = pa.array([place for place in known if place.partition("/")[0] == node], pa.string())
+        table = events.filter(pc.is_in(places, own))
+        rows += table.slice(max(len(table) - EVENTS_TOLD, 0)).to_pylist()
+    for row in sorted(rows, key=lambda row: (row["time"], row["seq"])):
+        mark = "  ← here it broke" if row["seq"] == breach.seq else ""
+        yield f"{row['time'] / 1e6:12,.6f} ms  {row['node']} {described(run, row)}{mark}"

@@ -1,0 +1,110 @@
+"""The simulator shows servers to the protocol's invariants after every step, and stops where one breaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from framework.core.errors import Violation
+from framework.core.invariants import Invariant, Step
+from framework.core.time import MILLISECOND, Duration
+from framework.engine.base import EngineResult
+from framework.registry.specs import ProtocolSpec
+from framework.runs.invariants import conclusions
+from framework.trace.reader import open_run
+from framework.verify.verdict import Verdict
+from tests.engine.sim.journal import Engine, Journal, Writer, crash, experiment, moody, simulate
+
+
+class Shown(Invariant[Journal]):
+    """Takes down what it is shown."""
+
+    seen: ClassVar[list[tuple[int, str, int, bool]]] = []
+
+    def observe(self, step: Step, node: Journal) -> None:
+        self.seen.append((step.time, step.node, len(node.lines), step.started))
+
+
+class StopsAtFive(Invariant[Journal]):
+    def observe(self, step: Step, node: Journal) -> None:
+        if len(node.lines) > 5:
+            raise Violation("short journal", (step.node,), f"holds {len(node.lines)} lines")
+
+
+def run(folder: Path, *invariants: type[Invariant[Any]], every: int = 1, **changes: Any) -> EngineResult:
+    Shown.seen = []
+    protocol = ProtocolSpec(name="journal", summary="", node=Journal, client=Writer, invariants=invariants)
+    engine = msgspec.structs.replace(changes.pop("engine_config", Engine()), check_invariants_every=every)
+    return simulate(experiment(folder, protocol=protocol, engine_config=engine, **changes))
+
+
+def test_the_run_stops_at_the_step_that_breaks_one(tmp_path: Path) -> None:
+    ended = run(tmp_path, StopsAtFive)
+    assert ended.watch is not None and ended.watch.breach is not None
+    breach = ended.watch.breach
+    assert (breach.name, breach.nodes, breach.what) == ("short journal", ("n1",), "holds 6 lines")
+    step = open_run(tmp_path).events.to_pylist()
+    (broken,) = [row for row in step if row["seq"] == breach.seq]
+    assert (broken["node"], broken["kind"], broken["time"]) == ("n1", "timer", breach.time)
+    assert all(row["time"] <= breach.time for row in step)
+    assert ended.virtual_s == breach.time / 1e9
+
+
+def test_operations_that_were_open_at_the_end_are_in_the_history(tmp_path: Path) -> None:
+    run(tmp_path, StopsAtFive)
+    ends = [row["completed"] for row in open_run(tmp_path).history.to_pylist()]
+    assert ends.count(None) == 2  # both clients wait for an answer
+
+
+def test_the_story_ends_where_it_broke(tmp_path: Path) -> None:
+    (result,) = conclusions(run(tmp_path, StopsAtFive).watch, tmp_path)
+    assert (result.name, result.verdict) == ("short journal", Verdict.INVALID)
+    assert result.reason == "holds 6 lines (n1; after 0.002500 s)"
+    *before, broken, last = result.story
+    assert broken == "    2.500000 ms  n1 timer seal fires  ← here it broke"
+    assert last == "    2.500000 ms  n1 notes sealed lines=6"
+    assert all(" n1 " in line for line in before) and "takes journal.Append" in before[-1]
+
+
+def test_without_a_full_trace_there_is_the_reason_alone(tmp_path: Path) -> None:
+    (result,) = conclusions(run(tmp_path, StopsAtFive, trace="history").watch, tmp_path)
+    assert (result.verdict, result.story) == (Verdict.INVALID, ())
+
+
+def test_every_batch_of_a_server_is_shown_and_none_of_a_client(tmp_path: Path) -> None:
+    ended = run(tmp_path, Shown)
+    assert {name for _, name, _, _ in Shown.seen} == {"n1"}
+    assert [lines for _, _, lines, _ in Shown.seen] == list(range(ended.tally.ok + 1))
+    assert ended.watch is not None and ended.watch.observations == len(Shown.seen)
+
+
+def test_one_in_five_is_shown_if_the_config_says_so_and_none_at_0(tmp_path: Path) -> None:
+    run(tmp_path / "some", Shown, every=5)
+    assert [lines for _, _, lines, _ in Shown.seen][:3] == [0, 5, 10]
+    assert run(tmp_path / "none", Shown, every=0).watch is None and not Shown.seen
+
+
+def test_what_is_shown_is_durable(tmp_path: Path) -> None:
+    slow = Engine(disk_latency=Duration("50ms"))
+    for seed in range(4):
+        folder = tmp_path / str(seed)
+        run(folder, Shown, seed=seed, engine_config=slow, faults=crash(at="510ms"))
+        commits = [row for row in open_run(folder).events.to_pylist() if row["kind"] == "commit"]
+        landed = {row["time"] for row in commits}
+        assert {time for time, _, lines, started in Shown.seen if lines and not started} <= landed
+
+
+def test_a_restarted_node_is_shown_as_started(tmp_path: Path) -> None:
+    run(tmp_path, Shown, faults=crash(at="500ms"))
+    starts = [time for time, _, _, started in Shown.seen if started]
+    assert starts == [0, 600 * MILLISECOND]
+
+
+def test_to_watch_changes_nothing_in_the_run(tmp_path: Path) -> None:
+    faults: dict[str, Any] = {"network": moody(), "faults": crash(at="300ms")}
+    watched = run(tmp_path / "watched", Shown, **faults)
+    alone = run(tmp_path / "alone", **faults)
+    assert alone.watch is None
+    assert watched.digest == alone.digest

@@ -1,0 +1,64 @@
+"""What invariants found becomes a conclusion like a checker's; what they held makes up for no checker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from framework.runs.invariants import conclusions, details
+from framework.runs.judgement import judge
+from framework.verify.monitors import Breach, Watch
+from framework.verify.verdict import CheckResult, Verdict
+from tests.runs.fakes import ended, experiment
+
+RUN = Path("runs/none")
+BREACH = Breach("election safety", ("n1", "n3"), "both were elected in term 4", time=1_203_000_000, seq=88)
+HELD = Watch(("Elections", "Logs"), 1_200)
+FAILED = Watch(("Elections", "Logs"), 1_200, failures={"Logs": "Traceback …\nKeyError: 'n9'\n"})
+VALID = CheckResult(name="linearizable", verdict=Verdict.VALID, reason="explained")
+BROKEN = CheckResult(name="linearizable", verdict=Verdict.INVALID, reason="c1 read a value nobody wrote")
+
+
+def test_nobody_watched_nothing_is_concluded() -> None:
+    assert conclusions(None, RUN) == [] and details(None) == {}
+
+
+def test_invariants_that_held_are_one_conclusion() -> None:
+    (held,) = conclusions(HELD, RUN)
+    assert (held.name, held.verdict, held.reason) == (
+        "invariants", Verdict.VALID, "Elections, Logs held in 1,200 observations",
+    )  # fmt: skip
+
+
+def test_an_invariant_that_failed_proves_nothing() -> None:
+    failed, held = conclusions(FAILED, RUN)
+    assert (failed.name, failed.verdict, failed.reason) == (
+        "Logs", Verdict.UNKNOWN, "the invariant failed (KeyError: 'n9')",
+    )  # fmt: skip
+    assert held.reason == "Elections held in 1,200 observations"
+    assert details(FAILED) == {"invariant_tracebacks": FAILED.failures}
+    assert judge(experiment(RUN), ended(), [VALID], invariants=[failed, held]).verdict is Verdict.UNKNOWN
+
+
+def test_a_breach_names_the_property_and_its_story_needs_a_trace(tmp_path: Path) -> None:
+    watch = Watch(("Elections",), 70, BREACH)
+    (broken,) = conclusions(watch, tmp_path)
+    assert (broken.name, broken.verdict, broken.story) == ("election safety", Verdict.INVALID, ())
+    assert broken.reason == "both were elected in term 4 (n1, n3; after 1.203000 s)"
+    assert details(watch) == {
+        "violation": {
+            "name": "election safety", "nodes": ("n1", "n3"), "what": "both were elected in term 4",
+            "time": 1_203_000_000, "seq": 88,
+        }
+    }  # fmt: skip
+
+
+def test_a_broken_invariant_comes_before_what_clients_saw_of_it_and_before_faults_that_were_to_come() -> None:
+    watch = Watch(("Elections",), 70, BREACH)
+    verdict, reasons = judge(experiment(RUN), ended(watch=watch), [BROKEN], invariants=conclusions(watch, RUN))
+    assert verdict is Verdict.INVALID
+    assert [reason.partition(":")[0] for reason in reasons] == ["election safety", "linearizable"]
+
+
+def test_invariants_make_up_for_no_checker() -> None:
+    judged = judge(experiment(RUN), ended(watch=HELD), [], invariants=conclusions(HELD, RUN))
+    assert judged == (Verdict.UNKNOWN, ("no checker ran",))
