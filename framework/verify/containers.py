@@ -197,7 +197,7 @@ class Set(Model):
         return state - {argument} if there else state | {argument}
 
     def needs(self, step: Step) -> State:
-        return step.result if step.function == "read" else ANY  # type: ignore[no-any-return]
+        return step.result if step.function == "read" else ANY
 
     def makes(self, step: Step) -> State:
         return ANY

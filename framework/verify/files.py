@@ -94,6 +94,7 @@ def _edn_events(text: str, where: str, independent: bool) -> Iterator[Event]:
             continue  # the nemesis
         if not isinstance(process, int) or isinstance(process, bool):
             raise ConfigError(at, f"has the process {process!r}", "Give each operation a :process, a number.")
+        known_as = SYNONYMS.get(function[1:], function[1:]) if isinstance(function, Name) else ""
         name = kind[1:] if isinstance(kind, Name) else repr(kind)
         if name not in TYPES:
             raise ConfigError(at, f"has the type {kind}", did_you_mean(name, TYPES))
@@ -109,11 +110,11 @@ def _edn_events(text: str, where: str, independent: bool) -> Iterator[Event]:
             if independent and name == "ok":
                 key, value = _pair_of(value, at)
             key = begun if key is None or name != "ok" else key
-            if name == "ok" and function[1:] in REPEATS and value == argument and not isinstance(value, bool):
-                value = True if function == ":cas" else None
+            if name == "ok" and known_as in REPEATS and value == argument and not isinstance(value, bool):
+                value = True if known_as == "cas" else None
         time = form.get(":time")
         yield Event(
-            line, process, name, SYNONYMS.get(function[1:], function[1:]), None if key is None else _text(key),  # type: ignore[arg-type]
+            line, process, name, known_as, None if key is None else _text(key),  # type: ignore[arg-type]
             _plain(value), time if type(time) is int and time >= 0 else None,
         )  # fmt: skip
 

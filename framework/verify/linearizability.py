@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from framework.verify.chains import guess
 from framework.verify.containers import Row, Set
 from framework.verify.evidence import shortest_evidence
 from framework.verify.history import Call, check_calls
 from framework.verify.model import Entry, Model, Part
+from framework.verify.registers import Register
 from framework.verify.rows import decide_rows
 from framework.verify.search import Search
 from framework.verify.sets import decide_sets
@@ -100,7 +102,10 @@ def decide(operations: list[Entry], model: Model, budget_steps: int) -> Decision
     told = decide_by_times(operations, model)
     if told is not None:
         return Decision(*told)
-    search = Search(lay_out(operations, model), model)
+    ranks = guess(operations, model) if isinstance(model, Register) else None
+    if ranks is None and isinstance(model, Register):
+        return Decision(Verdict.INVALID, operations)
+    search = Search(lay_out(operations, model, ranks), model)
     verdict = search.run(budget_steps)
     return Decision(verdict, operations if verdict is Verdict.INVALID else [], search)
 

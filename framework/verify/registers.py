@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from framework.core.errors import ConfigError
 from framework.verify.history import Call, bad_call
+from framework.verify.makers import Makers
 from framework.verify.model import ANY, ILLEGAL, NO_RESULT, UNOBSERVED, Model, Outlook, State, Step
 
 
@@ -17,7 +18,7 @@ class Register(Model):
 
     name = "register"
     functions: ClassVar[tuple[str, ...]] = ("read", "write", "cas")
-    observes = ("read",)
+    observes: ClassVar[tuple[str, ...]] = ("read",)
     initial: State = None
     replaces: ClassVar[tuple[str, ...]] = ("write", "cas")
 
@@ -106,8 +107,7 @@ class KeyValue(Register):
         return super().step(state, function, argument, result)
 
     def outlook(self, steps: Sequence[Step]) -> Outlook:
-        appended = [step.argument for step in steps if step.function == "append"]
-        if not appended:
+        if not any(step.function == "append" for step in steps):
             return super().outlook(steps)
         seen = self.told_apart(steps)
         texts = sorted(value for value in seen if type(value) is str)
@@ -118,17 +118,11 @@ class KeyValue(Register):
                 return state if place < len(texts) and texts[place].startswith(state) else UNOBSERVED
             return state
 
-        made = Tally(self.makes(step) for step in steps)
-        made[self.initial] += 1
-        appends = Tally(appended)
-        lengths = sorted({len(text) for text in appends} - {0})
+        makers = Makers(steps, self.initial, self.makes)
         grows = all(step.pure or step.function == "append" for step in steps)
 
         def once(state: State) -> bool:
-            if grows or type(state) is not str:
-                return grows or made[state] < 2
-            ways = appends[""] if state == "" else sum(appends[state[-size:]] for size in lengths if size <= len(state))
-            return made[state] + ways < 2
+            return grows or len(makers.of(state)) < 2
 
         return Outlook(canonical, once)
 

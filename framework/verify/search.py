@@ -147,13 +147,13 @@ class Search:
         self._failed.clear()
 
     def _candidates(self, node: _Node) -> Iterator[int]:
-        """What could take effect next: the nearest deadline first, then what is of unknown fate."""
+        """What could take effect next, by rank; of each kind, what has the nearest deadline."""
         kinds = self.timeline.kinds
-        tried: set[int] = set()
+        first: dict[int, int] = {}
         for number in node.effects + node.opens:
-            if kinds[number] not in tried and not self._waits(number, node.pures, node.effects):
-                tried.add(kinds[number])
-                yield number
+            if kinds[number] not in first and not self._waits(number, node.pures, node.effects):
+                first[kinds[number]] = number
+        return iter(sorted(first.values(), key=self.timeline.ranks.__getitem__))
 
     def _take(self, node: _Node, number: int) -> _Node | None:
         """The place after `number` took effect at `node`; None if it cannot, or is not worth it."""

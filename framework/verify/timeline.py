@@ -37,6 +37,8 @@ class Timeline(msgspec.Struct, frozen=True):
     """Operations that must take effect, and cannot in the state UNOBSERVED."""
     rescuing: list[bool]
     """Operations that lead out of the state UNOBSERVED."""
+    ranks: list[int]
+    """Operations of a lower rank are tried first."""
     last_demand: int
     last_rescue: int
     """The last events on which such operations begin, -1 for none."""
@@ -51,11 +53,13 @@ def entries(calls: Sequence[Call], model: Model) -> list[Entry]:
     return [entry for entry in possible if entry[0].known or entry[1].function not in model.observes]
 
 
-def lay_out(operations: Sequence[Entry], model: Model) -> Timeline:
-    """The timeline of one object's operations."""
-    answered = sorted((entry for entry in operations if entry[0].known), key=_deadline)
-    unanswered = sorted((entry for entry in operations if not entry[0].known), key=_beginning)
-    numbered = answered + unanswered
+def lay_out(operations: Sequence[Entry], model: Model, ranks: Sequence[int] | None = None) -> Timeline:
+    """The timeline of one object's operations, to be tried by their `ranks`, else by their deadlines."""
+    places = range(len(operations))
+    answered = sorted((place for place in places if operations[place][0].known), key=lambda it: _deadline(operations[it]))
+    unanswered = sorted((it for it in places if not operations[it][0].known), key=lambda it: _beginning(operations[it]))
+    order = answered + unanswered
+    numbered = [operations[place] for place in order]
     calls = [call for call, _ in numbered]
     steps = [step for _, step in numbered]
     begins = sorted((call.invoked, 0, number) for number, call in enumerate(calls))
@@ -79,6 +83,7 @@ def lay_out(operations: Sequence[Entry], model: Model) -> Timeline:
         leavers=leavers,
         demanding=demanding,
         rescuing=rescuing,
+        ranks=list(places) if ranks is None else [ranks[place] for place in order],
         last_demand=max((place for place, number in begun if demanding[number]), default=-1),
         last_rescue=max((place for place, number in begun if rescuing[number]), default=-1),
     )
