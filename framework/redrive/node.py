@@ -7,8 +7,9 @@ rows behind it are held against what the node, driven again, lets out. Where the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -23,6 +24,9 @@ from framework.engine.base import Experiment
 from framework.engine.ray.recording import process_of
 from framework.redrive.outputs import RAISE, Outlet, Output, recorded
 from framework.redrive.record import INPUTS, OUTPUTS, Record, Row
+
+Watch: TypeAlias = Callable[[Host, int, int], None]
+"""`watch(host, time, seq)`: the node after a batch, and when and in which event its last step was."""
 
 
 class CannotDrive(Exception):
@@ -66,6 +70,9 @@ class _Restored:
 class NodeDriver:
     """Takes the rows of one node in their order, with `take`; `host` is the live node, None while it is down."""
 
+    watch: Watch | None = None
+    """Called when a batch is over: all that it let out is in the record, and its changes are durable."""
+
     def __init__(
         self, experiment: Experiment, node: NodeId, record: Record, outlet: Outlet, wire: Any
     ) -> None:
@@ -83,6 +90,7 @@ class NodeDriver:
         self._due: list[Output] = []  # outputs that the record must show next
         self._origin: dict[int, tuple[Row, int]] = {}  # the steps that they come from, with their numbers
         self._raised = ""
+        self._last: Row | None = None  # the last step of the batch whose outputs are due
         self._process = -1  # the process whose record is being taken
 
     def take(self, row: Row) -> bool:
@@ -221,7 +229,14 @@ class NodeDriver:
             start = stop
         kept = {row.seq for row in self._batch}
         self._origin = {seq: origin for seq, origin in self._origin.items() if seq in kept}
-        self._batch, self._marks = [], []
+        self._last, self._batch, self._marks = self._batch[-1], [], []
+        self._landed()
+
+    def _landed(self) -> None:
+        """The batch is over, once nothing more of it is due."""
+        if self.watch is not None and not self._due and self._last is not None and self.host is not None:
+            self.watch(self.host, self._last.time, self._last.seq)
+            self._last = None
 
     def _compare(self, row: Row) -> None:
         if self.host is None:
@@ -237,6 +252,7 @@ class NodeDriver:
         if due != shown:
             raise self._departed(shown, due)
         self.compared += 1
+        self._landed()
 
     def _crashed(self, row: Row) -> None:
         own_fault = b"\n" in (row.payload or b"")

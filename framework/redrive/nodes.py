@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from framework.config.saved import recompose
@@ -11,7 +11,7 @@ from framework.core.message import NodeId
 from framework.core.node import Node
 from framework.engine.base import Experiment
 from framework.engine.wire import Wire
-from framework.redrive.node import CannotDrive, Departed, Departure, NodeDriver
+from framework.redrive.node import CannotDrive, Departed, Departure, NodeDriver, Watch
 from framework.redrive.outputs import Outlet
 from framework.redrive.record import Record, Row
 from framework.trace.reader import Run
@@ -48,11 +48,18 @@ class Redriver:
             look_at(step.row.time, step.row.node, step.root)
         assert all(report.departure is None for report in redriver.reports())
 
+    A step may belong to a batch that a crash then took back. `watch(node)`, if given, is asked for a function that is
+    shown the node's host after each batch that really was: `watch(node)(host, time, seq)`.
+
     Raises ConfigError if the trace has no inputs to drive from, or `nodes` names one that the run has not.
     """
 
     def __init__(
-        self, run: Run, nodes: Collection[NodeId] | None = None, experiment: Experiment | None = None
+        self,
+        run: Run,
+        nodes: Collection[NodeId] | None = None,
+        experiment: Experiment | None = None,
+        watch: Callable[[NodeId], Watch] | None = None,
     ) -> None:
         if experiment is None:
             experiment = recompose(run.config, str(run.folder / "config.yaml")).experiment
@@ -72,6 +79,9 @@ class Redriver:
         self._drivers = {
             node: NodeDriver(experiment, node, self._record, outlet, wire) for node in self.nodes
         }
+        if watch is not None:
+            for node, driver in self._drivers.items():
+                driver.watch = watch(node)
         self._departures: dict[NodeId, Departure] = {}
         self._lacking: dict[NodeId, str] = {}
 

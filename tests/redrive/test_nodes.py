@@ -13,10 +13,13 @@ import pytest
 from framework import ConfigError, NodeId, handles, on_timer
 from framework.core.node import Node
 from framework.engine.base import Experiment
+from framework.engine.ray.recording import start_payload
 from framework.engine.ray.station import Station
-from framework.redrive.node import Departure
+from framework.engine.wire import Wire
+from framework.redrive.node import Departure, NodeDriver
 from framework.redrive.nodes import NodeReport, Redriver
-from framework.redrive.outputs import Output
+from framework.redrive.outputs import Outlet, Output
+from framework.redrive.record import Row
 from framework.trace.reader import open_run
 from tests.engine.ray.register import Ask, RegisterNode, Stamp, Store, Stored, Told
 from tests.redrive.stations import EPOCH, register_on, run_on_stations
@@ -231,6 +234,21 @@ def test_steps_come_in_the_order_of_time_with_the_live_nodes(tmp_path: Path) -> 
     assert redriver.root("n1") is not None
 
 
+def test_a_watch_sees_the_nodes_after_each_batch_with_what_is_durable(tmp_path: Path) -> None:
+    experiment = recorded(tmp_path, until=answered(20))
+    seen: dict[NodeId, list[tuple[int, int]]] = {node: [] for node in experiment.nodes}
+
+    def watch(node: NodeId) -> Any:
+        return lambda host, time, seq: seen[node].append((seq, host.root.accepted.last))
+
+    redriver = Redriver(open_run(tmp_path), experiment.nodes, experiment, watch)
+    steps = sum(1 for _ in redriver.steps())
+
+    assert 3 * 10 < sum(map(len, seen.values())) <= steps
+    for batches in seen.values():
+        assert batches == sorted(batches) and batches[-1][1] > 0
+
+
 def test_a_node_that_is_not_there_and_a_trace_that_is_not_full_are_mistakes(tmp_path: Path) -> None:
     experiment = recorded(tmp_path, until=answered(5))
     run = open_run(tmp_path)
@@ -255,3 +273,36 @@ def test_a_departure_tells_the_step_and_both_sides(tmp_path: Path) -> None:
     assert "n1 takes register.Store(operation=" in lines[1]
     assert lines[2].startswith("  recorded:     notes stored at=")
     assert lines[3].startswith("  driven again: notes stored at=")
+
+
+class Clocks(RegisterNode):
+    @on_timer
+    def tick(self) -> None:
+        self.note("clocks", now=self.now, wall=self.wall_clock)
+        self.set_timer(self.tick, after=1_000_000_000)
+
+    def on_start(self) -> None:
+        self.set_timer(self.tick, after=1_000_000_000)
+
+
+def test_a_clock_that_was_set_runs_on_as_it_did(tmp_path: Path) -> None:
+    """A drift of +10% from 1 s on, and a step of the wall clock: the second tick comes at 1.909... s of true time."""
+    experiment = register_on(tmp_path, Clocks)
+    wire = Wire(experiment.protocol)
+    nothing: Any = None
+    driver = NodeDriver(experiment, "n1", nothing, Outlet(wire, experiment.nodes), wire)
+
+    def row(seq: int, time: int, kind: str, message: str = "", cause: int = -1, payload: bytes | None = None) -> Row:
+        return Row(time, seq, "n1", "", kind, "", message, cause, -1, payload)
+
+    def note(now: int, wall: int) -> bytes:
+        return f'{{"now":{now},"wall":{wall}}}'.encode()
+
+    driver.take(row(1, 0, "start", payload=start_payload(0, EPOCH, {})))
+    driver.take(row(2, 1_000_000_000, "timer", "tick", cause=1))
+    driver.take(row(3, 1_000_000_000, "note", "clocks", 2, note(1_000_000_000, EPOCH + 1_000_000_000)))
+    driver.take(row(4, 1_000_000_000, "fault", "set_clock", payload=b'{"drift_ppm": 100000, "step": 500}'))
+    driver.take(row(5, 1_909_090_910, "timer", "tick", cause=2))
+    driver.take(row(6, 1_909_090_910, "note", "clocks", 5, note(2_000_000_001, EPOCH + 2_000_000_501)))
+
+    assert (driver.steps, driver.compared) == (3, 2)
