@@ -1,0 +1,1 @@
+"""Seeds by the thousand: one experiment, many seeds, and what became of them."""

@@ -1,0 +1,87 @@
+"""One seed after another in this process, and what is kept of each."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from framework.config.compose import Composed, compose
+from framework.console.arguments import replay_command
+from framework.runs.engines import engine_named
+from framework.runs.execute import Plan, execute
+from framework.runs.result import RunResult
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a seed: a line of the soak's file. `faults` counts strikes by kind, `took_s` is the whole seed's."""
+
+    seed: int
+    verdict: str
+    reasons: tuple[str, ...]
+    operations: int
+    faults: dict[str, int]
+    sometimes: dict[str, int]
+    took_s: float
+
+
+@dataclass
+class Course:
+    """An experiment, composed once, to be run with any seed."""
+
+    composed: Composed
+    overrides: tuple[str, ...]
+
+    @classmethod
+    def of(cls, overrides: Sequence[str]) -> Course:
+        """ConfigError or PluginError for what cannot be composed."""
+        return cls(compose(list(overrides)), tuple(overrides))
+
+    def run(self, seed: int) -> Outcome | None:
+        """Runs one seed in a folder that is gone afterwards; None if the run was interrupted."""
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="synod-soak-") as folder:
+            plan = Plan(
+                experiment=replace(self.composed.experiment, seed=seed, run_dir=Path(folder)),
+                config=self.composed.config,
+                engine=self.composed.engine,
+                checkers=self.composed.checkers,
+                model=self.composed.model,
+                command=self.command(seed),
+            )
+            result = execute(plan, engine_named(self.composed.engine), lambda now, tally: None)
+        return None if result.interrupted else _kept(result, time.perf_counter() - began)
+
+    def command(self, seed: int) -> str:
+        """What runs this seed again, with its folder and its full trace."""
+        kept = [word for word in self.overrides if not word.startswith("trace=")]
+        return replay_command(kept, None, seed)
+
+
+def _kept(result: RunResult, took_s: float) -> Outcome:
+    return Outcome(
+        seed=result.seed,
+        verdict=str(result.verdict),
+        reasons=result.reasons,
+        operations=result.operations["ok"],
+        faults=dict(sorted(_strikes(result).items())),
+        sometimes=result.sometimes,
+        took_s=round(took_s, 4),
+    )
+
+
+def _strikes(result: RunResult) -> Counter[str]:
+    """Strikes by kind and, where the ledger's details tell, by what they were: `partition bridge`, `disk full`."""
+    strikes: Counter[str] = Counter()
+    for entry in result.ledger:
+        kind = entry["fault"].rpartition("/")[2]
+        words = [detail.split(": ") for detail in entry.get("details", ())]
+        for parts in words:
+            strikes[f"{kind} {parts[1]}" if len(parts) == 3 else kind] += 1
+        strikes[kind] += entry["fired"] - len(words)
+    return +strikes
