@@ -59,6 +59,8 @@ class RayConfig(Config):
     """Nodes packed into one actor."""
     client_actors: Count = 1
     """Actors that the clients are spread over."""
+    check_invariants: bool = True
+    """With trace=full: whether the protocol's invariants are checked over the trace, when the run is over."""
     start_timeout: Duration = Duration("60s")
     """How long starting Ray and all actors may take."""
 

@@ -18,6 +18,7 @@ from framework.runs import folder, invariants
 from framework.runs.interrupts import Interrupts
 from framework.runs.judgement import judge, run_checkers, undecided
 from framework.runs.result import RunResult, build_result
+from framework.verify.monitors import Watch
 from framework.verify.verdict import CheckResult
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def execute(
         checking()
         checks, failed = _check(plan, interrupts)
         doubts = _doubts(experiment, ended, interrupts)
-        promises = invariants.conclusions(ended.watch, experiment.run_dir)
+        watch = _watch(experiment, ended, interrupts)
+        promises = invariants.conclusions(watch, experiment.run_dir)
         result = build_result(
             experiment,
             plan.engine,
@@ -75,7 +77,7 @@ def execute(
             (*checks, *promises),
             command=plan.command,
             began=plan.began,
-            details={**details, **failed, **invariants.details(ended.watch)},
+            details={**details, **failed, **invariants.details(watch)},
         )
         folder.write_atomically(experiment.run_dir / folder.RESULT, result.to_json())
         listeners.call("run_finished", result=msgspec.to_builtins(result, enc_hook=str))
@@ -115,6 +117,15 @@ def _check(plan: Plan, interrupts: Interrupts) -> tuple[list[CheckResult], dict[
         return [undecided(names, "interrupted while checking")], {}
     except ConfigError as error:
         return [undecided(names, f"the history cannot be read ({error})")], {}
+
+
+def _watch(experiment: Experiment, ended: EngineResult, interrupts: Interrupts) -> Watch | None:
+    """What the protocol's invariants saw of the run."""
+    try:
+        with interrupts.allowed():
+            return invariants.watched(experiment, ended)
+    except KeyboardInterrupt:
+        return Watch((), 0, failures={"invariants": "interrupted"})
 
 
 def _doubts(experiment: Experiment, ended: EngineResult, interrupts: Interrupts) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
+from framework.engine.base import EngineResult, Experiment
 from framework.redrive.telling import described
 from framework.trace.reader import Run, open_run
 from framework.verify.monitors import Breach, Watch
@@ -22,6 +24,21 @@ EVENTS_TOLD = 8
 _TOLD = pa.array(("start", "deliver", "timer", "note", "crash", "restart", "fault"))
 
 
+def watched(experiment: Experiment, ended: EngineResult) -> Watch | None:
+    """What the engine saw of the invariants; on Ray, which has no eye on all nodes at once, what the trace shows."""
+    asked = getattr(experiment.engine_config, "check_invariants", False) and experiment.protocol.invariants
+    if ended.watch is not None or not asked or experiment.trace != "full":
+        return ended.watch
+    from framework.redrive.watching import watch_again
+
+    try:
+        return watch_again(open_run(experiment.run_dir), experiment)
+    except ConfigError as error:
+        return Watch((), 0, failures={"invariants": str(error)})
+    except Exception:
+        return Watch((), 0, failures={"invariants": traceback.format_exc()})
+
+
 def conclusions(watch: Watch | None, run_dir: Path) -> list[CheckResult]:
     """INVALID for a breach, UNKNOWN for an invariant that failed, else VALID; nothing if nobody watched."""
     if watch is None:
@@ -30,10 +47,19 @@ def conclusions(watch: Watch | None, run_dir: Path) -> list[CheckResult]:
     if watch.breach is not None:
         return [_broken(watch.breach, watch.observations, run_dir), *results]
     held = [name for name in watch.invariants if name not in watch.failures]
-    if held:
-        reason = f"{', '.join(held)} held in {watch.observations:,} observations"
+    if held and not watch.observations:
+        results.append(_result("invariants", Verdict.UNKNOWN, f"nothing could be seen{_lost(watch)}", 0))
+    elif held:
+        reason = f"{', '.join(held)} held in {watch.observations:,} observations{_lost(watch)}"
         results.append(_result("invariants", Verdict.VALID, reason, watch.observations))
     return results
+
+
+def _lost(watch: Watch) -> str:
+    """Who could not be followed to the end of the run, and for the first of them why."""
+    if not watch.lost:
+        return ""
+    return f"; not to the end at {', '.join(watch.lost)}: {next(iter(watch.lost.values()))}"
 
 
 def details(watch: Watch | None) -> dict[str, Any]:
@@ -42,7 +68,7 @@ def details(watch: Watch | None) -> dict[str, Any]:
     if watch is not None and watch.breach is not None:
         told["violation"] = msgspec.to_builtins(watch.breach)
     if watch is not None and watch.failures:
-        told["invariant_tracebacks"] = watch.failures
+        told["invariant_failures"] = watch.failures
     return told
 
 
@@ -54,7 +80,7 @@ def _result(
 
 def _failed(name: str, text: str) -> CheckResult:
     raised = text.rstrip().splitlines()[-1]
-    return _result(name, Verdict.UNKNOWN, f"the invariant failed ({raised})", 0)
+    return _result(name, Verdict.UNKNOWN, f"could not be checked ({raised})", 0)
 
 
 def _broken(breach: Breach, observations: int, run_dir: Path) -> CheckResult:
@@ -69,12 +95,8 @@ def _broken(breach: Breach, observations: int, run_dir: Path) -> CheckResult:
 def _story(run: Run, breach: Breach) -> Iterator[str]:
     """The last events of the nodes concerned, up to the step that broke the invariant; nothing without a full trace."""
     events = run.events
-    before = pc.and_(
-        pc.less_equal(events["time"], breach.time),
-        pc.or_(pc.less_equal(events["seq"], breach.seq), pc.equal(events["cause"], breach.seq)),
-    )
     kinds = pc.is_in(events["kind"].cast(pa.string()), _TOLD)
-    events = events.filter(pc.and_(kinds, pc.fill_null(before, False)))
+    events = events.filter(pc.and_(kinds, pc.less_equal(events["time"], breach.time)))
     places = events["node"].cast(pa.string())
     known = [place for place in pc.unique(places).to_pylist() if place is not None]
     rows: list[dict[str, Any]] = []

@@ -36,13 +36,14 @@ class Watch:
     """What came of watching a run: `observations` of nodes, and the breach that ended it, if one did.
 
     `failures` has the traceback of each invariant that raised something else than a Violation, by its name. It was
-    asked no more from then on, so it proves nothing.
+    asked no more from then on, so it proves nothing. `lost` says of nodes that could not be followed to the end why.
     """
 
     invariants: tuple[str, ...]
     observations: int
     breach: Breach | None = None
     failures: dict[str, str] = field(default_factory=dict)
+    lost: dict[NodeId, str] = field(default_factory=dict)
 
 
 class Halt(BaseException):

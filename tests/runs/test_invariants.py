@@ -32,10 +32,10 @@ def test_invariants_that_held_are_one_conclusion() -> None:
 def test_an_invariant_that_failed_proves_nothing() -> None:
     failed, held = conclusions(FAILED, RUN)
     assert (failed.name, failed.verdict, failed.reason) == (
-        "Logs", Verdict.UNKNOWN, "the invariant failed (KeyError: 'n9')",
+        "Logs", Verdict.UNKNOWN, "could not be checked (KeyError: 'n9')",
     )  # fmt: skip
     assert held.reason == "Elections held in 1,200 observations"
-    assert details(FAILED) == {"invariant_tracebacks": FAILED.failures}
+    assert details(FAILED) == {"invariant_failures": FAILED.failures}
     assert judge(experiment(RUN), ended(), [VALID], invariants=[failed, held]).verdict is Verdict.UNKNOWN
 
 

@@ -1,0 +1,32 @@
+"""A run on Ray, shown to its protocol's invariants when it is over: the nodes are driven again from the trace."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from framework.engine.base import Experiment
+from framework.redrive.nodes import Redriver
+from framework.trace.reader import Run
+from framework.verify.monitors import Halt, Monitors, Watch
+
+
+def watch_again(run: Run, experiment: Experiment) -> Watch:
+    """What the invariants say of the servers after each batch that really was, by time.
+
+    A node is followed as far as its record goes; `Watch.lost` has those that could not be followed to the end. Raises
+    ConfigError if the trace has no inputs to drive from, or is damaged.
+    """
+    monitors = Monitors(experiment.protocol.invariants)
+    redriver = Redriver(run, experiment.nodes, experiment, watch=lambda node: monitors.watcher(node).observe)
+    try:
+        redriver.drive()
+    except Halt:
+        return monitors.watch()
+    lost = {}
+    for report in redriver.reports():
+        if report.departure is not None:
+            at = f"{report.departure.step.time / 1e9:.3f} s"
+            lost[report.node] = f"driven again it departs from its record at {at}"
+        elif report.lacking:
+            lost[report.node] = report.lacking
+    return dataclasses.replace(monitors.watch(), lost=lost)

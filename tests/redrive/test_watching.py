@@ -1,0 +1,105 @@
+"""A run of stations, shown to the protocol's invariants when it is over."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+
+from framework import ConfigError, Invariant, NodeId, Step, Violation, handles
+from framework.engine.base import Experiment
+from framework.redrive.watching import watch_again
+from framework.runs.invariants import conclusions, watched
+from framework.trace.reader import open_run
+from framework.verify.verdict import Verdict
+from tests.engine.ray.register import RegisterNode, Store
+from tests.redrive.stations import register_on, run_on_stations
+from tests.runs.fakes import ended
+
+
+class Grows(Invariant[RegisterNode]):
+    """What was accepted stays, restarts included."""
+
+    seen: ClassVar[dict[NodeId, int]] = {}
+
+    def observe(self, step: Step, node: RegisterNode) -> None:
+        if node.accepted.last < self.seen.get(step.node, 0):
+            raise Violation("grows", (step.node,), f"holds {node.accepted.last} stamps")
+        self.seen[step.node] = node.accepted.last
+
+
+class StopsAtFive(Invariant[RegisterNode]):
+    def observe(self, step: Step, node: RegisterNode) -> None:
+        if node.accepted.last > 5:
+            raise Violation("five stamps", (), f"holds {node.accepted.last} stamps")
+
+
+def recorded(folder: Path, invariant: type[Invariant[Any]], node: type[RegisterNode] | None = None) -> Experiment:
+    """A run of the register, up to its 40th operation; its first server crashes on the way and comes back."""
+    done: list[str] = []
+
+    def trouble(stations: Any) -> None:
+        servers, ok = stations[0], stations[1].tally.ok
+        if ok >= 10 and not done:
+            done.append("crash")
+            servers.crash("n1", "fault")
+        if ok >= 20 and len(done) == 1:
+            done.append("restart")
+            servers.restart("n1")
+
+    Grows.seen = {}
+    experiment = register_on(folder, node)
+    run_on_stations(experiment, until=lambda stations: stations[1].tally.ok >= 40, meanwhile=trouble)
+    return dataclasses.replace(
+        experiment, protocol=dataclasses.replace(experiment.protocol, invariants=(invariant,))
+    )
+
+
+def test_what_holds_is_seen_to_hold_at_every_node_across_a_restart(tmp_path: Path) -> None:
+    experiment = recorded(tmp_path, Grows)
+    watch = watch_again(open_run(tmp_path), experiment)
+    assert (watch.invariants, watch.breach, watch.failures, watch.lost) == (("Grows",), None, {}, {})
+    assert watch.observations > 40
+    assert sorted(Grows.seen) == ["n1", "n2", "n3"] and min(Grows.seen.values()) > 0
+
+
+def test_what_breaks_is_told_with_its_story(tmp_path: Path) -> None:
+    experiment = recorded(tmp_path, StopsAtFive)
+    watch = watched(experiment, ended())
+    assert watch is not None and watch.breach is not None
+    (node,) = watch.breach.nodes
+    (result,) = conclusions(watch, tmp_path)
+    assert (result.name, result.verdict) == ("five stamps", Verdict.INVALID)
+    assert re.fullmatch(rf"holds \d+ stamps \({node}; after 0\.\d+ s\)", result.reason)
+    assert all(f" {node} " in line for line in result.story)
+    assert any("takes register.Store(" in line for line in result.story)
+    assert sum(line.endswith("← here it broke") for line in result.story) == 1
+
+
+class ReadsTheClock(RegisterNode):
+    @handles(Store)
+    def on_store(self, sender: NodeId, store: Store) -> None:
+        if self.accepted.last >= 5:
+            self.note("stored", at=time.monotonic_ns())
+        super().on_store(sender, store)
+
+
+def test_a_node_that_cannot_be_followed_to_the_end_is_named(tmp_path: Path) -> None:
+    experiment = recorded(tmp_path, Grows, ReadsTheClock)
+    (result,) = conclusions(watched(experiment, ended()), tmp_path)
+    assert result.verdict is Verdict.VALID
+    assert "; not to the end at n1, n2, n3: driven again it departs from its record at " in result.reason
+
+
+def test_without_a_full_trace_or_if_nobody_asks_nothing_is_watched(tmp_path: Path) -> None:
+    experiment = recorded(tmp_path, Grows)
+    assert watched(dataclasses.replace(experiment, trace="history"), ended()) is None
+    silent = msgspec.structs.replace(experiment.engine_config, check_invariants=False)
+    assert watched(dataclasses.replace(experiment, engine_config=silent), ended()) is None
+    with pytest.raises(ConfigError, match="its nodes' inputs were not recorded"):
+        watch_again(open_run(tmp_path), dataclasses.replace(experiment, trace="history"))
