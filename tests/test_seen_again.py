@@ -56,4 +56,4 @@ def test_with_a_config_folder_and_a_plugin_that_its_experiment_names(capsys: pyt
     assert replay(["it's first"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].endswith(digests[0])
-    assert lines[2].startswith("its verdict was: invalid — linearizable: ")
+    assert lines[2].startswith("its verdict was: invalid — linearizability: ")

@@ -71,6 +71,6 @@ def markdown(lines: Sequence[Line]) -> str:
 
 
 def _by(catches: Sequence[Catch]) -> str:
-    """`linearizable` or `linearizable 2, election safety 1`."""
+    """`linearizability` or `linearizability 2, election safety 1`."""
     counts = Counter(catch.by for catch in catches).most_common()
     return counts[0][0] if len(counts) == 1 else ", ".join(f"{by} {count}" for by, count in counts)

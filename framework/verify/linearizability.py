@@ -24,7 +24,7 @@ from framework.verify.timeline import entries, lay_out
 from framework.verify.verdict import CheckResult, Verdict
 from framework.verify.zones import decide_zones
 
-NAME = "linearizable"
+NAME = "linearizability"
 DEFAULT_BUDGET_STEPS = 20_000_000
 """Operations tried: a minute of work or so."""
 

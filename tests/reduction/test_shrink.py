@@ -111,7 +111,7 @@ def test_what_is_left_is_smaller_everywhere_and_fails_as_an_experiment_of_its_ow
     assert int(table["clients"][1]) <= 2
     assert int(table["operations"][1]) < int(table["operations"][0]) / 10
     assert lines[0].split() == ["before", "after"]
-    assert any(line.startswith("linearizable: key 'k") for line in lines)
+    assert any(line.startswith("linearizability: key 'k") for line in lines)
     content = yaml.safe_load(Path("big/shrunk/experiment/forgetful_shrunk.yaml").read_text())
     assert {"override /protocol": "forgetful"} in content["defaults"]
     assert content["nodes"] == 1
@@ -121,7 +121,7 @@ def test_what_is_left_is_smaller_everywhere_and_fails_as_an_experiment_of_its_ow
     command = shlex.split(lines[-1].removeprefix("to see it:  "))
     assert command[:3] == ["python", "-m", "framework.run"]
     assert run([*command[3:], "--quiet", "run.dir=small"]) == 1
-    assert "verdict: invalid — linearizable: key 'k" in capsys.readouterr().out
+    assert "verdict: invalid — linearizability: key 'k" in capsys.readouterr().out
 
 
 def test_a_handler_that_raises_is_kept_as_that(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,8 +14,8 @@ RUN = Path("runs/none")
 BREACH = Breach("election safety", ("n1", "n3"), "both were elected in term 4", time=1_203_000_000, seq=88)
 HELD = Watch(("Elections", "Logs"), 1_200)
 FAILED = Watch(("Elections", "Logs"), 1_200, failures={"Logs": "Traceback …\nKeyError: 'n9'\n"})
-VALID = CheckResult(name="linearizable", verdict=Verdict.VALID, reason="explained")
-BROKEN = CheckResult(name="linearizable", verdict=Verdict.INVALID, reason="c1 read a value nobody wrote")
+VALID = CheckResult(name="linearizability", verdict=Verdict.VALID, reason="explained")
+BROKEN = CheckResult(name="linearizability", verdict=Verdict.INVALID, reason="c1 read a value nobody wrote")
 
 
 def test_nobody_watched_nothing_is_concluded() -> None:
@@ -56,7 +56,7 @@ def test_a_broken_invariant_comes_before_what_clients_saw_of_it_and_before_fault
     watch = Watch(("Elections",), 70, BREACH)
     verdict, reasons = judge(experiment(RUN), ended(watch=watch), [BROKEN], invariants=conclusions(watch, RUN))
     assert verdict is Verdict.INVALID
-    assert [reason.partition(":")[0] for reason in reasons] == ["election safety", "linearizable"]
+    assert [reason.partition(":")[0] for reason in reasons] == ["election safety", "linearizability"]
 
 
 def test_invariants_make_up_for_no_checker() -> None:

@@ -14,13 +14,13 @@ from framework.engine.base import Crash, Tally
 from framework.registry.specs import CheckerSpec
 from framework.runs.judgement import crash_reason, judge, run_checkers
 from framework.verify.verdict import CheckResult, Verdict
-from tests.runs.fakes import counted, crash, ended, experiment, raised
+from tests.runs.fakes import crash, ended, experiment, raised
 
 RUN = Path("runs/none")
-VALID = CheckResult(name="linearizable", verdict=Verdict.VALID, reason="explained")
-BROKEN = CheckResult(name="linearizable", verdict=Verdict.INVALID, reason="c1 read a value nobody wrote")
+VALID = CheckResult(name="linearizability", verdict=Verdict.VALID, reason="explained")
+BROKEN = CheckResult(name="linearizability", verdict=Verdict.INVALID, reason="c1 read a value nobody wrote")
 SPENT = CheckResult(
-    name="linearizable", verdict=Verdict.UNKNOWN, reason="budget of 10 steps spent on key 'x'"
+    name="linearizability", verdict=Verdict.UNKNOWN, reason="budget of 10 steps spent on key 'x'"
 )
 
 
@@ -47,9 +47,9 @@ def test_a_violation_outweighs_every_doubt_and_stands_first() -> None:
 
     assert verdict is Verdict.INVALID
     assert reasons == (
-        "linearizable: c1 read a value nobody wrote",
+        "linearizability: c1 read a value nobody wrote",
         "interrupted after 2.0 s of 2s",
-        "linearizable: budget of 10 steps spent on key 'x'",
+        "linearizability: budget of 10 steps spent on key 'x'",
     )
 
 
@@ -57,7 +57,7 @@ def test_a_violation_outweighs_every_doubt_and_stands_first() -> None:
     ("changes", "end", "checks", "reason"),
     [
         ({}, ended(), [], "no checker ran"),
-        ({}, ended(), [SPENT], "linearizable: budget of 10 steps spent on key 'x'"),
+        ({}, ended(), [SPENT], "linearizability: budget of 10 steps spent on key 'x'"),
         ({}, ended(Tally(unknown=4)), [VALID], "no operation succeeded"),
         ({}, ended(interrupted=True), [VALID], "interrupted after 2.0 s of 2s"),
         ({}, ended(failure="a machine is gone"), [VALID], "the engine gave up: a machine is gone"),

@@ -27,6 +27,6 @@ def test_exit_codes() -> None:
 
 
 def test_a_result_is_plain_json() -> None:
-    result = CheckResult(name="linearizable", verdict=Verdict.INVALID, reason="why", story=("one", "two"), key="x")
+    result = CheckResult(name="linearizability", verdict=Verdict.INVALID, reason="why", story=("one", "two"), key="x")
     plain = json.loads(json.dumps(msgspec.to_builtins(result)))
     assert plain["verdict"] == "invalid" and plain["story"] == ["one", "two"] and plain["key"] == "x"
