@@ -56,7 +56,9 @@ def main(argv: Sequence[str]) -> int:
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     head, _, rest = str(__doc__).partition("\n\n")
     parser = _Arguments(
-        "python -m framework.check", description=f"{head}\n\n{rest}", formatter_class=argparse.RawDescriptionHelpFormatter
+        "python -m framework.check",
+        description=f"{head}\n\n{rest}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     names = ", ".join([*models(), *ALIASES])
     parser.add_argument("check", metavar="linearizability", help="what is checked")

@@ -15,22 +15,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from framework.verify.absences import NEVER, Chain, Times, fill, in_order
 from framework.verify.makers import Makers
 from framework.verify.model import Entry, State, Step
 from framework.verify.registers import Register
 
-_NEVER = 1 << 200
 _LAST = 1 << 60
 """The rank of operations of which nothing is guessed."""
 
 
 class _Visit:
-    """A value that only one operation can have made: `maker`, None at first; `after`: the value that it was made from."""
+    """A value that only one operation can have made: `maker`, None at first.
 
-    __slots__ = ("after", "following", "maker", "readers", "starts")
+    `grown`: it was made from another, `after`. `starts`: a chain starts with it, as nothing is known of what was before.
+    """
 
-    def __init__(self, maker: int | None, after: State, starts: bool) -> None:
-        self.maker, self.after, self.starts = maker, after, starts
+    __slots__ = ("after", "following", "grown", "maker", "readers", "starts")
+
+    def __init__(self, maker: int | None, after: State, starts: bool, grown: bool = False) -> None:
+        self.maker, self.after, self.starts, self.grown = maker, after, starts, grown
         self.readers: list[int] = []
         self.following: list[_Visit] = []
 
@@ -44,14 +47,25 @@ def guess(operations: Sequence[Entry], model: Register) -> list[int] | None:
     used = [visit.maker for visit in visits.values() if visit.maker is not None]
     if len(set(used)) < len(used):
         return None
-    chains = [_chain(visit) for value, visit in visits.items() if visit.starts]
+    times = Times((call.invoked, call.completed if call.known else None) for call, _ in operations)
     ours = set(used)
-    chains += [
-        [[place]]
+    chains = [_chain(visit) for visit in visits.values() if visit.starts]
+    alone = [
+        place
         for place, (call, step) in enumerate(operations)
         if call.known and not step.pure and place not in ours and not (step.function == "append" and not step.argument)
     ]
-    return _ranks(operations, chains)
+    ranks = _ranks(chains + [[[place]] for place in alone], times)
+    clearers = [place for place in alone if model.makes(steps[place]) is None]
+    if ranks is None or not clearers:
+        return ranks
+    from_nothing = {visit.maker for visit in visits.values() if visit.starts and visit.grown and visit.after is None}
+    grown = [chain for chain in chains if chain[0] and chain[0][0] in from_nothing]
+    readers = [place for place, step in enumerate(steps) if step.function == "read" and step.result is None]
+    rest = [chain for chain in chains if chain not in grown] + [
+        [[place]] for place in alone if place not in set(clearers)
+    ]
+    return _ranks(fill(rest, grown, clearers, readers, times), times) or ranks
 
 
 def _visits(steps: Sequence[Step], makers: Makers) -> dict[State, _Visit]:
@@ -95,22 +109,22 @@ def _visit(value: State, steps: Sequence[Step], makers: Makers) -> _Visit | None
         return _Visit(None, None, True)
     step = steps[maker]
     if step.function == "cas":
-        return _Visit(maker, step.argument[0], False)
+        return _Visit(maker, step.argument[0], False, True)
     if step.function != "append":
         return _Visit(maker, None, True)
     assert isinstance(value, str)
     before: State = value[: -len(step.argument)]
     if before != "":
-        return _Visit(maker, before, False)
-    return _Visit(maker, "" if makers.of("") else None, bool(makers.of("") and makers.of(None)))
+        return _Visit(maker, before, False, True)
+    return _Visit(maker, "" if makers.of("") else None, bool(makers.of("") and makers.of(None)), True)
 
 
-def _chain(visit: _Visit) -> list[list[int]]:
+def _chain(visit: _Visit) -> Chain:
     """The operations of a chain in order; those within one list may come in any.
 
     The first list is empty for the chain that begins with what the object holds at first, which comes before all.
     """
-    chain = []
+    chain: Chain = []
     while True:
         chain.append([] if visit.maker is None else [visit.maker])
         chain.append(visit.readers)
@@ -119,28 +133,16 @@ def _chain(visit: _Visit) -> list[list[int]]:
         visit = visit.following[0]
 
 
-def _ranks(operations: Sequence[Entry], chains: list[list[list[int]]]) -> list[int] | None:
-    begins = [2 * call.invoked for call, _ in operations]
-    ends = [
-        2 * call.completed + 1 if call.known and call.completed is not None else _NEVER for call, _ in operations
-    ]
-    stretches: list[tuple[int, int, list[list[int]]]] = []
+def _ranks(chains: list[Chain], times: Times) -> list[int] | None:
     for chain in chains:
-        latest, first = -_NEVER, _NEVER
-        if not chain[0]:
-            first = -_NEVER
+        latest = -NEVER
         for group in chain:
-            if any(ends[place] < latest for place in group):
+            if any(times.ends[place] < latest for place in group):
                 return None
-            latest = max([latest, *(begins[place] for place in group)])
-            first = min([first, *(ends[place] for place in group)])
-        stretches.append((first, latest, chain))
-    # A chain in which one operation ends before another begins holds the time between; any other may come as soon as
-    # all its operations have begun.
-    stretches.sort(key=lambda it: (it[0], 1) if it[0] < it[1] else (it[1], 0))
-    ranks = [_LAST] * len(operations)
-    now, rank = -_NEVER, 0
-    for first, latest, chain in stretches:
+            latest = max([latest, *(times.begins[place] for place in group)])
+    ranks = [_LAST] * len(times.ends)
+    now, rank = -NEVER, 0
+    for first, latest, chain in in_order(chains, times):
         if first < now:
             return None
         now = max(now, latest)

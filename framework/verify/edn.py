@@ -103,7 +103,9 @@ def _collection(frame: _Frame, where: str) -> Any:
     if frame.opened != "{":
         return tuple(frame.forms)
     if len(frame.forms) % 2:
-        raise ConfigError(f"{where}:{frame.line}", "a map holds a key without a value", "Write keys and values in turn.")
+        raise ConfigError(
+            f"{where}:{frame.line}", "a map holds a key without a value", "Write keys and values in turn."
+        )
     try:
         return dict(zip(frame.forms[::2], frame.forms[1::2], strict=True))
     except TypeError:

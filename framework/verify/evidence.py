@@ -103,9 +103,7 @@ class _Attempts:
         return decided is not None and decided.verdict is verdict
 
 
-def _shortest_prefix(
-    operations: list[Entry], decided: Decided, model: Model, attempts: _Attempts
-) -> list[Entry]:
+def _shortest_prefix(operations: list[Entry], decided: Decided, model: Model, attempts: _Attempts) -> list[Entry]:
     """Up to the first completion that cannot be explained (what is explained so far never depends on the future).
 
     Of these operations, those that suffice to show it. The search looked ahead, and so it may have stopped earlier
@@ -200,9 +198,7 @@ def _repeated(operations: list[Entry], model: Model) -> list[Exchange]:
     return _without(repeated)
 
 
-def _reduce(
-    operations: list[Entry], exchanges: list[Exchange], suffices: Callable[[list[Entry]], bool]
-) -> list[Entry]:
+def _reduce(operations: list[Entry], exchanges: list[Exchange], suffices: Callable[[list[Entry]], bool]) -> list[Entry]:
     """`operations` after those of `exchanges` that do no harm, tried in halves, quarters, and so on to single ones."""
     kept, size = operations, (len(exchanges) + 1) // 2
     while size:

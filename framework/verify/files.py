@@ -16,7 +16,19 @@ from framework.verify.recorded import Event, pair
 
 Type = Literal["invoke", "ok", "fail", "info"]
 TYPES = get_args(Type)
-REPEATS = ("write", "append", "delete", "cas", "increment", "enqueue", "push", "add", "remove", "acquire", "release")
+REPEATS = (
+    "write",
+    "append",
+    "delete",
+    "cas",
+    "increment",
+    "enqueue",
+    "push",
+    "add",
+    "remove",
+    "acquire",
+    "release",
+)
 """Functions whose `ok` repeats the argument in Jepsen's histories."""
 SYNONYMS = {"get": "read", "put": "write"}
 

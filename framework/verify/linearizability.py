@@ -48,9 +48,7 @@ class Decision(msgspec.Struct, frozen=True):
         return self.search.explained if self.search else 0
 
 
-def check_linearizable(
-    calls: Iterable[Call], model: Model, budget_steps: int = DEFAULT_BUDGET_STEPS
-) -> CheckResult:
+def check_linearizable(calls: Iterable[Call], model: Model, budget_steps: int = DEFAULT_BUDGET_STEPS) -> CheckResult:
     """Whether `calls` are linearizable, each key on its own, as `model` specifies one.
 
     UNKNOWN when no call succeeded, or when `budget_steps` are spent before each key is decided. The budget is first

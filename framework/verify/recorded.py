@@ -100,7 +100,12 @@ class _Pairing:
             self._keep(begun, frozen(event.value), "ok" if event.type == "ok" else "fail", time, event)
 
     def _keep(
-        self, begun: _Begun, result: Any, outcome: Literal["ok", "fail", "unknown"], completed: int | None, end: Event | None
+        self,
+        begun: _Begun,
+        result: Any,
+        outcome: Literal["ok", "fail", "unknown"],
+        completed: int | None,
+        end: Event | None,
     ) -> None:
         event = begun.event
         number = event.process if isinstance(event.process, int) else self._numbers[event.process]
@@ -144,7 +149,9 @@ def pair(events: Iterable[Event], where: str, model: Model, *, in_order: bool) -
             timed = event.time is not None
         elif timed != (event.time is not None) and not in_order:
             fix = "Give every line a time, or none."
-            raise ConfigError(f"{where}:{event.line}", "has no time" if timed else "has a time, unlike those above", fix)
+            raise ConfigError(
+                f"{where}:{event.line}", "has no time" if timed else "has a time, unlike those above", fix
+            )
         time = event.line * LINE_NS if event.time is None else event.time
         last = time = max(time, last + 1) if in_order else time
         pairing.take(event, time)

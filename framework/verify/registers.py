@@ -180,9 +180,7 @@ class Counter(Model):
             return Outlook(lambda state: state, lambda state: False)
         last = max((state for state in map(self.needs, steps) if type(state) is int), default=-1)
         grows = all(amounts)
-        return Outlook(
-            lambda state: UNOBSERVED if type(state) is int and state > last else state, lambda state: grows
-        )
+        return Outlook(lambda state: UNOBSERVED if type(state) is int and state > last else state, lambda state: grows)
 
     def loosened(self, step: Step) -> Step:
         return step if step.pure else Step(step.function, step.argument, NO_RESULT, False)
@@ -234,7 +232,10 @@ class Member(_Switch):
     functions = ("add", "remove", "contains")
     observes = ("contains",)
     initial = "absent"
-    turns: ClassVar[dict[str, tuple[str, str]]] = {"add": ("absent", "present"), "remove": ("present", "absent")}
+    turns: ClassVar[dict[str, tuple[str, str]]] = {
+        "add": ("absent", "present"),
+        "remove": ("present", "absent"),
+    }
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
         if call.function == "contains":

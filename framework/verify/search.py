@@ -7,7 +7,7 @@ which order, until that operation has. A place that failed is remembered, so tha
 The rest is pruning, none of which loses an order that explains:
 
 - An operation without effect takes place as soon as it is legal; no later place is better for what follows.
-- Of pending operations of one kind, the one with the nearest deadline comes first: exchanging them changes nothing.
+- Of pending operations of one kind, the one with the nearest deadline will do: exchanging them changes nothing.
 - An operation of unknown fate takes place only right before one that it makes a difference to.
 - What a read saw that had the object to itself holds for every order: there is nothing to go back to before it.
 - With fewer unmet reads and more operations of unknown fate in hand, a place is at least as good.
@@ -45,7 +45,14 @@ class _Node:
     __slots__ = ("before", "candidates", "effects", "event", "met", "opens", "pures", "state")
 
     def __init__(
-        self, event: int, state: State, pures: Numbers, effects: Numbers, opens: Numbers, met: int, before: State
+        self,
+        event: int,
+        state: State,
+        pures: Numbers,
+        effects: Numbers,
+        opens: Numbers,
+        met: int,
+        before: State,
     ) -> None:
         self.event, self.state, self.met, self.before = event, state, met, before
         self.pures, self.effects, self.opens = pures, effects, opens
@@ -147,13 +154,18 @@ class Search:
         self._failed.clear()
 
     def _candidates(self, node: _Node) -> Iterator[int]:
-        """What could take effect next, by rank; of each kind, what has the nearest deadline."""
-        kinds = self.timeline.kinds
-        first: dict[int, int] = {}
+        """What could take effect next, by rank: of each kind what has the lowest, and what has the nearest deadline."""
+        kinds, ranks = self.timeline.kinds, self.timeline.ranks
+        nearest: dict[int, int] = {}
+        lowest: dict[int, int] = {}
         for number in node.effects + node.opens:
-            if kinds[number] not in first and not self._waits(number, node.pures, node.effects):
-                first[kinds[number]] = number
-        return iter(sorted(first.values(), key=self.timeline.ranks.__getitem__))
+            if not self._waits(number, node.pures, node.effects):
+                kind = kinds[number]
+                nearest.setdefault(kind, number)
+                if ranks[number] < ranks[lowest.setdefault(kind, number)]:
+                    lowest[kind] = number
+        guessed = sorted(lowest.values(), key=ranks.__getitem__)
+        return iter(guessed + [number for kind, number in nearest.items() if lowest[kind] != number])
 
     def _take(self, node: _Node, number: int) -> _Node | None:
         """The place after `number` took effect at `node`; None if it cannot, or is not worth it."""
@@ -222,9 +234,7 @@ class Search:
         failures = self._failed.get((node.event, node.state, node.effects, node.before))
         if failures is None:
             return False
-        return any(
-            set(pures).issubset(node.pures) and set(opens).issuperset(node.opens) for pures, opens in failures
-        )
+        return any(set(pures).issubset(node.pures) and set(opens).issuperset(node.opens) for pures, opens in failures)
 
     def _remember(self, node: _Node) -> None:
         place = (node.event, node.state, node.effects, node.before)

@@ -56,7 +56,9 @@ def entries(calls: Sequence[Call], model: Model) -> list[Entry]:
 def lay_out(operations: Sequence[Entry], model: Model, ranks: Sequence[int] | None = None) -> Timeline:
     """The timeline of one object's operations, to be tried by their `ranks`, else by their deadlines."""
     places = range(len(operations))
-    answered = sorted((place for place in places if operations[place][0].known), key=lambda it: _deadline(operations[it]))
+    answered = sorted(
+        (place for place in places if operations[place][0].known), key=lambda it: _deadline(operations[it])
+    )
     unanswered = sorted((it for it in places if not operations[it][0].known), key=lambda it: _beginning(operations[it]))
     order = answered + unanswered
     numbered = [operations[place] for place in order]
@@ -131,9 +133,7 @@ def _kinds(steps: list[Step], outlook: Outlook, precedes: set[int]) -> list[int]
     return kinds
 
 
-def _must_be_met(
-    steps: list[Step], model: Model, outlook: Outlook
-) -> tuple[dict[State, int], dict[State, list[int]]]:
+def _must_be_met(steps: list[Step], model: Model, outlook: Outlook) -> tuple[dict[State, int], dict[State, list[int]]]:
     readers: dict[State, int] = {}
     leavers: dict[State, list[int]] = {}
     for number, step in enumerate(steps):

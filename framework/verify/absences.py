@@ -1,0 +1,105 @@
+"""A guess at which delete did what: many operations can have emptied a key, and anyone of them may be the one.
+
+A chain that grew from nothing, and reads that saw nothing, each need an operation that emptied the key and to which
+nothing was done since. Each takes, of those that fit, the one that has to be over soonest. It is a guess only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+Chain: TypeAlias = list[list[int]]
+"""Operations in order; those within one list may come in any."""
+NEVER = 1 << 200
+
+
+class Times:
+    """When operations begin and end, by their places: doubled, and an end one later, so that equal times overlap."""
+
+    def __init__(self, spans: Iterable[tuple[int, int | None]]) -> None:
+        known = list(spans)
+        self.begins = [2 * begin for begin, _ in known]
+        self.ends = [NEVER if end is None else 2 * end + 1 for _, end in known]
+
+    def stretch(self, chain: Chain) -> tuple[int, int]:
+        """The first end and the last beginning; a chain that begins with an empty list comes before all."""
+        places = [place for group in chain for place in group]
+        first = min((self.ends[place] for place in places), default=NEVER) if chain[0] else -NEVER
+        return first, max((self.begins[place] for place in places), default=-NEVER)
+
+
+def in_order(chains: Iterable[Chain], times: Times) -> list[tuple[int, int, Chain]]:
+    """The chains with their stretches. One in which an operation ends before another begins holds the time between;
+    any other may come as soon as all its operations have begun."""
+    stretches = [(*times.stretch(chain), chain) for chain in chains]
+    return sorted(stretches, key=lambda it: (it[0], 1) if it[0] < it[1] else (it[1], 0))
+
+
+def fill(
+    chains: list[Chain], grown: Sequence[Chain], clearers: Sequence[int], readers: Sequence[int], times: Times
+) -> list[Chain]:
+    """`chains` with the `clearers` put where they may belong: ahead of the chains `grown` from nothing, and of the
+    `readers` that saw nothing; the rest of them on their own."""
+    free = sorted(clearers, key=times.ends.__getitem__)
+    left = sorted(readers, key=times.ends.__getitem__)
+    others = [place for chain in [*chains, *grown] for group in chain for place in group]
+    soonest = min((times.ends[place] for place in [*others, *clearers]), default=NEVER)
+    early = [place for place in left if times.begins[place] <= soonest]
+    filled: list[Chain] = [[[], early]] if early else []
+    left = [place for place in left if times.begins[place] > soonest]
+    ours = {id(chain) for chain in grown}
+    holds: list[tuple[int, int]] = []
+    now = -NEVER
+    for first, latest, chain in in_order([*chains, *grown], times):
+        if id(chain) in ours:
+            clearer = _take(free, max(now, min(first, latest)), first, times)
+            if clearer is not None:
+                there, left = _joining([[clearer], *chain], left, times)
+                chain = [[clearer], there, *chain]
+                first, latest = times.stretch(chain)
+        filled.append(chain)
+        if first < latest:
+            holds.append((first, latest))
+        now = max(now, latest)
+    while left:
+        reader = left.pop(0)
+        at = _before_a_hold(times.ends[reader], holds)
+        clearer = _take(free, times.begins[reader], at, times)
+        if clearer is not None:
+            there, left = _joining([[clearer], [reader]], left, times)
+            filled.append([[clearer], [reader, *there]])
+    return filled + [[[place]] for place in free]
+
+
+def _joining(chain: Chain, readers: list[int], times: Times) -> tuple[list[int], list[int]]:
+    """Those of `readers` that can come within `chain` without its holding more time than it does, and the others."""
+    first, latest = times.stretch(chain)
+    there: list[int] = []
+    others: list[int] = []
+    for place in readers:
+        begin, end = times.begins[place], times.ends[place]
+        if begin <= first and end >= min(first, latest):
+            there.append(place)
+            if latest <= first:
+                first, latest = min(first, end), max(latest, begin)
+        else:
+            others.append(place)
+    return there, others
+
+
+def _take(free: list[int], since: int, until: int, times: Times) -> int | None:
+    """Takes the operation that has to be over soonest of those that can take place between `since` and `until`."""
+    for place in free:
+        if times.begins[place] <= until and times.ends[place] >= since:
+            free.remove(place)
+            return place
+    return None
+
+
+def _before_a_hold(at: int, holds: list[tuple[int, int]]) -> int:
+    """The latest time up to `at` that no hold contains."""
+    for first, latest in reversed(holds):
+        if first < at < latest:
+            at = first
+    return at
