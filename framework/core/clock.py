@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _PPM = 1_000_000
 
 
@@ -17,6 +19,17 @@ class Clock:
         self._rate = _PPM + drift_ppm
         self._true = self._local = 0  # where the present drift began
         self.wall_offset = wall_offset
+
+    def plain(self) -> tuple[int, int, int, int]:
+        """All of it, as `of` takes it."""
+        return self._rate, self._local, self._true, self.wall_offset
+
+    @classmethod
+    def of(cls, plain: Sequence[int]) -> Clock:
+        """The clock that `plain` told of."""
+        clock = cls()
+        clock._rate, clock._local, clock._true, clock.wall_offset = plain
+        return clock
 
     def local(self, true: int) -> int:
         """What the monotonic clock shows."""

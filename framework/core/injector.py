@@ -85,6 +85,7 @@ class Injector:
         self._holders: dict[tuple[NodeId, str], tuple[int, Action]] = {}  # whose strike has an aspect of a node
         self._disks: dict[NodeId, Entry] = {}  # who troubled a node's disk last
         self._remarks: list[str] = []
+        self._emulated = False
         for name, fault in faults:
             self._rngs[name] = stream(name)
             for planned in fault.plan(name, quiet_at, self._rngs[name]):
@@ -132,6 +133,10 @@ class Injector:
         """Something that the engine has to say of the strike under way, for the ledger."""
         self._remarks.append(text)
 
+    def emulates(self) -> None:
+        """The engine does something else than the strike under way asks for, as near to it as it can: the ledger says so."""
+        self._emulated = True
+
     def count_tolls(self, tolls: Mapping[int, tuple[int, int]]) -> None:
         """Enters how many messages (came by, were touched) by token; called once, at the end."""
         for token, (passed, touched) in tolls.items():
@@ -149,6 +154,7 @@ class Injector:
 
     def _strike(self, planned: Planned, order: int, due: int, view: View) -> None:
         self._remarks.clear()
+        self._emulated = False
         strike = planned.fault.strike(view)
         if strike is None or not self._carry_out(strike, order):
             if view.now + RETRY < min(self._quiet_at, due + max(planned.lasts, PATIENCE)):
@@ -191,6 +197,7 @@ class Injector:
 
     def _enter(self, entry: Entry, planned: Planned, strike: Strike, view: View) -> None:
         entry.fired += 1
+        entry.emulated = entry.emulated or self._emulated
         for action in strike.does:
             if isinstance(action, Disturb):
                 self.tokens[action.token] = (entry, planned.fault, strike)

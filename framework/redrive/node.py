@@ -138,7 +138,7 @@ class NodeDriver:
         told = msgspec.msgpack.decode(row.payload)
         incarnation: int = told["incarnation"]
         name = self.node if not incarnation else f"{self.node}#{incarnation}"
-        self._epoch, self._clock = told["epoch"], Clock()
+        self._epoch, self._clock = told["epoch"], Clock.of(told["clock"]) if "clock" in told else Clock()
         self._batch, self._marks, self._due, self._raised = [], [], [], ""
         rng = stream(self._experiment.seed, "node", name)
         self.host = host = Host(self.node, rng, _Restored(told["stored"]))

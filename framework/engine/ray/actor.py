@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from framework.core.faults import Action
 from framework.core.message import NodeId
 from framework.engine.base import Crash, Tally
+from framework.engine.ray.troubles import Birth
 
 if TYPE_CHECKING:
     from framework.engine.ray.mesh import Address, Mesh
@@ -40,14 +42,24 @@ class Pulse:
 
     tally: Tally
     finished: bool  # no operation is under way, and none will start
-    down: tuple[NodeId, ...]
+    statuses: dict[NodeId, dict[str, Any] | None]  # None: down; absent: for good
+    tolls: dict[int, tuple[int, int]]  # messages that came by each disturbance, and those that it touched
+    met: dict[NodeId, int]  # commits and restarts that met the node's disk in trouble
+
+
+@dataclass(frozen=True)
+class Fall:
+    """A node's storage failed, and with it the node."""
+
+    crash: Crash
+    pulse: Pulse
 
 
 @dataclass(frozen=True)
 class Report:
     """What a station has to say at its end."""
 
-    tally: Tally
+    pulse: Pulse
     crashes: tuple[Crash, ...]
     rejected: int
 
@@ -65,7 +77,7 @@ class StationActor:
 
         sys.path.extend(folder for folder in path if folder not in sys.path)
         self._setup = cloudpickle.loads(setup)
-        self._failures: SimpleQueue[str] = SimpleQueue()
+        self._news: SimpleQueue[str | Fall] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._loop.set_exception_handler(self._unexpected)
         self._thread = threading.Thread(target=self._run, name="station", daemon=True)
@@ -95,12 +107,9 @@ class StationActor:
         """From now on these stations are there."""
         self._call(lambda: self._learn(contacts))
 
-    def boot(self, zero: int, epoch: int, cause: int) -> str:
-        """Starts the nodes or clients; the run began at `zero` on this machine's monotonic clock.
-
-        Returns why they could not start from their storage, or nothing.
-        """
-        return self._call(lambda: self._boot(zero, epoch, cause))
+    def boot(self, birth: Birth) -> str:
+        """Starts the nodes or clients. Returns why they could not start from their storage, or nothing."""
+        return self._call(lambda: self._boot(birth))
 
     def receive(self, frames: bytes) -> None:
         """Frames from another station, in place of a connection."""
@@ -110,21 +119,17 @@ class StationActor:
         """How the station is doing."""
         return self._call(self._pulse)
 
-    def statuses(self) -> dict[NodeId, dict[str, Any] | None]:
-        """What the nodes show of themselves; None for one that is down, absent if it raised."""
-        return self._call(self._station.statuses)
+    def inflict(self, action: Action, cause: int) -> None:
+        """Carries out what a fault does within this process, of which a crash and a restart are of one node of several."""
+        self._call(lambda: self._station.troubles.inflict(action, cause))
 
-    def crash(self, node: NodeId, why: str, cause: int) -> None:
-        """Discards one node of several."""
-        self._call(lambda: self._station.crash(node, why, cause))
+    def healed(self, at: int) -> None:
+        """The faults are over since `at`: what clients are answered from now on counts apart."""
+        self._call(lambda: setattr(self._station.tally, "healed_at", at))
 
-    def restart(self, node: NodeId, cause: int) -> None:
-        """Boots one node of several again, over its storage."""
-        self._call(lambda: self._station.restart(node, cause))
-
-    def watch(self) -> str:
-        """Returns when the station cannot go on: why."""
-        return self._failures.get()
+    def watch(self) -> str | Fall:
+        """Returns when the station cannot go on, with why, or when a node's storage failed."""
+        return self._news.get()
 
     def finish(self) -> Report:
         """Closes the files and says how it went. Nothing happens afterwards."""
@@ -149,6 +154,7 @@ class StationActor:
             rows = EventRows(setup.trace, Wire(experiment.protocol), hosts, first)
         self._rows = rows
         self._station = Station(setup, self._loop, rows)
+        self._station.fell = lambda crash: self._news.put(Fall(crash, self._pulse()))
         if setup.first_client is not None:
             history = HistoryRows(setup.history) if experiment.trace != "none" else None
             self._station.crew = Crew(self._station, history)
@@ -160,21 +166,28 @@ class StationActor:
         if rows is not None:
             self._loop.call_later(FLUSH_S, self._flush)
 
-    def _boot(self, zero: int, epoch: int, cause: int) -> str:
+    def _boot(self, birth: Birth) -> str:
         from framework.engine.ray.commits import DatabaseCommits
         from framework.engine.ray.storage import Database, StorageError
 
-        station, setup = self._station, self._setup
-        station.zero, station.epoch = zero, epoch
+        station, setup, cause = self._station, self._setup, birth.cause
+        station.zero, station.epoch = birth.zero, birth.epoch
+        for action in birth.troubles:
+            station.troubles.inflict(action, -1)
+        station.troubles.wind(birth.clocks)
+        again = setup.incarnation > 0
         try:
             if setup.storage == "sqlite" and any(seat.durable for seat in station.seats.values()):
-                open_database = Database.reopen if setup.incarnation else Database.create
-                station.commits = DatabaseCommits(open_database(setup.database), self._loop)
+                path = setup.database
+                database = Database.reopen(path, birth.acknowledged) if again else Database.create(path)
+                station.commits = DatabaseCommits(database, self._loop)
             durable = [seat.id for seat in station.seats.values() if seat.durable]
             storages = {node: station.commits.storage(node) for node in durable}
         except StorageError as error:
             for seat in station.seats.values():
-                station.crash(seat.id, str(error), cause)
+                station.crash(seat.id, f"storage damaged: {error}" if again else str(error), cause)
+            if self._rows is not None:
+                self._rows.flush()
             return str(error)
         for seat in station.seats.values():
             station.boot(seat, storages.get(seat.id), cause)
@@ -205,8 +218,11 @@ class StationActor:
 
     def _pulse(self) -> Pulse:
         station = self._station
-        down = tuple(seat.id for seat in station.seats.values() if seat.deaf)
-        return Pulse(station.snapshot(), station.crew is not None and station.crew.finished, down)
+        crew, troubles = station.crew, station.troubles
+        statuses = station.statuses() if crew is None else {}
+        return Pulse(
+            station.snapshot(), crew is not None and crew.finished, statuses, troubles.tolls(), dict(troubles.met)
+        )
 
     def _flush(self) -> None:
         if self._rows is not None:
@@ -216,13 +232,14 @@ class StationActor:
     def _finish(self) -> Report:
         station = self._station
         station.end()
+        pulse = self._pulse()
         station.commits.close()
         if station.crew is not None:
             station.crew.close()
         if self._rows is not None:
             self._rows.close()
             self._rows = None
-        return Report(station.snapshot(), tuple(station.crashes), station.rejected_count)
+        return Report(pulse, tuple(station.crashes), station.rejected_count)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -232,7 +249,7 @@ class StationActor:
         """An exception that no handler of a node raised: the station itself is broken, or its disk is."""
         error = context.get("exception")
         what = f"{type(error).__name__}: {error}" if error is not None else str(context.get("message"))
-        self._failures.put(f"{self._setup.hosts[0]}: {what}")
+        self._news.put(f"{self._setup.hosts[0]}: {what}")
 
     def _call(self, work: Callable[[], T]) -> T:
         """Runs `work` in the loop's thread."""

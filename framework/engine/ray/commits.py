@@ -11,6 +11,7 @@ from typing import Protocol
 
 from framework.core.message import NodeId
 from framework.core.storage import MemoryStorage, Storage
+from framework.engine.ray.flight import Flight
 from framework.engine.ray.storage import Commit, Database, NodeStorage, StorageError
 
 
@@ -49,12 +50,15 @@ class DatabaseCommits:
 
     def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
         self._database, self._loop = database, loop
+        self._flight = Flight(database.path, database.number)
         self._queue: SimpleQueue[tuple[bytes, Callable[[str], None]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="commits", daemon=True)
         self._thread.start()
 
     def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
-        self._queue.put((self._database.encode(commit), landed))
+        blob = self._database.encode(commit)
+        self._flight.begin()
+        self._queue.put((blob, landed))
 
     def storage(self, node: NodeId) -> Storage:
         return NodeStorage(self._database.load().get(node, {}))
@@ -83,4 +87,9 @@ class DatabaseCommits:
 
     def _call(self, landed: Callable[[str], None], why: str) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(landed, why)
+            self._loop.call_soon_threadsafe(self._landed, landed, why)
+
+    def _landed(self, landed: Callable[[str], None], why: str) -> None:
+        if not why:
+            self._flight.land()
+        landed(why)

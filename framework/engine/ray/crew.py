@@ -96,8 +96,7 @@ class Crew:
         assert host is not None
         seat.open = (assignment, now)
         self.outstanding += 1
-        host.now = now
-        host.wall_clock = now + station.epoch
+        station.set_clocks(seat, host, now)
         if station.rows is not None:
             host.step = self._invoke_row(seat, assignment, now)
         station.tally.steps += 1

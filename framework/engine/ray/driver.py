@@ -54,7 +54,7 @@ class _Course:
         self.experiment, self.progress, self.began = experiment, progress, began
         self.rows = _driver_rows(experiment)
         self.fleet: Fleet = Fleet(experiment, up, self.rows)
-        self.injection: Injection = Injection(experiment)
+        self.injection: Injection = Injection(experiment, self.fleet)
         self.interrupted = False
         self.seconds = {"start": 0.0, "end": 0.0}
 
@@ -94,7 +94,7 @@ class _Course:
                 return
             due = min(injection.next_at, last, experiment.duration if now < experiment.duration else last)
             fleet.wait(min(LOOK_S, max(0, due - now) / SECOND))
-            injection.carry_out_due(fleet)
+            injection.carry_out_due()
             if time.monotonic() - shown >= LOOK_S:
                 shown = time.monotonic()
                 self.progress(fleet.now(), self._tally())
@@ -103,7 +103,7 @@ class _Course:
 
     def _tally(self) -> Tally:
         tally = self.fleet.tally()
-        tally.faults = dict(self.injection.fired)
+        tally.faults, tally.healed_at = self.injection.fired, self.injection.healed_at
         return tally
 
     def _settle(self) -> None:
@@ -126,6 +126,7 @@ class _Course:
             digest=None,
             interrupted=self.interrupted,
             failure=fleet.failure,
+            ledger=self.injection.ledger(),
             details=self._details(),
         )
 
@@ -160,7 +161,7 @@ def _modules(experiment: Experiment) -> tuple[str, ...]:
     import importlib
 
     kinds: list[type] = [experiment.protocol.node, experiment.protocol.client, experiment.workload.workload]
-    kinds += [experiment.network.model, *(spec.fault for spec, _ in experiment.faults)]
+    kinds += [experiment.network.model, *(spec.fault for _, spec, _ in experiment.faults)]
     choice = getattr(experiment.protocol_config, "state_machine", None)
     kinds += [choice.machine] if choice is not None else []
     places: dict[str, None] = {}

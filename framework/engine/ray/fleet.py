@@ -11,13 +11,17 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from framework.core.errors import ConfigError
+from framework.core.faults import Action, Restart
+from framework.core.faults import Crash as CrashNode
 from framework.core.message import NodeId
 from framework.core.time import SECOND
 from framework.engine.base import Crash, Experiment, Tally
-from framework.engine.ray.actor import Contact, Pulse, Report, Where
+from framework.engine.ray.actor import Contact, Fall, Pulse, Report, Where
+from framework.engine.ray.conditions import Conditions
 from framework.engine.ray.launch import Launch, hosts_of
 from framework.engine.ray.member import Machine, Member
-from framework.engine.ray.setup import station_name
+from framework.engine.ray.setup import database_of, station_name
+from framework.engine.ray.troubles import Birth
 from framework.trace.schema import Kind
 
 if TYPE_CHECKING:
@@ -41,6 +45,10 @@ class Fleet:
         self.rejected = 0
         self.zero = 0
         self.epoch = 0
+        self.lost: set[NodeId] = set()  # nodes that no restart brings back
+        self._tolls: dict[int, tuple[int, int]] = {}  # of stations that have ended
+        self.conditions = Conditions()
+        self.met: Callable[[NodeId], None] = lambda node: None  # told of each commit that met a disk in trouble
         self.launch = Launch(experiment, runtime)
         self.members = self.launch.members
         self._due: dict[Any, Callable[[Any], None]] = {}
@@ -77,13 +85,22 @@ class Fleet:
     def _spawn(self, member: Member) -> None:
         """Creates the actor of the member's present incarnation and watches it."""
         member.handle = self.launch.create(member)
-        member.where, member.up, member.asked = None, False, False
+        member.where, member.up, member.asked, member.paused = None, False, False, False
+        self._watch(member)
+
+    def _watch(self, member: Member) -> None:
         incarnation = member.incarnation
         watch = member.handle.watch.options(concurrency_group="watch").remote()
         self._expect(watch, lambda answer: self._ended(member, incarnation, answer))
 
     def _boot_call(self, member: Member, cause: int) -> Any:
-        return member.handle.boot.remote(self.zero + self._machine(member).offset, self.epoch, cause)
+        birth = Birth(
+            zero=self.zero + self.machine(member).offset, epoch=self.epoch, cause=cause,
+            troubles=self.conditions.troubles(member.hosts), clocks=self.conditions.clocks(member.hosts),
+            acknowledged=member.acknowledged,
+        )  # fmt: skip
+        member.acknowledged = None
+        return member.handle.boot.remote(birth)
 
     def _contacts(self) -> dict[int, Contact]:
         return {member.station: self._contact(member) for member in self.members if member.where is not None}
@@ -131,69 +148,134 @@ class Fleet:
         """What all stations have counted so far."""
         return merged([*self._ended_tallies, *(member.tally for member in self.members)])
 
+    def tolls(self) -> dict[int, tuple[int, int]]:
+        """How many messages came by each disturbance, and how many it touched."""
+        whole = self._tolls
+        for member in self.members:
+            whole = added(whole, member.tolls)
+        return whole
+
     @property
     def load_finished(self) -> bool:
         """Whether no client has an operation under way, and none will start."""
         return all(member.finished for member in self.launch.crews)
 
     def statuses(self) -> dict[NodeId, dict[str, Any] | None]:
-        """What the nodes show of themselves now: None for one that is down, absent if it raised.
+        """What the nodes show of themselves now: None for one that is down.
 
-        One that does not answer in time is up and shows nothing.
+        Of one that stands still, or does not answer in time, it is what it showed last.
         """
         import ray
 
-        calls = {member.handle.statuses.remote(): member for member in self.launch.servers if member.up}
+        asked = [member for member in self.launch.servers if member.up and not member.paused]
+        calls = {member.handle.pulse.remote(): member for member in asked}
         ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=STATUS_S) if calls else ([], [])
-        answers: dict[NodeId, dict[str, Any] | None] = {}
-        for member in self.launch.servers:
-            if not member.up:
-                answers.update(dict.fromkeys(member.hosts))
-        for call, member in calls.items():
+        for call in ready:
             try:
-                answers.update(ray.get(call) if call in ready else {host: {} for host in member.hosts})
+                self._took(calls[call], ray.get(call))
             except ray.exceptions.RayError:  # it died just now; its watch will tell
-                answers.update(dict.fromkeys(member.hosts))
-        return {node: answers[node] for node in self.experiment.nodes if node in answers}
+                calls[call].statuses = {}
+        return {node: self._status(node) for node in self.experiment.nodes}
 
-    def crash(self, nodes: Mapping[NodeId, int], *, replaced: bool) -> None:
-        """Crashes nodes that are up, each with its cause: SIGKILL for one that has a process to itself.
+    def _status(self, node: NodeId) -> dict[str, Any] | None:
+        member = self.launch.member_of[node]
+        return member.statuses.get(node) if member.up else None
 
-        `replaced`: restarts may follow, so that processes for them start now.
+    def is_up(self, node: NodeId) -> bool:
+        """Whether the node runs, or stands still, as far as is known."""
+        member = self.launch.member_of[node]
+        return member.up and (len(member.hosts) == 1 or member.statuses.get(node) is not None) and node not in self.lost
+
+    def crash(self, node: NodeId, cause: int) -> bool:
+        """Crashes a node that is up: SIGKILL for one that has a process to itself. Whether a commit was in flight.
+
+        A process for the restart starts at once.
         """
-        killed = []
-        for node, cause in nodes.items():
-            member = self.launch.member_of[node]
-            if len(member.hosts) > 1:
-                member.handle.crash.remote(node, "fault (emulated: the node shares its process)", cause)
-                continue
-            assert member.where is not None
-            member.asked = True
-            self._down(member, "fault", cause)
-            self._machine(member).signal(member.where.pid, "kill")
-            killed.append(member)
-        for member in killed if replaced else ():
-            self._replace(member)
+        member = self.launch.member_of[node]
+        if len(member.hosts) > 1:
+            self.tell(member, CrashNode(node), cause)
+            member.statuses[node] = None
+            return False
+        self._down(member, "fault", cause)
+        flying = self._kill(member)
+        self._replace(member)
+        return flying
 
     def restart(self, node: NodeId, cause: int) -> None:
         """Starts a node that is down, on the machine that holds its storage."""
         member = self.launch.member_of[node]
         if len(member.hosts) > 1:
-            member.handle.restart.remote(node, cause)
+            self.tell(member, Restart(node), cause)
+            member.statuses[node] = {}
             return
         if member.where is None and not member.arriving:
             self._replace(member)
         member.wanted = cause
         self._revive(member)
 
+    def pause(self, member: Member, *, paused: bool) -> None:
+        """SIGSTOP, or SIGCONT, for the process of a station that is up."""
+        assert member.where is not None
+        self.machine(member).signal(member.where.pid, "stop" if paused else "continue")
+        member.paused = paused
+
+    def tell(self, member: Member, action: Action, cause: int = -1) -> None:
+        """Has a station that is up carry out a fault within its process; what it is told is done in this order."""
+        if member.up:
+            member.handle.inflict.options(concurrency_group="faults").remote(action, cause)
+
+    def healed(self, at: int) -> None:
+        """Tells the clients that the faults are over."""
+        for member in self.launch.crews:
+            member.handle.healed.options(concurrency_group="faults").remote(at)
+
+    def ruin(self, node: NodeId) -> str:
+        """Damages the storage of a node that is down; says what a restart will find, "" if there is nothing to damage."""
+        member = self.launch.member_of[node]
+        machine = self.machine(member)
+        path = database_of(machine.folder, member.hosts)
+        return machine.ruin(path, member.acknowledged if member.acknowledged is not None else 1 << 62)
+
+    def _kill(self, member: Member) -> bool:
+        """Ends the process of a station; whether a commit was in flight, of which `member.acknowledged` then is the last before."""
+        assert member.where is not None
+        member.asked = True
+        machine = self.machine(member)
+        begun, acknowledged = machine.end(member.where.pid, database_of(machine.folder, member.hosts))
+        member.acknowledged = acknowledged if begun > acknowledged else None
+        return begun > acknowledged
+
     def _down(self, member: Member, why: str, cause: int) -> None:
-        member.up = False
-        self._ended_tallies.append(member.tally)
-        member.tally = Tally()
+        self._bury(member)
         for host in member.hosts:
             now = self.now()
             self.crashes.append(Crash(host, now, why))
             self._row(Kind.CRASH, now, cause, host, payload=why.encode())
+
+    def _bury(self, member: Member) -> None:
+        """What the station has counted stays."""
+        member.up = False
+        self._ended_tallies.append(member.tally)
+        self._tolls = added(self._tolls, member.tolls)
+        member.tally, member.tolls, member.met, member.statuses = Tally(), {}, {}, {}
+
+    def _fell(self, member: Member, fall: Fall) -> None:
+        """A node stopped because of its storage. A process that served it alone goes too, and nothing but a restart
+        brings the node back."""
+        self._took(member, fall.pulse)
+        self._crashed(fall.crash)
+        self.conditions.fell(fall.crash.node)
+        if len(member.hosts) > 1:
+            self._watch(member)
+            return
+        self._bury(member)
+        self._kill(member)
+        if self.experiment.faults:
+            self._replace(member)
+
+    def _crashed(self, crash: Crash) -> None:
+        if crash not in self.crashes:
+            self.crashes.append(crash)
 
     def _replace(self, member: Member) -> None:
         """The next incarnation's process starts; it boots once it is `wanted`."""
@@ -227,11 +309,22 @@ class Fleet:
 
         def booted(answer: Any) -> None:
             if isinstance(answer, str) and answer:
-                self.failure = self.failure or answer
+                self._refused(member, answer)
             if member.handle is handle and member.up:
                 self._pulse(member)
 
         self._expect(handle.learn.remote(self._contacts()), connected)
+
+    def _refused(self, member: Member, why: str) -> None:
+        """A station's storage cannot be read: as a fault has left it, or the run cannot go on."""
+        if not self.conditions.ruined(member.hosts):
+            self.failure = self.failure or why
+            return
+        self._bury(member)
+        for node in member.hosts:
+            self._crashed(Crash(node, self.now(), f"storage damaged: {why}"))
+            self.lost.add(node)
+            self.met(node)
 
     def _ended(self, member: Member, incarnation: int, answer: Any) -> None:
         """A station's watch has ended: it failed, or its process is gone."""
@@ -239,6 +332,9 @@ class Fleet:
             return
         if isinstance(answer, str):
             self.failure = self.failure or answer
+            return
+        if isinstance(answer, Fall):
+            self._fell(member, answer)
             return
         if not member.up:
             self.failure = self.failure or f"{member.hosts[0]}: its process died before it was up"
@@ -266,9 +362,20 @@ class Fleet:
             if member.handle is handle:
                 member.pulsing = False
                 if isinstance(answer, Pulse) and member.up:
-                    member.tally, member.finished = answer.tally, answer.finished
+                    self._took(member, answer)
 
         self._expect(handle.pulse.remote(), came)
+
+    def _took(self, member: Member, pulse: Pulse) -> None:
+        """Takes note of what a station says of itself."""
+        member.tally, member.finished, member.tolls = pulse.tally, pulse.finished, pulse.tolls
+        member.statuses = pulse.statuses
+        for node, count in pulse.met.items():
+            for _ in range(count - member.met.get(node, 0)):
+                self.met(node)
+        member.met = pulse.met
+        if member.first_client is None:
+            self.lost.update(node for node in member.hosts if node not in pulse.statuses)
 
     def _expect(self, answer: Any, act: Callable[[Any], None]) -> None:
         self._due[answer] = act
@@ -286,7 +393,7 @@ class Fleet:
         calls = {}
         for member in self.members:
             if member.where is not None:
-                self._machine(member).signal(member.where.pid, "continue")
+                self.machine(member).signal(member.where.pid, "continue")
             if member.up:
                 calls[member.handle.finish.remote()] = member
         ready, late = ray.wait(list(calls), num_returns=len(calls), timeout=FINISH_S) if calls else ([], [])
@@ -303,9 +410,10 @@ class Fleet:
         self._fetch()
 
     def _reported(self, member: Member, report: Report) -> None:
-        member.tally = report.tally
+        self._took(member, report.pulse)
         self.rejected += report.rejected
-        self.crashes.extend(report.crashes)
+        for crash in report.crashes:
+            self._crashed(crash)
 
     def _fetch(self) -> None:
         for name, machine in self.launch.machines.items():
@@ -321,14 +429,14 @@ class Fleet:
 
         self._ending = True
         for machine in self.launch.machines.values():
-            here = [member for member in self.members if self._machine(member) is machine]
+            here = [member for member in self.members if self.machine(member) is machine]
             machine.kill([member.where.pid for member in here if member.where is not None])
         for member in self.members:
             if member.handle is not None:
                 ray.kill(member.handle, no_restart=True)
         self.launch.release()
 
-    def _machine(self, member: Member) -> Machine:
+    def machine(self, member: Member) -> Machine:
         return self.launch.machines[member.machine]
 
 
@@ -343,8 +451,16 @@ def merged(tallies: list[Tally]) -> Tally:
         whole.steps += tally.steps
         whole.fsyncs += tally.fsyncs
         whole.latencies.add(tally.latencies)
-        for field in ("messages", "dropped", "faults"):
+        for field in ("asked", "recovered", "stuck", "freed"):
+            setattr(whole, field, getattr(whole, field) + getattr(tally, field))
+        for field in ("messages", "dropped", "duplicated", "notes", "faults"):
             mine = getattr(whole, field)
             for name, count in getattr(tally, field).items():
                 mine[name] = mine.get(name, 0) + count
     return whole
+
+
+def added(one: Mapping[int, tuple[int, int]], other: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
+    """The sum of two stations' tolls by disturbance."""
+    both = {token: (one.get(token, (0, 0)), other.get(token, (0, 0))) for token in (*one, *other)}
+    return {token: (a[0] + b[0], a[1] + b[1]) for token, (a, b) in both.items()}

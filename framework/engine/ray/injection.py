@@ -1,61 +1,193 @@
-"""Carries out the faults of an experiment when their time has come."""
+"""Carries out the faults of an experiment on Ray: signals to processes, and what their stations do to themselves."""
 
 from __future__ import annotations
 
-import heapq
-import random
+from collections.abc import Mapping
 
-from framework.core.faults import Action, resolve
+import msgspec
+
+from framework.core.faults import (
+    Action,
+    Calm,
+    Crash,
+    Disturb,
+    Entry,
+    Pause,
+    Restart,
+    Resume,
+    SetClock,
+    SetDisk,
+    Status,
+    action_name,
+)
+from framework.core.injector import Injector
 from framework.core.message import NodeId
 from framework.core.streams import stream
-from framework.core.time import NEVER
 from framework.engine.base import Experiment
+from framework.engine.ray.conditions import leaving
 from framework.engine.ray.fleet import Fleet
+from framework.engine.ray.member import Member
+from framework.engine.ray.recording import json
 from framework.trace.schema import Kind
 
 
 class Injection:
-    """The actions of all faults in the order of their times, each fault with its own random stream."""
+    """Drives an `Injector` by the run's time and does what it says."""
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.fired: dict[str, int] = {}
+    def __init__(self, experiment: Experiment, fleet: Fleet) -> None:
+        self._fleet = fleet
         self._order = {node: index for index, node in enumerate((*experiment.nodes, *experiment.clients))}
-        self._waiting: list[tuple[int, int, Action, random.Random]] = []
-        for spec, config in experiment.faults:
-            rng = stream(experiment.seed, "fault", spec.name)
-            for action in spec.fault(config).schedule(experiment.nodes, experiment.duration, rng):
-                self._waiting.append((action.at, len(self._waiting), action, rng))
-        self._restarts = any(action.name == "restart" for _, _, action, _ in self._waiting)
-        heapq.heapify(self._waiting)
+        self._nodes = experiment.nodes
+        self._fate = stream(experiment.seed, "disk")
+        self._still: set[NodeId] = set()  # told to stand still in the strike under way, and their process goes on yet
+        self._injector = Injector(
+            experiment.make_faults(),
+            experiment.clients,
+            quiet_at=experiment.duration - experiment.quiet,
+            stream=lambda name: stream(experiment.seed, "fault", name),
+            do=self._do,
+            watches_disks=True,
+        )
+        fleet.met = self._injector.met
 
     @property
     def next_at(self) -> int:
-        """When the next action is due."""
-        return self._waiting[0][0] if self._waiting else NEVER
+        """When there is something to do."""
+        return self._injector.next_at
 
-    def carry_out_due(self, fleet: Fleet) -> None:
+    @property
+    def fired(self) -> dict[str, int]:
+        return {name: entry.fired for name, entry in self._injector.entries.items()}
+
+    @property
+    def healed_at(self) -> int | None:
+        return self._injector.healed_at
+
+    def carry_out_due(self) -> None:
         """Does all that is due now."""
-        while self.next_at <= fleet.now():
-            _, _, action, rng = heapq.heappop(self._waiting)
-            self._carry_out(fleet, action, rng)
+        now = self._fleet.now()
+        if self.next_at > now:
+            return
+        before = self.healed_at
+        self._injector.due(now, self._look)
+        self._refuse_half_pauses()
+        if before is None and self.healed_at is not None:
+            self._fleet.healed(self.healed_at)
 
-    def _carry_out(self, fleet: Fleet, action: Action, rng: random.Random) -> None:
-        down = action.name == "restart"
-        candidates = {node: status for node, status in fleet.statuses().items() if (status is None) == down}
-        chosen = {node: self._record(fleet, node, action.name) for node in resolve(action.target, candidates, rng)}
-        if fleet.rows is not None:
-            fleet.rows.flush()  # the intent stands in the file before the deed
-        if down:
-            for node, cause in chosen.items():
-                fleet.restart(node, cause)
-        else:
-            fleet.crash(chosen, replaced=self._restarts)
+    def ledger(self) -> tuple[Entry, ...]:
+        """What each fault did; to be asked once, when every station has reported."""
+        self._injector.count_tolls(self._fleet.tolls())
+        return tuple(self._injector.entries.values())
 
-    def _record(self, fleet: Fleet, node: NodeId, name: str) -> int:
-        self.fired[name] = self.fired.get(name, 0) + 1
-        if fleet.rows is None:
+    def _look(self) -> tuple[Mapping[NodeId, Status | None], frozenset[NodeId], frozenset[NodeId]]:
+        self._refuse_half_pauses()
+        statuses = self._fleet.statuses()
+        members = self._fleet.launch.member_of
+        stopped = frozenset(node for node in self._nodes if members[node].paused)
+        lost = frozenset(node for node in self._nodes if node in self._fleet.lost or self._fleet.conditions.ruined((node,)))
+        return statuses, stopped, lost
+
+    def _do(self, action: Action) -> bool:
+        """Carries out `action`; False if it makes no difference: a node that is down already, or gone for good."""
+        if isinstance(action, Disturb | Calm):
+            self._change_weather(action)
+            return True
+        member = self._fleet.launch.member_of[action.node]
+        match action:
+            case Crash():
+                return self._fleet.is_up(action.node) and self._crash(action, member)
+            case Restart():
+                return not self._fleet.is_up(action.node) and self._restart(action)
+            case Pause():
+                return self._fleet.is_up(action.node) and not member.paused and self._pause(action, member)
+            case Resume():
+                return member.paused and self._resume(action, member)
+            case SetClock():
+                return self._set_clock(action, member)
+            case SetDisk():
+                return self._set_disk(action, member)
+
+    def _change_weather(self, action: Disturb | Calm) -> None:
+        self._record(action, None)
+        self._fleet.conditions.note(action, self._fleet.now())
+        for member in self._fleet.members:
+            told = action if isinstance(action, Calm) else leaving(action, member.hosts)
+            if told is not None:
+                self._fleet.tell(member, told)
+
+    def _crash(self, action: Crash, member: Member) -> bool:
+        if len(member.hosts) > 1:
+            self._injector.emulates()
+        if self._fleet.crash(action.node, self._record(action, action.node)):
+            lost = self._fate.random() < 0.5
+            if not lost:
+                member.acknowledged = None
+            self._injector.remark(f"{action.node}'s commit in flight was {'lost' if lost else 'kept'}")
+        return True
+
+    def _restart(self, action: Restart) -> bool:
+        member = self._fleet.launch.member_of[action.node]
+        if action.node in self._fleet.lost or member.wanted is not None:
+            return False
+        cause, rows = self._record(action, action.node), self._fleet.rows
+        if rows is not None:
+            cause = rows.row(Kind.RESTART, self._fleet.now(), cause, self._order[action.node])
+        self._fleet.restart(action.node, cause)
+        return True
+
+    def _pause(self, action: Pause, member: Member) -> bool:
+        """Stops the process once all its nodes that are up are to stand still."""
+        self._still.add(action.node)
+        if any(self._fleet.is_up(node) and node not in self._still for node in member.hosts):
+            return False
+        for node in member.hosts:
+            if node in self._still:
+                self._still.discard(node)
+                self._record(Pause(node), node)
+        self._fleet.pause(member, paused=True)
+        return True
+
+    def _refuse_half_pauses(self) -> None:
+        if self._still:
+            node = min(self._still)
+            hosts = self._fleet.launch.member_of[node].hosts
+            others = " ".join(other for other in hosts if other not in self._still)
+            self._fleet.failure = self._fleet.failure or (
+                f"engine.nodes_per_actor: a pause of {' '.join(sorted(self._still))} would stop {others} as well, in the same"
+                " process. Use engine.nodes_per_actor=1, or pause them all"
+            )
+
+    def _resume(self, action: Resume, member: Member) -> bool:
+        for node in member.hosts:
+            self._record(Resume(node), node)
+        self._fleet.pause(member, paused=False)
+        return True
+
+    def _set_clock(self, action: SetClock, member: Member) -> bool:
+        if not member.up:
+            self._record(action, action.node)  # else its station does, in the very moment
+        self._fleet.conditions.note(action, self._fleet.now())
+        self._fleet.tell(member, action)
+        return True
+
+    def _set_disk(self, action: SetDisk, member: Member) -> bool:
+        fleet = self._fleet
+        alone = len(member.hosts) == 1
+        if action.trouble == "damage" and alone and (fleet.is_up(action.node) or not fleet.ruin(action.node)):
+            return False
+        self._record(action, action.node)
+        fleet.conditions.note(action, fleet.now())
+        if not (action.trouble == "damage" and alone):
+            fleet.tell(member, action)
+        return True
+
+    def _record(self, action: Action, node: NodeId | None) -> int:
+        """The intent stands in the file before the deed."""
+        rows = self._fleet.rows
+        if rows is None:
             return -1
-        cause = fleet.rows.row(Kind.FAULT, fleet.now(), -1, self._order[node], name=name)
-        if name == "restart":
-            cause = fleet.rows.row(Kind.RESTART, fleet.now(), cause, self._order[node])
+        told = json(msgspec.structs.asdict(action))
+        place = -1 if node is None else self._order[node]
+        cause = rows.row(Kind.FAULT, self._fleet.now(), -1, place, name=action_name(action), payload=told)
+        rows.flush()
         return cause

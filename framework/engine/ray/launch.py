@@ -102,7 +102,7 @@ class Launch:
         else:
             strategy = NodeAffinitySchedulingStrategy(member.machine, soft=False)
         label = member.hosts[0] if len(member.hosts) == 1 else f"{member.hosts[0]}-{member.hosts[-1]}"
-        options: dict[str, Any] = {"max_concurrency": 8, "concurrency_groups": {"frames": 1, "watch": 1}}
+        options: dict[str, Any] = {"max_concurrency": 8, "concurrency_groups": {"frames": 1, "watch": 1, "faults": 1}}
         actor: Any = ray.remote(**options)(type(label, (StationActor,), {}))
         pickled = cloudpickle.dumps(self._setup(member))  # type: ignore[no-untyped-call]
         return actor.options(

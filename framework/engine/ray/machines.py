@@ -9,6 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from framework.engine.ray.flight import read_flight
+from framework.engine.ray.ruin import ruin
+
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
 
 FSYNCS = 5
@@ -34,6 +37,15 @@ class Agent:
         while left and time.monotonic() < deadline:
             time.sleep(0.005)
             left = [pid for pid in left if _exists(pid)]
+
+    def end(self, pid: int, database: Path) -> tuple[int, int]:
+        """SIGKILL for one process; which commit it had begun and which it had acknowledged when it was gone."""
+        self.kill([pid])
+        return read_flight(database)
+
+    def ruin(self, database: Path, acknowledged: int) -> str:
+        """Damages one of the first commits of a database; says what is found then, "" if there is nothing to damage."""
+        return ruin(database, acknowledged)
 
     def clock(self) -> int:
         """This machine's monotonic clock, nanoseconds."""

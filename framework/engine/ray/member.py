@@ -29,7 +29,12 @@ class Member:
         self.asked = False  # whether it was we who killed it
         self.arriving = False  # whether its next incarnation's process is on the way
         self.wanted: int | None = None  # the restart that it shall boot for
+        self.paused = False
+        self.acknowledged: int | None = None  # the last commit that a crash left it; None: all that are there
+        self.statuses: dict[NodeId, dict[str, Any] | None] = {}
         self.tally = Tally()
+        self.tolls: dict[int, tuple[int, int]] = {}
+        self.met: dict[NodeId, int] = {}
         self.finished = False
         self.pulsing = False
         self.next_pulse = 0.0
@@ -55,6 +60,17 @@ class Machine:
             self._here.kill(pids)
         else:
             self._ask(self._actor.kill.remote(pids))
+
+    def end(self, pid: int, database: Path) -> tuple[int, int]:
+        if self._here is not None:
+            return self._here.end(pid, database)
+        begun, acknowledged = self._ask(self._actor.end.remote(pid, database))
+        return begun, acknowledged
+
+    def ruin(self, database: Path, acknowledged: int) -> str:
+        if self._here is not None:
+            return self._here.ruin(database, acknowledged)
+        return str(self._ask(self._actor.ruin.remote(database, acknowledged)))
 
     def files(self, folder: str) -> list[tuple[str, bytes]]:
         answer: list[tuple[str, bytes]] = self._ask(self._actor.files.remote(self.folder / folder))

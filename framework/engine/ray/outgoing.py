@@ -41,6 +41,7 @@ class Outgoing:
 
     def __init__(self, station: Station, index: Mapping[NodeId, int]) -> None:
         self._station, self._index = station, index
+        self._weather = station.troubles.weather
         self._network: NetworkModel = station.experiment.make_network()
         self._delayed: list[tuple[int, int, Route, str, Message, int, int, bytes]] = []
         self._order = 0
@@ -64,18 +65,19 @@ class Outgoing:
                 seat.class_.__qualname__, f"sends {type(message).__qualname__}, which no node or client handles",
                 f"Write @handles({type(message).__name__}) where it is received.",
             )  # fmt: skip
-        routes, rows, payload = seat.routes, self._station.rows, b""
+        routes, rows, payload, weather = seat.routes, self._station.rows, b"", self._weather
         for to in targets:
             route = routes.get(to) or self._route(seat, to)
-            if not payload and (route.seat is None or rows is not None or route.link is not None):
+            link = route.link
+            if not payload and (route.seat is None or rows is not None or link is not None):
                 payload = self._station.wire.encode(message)
             seq = -1
             if rows is not None:
                 seq = rows.send(self._station.now(), cause, seat.index, route.target, path, index, payload)
-            if route.link is None:
+            if link is None and not weather.active:
                 self._depart(route, path, message, index, seq, payload)
             else:
-                self._transmit(route, route.link, path, message, index, seq, payload)
+                self._transmit(seat.id, to, route, path, message, index, seq, payload)
 
     def _route(self, seat: Seat, to: NodeId) -> Route:
         target = self._index.get(to)
@@ -95,13 +97,22 @@ class Outgoing:
         return route
 
     def _transmit(
-        self, route: Route, link: Link, path: str, message: Message, index: int, seq: int, payload: bytes
-    ) -> None:
-        now = self._station.now()
-        constant = link.constant
-        arrivals = (now + constant,) if constant >= 0 else link.transmit(now, len(payload))
+        self, source: NodeId, to: NodeId, route: Route, path: str, message: Message, index: int, seq: int, payload: bytes
+    ) -> None:  # fmt: skip
+        """Through the network's link, then through the weather on it."""
+        now, link, weather = self._station.now(), route.link, self._weather
+        self.release(now)  # what was sent earlier and is due goes first
+        if link is None:
+            arrivals: tuple[int, ...] = (now,)
+        else:
+            arrivals = (now + link.constant,) if link.constant >= 0 else link.transmit(now, len(payload))
+        if weather.active and arrivals:
+            arrivals = weather.transmit((source, to), now, arrivals)
         if not arrivals:
-            self.drop(route.source, route.target, path, index, seq, len(payload), "lost")
+            why = "cut" if weather.active and weather.cut((source, to)) else "lost"
+            self.drop(route.source, route.target, path, index, seq, len(payload), why)
+        elif len(arrivals) > 1:
+            self._count_copies(index, len(arrivals) - 1)
         for at in arrivals:
             if at <= now:
                 self._depart(route, path, message, index, seq, payload)
@@ -133,6 +144,10 @@ class Outgoing:
             peer.waiting = True
             assert self._station.transport is not None
             self._station.transport.waiting.append(peer)
+
+    def _count_copies(self, index: int, copies: int) -> None:
+        name, duplicated = self._station.wire.names[index], self._station.tally.duplicated
+        duplicated[name] = duplicated.get(name, 0) + copies
 
     def drop(self, source: int, target: int, path: str, index: int, seq: int, size: int, why: str) -> None:
         """Counts and records a message that will not arrive."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from framework.core.client import Ok, Outcome
+from framework.core.clock import Clock
 from framework.core.durable import Stored
 from framework.core.workload import Assignment
 from framework.engine.wire import Wire
@@ -35,9 +36,11 @@ def process_of(seq: int) -> int:
     return seq >> _COUNTER_BITS
 
 
-def start_payload(incarnation: int, epoch: int, stored: Stored) -> bytes:
-    """What driving a node again from its start needs: which start it is, the wall clock's zero, what was restored."""
-    return _encode({"incarnation": incarnation, "epoch": epoch, "stored": stored})
+def start_payload(incarnation: int, epoch: int, stored: Stored, clock: Clock | None = None) -> bytes:
+    """What driving a node again from its start needs: which start it is, the wall clock's zero, what was restored, and
+    the clock, if it had been set wrong before."""
+    told = {"incarnation": incarnation, "epoch": epoch, "stored": stored}
+    return _encode(told if clock is None else {**told, "clock": clock.plain()})
 
 
 class EventRows:
@@ -57,7 +60,7 @@ class EventRows:
         self, kind: Kind, at: int, cause: int, node: int, path: str = "", *, name: str | None = None,
         payload: bytes | None = None, size: int = -1,
     ) -> int:  # fmt: skip
-        """Any event of one node; returns its `seq`. `name` goes into the column `message`."""
+        """Any event of one node (-1: of none); returns its `seq`. `name` goes into the column `message`."""
         self._seq = seq = self._seq + 1
         length = -1 if payload is None else len(payload)
         message = NO_NAME if name is None else self._names.index(name)
@@ -113,7 +116,7 @@ class EventRows:
 
     def _place(self, host: int, path: str) -> int:
         if not path:
-            return self._hosts[host]
+            return self._hosts[host] if host >= 0 else NO_NAME
         place = self._mounts.get((host, path))
         if place is None:
             place = self._mounts[(host, path)] = self._names.index(f"{self._host_names[host]}/{path}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from framework.core.clock import Clock
 from framework.core.host import Host
 from framework.core.message import Message, NodeId
 from framework.core.network import Link
@@ -33,7 +34,7 @@ class Seat:
     """Slots, because every message passes here."""
 
     __slots__ = (
-        "class_", "config", "deaf", "dirty", "durable", "host", "id", "inbox", "incarnation", "index", "marks",
+        "class_", "clock", "config", "deaf", "dirty", "durable", "host", "id", "inbox", "incarnation", "index", "marks",
         "number", "open", "peers", "queued", "raised", "routes",
     )  # fmt: skip
 
@@ -45,9 +46,10 @@ class Seat:
         self.peers = peers
         self.durable = bool(class_._declared or class_.mounts)
         self.incarnation = 0
+        self.clock: Clock | None = None  # None: true time
         self.host: Host | None = None  # None: not yet started, or down
         self.deaf = False  # whether what arrives is lost; before the start it waits
-        self.raised = False  # whether it crashed by an exception of its own
+        self.raised = False  # whether no restart brings it back: an exception of its own, damaged storage
         self.inbox: list[Envelope] = []
         self.dirty = False  # whether the next tick looks at it
         self.queued = NEVER  # the wake-up that stands for it in the station's heap

@@ -31,11 +31,16 @@ class Setup:
 
     @property
     def database(self) -> Path:
-        return self.folder / "storage" / f"{self.hosts[0]}.db"
+        return database_of(self.folder, self.hosts)
 
     @property
     def trace(self) -> Path:
         return self.folder / "trace" / f"{self.hosts[0]}-{self.incarnation}.arrow"
+
+
+def database_of(folder: Path, hosts: tuple[NodeId, ...]) -> Path:
+    """Where the durable state of these nodes stands in the folder of their machine."""
+    return folder / "storage" / f"{hosts[0]}.db"
 
 
 def station_name(station: int, incarnation: int) -> str:

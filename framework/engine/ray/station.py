@@ -21,8 +21,9 @@ from framework.core.durable import Change
 from framework.core.errors import PluginError
 from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host
 from framework.core.message import NodeId
+from framework.core.storage import StorageDamaged
 from framework.core.streams import stream
-from framework.core.time import NEVER
+from framework.core.time import NEVER, SECOND
 from framework.engine.base import Crash, Tally
 from framework.engine.ray.commits import Commits, MemoryCommits
 from framework.engine.ray.frames import HEADER, HEADER_SIZE, LENGTH_SIZE, MAX_FRAME, FrameError, check_length, headers
@@ -30,6 +31,7 @@ from framework.engine.ray.outgoing import Outgoing, Transport
 from framework.engine.ray.recording import EventRows, json, start_payload
 from framework.engine.ray.seat import Seat, make_seats
 from framework.engine.ray.timing import Alarm
+from framework.engine.ray.troubles import Troubles
 from framework.engine.wire import Wire
 from framework.trace.schema import Kind
 
@@ -62,6 +64,7 @@ class Station:
         self.tally = Tally()
         self.crashes: list[Crash] = []
         self.rejected_count = 0
+        self.fell: Callable[[Crash], None] = lambda crash: None  # told of a node whose storage failed
         self.crew: Crew | None = None
         self.transport: Transport | None = None
         self.zero = 0  # the run's start on this machine's monotonic clock
@@ -79,7 +82,9 @@ class Station:
         self._scheduled = False
         self._flying = False
         self._wakes: list[tuple[int, int]] = []
+        self.troubles = Troubles(self)
         self.outgoing = Outgoing(self, self._index)
+        self._now = 0  # when the batches under way began
         self._alarm = Alarm(loop, self.now, self._ring)
         self._ended = False
 
@@ -152,18 +157,23 @@ class Station:
         """Makes the seat's node from its storage and runs `on_start`; its effects leave with the next commit."""
         name = seat.id if not seat.incarnation else f"{seat.id}#{seat.incarnation}"
         try:
+            if self.troubles.damaged(seat.id):
+                raise StorageDamaged("storage damaged: an acknowledged record does not fit its checksum")
             seat.host = host = Host(seat.id, stream(self.experiment.seed, "node", name), storage)
             seat.deaf = False
             seat.queued = NEVER
-            host.now = now = self.now()
-            host.wall_clock = now + self.epoch
+            now = self.now()
+            self.set_clocks(seat, host, now)
             if self.rows is not None:
-                payload = start_payload(seat.incarnation, self.epoch, host.stored)
+                payload = start_payload(seat.incarnation, self.epoch, host.stored, seat.clock)
                 host.step = self.rows.row(Kind.START, now, cause, seat.index, payload=payload)
             self.tally.steps += 1
             host.boot(seat.class_, seat.config, seat.peers)
             if self.rows is not None:
                 seat.marks.append((len(host.effects), host.step))
+        except StorageDamaged as damaged:
+            seat.raised = True
+            self._storage_failed(seat, str(damaged), cause)
         except Exception as error:
             self.raised(seat, error)
         self.wake(seat)
@@ -173,7 +183,7 @@ class Station:
         if self._flying:
             self._when_landed.append(lambda: self.restart(node, cause))
             return
-        seat = self.seats[self._index[node]]
+        seat = self.seat(node)
         if seat.host is None and not seat.raised:
             seat.incarnation += 1
             seat.routes = {}
@@ -181,7 +191,15 @@ class Station:
 
     def crash(self, node: NodeId, why: str, cause: int = -1) -> None:
         """Discards a node and all that waits for it; what it committed stays."""
-        self._stop(self.seats[self._index[node]], why, "", cause)
+        self._stop(self.seat(node), why, "", cause)
+
+    def _storage_failed(self, seat: Seat, why: str, cause: int) -> None:
+        """The node crashes, and whoever may bring it back is told."""
+        self.troubles.meets(seat.id)
+        self._stop(seat, why, "", cause)
+        if self.rows is not None:
+            self.rows.flush()  # the process may not live much longer
+        self.fell(self.crashes[-1])
 
     def raised(self, seat: Seat, error: Exception) -> None:
         """An exception in a step is a crash of that node: its batch is lost, and it stays down."""
@@ -201,8 +219,11 @@ class Station:
         if self.crew is not None:
             self.crew.died(seat)
 
+    def seat(self, node: NodeId) -> Seat:
+        return self.seats[self._index[node]]
+
     def statuses(self) -> dict[NodeId, dict[str, Any] | None]:
-        """What each seat's node shows of itself; None for one that is down, absent if it raised."""
+        """What each seat's node shows of itself; None for one that is down, absent if nothing brings it back."""
         shown: dict[NodeId, dict[str, Any] | None] = {}
         for seat in self.seats.values():
             try:
@@ -248,24 +269,36 @@ class Station:
             self.transport.resume()
         self._inbox_bytes = 0
         ran: list[tuple[Seat, Host]] = []
-        now = self.now()
+        self._now = now = self.now()
         for seat in dirty:
             seat.dirty = False
             host = seat.host
             if host is not None:
-                host.now = now
-                host.wall_clock = now + self.epoch
+                self.set_clocks(seat, host, now)
                 self._batch(seat, host, now)
                 if seat.host is host:
                     ran.append((seat, host))
         commit = self._collect(ran)
+        refused, latency = self.troubles.refuse(commit)
+        if refused:
+            commit = [(node, changes) for node, changes in commit if node not in refused]
+            for seat, host in ran:
+                if seat.id in refused:
+                    self._storage_failed(seat, refused[seat.id], host.step)
         if not commit:
             self._land(ran, commit)
             return
         assert self.transport is not None
         self.transport.flush()
         self._flying = True
-        self.commits.commit(commit, lambda why: self._landed(ran, commit, why))
+        if latency:
+            self.loop.call_later(latency / SECOND, self._commit, ran, commit)
+        else:
+            self._commit(ran, commit)
+
+    def _commit(self, ran: list[tuple[Seat, Host]], commit: list[tuple[NodeId, list[Change]]]) -> None:
+        if not self._ended:
+            self.commits.commit(commit, lambda why: self._landed(ran, commit, why))
 
     def _batch(self, seat: Seat, host: Host, now: int) -> None:
         inbox, seat.inbox = seat.inbox, []
@@ -284,16 +317,15 @@ class Station:
                 else:
                     host.deliver(path, names[source], message)
             self.tally.steps += len(inbox)
-            while host.wake <= now and (key := host.due()) is not None:
+            while host.wake <= host.now and (key := host.due()) is not None:
                 self._timer(seat, host, key, host.timers[key][1])
             if host.soon:
                 self._run_soon(seat, host)
         except Exception as error:
             self.raised(seat, error)
             return
-        if host.wake < seat.queued:
-            seat.queued = host.wake
-            heappush(self._wakes, (host.wake, seat.index))
+        if host.wake < NEVER:
+            self.queue(seat)
 
     def _run_soon(self, seat: Seat, host: Host) -> None:
         rounds = 0
@@ -309,7 +341,7 @@ class Station:
     def _timer(self, seat: Seat, host: Host, key: Any, cause: int) -> None:
         self.tally.steps += 1
         if self.rows is not None:
-            host.step = self.rows.row(Kind.TIMER, host.now, cause, seat.index, key[0], name=key[1])
+            host.step = self.rows.row(Kind.TIMER, self._now, cause, seat.index, key[0], name=key[1])
         host.fire(key)
         if self.rows is not None:
             seat.marks.append((len(host.effects), host.step))
@@ -339,7 +371,7 @@ class Station:
         if why:
             for seat, host in ran:
                 if seat.host is host:
-                    self._stop(seat, f"storage failed: {why}", "", host.step)
+                    self._storage_failed(seat, f"storage failed: {why}", host.step)
             return
         self._land(ran, commit)
         waiting, self._when_landed = self._when_landed, []
@@ -397,13 +429,34 @@ class Station:
                 elif kind == COMPLETE:
                     assert self.crew is not None
                     self.crew.complete(seat, first, second, cause)
-                elif kind == NOTE and self.rows is not None:
-                    self.rows.row(Kind.NOTE, self.now(), cause, seat.index, third, name=first, payload=json(second))
+                elif kind == NOTE:
+                    self.tally.notes[first] = self.tally.notes.get(first, 0) + 1
+                    if self.rows is not None:
+                        self.rows.row(Kind.NOTE, self.now(), cause, seat.index, third, name=first, payload=json(second))
         except Exception as error:
             if seat.host is host:
                 self.raised(seat, error)
 
     # Time.
+
+    def set_clocks(self, seat: Seat, host: Host, now: int) -> None:
+        """What the node sees of the time `now`."""
+        clock = seat.clock
+        if clock is None:
+            host.now, host.wall_clock = now, now + self.epoch
+        else:
+            host.now = local = clock.local(now)
+            host.wall_clock = local + self.epoch + clock.wall_offset
+
+    def queue(self, seat: Seat) -> None:
+        """Sees to it that the seat is woken at its earliest deadline, by its own clock."""
+        host = seat.host
+        if host is None or host.wake >= NEVER:
+            return
+        at = host.wake if seat.clock is None else seat.clock.true(host.wake)
+        if at < seat.queued:
+            seat.queued = at
+            heappush(self._wakes, (at, seat.index))
 
     def _arm(self) -> None:
         """Sets the alarm for whatever comes next."""

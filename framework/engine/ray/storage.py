@@ -60,19 +60,24 @@ class Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             raise StorageError(f"{path}: there is durable state already")
-        connection = _connect(path)
+        connection = connect(path)
         connection.execute("CREATE TABLE commits (id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, changes BLOB NOT NULL)")
         return cls(path, connection)
 
     @classmethod
-    def reopen(cls, path: Path) -> Database:
-        """The database of an earlier incarnation. Raises StorageError: missing (amnesia) or damaged."""
+    def reopen(cls, path: Path, acknowledged: int | None = None) -> Database:
+        """The database of an earlier incarnation. Raises StorageError: missing (amnesia) or damaged.
+
+        Commits after `acknowledged` (None: none) are taken for lost: they were in flight when the process ended.
+        """
         if not path.exists():
             raise StorageError(f"{path}: the durable state is gone; a node that lost it must not start empty")
         if wrong := damage(path.with_name(f"{path.name}-wal")):
             raise StorageError(f"{path}: the write-ahead log is damaged ({wrong})")
         try:
-            database = cls(path, _connect(path))
+            database = cls(path, connect(path))
+            if acknowledged is not None:
+                database._connection.execute("DELETE FROM commits WHERE id > ?", (acknowledged,))
             database._survey()
         except sqlite3.Error as error:
             raise StorageError(f"{path}: damaged ({error})") from error
@@ -97,6 +102,11 @@ class Database:
         self._next += 1
         self._bytes += len(blob)
 
+    @property
+    def number(self) -> int:
+        """Of the last commit; 0 if there is none."""
+        return self._next - 1
+
     def encode(self, commit: Commit) -> bytes:
         """The bytes of one commit."""
         blob = _encode(commit)
@@ -109,14 +119,13 @@ class Database:
         return self._bytes > COMPACT_BYTES and self._garbage.dead * 2 > self._bytes
 
     def compact(self) -> None:
-        """Writes the whole state as one row in place of all rows so far. Raises StorageError, sqlite3.Error."""
+        """Writes the whole state as one row in place of all rows so far, under the last one's number. Raises StorageError, sqlite3.Error."""
         states = self.load()
         whole = [(node, list(_whole(stored))) for node, stored in states.items()]
         blob = _encode(whole)
         with _transaction(self._connection) as connection:
             connection.execute("DELETE FROM commits")
-            connection.execute("INSERT INTO commits VALUES (?, ?, ?)", (self._next, zlib.crc32(blob), blob))
-        self._next += 1
+            connection.execute("INSERT INTO commits VALUES (?, ?, ?)", (self.number, zlib.crc32(blob), blob))
         self._bytes = len(blob)
         garbage = Garbage()
         garbage.count(whole, len(blob))
@@ -233,7 +242,8 @@ class NodeStorage:
         raise AssertionError("a station commits for all its nodes at once")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """Opens a database, or makes the file. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

@@ -15,7 +15,7 @@ from framework.config.schema import SchedulingConfig
 from framework.core.errors import ConfigError
 from framework.core.time import MILLISECOND, SECOND, Duration
 from framework.engine.ray.driver import RayEngine
-from tests.engine.ray.register import register_run
+from tests.engine.ray.register import crash, register_run
 
 
 def attempt(folder: Path, address: str, strategy: str) -> dict[str, object]:
@@ -23,7 +23,7 @@ def attempt(folder: Path, address: str, strategy: str) -> dict[str, object]:
     run = register_run(
         folder, engine={"address": address},
         scheduling_config=SchedulingConfig(strategy=strategy, timeout=Duration("2s")),  # type: ignore[arg-type]
-        script=((500 * MILLISECOND, "crash", "n2"), (900 * MILLISECOND, "restart", "n2")), duration=5 * SECOND,
+        script=(crash(500 * MILLISECOND, "n2", lasts=400 * MILLISECOND),), duration=5 * SECOND,
     )  # fmt: skip
     try:
         result = RayEngine().run(run, lambda now, tally: None)

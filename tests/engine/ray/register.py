@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from framework import (
     Client,
     Config,
+    Crash,
     DurableLog,
     Duration,
     Fault,
@@ -25,9 +27,13 @@ from framework import (
     Ok,
     Operation,
     OperationId,
+    Planned,
     ProtocolSpec,
     Record,
+    Restart,
+    Strike,
     Value,
+    View,
     Workload,
     WorkloadConfig,
     WorkloadSpec,
@@ -37,7 +43,6 @@ from framework import (
     on_timer,
 )
 from framework.config.schema import RayConfig, SchedulingConfig
-from framework.core.faults import Action
 from framework.engine.base import Experiment
 
 
@@ -180,15 +185,43 @@ class Bare(NetworkModel):
         raise AssertionError("an engine with a network of its own asks for no link")
 
 
+class Timed(Record):
+    """What a script does, and when, in nanoseconds; `lasts` 0: it is undone at the heal. `name` is its line in the ledger."""
+
+    at: int
+    name: str
+    does: tuple[Any, ...]
+    undoes: tuple[Any, ...] = ()
+    lasts: int = 0
+    against: tuple[NodeId, ...] = ()
+
+
 class ScriptConfig(Config):
-    actions: tuple[tuple[int, str, str], ...] = ()
+    strikes: tuple[Timed, ...] = ()
 
 
 class Script(Fault):
+    """Does what it is told, when it is told."""
+
     config: ScriptConfig
 
-    def schedule(self, nodes: Any, duration: int, rng: random.Random) -> list[Action]:
-        return [Action(at, name, target) for at, name, target in self.config.actions]  # type: ignore[arg-type]
+    def plan(self, name: str, duration: int, rng: random.Random) -> Iterable[Planned]:
+        for timed in self.config.strikes:
+            yield Planned(timed.at, OneDeed(timed, {}), f"{name}/{timed.name}", timed.lasts)
+
+    def strike(self, view: View) -> Strike | None:
+        raise AssertionError("its deeds strike")
+
+
+class OneDeed(Fault):
+    config: Timed
+
+    def strike(self, view: View) -> Strike | None:
+        return Strike(self.config.does, self.config.undoes, self.config.against)
+
+
+def crash(at: int, node: NodeId, lasts: int = 0) -> Timed:
+    return Timed(at, "crash", (Crash(node),), (Restart(node),), lasts, (node,))
 
 
 PROTOCOL = ProtocolSpec(name="register", summary="A register.", node=RegisterNode, client=RegisterClient)
@@ -201,7 +234,7 @@ SCRIPT = FaultSpec(name="script", summary="Actions by the clock.", fault=Script,
 
 def register_run(folder: Path, **options: Any) -> Experiment:
     """A register on three nodes for one second; `options` are fields of `Experiment`, `engine` those of `RayConfig`,
-    `script` the actions of a fault, `boom_after` that of the workload."""
+    `script` the strikes of a fault, `boom_after` that of the workload."""
     nodes, clients = options.pop("nodes", 3), options.pop("clients", 3)
     engine = RayConfig(**options.pop("engine", {}))
     script = options.pop("script", ())
@@ -212,7 +245,7 @@ def register_run(folder: Path, **options: Any) -> Experiment:
             boom_after=options.pop("boom_after", 0), timeout=Duration("2s"), think_time=Duration("2ms")
         ),
         "network": BARE, "network_config": None,
-        "faults": ((SCRIPT, ScriptConfig(actions=tuple(script))),) if script else (),
+        "faults": (("script", SCRIPT, ScriptConfig(strikes=tuple(script))),) if script else (),
         "engine_config": engine, "scheduling_config": SchedulingConfig(timeout=Duration("20s")), "run_dir": folder,
     }  # fmt: skip
     return Experiment(

@@ -20,7 +20,7 @@ from framework.verify.history import calls_from_table
 from framework.verify.linearizability import check_linearizable
 from framework.verify.models import Register
 from framework.verify.verdict import Verdict
-from tests.engine.ray.register import register_run
+from tests.engine.ray.register import crash, register_run
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]
 
@@ -108,13 +108,13 @@ def test_a_crashed_node_comes_back_with_what_it_had_promised(tmp_path: Path) -> 
             killed.append(process.pid)
             os.kill(process.pid, signal.SIGKILL)
 
-    script = ((1500 * MS, "crash", "n2"), (1900 * MS, "restart", "n2"))
+    script = (crash(1500 * MS, "n2", lasts=400 * MS),)
     result, run = ran(register_run(tmp_path, nodes=5, script=script, duration=4 * SECOND), kill_n3)
     assert result.failure == ""
-    assert [(crash.node, crash.why, crash.traceback) for crash in result.crashes] == [
+    assert [(fallen.node, fallen.why, fallen.traceback) for fallen in result.crashes] == [
         ("n3", "killed unasked (its process is gone)", ""), ("n2", "fault", ""),
     ]  # fmt: skip
-    assert result.tally.faults == {"crash": 1, "restart": 1}
+    assert result.tally.faults == {"script/crash": 1}
     assert is_atomic(run)
     events = run.events.to_pylist()
     assert [(row["node"], row["message"]) for row in events if row["kind"] == "fault"] == [("n2", "crash"), ("n2", "restart")]
@@ -132,9 +132,9 @@ def test_a_crashed_node_comes_back_with_what_it_had_promised(tmp_path: Path) -> 
 
 def test_an_exception_in_a_handler_is_a_crash_with_its_traceback_and_no_hang(tmp_path: Path) -> None:
     result, run = ran(register_run(tmp_path, boom_after=30, clients=1))
-    (crash,) = result.crashes
-    assert (crash.node, crash.why) == ("n1", "ZeroDivisionError: as asked")
-    assert "on_boom" in crash.traceback
+    (fallen,) = result.crashes
+    assert (fallen.node, fallen.why) == ("n1", "ZeroDivisionError: as asked")
+    assert "on_boom" in fallen.traceback
     assert result.tally.ok > 31, "two of three are a majority"
     (row,) = list(run.messages("crash"))
     assert "on_boom" in row["payload"]["traceback"]
@@ -142,11 +142,11 @@ def test_an_exception_in_a_handler_is_a_crash_with_its_traceback_and_no_hang(tmp
 
 
 def test_packed_nodes_crash_and_restart_within_their_process(tmp_path: Path) -> None:
-    script = ((300 * MS, "crash", "n2"), (600 * MS, "restart", "n2"))
+    script = (crash(300 * MS, "n2", lasts=300 * MS),)
     engine = {"nodes_per_actor": 3}
     result, run = ran(register_run(tmp_path, engine=engine, script=script))
     assert result.failure == ""
-    assert [crash.why for crash in result.crashes] == ["fault (emulated: the node shares its process)"]
+    assert [fallen.why for fallen in result.crashes] == ["fault (emulated: the node shares its process)"]
     assert is_atomic(run)
     started = [row["payload"]["accepted"] for row in run.messages("note") if row["node"] == "n2"]
     assert len(started) == 2 and started[1] > 0
@@ -173,19 +173,19 @@ def test_a_node_whose_storage_is_gone_does_not_start_empty(tmp_path: Path) -> No
     """It would have forgotten what it promised: the run ends, and says why."""
 
     def lose_it(now: int, tally: Tally) -> None:
-        if tally.faults.get("crash"):
+        if tally.faults.get("script/crash"):
             (tmp_path / "storage" / "n2.db").unlink(missing_ok=True)
 
-    script = ((300 * MS, "crash", "n2"), (1200 * MS, "restart", "n2"))
+    script = (crash(300 * MS, "n2", lasts=900 * MS),)
     result, run = ran(register_run(tmp_path, script=script, duration=20 * SECOND), lose_it)
     assert "n2.db: the durable state is gone; a node that lost it must not start empty" in result.failure
     assert result.wall_s < 15
-    assert [crash.node for crash in result.crashes] == ["n2", "n2"]
+    assert [fallen.node for fallen in result.crashes] == ["n2", "n2"]
     assert is_atomic(run)
     assert_nothing_is_left(tmp_path)
 
 
 def test_memory_for_storage_and_faults_that_kill_do_not_go_together(tmp_path: Path) -> None:
-    run = register_run(tmp_path, engine={"storage": "memory"}, script=((1, "crash", "n1"),))
+    run = register_run(tmp_path, engine={"storage": "memory"}, script=(crash(1, "n1"),))
     with pytest.raises(ConfigError, match=r"engine.storage: memory forgets everything when a process is killed"):
         RayEngine().run(run, lambda now, tally: None)

@@ -1,0 +1,46 @@
+"""Which commit is in flight: two numbers in a file of their own, which outlive a process that is killed.
+
+SIGKILL alone never loses what was written, synced or not. So that a crash by a fault can lose the commit in flight, and
+that one alone, the station writes down what it has begun and what it has acknowledged before it tells anyone.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from pathlib import Path
+
+_FORM = struct.Struct("<QQ")  # the last commit begun, the last one acknowledged
+
+
+class Flight:
+    """The two numbers of one database, as the station that writes it keeps them."""
+
+    def __init__(self, database: Path, number: int) -> None:
+        path = flight_file(database)
+        path.write_bytes(_FORM.pack(number, number))
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), _FORM.size)
+        self._number = number
+
+    def begin(self) -> None:
+        """The next commit is about to be made."""
+        _FORM.pack_into(self._map, 0, self._number + 1, self._number)
+
+    def land(self) -> None:
+        """It is durable, and its effects are about to leave."""
+        self._number += 1
+        _FORM.pack_into(self._map, 0, self._number, self._number)
+
+
+def read_flight(database: Path) -> tuple[int, int]:
+    """The last commit that was begun and the last that was acknowledged; zeros if there was none."""
+    path = flight_file(database)
+    if not path.exists():
+        return 0, 0
+    begun, acknowledged = _FORM.unpack(path.read_bytes())
+    return begun, acknowledged
+
+
+def flight_file(database: Path) -> Path:
+    return database.with_suffix(".flight")

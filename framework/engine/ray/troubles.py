@@ -1,0 +1,140 @@
+"""What faults do within a station: weather on the links out of it, wrong clocks, disks in trouble."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from framework.core.clock import Clock
+from framework.core.durable import Change
+from framework.core.faults import Action, Calm, Crash, Disturb, LinkName, Restart, SetClock, SetDisk, action_name
+from framework.core.message import NodeId
+from framework.core.streams import stream
+from framework.core.time import NEVER
+from framework.core.weather import Weather
+from framework.trace.schema import Kind
+
+if TYPE_CHECKING:
+    from framework.engine.ray.seat import Seat
+    from framework.engine.ray.station import Station
+
+ClockSetting: TypeAlias = tuple[int, int, int]
+"""(time of the run, drift in ppm, step of the wall clock in nanoseconds)"""
+
+EMULATED = "fault (emulated: the node shares its process)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Birth:
+    """What an incarnation of a station is told when it boots: the run's start on its machine's monotonic clock and on the
+    wall clock, the restart that it is, what is in force, and the last commit that counts (None: all that are there)."""
+
+    zero: int
+    epoch: int
+    cause: int = -1
+    troubles: tuple[Action, ...] = ()
+    clocks: Mapping[NodeId, tuple[ClockSetting, ...]] = field(default_factory=dict)
+    acknowledged: int | None = None
+
+
+class Troubles:
+    """The faults of one station. Everything happens in the thread of its loop."""
+
+    def __init__(self, station: Station) -> None:
+        self.weather = Weather(self._stream)
+        self.met: dict[NodeId, int] = {}  # commits that met a disk in trouble, and restarts that it refused
+        self._station = station
+        self._disks: dict[NodeId, SetDisk] = {}
+
+    def inflict(self, action: Action, cause: int) -> None:
+        """Carries out what befalls this station from now on."""
+        station = self._station
+        match action:
+            case Disturb():
+                self.weather.disturb(action.token, action.links, action.disturbance)
+            case Calm():
+                self.weather.calm(action.token)
+            case SetDisk():
+                self._set_disk(action)
+            case SetClock():
+                self._set_clock(station.seat(action.node), action)
+            case Crash():
+                station.crash(action.node, EMULATED, cause)
+            case Restart():
+                station.restart(action.node, cause)
+            case _:
+                raise AssertionError(f"{action_name(action)} befalls processes from without")
+
+    def wind(self, clocks: Mapping[NodeId, tuple[ClockSetting, ...]]) -> None:
+        """Clocks that were set wrong before this incarnation began go on from there."""
+        for node, settings in clocks.items():
+            self._station.seat(node).clock = wound(settings)
+
+    def tolls(self) -> dict[int, tuple[int, int]]:
+        """How many messages came by each disturbance, and how many it touched."""
+        return {token: (toll.passed, toll.touched) for token, toll in self.weather.tolls.items()}
+
+    def damaged(self, node: NodeId) -> bool:
+        """Whether the node's storage must not be served again."""
+        disk = self._disks.get(node)
+        return disk is not None and disk.trouble == "damage"
+
+    def meets(self, node: NodeId) -> None:
+        """Counts a commit or a restart that met the node's disk in trouble."""
+        self.met[node] = self.met.get(node, 0) + 1
+
+    def refuse(self, commit: list[tuple[NodeId, list[Change]]]) -> tuple[dict[NodeId, str], int]:
+        """Of the nodes that commit, those whose disk takes nothing, and why; how much longer the others' commit takes."""
+        if not self._disks:
+            return {}, 0
+        refused: dict[NodeId, str] = {}
+        latency = 0
+        for node, _ in commit:
+            disk = self._disks.get(node)
+            if disk is None or disk.trouble == "damage":
+                continue
+            self.meets(node)
+            if disk.trouble == "slow":
+                latency = max(latency, disk.latency)
+            elif disk.trouble == "full":
+                refused[node] = "no space left on the disk"
+            else:
+                del self._disks[node]
+                refused[node] = "fsync failed: the commit may be lost, and is not tried again"
+        return refused, latency
+
+    def _set_disk(self, action: SetDisk) -> None:
+        if self.damaged(action.node):
+            return  # nothing mends what is damaged
+        self._disks[action.node] = action
+        if action.trouble == "none":
+            del self._disks[action.node]
+
+    def _set_clock(self, seat: Seat, action: SetClock) -> None:
+        station = self._station
+        now = station.now()
+        if seat.clock is None:
+            seat.clock = Clock()
+        seat.clock.set(now, action.drift_ppm, action.step)
+        if station.rows is not None:
+            told = msgspec.json.encode(msgspec.structs.asdict(action))
+            station.rows.row(Kind.FAULT, now, -1, seat.index, name=action_name(action), payload=told)
+        seat.queued = NEVER  # the wake-up that stands in the heap was reckoned with the old drift
+        station.wake(seat)  # a batch of nothing, which sets it anew
+
+    def _stream(self, link: LinkName) -> random.Random:
+        setup = self._station.setup
+        name = f"{link[0]}->{link[1]}"
+        return stream(setup.experiment.seed, "weather", f"{name}#{setup.incarnation}" if setup.incarnation else name)
+
+
+def wound(settings: tuple[ClockSetting, ...]) -> Clock:
+    """The clock that was set so."""
+    clock = Clock()
+    for at, drift_ppm, step in settings:
+        clock.set(at, drift_ppm, step)
+    return clock
