@@ -88,8 +88,8 @@ def _shrink(folder: str, seconds: float, tries: int | None, seeds: int) -> int:
         why = f"Shrunk from {run.folder}.\n" + " ".join(best.result.reasons[0].split())
         name = f"{str(run.config.get('experiment') or best.result.experiment).replace('/', '_')}_shrunk"
         path = write_experiment(best.config, registry, run.folder / "shrunk", name, why)
-        _confirm(path, name, best)
-    _tell(first, best)
+        confirmed = _confirm(path, name, best)
+    _tell(first, confirmed)
     spent = f"{trials.count:,} runs in {time.monotonic() - began:.0f} s"
     print(f"\n{spent}" + ("; nothing can be made smaller any more" if finished else "; the budget is spent"))
     print(f"experiment: {path}")
@@ -116,21 +116,25 @@ def _not_again(run: Run, first: Trial | None) -> ConfigError:
     return ConfigError(str(run.folder), f"is {first.result.verdict} when it is run again", f"See where it differs: {command}.")
 
 
-def _confirm(path: Path, name: str, best: Trial) -> None:
-    """ConfigError unless the experiment that was written fails as the best trial did."""
+def _confirm(path: Path, name: str, best: Trial) -> Trial:
+    """The experiment that was written, run with a full trace; ConfigError unless it fails as the best trial did."""
     from framework.config.compose import compose
     from framework.reduction.trial import Trials
 
     composed = compose([f"experiment={name}"], str(path.parent.parent))
+    seed = int(best.config["seed"])
     with tempfile.TemporaryDirectory(prefix="synod-shrink-") as place:
-        again = Trials(composed.registry, Path(place), time.monotonic() + _DAY_S).run(composed.config, int(best.config["seed"]))
-    if again is None or again.result.digest != best.result.digest:
+        trials = Trials(composed.registry, Path(place), time.monotonic() + _DAY_S)
+        again, traced = trials.run(composed.config, seed), trials.run(composed.config, seed, "full")
+    if again is None or traced is None or again.result.digest != best.result.digest:
         raise ConfigError(str(path), "does not fail as what was found did", "This is a mistake of framework.shrink.")
+    return traced
 
 
 def _show(dimension: str, best: Trial) -> None:
-    size = f"{best.config['nodes']} nodes, {best.config['clients']} clients, {best.config['duration']}"
-    print(f"smaller: {dimension}  ({size}, {sum(best.result.operations.values()):,} operations)", file=sys.stderr, flush=True)
+    operations, _, steps = best.amounts
+    size = f"nodes {best.config['nodes']}, clients {best.config['clients']}, duration {best.config['duration']}"
+    print(f"smaller: {dimension}  ({size}, operations {operations:,}, steps {steps:,})", file=sys.stderr, flush=True)
 
 
 def _tell(first: Trial, best: Trial) -> None:

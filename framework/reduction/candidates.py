@@ -16,9 +16,9 @@ _FEW = (1, 2, 3, 5)
 _FAULT_TIMES = ("at", "every", "for", "quiet")
 
 
-def dimensions(config: Config, defaults: Defaults) -> Iterator[tuple[str, Iterator[Config]]]:
-    """Each dimension by name, with its candidates."""
-    yield "duration", _shorter(config)
+def dimensions(config: Config, defaults: Defaults, ended: int) -> Iterator[tuple[str, Iterator[Config]]]:
+    """Each dimension by name, with its candidates; `ended` is when the failure showed, nanoseconds into the run."""
+    yield "duration", _shorter(config, ended)
     yield "faults", _fewer_faults(config)
     yield "nodes", _fewer(config, "nodes")
     yield "clients", _fewer(config, "clients")
@@ -52,8 +52,14 @@ def _at(config: Config, path: tuple[str, ...], values: list[Any]) -> Iterator[Co
             yield _with(config, path, value)
 
 
-def _shorter(config: Config) -> Iterator[Config]:
-    """A shorter run; with its faults at the same times, or at times that shrink with it."""
+def _shorter(config: Config, ended: int) -> Iterator[Config]:
+    """A run that goes on until the failure only; or a shorter one, its faults at the same times or sooner with it."""
+    until = (ended // MILLISECOND + 2) * MILLISECOND
+    if until < parse_duration(config["duration"]):
+        smaller = {**copy.deepcopy(config), "duration": format_duration(until)}
+        if "quiet" in smaller:
+            smaller["quiet"] = "1ms"
+        yield smaller
     for share in (0.1, 0.25, 0.5, 0.75, 0.9):
         for squeezed in (True, False) if config.get("faults") else (False,):
             smaller = copy.deepcopy(config)
@@ -126,6 +132,10 @@ def _simpler_network(config: Config, defaults: Defaults) -> Iterator[Config]:
     simplest = {"name": "perfect", **defaults("network", "perfect")}
     if config["network"] != simplest:
         yield _with(config, ("network",), simplest)
+        for name, value in config["network"].items():
+            if isinstance(value, float) and value > 0:  # a probability
+                yield _with(config, ("network", name), 0.0)
+        yield from _settings(config, "network", defaults)
 
 
 def _fewer_operations(config: Config) -> Iterator[Config]:

@@ -31,6 +31,12 @@ class Trial:
     result: RunResult
     kinds: frozenset[str]
 
+    @property
+    def amounts(self) -> tuple[int, int, int]:
+        """How much happened: operations, strikes of faults, steps."""
+        result = self.result
+        return sum(result.operations.values()), sum(result.faults.values()), result.steps
+
 
 class Trials:
     """Runs configs in the folder `place`, until `deadline` on `time.monotonic()`; `count` is how many were run."""
@@ -39,11 +45,11 @@ class Trials:
         self.deadline, self.count, self.interrupted = deadline, 0, False
         self._registry, self._place = registry, place
 
-    def run(self, config: Mapping[str, Any], seed: int) -> Trial | None:
-        """The config run with `seed`; None if it cannot be, or the time is over."""
+    def run(self, config: Mapping[str, Any], seed: int, trace: str = "history") -> Trial | None:
+        """The config run with `seed`; None if it cannot be, or the time is over. Stories may need a trace that is `full`."""
         self.count += 1
         run_dir = self._place / str(self.count)
-        tried: dict[str, Any] = {**config, "seed": seed, "trace": {"level": "history"}, "run": {"dir": str(run_dir)}}
+        tried: dict[str, Any] = {**config, "seed": seed, "trace": {"level": trace}, "run": {"dir": str(run_dir)}}
         tried["engine"] = {**tried["engine"], "verify_determinism": False}
         try:
             composed = recompose(tried, "the smaller config", self._registry)
@@ -78,3 +84,9 @@ def kinds(result: RunResult) -> frozenset[str]:
     crashes = {f"crash {_NAMES.sub('#', crash.why)}" for crash in result.crashes if crash.traceback}
     found = checks | crashes
     return frozenset(found or {_NAMES.sub("#", re.split(r" broken|:", result.reasons[0])[0])})
+
+
+def ended_at(result: RunResult) -> int:
+    """When the failure showed, in nanoseconds: at the first exception, else at the end, where a broken invariant stops."""
+    raised = [crash.time_s for crash in result.crashes if crash.traceback]
+    return round(min(raised, default=result.virtual_s) * 1e9)

@@ -31,14 +31,17 @@ def defaults(group: str, name: str) -> Mapping[str, Any]:
     return DEFAULTS.get((group, name), {})
 
 
-def offered(name: str, config: Config = CONFIG) -> list[Config]:
-    return next(list(candidates) for other, candidates in dimensions(config, defaults) if other == name)
+LATE = 5_000_000_000
+
+
+def offered(name: str, config: Config = CONFIG, ended: int = LATE) -> list[Config]:
+    return next(list(candidates) for other, candidates in dimensions(config, defaults, ended) if other == name)
 
 
 def test_no_candidate_is_the_config_itself_and_none_shares_anything_with_it() -> None:
     before = copy.deepcopy(CONFIG)
 
-    for name, candidates in dimensions(CONFIG, defaults):
+    for name, candidates in dimensions(CONFIG, defaults, LATE):
         for candidate in candidates:
             assert candidate != CONFIG, name
             for group in ("faults", "workload", "engine"):
@@ -59,6 +62,12 @@ def test_a_shorter_run_may_take_the_times_of_its_faults_along() -> None:
     assert squeezed["faults"]["early"] == {"name": "crash", "at": "10ms", "every": "30ms", "for": "5ms"}
     assert (kept["duration"], kept["faults"]) == ("200ms", CONFIG["faults"])
     assert offered("duration", {**CONFIG, "duration": "1ms"}) == []
+
+
+def test_a_run_that_failed_early_may_end_there() -> None:
+    until = offered("duration", ended=123_456_789)[0]
+
+    assert (until["duration"], until["quiet"], until["faults"]) == ("125ms", "1ms", CONFIG["faults"])
 
 
 def test_faults_go_all_at_once_or_one_by_one_and_their_settings_shrink() -> None:
