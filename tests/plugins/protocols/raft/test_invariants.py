@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from framework import Command, NodeId, Violation, handles, on_timer
-from framework.core.session import OPEN
-from plugins.protocols.raft.messages import AppendEntries, Entry, RequestVote, Vote
-from plugins.protocols.raft.node import Raft
-from tests.plugins.protocols.raft.cluster import Cluster, add, elect
-from tests.plugins.protocols.raft.swarm import swarm
-from tests.plugins.protocols.raft.test_replication import figure_8
-from tests.plugins.protocols.raft.test_swarm import (
+from experiments.planted_bugs.raft_mutants import (
     AcknowledgesEarly,
     CommitsPastItsLog,
     ComparesLengthOnly,
@@ -24,6 +17,13 @@ from tests.plugins.protocols.raft.test_swarm import (
     VotesEarly,
     VotesForAnyLog,
 )
+from framework import Command, NodeId, Violation, handles, on_timer
+from framework.core.session import OPEN
+from plugins.protocols.raft.messages import AppendEntries, Entry, RequestVote, Vote
+from plugins.protocols.raft.node import Raft
+from tests.plugins.protocols.raft.cluster import Cluster, add, elect
+from tests.plugins.protocols.raft.swarm import swarm
+from tests.plugins.protocols.raft.test_replication import figure_8
 from tests.plugins.protocols.raft.watching import Watching
 
 

@@ -1,0 +1,109 @@
+"""A few of the planted bugs are caught by what should catch them; the whole table is `python -m experiments.planted_bugs`."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.planted_bugs.__main__ import main
+from experiments.planted_bugs.campaign import lines_of, protocols
+from experiments.planted_bugs.hunt import NO_PROGRESS, Catch, Ground, Hunt
+from experiments.planted_bugs.mutant import Mutant, mutated
+from experiments.planted_bugs.table import Line, markdown
+from framework import Node
+from framework.registry.checks import check_spec
+from framework.registry.discovery import ROOT
+from framework.registry.registry import load
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "seeds", "by"),
+    [
+        ("raft_forgets_its_vote", 5, {"one vote a term"}),
+        ("raft_runs_retries_again", 5, {"linearizability"}),
+        ("raft_stands_once", 40, {NO_PROGRESS}),
+    ],
+)
+def test_a_planted_bug_is_caught(mutant: str, seeds: int, by: set[str]) -> None:
+    caught = Ground("raft_storm", mutant).hunt(range(seeds)).catch
+    assert caught is not None, f"{seeds} seeds found nothing wrong with {mutant}"
+    assert caught.by in by, caught.reason
+
+
+def test_raft_itself_lives_through_the_same_storm() -> None:
+    hunt = Ground("raft_storm", "raft").hunt(range(5))
+    assert hunt.catch is None, hunt.catch
+    assert hunt.tried == 5
+
+
+def test_the_printed_command_takes_the_run_again(tmp_path: Path) -> None:
+    caught = Ground("raft_storm", "raft_wins_without_a_majority").hunt(range(20)).catch
+    assert caught is not None
+    words = [sys.executable, *shlex.split(caught.command)[1:], "--quiet", f"run.dir={tmp_path / 'again'}"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert ended.stdout.startswith(f"verdict: invalid — {caught.reason.split(' (')[0]}")
+
+
+@pytest.mark.parametrize("protocol", protocols())
+def test_each_mutant_is_a_protocol_that_says_what_is_wrong_with_it(protocol: str) -> None:
+    itself = load().registered.protocols[protocol]
+    mutants = [line.mutant for line in lines_of(protocol, ()) if line.mutant is not None]
+    specs = mutated(itself, mutants)
+    assert len({spec.name for spec in specs}) == len(specs)
+    for spec, mutant in zip(specs, mutants, strict=True):
+        check_spec(spec)
+        assert mutant.wrong and mutant.source
+        assert spec.invariants == itself.invariants and spec.recovers == itself.recovers
+
+
+class Wordless(Node):
+    """Something is wrong with it."""
+
+
+def test_a_docstring_must_say_where_the_protocol_forbids_it() -> None:
+    with pytest.raises(AssertionError, match="Wordless: write a docstring like"):
+        assert Mutant(Wordless).source
+
+
+def caught(seed: int, by: str) -> Hunt:
+    return Hunt(seed + 1, 0, 1.0, Catch(seed, by, f"{by}: so", "python"))
+
+
+def test_the_table_tells_by_whom_and_after_how_many_seeds() -> None:
+    _, mutant = lines_of("raft", ["raft_votes_twice"])
+    mutant.hunts = [caught(2, "election safety"), caught(8, "linearizability"), caught(4, "election safety")]
+    assert mutant.as_it_should_be
+    assert mutant.cells()[3:] == ("election safety 2, linearizability 1", "5 (3–9)", "1.0")
+    assert markdown([mutant]).splitlines()[2].startswith("| raft_votes_twice | A follower votes for whoever asks")
+
+
+def test_a_mutant_that_most_hunts_miss_is_not_caught() -> None:
+    _, mutant = lines_of("raft", ["raft_votes_twice"])
+    mutant.hunts = [caught(2, "election safety"), Hunt(200, 0, 9.0, None), Hunt(200, 0, 9.0, None)]
+    assert not mutant.as_it_should_be
+    assert mutant.cells()[4] == "> 200"
+
+
+def test_the_protocol_itself_must_not_be_caught() -> None:
+    itself = Line("raft", None, [Hunt(200, 3, 9.0, None)])
+    assert itself.as_it_should_be
+    assert itself.cells()[3] == "nothing, in 200 seeds, 3 unknown"
+    itself.hunts.append(caught(7, "log matching"))
+    assert not itself.as_it_should_be
+
+
+def test_an_unknown_mutant_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--only", "raft_vote_twice", "--seeds", "1"]) == 2
+    assert (
+        capsys.readouterr().err == "--only raft_vote_twice: raft has no such mutant. Did you mean 'raft_votes_twice'?\n"
+    )
