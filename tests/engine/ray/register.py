@@ -81,7 +81,7 @@ class RegisterNode(Node):
     accepted: DurableLog[Stamp] = durable_log(Stamp)
 
     def on_start(self) -> None:
-        self.note("started", accepted=self.accepted.last)
+        self.note("started", accepted=self.accepted.last, now=self.now, wall=self.wall_clock)
 
     @handles(Ask)
     def on_ask(self, sender: NodeId, ask: Ask) -> None:

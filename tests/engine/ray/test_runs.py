@@ -47,13 +47,16 @@ def assert_nothing_is_left(folder: Path) -> None:
 
 
 def node_processes() -> dict[str, Any]:
-    """The processes of nodes and clients by the name that `ps` shows."""
+    """The processes of nodes and clients below this one by the name that `ps` shows."""
     import ray  # noqa: F401 - brings psutil along
 
     psutil = importlib.import_module("psutil")
     found = {}
-    for process in psutil.process_iter(["cmdline"]):
-        title = " ".join(process.info["cmdline"] or []).strip()
+    for process in psutil.Process().children(recursive=True):
+        try:
+            title = " ".join(process.cmdline()).strip()
+        except psutil.NoSuchProcess:
+            continue
         if title.startswith("ray::"):
             found[title.removeprefix("ray::").rpartition(":")[2].partition(".")[0]] = process
     return {name: process for name, process in found.items() if name[:1] in "nc"}
