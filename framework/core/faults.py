@@ -196,13 +196,17 @@ class TargetConfig(FaultConfig):
 
 @dataclass(frozen=True)
 class Planned:
-    """A fault at a time: it strikes at `at`, and is undone `lasts` later (0: at the final heal). `then` counts from there."""
+    """A fault at a time: it strikes at `at`, and is undone `lasts` later (0: at the final heal). `then` counts from there.
+
+    `again`: a disk in trouble that no commit met in that time is troubled once more, as long as there is time.
+    """
 
     at: int
     fault: Fault
     name: str
     lasts: int
     then: tuple[Planned, ...] = ()
+    again: bool = False
 
 
 class Fault(ABC):

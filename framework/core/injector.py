@@ -85,6 +85,7 @@ class Injector:
         self._holders: dict[tuple[NodeId, str], tuple[int, Action]] = {}  # whose strike has an aspect of a node
         self._disks: dict[NodeId, Entry] = {}  # who troubled a node's disk last
         self._remarks: list[str] = []
+        self._doubtful: list[tuple[int, Planned, Entry]] = []  # which strike again when they end, if nothing met them
         self._emulated = False
         for name, fault in faults:
             self._rngs[name] = stream(name)
@@ -103,6 +104,7 @@ class Injector:
         """Does all that is due: what ends goes before what begins."""
         while self._undoes and self._undoes[0][0] <= now:
             self._undo()
+        self._strike_again(now)
         while self._strikes and self._strikes[0][0] <= now and self.healed_at is None and now < self._quiet_at:
             _, order, planned, due = heapq.heappop(self._strikes)
             statuses, stopped, lost = look()
@@ -160,13 +162,24 @@ class Injector:
             if view.now + RETRY < min(self._quiet_at, due + max(planned.lasts, PATIENCE)):
                 heapq.heappush(self._strikes, (view.now + RETRY, next(self._order), planned, due))
             return
-        self._enter(self.entries[planned.name], planned, strike, view)
+        entry = self.entries[planned.name]
+        self._enter(entry, planned, strike, view)
+        if planned.again and entry.meets == "commit":
+            self._doubtful.append((view.now + planned.lasts, planned, entry))
         if strike.undoes:
             ends = view.now + planned.lasts if planned.lasts else NEVER
             heapq.heappush(self._undoes, (ends, order, strike.undoes))
         for following in planned.then:
             at = following.at + view.now + planned.lasts
             self._expect(Planned(at, following.fault, following.name, following.lasts, following.then))
+
+    def _strike_again(self, now: int) -> None:
+        """Disks in trouble that no commit has met are troubled once more."""
+        for ended in [one for one in self._doubtful if one[0] <= now]:
+            self._doubtful.remove(ended)
+            _, planned, entry = ended
+            if not entry.touched:
+                heapq.heappush(self._strikes, (now, next(self._order), planned, now))
 
     def _carry_out(self, strike: Strike, order: int) -> bool:
         took = False

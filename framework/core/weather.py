@@ -63,6 +63,8 @@ class Weather:
             rng = self._rngs[link] = self._stream(link)
         overtakes = False
         for token, disturbance in tokens.items():
+            if not arrivals:  # lost already
+                break
             toll = self.tolls[token]
             toll.passed += 1
             before = arrivals

@@ -33,7 +33,7 @@ from framework.core.time import MILLISECOND, NEVER
 Count = Annotated[int, Meta(ge=1)]
 Weight = Annotated[int, Meta(ge=0)]
 
-LAST_CHANCE = 300 * MILLISECOND
+LAST_CHANCE = 500 * MILLISECOND
 """Nothing begins later than this before the end: what finds nobody to strike has time to look again."""
 
 MANY = "random_minority"
@@ -89,7 +89,7 @@ class Chaos(Fault):
                 lasts = self._draw_time(rng)
                 drawn = self._draw(swarm, guard, at, lasts, rng)
                 if drawn is not None:
-                    planned.append(Planned(at, drawn[1], f"{name}/{drawn[0]}", lasts))
+                    planned.append(Planned(at, drawn[1], f"{name}/{drawn[0]}", lasts, again=True))
                 at += lasts + self._draw_time(rng) // 2
         return sorted(planned, key=lambda one: one.at)
 
@@ -171,7 +171,9 @@ class Guarded(Fault):
         return strike
 
     def expected(self, strike: Strike, messages: int) -> float | None:
-        return self._fault.expected(strike, messages)
+        """Of a swarm's faults one may hide another, or fall on links that carry nothing: that is chance too."""
+        expected = self._fault.expected(strike, messages)
+        return float(messages) if expected is None else expected
 
 
 @hookimpl

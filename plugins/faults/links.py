@@ -26,7 +26,6 @@ from framework import (
 )
 
 Probability = Annotated[float, Meta(gt=0, le=1)]
-ARROW = "->"
 
 
 class LinksConfig(FaultConfig):
@@ -36,7 +35,7 @@ class LinksConfig(FaultConfig):
     every: Duration = Duration("3s")
     lasts: Duration = Duration("2s")
     links: str = "all"
-    """`all` (the clients' too), one direction as in `n1->n2`, or those from and to a target: a node's name, a role,
+    """`all` (the clients' too), one direction as in `n1:n2` (what n1 sends to n2), or those from and to a target: a node's name, a role,
     `random`, `random_minority`, `random_majority`."""
 
 
@@ -92,14 +91,14 @@ class LinksFault(Fault):
         """What befalls each message."""
 
     def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
-        sender, arrow, receiver = self.config.links.partition(ARROW)
-        if not arrow:
+        sender, colon, receiver = self.config.links.partition(":")
+        if not colon:
             check_target(f"{key}.links", sender, nodes)
-        for end in (sender.strip(), receiver.strip()) if arrow else ():
+        for end in (sender, receiver) if colon else ():
             if end not in nodes:
                 raise ConfigError(
                     f"{key}.links={self.config.links}", f"there is no node {end!r}",
-                    f"There are: {', '.join(nodes)}; write {nodes[0]}->{nodes[-1]}.",
+                    f"There are: {', '.join(nodes)}; write {nodes[0]}:{nodes[-1]}.",
                 )  # fmt: skip
 
     def strike(self, view: View) -> Strike | None:
@@ -116,9 +115,9 @@ class LinksFault(Fault):
     def _links(self, view: View) -> tuple[tuple[tuple[NodeId, NodeId], ...], tuple[NodeId, ...], str]:
         """The links, whom they belong to, and what to call them."""
         chosen = self.config.links
-        sender, arrow, receiver = (part.strip() for part in chosen.partition(ARROW))
-        if arrow:
-            return ((sender, receiver),), (sender, receiver), f"{sender}->{receiver}"
+        sender, colon, receiver = chosen.partition(":")
+        if colon:
+            return ((sender, receiver),), (sender, receiver), f"{sender} to {receiver}"
         everyone = (*view.nodes, *view.clients)
         servers = view.nodes if chosen == "all" else view.aim(chosen)
         links = tuple((a, b) for a in everyone for b in everyone if a != b and (a in servers or b in servers))

@@ -70,7 +70,7 @@ class Schedule(Fault):
 
 
 def _walk(steps: Sequence[Step], where: str) -> Iterable[tuple[str, Step]]:
-    for number, step in enumerate(steps, 1):
+    for number, step in enumerate(steps):
         yield f"{where}.{number}", step
         yield from _walk(step.then, f"{where}.{number}.then")
 
@@ -87,7 +87,7 @@ def _read(
     if not isinstance(steps, Sequence) or isinstance(steps, str):
         raise BadValue(where, f"expected a list of steps, got {steps!r}", _EXAMPLE)
     return tuple(
-        _read_one(step, f"{where}.{number}", name, kinds, used, following) for number, step in enumerate(steps, 1)
+        _read_one(step, f"{where}.{number}", name, kinds, used, following) for number, step in enumerate(steps)
     )
 
 

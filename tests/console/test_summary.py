@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from framework.console.summary import print_summary, print_verdict
+from framework.core.faults import Entry
 from framework.runs.execute import execute
 from framework.runs.result import RunResult
 from framework.verify.verdict import Verdict
@@ -38,6 +39,21 @@ def test_a_valid_run_shows_its_numbers_and_no_command(
     assert "pings.Ping 2,100 0" in lines
     assert "pings.Pong 0 3" in lines
     assert "framework.run" not in shown
+
+
+def test_faults_stand_in_a_ledger_with_whom_they_struck_and_what_they_touched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crashed = Entry("crash", due=4, fired=3, against={"n1": 2, "n3": 1}, roles={"leader": 3}, emulated=True)
+    lost = Entry("loss", due=1, fired=1, against={"n2": 1}, touched=1200, passed=9000, expected=1000.0, meets="message")
+    tally = counted(2, messages={"pings.Ping": 7}, duplicated={"pings.Ping": 2})
+    print_summary(result_of(tmp_path / "run", FakeEngine(ended(tally, ledger=(crashed, lost))), CONTENT))
+
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "fault due fired touched against roles" in lines
+    assert "crash (emulated) 4 3 - n1×2 n3 leader×3" in lines
+    assert "loss 1 1 1,200 messages n2" in lines
+    assert lines[lines.index("message delivered lost repeated") + 1] == "pings.Ping 7 0 2"
 
 
 def test_an_invalid_run_tells_its_story_and_how_to_see_it_again(

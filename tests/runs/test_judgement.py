@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from framework.core.client import Fail, Ok, Unknown
 from framework.core.errors import ConfigError
 from framework.core.faults import Entry
 from framework.core.time import SECOND
@@ -14,7 +16,7 @@ from framework.engine.base import Crash, Tally
 from framework.registry.specs import CheckerSpec
 from framework.runs.judgement import crash_reason, judge, run_checkers
 from framework.verify.verdict import CheckResult, Verdict
-from tests.runs.fakes import crash, ended, experiment, raised
+from tests.runs.fakes import counted, crash, ended, experiment, raised
 
 RUN = Path("runs/none")
 VALID = CheckResult(name="linearizability", verdict=Verdict.VALID, reason="explained")
@@ -70,6 +72,42 @@ def test_what_leaves_a_run_in_doubt(changes: dict[str, Any], end: Any, checks: A
     verdict, reasons = judge(experiment(RUN, **changes), end, checks)
 
     assert (verdict, reasons) == (Verdict.UNKNOWN, (reason,))
+
+
+def healed(**counts: int) -> Tally:
+    """What was counted of a run of two seconds that was healed after one."""
+    return counted(healed_at=SECOND, **counts)
+
+
+def recovering(promises: bool = True) -> Any:
+    return experiment(RUN, protocol=replace(experiment(RUN).protocol, recovers=promises))
+
+
+@pytest.mark.parametrize(
+    ("tally", "stuck"),
+    [
+        (healed(asked=3, recovered=1), False),
+        (healed(asked=3, recovered=0, stuck=2, freed=2), True),  # what came later must succeed too
+        (healed(stuck=2, freed=1), False),
+        (healed(stuck=2, freed=0), True),
+        (healed(), False),  # nothing was asked of it
+        (counted(asked=3), False),  # nothing was wrong with it
+    ],
+)
+def test_what_promises_to_recover_must_once_everything_is_healed(tally: Tally, stuck: bool) -> None:
+    verdict, reasons = judge(recovering(), ended(tally), [VALID])
+
+    assert reasons == (("no progress within 1s after everything was healed",) if stuck else ())
+    assert (verdict is Verdict.INVALID) == stuck
+    assert judge(recovering(promises=False), ended(tally), [VALID]).verdict is Verdict.VALID
+
+
+def test_operations_are_counted_by_whether_they_were_due_after_the_heal() -> None:
+    tally = Tally(healed_at=SECOND)
+    for outcome, due in ((Ok(None), SECOND), (Unknown("late"), SECOND), (Ok(None), 0), (Fail("no"), 0)):
+        tally.completed(outcome, scheduled=due, now=2 * SECOND, warmup=0)
+
+    assert (tally.asked, tally.recovered, tally.stuck, tally.freed) == (2, 1, 2, 1)
 
 
 def test_an_interrupted_run_does_not_complain_of_faults_that_were_still_to_come() -> None:

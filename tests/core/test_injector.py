@@ -1,0 +1,221 @@
+"""The injector keeps the time of faults, undoes them, heals in the end, and writes down what really happened."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from framework.core.faults import (
+    Action,
+    Calm,
+    Crash,
+    Disturb,
+    Disturbance,
+    Fault,
+    FaultConfig,
+    Planned,
+    Restart,
+    SetClock,
+    SetDisk,
+    Strike,
+    View,
+)
+from framework.core.injector import Injector
+from framework.core.time import MILLISECOND, NEVER, SECOND, Duration
+
+NODES = ("n1", "n2", "n3")
+
+
+class Says(Fault):
+    """Does what a test says."""
+
+    def __init__(self, strike: Callable[[View], Strike | None], expects: float | None = None, **times: str) -> None:
+        named = {("lasts" if key == "lasts" else key): Duration(value) for key, value in times.items()}
+        super().__init__(FaultConfig(**named), {})
+        self.says, self.expects = strike, expects
+        self.then: tuple[Planned, ...] = ()
+
+    def strike(self, view: View) -> Strike | None:
+        return self.says(view)
+
+    def expected(self, strike: Strike, messages: int) -> float | None:
+        return None if self.expects is None else self.expects * messages
+
+    def plan(self, name: str, duration: int, rng: random.Random) -> Any:
+        for planned in super().plan(name, duration, rng):
+            yield Planned(planned.at, planned.fault, planned.name, planned.lasts, self.then)
+
+
+class World:
+    """Three nodes that crash and restart when told to; `log` has every action with its time in milliseconds."""
+
+    def __init__(self, *faults: tuple[str, Fault], quiet_at: int = 9 * SECOND, **options: Any) -> None:
+        self.now = 0
+        self.down: set[str] = set()
+        self.lost: set[str] = set()
+        self.roles = dict.fromkeys(NODES, "follower")
+        self.log: list[tuple[int, Action]] = []
+        self.injector = Injector(
+            faults, ("c1",), quiet_at=quiet_at, stream=random.Random, do=self._do, **options
+        )
+
+    def run(self, until: int = 20 * SECOND) -> World:
+        while (at := self.injector.next_at) <= until:
+            self.now = at
+            self.injector.due(at, self._look)
+        return self
+
+    @property
+    def told(self) -> list[tuple[int, str]]:
+        return [(at, f"{type(action).__name__} {getattr(action, 'node', '')}".strip()) for at, action in self.log]
+
+    def _look(self) -> Any:
+        statuses = {node: None if node in self.down else {"role": self.roles[node]} for node in NODES}
+        return statuses, frozenset(), frozenset(self.lost)
+
+    def _do(self, action: Action) -> bool:
+        if isinstance(action, Crash):
+            if action.node in self.down:
+                return False
+            self.down.add(action.node)
+        if isinstance(action, Restart):
+            if action.node not in self.down:
+                return False
+            self.down.discard(action.node)
+        self.log.append((self.now // MILLISECOND, action))
+        return True
+
+
+def crashes(node: str, **times: str) -> Says:
+    return Says(lambda view: Strike((Crash(node),), (Restart(node),), (node,)), **times)
+
+
+def test_a_fault_strikes_and_is_undone_as_often_as_it_should() -> None:
+    world = World(("crash", crashes("n1", at="1s", every="3s", lasts="500ms"))).run()
+    assert world.told == [
+        (1000, "Crash n1"), (1500, "Restart n1"), (4000, "Crash n1"), (4500, "Restart n1"), (7000, "Crash n1"),
+        (7500, "Restart n1"),
+    ]  # fmt: skip
+    entry = world.injector.entries["crash"]
+    assert (entry.due, entry.fired, entry.against, entry.roles) == (3, 3, {"n1": 3}, {"follower": 3})
+    assert entry.details == ["1s: n1", "4s: n1", "7s: n1"]
+    assert world.injector.next_at == NEVER
+
+
+def test_the_final_heal_ends_what_lasts_and_restarts_whoever_can_be() -> None:
+    world = World(("crash", crashes("n1", at="8500ms", lasts="5s")), ("down", crashes("n2", lasts="0")))
+    world.run(until=5 * SECOND)
+    world.down.add("n3")
+    world.run()
+    assert world.told[2:] == [(9000, "Restart n1"), (9000, "Restart n2"), (9000, "Restart n3")]
+    assert world.injector.healed_at == 9 * SECOND
+
+
+def test_what_is_lost_is_not_restarted() -> None:
+    world = World(("crash", crashes("n1", at="8500ms", lasts="100ms")))
+    world.down, world.lost = {"n3"}, {"n3"}
+    assert world.run().told == [(8500, "Crash n1"), (8600, "Restart n1")]
+
+
+def test_nothing_strikes_in_the_quiet_and_without_faults_nothing_heals() -> None:
+    assert World(("crash", crashes("n1", at="9s"))).run().log == []
+    world = World().run()
+    assert (world.injector.healed_at, world.injector.next_at) == (None, NEVER)
+
+
+def test_a_fault_that_finds_nobody_looks_again_and_then_gives_up() -> None:
+    looked: list[int] = []
+
+    def leader(view: View) -> Strike | None:
+        looked.append(view.now // MILLISECOND)
+        if view.now < 1_050 * MILLISECOND:
+            return None
+        return Strike((Crash("n2"),), (Restart("n2"),), ("n2",))
+
+    world = World(("crash", Says(leader, at="1s", lasts="100ms"))).run()
+    assert looked == [1000, 1020, 1040, 1060]
+    assert world.told == [(1060, "Crash n2"), (1160, "Restart n2")]
+    nobody = World(("crash", Says(lambda view: None, at="1s", lasts="100ms"))).run()
+    entry = nobody.injector.entries["crash"]
+    assert (entry.due, entry.fired, entry.missed) == (1, 0, "fault crash never fired")
+
+
+def test_an_action_without_effect_is_no_strike() -> None:
+    world = World(("crash", crashes("n1", at="1s", lasts="100ms")))
+    world.down.add("n1")
+    assert world.run(until=8 * SECOND).injector.entries["crash"].fired == 0
+
+
+def test_what_follows_is_counted_from_the_end_of_what_went_before() -> None:
+    fault = crashes("n1", at="1s", lasts="500ms")
+    fault.then = (Planned(100 * MILLISECOND, crashes("n2"), "first/then", 200 * MILLISECOND),)
+    assert World(("first", fault)).run().told == [
+        (1000, "Crash n1"), (1500, "Restart n1"), (1600, "Crash n2"), (1800, "Restart n2"),
+    ]  # fmt: skip
+
+
+def test_of_two_faults_that_hold_a_node_down_the_later_ones_end_counts() -> None:
+    disk = Says(lambda view: Strike((SetDisk("n1", "full"),), (SetDisk("n1", "none"), Restart("n1"))), at="1s", lasts="2s")
+    crash = crashes("n1", at="2s", lasts="2s")
+    assert World(("disk", disk), ("crash", crash)).run().told == [
+        (1000, "SetDisk n1"), (2000, "Crash n1"), (3000, "SetDisk n1"), (4000, "Restart n1"),
+    ]  # fmt: skip
+
+
+def test_a_clock_that_is_set_twice_keeps_the_later_drift_until_that_ends() -> None:
+    def drifts(ppm: int, step: int, **times: str) -> Says:
+        return Says(lambda view: Strike((SetClock("n1", ppm, step),), (SetClock("n1", 0, -step),)), **times)
+
+    first, second = drifts(100, 7, at="1s", lasts="2s"), drifts(-50, 5, at="2s", lasts="2s")
+    actions = [action for _, action in World(("first", first), ("second", second)).run().log]
+    assert actions == [
+        SetClock("n1", 100, 7), SetClock("n1", -50, 5), SetClock("n1", -50, -7), SetClock("n1", 0, -5),
+    ]  # fmt: skip
+
+
+def disturbs(view: View) -> Strike:
+    token = view.token()
+    return Strike((Disturb(token, (("n1", "n2"),), Disturbance(loss=0.5)),), (Calm(token),), detail="n1->n2")
+
+
+def test_a_fault_of_chance_counts_what_it_touched_and_what_it_should_have() -> None:
+    world = World(("loss", Says(disturbs, expects=0.5, at="1s", every="4s", lasts="1s"))).run()
+    first, second = world.injector.tokens
+    world.injector.count_tolls({first: (10, 4), second: (20, 9)})
+    entry = world.injector.entries["loss"]
+    assert (entry.passed, entry.touched, entry.expected, entry.missed) == (30, 13, 15.0, "")
+
+
+def test_a_fault_that_touches_nothing_did_not_happen_unless_that_is_chance() -> None:
+    def missed(passed: int, expects: float | None) -> str:
+        world = World(("loss", Says(disturbs, expects=expects, at="1s", lasts="1s"))).run()
+        world.injector.count_tolls(dict.fromkeys(world.injector.tokens, (passed, 0)))
+        return world.injector.entries["loss"].missed
+
+    assert missed(100, 0.5) == "fault loss touched none of 100 messages, 50 expected"
+    assert missed(9, 0.5) == ""  # fewer than five were to be expected
+    assert missed(0, None) == "fault loss never showed: no message met it"
+
+
+def test_a_disk_in_trouble_that_no_commit_meets_did_not_show() -> None:
+    fault = Says(lambda view: Strike((SetDisk("n1", "full"),), (SetDisk("n1", "none"),), ("n1",)), at="1s", lasts="1s")
+    world = World(("disk", fault), watches_disks=True).run()
+    entry = world.injector.entries["disk"]
+    assert entry.missed == "fault disk never showed: no commit met it"
+    world.injector.met("n1")
+    world.injector.met("n2")
+    assert (entry.touched, entry.missed) == (1, "")
+    assert World(("disk", fault)).run().injector.entries["disk"].missed == ""  # an engine that cannot tell
+
+
+def test_what_the_engine_has_to_say_of_a_strike_stands_in_the_ledger() -> None:
+    world = World(("crash", crashes("n1", at="1s", lasts="1s")))
+    do = world.injector._do
+
+    def tells(action: Action) -> bool:
+        world.injector.remark("its commit was lost")
+        return do(action)
+
+    world.injector._do = tells
+    assert world.run().injector.entries["crash"].details == ["1s: n1; its commit was lost"]

@@ -1,0 +1,88 @@
+"""A soak runs seeds, keeps each outcome, goes on where it was, and sums up honestly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.soak.__main__ import main
+from experiments.soak.seeds import Course, Outcome
+from experiments.soak.summary import exit_code, summary
+
+QUICK = ("--experiment", "raft_3nodes", "--processes", "1", "engine=sim", "duration=100ms", "clients=2")
+
+
+def outcome(seed: int, verdict: str = "valid", *reasons: str, **faults: int) -> Outcome:
+    return Outcome(
+        seed=seed, verdict=verdict, reasons=reasons, operations=10, faults=faults, sometimes={"a change": seed % 2}, took_s=0.25
+    )  # fmt: skip
+
+
+def test_fifty_seeds_of_raft_under_chaos_are_valid_and_every_kind_of_fault_fires() -> None:
+    course = Course.of(["experiment=raft_chaos", "trace=history"])
+    outcomes = [course.run(seed) for seed in range(50)]
+    whole = [one for one in outcomes if one is not None]
+    assert [(one.seed, one.reasons) for one in whole if one.verdict != "valid"] == []
+    assert len(whole) == 50
+    fired = {kind.partition(" ")[0] for one in whole for kind in one.faults}
+    assert fired == {"clock", "crash", "delay", "disk", "duplicate", "loss", "partition", "pause", "reorder"}
+    assert all(any(one.sometimes[name] for one in whole) for name in whole[0].sometimes)
+
+
+def test_a_soak_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seeds", "0:2", "--dir", str(tmp_path), *QUICK]) == 0
+    first = (tmp_path / "seeds.jsonl").read_bytes()
+    assert main(["--seeds", "0:4", "--dir", str(tmp_path), *QUICK]) == 0
+    lines = (tmp_path / "seeds.jsonl").read_bytes().splitlines()
+    assert b"\n".join(lines).startswith(first.rstrip()) and len(lines) == 5
+    assert [json.loads(line)["seed"] for line in lines[1:]] == [0, 1, 2, 3]
+    shown = capsys.readouterr().out
+    assert "2 seeds: 2 valid, 0 unknown, 0 invalid" in shown and "4 seeds: 4 valid" in shown
+
+
+def test_a_line_that_was_cut_off_is_run_again(tmp_path: Path) -> None:
+    assert main(["--seeds", "0:2", "--dir", str(tmp_path), *QUICK]) == 0
+    file = tmp_path / "seeds.jsonl"
+    file.write_bytes(file.read_bytes()[:-9])
+    assert main(["--seeds", "0:2", "--dir", str(tmp_path), *QUICK]) == 0
+    assert [json.loads(line)["seed"] for line in file.read_bytes().splitlines()[1:]] == [0, 1]
+
+
+def test_a_folder_that_holds_another_soak_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seeds", "0:1", "--dir", str(tmp_path), *QUICK]) == 0
+    assert main(["--seeds", "0:1", "--dir", str(tmp_path), *QUICK, "nodes=5"]) == 2
+    assert "holds another soak" in capsys.readouterr().err
+
+
+def test_the_summary_counts_reasons_by_kind_and_tells_how_to_see_each_failure_again() -> None:
+    outcomes = [
+        outcome(1, "valid", crash=2),
+        outcome(2, "unknown", "fault chaos/loss touched none of 31 messages, 6 expected", crash=1),
+        outcome(3, "unknown", "fault chaos/loss touched none of 70 messages, 7 expected"),
+        outcome(4, "invalid", "n2 crashed: ZeroDivisionError: division by zero in on_vote"),
+    ]
+    lines = summary(outcomes, "again {}".format, took_s=2.0, done=4)
+    assert lines[:4] == [
+        "4 seeds: 1 valid, 2 unknown, 1 invalid",
+        "  invalid 1 times: … crashed: ZeroDivisionError: division by zero in on_vote",
+        "  unknown 2 times: fault chaos/loss touched none of … messages, … expected",
+        "operations that succeeded: 40",
+    ]
+    assert "  crash                           3  in 2 seeds" in lines
+    assert "  a change                        2  in 2 seeds" in lines
+    assert lines[lines.index("seed 4, invalid: n2 crashed: ZeroDivisionError: division by zero in on_vote") + 1] == "  again 4"
+    assert "2.0 seeds/s; a seed takes 0.25 s (median), 0.25 s at the most" in lines
+
+
+def test_the_exit_code_is_that_of_the_worst_seed() -> None:
+    assert exit_code([outcome(1)]) == 0
+    assert exit_code([outcome(1), outcome(2, "unknown", "why")]) == 2
+    assert exit_code([outcome(2, "unknown", "why"), outcome(3, "invalid", "why")]) == 1
+    assert exit_code([]) == 2
+
+
+def test_a_failure_is_taken_again_with_its_full_trace() -> None:
+    course = Course.of(["experiment=raft_chaos", "trace=history", "nodes=3"])
+    assert course.command(7) == "python -m framework.run experiment=raft_chaos nodes=3 seed=7"

@@ -1,0 +1,132 @@
+"""A swarm: drawn by the seed alone, never more than a minority down, and made so that what is drawn can fire."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from framework.config.compose import compose
+from framework.core.errors import ConfigError
+from framework.core.faults import Crash, Pause, Planned, SetDisk, View
+from framework.core.time import SECOND, Duration
+from framework.registry.registry import Registry, load
+from plugins.faults.chaos import LAST_CHANCE, Chaos, ChaosConfig
+from tests.plugins.faults.views import NODES
+
+SEEDS = range(200)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load()
+
+
+def plan(registry: Registry, seed: int, nodes: tuple[str, ...] = NODES, **config: Any) -> list[Planned]:
+    chaos = Chaos(ChaosConfig(**config), registry.registered.faults)
+    chaos.nodes = nodes
+    return list(chaos.plan("chaos", 10 * SECOND, random.Random(seed)))
+
+
+def told(planned: list[Planned]) -> list[tuple[Any, ...]]:
+    return [(one.at, one.lasts, one.name, one.fault.config) for one in planned]
+
+
+def test_the_same_seed_draws_the_same_swarm_and_another_seed_another(registry: Registry) -> None:
+    assert told(plan(registry, 1)) == told(plan(registry, 1)) != told(plan(registry, 2))
+
+
+def test_seeds_differ_in_kinds_in_number_and_in_length_within_the_bounds(registry: Registry) -> None:
+    swarms = [plan(registry, seed) for seed in SEEDS]
+    kinds = [{one.name for one in swarm} for swarm in swarms]
+    assert set().union(*kinds) == {f"chaos/{kind}" for kind in ChaosConfig().kinds}
+    assert {len(found) for found in kinds} >= {1, 3, 5, 7}
+    for one in (one for swarm in swarms for one in swarm):
+        assert ChaosConfig().at <= one.at < 10 * SECOND - LAST_CHANCE
+        assert ChaosConfig().shortest <= one.lasts <= ChaosConfig().longest
+
+
+def test_as_many_overlap_as_may(registry: Registry) -> None:
+    for at_once in (1, 2):
+        for seed in SEEDS:
+            swarm = plan(registry, seed, at_once=at_once)
+            assert all(sum(other.at <= one.at < other.at + other.lasts for other in swarm) <= at_once for one in swarm)
+
+
+def test_a_kind_of_weight_0_is_never_drawn(registry: Registry) -> None:
+    kinds = {"crash": 1, "loss": 0}
+    assert {one.name for seed in SEEDS for one in plan(registry, seed, kinds=kinds)} == {"chaos/crash"}
+
+
+class Cluster:
+    """Carries out what takes nodes down, and counts those out of service."""
+
+    def __init__(self, nodes: tuple[str, ...]) -> None:
+        self.nodes, self.out, self.worst = nodes, dict[str, str](), 0
+
+    def view(self, now: int, rng: random.Random) -> View:
+        def status(node: str) -> Mapping[str, str] | None:
+            return None if self.out.get(node) in ("down", "lost") else {"role": "leader" if node == "n1" else "follower"}
+
+        def those(state: str) -> frozenset[str]:
+            return frozenset(node for node, known in self.out.items() if known == state)
+
+        statuses = {node: status(node) for node in self.nodes}
+        return View(now, statuses, (), rng, lambda: 1, those("stopped"), those("lost"))
+
+    def do(self, action: Any) -> None:
+        if isinstance(action, Crash | Pause):
+            self.out[action.node] = "down" if isinstance(action, Crash) else "stopped"
+        elif isinstance(action, SetDisk) and action.trouble != "none":
+            self.out[action.node] = {"damage": "lost", "slow": self.out.get(action.node, "")}.get(action.trouble, "broken")
+        elif hasattr(action, "node") and self.out.get(action.node) != "lost" and not isinstance(action, SetDisk):
+            self.out.pop(action.node, None)
+        self.worst = max(self.worst, sum(bool(state) for state in self.out.values()))
+
+
+@pytest.mark.parametrize(("nodes", "most"), [(NODES, 2), (NODES[:3], 1)])
+def test_no_more_than_a_minority_is_out_of_service_at_once(registry: Registry, nodes: tuple[str, ...], most: int) -> None:
+    kinds, worst = {"crash": 2, "pause": 2, "disk": 3}, set()
+    for seed in SEEDS:
+        cluster, rng = Cluster(nodes), random.Random(seed)
+        pending: list[tuple[int, int, Any]] = []
+        for number, one in enumerate(plan(registry, seed, nodes, kinds=kinds, at_once=3)):
+            for _, _, undo in sorted(entry for entry in pending if entry[0] <= one.at):
+                cluster.do(undo)
+            pending = [entry for entry in pending if entry[0] > one.at]
+            strike = one.fault.strike(cluster.view(one.at, rng))
+            assert strike is not None, f"seed {seed}: {one.name} at {one.at} could not fire"
+            for action in strike.does:
+                cluster.do(action)
+            pending += [(one.at + one.lasts, number * 100 + order, undo) for order, undo in enumerate(strike.undoes)]
+        worst.add(cluster.worst)
+    assert max(worst) == most
+
+
+def test_a_role_that_nobody_has_is_replaced_by_anybody(registry: Registry) -> None:
+    for seed in SEEDS:
+        for one in plan(registry, seed, kinds={"crash": 1}, at_once=1)[:1]:
+            view = View(0, dict.fromkeys(NODES, {"role": "acceptor"}), (), random.Random(seed), lambda: 1)
+            assert one.fault.strike(view) is not None
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("+faults.chaos.kinds.crahs=1", "faults.chaos.kinds.crahs=1: there is no fault 'crahs'. Did you mean 'crash'?"),
+        ("faults.chaos.kinds.crash=-1", "must be at least 0"),
+        ("faults.chaos.shortest=2s", "shortest=2s and longest=800ms: give 0 < shortest <= longest"),
+    ],
+)
+def test_a_swarm_that_cannot_be_is_refused(registry: Registry, setting: str, says: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        compose(["experiment=raft_chaos", setting], registry=registry)
+    assert says in str(refused.value)
+
+
+def test_a_swarm_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="every kind has weight 0"):
+        ChaosConfig(kinds={"crash": 0})
+    assert ChaosConfig(longest=Duration("100ms")).shortest == Duration("100ms")

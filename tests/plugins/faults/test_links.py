@@ -1,0 +1,83 @@
+"""Links lose, repeat, reorder and delay: which of them, how much, and what was to be expected."""
+
+from __future__ import annotations
+
+import pytest
+
+from framework import ConfigError, Disturb, Disturbance, Duration
+from plugins.faults.links import (
+    DelayConfig,
+    DelayFault,
+    DuplicateConfig,
+    DuplicateFault,
+    LinksFault,
+    LossConfig,
+    LossFault,
+    ReorderConfig,
+    ReorderFault,
+)
+from tests.plugins.faults.views import CLIENTS, NODES, view
+
+MS = 1_000_000
+
+
+def links(fault: LinksFault, **world: dict[str, str]) -> set[tuple[str, str]]:
+    struck = fault.strike(view(**world))  # type: ignore[arg-type]
+    if struck is None:
+        return set()
+    (disturb,) = struck.does
+    assert isinstance(disturb, Disturb)
+    return set(disturb.links)
+
+
+def test_all_links_are_those_of_servers_the_clients_too() -> None:
+    everyone = (*NODES, *CLIENTS)
+    wanted = {(a, b) for a in everyone for b in everyone if a != b and not {a, b} <= set(CLIENTS)}
+    assert links(LossFault(LossConfig(), {})) == wanted
+
+
+def test_one_direction_of_one_link_suffers_alone() -> None:
+    assert links(DelayFault(DelayConfig(links="n1:n2"), {})) == {("n1", "n2")}
+
+
+def test_the_links_of_a_target_are_those_from_and_to_it() -> None:
+    fault = LossFault(LossConfig(links="leader"), {})
+    assert all("n4" in link for link in links(fault, roles={"n4": "leader"}))
+    assert len(links(fault, roles={"n4": "leader"})) == 2 * 6
+    assert links(fault) == set()
+
+
+@pytest.mark.parametrize(
+    ("fault", "disturbance", "expected"),
+    [
+        (LossFault(LossConfig(probability=0.25), {}), Disturbance(loss=0.25), 25.0),
+        (
+            DuplicateFault(DuplicateConfig(probability=0.5, spread=Duration("3ms")), {}),
+            Disturbance(duplicate=0.5, spread=3 * MS),
+            50.0,
+        ),
+        (ReorderFault(ReorderConfig(probability=0.5, spread=Duration("3ms")), {}), Disturbance(reorder=0.5, spread=3 * MS), 50.0),
+        (DelayFault(DelayConfig(by=Duration("7ms")), {}), Disturbance(delay=7 * MS), None),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_befalls_a_message_and_how_many_should_be_touched(
+    fault: LinksFault, disturbance: Disturbance, expected: float | None
+) -> None:
+    struck = fault.strike(view())
+    assert struck is not None
+    assert fault.disturbance() == disturbance
+    assert fault.expected(struck, 100) == expected
+
+
+@pytest.mark.parametrize("written", ["n1:n9", "n9:n1", "n1:", "n9", "leadr"])
+def test_links_that_are_none_are_refused(written: str) -> None:
+    with pytest.raises(ConfigError, match=f"faults.loss.links={written}: there is no "):
+        LossFault(LossConfig(links=written), {}).needs("faults.loss", NODES)
+
+
+def test_what_would_change_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="by=0 delays nothing"):
+        DelayConfig(by=Duration("0"))
+    with pytest.raises(ValueError, match="spread=0 lets nothing be overtaken"):
+        ReorderConfig(spread=Duration("0"))
