@@ -5,20 +5,25 @@ A *station* is one process of a run: it seats one node, several nodes, or many c
     driver      RayEngine: the course of a run, from the first actor to the last file
     runtime     starts a local Ray runtime, or joins a cluster
     launch      reserves machines, creates actors where their storage is
-    fleet       the stations as the driver sees them: started, watched, killed, replaced, ended
-    member      one of them through all its incarnations; the machines of a run
+    fleet       the stations as the driver sees them: started, waited for, ended
+    lives       ... each through all its incarnations: watched, killed, stopped, replaced
+    member      one of them; the machines of a run
     injection   carries out the faults of an experiment
-    machines    what must be done on a machine itself: signals, clocks, files
+    conditions  what faults have laid upon links and nodes and is still in force
+    machines    what must be done on a machine itself: signals, clocks, files; `ruin`: damage to a database
 
 In each station:
 
     actor       the Ray actor: a thread with an event loop, and calls that reach into it
     setup       what a station is told at its start
     station     the loop's owner: batches, commits, steps, timers
+    residents   its hosts: boot, crash and restart, and what they see of the time
+    troubles    what faults do to them: weather, clocks, disks
     seat        one host's place in it
     crew        the clients of a station and their load
     outgoing    what leaves, through the links of the network model
     commits     makes commits in a thread, over `storage`: SQLite, and `wal`: damage that SQLite overlooks
+    flight      which commit is in flight, for a crash to lose
     recording   rows of the trace and of the history
     timing      alarms finer than a millisecond
 

@@ -84,7 +84,9 @@ class Injection:
         statuses = self._fleet.statuses()
         members = self._fleet.launch.member_of
         stopped = frozenset(node for node in self._nodes if members[node].paused)
-        lost = frozenset(node for node in self._nodes if node in self._fleet.lost or self._fleet.conditions.ruined((node,)))
+        lost = frozenset(
+            node for node in self._nodes if node in self._fleet.lost or self._fleet.conditions.ruined((node,))
+        )
         return statuses, stopped, lost
 
     def _do(self, action: Action) -> bool:

@@ -26,6 +26,7 @@ class Member:
         self.handle: Any = None
         self.where: Where | None = None  # None: its process has not arrived
         self.up = False  # whether it was booted and is not known to be gone
+        self.born = False  # whether this incarnation was told to boot
         self.asked = False  # whether it was we who killed it
         self.arriving = False  # whether its next incarnation's process is on the way
         self.wanted: int | None = None  # the restart that it shall boot for

@@ -16,7 +16,7 @@ from framework.engine.ray.mesh import QUEUE_BYTES, Outbox
 from framework.engine.ray.seat import Route, Seat
 
 if TYPE_CHECKING:
-    from framework.engine.ray.station import Station
+    from framework.engine.ray.residents import Residents
 
 _pack = HEADER.pack
 
@@ -39,7 +39,7 @@ class Transport(Protocol):
 class Outgoing:
     """The ways out of one station, and the messages that a link holds back."""
 
-    def __init__(self, station: Station, index: Mapping[NodeId, int]) -> None:
+    def __init__(self, station: Residents, index: Mapping[NodeId, int]) -> None:
         self._station, self._index = station, index
         self._weather = station.troubles.weather
         self._network: NetworkModel = station.experiment.make_network()

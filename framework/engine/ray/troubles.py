@@ -19,8 +19,8 @@ from framework.core.weather import Weather
 from framework.trace.schema import Kind
 
 if TYPE_CHECKING:
+    from framework.engine.ray.residents import Residents
     from framework.engine.ray.seat import Seat
-    from framework.engine.ray.station import Station
 
 ClockSetting: TypeAlias = tuple[int, int, int]
 """(time of the run, drift in ppm, step of the wall clock in nanoseconds)"""
@@ -44,7 +44,7 @@ class Birth:
 class Troubles:
     """The faults of one station. Everything happens in the thread of its loop."""
 
-    def __init__(self, station: Station) -> None:
+    def __init__(self, station: Residents) -> None:
         self.weather = Weather(self._stream)
         self.met: dict[NodeId, int] = {}  # commits that met a disk in trouble, and restarts that it refused
         self._station = station

@@ -1,0 +1,194 @@
+"""The hosts of a station: how they begin, end and begin again, and what they see of the time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from heapq import heappush
+from typing import TYPE_CHECKING, Any
+
+from framework.core.host import Host
+from framework.core.message import NodeId
+from framework.core.storage import StorageDamaged
+from framework.core.streams import stream
+from framework.core.time import NEVER
+from framework.engine.base import Crash, Tally
+from framework.engine.ray.commits import Commits, MemoryCommits
+from framework.engine.ray.outgoing import Outgoing, Transport
+from framework.engine.ray.recording import EventRows, start_payload
+from framework.engine.ray.seat import Seat, make_seats
+from framework.engine.ray.timing import Alarm
+from framework.engine.ray.troubles import Troubles
+from framework.engine.wire import Wire
+from framework.trace.schema import Kind
+
+if TYPE_CHECKING:
+    from framework.engine.ray.crew import Crew
+    from framework.engine.ray.setup import Setup
+
+
+class Residents(ABC):
+    """The nodes or clients of one process. The owner of the station sets `transport`, `commits`, `crew` and the two origins
+    of time before the first `boot`."""
+
+    def __init__(self, setup: Setup, loop: asyncio.AbstractEventLoop, rows: EventRows | None = None) -> None:
+        experiment = setup.experiment
+        self.setup, self.experiment, self.loop, self.rows = setup, experiment, loop, rows
+        self.wire = Wire(experiment.protocol)
+        self.tally = Tally()
+        self.crashes: list[Crash] = []
+        self.rejected_count = 0
+        self.fell: Callable[[Crash], None] = lambda crash: None  # told of a node whose storage failed
+        self.crew: Crew | None = None
+        self.transport: Transport | None = None
+        self.zero = 0  # the run's start on this machine's monotonic clock
+        self.epoch = 0  # the run's start on the wall clock
+        self.commits: Commits = MemoryCommits()
+        self._inbox_bytes = 0
+        self._when_landed: list[Callable[[], None]] = []
+        self._names = (*experiment.nodes, *experiment.clients)
+        self._index = {name: index for index, name in enumerate(self._names)}
+        self.seats: dict[int, Seat] = make_seats(setup, self._index)
+        self._delivered = [0] * len(self.wire.names)
+        # Where processes are killed, what they recorded last is lost: who receives a message keeps its bytes too.
+        self._kept: dict[int, bytes] | None = {} if rows is not None and experiment.faults else None
+        self._dirty: list[Seat] = []
+        self._scheduled = False
+        self._flying = False
+        self._wakes: list[tuple[int, int]] = []
+        self.troubles = Troubles(self)
+        self.outgoing = Outgoing(self, self._index)
+        self._now = 0  # when the batches under way began
+        self._alarm = Alarm(loop, self.now, self._ring)
+        self._ended = False
+
+    @abstractmethod
+    def _tick(self) -> None:
+        """A batch for each seat that something waits for, a commit, and what leaves then."""
+
+    @abstractmethod
+    def _ring(self) -> None:
+        """The alarm rings."""
+
+    def now(self) -> int:
+        """Nanoseconds since the run's start."""
+        return time.monotonic_ns() - self.zero
+
+    def seat(self, node: NodeId) -> Seat:
+        """The place of a node that lives here."""
+        return self.seats[self._index[node]]
+
+    # Time.
+
+    def set_clocks(self, seat: Seat, host: Host, now: int) -> None:
+        """What the node sees of the time `now`."""
+        clock = seat.clock
+        if clock is None:
+            host.now, host.wall_clock = now, now + self.epoch
+        else:
+            host.now = local = clock.local(now)
+            host.wall_clock = local + self.epoch + clock.wall_offset
+
+    def queue(self, seat: Seat) -> None:
+        """Sees to it that the seat is woken at its earliest deadline, by its own clock."""
+        host = seat.host
+        if host is None or host.wake >= NEVER:
+            return
+        at = host.wake if seat.clock is None else seat.clock.true(host.wake)
+        if at < seat.queued:
+            seat.queued = at
+            heappush(self._wakes, (at, seat.index))
+
+    def wake(self, seat: Seat) -> None:
+        """Sees to it that the seat has a batch in the next tick."""
+        if not seat.dirty:
+            seat.dirty = True
+            self._dirty.append(seat)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._flying:
+            self._scheduled = True
+            self.loop.call_soon(self._tick)
+
+    # Life and death.
+
+    def boot(self, seat: Seat, storage: Any, cause: int = -1) -> None:
+        """Makes the seat's node from its storage and runs `on_start`; its effects leave with the next commit."""
+        name = seat.id if not seat.incarnation else f"{seat.id}#{seat.incarnation}"
+        try:
+            if self.troubles.damaged(seat.id):
+                raise StorageDamaged("storage damaged: an acknowledged record does not fit its checksum")
+            seat.host = host = Host(seat.id, stream(self.experiment.seed, "node", name), storage)
+            seat.deaf = False
+            seat.queued = NEVER
+            now = self.now()
+            self.set_clocks(seat, host, now)
+            if self.rows is not None:
+                payload = start_payload(seat.incarnation, self.epoch, host.stored, seat.clock)
+                host.step = self.rows.row(Kind.START, now, cause, seat.index, payload=payload)
+            self.tally.steps += 1
+            host.boot(seat.class_, seat.config, seat.peers)
+            if self.rows is not None:
+                seat.marks.append((len(host.effects), host.step))
+        except StorageDamaged as damaged:
+            seat.raised = True
+            self._storage_failed(seat, str(damaged), cause)
+        except Exception as error:
+            self.raised(seat, error)
+        self.wake(seat)
+
+    def restart(self, node: NodeId, cause: int = -1) -> None:
+        """Boots a node that is down over what it had committed, once no commit is in flight. Raises StorageError."""
+        if self._flying:
+            self._when_landed.append(lambda: self.restart(node, cause))
+            return
+        seat = self.seat(node)
+        if seat.host is None and not seat.raised:
+            seat.incarnation += 1
+            seat.routes = {}
+            self.boot(seat, self.commits.storage(node), cause)
+
+    def crash(self, node: NodeId, why: str, cause: int = -1) -> None:
+        """Discards a node and all that waits for it; what it committed stays."""
+        self._stop(self.seat(node), why, "", cause)
+
+    def raised(self, seat: Seat, error: Exception) -> None:
+        """An exception in a step is a crash of that node: its batch is lost, and it stays down."""
+        text = "".join(traceback.format_exception(error))
+        self._stop(seat, f"{type(error).__name__}: {error}", text, seat.host.step if seat.host is not None else -1)
+        seat.raised = True
+
+    def _storage_failed(self, seat: Seat, why: str, cause: int) -> None:
+        """The node crashes, and whoever may bring it back is told."""
+        self.troubles.meets(seat.id)
+        self._stop(seat, why, "", cause)
+        if self.rows is not None:
+            self.rows.flush()  # the process may not live much longer
+        self.fell(self.crashes[-1])
+
+    def _stop(self, seat: Seat, why: str, text: str, cause: int) -> None:
+        now = self.now()
+        self.crashes.append(Crash(seat.id, now, why, text))
+        if self.rows is not None:
+            self.rows.row(Kind.CRASH, now, cause, seat.index, payload=f"{why}\n{text}".rstrip().encode())
+        inbox, seat.inbox = seat.inbox, []
+        seat.host, seat.deaf, seat.marks = None, True, []
+        for path, source, _, index, seq, size in inbox:
+            self.outgoing.drop(source, seat.index, path, index, seq, size, f"{seat.id} crashed")
+        if self.crew is not None:
+            self.crew.died(seat)
+
+    def statuses(self) -> dict[NodeId, dict[str, Any] | None]:
+        """What each seat's node shows of itself; None for one that is down, absent if nothing brings it back."""
+        shown: dict[NodeId, dict[str, Any] | None] = {}
+        for seat in self.seats.values():
+            try:
+                if not seat.raised:
+                    shown[seat.id] = None if seat.host is None else dict(seat.host.root.status)
+            except Exception as error:
+                self.raised(seat, error)
+        return shown
