@@ -13,10 +13,10 @@ class Clock:
     All times are nanoseconds; true time is the engine's.
     """
 
-    __slots__ = ("_local", "_rate", "_true", "wall_offset")
+    __slots__ = ("_local", "_natural", "_rate", "_true", "wall_offset")
 
     def __init__(self, drift_ppm: int = 0, wall_offset: int = 0) -> None:
-        self._rate = _PPM + drift_ppm
+        self._natural = self._rate = _PPM + drift_ppm
         self._true = self._local = 0  # where the present drift began
         self.wall_offset = wall_offset
 
@@ -40,7 +40,7 @@ class Clock:
         return self._true + max(0, -(-(local - self._local) * _PPM // self._rate))
 
     def set(self, true: int, drift_ppm: int, step: int = 0) -> None:
-        """From the true time `true` on the clocks drift by `drift_ppm`; the wall clock steps by `step`."""
+        """From the true time `true` on the clocks drift by `drift_ppm` more than by nature; the wall clock steps by `step`."""
         self._local, self._true = self.local(true), true
-        self._rate = _PPM + drift_ppm
+        self._rate = self._natural + drift_ppm
         self.wall_offset += step

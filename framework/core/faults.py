@@ -82,7 +82,8 @@ class Calm(Record):
 
 
 class SetClock(Record):
-    """From now on the node's clocks run `drift_ppm` parts per million too fast; its wall clock steps by `step` nanoseconds."""
+    """From now on the node's clocks run `drift_ppm` parts per million faster than they do by nature; its wall clock steps by
+    `step` nanoseconds."""
 
     node: NodeId
     drift_ppm: int

@@ -30,11 +30,14 @@ NODES = ("n1", "n2", "n3")
 class Says(Fault):
     """Does what a test says."""
 
-    def __init__(self, strike: Callable[[View], Strike | None], expects: float | None = None, **times: str) -> None:
-        named = {("lasts" if key == "lasts" else key): Duration(value) for key, value in times.items()}
-        super().__init__(FaultConfig(**named), {})
+    def __init__(
+        self, strike: Callable[[View], Strike | None], *, expects: float | None = None, at: str = "1s", every: str = "0",
+        lasts: str = "1s",
+    ) -> None:  # fmt: skip
+        super().__init__(FaultConfig(at=Duration(at), every=Duration(every), lasts=Duration(lasts)), {})
         self.says, self.expects = strike, expects
         self.then: tuple[Planned, ...] = ()
+        self.again = False
 
     def strike(self, view: View) -> Strike | None:
         return self.says(view)
@@ -44,7 +47,7 @@ class Says(Fault):
 
     def plan(self, name: str, duration: int, rng: random.Random) -> Any:
         for planned in super().plan(name, duration, rng):
-            yield Planned(planned.at, planned.fault, planned.name, planned.lasts, self.then)
+            yield Planned(planned.at, planned.fault, planned.name, planned.lasts, self.then, self.again)
 
 
 class World:
@@ -87,7 +90,7 @@ class World:
         return True
 
 
-def crashes(node: str, **times: str) -> Says:
+def crashes(node: str, **times: Any) -> Says:
     return Says(lambda view: Strike((Crash(node),), (Restart(node),), (node,)), **times)
 
 
@@ -164,7 +167,7 @@ def test_of_two_faults_that_hold_a_node_down_the_later_ones_end_counts() -> None
 
 
 def test_a_clock_that_is_set_twice_keeps_the_later_drift_until_that_ends() -> None:
-    def drifts(ppm: int, step: int, **times: str) -> Says:
+    def drifts(ppm: int, step: int, **times: Any) -> Says:
         return Says(lambda view: Strike((SetClock("n1", ppm, step),), (SetClock("n1", 0, -step),)), **times)
 
     first, second = drifts(100, 7, at="1s", lasts="2s"), drifts(-50, 5, at="2s", lasts="2s")
@@ -207,6 +210,17 @@ def test_a_disk_in_trouble_that_no_commit_meets_did_not_show() -> None:
     world.injector.met("n2")
     assert (entry.touched, entry.missed) == (1, "")
     assert World(("disk", fault)).run().injector.entries["disk"].missed == ""  # an engine that cannot tell
+
+
+def test_a_disk_that_no_commit_met_is_troubled_again_if_it_is_to_be() -> None:
+    fault = Says(lambda view: Strike((SetDisk("n1", "full"),), (SetDisk("n1", "none"),)), at="1s", lasts="1s")
+    fault.again = True
+    world = World(("disk", fault), watches_disks=True)
+    world.run(until=3 * SECOND)
+    world.injector.met("n1")
+    assert world.run().told == [(at, "SetDisk n1") for at in (1000, 2000, 2000, 3000, 3000, 4000)]
+    entry = world.injector.entries["disk"]
+    assert (entry.due, entry.fired, entry.missed) == (1, 3, "")
 
 
 def test_what_the_engine_has_to_say_of_a_strike_stands_in_the_ledger() -> None:

@@ -38,6 +38,14 @@ def test_disturbances_add_up_and_end_one_by_one() -> None:
     assert sky.transmit(LINK, 200, (205,)) == (215,)
 
 
+def test_what_is_lost_already_does_not_come_by_what_else_is_in_force() -> None:
+    sky = weather()
+    sky.disturb(1, [LINK], Disturbance(cut=True))
+    sky.disturb(2, [LINK], Disturbance(delay=100))
+    assert sky.transmit(LINK, 0, (5,)) == ()
+    assert (sky.tolls[2].passed, sky.tolls[2].touched) == (0, 0)
+
+
 def test_what_is_sent_after_a_delay_ends_does_not_overtake_what_was_held_up() -> None:
     sky = weather()
     sky.disturb(1, [LINK], Disturbance(delay=1000))
