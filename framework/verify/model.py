@@ -165,7 +165,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mark):
         return _PLAIN.get(value, value.name)
     if isinstance(value, frozenset):
-        return sorted(map(plain, value), key=repr)
+        return tuple(sorted(map(plain, value), key=repr))
     return tuple(map(plain, value)) if type(value) is tuple else value
 
 

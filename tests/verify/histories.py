@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from framework.verify.history import Call
+from framework.verify.model import plain
 from framework.verify.models import ILLEGAL, NO_RESULT, Model, State
 from framework.verify.timeline import Entry, entries
 
@@ -61,7 +62,9 @@ def _order_exists(left: list[Entry], states: dict[str | None, State], model: Mod
     return False
 
 
-def drawn(model: Model, most: int, keys: tuple[str | None, ...] = ("x",)) -> st.SearchStrategy[list[Call]]:
+def drawn(
+    model: Model, most: int, keys: tuple[str | None, ...] = ("x",), least: int = 0
+) -> st.SearchStrategy[list[Call]]:
     """Histories of few values, few instants and few processes: close calls are the rule."""
     one = st.tuples(
         st.one_of(*(_shapes(model)[function] for function in model.functions)),
@@ -71,7 +74,7 @@ def drawn(model: Model, most: int, keys: tuple[str | None, ...] = ("x",)) -> st.
         st.sampled_from(["ok", "ok", "ok", "ok", "unknown", "late", "fail"]),
         st.sampled_from(keys),
     )
-    return st.lists(one, max_size=most).map(_sequential)
+    return st.lists(one, min_size=least, max_size=most).map(_sequential)
 
 
 def _shapes(model: Model) -> dict[str, st.SearchStrategy[tuple[str, Any, Any]]]:
@@ -85,7 +88,7 @@ def _shapes(model: Model) -> dict[str, st.SearchStrategy[tuple[str, Any, Any]]]:
         "set": st.frozensets(st.integers(0, 1)).map(lambda values: tuple(sorted(values))),
     }.get(model.name, st.none())
     written = text if model.name == "kv" else value
-    held = st.integers(1, 4)
+    held = st.integers(1, 2)
     taken = st.none() | held
     told = st.none() | st.booleans()
     return {
@@ -109,30 +112,73 @@ def _shapes(model: Model) -> dict[str, st.SearchStrategy[tuple[str, Any, Any]]]:
     }
 
 
-def drawn_row(model: Model, most: int) -> st.SearchStrategy[list[Call]]:
-    """Histories of a queue or stack in which each value is put once, and most are taken."""
-    put, take = model.functions
-    time = st.tuples(st.integers(0, 12), st.integers(0, 6))
-    fate = st.sampled_from(["ok"] * 9 + ["unknown"])
-    one = st.tuples(time, fate, st.none() | st.tuples(time, fate))
-    empties = st.lists(time, max_size=1)
+def drawn_runs(model: Model, most: int, least: int = 0) -> st.SearchStrategy[list[Call]]:
+    """Histories of an object that does what it should, but for a lie now and then; all values are unlike each other.
 
-    def history_of(values: list[Any], nothing: list[tuple[int, int]]) -> list[Call]:
-        rows: list[tuple[str, Any, Any, tuple[int, int], str]] = []
-        for number, (put_at, put_fate, taken) in enumerate(values, start=1):
-            rows.append((put, number, None, put_at, put_fate))
-            if taken is not None:
-                rows.append((take, None, number, *taken))
-        rows += [(take, None, None, at, "ok") for at in nothing]
-        return [
+    Every call takes effect at an instant of its own, from which its interval reaches either way.
+    """
+    one = st.tuples(
+        st.integers(0, 12),
+        st.sampled_from(model.functions),
+        st.integers(0, 5),
+        st.integers(0, 5),
+        st.sampled_from(["ok"] * 8 + ["unknown", "fail"]),
+        st.sampled_from(["true"] * 6 + ["lie"]),
+        st.integers(0, most),
+    )
+    return st.lists(one, min_size=least, max_size=most).map(lambda rows: _run(model, rows))
+
+
+def _run(model: Model, rows: list[Any]) -> list[Call]:
+    state, told = model.initial, [plain(model.initial)]
+    calls = []
+    for number, (instant, function, lead, lag, fate, truth, pick) in enumerate(sorted(rows, key=lambda row: row[0])):
+        argument = _written(model, function, number, told[pick % len(told)])
+        result = answer(state, function, argument)
+        if fate == "ok" or (fate == "unknown" and pick % 2):
+            probe = Call(number, "c", 0, function, "x", argument, result, "ok", 0, 1)
+            step = model.prepare(probe)
+            state = model.step(state, step.function, step.argument, step.result)
+            assert state is not ILLEGAL
+        if truth == "lie" and type(result) is bool:
+            result = not result
+        elif truth == "lie" and function in ("read", "dequeue", "pop"):
+            result = told[pick % len(told)]
+        if function in ("read", "dequeue", "pop"):
+            told.append(result)
+        known = fate == "ok"
+        start, end = max(instant - lead, 0), instant + lag
+        calls.append(
             Call(
-                operation, f"c{operation}", operation, function, "x", argument, result if fate == "ok" else None,
-                fate, at, at + length if fate == "ok" else None,
+                number, f"c{number}", number, function, "x", argument, result if known else None,
+                "ok" if known else "fail" if fate == "fail" else "unknown", start, end if known else None,
             )
-            for operation, (function, argument, result, (at, length), fate) in enumerate(rows)
-        ]  # fmt: skip
+        )  # fmt: skip
+    return calls
 
-    return st.builds(history_of, st.lists(one, max_size=most // 2), empties)
+
+def _written(model: Model, function: str, number: int, seen: Any) -> Any:
+    """An argument that no other call has, but for a set, whose values are few."""
+    value = "abcdefghijkl"[number] if model.name == "kv" else number
+    if function == "cas":
+        return (seen, value)
+    if function in ("add", "remove", "contains"):
+        return number % 3
+    return value if function in ("write", "append", "enqueue", "push") else None
+
+
+def answer(state: State, function: str, argument: Any) -> Any:
+    """What a correct object in `state` answers."""
+    if function == "read":
+        return plain(state)
+    if function == "cas":
+        return state == argument[0]
+    if isinstance(state, tuple) and function in ("dequeue", "pop"):
+        return (state[0] if function == "dequeue" else state[-1]) if state else None
+    if isinstance(state, frozenset):
+        there = argument in state
+        return there if function == "contains" else there == (function == "remove")
+    return {"acquire": state == "free", "release": state == "held"}.get(function)
 
 
 def _sequential(rows: list[Any]) -> list[Call]:
@@ -196,7 +242,7 @@ def simulated(
         state = states.get(key, model.initial)
         if function == "cas":
             argument = (state if rng.random() < 0.7 else -1, argument[1])
-        result = _answer(state, function, argument)
+        result = answer(state, function, argument)
         if happens:
             after = model.step(state, function, argument, result if function in ("read", "cas") else NO_RESULT)
             states[key] = state if after is ILLEGAL else after
@@ -205,9 +251,3 @@ def simulated(
             Call(operation, f"c{client}", number, function, key, argument, None if lost else result, outcome, at, None if lost else end)
         )
     return sorted(calls, key=lambda call: call.invoked)
-
-
-def _answer(state: State, function: str, argument: Any) -> Any:
-    if function == "read":
-        return state
-    return state == argument[0] if function == "cas" else None

@@ -1,0 +1,75 @@
+"""Measures every row and prints the table: `python -m experiments.checker_cost [--only GROUP] [--repeat N]`.
+
+Each check runs in a process of its own, so that its memory is its own. Exit 0 if every bar holds, 1 if one is missed,
+2 if a check did not end valid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.checker_cost.measure import Check, measure
+from experiments.checker_cost.rows import Row, rows
+
+SLACK = 1.1
+"""What the memory of a row may be, compared with that of the row it is held against."""
+
+
+def table(measured: dict[str, tuple[Row, list[Check]]]) -> Table:
+    """A row a history."""
+    shown = Table(title="What checking costs (medians)")
+    for heading in ("history", "operations", "clients", "keys", "bar", "measured", "range", "memory", "", "verdict"):
+        shown.add_column(heading, justify="left" if heading in ("history", "verdict", "") else "right", no_wrap=True)
+    for row, checks in measured.values():
+        times = [one.seconds for one in checks]
+        bar = f"≤ {row.at_most_s:g} s" if row.at_most_s else "as above" if row.memory_of else ""
+        shown.add_row(
+            row.name, f"{row.operations:,}", f"{row.clients}", f"{row.keys:,}", bar,
+            f"{statistics.median(times):.2f} s", f"{min(times):.2f}–{max(times):.2f}",
+            f"{_memory(checks):,.0f} MiB",
+            {True: "[green]held[/green]", False: "[red]missed[/red]", None: ""}[holds(row, measured)],
+            ", ".join(sorted({one.verdict for one in checks})),
+        )  # fmt: skip
+    return shown
+
+
+def holds(row: Row, measured: dict[str, tuple[Row, list[Check]]]) -> bool | None:
+    """Whether the row keeps its bar; None without one."""
+    checks = measured[row.name][1]
+    if row.memory_of is not None:
+        return _memory(checks) <= SLACK * _memory(measured[row.memory_of][1])
+    return None if row.at_most_s is None else statistics.median(one.seconds for one in checks) <= row.at_most_s
+
+
+def _memory(checks: Sequence[Check]) -> float:
+    return statistics.median(one.after_mib for one in checks)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    known = list(dict.fromkeys(row.group for row in rows()))
+    parser = argparse.ArgumentParser(prog="python -m experiments.checker_cost", description=str(__doc__).split("\n")[0])
+    parser.add_argument("--only", choices=known, help="one group of rows")
+    parser.add_argument("--repeat", type=int, default=3, help="how many seeds of each history (default 3)")
+    options = parser.parse_args(arguments)
+    if options.repeat < 1:
+        parser.error("--repeat must be at least 1")
+    console = Console(width=None if sys.stdout.isatty() else 170)
+    measured: dict[str, tuple[Row, list[Check]]] = {}
+    for row in rows():
+        if options.only in (None, row.group):
+            console.print(f"[dim]{row.name}[/dim]", highlight=False)
+            measured[row.name] = (row, measure(row, options.repeat))
+    console.print(table(measured))
+    if any(one.verdict != "valid" for _, checks in measured.values() for one in checks):
+        return 2
+    return 1 if any(holds(row, measured) is False for row, _ in measured.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Takes one check, in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from dataclasses import dataclass
+
+from experiments.checker_cost.histories import recorded
+from experiments.checker_cost.rows import Row
+from framework.verify.linearizability import check_linearizable
+from framework.verify.models import model_named
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its verdict and cost, and what memory the process had before and after, at the most."""
+
+    verdict: str
+    seconds: float
+    steps: int
+    before_mib: float
+    after_mib: float
+
+
+def check(row: Row, seed: int) -> Check:
+    """Makes the row's history and checks it, in this process."""
+    model = model_named(row.model)
+    if row.start is not None:
+        model = model.starting(row.start)
+    calls = recorded(seed, row.operations, row.clients, row.keys, row.mix, row.start)
+    before, began = _peak_mib(), time.perf_counter()
+    result = check_linearizable(calls, model)
+    return Check(result.verdict.value, time.perf_counter() - began, result.steps, before, _peak_mib())
+
+
+def measure(row: Row, repeat: int) -> list[Check]:
+    """The row with seeds 0, 1, …, each in a fresh process."""
+    context = multiprocessing.get_context("spawn")
+    checks = []
+    for number in range(repeat):
+        with context.Pool(1) as pool:
+            checks.append(pool.apply(check, (row, number)))
+    return checks
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)

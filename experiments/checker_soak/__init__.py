@@ -1,0 +1,1 @@
+"""Every checker against a twin that tries every order."""
