@@ -148,6 +148,7 @@ class Station(Residents):
         assert self.transport is not None
         self.transport.flush()
         self._flying = True
+        self._arm()  # for what the links hold back
         if latency:
             self.loop.call_later(latency / SECOND, self._commit, ran, commit)
         else:
@@ -319,7 +320,8 @@ class Station(Residents):
         self.outgoing.release(now)
         if self._flying:
             assert self.transport is not None
-            self.transport.flush()  # these left their node before; `_land` arms again
+            self.transport.flush()  # these left their node before
+            self._arm()
         else:
             self._scheduled = True
             self._tick()

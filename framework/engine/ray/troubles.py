@@ -97,8 +97,8 @@ class Troubles:
             disk = self._disks.get(node)
             if disk is None or disk.trouble == "damage":
                 continue
-            self.meets(node)
             if disk.trouble == "slow":
+                self.meets(node)
                 latency = max(latency, disk.latency)
             elif disk.trouble == "full":
                 refused[node] = "no space left on the disk"

@@ -40,7 +40,7 @@ def main() -> None:
         for strategy in ("strict_spread", "spread"):
             print(json.dumps(attempt(folder / strategy, cluster.address, strategy)), flush=True)
     finally:
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -86,4 +86,4 @@ def test_nodes_spread_over_two_machines_and_what_cannot_be_placed_is_told_in_one
     assert set(run.events["node"].to_pylist()) == {"n1", "n2", "n3", "c1", "c2", "c3"}, "every trace came home"
     starts = [row for row in run.events.to_pylist() if row["kind"] == "start" and row["node"] == "n2"]
     assert len(starts) == 2, "it was restarted where its storage is"
-    assert not list(Path(tempfile.gettempdir()).glob("synod-*-*"))
+    assert not list(Path(tempfile.gettempdir()).glob("synod-????????-????????"))

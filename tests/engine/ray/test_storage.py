@@ -13,6 +13,8 @@ import pytest
 
 from framework.core.durable import DROP, LOG, MAP, SCALAR
 from framework.engine.ray import storage
+from framework.engine.ray.flight import Flight, read_flight
+from framework.engine.ray.ruin import ruin
 from framework.engine.ray.storage import Database, StorageError
 
 TERM = [("n1", [(SCALAR, "", "term", 3)])]
@@ -170,3 +172,60 @@ def test_overwritten_keys_and_destroyed_mounts_are_garbage(tmp_path: Path, monke
     assert database.bloated
     database.compact()
     assert database.load() == {"n1": {"": {"map": {"k": "v" * 200}}}}
+
+
+def test_a_crash_can_lose_the_commit_in_flight_and_that_one_alone(tmp_path: Path) -> None:
+    path = tmp_path / "n1.db"
+    database = Database.create(path)
+    flight = Flight(path, database.number)
+    for term in range(1, 4):
+        flight.begin()
+        commit(database, (SCALAR, "", "term", term))
+        if term < 3:
+            flight.land()
+    begun, acknowledged = read_flight(path)
+    assert (begun, acknowledged) == (3, 2)
+    kept = Database.reopen(path)
+    assert kept.load() == {"n1": {"": {"term": 3}}}
+    kept.close()
+    lost = Database.reopen(path, acknowledged)
+    assert lost.load() == {"n1": {"": {"term": 2}}} and lost.number == 2
+    commit(lost, (SCALAR, "", "term", 9))
+    assert Database.reopen(path).load() == {"n1": {"": {"term": 9}}}
+
+
+def test_a_commit_in_flight_during_a_compaction_is_not_the_compaction(tmp_path: Path) -> None:
+    path = tmp_path / "n1.db"
+    database = Database.create(path)
+    for term in range(1, 4):
+        commit(database, (SCALAR, "", "term", term))
+    database.compact()
+    assert database.number == 3, "the whole stands under the last number"
+    commit(database, (SCALAR, "", "term", 4))
+    database.close()
+    assert Database.reopen(path, 3).load() == {"n1": {"": {"term": 3}}}
+
+
+def test_without_a_file_no_commit_is_in_flight(tmp_path: Path) -> None:
+    assert read_flight(tmp_path / "n1.db") == (0, 0)
+
+
+@pytest.mark.parametrize("size", [3, 300, 9_000])
+def test_ruin_damages_an_acknowledged_record_which_is_refused_from_then_on(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "n1.db"
+    database = Database.create(path)
+    for term in range(1, 30):
+        commit(database, (SCALAR, "", "term", term), (SCALAR, "", "name", "x" * size + str(term)))
+    database.close()
+    assert "damaged" in ruin(path, 20)
+    with pytest.raises(StorageError, match="damaged"):
+        Database.reopen(path)
+
+
+def test_there_is_nothing_to_ruin_where_nothing_was_acknowledged(tmp_path: Path) -> None:
+    assert ruin(tmp_path / "n1.db", 5) == ""
+    database = Database.create(tmp_path / "n1.db")
+    commit(database, (SCALAR, "", "term", 1))
+    database.close()
+    assert ruin(tmp_path / "n1.db", 0) == ""
+    assert Database.reopen(tmp_path / "n1.db").load() == {"n1": {"": {"term": 1}}}
