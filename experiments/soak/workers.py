@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
@@ -36,9 +38,17 @@ def _whole(outcome: Outcome | None) -> Outcome:
 
 
 def _begin(overrides: tuple[str, ...]) -> None:
-    """A worker's start. The parent alone hears Ctrl-C, and lets the workers end what they are at."""
+    """A worker's start. The parent alone hears Ctrl-C, and lets the workers end what they are at; they do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _courses.append(Course.of(overrides))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _run(seed: int) -> Outcome | None:
