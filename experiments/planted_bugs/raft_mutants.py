@@ -111,9 +111,13 @@ class VotesTwice(Raft):
 
     @handles(RequestVote)
     def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:
-        if self.role == FOLLOWER:
+        before = self.voted_for
+        again = request.term == self.term and self.role == FOLLOWER
+        if again:
             self.voted_for = None
         super().on_request_vote(sender, request)
+        if again and self.voted_for is None:
+            self.voted_for = before
 
 
 class CountsStaleVotes(Raft):
