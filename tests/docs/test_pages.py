@@ -1,0 +1,18 @@
+"""The pages on faults and on checking say what is so: their commands run, in the simulator, and print what is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.markdown import Reader, blocks
+
+
+@pytest.mark.parametrize("page", ["docs/faults.md", "docs/checking.md"])
+def test_a_reader_sees_what_is_shown(page: str, tmp_path: Path) -> None:
+    steps = blocks(page)
+    assert any(block.language == "sh" for block in steps)
+    reader = Reader(tmp_path)
+    for step in steps:
+        reader.follow(step)
