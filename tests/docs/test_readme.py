@@ -18,7 +18,7 @@ from tests.docs.markdown import ROOT, Block, Reader, blocks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = blocks("README.md")
-PAGES = ("README.md", "docs/tutorial.md")
+PAGES = ("README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")))
 
 
 def follow(steps: list[Block], folder: Path) -> None:
@@ -67,7 +67,7 @@ def test_every_command_exists(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_and_every_make_target_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`make (\w+)`", text):
