@@ -47,7 +47,8 @@ class Line:
         what = (self.protocol, self.mutant.wrong, self.mutant.source)
         if not self.as_it_should_be:
             return *what, "not caught" if not self.catches else _by(self.catches), f"> {max(tried)}", f"{seconds:.1f}"
-        seeds = f"{self.median_seeds:.0f} ({min(tried)}–{max(tried)})"
+        missed = len(self.catches) < len(self.hunts)
+        seeds = f"{self.median_seeds:.0f} ({min(tried)}–{'> ' if missed else ''}{max(tried)})"
         return *what, _by(self.catches), seeds, f"{seconds:.1f}"
 
 

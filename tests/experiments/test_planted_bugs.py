@@ -94,6 +94,13 @@ def test_a_mutant_that_most_hunts_miss_is_not_caught() -> None:
     assert mutant.cells()[4] == "> 200"
 
 
+def test_a_hunt_that_came_back_empty_handed_shows() -> None:
+    _, mutant = lines_of("raft", ["raft_votes_twice"])
+    mutant.hunts = [caught(2, "election safety"), caught(119, "election safety"), Hunt(200, 0, 9.0, None)]
+    assert mutant.as_it_should_be
+    assert mutant.cells()[4] == "120 (3–> 200)"
+
+
 def test_the_protocol_itself_must_not_be_caught() -> None:
     itself = Line("raft", None, [Hunt(200, 3, 9.0, None)])
     assert itself.as_it_should_be
