@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from framework.verify.history import Call
@@ -12,7 +12,9 @@ LONGEST = 1000
 """Ticks that an operation may take; the next follows within 20."""
 
 
-def recorded(seed: int, operations: int, clients: int, keys: int, mix: dict[str, float], start: Any = None) -> list[Call]:
+def recorded(
+    seed: int, operations: int, clients: int, keys: int, mix: Mapping[str, float], start: Any = None
+) -> list[Call]:
     """A linearizable history of `mix`, functions by weight, over `keys` keys that hold `start` at first.
 
     Each call takes effect at an instant within its interval. No two written or appended values are alike.
@@ -23,7 +25,7 @@ def recorded(seed: int, operations: int, clients: int, keys: int, mix: dict[str,
     functions, weights = list(mix), list(mix.values())
     chosen = rng.choices(functions, weights, k=operations)
     calls = []
-    for number, client, invoked, instant, completed in sorted(_intervals(rng, operations, clients), key=_instant):
+    for number, client, invoked, _, completed in sorted(_intervals(rng, operations, clients), key=_instant):
         key = rng.randrange(keys)
         argument, result, state[key] = _done(chosen[number], state[key], number, rng)
         calls.append(

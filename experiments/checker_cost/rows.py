@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ class Row:
     operations: int
     clients: int
     keys: int
-    mix: dict[str, float]
+    mix: Mapping[str, float]
     at_most_s: float | None = None
     memory_of: str | None = None
     start: Any = None

@@ -48,11 +48,15 @@ def compare(name: str, cases: int, first_seed: int) -> Share:
 
         @seed(number)
         @settings(
-            max_examples=most, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+            max_examples=most,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
         )
         @given(strategy)
         def one(calls: list[Call]) -> None:
-            _judge(calls, model, share)  # noqa: B023
+            _judge(calls, model, share)
 
         one()
         number += 1
@@ -76,7 +80,17 @@ def _judge(calls: list[Call], model: Model, share: Share) -> None:
 def table(shares: dict[str, list[Share]]) -> Table:
     """A row a model."""
     shown = Table(title=f"The checker against all linearizations of {SHORTEST} to {LONGEST} operations")
-    headings = ("model", "cases", "valid", "invalid", "nothing known", "with open", "with failed", "by times alone", "disagree")
+    headings = (
+        "model",
+        "cases",
+        "valid",
+        "invalid",
+        "nothing known",
+        "with open",
+        "with failed",
+        "by times alone",
+        "disagree",
+    )
     for heading in headings:
         shown.add_column(heading, justify="left" if heading == "model" else "right")
     for name, its in shares.items():

@@ -62,6 +62,8 @@ def _what(call: Call) -> str:
         return f"{named}, not answered"
     if call.function == "read":
         return f"{named} saw {_shown(call.result)}"
+    if call.function in ("dequeue", "pop") and call.result is None:
+        return f"{named} found nothing"
     return named if call.result is None else f"{named} answered {_shown(call.result)}"
 
 

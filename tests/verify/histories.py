@@ -7,10 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from framework.verify.history import Call
-from framework.verify.model import plain
-from framework.verify.models import ILLEGAL, NO_RESULT, Model, State
-from framework.verify.timeline import Entry, entries
+from framework.verify.history import Call, Outcome
+from framework.verify.model import Entry, plain
+from framework.verify.models import ILLEGAL, Model, State
+from framework.verify.timeline import entries
 
 MS = 1_000_000
 
@@ -19,7 +19,7 @@ def history(*rows: tuple[Any, ...]) -> list[Call]:
     """Each row: process, function, argument, result, invoked, completed (milliseconds; None: unknown fate), key?"""
     calls = []
     for number, (process, function, argument, result, invoked, completed, *key) in enumerate(rows):
-        outcome = "unknown" if completed is None else "ok"
+        outcome: Outcome = "unknown" if completed is None else "ok"
         end = None if completed is None else int(completed * MS)
         at = key[0] if key else "x"
         calls.append(
@@ -151,7 +151,7 @@ def _run(model: Model, rows: list[Any]) -> list[Call]:
         calls.append(
             Call(
                 number, f"c{number}", number, function, "x", argument, result if known else None,
-                "ok" if known else "fail" if fate == "fail" else "unknown", start, end if known else None,
+                fate, start, end if known else None,
             )
         )  # fmt: skip
     return calls
@@ -186,6 +186,7 @@ def _sequential(rows: list[Any]) -> list[Call]:
     free = dict.fromkeys(range(4), 0)
     number = {process: process for process in range(4)}
     calls = []
+    outcome: Outcome
     for operation, ((function, argument, result), process, start, length, fate, key) in enumerate(rows):
         invoked = max(start, free[process])
         completed: int | None = invoked + length
@@ -195,7 +196,9 @@ def _sequential(rows: list[Any]) -> list[Call]:
         else:
             outcome = fate
         calls.append(
-            Call(operation, f"c{process}", number[process], function, key, argument, result, outcome, invoked, completed)
+            Call(
+                operation, f"c{process}", number[process], function, key, argument, result, outcome, invoked, completed
+            )
         )
         if outcome == "unknown":
             number[process] += 4
@@ -228,11 +231,16 @@ def simulated(
         function = rng.choice(functions)
         fresh = operation if values is None else rng.randrange(values)
         written: Any = f"{fresh}:" if "append" in functions else fresh
-        argument: Any = {"write": written, "append": f"{fresh},", "cas": (None, written), "increment": 1}.get(function)
+        argument: Any = {
+            "write": written, "append": f"{fresh},", "cas": (None, written), "increment": 1,
+            "enqueue": fresh + 1, "push": fresh + 1,
+        }.get(function)  # fmt: skip
         lost = rng.random() < unknown
         instant = rng.randrange(at, end) if not lost else at + rng.randrange(50 * longest)
         happens = not lost or rng.random() < 0.5
-        planned.append((instant, operation, client, process[client], function, rng.choice(keys), argument, at, end, lost, happens))
+        planned.append(
+            (instant, operation, client, process[client], function, rng.choice(keys), argument, at, end, lost, happens)
+        )
         free[client] = (end + rng.randrange(1, 20), client)
         if lost:
             process[client] += clients
@@ -244,10 +252,22 @@ def simulated(
             argument = (state if rng.random() < 0.7 else -1, argument[1])
         result = answer(state, function, argument)
         if happens:
-            after = model.step(state, function, argument, result if function in ("read", "cas") else NO_RESULT)
+            step = model.prepare(Call(operation, "c", 0, function, key, argument, result, "ok", at, end))
+            after = model.step(state, step.function, step.argument, step.result)
             states[key] = state if after is ILLEGAL else after
-        outcome = "unknown" if lost else "ok"
+        outcome: Outcome = "unknown" if lost else "ok"
         calls.append(
-            Call(operation, f"c{client}", number, function, key, argument, None if lost else result, outcome, at, None if lost else end)
+            Call(
+                operation,
+                f"c{client}",
+                number,
+                function,
+                key,
+                argument,
+                None if lost else result,
+                outcome,
+                at,
+                None if lost else end,
+            )
         )
     return sorted(calls, key=lambda call: call.invoked)

@@ -10,7 +10,7 @@ import pytest
 from framework.core.errors import ConfigError
 from framework.verify.history import Call
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import Counter, KeyValue, Model, Register
+from framework.verify.models import Counter, KeyValue, Model, Mutex, Queue, Register, Stack
 from framework.verify.verdict import CheckResult, Verdict
 
 from .histories import history, simulated
@@ -41,7 +41,10 @@ def test_new_then_old_while_the_write_is_under_way() -> None:
 
 
 def test_a_lost_write() -> None:
-    assert verdict(KV, (0, "append", "a", None, 0, 1), (1, "append", "b", None, 2, 3), (0, "read", None, "b", 4, 5)) is INVALID
+    assert (
+        verdict(KV, (0, "append", "a", None, 0, 1), (1, "append", "b", None, 2, 3), (0, "read", None, "b", 4, 5))
+        is INVALID
+    )
 
 
 def test_a_split_brain_shows_two_clients_two_orders() -> None:
@@ -187,6 +190,50 @@ def test_a_stale_read_planted_in_a_long_history_is_found(model: Model, functions
     result = check_linearizable(calls, model)
     assert (result.verdict, result.key) == (INVALID, "x")
     assert f"process {calls[late].process}: read() saw" in result.story[-1]
+
+
+ROWS = [(Queue(), ("enqueue", "dequeue")), (Stack(), ("push", "pop"))]
+
+
+@pytest.mark.parametrize(("model", "functions"), ROWS)
+def test_a_long_history_of_a_queue_or_stack_is_decided_by_its_times(model: Model, functions: tuple[str, str]) -> None:
+    calls = simulated(model, 13, 3000, 20, ("x", "y"), functions)
+    result = check_linearizable(calls, model)
+    assert (result.verdict, result.steps) == (VALID, 0)
+    takes = [place for place, call in enumerate(calls) if call.function == functions[1] and call.result is not None]
+    calls[takes[-1]] = msgspec.structs.replace(calls[takes[-1]], result=calls[takes[0]].result, key=calls[takes[0]].key)
+    result = check_linearizable(calls, model)
+    assert (result.verdict, len(result.story)) == (INVALID, 5)
+
+
+def test_a_dequeue_that_was_not_answered_may_have_taken_what_is_missing() -> None:
+    rows = [(0, "enqueue", 1, None, 0, 1), (0, "enqueue", 2, None, 2, 3)]
+    assert verdict(Queue(), *rows, (2, "dequeue", None, 2, 6, 7)) is INVALID
+    assert verdict(Queue(), *rows, (1, "dequeue", None, None, 4, None), (2, "dequeue", None, 2, 6, 7)) is VALID
+    assert verdict(Queue(), *rows, (1, "dequeue", None, None, 8, None), (2, "dequeue", None, 2, 6, 7)) is INVALID
+
+
+def test_a_queue_is_empty_where_its_values_may_overlap_with_what_takes_them() -> None:
+    rows = [(0, "enqueue", 1, None, 0, 2), (1, "dequeue", None, 1, 1, 4)]
+    assert verdict(Queue(), *rows, (2, "dequeue", None, None, 3, 5)) is VALID
+    assert verdict(Queue(), *rows, (1, "dequeue", None, None, 5, 6)) is VALID
+    assert verdict(Queue(), *rows[:1], (1, "dequeue", None, 1, 6, 7), (2, "dequeue", None, None, 3, 5)) is INVALID
+
+
+def test_an_acquire_may_be_refused_only_while_the_mutex_is_held() -> None:
+    held = (0, "acquire", None, True, 0, 1)
+    assert verdict(Mutex(), held, (1, "acquire", None, False, 2, 3)) is VALID
+    assert verdict(Mutex(), held, (0, "release", None, None, 2, 3), (1, "acquire", None, False, 4, 5)) is INVALID
+    assert verdict(Mutex(), (0, "release", None, None, 0, 1)) is INVALID
+
+
+@pytest.mark.parametrize("unknown", [0.0, 0.02])
+def test_one_key_with_all_five_functions_and_fifty_clients_is_decided_at_once(unknown: float) -> None:
+    functions = ("read", "write", "append", "cas", "delete")
+    calls = simulated(KV, 14, 2000, 50, ("x",), functions, unknown=unknown)
+    result = check_linearizable(calls, KV)
+    assert result.verdict is VALID
+    assert result.steps < 10 * len(calls)
 
 
 def test_a_history_with_quiet_moments_forgets_what_it_need_not_remember() -> None:

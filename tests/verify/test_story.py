@@ -1,7 +1,7 @@
 """What a person is told about a history that no order explains."""
 
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import Counter, KeyValue, Model, Register
+from framework.verify.models import Counter, KeyValue, Model, Mutex, Queue, Register, Set, Stack
 from framework.verify.verdict import Verdict
 
 from .histories import history
@@ -48,7 +48,7 @@ def test_the_initial_value_after_a_write() -> None:
 def test_an_append_that_was_lost() -> None:
     rows = [(0, "append", "a", None, 0, None), (1, "append", "b", None, 2, 3), (1, "read", None, "a", 4, 5)]
     assert story(KeyValue(), *rows)[-1] == (
-        "process 1: read() saw \"a\", but process 1's append(\"b\") had ended at 3.000 ms,"
+        'process 1: read() saw "a", but process 1\'s append("b") had ended at 3.000 ms,'
         " before that read began at 4.000 ms."
     )
 
@@ -98,7 +98,9 @@ def test_a_long_story_leaves_out_its_middle_and_a_long_value_too() -> None:
 
 
 def test_a_counter_that_lost_an_increment() -> None:
-    lines = story(Counter(), (0, "increment", 1, None, 0, 1), (1, "increment", 2, None, 2, 3), (0, "read", None, 2, 4, 5))
+    lines = story(
+        Counter(), (0, "increment", 1, None, 0, 1), (1, "increment", 2, None, 2, 3), (0, "read", None, 2, 4, 5)
+    )
     assert lines[-1] == "process 0: read() saw 2, but no order of these operations shows that value there by 5.000 ms."
 
 
@@ -109,4 +111,84 @@ def test_what_an_operation_found_is_disregarded_where_it_does_not_matter() -> No
         "0.000 to 1.000  process 0: write(1)",
         "4.000 to 5.000  process 0: cas(5, 2) answered true (whatever it found)",
         "6.000 to 7.000  process 1: read() saw 1",
+    )
+
+
+def noise(put: str, take: str) -> list[tuple]:
+    """Twenty values put and taken, one after the other."""
+    puts = [(5, put, n, None, n, n + 0.5) for n in range(20)]
+    return puts + [(6, take, None, n, n + 0.6, n + 0.7) for n in range(20)]
+
+
+def test_a_queue_that_is_not_first_in_first_out() -> None:
+    lines = story(
+        Queue(),
+        *noise("enqueue", "dequeue"),
+        (0, "enqueue", "a", None, 30, 31),
+        (0, "enqueue", "b", None, 32, 33),
+        (1, "dequeue", None, "b", 34, 35),
+        (2, "dequeue", None, "a", 36, 37),
+    )
+    assert lines == (
+        "key 'x', a queue that holds [] at first (times in ms):",
+        '30.000 to 31.000  process 0: enqueue("a")',
+        '32.000 to 33.000  process 0: enqueue("b")',
+        '34.000 to 35.000  process 1: dequeue() answered "b"',
+        'process 1: dequeue() answered "b", but no order of these operations allows that by 35.000 ms.',
+    )
+
+
+def test_a_queue_that_hands_a_value_out_twice_or_loses_it() -> None:
+    put = (0, "enqueue", "a", None, 30, 31)
+    twice = story(
+        Queue(), *noise("enqueue", "dequeue"), put, (1, "dequeue", None, "a", 34, 35), (2, "dequeue", None, "a", 34, 36)
+    )
+    assert [line.split("process ")[1] for line in twice[1:-1]] == [
+        '0: enqueue("a")', '1: dequeue() answered "a"', '2: dequeue() answered "a"',
+    ]  # fmt: skip
+    lost = story(Queue(), *noise("enqueue", "dequeue"), put, (1, "dequeue", None, None, 34, 35))
+    assert [line.split("process ")[1] for line in lost[1:-1]] == ['0: enqueue("a")', "1: dequeue() found nothing"]
+
+
+def test_a_stack_that_is_not_last_in_first_out() -> None:
+    pushes = [(0, "push", "a", None, 30, 31), (0, "push", "b", None, 32, 33)]
+    lines = story(Stack(), *noise("push", "pop"), *pushes, (1, "pop", None, "a", 34, 35))
+    assert [line.split("process ")[1] for line in lines[1:-1]] == [
+        '0: push("a")',
+        '0: push("b")',
+        '1: pop() answered "a"',
+    ]
+
+
+def test_two_holders_of_one_mutex() -> None:
+    rounds = [
+        (n % 3, function, None, None, 4 * n + begin, 4 * n + begin + 1)
+        for n in range(20)
+        for function, begin in (("acquire", 0), ("release", 2))
+    ]
+    lines = story(Mutex(), *rounds, (5, "acquire", None, None, 90, 91), (6, "acquire", None, None, 92, 93))
+    assert lines == (
+        "key 'x', a mutex that holds \"free\" at first (times in ms):",
+        "78.000 to 79.000  process 1: release() (whatever it found)",
+        "90.000 to 91.000  process 5: acquire() (whatever it found)",
+        "92.000 to 93.000  process 6: acquire()",
+        "process 6: acquire(), but no order of these operations allows that by 93.000 ms.",
+    )
+
+
+def test_a_set_that_lost_a_value() -> None:
+    adds = [(1, "add", n, None, n, n + 0.5) for n in range(8)]
+    lines = story(Set(), *adds, (2, "read", None, (0, 1), 6.1, 6.2))
+    shown = [line.split("process ")[1] for line in lines[1:-1]]
+    assert shown == ["1: add(0)", "1: add(1)", "1: add(5)", "2: read() saw [0,1]"]
+
+
+def test_a_set_that_nobody_reads_as_a_whole_is_told_value_by_value() -> None:
+    adds = [(1, "add", n, None, n, n + 0.5) for n in range(8)]
+    result = check_linearizable(history(*adds, (2, "contains", 3, False, 20, 21)), Set())
+    assert result.story == (
+        "key 'x', value 3, a set that holds \"absent\" at first (times in ms):",
+        " 3.000 to  3.500  process 1: add(3)",
+        "20.000 to 21.000  process 2: contains(3) answered false",
+        "process 2: contains(3) answered false, but no order of these operations allows that by 21.000 ms.",
     )

@@ -1,0 +1,136 @@
+"""`python -m framework.check`: verdicts on histories of any system."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.check import main
+from framework.run import main as run
+
+COMMAND = ["linearizability", "--model"]
+
+
+def lines(path: Path, *rows: tuple[Any, ...]) -> str:
+    names = ("process", "type", "f", "value", "key")
+    path.write_text("".join(json.dumps(dict(zip(names, row, strict=False))) + "\n" for row in rows))
+    return str(path)
+
+
+def test_a_valid_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = lines(tmp_path / "h.jsonl", (0, "invoke", "enqueue", 1), (0, "ok", "enqueue", None))
+    assert main([*COMMAND, "queue", file]) == 0
+    *_, costs, verdict = capsys.readouterr().out.splitlines()
+    assert costs.startswith(f"{file}: queue, 1 operations (0 failed, 0 of unknown fate), checked in 0.0")
+    assert verdict == "verdict: valid — 1 operations on 1 key explained"
+
+
+def test_an_invalid_one_with_its_story(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = lines(
+        tmp_path / "h.jsonl",
+        *((0, "invoke", "push", 1), (0, "ok", "push", None), (0, "invoke", "push", 2), (0, "ok", "push", None)),
+        *((1, "invoke", "pop", None), (1, "ok", "pop", 1)),
+    )
+    assert main([*COMMAND, "stack", file]) == 1
+    told = capsys.readouterr().out
+    assert "5.000 to 6.000  process 1: pop() answered 1" in told
+    assert told.splitlines()[-1].startswith("verdict: invalid — the object: process 1: pop() answered 1")
+
+
+def test_nothing_known_or_a_spent_budget_is_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = lines(tmp_path / "open.jsonl", (0, "invoke", "write", 1))
+    assert main([*COMMAND, "register", file]) == 2
+    rows = [(n, "invoke", "increment", 3**n) for n in range(12)]
+    rows += [
+        (99, "invoke", "read", None),
+        (99, "ok", "read", 3**11 - 1),
+        *((n, "ok", "increment", None) for n in range(12)),
+    ]
+    assert main([*COMMAND, "counter", "--budget", "1000", lines(tmp_path / "hard.jsonl", *rows)]) == 2
+    assert "verdict: unknown — budget of 1,000 steps spent on the object" in capsys.readouterr().out
+
+
+def test_of_several_files_the_worst_verdict_counts(tmp_path: Path) -> None:
+    good = lines(tmp_path / "good", (0, "invoke", "read", None), (0, "ok", "read", None))
+    bad = lines(tmp_path / "bad", (0, "invoke", "read", None), (0, "ok", "read", 1))
+    assert main([*COMMAND, "cas-register", good, bad]) == 1
+    assert main([*COMMAND, "cas-register", "--initial", "1", bad]) == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "initial", "function", "seen"),
+    [
+        ("kv", '""', "read", ""),
+        ("register", "plain text", "read", "plain text"),
+        ("counter", "5", "read", 5),
+        ("queue", "[1, 2]", "dequeue", 1),
+        ("stack", "[1, 2]", "pop", 2),
+        ("set", "[1, 2]", "read", [2, 1]),
+        ("mutex", "held", "release", True),
+    ],
+)
+def test_what_an_object_holds_at_first(tmp_path: Path, model: str, initial: str, function: str, seen: Any) -> None:
+    file = lines(tmp_path / "h", (0, "invoke", function, None), (0, "ok", function, seen))
+    assert main([*COMMAND, model, file]) == 1
+    assert main([*COMMAND, model, "--initial", initial, file]) == 0
+
+
+def test_jepsens_history(tmp_path: Path) -> None:
+    file = tmp_path / "history.edn"
+    file.write_text(
+        """{:process 0, :type :invoke, :f :write, :value [1 4], :time 10, :index 0}
+           {:process :nemesis, :type :info, :f :start, :value nil}
+           {:process 0, :type :ok, :f :write, :value [1 4], :time 11, :index 2}
+           {:process 1, :type :invoke, :f :read, :value [1 nil], :time 12, :index 3}
+           {:process 1, :type :ok, :f :read, :value [1 5], :time 13, :index 4}"""
+    )
+    assert main([*COMMAND, "cas-register", "--independent", str(file)]) == 1
+    file.write_text(file.read_text().replace("[1 5]", "[1 4]"))
+    assert main([*COMMAND, "cas-register", "--independent", str(file)]) == 0
+
+
+def test_the_folder_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    assert run(["experiment=raft_3nodes", "engine=sim", "duration=300ms", f"run.dir={folder}", "--quiet"]) == 0
+    assert main([*COMMAND, "kv", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("verdict: valid — ")
+    assert main([*COMMAND, "mutex", str(folder)]) == 2
+    assert f"{folder}/history.arrow: operation " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["linearizability", "h"], "framework.check: the following arguments are required: --model."),
+        ([*COMMAND, "kv"], "framework.check: the following arguments are required: FILE."),
+        ([*COMMAND, "registr", "h"], "checker: unknown model 'registr'. Did you mean 'register'?"),
+        (["linearisability", "--model", "kv", "h"], "Did you mean 'linearizability'?"),
+        ([*COMMAND, "kv", "nowhere"], "nowhere: cannot be read (No such file or directory)."),
+        ([*COMMAND, "kv", "."], ".: holds no history.arrow."),
+        ([*COMMAND, "kv", "--budget", "0", "h"], "--budget: 0 steps check nothing."),
+        ([*COMMAND, "counter", "--initial", "x", "h"], "--initial: a counter cannot hold 'x'."),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    complaint: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.count("\n") == 1
+    assert complaint in told.err
+
+
+def test_a_bad_line_is_named_with_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = lines(tmp_path / "h.jsonl", (0, "invoke", "read", None), (0, "ok", "read", 1), (0, "ok", "read", 1))
+    assert main([*COMMAND, "register", file]) == 2
+    assert capsys.readouterr().err == (
+        f"{file}:3: read of process 0 completes, but was never invoked. Is a part missing before it?\n"
+    )
