@@ -1,6 +1,6 @@
 # make run     five Raft nodes as Ray actors serve a key-value workload and are checked
-# make test    every test, with the real engine
-# make quick   lint, types, unit tests and the simulator
+# make test    lint, types, and every test, those with the real engine last
+# make quick   lint, types, unit tests and the simulator, on all cores
 # make bench   what the engines cost, against their budgets
 # make lint    ruff and mypy --strict
 # make lock    renews requirements.lock from pyproject.toml
@@ -9,6 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPREAD := -n auto --dist worksteal
 
 .PHONY: run test quick bench lint lock clean
 .DEFAULT_GOAL := run
@@ -17,10 +18,11 @@ run: $(READY)
 	$(BIN)/python -m framework.run experiment=raft_5nodes
 
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not ray" $(SPREAD)
+	$(BIN)/python -m pytest -m ray
 
 quick: $(READY) lint
-	$(BIN)/python -m pytest -m "not ray"
+	$(BIN)/python -m pytest -m "not ray" $(SPREAD)
 
 bench: $(READY)
 	$(BIN)/python -m experiments.engine_cost
@@ -40,6 +42,7 @@ lock: $(READY)
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# editable_mode=compat: type checkers find the package from other folders too.
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Synod needs Python 3.11 or newer: install it (Debian, Ubuntu: apt install python3 python3-venv)."; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -48,5 +51,6 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "$(PYTHON) lacks the venv module: install it (Debian, Ubuntu: apt install python3-venv; Fedora: it comes with python3)."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --config-settings editable_mode=compat --editable .
 	@touch $@

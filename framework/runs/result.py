@@ -6,6 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -133,9 +134,14 @@ def build_result(
 def versions(engine: str) -> dict[str, str]:
     """Python's, the platform's, and those of the packages that a run's numbers depend on."""
     found = {"python": platform.python_version(), "platform": sys.platform}
-    for package in (*_PACKAGES, "ray", "uvloop") if engine == "ray" else _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    packages = (*_PACKAGES, "ray", "uvloop") if engine == "ray" else _PACKAGES
+    return found | {package: _version(package) for package in packages}
+
+
+@cache
+def _version(package: str) -> str:
+    """Read once: a process may do runs by the thousand."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
