@@ -10,6 +10,8 @@ earliest when the `put` does.
 - Stack: wherever nothing is certainly held, the stack may be taken to be empty, and the history falls apart into
   stretches throughout which something is held: the lowest value, which must have been put when the first put of
   the stretch ends and be taken after the last take begins. Any that can be will do; the others nest within it.
+- A take of unknown fate may have taken any value that is missing. Each value that must be gone by some time needs one
+  of its own that began before; that is necessary, and if what follows from one such choice holds, sufficient.
 
 The conditions are those of Henzinger, Sezgin and Vafeiadis, "Aspect-Oriented Linearizability Proofs" (2013), and of
 Abdulla and others, "Efficient Linearizability Monitoring" (2025); the twin that tries every order is their test.
@@ -19,7 +21,8 @@ A queue costs n log n, a stack n times its depth.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import msgspec
 
@@ -87,22 +90,26 @@ def _decide(operations: Sequence[Entry], model: Row, end_shift: int) -> Told | N
     history = _read(operations, model, end_shift)
     if isinstance(history, set):
         return Verdict.INVALID, _some(operations, history)
-    order = _queue_conflict if isinstance(model, Queue) else _stack_conflict
-    conflict = order(history.values)
+    first_in = isinstance(model, Queue)
+    conflict = _conflict(history, first_in)
     if conflict is None:
         return None
-    conflict = conflict or _never_empty(history)
     if not conflict:
         return Verdict.VALID, []
     if not history.opens:
         return Verdict.INVALID, _some(operations, conflict)
-    if isinstance(model, Queue):
-        short = _too_few_opens(history)
-        if short:
-            return Verdict.INVALID, list(operations)
-        if not history.empties:
-            return Verdict.VALID, []
-    return None
+    taken = _History([value for value in history.values if value.take is not None], history.empties, [])
+    if certain := _conflict(taken, first_in):  # whatever those of unknown fate took, it was none of these
+        return Verdict.INVALID, _some(operations, certain)
+    if not _take_by_opens(history, first_in):
+        return Verdict.INVALID, list(operations)
+    return None if _conflict(history, first_in) else (Verdict.VALID, [])
+
+
+def _conflict(history: _History, first_in: bool) -> set[int] | None:
+    """The places of operations that cannot all be, without any take of unknown fate; None if it takes long to tell."""
+    order = (_queue_conflict if first_in else _stack_conflict)(history.values)
+    return order if order or order is None else _never_empty(history)
 
 
 def _some(operations: Sequence[Entry], places: set[int]) -> list[Entry]:
@@ -155,23 +162,76 @@ def _queue_conflict(values: list[_Value]) -> set[int]:
     return set()
 
 
-def _too_few_opens(history: _History) -> bool:
-    """Whether values that others overtook outnumber the takes of unknown fate that may have taken them in time."""
-    by_begin = sorted(history.values, key=lambda value: value.put_begin)
-    overtaken, soonest = [], [_NEVER]
-    for value in reversed(by_begin):
-        soonest.append(min(soonest[-1], value.take_end))
-    soonest.reverse()
-    begins = [value.put_begin for value in by_begin]
-    for value in history.values:
-        deadline = soonest[bisect_left(begins, value.put_end + 1)]
-        if deadline < value.take_begin:
-            if value.take is not None:
-                return True
-            overtaken.append(deadline)
-    if len(overtaken) > len(history.opens):
-        return True
-    return any(deadline < begin for deadline, begin in zip(sorted(overtaken), history.opens, strict=False))
+def _take_by_opens(history: _History, first_in: bool) -> bool:
+    """Has the takes of unknown fate take what must be gone in time; False if they are too few or come too late.
+
+    Which of them takes what is a guess; that they suffice is not.
+    """
+    overdue = sorted(_deadlines(history, first_in), key=lambda it: it[0])
+    if len(overdue) > len(history.opens):
+        return False
+    for (deadline, value), begin in zip(overdue, history.opens, strict=False):
+        if begin > deadline:
+            return False
+        value.take_begin = max(begin, value.put_begin)
+    return True
+
+
+def _deadlines(history: _History, first_in: bool) -> list[tuple[int, _Value]]:
+    """The values that nobody is known to have taken and that must be gone, each with the latest time of its take.
+
+    Gone before a take that found nothing after they were put; in a queue before a value put after them is taken, in a
+    stack before a value is taken that was put before them and not yet taken when they were put.
+    """
+    values = history.values
+    empties = _Soonest((begin, end) for _, begin, end in history.empties)
+    if first_in:
+        later = _Soonest((value.put_begin, value.take_end) for value in values)
+        due = [min(later.after(value.put_end), empties.after(value.put_end)) for value in values]
+    else:
+        due = [min(below, empties.after(value.put_end)) for below, value in zip(_below(values), values, strict=True)]
+    return [(at, value) for at, value in zip(due, values, strict=True) if value.take is None and at < _NEVER]
+
+
+class _Soonest:
+    """Intervals, asked for the soonest end among those that begin after some time."""
+
+    def __init__(self, intervals: Iterable[tuple[int, int]]) -> None:
+        known = sorted(intervals)
+        self._begins = [begin for begin, _ in known]
+        soonest = list(accumulate((end for _, end in reversed(known)), min, initial=_NEVER))
+        self._ends = soonest[::-1]
+
+    def after(self, time: int) -> int:
+        return self._ends[bisect_left(self._begins, time + 1)]
+
+
+def _below(values: list[_Value]) -> list[int]:
+    """For each value the soonest end of a take of one that was certainly put before it, and taken later than it was put."""
+    begins = sorted({value.take_begin for value in values})
+    soonest = [_NEVER] * (len(begins) + 1)  # a Fenwick tree of minima, the latest beginnings first
+
+    def note(begin: int, end: int) -> None:
+        place = len(begins) - bisect_left(begins, begin)
+        while place < len(soonest):
+            soonest[place] = min(soonest[place], end)
+            place += place & -place
+
+    def after(time: int) -> int:
+        place, end = len(begins) - bisect_left(begins, time + 1), _NEVER
+        while place:
+            end = min(end, soonest[place])
+            place -= place & -place
+        return end
+
+    found: dict[int, int] = {}
+    by_end, place = sorted(values, key=lambda value: value.put_end), 0
+    for value in sorted(values, key=lambda value: value.put_begin):
+        while place < len(by_end) and by_end[place].put_end < value.put_begin:
+            note(by_end[place].take_begin, by_end[place].take_end)
+            place += 1
+        found[id(value)] = after(value.put_end)
+    return [found[id(value)] for value in values]
 
 
 def _stretches(values: list[_Value]) -> list[list[_Value]]:

@@ -206,6 +206,12 @@ def test_a_long_history_of_a_queue_or_stack_is_decided_by_its_times(model: Model
     assert (result.verdict, len(result.story)) == (INVALID, 5)
 
 
+@pytest.mark.parametrize(("model", "functions"), ROWS)
+def test_takes_of_unknown_fate_do_not_make_a_long_history_hard(model: Model, functions: tuple[str, str]) -> None:
+    result = check_linearizable(simulated(model, 3, 3000, 5, ("x",), functions, unknown=0.02), model)
+    assert (result.verdict, result.steps) == (VALID, 0)
+
+
 def test_a_dequeue_that_was_not_answered_may_have_taken_what_is_missing() -> None:
     rows = [(0, "enqueue", 1, None, 0, 1), (0, "enqueue", 2, None, 2, 3)]
     assert verdict(Queue(), *rows, (2, "dequeue", None, 2, 6, 7)) is INVALID
