@@ -182,9 +182,7 @@ def write_protocol(name: str, folder: Path) -> list[Path]:
     files = _contents(name, folder)
     for file in files:
         if file.exists():
-            raise ConfigError(
-                str(file), "exists already", "Choose another name, or another folder with --dir."
-            )
+            raise ConfigError(str(file), "exists already", "Choose another name, or another folder with --dir.")
     try:
         for file, content in files.items():
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -38,15 +38,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def listing(registry: Registry, kind: str | None = None, name: str | None = None) -> Iterator[str]:
     """The lines for all plugins, for those of one kind, or for one. ConfigError for a kind or name that is unknown."""
-    if (
-        kind is not None
-        and kind not in KINDS
-        and f"{kind}s" not in KINDS
-        and kind.removesuffix("s") not in KINDS
-    ):
-        raise ConfigError(
-            "framework.plugins", f"there is no kind of plugin {kind!r}", did_you_mean(kind, KINDS)
-        )
+    if kind is not None and kind not in KINDS and f"{kind}s" not in KINDS and kind.removesuffix("s") not in KINDS:
+        raise ConfigError("framework.plugins", f"there is no kind of plugin {kind!r}", did_you_mean(kind, KINDS))
     wanted = [group for group in KINDS if kind is None or kind.removesuffix("s") == group.removesuffix("s")]
     if name is not None:
         registry.get(wanted[0], name)

@@ -50,9 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", metavar="RUN", help="the run's folder")
     parser.add_argument("--until", metavar="T", help="stop there: 1.5s, 300ms")
     parser.add_argument("--node", metavar="N", help="show only this node, and its state at the end")
-    parser.add_argument(
-        "--steps", action="store_true", help="print each step: its input, and what came of it"
-    )
+    parser.add_argument("--steps", action="store_true", help="print each step: its input, and what came of it")
     return parser
 
 
@@ -88,9 +86,7 @@ def _whole(run: Run, asked: argparse.Namespace, stop: int | None) -> int:
         if asked.node is not None:
             host = seats[asked.node].host
             _state(asked.node, None if host is None else host.root, f"{again.ended.virtual_s:g} s")
-        print(
-            f"drove {run.folder} again to {again.ended.virtual_s:g} s of virtual time in {again.ended.wall_s:.1f} s"
-        )
+        print(f"drove {run.folder} again to {again.ended.virtual_s:g} s of virtual time in {again.ended.wall_s:.1f} s")
         _print(of_whole(run, again))
         for reason in run.result.get("reasons", [])[:1]:
             print(f"its verdict was: {run.result.get('verdict')} — {' '.join(str(reason).split())}")

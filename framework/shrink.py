@@ -47,8 +47,12 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m framework.shrink", description="Finds a smaller run that fails in the same way.")
     parser.add_argument("run", metavar="RUN", help="the folder of a simulated run that was invalid")
-    parser.add_argument("--budget", default="60s", help="how long (60s, 5m), or how many runs (200); default: %(default)s")
-    parser.add_argument("--seeds", type=int, default=8, help="seeds to try at each smaller config; default: %(default)s")
+    parser.add_argument(
+        "--budget", default="60s", help="how long (60s, 5m), or how many runs (200); default: %(default)s"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=8, help="seeds to try at each smaller config; default: %(default)s"
+    )
     return parser
 
 
@@ -59,7 +63,9 @@ def _budget(text: str) -> tuple[float, int | None]:
     try:
         span = parse_duration(text)
     except ValueError as error:
-        raise ConfigError("framework.shrink", f"--budget: {error}", "Write --budget 60s, or --budget 200 for runs.") from error
+        raise ConfigError(
+            "framework.shrink", f"--budget: {error}", "Write --budget 60s, or --budget 200 for runs."
+        ) from error
     if not span:
         raise ConfigError("framework.shrink", "--budget: nothing can be found in no time", "Write --budget 60s.")
     return span / SECOND, None
@@ -103,7 +109,9 @@ def _check(run: Run) -> None:
     from framework.redrive.whole import is_simulated
 
     if not is_simulated(run):
-        raise ConfigError(str(run.folder), "was no simulated run, and only these can be shrunk", "Find it with engine=sim.")
+        raise ConfigError(
+            str(run.folder), "was no simulated run, and only these can be shrunk", "Find it with engine=sim."
+        )
     verdict = run.result.get("verdict", "unknown")
     if verdict != "invalid":
         raise ConfigError(str(run.folder), f"its verdict is {verdict}: there is no failure to keep", "")
@@ -113,7 +121,9 @@ def _not_again(run: Run, first: Trial | None) -> ConfigError:
     if first is None:
         return ConfigError(str(run.folder), "cannot be run again within the budget", "Give it more: --budget 10m.")
     command = f"python -m framework.replay {shlex.quote(str(run.folder))}"
-    return ConfigError(str(run.folder), f"is {first.result.verdict} when it is run again", f"See where it differs: {command}.")
+    return ConfigError(
+        str(run.folder), f"is {first.result.verdict} when it is run again", f"See where it differs: {command}."
+    )
 
 
 def _confirm(path: Path, name: str, best: Trial) -> Trial:

@@ -12,9 +12,7 @@ from framework import new, plugins
 from framework.registry.discovery import ROOT
 
 
-def test_a_new_protocol_runs_and_passes_its_test_at_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_new_protocol_runs_and_passes_its_test_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert new.main(["protocol", "first_steps", "--dir", str(tmp_path)]) == 0
     written = [
         tmp_path / "plugins/protocols/first_steps.py",
@@ -36,10 +34,7 @@ def test_a_protocol_of_our_own_is_imported_as_a_built_in() -> None:
         ROOT / "tests/plugins/test_first_steps.py",
     ]
     test = contents[ROOT / "tests/plugins/test_first_steps.py"]
-    assert (
-        "from plugins.protocols.first_steps import Answer, FirstStepsClient, FirstStepsNode, Read, Write"
-        in test
-    )
+    assert "from plugins.protocols.first_steps import Answer, FirstStepsClient, FirstStepsNode, Read, Write" in test
     assert "plugins:" not in contents[ROOT / "conf/experiment/first_steps.yaml"]
 
 
@@ -103,8 +98,6 @@ def test_one_kind_or_one_plugin_can_be_asked_for(capsys: pytest.CaptureFixture[s
         (["plugins.path=/nowhere"], "there is no plugin at"),
     ],
 )
-def test_a_kind_or_name_that_nothing_has(
-    arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_kind_or_name_that_nothing_has(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert plugins.main(arguments) == 2
     assert error in capsys.readouterr().err

@@ -131,9 +131,7 @@ def test_a_planted_lie_is_found_told_and_seen_again_by_the_command_that_is_print
     assert result("first")["digest"] == result("second")["digest"]
 
 
-def test_a_handler_that_raises_makes_the_run_invalid(
-    liar: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_handler_that_raises_makes_the_run_invalid(liar: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*liar, "protocol.breaks=true", "workload.timeout=50ms", "run.dir=broken"]) == 1
 
     reason = "n1 crashed: ZeroDivisionError: integer division or modulo by zero in on_say"
@@ -226,9 +224,7 @@ def test_help_lists_flags_groups_options_and_keys(capsys: pytest.CaptureFixture[
     assert main(["--help"]) == 0
 
     text = capsys.readouterr().out
-    assert all(
-        word in text for word in ("--config-dir", "workload", "raft_5nodes", "wan_aws", "duration", "crash")
-    )
+    assert all(word in text for word in ("--config-dir", "workload", "raft_5nodes", "wan_aws", "duration", "crash"))
 
 
 def test_a_config_folder_of_ones_own_brings_its_experiments(capsys: pytest.CaptureFixture[str]) -> None:
@@ -250,9 +246,7 @@ def test_a_simulated_run_imports_neither_ray_nor_uvloop() -> None:
         f"code = main({[*HELLO, '--quiet']!r})\n"
         "print(code, sorted({'ray', 'uvloop', 'rich'} & set(sys.modules)))\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", script], env=_environment(), capture_output=True, text=True, timeout=60
-    )
+    ran = subprocess.run([sys.executable, "-c", script], env=_environment(), capture_output=True, text=True, timeout=60)
 
     assert ran.stderr == ""
     assert ran.stdout.splitlines()[-1] == "0 []"
@@ -262,9 +256,7 @@ def test_a_reader_that_leaves_early_does_not_change_the_exit_code() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "framework.run", *HELLO, "run.dir=unread"]
-    ran = subprocess.run(
-        command, env=_environment(), stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
-    )
+    ran = subprocess.run(command, env=_environment(), stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writing)
 
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m experiments.soak", description=__doc__.split("\n")[0])
     parser.add_argument("--experiment", default="raft_chaos", help="which (default raft_chaos)")
-    parser.add_argument("--seeds", type=_range, default=range(100), metavar="A:B", help="from A up to B (default 0:100)")
+    parser.add_argument(
+        "--seeds", type=_range, default=range(100), metavar="A:B", help="from A up to B (default 0:100)"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--dir", type=Path, help="where the outcomes are kept (default runs/soak-EXPERIMENT)")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings, as framework.run takes them")

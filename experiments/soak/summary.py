@@ -54,7 +54,9 @@ def _counts(title: str, counts: Iterable[dict[str, int]]) -> list[str]:
     for one in counts:
         total.update(one)
         seeds.update(name for name, count in one.items() if count)
-    return [title, *(f"  {name:24} {total[name]:8,}  in {seeds[name]:,} seeds" for name in sorted(total))] if total else []
+    return (
+        [title, *(f"  {name:24} {total[name]:8,}  in {seeds[name]:,} seeds" for name in sorted(total))] if total else []
+    )
 
 
 def _kind(reason: str) -> str:

@@ -34,9 +34,7 @@ from framework.registry.registry import Registry, load
 __all__ = ["Composed", "compose", "help_text", "load_plugins"]
 
 
-def compose(
-    overrides: Sequence[str], config_dir: str | None = None, registry: Registry | None = None
-) -> Composed:
+def compose(overrides: Sequence[str], config_dir: str | None = None, registry: Registry | None = None) -> Composed:
     """The experiment that `overrides` (`experiment=hello`, `nodes=5`, …) describe.
 
     `config_dir` is a folder of the user's own config groups. Without `registry` the plugins are loaded, those at
@@ -70,9 +68,7 @@ def config_folders(config_dir: str | None) -> list[Path]:
         return [CONF]
     own = Path(config_dir).expanduser().resolve()
     if not own.is_dir():
-        raise ConfigError(
-            f"--config-dir {config_dir}", "there is no such folder", "Name a folder of config groups."
-        )
+        raise ConfigError(f"--config-dir {config_dir}", "there is no such folder", "Name a folder of config groups.")
     if own == CONF:
         return [CONF]
     for file in sorted(own.rglob("*.yaml")):
@@ -99,9 +95,7 @@ def plugin_paths(overrides: Sequence[Override], folders: Sequence[Path]) -> list
     return paths
 
 
-def _merge(
-    prepared: list[str], groups: Groups, experiment: str | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _merge(prepared: list[str], groups: Groups, experiment: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Hydra's merge as plain data, and what was chosen from each group. Hydra's complaints become ConfigErrors."""
     searched = [f"hydra.searchpath=['file://{folder}']" for folder in groups.folders[1:]]
     try:
@@ -122,9 +116,7 @@ def _plain_parts(config: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         del config["hydra"]
     merged = OmegaConf.to_container(config, resolve=True)
     assert isinstance(merged, dict) and isinstance(choices, dict)
-    return {str(key): value for key, value in merged.items()}, {
-        str(key): value for key, value in choices.items()
-    }
+    return {str(key): value for key, value in merged.items()}, {str(key): value for key, value in choices.items()}
 
 
 @contextmanager

@@ -58,9 +58,5 @@ def flat(settings: Any, key: str) -> Iterator[tuple[str, str]]:
     else:
         yield (
             key,
-            "null"
-            if settings is None
-            else str(settings).lower()
-            if isinstance(settings, bool)
-            else str(settings),
+            "null" if settings is None else str(settings).lower() if isinstance(settings, bool) else str(settings),
         )

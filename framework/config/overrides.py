@@ -114,13 +114,9 @@ def _names(override: Override, groups: Groups) -> list[str]:
             return []
         if group in (*LISTS, "state_machine"):
             return ["none"]
-        raise ConfigError(
-            COMMAND_LINE, f"{override.text}: a run needs one", did_you_mean("", groups.options(group))
-        )
+        raise ConfigError(COMMAND_LINE, f"{override.text}: a run needs one", did_you_mean("", groups.options(group)))
     if isinstance(value, dict) or (isinstance(value, list) and group not in LISTS):
-        raise ConfigError(
-            COMMAND_LINE, f"{override.text}: choose one option", did_you_mean("", groups.options(group))
-        )
+        raise ConfigError(COMMAND_LINE, f"{override.text}: choose one option", did_you_mean("", groups.options(group)))
     names = [_word(name) for name in (value if isinstance(value, list) else [value])]
     for name in names:
         groups.check(group, name, COMMAND_LINE)

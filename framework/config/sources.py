@@ -24,9 +24,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark is not None else ""
-        raise ConfigError(
-            shown(file), f"{line}{getattr(error, 'problem', None) or 'is not YAML'}", ""
-        ) from error
+        raise ConfigError(shown(file), f"{line}{getattr(error, 'problem', None) or 'is not YAML'}", "") from error
     except (OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
         raise ConfigError(shown(file), f"cannot be read: {str(error).splitlines()[0]}", "") from error
     if not isinstance(content, dict):
@@ -46,9 +44,7 @@ def check_experiment(file: Path, groups: Groups) -> None:
     """ConfigError for a defaults list that Hydra would not understand, or keys that would land in the wrong place."""
     content, where = read_yaml(file), shown(file)
     if "@package _global_" not in file.read_text(encoding="utf-8"):
-        raise ConfigError(
-            where, "its keys would not stand at the top level", "Write # @package _global_ at its top."
-        )
+        raise ConfigError(where, "its keys would not stand at the top level", "Write # @package _global_ at its top.")
     listed = content.get("defaults", [])
     if not isinstance(listed, list):
         raise ConfigError(where, "defaults is not a list", "Write - override /protocol: NAME.")
@@ -64,16 +60,12 @@ def _check_default(key: str, value: Any, where: str, groups: Groups) -> None:
     if group not in GROUPS:
         raise ConfigError(where, f"defaults: there is no config group {group!r}", did_you_mean(group, GROUPS))
     if override.strip() != "override" and group != "experiment":
-        raise ConfigError(
-            where, f"defaults: {key}: {group} has a value already", f"Write - override /{group}: …"
-        )
+        raise ConfigError(where, f"defaults: {key}: {group} has a value already", f"Write - override /{group}: …")
     for name in value if isinstance(value, list) else [value]:
         if isinstance(name, bool):
             raise ConfigError(where, f"defaults: {key}: {str(name).lower()} is no option", BOOLEAN_TRAP)
         if name is None:
-            raise ConfigError(
-                where, f"defaults: {key} names nothing", did_you_mean("", groups.options(group))
-            )
+            raise ConfigError(where, f"defaults: {key} names nothing", did_you_mean("", groups.options(group)))
         groups.check(group, str(name), where)
 
 

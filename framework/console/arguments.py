@@ -94,7 +94,5 @@ def _with_value(asked: Arguments, flag: str, value: str) -> Arguments:
 
 def _unknown(word: str) -> ConfigError:
     if word.partition("=")[0] in ("-m", "--multirun"):
-        return ConfigError(
-            WHERE, f"{word} (a sweep) is not supported", "Give each key one value, and run it as often."
-        )
+        return ConfigError(WHERE, f"{word} (a sweep) is not supported", "Give each key one value, and run it as often.")
     return ConfigError(WHERE, f"unknown flag {word}", did_you_mean(word.partition("=")[0], _NAMES))

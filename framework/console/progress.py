@@ -131,9 +131,7 @@ class LiveLine(Silent):
     def show(self, now: int, tally: Tally) -> None:
         if time.monotonic() - self._last >= _LIVE_EVERY_S:
             self._last = time.monotonic()
-            self._draw(
-                min(1.0, now / self._duration) if self._duration else 1.0, self._account.words(now, tally)
-            )
+            self._draw(min(1.0, now / self._duration) if self._duration else 1.0, self._account.words(now, tally))
 
     def checking(self) -> None:
         self._draw(1.0, "checking what the clients saw")

@@ -15,7 +15,9 @@ from framework.redrive.whole import Again
 from framework.runs.result import versions
 from framework.trace.reader import Run
 
-SUSPECTS = "Something besides config, seed and inputs has a part in it: a set's order, the global random, a clock of the host."
+SUSPECTS = (
+    "Something besides config, seed and inputs has a part in it: a set's order, the global random, a clock of the host."
+)
 
 
 def of_whole(run: Run, again: Again) -> Iterator[str]:
@@ -48,9 +50,7 @@ def changed_versions(run: Run) -> str:
     """Which packages are others than when the run was taken; "" if none."""
     before = run.result.get("versions") or {}
     now = versions(str((run.config.get("engine") or {}).get("name")))
-    changed = [
-        f"{name} {old} -> {now[name]}" for name, old in before.items() if name in now and now[name] != old
-    ]
+    changed = [f"{name} {old} -> {now[name]}" for name, old in before.items() if name in now and now[name] != old]
     return f"Since then has changed: {', '.join(changed)}." if changed else ""
 
 

@@ -116,10 +116,7 @@ def _crashes(crashes: tuple[CrashRecord, ...]) -> list[str]:
     if not crashes:
         return []
     lines = ["", "crashes"]
-    lines += [
-        f"  {crash.time_s:8.3f} s  {crash.node}  {_first_line(crash.why)}"
-        for crash in crashes[:_CRASHES_SHOWN]
-    ]
+    lines += [f"  {crash.time_s:8.3f} s  {crash.node}  {_first_line(crash.why)}" for crash in crashes[:_CRASHES_SHOWN]]
     if len(crashes) > _CRASHES_SHOWN:
         lines.append(f"  … {len(crashes) - _CRASHES_SHOWN} more in result.json")
     raised = [crash for crash in crashes if crash.traceback]

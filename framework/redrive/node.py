@@ -73,9 +73,7 @@ class NodeDriver:
     watch: Watch | None = None
     """Called when a batch is over: all that it let out is in the record, and its changes are durable."""
 
-    def __init__(
-        self, experiment: Experiment, node: NodeId, record: Record, outlet: Outlet, wire: Any
-    ) -> None:
+    def __init__(self, experiment: Experiment, node: NodeId, record: Record, outlet: Outlet, wire: Any) -> None:
         server = node in experiment.nodes
         spec = experiment.protocol
         self.node, self.steps, self.compared = node, 0, 0
@@ -180,18 +178,14 @@ class NodeDriver:
         try:
             message: Message = self._wire.decode[self._wire.names.index(row.message)](payload)
         except (ValueError, msgspec.MsgspecError) as error:
-            raise CannotDrive(
-                f"{row.message} cannot be decoded by the protocol as it is now: {error}"
-            ) from error
+            raise CannotDrive(f"{row.message} cannot be decoded by the protocol as it is now: {error}") from error
         return message
 
     def _timer(self, host: Host, row: Row) -> TimerKey:
         """The timer that the station would fire now; Departed if it is not the one that was fired."""
         due = host.due() if host.wake <= host.now else None
         soon = host.take_soon() if due is None else None
-        key, step = (
-            (due, host.timers[due][1]) if due is not None else soon if soon is not None else (None, -1)
-        )
+        key, step = (due, host.timers[due][1]) if due is not None else soon if soon is not None else (None, -1)
         if key is None:
             raise self._departed(f"timer {row.message} fires", "that timer is not due")
         if key[:2] != (row.path, row.message) or step != row.cause:
@@ -202,11 +196,7 @@ class NodeDriver:
 
     def _close_batch(self, row: Row) -> None:
         """At a step that belongs to another batch than the last one: that batch let nothing out."""
-        if (
-            self._batch
-            and row.time != self._batch[-1].time
-            and self._batch[-1].kind not in ("invoke", "start")
-        ):
+        if self._batch and row.time != self._batch[-1].time and self._batch[-1].kind not in ("invoke", "start"):
             self._gather()
 
     def _gather(self) -> None:

@@ -76,9 +76,7 @@ class Redriver:
         self._record = Record(run)
         wire = Wire(experiment.protocol)
         outlet = Outlet(wire, hosts)
-        self._drivers = {
-            node: NodeDriver(experiment, node, self._record, outlet, wire) for node in self.nodes
-        }
+        self._drivers = {node: NodeDriver(experiment, node, self._record, outlet, wire) for node in self.nodes}
         if watch is not None:
             for node, driver in self._drivers.items():
                 driver.watch = watch(node)
@@ -117,8 +115,6 @@ class Redriver:
     def reports(self) -> list[NodeReport]:
         """How each node fared so far."""
         return [
-            NodeReport(
-                node, driver.steps, driver.compared, self._departures.get(node), self._lacking.get(node, "")
-            )
+            NodeReport(node, driver.steps, driver.compared, self._departures.get(node), self._lacking.get(node, ""))
             for node, driver in self._drivers.items()
         ]

@@ -22,9 +22,7 @@ WIDEST = 160
 _ROWS = 4_096
 
 
-def told(
-    run: Run, nodes: Collection[str] | None = None, stop: int | None = None, *, steps: bool
-) -> Iterator[str]:
+def told(run: Run, nodes: Collection[str] | None = None, stop: int | None = None, *, steps: bool) -> Iterator[str]:
     """Lines: with `steps` each step with what it sent, noted, completed and committed; else only what is rare.
 
     Only of `nodes` (None: of all), and up to `stop` nanoseconds. Outputs stand below their step, even those that left

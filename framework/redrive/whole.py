@@ -56,9 +56,7 @@ def drive_again(
     from framework.engine.sim import SimEngine
 
     if not is_simulated(run):
-        raise ConfigError(
-            str(run.folder), "is no simulated run", "Only engine=sim can drive a whole run again."
-        )
+        raise ConfigError(str(run.folder), "is no simulated run", "Only engine=sim can drive a whole run again.")
     experiment = saved_experiment(run)
     level = experiment.trace
     engine = SimEngine(stop)
@@ -70,9 +68,7 @@ def drive_again(
     recorded = run.result.get("digest")
     if stop is None and ended.digest is not None and ended.digest == recorded:
         what = "events" if level == "full" else "operations"
-        return Again(
-            again, ended, f"{len(again.events if level == 'full' else again.history):,} {what}", None, engine
-        )
+        return Again(again, ended, f"{len(again.events if level == 'full' else again.history):,} {what}", None, engine)
     whole = stop is None and bool(recorded) and not run.result.get("interrupted")
     first, second = (_events if level == "full" else _history)(run, again, stop, whole)
     what = f"{len(second):,} {'events' if level == 'full' else 'operations'}"

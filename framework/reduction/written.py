@@ -119,4 +119,3 @@ def _difference(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[s
 
 def _absolute(place: str) -> str:
     return str(Path(place).expanduser().resolve())
-

@@ -49,9 +49,7 @@ def check_spec(spec: Spec, siblings: Sequence[Spec] = (), home: str | None = Non
     for field, base in _PARTS.get(type(spec), ()):
         check_class(spec, field, base)
     if isinstance(spec, CheckerSpec) and not callable(spec.check):
-        raise PluginError(
-            spec.name, "check is not a function", "Write check(calls, model, config) -> CheckResult."
-        )
+        raise PluginError(spec.name, "check is not a function", "Write check(calls, model, config) -> CheckResult.")
 
 
 _PARTS: dict[type[Spec], tuple[tuple[str, type], ...]] = {
@@ -62,9 +60,7 @@ _PARTS: dict[type[Spec], tuple[tuple[str, type], ...]] = {
 }
 
 
-def check_protocol(
-    spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), home: str | None = None
-) -> None:
+def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), home: str | None = None) -> None:
     """PluginError unless the protocol's classes, messages and config keep the node model's rules.
 
     Every Message class of the protocol's package must be handled: by this protocol, by a class that it mounts, or by
@@ -97,13 +93,9 @@ def check_protocol(
 def check_name(spec: Spec) -> None:
     """PluginError unless the name is one that can be typed as `group=name`: lower case, digits, underscores."""
     if not _NAME.fullmatch(spec.name):
-        raise PluginError(
-            f"{_kind(spec)} {spec.name!r}", "is no name for a plugin", f"Write {_snake(spec.name)!r}."
-        )
+        raise PluginError(f"{_kind(spec)} {spec.name!r}", "is no name for a plugin", f"Write {_snake(spec.name)!r}.")
     if spec.name in _RESERVED:
-        raise PluginError(
-            f"{_kind(spec)} {spec.name!r}", "has a name that means something else", "Choose another."
-        )
+        raise PluginError(f"{_kind(spec)} {spec.name!r}", "has a name that means something else", "Choose another.")
 
 
 def check_class(spec: Spec, field: str, base: type) -> None:
@@ -112,9 +104,7 @@ def check_class(spec: Spec, field: str, base: type) -> None:
     where = f"{_kind(spec)} {spec.name!r}"
     if not (isinstance(value, type) and issubclass(value, base) and value is not base):
         shown = getattr(value, "__qualname__", repr(value))
-        raise PluginError(
-            where, f"{field}={shown} is not a {base.__name__}", f"Derive it from {base.__name__}."
-        )
+        raise PluginError(where, f"{field}={shown} is not a {base.__name__}", f"Derive it from {base.__name__}.")
     if value.__module__ == "__main__":
         raise PluginError(
             where,
@@ -134,9 +124,7 @@ def check_config(spec: Spec, base: type[Config]) -> None:
     where = f"{_kind(spec)} {spec.name!r}"
     if not (isinstance(config, type) and issubclass(config, base)):
         shown = getattr(config, "__qualname__", repr(config))
-        raise PluginError(
-            where, f"config={shown} is not a {base.__name__}", f"Write class {shown}({base.__name__})."
-        )
+        raise PluginError(where, f"config={shown} is not a {base.__name__}", f"Write class {shown}({base.__name__}).")
     if "name" in config.__struct_fields__:
         raise PluginError(
             where,
@@ -170,7 +158,9 @@ def _check_sometimes(spec: ProtocolSpec) -> None:
     where = f"protocol {spec.name!r}"
     for wanted in spec.sometimes:
         if not isinstance(wanted, Sometimes):
-            raise PluginError(where, f"sometimes: {wanted!r} is no Sometimes", 'Write Sometimes("it happened", "noted").')
+            raise PluginError(
+                where, f"sometimes: {wanted!r} is no Sometimes", 'Write Sometimes("it happened", "noted").'
+            )
     names = [wanted.name for wanted in spec.sometimes]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise PluginError(where, f"sometimes: {repeated[0]!r} stands there twice", "Give each a name of its own.")
@@ -204,9 +194,7 @@ def package_messages(home: str) -> Iterator[type[Message]]:
 def check_functions(module: Any, plugin: str, hooks: Sequence[str], marked: Callable[[Any], bool]) -> None:
     """PluginError for a hook that would never be called: misspelt, or without its @hookimpl."""
     for name, function in list(vars(module).items()):
-        own = callable(function) and getattr(function, "__module__", None) == getattr(
-            module, "__name__", None
-        )
+        own = callable(function) and getattr(function, "__module__", None) == getattr(module, "__name__", None)
         if not own or isinstance(function, type):
             continue
         if marked(function) and name not in hooks:

@@ -81,13 +81,9 @@ def loose(path: str) -> Iterator[Found]:
     elif place.is_dir():
         modules = [(place, name, file) for name, file in _modules_in(place)]
     else:
-        raise ConfigError(
-            "plugins.path", f"there is no plugin at {place}", "Name a folder or a .py file that exists."
-        )
+        raise ConfigError("plugins.path", f"there is no plugin at {place}", "Name a folder or a .py file that exists.")
     if not modules:
-        raise ConfigError(
-            "plugins.path", f"the folder {place} holds no Python file", "Name the folder of the plugins."
-        )
+        raise ConfigError("plugins.path", f"the folder {place} holds no Python file", "Name the folder of the plugins.")
     for folder, name, file in modules:
         _refuse_taken(name, file)
         add_import_path(folder)
@@ -111,18 +107,12 @@ def add_import_path(folder: Path) -> None:
 def _modules_in(folder: Path) -> list[tuple[str, Path]]:
     files = {file.stem: file for file in folder.glob("*.py")}
     files |= {inner.parent.name: inner for inner in folder.glob("*/__init__.py")}
-    return [
-        (name, file)
-        for name, file in sorted(files.items())
-        if not name.startswith(("_", "test_", "conftest"))
-    ]
+    return [(name, file) for name, file in sorted(files.items()) if not name.startswith(("_", "test_", "conftest"))]
 
 
 def _refuse_taken(name: str, file: Path) -> None:
     if not name.isidentifier():
-        raise PluginError(
-            str(file), f"{name!r} cannot be imported", f"Rename it to {name.replace('-', '_')!r}."
-        )
+        raise PluginError(str(file), f"{name!r} cannot be imported", f"Rename it to {name.replace('-', '_')!r}.")
     if name in sys.builtin_module_names or name in sys.stdlib_module_names:
         raise PluginError(str(file), f"the name {name!r} is taken by Python itself", "Rename the file.")
     try:
@@ -151,6 +141,4 @@ def import_failure(error: BaseException) -> str:
 
 def _is_a_plugins(filename: str) -> bool:
     inner = ("<frozen", importlib.__file__, str(ROOT / "framework"))
-    return not filename.startswith(
-        tuple(str(Path(part).parent) if part.endswith(".py") else part for part in inner)
-    )
+    return not filename.startswith(tuple(str(Path(part).parent) if part.endswith(".py") else part for part in inner))

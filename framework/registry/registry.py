@@ -77,16 +77,12 @@ class Registry:
             raise self._refused[group, name]
         for plugin, error in self.broken.items():
             if plugin.rpartition(".")[2] == name:
-                raise PluginError(
-                    f"plugin {plugin}", f"cannot be loaded: {error}", f"It may hold {group}={name}."
-                )
+                raise PluginError(f"plugin {plugin}", f"cannot be loaded: {error}", f"It may hold {group}={name}.")
         fix = did_you_mean(name, specs)
         if self.broken:
             listed = "; ".join(f"{plugin}: {error}" for plugin, error in self.broken.items())
             fix = f"{fix} Some plugins could not be loaded: {listed}".strip()
-        raise ConfigError(
-            f"{group}={name}", f"there is no {group.removesuffix('s').replace('_', ' ')} {name!r}", fix
-        )
+        raise ConfigError(f"{group}={name}", f"there is no {group.removesuffix('s').replace('_', ' ')} {name!r}", fix)
 
     def names(self, group: str) -> Mapping[str, Spec]:
         """All specs of a group, by name."""
@@ -129,9 +125,7 @@ class _Loading:
     def __init__(self) -> None:
         self.plugins = pluggy.PluginManager(hookspecs.PROJECT)
         self.plugins.add_hookspecs(hookspecs)
-        self.hooks = [
-            name for name in vars(hookspecs) if hasattr(vars(hookspecs)[name], f"{hookspecs.PROJECT}_spec")
-        ]
+        self.hooks = [name for name in vars(hookspecs) if hasattr(vars(hookspecs)[name], f"{hookspecs.PROJECT}_spec")]
         self.registered = Registered()
         self.broken: dict[str, str] = {}
         self.origins: dict[tuple[str, str], str] = {}

@@ -45,9 +45,7 @@ class Plan:
     began: float = field(default_factory=time.time)
 
 
-def execute(
-    plan: Plan, engine: Engine, show: Progress, checking: Callable[[], None] = lambda: None
-) -> RunResult:
+def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], None] = lambda: None) -> RunResult:
     """Runs `plan` and writes result.json, also when it is interrupted or the engine fails.
 
     `show` is called as the run proceeds, `checking` when it has ended and the checkers start. Raises ConfigError or
@@ -99,9 +97,7 @@ def _drive(
         return watched.cut_off(interrupted=True), {}
     except Exception as error:  # the run's files are worth more than the engine's end
         reason = f"{type(error).__name__}: {error}"
-        return watched.cut_off(failure=" ".join(reason.split())), {
-            "failure_traceback": traceback.format_exc()
-        }
+        return watched.cut_off(failure=" ".join(reason.split())), {"failure_traceback": traceback.format_exc()}
 
 
 def _check(plan: Plan, interrupts: Interrupts) -> tuple[list[CheckResult], dict[str, Any]]:

@@ -30,9 +30,7 @@ def claim(run_dir: Path) -> Path:
     _make(run_dir, exist_ok=True)
     held = next((name for name in (RESULT, CONFIG, HISTORY, TRACE) if (run_dir / name).exists()), None)
     if held is not None:
-        raise ConfigError(
-            str(run_dir), f"holds a run already ({held})", "Choose another folder with run.dir=FOLDER."
-        )
+        raise ConfigError(str(run_dir), f"holds a run already ({held})", "Choose another folder with run.dir=FOLDER.")
     return run_dir
 
 
@@ -86,6 +84,4 @@ def _make(run_dir: Path, *, exist_ok: bool) -> bool:
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
     reason = error.strerror or type(error).__name__
-    return ConfigError(
-        str(path), f"cannot be written ({reason})", "Choose another folder with run.dir=FOLDER."
-    )
+    return ConfigError(str(path), f"cannot be written ({reason})", "Choose another folder with run.dir=FOLDER.")

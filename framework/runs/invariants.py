@@ -72,9 +72,7 @@ def details(watch: Watch | None) -> dict[str, Any]:
     return told
 
 
-def _result(
-    name: str, verdict: Verdict, reason: str, steps: int, story: Iterable[str] = ()
-) -> CheckResult:
+def _result(name: str, verdict: Verdict, reason: str, steps: int, story: Iterable[str] = ()) -> CheckResult:
     return CheckResult(name=name, verdict=verdict, reason=reason, story=tuple(story), steps=steps)
 
 

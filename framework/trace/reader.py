@@ -27,9 +27,7 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     """The run in a folder, finished or cut off. Raises ConfigError when there is no such folder."""
     path = Path(folder)
     if not path.is_dir():
-        raise ConfigError(
-            str(path), "no such run folder", "Give the folder that holds trace/ and history.arrow."
-        )
+        raise ConfigError(str(path), "no such run folder", "Give the folder that holds trace/ and history.arrow.")
     return Run(path)
 
 
@@ -169,9 +167,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except Damaged as error:
-        raise ConfigError(
-            str(path), f"cannot be read: {error}", "Take the run again, or remove the file."
-        ) from error
+        raise ConfigError(str(path), f"cannot be read: {error}", "Take the run again, or remove the file.") from error
     except OSError as error:
         raise ConfigError(str(path), f"cannot be read ({_first_line(error)})") from error
 

@@ -221,14 +221,10 @@ class HistoryWriter:
             self._stream.close()
 
     def _batch(self) -> pa.RecordBatch:
-        columns: dict[str, Sequence[Any]] = dict(
-            zip(HISTORY.names, zip(*self.rows, strict=True), strict=True)
-        )
+        columns: dict[str, Sequence[Any]] = dict(zip(HISTORY.names, zip(*self.rows, strict=True), strict=True))
         wrong = set(columns["outcome"]) - set(OUTCOMES)
         if wrong:
-            raise ValueError(
-                f"{self._stream.path}: no such outcome: {wrong}; there are {', '.join(OUTCOMES)}"
-            )
+            raise ValueError(f"{self._stream.path}: no such outcome: {wrong}; there are {', '.join(OUTCOMES)}")
         outcomes = pa.array([_OUTCOME_INDEX[outcome] for outcome in columns["outcome"]], CODE.index_type)
         encoded = {
             "client": _named(columns["client"], self._clients),

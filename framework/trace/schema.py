@@ -211,9 +211,7 @@ def _decode_struct(shape: dict[str, Any], value: Any, within: dict[str, dict[str
         return {name: _decode(s, value[wire], inner) for name, wire, s in fields if wire in value}
     values = _sequence(value)[0 if shape["tag"] is None else 1 :]
     if len(values) != len(fields):
-        raise ValueError(
-            f"payload does not fit {shape['struct']}: {len(fields)} fields, {len(values)} values"
-        )
+        raise ValueError(f"payload does not fit {shape['struct']}: {len(fields)} fields, {len(values)} values")
     return {name: _decode(s, item, inner) for (name, _, s), item in zip(fields, values, strict=True)}
 
 

@@ -12,9 +12,7 @@ def check_echo(calls: Calls, model: str | None, config: Config | None) -> CheckR
             continue
         count += 1
         if call.result != call.argument:
-            story = (
-                f"{call.client} said {call.argument!r} and heard {call.result!r} (operation {call.operation})"
-            )
+            story = f"{call.client} said {call.argument!r} and heard {call.result!r} (operation {call.operation})"
             return _result(Verdict.INVALID, "an answer is not what was said", count, (story,))
     if not count:
         return _result(Verdict.UNKNOWN, "no echo succeeded", 0)

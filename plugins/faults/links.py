@@ -191,5 +191,7 @@ def register_faults() -> list[FaultSpec]:
         FaultSpec(name="loss", fault=LossFault, config=LossConfig, summary="Messages are lost."),
         FaultSpec(name="duplicate", fault=DuplicateFault, config=DuplicateConfig, summary="Messages come twice."),
         FaultSpec(name="reorder", fault=ReorderFault, config=ReorderConfig, summary="Messages overtake one another."),
-        FaultSpec(name="delay", fault=DelayFault, config=DelayConfig, summary="Messages are late, on one link or on all."),
+        FaultSpec(
+            name="delay", fault=DelayFault, config=DelayConfig, summary="Messages are late, on one link or on all."
+        ),
     ]

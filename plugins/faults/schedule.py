@@ -1,16 +1,16 @@
 """Faults by the clock: a list of steps, each any kind of fault, and what follows when it is over.
 
-    faults:
-      schedule:
-        steps:
-          - {at: 2s, fault: partition, kind: isolate, target: leader, for: 1s}
-          - at: 4s
-            every: 2s
-            fault: crash
-            target: random
-            for: 500ms
-            then:                     # counted from the end of the crash
-              - {at: 100ms, fault: pause, target: leader, for: 300ms}
+faults:
+  schedule:
+    steps:
+      - {at: 2s, fault: partition, kind: isolate, target: leader, for: 1s}
+      - at: 4s
+        every: 2s
+        fault: crash
+        target: random
+        for: 500ms
+        then:                     # counted from the end of the crash
+          - {at: 100ms, fault: pause, target: leader, for: 300ms}
 """
 
 from __future__ import annotations
@@ -119,7 +119,5 @@ def _read_one(
 @hookimpl
 def register_faults() -> list[FaultSpec]:
     return [
-        FaultSpec(
-            name="schedule", fault=Schedule, config=ScheduleConfig, summary="Faults by the clock, step by step."
-        )
+        FaultSpec(name="schedule", fault=Schedule, config=ScheduleConfig, summary="Faults by the clock, step by step.")
     ]

@@ -78,9 +78,7 @@ def test_the_experiments_of_raft_replicate_a_key_value_store(registry: Registry)
 def test_an_experiment_sets_what_its_file_says_and_the_command_line_has_the_last_word(
     registry: Registry,
 ) -> None:
-    composed = compose(
-        ["experiment=raft_wan", "protocol.heartbeat_interval=250ms", "nodes=7"], registry=registry
-    )
+    composed = compose(["experiment=raft_wan", "protocol.heartbeat_interval=250ms", "nodes=7"], registry=registry)
     assert composed.experiment.protocol_config.election_timeout_min == Duration("1s")
     assert composed.experiment.protocol_config.heartbeat_interval == Duration("250ms")
     assert len(composed.experiment.nodes) == 7
@@ -89,9 +87,7 @@ def test_an_experiment_sets_what_its_file_says_and_the_command_line_has_the_last
 
 
 def test_of_two_overrides_of_one_key_the_later_counts(registry: Registry) -> None:
-    composed = compose(
-        ["experiment=hello", "experiment=raft_5nodes", "nodes=4", "nodes=9"], registry=registry
-    )
+    composed = compose(["experiment=hello", "experiment=raft_5nodes", "nodes=4", "nodes=9"], registry=registry)
     assert (composed.experiment.name, len(composed.experiment.nodes)) == ("raft_5nodes", 9)
 
 
@@ -120,8 +116,7 @@ def test_faults_can_be_taken_away(registry: Registry, override: str) -> None:
 def test_checkers_are_the_protocols_unless_others_are_chosen(registry: Registry) -> None:
     def names(*overrides: str) -> list[str]:
         return [
-            checker.name
-            for checker, _ in compose(["experiment=raft_3nodes", *overrides], registry=registry).checkers
+            checker.name for checker, _ in compose(["experiment=raft_3nodes", *overrides], registry=registry).checkers
         ]
 
     assert names() == names("checker=auto") == ["linearizability"]
@@ -135,10 +130,7 @@ def test_the_settings_of_the_protocols_own_checker_need_no_choice(registry: Regi
 
 
 def test_a_state_machine_that_the_protocol_has_no_use_for_is_left_out(registry: Registry) -> None:
-    assert (
-        compose(["experiment=hello", "state_machine=counter"], registry=registry).config["state_machine"]
-        is None
-    )
+    assert compose(["experiment=hello", "state_machine=counter"], registry=registry).config["state_machine"] is None
 
 
 def test_what_was_composed_composes_to_itself(registry: Registry, tmp_path: Path) -> None:
@@ -162,9 +154,7 @@ def test_a_config_is_plain_data_with_every_setting(registry: Registry) -> None:
     assert config["workload"]["timeout"] == "5s"
 
 
-def test_composing_leaves_nothing_behind(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_composing_leaves_nothing_behind(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     compose(["experiment=hello"], registry=registry)
     before = set(ConfigStore.instance().repo)
@@ -198,9 +188,7 @@ def test_a_users_folder_adds_experiments_and_variants_of_plugins(registry: Regis
 
 def test_a_users_file_does_not_silently_stand_behind_ours(registry: Registry, tmp_path: Path) -> None:
     user_file(tmp_path, "experiment/hello", RAFT)
-    assert "has the name of one of Synod's own configs" in refusal(
-        registry, "experiment=hello", config_dir=tmp_path
-    )
+    assert "has the name of one of Synod's own configs" in refusal(registry, "experiment=hello", config_dir=tmp_path)
 
 
 def test_a_loose_plugin_is_loaded_from_the_command_line_or_the_experiment(tmp_path: Path) -> None:
@@ -290,9 +278,7 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("overrides", "parts"), MISTAKES, ids=[" ".join(overrides) for overrides, _ in MISTAKES]
-)
+@pytest.mark.parametrize(("overrides", "parts"), MISTAKES, ids=[" ".join(overrides) for overrides, _ in MISTAKES])
 def test_a_mistake_on_the_command_line_is_one_line_with_a_remedy(
     registry: Registry, overrides: list[str], parts: list[str]
 ) -> None:

@@ -13,18 +13,14 @@ from framework.runs.result import RunResult
 from framework.verify.verdict import Verdict
 from tests.runs.fakes import CONTENT, FakeEngine, checker, counted, ended, plan, raised
 
-STALE = checker(
-    Verdict.INVALID, "c1 read an old value", ("1 ms  c1 wrote [red]2", "2 ms  c1 read 1"), name="stale"
-)
+STALE = checker(Verdict.INVALID, "c1 read an old value", ("1 ms  c1 wrote [red]2", "2 ms  c1 read 1"), name="stale")
 
 
 def result_of(run_dir: Path, engine: FakeEngine, *checkers: object) -> RunResult:
     return execute(plan(run_dir, *checkers), engine, lambda now, tally: None)  # type: ignore[arg-type]
 
 
-def test_a_valid_run_shows_its_numbers_and_no_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_valid_run_shows_its_numbers_and_no_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tally = counted(2, messages={"pings.Ping": 2100}, dropped={"pings.Pong": 3}, faults={"crash": 2})
     print_summary(result_of(tmp_path / "run", FakeEngine(ended(tally)), CONTENT))
 
@@ -78,9 +74,7 @@ def test_a_crash_shows_when_why_and_the_end_of_its_traceback(
     assert "n2 at 1.500 s:\n  Traceback (most recent call last):\n" in shown
 
 
-def test_the_last_two_lines_are_the_verdict_and_the_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_last_two_lines_are_the_verdict_and_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = checker(Verdict.INVALID, "two\nlines")
     print_verdict(result_of(tmp_path / "run", FakeEngine(), broken), Path("runs/mine"))
 

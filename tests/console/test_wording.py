@@ -36,6 +36,4 @@ def test_a_long_traceback_shows_its_last_frames_and_counts_the_others() -> None:
 def test_of_a_chain_the_last_traceback_is_shown_and_a_short_one_stays_whole() -> None:
     last = f"Traceback (most recent call last):\n{frames(2)}KeyError: 'x'"
 
-    assert (
-        shortened(f"Traceback (most recent call last):\n{frames(1)}OSError\n\nDuring …\n\n{last}\n") == last
-    )
+    assert shortened(f"Traceback (most recent call last):\n{frames(1)}OSError\n\nDuring …\n\n{last}\n") == last

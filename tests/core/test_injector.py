@@ -59,9 +59,7 @@ class World:
         self.lost: set[str] = set()
         self.roles = dict.fromkeys(NODES, "follower")
         self.log: list[tuple[int, Action]] = []
-        self.injector = Injector(
-            faults, ("c1",), quiet_at=quiet_at, stream=random.Random, do=self._do, **options
-        )
+        self.injector = Injector(faults, ("c1",), quiet_at=quiet_at, stream=random.Random, do=self._do, **options)
 
     def run(self, until: int = 20 * SECOND) -> World:
         while (at := self.injector.next_at) <= until:
@@ -159,7 +157,9 @@ def test_what_follows_is_counted_from_the_end_of_what_went_before() -> None:
 
 
 def test_of_two_faults_that_hold_a_node_down_the_later_ones_end_counts() -> None:
-    disk = Says(lambda view: Strike((SetDisk("n1", "full"),), (SetDisk("n1", "none"), Restart("n1"))), at="1s", lasts="2s")
+    disk = Says(
+        lambda view: Strike((SetDisk("n1", "full"),), (SetDisk("n1", "none"), Restart("n1"))), at="1s", lasts="2s"
+    )
     crash = crashes("n1", at="2s", lasts="2s")
     assert World(("disk", disk), ("crash", crash)).run().told == [
         (1000, "SetDisk n1"), (2000, "Crash n1"), (3000, "SetDisk n1"), (4000, "Restart n1"),

@@ -88,7 +88,9 @@ events = st.lists(st.tuples(st.integers(0, 60), st.one_of(st.none(), st.integers
 
 
 @given(events)
-def test_without_reordering_nothing_overtakes_however_disturbances_come_and_go(happens: list[tuple[int, object]]) -> None:
+def test_without_reordering_nothing_overtakes_however_disturbances_come_and_go(
+    happens: list[tuple[int, object]],
+) -> None:
     sky, now, token, latest = weather(), 0, 10, 0
     for gap, event in happens:
         now += gap

@@ -72,7 +72,10 @@ def test_the_summary_counts_reasons_by_kind_and_tells_how_to_see_each_failure_ag
     ]
     assert "  crash                           3  in 2 seeds" in lines
     assert "  a change                        2  in 2 seeds" in lines
-    assert lines[lines.index("seed 4, invalid: n2 crashed: ZeroDivisionError: division by zero in on_vote") + 1] == "  again 4"
+    assert (
+        lines[lines.index("seed 4, invalid: n2 crashed: ZeroDivisionError: division by zero in on_vote") + 1]
+        == "  again 4"
+    )
     assert "2.0 seeds/s; a seed takes 0.25 s (median), 0.25 s at the most" in lines
 
 

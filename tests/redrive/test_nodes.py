@@ -29,7 +29,9 @@ def answered(count: int) -> Any:
     return lambda stations: stations[1].tally.ok >= count
 
 
-def recorded(folder: Path, node: type[Node] | None = None, *, until: Any, meanwhile: Any = None, **options: Any) -> Experiment:
+def recorded(
+    folder: Path, node: type[Node] | None = None, *, until: Any, meanwhile: Any = None, **options: Any
+) -> Experiment:
     """A run of the register, `node` its class, up to `until`."""
     experiment = register_on(folder, node, **options)
     run_on_stations(experiment, until=until, meanwhile=meanwhile)
@@ -39,9 +41,7 @@ def recorded(folder: Path, node: type[Node] | None = None, *, until: Any, meanwh
 def driven(folder: Path, experiment: Experiment, node: type[Node] | None = None) -> dict[NodeId, NodeReport]:
     """How each node fares, `node` in place of the class that ran."""
     if node is not None:
-        experiment = dataclasses.replace(
-            experiment, protocol=dataclasses.replace(experiment.protocol, node=node)
-        )
+        experiment = dataclasses.replace(experiment, protocol=dataclasses.replace(experiment.protocol, node=node))
     redriver = Redriver(open_run(folder), experiment=experiment)
     redriver.drive()
     return {report.node: report for report in redriver.reports()}
@@ -80,9 +80,7 @@ def test_every_node_and_client_comes_to_the_same_outputs(tmp_path: Path) -> None
         ("n1", "n2", "n3", "c1", "c2", "c3"), (None, "")
     )
     assert reports["n1"].steps > 100 and reports["n1"].compared > 100
-    walls = [
-        row["payload"]["wall"] for row in open_run(tmp_path).messages("note") if row["message"] == "tick"
-    ]
+    walls = [row["payload"]["wall"] for row in open_run(tmp_path).messages("note") if row["message"] == "tick"]
     assert min(walls) > EPOCH
 
 
@@ -228,8 +226,7 @@ def test_steps_come_in_the_order_of_time_with_the_live_nodes(tmp_path: Path) -> 
     assert [time for time, *_ in seen] == sorted(time for time, *_ in seen)
     assert {node for _, node, *_ in seen} == {"n1", "n2"}
     assert all(
-        isinstance(root, RegisterNode) and root is mounted and root.id == node
-        for _, node, root, mounted in seen
+        isinstance(root, RegisterNode) and root is mounted and root.id == node for _, node, root, mounted in seen
     )
     assert redriver.root("n1") is not None
 
@@ -253,9 +250,7 @@ def test_a_node_that_is_not_there_and_a_trace_that_is_not_full_are_mistakes(tmp_
     experiment = recorded(tmp_path, until=answered(5))
     run = open_run(tmp_path)
 
-    with pytest.raises(
-        ConfigError, match=r"node n9: is not in this run. Did you mean 'n1'\?|is not in this run"
-    ):
+    with pytest.raises(ConfigError, match=r"node n9: is not in this run. Did you mean 'n1'\?|is not in this run"):
         Redriver(run, ("n9",), experiment)
     with pytest.raises(ConfigError, match="traced at level history"):
         Redriver(run, None, dataclasses.replace(experiment, trace="history"))

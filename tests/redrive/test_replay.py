@@ -27,7 +27,9 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-@pytest.mark.parametrize("words", [[], ["faults=crash", "faults.crash.at=150ms", "faults.crash.for=50ms", "quiet=100ms"]])
+@pytest.mark.parametrize(
+    "words", [[], ["faults=crash", "faults.crash.at=150ms", "faults.crash.for=50ms", "quiet=100ms"]]
+)
 def test_a_simulated_run_is_the_same_again(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*RAFT, *words, "run.dir=first"]) == 0
     said(capsys)

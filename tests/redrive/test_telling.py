@@ -51,6 +51,9 @@ def test_without_steps_only_what_is_rare_is_told(folder: Path) -> None:
 
 
 def test_values_are_spelled_in_one_line_and_long_ones_cut_in_the_middle() -> None:
-    assert spelled({"key": None, "flags": [True, b"\x00"], "text": "é"}) == '{key=null, flags=[true, b\'\\x00\'], text="é"}'
+    assert (
+        spelled({"key": None, "flags": [True, b"\x00"], "text": "é"})
+        == "{key=null, flags=[true, b'\\x00'], text=\"é\"}"
+    )
     assert shortened("a" * WIDEST) == "a" * WIDEST
     assert shortened("a" * 1000 + "b" * 1000) == "a" * 80 + " … " + "b" * 80

@@ -55,9 +55,7 @@ def recorded(folder: Path, invariant: type[Invariant[Any]], node: type[RegisterN
     Grows.seen = {}
     experiment = register_on(folder, node)
     run_on_stations(experiment, until=lambda stations: stations[1].tally.ok >= 40, meanwhile=trouble)
-    return dataclasses.replace(
-        experiment, protocol=dataclasses.replace(experiment.protocol, invariants=(invariant,))
-    )
+    return dataclasses.replace(experiment, protocol=dataclasses.replace(experiment.protocol, invariants=(invariant,)))
 
 
 def test_what_holds_is_seen_to_hold_at_every_node_across_a_restart(tmp_path: Path) -> None:

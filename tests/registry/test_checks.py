@@ -121,9 +121,7 @@ def test_a_field_that_is_not_immutable_is_named() -> None:
 
 
 def test_two_messages_of_one_wire_name_are_refused() -> None:
-    twin = type(
-        "Ping", (Message,), {"__module__": f"{__name__}.messages", "__annotations__": {"operation": int}}
-    )
+    twin = type("Ping", (Message,), {"__module__": f"{__name__}.messages", "__annotations__": {"operation": int}})
 
     class Both(Node):
         @handles(Ping, twin)
@@ -154,9 +152,7 @@ def test_the_parts_of_a_spec_are_of_the_right_kind() -> None:
 
 
 def test_a_config_builds_from_its_defaults_and_leaves_the_key_name_free() -> None:
-    assert "the defaults of Unconfigured do not build" in refused(
-        dataclasses.replace(SPEC, config=Unconfigured)
-    )
+    assert "the defaults of Unconfigured do not build" in refused(dataclasses.replace(SPEC, config=Unconfigured))
     assert "`name` says which plugin it is" in refused(dataclasses.replace(SPEC, config=Named))
 
 

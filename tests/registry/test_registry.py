@@ -98,9 +98,7 @@ def test_a_broken_plugin_warns_and_leaves_the_others_alone(tmp_path: Path) -> No
     registry = load([str(file)])
     assert registry.get("protocol", "echo")
     (warning,) = registry.warnings()
-    assert warning.startswith(
-        f"plugin {file.stem} is left out: ModuleNotFoundError: No module named 'no_such_module"
-    )
+    assert warning.startswith(f"plugin {file.stem} is left out: ModuleNotFoundError: No module named 'no_such_module")
     assert f"{file}:1" in warning
 
 
@@ -131,9 +129,7 @@ def test_who_selects_a_broken_plugin_is_told_what_is_wrong_with_it(tmp_path: Pat
 
 
 def test_a_spec_that_breaks_a_rule_is_left_out_and_its_error_kept_for_who_selects_it(tmp_path: Path) -> None:
-    file = write_plugin(
-        tmp_path, PROTOCOL.replace("class Told(Message):", "class Told(Message):\n    tags: list[str]")
-    )
+    file = write_plugin(tmp_path, PROTOCOL.replace("class Told(Message):", "class Told(Message):\n    tags: list[str]"))
     registry = load([str(file)])
     assert "oracle" not in registry.registered.protocols
     with pytest.raises(PluginError, match=r"Told.tags: a message cannot hold list"):
@@ -142,9 +138,7 @@ def test_a_spec_that_breaks_a_rule_is_left_out_and_its_error_kept_for_who_select
 
 def test_two_plugins_of_one_name_are_refused_with_the_names_of_both(tmp_path: Path) -> None:
     first, second = write_plugin(tmp_path), write_plugin(tmp_path)
-    with pytest.raises(
-        PluginError, match=f"plugins {first.stem} and {second.stem}: both register protocol=oracle"
-    ):
+    with pytest.raises(PluginError, match=f"plugins {first.stem} and {second.stem}: both register protocol=oracle"):
         load([str(first), str(second)])
 
 
@@ -161,9 +155,7 @@ def test_two_plugins_of_one_name_are_refused_with_the_names_of_both(tmp_path: Pa
         ("register_protocols()", "register_protocols(engine)", "engine"),
     ],
 )
-def test_a_hook_that_would_never_be_called_is_refused(
-    tmp_path: Path, was: str, becomes: str, error: str
-) -> None:
+def test_a_hook_that_would_never_be_called_is_refused(tmp_path: Path, was: str, becomes: str, error: str) -> None:
     file = write_plugin(tmp_path, PROTOCOL.replace(was, becomes))
     with pytest.raises(PluginError) as raised:
         load([str(file)])
@@ -226,9 +218,7 @@ def test_anyone_may_listen_to_the_life_of_a_run(monkeypatch: pytest.MonkeyPatch)
             self.heard.append(result)
 
     listener = Listener()
-    monkeypatch.setattr(
-        "framework.registry.registry.installed", lambda: [Found("listener", lambda: listener)]
-    )
+    monkeypatch.setattr("framework.registry.registry.installed", lambda: [Found("listener", lambda: listener)])
     registry = load()
     registry.hook.run_finished(run_dir=Path("runs/x"), result={"verdict": "valid"})
     assert listener.heard == [{"verdict": "valid"}]
@@ -245,9 +235,7 @@ def test_every_kind_of_plugin_has_a_hook_and_a_place() -> None:
 
 def test_finding_plugins_imports_nothing_heavy() -> None:
     program = "import sys; from framework.registry.registry import load; load(); print(*sorted(sys.modules))"
-    child = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    child = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"ray", "pyarrow", "uvloop", "hydra", "rich"} & set(child.stdout.split())
 
 

@@ -88,9 +88,7 @@ def plan(run_dir: Path, *checkers: CheckerSpec, hook: Any = None, **changes: Any
     )
 
 
-def checker(
-    verdict: Verdict, reason: str = "", story: tuple[str, ...] = (), name: str = "check"
-) -> CheckerSpec:
+def checker(verdict: Verdict, reason: str = "", story: tuple[str, ...] = (), name: str = "check") -> CheckerSpec:
     """A checker that has made up its mind."""
     concluded = CheckResult(name=name, verdict=verdict, reason=reason, story=story)
     return CheckerSpec(name=name, summary="", check=lambda calls, model, config: concluded)
@@ -132,9 +130,7 @@ def raised(node: str = "n2", function: str = "on_vote") -> Crash:
 class FakeEngine:
     """Leaves two completed pings in the history, reports progress once, and ends as it was told."""
 
-    def __init__(
-        self, ends: Callable[[Experiment, Progress], EngineResult] | EngineResult | None = None
-    ) -> None:
+    def __init__(self, ends: Callable[[Experiment, Progress], EngineResult] | EngineResult | None = None) -> None:
         self._ends = ends
 
     def run(self, experiment: Experiment, progress: Progress) -> EngineResult:
@@ -156,7 +152,5 @@ def _two_pings(path: Path) -> None:
 
     writer = HistoryWriter(path)
     for number, client in enumerate(("c1", "c2")):
-        writer.append(
-            number, client, number, "ping", None, "null", "null", "ok", 0, 0, (number + 1) * 1_000_000
-        )
+        writer.append(number, client, number, "ping", None, "null", "null", "ok", 0, 0, (number + 1) * 1_000_000)
     writer.close()

@@ -94,7 +94,8 @@ def test_a_run_that_comes_out_the_same_twice_is_valid(wanderer: list[str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("source", "shows"), [("set", "notes words order="), ("random", "sends wanderer.Gossip("), ("clock", "Gossip(number=")]
+    ("source", "shows"),
+    [("set", "notes words order="), ("random", "sends wanderer.Gossip("), ("clock", "Gossip(number=")],
 )
 def test_what_is_not_deterministic_is_unknown_and_the_first_event_that_differs_is_named(
     wanderer: list[str], source: str, shows: str, capsys: pytest.CaptureFixture[str]
@@ -107,9 +108,7 @@ def test_what_is_not_deterministic_is_unknown_and_the_first_event_that_differs_i
     assert "; the second time " in line
 
 
-def test_what_the_history_alone_shows_is_found_in_it(
-    wanderer: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_the_history_alone_shows_is_found_in_it(wanderer: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     words = [*wanderer, "protocol.source=answer", "checker=none", "trace=history", "--quiet"]
     assert main([*words, "run.dir=run"]) == 2
 

@@ -202,14 +202,10 @@ def test_a_listener_that_fails_is_reported_and_changes_nothing(
     result, _ = take(plan(tmp_path / "run", CONTENT, hook=Hook()), FakeEngine())
 
     assert result.verdict is Verdict.VALID
-    assert (
-        capsys.readouterr().err == "warning: a plugin's run_started failed: RuntimeError: no network here\n"
-    )
+    assert capsys.readouterr().err == "warning: a plugin's run_started failed: RuntimeError: no network here\n"
 
 
-def test_listeners_hear_of_progress_about_once_a_second(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_listeners_hear_of_progress_about_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(number / 10 for number in range(1000))
     monkeypatch.setattr("framework.runs.execute.time.monotonic", lambda: next(clock))
     heard: list[tuple[int, int]] = []

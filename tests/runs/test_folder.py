@@ -68,7 +68,4 @@ def test_a_folder_whose_run_never_began_is_given_back(tmp_path: Path) -> None:
 
 
 def test_a_config_keeps_the_order_of_its_keys() -> None:
-    assert (
-        config_yaml({"nodes": 3, "clients": {"b": None, "a": "1s"}})
-        == "nodes: 3\nclients:\n  b: null\n  a: 1s\n"
-    )
+    assert config_yaml({"nodes": 3, "clients": {"b": None, "a": "1s"}}) == "nodes: 3\nclients:\n  b: null\n  a: 1s\n"

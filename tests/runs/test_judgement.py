@@ -21,9 +21,7 @@ from tests.runs.fakes import counted, crash, ended, experiment, raised
 RUN = Path("runs/none")
 VALID = CheckResult(name="linearizability", verdict=Verdict.VALID, reason="explained")
 BROKEN = CheckResult(name="linearizability", verdict=Verdict.INVALID, reason="c1 read a value nobody wrote")
-SPENT = CheckResult(
-    name="linearizability", verdict=Verdict.UNKNOWN, reason="budget of 10 steps spent on key 'x'"
-)
+SPENT = CheckResult(name="linearizability", verdict=Verdict.UNKNOWN, reason="budget of 10 steps spent on key 'x'")
 
 
 def test_a_run_with_a_satisfied_checker_is_valid_and_gives_no_reason() -> None:
@@ -146,10 +144,7 @@ def test_the_frame_named_is_the_authors_even_when_the_core_raised() -> None:
         '  File "/opt/synod/framework/core/node.py", line 5, in send\n    x\nPluginError: Votes: no node n9',
     )
 
-    assert (
-        crash_reason(Crash("n1", 0, "raised", deeper))
-        == "n1 crashed: PluginError: Votes: no node n9 in on_request"
-    )
+    assert crash_reason(Crash("n1", 0, "raised", deeper)) == "n1 crashed: PluginError: Votes: no node n9 in on_request"
 
 
 def test_a_mistake_that_only_the_core_can_see_names_no_function() -> None:

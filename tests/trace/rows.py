@@ -49,9 +49,7 @@ def record(writer: EventWriter, names: NameTable, event: Event) -> None:
         writer.payloads.append(event.payload)
 
 
-def write_events(
-    path: Path, events: list[Event], flush_after: set[int] | None = None, **metadata: str
-) -> str:
+def write_events(path: Path, events: list[Event], flush_after: set[int] | None = None, **metadata: str) -> str:
     """Writes a whole file, flushing after the given row numbers; returns the digest."""
     names = NameTable()
     writer = EventWriter(path, names, metadata)

@@ -60,9 +60,7 @@ def test_a_send_and_its_deliveries_show_the_same_message(tmp_path: Path) -> None
     run = open_run(echo_run(tmp_path))
     fields = {"text": "hi", "count": 2}
     assert [row["payload"] for row in run.messages()] == [fields, fields]
-    assert [row["payload"] for row in run.messages("deliver")] == [fields, fields, None], (
-        "the last cause dangles"
-    )
+    assert [row["payload"] for row in run.messages("deliver")] == [fields, fields, None], "the last cause dangles"
     assert [row["payload"] for row in run.messages("drop")] == [fields]
     (send, _) = run.messages("send")
     assert (send["seq"], send["node"], send["peer"], send["size"]) == (101, "n1", "n2", 40)
@@ -82,9 +80,7 @@ def test_a_refused_connection_says_why(tmp_path: Path) -> None:
     assert [row["payload"] for row in open_run(tmp_path).messages("reject")] == [{"why": "a stranger closed"}]
 
 
-def test_past_two_gigabytes_of_payload_offsets_are_wide(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_past_two_gigabytes_of_payload_offsets_are_wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_BINARY_BYTES", 10)
     run = open_run(echo_run(tmp_path))
     assert str(run.events.schema.field("payload").type) == "large_binary"
@@ -92,9 +88,7 @@ def test_past_two_gigabytes_of_payload_offsets_are_wide(
 
 
 def test_a_message_of_unknown_shape_or_with_broken_bytes_is_one_line(tmp_path: Path) -> None:
-    sends = [
-        Event(1, 1, "n1", Kind.SEND, "n2", name, None, 1, b"\x91\x01") for name in ("echo.Echo", "echo.Lost")
-    ]
+    sends = [Event(1, 1, "n1", Kind.SEND, "n2", name, None, 1, b"\x91\x01") for name in ("echo.Echo", "echo.Lost")]
     write_events(tmp_path / "trace" / "n1.arrow", sends, messages=SHAPES)
     run = open_run(tmp_path)
     broken, unknown = run.events.to_pylist()
@@ -147,9 +141,7 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         ("config.yaml", "a: ${b}", "config"),
     ],
 )
-def test_a_damaged_part_is_one_line_that_names_the_file(
-    tmp_path: Path, name: str, content: str, part: str
-) -> None:
+def test_a_damaged_part_is_one_line_that_names_the_file(tmp_path: Path, name: str, content: str, part: str) -> None:
     (tmp_path / "trace").mkdir()
     (tmp_path / name).write_text(content)
     with pytest.raises(ConfigError, match=name) as caught:

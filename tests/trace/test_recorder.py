@@ -54,9 +54,7 @@ THREE = [
 
 @given(EVENT_LISTS, FLUSHES)
 @settings(max_examples=60, deadline=None)
-def test_rows_in_are_rows_out(
-    tmp_path_factory: pytest.TempPathFactory, events: list[Event], flushes: set[int]
-) -> None:
+def test_rows_in_are_rows_out(tmp_path_factory: pytest.TempPathFactory, events: list[Event], flushes: set[int]) -> None:
     path = tmp_path_factory.mktemp("trace") / "n1.arrow"
     write_events(path, events, flushes, messages="{}")
     table = read_stream(path, EVENTS)
@@ -116,9 +114,7 @@ def test_the_digest_differs_on_any_change(tmp_path: Path, change: dict[str, Any]
 
 
 def test_the_digest_differs_when_only_names_or_payload_boundaries_do(tmp_path: Path) -> None:
-    renamed = [
-        dataclasses.replace(event, node={"n1": "n3"}.get(str(event.node), event.node)) for event in THREE[:1]
-    ]
+    renamed = [dataclasses.replace(event, node={"n1": "n3"}.get(str(event.node), event.node)) for event in THREE[:1]]
     moved = [dataclasses.replace(THREE[0], payload=b"a"), dataclasses.replace(THREE[2], payload=b"b{}")]
     digests = [
         write_events(tmp_path / "x.arrow", events)
@@ -155,9 +151,7 @@ def test_dictionaries_grow_from_batch_to_batch(tmp_path: Path) -> None:
     assert table.to_pylist() == [event.row() for event in events]
 
 
-def test_flush_if_due_waits_for_a_full_batch_or_half_a_second(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_flush_if_due_waits_for_a_full_batch_or_half_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("framework.trace.recorder.time.monotonic", lambda: now[0])
     names = NameTable()
@@ -173,15 +167,11 @@ def test_flush_if_due_waits_for_a_full_batch_or_half_a_second(
         record(writer, names, THREE[1])
     writer.flush_if_due()
     assert not writer.rows
-    assert read_stream(tmp_path / "n1.arrow", EVENTS).num_rows == ROWS_PER_BATCH + 1, (
-        "readable while it is written"
-    )
+    assert read_stream(tmp_path / "n1.arrow", EVENTS).num_rows == ROWS_PER_BATCH + 1, "readable while it is written"
     writer.close()
 
 
-def test_a_batch_of_payloads_past_arrows_limit_is_split(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_of_payloads_past_arrows_limit_is_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "PAYLOAD_BYTES_PER_BATCH", 10)
     events = [Event(i, i, payload=bytes(i) if i % 3 else None) for i in range(12)]
     write_events(tmp_path / "n1.arrow", events)
@@ -249,9 +239,7 @@ def test_rows_and_payloads_that_disagree_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("position", "wrong"), [(0, "one"), (1, None), (5, 7), (7, "maybe"), (9, None)])
-def test_an_operation_of_wrong_types_is_refused_at_the_flush(
-    tmp_path: Path, position: int, wrong: object
-) -> None:
+def test_an_operation_of_wrong_types_is_refused_at_the_flush(tmp_path: Path, position: int, wrong: object) -> None:
     operation: list[Any] = [1, "c1", 1, "read", "x", "1", "2", "ok", 10, 20, 30]
     operation[position] = wrong
     writer = HistoryWriter(tmp_path / "history.arrow")

@@ -107,11 +107,7 @@ def test_a_tagged_message_loses_its_tag_at_the_top() -> None:
     assert decoded(Put("x", b"1")) == {"key": "x", "value": b"1"}
 
 
-@given(
-    st.recursive(
-        st.builds(Tree, st.text()), lambda trees: st.builds(Tree, st.text(), st.tuples(trees, trees))
-    )
-)
+@given(st.recursive(st.builds(Tree, st.text()), lambda trees: st.builds(Tree, st.text(), st.tuples(trees, trees))))
 def test_decoding_by_shape_agrees_with_decoding_by_class(tree: Tree) -> None:
     def plain(tree: Tree) -> dict[str, object]:
         return {"label": tree.label, "children": [plain(child) for child in tree.children]}

@@ -138,9 +138,7 @@ while True:
 
 def test_a_killed_writer_loses_at_most_its_last_second(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
-    child = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)}
-    )
+    child = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)})
     files = {tmp_path / "trace" / "n1.arrow": EVENTS, tmp_path / "history.arrow": HISTORY}
     try:
         deadline = time.monotonic() + 30

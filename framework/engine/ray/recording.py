@@ -82,7 +82,15 @@ class EventRows:
         return seq
 
     def deliver(
-        self, at: int, cause: int, target: int, source: int, path: str, message: int, size: int, payload: bytes | None = None
+        self,
+        at: int,
+        cause: int,
+        target: int,
+        source: int,
+        path: str,
+        message: int,
+        size: int,
+        payload: bytes | None = None,
     ) -> int:
         """A message that arrived: the step that its handler is. With `payload`, for when the record of its send may be lost."""
         self._seq = seq = self._seq + 1
@@ -94,9 +102,7 @@ class EventRows:
             self._writer.payloads.append(payload)
         return seq
 
-    def drop(
-        self, at: int, cause: int, source: int, target: int, path: str, message: int, size: int, why: str
-    ) -> None:
+    def drop(self, at: int, cause: int, source: int, target: int, path: str, message: int, size: int, why: str) -> None:
         """A message that will not arrive."""
         self._seq = seq = self._seq + 1
         payload = why.encode()

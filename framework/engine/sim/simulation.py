@@ -35,7 +35,13 @@ class Simulation(Batches):
     """One run. `run` drives it to its end; the attributes say how it went."""
 
     def __init__(
-        self, experiment: Experiment, recording: Recording, wire: Wire, pulse: Pulse, tally: Tally, stop: int | None = None
+        self,
+        experiment: Experiment,
+        recording: Recording,
+        wire: Wire,
+        pulse: Pulse,
+        tally: Tally,
+        stop: int | None = None,
     ) -> None:
         super().__init__(experiment, recording, wire, tally)
         self.pulse = pulse

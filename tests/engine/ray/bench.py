@@ -1,6 +1,6 @@
 """What the Ray engine costs: five durable Raft nodes under closed-loop clients.
 
-    python -m tests.engine.ray.bench [clients] [seconds] [full|history|none] [mesh|actor_calls] [nodes]
+python -m tests.engine.ray.bench [clients] [seconds] [full|history|none] [mesh|actor_calls] [nodes]
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ def experiment(folder: Path, clients: int, seconds: int, trace: str, transport: 
 
 
 def main() -> None:
-    clients, seconds, trace, transport, nodes = [*sys.argv[1:], *["500", "8", "history", "mesh", "5"][len(sys.argv) - 1 :]]
+    clients, seconds, trace, transport, nodes = [
+        *sys.argv[1:],
+        *["500", "8", "history", "mesh", "5"][len(sys.argv) - 1 :],
+    ]
     with tempfile.TemporaryDirectory() as folder:
         run = experiment(Path(folder), int(clients), int(seconds), trace, transport, int(nodes))
         began = time.time()

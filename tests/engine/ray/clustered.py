@@ -1,6 +1,6 @@
 """A program that runs twice on a cluster of two raylets: once as three machines would be needed, once as two suffice.
 
-    python -m tests.engine.ray.clustered FOLDER
+python -m tests.engine.ray.clustered FOLDER
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A program that starts a run on a runtime of its own, says how it went, and that the other tests interrupt.
 
-    python -m tests.engine.ray.interrupted FOLDER
+python -m tests.engine.ray.interrupted FOLDER
 """
 
 from __future__ import annotations

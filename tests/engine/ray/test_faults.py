@@ -112,9 +112,13 @@ def test_a_process_stops_only_with_all_its_nodes(tmp_path: Path) -> None:
     damage = Timed(1100 * MS, "damage", (Crash("n3"), SetDisk("n3", "damage")), (Restart("n3"),), 100 * MS, ("n3",))
     alone = Timed(1500 * MS, "alone", (Pause("n1"),), (Resume("n1"),), 100 * MS, ("n1",))
     script = (still, crash, damage, alone)
-    experiment = register_run(tmp_path, engine={"nodes_per_actor": 3}, script=script, duration=3 * SECOND, quiet=500 * MS)
+    experiment = register_run(
+        tmp_path, engine={"nodes_per_actor": 3}, script=script, duration=3 * SECOND, quiet=500 * MS
+    )
     result, run = ran(experiment)
-    assert result.failure.startswith("engine.nodes_per_actor: a pause of n1 would stop n2 n3 as well, in the same process")
+    assert result.failure.startswith(
+        "engine.nodes_per_actor: a pause of n1 would stop n2 n3 as well, in the same process"
+    )
     ledger = {entry.fault: (entry.fired, entry.emulated) for entry in result.ledger}
     assert ledger == {
         "script/pause": (1, False), "script/crash": (1, True), "script/damage": (1, True), "script/alone": (0, False),
@@ -145,4 +149,3 @@ def ours(row: dict[str, Any]) -> bool:
 
 def touched(result: Any, name: str) -> int:
     return next(int(entry.touched) for entry in result.ledger if entry.fault == f"script/{name}")
-

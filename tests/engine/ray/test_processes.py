@@ -70,8 +70,6 @@ def test_ctrl_c_ends_a_run_in_order_and_leaves_no_process_behind(tmp_path: Path)
     assert not (tmp_path / "storage").exists()
 
 
-
-
 def test_nodes_spread_over_two_machines_and_what_cannot_be_placed_is_told_in_one_line(tmp_path: Path) -> None:
     program = started("clustered", str(tmp_path))
     out, errors = program.communicate(timeout=BOUND_S)

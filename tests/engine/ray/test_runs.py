@@ -120,14 +120,21 @@ def test_a_crashed_node_comes_back_with_what_it_had_promised(tmp_path: Path) -> 
     assert result.tally.faults == {"script/crash": 1}
     assert is_atomic(run)
     events = run.events.to_pylist()
-    assert [(row["node"], row["message"]) for row in events if row["kind"] == "fault"] == [("n2", "crash"), ("n2", "restart")]
+    assert [(row["node"], row["message"]) for row in events if row["kind"] == "fault"] == [
+        ("n2", "crash"),
+        ("n2", "restart"),
+    ]
     starts = {node: [row for row in events if row["kind"] == "start" and row["node"] == node] for node in ("n2", "n3")}
     restarts = {row["node"]: row["seq"] for row in events if row["kind"] == "restart"}
     for node in ("n2", "n3"):
         assert len(starts[node]) == 2 and starts[node][1]["cause"] == restarts[node]
     started = [row for row in run.messages("note") if row["node"] == "n2"]
     assert started[1]["payload"]["accepted"] > 0, "its log was there again"
-    after = [row for row in events if row["node"] == "n2" and row["kind"] == "deliver" and row["time"] > starts["n2"][1]["time"]]
+    after = [
+        row
+        for row in events
+        if row["node"] == "n2" and row["kind"] == "deliver" and row["time"] > starts["n2"][1]["time"]
+    ]
     assert after, "the others found it at its new address"
     assert any(row["kind"] == "drop" and row["peer"] == "n2" for row in events)
     assert_nothing_is_left(tmp_path)

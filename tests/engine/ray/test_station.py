@@ -156,7 +156,9 @@ class Story:
         frames = b""
         for message in messages:
             payload = codes.encode(message)
-            frames += HEADER.pack(HEADER.size - 4 + len(payload), codes.index[type(message)], 1, target, 0, -1) + payload
+            frames += (
+                HEADER.pack(HEADER.size - 4 + len(payload), codes.index[type(message)], 1, target, 0, -1) + payload
+            )
         assert self.station.take(frames) == len(frames)
 
     def left(self) -> list[Message]:
@@ -327,9 +329,9 @@ def test_a_message_to_nobody_crashes_its_sender_with_a_clear_reason(tmp_path: Pa
     assert "sends to 'n9', which is not a node of this run" in story.station.crashes[-1].why
 
 
-
-
-def test_a_flooded_station_says_so_until_its_nodes_have_caught_up(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flooded_station_says_so_until_its_nodes_have_caught_up(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("framework.engine.ray.station.INBOX_BYTES", 100)
     story.arrive(Add(1))
     story.turn()

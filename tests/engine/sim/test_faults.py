@@ -73,7 +73,11 @@ def take(registry: Registry, tmp_path: Path) -> Any:
 
 
 def leader(run: Taken, at: int = START) -> str:
-    return str([row for row in run.rows if row["kind"] == "note" and row["message"] == "elected" and row["time"] < at][-1]["node"])
+    return str(
+        [row for row in run.rows if row["kind"] == "note" and row["message"] == "elected" and row["time"] < at][-1][
+            "node"
+        ]
+    )
 
 
 def peers(node: str) -> list[str]:
@@ -248,7 +252,12 @@ def test_a_fault_that_cannot_fire_leaves_the_run_unknown(
 
 
 def test_a_protocol_that_does_not_come_back_after_the_heal_is_invalid(take: Any) -> None:
-    stubborn = ("protocol.election_timeout_min=3s", "protocol.election_timeout_max=4s", "workload.timeout=500ms", "duration=6s")
+    stubborn = (
+        "protocol.election_timeout_min=3s",
+        "protocol.election_timeout_max=4s",
+        "workload.timeout=500ms",
+        "duration=6s",
+    )
     run = take("crash", "target=leader", "at=5s", "for=100ms", verdict=Verdict.INVALID, overrides=stubborn)
     assert run.result.reasons == ("no progress within 300ms after everything was healed",)
 
@@ -273,7 +282,10 @@ def test_chaos_is_the_same_run_for_the_same_seed(registry: Registry, tmp_path: P
 
 
 def test_the_schedule_that_comes_with_synod_happens_as_written(registry: Registry, tmp_path: Path) -> None:
-    run = Taken(tmp_path / "run", compose(["experiment=raft_schedule", "engine=sim", "workload.think_time=50ms"], registry=registry))
+    run = Taken(
+        tmp_path / "run",
+        compose(["experiment=raft_schedule", "engine=sim", "workload.think_time=50ms"], registry=registry),
+    )
     assert run.result.verdict is Verdict.VALID, run.result.reasons
     fired = {entry["fault"]: entry["fired"] for entry in run.result.ledger}
     assert fired == {"schedule/partition": 1, "schedule/crash": 1, "schedule/pause": 1, "schedule/delay": 1}

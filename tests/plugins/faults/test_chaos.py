@@ -68,7 +68,9 @@ class Cluster:
 
     def view(self, now: int, rng: random.Random) -> View:
         def status(node: str) -> Mapping[str, str] | None:
-            return None if self.out.get(node) in ("down", "lost") else {"role": "leader" if node == "n1" else "follower"}
+            return (
+                None if self.out.get(node) in ("down", "lost") else {"role": "leader" if node == "n1" else "follower"}
+            )
 
         def those(state: str) -> frozenset[str]:
             return frozenset(node for node, known in self.out.items() if known == state)
@@ -80,14 +82,18 @@ class Cluster:
         if isinstance(action, Crash | Pause):
             self.out[action.node] = "down" if isinstance(action, Crash) else "stopped"
         elif isinstance(action, SetDisk) and action.trouble != "none":
-            self.out[action.node] = {"damage": "lost", "slow": self.out.get(action.node, "")}.get(action.trouble, "broken")
+            self.out[action.node] = {"damage": "lost", "slow": self.out.get(action.node, "")}.get(
+                action.trouble, "broken"
+            )
         elif hasattr(action, "node") and self.out.get(action.node) != "lost" and not isinstance(action, SetDisk):
             self.out.pop(action.node, None)
         self.worst = max(self.worst, sum(bool(state) for state in self.out.values()))
 
 
 @pytest.mark.parametrize(("nodes", "most"), [(NODES, 2), (NODES[:3], 1)])
-def test_no_more_than_a_minority_is_out_of_service_at_once(registry: Registry, nodes: tuple[str, ...], most: int) -> None:
+def test_no_more_than_a_minority_is_out_of_service_at_once(
+    registry: Registry, nodes: tuple[str, ...], most: int
+) -> None:
     kinds, worst = {"crash": 2, "pause": 2, "disk": 3}, set()
     for seed in SEEDS:
         cluster, rng = Cluster(nodes), random.Random(seed)

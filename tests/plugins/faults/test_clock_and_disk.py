@@ -13,9 +13,7 @@ from tests.plugins.faults.views import NODES, view
 def test_clocks_run_too_fast_and_ahead_and_come_back() -> None:
     config = ClockConfig(target="n2", drift_ppm=300, step=Duration("5ms"), direction="forward")
     struck = ClockFault(config, {}).strike(view())
-    assert struck == Strike(
-        (SetClock("n2", 300, 5_000_000),), (SetClock("n2", 0, -5_000_000),), ("n2",), "n2 fast"
-    )
+    assert struck == Strike((SetClock("n2", 300, 5_000_000),), (SetClock("n2", 0, -5_000_000),), ("n2",), "n2 fast")
 
 
 def test_either_way_is_drawn_for_each_node() -> None:

@@ -41,7 +41,11 @@ def test_it_strikes_every_so_often_until_the_end() -> None:
 
 
 def test_a_target_that_is_no_node_of_this_run_is_refused() -> None:
-    for target, remedy in (("n9", "There are: n1, n2, n3, n4, n5."), ("leadr", "Did you mean 'leader'?"), ("", "There are")):
+    for target, remedy in (
+        ("n9", "There are: n1, n2, n3, n4, n5."),
+        ("leadr", "Did you mean 'leader'?"),
+        ("", "There are"),
+    ):
         with pytest.raises(ConfigError) as refused:
             CrashFault(TargetConfig(target=target), {}).needs("faults.crash", NODES)
         assert f"faults.crash.target={target}: there is no such " in str(refused.value)

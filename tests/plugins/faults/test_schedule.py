@@ -31,7 +31,12 @@ def test_each_step_is_a_fault_of_its_own_with_its_own_options(registry: Registry
         {"at": "2s", "fault": "crash", "target": "leader", "for": "1s"},
         {"at": "4s", "fault": "partition", "kind": "isolate"},
     )
-    assert (crash.at, crash.lasts, crash.name, crash.fault.config.target) == (2 * SECOND, SECOND, "schedule/crash", "leader")
+    assert (crash.at, crash.lasts, crash.name, crash.fault.config.target) == (
+        2 * SECOND,
+        SECOND,
+        "schedule/crash",
+        "leader",
+    )
     assert (partition.at, partition.name, partition.fault.config.kind) == (4 * SECOND, "schedule/partition", "isolate")
 
 
@@ -63,7 +68,10 @@ def test_what_follows_is_nested_and_each_line_of_the_ledger_has_a_name(registry:
         ("[{fault: crash,at: 5}]", "steps.0.at: a duration needs a unit"),
         ("[{fault: crash,target: n9}]", "steps.0.target=n9: there is no such node"),
         ("[{fault: crash,then: [{fault: loss,links: n1:n7}]}]", "steps.0.then.0.links=n1:n7: there is no node 'n7'"),
-        ("[{fault: crash,then: [{fault: loss,every: 2s}]}]", "steps.0.then.0.every: what follows another fault strikes once"),
+        (
+            "[{fault: crash,then: [{fault: loss,every: 2s}]}]",
+            "steps.0.then.0.every: what follows another fault strikes once",
+        ),
         ("[{fault: crash,then: 3}]", "steps.0.then: expected a list of steps, got 3"),
         ("[{fault: delay,by: 0}]", "by=0 delays nothing"),
     ],

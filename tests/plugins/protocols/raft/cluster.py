@@ -78,9 +78,7 @@ class Cluster:
         return [
             envelope
             for envelope in self.network
-            if type(envelope.message) is kind
-            and source in ("", envelope.source)
-            and target in ("", envelope.target)
+            if type(envelope.message) is kind and source in ("", envelope.source) and target in ("", envelope.target)
         ]
 
     # Crashes and disks.
@@ -176,11 +174,7 @@ class Cluster:
         self.apart = {server: number for number, side in enumerate(sides) for server in side}
 
     def cut(self, source: NodeId, target: NodeId) -> bool:
-        return (
-            self.apart.get(source) != self.apart.get(target)
-            and source in self.servers
-            and target in self.servers
-        )
+        return self.apart.get(source) != self.apart.get(target) and source in self.servers and target in self.servers
 
     def settle(self) -> None:
         """Delivers what is under way, oldest first, until nothing is; for the dead and cut off it is lost."""
@@ -203,11 +197,7 @@ class Cluster:
             self.settle()
             if until():
                 return
-            due = (
-                (at, node_id, key)
-                for node_id, host in self.hosts.items()
-                for key, (at, _) in host.timers.items()
-            )
+            due = ((at, node_id, key) for node_id, host in self.hosts.items() for key, (at, _) in host.timers.items())
             at, node_id, key = min(due)
             now = max(now, at)
             self.fire(node_id, key)

@@ -36,9 +36,7 @@ class Properties:
         for index, entry in enumerate(log, 1):
             seen = self.before.setdefault((index, entry.term), (previous, entry))
             if seen != (previous, entry):
-                raise Violation(
-                    "log matching", [node_id], f"index {index} of term {entry.term} stands for two pasts"
-                )
+                raise Violation("log matching", [node_id], f"index {index} of term {entry.term} stands for two pasts")
             previous = entry.term
 
     def _check_election(self, node_id: NodeId, term: int, log: list[Entry]) -> None:
@@ -48,25 +46,17 @@ class Properties:
         # A leader of an earlier term than the last commit's may linger without it.
         due = max((index for index, since in enumerate(self.committed_in, 1) if since < term), default=0)
         if log[:due] != self.committed[:due]:
-            raise Violation(
-                "leader completeness", [node_id], f"leads term {term} without all that is committed"
-            )
+            raise Violation("leader completeness", [node_id], f"leads term {term} without all that is committed")
 
     def _check_append_only(self, node_id: NodeId, term: int, last: int) -> None:
         if last < self.longest.setdefault(term, last):
-            raise Violation(
-                "leader append-only", [node_id], f"the log of the leader of term {term} shrank to {last}"
-            )
+            raise Violation("leader append-only", [node_id], f"the log of the leader of term {term} shrank to {last}")
         self.longest[term] = last
 
     def _check_committed(self, node_id: NodeId, entries: list[Entry], commit: int) -> None:
         if len(entries) < commit:
-            raise Violation(
-                "state machine safety", [node_id], f"lost entries that it applied, up to {commit}"
-            )
+            raise Violation("state machine safety", [node_id], f"lost entries that it applied, up to {commit}")
         known = min(len(entries), len(self.committed))
         if entries[:known] != self.committed[:known]:
-            raise Violation(
-                "state machine safety", [node_id], f"applied other entries than others before {known}"
-            )
+            raise Violation("state machine safety", [node_id], f"applied other entries than others before {known}")
         self.committed.extend(entries[known:])

@@ -76,15 +76,11 @@ class Swarm:
         self.collect()
         committed = len(self.properties.committed)
         cluster.run(
-            until=lambda: all(
-                node.commit >= committed and node.commit == node.log.last for node in cluster.up()
-            )
+            until=lambda: all(node.commit >= committed and node.commit == node.log.last for node in cluster.up())
         )
         tapes = [cluster.tape(server) for server in cluster.servers]
         if any(tape != tapes[0] for tape in tapes) or sorted(tapes[0]) != list(range(1, self.invoked + 1)):
-            raise Violation(
-                "once only", cluster.servers, f"{self.invoked} values were added, the tapes hold {tapes}"
-            )
+            raise Violation("once only", cluster.servers, f"{self.invoked} values were added, the tapes hold {tapes}")
 
     def collect(self) -> None:
         """Takes the answers: places on the tape must agree with the order in real time."""
@@ -95,9 +91,7 @@ class Swarm:
             del self.busy[client]
             assert isinstance(outcome, Ok), outcome
             if outcome.value <= newest:
-                raise Violation(
-                    "linearizability", [client], f"operation {operation} came to stand before earlier ones"
-                )
+                raise Violation("linearizability", [client], f"operation {operation} came to stand before earlier ones")
             self.newest = max(self.newest, outcome.value)
 
     def deliver(self) -> None:
@@ -124,11 +118,7 @@ class Swarm:
             self.cluster.written(self.rng.choice(sorted(self.cluster.writing)))
 
     def fire_timer(self) -> None:
-        free = [
-            node
-            for node, host in self.cluster.hosts.items()
-            if node not in self.cluster.writing and host.timers
-        ]
+        free = [node for node, host in self.cluster.hosts.items() if node not in self.cluster.writing and host.timers]
         if free:
             for chosen in self.rng.sample(free, min(len(free), self.rng.choice((1, 1, 2)))):
                 timers = self.cluster.hosts[chosen].timers

@@ -302,9 +302,7 @@ def test_commitment_agrees_with_counting(data: st.DataObject) -> None:
 
 
 @given(st.lists(st.integers(1, 5)), st.integers(0, 6), st.data())
-def test_the_last_entry_not_after_a_term_agrees_with_a_scan(
-    drawn: list[int], term: int, data: st.DataObject
-) -> None:
+def test_the_last_entry_not_after_a_term_agrees_with_a_scan(drawn: list[int], term: int, data: st.DataObject) -> None:
     terms = sorted(drawn)
     cluster = Cluster(1)
     cluster.store("n1", term=9, terms=terms)
