@@ -101,7 +101,7 @@ class Batches(Post):
             self._step_timer(seat, host, key, host.timers[key][1])
             self._finish(seat, host, host.step)
         except Exception as error:
-            self._raised(seat, error)
+            self.raised(seat, error)
 
     # A batch that takes time.
 
@@ -119,17 +119,19 @@ class Batches(Post):
             while (key := host.due()) is not None:
                 self._step_timer(seat, host, key, host.timers[key][1])
                 marks.append((len(host.effects), host.step))
-            inputs = self.steps - before
-            self._run_soon(seat, host, marks)
-            changes = host.changes()
+            self._close(seat, host, marks, (self.steps - before) * self._service_time)
         except Exception as error:
-            self._raised(seat, error)
-            return
+            self.raised(seat, error)
+
+    def _close(self, seat: Seat, host: Host, marks: list[tuple[int, int]], service: int) -> None:
+        """Ends a batch that takes time: timers with after=0, what leaves before the commit, and off with the rest."""
+        self._run_soon(seat, host, marks)
+        changes = host.changes()
         if host.early:
             early, host.early = host.early, []
             self._release(seat, early, host.step)
         effects, host.effects = host.effects, []
-        self._take_off(seat, Flight(changes, effects, marks), inputs * self._service_time)
+        self._take_off(seat, Flight(changes, effects, marks), service)
 
     def _step_delivery(self, seat: Seat, host: Host, envelope: Envelope, marks: list[tuple[int, int]]) -> None:
         message, sender, path, index, _, _ = envelope
@@ -169,7 +171,7 @@ class Batches(Post):
                 self._committed(seat, len(flight.changes), cause)
             self._release_marked(seat, flight.effects, flight.marks)
         except Exception as error:
-            self._raised(seat, error)
+            self.raised(seat, error)
             return
         self._set_clocks(seat, host)
         overdue = host.due() is not None
@@ -205,17 +207,14 @@ class Batches(Post):
         try:
             host.boot(seat.class_, seat.config, seat.peers)
             if seat.slow:
-                marks = [(len(host.effects), host.step)]
-                self._run_soon(seat, host, marks)
-                effects, host.effects = host.effects, []
-                self._take_off(seat, Flight(host.changes(), effects, marks), self._service_time)
+                self._close(seat, host, [(len(host.effects), host.step)], self._service_time)
                 self.rearm(seat, host)
             else:
                 self._finish(seat, host, host.step)
         except Exception as error:
-            self._raised(seat, error)
+            self.raised(seat, error)
 
-    def _raised(self, seat: Seat, error: Exception) -> None:
+    def raised(self, seat: Seat, error: Exception) -> None:
         """An exception in a step is a crash: the whole batch is lost, and the node stays down."""
         cause = seat.host.step if seat.host is not None else -1
         if isinstance(error, StorageFailure):  # the disk's doing, not the protocol's
@@ -236,7 +235,7 @@ class Batches(Post):
             self._drop(seat, envelope, f"{seat.id} crashed")
         seat.mailbox = []
         if seat.open is not None:
-            self._end_operation(seat, Unknown(f"{seat.id} crashed"), retired=True)
+            self._end_operation(seat, Unknown(f"{seat.id} crashed"))
 
     def crash(self, node: NodeId, why: str, cause: int = -1) -> str:
         """Crashes a node that is up; a commit in flight is `kept` or `lost`, by the seed, which is told; "": there was none."""

@@ -26,7 +26,8 @@ class Clockwork(ABC):
     Heap entries are flat tuples `(time, order, seat, message, sender, path, message index, cause, size)`. A message of
     None is a wake-up of the seat, valid only if `order` is the seat's current one; a seat of None is a call of
     `message()`. `order` is drawn from the same counter as the trace's `seq`, at every trace level alike, so that equal
-    times are broken in the order of causes and the trace level changes nothing in the run.
+    times are broken in the order of causes and the trace level changes nothing in the run. (Only at `full`, and where
+    a network asks for sizes, are messages encoded: a value that msgpack cannot carry shows there, and on Ray.)
     """
 
     def __init__(self, experiment: Experiment, recording: Recording, wire: Wire, tally: Tally) -> None:
@@ -78,7 +79,7 @@ class Clockwork(ABC):
         """A client has completed its operation."""
 
     @abstractmethod
-    def _end_operation(self, seat: Seat, outcome: Outcome, retired: bool) -> None:
+    def _end_operation(self, seat: Seat, outcome: Outcome) -> None:
         """The operation of a client is over."""
 
     def call_at(self, at: int, call: Callable[[], None]) -> None:

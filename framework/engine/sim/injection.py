@@ -75,10 +75,18 @@ class Injection:
         self.schedule()
 
     def _look(self) -> tuple[Mapping[NodeId, Status | None], frozenset[NodeId], frozenset[NodeId]]:
-        statuses = {node: None if seat.host is None else seat.host.root.status for node, seat in self._servers.items()}
+        statuses = {node: self._status(seat) for node, seat in self._servers.items()}
         stopped = frozenset(node for node, seat in self._servers.items() if seat.paused)
         lost = frozenset(node for node, seat in self._servers.items() if seat.lost or seat.raised or _damaged(seat))
         return statuses, stopped, lost
+
+    def _status(self, seat: Seat) -> Status | None:
+        """What a node reports; None if it is down, or goes down because its `status` raises."""
+        try:
+            return None if seat.host is None else seat.host.root.status
+        except Exception as error:
+            self._run.raised(seat, error)
+            return None
 
     def _do(self, action: Action) -> bool:
         """Carries out `action`; False if it makes no difference: a node that is down already, or gone for good."""

@@ -90,8 +90,7 @@ class Seat:
 class Flight:
     """A batch on its way to durability: its changes, and the effects that leave when they are safe."""
 
-    __slots__ = ("changes", "effects", "marks", "stored")
+    __slots__ = ("changes", "effects", "marks")
 
     def __init__(self, changes: list[Any], effects: list[Effect], marks: list[tuple[int, int]]) -> None:
         self.changes, self.effects, self.marks = changes, effects, marks
-        self.stored = False

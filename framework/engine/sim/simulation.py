@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappop
 from typing import Any
 
-from framework.core.client import Client, Ok, Unknown
+from framework.core.client import Client, Fail, Ok, Outcome, Unknown
 from framework.core.errors import SynodError
 from framework.core.host import Host
 from framework.core.streams import stream
@@ -62,7 +62,7 @@ class Simulation(Batches):
         try:
             for seat in self.seats.values():
                 self._boot(seat, cause=-1)
-            self.call_at(self.experiment.duration, self._load_ended)
+            self.call_at(self.experiment.duration, self._end_if_done)
             self.injection.schedule()
             self._schedule_load()
             self._loop()
@@ -127,7 +127,7 @@ class Simulation(Batches):
                 else:
                     self._mount_gone(seat, (message, sender, path, index, cause, size))
             except Exception as error:
-                self._raised(seat, error)
+                self.raised(seat, error)
 
     def _settle_tally(self) -> None:
         self.tally.steps = self.steps
@@ -150,6 +150,9 @@ class Simulation(Batches):
         for assignment in self.load.due(self.now):
             seat = self.seats[assignment.client]
             if seat.host is None:  # its client class raised
+                refused = Fail(f"{seat.id} is down")
+                self.tally.completed(refused, assignment.scheduled, self.now, self.experiment.warmup)
+                self.recording.operation(assignment, refused, self.now, self.now)
                 continue
             self._outstanding += 1
             seat.open = (assignment, self.now)
@@ -178,7 +181,7 @@ class Simulation(Batches):
             client._begin(operation, self._timeout)
             self._finish(seat, host, seq)
         except Exception as error:
-            self._raised(seat, error)
+            self.raised(seat, error)
 
     def _complete(self, seat: Seat, operation: int, outcome: Any, cause: int) -> None:
         assert seat.open is not None and seat.open[0].operation.id == operation
@@ -191,26 +194,34 @@ class Simulation(Batches):
                 else {"operation": operation, "why": outcome.why}
             )
             self.recording.row(Kind.COMPLETE, self.now, self.seq, cause, seat.index, message=name, payload=json(fields))
-        retired = type(outcome) is Unknown
-        if retired:  # a new process starts before its first operation
+        self._end_operation(seat, outcome)
+        if type(outcome) is Unknown:  # a new process starts, and only then is the client free again
             order = self.seq
-            self.call_at(self.now, lambda: self._boot(seat, cause=order) if seat.host is not None else None)
-        self._end_operation(seat, outcome, retired)
+            self.call_at(self.now, lambda: self._retire(seat, order))
+        else:
+            self._free(seat, retired=False)
 
-    def _end_operation(self, seat: Seat, outcome: Any, retired: bool) -> None:
+    def _retire(self, seat: Seat, cause: int) -> None:
+        if seat.host is not None:
+            assert seat.open is None, f"{seat.id} would lose the operation that it has under way"
+            self._boot(seat, cause)
+            self._free(seat, retired=True)
+
+    def _end_operation(self, seat: Seat, outcome: Outcome) -> None:
         assert seat.open is not None
         (assignment, invoked), seat.open = seat.open, None
         self._outstanding -= 1
         self.tally.completed(outcome, assignment.scheduled, self.now, self.experiment.warmup)
         self.recording.operation(assignment, outcome, invoked, self.now)
-        if seat.host is not None:
-            self.load.completed(seat.client, self.now, retired=retired)
-            self._schedule_load()
-        if not self._outstanding and self.now >= self.experiment.duration and self.load.next_at == NEVER:
-            self._end = self.now
+        self._end_if_done()
 
-    def _load_ended(self) -> None:
-        if not self._outstanding and self.load.next_at == NEVER:
+    def _free(self, seat: Seat, *, retired: bool) -> None:
+        """The client may be given its next operation."""
+        self.load.completed(seat.client, self.now, retired=retired)
+        self._schedule_load()
+
+    def _end_if_done(self) -> None:
+        if not self._outstanding and self.now >= self.experiment.duration and self.load.next_at == NEVER:
             self._end = self.now
 
     def _abandon_operations(self) -> None:

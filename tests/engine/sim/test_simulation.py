@@ -317,3 +317,65 @@ def test_a_signal_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
     assert result.interrupted and signal.getsignal(signal.SIGINT) is before
     events = open_run(tmp_path).events
     assert events.num_rows > 1000
+
+
+class Mute(Journal):
+    @handles(Append)
+    def on_append(self, sender: NodeId, append: Append) -> None:
+        """Answers nobody."""
+
+
+def test_clients_that_time_out_at_one_instant_all_go_on(tmp_path: Path) -> None:
+    clients = ("c1", "c2", "c3")
+    run(tmp_path, clients=clients, protocol=spec(Mute))
+    history = open_run(tmp_path).history.to_pylist()
+    begun = {client: [row["invoked"] for row in history if row["client"] == client] for client in clients}
+    assert begun["c1"] == begun["c2"] == begun["c3"] == [number * 200 * MILLISECOND for number in range(5)]
+    assert all(row["completed"] is not None for row in history)
+    processes = [row["process"] for row in history]
+    assert len(set(processes)) == len(processes)
+
+
+class Opaque(Journal):
+    @property
+    def status(self) -> dict[str, str | int | bool | None]:
+        raise AttributeError("nothing to show")
+
+
+def test_a_status_that_raises_is_a_crash_of_its_node(tmp_path: Path) -> None:
+    result = run(tmp_path, protocol=spec(Opaque), faults=crash("500ms"))
+    assert [one.why for one in result.crashes] == ["AttributeError: nothing to show"]
+    assert result.tally.ok > 0
+
+
+class Strays(Journal):
+    @handles(Append)
+    def on_append(self, sender: NodeId, append: Append) -> None:
+        self.send("n9", append, before_commit=True)
+
+
+@pytest.mark.parametrize("latency", ["0", "1ms"])
+def test_a_message_before_the_commit_to_nobody_is_a_crash_on_any_disk(tmp_path: Path, latency: str) -> None:
+    result = run(tmp_path, protocol=spec(Strays), engine_config=Engine(disk_latency=Duration(latency)))
+    assert "which is not a node of this run" in result.crashes[0].why
+
+
+class Eager(Journal):
+    def on_start(self) -> None:
+        self.lines.append("began")
+        if self.peers:
+            self.send(self.peers[0], Append(0, "after"))
+            self.send(self.peers[0], Append(1, "before"), before_commit=True)
+
+    @handles(Append)
+    def on_append(self, sender: NodeId, append: Append) -> None:
+        """Listens."""
+
+
+def test_what_leaves_before_the_commit_at_the_start_does_so_on_a_slow_disk_too(tmp_path: Path) -> None:
+    run(tmp_path, nodes=("n1", "n2"), protocol=spec(Eager), engine_config=Engine(disk_latency=Duration("4ms")))
+    opened = open_run(tmp_path)
+    sent = {opened.decode(row)["text"]: row for row in events(tmp_path, kind="send", node="n1")}
+    start = events(tmp_path, kind="start", node="n1")[0]
+    assert (sent["before"]["time"], sent["after"]["time"]) == (0, 4 * MILLISECOND)
+    assert sent["before"]["cause"] == sent["after"]["cause"] == start["seq"]
