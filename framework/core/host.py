@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 SEND, MULTICAST, NOTE, COMPLETE = 0, 1, 2, 3
 
+EXACT = frozenset((bool, int, str, bytes, type(None)))
+"""Of two values of the same one of these types that compare equal, either may stand for the other: 0.0 == -0.0, and a
+tuple, frozenset or Record of 0 equals one of False."""
+
 Effect: TypeAlias = tuple[int, Any, Any, Any]
 """What a step asks the engine to do:
 
@@ -186,14 +190,15 @@ def collect_changes(
 ) -> None:
     """Appends to `changes` what differs from `committed`, and brings `committed` up to date.
 
-    `committed` holds the scalars' values, and the logs and maps themselves. PluginError if a scalar was given a value
-    that can change, or a log or map was replaced by another.
+    `committed` holds the scalars' values, and the logs and maps themselves. A value that is made of others counts as
+    changed whenever it is another object. PluginError if a scalar was given a value that can change, or a log or map
+    was replaced by another.
     """
     values = node.__dict__
     for field, kind in fields.items():
         value, old = values[field], committed[field]
         if kind is SCALAR:
-            if value is not old and (value != old or type(value) is not type(old)):
+            if value is not old and (value != old or type(value) is not type(old) or type(value) not in EXACT):
                 if type(value) not in ATOMS:
                     check_immutable(value, f"{type(node).__qualname__}.{field}")
                 committed[field] = value

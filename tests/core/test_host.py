@@ -201,21 +201,45 @@ def test_a_log_or_map_that_was_replaced_is_refused_for_its_increments_would_be_l
             bench.finish()
 
 
-def test_an_equal_value_of_another_type_is_a_change() -> None:
-    bench = Bench(Holder)
-    bench.node.votes = (1,)
-    bench.finish()
-    bench.node.votes = (*bench.node.votes[:0], 1)
-    bench.finish()
-    assert len(bench.commits) == 1
+class Pair(Record):
+    left: int | bool | float
 
-    class Flag(Node):
-        flag: int = durable(0)
 
-    flagged = Bench(Flag)
-    flagged.node.flag = False
-    flagged.finish()
-    assert flagged.commits == [[("scalar", "", "flag", False)]]
+class Exact(Node):
+    flag: int = durable(0)
+    count: int = durable(5_000)
+    share: float = durable(0.0)
+    pair: tuple[Any, ...] = durable((0,))
+    ballot: Record = durable(Pair(0))
+    members: frozenset[Any] = durable(frozenset((0,)))
+
+
+@pytest.mark.parametrize(
+    ("field", "equal"),
+    [
+        ("flag", False),
+        ("share", -0.0),
+        ("pair", (False,)),
+        ("ballot", Pair(0.0)),
+        ("members", frozenset((False,))),
+    ],
+)
+def test_a_value_that_differs_is_a_change_though_it_compares_equal(field: str, equal: Any) -> None:
+    bench = Bench(Exact)
+    assert getattr(bench.node, field) == equal
+    setattr(bench.node, field, equal)
+    bench.finish()
+
+    assert [repr(commit) for commit in bench.commits] == [repr([("scalar", "", field, equal)])]
+
+
+def test_the_same_value_is_no_change() -> None:
+    bench = Bench(Exact)
+    bench.node.count = int("5000")
+    bench.node.pair = bench.node.pair[:]
+    bench.finish()
+
+    assert bench.commits == []
 
 
 # Timers.
