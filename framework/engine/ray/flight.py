@@ -7,10 +7,17 @@ that one alone, the station writes down what it has begun and what it has acknow
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from pathlib import Path
 
+from framework.core.errors import SynodError
+
 _FORM = struct.Struct("<QQ")  # the last commit begun, the last one acknowledged
+
+
+class FlightError(SynodError):
+    """The file does not hold two numbers."""
 
 
 class Flight:
@@ -18,7 +25,9 @@ class Flight:
 
     def __init__(self, database: Path, number: int) -> None:
         path = flight_file(database)
-        path.write_bytes(_FORM.pack(number, number))
+        fresh = path.with_name(f"{path.name}.new")
+        fresh.write_bytes(_FORM.pack(number, number))
+        os.replace(fresh, path)  # whoever reads it, and whenever: the old numbers or the new ones
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), _FORM.size)
         self._number = number
@@ -34,11 +43,14 @@ class Flight:
 
 
 def read_flight(database: Path) -> tuple[int, int]:
-    """The last commit that was begun and the last that was acknowledged; zeros if there was none."""
+    """The last commit that was begun and the last that was acknowledged; zeros if there was none. Raises FlightError."""
     path = flight_file(database)
     if not path.exists():
         return 0, 0
-    begun, acknowledged = _FORM.unpack(path.read_bytes())
+    numbers = path.read_bytes()
+    if len(numbers) != _FORM.size:
+        raise FlightError(f"{path}: {len(numbers)} bytes instead of {_FORM.size}")
+    begun, acknowledged = _FORM.unpack(numbers)
     return begun, acknowledged
 
 

@@ -1,7 +1,7 @@
 """Durable state in SQLite: one database a station, one row a commit, each with its CRC.
 
-A row holds the changes of every node of the station in that commit, as one msgpack blob; rows count from 1 without a
-gap. WAL with synchronous=FULL: when `commit` returns, the row has been through one fsync. SQLite itself forgets a
+A row holds the changes of every node of the station in that commit, as one msgpack blob; rows count from 1, or from
+a compaction, without a gap. WAL with synchronous=FULL: when `commit` returns, the row has been through one fsync. SQLite itself forgets a
 half-written last commit; any other damage is refused at `reopen`, never skipped.
 """
 
@@ -19,6 +19,7 @@ from framework.core.durable import DROP, LOG, MAP, SCALAR, Change, Stored
 from framework.core.errors import SynodError
 from framework.core.message import NodeId
 from framework.core.storage import apply_change
+from framework.engine.ray.flight import FlightError, read_flight
 from framework.engine.ray.wal import damage
 
 COMPACT_BYTES = 64 << 20
@@ -61,12 +62,16 @@ class Database:
         if path.exists():
             raise StorageError(f"{path}: there is durable state already")
         connection = connect(path)
-        connection.execute("CREATE TABLE commits (id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, changes BLOB NOT NULL)")
+        connection.execute(
+            "CREATE TABLE commits (id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, changes BLOB NOT NULL,"
+            " whole INTEGER NOT NULL)"
+        )
         return cls(path, connection)
 
     @classmethod
     def reopen(cls, path: Path, acknowledged: int | None = None) -> Database:
-        """The database of an earlier incarnation. Raises StorageError: missing (amnesia) or damaged.
+        """The database of an earlier incarnation. Raises StorageError: missing (amnesia), damaged, or without a commit
+        that the earlier incarnation acknowledged.
 
         Commits after `acknowledged` (None: none) are taken for lost: they were in flight when the process ended.
         """
@@ -79,8 +84,13 @@ class Database:
             if acknowledged is not None:
                 database._connection.execute("DELETE FROM commits WHERE id > ?", (acknowledged,))
             database._survey()
-        except sqlite3.Error as error:
+            _, promised = read_flight(path)
+        except (sqlite3.Error, FlightError) as error:
             raise StorageError(f"{path}: damaged ({error})") from error
+        if database.number < promised:
+            raise StorageError(
+                f"{path}: damaged (commit {promised} was acknowledged, and the last one there is {database.number})"
+            )
         return database
 
     def load(self) -> dict[NodeId, Stored]:
@@ -98,7 +108,7 @@ class Database:
 
     def commit(self, blob: bytes) -> None:
         """Durable when this returns. `blob` is what `encode` made. Raises sqlite3.Error."""
-        self._connection.execute("INSERT INTO commits VALUES (?, ?, ?)", (self._next, zlib.crc32(blob), blob))
+        self._connection.execute("INSERT INTO commits VALUES (?, ?, ?, 0)", (self._next, zlib.crc32(blob), blob))
         self._next += 1
         self._bytes += len(blob)
 
@@ -125,7 +135,7 @@ class Database:
         blob = _encode(whole)
         with _transaction(self._connection) as connection:
             connection.execute("DELETE FROM commits")
-            connection.execute("INSERT INTO commits VALUES (?, ?, ?)", (self.number, zlib.crc32(blob), blob))
+            connection.execute("INSERT INTO commits VALUES (?, ?, ?, 1)", (self.number, zlib.crc32(blob), blob))
         self._bytes = len(blob)
         garbage = Garbage()
         garbage.count(whole, len(blob))
@@ -142,9 +152,9 @@ class Database:
             self._next = number + 1
 
     def _rows(self) -> Any:
-        expected = None
-        for number, crc, blob in self._connection.execute("SELECT id, crc, changes FROM commits ORDER BY id"):
-            if expected is not None and number != expected:
+        expected = 1
+        for number, crc, blob, whole in self._connection.execute("SELECT * FROM commits ORDER BY id"):
+            if number != expected and not (whole and expected == 1):  # nothing is missing before a compaction
                 raise StorageError(f"{self.path}: commit {expected} is missing")
             expected = number + 1
             if zlib.crc32(blob) != crc:

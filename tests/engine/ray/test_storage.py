@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from framework.core.durable import DROP, LOG, MAP, SCALAR
 from framework.engine.ray import storage
-from framework.engine.ray.flight import Flight, read_flight
+from framework.engine.ray.flight import Flight, FlightError, flight_file, read_flight
 from framework.engine.ray.ruin import ruin
 from framework.engine.ray.storage import Database, StorageError
 
@@ -204,6 +205,93 @@ def test_a_commit_in_flight_during_a_compaction_is_not_the_compaction(tmp_path: 
     commit(database, (SCALAR, "", "term", 4))
     database.close()
     assert Database.reopen(path, 3).load() == {"n1": {"": {"term": 3}}}
+
+
+def promised(path: Path, commits: int, size: int) -> Database:
+    """A database whose commits, `size` bytes each, were all acknowledged."""
+    database = Database.create(path)
+    flight = Flight(path, database.number)
+    for term in range(1, commits + 1):
+        flight.begin()
+        commit(database, (SCALAR, "", "term", term), (SCALAR, "", "name", "x" * size))
+        flight.land()
+    return database
+
+
+def as_if_killed(path: Path, folder: Path) -> Path:
+    """What is in the files of an open database, as a process that is killed leaves it."""
+    folder.mkdir()
+    for file in path.parent.glob("n1.*"):
+        shutil.copy(file, folder)
+    return folder / path.name
+
+
+def test_an_acknowledged_commit_at_the_end_of_the_log_is_missed(tmp_path: Path) -> None:
+    """Nothing follows it in the log: only the flight file knows that somebody was told of it."""
+    database = promised(tmp_path / "n1.db", 3, 100)
+    path = as_if_killed(database.path, tmp_path / "left")
+    log = bytearray(wal_of(path).read_bytes())
+    log[-5] ^= 1
+    wal_of(path).write_bytes(log)
+    with pytest.raises(StorageError, match=r"commit 3 was acknowledged, and the last one there is 2"):
+        Database.reopen(path)
+    with pytest.raises(StorageError, match=r"commit 3 was acknowledged"):
+        Database.reopen(path, 3)
+
+
+def test_a_log_that_is_gone_is_missed(tmp_path: Path) -> None:
+    database = promised(tmp_path / "n1.db", 300, 3_000)
+    path = as_if_killed(database.path, tmp_path / "left")
+    wal_of(path).unlink()
+    with pytest.raises(StorageError, match=r"damaged"):
+        Database.reopen(path)
+
+
+def test_the_first_row_is_commit_1_or_a_compaction(tmp_path: Path) -> None:
+    path = tmp_path / "n1.db"
+    promised(path, 5, 10).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM commits WHERE id < 4")
+    with pytest.raises(StorageError, match=r"commit 1 is missing"):
+        Database.reopen(path)
+
+
+def test_the_commits_before_a_compaction_are_not_missed_and_those_behind_it_are(tmp_path: Path) -> None:
+    path = tmp_path / "n1.db"
+    database = promised(path, 5, 10)
+    database.compact()
+    commit(database, (SCALAR, "", "term", 6))
+    commit(database, (SCALAR, "", "term", 7))
+    database.close()
+    Database.reopen(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM commits WHERE id = 6")
+    with pytest.raises(StorageError, match=r"commit 6 is missing"):
+        Database.reopen(path)
+
+
+def test_the_flight_file_is_never_seen_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, seen = tmp_path / "n1.db", []
+    Flight(path, 7)
+    replace = os.replace
+
+    def watched(fresh: Path, old: Path) -> None:
+        seen.append(read_flight(path))
+        replace(fresh, old)
+
+    monkeypatch.setattr(os, "replace", watched)
+    Flight(path, 9)
+    assert seen == [(7, 7)] and read_flight(path) == (9, 9)
+
+
+def test_a_flight_file_cut_short_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "n1.db"
+    promised(path, 2, 10).close()
+    os.truncate(flight_file(path), 5)
+    with pytest.raises(FlightError, match=r"5 bytes instead of 16"):
+        read_flight(path)
+    with pytest.raises(StorageError, match=r"5 bytes instead of 16"):
+        Database.reopen(path)
 
 
 def test_without_a_file_no_commit_is_in_flight(tmp_path: Path) -> None:
