@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Protocol
 
+import msgspec
+
+from framework.core.durable import Change
 from framework.core.message import NodeId
 from framework.core.storage import MemoryStorage, Storage
 from framework.engine.ray.flight import Flight
-from framework.engine.ray.storage import Commit, Database, NodeStorage, StorageError
+from framework.engine.ray.storage import Commit, Database, NodeStorage, StorageError, encode_changes
 
 
 class Commits(Protocol):
     """Where changes go, and where a node that starts finds them."""
+
+    def encode(self, node: NodeId, changes: Sequence[Change]) -> None:
+        """Makes a node's changes ready for the next commit, whose part they will be if it names the node. Raises whatever
+        the encoding of a value raises that cannot be stored."""
 
     def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
         """Starts a commit; `landed` is called in the loop's thread with "" or why it failed. One at a time."""
@@ -32,6 +39,9 @@ class MemoryCommits:
 
     def __init__(self) -> None:
         self._storages: dict[NodeId, MemoryStorage] = {}
+
+    def encode(self, node: NodeId, changes: Sequence[Change]) -> None:
+        """They are kept as they are."""
 
     def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
         for node, changes in commit:
@@ -51,12 +61,17 @@ class DatabaseCommits:
     def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
         self._database, self._loop = database, loop
         self._flight = Flight(database.path, database.number)
+        self._parts: dict[NodeId, msgspec.Raw] = {}
         self._queue: SimpleQueue[tuple[bytes, Callable[[str], None]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="commits", daemon=True)
         self._thread.start()
 
+    def encode(self, node: NodeId, changes: Sequence[Change]) -> None:
+        self._parts[node] = encode_changes(changes)
+
     def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
-        blob = self._database.encode(commit)
+        blob = self._database.join(commit, self._parts)
+        self._parts.clear()
         self._flight.begin()
         self._queue.put((blob, landed))
 

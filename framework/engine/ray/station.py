@@ -9,7 +9,7 @@ the commit is in flight the loop receives, and no node takes input.
 from __future__ import annotations
 
 from heapq import heappop
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -24,9 +24,6 @@ from framework.engine.ray.recording import json
 from framework.engine.ray.residents import Residents
 from framework.engine.ray.seat import Seat
 from framework.trace.schema import Kind
-
-if TYPE_CHECKING:
-    pass
 
 SOON_LIMIT = 10_000
 """Timers with after=0 in one batch; more is a node that never comes to an end."""
@@ -141,7 +138,7 @@ class Station(Residents):
             commit = [(node, changes) for node, changes in commit if node not in refused]
             for seat, host in ran:
                 if seat.id in refused:
-                    self._storage_failed(seat, refused[seat.id], host.step)
+                    self._storage_failed(seat, refused[seat.id], host.step, asked=True)
         if not commit:
             self._land(ran, commit)
             return
@@ -210,7 +207,8 @@ class Station(Residents):
         for seat, host in ran:
             if seat.durable:
                 try:
-                    changes = host.changes()
+                    if changes := host.changes():
+                        self.commits.encode(seat.id, changes)
                 except Exception as error:
                     self.raised(seat, error)
                     continue
@@ -230,8 +228,9 @@ class Station(Residents):
             for seat, host in ran:
                 if seat.host is host:
                     self._storage_failed(seat, f"storage failed: {why}", host.step)
-            return
-        self._land(ran, commit)
+            self._land([], [])  # the others of the station go on
+        else:
+            self._land(ran, commit)
         waiting, self._when_landed = self._when_landed, []
         for work in waiting:
             work()

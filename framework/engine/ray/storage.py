@@ -42,6 +42,11 @@ class StorageError(SynodError):
     """Durable state is missing or damaged: says which file and what is wrong with it."""
 
 
+def encode_changes(changes: Sequence[Change]) -> msgspec.Raw:
+    """One node's part of a commit. Raises OverflowError, TypeError… for a value that msgpack cannot carry."""
+    return msgspec.Raw(_encode(changes))
+
+
 class Database:
     """The durable state of one station. Used by one thread at a time.
 
@@ -119,7 +124,11 @@ class Database:
 
     def encode(self, commit: Commit) -> bytes:
         """The bytes of one commit."""
-        blob = _encode(commit)
+        return self.join(commit, {node: encode_changes(changes) for node, changes in commit})
+
+    def join(self, commit: Commit, parts: Mapping[NodeId, msgspec.Raw]) -> bytes:
+        """The bytes of one commit, from the encoded changes of each of its nodes."""
+        blob = _encode([(node, parts[node]) for node, _ in commit])
         self._garbage.count(commit, len(blob))
         return blob
 

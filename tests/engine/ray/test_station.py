@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from framework import Client, Message, Node, NodeId, Ok, Operation, ProtocolSpec, durable, handles, on_timer
+from framework.core.durable import Change
 from framework.core.storage import MemoryStorage, Storage
 from framework.engine.base import Experiment
 from framework.engine.ray.frames import HEADER, FrameError
 from framework.engine.ray.setup import Setup
 from framework.engine.ray.station import Station
-from framework.engine.ray.storage import Commit
+from framework.engine.ray.storage import Commit, encode_changes
 from tests.engine.ray.register import register_run
 
 
@@ -110,6 +111,9 @@ class HeldCommits:
     def __init__(self) -> None:
         self.flying: list[tuple[Commit, Callable[[str], None]]] = []
         self.storages: dict[NodeId, MemoryStorage] = {}
+
+    def encode(self, node: NodeId, changes: Sequence[Change]) -> None:
+        encode_changes(changes)
 
     def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
         self.flying.append((commit, landed))
@@ -234,6 +238,23 @@ def test_an_exception_loses_the_whole_batch_and_the_node_stays_down(story: Story
     assert story.station.tally.dropped == {"adder.Add": 1}
 
 
+def test_a_value_that_cannot_be_stored_is_an_exception_of_its_node_alone(tmp_path: Path) -> None:
+    story = Story(tmp_path, hosts=("n1", "n2"))
+    story.arrive(Add(1 << 62), *[Add(1 << 62)] * 8, target=0)
+    story.arrive(Add(2), target=1)
+    story.turn()
+    ((commit, _),) = story.commits.flying
+    assert [node for node, _ in commit] == ["n2"]
+    (crash,) = story.station.crashes
+    assert crash.node == "n1" and crash.why.startswith("OverflowError: ")
+    story.commits.land()
+    story.turn()
+    assert story.station.statuses() == {"n2": {}}
+    story.arrive(Add(3), target=1)
+    story.turn()
+    assert len(story.commits.flying) == 1, "the station goes on"
+
+
 def test_a_commit_that_fails_crashes_the_node_and_is_never_tried_again(story: Story) -> None:
     story.arrive(Add(1))
     story.turn()
@@ -242,6 +263,25 @@ def test_a_commit_that_fails_crashes_the_node_and_is_never_tried_again(story: St
     assert story.left() == [Hint(1)]
     assert [crash.why for crash in story.station.crashes] == ["storage failed: disk full"]
     assert story.commits.flying == []
+
+
+def test_a_commit_that_fails_leaves_the_others_of_the_station_at_work(tmp_path: Path) -> None:
+    story = Story(tmp_path, hosts=("n1", "n2"))
+    story.arrive(Add(1), target=0)
+    story.turn()
+    story.station.crash("n2", "fault")
+    story.station.restart("n2")
+    story.commits.land("disk full")
+    story.turn()
+    assert story.station.statuses() == {"n1": None, "n2": {}}, "the restart that waited for the commit is carried out"
+    story.station.restart("n1")
+    story.arrive(Add(1), target=0)
+    story.turn()
+    story.arrive(Add(5), target=1)
+    story.commits.land("disk full")
+    story.turn()
+    ((commit, _),) = story.commits.flying
+    assert [node for node, _ in commit] == ["n2"], "what n2 received in the meantime does not wait for more"
 
 
 def test_a_crash_while_a_commit_is_in_flight_keeps_it_and_lets_none_of_its_effects_leave(story: Story) -> None:
