@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
-from framework.engine.ray.frames import FrameError
+from framework.engine.ray.frames import LENGTH_SIZE, FrameError, check_length
 from framework.engine.ray.handshake import HANDSHAKE_S, MAGIC, NONCE, PROOF, proof
 
 STRANGERS = 64
@@ -110,7 +110,15 @@ class Inbound(asyncio.Protocol):
             self._mesh.paused.append(self)
         if taken < len(data):
             self._data += memoryview(data)[taken:]
-            self._needed = 4 + int.from_bytes(self._data[:4], "little") if len(self._data) >= 4 else 0
+            self._needed = self._whole()
+
+    def _whole(self) -> int:
+        """How many bytes the frame has of which a part is here; 0 if that is not known yet. Raises FrameError."""
+        if len(self._data) < LENGTH_SIZE:
+            return 0
+        length = int.from_bytes(self._data[:LENGTH_SIZE], "little")
+        check_length(length, 0)
+        return LENGTH_SIZE + length
 
     def _hello(self, data: bytes) -> None:
         self._data += data

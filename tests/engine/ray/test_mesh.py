@@ -185,6 +185,19 @@ async def test_a_proof_of_the_other_direction_is_worthless() -> None:
 
 
 @on_a_loop
+async def test_one_that_says_hello_as_one_station_and_proves_as_another_is_refused() -> None:
+    _, station, address = await acceptor()
+    loop, nonce = asyncio.get_running_loop(), b"n" * NONCE
+    connection = await stranger(address)
+    await loop.sock_sendall(connection, hello("s0.0", "s1.0", nonce))
+    theirs = await loop.sock_recv(connection, NONCE)
+    await loop.sock_sendall(connection, proof(SECRET, b"open", "s2.0", "s1.0", nonce + theirs))
+    await closed(connection)
+    assert station.reasons == ["one that calls itself s0.0 does not know the run's secret"]
+    assert station.taken == []
+
+
+@on_a_loop
 async def test_one_that_looks_for_somebody_else_is_sent_away() -> None:
     """A restarted station has a new name: what was meant for its earlier life does not reach it."""
     _, station, address = await acceptor()
@@ -260,6 +273,24 @@ async def test_a_frame_beyond_the_bound_closes_the_connection() -> None:
     too_long = HEADER.pack((64 << 20) + 1, 0, 0, 1, 0, 7)
     reasons, _ = await reason_for(too_long)
     assert reasons == [f"a frame of {(64 << 20) + 1} bytes; the longest allowed has {64 << 20}"]
+
+
+@pytest.mark.parametrize("first", [1, 4, 18])
+def test_a_frame_beyond_the_bound_is_refused_at_its_length_however_it_is_cut(first: int) -> None:
+    @on_a_loop
+    async def story() -> None:
+        made, station, address = await acceptor()
+        connection, _, _ = await introduced(address)
+        loop = asyncio.get_running_loop()
+        await loop.sock_recv(connection, 32)
+        (end,) = made.inbound
+        too_long = HEADER.pack((64 << 20) + 1, 0, 0, 1, 0, 7)[:18]
+        end.data_received(too_long[:first])
+        end.data_received(too_long[first:])
+        await closed(connection)
+        assert station.reasons == [f"a frame of {(64 << 20) + 1} bytes; the longest allowed has {64 << 20}"]
+
+    story()
 
 
 @on_a_loop
