@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -61,12 +61,29 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Crash:
-    """A node that stopped: on purpose (a fault), by an exception of its own (`traceback`), or unasked."""
+    """A node that stopped: on purpose (`asked`: a fault's doing), by an exception of its own (`traceback`), or unasked.
+
+    `restarted`: it was started again before the run ended.
+    """
 
     node: NodeId
     time: int
     why: str
     traceback: str = ""
+    asked: bool = False
+    restarted: bool = False
+
+
+def with_restarts(crashes: Iterable[Crash], up: Container[NodeId]) -> tuple[Crash, ...]:
+    """The crashes by time, with those marked that were followed by a restart; `up` are the nodes that run at the end.
+
+    A node that stops once more was started in between.
+    """
+    ordered = sorted(crashes, key=lambda crash: crash.time)
+    last = {crash.node: number for number, crash in enumerate(ordered)}
+    return tuple(
+        replace(crash, restarted=crash.node in up or last[crash.node] != number) for number, crash in enumerate(ordered)
+    )
 
 
 @dataclass
@@ -90,6 +107,12 @@ class Tally:
     recovered: int = 0  # ... completed with Ok
     stuck: int = 0  # operations that were under way at the heal, of which
     freed: int = 0  # ... completed with Ok since
+    abandoned: dict[NodeId, int] = field(default_factory=dict)  # operations that outlived their time-out, by client
+
+    def abandon(self, client: NodeId, lasted: int, timeout: int) -> None:
+        """Counts an operation that is open at the very end, if it `lasted` beyond its time-out by its client's clock (0: none)."""
+        if 0 < timeout <= lasted:
+            self.abandoned[client] = self.abandoned.get(client, 0) + 1
 
     def completed(self, outcome: Outcome, scheduled: int, now: int, warmup: int) -> None:
         """Counts one operation that ended at `now`."""

@@ -115,6 +115,17 @@ def _doubts(experiment: Experiment, ended: EngineResult, checks: Sequence[CheckR
         yield "no operation succeeded"
     if _whole(ended):
         yield from unfired(experiment, ended.ledger)
+        yield from _missing(ended)
+
+
+def _missing(ended: EngineResult) -> Iterable[str]:
+    """What no fault took and yet was not there at the end: nodes that stopped, operations that never ended."""
+    for crash in ended.crashes:
+        if not (crash.asked or crash.restarted or crash.traceback):
+            yield f"{crash.node} stopped without a fault's doing and never came back: {crash.why}"
+    if ended.tally.abandoned:
+        clients = " ".join(sorted(ended.tally.abandoned))
+        yield f"operations were still open at the end, past their time-out: those of {clients}"
 
 
 def _stuck(experiment: Experiment, ended: EngineResult) -> Iterable[str]:

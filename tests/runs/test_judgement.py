@@ -12,7 +12,7 @@ from framework.core.client import Fail, Ok, Unknown
 from framework.core.errors import ConfigError
 from framework.core.faults import Entry
 from framework.core.time import SECOND
-from framework.engine.base import Crash, Tally
+from framework.engine.base import Crash, Tally, with_restarts
 from framework.registry.specs import CheckerSpec
 from framework.runs.judgement import crash_reason, judge, run_checkers
 from framework.verify.verdict import CheckResult, Verdict
@@ -36,7 +36,7 @@ def test_a_handler_that_raised_makes_the_run_invalid_and_names_the_handler() -> 
 
 
 def test_a_crash_that_was_asked_for_is_no_reason() -> None:
-    asked = Crash("n2", SECOND, "fault: crash")
+    asked = Crash("n2", SECOND, "fault: crash", asked=True)
     end = ended(crashes=(asked,), ledger=(Entry("crash", due=1, fired=1),))
 
     assert judge(experiment(RUN, faults=crash()), end, [VALID]).verdict is Verdict.VALID
@@ -70,6 +70,44 @@ def test_what_leaves_a_run_in_doubt(changes: dict[str, Any], end: Any, checks: A
     verdict, reasons = judge(experiment(RUN, **changes), end, checks)
 
     assert (verdict, reasons) == (Verdict.UNKNOWN, (reason,))
+
+
+STOPPED = Crash("n2", SECOND, "storage failed: disk I/O error")
+
+
+def test_a_node_that_stopped_by_itself_and_never_came_back_leaves_the_run_in_doubt() -> None:
+    reason = "n2 stopped without a fault's doing and never came back: storage failed: disk I/O error"
+
+    assert judge(experiment(RUN), ended(crashes=(STOPPED,)), [VALID]) == (Verdict.UNKNOWN, (reason,))
+
+
+@pytest.mark.parametrize("stopped", [replace(STOPPED, asked=True), replace(STOPPED, restarted=True)])
+def test_a_node_that_a_fault_stopped_or_that_came_back_is_no_reason(stopped: Crash) -> None:
+    assert judge(experiment(RUN), ended(crashes=(stopped,)), [VALID]) == (Verdict.VALID, ())
+
+
+def test_all_but_the_last_crash_of_a_node_were_followed_by_a_restart() -> None:
+    crashes = [Crash("n2", 30, "again"), Crash("n1", 10, "once"), Crash("n2", 20, "once")]
+    marked = with_restarts(crashes, up={"n1"})
+
+    assert [(one.node, one.time, one.restarted) for one in marked] == [
+        ("n1", 10, True), ("n2", 20, True), ("n2", 30, False),
+    ]  # fmt: skip
+
+
+def test_operations_that_outlive_their_time_out_leave_the_run_in_doubt() -> None:
+    tally = counted()
+    for client, lasted, timeout in (("c2", 200, 100), ("c1", 100, 100), ("c3", 99, 100), ("c4", 200, 0)):
+        tally.abandon(client, lasted, timeout)
+    reason = "operations were still open at the end, past their time-out: those of c1 c2"
+
+    assert judge(experiment(RUN), ended(tally), [VALID]) == (Verdict.UNKNOWN, (reason,))
+
+
+def test_what_a_run_that_was_cut_short_leaves_behind_is_no_further_doubt() -> None:
+    end = ended(counted(abandoned={"c1": 1}), crashes=(STOPPED,), interrupted=True)
+
+    assert judge(experiment(RUN), end, [VALID]).reasons == ("interrupted after 2.0 s of 2s",)
 
 
 def healed(**counts: int) -> Tally:

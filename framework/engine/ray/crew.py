@@ -87,6 +87,7 @@ class Crew:
         """Ends the history. Operations that are still open: nobody knows what becomes of them."""
         for seat in self._seats.values():
             if seat.open is not None:
+                self._station.tally.abandon(seat.id, self._station.now() - seat.open[1], self._timeout)
                 self._end(seat, Unknown("the run ended"), None)
         if self._history is not None:
             self._history.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
-from framework.engine.base import EngineResult, Experiment, Progress, Tally
+from framework.engine.base import EngineResult, Experiment, Progress, Tally, with_restarts
 from framework.engine.wire import Wire
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class _Course:
         experiment, fleet = self.experiment, self.fleet
         return EngineResult(
             tally=self._tally(),
-            crashes=tuple(sorted(fleet.crashes, key=lambda crash: crash.time)),
+            crashes=with_restarts(fleet.crashes, {node for node in experiment.nodes if fleet.is_up(node)}),
             wall_s=ended / SECOND,
             virtual_s=ended / SECOND,
             measured_s=max(0, min(ended, experiment.duration) - experiment.warmup) / SECOND,

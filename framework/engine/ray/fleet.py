@@ -188,7 +188,7 @@ def merged(tallies: list[Tally]) -> Tally:
         whole.latencies.add(tally.latencies)
         for field in ("asked", "recovered", "stuck", "freed"):
             setattr(whole, field, getattr(whole, field) + getattr(tally, field))
-        for field in ("messages", "dropped", "duplicated", "notes", "faults"):
+        for field in ("messages", "dropped", "duplicated", "notes", "faults", "abandoned"):
             mine = getattr(whole, field)
             for name, count in getattr(tally, field).items():
                 mine[name] = mine.get(name, 0) + count

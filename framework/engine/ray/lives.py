@@ -117,7 +117,7 @@ class Lives:
             self.tell(member, CrashNode(node), cause)
             member.statuses[node] = None
             return False
-        self._down(member, "fault", cause)
+        self._down(member, "fault", cause, asked=True)
         flying = self._kill(member)
         self._replace(member)
         return flying
@@ -158,11 +158,11 @@ class Lives:
 
     # Death and rebirth.
 
-    def _down(self, member: Member, why: str, cause: int) -> None:
+    def _down(self, member: Member, why: str, cause: int, *, asked: bool = False) -> None:
         self._bury(member)
         for host in member.hosts:
             now = self.now()
-            self.crashes.append(Crash(host, now, why))
+            self.crashes.append(Crash(host, now, why, asked=asked))
             self._row(Kind.CRASH, now, cause, host, payload=why.encode())
 
     def _bury(self, member: Member) -> None:
@@ -221,7 +221,7 @@ class Lives:
             return
         self._bury(member)
         for node in member.hosts:
-            self._crashed(Crash(node, self.now(), f"storage damaged: {why}"))
+            self._crashed(Crash(node, self.now(), f"storage damaged: {why}", asked=True))
             self.lost.add(node)
             self.met(node)
 

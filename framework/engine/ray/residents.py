@@ -136,7 +136,7 @@ class Residents(ABC):
                 seat.marks.append((len(host.effects), host.step))
         except StorageDamaged as damaged:
             seat.raised = True
-            self._storage_failed(seat, str(damaged), cause)
+            self._storage_failed(seat, str(damaged), cause, asked=self.troubles.damaged(seat.id))
         except Exception as error:
             self.raised(seat, error)
         self.wake(seat)
@@ -152,9 +152,9 @@ class Residents(ABC):
             seat.routes = {}
             self.boot(seat, self.commits.storage(node), cause)
 
-    def crash(self, node: NodeId, why: str, cause: int = -1) -> None:
-        """Discards a node and all that waits for it; what it committed stays."""
-        self._stop(self.seat(node), why, "", cause)
+    def crash(self, node: NodeId, why: str, cause: int = -1, *, asked: bool = False) -> None:
+        """Discards a node and all that waits for it; what it committed stays. `asked`: it is a fault's doing."""
+        self._stop(self.seat(node), why, "", cause, asked=asked)
 
     def raised(self, seat: Seat, error: Exception) -> None:
         """An exception in a step is a crash of that node: its batch is lost, and it stays down."""
@@ -162,17 +162,17 @@ class Residents(ABC):
         self._stop(seat, f"{type(error).__name__}: {error}", text, seat.host.step if seat.host is not None else -1)
         seat.raised = True
 
-    def _storage_failed(self, seat: Seat, why: str, cause: int) -> None:
-        """The node crashes, and whoever may bring it back is told."""
+    def _storage_failed(self, seat: Seat, why: str, cause: int, *, asked: bool = False) -> None:
+        """The node crashes, and whoever may bring it back is told. `asked`: a fault has troubled its disk."""
         self.troubles.meets(seat.id)
-        self._stop(seat, why, "", cause)
+        self._stop(seat, why, "", cause, asked=asked)
         if self.rows is not None:
             self.rows.flush()  # the process may not live much longer
         self.fell(self.crashes[-1])
 
-    def _stop(self, seat: Seat, why: str, text: str, cause: int) -> None:
+    def _stop(self, seat: Seat, why: str, text: str, cause: int, *, asked: bool = False) -> None:
         now = self.now()
-        self.crashes.append(Crash(seat.id, now, why, text))
+        self.crashes.append(Crash(seat.id, now, why, text, asked))
         if self.rows is not None:
             self.rows.row(Kind.CRASH, now, cause, seat.index, payload=f"{why}\n{text}".rstrip().encode())
         inbox, seat.inbox = seat.inbox, []

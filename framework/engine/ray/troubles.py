@@ -63,7 +63,7 @@ class Troubles:
             case SetClock():
                 self._set_clock(station.seat(action.node), action)
             case Crash():
-                station.crash(action.node, EMULATED, cause)
+                station.crash(action.node, EMULATED, cause, asked=True)
             case Restart():
                 station.restart(action.node, cause)
             case _:

@@ -196,7 +196,7 @@ class Batches(Post):
         except StorageDamaged as damaged:
             seat.lost = True
             self.injection.met(seat.id)
-            self._stop(seat, str(damaged), "", cause)
+            self._stop(seat, str(damaged), "", cause, asked=isinstance(seat.storage, TroubledStorage))
             return
         self._set_clocks(seat, host)
         seat.host, seat.busy, seat.flight, seat.mailbox = host, False, None, []
@@ -219,13 +219,13 @@ class Batches(Post):
         cause = seat.host.step if seat.host is not None else -1
         if isinstance(error, StorageFailure):  # the disk's doing, not the protocol's
             self.injection.met(seat.id)
-            self._stop(seat, str(error), "", cause)
+            self._stop(seat, str(error), "", cause, asked=isinstance(seat.storage, TroubledStorage))
             return
         seat.raised = True
         self._stop(seat, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)), cause)
 
-    def _stop(self, seat: Seat, why: str, text: str, cause: int) -> None:
-        self.crashes.append(Crash(seat.id, self.now, why, text))
+    def _stop(self, seat: Seat, why: str, text: str, cause: int, *, asked: bool = False) -> None:
+        self.crashes.append(Crash(seat.id, self.now, why, text, asked))
         self.seq += 1
         payload = f"{why}\n{text}".rstrip().encode()
         self.recording.row(Kind.CRASH, self.now, self.seq, cause, seat.index, payload=payload)
@@ -246,7 +246,7 @@ class Batches(Post):
         if flight is not None and fate == "kept":
             seat.storage.commit(flight.changes)
             self._committed(seat, len(flight.changes), cause)
-        self._stop(seat, why, "", cause)
+        self._stop(seat, why, "", cause, asked=True)
         return fate
 
     def restart(self, node: NodeId, cause: int = -1) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from framework.core.time import SECOND
-from framework.engine.base import EngineResult, Experiment, Progress, Tally
+from framework.engine.base import EngineResult, Experiment, Progress, Tally, with_restarts
 from framework.engine.sim.recording import Pulse, Recording
 from framework.engine.sim.simulation import Simulation, Stalled
 from framework.engine.wire import Wire
@@ -51,7 +51,7 @@ class SimEngine:
                 recording.close()
         return EngineResult(
             tally=tally,
-            crashes=tuple(simulation.crashes),
+            crashes=with_restarts(simulation.crashes, simulation.up()),
             wall_s=time.perf_counter() - start,
             virtual_s=simulation.now / SECOND,
             measured_s=max(0, min(simulation.now, experiment.duration) - experiment.warmup) / SECOND,

@@ -8,6 +8,7 @@ from typing import Any
 from framework.core.client import Client, Fail, Ok, Outcome, Unknown
 from framework.core.errors import SynodError
 from framework.core.host import Host
+from framework.core.message import NodeId
 from framework.core.streams import stream
 from framework.core.time import NEVER, format_duration
 from framework.core.workload import Load
@@ -59,6 +60,7 @@ class Simulation(Batches):
 
     def run(self) -> None:
         """Runs to the end of the load and of the operations under way; Stalled if virtual time stands still."""
+        until = 0
         try:
             for seat in self.seats.values():
                 self._boot(seat, cause=-1)
@@ -66,9 +68,10 @@ class Simulation(Batches):
             self.injection.schedule()
             self._schedule_load()
             self._loop()
+            until = self._end  # or all has come to rest before
         finally:
             self._settle_tally()
-            self._abandon_operations()  # however it ended: what was invoked may have taken effect
+            self._abandon_operations(until)  # however it ended: what was invoked may have taken effect
 
     def _loop(self) -> None:
         heap, delivered, codes, rows = self._heap, self.delivered, self.recording.message_names, self._rows
@@ -134,6 +137,10 @@ class Simulation(Batches):
         self.tally.messages = {
             name: count for name, count in zip(self.wire.names, self.delivered, strict=True) if count
         }
+
+    def up(self) -> frozenset[NodeId]:
+        """The nodes and clients that run."""
+        return frozenset(seat.id for seat in self.seats.values() if seat.host is not None)
 
     # Clients.
 
@@ -224,11 +231,14 @@ class Simulation(Batches):
         if not self._outstanding and self.now >= self.experiment.duration and self.load.next_at == NEVER:
             self._end = self.now
 
-    def _abandon_operations(self) -> None:
-        """Operations that are still open: nobody knows what becomes of them."""
+    def _abandon_operations(self, until: int) -> None:
+        """Operations that are still open: nobody knows what becomes of them. The run went on `until` then."""
         for seat in self.seats.values():
             if seat.open is not None:
                 assignment, invoked = seat.open
                 outcome = Unknown("the run ended")
+                clock = seat.clock
+                lasted = until - invoked if clock is None else clock.local(until) - clock.local(invoked)
+                self.tally.abandon(seat.id, lasted, self._timeout)
                 self.tally.completed(outcome, assignment.scheduled, self.now, self.experiment.warmup)
                 self.recording.operation(assignment, outcome, invoked, None)

@@ -150,6 +150,34 @@ def test_an_exception_is_a_crash_that_loses_the_batch_and_never_a_hang(tmp_path:
     assert b"ZeroDivisionError" in row["payload"]
 
 
+class Forgetful(Writer):
+    """Forgets the time-out of every operation that the server does not answer."""
+
+    def invoke(self, operation: Operation) -> None:
+        self.cancel_timer(self._time_out)
+        if self.id != "c2":
+            super().invoke(operation)
+
+
+def test_an_operation_that_never_ends_is_told_of_at_the_end(tmp_path: Path) -> None:
+    assert run(tmp_path / "kept").tally.abandoned == {}
+    assert run(tmp_path / "forgotten", protocol=spec(client=Forgetful)).tally.abandoned == {"c2": 1}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_client_whose_clock_is_slow_has_until_its_own_time_out(tmp_path: Path, seed: int) -> None:
+    wrong = Engine(clock_drift_ppm=200_000)
+    result = run(tmp_path, seed=seed, engine_config=wrong, protocol=spec(Silent))
+
+    assert result.tally.abandoned == {}
+
+
+class Silent(Journal):
+    @handles(Append)
+    def on_append(self, sender: NodeId, append: Append) -> None:
+        """Never answers."""
+
+
 class Sends(Journal):
     @handles(Append)
     def on_append(self, sender: NodeId, append: Append) -> None:
