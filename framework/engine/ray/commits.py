@@ -91,20 +91,20 @@ class DatabaseCommits:
             try:
                 if not why:
                     self._database.commit(blob)
-            except sqlite3.Error as error:
-                why = f"{self._database.path}: {error}"
+                    self._flight.land()
+            except Exception as error:  # whatever it is, the nodes must hear of it
+                why = f"{self._database.path}: {_told(error)}"
             self._call(landed, why)
             try:
                 if not why and self._database.bloated:
                     self._database.compact()  # after the acknowledgement: only the next commit waits for it
-            except (sqlite3.Error, StorageError) as error:
-                why = str(error)
+            except Exception as error:
+                why = f"{self._database.path}: compaction: {_told(error)}"
 
     def _call(self, landed: Callable[[str], None], why: str) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._landed, landed, why)
+            self._loop.call_soon_threadsafe(landed, why)
 
-    def _landed(self, landed: Callable[[str], None], why: str) -> None:
-        if not why:
-            self._flight.land()
-        landed(why)
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, (sqlite3.Error, StorageError)) else f"{type(error).__name__}: {error}"

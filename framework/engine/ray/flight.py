@@ -37,7 +37,7 @@ class Flight:
         _FORM.pack_into(self._map, 0, self._number + 1, self._number)
 
     def land(self) -> None:
-        """It is durable, and its effects are about to leave."""
+        """It is durable; nobody has been told of it yet."""
         self._number += 1
         _FORM.pack_into(self._map, 0, self._number, self._number)
 

@@ -8,6 +8,7 @@ half-written last commit; any other damage is refused at `reopen`, never skipped
 from __future__ import annotations
 
 import sqlite3
+import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def encode_changes(changes: Sequence[Change]) -> msgspec.Raw:
 
 
 class Database:
-    """The durable state of one station. Used by one thread at a time.
+    """The durable state of one station. Threads may share it: `load`, `commit`, `compact` and `close` take turns.
 
     `create` makes a new one; `reopen` demands that it is there: a node that forgot what it promised must not start.
     """
@@ -56,6 +57,7 @@ class Database:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        self._turn = threading.RLock()  # the connection is one: a reader would stand in another's transaction
         self._garbage = Garbage()
         self._bytes = 0
         self._next = 1
@@ -102,20 +104,23 @@ class Database:
         """What each node had committed, as msgpack's plain data. Raises StorageError if a row is damaged."""
         states: dict[NodeId, Stored] = {}
         try:
-            for _, changes in self._rows():
-                for node, own in changes:
-                    stored = states.setdefault(node, {})
-                    for change in own:
-                        apply_change(stored, change)
+            with self._turn:
+                for _, changes in self._rows():
+                    for node, own in changes:
+                        stored = states.setdefault(node, {})
+                        for change in own:
+                            apply_change(stored, change)
         except sqlite3.Error as error:
             raise StorageError(f"{self.path}: damaged ({error})") from error
         return states
 
     def commit(self, blob: bytes) -> None:
         """Durable when this returns. `blob` is what `encode` made. Raises sqlite3.Error."""
-        self._connection.execute("INSERT INTO commits VALUES (?, ?, ?, 0)", (self._next, zlib.crc32(blob), blob))
-        self._next += 1
-        self._bytes += len(blob)
+        row = (zlib.crc32(blob), blob)
+        with self._turn:
+            self._connection.execute("INSERT INTO commits VALUES (?, ?, ?, 0)", (self._next, *row))
+            self._next += 1
+            self._bytes += len(blob)
 
     @property
     def number(self) -> int:
@@ -139,6 +144,10 @@ class Database:
 
     def compact(self) -> None:
         """Writes the whole state as one row in place of all rows so far, under the last one's number. Raises StorageError, sqlite3.Error."""
+        with self._turn:
+            self._compact()
+
+    def _compact(self) -> None:
         states = self.load()
         whole = [(node, list(_whole(stored))) for node, stored in states.items()]
         blob = _encode(whole)
@@ -151,7 +160,8 @@ class Database:
         self._garbage = garbage  # another thread may count the next commit meanwhile
 
     def close(self) -> None:
-        self._connection.close()
+        with self._turn:
+            self._connection.close()
 
     def _survey(self) -> None:
         for number, changes in self._rows():
