@@ -117,6 +117,7 @@ def test_a_crashed_node_comes_back_with_what_it_had_promised(tmp_path: Path) -> 
     assert [(fallen.node, fallen.why, fallen.traceback) for fallen in result.crashes] == [
         ("n3", "killed unasked (its process is gone)", ""), ("n2", "fault", ""),
     ]  # fmt: skip
+    assert [(fallen.asked, fallen.restarted) for fallen in result.crashes] == [(False, True), (True, True)]
     assert result.tally.faults == {"script/crash": 1}
     assert is_atomic(run)
     events = run.events.to_pylist()

@@ -10,6 +10,7 @@ import pytest
 
 from framework import Calm, Disturb, Disturbance, Message, SetClock, SetDisk
 from framework.core.faults import Action
+from framework.core.faults import Crash as CrashNode
 from framework.core.time import SECOND
 from framework.engine.base import Crash
 from framework.engine.ray.conditions import Conditions, leaving
@@ -59,6 +60,7 @@ def test_an_fsync_that_fails_is_a_crash_and_the_next_one_works(story: Story) -> 
     assert story.commits.flying == [] and story.left() == [Hint(1)]
     (crash,) = story.station.crashes
     assert crash.why == "fsync failed: the commit may be lost, and is not tried again"
+    assert crash.asked, "it is a fault's doing"
     assert fallen == [crash], "whoever may restart it is told"
     story.station.restart("n1")
     story.arrive(Add(10))
@@ -107,13 +109,14 @@ def test_a_slow_disk_holds_the_commit_back_and_counts_it(story: Story) -> None:
 
 
 def test_damaged_storage_is_never_served_again(story: Story) -> None:
-    story.station.crash("n1", "fault")
+    befalls(story, CrashNode("n1"))
     befalls(story, SetDisk("n1", "damage"))
     befalls(story, SetDisk("n1", "none"))
     story.station.restart("n1")
     story.turn()
     assert story.station.crashes[-1].why == "storage damaged: an acknowledged record does not fit its checksum"
     assert story.station.statuses() == {}, "no restart brings it back"
+    assert [crash.asked for crash in story.station.crashes] == [True, True]
 
 
 def test_a_clock_that_runs_fast_shows_in_both_clocks_and_in_the_timers(story: Story) -> None:
