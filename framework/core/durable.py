@@ -100,10 +100,11 @@ class DurableLog(Generic[T]):
     An empty log has `last == first - 1`.
     """
 
-    __slots__ = ("_dirty", "_entries", "first")
+    __slots__ = ("_dirty", "_entries", "cuts", "first")
 
     def __init__(self, first: int = 1, entries: Iterable[T] = ()) -> None:
         self.first = first
+        self.cuts = 0  # how often `truncate` removed something: while it stands, the log has only grown at its end
         self._entries: list[T] = list(entries)
         self._dirty = -1  # the lowest index changed since the last commit; -1: none
 
@@ -155,6 +156,7 @@ class DurableLog(Generic[T]):
         if start > self.last:
             return
         del self._entries[start - self.first :]
+        self.cuts += 1
         self._dirty = start if self._dirty < 0 else min(self._dirty, start)
 
     def compact(self, upto: int) -> None:
@@ -175,7 +177,9 @@ class DurableLog(Generic[T]):
         return self.first, start, tuple(self._entries[start - self.first :])
 
     def copy(self) -> DurableLog[T]:
-        return DurableLog(self.first, self._entries)
+        twin = DurableLog(self.first, self._entries)
+        twin.cuts = self.cuts
+        return twin
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DurableLog):

@@ -12,7 +12,8 @@
 | commit order | a commit index never falls between restarts, and lies within the log | Figure 2 |
 
 `Elections` looks at terms and votes, `Logs` at logs and commit indices. A step costs what it changed: entries are
-looked at when they are new to a log, and once more when they are committed there.
+looked at when they are new to a log, and once more when they are committed there; a log that was truncated is compared
+whole with what it was.
 """
 
 from __future__ import annotations
@@ -63,10 +64,11 @@ class Elections(Invariant[Raft]):
 class _Log:
     """One node's log when it was last seen."""
 
-    __slots__ = ("agreed", "commit", "entries", "led")
+    __slots__ = ("agreed", "commit", "cuts", "entries", "led")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.cuts = 0  # how often it had been truncated
         self.agreed = 0  # up to here it holds what is committed
         self.commit = 0
         self.led = -1  # the last term that it was seen to lead; -1: none since it started
@@ -90,9 +92,9 @@ class Logs(Invariant[Raft]):
             known = self.logs[step.node] = _Log()
         if step.started:
             known.commit, known.led = 0, -1
-            self._cut(node, known, _common(known.entries, node.log))
-        log, entries = node.log, known.entries
-        if len(log) != len(entries) or (entries and log[len(entries)] is not entries[-1]):
+            known.cuts = -1  # it may have lost its end
+        log = node.log
+        if log.cuts != known.cuts or len(log) != len(known.entries):
             self._check_log(node, known)
         if node.role == LEADER and known.led != node.term:
             known.led = node.term
@@ -116,16 +118,13 @@ class Logs(Invariant[Raft]):
         del known.entries[kept:]
 
     def _check_log(self, node: Raft, known: _Log) -> None:
-        """The log ends otherwise than it did: what is new to it must have the past that it has in other logs."""
+        """The log was truncated or grew: what is new to it must have the past that it has in other logs."""
         entries, first, name = known.entries, self.first, node.id
+        if node.log.cuts != known.cuts:
+            known.cuts = node.log.cuts
+            self._cut(node, known, _common(entries, node.log))
         index = len(entries)
-        fresh = node.log.slice(index or 1, node.log.last + 1)  # with the last known one, if that still stands
-        if index and fresh and fresh[0] is entries[-1]:
-            fresh = fresh[1:]
-        elif index:
-            self._cut(node, known, _common_from_the_end(entries, node.log))
-            index = len(entries)
-            fresh = node.log.slice(index + 1, node.log.last + 1)
+        fresh = node.log.slice(index + 1, node.log.last + 1)
         before = entries[-1].term if entries else 0
         for entry in fresh:
             if index == len(first):
@@ -190,14 +189,6 @@ def _common(entries: Sequence[Entry], log: DurableLog[Entry]) -> int:
         if old is not new and old != new:
             return index
     return min(len(entries), log.last)
-
-
-def _common_from_the_end(entries: Sequence[Entry], log: DurableLog[Entry]) -> int:
-    """The same, for logs that were equal when they were last compared: only what differs is looked at."""
-    index = min(len(entries), log.last)
-    while index and log[index] is not entries[index - 1] and log[index] != entries[index - 1]:
-        index -= 1
-    return index
 
 
 INVARIANTS = (Elections, Logs)

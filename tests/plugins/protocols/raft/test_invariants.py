@@ -146,6 +146,32 @@ def test_leader_append_only() -> None:
         cluster.time_out("n1", "heartbeat")
 
 
+class Rewrites(Raft):
+    """A leader puts another first entry in its log at each heartbeat, under the last one as it was."""
+
+    more: tuple[Entry, ...] = ()
+
+    @on_timer
+    def heartbeat(self) -> None:
+        last = self.log[self.log.last]
+        self.log.truncate(1)
+        self.log.extend((Entry(1, Command(0, OPEN, b"mine")), last, *self.more))
+
+
+class RewritesAndGrows(Rewrites):
+    more = (Entry(2, Command(0, OPEN, b"more")),)
+
+
+@pytest.mark.parametrize("planted", [Rewrites, RewritesAndGrows])
+def test_an_entry_that_changes_below_one_that_stays_is_seen(planted: type[Raft]) -> None:
+    cluster = watched(planted)
+    elect(cluster, "n1")
+    elect(cluster, "n2")
+    assert cluster.node("n2").log.last == 2
+    with pytest.raises(Violation, match="leader append-only broken at n2: removed entry 1 of term 1 while it led"):
+        cluster.time_out("n2", "heartbeat")
+
+
 class Overwrites(Raft):
     """Keeps the terms of the entries that it is sent, and not the commands."""
 
