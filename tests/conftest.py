@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("synod", deadline=None)  # how long an example takes is the machine's business
+settings.load_profile("synod")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
