@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("synod", deadline=None)  # how long an example takes is the machine's business
+settings.load_profile("synod")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-scenarios", action="store_true", help="write what came out into tests/scenarios")
+
+
+def pytest_collection_finish() -> None:
+    """All that is loaded by now stays: the simulator, which collects before each run, need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ EXAMPLES = 500
 twin = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 STEPS = 1_000_000
 MODELS = list(models().values())
+CASES = st.one_of([st.tuples(st.just(model), drawn(model, 8) | drawn_runs(model, 8)) for model in MODELS])
+"""A model, and a history of its operations."""
 
 
 def agrees(calls: list[Call], model: Model) -> None:
@@ -94,9 +96,10 @@ def test_a_mostly_correct_object_of_unlike_values_agrees(model: Model) -> None:
 
 
 @twin
-@given(st.sampled_from(MODELS), st.data())
-def test_what_the_times_alone_tell_the_search_finds_too(model: Model, data: st.DataObject) -> None:
-    for part in divide(data.draw(drawn(model, 8) | drawn_runs(model, 8)), model):
+@given(CASES)
+def test_what_the_times_alone_tell_the_search_finds_too(case: tuple[Model, list[Call]]) -> None:
+    model, calls = case
+    for part in divide(calls, model):
         told = decide_by_times(part.operations, part.model)
         if told is not None:
             verdict, suspects = told
@@ -106,9 +109,10 @@ def test_what_the_times_alone_tell_the_search_finds_too(model: Model, data: st.D
 
 
 @twin
-@given(st.sampled_from(MODELS), st.data())
-def test_evidence_is_itself_beyond_explanation(model: Model, data: st.DataObject) -> None:
-    for part in divide(data.draw(drawn(model, 8) | drawn_runs(model, 8)), model):
+@given(CASES)
+def test_evidence_is_itself_beyond_explanation(case: tuple[Model, list[Call]]) -> None:
+    model, calls = case
+    for part in divide(calls, model):
         decision = decide(part.operations, part.model, STEPS)
         if decision.verdict is Verdict.INVALID:
             evidence = shortest_evidence(
@@ -123,7 +127,7 @@ def test_evidence_is_itself_beyond_explanation(model: Model, data: st.DataObject
 def test_the_drawn_histories_are_of_both_kinds(model: Model) -> None:
     verdicts: set[bool] = set()
 
-    @twin
+    @settings(twin, max_examples=100)
     @given(drawn(model, 5))
     def collect(calls: list[Call]) -> None:
         if sum(call.known for call in calls) > 2:
