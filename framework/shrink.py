@@ -97,7 +97,8 @@ def _shrink(folder: str, seconds: float, tries: int | None, seeds: int) -> int:
         confirmed = _confirm(path, name, best)
     _tell(first, confirmed)
     spent = f"{trials.count:,} runs in {time.monotonic() - began:.0f} s"
-    print(f"\n{spent}" + ("; nothing can be made smaller any more" if finished else "; the budget is spent"))
+    cut = "interrupted" if trials.interrupted else "the budget is spent"
+    print(f"\n{spent}; {'nothing can be made smaller any more' if finished else cut}")
     print(f"experiment: {path}")
     command = ["python", "-m", "framework.run", f"experiment={name}", "--config-dir", str(run.folder / "shrunk")]
     print(f"to see it:  {shlex.join(command)}")

@@ -120,6 +120,9 @@ def _names(override: Override, groups: Groups) -> list[str]:
     names = [_word(name) for name in (value if isinstance(value, list) else [value])]
     for name in names:
         groups.check(group, name, COMMAND_LINE)
+        if names.count(name) > 1:
+            fix = f"Give the second one a name of its own: +{group}.again={{name: {name}}}."
+            raise ConfigError(COMMAND_LINE, f"{override.text}: {name} stands there twice", fix)
     return names
 
 

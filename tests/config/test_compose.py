@@ -224,6 +224,7 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["experiment=hello", "protocol={a: 1}"], ["choose one option"]),
     (["experiment=hello", "network=[lan,lossy]"], ["choose one option"]),
     (["experiment=hello", "faults=[crash,crahs]"], ["there is no fault 'crahs'. Did you mean 'crash'?"]),
+    (["experiment=hello", "faults=[crash,crash]"], ["crash stands there twice", "+faults.again={name: crash}"]),
     (["experiment=hello", "netwrok=lan"], ["netwrok=lan: there is no such key. Did you mean 'network'?"]),
     (["experiment=hello", "nodez=3"], ["command line: nodez=3: there is no such key. Did you mean 'nodes'?"]),
     (["experiment=hello", "nodes=0"], ["nodes=0: must be at least 1, not 0"]),

@@ -56,7 +56,7 @@ class SimEngine:
             virtual_s=simulation.now / SECOND,
             measured_s=max(0, min(simulation.now, experiment.duration) - experiment.warmup) / SECOND,
             digest=recording.digest,
-            interrupted=interrupted,
+            interrupted=interrupted or pulse.asked,
             failure=failure,
             ledger=simulation.injection.ledger(),
             watch=None if monitors is None else monitors.watch(),

@@ -89,7 +89,7 @@ class Pulse:
     def __init__(self, recording: Recording, progress: Progress, tally: Tally) -> None:
         self._recording, self._progress, self._tally = recording, progress, tally
         self._next = 0.0
-        self._asked = False
+        self.asked = False  # whether a signal came, be it after the last beat
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Pulse:
@@ -102,11 +102,11 @@ class Pulse:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
+        self.asked = True
 
     def beat(self, now: int) -> None:
         """Once every few thousand steps. Raises KeyboardInterrupt if a signal came, OSError if a file cannot be written."""
-        if self._asked:
+        if self.asked:
             raise KeyboardInterrupt
         self._recording.flush_if_due()
         wall = time.monotonic()

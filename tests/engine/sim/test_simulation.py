@@ -407,3 +407,11 @@ def test_what_leaves_before_the_commit_at_the_start_does_so_on_a_slow_disk_too(t
     start = events(tmp_path, kind="start", node="n1")[0]
     assert (sent["before"]["time"], sent["after"]["time"]) == (0, 4 * MILLISECOND)
     assert sent["before"]["cause"] == sent["after"]["cause"] == start["seq"]
+
+
+def test_a_signal_in_a_run_too_short_for_another_beat_is_not_lost(tmp_path: Path) -> None:
+    def interrupt(time: int, tally: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    result = SimEngine().run(experiment(tmp_path, duration=500 * MILLISECOND), interrupt)
+    assert result.interrupted
