@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from framework.core.administration import Administer, Administered, Administrator
     from framework.core.client import Client, Fail, Ok, Operation, OperationId, Outcome, Unknown
     from framework.core.durable import DurableLog, DurableMap, durable, durable_log, durable_map
     from framework.core.errors import ConfigError, PluginError, Violation
@@ -33,20 +34,23 @@ if TYPE_CHECKING:
         check_target,
     )
     from framework.core.invariants import Invariant, Step
+    from framework.core.leader import LeaderClient, NotLeader, RetryConfig
     from framework.core.message import Config, Message, NodeId, Record
     from framework.core.network import Link, NetworkModel
     from framework.core.node import Node, handles, on_timer
     from framework.core.session import (
+        Answer,
         Applied,
         Command,
-        NotLeader,
+        Query,
+        ReadingConfig,
         ReplicatedConfig,
         ReplicatedMachine,
         Reply,
         Request,
         SessionClient,
     )
-    from framework.core.state_machine import Refused, StateMachine, StateMachineChoice, Value, operation
+    from framework.core.state_machine import Refused, StateMachine, StateMachineChoice, Value, operation, query
     from framework.core.time import Duration
     from framework.core.workload import Workload, WorkloadConfig
     from framework.registry.hookspecs import hookimpl
@@ -63,6 +67,7 @@ if TYPE_CHECKING:
     from framework.verify.verdict import CheckResult, Verdict
 
 _HOMES = {
+    "framework.core.administration": ("Administer", "Administered", "Administrator"),
     "framework.core.client": ("Client", "Fail", "Ok", "Operation", "OperationId", "Outcome", "Unknown"),
     "framework.core.durable": ("DurableLog", "DurableMap", "durable", "durable_log", "durable_map"),
     "framework.core.errors": ("ConfigError", "PluginError", "Violation"),
@@ -88,20 +93,23 @@ _HOMES = {
         "check_target",
     ),
     "framework.core.invariants": ("Invariant", "Step"),
+    "framework.core.leader": ("LeaderClient", "NotLeader", "RetryConfig"),
     "framework.core.message": ("Config", "Message", "NodeId", "Record"),
     "framework.core.network": ("Link", "NetworkModel"),
     "framework.core.node": ("Node", "handles", "on_timer"),
     "framework.core.session": (
+        "Answer",
         "Applied",
         "Command",
-        "NotLeader",
+        "Query",
+        "ReadingConfig",
         "ReplicatedConfig",
         "ReplicatedMachine",
         "Reply",
         "Request",
         "SessionClient",
     ),
-    "framework.core.state_machine": ("Refused", "StateMachine", "StateMachineChoice", "Value", "operation"),
+    "framework.core.state_machine": ("Refused", "StateMachine", "StateMachineChoice", "Value", "operation", "query"),
     "framework.core.time": ("Duration",),
     "framework.core.workload": ("Workload", "WorkloadConfig"),
     "framework.registry.hookspecs": ("hookimpl",),
@@ -120,6 +128,10 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Administer",
+    "Administered",
+    "Administrator",
+    "Answer",
     "Applied",
     "Calm",
     "CheckResult",
@@ -140,6 +152,7 @@ __all__ = [
     "FaultSpec",
     "Invariant",
     "Kind",
+    "LeaderClient",
     "Link",
     "Message",
     "NetworkModel",
@@ -155,6 +168,8 @@ __all__ = [
     "Planned",
     "PluginError",
     "ProtocolSpec",
+    "Query",
+    "ReadingConfig",
     "Record",
     "Refused",
     "ReplicatedConfig",
@@ -163,6 +178,7 @@ __all__ = [
     "Request",
     "Restart",
     "Resume",
+    "RetryConfig",
     "Run",
     "SessionClient",
     "SetClock",
@@ -192,6 +208,7 @@ __all__ = [
     "on_timer",
     "open_run",
     "operation",
+    "query",
 ]
 
 

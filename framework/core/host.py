@@ -89,9 +89,9 @@ class Host:
     def root(self) -> Node:
         return self.nodes[""]
 
-    def boot(self, node_class: type[Node], config: Any, peers: tuple[NodeId, ...]) -> None:
+    def boot(self, node_class: type[Node], config: Any, peers: tuple[NodeId, ...], spare: bool = False) -> None:
         """Makes the node, restores its durable fields and runs `on_start`: one step, to be committed like any other."""
-        node = node_class._seat(self, "", config, peers)
+        node = node_class._seat(self, "", config, peers, spare)
         node.on_start()
         self.settle()
         node._check_state()

@@ -56,6 +56,8 @@ class Node:
     peers: tuple[NodeId, ...]
     """The other members of the group, in the order of the config; never this node itself."""
     config: Any
+    spare: bool = False
+    """Whether this node stands by: it is no member of the group when the run starts, and `peers` are all that are."""
 
     _handlers: ClassVar[dict[type[Message], Handler]] = {}
     _timers: ClassVar[frozenset[str]] = frozenset()
@@ -76,11 +78,13 @@ class Node:
         cls._timers = timer_names(cls)
 
     @classmethod
-    def _seat(cls: type[N], host: Host, path: str, config: Any, peers: tuple[NodeId, ...]) -> N:
+    def _seat(cls: type[N], host: Host, path: str, config: Any, peers: tuple[NodeId, ...], spare: bool = False) -> N:
         """An instance at `host`, mounted at `path`, its durable fields restored, not yet started."""
         node = cls()
         node._host, node._path = host, path
         node.id, node.config, node.peers = host.id, config, peers
+        if spare:
+            node.spare = True
         node._committed = {}
         stored = host.stored.pop(path, {})
         if stored.keys() - cls._declared.keys():
@@ -112,7 +116,7 @@ class Node:
 
     def _check_state(self) -> None:
         """PluginError if an attribute is not plain data, or hides one of the node's own names."""
-        for name in self.__dict__.keys() & RESERVED - {"id", "peers", "config"}:
+        for name in self.__dict__.keys() & RESERVED - {"id", "peers", "config", "spare"}:
             raise PluginError(
                 f"{type(self).__qualname__}.{name}", f"every node has a {name} already", "Choose another name."
             )
@@ -240,8 +244,8 @@ class Node:
     # State as plain data.
 
     def state(self) -> dict[str, Any]:
-        """A copy of the public attributes but `id`, `peers` and `config`: plain data to compare, hash and print."""
-        hidden = ("id", "peers", "config")
+        """A copy of the public attributes but `id`, `peers`, `config` and `spare`: plain data to compare, hash and print."""
+        hidden = ("id", "peers", "config", "spare")
         return {
             name: copy_plain(value, f"{type(self).__qualname__}.{name}")
             for name, value in self.__dict__.items()

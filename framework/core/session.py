@@ -7,27 +7,18 @@ answer. The session's id is the log index that opened it, so no two are ever the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import msgspec
 
-from framework.core.client import Client, Fail, Ok, Operation, OperationId, Outcome, Unknown
+from framework.core.client import Fail, Ok, Operation, OperationId, Outcome, Unknown
+from framework.core.leader import LeaderClient, RetryConfig
 from framework.core.message import Config, Message, NodeId, Record
-from framework.core.node import handles, on_timer
+from framework.core.node import handles
 from framework.core.state_machine import Refused, StateMachine, StateMachineChoice
-from framework.core.time import Duration
 
 OPEN = 0
 """The sequence number of the command that opens a session."""
-
-
-class SessionConfig(Config):
-    """How a session client tries again."""
-
-    retry: Duration = Duration("500ms")
-    """How long to wait for an answer before the next server is tried."""
-    backoff: Duration = Duration("20ms")
-    """How long to wait when no server knows a leader."""
 
 
 class ReplicatedConfig(Config):
@@ -35,9 +26,17 @@ class ReplicatedConfig(Config):
 
     state_machine: StateMachineChoice | None = None
     """Chosen by the config group `state_machine`; always there when a node starts."""
-    session: SessionConfig = SessionConfig()
+    session: RetryConfig = RetryConfig()
     max_sessions: int = 100_000
     """Sessions that the table keeps; beyond it the one that was idle longest expires."""
+
+
+class ReadingConfig(ReplicatedConfig):
+    """Base of the config of those that can serve reads without the log (Ongaro's thesis, section 6.4)."""
+
+    read_mode: Literal["log", "read_index", "lease"] = "log"
+    """`log`: a read is a command like any other. `read_index`: the leader makes sure that it still leads, by one round of
+    messages for all reads that wait. `lease`: it answers at once while its lease lasts, which trusts clocks to drift little."""
 
 
 class Command(Record):
@@ -64,12 +63,18 @@ class Reply(Message):
     session: int = 0
 
 
-class NotLeader(Message):
-    """Nothing was done; `leader` is the node to ask, if the sender knows it."""
+class Query(Message):
+    """A client's read to whoever leads, outside any session: it changes nothing, so that a retry does no harm."""
 
     operation: OperationId
-    sequence: int
-    leader: NodeId | None
+    body: bytes
+
+
+class Answer(Message):
+    """The result of a `Query`."""
+
+    operation: OperationId
+    result: bytes
 
 
 class Applied(Record):
@@ -108,6 +113,10 @@ class ReplicatedMachine:
         self._sessions[session] = (sequence, result)
         return Applied(session, result)
 
+    def query(self, body: bytes) -> bytes:
+        """The result of a command that changes nothing, in the state of now."""
+        return self.machine.apply(body)
+
     def snapshot(self) -> bytes:
         return msgspec.msgpack.encode((self.machine.snapshot(), list(self._sessions.items())))
 
@@ -129,92 +138,63 @@ class ReplicatedMachine:
     __hash__ = None  # type: ignore[assignment]
 
 
-class SessionClient(Client):
+class SessionClient(LeaderClient):
     """The client of every replicated state machine: retries, follows redirects, and has each command executed once.
 
-    Its protocol's node answers `Request` with `Reply` or `NotLeader`, and its config is a `ReplicatedConfig`.
+    Its protocol's node answers `Request` with `Reply` or `NotLeader`, and its config is a `ReplicatedConfig`. If that
+    is a `ReadingConfig`, reads may go without the log: the node answers `Query` with `Answer` or `NotLeader` too.
     """
 
     def on_start(self) -> None:
+        super().on_start()
         self.session = 0  # 0: none yet
-        self.sequence = OPEN
-        self.leader: NodeId | None = None
-        self.attempt = 0
-        self.redirects = 0
+        self.commands = 0  # asked in this session
         self.body = b""
-        self.asking: OperationId | None = None
-        self.command: Command | None = None
 
     def invoke(self, operation: Operation) -> None:
         machine = self.config.state_machine.machine
         self.body = machine.command(operation.function, operation.key, operation.argument)
         self.asking = operation.id
-        if self.session:
-            self.sequence += 1
-            self._ask(Command(self.session, self.sequence, self.body))
+        if operation.function in machine.queries and self._reads_apart():
+            self.sequence = 0
+            self.ask(Query(operation.id, self.body))
+        elif self.session:
+            self._command()
         else:
-            self._ask(Command(0, OPEN, b""))
+            self.sequence = OPEN
+            self.ask(Request(operation.id, Command(0, OPEN, b"")))
 
     @handles(Reply)
     def on_reply(self, sender: NodeId, reply: Reply) -> None:
-        if reply.operation != self.asking or reply.sequence != self.sequence:
+        if reply.operation != self.asking or reply.sequence != self.sequence or type(self.request) is not Request:
             return  # an answer to an earlier attempt
         self.leader = sender
         if reply.result is None:
-            self._end(Unknown("the session expired"))
+            self.end(Unknown("the session expired"))
         elif reply.sequence == OPEN:
-            self.session, self.sequence = reply.session, 1
-            self._ask(Command(self.session, self.sequence, self.body))
+            self.session = reply.session
+            self._command()
         else:
-            self._end(self._outcome(reply.result))
+            self.end(self._outcome(reply.result))
 
-    @handles(NotLeader)
-    def on_not_leader(self, sender: NodeId, answer: NotLeader) -> None:
-        if answer.operation != self.asking or answer.sequence != self.sequence or sender != self._target():
+    @handles(Answer)
+    def on_answer(self, sender: NodeId, answer: Answer) -> None:
+        if answer.operation != self.asking:
             return  # an answer to an earlier attempt
-        known = answer.leader != sender and answer.leader in self.servers
-        if known and self.redirects < len(self.servers):  # two that name one another would send us to and fro
-            self.leader = answer.leader
-            self.redirects += 1
-            self._send()
-        else:
-            self.set_timer(self.try_next, after=self.config.session.backoff)
+        self.leader = sender
+        self.end(self._outcome(answer.result))
 
-    @on_timer
-    def try_next(self) -> None:
-        """No answer from the one that was asked, or it knows no leader: the next server's turn."""
-        failed = self._target()
-        self.attempt += 1
-        if self._turn() == failed:  # as a leader that another one named
-            self.attempt += 1
-        self.leader = None
-        self.redirects = 0
-        self._send()
+    def _command(self) -> None:
+        assert self.asking is not None
+        self.commands += 1
+        self.sequence = self.commands
+        self.ask(Request(self.asking, Command(self.session, self.sequence, self.body)))
 
-    def _ask(self, command: Command) -> None:
-        self.command = command
-        self.redirects = 0
-        self._send()
-
-    def _send(self) -> None:
-        assert self.asking is not None and self.command is not None
-        self.send(self._target(), Request(self.asking, self.command))
-        self.set_timer(self.try_next, after=self.config.session.retry)
-
-    def _target(self) -> NodeId:
-        return self.leader or self._turn()
-
-    def _turn(self) -> NodeId:
-        return self.servers[self.attempt % len(self.servers)]
+    def _reads_apart(self) -> bool:
+        return isinstance(self.config, ReadingConfig) and self.config.read_mode != "log"
 
     def _outcome(self, result: bytes) -> Outcome:
         try:
             return Ok(self.config.state_machine.machine.result(result))
         except Refused as refusal:
             return Fail(str(refusal))
-
-    def _end(self, outcome: Any) -> None:
-        assert self.asking is not None
-        asking, self.asking, self.command = self.asking, None, None
-        self.cancel_timer(self.try_next)
-        self.complete(asking, outcome)

@@ -43,11 +43,19 @@ def operation(method: M) -> M:
     return method
 
 
+def query(method: M) -> M:
+    """Marks an operation that changes nothing: a protocol may answer it outside its log."""
+    method.__query__ = True  # type: ignore[attr-defined]
+    return operation(method)
+
+
 class StateMachine:
     """Deterministic: the same commands in the same order give the same results and the same snapshot everywhere."""
 
     plain: ClassVar[bool] = True
     operations: ClassVar[tuple[str, ...]] = ()
+    queries: ClassVar[frozenset[str]] = frozenset()
+    """The operations that change nothing."""
     _methods: ClassVar[dict[str, Callable[..., Any]]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -62,6 +70,7 @@ class StateMachine:
         for name in names:
             _check_operation(cls, name)
         cls.operations = tuple(cls._methods)
+        cls.queries = frozenset(name for name in names if getattr(cls._methods[name], "__query__", False))
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config

@@ -46,7 +46,8 @@ class ProtocolSpec(Spec):
     machine (its config is a `ReplicatedConfig`), which then says. `model` names the sequential model that its
     histories are checked against; `checkers` the checkers that run unless the user chooses others. `invariants` hold of its
     nodes at every moment. `recovers`: it promises to serve again when every fault has ended. `sometimes` is what a result
-    counts, to tell how hard the runs were.
+    counts, to tell how hard the runs were. `administration` are the operations that an `Administrator` may ask of its
+    nodes; with them the config is a `ReplicatedConfig`.
     """
 
     node: type[Node]
@@ -57,6 +58,7 @@ class ProtocolSpec(Spec):
     invariants: tuple[type[Invariant[Any]], ...] = ()
     recovers: bool = False
     sometimes: tuple[Sometimes, ...] = ()
+    administration: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

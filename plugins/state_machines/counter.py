@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from framework import Config, Refused, StateMachine, StateMachineSpec, Value, hookimpl, operation
+from framework import Config, Refused, StateMachine, StateMachineSpec, Value, hookimpl, operation, query
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[str | None, int]]).decode
@@ -25,7 +25,7 @@ class Counters(StateMachine):
         super().__init__(config)
         self.values: dict[str | None, int] = {}
 
-    @operation
+    @query
     def read(self, key: str | None, argument: Value) -> Value:
         return self.values.get(key, 0)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from framework import Config, Refused, StateMachine, StateMachineSpec, Value, hookimpl, operation
+from framework import Config, Refused, StateMachine, StateMachineSpec, Value, hookimpl, operation, query
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[str | None, Any]]).decode
@@ -31,7 +31,7 @@ class KeyValueStore(StateMachine):
         super().__init__(config)
         self.values: dict[str | None, Value] = {}
 
-    @operation
+    @query
     def read(self, key: str | None, argument: Value) -> Value:
         return self.values.get(key)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from framework.core.message import Config
-from framework.core.state_machine import Refused, StateMachine, Value, operation
+from framework.core.state_machine import Refused, StateMachine, Value, operation, query
 
 
 class Register(StateMachine):
@@ -20,6 +20,10 @@ class Register(StateMachine):
         if argument < 0:
             raise Refused("cannot take away")
         self.values.append(self.values[-1] + argument)
+        return self.values[-1]
+
+    @query
+    def total(self, key: str | None, argument: Value) -> Value:
         return self.values[-1]
 
     @operation

@@ -9,18 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.core.client import Fail, Ok, Operation, Unknown
+from framework.core.leader import NotLeader, RetryConfig
 from framework.core.message import Message
 from framework.core.session import (
     OPEN,
     Applied,
     Command,
-    NotLeader,
     ReplicatedConfig,
     ReplicatedMachine,
     Reply,
     Request,
     SessionClient,
-    SessionConfig,
 )
 from framework.core.state_machine import StateMachineChoice
 from framework.core.time import Duration
@@ -30,7 +29,7 @@ from tests.core.machines import Register
 SERVERS = ("n1", "n2", "n3")
 RETRY, BACKOFF = 500_000_000, 20_000_000
 CONFIG = ReplicatedConfig(
-    state_machine=StateMachineChoice(Register), session=SessionConfig(retry=Duration("500ms"), backoff=Duration("20ms"))
+    state_machine=StateMachineChoice(Register), session=RetryConfig(retry=Duration("500ms"), backoff=Duration("20ms"))
 )
 
 

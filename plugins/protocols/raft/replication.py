@@ -1,0 +1,233 @@
+"""Log replication (§5.3), commitment (§5.4.2) and clients (§8).
+
+The leader sends before its own write is durable (Ongaro's thesis, 10.2.1), because AppendEntries promises
+nothing of the leader's own. Its own acknowledgement is a message to itself, which leaves after the commit:
+like any follower's it counts only for what a crash cannot take back.
+
+Requests append; `replicate` runs once at the end of their batch. A follower is sent entries without waiting
+for its last answer (`next_index` runs ahead of `match_index`) until it refuses some; then it is probed, one
+message at a time, until the logs agree.
+"""
+
+from __future__ import annotations
+
+from framework import NodeId, NotLeader, ReplicatedMachine, Reply, Request, handles, on_timer
+from framework.core.client import OperationId
+from plugins.protocols.raft.election import LEADER, Election
+from plugins.protocols.raft.messages import Appended, AppendEntries, Entry
+
+
+class Replication(Election):
+    """A server of Figure 2: answers `Request` with `Reply`, or with `NotLeader` if it does not lead."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        assert self.config.state_machine is not None, "the config group state_machine gives one"
+        self.machine = ReplicatedMachine(self.config.state_machine.build(), self.config.max_sessions)
+        self.commit = 0  # all up to here is committed, and applied to `machine`
+        self.next_index: dict[NodeId, int] = {}
+        self.match_index: dict[NodeId, int] = {}
+        self.probing: set[NodeId] = set()
+        self.waiting: dict[int, tuple[NodeId, OperationId]] = {}  # log index -> whom to answer when applied
+        self.asked: set[tuple[OperationId, int]] = set()  # what is in `waiting`, by operation and sequence
+        self.replication_due = False
+
+    @property
+    def status(self) -> dict[str, str | int | bool | None]:
+        return {
+            "role": self.role,
+            "term": self.term,
+            "leader": self.leader,
+            "commit": self.commit,
+            "last": self.log.last,
+        }
+
+    # The leader.
+
+    def on_elected(self) -> None:
+        following = self.log.last + 1
+        self.next_index = dict.fromkeys((*self.peers, self.id), following)
+        self.match_index = dict.fromkeys((*self.peers, self.id), 0)
+        self.probing = set()
+        self.log.append(Entry(self.term, None))  # §8: under it, the entries of earlier terms commit
+        self._replicate_soon()
+        self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
+
+    def on_deposed(self) -> None:
+        # What waits may yet commit under another leader, so NotLeader would be a lie. The client asks again
+        # under the same sequence number, and the session table tells whether it was executed.
+        self.waiting.clear()
+        self.asked.clear()
+        self.cancel_timer(self.heartbeat)
+
+    @handles(Request)
+    def on_request(self, sender: NodeId, request: Request) -> None:
+        command = request.command
+        if self.role != LEADER:
+            self.send(sender, NotLeader(request.operation, command.sequence, self.leader))
+            return
+        asked = (request.operation, command.sequence)
+        if asked in self.asked:  # a retry, while the first attempt is under way
+            return
+        self.asked.add(asked)
+        self.waiting[self.log.append(Entry(self.term, command))] = (sender, request.operation)
+        self._replicate_soon()
+
+    @on_timer
+    def replicate(self) -> None:
+        self.replication_due = False
+        if self.role != LEADER:  # deposed within this batch
+            return
+        last = self.log.last
+        while behind := self._by_next_index(last):
+            for next_index, followers in behind:
+                following = self._send_entries(followers, next_index)
+                for peer in followers:
+                    self.next_index[peer] = following
+        if self.next_index[self.id] <= last:
+            self.next_index[self.id] = last + 1
+            self.send(self.id, Appended(self.term, True, last))
+
+    @on_timer
+    def heartbeat(self) -> None:
+        self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
+        for next_index, followers in self._by_next_index():
+            previous = next_index - 1  # refused if what was sent before has been lost
+            beat = AppendEntries(self.term, previous, self.term_at(previous), (), self.commit)
+            self.multicast(followers, beat, before_commit=True)
+
+    @handles(Appended)
+    def on_appended(self, sender: NodeId, reply: Appended) -> None:
+        if reply.term > self.term:
+            self.enter_term(reply.term)
+            return
+        if self.role != LEADER or reply.term < self.term:  # an answer to a leader that was
+            return
+        index = reply.index
+        if not reply.ok:
+            self._back_up(sender, reply)
+            return
+        if self.probing:
+            self.probing.discard(sender)
+        if index > self.match_index[sender]:
+            self.match_index[sender] = index
+            if index >= self.next_index[sender]:
+                self.next_index[sender] = index + 1
+            if index > self.commit:
+                self.advance_commit()
+        if self.next_index[sender] <= self.log.last:
+            self._replicate_soon()
+
+    def advance_commit(self) -> None:
+        """Commits what a majority holds durably."""
+        matches = sorted(self.match_index.values())
+        held = matches[len(matches) - self.majority]
+        # §5.4.2: an entry of an earlier term commits only under one of ours.
+        if held > self.commit and self.log[held].term == self.term:
+            self._apply(held)
+
+    def _back_up(self, sender: NodeId, refusal: Appended) -> None:
+        refused = refusal.index
+        if refused <= self.match_index[sender]:  # overtaken by a later acknowledgement
+            return
+        if sender in self.probing and refused != self.next_index[sender] - 1:  # answers an earlier message
+            return
+        agreed = self.last_not_after(refusal.hint_term, min(refusal.hint, refused - 1))
+        self.probing.add(sender)
+        self.next_index[sender] = max(agreed, self.match_index[sender]) + 1
+        self._send_entries([sender], self.next_index[sender])
+
+    def _by_next_index(self, upto: int | None = None) -> list[tuple[int, list[NodeId]]]:
+        """The peers grouped by the index that they are sent next.
+
+        With `upto`, only those that lack entries up to it, are not being probed, and have room for more.
+        """
+        groups: dict[int, list[NodeId]] = {}
+        window = self.config.max_in_flight
+        for peer in self.peers:
+            next_index = self.next_index[peer]
+            if upto is not None and (
+                next_index > upto or peer in self.probing or next_index > self.match_index[peer] + window
+            ):
+                continue
+            groups.setdefault(next_index, []).append(peer)
+        return list(groups.items())
+
+    def _send_entries(self, followers: list[NodeId], start: int) -> int:
+        """Sends them one AppendEntries from `start` on; returns the index that follows it."""
+        config = self.config
+        entries = fitting(self.log.slice(start, start + config.max_append_entries), config.max_append_bytes)
+        append = AppendEntries(self.term, start - 1, self.term_at(start - 1), entries, self.commit)
+        self.multicast(followers, append, before_commit=True)
+        return start + len(entries)
+
+    def _replicate_soon(self) -> None:
+        if not self.replication_due:
+            self.replication_due = True
+            self.set_timer(self.replicate, after=0)
+
+    # The follower.
+
+    @handles(AppendEntries)
+    def on_append_entries(self, sender: NodeId, append: AppendEntries) -> None:
+        if append.term < self.term:  # from a deposed leader, which learns so
+            self.send(sender, Appended(self.term, False, append.previous_index))
+            return
+        if append.term > self.term:
+            self.enter_term(append.term)
+        self.follow(sender)
+        previous = append.previous_index
+        if self.term_at(previous) != append.previous_term:
+            hint = self.last_not_after(append.previous_term, min(previous, self.log.last))
+            self.send(sender, Appended(self.term, False, previous, hint, self.term_at(hint)))
+            return
+        if append.entries:
+            self.adopt(previous, append.entries)
+        agreed = previous + len(append.entries)
+        if append.commit > self.commit:
+            self._apply(min(append.commit, agreed))
+        self.send(sender, Appended(self.term, True, agreed))
+
+    def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
+        """§5.3: the log after `previous` becomes `entries`, and what follows them if none conflicts."""
+        log = self.log
+        if previous < log.last:  # what is there already stays: this message may be older than others
+            known = 0
+            while known < len(entries) and self.term_at(previous + 1 + known) == entries[known].term:
+                known += 1
+            start, entries = previous + 1 + known, entries[known:]
+            if entries and start <= log.last:
+                assert start > self.commit, f"{self.id} would lose entry {start}, which is committed"
+                self.note("truncated", start=start, last=log.last)
+                log.truncate(start)
+        log.extend(entries)
+
+    # Both.
+
+    def _apply(self, commit: int) -> None:
+        """Applies the entries up to `commit` in one go; the leader answers who waits for them."""
+        waiting = self.waiting
+        for index, entry in enumerate(self.log.slice(self.commit + 1, commit + 1), self.commit + 1):
+            command = entry.command
+            if command is None:
+                continue
+            applied = self.machine.apply(index, command)
+            if waiting and index in waiting:
+                client, operation = waiting.pop(index)
+                self.asked.discard((operation, command.sequence))
+                # The entry is durable at a majority, whatever becomes of this node's batch.
+                reply = Reply(operation, command.sequence, applied.result, applied.session)
+                self.send(client, reply, before_commit=True)
+        if commit > self.commit:
+            self.commit = commit
+
+
+def fitting(entries: tuple[Entry, ...], max_bytes: int) -> tuple[Entry, ...]:
+    """The longest start of `entries` whose commands take `max_bytes` at the most; one entry always fits."""
+    size = 0
+    for count, entry in enumerate(entries):
+        if entry.command is not None:
+            size += len(entry.command.body)
+            if size > max_bytes and count:
+                return entries[:count]
+    return entries
