@@ -33,6 +33,10 @@ UNKNOWN = [
     (f"{RAFT} protocol.election_timeout=1s", "Did you mean 'election_timeout_min'?"),
     (f"{HELLO} faults=crash faults.crash.taget=n1", "Did you mean 'target'?"),
     (f"{HELLO} faults=crash faults.crash.target=n9", "there is no such node. There are: n1, n2, n3."),
+    (f"{HELLO} faults=loss faults.loss.links=n1-n2", "faults.loss.links=n1-n2: is no link. Write n1:n2."),
+    (f"{HELLO} faults=loss 'faults.loss.links=\"n1 -> n2\"'", "is no link. Write n1:n2."),
+    (f"{HELLO} faults=loss faults.loss.links=n1:n1", "a node has no link to itself. Write n1:n3."),
+    (f"{HELLO} engine.name=simm", "engine.name=simm: there is no engine 'simm'. Did you mean 'sim'?"),
     (f"{HELLO} faults.crash.down=1s", "faults.crash: crash is not chosen. Add faults=crash."),
     (f"{HELLO} --quite", "unknown flag --quite. Did you mean '--quiet'?"),
 ]
@@ -56,6 +60,20 @@ UNFIT = [
     (f"{HELLO} duration=0", "duration=0: a run takes time, and 0 is none"),
     (f"{HELLO} warmup=100ms", "a warmup of 100ms leaves nothing to measure in a duration of 100ms"),
     (f"{HELLO} warmup=1s", "Make it shorter than the duration."),
+]
+
+CRASH = "experiment=hello engine=sim duration=10s faults=crash"
+STEP = "{at: 9s, fault: crash}"
+NEVER = "can never strike: from {} on there are no faults (duration less quiet). Let it strike sooner"
+LATE = [
+    (f"{CRASH} faults.crash.at=100s", f"faults.crash.at=100s: {NEVER.format('9s')}"),
+    (f"{CRASH} faults.crash.at=9s faults.crash.every=2s", f"faults.crash.at=9s: {NEVER.format('9s')}"),
+    (f"{CRASH} faults.crash.at=5s quiet=6s", f"faults.crash.at=5s: {NEVER.format('4s')}"),
+    (f"{CRASH} faults=chaos faults.chaos.at=8500ms", f"faults.chaos.at=8500ms: {NEVER.format('9s')}"),
+    (
+        f"{CRASH} faults=schedule 'faults.schedule.steps=[{STEP}]'",
+        f"faults.schedule.steps.0.at=9s: {NEVER.format('9s')}",
+    ),
 ]
 
 UNFITTING = [
@@ -224,7 +242,7 @@ def plugin(name: str, text: str) -> str:
     return f"plugins.path={name}.py"
 
 
-@pytest.mark.parametrize(("words", "says"), [*UNKNOWN, *UNFIT, *UNFITTING, *FOLDERS])
+@pytest.mark.parametrize(("words", "says"), [*UNKNOWN, *UNFIT, *LATE, *UNFITTING, *FOLDERS])
 def test_a_mistake_is_one_line_that_says_what_to_do(words: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     refused(words, says, capsys)
 
@@ -265,6 +283,35 @@ def test_the_booleans_of_yaml_are_named_in_the_file_that_holds_them(
         f"# @package _global_\ndefaults:\n  - override /protocol: echo\n  - override /workload: echo\n{text}"
     )
     refused("experiment=trap engine=sim --config-dir own", f"own/experiment/trap.yaml: {says}", capsys)
+
+
+@pytest.mark.parametrize(
+    ("listed", "says"),
+    [
+        (
+            "/experiment: hello",
+            "/experiment: hello: an experiment does not choose another. To start from it, write - hello",
+        ),
+        ("override /experiment: hello", "override /experiment: hello: an experiment does not choose another."),
+        ("circle", "its defaults lists lead back to themselves."),
+    ],
+)
+def test_an_experiment_that_names_another_wrongly_is_told(
+    listed: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path("own/experiment")
+    folder.mkdir(parents=True)
+    (folder / "circle.yaml").write_text(f"# @package _global_\ndefaults:\n  - {listed}\n")
+    refused("experiment=circle engine=sim --config-dir own", says, capsys)
+
+
+def test_an_experiment_may_start_from_another(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("own/experiment")
+    folder.mkdir(parents=True)
+    (folder / "larger.yaml").write_text("# @package _global_\ndefaults:\n  - hello\nnodes: 7\n")
+    assert main(["experiment=larger", "--config-dir", "own", "--cfg", "job"]) == 0
+    shown = capsys.readouterr().out
+    assert "nodes: 7\n" in shown and "name: echo\n" in shown
 
 
 def test_a_file_that_is_no_yaml_is_named_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,6 +102,9 @@ def _merge(prepared: list[str], groups: Groups, experiment: str | None) -> tuple
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"), _stored(groups):
             config = hydra_compose("config", overrides=[*searched, *prepared], return_hydra_config=True)
         return _plain_parts(config)
+    except RecursionError:
+        where = "config" if experiment is None else shown(groups.files("experiment")[experiment])
+        raise ConfigError(where, "its defaults lists lead back to themselves", "Let none name what names it.") from None
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, yaml.YAMLError) as error:
         where = "config" if experiment is None else shown(groups.files("experiment")[experiment])
         raise _mended(error, groups, where) from error

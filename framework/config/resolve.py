@@ -57,6 +57,8 @@ def resolve(
     _check_operations(parts, protocol, machine, workload, workload_config)
     network, network_config = parts.plugin("network")
     engine = parts.chosen("engine")
+    if engine not in ENGINES:
+        raise BadValue("engine.name", f"there is no engine {engine!r}", did_you_mean(engine, ENGINES))
     model = machine.model if machine is not None else protocol.model
     faults = dict(parts.several("faults", parts.chosen_names("faults")))
     checkers = dict(parts.several("checker", _checker_names(parts, protocol)))
@@ -257,8 +259,10 @@ def _try_out(experiment: Experiment) -> None:
             next(iter(fault.plan(key, experiment.duration, stream(experiment.seed, "fault", key))), None)
         except ValueError as error:
             raise BadValue(f"faults.{key}", str(error)) from error
-    if experiment.faults and experiment.quiet >= experiment.duration:
-        raise BadValue("quiet", "leaves the faults no time within the duration", "Make it shorter than the duration.")
+        if experiment.quiet >= experiment.duration:
+            fix = "Make it shorter than the duration."
+            raise BadValue("quiet", "leaves the faults no time within the duration", fix)
+        fault.fits(f"faults.{key}", experiment.duration - experiment.quiet)
 
 
 def _try_checkers(checkers: Mapping[str, tuple[CheckerSpec, Any]], model: str | None) -> None:

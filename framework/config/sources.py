@@ -57,9 +57,15 @@ def check_experiment(file: Path, groups: Groups) -> None:
 def _check_default(key: str, value: Any, where: str, groups: Groups) -> None:
     override, _, slashed = key.rpartition(" ")
     group = slashed.lstrip("/")
+    if group == "experiment":
+        raise ConfigError(
+            where,
+            f"defaults: {key}: {value}: an experiment does not choose another",
+            f"To start from it, write - {value}.",
+        )
     if group not in GROUPS:
         raise ConfigError(where, f"defaults: there is no config group {group!r}", did_you_mean(group, GROUPS))
-    if override.strip() != "override" and group != "experiment":
+    if override.strip() != "override":
         raise ConfigError(where, f"defaults: {key}: {group} has a value already", f"Write - override /{group}: …")
     for name in value if isinstance(value, list) else [value]:
         if isinstance(name, bool):

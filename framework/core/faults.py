@@ -19,7 +19,7 @@ import msgspec
 
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config, NodeId, Record
-from framework.core.time import Duration
+from framework.core.time import Duration, format_duration
 
 LinkName: TypeAlias = tuple[NodeId, NodeId]
 """One direction: (sender, receiver)."""
@@ -224,6 +224,11 @@ class Fault(ABC):
     def strike(self, view: View) -> Strike | None:
         """What to do now; None if there is nobody to do it to, and it is to be tried again shortly."""
 
+    @property
+    def aimed_at(self) -> str:
+        """The target that its config names, as `View.aim` takes it; "" if it aims at none."""
+        return ""
+
     def expected(self, strike: Strike, messages: int) -> float | None:
         """How many messages a probabilistic fault should have touched, out of those that came by; None if it is not one."""
         return None
@@ -248,6 +253,11 @@ class Fault(ABC):
 
     def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
         """Raises ConfigError if the config, which stands under `key`, cannot fit these nodes."""
+
+    def fits(self, key: str, span: int) -> None:
+        """Raises ConfigError if the config, which stands under `key`, lets nothing strike within `span` nanoseconds."""
+        if isinstance(self.config, FaultConfig):
+            check_begins(f"{key}.at={self.config.at}", int(self.config.at), span)
 
 
 class Kind(Protocol):
@@ -276,10 +286,29 @@ def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
         raise ConfigError(f"{where}={target}", "there is no such target", did_you_mean(target, (*nodes, *words)))
 
 
+def check_begins(where: str, begins: int, span: int) -> None:
+    """ConfigError if what begins at `begins` does not begin within `span` nanoseconds, after which all is healed."""
+    if begins >= span:
+        raise ConfigError(
+            where,
+            f"can never strike: from {format_duration(span)} on there are no faults (duration less quiet)",
+            "Let it strike sooner, or the run last longer.",
+        )
+
+
+def is_role(target: str, nodes: Sequence[NodeId]) -> bool:
+    """Whether a target can only be meant as a role that nodes report."""
+    return bool(target) and target not in AIMS and target not in nodes and ":" not in target
+
+
 class TargetedFault(Fault):
     """A fault that strikes nodes."""
 
     config: TargetConfig
+
+    @property
+    def aimed_at(self) -> str:
+        return self.config.target
 
     def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
         check_target(f"{key}.target", self.config.target, nodes)
@@ -293,7 +322,8 @@ class Entry:
     """One fault of a run: how often it was due, how often it fired, against whom, in which role and phase.
 
     `touched` counts what the fault did to what came by: the messages that a disturbance lost, repeated or held back, the
-    commits and restarts that met a disk in trouble. `expected` is how many it should have been, if that is a matter of
+    commits and restarts that met a disk in trouble. `sought` is a role that nobody had when the fault was due, `seen` are
+    the roles that there were instead. `expected` is how many it should have been, if that is a matter of
     chance. `meets` says what has to come by for the fault to show: `message`, `commit`, or nothing.
     """
 
@@ -304,6 +334,8 @@ class Entry:
     roles: dict[str, int] = field(default_factory=dict)
     phases: dict[str, int] = field(default_factory=dict)
     details: list[str] = field(default_factory=list)
+    sought: str = ""
+    seen: list[str] = field(default_factory=list)
     touched: int = 0
     passed: int = 0
     expected: float | None = None
@@ -321,7 +353,7 @@ class Entry:
         if not self.due:
             return ""
         if not self.fired:
-            return f"fault {self.fault} never fired"
+            return f"fault {self.fault} never fired" + (f": {self._nobody}" if self.sought else "")
         if self.touched or not self.meets:
             return ""
         if self.expected is None:
@@ -329,3 +361,8 @@ class Entry:
         if self.expected >= 5:
             return f"fault {self.fault} touched none of {self.passed} messages, {self.expected:.0f} expected"
         return ""
+
+    @property
+    def _nobody(self) -> str:
+        seen = f"roles seen: {', '.join(self.seen)}" if self.seen else "no node reported a role"
+        return f"no node was ever {self.sought!r} when it was due; {seen}"

@@ -27,6 +27,7 @@ from framework.core.faults import (
     Status,
     Strike,
     View,
+    is_role,
 )
 from framework.core.message import NodeId
 from framework.core.time import MILLISECOND, NEVER, format_duration
@@ -159,6 +160,7 @@ class Injector:
         self._emulated = False
         strike = planned.fault.strike(view)
         if strike is None or not self._carry_out(strike, order):
+            self._note_roles(planned, view)
             if view.now + RETRY < min(self._quiet_at, due + max(planned.lasts, PATIENCE)):
                 heapq.heappush(self._strikes, (view.now + RETRY, next(self._order), planned, due))
             return
@@ -172,6 +174,14 @@ class Injector:
         for following in planned.then:
             at = following.at + view.now + planned.lasts
             self._expect(Planned(at, following.fault, following.name, following.lasts, following.then))
+
+    def _note_roles(self, planned: Planned, view: View) -> None:
+        """Enters which roles there were when a fault found nobody in the one that it is aimed at."""
+        entry, target = self.entries[planned.name], planned.fault.aimed_at
+        if is_role(target, view.nodes):
+            roles = [str(status["role"]) for status in view.statuses.values() if status and status.get("role")]
+            entry.sought = target
+            entry.seen = list(dict.fromkeys((*entry.seen, *roles)))
 
     def _strike_again(self, now: int) -> None:
         """Disks in trouble that no commit has met are troubled once more."""

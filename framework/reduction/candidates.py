@@ -59,7 +59,7 @@ def _shorter(config: Config, ended: int) -> Iterator[Config]:
         smaller = {**copy.deepcopy(config), "duration": format_duration(until)}
         if "quiet" in smaller:
             smaller["quiet"] = "1ms"
-        yield smaller
+        yield _in_time(smaller)
     for share in (0.1, 0.25, 0.5, 0.75, 0.9):
         for squeezed in (True, False) if config.get("faults") else (False,):
             smaller = copy.deepcopy(config)
@@ -71,7 +71,23 @@ def _shorter(config: Config, ended: int) -> Iterator[Config]:
                 for fault in smaller["faults"].values():
                     for name in _FAULT_TIMES:
                         _scale(fault, name, share)
-            yield smaller
+            yield _in_time(smaller)
+
+
+def _in_time(config: Config) -> Config:
+    """Without the faults, and the steps of schedules, that would begin after everything is healed: no run takes them."""
+    span = parse_duration(config["duration"]) - parse_duration(config.get("quiet", "0"))
+    for key, fault in list((config.get("faults") or {}).items()):
+        steps = fault.get("steps")
+        if steps:
+            fault["steps"] = [step for step in steps if _begins(step) < span]
+        if _begins(fault) >= span or (steps and not fault["steps"]):
+            del config["faults"][key]
+    return config
+
+
+def _begins(fault: Any) -> int:
+    return parse_duration(fault.get("at", "0")) if isinstance(fault, Mapping) else 0
 
 
 def _scale(mapping: Any, name: str, share: float) -> None:

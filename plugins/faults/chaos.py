@@ -28,6 +28,7 @@ from framework import (
 )
 from framework.config.plain import BadValue, build
 from framework.core.errors import did_you_mean
+from framework.core.faults import check_begins
 from framework.core.time import MILLISECOND, NEVER
 
 Count = Annotated[int, Meta(ge=1)]
@@ -76,6 +77,9 @@ class Chaos(Fault):
         for kind in self.config.kinds:
             if kind not in known:
                 raise BadValue(f"{key}.kinds.{kind}", f"there is no fault {kind!r}", did_you_mean(kind, known))
+
+    def fits(self, key: str, span: int) -> None:
+        check_begins(f"{key}.at={self.config.at}", int(self.config.at) + self.config.shortest // 2 + LAST_CHANCE, span)
 
     def strike(self, view: View) -> Strike | None:
         raise AssertionError("a swarm's faults strike")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -24,6 +25,8 @@ from framework import (
     check_target,
     hookimpl,
 )
+
+_TWO_NODES = re.compile(r"(n\d+)[^\w:]+(n\d+)")
 
 Probability = Annotated[float, Meta(gt=0, le=1)]
 
@@ -90,8 +93,21 @@ class LinksFault(Fault):
     def disturbance(self) -> Disturbance:
         """What befalls each message."""
 
+    @property
+    def aimed_at(self) -> str:
+        return self.config.links
+
     def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
         sender, colon, receiver = self.config.links.partition(":")
+        misspelt = _TWO_NODES.fullmatch(self.config.links)
+        if misspelt is not None:
+            raise ConfigError(
+                f"{key}.links={self.config.links}", "is no link", "Write {}:{}.".format(*misspelt.groups())
+            )
+        if colon and sender == receiver:
+            raise ConfigError(
+                f"{key}.links={self.config.links}", "a node has no link to itself", f"Write {nodes[0]}:{nodes[-1]}."
+            )
         if not colon:
             check_target(f"{key}.links", sender, nodes)
         for end in (sender, receiver) if colon else ():

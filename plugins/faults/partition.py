@@ -52,6 +52,10 @@ class PartitionFault(Fault):
 
     config: PartitionConfig
 
+    @property
+    def aimed_at(self) -> str:
+        return self.config.target
+
     def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
         check_target(f"{key}.target", self.config.target, nodes)
         least = SMALLEST.get(self.config.kind, 2)

@@ -56,6 +56,10 @@ class Schedule(Fault):
         for where, step in _walk(self._steps(key), f"{key}.steps"):
             step.fault.needs(where, nodes)
 
+    def fits(self, key: str, span: int) -> None:
+        for number, step in enumerate(self._steps(key)):
+            step.fault.fits(f"{key}.steps.{number}", span)
+
     def plan(self, name: str, duration: int, rng: random.Random) -> Iterable[Planned]:
         for step in self._steps(name):
             for planned in step.fault.plan(step.name, duration, rng):

@@ -60,14 +60,23 @@ def test_a_shorter_run_may_take_the_times_of_its_faults_along() -> None:
 
     assert (squeezed["duration"], squeezed["quiet"]) == ("200ms", "50ms")
     assert squeezed["faults"]["early"] == {"name": "crash", "at": "10ms", "every": "30ms", "for": "5ms"}
-    assert (kept["duration"], kept["faults"]) == ("200ms", CONFIG["faults"])
+    assert (kept["duration"], kept["faults"]) == ("200ms", {})  # quiet leaves them no time
     assert offered("duration", {**CONFIG, "duration": "1ms"}) == []
 
 
 def test_a_run_that_failed_early_may_end_there() -> None:
     until = offered("duration", ended=123_456_789)[0]
 
-    assert (until["duration"], until["quiet"], until["faults"]) == ("125ms", "1ms", CONFIG["faults"])
+    assert (until["duration"], until["quiet"]) == ("125ms", "1ms")
+    assert until["faults"] == {"early": CONFIG["faults"]["early"]}
+
+
+def test_a_schedule_keeps_the_steps_that_a_shorter_run_has_time_for() -> None:
+    steps = [{"at": "50ms", "fault": "crash"}, {"at": "1s", "fault": "pause"}]
+    until = offered("duration", {**CONFIG, "faults": {"schedule": {"steps": steps}}}, ended=123_456_789)[0]
+
+    assert until["faults"]["schedule"]["steps"] == steps[:1]
+    assert offered("duration", {**CONFIG, "faults": {"schedule": {"steps": steps[1:]}}}, ended=1)[0]["faults"] == {}
 
 
 def test_faults_go_all_at_once_or_one_by_one_and_their_settings_shrink() -> None:

@@ -240,15 +240,16 @@ def test_a_commit_in_flight_at_a_crash_is_kept_or_torn_off_and_the_ledger_says_w
 @pytest.mark.parametrize(
     ("fault", "settings", "reason"),
     [
-        ("crash", ("target=coordinator",), "fault crash never fired"),
-        ("partition", ("kind=isolate", "target=backup"), "fault partition never fired"),
+        ("crash", ("target=coordinator",), "fault crash never fired: no node was ever 'coordinator'"),
+        ("partition", ("kind=isolate", "target=zorp"), "fault partition never fired: no node was ever 'zorp'"),
+        ("loss", ("links=zorp",), "fault loss never fired: no node was ever 'zorp'"),
     ],
 )
 def test_a_fault_that_cannot_fire_leaves_the_run_unknown(
     take: Any, fault: str, settings: tuple[str, ...], reason: str
 ) -> None:
     run = take(fault, *settings, verdict=Verdict.UNKNOWN)
-    assert run.result.reasons == (reason,)
+    assert run.result.reasons == (f"{reason} when it was due; roles seen: follower, leader",)
 
 
 def test_a_protocol_that_does_not_come_back_after_the_heal_is_invalid(take: Any) -> None:
