@@ -73,7 +73,7 @@ def test_an_administrator_asks_the_leader_until_it_is_done() -> None:
 
     assert begin(bench, Operation(1, "add_node", None, "n4")) == [Sent("n1", wish)]
     assert bench.deliver(("n1", NotLeader(1, 0, "n2"))) == [Sent("n2", wish)]
-    assert bench.advance(RETRY) == [Sent("n1", wish)]
+    assert bench.advance(RETRY) == [Sent("n3", wish)]
     assert bench.deliver(("n1", Administered(1))) == [Completed(1, Ok())]
     assert begin(bench, Operation(2, "add_node", None, "n5")) == [Sent("n1", Administer(2, "add_node", "n5"))]
     assert bench.deliver(("n1", Administered(1))) == []  # of before
