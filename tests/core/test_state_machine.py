@@ -28,7 +28,7 @@ def test_an_operation_is_called_by_its_name() -> None:
 
 
 def test_a_subclass_inherits_operations_and_overrides_them_undecorated() -> None:
-    assert (Register.operations, Doubling.operations) == (("add", "echo"), ("add", "echo", "last"))
+    assert (Register.operations, Doubling.operations) == (("add", "total", "echo"), ("add", "total", "echo", "last"))
     assert call(Doubling(), "add", None, 3) == 6
 
 
@@ -38,7 +38,7 @@ def test_values_arrive_and_return_as_they_were_tuples_however_deep(value: Value)
 
 
 def test_an_operation_that_it_lacks_names_those_it_has() -> None:
-    with pytest.raises(PluginError, match=r"Register: has no operation 'sub'\. It has: add, echo\."):
+    with pytest.raises(PluginError, match=r"Register: has no operation 'sub'\. It has: add, total, echo\."):
         call(Register(), "sub")
 
 
