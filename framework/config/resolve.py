@@ -252,6 +252,11 @@ def _try_out(experiment: Experiment) -> None:
         experiment.make_network()
     except ValueError as error:
         raise BadValue("network", str(error)) from error
+    try:
+        if isinstance(experiment.protocol_config, Config):
+            experiment.protocol_config.fits(experiment.nodes)
+    except ValueError as error:
+        raise BadValue("protocol", str(error)) from error
     for key, spec, config in experiment.faults:
         fault = spec.fault(config, experiment.fault_kinds)
         try:

@@ -45,6 +45,13 @@ class Message(Record, array_like=True):
 class Config(msgspec.Struct, metaclass=_FrozenMeta, kw_only=True, forbid_unknown_fields=True):
     """A plugin's settings. The defaults given here are the defaults that users see; durations are `Duration`s."""
 
+    def fits(self, nodes: tuple[NodeId, ...]) -> None:
+        """ValueError if a protocol so configured cannot run on `nodes`; asked before the run. Asks the configs within."""
+        for name in self.__struct_fields__:
+            inner = getattr(self, name)
+            if isinstance(inner, Config):
+                inner.fits(nodes)
+
 
 def check_message(message: type[Record]) -> None:
     """PluginError unless every field of `message` is immutable and has a precise type, and msgpack can tell them apart.

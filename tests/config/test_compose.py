@@ -208,6 +208,47 @@ def test_a_broken_plugin_that_is_selected_says_why(tmp_path: Path) -> None:
     assert "oracle_of_doom: ModuleNotFoundError" in str(raised.value)
 
 
+# What a protocol needs of its nodes.
+
+VOTERS = PROTOCOL.replace("ProtocolSpec,", "ProtocolSpec, Config, QuorumConfig,").replace(
+    "@hookimpl",
+    "class Council(Config):\n    quorums: QuorumConfig = QuorumConfig()\n\n@hookimpl",
+).replace("summary=", "config=Council, summary=").replace('"ask"', '"echo"')  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("quorums", "complaint"),
+    [
+        ("{kind: flexible, phase1: 2, phase2: 2}", "phase 1 may end with n3, n4 and phase 2 with n1, n2, which share"),
+        ("{kind: flexible, phase2: 9}", "phase2=9 of 5 nodes can never be a quorum"),
+        ("{kind: grid, rows: 2, columns: 2}", "a grid of 2x2 has not 5 nodes"),
+        ("{kind: weighted, weights: {n7: 3}}", "there is no node 'n7' among those that vote"),
+        ("{phase1: 4}", "phase1=4 is for kind=flexible, not for kind=majority"),
+    ],
+)
+def test_quorums_that_do_not_fit_the_nodes_are_refused_before_the_run(
+    tmp_path: Path, quorums: str, complaint: str
+) -> None:
+    plugin = write_plugin(tmp_path, VOTERS)
+    base = ["protocol=oracle", "nodes=5", f"plugins.path={plugin}", "workload=echo"]
+    with pytest.raises(ConfigError, match="command line: protocol") as raised:
+        compose([*base, f"protocol.quorums={quorums}"])
+    assert complaint in str(raised.value)
+
+
+def test_quorums_are_set_key_by_key(tmp_path: Path) -> None:
+    plugin = write_plugin(tmp_path, VOTERS)
+    base = ["protocol=oracle", "nodes=5", f"plugins.path={plugin}", "workload=echo"]
+    flat = ["protocol.quorums.kind=flexible", "protocol.quorums.phase1=4", "protocol.quorums.phase2=2"]
+    quorums = compose([*base, *flat]).experiment.protocol_config.quorums
+    assert (quorums.kind, quorums.phase1, quorums.phase2) == ("flexible", 4, 2)
+    weighted = compose([*base, "protocol.quorums.kind=weighted", "protocol.quorums.weights={n1: 3}"])
+    assert weighted.experiment.protocol_config.quorums.weights == {"n1": 3}
+    assert weighted.config["protocol"]["quorums"]["weights"] == {"n1": 3}
+    unsafe = compose([*base, *flat, "protocol.quorums.phase1=2", "protocol.quorums.unsafe=true"])
+    assert unsafe.experiment.protocol_config.quorums.unsafe
+
+
 # Mistakes.
 
 MISTAKES: list[tuple[list[str], list[str]]] = [
