@@ -43,6 +43,7 @@ class Pulse:
     tally: Tally
     finished: bool  # no operation is under way, and none will start
     statuses: dict[NodeId, dict[str, Any] | None]  # None: down; absent: for good
+    turns: dict[NodeId, int]  # crashes and restarts that a status has behind it, of those that faults asked of the node
     tolls: dict[int, tuple[int, int]]  # messages that came by each disturbance, and those that it touched
     met: dict[NodeId, int]  # commits and restarts that met the node's disk in trouble
 
@@ -220,9 +221,9 @@ class StationActor:
         station = self._station
         crew, troubles = station.crew, station.troubles
         statuses = station.statuses() if crew is None else {}
-        return Pulse(
-            station.snapshot(), crew is not None and crew.finished, statuses, troubles.tolls(), dict(troubles.met)
-        )
+        turns = {seat.id: seat.turns for seat in station.seats.values()}
+        finished = crew is not None and crew.finished
+        return Pulse(station.snapshot(), finished, statuses, turns, troubles.tolls(), dict(troubles.met))
 
     def _flush(self) -> None:
         if self._rows is not None:

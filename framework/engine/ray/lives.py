@@ -114,8 +114,7 @@ class Lives:
         """
         member = self.launch.member_of[node]
         if len(member.hosts) > 1:
-            self.tell(member, CrashNode(node), cause)
-            member.statuses[node] = None
+            self._turn(member, CrashNode(node), cause, None)
             return False
         self._down(member, "fault", cause, asked=True)
         flying = self._kill(member)
@@ -126,13 +125,19 @@ class Lives:
         """Starts a node that is down, on the machine that holds its storage."""
         member = self.launch.member_of[node]
         if len(member.hosts) > 1:
-            self.tell(member, Restart(node), cause)
-            member.statuses[node] = {}
+            self._turn(member, Restart(node), cause, {})
             return
         if member.where is None and not member.arriving:
             self._replace(member)
         member.wanted = cause
         self._revive(member)
+
+    def _turn(self, member: Member, action: CrashNode | Restart, cause: int, status: dict[str, Any] | None) -> None:
+        """Has a station crash or restart one of its nodes, whose status is `status` until it has."""
+        if member.up and member.born:
+            self.tell(member, action, cause)
+            member.turns[action.node] = member.turns.get(action.node, 0) + 1
+            member.statuses[action.node] = status
 
     def pause(self, member: Member, *, paused: bool) -> None:
         """SIGSTOP, or SIGCONT, for the process of a station that is up."""
@@ -170,7 +175,7 @@ class Lives:
         member.up = False
         self._ended_tallies.append(member.tally)
         self._tolls = added(self._tolls, member.tolls)
-        member.tally, member.tolls, member.met, member.statuses = Tally(), {}, {}, {}
+        member.tally, member.tolls, member.met, member.statuses, member.turns = Tally(), {}, {}, {}, {}
 
     def _crashed(self, crash: Crash) -> None:
         if crash not in self.crashes:
@@ -284,13 +289,14 @@ class Lives:
     def _took(self, member: Member, pulse: Pulse) -> None:
         """Takes note of what a station says of itself."""
         member.tally, member.finished, member.tolls = pulse.tally, pulse.finished, pulse.tolls
-        member.statuses = pulse.statuses
+        asked = {node: member.statuses.get(node) for node, turns in member.turns.items() if pulse.turns[node] < turns}
+        member.statuses = {**pulse.statuses, **asked}  # what it said before it had heard of a crash is out of date
         for node, count in pulse.met.items():
             for _ in range(count - member.met.get(node, 0)):
                 self.met(node)
         member.met = pulse.met
         if member.first_client is None:
-            self.lost.update(node for node in member.hosts if node not in pulse.statuses)
+            self.lost.update(node for node in member.hosts if node not in member.statuses)
 
 
 def added(one: Mapping[int, tuple[int, int]], other: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:

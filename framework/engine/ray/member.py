@@ -33,6 +33,7 @@ class Member:
         self.paused = False
         self.acknowledged: int | None = None  # the last commit that a crash left it; None: all that are there
         self.statuses: dict[NodeId, dict[str, Any] | None] = {}
+        self.turns: dict[NodeId, int] = {}  # crashes and restarts that this incarnation was told of
         self.tally = Tally()
         self.tolls: dict[int, tuple[int, int]] = {}
         self.met: dict[NodeId, int] = {}

@@ -147,6 +147,7 @@ class Residents(ABC):
             self._when_landed.append(lambda: self.restart(node, cause))
             return
         seat = self.seat(node)
+        seat.turns += 1
         if seat.host is None and not seat.raised:
             seat.incarnation += 1
             seat.routes = {}
@@ -154,7 +155,10 @@ class Residents(ABC):
 
     def crash(self, node: NodeId, why: str, cause: int = -1, *, asked: bool = False) -> None:
         """Discards a node and all that waits for it; what it committed stays. `asked`: it is a fault's doing."""
-        self._stop(self.seat(node), why, "", cause, asked=asked)
+        seat = self.seat(node)
+        seat.turns += asked
+        if seat.host is not None or not asked:  # it may have fallen by itself before it was told
+            self._stop(seat, why, "", cause, asked=asked)
 
     def raised(self, seat: Seat, error: Exception) -> None:
         """An exception in a step is a crash of that node: its batch is lost, and it stays down."""

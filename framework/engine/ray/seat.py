@@ -35,7 +35,7 @@ class Seat:
 
     __slots__ = (
         "class_", "clock", "config", "deaf", "dirty", "durable", "host", "id", "inbox", "incarnation", "index", "marks",
-        "number", "open", "peers", "queued", "raised", "routes",
+        "number", "open", "peers", "queued", "raised", "routes", "turns",
     )  # fmt: skip
 
     def __init__(self, index: int, node_id: NodeId, class_: type[Node], config: Any, peers: tuple[NodeId, ...]) -> None:
@@ -49,6 +49,7 @@ class Seat:
         self.clock: Clock | None = None  # None: true time
         self.host: Host | None = None  # None: not yet started, or down
         self.deaf = False  # whether what arrives is lost; before the start it waits
+        self.turns = 0  # crashes and restarts that a fault had told it of
         self.raised = False  # whether no restart brings it back: an exception of its own, damaged storage
         self.inbox: list[Envelope] = []
         self.dirty = False  # whether the next tick looks at it

@@ -71,6 +71,15 @@ def test_an_fsync_that_fails_is_a_crash_and_the_next_one_works(story: Story) -> 
     assert story.station.troubles.met == {"n1": 1}
 
 
+def test_a_crash_of_a_node_that_has_fallen_already_is_no_second_one(story: Story) -> None:
+    befalls(story, SetDisk("n1", "full"))
+    story.arrive(Add(1))
+    story.turn()
+    befalls(story, CrashNode("n1"))
+    assert [crash.why for crash in story.station.crashes] == ["no space left on the disk"]
+    assert story.station.seat("n1").turns == 1, "it was told, and what it shows has it behind it"
+
+
 def test_a_full_disk_takes_nothing_until_it_is_mended(story: Story) -> None:
     befalls(story, SetDisk("n1", "full"))
     for _ in range(2):
