@@ -2,6 +2,9 @@
 
 SIGKILL alone never loses what was written, synced or not. So that a crash by a fault can lose the commit in flight, and
 that one alone, the station writes down what it has begun and what it has acknowledged before it tells anyone.
+
+Each number stands beside a check, and only one of them is written at a time: a kill in the middle of it leaves a number
+that does not fit its check, and the other one says what it was.
 """
 
 from __future__ import annotations
@@ -13,46 +16,71 @@ from pathlib import Path
 
 from framework.core.errors import SynodError
 
-_FORM = struct.Struct("<QQ")  # the last commit begun, the last one acknowledged
+_NUMBER = struct.Struct("<QQ")  # and its check
+_BEGUN, _ACKNOWLEDGED, _SIZE = 0, _NUMBER.size, 2 * _NUMBER.size
+_MASK = 0x5A5A_5A5A_5A5A_5A5A
 
 
 class FlightError(SynodError):
-    """The file does not hold two numbers."""
+    """The file is gone, or does not hold two numbers that belong together."""
 
 
 class Flight:
     """The two numbers of one database, as the station that writes it keeps them."""
 
     def __init__(self, database: Path, number: int) -> None:
-        path = flight_file(database)
-        fresh = path.with_name(f"{path.name}.new")
-        fresh.write_bytes(_FORM.pack(number, number))
-        os.replace(fresh, path)  # whoever reads it, and whenever: the old numbers or the new ones
-        with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), _FORM.size)
+        write_flight(database, number)
+        with flight_file(database).open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), _SIZE)
         self._number = number
 
     def begin(self) -> None:
         """The next commit is about to be made."""
-        _FORM.pack_into(self._map, 0, self._number + 1, self._number)
+        _NUMBER.pack_into(self._map, _BEGUN, *_checked(self._number + 1))
 
     def land(self) -> None:
         """It is durable; nobody has been told of it yet."""
         self._number += 1
-        _FORM.pack_into(self._map, 0, self._number, self._number)
+        _NUMBER.pack_into(self._map, _ACKNOWLEDGED, *_checked(self._number))
+
+
+def write_flight(database: Path, number: int) -> None:
+    """From now on `number` is the last commit, and none is in flight."""
+    path = flight_file(database)
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_bytes(_NUMBER.pack(*_checked(number)) * 2)
+    os.replace(fresh, path)  # whoever reads it, and whenever: the old numbers or the new ones
 
 
 def read_flight(database: Path) -> tuple[int, int]:
-    """The last commit that was begun and the last that was acknowledged; zeros if there was none. Raises FlightError."""
+    """The last commit that was begun and the last that was acknowledged: the same, or the next one. Raises FlightError."""
     path = flight_file(database)
     if not path.exists():
-        return 0, 0
+        raise FlightError(f"{path} is gone: nobody knows what was acknowledged")
     numbers = path.read_bytes()
-    if len(numbers) != _FORM.size:
-        raise FlightError(f"{path}: {len(numbers)} bytes instead of {_FORM.size}")
-    begun, acknowledged = _FORM.unpack(numbers)
+    if len(numbers) != _SIZE:
+        raise FlightError(f"{path}: {len(numbers)} bytes instead of {_SIZE}")
+    begun, acknowledged = _read(numbers, _BEGUN), _read(numbers, _ACKNOWLEDGED)
+    if begun is None:  # it was killed as it began one
+        begun = acknowledged
+    elif acknowledged is None:  # … as it acknowledged the one in flight
+        acknowledged = begun - 1
+    if begun is None or acknowledged is None or begun - acknowledged not in (0, 1):
+        raise FlightError(
+            f"{path}: commit {begun} begun, commit {acknowledged} acknowledged: these are not two of one flight"
+        )
     return begun, acknowledged
 
 
 def flight_file(database: Path) -> Path:
     return database.with_suffix(".flight")
+
+
+def _checked(number: int) -> tuple[int, int]:
+    return number, number ^ _MASK
+
+
+def _read(numbers: bytes, at: int) -> int | None:
+    """None if it was half written."""
+    number, check = _NUMBER.unpack_from(numbers, at)
+    return int(number) if check == number ^ _MASK else None

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from framework.engine.ray.flight import read_flight
+from framework.engine.ray.flight import FlightError, read_flight
 from framework.engine.ray.ruin import ruin
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
@@ -39,9 +39,15 @@ class Agent:
             left = [pid for pid in left if _exists(pid)]
 
     def end(self, pid: int, database: Path) -> tuple[int, int]:
-        """SIGKILL for one process; which commit it had begun and which it had acknowledged when it was gone."""
+        """SIGKILL for one process; which commit it had begun and which it had acknowledged when it was gone.
+
+        The same ones if it had no database yet, or nobody can tell: then its restart is refused.
+        """
         self.kill([pid])
-        return read_flight(database)
+        try:
+            return read_flight(database) if database.exists() else (0, 0)
+        except FlightError:
+            return 0, 0
 
     def ruin(self, database: Path, acknowledged: int) -> str:
         """Damages one of the first commits of a database; says what is found then, "" if there is nothing to damage."""

@@ -20,7 +20,7 @@ from framework.core.durable import DROP, LOG, MAP, SCALAR, Change, Stored
 from framework.core.errors import SynodError
 from framework.core.message import NodeId
 from framework.core.storage import apply_change
-from framework.engine.ray.flight import FlightError, read_flight
+from framework.engine.ray.flight import FlightError, read_flight, write_flight
 from framework.engine.ray.wal import damage
 
 COMPACT_BYTES = 64 << 20
@@ -68,6 +68,7 @@ class Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             raise StorageError(f"{path}: there is durable state already")
+        write_flight(path, 0)  # before the database is there: one without it has lost it
         connection = connect(path)
         connection.execute(
             "CREATE TABLE commits (id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, changes BLOB NOT NULL,"

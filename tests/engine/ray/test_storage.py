@@ -14,7 +14,8 @@ import pytest
 
 from framework.core.durable import DROP, LOG, MAP, SCALAR
 from framework.engine.ray import storage
-from framework.engine.ray.flight import Flight, FlightError, flight_file, read_flight
+from framework.engine.ray.flight import Flight, FlightError, flight_file, read_flight, write_flight
+from framework.engine.ray.machines import Agent
 from framework.engine.ray.ruin import ruin
 from framework.engine.ray.storage import Database, StorageError
 
@@ -288,14 +289,63 @@ def test_a_flight_file_cut_short_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "n1.db"
     promised(path, 2, 10).close()
     os.truncate(flight_file(path), 5)
-    with pytest.raises(FlightError, match=r"5 bytes instead of 16"):
+    with pytest.raises(FlightError, match=r"5 bytes instead of 32"):
         read_flight(path)
-    with pytest.raises(StorageError, match=r"5 bytes instead of 16"):
+    with pytest.raises(StorageError, match=r"5 bytes instead of 32"):
+        Database.reopen(path)
+    assert Agent().end(no_process(), path) == (0, 0), "its restart is refused; until then nothing is in flight"
+
+
+def test_a_flight_file_that_is_gone_is_damage_and_not_a_promise_of_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "n1.db"
+    promised(path, 2, 10).close()
+    flight_file(path).unlink()
+    with pytest.raises(StorageError, match=r"n1.flight is gone: nobody knows what was acknowledged"):
         Database.reopen(path)
 
 
-def test_without_a_file_no_commit_is_in_flight(tmp_path: Path) -> None:
-    assert read_flight(tmp_path / "n1.db") == (0, 0)
+def test_a_database_has_its_flight_file_from_the_first_moment_and_a_process_without_one_has_none_in_flight(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "n1.db"
+    assert Agent().end(no_process(), path) == (0, 0)
+    Database.create(path).close()
+    assert read_flight(path) == (0, 0)
+
+
+def test_a_kill_in_the_middle_of_either_number_leaves_what_was_so_before(tmp_path: Path) -> None:
+    """Whatever part of the bytes had been written: nobody had begun the commit, or nobody had been told of it."""
+    path = tmp_path / "n1.db"
+    flight = Flight(path, 255)
+    for step, before in ((flight.begin, (255, 255)), (flight.land, (256, 255))):
+        old = flight_file(path).read_bytes()
+        step()
+        new = flight_file(path).read_bytes()
+        changed = [at for at in range(32) if old[at] != new[at]]
+        for count in range(1, len(changed)):
+            half = bytes(new[at] if at in changed[:count] else old[at] for at in range(32))
+            (tmp_path / "half.flight").write_bytes(half)
+            assert read_flight(tmp_path / "half.db") == before
+    assert read_flight(path) == (256, 256)
+
+
+def test_numbers_that_do_not_belong_together_are_damage(tmp_path: Path) -> None:
+    one, other = tmp_path / "n1.db", tmp_path / "n2.db"
+    write_flight(one, 3)
+    write_flight(other, 9)
+    flight_file(one).write_bytes(flight_file(one).read_bytes()[:16] + flight_file(other).read_bytes()[16:])
+    with pytest.raises(FlightError, match=r"commit 3 begun, commit 9 acknowledged"):
+        read_flight(one)
+    flight_file(one).write_bytes(bytes(32))
+    with pytest.raises(FlightError, match=r"these are not two of one flight"):
+        read_flight(one)
+
+
+def no_process() -> int:
+    """The id of a process that has ended."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
 
 
 @pytest.mark.parametrize("size", [3, 300, 9_000])
