@@ -12,6 +12,7 @@ knows the keys that changed. `Change` is what a storage is asked to commit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from framework.core.errors import PluginError
@@ -195,10 +196,12 @@ class DurableLog(Generic[T]):
 class DurableMap(Generic[K, V]):
     """A mapping whose changes survive a crash: set, delete, read, iterate (in order of first insertion)."""
 
-    __slots__ = ("_dirty", "_values")
+    __slots__ = ("_dirty", "_latest", "_values", "writes")
 
     def __init__(self, values: dict[K, V] | None = None) -> None:
+        self.writes = 0  # how often a key was set or deleted: while it stands, nothing has changed
         self._values: dict[K, V] = dict(values or {})
+        self._latest: dict[K, None] = {}  # the keys that were set, the last one last
         self._dirty: dict[K, bool] = {}  # key -> whether it was deleted since the last commit, newest insertion last
 
     def __getitem__(self, key: K) -> V:
@@ -213,10 +216,15 @@ class DurableMap(Generic[K, V]):
         else:
             self._dirty[key] = self._dirty.pop(key, False)
         self._values[key] = value
+        self.writes += 1
+        self._latest.pop(key, None)
+        self._latest[key] = None
 
     def __delitem__(self, key: K) -> None:
         del self._values[key]
         self._dirty[key] = True
+        self.writes += 1
+        self._latest.pop(key, None)
 
     def __contains__(self, key: object) -> bool:
         return key in self._values
@@ -230,6 +238,13 @@ class DurableMap(Generic[K, V]):
     def items(self) -> Iterable[tuple[K, V]]:
         return self._values.items()
 
+    def latest(self, writes: int) -> Iterator[K]:
+        """The keys that the last `writes` writes set and none has deleted, the newest first, and maybe older ones.
+
+        For invariants, which look at what is new: `latest(map.writes - seen)`.
+        """
+        return islice(reversed(self._latest), writes)
+
     def change(self) -> tuple[tuple[tuple[K, V], ...], tuple[K, ...]] | None:
         """`(puts, deleted keys)` since the last call, or None; a key deleted and set again is among both.
 
@@ -242,7 +257,9 @@ class DurableMap(Generic[K, V]):
         return puts, tuple(key for key, deleted in keys.items() if deleted)
 
     def copy(self) -> DurableMap[K, V]:
-        return DurableMap(self._values)
+        twin = DurableMap(self._values)
+        twin.writes, twin._latest = self.writes, dict(self._latest)
+        return twin
 
     def __eq__(self, other: object) -> bool:
         return self._values == other._values if isinstance(other, DurableMap) else NotImplemented

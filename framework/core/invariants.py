@@ -47,9 +47,10 @@ class Invariant(ABC, Generic[N]):
     """Base of every invariant: write `class OneLeader(Invariant[Raft])`, which watches nodes of the class Raft.
 
     One instance is made, without arguments, for each group of nodes: for the nodes of the run, and for all mounts of
-    one path. What it sees is durable: a node is shown when the commit of a batch is over and its effects leave, all
-    steps of the batch at once. A batch that a crash took is never shown; with `engine.check_invariants_every` above
-    1 others are left out too.
+    one path. Clients are nodes too: an invariant that watches their class, or every Node, is shown them as well.
+    What it sees is durable: a node is shown when the commit of a batch is over and its effects leave, all steps of the
+    batch at once. A batch that a crash took is never shown; with `engine.check_invariants_every` above 1 others are
+    left out too.
     """
 
     watches: ClassVar[type[Node]] = Node

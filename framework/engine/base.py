@@ -46,6 +46,12 @@ class Experiment:
     fault_kinds: Mapping[str, FaultSpec] = field(default_factory=dict)
     quiet: int = 0  # with faults: how long before `duration` everything is healed
 
+    @property
+    def watched(self) -> tuple[NodeId, ...]:
+        """Those that the protocol's invariants are shown: the nodes, and the clients if one watches their class."""
+        client, invariants = self.protocol.client, self.protocol.invariants
+        return (*self.nodes, *(self.clients if any(issubclass(client, each.watches) for each in invariants) else ()))
+
     def make_workload(self) -> Workload:
         return self.workload.workload(self.workload_config)
 

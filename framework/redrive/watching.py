@@ -11,13 +11,13 @@ from framework.verify.monitors import Halt, Monitors, Watch
 
 
 def watch_again(run: Run, experiment: Experiment) -> Watch:
-    """What the invariants say of the servers after each batch that really was, by time.
+    """What the invariants say of the nodes after each batch that really was, by time.
 
     A node is followed as far as its record goes; `Watch.lost` has those that could not be followed to the end. Raises
     ConfigError if the trace has no inputs to drive from, or is damaged.
     """
     monitors = Monitors(experiment.protocol.invariants)
-    redriver = Redriver(run, experiment.nodes, experiment, watch=lambda node: monitors.watcher(node).observe)
+    redriver = Redriver(run, experiment.watched, experiment, watch=lambda node: monitors.watcher(node).observe)
     try:
         redriver.drive()
     except Halt:

@@ -178,6 +178,28 @@ def test_a_key_deleted_and_set_again_moves_to_the_end_and_is_among_both() -> Non
     assert table.change() is None
 
 
+@settings(max_examples=150, deadline=None)
+@given(actions=st.lists(map_action.filter(lambda action: action[1] is not None), max_size=25), back=st.integers(0, 30))
+def test_the_latest_keys_are_those_that_were_set_last(actions: list[tuple[str, Any]], back: int) -> None:
+    table: DurableMap[int, Any] = DurableMap({7: (0,)})
+    written: list[int] = []
+    for action, argument in actions:
+        if action == "set":
+            table[argument[0]] = argument[1]
+            written.append(argument[0])
+        elif argument in table:
+            del table[argument]
+            written.append(argument)
+    back = min(back, len(written))
+
+    assert table.writes == len(written)
+    newest_first = list(dict.fromkeys(key for key in reversed(written) if key in table and key != 7))
+    assert list(table.latest(len(written))) == newest_first
+    wanted = {key for key in written[len(written) - back :] if key in table}
+    found = list(table.copy().latest(back))
+    assert wanted <= set(found) and found == newest_first[: len(found)]
+
+
 # Reading a log.
 
 

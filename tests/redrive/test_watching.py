@@ -17,7 +17,7 @@ from framework.redrive.watching import watch_again
 from framework.runs.invariants import conclusions, watched
 from framework.trace.reader import open_run
 from framework.verify.verdict import Verdict
-from tests.engine.ray.register import RegisterNode, Store
+from tests.engine.ray.register import RegisterClient, RegisterNode, Store
 from tests.redrive.stations import register_on, run_on_stations
 from tests.runs.fakes import ended
 
@@ -64,6 +64,24 @@ def test_what_holds_is_seen_to_hold_at_every_node_across_a_restart(tmp_path: Pat
     assert (watch.invariants, watch.breach, watch.failures, watch.lost) == (("Grows",), None, {}, {})
     assert watch.observations > 40
     assert sorted(Grows.seen) == ["n1", "n2", "n3"] and min(Grows.seen.values()) > 0
+
+
+class Answered(Invariant[RegisterClient]):
+    """Takes down which clients it is shown without an operation under way."""
+
+    seen: ClassVar[set[NodeId]] = set()
+
+    def observe(self, step: Step, node: RegisterClient) -> None:
+        if node.current is None:
+            self.seen.add(step.node)
+
+
+def test_clients_are_driven_again_for_who_watches_them(tmp_path: Path) -> None:
+    Answered.seen = set()
+    experiment = recorded(tmp_path, Answered)
+    watch = watch_again(open_run(tmp_path), experiment)
+    assert (watch.breach, watch.failures, watch.lost) == (None, {}, {})
+    assert Answered.seen == set(experiment.clients)
 
 
 def test_what_breaks_is_told_with_its_story(tmp_path: Path) -> None:

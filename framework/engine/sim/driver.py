@@ -36,7 +36,7 @@ class SimEngine:
         pulse = Pulse(recording, progress, tally)
         self.simulation = simulation = Simulation(experiment, recording, wire, pulse, tally, self.stop)
         if monitors is not None:
-            for node in experiment.nodes:
+            for node in experiment.watched:
                 simulation.seats[node].watch = monitors.watcher(node).observe
         with _quiet_collector(), pulse:
             try:

@@ -82,7 +82,7 @@ class Seat:
         self.wake_at = NEVER  # the deadline, on the node's clock, whose wake-up stands in the heap
         self.wake_order = -1
         self.raised = False  # whether it crashed by an exception of its own
-        self.watch: Callable[[Host, int, int], None] | None = None  # is shown the node after each batch, of a server
+        self.watch: Callable[[Host, int, int], None] | None = None  # is shown the node after each batch
         self.client = -1  # the client's number; -1: a server
         self.open: tuple[Assignment, int] | None = None  # the operation under way, and when it was invoked
 

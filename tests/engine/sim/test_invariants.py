@@ -1,4 +1,4 @@
-"""The simulator shows servers to the protocol's invariants after every step, and stops where one breaks."""
+"""The simulator shows nodes to the protocol's invariants after every step, and stops where one breaks."""
 
 from __future__ import annotations
 
@@ -73,11 +73,27 @@ def test_without_a_full_trace_there_is_the_reason_alone(tmp_path: Path) -> None:
     assert (result.verdict, result.story) == (Verdict.INVALID, ())
 
 
-def test_every_batch_of_a_server_is_shown_and_none_of_a_client(tmp_path: Path) -> None:
+def test_every_batch_of_a_server_is_shown_to_who_watches_servers(tmp_path: Path) -> None:
     ended = run(tmp_path, Shown)
     assert {name for _, name, _, _ in Shown.seen} == {"n1"}
     assert [lines for _, _, lines, _ in Shown.seen] == list(range(ended.tally.ok + 1))
     assert ended.watch is not None and ended.watch.observations == len(Shown.seen)
+
+
+class Clients(Invariant[Writer]):
+    """Takes down which clients it is shown, busy or not."""
+
+    seen: ClassVar[set[tuple[str, bool]]] = set()
+
+    def observe(self, step: Step, node: Writer) -> None:
+        self.seen.add((step.node, node.current is None))
+
+
+def test_who_watches_the_class_of_the_clients_is_shown_them(tmp_path: Path) -> None:
+    Clients.seen = set()
+    run(tmp_path, Shown, Clients)
+    assert Clients.seen == {("c1", True), ("c1", False), ("c2", True), ("c2", False)}
+    assert {name for _, name, _, _ in Shown.seen} == {"n1"}
 
 
 def test_one_in_five_is_shown_if_the_config_says_so_and_none_at_0(tmp_path: Path) -> None:
