@@ -1,6 +1,6 @@
-"""`python -m framework.check linearizability --model MODEL FILE…`: the verdict on histories of any system.
+"""`python -m framework.check linearizability [--model MODEL] FILE…`: the verdict on histories of any system.
 
-A FILE is the folder of a run, or Jepsen's EDN, or JSON lines such as
+A FILE is the folder of a run, which knows its model, or Jepsen's EDN, or JSON lines such as
 
     {"process": 0, "type": "invoke", "f": "cas", "key": "x", "value": [1, 2], "time": 1000}
     {"process": 0, "type": "ok", "f": "cas", "key": "x", "value": true, "time": 2500}
@@ -19,9 +19,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from framework.core.errors import ConfigError, did_you_mean
+from framework.console.command import Parser, carried_out, count, one_of
+from framework.core.errors import ConfigError
 from framework.verify.files import read_calls
 from framework.verify.history import Call, calls_from_table
 from framework.verify.linearizability import DEFAULT_BUDGET_STEPS, check_linearizable
@@ -30,52 +31,51 @@ from framework.verify.models import ALIASES, model_named, models
 from framework.verify.verdict import CheckResult, Verdict, worst
 
 CHECKS = ("linearizability",)
-_MISTAKE = 2
-
-
-class _Arguments(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError("framework.check", message, "See: python -m framework.check --help")
 
 
 def main(argv: Sequence[str]) -> int:
     """The exit code of the command with these arguments."""
-    try:
-        asked = _parsed(argv)
-        model = model_named(asked.model)
-        if asked.initial is not None:
-            model = model.starting(_value(asked.initial))
-        return worst(_check(Path(file), model, asked) for file in asked.files).exit_code
-    except ConfigError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted before there was a verdict", file=sys.stderr)
-    return _MISTAKE
+    return carried_out(lambda: _check_all(_parsed(argv)), "interrupted before there was a verdict")
+
+
+def _check_all(asked: argparse.Namespace) -> int:
+    models = {file: _model(Path(file), asked) for file in asked.files}
+    return worst(_check(Path(file), model, asked) for file, model in models.items()).exit_code
 
 
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     head, _, rest = str(__doc__).partition("\n\n")
-    parser = _Arguments(
-        "python -m framework.check",
-        description=f"{head}\n\n{rest}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("framework.check", f"{head}\n\n{rest}", formatter_class=argparse.RawDescriptionHelpFormatter)
     names = ", ".join([*models(), *ALIASES])
-    parser.add_argument("check", metavar="linearizability", help="what is checked")
+    parser.add_argument("check", metavar="linearizability", type=one_of(CHECKS), help="what is checked")
     parser.add_argument("files", nargs="+", metavar="FILE", help="a run's folder, EDN, or JSON lines")
-    parser.add_argument("--model", required=True, help=f"the sequential model: {names}")
+    parser.add_argument("--model", help=f"the sequential model: {names}; a run's folder names its own")
     parser.add_argument("--initial", metavar="VALUE", help="what each object holds at first, as JSON or plain text")
     parser.add_argument("--independent", action="store_true", help="EDN whose values are [key value]")
     parser.add_argument(
-        "--budget", type=int, default=DEFAULT_BUDGET_STEPS, metavar="STEPS",
+        "--budget", type=count, default=DEFAULT_BUDGET_STEPS, metavar="STEPS",
         help="steps of the search; when they are spent the verdict is unknown (default %(default)s)",
     )  # fmt: skip
-    asked = parser.parse_args(argv)
-    if asked.check not in CHECKS:
-        raise ConfigError("framework.check", f"unknown check {asked.check!r}", did_you_mean(asked.check, CHECKS))
-    if asked.budget < 1:
-        raise ConfigError("--budget", f"{asked.budget} steps check nothing", "Write a number above 0.")
-    return asked
+    return parser.read(argv)
+
+
+def _model(path: Path, asked: argparse.Namespace) -> Model:
+    """What the history is checked against: the model that was named, else that of the run."""
+    name = asked.model or (_model_of_run(path) if path.is_dir() else None)
+    if name is None:
+        raise ConfigError(str(path), "does not say what it is a history of", f"Give --model: {', '.join(models())}.")
+    model = model_named(name)
+    return model if asked.initial is None else model.starting(_value(asked.initial))
+
+
+def _model_of_run(folder: Path) -> str | None:
+    """The model that the run's own checker had; else the one that its protocol or state machine names, if any."""
+    from framework.config.saved import recompose
+    from framework.trace.reader import open_run
+
+    config = open_run(folder).config
+    chosen: str = (config.get("checker") or {}).get("linearizability", {}).get("model", "auto")
+    return recompose(config, str(folder / "config.yaml")).model if chosen == "auto" else chosen
 
 
 def _value(text: str) -> Any:

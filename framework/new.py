@@ -1,6 +1,7 @@
 """`python -m framework.new protocol NAME [--dir FOLDER]`: a protocol that runs, its experiment, and its test.
 
-What it writes is a register kept by one node: small enough to read at once, and checked for linearizability, so that
+It writes below FOLDER, or else below the project that one stands in: the nearest folder with a pyproject.toml, else the
+current folder. What it writes is a register kept by one node: small enough to read at once, and checked for linearizability, so that
 the author changes it step by step and hears at once when it breaks.
 """
 
@@ -12,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from framework.core.errors import ConfigError, PluginError
+from framework.console.command import carried_out
+from framework.core.errors import ConfigError
 from framework.registry.discovery import ROOT
 from framework.registry.registry import load
 
@@ -157,12 +159,11 @@ def main(arguments: Sequence[str]) -> int:
     if any(argument in ("-h", "--help") for argument in arguments):
         print(USAGE)
         return 0
-    try:
-        name, folder = _read(list(arguments))
-        written = write_protocol(name, folder)
-    except (ConfigError, PluginError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    return carried_out(lambda: _write(*_read(list(arguments))))
+
+
+def _write(name: str, folder: Path) -> int:
+    written = write_protocol(name, folder)
     for file in written:
         print(f"wrote {file}")
     elsewhere = "" if folder == ROOT else f" --config-dir {folder / 'conf'}"
@@ -231,8 +232,13 @@ def _with_import_path(test: str, folder: Path) -> str:
     return test.replace("from pathlib import Path\n", setting, 1)
 
 
+def project(place: Path) -> Path:
+    """The project that `place` lies in: the nearest folder above, or itself, with a pyproject.toml; else `place`."""
+    return next((folder for folder in (place, *place.parents) if (folder / "pyproject.toml").is_file()), place)
+
+
 def _read(arguments: list[str]) -> tuple[str, Path]:
-    folder = ROOT if (ROOT / "pyproject.toml").is_file() else Path.cwd()  # never into an installed Synod
+    folder = project(Path.cwd())
     if "--dir" in arguments:
         at = arguments.index("--dir")
         if at + 1 == len(arguments):

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from framework.config.groups import LISTS, Groups
 from framework.config.help import flat
-from framework.core.errors import ConfigError, PluginError, did_you_mean
+from framework.console.command import carried_out
+from framework.core.errors import ConfigError, did_you_mean
 from framework.core.state_machine import StateMachine
 from framework.registry.registry import KINDS, Registry, load
 from framework.registry.specs import ProtocolSpec, Spec, StateMachineSpec
@@ -20,17 +21,17 @@ def main(arguments: Sequence[str]) -> int:
     if any(argument in ("-h", "--help") for argument in arguments):
         print(f"{USAGE}\nKinds: {', '.join(KINDS)}.")
         return 0
+    return carried_out(lambda: _list(arguments))
+
+
+def _list(arguments: Sequence[str]) -> int:
     paths = [word.partition("=")[2] for word in arguments if word.startswith("plugins.path=")]
     words = [word for word in arguments if not word.startswith("plugins.path=")]
-    try:
-        if len(words) > 2:
-            raise ConfigError("framework.plugins", "takes a kind and a name", USAGE)
-        registry = load(paths)
-        for line in listing(registry, *words):
-            print(line)
-    except (ConfigError, PluginError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    if len(words) > 2:
+        raise ConfigError("framework.plugins", "takes a kind and a name", USAGE)
+    registry = load(paths)
+    for line in listing(registry, *words):
+        print(line)
     for warning in registry.warnings():
         print(warning, file=sys.stderr)
     return 0

@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from framework.core.errors import ConfigError, PluginError, did_you_mean
-from framework.core.time import parse_duration
+from framework.console.command import Parser, carried_out, duration
+from framework.core.errors import ConfigError, did_you_mean
+from framework.core.time import SECOND, format_duration
 
 if TYPE_CHECKING:
     from framework.trace.reader import Run
@@ -23,50 +24,30 @@ if TYPE_CHECKING:
 SAME, DIFFERS, CANNOT = 0, 1, 2
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError("framework.replay", message, "See python -m framework.replay --help.")
-
-
 def main(argv: Sequence[str]) -> int:
     """The exit code of the command with these arguments."""
     try:
-        asked = _parser().parse_args(argv)
-        stop = None if asked.until is None else _duration(asked.until)
-        return _replay(asked, stop)
-    except (ConfigError, PluginError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        return carried_out(lambda: _replay(_parser().read(argv)))
     except BrokenPipeError:
         sys.stderr.close()
     return CANNOT
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m framework.replay", description="Drives a run again and compares it with its record."
-    )
+def _parser() -> Parser:
+    parser = Parser("framework.replay", "Drives a run again and compares it with its record.")
     parser.add_argument("run", metavar="RUN", help="the run's folder")
-    parser.add_argument("--until", metavar="T", help="stop there: 1.5s, 300ms")
+    parser.add_argument("--until", metavar="T", type=duration, help="stop there: 1.5s, 300ms")
     parser.add_argument("--node", metavar="N", help="show only this node, and its state at the end")
     parser.add_argument("--steps", action="store_true", help="print each step: its input, and what came of it")
     return parser
 
 
-def _duration(text: str) -> int:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise ConfigError("framework.replay", f"--until: {error}", "Write --until 1.5s.") from error
-
-
-def _replay(asked: argparse.Namespace, stop: int | None) -> int:
+def _replay(asked: argparse.Namespace) -> int:
     from framework.redrive.whole import is_simulated
     from framework.trace.reader import open_run
 
     run = open_run(asked.run)
-    return (_whole if is_simulated(run) else _nodes)(run, asked, stop)
+    return (_whole if is_simulated(run) else _nodes)(run, asked, asked.until)
 
 
 def _whole(run: Run, asked: argparse.Namespace, stop: int | None) -> int:
@@ -87,6 +68,8 @@ def _whole(run: Run, asked: argparse.Namespace, stop: int | None) -> int:
             host = seats[asked.node].host
             _state(asked.node, None if host is None else host.root, f"{again.ended.virtual_s:g} s")
         print(f"drove {run.folder} again to {again.ended.virtual_s:g} s of virtual time in {again.ended.wall_s:.1f} s")
+        if not run.result.get("interrupted", True):
+            _print(_past_the_end(stop, round(run.result["virtual_s"] * SECOND)))
         _print(of_whole(run, again))
         for reason in run.result.get("reasons", [])[:1]:
             print(f"its verdict was: {run.result.get('verdict')} — {' '.join(str(reason).split())}")
@@ -97,6 +80,8 @@ def _whole(run: Run, asked: argparse.Namespace, stop: int | None) -> int:
 
 
 def _nodes(run: Run, asked: argparse.Namespace, stop: int | None) -> int:
+    import pyarrow.compute as pc
+
     from framework.console.replayed import SUSPECTS, changed_versions, of_node
     from framework.redrive.nodes import Redriver
     from framework.redrive.telling import told
@@ -111,6 +96,7 @@ def _nodes(run: Run, asked: argparse.Namespace, stop: int | None) -> int:
         _print(told(run, nodes, min(ends) if ends else stop, steps=asked.steps))
     if asked.node is not None:
         _state(asked.node, redriver.root(asked.node), "the end")
+    _print(_past_the_end(stop, pc.max(run.events["time"]).as_py() or 0))
     for report in reports:
         _print(of_node(run, report))
     if departures:
@@ -128,6 +114,12 @@ def _state(name: str, node: Any, when: str) -> None:
     print(f"{name} at {when}: down" if node is None else f"{name} at {when}:")
     if node is not None:
         _print(of_state(node))
+
+
+def _past_the_end(stop: int | None, end: int) -> Iterator[str]:
+    """That the run had ended when it was to be stopped."""
+    if stop is not None and stop > end:
+        yield f"the run ended at {end / SECOND:g} s, before --until {format_duration(stop)}"
 
 
 def _print(lines: Iterable[str]) -> None:

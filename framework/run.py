@@ -15,25 +15,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from framework.console import arguments
-from framework.core.errors import ConfigError, PluginError
+from framework.console.command import carried_out
 
 if TYPE_CHECKING:
     from framework.config.compose import Composed
     from framework.console.arguments import Arguments
     from framework.runs.execute import Plan
 
-_MISTAKE = 2
-
 
 def main(argv: Sequence[str], began: float | None = None) -> int:
     """The exit code of the command with these arguments; `began` is when it began, on `time.time()`."""
-    try:
-        return _run(arguments.parse(argv), time.time() if began is None else began)
-    except (ConfigError, PluginError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted before the run began", file=sys.stderr)
-    return _MISTAKE
+    start = time.time() if began is None else began
+    return carried_out(lambda: _run(arguments.parse(argv), start), "interrupted before the run began")
 
 
 def _run(asked: Arguments, began: float) -> int:

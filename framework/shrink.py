@@ -1,73 +1,64 @@
 """`python -m framework.shrink RUN [--budget 60s|TRIES] [--seeds N]`: a smaller run that fails in the same way.
 
 Makes a simulated run that was invalid smaller in every dimension that it can (duration, faults, nodes, clients, network,
-operations, settings), trying a few seeds at each, and writes what is left as an experiment. Exit code 0 when that is
+operations, settings), trying a few seeds at each, and writes what is left as an experiment; a second time it goes on from
+there. Exit code 0 when that is
 done, 2 if there is nothing to shrink (it says why).
 """
 
 from __future__ import annotations
 
 import argparse
+import operator
 import shlex
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from framework.console.command import Parser, carried_out, duration, whole
 from framework.core.errors import ConfigError, PluginError
-from framework.core.time import SECOND, parse_duration
+from framework.core.time import SECOND
 
 if TYPE_CHECKING:
-    from framework.reduction.trial import Trial
+    from framework.reduction.trial import Trial, Trials
     from framework.trace.reader import Run
 
 DONE, CANNOT = 0, 2
 _DAY_S = 86_400.0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError("framework.shrink", message, "See python -m framework.shrink --help.")
-
-
 def main(argv: Sequence[str]) -> int:
     """The exit code of the command with these arguments."""
-    try:
-        asked = _parser().parse_args(argv)
-        return _shrink(asked.run, *_budget(asked.budget), asked.seeds)
-    except (ConfigError, PluginError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-    return CANNOT
+    return carried_out(lambda: _asked(_parser().read(argv)))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m framework.shrink", description="Finds a smaller run that fails in the same way.")
+def _asked(asked: argparse.Namespace) -> int:
+    seconds, tries = asked.budget
+    return _shrink(asked.run, seconds, tries, asked.seeds)
+
+
+def _parser() -> Parser:
+    parser = Parser("framework.shrink", "Finds a smaller run that fails in the same way.")
     parser.add_argument("run", metavar="RUN", help="the folder of a simulated run that was invalid")
     parser.add_argument(
-        "--budget", default="60s", help="how long (60s, 5m), or how many runs (200); default: %(default)s"
+        "--budget", type=_budget, default="60s", help="how long (60s, 5m), or how many runs (200); default: %(default)s"
     )
     parser.add_argument(
-        "--seeds", type=int, default=8, help="seeds to try at each smaller config; default: %(default)s"
+        "--seeds", type=whole, default=8, help="seeds to try at each smaller config; default: %(default)s"
     )
     return parser
 
 
 def _budget(text: str) -> tuple[float, int | None]:
     """Seconds, and runs if it is these that are counted."""
-    if text.isdigit() and int(text):
+    if text.isdecimal() and int(text):
         return _DAY_S, int(text)
-    try:
-        span = parse_duration(text)
-    except ValueError as error:
-        raise ConfigError(
-            "framework.shrink", f"--budget: {error}", "Write --budget 60s, or --budget 200 for runs."
-        ) from error
+    span = duration(text)
     if not span:
-        raise ConfigError("framework.shrink", "--budget: nothing can be found in no time", "Write --budget 60s.")
+        raise argparse.ArgumentTypeError("nothing can be found in no time. Write 60s, or 200 for runs")
     return span / SECOND, None
 
 
@@ -88,18 +79,21 @@ def _shrink(folder: str, seconds: float, tries: int | None, seeds: int) -> int:
         first = trials.run(run.config, int(run.config["seed"]))
         if first is None or not first.kinds:
             raise _not_again(run, first)
-        search = Search(trials, first, defaults_of(registry), seeds, tries)
+        name = f"{str(run.config.get('experiment') or first.result.experiment).replace('/', '_')}_shrunk"
+        path = run.folder / "shrunk" / "experiment" / f"{name}.yaml"
+        earlier = _earlier(path, name, trials, first)
+        search = Search(trials, first, earlier or first, defaults_of(registry), seeds, tries)
         finished = search.run(_show)
         best = search.best
-        why = f"Shrunk from {run.folder}.\n" + " ".join(best.result.reasons[0].split())
-        name = f"{str(run.config.get('experiment') or best.result.experiment).replace('/', '_')}_shrunk"
-        path = write_experiment(best.config, registry, run.folder / "shrunk", name, why)
+        if best is not earlier:
+            why = f"Shrunk from {run.folder}.\n" + " ".join(best.result.reasons[0].split())
+            path = write_experiment(best.config, registry, run.folder / "shrunk", name, why)
         confirmed = _confirm(path, name, best)
     _tell(first, confirmed)
     spent = f"{trials.count:,} runs in {time.monotonic() - began:.0f} s"
     cut = "interrupted" if trials.interrupted else "the budget is spent"
     print(f"\n{spent}; {'nothing can be made smaller any more' if finished else cut}")
-    print(f"experiment: {path}")
+    print(f"experiment: {path}{_beside(earlier, best)}")
     command = ["python", "-m", "framework.run", f"experiment={name}", "--config-dir", str(run.folder / "shrunk")]
     print(f"to see it:  {shlex.join(command)}")
     return DONE
@@ -116,6 +110,30 @@ def _check(run: Run) -> None:
     verdict = run.result.get("verdict", "unknown")
     if verdict != "invalid":
         raise ConfigError(str(run.folder), f"its verdict is {verdict}: there is no failure to keep", "")
+
+
+def _earlier(path: Path, name: str, trials: Trials, first: Trial) -> Trial | None:
+    """What was found before and stands at `path`, if it still fails as the run does, and took no more than that."""
+    from framework.config.compose import compose
+
+    if not path.exists():
+        return None
+    try:
+        config = compose([f"experiment={name}"], str(path.parent.parent)).config
+    except (ConfigError, PluginError):
+        trial = None
+    else:
+        trial = trials.run(config, int(config["seed"]))
+    if trial is None or not trial.kinds & first.kinds or any(map(operator.gt, trial.amounts, first.amounts)):
+        raise ConfigError(str(path), "stands there and does not fail as the run does", "Move it away to begin anew.")
+    print(f"goes on from {path}", file=sys.stderr, flush=True)
+    return trial
+
+
+def _beside(earlier: Trial | None, best: Trial) -> str:
+    if earlier is None:
+        return ""
+    return " (as it was: nothing smaller was found)" if best is earlier else " (smaller than it was)"
 
 
 def _not_again(run: Run, first: Trial | None) -> ConfigError:

@@ -92,6 +92,40 @@ def test_jepsens_history(tmp_path: Path) -> None:
     assert main([*COMMAND, "cas-register", "--independent", str(file)]) == 0
 
 
+def test_values_with_keys_are_not_taken_for_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "history.edn"
+    file.write_text(
+        """{:process 0, :type :invoke, :f :write, :value [1 4]}
+           {:process 0, :type :ok, :f :write, :value [1 4]}
+           {:process 1, :type :invoke, :f :read, :value [1 nil]}
+           {:process 1, :type :ok, :f :read, :value [1 4]}"""
+    )
+    assert main([*COMMAND, "register", str(file)]) == 2
+    assert capsys.readouterr().err == (
+        f"{file}:3: invokes read with [1 nil], a key and no value. Add --independent if each value is [key value].\n"
+    )
+
+
+def test_a_run_knows_its_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["engine=sim", "duration=100ms", "--quiet"]
+    assert run(["experiment=raft_3nodes", *words, f"run.dir={tmp_path / 'kv'}"]) == 0
+    counting = ["state_machine=counter", "workload=counter", "checker=none"]
+    assert run(["experiment=raft_3nodes", *counting, *words, f"run.dir={tmp_path / 'counter'}"]) == 2
+    chosen = "checker.linearizability.model=register"
+    mix = "workload.mix={read: 1, write: 1, cas: 0, append: 0, delete: 0}"
+    asked = ["experiment=raft_3nodes", "checker=linearizability", chosen, mix, f"run.dir={tmp_path / 'register'}"]
+    assert run([*asked, *words]) == 0
+    assert run(["experiment=hello", *words, f"run.dir={tmp_path / 'echo'}"]) == 0
+    capsys.readouterr()
+
+    folders = [str(tmp_path / model) for model in ("kv", "counter", "register")]
+    assert main(["linearizability", *folders]) == 0
+    costs = capsys.readouterr().out.splitlines()[::2]
+    assert [line.split(", ")[0] for line in costs] == [f"{folder}: {Path(folder).name}" for folder in folders]
+    assert main(["linearizability", str(tmp_path / "echo")]) == 2
+    assert "echo: does not say what it is a history of. Give --model: " in capsys.readouterr().err
+
+
 def test_the_folder_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
     assert run(["experiment=raft_3nodes", "engine=sim", "duration=300ms", f"run.dir={folder}", "--quiet"]) == 0
@@ -104,13 +138,19 @@ def test_the_folder_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["linearizability", "h"], "framework.check: the following arguments are required: --model."),
+        (["linearizability", "h"], "h: does not say what it is a history of. Give --model: register, kv, counter,"),
+        (["linearizability", "."], "config.yaml: missing. Is this the folder of a run?"),
+        ([*COMMAND, "kv", "--modl", "kv", "h"], "framework.check: --modl means nothing here. Did you mean '--model'?"),
+        (
+            [*COMMAND, "kv", "--budget", "x", "h"],
+            "--budget: 'x' is no whole number above 0. See python -m framework.check",
+        ),
         ([*COMMAND, "kv"], "framework.check: the following arguments are required: FILE."),
         ([*COMMAND, "registr", "h"], "checker: unknown model 'registr'. Did you mean 'register'?"),
         (["linearisability", "--model", "kv", "h"], "Did you mean 'linearizability'?"),
         ([*COMMAND, "kv", "nowhere"], "nowhere: cannot be read (No such file or directory)."),
         ([*COMMAND, "kv", "."], ".: holds no history.arrow."),
-        ([*COMMAND, "kv", "--budget", "0", "h"], "--budget: 0 steps check nothing."),
+        ([*COMMAND, "kv", "--budget", "0", "h"], "--budget: '0' is no whole number above 0."),
         ([*COMMAND, "counter", "--initial", "x", "h"], "--initial: a counter cannot hold 'x'."),
     ],
 )

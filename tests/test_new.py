@@ -38,6 +38,22 @@ def test_a_protocol_of_our_own_is_imported_as_a_built_in() -> None:
     assert "plugins:" not in contents[ROOT / "conf/experiment/first_steps.yaml"]
 
 
+def test_it_writes_into_the_project_that_one_stands_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = tmp_path / "mine" / "src" / "deep"
+    deep.mkdir(parents=True)
+    (tmp_path / "mine" / "pyproject.toml").write_text("")
+    monkeypatch.chdir(deep)
+    assert new.main(["protocol", "third"]) == 0
+    wrote = tmp_path / "mine/plugins/protocols/third.py"
+    assert wrote.exists() and f"wrote {wrote}\n" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert new.main(["protocol", "fourth"]) == 0
+    assert (tmp_path / "plugins/protocols/fourth.py").exists()
+    assert new.project(ROOT / "framework") == ROOT
+
+
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     experiment = tmp_path / "conf/experiment/second.yaml"
     experiment.parent.mkdir(parents=True)

@@ -17,14 +17,16 @@ Progress = Callable[[str, Trial], None]
 
 
 class Search:
-    """Makes `first`, a trial that failed, smaller; at most `tries` runs (None: as many as the time allows).
+    """Makes `best` smaller, a trial that failed as `first` did, or `first` itself; at most `tries` runs (None: as many as the time allows).
 
     A candidate is run with the seed that failed last and then with the `seeds` first ones. It counts if one of them shows
     a kind of failure that `first` showed, without more operations, fault strikes or steps than `first` took.
     """
 
-    def __init__(self, trials: Trials, first: Trial, defaults: Defaults, seeds: int, tries: int | None) -> None:
-        self.best = first
+    def __init__(
+        self, trials: Trials, first: Trial, best: Trial, defaults: Defaults, seeds: int, tries: int | None
+    ) -> None:
+        self.best = best
         self._trials, self._first, self._defaults = trials, first, defaults
         self._seeds, self._tries = seeds, tries
         self._seen: set[str] = set()

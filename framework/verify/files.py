@@ -30,6 +30,8 @@ REPEATS = (
     "release",
 )
 """Functions whose `ok` repeats the argument in Jepsen's histories."""
+ASK_NOTHING = ("read", "dequeue", "pop", "acquire", "release")
+"""Functions that take no argument."""
 SYNONYMS = {"get": "read", "put": "write"}
 
 
@@ -113,6 +115,8 @@ def _edn_events(text: str, where: str, independent: bool) -> Iterator[Event]:
         if not isinstance(function, Name):
             raise ConfigError(at, f"has the function {function!r}", "Give each operation an :f, a keyword.")
         value, key = form.get(":value"), form.get(":key")
+        if name == "invoke" and known_as in ASK_NOTHING and not independent:
+            _check_asks_nothing(known_as, value, at)
         if name == "invoke":
             if independent:
                 key, value = _pair_of(value, at)
@@ -129,6 +133,13 @@ def _edn_events(text: str, where: str, independent: bool) -> Iterator[Event]:
             line, process, name, known_as, None if key is None else _text(key),  # type: ignore[arg-type]
             _plain(value), time if type(time) is int and time >= 0 else None,
         )  # fmt: skip
+
+
+def _check_asks_nothing(function: str, value: Any, at: str) -> None:
+    """ConfigError for an invocation with `[key nil]`: only a history of independent keys has these."""
+    if isinstance(value, tuple) and len(value) == 2 and value[1] is None:
+        what = f"invokes {function} with [{value[0]} nil], a key and no value"
+        raise ConfigError(at, what, "Add --independent if each value is [key value].")
 
 
 def _pair_of(value: Any, at: str) -> tuple[Any, Any]:

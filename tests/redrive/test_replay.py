@@ -56,6 +56,17 @@ def test_until_stops_node_shows_and_steps_tells(capsys: pytest.CaptureFixture[st
     assert lines[-1].startswith("same: ")
 
 
+def test_until_past_the_end_says_where_the_run_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    run([*RAFT, "run.dir=first"])
+    ended = json.loads(Path("first/result.json").read_bytes())["virtual_s"]
+    said(capsys)
+
+    assert replay(["first", "--until", "5s"]) == 0
+    assert f"the run ended at {ended:g} s, before --until 5s" in said(capsys)
+    assert replay(["first", "--until", "300ms"]) == 0
+    assert not any("before --until" in line for line in said(capsys))
+
+
 def test_a_history_is_compared_where_there_are_no_events(capsys: pytest.CaptureFixture[str]) -> None:
     run([*RAFT, "trace=history", "run.dir=first"])
     run([*RAFT, "trace=none", "run.dir=blind"])
@@ -114,7 +125,9 @@ def test_what_the_code_draws_from_the_global_random_is_named(capsys: pytest.Capt
         (["."], "missing. Is this the folder of a run?"),
         (["first", "--until", "3"], "--until: a duration needs a unit"),
         (["first", "--node", "n9"], "--node n9: is not in this run"),
-        (["first", "--nod"], "--node: expected one argument"),
+        (["first", "--node"], "--node: expected one argument"),
+        (["first", "--nod", "n1"], "--nod means nothing here. Did you mean '--node'?"),
+        (["first", "second"], "second means nothing here. See python -m framework.replay --help."),
         ([], "the following arguments are required: RUN"),
     ],
 )
@@ -163,6 +176,8 @@ def test_nodes_of_a_run_on_ray_are_driven_again_each_by_itself(capsys: pytest.Ca
     assert lines[0].split()[2:] == ["n2", "starts"]
     assert any("n2 takes register.Ask(" in line for line in lines)
     assert lines[-1].startswith("n2: same (")
+    assert replay(["first", "--until", "1h"]) == 0
+    assert said(capsys)[0].endswith(" s, before --until 1h")
 
     Path("first/trace/c1-0.arrow").unlink()
     assert replay(["first"]) == 2

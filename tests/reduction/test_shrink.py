@@ -124,6 +124,43 @@ def test_what_is_left_is_smaller_everywhere_and_fails_as_an_experiment_of_its_ow
     assert "verdict: invalid — linearizability: key 'k" in capsys.readouterr().out
 
 
+def test_a_second_time_goes_on_from_the_first_and_spoils_nothing(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def steps(shown: str) -> int:
+        return next(int(line.split()[2].replace(",", "")) for line in shown.splitlines() if line.startswith("steps"))
+
+    assert run([*words, "run.dir=big"]) == 1
+    assert shrink(["big", "--budget", "3", "--seeds", "1"]) == 0
+    found = Path("big/shrunk/experiment/forgetful_shrunk.yaml")
+    first = capsys.readouterr().out
+
+    assert shrink(["big", "--budget", "60", "--seeds", "2"]) == 0
+    shown, second = capsys.readouterr(), found.read_text()
+    assert shown.err.startswith(f"goes on from {found}\n")
+    assert f"experiment: {found} (smaller than it was)" in shown.out
+    assert steps(shown.out) < steps(first)
+
+    assert shrink(["big", "--budget", "2", "--seeds", "1"]) == 0
+    assert f"experiment: {found} (as it was: nothing smaller was found)" in capsys.readouterr().out
+    assert found.read_text() == second
+
+
+def test_what_does_not_fail_any_more_is_left_where_it_is(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*words, "run.dir=big"]) == 1
+    found = Path("big/shrunk/experiment/forgetful_shrunk.yaml")
+    found.parent.mkdir(parents=True)
+    found.write_text("# @package _global_\ndefaults:\n  - override /protocol: echo\n  - override /workload: echo\n")
+    before = found.read_text()
+    capsys.readouterr()
+
+    assert shrink(["big", "--budget", "20"]) == 2
+    assert capsys.readouterr().err == (
+        f"{found}: stands there and does not fail as the run does. Move it away to begin anew.\n"
+    )
+    assert found.read_text() == before
+
+
 def test_a_handler_that_raises_is_kept_as_that(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*words, "protocol.raises=true", "run.dir=big"]) == 1
 
@@ -148,6 +185,7 @@ def test_what_cannot_be_shrunk_is_one_line(words: list[str], capsys: pytest.Capt
         (["nowhere"], "no such run folder"),
         (["big", "--budget", "soon"], "--budget: 'soon' is not a duration"),
         (["big", "--budget", "0"], "nothing can be found in no time"),
+        (["big", "--seeds", "x"], "--seeds: 'x' is no whole number. See python -m framework.shrink --help."),
     ):
         assert shrink(asked) == 2
         shown = capsys.readouterr()
