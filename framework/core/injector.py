@@ -86,6 +86,7 @@ class Injector:
         self._holders: dict[tuple[NodeId, str], tuple[int, Action]] = {}  # whose strike has an aspect of a node
         self._disks: dict[NodeId, Entry] = {}  # who troubled a node's disk last
         self._remarks: list[str] = []
+        self._crashes: dict[NodeId, tuple[Entry, int]] = {}  # by node, the detail that tells of its last crash
         self._doubtful: list[tuple[int, Planned, Entry]] = []  # which strike again when they end, if nothing met them
         self._emulated = False
         for name, fault in faults:
@@ -135,6 +136,12 @@ class Injector:
     def remark(self, text: str) -> None:
         """Something that the engine has to say of the strike under way, for the ledger."""
         self._remarks.append(text)
+
+    def came(self, node: NodeId, text: str) -> None:
+        """What came of the last crash of `node`, of which the engine learned later, for the ledger."""
+        if node in self._crashes:
+            entry, detail = self._crashes[node]
+            entry.details[detail] += f"; {text}"
 
     def emulates(self) -> None:
         """The engine does something else than the strike under way asks for, as near to it as it can: the ledger says so."""
@@ -234,6 +241,10 @@ class Injector:
             for counts, name in ((entry.roles, "role"), (entry.phases, "phase")):
                 if status.get(name) is not None:
                     counts[str(status[name])] = counts.get(str(status[name]), 0) + 1
+        crashed = [action.node for action in strike.does if isinstance(action, Crash)]
+        for node in crashed:
+            self._crashes.pop(node, None)
         if len(entry.details) < DETAILS:
             shown = "; ".join((strike.detail or " ".join(strike.against), *self._remarks))
             entry.details.append(f"{format_duration(view.now // MILLISECOND * MILLISECOND)}: {shown}".rstrip(": "))
+            self._crashes.update((node, (entry, len(entry.details) - 1)) for node in crashed)

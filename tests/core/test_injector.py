@@ -223,6 +223,25 @@ def test_a_disk_that_no_commit_met_is_troubled_again_if_it_is_to_be() -> None:
     assert (entry.due, entry.fired, entry.missed) == (1, 3, "")
 
 
+def test_what_came_of_a_crash_later_stands_beside_it_in_the_ledger() -> None:
+    world = World(("crash", crashes("n1", at="1s", every="2s", lasts="1s")))
+    world.run(until=1 * SECOND)
+    world.injector.came("n1", "its commit was torn")
+    world.injector.came("n2", "was never crashed")
+    world.run(until=2 * SECOND)
+    world.injector.came("n1", "which was cut off")
+    assert world.run().injector.entries["crash"].details == [
+        "1s: n1; its commit was torn; which was cut off", "3s: n1", "5s: n1", "7s: n1",
+    ]  # fmt: skip
+
+
+def test_a_crash_that_is_only_counted_has_nothing_beside_it() -> None:
+    world = World(("crash", crashes("n1", at="100ms", every="100ms", lasts="50ms"))).run(until=SECOND * 5)
+    world.injector.came("n1", "its commit was torn")
+    details = world.injector.entries["crash"].details
+    assert len(details) == 20 and not [detail for detail in details if "torn" in detail]
+
+
 def test_what_the_engine_has_to_say_of_a_strike_stands_in_the_ledger() -> None:
     world = World(("crash", crashes("n1", at="1s", lasts="1s")))
     do = world.injector._do

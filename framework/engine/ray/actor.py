@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from framework.core.faults import Action
+from framework.core.faults import Action, CommitFate
 from framework.core.message import NodeId
 from framework.engine.base import Crash, Tally
 from framework.engine.ray.troubles import Birth
@@ -34,6 +34,14 @@ class Where:
     address: Address | None
     pid: int
     machine: str
+
+
+@dataclass(frozen=True)
+class Booted:
+    """How a station started: why it could not start from its storage, or nothing; whether a half-written commit was cut off."""
+
+    refused: str
+    cut: bool
 
 
 @dataclass(frozen=True)
@@ -108,8 +116,8 @@ class StationActor:
         """From now on these stations are there."""
         self._call(lambda: self._learn(contacts))
 
-    def boot(self, birth: Birth) -> str:
-        """Starts the nodes or clients. Returns why they could not start from their storage, or nothing."""
+    def boot(self, birth: Birth) -> Booted:
+        """Starts the nodes or clients."""
         return self._call(lambda: self._boot(birth))
 
     def receive(self, frames: bytes) -> None:
@@ -120,9 +128,12 @@ class StationActor:
         """How the station is doing."""
         return self._call(self._pulse)
 
-    def inflict(self, action: Action, cause: int) -> None:
-        """Carries out what a fault does within this process, of which a crash and a restart are of one node of several."""
-        self._call(lambda: self._station.troubles.inflict(action, cause))
+    def inflict(self, action: Action, cause: int, fate: CommitFate) -> CommitFate | None:
+        """Carries out what a fault does within this process, of which a crash and a restart are of one node of several.
+
+        Returns what became of that node's commit in flight, which is `fate`; None if there was none.
+        """
+        return self._call(lambda: self._station.troubles.inflict(action, cause, fate))
 
     def healed(self, at: int) -> None:
         """The faults are over since `at`: what clients are answered from now on counts apart."""
@@ -167,7 +178,7 @@ class StationActor:
         if rows is not None:
             self._loop.call_later(FLUSH_S, self._flush)
 
-    def _boot(self, birth: Birth) -> str:
+    def _boot(self, birth: Birth) -> Booted:
         from framework.engine.ray.commits import DatabaseCommits
         from framework.engine.ray.storage import Database, StorageError
 
@@ -176,11 +187,12 @@ class StationActor:
         for action in birth.troubles:
             station.troubles.inflict(action, -1)
         station.troubles.wind(birth.clocks)
-        again = setup.incarnation > 0
+        again, cut = setup.incarnation > 0, False
         try:
             if setup.storage == "sqlite" and any(seat.durable for seat in station.seats.values()):
                 path = setup.database
                 database = Database.reopen(path, birth.acknowledged) if again else Database.create(path)
+                cut = database.cut
                 station.commits = DatabaseCommits(database, self._loop)
             durable = [seat.id for seat in station.seats.values() if seat.durable]
             storages = {node: station.commits.storage(node) for node in durable}
@@ -189,14 +201,14 @@ class StationActor:
                 station.crash(seat.id, f"storage damaged: {error}" if again else str(error), cause)
             if self._rows is not None:
                 self._rows.flush()
-            return str(error)
+            return Booted(str(error), cut)
         for seat in station.seats.values():
             station.boot(seat, storages.get(seat.id), cause)
         if station.crew is not None:
             station.crew.start()
         if self._rows is not None:
             self._rows.flush()  # however short its life, the trace says that it began
-        return ""
+        return Booted("", cut)
 
     def _learn(self, contacts: Mapping[int, Contact]) -> None:
         for station, (name, address, handle) in contacts.items():

@@ -38,8 +38,8 @@ class Fleet(Lives):
         self.zero = time.monotonic_ns()
         self.epoch = time.time_ns()
         for group in (self.launch.servers, self.launch.crews):
-            for why in self._all([self._boot_call(member, -1) for member in group], deadline):
-                self.failure = self.failure or why
+            for booted in self._all([self._boot_call(member, -1) for member in group], deadline):
+                self.failure = self.failure or booted.refused
         for member in self.members:
             member.up = True
             self._pulse(member)

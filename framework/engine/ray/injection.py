@@ -19,6 +19,7 @@ from framework.core.faults import (
     SetDisk,
     Status,
     action_name,
+    commit_fate,
 )
 from framework.core.injector import Injector
 from framework.core.message import NodeId
@@ -48,7 +49,7 @@ class Injection:
             do=self._do,
             watches_disks=True,
         )
-        fleet.met = self._injector.met
+        fleet.met, fleet.came = self._injector.met, self._injector.came
 
     @property
     def next_at(self) -> int:
@@ -120,11 +121,9 @@ class Injection:
     def _crash(self, action: Crash, member: Member) -> bool:
         if len(member.hosts) > 1:
             self._injector.emulates()
-        if self._fleet.crash(action.node, self._record(action, action.node)):
-            lost = self._fate.random() < 0.5
-            if not lost:
-                member.acknowledged = None
-            self._injector.remark(f"{action.node}'s commit in flight was {'lost' if lost else 'kept'}")
+        fate = self._fleet.crash(action.node, self._record(action, action.node), lambda: commit_fate(self._fate))
+        if fate is not None:
+            self._injector.remark(f"{action.node}'s commit in flight was {fate}")
         return True
 
     def _restart(self, action: Restart) -> bool:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from framework.core.faults import Action, Restart
+from framework.core.faults import CUT, Action, CommitFate, Restart
 from framework.core.faults import Crash as CrashNode
 from framework.core.message import NodeId
 from framework.engine.base import Crash, Experiment, Tally
-from framework.engine.ray.actor import Contact, Fall, Pulse, Where
+from framework.engine.ray.actor import Booted, Contact, Fall, Pulse, Where
 from framework.engine.ray.conditions import Conditions
 from framework.engine.ray.launch import Launch, hosts_of
 from framework.engine.ray.member import Machine, Member
@@ -43,6 +43,7 @@ class Lives:
         self._tolls: dict[int, tuple[int, int]] = {}  # of stations that have ended
         self.conditions = Conditions()
         self.met: Callable[[NodeId], None] = lambda node: None  # told of each commit that met a disk in trouble
+        self.came: Callable[[NodeId, str], None] = lambda node, text: None  # told what came of a node's last crash
         self.launch = Launch(experiment, runtime)
         self.members = self.launch.members
         self._due: dict[Any, Callable[[Any], None]] = {}
@@ -67,7 +68,7 @@ class Lives:
         """Has a station that is up carry out a fault within its process, in the order of these calls; one that is yet to
         boot is told of all that is in force when it does."""
         if member.up and member.born:
-            member.handle.inflict.options(concurrency_group="faults").remote(action, cause)
+            self._inflict(member, action, cause)
 
     # One incarnation.
 
@@ -107,19 +108,19 @@ class Lives:
 
     # What faults do to them.
 
-    def crash(self, node: NodeId, cause: int) -> bool:
-        """Crashes a node that is up: SIGKILL for one that has a process to itself. Whether a commit was in flight.
+    def crash(self, node: NodeId, cause: int, fate: Callable[[], CommitFate]) -> CommitFate | None:
+        """Crashes a node that is up: SIGKILL for one that has a process to itself, and its replacement starts at once.
 
-        A process for the restart starts at once.
+        What became of its commit in flight, on which `fate` decides; None: there was none, or `came` will be told.
         """
         member = self.launch.member_of[node]
         if len(member.hosts) > 1:
-            self._turn(member, CrashNode(node), cause, None)
-            return False
+            self._turn(member, CrashNode(node), cause, None, fate())
+            return None
         self._down(member, "fault", cause, asked=True)
-        flying = self._kill(member)
+        left = self._leave(member, fate()) if self._kill(member) else None
         self._replace(member)
-        return flying
+        return left
 
     def restart(self, node: NodeId, cause: int) -> None:
         """Starts a node that is down, on the machine that holds its storage."""
@@ -132,12 +133,24 @@ class Lives:
         member.wanted = cause
         self._revive(member)
 
-    def _turn(self, member: Member, action: CrashNode | Restart, cause: int, status: dict[str, Any] | None) -> None:
+    def _turn(
+        self, member: Member, action: CrashNode | Restart, cause: int, status: dict[str, Any] | None, fate: CommitFate = "kept"
+    ) -> None:  # fmt: skip
         """Has a station crash or restart one of its nodes, whose status is `status` until it has."""
-        if member.up and member.born:
-            self.tell(member, action, cause)
-            member.turns[action.node] = member.turns.get(action.node, 0) + 1
-            member.statuses[action.node] = status
+        if not (member.up and member.born):
+            return
+        node = action.node
+        member.turns[node] = member.turns.get(node, 0) + 1
+        member.statuses[node] = status
+
+        def done(answer: Any) -> None:
+            if isinstance(answer, str):
+                self.came(node, f"{node}'s commit in flight was {answer}")
+
+        self._expect(self._inflict(member, action, cause, fate), done)
+
+    def _inflict(self, member: Member, action: Action, cause: int, fate: CommitFate = "kept") -> Any:
+        return member.handle.inflict.options(concurrency_group="faults").remote(action, cause, fate)
 
     def pause(self, member: Member, *, paused: bool) -> None:
         """SIGSTOP, or SIGCONT, for the process of a station that is up."""
@@ -159,7 +172,18 @@ class Lives:
         machine = self.machine(member)
         begun, acknowledged = machine.end(member.where.pid, database_of(machine.folder, member.hosts))
         member.acknowledged = acknowledged if begun > acknowledged else None
+        member.torn = False
         return begun > acknowledged
+
+    def _leave(self, member: Member, fate: CommitFate) -> CommitFate:
+        """Leaves the commit in flight of a process that was killed as `fate` says; what really became of it."""
+        assert member.acknowledged is not None
+        machine = self.machine(member)
+        left = machine.leave(database_of(machine.folder, member.hosts), member.acknowledged + 1, fate)
+        if left != "lost":
+            member.acknowledged = None  # all that are there count; what is torn, recovery finds by itself
+        member.torn = left == "torn"
+        return left
 
     # Death and rebirth.
 
@@ -212,8 +236,11 @@ class Lives:
             self._expect(self._boot_call(member, cause), booted)
 
         def booted(answer: Any) -> None:
-            if isinstance(answer, str) and answer:
-                self._refused(member, answer)
+            if isinstance(answer, Booted):
+                if answer.cut and member.torn:
+                    self.came(member.hosts[0], CUT)
+                if answer.refused:
+                    self._refused(member, answer.refused)
             if member.handle is handle and member.up:
                 self._pulse(member)
 

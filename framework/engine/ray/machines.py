@@ -9,8 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from framework.core.faults import CommitFate
 from framework.engine.ray.flight import FlightError, read_flight
-from framework.engine.ray.ruin import ruin
+from framework.engine.ray.ruin import leave, ruin
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
 
@@ -48,6 +49,10 @@ class Agent:
             return read_flight(database) if database.exists() else (0, 0)
         except FlightError:
             return 0, 0
+
+    def leave(self, database: Path, number: int, fate: CommitFate) -> CommitFate:
+        """Leaves a commit that was in flight when its process was killed as `fate` says; what really became of it."""
+        return leave(database, number, fate)
 
     def ruin(self, database: Path, acknowledged: int) -> str:
         """Damages one of the first commits of a database; says what is found then, "" if there is nothing to damage."""

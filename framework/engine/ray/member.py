@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framework.core.faults import CommitFate
 from framework.core.message import NodeId
 from framework.engine.base import Tally
 from framework.engine.ray.machines import Agent
@@ -32,6 +33,7 @@ class Member:
         self.wanted: int | None = None  # the restart that it shall boot for
         self.paused = False
         self.acknowledged: int | None = None  # the last commit that a crash left it; None: all that are there
+        self.torn = False  # whether that crash left a commit half written
         self.statuses: dict[NodeId, dict[str, Any] | None] = {}
         self.turns: dict[NodeId, int] = {}  # crashes and restarts that this incarnation was told of
         self.tally = Tally()
@@ -73,6 +75,12 @@ class Machine:
         if self._here is not None:
             return self._here.ruin(database, acknowledged)
         return str(self._ask(self._actor.ruin.remote(database, acknowledged)))
+
+    def leave(self, database: Path, number: int, fate: CommitFate) -> CommitFate:
+        if self._here is not None:
+            return self._here.leave(database, number, fate)
+        left: CommitFate = self._ask(self._actor.leave.remote(database, number, fate))
+        return left
 
     def files(self, folder: str) -> list[tuple[str, bytes]]:
         answer: list[tuple[str, bytes]] = self._ask(self._actor.files.remote(self.folder / folder))

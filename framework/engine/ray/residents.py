@@ -10,6 +10,8 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
+from framework.core.durable import Change
+from framework.core.faults import CommitFate
 from framework.core.host import Host
 from framework.core.message import NodeId
 from framework.core.storage import StorageDamaged
@@ -57,7 +59,8 @@ class Residents(ABC):
         self._kept: dict[int, bytes] | None = {} if rows is not None and experiment.faults else None
         self._dirty: list[Seat] = []
         self._scheduled = False
-        self._flying = False
+        self._flying: list[tuple[NodeId, list[Change]]] = []  # the commit under way
+        self._undone: set[NodeId] = set()  # whose part of it a crash takes back
         self._wakes: list[tuple[int, int]] = []
         self.troubles = Troubles(self)
         self.outgoing = Outgoing(self, self._index)
@@ -153,12 +156,23 @@ class Residents(ABC):
             seat.routes = {}
             self.boot(seat, self.commits.storage(node), cause)
 
-    def crash(self, node: NodeId, why: str, cause: int = -1, *, asked: bool = False) -> None:
-        """Discards a node and all that waits for it; what it committed stays. `asked`: it is a fault's doing."""
+    def crash(
+        self, node: NodeId, why: str, cause: int = -1, *, asked: bool = False, fate: CommitFate = "kept"
+    ) -> CommitFate | None:
+        """Discards a node and all that waits for it; what it committed stays. `asked`: it is a fault's doing.
+
+        What becomes of its commit in flight, which is `fate`: beside those of its neighbours, what is torn is lost. None:
+        there was none.
+        """
         seat = self.seat(node)
         seat.turns += asked
-        if seat.host is not None or not asked:  # it may have fallen by itself before it was told
-            self._stop(seat, why, "", cause, asked=asked)
+        if seat.host is None and asked:  # it has fallen by itself before it was told
+            return None
+        flying = any(owner == node for owner, _ in self._flying)
+        if flying and fate != "kept":
+            self._undone.add(node)
+        self._stop(seat, why, "", cause, asked=asked)
+        return fate if flying else None
 
     def raised(self, seat: Seat, error: Exception) -> None:
         """An exception in a step is a crash of that node: its batch is lost, and it stays down."""

@@ -1,11 +1,14 @@
-"""Damages a database as a failing disk does: one byte of a record that was acknowledged."""
+"""What crashes and failing disks leave of a database: a commit in flight kept, lost or torn, an acknowledged record damaged."""
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from framework.engine.ray.storage import Database, StorageError, connect
+from framework.core.faults import CommitFate
+from framework.engine.ray.storage import CHECKPOINT_FRAMES, Database, StorageError, connect
+from framework.engine.ray.wal import log_of, tear
 
 _LOCAL = 400
 """Of a record, so many bytes surely stand in one piece in the file."""
@@ -30,6 +33,24 @@ def ruin(path: Path, acknowledged: int) -> str:
         if found := _found(path):
             return found
     return ""
+
+
+def leave(path: Path, number: int, fate: CommitFate) -> CommitFate:
+    """What became of the commit `number`, in flight when the process of a database was killed, and from now on `fate`.
+
+    It is lost if it had not come as far as the file, or `fate` is `lost`, for which `Database.reopen` sees to it, or if it
+    shall be torn and a checkpoint has already moved it to where it cannot be.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            (last,) = connection.execute("SELECT max(id) FROM commits").fetchone()
+    except sqlite3.Error:
+        return "lost"  # whatever it is, the restart will find it
+    if last != number:
+        return "lost"
+    if fate == "torn" and not tear(log_of(path), CHECKPOINT_FRAMES):
+        return "lost"
+    return fate
 
 
 def _flip(path: Path, at: int) -> None:

@@ -144,7 +144,7 @@ class Station(Residents):
             return
         assert self.transport is not None
         self.transport.flush()
-        self._flying = True
+        self._flying = commit
         self._arm()  # for what the links hold back
         if latency:
             self.loop.call_later(latency / SECOND, self._commit, ran, commit)
@@ -219,9 +219,9 @@ class Station(Residents):
                 self._leave(seat, host, early, host.step)
         return commit
 
-    def _landed(self, ran: list[tuple[Seat, Host]], commit: Any, why: str) -> None:
+    def _landed(self, ran: list[tuple[Seat, Host]], commit: list[tuple[NodeId, list[Change]]], why: str) -> None:
         """The commit is over; `why` it failed, or nothing. A failed one is never tried again: the nodes crash."""
-        self._flying = False
+        self._flying, undone, self._undone = [], self._undone, set()
         if self._ended:
             return
         if why:
@@ -230,6 +230,9 @@ class Station(Residents):
                     self._storage_failed(seat, f"storage failed: {why}", host.step)
             self._land([], [])  # the others of the station go on
         else:
+            if undone:
+                self.commits.undo(undone)
+                commit = [part for part in commit if part[0] not in undone]
             self._land(ran, commit)
         waiting, self._when_landed = self._when_landed, []
         for work in waiting:

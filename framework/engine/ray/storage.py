@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,16 @@ from framework.core.errors import SynodError
 from framework.core.message import NodeId
 from framework.core.storage import apply_change
 from framework.engine.ray.flight import FlightError, read_flight, write_flight
-from framework.engine.ray.wal import damage
+from framework.engine.ray.wal import log_of, look
 
 COMPACT_BYTES = 64 << 20
 """A database smaller than this is never compacted."""
 
 SCALAR_BYTES = 16
 """About what a scalar takes in a commit that holds larger things."""
+
+CHECKPOINT_FRAMES = 250
+"""Pages in the write-ahead log when they go into the database; larger checkpoints stall for 100 ms."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -61,6 +64,7 @@ class Database:
         self._garbage = Garbage()
         self._bytes = 0
         self._next = 1
+        self.cut = False  # whether a commit was found half written, and cut off
 
     @classmethod
     def create(cls, path: Path) -> Database:
@@ -85,10 +89,14 @@ class Database:
         """
         if not path.exists():
             raise StorageError(f"{path}: the durable state is gone; a node that lost it must not start empty")
-        if wrong := damage(path.with_name(f"{path.name}-wal")):
-            raise StorageError(f"{path}: the write-ahead log is damaged ({wrong})")
+        log = look(log_of(path))
+        if log.damage:
+            raise StorageError(f"{path}: the write-ahead log is damaged ({log.damage})")
         try:
             database = cls(path, connect(path))
+            if log.torn:
+                database._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                database.cut = True
             if acknowledged is not None:
                 database._connection.execute("DELETE FROM commits WHERE id > ?", (acknowledged,))
             database._survey()
@@ -122,6 +130,14 @@ class Database:
             self._connection.execute("INSERT INTO commits VALUES (?, ?, ?, 0)", (self._next, *row))
             self._next += 1
             self._bytes += len(blob)
+
+    def undo(self, nodes: Container[NodeId]) -> None:
+        """Takes these nodes' part out of the last commit. Raises sqlite3.Error."""
+        with self._turn:
+            (blob,) = self._connection.execute("SELECT changes FROM commits WHERE id = ?", (self.number,)).fetchone()
+            left = _encode([part for part in _decode(blob) if part[0] not in nodes])
+            row = (zlib.crc32(left), left, self.number)
+            self._connection.execute("UPDATE commits SET crc = ?, changes = ? WHERE id = ?", row)
 
     @property
     def number(self) -> int:
@@ -277,7 +293,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA wal_autocheckpoint = 250")  # larger checkpoints stall for 100 ms
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_FRAMES}")
     return connection
 
 

@@ -11,7 +11,18 @@ import msgspec
 
 from framework.core.clock import Clock
 from framework.core.durable import Change
-from framework.core.faults import Action, Calm, Crash, Disturb, LinkName, Restart, SetClock, SetDisk, action_name
+from framework.core.faults import (
+    Action,
+    Calm,
+    CommitFate,
+    Crash,
+    Disturb,
+    LinkName,
+    Restart,
+    SetClock,
+    SetDisk,
+    action_name,
+)
 from framework.core.message import NodeId
 from framework.core.streams import stream
 from framework.core.time import NEVER
@@ -50,8 +61,9 @@ class Troubles:
         self._station = station
         self._disks: dict[NodeId, SetDisk] = {}
 
-    def inflict(self, action: Action, cause: int) -> None:
-        """Carries out what befalls this station from now on."""
+    def inflict(self, action: Action, cause: int, fate: CommitFate = "kept") -> CommitFate | None:
+        """Carries out what befalls this station from now on. For a crash, what became of the node's commit in flight, if
+        there was one: `fate`."""
         station = self._station
         match action:
             case Disturb():
@@ -63,11 +75,12 @@ class Troubles:
             case SetClock():
                 self._set_clock(station.seat(action.node), action)
             case Crash():
-                station.crash(action.node, EMULATED, cause, asked=True)
+                return station.crash(action.node, EMULATED, cause, asked=True, fate=fate)
             case Restart():
                 station.restart(action.node, cause)
             case _:
                 raise AssertionError(f"{action_name(action)} befalls processes from without")
+        return None
 
     def wind(self, clocks: Mapping[NodeId, tuple[ClockSetting, ...]]) -> None:
         """Clocks that were set wrong before this incarnation began go on from there."""

@@ -8,37 +8,72 @@ later sync confirmed, was damaged afterwards. (Format: sqlite.org/fileformat2.ht
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 from array import array
 from pathlib import Path
+from typing import NamedTuple
 
 _HEADER, _FRAME = 32, 24
 _MAGIC = {0x377F0682: "little", 0x377F0683: "big"}
 _MASK = 0xFFFFFFFF
 
 
-def damage(path: Path) -> str:
-    """What is wrong with a write-ahead log; "" if nothing is, or there is none."""
+class Log(NamedTuple):
+    """What a look at a write-ahead log finds: what is wrong with it, or nothing; whether its last commit was cut off; how
+    many frames of it are whole, how long each of them is with its head, and where in the file the last commit's last one
+    starts (0: there is no commit)."""
+
+    damage: str = ""
+    torn: bool = False
+    frames: int = 0
+    frame_size: int = 0
+    last: int = 0
+
+
+def look(path: Path) -> Log:
+    """What is in a write-ahead log; one that is not there is empty."""
     data = path.read_bytes() if path.exists() else b""
     if len(data) < _HEADER:
-        return ""
+        return Log()
     magic, _, page_size, _, *salts = struct.unpack_from(">6I", data)
     order = _MAGIC.get(magic)
     stored = struct.unpack_from(">2I", data, 24)
     if order is None or (sums := _checksum(data[:24], order, (0, 0))) != stored:
-        return "its head is damaged"
+        return Log("its head is damaged")
     size = _FRAME + page_size
-    at, end = _HEADER, len(data) - len(data[_HEADER:]) % size
+    at, end, last = _HEADER, len(data) - len(data[_HEADER:]) % size, 0
     while at < end:
         sums = _checksum(data[at : at + 8], order, sums)
         sums = _checksum(data[at + _FRAME : at + size], order, sums)
         if (*salts, *sums) != struct.unpack_from(">4I", data, at + 8):
             break
+        last = at if _commits(data, at, salts) else last
         at += size
+    frames = (at - _HEADER) // size
     behind = sum(_commits(data, start, salts) for start in range(at + size, end, size))
     own = at < end and _commits(data, at, salts)
-    return f"frame {(at - _HEADER) // size} does not fit, and commits follow it" if behind > (0 if own else 1) else ""
+    wrong = f"frame {frames} does not fit, and commits follow it" if behind > (0 if own else 1) else ""
+    return Log(wrong, _begun(data, at, salts) or at > (last + size if last else _HEADER), frames, size, last)
+
+
+def tear(path: Path, frames: int) -> bool:
+    """Cuts a log of fewer than `frames` frames in the middle of its last commit; False if that is not to be had."""
+    log = look(path)
+    if log.damage or not log.last or log.frames >= frames:
+        return False
+    os.truncate(path, log.last + log.frame_size // 2)
+    return True
+
+
+def log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
+
+
+def _begun(data: bytes, at: int, salts: list[int]) -> bool:
+    """Whether a frame of this log begins at `at`."""
+    return len(data) >= at + _FRAME and list(struct.unpack_from(">2I", data, at + 8)) == salts
 
 
 def _commits(data: bytes, at: int, salts: list[int]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.core.client import Unknown
 from framework.core.errors import PluginError
+from framework.core.faults import CommitFate, commit_fate
 from framework.core.host import Host
 from framework.core.message import NodeId
 from framework.core.storage import StorageDamaged, StorageFailure, TroubledStorage
@@ -237,15 +238,17 @@ class Batches(Post):
         if seat.open is not None:
             self._end_operation(seat, Unknown(f"{seat.id} crashed"))
 
-    def crash(self, node: NodeId, why: str, cause: int = -1) -> str:
-        """Crashes a node that is up; a commit in flight is `kept` or `lost`, by the seed, which is told; "": there was none."""
+    def crash(self, node: NodeId, why: str, cause: int = -1) -> CommitFate | None:
+        """Crashes a node that is up; what becomes of its commit in flight, by the seed. None: there was none."""
         seat = self.seats[node]
-        flight, fate = seat.flight, ""
-        if flight is not None and flight.changes:
-            fate = "kept" if self._disk.random() < 0.5 and not isinstance(seat.storage, TroubledStorage) else "lost"
+        flight = seat.flight
+        fate = commit_fate(self._disk) if flight is not None and flight.changes else None
+        if fate == "kept" and isinstance(seat.storage, TroubledStorage):
+            fate = "lost"
         if flight is not None and fate == "kept":
             seat.storage.commit(flight.changes)
             self._committed(seat, len(flight.changes), cause)
+        seat.torn = fate == "torn"
         self._stop(seat, why, "", cause, asked=True)
         return fate
 
@@ -256,6 +259,8 @@ class Batches(Post):
         self.seq += 1
         self.recording.row(Kind.RESTART, self.now, self.seq, cause, seat.index)
         self._boot(seat, cause=self.seq)
+        if seat.torn and not seat.lost:
+            self.injection.cut(node)
 
     def pause(self, node: NodeId) -> None:
         """The node stands still: what arrives waits, timers are late, a commit under way ends but nothing follows from it."""

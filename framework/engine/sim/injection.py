@@ -9,6 +9,7 @@ import msgspec
 
 from framework.core.clock import Clock
 from framework.core.faults import (
+    CUT,
     Action,
     Calm,
     Crash,
@@ -51,6 +52,10 @@ class Injection:
         )
         self.met = self._injector.met
         self._at = NEVER
+
+    def cut(self, node: NodeId) -> None:
+        """A node that restarts has found a commit that its crash had left half written."""
+        self._injector.came(node, CUT)
 
     def schedule(self) -> None:
         at = self._injector.next_at

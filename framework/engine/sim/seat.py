@@ -52,6 +52,7 @@ class Seat:
         "slow_by_nature",
         "slower",
         "storage",
+        "torn",
         "wake_at",
         "wake_order",
         "watch",
@@ -76,6 +77,7 @@ class Seat:
         self.busy = False
         self.paused = False
         self.landed = False  # whether the flight came down while it was paused
+        self.torn = False  # whether its last crash left a commit half written
         self.lost = False  # whether its storage is damaged: no restart brings it back
         self.mailbox: list[Envelope] = []  # what arrived while it was busy
         self.flight: Flight | None = None  # the batch whose service or commit is under way

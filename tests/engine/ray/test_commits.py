@@ -13,7 +13,7 @@ import pytest
 
 from framework.core.durable import SCALAR
 from framework.engine.ray import storage
-from framework.engine.ray.commits import DatabaseCommits
+from framework.engine.ray.commits import DatabaseCommits, MemoryCommits
 from framework.engine.ray.flight import read_flight
 from framework.engine.ray.storage import Database
 
@@ -53,7 +53,8 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path / "n1.db")
     yield bench
-    bench.commits.close()
+    if bench.commits._thread.is_alive():
+        bench.commits.close()
     bench.loop.close()
 
 
@@ -105,6 +106,37 @@ def test_a_node_that_starts_in_the_midst_of_a_compaction_finds_all_it_had_commit
     bench.database.compact()
     reader.join(BOUND_S)
     assert seen == [41]
+
+
+@pytest.mark.parametrize("bloated", [False, True])
+def test_a_commit_can_be_undone_for_one_of_its_nodes_when_it_has_landed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, bloated: bool
+) -> None:
+    monkeypatch.setattr(Database, "bloated", bloated)
+    bench.commit(7)
+    both = [(node, [(SCALAR, "", "term", 8)]) for node in ("n1", "n2")]
+    landed = bench.loop.create_future()
+
+    def told(why: str) -> None:
+        bench.commits.undo({"n1"})
+        landed.set_result(why)
+
+    for node, changes in both:
+        bench.commits.encode(node, changes)
+    bench.commits.commit(both, told)
+    bench.loop.run_until_complete(asyncio.wait_for(landed, BOUND_S))
+    assert bench.term() == 7
+    bench.commits.close()
+    assert Database.reopen(bench.database.path).load() == {"n1": {"": {"term": 7}}, "n2": {"": {"term": 8}}}
+
+
+def test_commits_in_memory_can_be_undone_too() -> None:
+    commits, told = MemoryCommits(), []
+    for term in (7, 8):
+        commits.commit([(node, [(SCALAR, "", "term", term)]) for node in ("n1", "n2")], told.append)
+    commits.undo({"n1"})
+    assert [commits.storage(node).load()[""]["term"] for node in ("n1", "n2")] == [7, 8]
+    assert told == ["", ""]
 
 
 def test_a_kill_behind_a_compaction_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,7 @@ class HeldCommits:
     def __init__(self) -> None:
         self.flying: list[tuple[Commit, Callable[[str], None]]] = []
         self.storages: dict[NodeId, MemoryStorage] = {}
+        self.undone: list[NodeId] = []
 
     def encode(self, node: NodeId, changes: Sequence[Change]) -> None:
         encode_changes(changes)
@@ -120,6 +121,9 @@ class HeldCommits:
 
     def storage(self, node: NodeId) -> Storage:
         return self.storages.setdefault(node, MemoryStorage())
+
+    def undo(self, nodes: Container[NodeId]) -> None:
+        self.undone = [node for node in self.storages if node in nodes]
 
     def land(self, why: str = "") -> None:
         commit, landed = self.flying.pop()

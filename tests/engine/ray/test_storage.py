@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from framework.core.durable import DROP, LOG, MAP, SCALAR
+from framework.core.faults import CommitFate
 from framework.engine.ray import storage
 from framework.engine.ray.flight import Flight, FlightError, flight_file, read_flight, write_flight
 from framework.engine.ray.machines import Agent
-from framework.engine.ray.ruin import ruin
+from framework.engine.ray.ruin import leave, ruin
 from framework.engine.ray.storage import Database, StorageError
+from framework.engine.ray.wal import look
 
 TERM = [("n1", [(SCALAR, "", "term", 3)])]
 
@@ -120,7 +122,8 @@ def test_a_killed_process_loses_nothing_that_it_was_told_is_safe(tmp_path: Path)
 def test_a_torn_last_commit_is_forgotten_for_nobody_was_told_of_it(tmp_path: Path) -> None:
     path = killed_writer(tmp_path, 20)
     os.truncate(wal_of(path), wal_of(path).stat().st_size - 100)
-    assert Database.reopen(path).load() == {"n1": {"": {"term": 19}}}
+    again = Database.reopen(path)
+    assert again.load() == {"n1": {"": {"term": 19}}} and again.cut
 
 
 @pytest.mark.parametrize("where", [40, 24 + 32 + 4096 * 6])
@@ -346,6 +349,61 @@ def no_process() -> int:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     return child.pid
+
+
+def in_flight(folder: Path, size: int = 100, commits: int = 3) -> Path:
+    """What a process leaves that was killed between the last of its commits and its acknowledgement."""
+    database = Database.create(folder / "n1.db")
+    flight = Flight(database.path, 0)
+    for term in range(1, commits + 1):
+        flight.begin()
+        commit(database, (SCALAR, "", "term", term), (SCALAR, "", "name", "x" * size))
+        if term < commits:
+            flight.land()
+    left = as_if_killed(database.path, folder / "left")
+    database.close()
+    return left
+
+
+def test_a_commit_in_flight_is_kept(tmp_path: Path) -> None:
+    path = in_flight(tmp_path)
+    assert leave(path, 3, "kept") == "kept"
+    again = Database.reopen(path)
+    assert (again.number, again.cut) == (3, False)
+
+
+@pytest.mark.parametrize("size", [100, 50_000])
+def test_a_commit_in_flight_that_is_torn_is_found_and_cut_off(tmp_path: Path, size: int) -> None:
+    path = in_flight(tmp_path, size)
+    before = wal_of(path).stat().st_size
+    assert leave(path, 3, "torn") == "torn"
+    assert wal_of(path).stat().st_size < before
+    again = Database.reopen(path)
+    assert (again.number, again.cut) == (2, True)
+    assert again.load()["n1"][""]["term"] == 2
+    commit(again, (SCALAR, "", "term", 9))
+    path = as_if_killed(path, tmp_path / "later")
+    later = Database.reopen(path)
+    assert (later.number, later.cut) == (3, False), "nothing of the torn one is left behind"
+    assert later.load()["n1"][""]["term"] == 9
+
+
+@pytest.mark.parametrize("fate", ["kept", "lost", "torn"])
+def test_a_commit_that_had_not_come_as_far_as_the_file_is_lost(tmp_path: Path, fate: CommitFate) -> None:
+    path = in_flight(tmp_path)
+    assert leave(path, 4, fate) == "lost"
+    assert Database.reopen(path, 3).number == 3
+
+
+def test_a_commit_that_a_checkpoint_has_moved_cannot_be_torn_and_is_lost(tmp_path: Path) -> None:
+    """Most of what it wrote is in the database itself: without the log's last frames that would be a mixture."""
+    commits = 1
+    while look(wal_of(in_flight(tmp_path / str(commits), 3_000, commits))).frames < storage.CHECKPOINT_FRAMES:
+        commits += 10 if commits < 60 else 1
+    path = tmp_path / str(commits) / "left" / "n1.db"
+    assert leave(path, commits, "torn") == "lost"
+    again = Database.reopen(path, commits - 1)
+    assert (again.number, again.cut) == (commits - 1, False)
 
 
 @pytest.mark.parametrize("size", [3, 300, 9_000])

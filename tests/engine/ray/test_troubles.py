@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from framework import Calm, Disturb, Disturbance, Message, SetClock, SetDisk
-from framework.core.faults import Action
+from framework.core.faults import Action, CommitFate, Restart
 from framework.core.faults import Crash as CrashNode
 from framework.core.time import SECOND
 from framework.engine.base import Crash
@@ -78,6 +78,20 @@ def test_a_crash_of_a_node_that_has_fallen_already_is_no_second_one(story: Story
     befalls(story, CrashNode("n1"))
     assert [crash.why for crash in story.station.crashes] == ["no space left on the disk"]
     assert story.station.seat("n1").turns == 1, "it was told, and what it shows has it behind it"
+
+
+@pytest.mark.parametrize("fate", ["kept", "lost", "torn"])
+def test_a_crash_among_others_leaves_the_commit_in_flight_as_its_fate_says(tmp_path: Path, fate: CommitFate) -> None:
+    story = Story(tmp_path, hosts=("n1", "n2"))
+    story.arrive(Add(1), target=0)
+    story.arrive(Add(2), target=1)
+    story.turn()
+    assert story.station.troubles.inflict(CrashNode("n2"), -1, fate) == fate
+    story.station.troubles.inflict(Restart("n2"), -1)
+    story.commits.land()
+    assert story.commits.undone == ([] if fate == "kept" else ["n2"]), "before the next commit, and before its restart"
+    assert story.station.statuses() == {"n1": {}, "n2": {}}
+    assert story.station.troubles.inflict(CrashNode("n2"), -1, fate) is None, "nothing of it is in flight now"
 
 
 def test_a_full_disk_takes_nothing_until_it_is_mended(story: Story) -> None:
