@@ -23,7 +23,11 @@ class Storage(Protocol):
 
 
 class StorageFailure(SynodError):
-    """A commit that did not become durable: the node crashes and the commit is never tried again."""
+    """A commit that did not become durable: the node crashes and the commit is never tried again. `asked`: a fault's doing."""
+
+    def __init__(self, why: str, *, asked: bool = False) -> None:
+        super().__init__(why)
+        self.asked = asked
 
 
 class StorageDamaged(StorageFailure):
@@ -39,15 +43,15 @@ class TroubledStorage:
 
     def load(self) -> Stored:
         if self.trouble == "damage":
-            raise StorageDamaged("an acknowledged record is damaged: its checksum does not match")
+            raise StorageDamaged("an acknowledged record is damaged: its checksum does not match", asked=True)
         return self.storage.load()
 
     def commit(self, changes: Sequence[Change]) -> None:
         if self.trouble == "failed_fsync":
             self.trouble = "none"
-            raise StorageFailure("fsync failed: the commit may be lost, and is not tried again")
+            raise StorageFailure("fsync failed: the commit may be lost, and is not tried again", asked=True)
         if self.trouble == "full":
-            raise StorageFailure("no space left on the disk")
+            raise StorageFailure("no space left on the disk", asked=True)
         self.storage.commit(changes)
 
 

@@ -69,7 +69,7 @@ class Experiment:
 class Crash:
     """A node that stopped: on purpose (`asked`: a fault's doing), by an exception of its own (`traceback`), or unasked.
 
-    `restarted`: it was started again before the run ended.
+    `storage`: because its storage failed. `restarted`: it was started again before the run ended.
     """
 
     node: NodeId
@@ -77,6 +77,7 @@ class Crash:
     why: str
     traceback: str = ""
     asked: bool = False
+    storage: bool = False
     restarted: bool = False
 
 

@@ -119,9 +119,11 @@ def _doubts(experiment: Experiment, ended: EngineResult, checks: Sequence[CheckR
 
 
 def _missing(ended: EngineResult) -> Iterable[str]:
-    """What no fault took and yet was not there at the end: nodes that stopped, operations that never ended."""
+    """What no fault did: disks that failed, nodes that stopped and stayed away, operations that never ended."""
     for crash in ended.crashes:
-        if not (crash.asked or crash.restarted or crash.traceback):
+        if crash.storage and not crash.asked:
+            yield f"{crash.node}'s storage failed without a fault's doing: {crash.why}"
+        elif not (crash.asked or crash.restarted or crash.traceback):
             yield f"{crash.node} stopped without a fault's doing and never came back: {crash.why}"
     if ended.tally.abandoned:
         clients = " ".join(sorted(ended.tally.abandoned))

@@ -72,11 +72,11 @@ def test_what_leaves_a_run_in_doubt(changes: dict[str, Any], end: Any, checks: A
     assert (verdict, reasons) == (Verdict.UNKNOWN, (reason,))
 
 
-STOPPED = Crash("n2", SECOND, "storage failed: disk I/O error")
+STOPPED = Crash("n2", SECOND, "killed unasked")
 
 
 def test_a_node_that_stopped_by_itself_and_never_came_back_leaves_the_run_in_doubt() -> None:
-    reason = "n2 stopped without a fault's doing and never came back: storage failed: disk I/O error"
+    reason = "n2 stopped without a fault's doing and never came back: killed unasked"
 
     assert judge(experiment(RUN), ended(crashes=(STOPPED,)), [VALID]) == (Verdict.UNKNOWN, (reason,))
 
@@ -84,6 +84,15 @@ def test_a_node_that_stopped_by_itself_and_never_came_back_leaves_the_run_in_dou
 @pytest.mark.parametrize("stopped", [replace(STOPPED, asked=True), replace(STOPPED, restarted=True)])
 def test_a_node_that_a_fault_stopped_or_that_came_back_is_no_reason(stopped: Crash) -> None:
     assert judge(experiment(RUN), ended(crashes=(stopped,)), [VALID]) == (Verdict.VALID, ())
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_disk_that_failed_without_a_faults_doing_leaves_the_run_in_doubt(restarted: bool) -> None:
+    crash = Crash("n2", SECOND, "disk I/O error", storage=True, restarted=restarted)
+    reason = "n2's storage failed without a fault's doing: disk I/O error"
+
+    assert judge(experiment(RUN), ended(crashes=(crash,)), [VALID]) == (Verdict.UNKNOWN, (reason,))
+    assert judge(experiment(RUN), ended(crashes=(replace(crash, asked=True),)), [VALID]).verdict is Verdict.VALID
 
 
 def test_all_but_the_last_crash_of_a_node_were_followed_by_a_restart() -> None:

@@ -253,7 +253,7 @@ class Lives:
             return
         self._bury(member)
         for node in member.hosts:
-            self._crashed(Crash(node, self.now(), f"storage damaged: {why}", asked=True))
+            self._crashed(Crash(node, self.now(), f"storage damaged: {why}", asked=True, storage=True))
             self.lost.add(node)
             self.met(node)
 
@@ -289,7 +289,8 @@ class Lives:
         brings the node back."""
         self._took(member, fall.pulse)
         self._crashed(fall.crash)
-        self.conditions.fell(fall.crash.node)
+        if fall.crash.asked:
+            self.conditions.fell(fall.crash.node)
         if len(member.hosts) > 1:
             self._watch(member)
             return

@@ -22,6 +22,7 @@ from framework.engine.ray.commits import Commits, MemoryCommits
 from framework.engine.ray.outgoing import Outgoing, Transport
 from framework.engine.ray.recording import EventRows, start_payload
 from framework.engine.ray.seat import Seat, make_seats
+from framework.engine.ray.storage import StorageError
 from framework.engine.ray.timing import Alarm
 from framework.engine.ray.troubles import Troubles
 from framework.engine.wire import Wire
@@ -124,7 +125,7 @@ class Residents(ABC):
         name = seat.id if not seat.incarnation else f"{seat.id}#{seat.incarnation}"
         try:
             if self.troubles.damaged(seat.id):
-                raise StorageDamaged("storage damaged: an acknowledged record does not fit its checksum")
+                raise StorageDamaged("storage damaged: an acknowledged record does not fit its checksum", asked=True)
             seat.host = host = Host(seat.id, stream(self.experiment.seed, "node", name), storage)
             seat.deaf = False
             seat.queued = NEVER
@@ -139,13 +140,13 @@ class Residents(ABC):
                 seat.marks.append((len(host.effects), host.step))
         except StorageDamaged as damaged:
             seat.raised = True
-            self._storage_failed(seat, str(damaged), cause, asked=self.troubles.damaged(seat.id))
+            self._storage_failed(seat, str(damaged), cause, asked=damaged.asked)
         except Exception as error:
             self.raised(seat, error)
         self.wake(seat)
 
     def restart(self, node: NodeId, cause: int = -1) -> None:
-        """Boots a node that is down over what it had committed, once no commit is in flight. Raises StorageError."""
+        """Boots a node that is down over what it had committed, once no commit is in flight."""
         if self._flying:
             self._when_landed.append(lambda: self.restart(node, cause))
             return
@@ -154,7 +155,13 @@ class Residents(ABC):
         if seat.host is None and not seat.raised:
             seat.incarnation += 1
             seat.routes = {}
-            self.boot(seat, self.commits.storage(node), cause)
+            try:
+                storage = self.commits.storage(node)
+            except StorageError as error:
+                seat.raised = True
+                self._storage_failed(seat, f"storage damaged: {error}", cause)
+            else:
+                self.boot(seat, storage, cause)
 
     def crash(
         self, node: NodeId, why: str, cause: int = -1, *, asked: bool = False, fate: CommitFate = "kept"
@@ -182,15 +189,18 @@ class Residents(ABC):
 
     def _storage_failed(self, seat: Seat, why: str, cause: int, *, asked: bool = False) -> None:
         """The node crashes, and whoever may bring it back is told. `asked`: a fault has troubled its disk."""
-        self.troubles.meets(seat.id)
-        self._stop(seat, why, "", cause, asked=asked)
+        if asked:
+            self.troubles.meets(seat.id)
+        self._stop(seat, why, "", cause, asked=asked, storage=True)
         if self.rows is not None:
             self.rows.flush()  # the process may not live much longer
         self.fell(self.crashes[-1])
 
-    def _stop(self, seat: Seat, why: str, text: str, cause: int, *, asked: bool = False) -> None:
+    def _stop(
+        self, seat: Seat, why: str, text: str, cause: int, *, asked: bool = False, storage: bool = False
+    ) -> None:  # fmt: skip
         now = self.now()
-        self.crashes.append(Crash(seat.id, now, why, text, asked))
+        self.crashes.append(Crash(seat.id, now, why, text, asked, storage))
         if self.rows is not None:
             self.rows.row(Kind.CRASH, now, cause, seat.index, payload=f"{why}\n{text}".rstrip().encode())
         inbox, seat.inbox = seat.inbox, []

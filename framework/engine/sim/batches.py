@@ -196,8 +196,7 @@ class Batches(Post):
             host = Host(seat.id, seat.rng, seat.storage)
         except StorageDamaged as damaged:
             seat.lost = True
-            self.injection.met(seat.id)
-            self._stop(seat, str(damaged), "", cause, asked=isinstance(seat.storage, TroubledStorage))
+            self._storage_failed(seat, damaged, cause)
             return
         self._set_clocks(seat, host)
         seat.host, seat.busy, seat.flight, seat.mailbox = host, False, None, []
@@ -219,14 +218,22 @@ class Batches(Post):
         """An exception in a step is a crash: the whole batch is lost, and the node stays down."""
         cause = seat.host.step if seat.host is not None else -1
         if isinstance(error, StorageFailure):  # the disk's doing, not the protocol's
-            self.injection.met(seat.id)
-            self._stop(seat, str(error), "", cause, asked=isinstance(seat.storage, TroubledStorage))
+            self._storage_failed(seat, error, cause)
             return
         seat.raised = True
         self._stop(seat, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)), cause)
 
-    def _stop(self, seat: Seat, why: str, text: str, cause: int, *, asked: bool = False) -> None:
-        self.crashes.append(Crash(seat.id, self.now, why, text, asked))
+    def _storage_failed(self, seat: Seat, failure: StorageFailure, cause: int) -> None:
+        if failure.asked:
+            self.injection.met(seat.id)
+        if isinstance(seat.storage, TroubledStorage) and seat.storage.trouble == "none":
+            seat.storage = seat.storage.storage  # what failed once is well again
+        self._stop(seat, str(failure), "", cause, asked=failure.asked, storage=True)
+
+    def _stop(
+        self, seat: Seat, why: str, text: str, cause: int, *, asked: bool = False, storage: bool = False
+    ) -> None:  # fmt: skip
+        self.crashes.append(Crash(seat.id, self.now, why, text, asked, storage))
         self.seq += 1
         payload = f"{why}\n{text}".rstrip().encode()
         self.recording.row(Kind.CRASH, self.now, self.seq, cause, seat.index, payload=payload)

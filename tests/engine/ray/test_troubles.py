@@ -14,6 +14,7 @@ from framework.core.faults import Crash as CrashNode
 from framework.core.time import SECOND
 from framework.engine.base import Crash
 from framework.engine.ray.conditions import Conditions, leaving
+from framework.engine.ray.storage import StorageError
 from framework.engine.ray.troubles import wound
 from tests.engine.ray.test_station import Add, Hint, Story, Sum
 
@@ -92,6 +93,31 @@ def test_a_crash_among_others_leaves_the_commit_in_flight_as_its_fate_says(tmp_p
     assert story.commits.undone == ([] if fate == "kept" else ["n2"]), "before the next commit, and before its restart"
     assert story.station.statuses() == {"n1": {}, "n2": {}}
     assert story.station.troubles.inflict(CrashNode("n2"), -1, fate) is None, "nothing of it is in flight now"
+
+
+def test_a_disk_that_fails_by_itself_while_a_fault_is_yet_to_show_is_no_faults_doing(story: Story) -> None:
+    story.arrive(Add(1))
+    story.turn()
+    befalls(story, SetDisk("n1", "failed_fsync"))
+    story.commits.land("disk I/O error")
+    (crash,) = story.station.crashes
+    assert (crash.why, crash.storage, crash.asked) == ("storage failed: disk I/O error", True, False)
+    assert story.station.troubles.met == {}
+
+
+def test_storage_that_a_restart_cannot_read_is_a_crash_and_no_faults_doing(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(node: str) -> None:
+        raise StorageError("n1.db: commit 2 is damaged: its CRC does not fit")
+
+    monkeypatch.setattr(story.commits, "storage", broken)
+    befalls(story, CrashNode("n1"))
+    befalls(story, Restart("n1"))
+    crash = story.station.crashes[-1]
+    assert crash.why == "storage damaged: n1.db: commit 2 is damaged: its CRC does not fit"
+    assert (crash.storage, crash.asked) == (True, False)
+    assert story.station.statuses() == {}, "no restart brings it back"
 
 
 def test_a_full_disk_takes_nothing_until_it_is_mended(story: Story) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from framework.config.compose import Composed, compose
+from framework.core.storage import MemoryStorage, StorageFailure, TroubledStorage
 from framework.core.time import MILLISECOND
 from framework.registry.registry import Registry, load
 from framework.runs.engines import engine_named
@@ -206,6 +207,30 @@ def test_a_failed_fsync_crashes_the_node_once_and_its_batch_is_not_tried_again(t
     assert (crash["node"], crash["payload"][:12]) == ("n2", b"fsync failed")
     assert not run.events("commit", node="n2") and run.entry["touched"] == 1
     assert run.events("commit", END, 10 * END, node="n2")
+
+
+def test_a_disk_that_fails_by_itself_after_a_fault_was_done_with_it_is_no_faults_doing(
+    take: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[TroubledStorage] = []
+    commit = TroubledStorage.commit
+
+    def troubled(storage: TroubledStorage, changes: Any) -> None:
+        failed.append(storage)
+        commit(storage, changes)
+
+    def broken(storage: MemoryStorage, changes: Any) -> None:
+        if failed and failed[0].storage is storage:
+            raise StorageFailure("disk I/O error")
+        sound(storage, changes)
+
+    sound = MemoryStorage.commit
+    monkeypatch.setattr(TroubledStorage, "commit", troubled)
+    monkeypatch.setattr(MemoryStorage, "commit", broken)
+    run = take("disk", "target=n2", "trouble=failed_fsync", verdict=Verdict.UNKNOWN)
+    assert len(failed) == 1, "the fault is over once it has struck"
+    assert run.entry["touched"] == 1
+    assert run.result.reasons == ("n2's storage failed without a fault's doing: disk I/O error",)
 
 
 def test_a_full_disk_crashes_the_node_until_there_is_room_again(take: Any) -> None:
