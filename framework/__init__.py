@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from framework.core.durable import DurableLog, DurableMap, durable, durable_log, durable_map
     from framework.core.errors import ConfigError, PluginError, Violation
     from framework.core.faults import (
+        Ask,
         Calm,
         Crash,
         Disturb,
@@ -85,6 +86,7 @@ _HOMES = {
     "framework.core.errors": ("ConfigError", "PluginError", "Violation"),
     "framework.core.faults": (
         "Action",
+        "Ask",
         "Calm",
         "Crash",
         "Disturb",
@@ -157,6 +159,7 @@ __all__ = [
     "Administrator",
     "Answer",
     "Applied",
+    "Ask",
     "Calm",
     "CheckResult",
     "CheckerSpec",

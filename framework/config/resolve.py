@@ -14,6 +14,7 @@ from framework.config.groups import GROUPS, OTHER_KEYS, TOP_KEYS
 from framework.config.plain import BadValue, build, plain
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
 from framework.core.errors import ConfigError, did_you_mean
+from framework.core.faults import Fault
 from framework.core.message import Config
 from framework.core.session import ReplicatedConfig
 from framework.core.state_machine import StateMachineChoice
@@ -62,10 +63,12 @@ def resolve(
     model = machine.model if machine is not None else protocol.model
     faults = dict(parts.several("faults", parts.chosen_names("faults")))
     checkers = dict(parts.several("checker", _checker_names(parts, protocol)))
+    nodes = tuple(f"n{number}" for number in range(1, run.nodes + run.spares + 1))
     experiment = Experiment(
         name=name,
         seed=run.seed,
-        nodes=tuple(f"n{number}" for number in range(1, run.nodes + 1)),
+        nodes=nodes,
+        spares=nodes[run.nodes :],
         clients=tuple(f"c{number}" for number in range(1, run.clients + 1)),
         duration=int(run.duration),
         warmup=int(run.warmup),
@@ -254,11 +257,13 @@ def _try_out(experiment: Experiment) -> None:
         raise BadValue("network", str(error)) from error
     try:
         if isinstance(experiment.protocol_config, Config):
-            experiment.protocol_config.fits(experiment.nodes)
+            experiment.protocol_config.fits(experiment.members)
     except ValueError as error:
         raise BadValue("protocol", str(error)) from error
     for key, spec, config in experiment.faults:
         fault = spec.fault(config, experiment.fault_kinds)
+        fault.nodes, fault.spares = experiment.members, experiment.spares
+        _check_asked(experiment, f"faults.{key}", fault)
         try:
             fault.needs(f"faults.{key}", experiment.nodes)
             next(iter(fault.plan(key, experiment.duration, stream(experiment.seed, "fault", key))), None)
@@ -268,6 +273,18 @@ def _try_out(experiment: Experiment) -> None:
             fix = "Make it shorter than the duration."
             raise BadValue("quiet", "leaves the faults no time within the duration", fix)
         fault.fits(f"faults.{key}", experiment.duration - experiment.quiet)
+
+
+def _check_asked(experiment: Experiment, key: str, fault: Fault) -> None:
+    """BadValue if the fault asks for an administrative operation that the protocol does not have."""
+    protocol = experiment.protocol
+    for function in fault.asks():
+        if function not in protocol.administration:
+            has = ", ".join(protocol.administration) or "none"
+            raise BadValue(
+                key, f"asks for {function}, which protocol {protocol.name} cannot do; its administration: {has}",
+                "Choose another fault, or another protocol.",
+            )  # fmt: skip
 
 
 def _try_checkers(checkers: Mapping[str, tuple[CheckerSpec, Any]], model: str | None) -> None:

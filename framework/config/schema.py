@@ -17,6 +17,8 @@ class RunConfig(Config):
 
     nodes: Annotated[int, Meta(ge=1, le=100_000)] = 3
     """Nodes: n1, n2, …"""
+    spares: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    """Nodes besides, named on from the last of `nodes`, that stand by until a fault schedule boots them."""
     clients: Annotated[int, Meta(ge=1, le=1_000_000)] = 10
     """Clients: c1, c2, …"""
     duration: Duration = Duration("10s")

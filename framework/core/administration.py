@@ -8,10 +8,16 @@ in the history. They are idempotent by nature: "n6 is a member", "n2 is none", "
 
 from __future__ import annotations
 
-from framework.core.client import Fail, Ok, Operation, OperationId
+from collections import deque
+
+from framework.core.client import Fail, Ok, Operation, OperationId, Outcome
+from framework.core.faults import Ask
 from framework.core.leader import LeaderClient
 from framework.core.message import Message, NodeId
 from framework.core.node import handles
+
+ADMINISTRATOR: NodeId = "admin"
+"""The name of a run's administrator."""
 
 
 class Administer(Message):
@@ -45,3 +51,32 @@ class Administrator(LeaderClient):
             return  # an answer to an earlier attempt
         self.leader = sender
         self.end(Fail(answer.refused) if answer.refused else Ok())
+
+
+class Errands:
+    """What the administrator of a run is sent to do: one thing after another, and how each ended.
+
+    Operations count down from -1, apart from those of the workload.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Ask] = deque()
+        self._current: Ask | None = None
+        self._begun = 0
+
+    def add(self, ask: Ask) -> None:
+        self._waiting.append(ask)
+
+    def begin(self) -> Operation | None:
+        """The next operation; None while one is under way, or if nothing waits."""
+        if self._current is not None or not self._waiting:
+            return None
+        self._current = ask = self._waiting.popleft()
+        self._begun += 1
+        return Operation(-self._begun, ask.function, None, ask.node)
+
+    def end(self, outcome: Outcome) -> tuple[int, str]:
+        """The operation under way is over: its token, and why it was not done, or ""."""
+        assert self._current is not None
+        ask, self._current = self._current, None
+        return ask.token, "" if type(outcome) is Ok else outcome.why  # type: ignore[union-attr]

@@ -117,7 +117,15 @@ def commit_fate(rng: random.Random) -> CommitFate:
     return "kept" if drawn < 0.5 else "lost" if drawn < 0.75 else "torn"
 
 
-Action: TypeAlias = Crash | Restart | Pause | Resume | Disturb | Calm | SetClock | SetDisk
+class Ask(Record):
+    """The administrator asks the group for `function`, one of the protocol's `administration`, on `node`."""
+
+    token: int
+    function: str
+    node: NodeId
+
+
+Action: TypeAlias = Crash | Restart | Pause | Resume | Disturb | Calm | SetClock | SetDisk | Ask
 
 
 def action_name(action: Action) -> str:
@@ -133,7 +141,8 @@ class View:
     """The system as a fault sees it when its time has come.
 
     `statuses` has every server in the order of the config: what it reports, or None if it is down. `stopped` are those
-    that stand still, `lost` those that no restart brings back. `token()` gives a fresh token for `Disturb`.
+    that stand still, `lost` those that no restart brings back, `spares` those that stand by and have never run, which are
+    not in `statuses`. `token()` gives a fresh token for `Disturb` and `Ask`.
     """
 
     now: int
@@ -143,6 +152,7 @@ class View:
     token: Callable[[], int]
     stopped: frozenset[NodeId] = frozenset()
     lost: frozenset[NodeId] = frozenset()
+    spares: tuple[NodeId, ...] = ()
 
     @property
     def nodes(self) -> tuple[NodeId, ...]:
@@ -230,7 +240,9 @@ class Fault(ABC):
 
     config: Any
     nodes: tuple[NodeId, ...] = ()
-    """The servers, once an experiment has made the fault."""
+    """The servers that the run starts with, once an experiment has made the fault."""
+    spares: tuple[NodeId, ...] = ()
+    """Those that stand by."""
 
     def __init__(self, config: Any, kinds: Mapping[str, Kind]) -> None:
         self.config, self.kinds = config, kinds
@@ -256,6 +268,10 @@ class Fault(ABC):
             if not self.config.every:
                 return
             at += self.config.every
+
+    def asks(self) -> tuple[str, ...]:
+        """The administrative operations that it asks of the protocol."""
+        return ()
 
     def takes_down(self) -> bool:
         """Whether those whom it is against are out of service until it is undone."""
@@ -337,9 +353,9 @@ class Entry:
     """One fault of a run: how often it was due, how often it fired, against whom, in which role and phase.
 
     `touched` counts what the fault did to what came by: the messages that a disturbance lost, repeated or held back, the
-    commits and restarts that met a disk in trouble. `sought` is a role that nobody had when the fault was due, `seen` are
+    commits and restarts that met a disk in trouble, the administrative operations that were done. `sought` is a role that nobody had when the fault was due, `seen` are
     the roles that there were instead. `expected` is how many it should have been, if that is a matter of
-    chance. `meets` says what has to come by for the fault to show: `message`, `commit`, or nothing.
+    chance. `meets` says what has to come by for the fault to show: `message`, `commit`, `answer`, or nothing.
     """
 
     fault: str
@@ -371,6 +387,8 @@ class Entry:
             return f"fault {self.fault} never fired" + (f": {self._nobody}" if self.sought else "")
         if self.touched or not self.meets:
             return ""
+        if self.meets == "answer":
+            return f"fault {self.fault}: nothing that it asked for was done"
         if self.expected is None:
             return f"fault {self.fault} never showed: no {self.meets} met it"
         if self.expected >= 5:

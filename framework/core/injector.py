@@ -9,10 +9,12 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from framework.core.faults import (
     Action,
+    Ask,
     Calm,
     Crash,
     Disturb,
@@ -41,8 +43,19 @@ PATIENCE = 1_000 * MILLISECOND
 DETAILS = 20
 """Strikes that the ledger describes one by one; more are only counted."""
 
-Look: TypeAlias = Callable[[], tuple[Mapping[NodeId, Status | None], frozenset[NodeId], frozenset[NodeId]]]
-"""Gives the servers' statuses (None: down), those that stand still, and those that no restart brings back."""
+
+@dataclass(frozen=True)
+class Sight:
+    """What an engine sees of its servers: their statuses (None: down), those that stand still, those that no restart brings
+    back, and the spares that have never run, which have no status."""
+
+    statuses: Mapping[NodeId, Status | None]
+    stopped: frozenset[NodeId] = frozenset()
+    lost: frozenset[NodeId] = frozenset()
+    spares: tuple[NodeId, ...] = ()
+
+
+Look: TypeAlias = Callable[[], Sight]
 
 _ASPECT: dict[type, str] = {
     Crash: "life",
@@ -85,6 +98,7 @@ class Injector:
         self._undoes: list[tuple[int, int, tuple[Action, ...]]] = []  # by the order of the strike that they undo
         self._holders: dict[tuple[NodeId, str], tuple[int, Action]] = {}  # whose strike has an aspect of a node
         self._disks: dict[NodeId, Entry] = {}  # who troubled a node's disk last
+        self._errands: dict[int, tuple[Entry, Ask]] = {}  # by token
         self._remarks: list[str] = []
         self._crashes: dict[NodeId, tuple[Entry, int]] = {}  # by node, the detail that tells of its last crash
         self._doubtful: list[tuple[int, Planned, Entry]] = []  # which strike again when they end, if nothing met them
@@ -109,9 +123,9 @@ class Injector:
         self._strike_again(now)
         while self._strikes and self._strikes[0][0] <= now and self.healed_at is None and now < self._quiet_at:
             _, order, planned, due = heapq.heappop(self._strikes)
-            statuses, stopped, lost = look()
+            sight, fresh = look(), lambda: next(self._fresh)
             rng = self._rngs[planned.name.partition("/")[0]]
-            view = View(now, statuses, self._clients, rng, lambda: next(self._fresh), stopped, lost)
+            view = View(now, sight.statuses, self._clients, rng, fresh, sight.stopped, sight.lost, spares=sight.spares)
             self._strike(planned, order, due, view)
         if now >= self._quiet_at and self.healed_at is None and self.entries:
             self.heal(now, look)
@@ -122,9 +136,9 @@ class Injector:
         self._strikes.clear()
         while self._undoes:
             self._undo()
-        statuses, _, lost = look()
-        for node, status in statuses.items():
-            if status is None and node not in lost:
+        sight = look()
+        for node, status in sight.statuses.items():
+            if status is None and node not in sight.lost:
                 self._do(Restart(node))
 
     def met(self, node: NodeId) -> None:
@@ -156,6 +170,15 @@ class Injector:
             expected = fault.expected(strike, passed)
             if expected is not None:
                 entry.expected = (entry.expected or 0.0) + expected
+
+    def count_errands(self, errands: Mapping[int, str]) -> None:
+        """Enters how administrative operations ended, by token: "" if it was done, else why not; called once, at the end."""
+        for token, refused in errands.items():
+            entry, ask = self._errands[token]
+            if refused:
+                entry.details.append(f"{ask.function} {ask.node} was refused: {refused}")
+            else:
+                entry.touched += 1
 
     def _expect(self, planned: Planned) -> None:
         if planned.at < self._quiet_at:
@@ -203,7 +226,7 @@ class Injector:
         for action in strike.does:
             if self._do(action):
                 took = True
-                if strike.undoes and not isinstance(action, Disturb | Calm):
+                if strike.undoes and not isinstance(action, Disturb | Calm | Ask):
                     self._holders[action.node, _ASPECT[type(action)]] = order, action
         return took
 
@@ -214,7 +237,7 @@ class Injector:
 
     def _undo_one(self, order: int, action: Action) -> None:
         """Does `action`, unless a later strike has changed the same aspect of the node and is still in force."""
-        if not isinstance(action, Disturb | Calm):
+        if not isinstance(action, Disturb | Calm | Ask):
             key = action.node, _ASPECT[type(action)]
             holder, held = self._holders.get(key, (order, action))
             if holder == order:
@@ -232,6 +255,9 @@ class Injector:
             if isinstance(action, Disturb):
                 self.tokens[action.token] = (entry, planned.fault, strike)
                 entry.meets = "message"
+            elif isinstance(action, Ask):
+                self._errands[action.token] = (entry, action)
+                entry.meets = "answer"
             elif isinstance(action, SetDisk) and self._watches_disks:
                 self._disks[action.node] = entry
                 entry.meets = "commit"

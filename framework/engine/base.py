@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from framework.core.administration import ADMINISTRATOR, Administrator
 from framework.core.client import Fail, Ok, Outcome
 from framework.core.faults import Entry, Fault
 from framework.core.latency import Latencies
 from framework.core.message import NodeId
 from framework.core.network import NetworkModel
+from framework.core.node import Node
 from framework.core.workload import Workload
 from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
 
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
     from framework.verify.monitors import Watch
 
 TraceLevel = Literal["full", "history", "none"]
+
+
+@dataclass(frozen=True)
+class Seating:
+    """The class of a node or client, the nodes that it knows, and whether it stands by."""
+
+    host: type[Node]
+    peers: tuple[NodeId, ...]
+    spare: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +56,34 @@ class Experiment:
     plugin_paths: tuple[str, ...] = ()
     fault_kinds: Mapping[str, FaultSpec] = field(default_factory=dict)
     quiet: int = 0  # with faults: how long before `duration` everything is healed
+    spares: tuple[NodeId, ...] = ()  # those of `nodes` that stand by until a fault or an administrator boots them
+
+    @property
+    def members(self) -> tuple[NodeId, ...]:
+        """The nodes that the run starts with."""
+        return tuple(node for node in self.nodes if node not in self.spares)
+
+    @property
+    def administrator(self) -> NodeId:
+        """The client that asks for administrative operations on behalf of faults; "" if none may."""
+        return ADMINISTRATOR if self.faults and self.protocol.administration else ""
+
+    @property
+    def callers(self) -> tuple[NodeId, ...]:
+        """The clients, and the administrator after them if there is one."""
+        return (*self.clients, self.administrator) if self.administrator else self.clients
+
+    @property
+    def hosts(self) -> tuple[NodeId, ...]:
+        """All nodes and clients, in the order of their indices in traces and frames."""
+        return (*self.nodes, *self.callers)
+
+    def seating(self, host: NodeId) -> Seating:
+        """What a host's instances are made of."""
+        if host in self.nodes:
+            peers = tuple(node for node in self.members if node != host)
+            return Seating(self.protocol.node, peers, host in self.spares)
+        return Seating(Administrator if host == self.administrator else self.protocol.client, self.nodes)
 
     @property
     def watched(self) -> tuple[NodeId, ...]:
@@ -56,12 +95,12 @@ class Experiment:
         return self.workload.workload(self.workload_config)
 
     def make_network(self) -> NetworkModel:
-        return self.network.model(self.network_config, self.nodes, self.clients)
+        return self.network.model(self.network_config, self.nodes, self.callers)
 
     def make_faults(self) -> list[tuple[str, Fault]]:
         faults = [(name, spec.fault(config, self.fault_kinds)) for name, spec, config in self.faults]
         for _, fault in faults:
-            fault.nodes = self.nodes
+            fault.nodes, fault.spares = self.members, self.spares
         return faults
 
 
@@ -115,6 +154,9 @@ class Tally:
     stuck: int = 0  # operations that were under way at the heal, of which
     freed: int = 0  # ... completed with Ok since
     abandoned: dict[NodeId, int] = field(default_factory=dict)  # operations that outlived their time-out, by client
+    errands: dict[int, str] = field(
+        default_factory=dict
+    )  # administrative operations that ended, by token: "", or why not
 
     def abandon(self, client: NodeId, lasted: int, timeout: int) -> None:
         """Counts an operation that is open at the very end, if it `lasted` beyond its time-out by its client's clock (0: none)."""

@@ -18,7 +18,6 @@ from framework.core.clock import Clock
 from framework.core.durable import Change, Stored
 from framework.core.host import Host, TimerKey
 from framework.core.message import Message, NodeId
-from framework.core.node import Node
 from framework.core.streams import stream
 from framework.engine.base import Experiment
 from framework.engine.ray.recording import process_of
@@ -75,12 +74,11 @@ class NodeDriver:
 
     def __init__(self, experiment: Experiment, node: NodeId, record: Record, outlet: Outlet, wire: Any) -> None:
         server = node in experiment.nodes
-        spec = experiment.protocol
+        self._seating = experiment.seating(node)
         self.node, self.steps, self.compared = node, 0, 0
         self.host: Host | None = None
         self._experiment, self._record, self._outlet, self._wire = experiment, record, outlet, wire
-        self._class: type[Node] = spec.node if server else spec.client
-        self._peers = tuple(peer for peer in experiment.nodes if peer != node) if server else experiment.nodes
+        self._class = self._seating.host
         self._durable = server and bool(self._class._declared or self._class.mounts)
         self._clock, self._epoch = Clock(), 0
         self._batch: list[Row] = []  # the steps whose outputs have not been gathered
@@ -142,7 +140,7 @@ class NodeDriver:
         self.host = host = Host(self.node, rng, _Restored(told["stored"]))
         self._begin(row)
         try:
-            host.boot(self._class, self._experiment.protocol_config, self._peers)
+            host.boot(self._class, self._experiment.protocol_config, self._seating.peers, self._seating.spare)
         except Exception as error:
             self._raised = f"{type(error).__name__}: {error}"
         self._marks.append((len(host.effects), row.seq))

@@ -68,7 +68,7 @@ class Redriver:
                 str(run.folder), f"was traced at level {experiment.trace}: its nodes' inputs were not recorded",
                 "Run it with trace=full.",
             )  # fmt: skip
-        hosts = (*experiment.nodes, *experiment.clients)
+        hosts = experiment.hosts
         for node in nodes or ():
             if node not in hosts:
                 raise ConfigError(f"node {node}", "is not in this run", did_you_mean(node, hosts))

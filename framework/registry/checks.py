@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from framework.core.administration import Administer
 from framework.core.client import Client
 from framework.core.declare import check_durable_types
 from framework.core.errors import ConfigError, PluginError, did_you_mean
@@ -73,6 +74,7 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
     _check_replication(spec)
     _check_invariants(spec)
     _check_sometimes(spec)
+    _check_administration(spec)
     handled = set(named_messages(spec).values())
     for message in handled:
         check_message(message)
@@ -164,6 +166,20 @@ def _check_sometimes(spec: ProtocolSpec) -> None:
     names = [wanted.name for wanted in spec.sometimes]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise PluginError(where, f"sometimes: {repeated[0]!r} stands there twice", "Give each a name of its own.")
+
+
+def _check_administration(spec: ProtocolSpec) -> None:
+    where = f"protocol {spec.name!r}"
+    if spec.administration and Administer not in spec.node._handlers:
+        raise PluginError(
+            where, "names administrative operations, and its node does not take them",
+            "Write @handles(Administer), and answer with Administered or NotLeader.",
+        )  # fmt: skip
+    if spec.administration and not (spec.config is not None and issubclass(spec.config, ReplicatedConfig)):
+        raise PluginError(
+            where, "names administrative operations, and its config does not say how often to ask",
+            "Derive the config from ReplicatedConfig.",
+        )  # fmt: skip
 
 
 def _check_invariants(spec: ProtocolSpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from framework.core.administration import Administrator
 from framework.core.errors import PluginError
 from framework.core.message import Message
 from framework.core.node import Node
@@ -38,6 +39,8 @@ def node_classes(protocol: ProtocolSpec) -> list[type[Node]]:
 
     walk(protocol.node)
     walk(protocol.client)
+    if protocol.administration:
+        walk(Administrator)
     return list(found)
 
 

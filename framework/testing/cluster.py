@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from framework.core.administration import ADMINISTRATOR, Administrator
 from framework.core.client import Client, Operation, Outcome, Unknown
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host, TimerKey
@@ -57,14 +58,14 @@ def _spell(value: Any) -> str:
 
 
 class Cluster:
-    """Nodes and clients over in-memory storage, in lock-step: one input is one batch.
+    """Nodes and clients over in-memory storage, in lock-step: one input is one batch. Spares wait for their `restart`.
 
     `log` collects, line by line, what became visible: messages that left, notes, completions, commits, crashes.
     """
 
     def __init__(
         self, node: type[Node], config: Any, nodes: Sequence[NodeId], *, client: type[Client] | None = None,
-        clients: Sequence[NodeId] = (), seed: int = 0,
+        clients: Sequence[NodeId] = (), spares: Sequence[NodeId] = (), seed: int = 0,
     ) -> None:  # fmt: skip
         self.now = 0
         self.log: list[str] = []
@@ -73,15 +74,19 @@ class Cluster:
         self._config, self._seed = config, seed
         self._operations = 0
         self._places: dict[NodeId, tuple[type[Node], tuple[NodeId, ...], MemoryStorage]] = {}
+        self._spares = frozenset(spares)
         self._hosts: dict[NodeId, Host] = {}
         self._lives: dict[NodeId, int] = {}
         for name in nodes:
             self._places[name] = (node, tuple(peer for peer in nodes if peer != name), MemoryStorage())
+        for name in spares:
+            self._places[name] = (node, tuple(nodes), MemoryStorage())
         for name in clients:
             assert client is not None, "clients need a client class"
-            self._places[name] = (client, tuple(nodes), MemoryStorage())
+            self._places[name] = (client, (*nodes, *spares), MemoryStorage())
         for name in self._places:
-            self._boot(name)
+            if name not in self._spares:
+                self._boot(name)
 
     # What a test looks at.
 
@@ -155,6 +160,14 @@ class Cluster:
         self._batch(client, lambda host: root._begin(operation, 0))
         return operation.id
 
+    def administer(self, function: str, node: NodeId) -> int:
+        """Has an administrator ask for an operation, as fault schedules do; its id. Its end stands in `outcomes`."""
+        if ADMINISTRATOR not in self._places:
+            nodes = tuple(name for name, (class_, _, _) in self._places.items() if not issubclass(class_, Client))
+            self._places[ADMINISTRATOR] = (Administrator, nodes, MemoryStorage())
+            self._boot(ADMINISTRATOR)
+        return self.invoke(ADMINISTRATOR, function, None, node)
+
     def crash(self, name: NodeId) -> None:
         """Stops a node; what is durable stays."""
         self._host(name)
@@ -200,7 +213,7 @@ class Cluster:
         life = self._lives[name] = self._lives.get(name, -1) + 1
         self._hosts[name] = Host(name, stream(self._seed, "node", f"{name}#{life}"), storage)
         self.log.append(f"{name} started")
-        self._batch(name, lambda host: host.boot(class_, self._config, peers))
+        self._batch(name, lambda host: host.boot(class_, self._config, peers, name in self._spares))
 
     def _batch(self, name: NodeId, step: Callable[[Host], Any]) -> None:
         host = self._hosts[name]

@@ -20,7 +20,8 @@ A block is some lines of commands, `----`, the output, and an empty line. Comman
     stabilize                              delivers everything until nothing is on its way
     advance 100ms                          moves time, firing what falls due
     invoke CLIENT FUNCTION [KEY [VALUE]]   VALUE is JSON
-    crash NODE · restart NODE
+    crash NODE · restart NODE              a spare (`cluster … spares=1`) waits for its restart
+    administer OPERATION NODE              as an operator asks: add_node, transfer_leader
     status [NODE …] · letters · state NODE · quiet COMMAND…   (quiet hides the output)
 """
 
@@ -109,6 +110,7 @@ class Script:
             "stabilize": self._stabilize,
             "advance": self._advance,
             "invoke": self._invoke,
+            "administer": self._administer,
             "crash": lambda words: self._life("crash", words),
             "restart": lambda words: self._life("restart", words),
             "status": self._status,
@@ -148,8 +150,8 @@ class Script:
     def _new_cluster(self, words: list[str]) -> list[str]:
         experiment = compose([*words, "engine=sim"]).experiment
         self._cluster = Cluster(
-            experiment.protocol.node, experiment.protocol_config, experiment.nodes, client=experiment.protocol.client,
-            clients=experiment.clients, seed=experiment.seed,
+            experiment.protocol.node, experiment.protocol_config, experiment.members, client=experiment.protocol.client,
+            clients=experiment.clients, spares=experiment.spares, seed=experiment.seed,
         )  # fmt: skip
         return []
 
@@ -191,6 +193,11 @@ class Script:
         self.cluster.invoke(
             client, function, rest[0] if rest else None, tuple(value) if isinstance(value, list) else value
         )
+        return []
+
+    def _administer(self, words: list[str]) -> list[str]:
+        function, node = _exactly(words, "administer OPERATION NODE", 2)
+        self.cluster.administer(function, node)
         return []
 
     def _life(self, verb: str, words: list[str]) -> list[str]:

@@ -56,6 +56,10 @@ class Schedule(Fault):
         for where, step in _walk(self._steps(key), f"{key}.steps"):
             step.fault.needs(where, nodes)
 
+    def asks(self) -> tuple[str, ...]:
+        asked = [function for _, step in _walk(self._steps("faults"), "") for function in step.fault.asks()]
+        return tuple(dict.fromkeys(asked))
+
     def fits(self, key: str, span: int) -> None:
         for number, step in enumerate(self._steps(key)):
             step.fault.fits(f"{key}.steps.{number}", span)
@@ -70,7 +74,10 @@ class Schedule(Fault):
         raise AssertionError("a schedule's steps strike")
 
     def _steps(self, key: str) -> tuple[Step, ...]:
-        return _read(self.config.steps, f"{key}.steps", key.rpartition(".")[2], self.kinds, {})
+        steps = _read(self.config.steps, f"{key}.steps", key.rpartition(".")[2], self.kinds, {})
+        for _, step in _walk(steps, key):
+            step.fault.nodes, step.fault.spares = self.nodes, self.spares
+        return steps
 
 
 def _walk(steps: Sequence[Step], where: str) -> Iterable[tuple[str, Step]]:

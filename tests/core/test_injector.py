@@ -21,7 +21,7 @@ from framework.core.faults import (
     Strike,
     View,
 )
-from framework.core.injector import Injector
+from framework.core.injector import Injector, Sight
 from framework.core.time import MILLISECOND, NEVER, SECOND, Duration
 
 NODES = ("n1", "n2", "n3")
@@ -71,9 +71,9 @@ class World:
     def told(self) -> list[tuple[int, str]]:
         return [(at, f"{type(action).__name__} {getattr(action, 'node', '')}".strip()) for at, action in self.log]
 
-    def _look(self) -> Any:
+    def _look(self) -> Sight:
         statuses = {node: None if node in self.down else {"role": self.roles[node]} for node in NODES}
-        return statuses, frozenset(), frozenset(self.lost)
+        return Sight(statuses, lost=frozenset(self.lost))
 
     def _do(self, action: Action) -> bool:
         if isinstance(action, Crash):

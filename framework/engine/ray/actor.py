@@ -161,9 +161,8 @@ class StationActor:
         experiment = setup.experiment
         rows = None
         if experiment.trace == "full":
-            hosts = (*experiment.nodes, *experiment.clients)
             first = first_seq(setup.station, setup.incarnation)
-            rows = EventRows(setup.trace, Wire(experiment.protocol), hosts, first)
+            rows = EventRows(setup.trace, Wire(experiment.protocol), experiment.hosts, first)
         self._rows = rows
         self._station = Station(setup, self._loop, rows)
         self._station.fell = lambda crash: self._news.put(Fall(crash, self._pulse()))
@@ -203,7 +202,8 @@ class StationActor:
                 self._rows.flush()
             return Booted(str(error), cut)
         for seat in station.seats.values():
-            station.boot(seat, storages.get(seat.id), cause)
+            if seat.id not in birth.standing_by:
+                station.boot(seat, storages.get(seat.id), cause)
         if station.crew is not None:
             station.crew.start()
         if self._rows is not None:

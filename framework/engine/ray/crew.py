@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from framework.core.administration import ADMINISTRATOR, Errands
 from framework.core.client import Client, Ok, OperationId, Outcome, Unknown
+from framework.core.faults import Ask
 from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.core.workload import Assignment, Load
@@ -25,8 +27,9 @@ class Crew:
         self._timeout = int(experiment.workload_config.timeout)
         self._seats = {seat.id: seat for seat in station.seats.values()}
         self._started = False
+        self._errands = Errands()
         self._load = Load(
-            experiment.make_workload(), station.setup.hosts,
+            experiment.make_workload(), [host for host in station.setup.hosts if host != ADMINISTRATOR],
             lambda purpose, entity: stream(experiment.seed, purpose, entity),
             stop=experiment.duration, first=first, total=len(experiment.clients),
         )  # fmt: skip
@@ -53,9 +56,15 @@ class Crew:
                 for assignment in self._load.due(now):
                     seat = self._seats[assignment.client]
                     if seat.host is not None:
-                        self._begin(seat, assignment)
+                        self.outstanding += 1
+                        self._begin(seat, assignment, self._timeout)
             if self._history is not None:
                 self._history.flush_if_due()
+
+    def administer(self, ask: Ask, cause: int) -> None:
+        """Has the administrator ask for it, when all that it was told before is done."""
+        self._errands.add(ask)
+        self._begin_errand(cause)
 
     def complete(self, seat: Seat, operation: OperationId, outcome: Outcome, cause: int) -> None:
         """The client's operation has ended; one of unknown fate retires the process."""
@@ -69,6 +78,10 @@ class Crew:
                 fields["why"] = outcome.why  # type: ignore[union-attr]
             name = type(outcome).__name__.lower()
             station.rows.row(Kind.COMPLETE, now, cause, seat.index, name=name, payload=json(fields))
+        if seat.id == ADMINISTRATOR:
+            self._end_errand(seat, outcome)
+            self._begin_errand(cause)
+            return
         retired = type(outcome) is Unknown
         self._end(seat, outcome, now)
         if retired:
@@ -80,31 +93,43 @@ class Crew:
 
     def died(self, seat: Seat) -> None:
         """The client's own code raised: what becomes of its operation nobody knows."""
-        if seat.open is not None:
+        if seat.open is not None and seat.id == ADMINISTRATOR:
+            self._end_errand(seat, Unknown(f"{seat.id} crashed"))
+        elif seat.open is not None:
             self._end(seat, Unknown(f"{seat.id} crashed"), self._station.now())
 
     def close(self) -> None:
         """Ends the history. Operations that are still open: nobody knows what becomes of them."""
         for seat in self._seats.values():
-            if seat.open is not None:
+            if seat.open is not None and seat.id != ADMINISTRATOR:
                 self._station.tally.abandon(seat.id, self._station.now() - seat.open[1], self._timeout)
                 self._end(seat, Unknown("the run ended"), None)
         if self._history is not None:
             self._history.close()
 
-    def _begin(self, seat: Seat, assignment: Assignment) -> None:
+    def _begin_errand(self, cause: int) -> None:
+        seat = self._seats[ADMINISTRATOR]
+        operation = None if seat.host is None else self._errands.begin()
+        if operation is not None:
+            self._begin(seat, Assignment(seat.id, -1, operation, self._station.now()), 0, cause)
+
+    def _end_errand(self, seat: Seat, outcome: Outcome) -> None:
+        seat.open = None
+        token, refused = self._errands.end(outcome)
+        self._station.tally.errands[token] = refused
+
+    def _begin(self, seat: Seat, assignment: Assignment, timeout: int, cause: int = -1) -> None:
         station, host, now = self._station, seat.host, self._station.now()
         assert host is not None
         seat.open = (assignment, now)
-        self.outstanding += 1
         station.set_clocks(seat, host, now)
         if station.rows is not None:
-            host.step = self._invoke_row(seat, assignment, now)
+            host.step = self._invoke_row(seat, assignment, now, cause)
         station.tally.steps += 1
         client = host.root
         assert isinstance(client, Client)
         try:
-            client._begin(assignment.operation, self._timeout)
+            client._begin(assignment.operation, timeout)
         except Exception as error:
             station.raised(seat, error)
             return
@@ -112,14 +137,14 @@ class Crew:
             seat.marks.append((len(host.effects), host.step))
         station.wake(seat)
 
-    def _invoke_row(self, seat: Seat, assignment: Assignment, now: int) -> int:
+    def _invoke_row(self, seat: Seat, assignment: Assignment, now: int, cause: int) -> int:
         operation, rows = assignment.operation, self._station.rows
         assert rows is not None
         fields = {
             "operation": operation.id, "process": assignment.process, "key": operation.key,
             "argument": operation.argument, "scheduled": assignment.scheduled,
         }  # fmt: skip
-        return rows.row(Kind.INVOKE, now, -1, seat.index, name=operation.function, payload=json(fields))
+        return rows.row(Kind.INVOKE, now, cause, seat.index, name=operation.function, payload=json(fields))
 
     def _end(self, seat: Seat, outcome: Outcome, completed: int | None) -> None:
         assert seat.open is not None

@@ -180,6 +180,6 @@ def _driver_rows(experiment: Experiment) -> Any:
         return None
     from framework.engine.ray.recording import EventRows, first_seq
 
-    hosts = (*experiment.nodes, *experiment.clients)
+    hosts = experiment.hosts
     first = first_seq(len(hosts), 0)
     return EventRows(experiment.run_dir / "trace" / "driver.arrow", Wire(experiment.protocol), hosts, first)

@@ -110,7 +110,7 @@ class Fleet(Lives):
                 self._took(calls[call], ray.get(call))
             except ray.exceptions.RayError:  # it died just now; its watch will tell
                 calls[call].statuses = {}
-        return {node: self._status(node) for node in self.experiment.nodes}
+        return {node: self._status(node) for node in self.experiment.nodes if node not in self.standing_by}
 
     def _status(self, node: NodeId) -> dict[str, Any] | None:
         member = self.launch.member_of[node]
@@ -188,6 +188,7 @@ def merged(tallies: list[Tally]) -> Tally:
         whole.latencies.add(tally.latencies)
         for field in ("asked", "recovered", "stuck", "freed"):
             setattr(whole, field, getattr(whole, field) + getattr(tally, field))
+        whole.errands.update(tally.errands)
         for field in ("messages", "dropped", "duplicated", "notes", "faults", "abandoned"):
             mine = getattr(whole, field)
             for name, count in getattr(tally, field).items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
+from framework.core.administration import ADMINISTRATOR
 from framework.core.faults import (
     Action,
+    Ask,
     Calm,
     Crash,
     Disturb,
@@ -17,11 +17,10 @@ from framework.core.faults import (
     Resume,
     SetClock,
     SetDisk,
-    Status,
     action_name,
     commit_fate,
 )
-from framework.core.injector import Injector
+from framework.core.injector import Injector, Sight
 from framework.core.message import NodeId
 from framework.core.streams import stream
 from framework.engine.base import Experiment
@@ -37,7 +36,7 @@ class Injection:
 
     def __init__(self, experiment: Experiment, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._order = {node: index for index, node in enumerate((*experiment.nodes, *experiment.clients))}
+        self._order = {node: index for index, node in enumerate(experiment.hosts)}
         self._nodes = experiment.nodes
         self._fate = stream(experiment.seed, "disk")
         self._still: set[NodeId] = set()  # told to stand still in the strike under way, and their process goes on yet
@@ -78,9 +77,10 @@ class Injection:
     def ledger(self) -> tuple[Entry, ...]:
         """What each fault did; to be asked once, when every station has reported."""
         self._injector.count_tolls(self._fleet.tolls())
+        self._injector.count_errands(self._fleet.tally().errands)
         return tuple(self._injector.entries.values())
 
-    def _look(self) -> tuple[Mapping[NodeId, Status | None], frozenset[NodeId], frozenset[NodeId]]:
+    def _look(self) -> Sight:
         self._refuse_half_pauses()
         statuses = self._fleet.statuses()
         members = self._fleet.launch.member_of
@@ -88,12 +88,16 @@ class Injection:
         lost = frozenset(
             node for node in self._nodes if node in self._fleet.lost or self._fleet.conditions.ruined((node,))
         )
-        return statuses, stopped, lost
+        spares = tuple(node for node in self._nodes if node in self._fleet.standing_by)
+        return Sight(statuses, stopped, lost, spares)
 
     def _do(self, action: Action) -> bool:
         """Carries out `action`; False if it makes no difference: a node that is down already, or gone for good."""
         if isinstance(action, Disturb | Calm):
             self._change_weather(action)
+            return True
+        if isinstance(action, Ask):
+            self._fleet.tell(self._fleet.launch.member_of[ADMINISTRATOR], action, self._record(action, None))
             return True
         member = self._fleet.launch.member_of[action.node]
         match action:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.core.errors import ConfigError
-from framework.core.message import NodeId
 from framework.core.time import SECOND, format_duration
 from framework.engine.base import Experiment
 from framework.engine.ray.actor import StationActor
@@ -37,7 +36,7 @@ class Launch:
         self.servers = [member for member in self.members if member.first_client is None]
         self.crews = [member for member in self.members if member.first_client is not None]
         self.member_of = {host: member for member in self.members for host in member.hosts}
-        hosts = (*experiment.nodes, *experiment.clients)
+        hosts = experiment.hosts
         self._station_of = tuple(self.member_of[host].station for host in hosts)
         self.fsync = 0  # of the slowest disk, nanoseconds; 0: not asked
         self._secret = secrets.token_bytes(32)
@@ -144,20 +143,15 @@ class Launch:
 
 
 def make_members(experiment: Experiment, nodes_per_actor: int, client_actors: int) -> list[Member]:
-    """The stations of a run: nodes packed in order, clients in equal shares."""
-    nodes, clients = experiment.nodes, experiment.clients
+    """The stations of a run: nodes packed in order, clients in equal shares, the administrator with the last of them."""
+    nodes, callers = experiment.nodes, experiment.callers
     packed = [nodes[at : at + nodes_per_actor] for at in range(0, len(nodes), nodes_per_actor)]
     members = [Member(station, hosts) for station, hosts in enumerate(packed)]
-    actors = min(client_actors, len(clients))
-    cuts = [len(clients) * number // actors for number in range(actors + 1)]
+    actors = min(client_actors, len(experiment.clients))
+    cuts = [len(callers) * number // actors for number in range(actors + 1)]
     for start, stop in itertools.pairwise(cuts):
-        members.append(Member(len(members), clients[start:stop], first_client=start))
+        members.append(Member(len(members), callers[start:stop], first_client=start))
     return members
-
-
-def hosts_of(experiment: Experiment) -> tuple[NodeId, ...]:
-    """All hosts of a run, in the order of their indices."""
-    return (*experiment.nodes, *experiment.clients)
 
 
 def _machine_count() -> int:

@@ -16,7 +16,7 @@ from framework.core.message import NodeId
 from framework.engine.base import Crash, Experiment, Tally
 from framework.engine.ray.actor import Booted, Contact, Fall, Pulse, Where
 from framework.engine.ray.conditions import Conditions
-from framework.engine.ray.launch import Launch, hosts_of
+from framework.engine.ray.launch import Launch
 from framework.engine.ray.member import Machine, Member
 from framework.engine.ray.setup import database_of, station_name
 from framework.engine.ray.troubles import Birth
@@ -40,6 +40,7 @@ class Lives:
         self.zero = 0
         self.epoch = 0
         self.lost: set[NodeId] = set()  # nodes that no restart brings back
+        self.standing_by = set(experiment.spares)  # nodes that have never run
         self._tolls: dict[int, tuple[int, int]] = {}  # of stations that have ended
         self.conditions = Conditions()
         self.met: Callable[[NodeId], None] = lambda node: None  # told of each commit that met a disk in trouble
@@ -48,7 +49,7 @@ class Lives:
         self.members = self.launch.members
         self._due: dict[Any, Callable[[Any], None]] = {}
         self._ended_tallies: list[Tally] = []
-        self._index = {host: index for index, host in enumerate(hosts_of(experiment))}
+        self._index = {host: index for index, host in enumerate(experiment.hosts)}
         self._ending = False
 
     def now(self) -> int:
@@ -62,7 +63,12 @@ class Lives:
     def is_up(self, node: NodeId) -> bool:
         """Whether the node runs, or stands still, as far as is known."""
         member = self.launch.member_of[node]
-        return member.up and (len(member.hosts) == 1 or member.statuses.get(node) is not None) and node not in self.lost
+        return (
+            node not in self.standing_by
+            and member.up
+            and (len(member.hosts) == 1 or member.statuses.get(node) is not None)
+            and node not in self.lost
+        )
 
     def tell(self, member: Member, action: Action, cause: int = -1) -> None:
         """Has a station that is up carry out a fault within its process, in the order of these calls; one that is yet to
@@ -94,7 +100,7 @@ class Lives:
         birth = Birth(
             zero=self.zero + self.machine(member).offset, epoch=self.epoch, cause=cause,
             troubles=self.conditions.troubles(member.hosts), clocks=self.conditions.clocks(member.hosts),
-            acknowledged=member.acknowledged,
+            acknowledged=member.acknowledged, standing_by=frozenset(self.standing_by.intersection(member.hosts)),
         )  # fmt: skip
         member.acknowledged, member.born = None, True
         return member.handle.boot.options(concurrency_group="faults").remote(birth)
@@ -125,7 +131,9 @@ class Lives:
     def restart(self, node: NodeId, cause: int) -> None:
         """Starts a node that is down, on the machine that holds its storage."""
         member = self.launch.member_of[node]
-        if len(member.hosts) > 1:
+        stood_by = node in self.standing_by
+        self.standing_by.discard(node)
+        if len(member.hosts) > 1 or stood_by:
             self._turn(member, Restart(node), cause, {})
             return
         if member.where is None and not member.arriving:

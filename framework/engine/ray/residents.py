@@ -52,7 +52,7 @@ class Residents(ABC):
         self.commits: Commits = MemoryCommits()
         self._inbox_bytes = 0
         self._when_landed: list[Callable[[], None]] = []
-        self._names = (*experiment.nodes, *experiment.clients)
+        self._names = experiment.hosts
         self._index = {name: index for index, name in enumerate(self._names)}
         self.seats: dict[int, Seat] = make_seats(setup, self._index)
         self._delivered = [0] * len(self.wire.names)
@@ -135,7 +135,7 @@ class Residents(ABC):
                 payload = start_payload(seat.incarnation, self.epoch, host.stored, seat.clock)
                 host.step = self.rows.row(Kind.START, now, cause, seat.index, payload=payload)
             self.tally.steps += 1
-            host.boot(seat.class_, seat.config, seat.peers)
+            host.boot(seat.class_, seat.config, seat.peers, seat.spare)
             if self.rows is not None:
                 seat.marks.append((len(host.effects), host.step))
         except StorageDamaged as damaged:

@@ -9,11 +9,11 @@ from framework.core.clock import Clock
 from framework.core.host import Host
 from framework.core.message import Message, NodeId
 from framework.core.network import Link
-from framework.core.node import Node
 from framework.core.time import NEVER
 from framework.core.workload import Assignment
 
 if TYPE_CHECKING:
+    from framework.engine.base import Seating
     from framework.engine.ray.mesh import Outbox
     from framework.engine.ray.setup import Setup
 
@@ -35,15 +35,16 @@ class Seat:
 
     __slots__ = (
         "class_", "clock", "config", "deaf", "dirty", "durable", "host", "id", "inbox", "incarnation", "index", "marks",
-        "number", "open", "peers", "queued", "raised", "routes", "turns",
+        "number", "open", "peers", "queued", "raised", "routes", "spare", "turns",
     )  # fmt: skip
 
-    def __init__(self, index: int, node_id: NodeId, class_: type[Node], config: Any, peers: tuple[NodeId, ...]) -> None:
+    def __init__(self, index: int, node_id: NodeId, seating: Seating, config: Any) -> None:
         self.index = index  # among all hosts of the run
         self.id = node_id
-        self.class_ = class_
+        self.class_ = class_ = seating.host
         self.config = config
-        self.peers = peers
+        self.peers = seating.peers
+        self.spare = seating.spare
         self.durable = bool(class_._declared or class_.mounts)
         self.incarnation = 0
         self.clock: Clock | None = None  # None: true time
@@ -65,12 +66,10 @@ def make_seats(setup: Setup, index: Mapping[NodeId, int]) -> dict[int, Seat]:
     experiment = setup.experiment
     seats: dict[int, Seat] = {}
     for number, host in enumerate(setup.hosts):
+        seat = Seat(index[host], host, experiment.seating(host), experiment.protocol_config)
         if setup.first_client is None:
-            peers = tuple(peer for peer in experiment.nodes if peer != host)
-            seat = Seat(index[host], host, experiment.protocol.node, experiment.protocol_config, peers)
             seat.incarnation = setup.incarnation
         else:
-            seat = Seat(index[host], host, experiment.protocol.client, experiment.protocol_config, experiment.nodes)
             seat.number = number
             seat.durable = False
         seats[seat.index] = seat

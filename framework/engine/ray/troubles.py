@@ -13,6 +13,7 @@ from framework.core.clock import Clock
 from framework.core.durable import Change
 from framework.core.faults import (
     Action,
+    Ask,
     Calm,
     CommitFate,
     Crash,
@@ -42,7 +43,7 @@ EMULATED = "fault (emulated: the node shares its process)"
 @dataclass(frozen=True, kw_only=True)
 class Birth:
     """What an incarnation of a station is told when it boots: the run's start on its machine's monotonic clock and on the
-    wall clock, the restart that it is, what is in force, and the last commit that counts (None: all that are there)."""
+    wall clock, the restart that it is, what is in force, the last commit that counts (None: all that are there), and the spares that have never run."""
 
     zero: int
     epoch: int
@@ -50,6 +51,7 @@ class Birth:
     troubles: tuple[Action, ...] = ()
     clocks: Mapping[NodeId, tuple[ClockSetting, ...]] = field(default_factory=dict)
     acknowledged: int | None = None
+    standing_by: frozenset[NodeId] = frozenset()
 
 
 class Troubles:
@@ -78,6 +80,9 @@ class Troubles:
                 return station.crash(action.node, EMULATED, cause, asked=True, fate=fate)
             case Restart():
                 station.restart(action.node, cause)
+            case Ask():
+                assert station.crew is not None, "the administrator is one of the clients"
+                station.crew.administer(action, cause)
             case _:
                 raise AssertionError(f"{action_name(action)} befalls processes from without")
         return None

@@ -205,7 +205,7 @@ class Batches(Post):
         self.steps += 1
         self.recording.row(Kind.START, self.now, self.seq, cause, seat.index)
         try:
-            host.boot(seat.class_, seat.config, seat.peers)
+            host.boot(seat.class_, seat.config, seat.peers, seat.spare)
             if seat.slow:
                 self._close(seat, host, [(len(host.effects), host.step)], self._service_time)
                 self.rearm(seat, host)
@@ -262,6 +262,7 @@ class Batches(Post):
     def restart(self, node: NodeId, cause: int = -1) -> None:
         """Boots a node that is down: a new instance over its storage."""
         seat = self.seats[node]
+        seat.stands_by = False
         seat.incarnation += 1
         self.seq += 1
         self.recording.row(Kind.RESTART, self.now, self.seq, cause, seat.index)

@@ -14,7 +14,7 @@ from framework.core.message import NodeId
 from framework.core.network import NetworkModel
 from framework.core.streams import stream
 from framework.core.weather import Weather
-from framework.engine.base import Crash, Experiment, Tally
+from framework.engine.base import Crash, Experiment, Seating, Tally
 from framework.engine.sim.recording import Recording
 from framework.engine.sim.seat import WALL_EPOCH, Seat
 from framework.engine.wire import Wire
@@ -54,18 +54,17 @@ class Clockwork(ABC):
         self._make_seats()
 
     def _make_seats(self) -> None:
-        experiment, spec = self.experiment, self.experiment.protocol
-        for node in experiment.nodes:
-            peers = tuple(peer for peer in experiment.nodes if peer != node)
-            self.seats[node] = self._make_seat(node, spec.node, peers)
-        for number, client in enumerate(experiment.clients):
-            seat = self.seats[client] = self._make_seat(client, spec.client, experiment.nodes)
+        experiment = self.experiment
+        for host in experiment.hosts:
+            self.seats[host] = self._make_seat(host, experiment.seating(host))
+        for number, client in enumerate(experiment.callers):
+            seat = self.seats[client]
             seat.client = number
             seat.slow = seat.slow_by_nature = False
 
-    def _make_seat(self, node: NodeId, class_: Any, peers: tuple[NodeId, ...]) -> Seat:
+    def _make_seat(self, node: NodeId, seating: Seating) -> Seat:
         experiment, config = self.experiment, self.experiment.engine_config
-        seat = Seat(self.recording.names.index(node), node, class_, experiment.protocol_config, peers)
+        seat = Seat(self.recording.names.index(node), node, seating, experiment.protocol_config)
         seat.rng = stream(experiment.seed, "node", node)
         seat.slow = seat.slow_by_nature = self._disk_latency > 0 or self._service_time > 0
         drift, offset = int(config.clock_drift_ppm), int(config.clock_offset)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,7 @@ from framework.core.clock import Clock
 from framework.core.faults import (
     CUT,
     Action,
+    Ask,
     Calm,
     Crash,
     Disturb,
@@ -23,7 +23,7 @@ from framework.core.faults import (
     Status,
     action_name,
 )
-from framework.core.injector import Injector
+from framework.core.injector import Injector, Sight
 from framework.core.message import NodeId
 from framework.core.storage import TroubledStorage
 from framework.core.streams import stream
@@ -31,14 +31,14 @@ from framework.core.time import NEVER
 from framework.trace.schema import NO_NAME, Kind
 
 if TYPE_CHECKING:
-    from framework.engine.sim.batches import Batches
     from framework.engine.sim.seat import Seat
+    from framework.engine.sim.simulation import Simulation
 
 
 class Injection:
     """Drives an `Injector` by virtual time and does what it says."""
 
-    def __init__(self, run: Batches) -> None:
+    def __init__(self, run: Simulation) -> None:
         experiment = run.experiment
         self._run = run
         self._servers = {node: run.seats[node] for node in experiment.nodes}
@@ -67,6 +67,7 @@ class Injection:
         """What each fault did; to be asked once, when the run is over."""
         tolls = {token: (toll.passed, toll.touched) for token, toll in self._run.weather.tolls.items()}
         self._injector.count_tolls(tolls)
+        self._injector.count_errands(self._run.tally.errands)
         return tuple(self._injector.entries.values())
 
     def _turn(self) -> None:
@@ -79,11 +80,12 @@ class Injection:
         run.tally.healed_at = self._injector.healed_at
         self.schedule()
 
-    def _look(self) -> tuple[Mapping[NodeId, Status | None], frozenset[NodeId], frozenset[NodeId]]:
-        statuses = {node: self._status(seat) for node, seat in self._servers.items()}
+    def _look(self) -> Sight:
+        statuses = {node: self._status(seat) for node, seat in self._servers.items() if not seat.stands_by}
         stopped = frozenset(node for node, seat in self._servers.items() if seat.paused)
         lost = frozenset(node for node, seat in self._servers.items() if seat.lost or seat.raised or _damaged(seat))
-        return statuses, stopped, lost
+        spares = tuple(node for node, seat in self._servers.items() if seat.stands_by)
+        return Sight(statuses, stopped, lost, spares)
 
     def _status(self, seat: Seat) -> Status | None:
         """What a node reports; None if it is down, or goes down because its `status` raises."""
@@ -104,6 +106,9 @@ class Injection:
             case Calm():
                 cause = self._record(action, None)
                 run.weather.calm(action.token)
+                return True
+            case Ask():
+                run.administer(action, self._record(action, None))
                 return True
             case _:
                 seat = self._servers[action.node]

@@ -10,12 +10,12 @@ from framework.core.clock import Clock
 from framework.core.host import Effect, Host
 from framework.core.message import NodeId
 from framework.core.network import Link
-from framework.core.node import Node
 from framework.core.storage import MemoryStorage, Storage
 from framework.core.time import NEVER
 
 if TYPE_CHECKING:
     from framework.core.workload import Assignment
+    from framework.engine.base import Seating
 
 WALL_EPOCH = 1_577_836_800_000_000_000
 """Virtual wall clocks start at 2020-01-01T00:00:00Z."""
@@ -51,6 +51,8 @@ class Seat:
         "slow",
         "slow_by_nature",
         "slower",
+        "spare",
+        "stands_by",
         "storage",
         "torn",
         "wake_at",
@@ -58,12 +60,14 @@ class Seat:
         "watch",
     )
 
-    def __init__(self, index: int, node_id: NodeId, class_: type[Node], config: Any, peers: tuple[NodeId, ...]) -> None:
+    def __init__(self, index: int, node_id: NodeId, seating: Seating, config: Any) -> None:
         self.index = index  # of its name in the trace
         self.id = node_id
-        self.class_ = class_
+        self.class_ = class_ = seating.host
         self.config = config
-        self.peers = peers
+        self.peers = seating.peers
+        self.spare = seating.spare
+        self.stands_by = seating.spare  # until it is booted for the first time
         self.rng = random.Random()
         self.host: Host | None = None  # None: down
         self.incarnation = 0

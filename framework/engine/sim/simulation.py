@@ -5,13 +5,15 @@ from __future__ import annotations
 from heapq import heappop
 from typing import Any
 
+from framework.core.administration import ADMINISTRATOR, Errands
 from framework.core.client import Client, Fail, Ok, Outcome, Unknown
 from framework.core.errors import SynodError
+from framework.core.faults import Ask
 from framework.core.host import Host
 from framework.core.message import NodeId
 from framework.core.streams import stream
 from framework.core.time import NEVER, format_duration
-from framework.core.workload import Load
+from framework.core.workload import Assignment, Load
 from framework.engine.base import Experiment, Tally
 from framework.engine.sim.batches import Batches
 from framework.engine.sim.injection import Injection
@@ -50,6 +52,7 @@ class Simulation(Batches):
         self._timeout = int(experiment.workload_config.timeout)
         self._end = min(experiment.duration + self._timeout + 1, NEVER if stop is None else stop)
         self._load_at = NEVER
+        self._errands = Errands()
         self.injection = Injection(self)
         self.load = Load(
             experiment.make_workload(),
@@ -63,7 +66,8 @@ class Simulation(Batches):
         until = 0
         try:
             for seat in self.seats.values():
-                self._boot(seat, cause=-1)
+                if not seat.stands_by:
+                    self._boot(seat, cause=-1)
             self.call_at(self.experiment.duration, self._end_if_done)
             self.injection.schedule()
             self._schedule_load()
@@ -162,13 +166,11 @@ class Simulation(Batches):
                 self.recording.operation(assignment, refused, self.now, self.now)
                 continue
             self._outstanding += 1
-            seat.open = (assignment, self.now)
-            self._invoke(seat, seat.host)
+            self._invoke(seat, seat.host, assignment, self._timeout)
         self._schedule_load()
 
-    def _invoke(self, seat: Seat, host: Host) -> None:
-        assert seat.open is not None
-        assignment = seat.open[0]
+    def _invoke(self, seat: Seat, host: Host, assignment: Assignment, timeout: int, cause: int = -1) -> None:
+        seat.open = (assignment, self.now)
         operation = assignment.operation
         self._set_clocks(seat, host)
         self.seq = host.step = seq = self.seq + 1
@@ -181,11 +183,11 @@ class Simulation(Batches):
                 }
             )  # fmt: skip
             name = self.recording.names.index(operation.function)
-            self.recording.row(Kind.INVOKE, self.now, seq, -1, seat.index, message=name, payload=payload)
+            self.recording.row(Kind.INVOKE, self.now, seq, cause, seat.index, message=name, payload=payload)
         client = host.root
         assert isinstance(client, Client)
         try:
-            client._begin(operation, self._timeout)
+            client._begin(operation, timeout)
             self._finish(seat, host, seq)
         except Exception as error:
             self.raised(seat, error)
@@ -202,6 +204,8 @@ class Simulation(Batches):
             )
             self.recording.row(Kind.COMPLETE, self.now, self.seq, cause, seat.index, message=name, payload=json(fields))
         self._end_operation(seat, outcome)
+        if seat.id == ADMINISTRATOR:
+            return
         if type(outcome) is Unknown:  # a new process starts, and only then is the client free again
             order = self.seq
             self.call_at(self.now, lambda: self._retire(seat, order))
@@ -217,6 +221,9 @@ class Simulation(Batches):
     def _end_operation(self, seat: Seat, outcome: Outcome) -> None:
         assert seat.open is not None
         (assignment, invoked), seat.open = seat.open, None
+        if seat.id == ADMINISTRATOR:
+            self._end_errand(outcome)
+            return
         self._outstanding -= 1
         self.tally.completed(outcome, assignment.scheduled, self.now, self.experiment.warmup)
         self.recording.operation(assignment, outcome, invoked, self.now)
@@ -227,6 +234,25 @@ class Simulation(Batches):
         self.load.completed(seat.client, self.now, retired=retired)
         self._schedule_load()
 
+    # The administrator.
+
+    def administer(self, ask: Ask, cause: int) -> None:
+        """Has the administrator ask for it, when all that it was told before is done."""
+        self._errands.add(ask)
+        self._begin_errand(cause)
+
+    def _begin_errand(self, cause: int) -> None:
+        seat = self.seats[ADMINISTRATOR]
+        operation = None if seat.host is None else self._errands.begin()
+        if operation is not None and seat.host is not None:
+            self._invoke(seat, seat.host, Assignment(seat.id, -1, operation, self.now), 0, cause)
+
+    def _end_errand(self, outcome: Outcome) -> None:
+        token, refused = self._errands.end(outcome)
+        self.tally.errands[token] = refused
+        order = self.seq
+        self.call_at(self.now, lambda: self._begin_errand(order))
+
     def _end_if_done(self) -> None:
         if not self._outstanding and self.now >= self.experiment.duration and self.load.next_at == NEVER:
             self._end = self.now
@@ -234,7 +260,7 @@ class Simulation(Batches):
     def _abandon_operations(self, until: int) -> None:
         """Operations that are still open: nobody knows what becomes of them. The run went on `until` then."""
         for seat in self.seats.values():
-            if seat.open is not None:
+            if seat.open is not None and seat.id != ADMINISTRATOR:
                 assignment, invoked = seat.open
                 outcome = Unknown("the run ended")
                 clock = seat.clock

@@ -1,0 +1,121 @@
+"""What an operator does to a running group: nodes join and leave, the leadership moves.
+
+    faults:
+      schedule:
+        steps:
+          - {at: 1s, fault: add_node}                        # the next spare boots and joins
+          - {at: 2s, fault: remove_node, target: leader}
+          - {at: 3s, fault: transfer_leader, target: n2}
+
+For protocols whose `administration` has the operation. One thing is asked for after another, of whoever leads, until it
+is done; the ledger counts what was. Nothing is undone at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from framework import Ask, ConfigError, Duration, FaultConfig, FaultSpec, NodeId, Restart, Strike, View, hookimpl
+from framework.core.faults import Fault, check_target
+
+SPARE = "spare"
+
+
+class AddConfig(FaultConfig):
+    """Whom it adds."""
+
+    target: str = SPARE
+    """`spare`: the next of the `spares` that has not run yet; or a node's name."""
+    lasts: Duration = Duration("0")
+
+
+class RemoveConfig(FaultConfig):
+    """Whom it removes."""
+
+    target: str = "random"
+    """A node's name, a role that nodes report, `random`."""
+    lasts: Duration = Duration("0")
+
+
+class TransferConfig(FaultConfig):
+    """Who is to lead."""
+
+    target: str = "follower"
+    """A node's name, a role that nodes report, `random`."""
+    lasts: Duration = Duration("0")
+
+
+class Administration(Fault):
+    """Base of the faults that ask for one administrative operation on one node."""
+
+    function: ClassVar[str]
+
+    def asks(self) -> tuple[str, ...]:
+        return (self.function,)
+
+    @property
+    def aimed_at(self) -> str:
+        return str(self.config.target)
+
+    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+        target = self.config.target
+        if target in ("all", "random_minority", "random_majority"):
+            raise ConfigError(
+                f"{key}.target={target}", "means several nodes, and one is asked for at a time", "Name one."
+            )
+        check_target(f"{key}.target", target, nodes)
+
+    def strike(self, view: View) -> Strike | None:
+        nodes = view.aim(self.config.target)
+        return self.ask(view, view.rng.choice(nodes)) if nodes else None
+
+    def ask(self, view: View, node: NodeId) -> Strike:
+        return Strike((Ask(view.token(), self.function, node),), (), (node,))
+
+
+class AddNode(Administration):
+    """Boots a spare and has it join; a node that runs already, as one that was removed, joins again."""
+
+    function = "add_node"
+
+    @property
+    def aimed_at(self) -> str:
+        return "" if self.config.target == SPARE else str(self.config.target)
+
+    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+        if self.config.target != SPARE:
+            super().needs(key, nodes)
+        elif not self.spares:
+            raise ConfigError(f"{key}.target={SPARE}", "there is no spare to add", "Write spares=1, or more.")
+
+    def strike(self, view: View) -> Strike | None:
+        target = self.config.target
+        node = next(iter(view.spares), None) if target == SPARE else target
+        if node in view.spares:
+            joins = self.ask(view, node)
+            return Strike((Restart(node), *joins.does), (), joins.against)
+        return None if target == SPARE else super().strike(view)
+
+
+class RemoveNode(Administration):
+    """Has a node leave the group; it runs on, and is no member."""
+
+    function = "remove_node"
+
+
+class TransferLeader(Administration):
+    """Has another node lead."""
+
+    function = "transfer_leader"
+
+
+@hookimpl
+def register_faults() -> list[FaultSpec]:
+    return [
+        FaultSpec(name="add_node", fault=AddNode, config=AddConfig, summary="A spare boots and joins the group."),
+        FaultSpec(name="remove_node", fault=RemoveNode, config=RemoveConfig, summary="A node leaves the group."),
+        FaultSpec(
+            name="transfer_leader", fault=TransferLeader, config=TransferConfig, summary="Another node is to lead."
+        ),
+    ]
