@@ -45,9 +45,13 @@ def node_classes(protocol: ProtocolSpec) -> list[type[Node]]:
 
 
 def wire_name(message: type[Message], protocol: ProtocolSpec) -> str:
-    """`raft.RequestVote`; what another package gives (a mounted protocol, the sessions) is named after that package."""
+    """`raft.RequestVote`; what another package gives (a mounted protocol) is named after that package.
+
+    What the framework gives, as the messages of sessions, counts as the protocol's own.
+    """
     home = package_of(message.__module__)
     own = home in (package_of(protocol.node.__module__), package_of(protocol.client.__module__))
+    own = own or home.startswith("framework.core.")
     return f"{protocol.name if own else home.rpartition('.')[2]}.{message.__name__}"
 
 
