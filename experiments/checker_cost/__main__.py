@@ -16,6 +16,7 @@ from rich.table import Table
 
 from experiments.checker_cost.measure import Check, measure
 from experiments.checker_cost.rows import Row, rows
+from framework.console.command import Parser, carried_out, count, one_of
 
 SLACK = 1.1
 """What the memory of a row may be, compared with that of the row it is held against."""
@@ -52,13 +53,18 @@ def _memory(checks: Sequence[Check]) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    return carried_out(lambda: _measure(_options(arguments)))
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     known = list(dict.fromkeys(row.group for row in rows()))
-    parser = argparse.ArgumentParser(prog="python -m experiments.checker_cost", description=str(__doc__).split("\n")[0])
-    parser.add_argument("--only", choices=known, help="one group of rows")
-    parser.add_argument("--repeat", type=int, default=3, help="how many seeds of each history (default 3)")
-    options = parser.parse_args(arguments)
-    if options.repeat < 1:
-        parser.error("--repeat must be at least 1")
+    parser = Parser("experiments.checker_cost", str(__doc__).split("\n")[0])
+    parser.add_argument("--only", type=one_of(known), help="one group of rows")
+    parser.add_argument("--repeat", type=count, default=3, help="how many seeds of each history (default 3)")
+    return parser.read(arguments)
+
+
+def _measure(options: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else 170)
     measured: dict[str, tuple[Row, list[Check]]] = {}
     for row in rows():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import resource
 import sys
 import time
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 
 from experiments.checker_cost.histories import recorded
 from experiments.checker_cost.rows import Row
+from experiments.workers import in_order
 from framework.verify.linearizability import check_linearizable
 from framework.verify.models import model_named
 
@@ -38,12 +38,7 @@ def check(row: Row, seed: int) -> Check:
 
 def measure(row: Row, repeat: int) -> list[Check]:
     """The row with seeds 0, 1, …, each in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    checks = []
-    for number in range(repeat):
-        with context.Pool(1) as pool:
-            checks.append(pool.apply(check, (row, number)))
-    return checks
+    return [one for number in range(repeat) for one in in_order(check, [(row, number)], 1)]
 
 
 def _peak_mib() -> float:

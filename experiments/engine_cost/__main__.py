@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.engine_cost.rows import Row, rows
+from experiments.workers import started
+from framework.console.command import Parser, carried_out, count, one_of
 
 
 @dataclass
@@ -46,9 +48,10 @@ class Measured:
 def measure(overrides: Sequence[str], folder: Path) -> dict[str, Any]:
     """Runs one experiment in a process of its own; its result."""
     command = [sys.executable, "-m", "framework.run", *overrides, f"run.dir={folder}", "--quiet"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    with started(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+        _, complaint = run.communicate()
     if not (folder / "result.json").exists():
-        raise SystemExit(f"{' '.join(command)}\nended with {ended.returncode}:\n{ended.stderr.strip()}")
+        raise SystemExit(f"{' '.join(command)}\nended with {run.returncode}:\n{complaint.strip()}")
     result: dict[str, Any] = json.loads((folder / "result.json").read_text())
     return result
 
@@ -93,14 +96,19 @@ def _number(value: float) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    return carried_out(lambda: _measure(_options(arguments)))
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     known = list(dict.fromkeys(row.group for row in rows("10s")))
-    parser = argparse.ArgumentParser(prog="python -m experiments.engine_cost", description=__doc__.split("\n")[0])
-    parser.add_argument("--only", choices=known, help="one group of rows")
-    parser.add_argument("--repeat", type=int, default=3, help="how often each run is repeated (default 3)")
+    parser = Parser("experiments.engine_cost", __doc__.split("\n")[0])
+    parser.add_argument("--only", type=one_of(known), help="one group of rows")
+    parser.add_argument("--repeat", type=count, default=3, help="how often each run is repeated (default 3)")
     parser.add_argument("--duration", default="10s", help="how long each run on Ray lasts (default 10s)")
-    options = parser.parse_args(arguments)
-    if options.repeat < 1:
-        parser.error("--repeat must be at least 1")
+    return parser.read(arguments)
+
+
+def _measure(options: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     wanted = [row for row in rows(options.duration) if options.only in (None, row.group)]
     measured = measure_all(wanted, options.repeat, console)

@@ -16,6 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.workers import started
+from framework.console.command import carried_out
+
 EXPERIMENT = ("experiment=hello", "engine=sim", "workload.loop=open", "workload.rate=200", "--quiet")
 DURATIONS = ("1m", "30m")
 ALLOWED = 1.25
@@ -32,6 +35,10 @@ class Peak(NamedTuple):
 
 def main(durations: Sequence[str]) -> int:
     """Prints a row a run, and the ratio of their memory."""
+    return carried_out(lambda: _compare(durations))
+
+
+def _compare(durations: Sequence[str]) -> int:
     print(f"{'duration':>10} {'peak memory':>12} {'real time':>10}")
     peaks: list[Peak] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +58,7 @@ def measured(duration: str, folder: Path) -> Peak | None:
     """The run's peak resident memory; None, with a line on stderr, if it was not valid."""
     command = [sys.executable, "-m", "framework.run", *EXPERIMENT, f"duration={duration}", f"run.dir={folder}"]
     began = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as run:
+    with started(command, stdout=subprocess.DEVNULL) as run:
         _, status, usage = os.wait4(run.pid, 0)
         run.returncode = os.waitstatus_to_exitcode(status)
     if run.returncode:

@@ -15,21 +15,20 @@ from rich.console import Console
 
 from experiments.planted_bugs.campaign import hunt_all, lines_of, protocols
 from experiments.planted_bugs.table import markdown, table
-from framework.core.errors import ConfigError, PluginError
+from framework.console.command import Parser, carried_out, count, one_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _options(arguments)
+    return carried_out(lambda: _campaign(_options(arguments)))
+
+
+def _campaign(options: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
-    try:
-        lines = lines_of(options.protocol, options.only)
-        experiment = options.experiment or f"{options.protocol}_storm"
-        for line in hunt_all(lines, experiment, options.seeds, options.bases, options.processes):
-            name, _, _, by, seeds, _ = line.cells()
-            console.print(f"[dim]{name}: {by}{', seeds ' if seeds else ''}{seeds}[/dim]", highlight=False)
-    except (ConfigError, PluginError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
+    lines = lines_of(options.protocol, options.only)
+    experiment = options.experiment or f"{options.protocol}_storm"
+    for line in hunt_all(lines, experiment, options.seeds, options.bases, options.processes):
+        name, _, _, by, seeds, _ = line.cells()
+        console.print(f"[dim]{name}: {by}{', seeds ' if seeds else ''}{seeds}[/dim]", highlight=False)
     if options.markdown:
         print(markdown(lines))
     else:
@@ -41,21 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m experiments.planted_bugs", description=__doc__.split("\n")[0])
-    parser.add_argument("--protocol", choices=protocols(), default="raft", help="whose mutants (default raft)")
+    parser = Parser("experiments.planted_bugs", __doc__.split("\n")[0])
+    parser.add_argument("--protocol", type=one_of(protocols()), default="raft", help="whose mutants (default raft)")
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="this mutant alone; may be repeated"
     )
     parser.add_argument("--experiment", help="what they are put through (default PROTOCOL_storm)")
-    parser.add_argument("--seeds", type=int, default=200, help="seeds that one hunt tries (default 200)")
-    parser.add_argument("--bases", type=int, default=3, help="hunts for each mutant, from seeds far apart (default 3)")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--seeds", type=count, default=200, help="seeds that one hunt tries (default 200)")
+    parser.add_argument(
+        "--bases", type=count, default=3, help="hunts for each mutant, from seeds far apart (default 3)"
+    )
+    parser.add_argument("--processes", type=count, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--markdown", action="store_true", help="print the table for a document")
-    options = parser.parse_args(arguments)
-    for name in ("seeds", "bases", "processes"):
-        if getattr(options, name) < 1:
-            parser.error(f"--{name} must be at least 1")
-    return options
+    return parser.read(arguments)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from experiments.planted_bugs.hunt import Ground, Hunt
 from experiments.planted_bugs.mutant import Mutant
 from experiments.planted_bugs.table import Line
+from experiments.workers import in_order
 from framework.core.errors import ConfigError, did_you_mean
 
 APART = 10_000
@@ -45,16 +46,12 @@ def hunt(experiment: str, protocol: str, overrides: tuple[str, ...], first: int,
 
 def hunt_all(lines: Sequence[Line], experiment: str, seeds: int, bases: int, processes: int) -> Iterator[Line]:
     """Fills the lines, each with one hunt for each base, and gives each as soon as it is full."""
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        under_way = [
-            [
-                pool.submit(
-                    hunt, experiment, line.protocol, line.mutant.needs if line.mutant else (), base * APART, seeds
-                )
-                for base in range(bases)
-            ]
-            for line in lines
-        ]
-        for line, hunts in zip(lines, under_way, strict=True):
-            line.hunts = [one.result() for one in hunts]
+    calls = [
+        (experiment, line.protocol, line.mutant.needs if line.mutant else (), base * APART, seeds)
+        for line in lines
+        for base in range(bases)
+    ]
+    with closing(in_order(hunt, calls, processes)) as found:
+        for line in lines:
+            line.hunts = list(islice(found, bases))
             yield line

@@ -5,12 +5,15 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import msgspec
 
+from experiments.workers import in_order
 from framework.config.compose import Composed, compose
 from framework.console.arguments import replay_command
 from framework.runs.engines import engine_named
@@ -61,6 +64,29 @@ class Course:
         """What runs this seed again, with its folder and its full trace."""
         kept = [word for word in self.overrides if not word.startswith("trace=")]
         return replay_command(kept, None, seed)
+
+
+def outcomes(course: Course, seeds: Sequence[int], processes: int) -> Iterator[Outcome]:
+    """The outcomes of the seeds in their order. KeyboardInterrupt if one was interrupted."""
+    alone = processes == 1 or len(seeds) < 2
+    found = map(course.run, seeds) if alone else _elsewhere(course, seeds, min(processes, len(seeds)))
+    for outcome in found:
+        if outcome is None:
+            raise KeyboardInterrupt
+        yield outcome
+
+
+def _elsewhere(course: Course, seeds: Sequence[int], processes: int) -> Iterator[Outcome | None]:
+    calls = [(course.overrides, seed) for seed in seeds]
+    with closing(in_order(_run, calls, processes)) as found:
+        yield from found
+
+
+_composed = cache(Course.of)  # a worker composes once for its whole life
+
+
+def _run(overrides: tuple[str, ...], seed: int) -> Outcome | None:
+    return _composed(overrides).run(seed)
 
 
 def _kept(result: RunResult, took_s: float) -> Outcome:

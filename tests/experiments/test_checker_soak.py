@@ -6,7 +6,7 @@ import pytest
 
 from experiments.checker_cost.histories import recorded
 from experiments.checker_cost.rows import Row, rows
-from experiments.checker_soak import __main__ as soak
+from experiments.checker_soak import compare as soak
 from framework.verify.linearizability import check_linearizable
 from framework.verify.models import model_named
 from framework.verify.verdict import CheckResult, Verdict
