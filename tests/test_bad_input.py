@@ -81,7 +81,7 @@ UNFITTING = [
     (f"{RAFT} workload=counter", "which the state machine 'kv' lacks"),
     (f"{RAFT} workload=counter", "Choose state_machine=counter or workload="),
     (f"{RAFT} state_machine=none", "replicates a state machine, and none is chosen. There are: counter, kv"),
-    ("engine=sim", "no protocol is chosen. Write experiment=NAME (hello, "),
+    ("engine=sim", "no protocol is chosen. Write experiment=NAME (abd_5nodes, "),
     (f"{HELLO} protocol=null", "protocol=null: a run needs one"),
     (f"{HELLO} nodes=3,5", "asks for several runs, and this is one"),
     (f"{HELLO} -m", "-m (a sweep) is not supported"),

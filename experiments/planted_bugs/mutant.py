@@ -1,4 +1,4 @@
-"""What a planted bug is: a small subclass of a protocol's node that gets one thing wrong.
+"""What a planted bug is: a small subclass of a protocol's node, or of its client, that gets one thing wrong.
 
 A module of mutants (`raft_mutants.py`) holds the subclasses, the tuple `MUTANTS`, and a hook that registers each as a
 protocol of its own, so that a mutant is run, replayed and shrunk like any other protocol.
@@ -11,16 +11,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from framework import Node, ProtocolSpec
+from framework import Client, Node, ProtocolSpec
 
 _TOLD = re.compile(r"(?P<wrong>.+) \((?P<source>[^()]+)\)\.")
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A planted bug. The first line of `node`'s docstring says what is wrong and, in brackets, which rule forbids it.
+    """A planted bug: `node` is the class of the nodes, or of the clients.
 
-    `needs` are overrides without which the bug makes no difference, on top of the experiment that all mutants share.
+    The first line of its docstring says what is wrong and, in brackets, which rule forbids it. `needs` are
+    overrides without which the bug makes no difference, on top of the experiment that all mutants share.
     """
 
     node: type[Node]
@@ -48,12 +49,13 @@ class Mutant:
 
 
 def mutated(protocol: ProtocolSpec, mutants: Iterable[Mutant]) -> list[ProtocolSpec]:
-    """A protocol for each mutant: `protocol` in all but its node."""
+    """A protocol for each mutant: `protocol` in all but its node, or its client."""
     return [
         dataclasses.replace(
             protocol,
             name=mutant.name(protocol.name),
-            node=mutant.node,
+            node=protocol.node if issubclass(mutant.node, Client) else mutant.node,
+            client=mutant.node if issubclass(mutant.node, Client) else protocol.client,
             summary=f"Broken on purpose: {mutant.wrong[0].lower()}{mutant.wrong[1:]} ({mutant.source}).",
         )
         for mutant in mutants

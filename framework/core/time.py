@@ -58,4 +58,4 @@ def format_duration(nanoseconds: int) -> str:
     for unit in ("h", "m", "s", "ms", "us"):
         if nanoseconds % _UNITS[unit] == 0:
             return f"{nanoseconds // _UNITS[unit]}{unit}"
-    return f"{nanoseconds}ns"
+    return f"{int(nanoseconds)}ns"  # a Duration spells itself by this function

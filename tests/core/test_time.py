@@ -68,6 +68,7 @@ def test_a_formatted_duration_is_in_the_largest_unit_that_needs_no_fraction(numb
 
 
 def test_a_duration_is_an_integer_that_shows_its_unit() -> None:
+    assert f"{Duration('7ns')} {Duration('1.5us')}" == "7ns 1500ns"
     duration = Duration("150ms")
 
     assert (duration, str(duration), repr(duration)) == (150_000_000, "150ms", "Duration('150ms')")

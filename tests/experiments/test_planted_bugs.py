@@ -31,16 +31,19 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ("raft_forgets_its_vote", 5, {"one vote a term"}),
         ("raft_runs_retries_again", 5, {"linearizability"}),
         ("raft_stands_once", 40, {NO_PROGRESS}),
+        ("abd_stores_early", 5, {"promises kept"}),
+        ("abd_reads_without_writing_back", 20, {"linearizability"}),
     ],
 )
 def test_a_planted_bug_is_caught(mutant: str, seeds: int, by: set[str]) -> None:
-    caught = Ground("raft_storm", mutant).hunt(range(seeds)).catch
+    caught = Ground(f"{mutant.partition('_')[0]}_storm", mutant).hunt(range(seeds)).catch
     assert caught is not None, f"{seeds} seeds found nothing wrong with {mutant}"
     assert caught.by in by, caught.reason
 
 
-def test_raft_itself_lives_through_the_same_storm() -> None:
-    hunt = Ground("raft_storm", "raft").hunt(range(5))
+@pytest.mark.parametrize("protocol", protocols())
+def test_the_protocol_itself_lives_through_the_same_storm(protocol: str) -> None:
+    hunt = Ground(f"{protocol}_storm", protocol).hunt(range(5))
     assert hunt.catch is None, hunt.catch
     assert hunt.tried == 5
 
