@@ -8,7 +8,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-settings.register_profile("synod", deadline=None)  # how long an example takes is the machine's business
+# How long an example takes is the machine's business. The same examples each time; pytest --hypothesis-profile=other
+# draws others.
+settings.register_profile("synod", deadline=None, derandomize=True)
+settings.register_profile("other", deadline=None)
 settings.load_profile("synod")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.workers import started
-from framework.console.command import carried_out
+from framework.console.command import MISTAKE, carried_out
 
 EXPERIMENT = ("experiment=hello", "engine=sim", "workload.loop=open", "workload.rate=200", "--quiet")
 DURATIONS = ("1m", "30m")
@@ -71,5 +71,6 @@ def measured(duration: str, folder: Path) -> Peak | None:
 if __name__ == "__main__":
     asked = sys.argv[1:]
     if len(asked) not in (0, 2):
-        sys.exit("usage: python -m experiments.flat_memory [SHORT LONG]")
+        print("usage: python -m experiments.flat_memory [SHORT LONG]", file=sys.stderr)
+        sys.exit(MISTAKE)
     sys.exit(main(asked or DURATIONS))

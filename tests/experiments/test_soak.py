@@ -10,6 +10,7 @@ import pytest
 from experiments.soak.__main__ import main
 from experiments.soak.seeds import Course, Outcome
 from experiments.soak.summary import exit_code, summary
+from framework.registry.registry import load
 
 QUICK = ("--experiment", "raft_3nodes", "--processes", "1", "engine=sim", "duration=100ms", "clients=2")
 
@@ -20,8 +21,12 @@ def outcome(seed: int, verdict: str = "valid", *reasons: str, **faults: int) -> 
     )  # fmt: skip
 
 
-def test_fifty_seeds_of_raft_under_chaos_are_valid_and_every_kind_of_fault_fires() -> None:
-    course = Course.of(["experiment=raft_chaos", "trace=history"])
+@pytest.mark.parametrize(
+    "protocol", sorted(name for name, spec in load().registered.protocols.items() if spec.recovers)
+)
+def test_fifty_seeds_under_chaos_are_valid_and_every_kind_of_fault_fires(protocol: str) -> None:
+    """Of each protocol that promises to live through faults, by the experiment that is named for it."""
+    course = Course.of([f"experiment={protocol}_chaos", "trace=history"])
     outcomes = [course.run(seed) for seed in range(50)]
     whole = [one for one in outcomes if one is not None]
     assert [(one.seed, one.reasons) for one in whole if one.verdict != "valid"] == []

@@ -127,7 +127,7 @@ def test_evidence_is_itself_beyond_explanation(case: tuple[Model, list[Call]]) -
 def test_the_drawn_histories_are_of_both_kinds(model: Model) -> None:
     verdicts: set[bool] = set()
 
-    @settings(twin, max_examples=100)
+    @twin
     @given(drawn(model, 5))
     def collect(calls: list[Call]) -> None:
         if sum(call.known for call in calls) > 2:
