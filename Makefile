@@ -34,7 +34,7 @@ lint: $(READY)
 
 lock: $(READY)
 	$(PYTHON) -m venv build/lock
-	build/lock/bin/pip install -q '.[dev]'
+	build/lock/bin/pip install -q '.[dev,studies]'
 	{ echo "# Exact versions of everything that make installs, for Python 3.11 on Linux. Renew with: make lock"; \
 	  build/lock/bin/pip freeze --all --exclude pip --exclude synod; } > requirements.lock
 	rm -rf build/lock
