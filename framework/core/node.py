@@ -20,6 +20,9 @@ from framework.core.state import copy_plain
 F = TypeVar("F", bound=Callable[..., None])
 N = TypeVar("N", bound="Node")
 
+PATH_BYTES = 255
+"""The longest path of a mount, in UTF-8: its length travels in one byte."""
+
 Handler = Callable[[Any, NodeId, Any], None]
 
 
@@ -222,6 +225,10 @@ class Node:
         if not isinstance(name, str) or "/" in name or not name:
             raise self._misuse(f"{name!r} cannot name a mount", "Use a string without a slash.")
         path = f"{self._path}/{name}" if self._path else name
+        if len(path.encode()) > PATH_BYTES:
+            raise self._misuse(
+                f"mounts at {path[:40]!r}…, which has more than {PATH_BYTES} bytes", "Use shorter names."
+            )
         if path in self._host.nodes:
             raise self._misuse(f"{path!r} is mounted already", "Unmount it first, or choose another name.")
         if not issubclass(node_class, type(self).mounts):

@@ -6,14 +6,24 @@ message's index in `Wire.names`, which is the same in every process of a run.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
+from framework.core.errors import PluginError
 from framework.core.message import Message
 from framework.registry.messages import named_messages
 from framework.registry.specs import ProtocolSpec
 from framework.trace.schema import message_shape
+
+MESSAGE_BYTES = 64 << 20
+"""The longest message."""
+
+TRIES = 100
+"""So many messages of each type are checked before they leave."""
+
+_WHERE = re.compile(r"(?P<what>.*) - at `\$\[(?P<field>\d+)\](?P<within>.*)`")
 
 
 class Wire:
@@ -27,6 +37,64 @@ class Wire:
         self.encode = msgspec.msgpack.Encoder(order="deterministic").encode  # a frozenset's order is the process's own
         self.decode = tuple(msgspec.msgpack.Decoder(message).decode for message in self.classes)
         """`decode[index](bytes)`; msgspec.ValidationError or DecodeError if they are not that message."""
+        self.tried: dict[type[Message], int] = {}
+        """The index of each message that `index_of` has seen often enough."""
+        self._tries = dict.fromkeys(self.classes, TRIES)
+
+    def index_of(self, message: Message, sender: type) -> int:
+        """The index of a message that `sender` is about to send, if there is none in `tried`. PluginError as of `check`."""
+        index, _ = self.check(message, sender)
+        kind = self.classes[index]
+        self._tries[kind] -= 1
+        if self._tries[kind] <= 0:
+            self.tried[kind] = index
+        return index
+
+    def check(self, message: Message, sender: type) -> tuple[int, bytes]:
+        """The index of a message and its bytes. PluginError if nobody handles it, or it cannot be sent, or could not be read by who gets it."""
+        kind = type(message)
+        index = self.index.get(kind, -1)
+        if index < 0:
+            raise PluginError(
+                sender.__qualname__, f"sends {kind.__qualname__}, which no node or client handles",
+                f"Write @handles({kind.__name__}) where it is received.",
+            )  # fmt: skip
+        payload = self.pack(message, sender)
+        try:
+            self.decode[index](payload)
+        except msgspec.ValidationError as error:
+            raise PluginError(
+                sender.__qualname__, f"sends {self.misfit(index, error)}", "Give the field values of its type."
+            ) from error
+        return index, payload
+
+    def pack(self, message: Message, sender: type) -> bytes:
+        """The bytes of a message. PluginError if msgpack cannot carry it, or it is too long."""
+        try:
+            payload = self.encode(message)
+        except Exception as error:  # OverflowError, TypeError, and whatever else a value can bring up
+            raise PluginError(
+                sender.__qualname__,
+                f"sends a message {type(message).__name__} that msgpack cannot carry ({error})",
+                "Give its fields values of their types; an int has 64 bits at the most.",
+            ) from error
+        if len(payload) > MESSAGE_BYTES:
+            raise PluginError(
+                sender.__qualname__,
+                f"sends a message {type(message).__name__} of {len(payload):,} bytes; the longest message has {MESSAGE_BYTES:,}",
+                "Send it in parts.",
+            )
+        return payload
+
+    def misfit(self, index: int, error: msgspec.ValidationError) -> str:
+        """What is wrong with a message: `a message Vote whose field term does not fit: expected int, got str`."""
+        message, told = self.classes[index], str(error).replace("`", "")
+        found = _WHERE.fullmatch(str(error))
+        if found is None:
+            return f"a message {message.__name__} that does not fit: {told}"
+        field = message.__struct_fields__[int(found["field"])] + found["within"]
+        what = found["what"].replace("`", "")
+        return f"a message {message.__name__} whose field {field} does not fit: {what[:1].lower()}{what[1:]}"
 
     def shapes(self) -> dict[str, Any]:
         """Field names by message name, for readers that lack the protocol's classes."""

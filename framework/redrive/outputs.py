@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from framework.core.client import Ok
+from framework.core.errors import PluginError
 from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect
 from framework.core.message import NodeId
 from framework.engine.wire import Wire
@@ -62,10 +63,11 @@ class Outlet:
         return found
 
     def _sends(self, targets: Sequence[NodeId], path: str, message: Any, step: int) -> list[Output]:
-        index = self._wire.index.get(type(message))
-        if index is None:
+        try:
+            index, payload = self._wire.check(message, type(message))
+        except PluginError:
             return [Output(RAISE, step)]
-        name, payload = self._wire.names[index], self._wire.encode(message)
+        name = self._wire.names[index]
         sends: list[Output] = []
         for to in targets:
             if to not in self._hosts:

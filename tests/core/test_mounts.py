@@ -297,6 +297,7 @@ def mounted(parent: type[Node] = Router) -> Any:
         (lambda: mounted().mount("a", Group, None, ()), "Router: 'a' is mounted already. Unmount it first"),
         (lambda: mounted().mount("c", Deaf, None, ()), "Router: mounts Deaf without having said so. Write mounts = (Deaf,) in the class."),
         (lambda: mounted().mount("a/b", Group, None, ()), "Router: 'a/b' cannot name a mount. Use a string without a slash."),
+        (lambda: mounted().mount("ü" * 128, Group, None, ()), f"Router: mounts at '{'ü' * 40}'…, which has more than 255 bytes. Use"),
         (lambda: mounted().mount("", Group, None, ()), "Router: '' cannot name a mount."),
         (lambda: mounted().mount(7, Group, None, ()), "Router: 7 cannot name a mount."),
         (lambda: mounted().unmount("bb"), "Router: 'bb' is not mounted. Did you mean 'b'?"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from framework.core.node import PATH_BYTES
+from framework.engine.wire import MESSAGE_BYTES
+
 HEADER = struct.Struct("<IHHHBq")
 """Bytes that follow the first field; message index; index of the sender, of the receiver; length of the mount's path;
 `seq` of the send."""
 
 HEADER_SIZE = HEADER.size
 LENGTH_SIZE = 4
-MAX_FRAME = 64 << 20
+MAX_FRAME = HEADER_SIZE + PATH_BYTES + MESSAGE_BYTES
 """Bytes of the longest frame that a station takes."""
 
 

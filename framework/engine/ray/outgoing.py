@@ -58,19 +58,18 @@ class Outgoing:
             self._depart(route, path, message, index, seq, payload)
 
     def send(self, seat: Seat, targets: tuple[NodeId, ...], path: str, message: Message, cause: int) -> None:
-        """One message to each target, encoded once. PluginError for a message or a target that the run does not know."""
-        index = self._station.wire.index.get(type(message), -1)
+        """One message to each target, encoded once. PluginError for a message that cannot be sent, or a
+        target that the run does not know."""
+        wire = self._station.wire
+        index = wire.tried.get(type(message), -1)
         if index < 0:
-            raise PluginError(
-                seat.class_.__qualname__, f"sends {type(message).__qualname__}, which no node or client handles",
-                f"Write @handles({type(message).__name__}) where it is received.",
-            )  # fmt: skip
+            index = wire.index_of(message, seat.class_)
         routes, rows, payload, weather = seat.routes, self._station.rows, b"", self._weather
         for to in targets:
             route = routes.get(to) or self._route(seat, to)
             link = route.link
             if not payload and (route.seat is None or rows is not None or link is not None):
-                payload = self._station.wire.encode(message)
+                payload = wire.pack(message, seat.class_)
             seq = -1
             if rows is not None:
                 seq = rows.send(self._station.now(), cause, seat.index, route.target, path, index, payload)

@@ -74,6 +74,8 @@ class Station(Residents):
                 if not seat.dirty:
                     seat.dirty = True
                     self._dirty.append(seat)
+        except msgspec.ValidationError as error:
+            raise FrameError(f"{self._names[source]} sent {self.wire.misfit(index, error)}") from error
         except (LookupError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise FrameError(f"a frame that is not of this run: {type(error).__name__}: {error}") from error
         finally:

@@ -24,9 +24,7 @@ class Post(Clockwork):
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
-        self._codes = {
-            message: (index, self.recording.message_names[index]) for message, index in self.wire.index.items()
-        }
+        self._codes: dict[type[Message], tuple[int, int]] = {}  # of the types that were tried often enough
 
     def _release_marked(self, seat: Seat, effects: list[Effect], marks: list[tuple[int, int]]) -> None:
         """Lets the effects of several steps leave, each with its own step as the cause."""
@@ -44,11 +42,11 @@ class Post(Clockwork):
                 if entry is None:
                     entry = self._connect(seat, first)
                 index, name = self._code(seat, third)
-                payload = self.wire.encode(third) if self._sized else b""
+                payload = self.wire.pack(third, seat.class_) if self._sized else b""
                 self._send(seat, entry, third, second, index, name, cause, payload)
             elif kind == MULTICAST:
                 index, name = self._code(seat, third)
-                payload = self.wire.encode(third) if self._sized else b""
+                payload = self.wire.pack(third, seat.class_) if self._sized else b""
                 for to in first:
                     entry = links.get(to)
                     if entry is None:
@@ -109,10 +107,10 @@ class Post(Clockwork):
     def _code(self, seat: Seat, message: Message) -> tuple[int, int]:
         code = self._codes.get(type(message))
         if code is None:
-            raise PluginError(
-                seat.class_.__qualname__, f"sends {type(message).__qualname__}, which no node or client handles",
-                f"Write @handles({type(message).__name__}) where it is received.",
-            )  # fmt: skip
+            index = self.wire.index_of(message, seat.class_)
+            code = index, self.recording.message_names[index]
+            if type(message) in self.wire.tried:
+                self._codes[type(message)] = code
         return code
 
     def _connect(self, seat: Seat, to: NodeId) -> tuple[Link, Seat]:

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from framework.engine.ray import inbound, mesh
-from framework.engine.ray.frames import HEADER, HEADER_SIZE, LENGTH_SIZE, FrameError, check_length
+from framework.engine.ray.frames import HEADER, HEADER_SIZE, LENGTH_SIZE, MAX_FRAME, FrameError, check_length
 from framework.engine.ray.handshake import MAGIC, NONCE, hello, proof
 from framework.engine.ray.mesh import Address, Mesh
 
@@ -270,9 +270,9 @@ async def reason_for(data: bytes, hang_up: bool = False) -> tuple[list[str], lis
 
 @on_a_loop
 async def test_a_frame_beyond_the_bound_closes_the_connection() -> None:
-    too_long = HEADER.pack((64 << 20) + 1, 0, 0, 1, 0, 7)
+    too_long = HEADER.pack(MAX_FRAME + 1, 0, 0, 1, 0, 7)
     reasons, _ = await reason_for(too_long)
-    assert reasons == [f"a frame of {(64 << 20) + 1} bytes; the longest allowed has {64 << 20}"]
+    assert reasons == [f"a frame of {MAX_FRAME + 1} bytes; the longest allowed has {MAX_FRAME}"]
 
 
 @pytest.mark.parametrize("first", [1, 4, 18])
@@ -284,11 +284,11 @@ def test_a_frame_beyond_the_bound_is_refused_at_its_length_however_it_is_cut(fir
         loop = asyncio.get_running_loop()
         await loop.sock_recv(connection, 32)
         (end,) = made.inbound
-        too_long = HEADER.pack((64 << 20) + 1, 0, 0, 1, 0, 7)[:18]
+        too_long = HEADER.pack(MAX_FRAME + 1, 0, 0, 1, 0, 7)[:18]
         end.data_received(too_long[:first])
         end.data_received(too_long[first:])
         await closed(connection)
-        assert station.reasons == [f"a frame of {(64 << 20) + 1} bytes; the longest allowed has {64 << 20}"]
+        assert station.reasons == [f"a frame of {MAX_FRAME + 1} bytes; the longest allowed has {MAX_FRAME}"]
 
     story()
 

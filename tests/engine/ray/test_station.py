@@ -341,6 +341,23 @@ def test_what_is_not_of_this_run_is_no_frame(story: Story, data: bytes) -> None:
         story.station.take(data)
 
 
+def test_a_message_that_does_not_fit_is_told_by_its_sender_and_its_field(story: Story) -> None:
+    with pytest.raises(
+        FrameError, match=r"^n2 sent a message Add whose field amount does not fit: expected int, got str$"
+    ):
+        story.station.take(frame(0, 1, 0, b"\x91\xa1x"))
+
+
+def test_a_message_that_does_not_fit_crashes_its_sender(story: Story) -> None:
+    seat = story.station.seats[0]
+    assert seat.host is not None
+    seat.host.root.send("n2", Hint(1.5))  # type: ignore[arg-type]
+    story.station.wake(seat)
+    story.turn()
+    (crash,) = story.station.crashes
+    assert crash.why.startswith("PluginError: Adder: sends a message Hint whose field amount does not fit")
+
+
 def test_frames_are_taken_whole_and_the_rest_waits(story: Story) -> None:
     payload = story.station.wire.encode(Add(1))
     whole = frame(story.station.wire.index[Add], 1, 0, payload)

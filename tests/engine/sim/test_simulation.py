@@ -20,7 +20,7 @@ from framework.engine.base import EngineResult
 from framework.engine.sim import SimEngine
 from framework.registry.specs import ProtocolSpec
 from framework.trace.reader import open_run
-from tests.engine.sim.journal import Append, Engine, Journal, Writer, crash, experiment, moody, simulate
+from tests.engine.sim.journal import Append, Appended, Engine, Journal, Writer, crash, experiment, moody, simulate
 
 
 def events(folder: Path, **wanted: str) -> list[dict[str, Any]]:
@@ -148,6 +148,34 @@ def test_an_exception_is_a_crash_that_loses_the_batch_and_never_a_hang(tmp_path:
     assert result.tally.fsyncs == 9
     (row,) = events(tmp_path, kind="crash")
     assert b"ZeroDivisionError" in row["payload"]
+
+
+class Boundless(Journal):
+    @handles(Append)
+    def on_append(self, sender: NodeId, append: Append) -> None:
+        self.send(sender, Appended(append.operation, 1 << 64))
+
+
+class Confused(Journal):
+    @handles(Append)
+    def on_append(self, sender: NodeId, append: Append) -> None:
+        self.send(sender, Appended(append.operation, "first"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("trace", ["full", "history"])
+@pytest.mark.parametrize(
+    ("node", "why"),
+    [
+        (Boundless, "sends a message Appended that msgpack cannot carry (can't serialize ints"),
+        (Confused, "sends a message Appended whose field index does not fit: expected int, got str"),
+    ],
+)
+def test_what_no_wire_could_carry_crashes_its_sender_whatever_is_traced(
+    tmp_path: Path, trace: str, node: type[Journal], why: str
+) -> None:
+    (crashed,) = run(tmp_path, protocol=spec(node), trace=trace).crashes
+    assert crashed.node == "n1" and crashed.traceback
+    assert crashed.why.startswith(f"PluginError: {node.__name__}: {why}")
 
 
 class Forgetful(Writer):
