@@ -24,7 +24,7 @@ def test_in_the_simulator(tmp_path: Path) -> None:
 @pytest.mark.ray
 def test_on_ray(tmp_path: Path) -> None:
     """The commands that start Ray, each with the files as they stand by then."""
-    steps = [block for block in TUTORIAL if "ray" in block.words or block.setting("file")]
+    steps = [block for block in TUTORIAL if "ray" in block.words or block.setting("file") or block.setting("edit")]
     assert any(block.language == "sh" for block in steps)
     follow(steps, tmp_path)
 
