@@ -13,7 +13,7 @@ from framework.engine.base import Experiment
 from framework.engine.wire import Wire
 from framework.redrive.node import CannotDrive, Departed, Departure, NodeDriver, Watch
 from framework.redrive.outputs import Outlet
-from framework.redrive.record import Record, Row
+from framework.redrive.record import LIFE, Record, Row
 from framework.trace.reader import Run
 
 
@@ -31,13 +31,15 @@ class RedrivenStep:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """How far a node was driven again: `departure` where it differed, `lacking` what kept it from being driven on."""
+    """How far a node was driven again: `departure` where it differed, `lacking` what kept it from being driven on, at
+    least until its next start; `unseen` for how long it then went on, in nanoseconds."""
 
     node: NodeId
     steps: int
     compared: int
     departure: Departure | None
     lacking: str
+    unseen: int = 0
 
 
 class Redriver:
@@ -82,22 +84,32 @@ class Redriver:
                 driver.watch = watch(node)
         self._departures: dict[NodeId, Departure] = {}
         self._lacking: dict[NodeId, str] = {}
+        self._left: dict[NodeId, int] = {}  # of nodes that are not followed now, how far their record has come
+        self._unseen: dict[NodeId, int] = {}
 
     def steps(self, stop: int | None = None) -> Iterator[RedrivenStep]:
-        """Every step of the nodes by time, up to `stop` nanoseconds. A node that departs, or lacks something, ends there."""
+        """Every step of the nodes by time, up to `stop` nanoseconds. A node that departs ends there; one that lacks something
+        goes on at its next start."""
         for row in self._record.rows(self.nodes):
             if stop is not None and row.time > stop:
                 return
             node = row.node
-            if node in self._departures or node in self._lacking:
-                continue
+            if node in self._left:
+                if row.kind not in LIFE and row.kind != "start":
+                    self._unseen[node] = self._unseen.get(node, 0) + row.time - self._left[node]
+                self._left[node] = row.time
+                if node in self._departures or row.kind != "start":
+                    continue
+                del self._left[node]
             driver = self._drivers[node]
             try:
                 stepped = driver.take(row)
             except Departed as departed:
                 self._departures[node] = departed.departure
+                self._left[node] = row.time
             except CannotDrive as lacking:
-                self._lacking[node] = str(lacking)
+                self._lacking.setdefault(node, str(lacking))
+                self._left[node] = row.time
             else:
                 if stepped and driver.host is not None and "" in driver.host.nodes:
                     yield RedrivenStep(row, driver.host.root, driver.host.nodes.get(row.path))
@@ -115,6 +127,13 @@ class Redriver:
     def reports(self) -> list[NodeReport]:
         """How each node fared so far."""
         return [
-            NodeReport(node, driver.steps, driver.compared, self._departures.get(node), self._lacking.get(node, ""))
+            NodeReport(
+                node,
+                driver.steps,
+                driver.compared,
+                self._departures.get(node),
+                self._lacking.get(node, ""),
+                self._unseen.get(node, 0),
+            )
             for node, driver in self._drivers.items()
         ]

@@ -13,7 +13,7 @@ from framework.verify.monitors import Halt, Monitors, Watch
 def watch_again(run: Run, experiment: Experiment) -> Watch:
     """What the invariants say of the nodes after each batch that really was, by time.
 
-    A node is followed as far as its record goes; `Watch.lost` has those that could not be followed to the end. Raises
+    A node is followed as far as its record goes; `Watch.lost` has those that could not be followed all the time. Raises
     ConfigError if the trace has no inputs to drive from, or is damaged.
     """
     monitors = Monitors(experiment.protocol.invariants)
@@ -23,10 +23,13 @@ def watch_again(run: Run, experiment: Experiment) -> Watch:
     except Halt:
         return monitors.watch()
     lost = {}
-    for report in redriver.reports():
+    reports = redriver.reports()
+    for report in reports:
         if report.departure is not None:
             at = f"{report.departure.step.time / 1e9:.3f} s"
             lost[report.node] = f"driven again it departs from its record at {at}"
         elif report.lacking:
             lost[report.node] = report.lacking
-    return dataclasses.replace(monitors.watch(), lost=lost)
+    departed = tuple(report.node for report in reports if report.departure is not None)
+    unseen = max((report.unseen for report in reports), default=0)
+    return dataclasses.replace(monitors.watch(), lost=lost, unseen=unseen, departed=departed)

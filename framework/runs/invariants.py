@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
+from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment
 from framework.redrive.telling import described
 from framework.trace.reader import Run, open_run
@@ -20,6 +21,9 @@ from framework.verify.verdict import CheckResult, Verdict
 
 EVENTS_TOLD = 8
 """Events of each node in a story: the last before the invariant broke."""
+
+LOST_AT_A_KILL = SECOND
+"""Of what a process did that is killed, so much may not be on disk."""
 
 _TOLD = pa.array(("start", "deliver", "timer", "note", "crash", "restart", "fault"))
 
@@ -40,7 +44,8 @@ def watched(experiment: Experiment, ended: EngineResult) -> Watch | None:
 
 
 def conclusions(watch: Watch | None, run_dir: Path) -> list[CheckResult]:
-    """INVALID for a breach, UNKNOWN for an invariant that failed, else VALID; nothing if nobody watched."""
+    """INVALID for a breach, UNKNOWN for an invariant that failed, or where nobody knows what a node did for longer than a
+    killed process may lose; else VALID. Nothing if nobody watched."""
     if watch is None:
         return []
     results = [_failed(name, text) for name, text in watch.failures.items()]
@@ -51,15 +56,18 @@ def conclusions(watch: Watch | None, run_dir: Path) -> list[CheckResult]:
         results.append(_result("invariants", Verdict.UNKNOWN, f"nothing could be seen{_lost(watch)}", 0))
     elif held:
         reason = f"{', '.join(held)} held in {watch.observations:,} observations{_lost(watch)}"
-        results.append(_result("invariants", Verdict.VALID, reason, watch.observations))
+        doubtful = watch.departed or watch.unseen > LOST_AT_A_KILL
+        verdict = Verdict.UNKNOWN if doubtful else Verdict.VALID
+        results.append(_result("invariants", verdict, reason, watch.observations))
     return results
 
 
 def _lost(watch: Watch) -> str:
-    """Who could not be followed to the end of the run, and for the first of them why."""
+    """Who could not be followed all the time, for how long, and for the first of them why."""
     if not watch.lost:
         return ""
-    return f"; not to the end at {', '.join(watch.lost)}: {next(iter(watch.lost.values()))}"
+    span = f"up to {watch.unseen / 1e9:.1f} s of what {', '.join(watch.lost)} did"
+    return f"; {span} could not be checked: {next(iter(watch.lost.values()))}"
 
 
 def details(watch: Watch | None) -> dict[str, Any]:

@@ -36,7 +36,8 @@ class Watch:
     """What came of watching a run: `observations` of nodes, and the breach that ended it, if one did.
 
     `failures` has the traceback of each invariant that raised something else than a Violation, by its name. It was
-    asked no more from then on, so it proves nothing. `lost` says of nodes that could not be followed to the end why.
+    asked no more from then on, so it proves nothing. `lost` says of nodes that could not be followed all the time why, and
+    `unseen` for how many nanoseconds at the most; `departed` are those that did not do again what they had done.
     """
 
     invariants: tuple[str, ...]
@@ -44,6 +45,8 @@ class Watch:
     breach: Breach | None = None
     failures: dict[str, str] = field(default_factory=dict)
     lost: dict[NodeId, str] = field(default_factory=dict)
+    unseen: int = 0
+    departed: tuple[NodeId, ...] = ()
 
 
 class Halt(BaseException):

@@ -215,6 +215,7 @@ def test_a_message_whose_send_is_lost_ends_the_driving_there(tmp_path: Path) -> 
     assert reports["n1"].departure is None
     assert "takes register.Ask from c" in reports["n1"].lacking
     assert "is lost" in reports["n1"].lacking
+    assert reports["n1"].unseen > 0 == reports["c1"].unseen
 
 
 def test_steps_come_in_the_order_of_time_with_the_live_nodes(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ import msgspec
 import pytest
 
 from framework import ConfigError, Invariant, NodeId, Step, Violation, handles
+from framework.core.time import SECOND
 from framework.engine.base import Experiment
 from framework.redrive.watching import watch_again
 from framework.runs.invariants import conclusions, watched
 from framework.trace.reader import open_run
+from framework.verify.monitors import Watch
 from framework.verify.verdict import Verdict
 from tests.engine.ray.register import RegisterClient, RegisterNode, Store
 from tests.redrive.stations import register_on, run_on_stations
@@ -105,11 +107,25 @@ class ReadsTheClock(RegisterNode):
         super().on_store(sender, store)
 
 
-def test_a_node_that_cannot_be_followed_to_the_end_is_named(tmp_path: Path) -> None:
+def test_a_node_that_does_not_do_again_what_it_did_leaves_its_invariants_in_doubt(tmp_path: Path) -> None:
     experiment = recorded(tmp_path, Grows, ReadsTheClock)
     (result,) = conclusions(watched(experiment, ended()), tmp_path)
-    assert result.verdict is Verdict.VALID
-    assert "; not to the end at n1, n2, n3: driven again it departs from its record at " in result.reason
+    assert result.verdict is Verdict.UNKNOWN
+    told = r"; up to \d\.\d s of what n1, n2, n3 did could not be checked: driven again it departs from its record at "
+    assert re.search(told, result.reason)
+
+
+@pytest.mark.parametrize(("unseen", "verdict"), [(SECOND // 2, Verdict.VALID), (2 * SECOND, Verdict.UNKNOWN)])
+def test_what_a_killed_process_takes_with_it_may_be_missing_and_no_more(
+    tmp_path: Path, unseen: int, verdict: Verdict
+) -> None:
+    watch = Watch(("Grows",), 40, lost={"n2": "the record of a send is lost"}, unseen=unseen)
+    (result,) = conclusions(watch, tmp_path)
+    assert result.verdict is verdict
+    assert result.reason == (
+        f"Grows held in 40 observations; up to {unseen / SECOND:.1f} s of what n2 did could not be checked:"
+        " the record of a send is lost"
+    )
 
 
 def test_without_a_full_trace_or_if_nobody_asks_nothing_is_watched(tmp_path: Path) -> None:
