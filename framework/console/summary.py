@@ -102,6 +102,8 @@ def _numbers(result: RunResult) -> list[tuple[str, str]]:
         ("time", took),
     ]
     rows = [row for row in rows if row[0] != "sometimes" or result.sometimes]
+    if uncounted := result.details.get("uncounted"):
+        rows.insert(5, ("not counted", uncounted))
     rows += [(check.name, _conclusion(check)) for check in result.checks]
     return rows
 

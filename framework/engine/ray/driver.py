@@ -131,6 +131,8 @@ class _Course:
         )
 
     def _details(self) -> dict[str, Any]:
+        from framework.engine.ray.lives import NODE_PULSE_S
+
         fleet = self.fleet
         errors = [machine.error for machine in fleet.launch.machines.values()]
         details: dict[str, Any] = {
@@ -142,6 +144,10 @@ class _Course:
             "storage": self.experiment.engine_config.storage,
             "fsync_ms": round(fleet.launch.fsync / 1e6, 3),
         }
+        if killed := sum(member.incarnation for member in fleet.launch.servers):
+            details["uncounted"] = (
+                f"up to {NODE_PULSE_S:g} s of the steps, fsyncs and messages of each process killed ({killed})"
+            )
         if fleet.rejected:
             details["rejected_connections"] = fleet.rejected
         return details
