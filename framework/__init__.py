@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         grid_columns,
         grid_rows,
     )
+    from framework.core.replica import Replica
     from framework.core.session import (
         Answer,
         Applied,
@@ -123,6 +124,7 @@ _HOMES = {
         "grid_columns",
         "grid_rows",
     ),
+    "framework.core.replica": ("Replica",),
     "framework.core.session": (
         "Answer",
         "Applied",
@@ -205,6 +207,7 @@ __all__ = [
     "ReadingConfig",
     "Record",
     "Refused",
+    "Replica",
     "ReplicatedConfig",
     "ReplicatedMachine",
     "Reply",

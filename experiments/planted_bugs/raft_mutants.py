@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from experiments.planted_bugs.mutant import Mutant, mutated
@@ -236,6 +238,24 @@ class AppliesUncommitted(Raft):
         self._apply(min(previous + len(entries), self.log.last))
 
 
+class KeepsTheCommitIndexToItself(Raft):
+    """The heartbeats of a leader do not say how far it has committed, so that followers never apply the last entry (§5.3)."""
+
+    def multicast(self, to: Sequence[NodeId], message: Message, *, before_commit: bool = False) -> None:
+        if type(message) is AppendEntries and not message.entries:
+            message = msgspec.structs.replace(message, commit=0)
+        super().multicast(to, message, before_commit=before_commit)
+
+
+class AppliesOneOfMany(Raft):
+    """Of several entries that commit at once a follower applies the last one only (Figure 2: lastApplied)."""
+
+    def _apply(self, commit: int) -> None:
+        if self.role != LEADER:
+            self.commit = max(self.commit, commit - 1)
+        super()._apply(commit)
+
+
 # Clients.
 
 
@@ -300,6 +320,8 @@ MUTANTS = (
     Mutant(CommitsByAMinority),
     Mutant(CommitsPastItsLog),
     Mutant(AppliesUncommitted),
+    Mutant(KeepsTheCommitIndexToItself),
+    Mutant(AppliesOneOfMany),
     Mutant(ReadsAtOnce),
     Mutant(RunsRetriesAgain),
 )

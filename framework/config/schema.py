@@ -27,6 +27,8 @@ class RunConfig(Config):
     """How long of that is left out of throughput and latency."""
     quiet: Duration = Duration("1s")
     """With faults: how long before the end everything is healed, so that the protocol can show that it recovers."""
+    settle: Duration = Duration("5s")
+    """How long, at the most, replicas may take to become equal once no operation is under way; 0: they are not compared."""
     seed: int = 0
     """What all randomness follows from."""
 

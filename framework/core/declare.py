@@ -21,7 +21,7 @@ from framework.core.message import Message, check_type
 
 RESERVED = frozenset(
     {"broadcast", "cancel_timer", "config", "id", "mount", "mounts", "multicast", "note", "now", "on_start", "peers"}
-    | {"rng", "send", "set_timer", "spare", "state", "status", "tell", "unmount", "wall_clock"}
+    | {"replica", "rng", "send", "set_timer", "spare", "state", "status", "tell", "unmount", "wall_clock"}
 )
 """The public names of every node: an attribute of the same name would hide them."""
 

@@ -15,6 +15,7 @@ from framework.core.durable import LOG, SCALAR, Change, DurableField
 from framework.core.errors import PluginError, did_you_mean
 from framework.core.host import MULTICAST, NOTE, SEND, Host, collect_changes
 from framework.core.message import Config, Message, NodeId
+from framework.core.replica import Replica
 from framework.core.state import copy_plain
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -134,6 +135,14 @@ class Node:
     def status(self) -> dict[str, str | int | bool | None]:
         """What this node shows to faults, ledgers and screens: `{"role": "leader", "term": 3}`."""
         return {}
+
+    @property
+    def replica(self) -> Replica | None:
+        """This node's copy of the state that its protocol replicates; None if it keeps none, or is no member of the group.
+
+        A protocol whose nodes have one promises: once clients are quiet and faults are over, all replicas become equal.
+        """
+        return None
 
     # What an author reads.
 

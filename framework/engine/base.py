@@ -18,6 +18,7 @@ from framework.core.workload import Workload
 from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
 
 if TYPE_CHECKING:
+    from framework.verify.convergence import Settled
     from framework.verify.monitors import Watch
 
 TraceLevel = Literal["full", "history", "none"]
@@ -56,6 +57,7 @@ class Experiment:
     plugin_paths: tuple[str, ...] = ()
     fault_kinds: Mapping[str, FaultSpec] = field(default_factory=dict)
     quiet: int = 0  # with faults: how long before `duration` everything is healed
+    settle: int = 0  # how long replicas may take to become equal after the last operation; 0: they are not compared
     spares: tuple[NodeId, ...] = ()  # those of `nodes` that stand by until a fault or an administrator boots them
 
     @property
@@ -194,6 +196,7 @@ class EngineResult:
     failure: str = ""  # why the run could not go on, in one line
     ledger: tuple[Entry, ...] = ()  # what each fault really did
     watch: Watch | None = None  # what came of the protocol's invariants; None: nobody looked
+    settled: Settled | None = None  # how the replicas stood at the end; None: the run did not wait for them
     details: dict[str, Any] = field(default_factory=dict)  # clock error bound, machines, whatever the engine has to say
 
 

@@ -18,6 +18,7 @@ from framework.core.clock import Clock
 from framework.core.durable import Change, Stored
 from framework.core.host import Host, TimerKey
 from framework.core.message import Message, NodeId
+from framework.core.replica import standing
 from framework.core.streams import stream
 from framework.engine.base import Experiment
 from framework.engine.ray.recording import process_of
@@ -256,6 +257,7 @@ class NodeDriver:
             if self._batch:
                 self._gather()
             _ = self.host.root.status
+            standing(self.host.root, whole=True)
         except Departed:
             return False
         except Exception:

@@ -60,6 +60,11 @@ class ProtocolSpec(Spec):
     sometimes: tuple[Sometimes, ...] = ()
     administration: tuple[str, ...] = ()
 
+    @property
+    def converges(self) -> bool:
+        """Whether it promises that its replicas become equal once clients are quiet: its nodes have a `replica`."""
+        return self.node.replica is not Node.replica
+
 
 @dataclass(frozen=True, kw_only=True)
 class StateMachineSpec(Spec):

@@ -18,6 +18,7 @@ from framework.runs import folder, invariants
 from framework.runs.interrupts import Interrupts
 from framework.runs.judgement import judge, run_checkers, undecided
 from framework.runs.result import RunResult, build_result
+from framework.runs.settling import settling
 from framework.verify.monitors import Watch
 from framework.verify.verdict import CheckResult
 
@@ -66,7 +67,8 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
         checks, failed = _check(plan, interrupts)
         doubts = _doubts(experiment, ended, interrupts)
         watch = _watch(experiment, ended, interrupts)
-        promises = invariants.conclusions(watch, experiment.run_dir)
+        convergence, uncompared = settling(ended)
+        promises = [*invariants.conclusions(watch, experiment.run_dir), *convergence]
         result = build_result(
             experiment,
             plan.engine,
@@ -75,7 +77,7 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
             (*checks, *promises),
             command=plan.command,
             began=plan.began,
-            details={**details, **failed, **invariants.details(watch)},
+            details={**details, **failed, **invariants.details(watch), **uncompared},
         )
         folder.write_atomically(experiment.run_dir / folder.RESULT, result.to_json())
         listeners.call("run_finished", result=msgspec.to_builtins(result, enc_hook=str))

@@ -33,19 +33,20 @@ def judge(
     ended: EngineResult,
     checks: Sequence[CheckResult],
     doubts: Sequence[str] = (),
-    invariants: Sequence[CheckResult] = (),
+    promises: Sequence[CheckResult] = (),
 ) -> Judgement:
-    """INVALID if a handler raised, a check or an invariant found a violation, or a protocol that recovers did not.
+    """INVALID if a handler raised, a check found a violation, a promise was broken, or a protocol that recovers did not.
 
     VALID only if nothing at all is in doubt.
 
-    `doubts` are reasons against `valid` that were found elsewhere. `invariants` are what the protocol's own say: they
-    saw the nodes and not what clients saw, so they make up for no checker.
+    `doubts` are reasons against `valid` that were found elsewhere. `promises` are what was found of the protocol's own, its
+    invariants and that its replicas converge: they are about the nodes and not what clients saw, so they make up for no
+    checker.
     """
     crashed = [(Verdict.INVALID, crash_reason(crash)) for crash in ended.crashes if crash.traceback]
     stuck = [(Verdict.INVALID, reason) for reason in _stuck(experiment, ended)]
     doubtful = [(Verdict.UNKNOWN, reason) for reason in (*doubts, *_doubts(experiment, ended, checks))]
-    checked = [(check.verdict, f"{check.name}: {check.reason}") for check in (*invariants, *checks)]
+    checked = [(check.verdict, f"{check.name}: {check.reason}") for check in (*promises, *checks)]
     findings = [*crashed, *stuck, *doubtful, *checked]
     verdict = worst(finding for finding, _ in findings)
     against = (Verdict.INVALID, Verdict.UNKNOWN)

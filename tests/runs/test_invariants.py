@@ -36,7 +36,7 @@ def test_an_invariant_that_failed_proves_nothing() -> None:
     )  # fmt: skip
     assert held.reason == "Elections held in 1,200 observations"
     assert details(FAILED) == {"invariant_failures": FAILED.failures}
-    assert judge(experiment(RUN), ended(), [VALID], invariants=[failed, held]).verdict is Verdict.UNKNOWN
+    assert judge(experiment(RUN), ended(), [VALID], promises=[failed, held]).verdict is Verdict.UNKNOWN
 
 
 def test_a_breach_names_the_property_and_its_story_needs_a_trace(tmp_path: Path) -> None:
@@ -54,11 +54,11 @@ def test_a_breach_names_the_property_and_its_story_needs_a_trace(tmp_path: Path)
 
 def test_a_broken_invariant_comes_before_what_clients_saw_of_it_and_before_faults_that_were_to_come() -> None:
     watch = Watch(("Elections",), 70, BREACH)
-    verdict, reasons = judge(experiment(RUN), ended(watch=watch), [BROKEN], invariants=conclusions(watch, RUN))
+    verdict, reasons = judge(experiment(RUN), ended(watch=watch), [BROKEN], promises=conclusions(watch, RUN))
     assert verdict is Verdict.INVALID
     assert [reason.partition(":")[0] for reason in reasons] == ["election safety", "linearizability"]
 
 
 def test_invariants_make_up_for_no_checker() -> None:
-    judged = judge(experiment(RUN), ended(watch=HELD), [], invariants=conclusions(HELD, RUN))
+    judged = judge(experiment(RUN), ended(watch=HELD), [], promises=conclusions(HELD, RUN))
     assert judged == (Verdict.UNKNOWN, ("no checker ran",))

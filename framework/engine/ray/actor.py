@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from framework.core.faults import Action, CommitFate
 from framework.core.message import NodeId
+from framework.core.replica import Standing
 from framework.engine.base import Crash, Tally
 from framework.engine.ray.troubles import Birth
 
@@ -127,6 +128,10 @@ class StationActor:
     def pulse(self) -> Pulse:
         """How the station is doing."""
         return self._call(self._pulse)
+
+    def standings(self, whole: bool) -> dict[NodeId, Standing | None]:
+        """Where the replicas of its nodes stand, with their states if `whole`."""
+        return self._call(lambda: self._station.standings(whole=whole))
 
     def inflict(self, action: Action, cause: int, fate: CommitFate) -> CommitFate | None:
         """Carries out what a fault does within this process, of which a crash and a restart are of one node of several.

@@ -16,9 +16,16 @@ if TYPE_CHECKING:
     from framework.engine.ray.fleet import Fleet
     from framework.engine.ray.injection import Injection
     from framework.engine.ray.runtime import Runtime
+    from framework.verify.convergence import Settled
 
 LOOK_S = 0.2
 """How often the driver looks up at least."""
+
+SETTLE_LOOK_S = 0.05
+"""How often it asks the replicas where they stand, once clients are quiet."""
+
+BUSY = "a machine that is busy may need longer"
+"""Why a replica that stays behind is not to blame for sure."""
 
 DRAIN_SLACK = SECOND
 """How much longer than their time-out operations may take to end."""
@@ -56,6 +63,8 @@ class _Course:
         self.fleet: Fleet = Fleet(experiment, up, self.rows)
         self.injection: Injection = Injection(experiment, self.fleet)
         self.interrupted = False
+        self.settled: Settled | None = None
+        self._shown = 0.0
         self.seconds = {"start": 0.0, "end": 0.0}
 
     def run(self) -> EngineResult:
@@ -68,6 +77,7 @@ class _Course:
                 fleet.start()
                 self.seconds["start"] = time.perf_counter() - self.began
                 self._drive()
+                self._converge()
             except KeyboardInterrupt:
                 self.interrupted = True
             ended = fleet.now() if fleet.zero else 0
@@ -85,21 +95,42 @@ class _Course:
 
     def _drive(self) -> None:
         """To the end of the load; every operation may still end, bounded by its time-out."""
-        experiment, fleet, injection = self.experiment, self.fleet, self.injection
+        experiment, fleet = self.experiment, self.fleet
         last = experiment.duration + int(experiment.workload_config.timeout) + DRAIN_SLACK
-        shown = 0.0
         while not fleet.failure:
             now = fleet.now()
             if now >= last or (now >= experiment.duration and fleet.load_finished):
                 return
-            due = min(injection.next_at, last, experiment.duration if now < experiment.duration else last)
-            fleet.wait(min(LOOK_S, max(0, due - now) / SECOND))
-            injection.carry_out_due()
-            if time.monotonic() - shown >= LOOK_S:
-                shown = time.monotonic()
-                self.progress(fleet.now(), self._tally())
-                if self.rows is not None:
-                    self.rows.flush_if_due()
+            due = min(self.injection.next_at, last, experiment.duration if now < experiment.duration else last)
+            self._turn(min(LOOK_S, max(0, due - now) / SECOND))
+
+    def _turn(self, seconds: float) -> None:
+        """Takes what comes within `seconds`, and does what is due."""
+        self.fleet.wait(seconds)
+        self.injection.carry_out_due()
+        if time.monotonic() - self._shown >= LOOK_S:
+            self._shown = time.monotonic()
+            self.progress(self.fleet.now(), self._tally())
+            if self.rows is not None:
+                self.rows.flush_if_due()
+
+    def _converge(self) -> None:
+        """Clients are quiet: until all replicas are equal, or that has taken too long."""
+        from framework.verify.convergence import Settled, look
+
+        experiment, fleet = self.experiment, self.fleet
+        began = fleet.now()
+        while experiment.settle and not fleet.failure:
+            took = fleet.now() - began
+            standings = look(lambda whole: fleet.standings(whole=whole), last=took >= experiment.settle)
+            if standings is not None:
+                called = [node for node in experiment.nodes if node not in fleet.standing_by]
+                self.settled = Settled(
+                    nodes=len(called), standings=standings, took=took, excuse=BUSY,
+                    down=tuple(node for node in called if node not in standings and not fleet.is_up(node)),
+                )  # fmt: skip
+                return
+            self._turn(SETTLE_LOOK_S)
 
     def _tally(self) -> Tally:
         tally = self.fleet.tally()
@@ -127,6 +158,7 @@ class _Course:
             interrupted=self.interrupted,
             failure=fleet.failure,
             ledger=self.injection.ledger(),
+            settled=self.settled,
             details=self._details(),
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from framework.core.errors import ConfigError
 from framework.core.message import NodeId
+from framework.core.replica import Standing
 from framework.core.time import SECOND
 from framework.engine.base import Tally
 from framework.engine.ray.actor import Report
@@ -17,6 +18,9 @@ FINISH_S = 8.0
 """How long a station may take to close its files."""
 
 STATUS_S = 0.5
+
+SNAPSHOT_S = 5.0
+"""How long the replicas of a station may take to make snapshots of their states."""
 
 
 class Fleet(Lives):
@@ -115,6 +119,27 @@ class Fleet(Lives):
     def _status(self, node: NodeId) -> dict[str, Any] | None:
         member = self.launch.member_of[node]
         return member.statuses.get(node) if member.up else None
+
+    def standings(self, *, whole: bool) -> dict[NodeId, Standing | None]:
+        """Where the replicas stand; None for one that does not answer in time, absent if it is down or keeps no copy."""
+        import ray
+
+        asked = [member for member in self.launch.servers if member.up or member.wanted is not None]
+        found: dict[NodeId, Standing | None] = {
+            node: None for member in asked for node in member.hosts if node not in self.lost
+        }
+        calls = {member.handle.standings.remote(whole): member for member in asked if member.up}
+        limit = SNAPSHOT_S if whole else STATUS_S
+        ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=limit) if calls else ([], [])
+        for call in ready:
+            try:
+                answer = ray.get(call)
+            except ray.exceptions.RayError:  # it died just now; its watch will tell
+                continue
+            for node in calls[call].hosts:
+                found.pop(node, None)
+            found.update(answer)
+        return {node: found[node] for node in self.experiment.nodes if node in found and node not in self.standing_by}
 
     def healed(self, at: int) -> None:
         """Tells the clients that the faults are over."""

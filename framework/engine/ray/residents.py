@@ -14,6 +14,7 @@ from framework.core.durable import Change
 from framework.core.faults import CommitFate
 from framework.core.host import Host
 from framework.core.message import NodeId
+from framework.core.replica import Standing, standing
 from framework.core.storage import StorageDamaged
 from framework.core.streams import stream
 from framework.core.time import NEVER
@@ -220,3 +221,20 @@ class Residents(ABC):
             except Exception as error:
                 self.raised(seat, error)
         return shown
+
+    def standings(self, *, whole: bool) -> dict[NodeId, Standing | None]:
+        """Where each seat's replica stands; None for a node that is down, absent if nothing brings it back or it keeps none."""
+        found: dict[NodeId, Standing | None] = {}
+        for seat in self.seats.values():
+            if seat.host is None:
+                if not seat.raised:
+                    found[seat.id] = None
+                continue
+            try:
+                stands = standing(seat.host.root, whole=whole)
+            except Exception as error:
+                self.raised(seat, error)
+                continue
+            if stands is not None:
+                found[seat.id] = stands
+        return found

@@ -59,6 +59,7 @@ class SimEngine:
             interrupted=interrupted or pulse.asked,
             failure=failure,
             ledger=simulation.injection.ledger(),
+            settled=None if simulation.settling is None else simulation.settling.settled,
             watch=None if monitors is None else monitors.watch(),
             details={"never_started": simulation.load.waiting},
         )

@@ -19,6 +19,7 @@ from framework.engine.sim.batches import Batches
 from framework.engine.sim.injection import Injection
 from framework.engine.sim.recording import Pulse, Recording, json
 from framework.engine.sim.seat import WALL_EPOCH, Seat
+from framework.engine.sim.settling import Settling
 from framework.engine.wire import Wire
 from framework.trace.schema import EVENT_ROW, Kind
 
@@ -50,7 +51,9 @@ class Simulation(Batches):
         self.pulse = pulse
         self._outstanding = 0
         self._timeout = int(experiment.workload_config.timeout)
-        self._end = min(experiment.duration + self._timeout + 1, NEVER if stop is None else stop)
+        self._latest = experiment.duration + self._timeout + 1  # when clients are quiet at the latest
+        self._end = min(self._latest + experiment.settle, NEVER if stop is None else stop)
+        self.settling = Settling(self, self._stop_here) if experiment.settle else None
         self._load_at = NEVER
         self._errands = Errands()
         self.injection = Injection(self)
@@ -69,6 +72,8 @@ class Simulation(Batches):
                 if not seat.stands_by:
                     self._boot(seat, cause=-1)
             self.call_at(self.experiment.duration, self._end_if_done)
+            if self.settling is not None:
+                self.call_at(self._latest, self.settling.begin)
             self.injection.schedule()
             self._schedule_load()
             self._loop()
@@ -255,7 +260,13 @@ class Simulation(Batches):
 
     def _end_if_done(self) -> None:
         if not self._outstanding and self.now >= self.experiment.duration and self.load.next_at == NEVER:
-            self._end = self.now
+            if self.settling is not None:
+                self.settling.begin()
+            else:
+                self._stop_here()
+
+    def _stop_here(self) -> None:
+        self._end = self.now
 
     def _abandon_operations(self, until: int) -> None:
         """Operations that are still open: nobody knows what becomes of them. The run went on `until` then."""

@@ -11,7 +11,7 @@ message at a time, until the logs agree.
 
 from __future__ import annotations
 
-from framework import NodeId, NotLeader, ReplicatedMachine, Reply, Request, handles, on_timer
+from framework import NodeId, NotLeader, Replica, ReplicatedMachine, Reply, Request, handles, on_timer
 from framework.core.client import OperationId
 from plugins.protocols.raft.election import LEADER, Election
 from plugins.protocols.raft.messages import Appended, AppendEntries, Entry
@@ -41,6 +41,10 @@ class Replication(Election):
             "commit": self.commit,
             "last": self.log.last,
         }
+
+    @property
+    def replica(self) -> Replica:
+        return Replica(self.commit, self.machine.snapshot)
 
     # The leader.
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from framework import Client, Message, Node, NodeId, Ok, Operation, ProtocolSpec, durable, handles, on_timer
+from framework import Client, Message, Node, NodeId, Ok, Operation, ProtocolSpec, Replica, durable, handles, on_timer
 from framework.core.durable import Change
+from framework.core.replica import Standing
 from framework.core.storage import MemoryStorage, Storage
 from framework.engine.base import Experiment
 from framework.engine.ray.frames import HEADER, FrameError
@@ -317,6 +318,31 @@ def test_packed_nodes_share_a_commit_and_a_crash_of_one_spares_the_other(tmp_pat
     story.turn()
     assert story.station.statuses() == {"n1": {}, "n2": None}
     assert story.station.tally.dropped["adder.Sum"] == 1, "what n1 sends after the commit finds n2 down"
+
+
+class Copying(Adder):
+    @property
+    def replica(self) -> Replica | None:
+        return Replica(100 // self.total, lambda: b"copy")
+
+
+def test_replicas_stand_where_they_say_unless_they_are_down_and_one_that_raises_is_a_crash(tmp_path: Path) -> None:
+    story = Story(tmp_path, hosts=("n1", "n2"))
+    station = story.station
+    for seat in station.seats.values():
+        seat.class_ = Copying
+        station.crash(seat.id, "fault")
+    station.restart("n1")
+    story.arrive(Add(4), target=0)
+    story.turn()
+    story.commits.land()
+    whole = station.standings(whole=True)["n1"]
+    assert whole is not None and (whole.applied, whole.state) == (25, b"copy") and whole.digest
+    assert station.standings(whole=False) == {"n1": Standing(25), "n2": None}, "n2 may come back"
+    station.restart("n2")
+    story.turn()
+    assert station.standings(whole=False) == {"n1": Standing(25)}, "n2's total is 0, and nothing brings it back"
+    assert station.crashes[-1].why.startswith("ZeroDivisionError")
 
 
 def frame(index: int, source: int, target: int, payload: bytes, path_length: int = 0) -> bytes:

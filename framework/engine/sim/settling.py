@@ -1,0 +1,62 @@
+"""The end of a run whose protocol converges: after the last operation it goes on until all replicas are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from framework.core.message import NodeId
+from framework.core.replica import Standing, standing
+from framework.core.time import MILLISECOND
+from framework.verify.convergence import Settled, look
+
+if TYPE_CHECKING:
+    from framework.engine.sim.batches import Batches
+
+LOOK_EVERY = 10 * MILLISECOND
+
+
+class Settling:
+    """Looks at the replicas of `run` every 10 ms, from `begin` on; calls `over` when they are equal or it has taken too long.
+
+    `settled` then says how they stand.
+    """
+
+    def __init__(self, run: Batches, over: Callable[[], None]) -> None:
+        self.settled: Settled | None = None
+        self._run, self._over = run, over
+        self._servers = [run.seats[node] for node in run.experiment.nodes]
+        self._began: int | None = None
+
+    def begin(self) -> None:
+        """Clients are quiet from now on; only the first time counts."""
+        if self._began is None:
+            self._began = self._run.now
+            self._run.call_at(self._run.now, self._look)
+
+    def _look(self) -> None:
+        run, began = self._run, self._began
+        assert began is not None
+        end = began + run.experiment.settle
+        standings = look(self._ask, last=run.now >= end)
+        if standings is None:
+            run.call_at(min(run.now + LOOK_EVERY, end), self._look)
+            return
+        called = [seat for seat in self._servers if not seat.stands_by]
+        down = tuple(seat.id for seat in called if seat.host is None)
+        self.settled = Settled(nodes=len(called), standings=standings, down=down, took=run.now - began)
+        self._over()
+
+    def _ask(self, whole: bool) -> dict[NodeId, Standing]:
+        found: dict[NodeId, Standing] = {}
+        for seat in self._servers:
+            if seat.host is None:
+                continue
+            try:
+                stands = standing(seat.host.root, whole=whole)
+            except Exception as error:  # an author's mistake, as in a handler
+                self._run.raised(seat, error)
+                continue
+            if stands is not None:
+                found[seat.id] = stands
+        return found

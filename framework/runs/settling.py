@@ -1,0 +1,17 @@
+"""What the replicas of a run say of it, once it has settled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framework.engine.base import EngineResult
+from framework.verify.convergence import NAME, convergence, nothing_to_compare
+from framework.verify.verdict import CheckResult
+
+
+def settling(ended: EngineResult) -> tuple[list[CheckResult], dict[str, Any]]:
+    """The conclusion about the replicas, or for the result's details why there is none; neither if they were not compared."""
+    if ended.settled is None or ended.interrupted or ended.failure:
+        return [], {}
+    nothing = nothing_to_compare(ended.settled)
+    return ([], {NAME: nothing}) if nothing else ([convergence(ended.settled)], {})
