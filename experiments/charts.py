@@ -47,7 +47,7 @@ def curves(
     steps: bool = False,
     dots: bool = False,
     formulas: Mapping[str, Points] | None = None,
-) -> alt.LayerChart:
+) -> Any:
     """One line a series, in the order given; a formula of the same name is dashed, in the same colour.
 
     `x` and `y` are the axes' titles, with units. `dots` marks what was measured by points without a line.
@@ -77,7 +77,7 @@ def curves(
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=_title(title))
 
 
-def rule(value: float, text: str) -> alt.LayerChart:
+def rule(value: float, text: str) -> Any:
     """A vertical line at `value` with its meaning to its left, to be laid over a chart."""
     data = alt.Data(values=[{"x": value, "text": text}])
     line = alt.Chart(data).mark_rule(color="#666666", strokeDash=[2, 2]).encode(x="x:Q")
@@ -120,13 +120,19 @@ _THEME: dict[str, Any] = {
 
 
 def _title(text: str, size: int = 12) -> alt.TitleParams:
-    weight = "bold" if size > 12 else "normal"
-    return alt.TitleParams(text=text, anchor="start", fontSize=size, fontWeight=weight, offset=10, color="#111111")
+    return alt.TitleParams(
+        text=text,
+        anchor="start",
+        fontSize=size,
+        fontWeight="bold" if size > 12 else "normal",
+        offset=10,
+        color="#111111",
+    )
 
 
 def _scale(log: bool, domain: tuple[float, float] | None) -> alt.Scale:
-    kind = "log" if log else "linear"
-    return alt.Scale(type=kind, nice=False, domain=list(domain)) if domain else alt.Scale(type=kind)
+    limits = {"nice": False, "domain": list(domain)} if domain else {}
+    return alt.Scale(type="log" if log else "linear", **limits)
 
 
 def _axis(log: bool, domain: tuple[float, float] | None, digits: Sequence[int], form: str) -> alt.Axis:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,9 +70,9 @@ def _held(
             yield from found
 
 
-def write_rows(file: Path, columns: dict[str, Sequence[Any]]) -> None:
+def write_rows(file: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     """Writes `file` as an Arrow IPC stream, compressed, or as CSV: its suffix says which."""
-    table = pa.table(columns)
+    table = pa.table(dict(columns))
     if file.suffix == ".csv":
         pa.csv.write_csv(table, file)
         return

@@ -1,0 +1,1 @@
+"""Elections in the simulator, beside the figures of Raft's authors."""
