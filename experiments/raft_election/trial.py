@@ -42,7 +42,7 @@ class Election(NamedTuple):
 def servers(*settings: str) -> Experiment:
     """Raft without clients, as `framework.run` would compose it from these settings."""
     composed = compose(["protocol=raft", "engine=sim", "trace=none", "clients=1", *settings])
-    return replace(composed.experiment, clients=())
+    return replace(composed.experiment, clients=(), settle=0)
 
 
 class Trial(Simulation):
@@ -70,7 +70,7 @@ class Trial(Simulation):
         """These nodes stop at `at`, and take no part in the election."""
         self._voters -= set(nodes)
         for node in nodes:
-            self.call_at(at, partial(self._stop_here, node))
+            self.call_at(at, partial(self._crash_one, node))
 
     def send_at(self, at: int, sender: NodeId, messages: Mapping[NodeId, Message]) -> None:
         """At `at` the links of `sender` carry these messages, as if it had sent them."""
@@ -89,7 +89,7 @@ class Trial(Simulation):
         terms = [cast(Raft, seat.host.root).term for seat in self.seats.values() if seat.host is not None]
         return Election(None, max(terms), self.now, self.now)
 
-    def _stop_here(self, node: NodeId) -> None:
+    def _crash_one(self, node: NodeId) -> None:
         self.crash(node, "the study stops it")
 
     def _observe(self, host: Host, now: int, step: int) -> None:
