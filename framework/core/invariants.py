@@ -21,8 +21,12 @@ from typing import Any, ClassVar, Generic, TypeVar
 from framework.core.errors import PluginError
 from framework.core.message import NodeId
 from framework.core.node import Node
+from framework.core.time import MILLISECOND
 
 N = TypeVar("N", bound=Node)
+
+CLOCKS_APART = 5 * MILLISECOND
+"""On several machines the steps of two nodes may be told in another order than they took when they are closer than this."""
 
 
 class Step:

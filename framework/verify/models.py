@@ -9,16 +9,18 @@
 | `stack`    | values, last in first out, none  | `push`(v) · `pop` -> the last, null if there is none              |
 | `set`      | values, none     | `add`(v), `remove`(v) -> whether that changed anything, or null if it does not tell · `contains`(v) -> whether it is there · `read` -> all of them |
 | `mutex`    | free or held, free | `acquire`: null or true if it was free, false if it was not · `release`: the same, if it was held |
+| `consensus` | a value, null   | `propose`(v) -> what was decided: the first value proposed                        |
 
 Each key is an object of its own; of a set that nobody reads as a whole, each value is. An absent key reads as null.
 The results of `write`, `append`, `delete`, `enqueue` and `push` tell nothing and are not looked at. Queues and stacks
-hold any value but null. `cas-register` is another name for `register`. A value is equal only to a value of its own
+hold any value but null, and no other is decided. `cas-register` is another name for `register`. A value is equal only to a value of its own
 kind: true is not 1.
 """
 
 from __future__ import annotations
 
 from framework.core.errors import ConfigError, did_you_mean
+from framework.verify.consensus import Consensus
 from framework.verify.containers import Queue, Set, Stack
 from framework.verify.model import (
     ANY,
@@ -40,6 +42,7 @@ __all__ = [
     "ILLEGAL",
     "NO_RESULT",
     "UNOBSERVED",
+    "Consensus",
     "Counter",
     "Entry",
     "KeyValue",
@@ -63,7 +66,7 @@ ALIASES = {"cas-register": "register"}
 
 def models() -> dict[str, Model]:
     """Every sequential model, by name."""
-    every = (Register(), KeyValue(), Counter(), Queue(), Stack(), Set(), Mutex())
+    every = (Register(), KeyValue(), Counter(), Queue(), Stack(), Set(), Mutex(), Consensus())
     return {model.name: model for model in every}
 
 

@@ -10,7 +10,7 @@ class LinearizabilityConfig(Config):
     """What to check against, and how long to search."""
 
     model: str = "auto"
-    """The sequential model: register, kv, counter, queue, stack, set, mutex; `auto` is the protocol's or state machine's."""
+    """The sequential model: register, kv, counter, queue, stack, set, mutex, consensus; `auto` is the protocol's or state machine's."""
     budget: int = DEFAULT_BUDGET_STEPS
     """Steps of the search; when they are spent the verdict is unknown."""
 

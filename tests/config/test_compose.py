@@ -252,7 +252,7 @@ def test_quorums_are_set_key_by_key(tmp_path: Path) -> None:
 # Mistakes.
 
 MISTAKES: list[tuple[list[str], list[str]]] = [
-    ([], ["no protocol is chosen", "experiment=NAME (hello, "]),
+    ([], ["no protocol is chosen", "Write experiment=NAME (", "hello, "]),
     (["hello"], ["'hello' sets nothing", "Did you mean experiment=hello?"]),
     (["--verbose"], ["'--verbose' sets nothing"]),
     (["=3"], ["sets nothing"]),

@@ -109,6 +109,7 @@ def _shapes(model: Model) -> dict[str, st.SearchStrategy[tuple[str, Any, Any]]]:
         "contains": st.tuples(st.just("contains"), st.integers(0, 1), st.booleans()),
         "acquire": st.tuples(st.just("acquire"), st.none(), told),
         "release": st.tuples(st.just("release"), st.none(), told),
+        "propose": st.tuples(st.just("propose"), value, value),
     }
 
 
@@ -142,9 +143,9 @@ def _run(model: Model, rows: list[Any]) -> list[Call]:
             assert state is not ILLEGAL
         if truth == "lie" and type(result) is bool:
             result = not result
-        elif truth == "lie" and function in ("read", "dequeue", "pop"):
+        elif truth == "lie" and function in ("read", "dequeue", "pop", "propose"):
             result = told[pick % len(told)]
-        if function in ("read", "dequeue", "pop"):
+        if function in ("read", "dequeue", "pop", "propose"):
             told.append(result)
         known = fate == "ok"
         start, end = max(instant - lead, 0), instant + lag
@@ -164,13 +165,15 @@ def _written(model: Model, function: str, number: int, seen: Any) -> Any:
         return (seen, value)
     if function in ("add", "remove", "contains"):
         return number % 3
-    return value if function in ("write", "append", "enqueue", "push") else None
+    return value if function in ("write", "append", "enqueue", "push", "propose") else None
 
 
 def answer(state: State, function: str, argument: Any) -> Any:
     """What a correct object in `state` answers."""
     if function == "read":
         return plain(state)
+    if function == "propose":
+        return argument if state is None else plain(state)
     if function == "cas":
         return state == argument[0]
     if isinstance(state, tuple) and function in ("dequeue", "pop"):
@@ -233,7 +236,7 @@ def simulated(
         written: Any = f"{fresh}:" if "append" in functions else fresh
         argument: Any = {
             "write": written, "append": f"{fresh},", "cas": (None, written), "increment": 1,
-            "enqueue": fresh + 1, "push": fresh + 1,
+            "enqueue": fresh + 1, "push": fresh + 1, "propose": fresh + 1,
         }.get(function)  # fmt: skip
         lost = rng.random() < unknown
         instant = rng.randrange(at, end) if not lost else at + rng.randrange(50 * longest)

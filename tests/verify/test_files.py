@@ -107,6 +107,7 @@ BAD = [
     ("counter", [(0, "invoke", "increment", "one", 1)], 1, "increment takes an integer"),
     ("counter", [(0, "invoke", "read", None, 1), (0, "ok", "read", "one", 2)], 2, "A counter holds an integer"),
     ("queue", [(0, "invoke", "enqueue", None, 1)], 1, "any value but null"),
+    ("consensus", [(0, "invoke", "propose", None, 1)], 1, "Any value but null can be proposed"),
     ("set", [(0, "invoke", "read", None, 1), (0, "ok", "read", 3, 2)], 2, "read answers a list"),
     ("set", [(0, "invoke", "add", 1, 1), (0, "ok", "add", 1, 2)], 2, "add answers true, false or nothing"),
     (

@@ -3,7 +3,7 @@ import pytest
 
 from framework.core.errors import ConfigError
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import ILLEGAL, NO_RESULT, Counter, KeyValue, Register, model_named, models
+from framework.verify.models import ILLEGAL, NO_RESULT, Consensus, Counter, KeyValue, Register, model_named, models
 from framework.verify.verdict import Verdict
 
 from .histories import history
@@ -44,6 +44,23 @@ def test_a_counter_adds_and_tells_the_sum_or_not() -> None:
     assert counter.step(2, "read", None, 3) is ILLEGAL
 
 
+def test_consensus_decides_the_first_proposal_and_tells_everyone() -> None:
+    consensus = Consensus()
+    assert consensus.step(None, "propose", 1, 1) == 1
+    assert consensus.step(None, "propose", 1, NO_RESULT) == 1
+    assert consensus.step(None, "propose", 1, 2) is ILLEGAL
+    assert consensus.step(1, "propose", 2, 1) == 1
+    assert consensus.step(1, "propose", 2, NO_RESULT) == 1
+    assert consensus.step(1, "propose", 2, 2) is ILLEGAL
+
+
+def test_what_nobody_had_proposed_in_time_cannot_be_decided() -> None:
+    calls = history((0, "propose", 1, 2, 0, 1), (1, "propose", 2, 2, 2, 3))
+    assert check_linearizable(calls, Consensus()).verdict is Verdict.INVALID
+    calls = history((0, "propose", 1, 2, 0, 3), (1, "propose", 2, None, 2, None))
+    assert check_linearizable(calls, Consensus()).verdict is Verdict.VALID
+
+
 def test_an_increment_without_argument_adds_one() -> None:
     calls = history((0, "increment", None, None, 0, 1), (0, "read", None, 1, 2, 3))
     assert check_linearizable(calls, Counter()).verdict is Verdict.VALID
@@ -62,7 +79,7 @@ def test_what_a_write_answers_is_not_looked_at() -> None:
 
 
 def test_models_are_found_by_name() -> None:
-    assert list(models()) == ["register", "kv", "counter", "queue", "stack", "set", "mutex"]
+    assert list(models()) == ["register", "kv", "counter", "queue", "stack", "set", "mutex", "consensus"]
     assert all(model_named(name).name == name for name in models())
     assert isinstance(model_named("cas-register"), Register)
 

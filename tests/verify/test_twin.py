@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from framework.verify.evidence import shortest_evidence
 from framework.verify.history import Call
 from framework.verify.linearizability import check_linearizable, decide, decide_by_times, divide
-from framework.verify.models import Counter, KeyValue, Model, Mutex, Queue, Register, Set, Stack, models
+from framework.verify.models import Consensus, Counter, KeyValue, Model, Mutex, Queue, Register, Set, Stack, models
 from framework.verify.search import Search
 from framework.verify.timeline import lay_out
 from framework.verify.verdict import Verdict
@@ -83,6 +83,12 @@ def test_a_set_that_nobody_reads_as_a_whole_agrees(calls: list[Call]) -> None:
 @given(drawn(Mutex(), 7))
 def test_a_mutex_agrees(calls: list[Call]) -> None:
     agrees(calls, Mutex())
+
+
+@twin
+@given(drawn(Consensus(), 7))
+def test_consensus_agrees(calls: list[Call]) -> None:
+    agrees(calls, Consensus())
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)

@@ -15,13 +15,10 @@ from __future__ import annotations
 from collections import defaultdict, deque
 
 from framework import Invariant, Node, NodeId, OperationId, QuorumSystem, Step, Violation
-from framework.core.time import MILLISECOND
+from framework.core.invariants import CLOCKS_APART
 from plugins.protocols.abd.client import RegisterClient
 from plugins.protocols.abd.messages import Timestamp, Value
 from plugins.protocols.abd.node import Replica
-
-CLOCKS_APART = 5 * MILLISECOND
-"""On several machines a replica's steps and a client's may be told in another order when they are closer than this."""
 
 
 class Versions(Invariant[Replica]):

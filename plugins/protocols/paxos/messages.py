@@ -1,0 +1,88 @@
+"""What the Synod's roles say to one another (Paxos Made Simple, section 2.2), for each instance of it."""
+
+from __future__ import annotations
+
+from framework import Message, NodeId, OperationId, Record
+
+
+class Ballot(Record, order=True):
+    """A proposal's number. No two proposers share one, and of two the one of the later round is higher."""
+
+    round: int
+    proposer: NodeId
+
+    def __str__(self) -> str:
+        return f"{self.round}.{self.proposer}"
+
+
+NO_BALLOT = Ballot(0, "")
+"""Lower than any."""
+
+
+class Proposal(Record):
+    """A value, and the ballot that it was put to."""
+
+    ballot: Ballot
+    value: str
+
+
+class Prepare(Message):
+    """Phase 1a: the sender asks for a promise to accept nothing below `ballot`."""
+
+    instance: str
+    ballot: Ballot
+
+
+class Promise(Message):
+    """Phase 1b: the promise, with the highest proposal that the sender has accepted."""
+
+    instance: str
+    ballot: Ballot
+    accepted: Proposal | None
+
+
+class Accept(Message):
+    """Phase 2a: the sender asks for a vote for `value`."""
+
+    instance: str
+    ballot: Ballot
+    value: str
+
+
+class Accepted(Message):
+    """Phase 2b: the sender's vote, to who learns from it."""
+
+    instance: str
+    ballot: Ballot
+    value: str
+
+
+class Nack(Message):
+    """Refuses Prepare or Accept of `ballot`: the sender has promised a higher one (end of section 2.2)."""
+
+    instance: str
+    ballot: Ballot
+    promised: Ballot
+
+
+class Decided(Message):
+    """A proposer tells a learner what was chosen."""
+
+    instance: str
+    ballot: Ballot
+    value: str
+
+
+class Propose(Message):
+    """A client's value for an instance."""
+
+    operation: OperationId
+    instance: str
+    value: str
+
+
+class Chosen(Message):
+    """The answer: the value that the instance decided, whoever proposed it."""
+
+    operation: OperationId
+    value: str

@@ -1,0 +1,19 @@
+"""Who plays which role: known to all from the config."""
+
+from __future__ import annotations
+
+from framework import Node
+from plugins.protocols.paxos.config import PaxosConfig, in_order
+
+
+class Role(Node):
+    """Base of the roles, which one node may play together."""
+
+    config: PaxosConfig
+
+    def on_start(self) -> None:
+        nodes = in_order((self.id, *self.peers))
+        self.proposers = self.config.proposers or nodes
+        self.acceptors = self.config.acceptors or nodes
+        self.learners = self.config.learners or nodes
+        self.quorums = self.config.quorums.build(self.acceptors)

@@ -1,0 +1,154 @@
+"""The Synod driven by hand, and whole runs of it with every kind of quorum."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework import Fail, NodeId, Ok, OperationId
+from framework.config.compose import compose
+from framework.core.time import MILLISECOND
+from framework.runs.engines import engine_named
+from framework.runs.execute import Plan, execute
+from framework.runs.result import RunResult
+from framework.testing.cluster import Cluster
+from framework.verify.verdict import Verdict
+from plugins.protocols.paxos.client import PaxosClient
+from plugins.protocols.paxos.config import PaxosConfig
+from plugins.protocols.paxos.messages import Prepare
+from plugins.protocols.paxos.node import Paxos
+from tests.written import written
+
+FIVE = ("n1", "n2", "n3", "n4", "n5")
+
+
+def cluster(seed: int = 0, **settings: Any) -> Cluster:
+    config = written(PaxosConfig, **settings)
+    return Cluster(Paxos, config, FIVE, client=PaxosClient, clients=("c1", "c2"), seed=seed)
+
+
+def decided(cluster: Cluster, instance: str = "x") -> dict[NodeId, str]:
+    nodes = [(name, cluster.node(name)) for name in cluster.up if name in FIVE]
+    return {name: node.decided[instance].value for name, node in nodes if instance in node.decided}
+
+
+# Duels (Paxos Made Simple, section 2.4).
+
+
+def tick(cluster: Cluster) -> None:
+    """A synchronous network at its most unkind: all that is on its way arrives within the millisecond, Prepare first."""
+    for letter in sorted(cluster.letters, key=lambda letter: not isinstance(letter.message, Prepare)):
+        cluster.deliver(letter.to, sender=letter.sender, kind=type(letter.message).__name__)
+    cluster.advance(MILLISECOND)
+
+
+def duel(seed: int, ticks: int, **settings: Any) -> Cluster:
+    """Two proposers, the second of which begins when the first is about to ask for votes."""
+    duelling = cluster(seed, proposers=["n1", "n2"], acceptors=["n3", "n4", "n5"], **settings)
+    for client in ("c1", "c2"):
+        duelling.invoke(client, "propose", "x", client)
+    first, second = (
+        dataclasses.replace(letter, to=to) for letter, to in zip(duelling.letters, ("n1", "n2"), strict=True)
+    )
+    duelling.letters[:] = [first]
+    for number in range(ticks):
+        if number == 2:
+            duelling.letters.append(second)
+        tick(duelling)
+    return duelling
+
+
+def test_without_backoff_two_proposers_may_go_on_for_ever() -> None:
+    duelling = duel(0, 90, backoff="none")
+    assert decided(duelling) == {}
+    assert min(duelling.node(name).rounds["x"] for name in ("n1", "n2")) >= 40
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_randomised_backoff_ends_the_same_duel(seed: int) -> None:
+    duelling = duel(seed, 90, backoff="randomised", backoff_delay="10ms")
+    assert set(decided(duelling)) == set(FIVE)
+    assert len(set(decided(duelling).values())) == 1
+    assert duelling.outcomes == dict.fromkeys((0, 1), Ok(decided(duelling)["n1"]))
+
+
+# Clients.
+
+
+def test_a_client_without_an_answer_asks_another_proposer_and_is_told_the_same() -> None:
+    synod = cluster()
+    operation: OperationId = synod.invoke("c1", "propose", "x", "a")
+    asked = synod.letters[0].to
+    synod.stabilize()
+    synod.outcomes.clear()
+    operation = synod.invoke("c1", "propose", "x", "b")
+    first = synod.drop().to
+    synod.fire("c1", "ask")
+    assert synod.letters[0].to != first
+    synod.stabilize()
+    assert synod.outcomes == {operation: Ok("a")}, asked
+
+
+def test_what_is_no_text_is_refused_before_anyone_is_asked() -> None:
+    synod = cluster()
+    operation = synod.invoke("c1", "propose", "x", 3)
+    assert synod.outcomes == {operation: Fail("a proposal is a text")}
+    assert synod.letters == []
+
+
+def test_instances_decide_apart_from_one_another() -> None:
+    synod = cluster()
+    for instance, value in (("x", "a"), ("y", "b")):
+        synod.invoke("c1", "propose", instance, value)
+        synod.stabilize()
+    assert set(decided(synod, "x").values()) == {"a"}
+    assert set(decided(synod, "y").values()) == {"b"}
+
+
+# Whole runs.
+
+
+def run(folder: Path, *overrides: str) -> RunResult:
+    composed = compose(["experiment=paxos_5nodes", "engine=sim", "duration=500ms", "trace=history", *overrides])
+    experiment = dataclasses.replace(composed.experiment, run_dir=folder)
+    plan = Plan(
+        experiment=experiment, config=composed.config, engine="sim", checkers=composed.checkers, model=composed.model
+    )  # fmt: skip
+    return execute(plan, engine_named("sim"), lambda now, tally: None)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("protocol.learning=proposer",),
+        ("protocol.quorums={kind: flexible, phase1: 4, phase2: 2}",),
+        ("protocol.quorums={kind: weighted, weights: {n1: 3}}",),
+        ("nodes=6", "protocol.quorums={kind: grid, rows: 2, columns: 3}"),
+        ("nodes=12", "protocol.quorums={kind: grid, rows: 3}"),
+        ("protocol.proposers=[n1,n2]", "protocol.acceptors=[n3,n4,n5]", "protocol.learners=[n1]"),
+        ("workload.proposals=0",),
+        ("nodes=1",),
+    ],
+    ids=" ".join,
+)
+def test_it_decides_with_any_cast_and_any_quorums(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    result = run(tmp_path, *overrides)
+    assert result.verdict is Verdict.VALID, result.reasons
+    assert result.operations["ok"] > 100
+
+
+def test_quorums_that_miss_one_another_decide_twice_and_the_checker_sees_it(tmp_path: Path) -> None:
+    unsafe = "protocol.quorums={kind: flexible, phase1: 2, phase2: 2, unsafe: true}"
+    seen = run(tmp_path, unsafe, "network=lossy", "engine.check_invariants_every=0")
+    assert seen.verdict is Verdict.INVALID
+    assert "linearizability" in seen.reasons[0]
+
+
+def test_quorums_that_miss_one_another_break_an_invariant_too(tmp_path: Path) -> None:
+    unsafe = "protocol.quorums={kind: flexible, phase1: 2, phase2: 2, unsafe: true}"
+    seen = run(tmp_path, unsafe, "network=lossy")
+    assert seen.verdict is Verdict.INVALID
+    assert seen.reasons[0].startswith(("agreement", "chosen for ever", "chosen by a quorum"))
