@@ -78,6 +78,8 @@ class Account:
             f"p50 {milliseconds(_ms(tally.latencies.quantile(0.5)))}",
             f"p99 {milliseconds(_ms(tally.latencies.quantile(0.99)))}",
         ]
+        if tally.leaders:
+            parts.append(f"leader {' '.join(tally.leaders)}")
         faults = sum(tally.faults.values())
         return "  ".join(parts + ([f"{faults} faults" if faults > 1 else "1 fault"] if faults else []))
 

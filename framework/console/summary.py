@@ -130,12 +130,13 @@ def _crashes(crashes: tuple[CrashRecord, ...]) -> list[str]:
 
 
 def _findings(result: RunResult) -> list[str]:
+    """The reasons if there are several (one stands in the verdict's line), the stories, and the command."""
     lines: list[str] = []
     if len(result.reasons) > 1:
         lines += ["", "reasons", *(f"  {reason}" for reason in result.reasons)]
     for check in result.checks:
         if check.verdict is Verdict.INVALID and check.story:
-            lines += ["", f"{check.name}: {check.reason}", *(f"  {line}" for line in check.story)]
+            lines += ["", f"{check.name}:", *(f"  {line}" for line in check.story)]
     if result.verdict is Verdict.INVALID and result.command:
         lines += ["", "to see it again:", f"  {result.command}"]
     return lines

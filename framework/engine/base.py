@@ -150,6 +150,7 @@ class Tally:
     dropped: dict[str, int] = field(default_factory=dict)  # by type
     duplicated: dict[str, int] = field(default_factory=dict)  # copies besides the first, by type
     notes: dict[str, int] = field(default_factory=dict)  # by name
+    leaders: tuple[NodeId, ...] = ()  # those that reported last that they lead, where the engine is told as it goes
     healed_at: int | None = None  # when the faults ended
     asked: int = 0  # operations that ended and were due after the heal, of which
     recovered: int = 0  # ... completed with Ok

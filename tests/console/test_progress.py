@@ -27,6 +27,13 @@ def test_the_words_tell_time_operations_rate_latency_and_faults() -> None:
     ]  # fmt: skip
 
 
+def test_whoever_says_that_it_leads_is_named() -> None:
+    grown = tally(500, crash=1)
+    grown.leaders = ("n1", "n3")
+
+    assert Account(10 * SECOND).words(SECOND, grown).endswith("  leader n1 n3  1 fault")
+
+
 def test_a_stall_shows_in_the_rate_at_once() -> None:
     account = Account(10 * SECOND)
     words = [account.words(number * SECOND // 2, tally(min(number, 10) * 100)) for number in range(1, 13)]

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import Reader, blocks
+from tests.docs.markdown import ROOT, Reader, blocks
 
 
-@pytest.mark.parametrize("page", ["docs/faults.md", "docs/checking.md"])
+@pytest.mark.parametrize("page", ["docs/faults.md", "docs/checking.md", "docs/debugging.md"])
 def test_a_reader_sees_what_is_shown(page: str, tmp_path: Path) -> None:
     steps = blocks(page)
     assert any(block.language == "sh" for block in steps)
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")  # the reader stands at the root of the repository
     reader = Reader(tmp_path)
     for step in steps:
         reader.follow(step)

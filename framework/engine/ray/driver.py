@@ -135,6 +135,7 @@ class _Course:
     def _tally(self) -> Tally:
         tally = self.fleet.tally()
         tally.faults, tally.healed_at = self.injection.fired, self.injection.healed_at
+        tally.leaders = self.fleet.leaders
         return tally
 
     def _settle(self) -> None:

@@ -116,6 +116,11 @@ class Fleet(Lives):
                 calls[call].statuses = {}
         return {node: self._status(node) for node in self.experiment.nodes if node not in self.standing_by}
 
+    @property
+    def leaders(self) -> tuple[NodeId, ...]:
+        """Those whose last word was that they lead; of two, one may not have heard yet that it does not."""
+        return tuple(node for node in self.experiment.nodes if (self._status(node) or {}).get("role") == "leader")
+
     def _status(self, node: NodeId) -> dict[str, Any] | None:
         member = self.launch.member_of[node]
         return member.statuses.get(node) if member.up else None
