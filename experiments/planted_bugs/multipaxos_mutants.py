@@ -1,0 +1,356 @@
+"""Multi-Paxos with one mistake at a time. PMS is Paxos Made Simple, PML Paxos Made Live."""
+
+from __future__ import annotations
+
+from experiments.planted_bugs.mutant import Mutant, mutated
+from framework import (
+    Message,
+    NodeId,
+    ProtocolSpec,
+    Query,
+    QuorumSystem,
+    ReplicatedMachine,
+    Threshold,
+    handles,
+    hookimpl,
+)
+from plugins.protocols import multipaxos
+from plugins.protocols.multipaxos.acceptor import LONG_AGO
+from plugins.protocols.multipaxos.checkpoints import NO_CHECKPOINT
+from plugins.protocols.multipaxos.election import CANDIDATE, LEADER
+from plugins.protocols.multipaxos.messages import (
+    NO_BALLOT,
+    Accept,
+    Accepted,
+    Checkpoint,
+    Part,
+    Prepare,
+    Promise,
+    Value,
+)
+from plugins.protocols.multipaxos.node import MultiPaxos
+
+# What is durable.
+
+
+class ForgetsItsPromise(MultiPaxos):
+    """The promise does not survive a restart (PMS §2.5)."""
+
+    def on_start(self) -> None:
+        self.promised = NO_BALLOT
+        super().on_start()
+
+
+class ForgetsWhatItAccepted(MultiPaxos):
+    """The last thing accepted does not survive a restart (PMS §2.5)."""
+
+    def on_start(self) -> None:
+        last = max(self.accepted, default=0)
+        if last > self.learned:
+            del self.accepted[last]
+        super().on_start()
+
+
+class SpeaksBeforeItsDisk(MultiPaxos):
+    """Messages of the kinds in `early` leave before what they promise is durable."""
+
+    early: tuple[type[Message], ...] = ()
+
+    def send(self, to: NodeId, message: Message, *, before_commit: bool = False) -> None:
+        super().send(to, message, before_commit=before_commit or type(message) in self.early)
+
+
+class PromisesEarly(SpeaksBeforeItsDisk):
+    """Promises are given before they are durable (PMS §2.5)."""
+
+    early = (Promise,)
+
+
+class AcknowledgesEarly(SpeaksBeforeItsDisk):
+    """Acceptances are told before they are durable (PMS §2.5)."""
+
+    early = (Accepted,)
+
+
+# Phase 1.
+
+
+class SkipsPhaseOne(MultiPaxos):
+    """A candidate proposes in its new ballot without having asked what was accepted (PMS §3)."""
+
+    @handles(Promise)
+    def on_promise(self, sender: NodeId, promise: Promise) -> None:
+        super().on_promise(sender, Promise(promise.ballot, ()))
+
+
+class TakesAnyValue(MultiPaxos):
+    """Of what was accepted for a slot the first that is told is proposed, not that of the highest ballot (PMS §2.2, P2c)."""
+
+    @handles(Promise)
+    def on_promise(self, sender: NodeId, promise: Promise) -> None:
+        news = tuple(pvalue for pvalue in promise.accepted if pvalue.slot not in self.found)
+        super().on_promise(sender, Promise(promise.ballot, news, promise.following))
+
+
+class LeavesGaps(MultiPaxos):
+    """A gap is left as it is, and slots behind it count as if it were none (PMS §3)."""
+
+    def fill(self, slot: int) -> Value:
+        return self.found[max(self.found)].value
+
+
+class ProposesIntoGaps(MultiPaxos):
+    """A new leader begins at the first gap that it sees, over what was accepted behind it (PMS §3)."""
+
+    def on_elected(self, values: list[Value]) -> None:
+        super().on_elected(values[: values.index(None)] if None in values else values)
+
+
+class IgnoresFurtherChunks(MultiPaxos):
+    """A promise that comes in several messages counts with the first (PMS §3)."""
+
+    @handles(Promise)
+    def on_promise(self, sender: NodeId, promise: Promise) -> None:
+        super().on_promise(sender, Promise(promise.ballot, promise.accepted))
+
+
+class CountsPromisesOfOtherBallots(MultiPaxos):
+    """A promise of an earlier ballot counts in this one (PMS §2.2)."""
+
+    @handles(Promise)
+    def on_promise(self, sender: NodeId, promise: Promise) -> None:
+        super().on_promise(sender, Promise(self.promised, promise.accepted, promise.following))
+
+
+class PromisesBelowItsCheckpoint(MultiPaxos):
+    """An acceptor promises although it has cut off slots that the candidate does not know (PML §5.5)."""
+
+    @handles(Prepare)
+    def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
+        super().on_prepare(sender, Prepare(prepare.ballot, max(prepare.slot, self.compacted + 1), prepare.relieves))
+
+
+class QuorumOneShort(MultiPaxos):
+    """One promise less than a quorum is enough to lead (PMS §2.2)."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.quorums = QuorumSystem(one_short(self.quorums.phase1.nodes), self.quorums.phase2)
+
+
+# Phase 2.
+
+
+class ChoosesByAMinority(MultiPaxos):
+    """One acceptance less than a quorum is enough to choose (PMS §2.2)."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.quorums = QuorumSystem(self.quorums.phase1, one_short(self.quorums.phase2.nodes))
+
+
+def one_short(nodes: tuple[NodeId, ...]) -> Threshold:
+    return Threshold(nodes, max(1, len(nodes) // 2))
+
+
+class AcceptsBelowItsPromise(MultiPaxos):
+    """An acceptor accepts in a lower ballot than it has promised (PMS §2.2, P1a)."""
+
+    @handles(Accept)
+    def on_accept(self, sender: NodeId, accept: Accept) -> None:
+        if accept.ballot < self.promised:
+            self.send(sender, Accepted(accept.ballot, accept.slot + len(accept.values) - 1))
+        else:
+            super().on_accept(sender, accept)
+
+
+class CountsOverBallots(MultiPaxos):
+    """Acceptances of an earlier ballot of its own count in this one (PMS §2.2)."""
+
+    @handles(Accepted)
+    def on_accepted(self, sender: NodeId, accepted: Accepted) -> None:
+        super().on_accepted(sender, Accepted(self.promised, accepted.mark, accepted.round))
+
+    def has_accepted(self, slot: int) -> bool:
+        return slot in self.accepted
+
+
+class MarksPastGaps(MultiPaxos):
+    """The last slot of an Accept is acknowledged, whatever is missing before (PMS §2.2)."""
+
+    def accept(self, slot: int, values: tuple[Value, ...]) -> None:
+        super().accept(slot, values)
+        if self.role != LEADER and values:
+            last = slot + len(values) - 1
+            if last > self.mark and self.leader is not None:
+                self.send(self.leader, Accepted(self.promised, last))
+
+
+class ChoosesWhatItHas(MultiPaxos):
+    """A follower takes all that it has accepted for chosen (PMS §2.3)."""
+
+    def on_heard(self, chosen: int, last: int) -> None:
+        super().on_heard(max(chosen, self.mark), last)
+
+
+class AppliesEarlierBallots(MultiPaxos):
+    """A follower applies what it has accepted in whatever ballot, up to where the leader says all is chosen (PMS §2.3)."""
+
+    def on_heard(self, chosen: int, last: int) -> None:
+        have = self.chosen
+        while have < chosen and have + 1 in self.accepted:
+            have += 1
+        self.apply(have)
+        super().on_heard(chosen, last)
+
+
+class NeverAsks(MultiPaxos):
+    """A follower never asks for what it has missed (PML §5.5)."""
+
+    def ask(self) -> None:
+        pass
+
+
+class StandsOnce(MultiPaxos):
+    """A candidate that does not win never stands again (PMS §2.4)."""
+
+    def await_leader(self) -> None:
+        if self.role != CANDIDATE:
+            super().await_leader()
+        else:
+            self.cancel_timer(self.stand)
+
+
+# Reads and leases.
+
+
+class ReadsAtOnce(MultiPaxos):
+    """A leader answers reads from its own state, deposed or not (PML §5.2)."""
+
+    @handles(Query)
+    def on_query(self, sender: NodeId, query: Query) -> None:
+        if self.role == LEADER:
+            self.answer(sender, query.operation, query.body)
+        else:
+            super().on_query(sender, query)
+
+
+class ReadsBeforeItKnowsThePast(MultiPaxos):
+    """A new leader reads before it has chosen again what earlier ones may have chosen (PML §5.2)."""
+
+    def knows_the_past(self) -> bool:
+        return True
+
+
+class BindsNobody(MultiPaxos):
+    """An acceptor promises to others while the leader's lease lasts (PML §5.2)."""
+
+    def is_bound(self, candidate: NodeId) -> bool:
+        return False
+
+
+class ForgetsTheLease(MultiPaxos):
+    """A node that has restarted promises at once, although it may have answered a heartbeat just before (PML §5.2)."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.heard = LONG_AGO
+
+
+class LeaseSinceTheAnswer(MultiPaxos):
+    """The lease is counted from when the heartbeat was answered, not from when it was sent (PML §5.2)."""
+
+    def on_confirmed(self) -> None:
+        self.sent_at[self.confirmed] = self.now
+        super().on_confirmed()
+
+
+class LeaseOutlivesItsLeader(MultiPaxos):
+    """The lease is as long as the longest election time-out and more (PML §5.2)."""
+
+    def on_confirmed(self) -> None:
+        super().on_confirmed()
+        self.lease_ends += 2 * self.config.election_timeout_max
+
+
+# Checkpoints.
+
+
+class LosesTheSessions(MultiPaxos):
+    """A checkpoint holds the state machine without the session table (PML §5.5)."""
+
+    def take_checkpoint(self) -> None:
+        super().take_checkpoint()
+        twin = ReplicatedMachine(self.machine.machine)
+        self.checkpoint = Checkpoint(self.checkpoint.slot, twin.snapshot())
+
+
+class InstallsOlderCheckpoints(MultiPaxos):
+    """A checkpoint that comes late takes the replica back (PML §5.5)."""
+
+    @handles(Part)
+    def on_part(self, sender: NodeId, part: Part) -> None:
+        if part.offset == 0 and part.ballot == self.promised and part.size == len(part.data):
+            self.install(Checkpoint(part.slot, part.data))
+        else:
+            super().on_part(sender, part)
+
+
+class JoinsPartsAsTheyCome(MultiPaxos):
+    """Parts of a checkpoint are joined in the order in which they come, wherever they belong (PML §5.5)."""
+
+    @handles(Part)
+    def on_part(self, sender: NodeId, part: Part) -> None:
+        offset = len(self.incoming.state) if part.slot == self.incoming.slot else part.offset
+        super().on_part(sender, Part(part.ballot, part.slot, offset, part.size, part.data))
+
+
+class RestartsWithoutItsCheckpoint(MultiPaxos):
+    """A checkpoint does not survive a restart, the cut below it does (PML §5.5)."""
+
+    def on_start(self) -> None:
+        self.checkpoint = NO_CHECKPOINT
+        super().on_start()
+
+
+READ_INDEX = ("protocol.read_mode=read_index",)
+LEASE = ("protocol.read_mode=lease", "protocol.clock_drift_ppm=0")
+
+MUTANTS = (
+    Mutant(ForgetsItsPromise),
+    Mutant(ForgetsWhatItAccepted),
+    Mutant(PromisesEarly),
+    Mutant(AcknowledgesEarly),
+    Mutant(SkipsPhaseOne),
+    Mutant(TakesAnyValue),
+    Mutant(LeavesGaps),
+    Mutant(ProposesIntoGaps),
+    Mutant(IgnoresFurtherChunks),
+    Mutant(CountsPromisesOfOtherBallots),
+    Mutant(PromisesBelowItsCheckpoint),
+    Mutant(QuorumOneShort),
+    Mutant(ChoosesByAMinority),
+    Mutant(AcceptsBelowItsPromise),
+    Mutant(CountsOverBallots),
+    Mutant(MarksPastGaps),
+    Mutant(ChoosesWhatItHas),
+    Mutant(AppliesEarlierBallots),
+    Mutant(NeverAsks),
+    Mutant(StandsOnce),
+    Mutant(ReadsAtOnce, needs=READ_INDEX),
+    Mutant(ReadsBeforeItKnowsThePast, needs=READ_INDEX),
+    Mutant(BindsNobody, needs=LEASE),
+    Mutant(ForgetsTheLease, needs=LEASE),
+    Mutant(LeaseSinceTheAnswer, needs=LEASE),
+    Mutant(LeaseOutlivesItsLeader, needs=LEASE),
+    Mutant(LosesTheSessions),
+    Mutant(InstallsOlderCheckpoints),
+    Mutant(JoinsPartsAsTheyCome),
+    Mutant(RestartsWithoutItsCheckpoint),
+)
+
+
+@hookimpl
+def register_protocols() -> list[ProtocolSpec]:
+    (itself,) = multipaxos.register_protocols()
+    return mutated(itself, MUTANTS)

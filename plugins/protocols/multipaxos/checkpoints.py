@@ -1,0 +1,106 @@
+"""Checkpoints: the log is cut below them, and who lags behind the cut is sent one (Paxos Made Live, §5.5).
+
+Checkpoint and cut are one commit. A follower that asks for slots that are gone gets the checkpoint's first part, and
+asks for the next when it has one; what it has of a checkpoint it keeps in memory only, until it is whole.
+"""
+
+from __future__ import annotations
+
+from framework import NodeId, durable, handles
+from plugins.protocols.multipaxos.election import LEADER
+from plugins.protocols.multipaxos.leader import Leader
+from plugins.protocols.multipaxos.messages import Accepted, Ballot, Checkpoint, Fetch, Part
+
+NO_CHECKPOINT = Checkpoint(0, b"")
+
+
+class Checkpoints(Leader):
+    """Takes checkpoints, sends them, installs them."""
+
+    checkpoint: Checkpoint = durable(NO_CHECKPOINT)
+
+    def on_start(self) -> None:
+        self.incoming = NO_CHECKPOINT  # what has come of one that the leader sends
+        super().on_start()
+
+    def restore(self) -> None:
+        if self.checkpoint.slot:
+            self.machine.restore(self.checkpoint.state)
+            self.chosen = self.checkpoint.slot
+        super().restore()
+
+    def promise(self, ballot: Ballot) -> None:
+        super().promise(ballot)
+        self.incoming = NO_CHECKPOINT
+
+    def apply(self, upto: int) -> None:
+        super().apply(upto)
+        if self.config.checkpoint_every and self.chosen - self.checkpoint.slot >= self.config.checkpoint_every:
+            self.take_checkpoint()
+
+    def take_checkpoint(self) -> None:
+        self.checkpoint = Checkpoint(self.chosen, self.machine.snapshot())
+        self.learned = self.chosen
+        self.compact(self.chosen - self.config.checkpoint_trailing)
+
+    def compact(self, upto: int) -> None:
+        for slot in range(self.compacted + 1, upto + 1):
+            if slot in self.accepted:
+                del self.accepted[slot]
+        self.compacted = max(self.compacted, upto)
+
+    # The leader.
+
+    def teach(self, follower: NodeId, first: int, last: int) -> None:
+        if first > self.compacted:
+            super().teach(follower, first, last)
+        else:
+            self.send_part(follower, 0)
+
+    @handles(Fetch)
+    def on_fetch(self, sender: NodeId, fetch: Fetch) -> None:
+        if self.role != LEADER or fetch.ballot != self.promised:
+            return
+        self.send_part(sender, fetch.offset if fetch.slot == self.checkpoint.slot else 0)
+
+    def send_part(self, follower: NodeId, offset: int) -> None:
+        slot, state = self.checkpoint.slot, self.checkpoint.state
+        data = state[offset : offset + self.config.checkpoint_part]
+        self.send(follower, Part(self.promised, slot, offset, len(state), data))
+
+    # The follower.
+
+    def ask(self) -> None:
+        if not self.incoming.slot:
+            super().ask()
+            return
+        assert self.leader is not None
+        self.asked, self.asked_at = self.mark + 1, self.now
+        self.send(self.leader, Fetch(self.promised, self.incoming.slot, len(self.incoming.state)))
+
+    @handles(Part)
+    def on_part(self, sender: NodeId, part: Part) -> None:
+        if part.ballot != self.promised or part.slot <= self.chosen:  # from a leader that was, or overtaken
+            return
+        if part.offset == 0 and part.slot > self.incoming.slot:
+            self.incoming = Checkpoint(part.slot, b"")
+        if part.slot != self.incoming.slot or part.offset != len(self.incoming.state):  # of another, or had already
+            return
+        self.incoming = Checkpoint(part.slot, self.incoming.state + part.data)
+        if len(self.incoming.state) == part.size:
+            self.install(self.incoming)
+        else:
+            self.ask()
+
+    def install(self, checkpoint: Checkpoint) -> None:
+        self.note("installed_snapshot", slot=checkpoint.slot)
+        self.incoming = NO_CHECKPOINT
+        self.machine.restore(checkpoint.state)
+        self.checkpoint = checkpoint
+        self.chosen = self.learned = checkpoint.slot
+        self.compact(checkpoint.slot)
+        self.advance_mark()
+        if self.leader is not None:
+            self.send(self.leader, Accepted(self.promised, self.mark))
+        if self.mark < self.proposed:
+            self.ask()

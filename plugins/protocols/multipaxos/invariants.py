@@ -1,0 +1,156 @@
+"""What Multi-Paxos promises at every moment.
+
+| property | of whom, since when | source |
+| --- | --- | --- |
+| promise order | an acceptor's promise never falls, restarts included | Paxos Made Simple, §2.2, P1a |
+| one proposer | a ballot is led by one node, in one of its lives | Paxos Made Simple, §2.2: numbers are unique |
+| one proposal | a ballot proposes one value for a slot | Paxos Made Simple, §2.2, P2b |
+| accepted stays | what an acceptor accepted gives way to a higher ballot only, restarts included | Paxos Made Simple, §2.2 |
+| agreement | one value is chosen for a slot, ever, wherever it is learned | Paxos Made Simple, §2.1 |
+| chosen stays | what is proposed for a slot after it was chosen is what was chosen | Paxos Made Simple, §2.2, P2c |
+| chosen order | what a replica knows to be chosen grows from slot to slot, and it holds it until a checkpoint covers it | Paxos Made Live, §5.5 |
+
+`Ballots` looks at promises and leaders, `Slots` at what is accepted and chosen. A step costs what it changed: the map of
+what is accepted tells which slots were written last.
+"""
+
+from __future__ import annotations
+
+from framework import Invariant, NodeId, Step, Violation
+from plugins.protocols.multipaxos.election import LEADER
+from plugins.protocols.multipaxos.messages import NO_BALLOT, Ballot, Proposal, Value
+from plugins.protocols.multipaxos.node import MultiPaxos
+
+
+class Ballots(Invariant[MultiPaxos]):
+    """Promise order, one proposer."""
+
+    def __init__(self) -> None:
+        self.promised: dict[NodeId, Ballot] = {}
+        self.lives: dict[NodeId, int] = {}
+        self.leaders: dict[Ballot, tuple[NodeId, int]] = {}
+
+    def observe(self, step: Step, node: MultiPaxos) -> None:
+        name = step.node
+        if step.started:
+            self.lives[name] = self.lives.get(name, 0) + 1
+        ballot, known = node.promised, self.promised.get(name, NO_BALLOT)
+        if ballot is not known:
+            if ballot < known:
+                raise Violation("promise order", (name,), f"promised {tell(known)}, and then {tell(ballot)}")
+            self.promised[name] = ballot
+        if node.role == LEADER:
+            self._check_leader(name, ballot)
+
+    def _check_leader(self, name: NodeId, ballot: Ballot) -> None:
+        led = self.leaders.setdefault(ballot, (name, self.lives[name]))
+        if led != (name, self.lives[name]):
+            what = f"{led[0]} and {name} lead" if led[0] != name else f"{name} leads in two of its lives"
+            raise Violation("one proposer", dict.fromkeys((led[0], name)), f"{what} ballot {tell(ballot)}")
+
+
+class _Replica:
+    """One node when it was last seen."""
+
+    __slots__ = ("chosen", "held", "writes")
+
+    def __init__(self) -> None:
+        self.chosen = 0
+        self.writes = 0
+        self.held: dict[
+            int, Ballot
+        ] = {}  # by slot: the ballot of what it has accepted, where none is known to be chosen
+
+
+class Slots(Invariant[MultiPaxos]):
+    """One proposal, accepted stays, agreement, chosen stays, chosen order."""
+
+    def __init__(self) -> None:
+        self.replicas: dict[NodeId, _Replica] = {}
+        # By slot, where nothing is known to be chosen: what each ballot proposed, and who accepted that first.
+        self.proposals: dict[int, dict[Ballot, tuple[Value, NodeId]]] = {}
+        self.chosen: dict[int, tuple[Proposal, NodeId]] = {}  # the first that was seen to be, and where
+
+    def observe(self, step: Step, node: MultiPaxos) -> None:
+        known = self.replicas.get(step.node)
+        if known is None:
+            known = self.replicas[step.node] = _Replica()
+        if step.started:
+            self._check_restart(node, known)
+        elif node.accepted.writes != known.writes:
+            fresh = node.accepted.latest(node.accepted.writes - known.writes)
+            self._check_accepted(node, known, [slot for slot in fresh if slot > known.chosen])
+            known.writes = node.accepted.writes
+        if node.chosen != known.chosen:
+            self._check_chosen(node, known)
+
+    def _check_restart(self, node: MultiPaxos, known: _Replica) -> None:
+        for slot, ballot in known.held.items():
+            if slot <= node.chosen:
+                continue
+            proposal = node.accepted.get(slot)
+            if proposal is None or proposal.ballot < ballot:
+                what = f"forgot what it accepted for slot {slot} in ballot {tell(ballot)}"
+                raise Violation("accepted stays", (node.id,), what)
+        known.chosen = min(known.chosen, node.chosen)
+        known.writes = node.accepted.writes
+        self._check_accepted(node, known, [slot for slot in node.accepted if slot > known.chosen])
+
+    def _check_accepted(self, node: MultiPaxos, known: _Replica, fresh: list[int]) -> None:
+        name = node.id
+        for slot in fresh:
+            proposal = node.accepted[slot]
+            ballot = proposal.ballot
+            if ballot < known.held.get(slot, NO_BALLOT):
+                what = f"accepted ballot {tell(ballot)} for slot {slot} after {tell(known.held[slot])}"
+                raise Violation("accepted stays", (name,), what)
+            known.held[slot] = ballot
+            chosen = self.chosen.get(slot)
+            if chosen is not None:
+                self._check_later(name, slot, proposal, *chosen)
+                continue
+            proposed = self.proposals.setdefault(slot, {})
+            value, where = proposed.setdefault(ballot, (proposal.value, name))
+            if value is not proposal.value and value != proposal.value:
+                what = f"ballot {tell(ballot)} proposed two values for slot {slot}"
+                raise Violation("one proposal", dict.fromkeys((where, name)), what)
+
+    def _check_later(self, name: NodeId, slot: int, later: Proposal, chosen: Proposal, where: NodeId) -> None:
+        if later.ballot >= chosen.ballot and later.value is not chosen.value and later.value != chosen.value:
+            what = (
+                f"ballot {tell(later.ballot)} proposes another value for slot {slot}, "
+                f"which {where} knows to be chosen since ballot {tell(chosen.ballot)}"
+            )
+            raise Violation("chosen stays", dict.fromkeys((where, name)), what)
+
+    def _check_chosen(self, node: MultiPaxos, known: _Replica) -> None:
+        if node.chosen < known.chosen:
+            what = f"knew the slots up to {known.chosen} to be chosen, and then up to {node.chosen}"
+            raise Violation("chosen order", (node.id,), what)
+        for slot in range(known.chosen + 1, node.chosen + 1):
+            known.held.pop(slot, None)
+            proposal = node.accepted.get(slot)
+            if proposal is not None:
+                self._check_agreement(node.id, slot, proposal)
+            elif slot > node.compacted:
+                raise Violation("chosen order", (node.id,), f"knows slot {slot} to be chosen, and not what it holds")
+        known.chosen = node.chosen
+
+    def _check_agreement(self, name: NodeId, slot: int, proposal: Proposal) -> None:
+        first = self.chosen.get(slot)
+        if first is None:
+            self.chosen[slot] = (proposal, name)
+            for ballot, (value, replica) in self.proposals.pop(slot, {}).items():
+                self._check_later(replica, slot, Proposal(ballot, value), proposal, name)
+            return
+        chosen, where = first
+        if chosen.value is not proposal.value and chosen.value != proposal.value:
+            what = f"{where} and {name} know different values to be chosen for slot {slot}"
+            raise Violation("agreement", dict.fromkeys((where, name)), what)
+
+
+def tell(ballot: Ballot) -> str:
+    return f"{ballot.round}.{ballot.node}"
+
+
+INVARIANTS = (Ballots, Slots)
