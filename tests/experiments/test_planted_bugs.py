@@ -33,10 +33,15 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ("raft_stands_once", 40, {NO_PROGRESS}),
         ("abd_stores_early", 5, {"promises kept"}),
         ("abd_reads_without_writing_back", 20, {"linearizability"}),
+        ("paxos_promises_early", 5, {"promise given"}),
+        ("paxos_misses_quorums", 5, {"agreement", "chosen for ever"}),
     ],
 )
 def test_a_planted_bug_is_caught(mutant: str, seeds: int, by: set[str]) -> None:
-    caught = Ground(f"{mutant.partition('_')[0]}_storm", mutant).hunt(range(seeds)).catch
+    protocol = mutant.partition("_")[0]
+    _, line = lines_of(protocol, [mutant])
+    assert line.mutant is not None
+    caught = Ground(f"{protocol}_storm", mutant, line.mutant.needs).hunt(range(seeds)).catch
     assert caught is not None, f"{seeds} seeds found nothing wrong with {mutant}"
     assert caught.by in by, caught.reason
 

@@ -5,6 +5,7 @@
 | promise order | an acceptor's promise never falls, restarts included | Paxos Made Simple, section 2.5 |
 | vote order | nor does the ballot of what it has accepted, which is never above its promise | the same |
 | promise kept | what it newly accepts is not below what it had promised | P1a |
+| promise given | a promise that a proposer counts is one that its acceptor still keeps | section 2.5 |
 | one value a ballot | all that is accepted in a ballot is one value | section 2.2 |
 | agreement | what an instance decided is the same everywhere, for ever | section 2.1 |
 | chosen for ever | after a decision nothing else is accepted in a higher ballot | P2b |
@@ -22,7 +23,7 @@ from itertools import islice
 from framework import Invariant, NodeId, Step, Violation
 from framework.core.invariants import CLOCKS_APART
 from plugins.protocols.paxos.acceptor import UNBOUND, Vow
-from plugins.protocols.paxos.messages import Ballot, Proposal
+from plugins.protocols.paxos.messages import NO_BALLOT, Ballot, Proposal
 from plugins.protocols.paxos.node import Paxos
 
 
@@ -79,6 +80,31 @@ class Vows(Invariant[Paxos]):
             if other != value:
                 what = f"{instance}: accepted {other!r} and {value!r} in ballot {ballot}"
                 raise Violation("one value a ballot", dict.fromkeys((where, name)), what)
+
+
+class Promises(Invariant[Paxos]):
+    """Promise given: an acceptor is asked for what proposers have heard of it when it is seen certainly later."""
+
+    def __init__(self) -> None:
+        self.owed: dict[NodeId, dict[str, tuple[Ballot, int]]] = {}  # by acceptor and instance; and when it was heard
+
+    def observe(self, step: Step, node: Paxos) -> None:
+        for instance, attempt in node.attempts.items():
+            for acceptor in attempt.promises:
+                owed = self.owed.setdefault(acceptor, {})
+                if instance not in owed and attempt.ballot != NO_BALLOT:
+                    owed[instance] = (attempt.ballot, step.time)
+        owed = self.owed.get(step.node, {})
+        for instance, (ballot, time) in list(owed.items()):
+            if step.time < time + CLOCKS_APART:
+                return  # so are those that follow
+            del owed[instance]
+            promised = node.vow(instance).promised
+            if promised < ballot:
+                what = (
+                    f"{instance}: {ballot.proposer} counts on its promise of {ballot}, and it knows of {promised} only"
+                )
+                raise Violation("promise given", (node.id, ballot.proposer), what)
 
 
 @dataclass
@@ -158,4 +184,4 @@ class Decisions(Invariant[Paxos]):
             raise Violation("chosen by a quorum", dict.fromkeys((doubt.where, *others)), what)
 
 
-INVARIANTS = (Vows, Decisions)
+INVARIANTS = (Vows, Promises, Decisions)

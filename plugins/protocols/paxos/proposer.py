@@ -29,6 +29,9 @@ from plugins.protocols.paxos.messages import (
     Propose,
 )
 
+DOUBLINGS = 6
+"""How often a randomised backoff grows at the most."""
+
 
 @dataclass
 class Attempt:
@@ -42,6 +45,7 @@ class Attempt:
     promises: dict[NodeId, Proposal | None] = field(default_factory=dict)
     highest: Ballot = NO_BALLOT
     """The highest ballot that it was refused for."""
+    refusals: int = 0
 
 
 class Proposer(Learner):
@@ -104,12 +108,15 @@ class Proposer(Learner):
         attempt.highest = max(attempt.highest, nack.promised)
         self.note("refused", instance=nack.instance, ballot=str(nack.ballot), promised=str(nack.promised))
         attempt.ballot = NO_BALLOT  # given up
-        self.set_timer(self.prepare, nack.instance, after=self.backoff())
+        self.set_timer(self.prepare, nack.instance, after=self.backoff(attempt.refusals))
+        attempt.refusals += 1
 
-    def backoff(self) -> int:
+    def backoff(self, refusals: int) -> int:
         """How long to leave the field to the other proposer (section 2.4: else the two may go on for ever)."""
+        if self.config.backoff == "none":
+            return 0
         delay = int(self.config.backoff_delay)
-        return {"none": 0, "fixed": delay}.get(self.config.backoff, self.rng.randint(1, delay))
+        return delay if self.config.backoff == "fixed" else self.rng.randint(1, delay << min(refusals, DOUBLINGS))
 
     def on_learned(self, instance: str, chosen: Proposal) -> None:
         attempt = self.attempts.pop(instance, None)

@@ -15,7 +15,7 @@ from framework.core.time import SECOND
 from framework.testing.cluster import Cluster, Letter
 from plugins.protocols.paxos.config import PaxosConfig
 from plugins.protocols.paxos.invariants import INVARIANTS
-from plugins.protocols.paxos.messages import Accept, Ballot, Decided, Prepare
+from plugins.protocols.paxos.messages import Accept, Ballot, Decided, Prepare, Promise, Propose
 from plugins.protocols.paxos.node import Paxos
 
 NODES = ("n1", "n2", "n3")
@@ -78,6 +78,13 @@ def test_a_vote_below_the_promise() -> None:
     synod.tell("n1", Prepare("x", TWO))
     with pytest.raises(Violation, match=r"promise kept broken at n1: x: accepted 1\.n1 after it had promised 2\.n2"):
         synod.tell("n1", Accept("x", ONE, "a"))
+
+
+def test_a_promise_told_and_never_kept() -> None:
+    synod = Watched()
+    synod.tell("n1", Propose(0, "x", "a"), Promise("x", ONE, None))
+    with pytest.raises(Violation, match=r"promise given broken at n2, n1: x: n1 counts on its promise of 1\.n1"):
+        synod.look("n2")
 
 
 def test_two_values_in_one_ballot() -> None:
