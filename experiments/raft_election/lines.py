@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from experiments.raft_election.trial import Trial, servers
+from experiments.raft_election.trial import ElectionTrial
+from experiments.trials import servers
 from framework.core.message import NodeId
 from framework.core.streams import stream
 from framework.core.time import MILLISECOND, Duration
@@ -57,7 +58,9 @@ class Line:
 
     def experiment(self) -> Experiment:
         low, high = self.timeouts
-        experiment = with_timeouts(servers(f"duration={HORIZON}s", *self.settings), low, high, heartbeat_ms=low / 2)
+        experiment = with_timeouts(
+            servers("raft", f"duration={HORIZON}s", *self.settings), low, high, heartbeat_ms=low / 2
+        )
         if self.asks_while_writing:
             return replace(experiment, protocol=replace(experiment.protocol, node=AskWhileWriting))
         return experiment
@@ -82,7 +85,7 @@ def hold(line: Line, seeds: Iterable[int]) -> list[Outcome]:
 
 
 def _hold(line: Line, experiment: Experiment, seed: int) -> Outcome:
-    trial = Trial(experiment, seed)
+    trial = ElectionTrial(experiment, seed)
     trial.crash_at(0, *line.down)
     began = crash_leader(trial, experiment, seed) if line.leader_crashes else 0
     election = trial.hold()
@@ -93,7 +96,7 @@ def _hold(line: Line, experiment: Experiment, seed: int) -> Outcome:
     return Outcome(line.study, line.name, seed, election.leader, terms, elected, heard)
 
 
-def crash_leader(trial: Trial, experiment: Experiment, seed: int) -> int:
+def crash_leader(trial: ElectionTrial, experiment: Experiment, seed: int) -> int:
     """One heartbeat goes out to all at once; then the leader crashes at a uniform point of the interval, which is returned.
 
     What followers keep of its term is laid down on their disks, so that their logs can differ.
