@@ -46,20 +46,24 @@ def curves(
     percent: bool = False,
     steps: bool = False,
     dots: bool = False,
+    whole_x: bool = False,
     formulas: Mapping[str, Points] | None = None,
 ) -> Any:
     """One line a series, in the order given; a formula of the same name is dashed, in the same colour.
 
-    `x` and `y` are the axes' titles, with units. `dots` marks what was measured by points without a line.
+    `x` and `y` are the axes' titles, with units. `dots` marks what was measured by points, joined if there is no formula.
+    `whole_x`: nothing lies between whole numbers.
     """
     names = list(dict.fromkeys([*series, *(formulas or {})]))
     colour = alt.Color(
         "series:N",
         scale=alt.Scale(domain=names, range=list(COLOURS[: len(names)])),
-        legend=alt.Legend(title=legend, symbolType="stroke", symbolStrokeWidth=3) if len(names) > 1 else None,
+        legend=_legend(legend, dots) if len(names) > 1 else None,
     )
     encoding = {
-        "x": alt.X("x:Q", title=x, scale=_scale(log_x, x_domain), axis=_axis(log_x, x_domain, (1, 2, 5), ",~r")),
+        "x": alt.X(
+            "x:Q", title=x, scale=_scale(log_x, x_domain), axis=_axis(log_x, x_domain, (1, 2, 5), ",~r", whole_x)
+        ),
         "y": alt.Y(
             "y:Q", title=y, scale=_scale(log_y, y_domain), axis=_axis(log_y, y_domain, (1,), "~%" if percent else ",~r")
         ),
@@ -67,7 +71,10 @@ def curves(
     }
     measured = alt.Chart(_data(series))
     if dots:
-        layers = [measured.mark_point(filled=True, size=55, opacity=1, clip=True).encode(**encoding)]
+        layers = [measured.mark_point(filled=True, size=55, opacity=1).encode(**encoding)]
+        if not formulas:
+            joined = measured.mark_line(strokeWidth=1, opacity=0.5, clip=True)
+            layers.insert(0, joined.encode(**encoding, order="order:Q"))
     else:
         shape = "step-after" if steps else "linear"
         layers = [measured.mark_line(interpolate=shape, strokeWidth=1.8, clip=True).encode(**encoding, order="order:Q")]
@@ -135,10 +142,18 @@ def _scale(log: bool, domain: tuple[float, float] | None) -> alt.Scale:
     return alt.Scale(type="log" if log else "linear", **limits)
 
 
-def _axis(log: bool, domain: tuple[float, float] | None, digits: Sequence[int], form: str) -> alt.Axis:
+def _legend(title: str, dots: bool) -> alt.Legend:
+    if dots:
+        return alt.Legend(title=title, symbolType="circle", symbolSize=70, symbolStrokeWidth=0, symbolOpacity=1)
+    return alt.Legend(title=title, symbolType="stroke", symbolStrokeWidth=3)
+
+
+def _axis(
+    log: bool, domain: tuple[float, float] | None, digits: Sequence[int], form: str, whole: bool = False
+) -> alt.Axis:
     """Ticks on a log axis stand at these digits of every power of ten."""
     if not (log and domain):
-        return alt.Axis(format=form)
+        return alt.Axis(format=form, tickMinStep=1) if whole else alt.Axis(format=form)
     powers = range(floor(log10(domain[0])), ceil(log10(domain[1])) + 1)
     ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
     return alt.Axis(format=form, values=[tick for tick in ticks if domain[0] <= tick <= domain[1]])
@@ -147,7 +162,7 @@ def _axis(log: bool, domain: tuple[float, float] | None, digits: Sequence[int], 
 def _data(series: Mapping[str, Points]) -> alt.Data:
     return alt.Data(
         values=[
-            {"series": name, "x": round(x, 6), "y": round(y, 9), "order": order}
+            {"series": name, "x": float(f"{x:.6g}"), "y": float(f"{y:.6g}"), "order": order}
             for name, points in series.items()
             for order, (x, y) in enumerate(points)
         ]

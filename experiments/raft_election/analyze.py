@@ -237,7 +237,7 @@ def split_figure(trials: Trials) -> object:
         for share in (0.1, 0.2, 0.3, 0.5)
     }  # fmt: skip
     terms = charts.curves(
-        tails, formulas=laws, x="terms", y="elections that take more terms", legend="one way / range", log_y=True, percent=True, dots=True,
+        tails, formulas=laws, x="terms", y="elections that take more terms", legend="one way / range", log_y=True, percent=True, dots=True, whole_x=True,
         title="Dots: measured. Dashed: geometric law, from the formula", y_domain=(1e-4, 1.0),
     )  # fmt: skip
     return charts.below(

@@ -55,11 +55,12 @@ class Line:
     leader_crashes: bool = False  # at a uniform point after its last heartbeat, with logs of different lengths
     asks_while_writing: bool = False
     trials: float = 1.0  # as a share of what is asked for
+    horizon_s: int = HORIZON
 
     def experiment(self) -> Experiment:
         low, high = self.timeouts
         experiment = with_timeouts(
-            servers("raft", f"duration={HORIZON}s", *self.settings), low, high, heartbeat_ms=low / 2
+            servers("raft", f"duration={self.horizon_s}s", *self.settings), low, high, heartbeat_ms=low / 2
         )
         if self.asks_while_writing:
             return replace(experiment, protocol=replace(experiment.protocol, node=AskWhileWriting))
@@ -185,16 +186,16 @@ def split_lines() -> Iterator[Line]:
         yield contention(SPLIT, f"{share:g}", 5, share, trials=10)
 
 
-def contention(study: str, name: str, nodes: int, share: float, trials: float = 1.0) -> Line:
-    """One of `nodes` servers is down; the others' time-outs lie within 100 ms, `share` of it is the delay one way."""
-    delay_us = round(share * 100_000)
+def contention(study: str, name: str, nodes: int, share: float, trials: float = 1.0, range_ms: int = 100) -> Line:
+    """One of `nodes` servers is down; the delay one way is `share` of 100 ms, and so is the range of time-outs, by default."""
     return Line(
         study=study,
         name=name,
-        settings=(f"nodes={nodes}", "network=perfect", f"network.latency={delay_us}us"),
-        timeouts=(1000, 1100),
+        settings=(f"nodes={nodes}", "network=perfect", f"network.latency={round(share * 100_000)}us"),
+        timeouts=(1000, 1000 + range_ms),
         down=(f"n{nodes}",),
         trials=trials,
+        horizon_s=100,
     )
 
 
