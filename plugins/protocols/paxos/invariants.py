@@ -2,6 +2,7 @@
 
 | property | of whom, since when | source |
 | --- | --- | --- |
+| round order | a proposer's round never falls, restarts included: no ballot is used twice | section 2.5 |
 | promise order | an acceptor's promise never falls, restarts included | Paxos Made Simple, section 2.5 |
 | vote order | nor does the ballot of what it has accepted, which is never above its promise | the same |
 | promise kept | what it newly accepts is not below what it had promised | P1a |
@@ -19,8 +20,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
-from framework import Invariant, NodeId, Step, Violation
+from framework import DurableMap, Invariant, NodeId, Step, Violation
 from framework.core.invariants import CLOCKS_APART
 from plugins.protocols.paxos.acceptor import UNBOUND, Vow
 from plugins.protocols.paxos.messages import NO_BALLOT, Ballot, Proposal
@@ -28,17 +30,34 @@ from plugins.protocols.paxos.node import Paxos
 
 
 class _Written:
-    """Which vows each acceptor has written since it was last looked at; all that it holds, after a restart."""
+    """Which instances each node has written of since it was last looked at; all that it holds, after a restart."""
 
     def __init__(self) -> None:
         self.seen: dict[NodeId, int] = {}
 
-    def since(self, step: Step, node: Paxos) -> list[str]:
-        vows, seen = node.vows, self.seen.get(step.node, 0)
-        if not step.started and vows.writes == seen:
+    def since(self, step: Step, records: DurableMap[str, Any]) -> list[str]:
+        seen = self.seen.get(step.node, 0)
+        if not step.started and records.writes == seen:
             return []
-        self.seen[step.node] = vows.writes
-        return list(vows) if step.started else list(vows.latest(vows.writes - seen))
+        self.seen[step.node] = records.writes
+        return list(records) if step.started else list(records.latest(records.writes - seen))
+
+
+class Rounds(Invariant[Paxos]):
+    """Round order."""
+
+    def __init__(self) -> None:
+        self.written = _Written()
+        self.known: dict[NodeId, dict[str, int]] = {}
+
+    def observe(self, step: Step, node: Paxos) -> None:
+        known = self.known.setdefault(step.node, {})
+        written = self.written.since(step, node.rounds)
+        for instance in dict.fromkeys((*known, *written)) if step.started else written:
+            before, now = known.get(instance, 0), node.rounds.get(instance) or 0
+            if now < before:
+                raise Violation("round order", (step.node,), f"{instance}: went back from round {before} to {now}")
+            known[instance] = now
 
 
 class Vows(Invariant[Paxos]):
@@ -51,7 +70,7 @@ class Vows(Invariant[Paxos]):
 
     def observe(self, step: Step, node: Paxos) -> None:
         known = self.known.setdefault(step.node, {})
-        written = self.written.since(step, node)
+        written = self.written.since(step, node.vows)
         for instance in dict.fromkeys((*known, *written)) if step.started else written:
             before, vow = known.get(instance, UNBOUND), node.vow(instance)
             if vow != before:
@@ -137,7 +156,7 @@ class Decisions(Invariant[Paxos]):
             for instance in islice(reversed(node.decided), len(node.decided) - counted):
                 self._check_agreement(step, instance, node.decided[instance])
         self.counted[step.node] = len(node.decided)
-        for instance in self.written.since(step, node):
+        for instance in self.written.since(step, node.vows):
             self._check_vote(step.node, instance, node.vow(instance))
         if self.doubts and step.node in node.acceptors:
             self._ask(step, node)
@@ -184,4 +203,4 @@ class Decisions(Invariant[Paxos]):
             raise Violation("chosen by a quorum", dict.fromkeys((doubt.where, *others)), what)
 
 
-INVARIANTS = (Vows, Promises, Decisions)
+INVARIANTS = (Rounds, Vows, Promises, Decisions)

@@ -9,6 +9,7 @@ from experiments.planted_bugs.paxos_mutants import (
     ForgetsItsPromises,
     ForgetsItsVotes,
     PromisesAnything,
+    ReusesBallots,
 )
 from framework import Message, NodeId, Step, Violation
 from framework.core.time import SECOND
@@ -57,6 +58,13 @@ def test_a_promise_that_falls() -> None:
     synod.tell("n1", Prepare("x", TWO))
     with pytest.raises(Violation, match=r"promise order broken at n1: x: promised 2\.n2, then went back to 1\.n1"):
         synod.tell("n1", Prepare("x", ONE))
+
+
+def test_a_round_that_does_not_survive_a_crash() -> None:
+    synod = Watched(ReusesBallots)
+    synod.tell("n1", Propose(0, "x", "a"))
+    with pytest.raises(Violation, match="round order broken at n1: x: went back from round 1 to 0"):
+        synod.restart("n1")
 
 
 def test_a_promise_that_does_not_survive_a_crash() -> None:
