@@ -1,14 +1,16 @@
-"""Networks that span the earth: nodes and clients stand in cloud regions with measured distances between them."""
+"""Networks that span the earth: nodes and clients stand in regions, or at sites, with known distances between them."""
 
 from __future__ import annotations
 
 import csv
 import random
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cache
+from itertools import chain, combinations
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
 from msgspec import Meta
 
@@ -19,6 +21,10 @@ from framework.core.links import LinkConfig, make_link
 from framework.core.time import MILLISECOND
 
 DATA = Path(__file__).parent / "data"
+
+
+RoundTrips: TypeAlias = Mapping[str, Mapping[str, Fraction]]
+"""Milliseconds from one region, there and back, to another."""
 
 
 class WanConfig(LinkConfig, kw_only=True):
@@ -42,29 +48,70 @@ class GcpConfig(WanConfig):
     regions: tuple[str, ...] = ("us-east1", "europe-west1", "us-west1", "asia-northeast1", "southamerica-east1")
 
 
+class SitesConfig(WanConfig):
+    """Sites of one's own, and how far they are from one another."""
+
+    regions: tuple[str, ...] = ()
+    """As of the other networks, any of the sites; none named: all, as they come in `round_trips`."""
+    round_trips: dict[str, dict[str, Duration]] = {}
+    """Each pair of sites once, there and back: `{CA: {VA: 85ms, EU: 156ms}, VA: {EU: 90ms}}`. Both ways are alike."""
+    within: Duration = Duration("200us")
+    """The round trip between two that stand at the same site."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = sites(self)
+        trips = {(one, other): trip for one, row in self.round_trips.items() for other, trip in row.items()}
+        for one, other in combinations(names, 2):
+            if ((one, other) in trips) == ((other, one) in trips):
+                found = "is there twice" if (one, other) in trips else "is missing"
+                raise ValueError(f"`round_trips`: {one} to {other} {found}: give each pair of sites once")
+        for (one, other), trip in trips.items():
+            if one == other:
+                raise ValueError(f"`round_trips`: {one} to itself: `within` says how far that is")
+            if trip <= 0:
+                raise ValueError(f"`round_trips`: {one} to {other} takes no time: give more than 0")
+        if self.within <= 0:
+            raise ValueError("`within` must be positive: a link without delay would stop simulated time")
+
+
+def sites(config: SitesConfig) -> tuple[str, ...]:
+    """All that are named, in that order."""
+    return tuple(dict.fromkeys(chain.from_iterable((one, *row) for one, row in config.round_trips.items())))
+
+
 class Wan(NetworkModel):
-    """Half of the measured round trip between two regions is the median delay of the links between them."""
+    """Half of the round trip between two regions is the median delay of the links between them."""
 
     name: ClassVar[str]
-    table: ClassVar[str]
 
     def __init__(self, config: WanConfig, nodes: Sequence[NodeId], clients: Sequence[NodeId]) -> None:
         super().__init__(config, nodes, clients)
         self.needs_size = config.bandwidth is not None
-        self._round_trips = round_trips(self.table)
-        if not config.regions:
+        self._round_trips = self.distances()
+        regions = self.chosen()
+        if not regions:
             raise ConfigError(f"network={self.name}", "`regions` is empty", did_you_mean("", self._round_trips))
-        for region in config.regions:
+        for region in regions:
             if region not in self._round_trips:
                 fix = did_you_mean(region, self._round_trips)
                 raise ConfigError(f"network={self.name}", f"unknown region {region!r} in `regions`", fix)
         self._regions = {
-            node: config.regions[index % len(config.regions)]
+            node: regions[index % len(regions)]
             for group in (self.nodes, self.clients)
             for index, node in enumerate(group)
         }
         self._shape = Lognormal(median=Duration(MILLISECOND), sigma=config.jitter)
         self._delays: dict[tuple[str, str], Distribution] = {}
+
+    @abstractmethod
+    def distances(self) -> RoundTrips:
+        """How far each region is from each."""
+
+    def chosen(self) -> tuple[str, ...]:
+        """Where nodes and clients stand, in turn."""
+        regions: tuple[str, ...] = self.config.regions
+        return regions
 
     def link(self, source: NodeId, target: NodeId, rng: random.Random) -> Link:
         way = self._regions[source], self._regions[target]
@@ -77,23 +124,55 @@ class Wan(NetworkModel):
         return self._regions
 
 
-class Aws(Wan):
+class Cloud(Wan):
+    """The regions of a provider; a row of its table is what that region measured."""
+
+    table: ClassVar[str]
+
+    def distances(self) -> RoundTrips:
+        return round_trips(self.table)
+
+
+class Aws(Cloud):
     """Amazon Web Services, as measured on 5 June 2020."""
 
     name = "wan_aws"
     table = "aws_2020_06_05.csv"
 
 
-class Gcp(Wan):
+class Gcp(Cloud):
     """Google Cloud."""
 
     name = "wan_gcp"
     table = "gcp.csv"
 
 
+class Sites(Wan):
+    """What the config says."""
+
+    name = "wan"
+
+    def distances(self) -> RoundTrips:
+        config: SitesConfig = self.config
+        if not config.round_trips:
+            raise ConfigError(
+                f"network={self.name}",
+                "`round_trips` is empty",
+                "Name your sites, as in {CA: {VA: 85ms, EU: 156ms}, VA: {EU: 90ms}}.",
+            )
+        found = {site: {site: Fraction(config.within, MILLISECOND)} for site in sites(config)}
+        for one, row in config.round_trips.items():
+            for other, trip in row.items():
+                found[one][other] = found[other][one] = Fraction(trip, MILLISECOND)
+        return found
+
+    def chosen(self) -> tuple[str, ...]:
+        return super().chosen() or sites(self.config)
+
+
 @cache
-def round_trips(table: str) -> Mapping[str, Mapping[str, Fraction]]:
-    """Milliseconds from a region, there and back, to each region: exactly what the table `table` says."""
+def round_trips(table: str) -> RoundTrips:
+    """Exactly what the table `table` says."""
     with open(DATA / table, newline="", encoding="utf-8") as file:
         (_, *targets), *rows = csv.reader(file)
     return {
@@ -109,6 +188,9 @@ def register_network_models() -> list[NetworkSpec]:
             model=Aws,
             config=AwsConfig,
             summary="Regions of Amazon Web Services, measured in June 2020.",
+        ),
+        NetworkSpec(
+            name="wan", model=Sites, config=SitesConfig, summary="Sites of your own: you say how far they are apart."
         ),
         NetworkSpec(name="wan_gcp", model=Gcp, config=GcpConfig, summary="Regions of Google Cloud, as measured."),
     ]

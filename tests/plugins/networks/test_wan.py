@@ -58,7 +58,7 @@ def test_delays_vary_a_little_around_the_measured_one() -> None:
     assert delays[:2] == [32_854_752, 33_264_439]  # on every machine
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", ["wan_aws", "wan_gcp"])
 def test_the_default_regions_and_the_whole_table_are_sound(name: str) -> None:
     assert len(set(network(name).describe().values())) == 4  # of seven nodes and clients
     table = round_trips({"wan_aws": "aws_2020_06_05.csv", "wan_gcp": "gcp.csv"}[name])
@@ -88,3 +88,45 @@ def test_a_region_that_is_not_in_the_table_is_refused(regions: list[str], compla
     with pytest.raises(ConfigError) as error:
         network(regions=regions)
     assert str(error.value).startswith(complaint)
+
+
+# Sites of one's own.
+
+DISTANCES = {"CA": {"VA": "85ms", "EU": "156ms"}, "VA": {"EU": "90ms"}}
+
+
+def test_sites_are_as_far_apart_as_the_config_says_either_way() -> None:
+    model = network("wan", round_trips=DISTANCES, jitter=0)
+    assert list(model.describe().items())[:3] == [("n1", "CA"), ("n2", "VA"), ("n3", "EU")]
+    assert constant(model, "n1", "n2") == constant(model, "n2", "c1") == 42_500_000
+    assert constant(model, "n3", "n1") == 78_000_000
+    assert constant(model, "n2", "c2") == 100_000  # at the same site: half of 200 us
+
+
+def test_nodes_may_stand_at_some_of_the_sites_in_another_order() -> None:
+    model = network("wan", round_trips=DISTANCES, regions=["EU", "CA"], within="2ms", jitter=0)
+    assert constant(model, "n1", "n2") == 78_000_000
+    assert constant(model, "n1", "n3") == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("trips", "complaint"),
+    [
+        ({"CA": {"VA": "85ms"}, "VA": {"EU": "90ms"}}, "CA to EU is missing: give each pair of sites once"),
+        ({"CA": {"VA": "85ms"}, "VA": {"CA": "90ms"}}, "CA to VA is there twice: give each pair of sites once"),
+        ({"CA": {"CA": "1ms"}}, "CA to itself: `within` says how far that is"),
+        ({"CA": {"VA": 0}}, "CA to VA takes no time: give more than 0"),
+    ],
+)
+def test_distances_that_cannot_be_are_refused(trips: dict[str, dict[str, Any]], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        network("wan", round_trips=trips)
+
+
+def test_sites_need_distances_and_regions_need_to_be_sites() -> None:
+    with pytest.raises(ConfigError, match="`round_trips` is empty"):
+        network("wan")
+    with pytest.raises(ConfigError, match="unknown region 'EV' in `regions`"):
+        network("wan", round_trips=DISTANCES, regions=["CA", "EV"])
+    with pytest.raises(ValueError, match="`within` must be positive"):
+        network("wan", round_trips=DISTANCES, within=0)
