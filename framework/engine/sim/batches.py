@@ -268,6 +268,7 @@ class Batches(Post):
         self.recording.row(Kind.RESTART, self.now, self.seq, cause, seat.index)
         self._boot(seat, cause=self.seq)
         if seat.torn and not seat.lost:
+            seat.torn = False
             self.injection.cut(node)
 
     def pause(self, node: NodeId) -> None:

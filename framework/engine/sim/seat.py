@@ -81,7 +81,7 @@ class Seat:
         self.busy = False
         self.paused = False
         self.landed = False  # whether the flight came down while it was paused
-        self.torn = False  # whether its last crash left a commit half written
+        self.torn = False  # whether a crash left a commit half written that no restart has cut off
         self.lost = False  # whether its storage is damaged: no restart brings it back
         self.mailbox: list[Envelope] = []  # what arrived while it was busy
         self.flight: Flight | None = None  # the batch whose service or commit is under way

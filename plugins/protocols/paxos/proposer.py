@@ -4,10 +4,9 @@
                           ^      |                          |
                           +------+------ refused, or no quorum in time: a higher ballot
 
-What a proposer says promises nothing of its own, so it leaves before the commit. Its round is written with Prepare and
-durable before any promise is counted, for a node takes no input while it writes: whatever crashes, only one incarnation
-of a proposer ever sends Accept in a ballot (section 2.5). The ballot itself is not kept: after a crash the client asks
-again.
+What a proposer says promises nothing of its own, so it leaves before the commit; all but Accept, which waits until the
+round of its ballot is durable: whatever crashes, only one incarnation of a proposer ever sends Accept in a ballot
+(section 2.5). The ballot itself is not kept: after a crash the client asks again.
 """
 
 from __future__ import annotations
@@ -89,7 +88,8 @@ class Proposer(Learner):
         if self.quorums.phase1.reached(attempt.promises):
             attempt.prepared = True
             accept = Accept(instance, attempt.ballot, self.choose(instance, attempt))
-            self.multicast(self.acceptors, accept, before_commit=True)
+            # Not before the commit: promises to an incarnation that lost this round may come with it in one batch.
+            self.multicast(self.acceptors, accept)
             self.set_timer(self.prepare, instance, after=self.config.phase_timeout)
 
     def choose(self, instance: str, attempt: Attempt) -> str:

@@ -260,6 +260,22 @@ def test_a_commit_in_flight_at_a_crash_is_kept_or_lost_or_torn_and_the_ledger_sa
     assert len(fates - {""}) == 3
 
 
+def test_a_torn_commit_is_cut_off_at_one_restart_and_not_at_the_next(registry: Registry, tmp_path: Path) -> None:
+    steps = (
+        "{at: 350ms, fault: crash, target: n2, for: 100ms}, "
+        "{at: 550ms, fault: disk, trouble: failed_fsync, target: n2, for: 100ms}"
+    )
+    overrides = ("faults=schedule", f"faults.schedule.steps=[{steps}]", "engine.disk_latency=20ms")
+    told = []
+    for seed in range(6):
+        composed = compose([*RAFT, *overrides, f"seed={seed}"], registry=registry)
+        run = Taken(tmp_path / f"run-{seed}", composed)
+        assert [row["node"] for row in run.rows if row["kind"] == "restart"] == ["n2", "n2"]
+        crash, _ = run.result.ledger
+        told += [detail for detail in crash["details"] if "torn" in detail]
+    assert set(told) == {"350ms: n2; n2's commit in flight was torn; the torn commit was cut off at its restart"}
+
+
 # What does not happen.
 
 

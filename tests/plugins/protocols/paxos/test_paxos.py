@@ -18,8 +18,9 @@ from framework.testing.cluster import Cluster
 from framework.verify.verdict import Verdict
 from plugins.protocols.paxos.client import PaxosClient
 from plugins.protocols.paxos.config import PaxosConfig
-from plugins.protocols.paxos.messages import Prepare
+from plugins.protocols.paxos.messages import Accept, Ballot, Prepare, Promise, Propose
 from plugins.protocols.paxos.node import Paxos
+from tests.core.bench import Bench, Sent
 from tests.written import written
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
@@ -73,6 +74,24 @@ def test_a_randomised_backoff_ends_the_same_duel(seed: int) -> None:
     assert set(decided(duelling)) == set(FIVE)
     assert len(set(decided(duelling).values())) == 1
     assert duelling.outcomes == dict.fromkeys((0, 1), Ok(decided(duelling)["n1"]))
+
+
+# Crashes (section 2.5).
+
+
+def test_no_accept_leaves_before_its_round_is_durable_though_promises_to_an_earlier_life_are_there() -> None:
+    proposer = Bench(Paxos, written(PaxosConfig), peers=FIVE[1:])
+    proposer.step("c1", Propose(0, "x", "a"))
+    assert proposer.take(proposer.host.early) == [Sent(node, Prepare("x", Ballot(1, "n1"))) for node in FIVE]
+    proposer.boot()  # a crash took the commit
+
+    proposer.step("c2", Propose(1, "x", "b"))
+    for acceptor in FIVE[1:4]:
+        proposer.step(acceptor, Promise("x", Ballot(1, "n1"), None))
+    assert proposer.take(proposer.host.early) == [Sent(node, Prepare("x", Ballot(1, "n1"))) for node in FIVE]
+    accepts = [sent for sent in proposer.finish() if isinstance(sent, Sent)]
+    assert accepts == [Sent(node, Accept("x", Ballot(1, "n1"), "b")) for node in FIVE]
+    assert proposer.storage.load() == {"": {"rounds": {"x": 1}}}
 
 
 # Clients.
