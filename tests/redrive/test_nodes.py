@@ -16,7 +16,7 @@ from framework.engine.base import Experiment
 from framework.engine.ray.recording import start_payload
 from framework.engine.ray.station import Station
 from framework.engine.wire import Wire
-from framework.redrive.node import Departure, NodeDriver
+from framework.redrive.node import CannotDrive, Departure, NodeDriver
 from framework.redrive.nodes import NodeReport, Redriver
 from framework.redrive.outputs import Outlet, Output
 from framework.redrive.record import Row
@@ -302,3 +302,21 @@ def test_a_clock_that_was_set_runs_on_as_it_did(tmp_path: Path) -> None:
     driver.take(row(6, 1_909_090_910, "note", "clocks", 5, note(2_000_000_001, EPOCH + 2_000_000_501)))
 
     assert (driver.steps, driver.compared) == (3, 2)
+
+
+def test_a_commit_that_outlives_its_node_beside_its_neighbours_is_no_gap_in_the_record(tmp_path: Path) -> None:
+    experiment = register_on(tmp_path, Clocks)
+    wire = Wire(experiment.protocol)
+    nothing: Any = None
+    driver = NodeDriver(experiment, "n1", nothing, Outlet(wire, experiment.nodes), wire)
+
+    def row(seq: int, kind: str, payload: bytes | None = None) -> Row:
+        return Row(seq, seq, "n1", "", kind, "", "", -1, -1, payload)
+
+    driver.take(row(1, "start", start_payload(0, EPOCH, {})))
+    driver.take(row(2, "crash"))
+    driver.take(row(3, "commit"))
+    with pytest.raises(CannotDrive, match="its record says that it is down"):
+        driver.take(row(4, "note"))
+    driver.take(row(5, "start", start_payload(1, EPOCH, {})))
+    assert driver.steps == 2
