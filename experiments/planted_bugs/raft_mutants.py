@@ -8,11 +8,13 @@ import msgspec
 
 from experiments.planted_bugs.mutant import Mutant, mutated
 from framework import (
+    Answer,
     Applied,
     Command,
     Message,
     NodeId,
     ProtocolSpec,
+    Query,
     ReplicatedMachine,
     Reply,
     Request,
@@ -206,7 +208,7 @@ class CountsEarlierTerms(Raft):
     """An entry of an earlier term commits by counting its copies (§5.4.2, Figure 8)."""
 
     def advance_commit(self) -> None:
-        held = sorted(self.match_index.values())[len(self.match_index) - self.majority]
+        held = self.held(self.match_index)
         if held > self.commit:
             self._apply(held)
 
@@ -215,7 +217,7 @@ class CommitsByAMinority(Raft):
     """One copy less than a majority commits an entry (§5.3)."""
 
     def advance_commit(self) -> None:
-        held = sorted(self.match_index.values())[len(self.match_index) - self.majority + 1]
+        held = sorted(self.match_index.values())[-max(self.majority - 1, 1)]
         if held > self.commit and self.log[held].term == self.term:
             self._apply(held)
 
@@ -296,7 +298,89 @@ class RunsRetriesAgain(Raft):
         self.machine = Forgetful(self.machine.machine)
 
 
+# Reads outside the log, and leases.
+
+
+class AnswersUnconfirmed(Raft):
+    """A leader answers reads without making sure that it still leads (thesis 6.4)."""
+
+    @handles(Query)
+    def on_query(self, sender: NodeId, query: Query) -> None:
+        if self.role == LEADER and self.read_index() <= self.commit:
+            self.send(sender, Answer(query.operation, self.machine.query(query.body)))
+        else:
+            super().on_query(sender, query)
+
+
+class ReadsBeforeItsTerm(Raft):
+    """A new leader answers reads before an entry of its own term is committed (thesis 6.4)."""
+
+    def read_index(self) -> int:
+        return self.commit
+
+
+class LeaseWithoutEnd(Raft):
+    """A lease lasts until its leader learns that it is deposed (thesis 6.4.1)."""
+
+    def holds_lease(self) -> bool:
+        return self.lease_end > 0
+
+
+class LeaseWithoutMargin(Raft):
+    """A lease is as long as the least election time-out, however clocks may drift (thesis 6.4.1)."""
+
+    def lease_length(self) -> int:
+        return int(self.config.election_timeout_min)
+
+
+class LeaseFromTheAnswer(Raft):
+    """A lease counts from when a majority has answered, not from when it was asked (thesis 6.4.1)."""
+
+    def on_confirmed(self) -> None:
+        self.began[self.confirmed] = self.now
+        super().on_confirmed()
+
+
+class VotesAgainstItsLeader(Raft):
+    """A server that hears a leader votes for others (thesis 6.4.1)."""
+
+    @handles(RequestVote)
+    def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:
+        super().on_request_vote(sender, msgspec.structs.replace(request, transfer=True))
+
+
+class KeepsItsLease(Raft):
+    """A leader that has told another to take over goes on reading by its lease (thesis 6.4.1)."""
+
+    def cede_lease(self) -> None:
+        pass
+
+
 ALONE = ("nodes=1", "~faults.partition", "~faults.deaf_leader")
+
+CALM = ("~faults.crash", "~faults.leader_crashes", "~faults.disk")
+CUT_OFF = ("faults.partition.kind=isolate", "faults.partition.every=300ms", "faults.partition.for=200ms")
+STEADY = (*CALM, *CUT_OFF, "~faults.pause", "workload.think_time=3ms")
+BY_INDEX = ("protocol.read_mode=read_index",)
+BY_LEASE = ("protocol.read_mode=lease", "protocol.check_quorum=true")
+PATIENT_LEADERS = ("protocol.election_timeout_max=200ms",)
+CLOCKS_APART = (
+    "protocol.max_clock_drift_ppm=450000",
+    "protocol.election_timeout_max=100ms",
+    "faults.clock={name: clock, target: all, drift_ppm: 450000, at: 100ms, every: 500ms, for: 450ms}",
+)
+ASLEEP_AND_CUT_OFF = (  # so that answers to the leader wait for it while another is elected
+    *CALM,
+    *CUT_OFF,
+    "~faults.deaf_leader",
+    "faults.partition.at=120ms",
+    "faults.pause={name: pause, target: leader, at: 121ms, every: 300ms, for: 90ms}",
+    "protocol.election_timeout_max=120ms",
+    "network.reorder=0.5",
+    "workload.think_time=3ms",
+)
+BETWEEN_TWO = (*CALM, *CUT_OFF, "faults.partition.kind=bridge", "~faults.pause", "workload.mix={read: 97, write: 3}")
+TRANSFERS = ("faults.transfer_leader={name: transfer_leader, at: 150ms, every: 100ms}",)
 
 MUTANTS = (
     Mutant(ForgetsItsVote),
@@ -324,6 +408,13 @@ MUTANTS = (
     Mutant(AppliesOneOfMany),
     Mutant(ReadsAtOnce),
     Mutant(RunsRetriesAgain),
+    Mutant(AnswersUnconfirmed, needs=(*BY_INDEX, *STEADY)),
+    Mutant(ReadsBeforeItsTerm, needs=BY_INDEX),
+    Mutant(LeaseWithoutEnd, needs=(*BY_LEASE, *STEADY, *PATIENT_LEADERS)),
+    Mutant(LeaseWithoutMargin, needs=(*BY_LEASE, *STEADY, *CLOCKS_APART)),
+    Mutant(LeaseFromTheAnswer, needs=(*BY_LEASE, *ASLEEP_AND_CUT_OFF)),
+    Mutant(VotesAgainstItsLeader, needs=(*BY_LEASE, *BETWEEN_TWO)),
+    Mutant(KeepsItsLease, needs=(*BY_LEASE, *TRANSFERS)),
 )
 
 

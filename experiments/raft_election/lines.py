@@ -32,6 +32,9 @@ LAID_DOWN = 1
 HORIZON = 20
 """Seconds after which a trial without a leader is given up."""
 
+PAPER = ("protocol.prevote=false", "protocol.check_quorum=false")
+"""The paper's elections: what the thesis adds takes a round trip more, and keeps servers from standing."""
+
 ONE_WAY = "{kind: lognormal, median: 500us, sigma: 0.3}"
 """The links' delay wherever the disk's latency is what takes the time."""
 
@@ -60,7 +63,7 @@ class Line:
     def experiment(self) -> Experiment:
         low, high = self.timeouts
         experiment = with_timeouts(
-            servers("raft", f"duration={self.horizon_s}s", *self.settings), low, high, heartbeat_ms=low / 2
+            servers("raft", f"duration={self.horizon_s}s", *PAPER, *self.settings), low, high, heartbeat_ms=low / 2
         )
         if self.asks_while_writing:
             return replace(experiment, protocol=replace(experiment.protocol, node=AskWhileWriting))

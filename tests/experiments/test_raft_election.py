@@ -13,7 +13,7 @@ import pytest
 from experiments.planted_bugs.raft_mutants import VotesForAnyLog
 from experiments.raft_election.__main__ import main
 from experiments.raft_election.formulas import first_timeout, later_than, split_probability
-from experiments.raft_election.lines import AT_ONCE, CRASH, SPLIT, WAN, Line, Outcome, hold, lines, sized
+from experiments.raft_election.lines import AT_ONCE, CRASH, PAPER, SPLIT, WAN, Line, Outcome, hold, lines, sized
 from experiments.raft_election.trial import ElectionTrial
 from experiments.studies import run_trials
 from experiments.trials import servers
@@ -108,7 +108,7 @@ def test_the_formula_agrees_with_drawing_time_outs(nodes: int, candidates: int) 
 
 
 def test_a_trial_ends_when_all_others_have_heard_the_first_leader() -> None:
-    experiment = servers("raft", "nodes=3", "network.latency=10ms", "duration=5s")
+    experiment = servers("raft", *PAPER, "nodes=3", "network.latency=10ms", "duration=5s")
     elections = []
     for _ in range(2):
         trial = ElectionTrial(experiment, seed=3)
@@ -121,7 +121,7 @@ def test_a_trial_ends_when_all_others_have_heard_the_first_leader() -> None:
 
 
 def test_a_trial_without_a_majority_ends_at_the_horizon() -> None:
-    trial = ElectionTrial(servers("raft", "nodes=3", "duration=2s"), seed=0)
+    trial = ElectionTrial(servers("raft", *PAPER, "nodes=3", "duration=2s"), seed=0)
     trial.crash_at(0, "n1", "n2")
     election = trial.hold()
     assert election.leader is None and election.term > 5

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from framework import Duration, ReplicatedConfig
+from typing import Annotated
+
+from msgspec import Meta
+
+from framework import Duration, ReadingConfig
 
 
-class RaftConfig(ReplicatedConfig):
-    """Timing and batching. ValueError on a combination that could never keep a leader."""
+class RaftConfig(ReadingConfig):
+    """Timing and batching. ValueError on a combination that could never keep a leader, or none safely."""
 
     election_timeout_min: Duration = Duration("150ms")
     """A follower that hears from no leader for this long at the least stands for election (§5.2)."""
@@ -14,6 +18,13 @@ class RaftConfig(ReplicatedConfig):
     """... and for this long at the most; each node draws its own time-out anew in each term."""
     heartbeat_interval: Duration = Duration("50ms")
     """How often a leader says that it is there."""
+    prevote: bool = True
+    """Whether a node asks if it would win before it raises its term (thesis 9.6): one that was cut off deposes nobody."""
+    check_quorum: bool = True
+    """Whether a leader steps down that no majority has answered for an election time-out, and whoever hears a leader
+    votes for nobody else (thesis 4.2.3, 6.2)."""
+    max_clock_drift_ppm: Annotated[int, Meta(ge=0, lt=1_000_000)] = 1_000
+    """Reads by lease are safe while no clock runs too fast or too slow by more parts per million than this."""
     max_append_entries: int = 1024
     """Entries in one AppendEntries, at the most."""
     max_append_bytes: int = 1 << 20
@@ -32,6 +43,8 @@ class RaftConfig(ReplicatedConfig):
                 f"heartbeat_interval={self.heartbeat_interval} must be above 0 and below "
                 f"election_timeout_min={self.election_timeout_min}: half of it or less keeps a leader"
             )
+        if self.read_mode == "lease" and not self.check_quorum:
+            raise ValueError("read_mode=lease needs check_quorum=true: without it others vote while a lease lasts")
         for name in ("max_append_entries", "max_append_bytes", "max_in_flight"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} sends nothing: give 1 or more")

@@ -12,11 +12,12 @@ vote is ever counted that a crash could take back.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Collection, Mapping
 from operator import attrgetter
 
 from framework import DurableLog, Node, NodeId, durable, durable_log, handles, on_timer
 from plugins.protocols.raft.config import RaftConfig
-from plugins.protocols.raft.messages import Entry, RequestVote, Vote
+from plugins.protocols.raft.messages import Entry, PreVote, RequestVote, Vote
 
 FOLLOWER, CANDIDATE, LEADER = "follower", "candidate", "leader"
 
@@ -35,6 +36,7 @@ class Election(Node):
     def on_start(self) -> None:
         self.role = FOLLOWER
         self.leader: NodeId | None = None
+        self.heard_at: int | None = None  # when the last word from a leader came, since this start
         self.votes: set[NodeId] = set()
         self.majority = (len(self.peers) + 1) // 2 + 1
         self.election_timeout = self._draw_timeout()
@@ -44,10 +46,15 @@ class Election(Node):
         """Runs when this node has won its term."""
 
     def on_deposed(self) -> None:
-        """Runs when this node led and learns of a later term, which it has already entered."""
+        """Runs when this node led and has become a follower, mostly because it learnt of a later term."""
 
     @on_timer
     def start_election(self) -> None:
+        """No leader was heard for an election time-out."""
+        self.stand()
+
+    def stand(self, *, transfer: bool = False) -> None:
+        """Asks for votes in a new term; `transfer`: the leader itself wants this node to take over."""
         self.role, self.leader = CANDIDATE, None
         self.term += 1
         self.voted_for = self.id
@@ -55,7 +62,7 @@ class Election(Node):
         self.election_timeout = self._draw_timeout()  # §5.2: drawn anew, so that split votes do not repeat
         self._await_leader()
         # After the commit: a vote is given to the log that this message describes.
-        self.broadcast(RequestVote(self.term, self.log.last, self.term_at(self.log.last)))
+        self.broadcast(RequestVote(self.term, self.log.last, self.term_at(self.log.last), transfer))
         self.send(self.id, Vote(self.term, True))
 
     @handles(RequestVote)
@@ -79,13 +86,13 @@ class Election(Node):
         if self.role != CANDIDATE or vote.term < self.term or not vote.granted:
             return  # decided already, from an election gone by, or refused
         self.votes.add(sender)
-        if len(self.votes) >= self.majority:
+        if self.reached(self.votes):
             self.role, self.leader = LEADER, self.id
             self.cancel_timer(self.start_election)
             self.note("elected", term=self.term)
             self.on_elected()
 
-    def is_current(self, request: RequestVote) -> bool:
+    def is_current(self, request: RequestVote | PreVote) -> bool:
         """§5.4.1: whether the candidate's log is at least as up to date as this node's."""
         last = self.log.last
         return (request.last_term, request.last_index) >= (self.term_at(last), last)
@@ -93,20 +100,32 @@ class Election(Node):
     def enter_term(self, term: int) -> None:
         """§5.1: a server that sees a later term follows in it."""
         assert term > self.term, f"{self.id} in term {self.term} cannot go back to {term}"
-        led = self.role == LEADER
         self.term, self.voted_for = term, None
-        self.role, self.leader = FOLLOWER, None
         self.election_timeout = self._draw_timeout()
+        self.step_down()
+
+    def step_down(self) -> None:
+        """Follows in its term, knowing no leader."""
+        led = self.role == LEADER
+        self.role, self.leader = FOLLOWER, None
         if led:
             self._await_leader()  # a leader's own timer does not run
-            self.note("stepped_down", term=term)
+            self.note("stepped_down", term=self.term)
             self.on_deposed()
 
     def follow(self, leader: NodeId) -> None:
         """Takes `leader` for the leader of this node's term, and waits for its next word."""
         assert self.role != LEADER, f"{leader} and {self.id} both lead term {self.term}"
-        self.role, self.leader = FOLLOWER, leader
+        self.role, self.leader, self.heard_at = FOLLOWER, leader, self.now
         self._await_leader()
+
+    def reached(self, by: Collection[NodeId]) -> bool:
+        """Whether `by` are a majority."""
+        return len(by) >= self.majority
+
+    def held(self, marks: Mapping[NodeId, int]) -> int:
+        """The highest mark that a majority has reached; `marks` has one for every server."""
+        return sorted(marks.values())[-self.majority]
 
     def term_at(self, index: int) -> int:
         """The term of the entry at `index`; 0 at 0, which stands for the empty log, and -1 past the end."""

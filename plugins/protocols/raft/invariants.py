@@ -10,8 +10,9 @@
 | leader completeness | a leader holds all that was committed in earlier terms | Figure 3, §5.4.3 |
 | state machine safety | what was applied at an index is the same everywhere, and stays | Figure 3, §5.4.3 |
 | commit order | a commit index never falls between restarts, and lies within the log | Figure 2 |
+| lease exclusivity | while a leader's lease lasts nobody leads a later term | thesis 6.4.1 |
 
-`Elections` looks at terms and votes, `Logs` at logs and commit indices. A step costs what it changed: entries are
+`Elections` looks at terms and votes, `Logs` at logs and commit indices, `Leases` at the leases that reads rely on. A step costs what it changed: entries are
 looked at when they are new to a log, and once more when they are committed there; a log that was truncated is compared
 whole with what it was.
 """
@@ -191,4 +192,25 @@ def _common(entries: Sequence[Entry], log: DurableLog[Entry]) -> int:
     return min(len(entries), log.last)
 
 
-INVARIANTS = (Elections, Logs)
+class Leases(Invariant[Raft]):
+    """Lease exclusivity.
+
+    A node is shown when its batch is durable, and by then it may have been overtaken without fault. So the leader of a
+    later term must have been seen before the node was seen last: what a node does next, it does after that.
+    """
+
+    def __init__(self) -> None:
+        self.newest: tuple[int, NodeId] = (0, "")  # the highest term that had a leader, and who that was
+        self.knew: dict[NodeId, tuple[int, NodeId]] = {}  # what that was when each was seen last
+
+    def observe(self, step: Step, node: Raft) -> None:
+        term, leader = self.knew.get(step.node, self.newest)
+        if term > node.term and not step.started and node.holds_lease():
+            what = f"{step.node} holds a lease of term {node.term}, and {leader} leads term {term}"
+            raise Violation("lease exclusivity", (step.node, leader), what)
+        if node.role == LEADER and node.term > self.newest[0]:
+            self.newest = (node.term, step.node)
+        self.knew[step.node] = self.newest
+
+
+INVARIANTS = (Elections, Logs, Leases)

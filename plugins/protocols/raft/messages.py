@@ -1,4 +1,4 @@
-"""What Raft's servers say to one another (Figure 2), and what their logs hold."""
+"""What Raft's servers say to one another (Figure 2; thesis 3.10 and 9.6), and what their logs hold."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ class Entry(Record):
 
 
 class RequestVote(Message):
-    """The sender stands in `term`; its log ends with the entry (`last_index`, `last_term`)."""
+    """The sender stands in `term`; its log ends with the entry (`last_index`, `last_term`).
+
+    `transfer`: the leader told it to, so that who hears that leader votes all the same.
+    """
 
     term: int
     last_index: int
     last_term: int
+    transfer: bool = False
 
 
 class Vote(Message):
@@ -27,10 +31,32 @@ class Vote(Message):
     granted: bool
 
 
+class PreVote(Message):
+    """Asks whether the receiver would vote for the sender in `term`, which is not its own yet (thesis 9.6)."""
+
+    term: int
+    last_index: int
+    last_term: int
+
+
+class PreVoted(Message):
+    """Answers PreVote. If `granted`, `term` is the one asked about; if not, it is the answering server's."""
+
+    term: int
+    granted: bool
+
+
+class TimeoutNow(Message):
+    """The leader of `term` wants the receiver to take over, at once (thesis 3.10)."""
+
+    term: int
+
+
 class AppendEntries(Message):
     """The entries that follow (`previous_index`, `previous_term`) in the leader's log.
 
-    Without entries it is a heartbeat. All up to `commit` is committed.
+    Without entries it is a heartbeat. All up to `commit` is committed. `round` counts the rounds of heartbeats that
+    the leader has begun.
     """
 
     term: int
@@ -38,10 +64,11 @@ class AppendEntries(Message):
     previous_term: int
     entries: tuple[Entry, ...]
     commit: int
+    round: int = 0
 
 
 class Appended(Message):
-    """Answers AppendEntries; `term` is the follower's.
+    """Answers AppendEntries, and repeats its `round`; `term` is the follower's.
 
     If `ok`, the logs agree up to `index`, durably. If not, the follower lacks the entry before the leader's
     entries: `index` repeats the refused `previous_index`, and the logs can agree at `hint` at the latest,
@@ -52,5 +79,6 @@ class Appended(Message):
     term: int
     ok: bool
     index: int
+    round: int = 0
     hint: int = 0
     hint_term: int = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from plugins.protocols.raft.replication import Replication
+from plugins.protocols.raft.reads import Reading
+from plugins.protocols.raft.transfer import Transferring
 
 
-class Raft(Replication):
+class Raft(Reading, Transferring):
     """A server of Raft."""

@@ -28,6 +28,8 @@ class Replication(Election):
         self.next_index: dict[NodeId, int] = {}
         self.match_index: dict[NodeId, int] = {}
         self.probing: set[NodeId] = set()
+        self.round = 0  # of heartbeats, begun in this term
+        self.answered: dict[NodeId, int] = {}  # the latest round that each has answered
         self.waiting: dict[int, tuple[NodeId, OperationId]] = {}  # log index -> whom to answer when applied
         self.asked: set[tuple[OperationId, int]] = set()  # what is in `waiting`, by operation and sequence
         self.replication_due = False
@@ -53,8 +55,10 @@ class Replication(Election):
         self.next_index = dict.fromkeys((*self.peers, self.id), following)
         self.match_index = dict.fromkeys((*self.peers, self.id), 0)
         self.probing = set()
+        self.round, self.answered = 0, dict.fromkeys((*self.peers, self.id), 0)
         self.log.append(Entry(self.term, None))  # §8: under it, the entries of earlier terms commit
         self._replicate_soon()
+        self.begin_round()  # what is replicated is its first message
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
 
     def on_deposed(self) -> None:
@@ -95,10 +99,24 @@ class Replication(Election):
     @on_timer
     def heartbeat(self) -> None:
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
+        self.beat()
+
+    def beat(self) -> None:
+        """Tells all followers, and asks them in a new round, whether this node still leads."""
+        self.begin_round()
         for next_index, followers in self._by_next_index():
             previous = next_index - 1  # refused if what was sent before has been lost
-            beat = AppendEntries(self.term, previous, self.term_at(previous), (), self.commit)
+            beat = AppendEntries(self.term, previous, self.term_at(previous), (), self.commit, self.round)
             self.multicast(followers, beat, before_commit=True)
+
+    def begin_round(self) -> None:
+        """Who answers what is sent from now on followed this node after the round began."""
+        self.round += 1
+        self.on_answered(self.id, self.round)
+
+    def on_answered(self, peer: NodeId, round: int) -> None:
+        """Runs when `peer` answers a later round than before."""
+        self.answered[peer] = round
 
     @handles(Appended)
     def on_appended(self, sender: NodeId, reply: Appended) -> None:
@@ -107,10 +125,21 @@ class Replication(Election):
             return
         if self.role != LEADER or reply.term < self.term:  # an answer to a leader that was
             return
-        index = reply.index
-        if not reply.ok:
+        if reply.ok:
+            self._advance(sender, reply.index)
+        else:
             self._back_up(sender, reply)
-            return
+        if reply.round > self.answered[sender]:
+            self.on_answered(sender, reply.round)
+
+    def advance_commit(self) -> None:
+        """Commits what a majority holds durably."""
+        held = self.held(self.match_index)
+        # §5.4.2: an entry of an earlier term commits only under one of ours.
+        if held > self.commit and self.log[held].term == self.term:
+            self._apply(held)
+
+    def _advance(self, sender: NodeId, index: int) -> None:
         if self.probing:
             self.probing.discard(sender)
         if index > self.match_index[sender]:
@@ -121,14 +150,6 @@ class Replication(Election):
                 self.advance_commit()
         if self.next_index[sender] <= self.log.last:
             self._replicate_soon()
-
-    def advance_commit(self) -> None:
-        """Commits what a majority holds durably."""
-        matches = sorted(self.match_index.values())
-        held = matches[len(matches) - self.majority]
-        # §5.4.2: an entry of an earlier term commits only under one of ours.
-        if held > self.commit and self.log[held].term == self.term:
-            self._apply(held)
 
     def _back_up(self, sender: NodeId, refusal: Appended) -> None:
         refused = refusal.index
@@ -161,7 +182,7 @@ class Replication(Election):
         """Sends them one AppendEntries from `start` on; returns the index that follows it."""
         config = self.config
         entries = fitting(self.log.slice(start, start + config.max_append_entries), config.max_append_bytes)
-        append = AppendEntries(self.term, start - 1, self.term_at(start - 1), entries, self.commit)
+        append = AppendEntries(self.term, start - 1, self.term_at(start - 1), entries, self.commit, self.round)
         self.multicast(followers, append, before_commit=True)
         return start + len(entries)
 
@@ -183,14 +204,14 @@ class Replication(Election):
         previous = append.previous_index
         if self.term_at(previous) != append.previous_term:
             hint = self.last_not_after(append.previous_term, min(previous, self.log.last))
-            self.send(sender, Appended(self.term, False, previous, hint, self.term_at(hint)))
+            self.send(sender, Appended(self.term, False, previous, append.round, hint, self.term_at(hint)))
             return
         if append.entries:
             self.adopt(previous, append.entries)
         agreed = previous + len(append.entries)
         if append.commit > self.commit:
             self._apply(min(append.commit, agreed))
-        self.send(sender, Appended(self.term, True, agreed))
+        self.send(sender, Appended(self.term, True, agreed, append.round))
 
     def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
         """§5.3: the log after `previous` becomes `entries`, and what follows them if none conflicts."""

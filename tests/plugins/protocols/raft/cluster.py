@@ -7,7 +7,7 @@
 
 Messages wait in `network` until they are delivered or dropped. A node in `slow` stays busy writing after each
 batch, until `written` or `crash`; all others write at once. Each node has a clock of its own, which stands
-still unless a timer is fired.
+still unless a timer is fired; with `one_clock` all show what the fastest shows.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from framework import Command, Message, NodeId, Operation, Outcome, Request, SessionClient
+from framework import Administer, Command, Message, NodeId, Operation, Outcome, Query, Request, SessionClient
 from framework.core.durable import LOG, SCALAR
 from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host, TimerKey
 from framework.core.session import OPEN
 from framework.core.storage import MemoryStorage
 from plugins.protocols.raft.config import RaftConfig
-from plugins.protocols.raft.messages import Entry
+from plugins.protocols.raft.messages import Entry, PreVote, PreVoted, RequestVote, Vote
 from plugins.protocols.raft.node import Raft
 from tests.plugins.protocols.raft.tape import TAPE, Tape
 
@@ -35,11 +35,17 @@ class Envelope:
     message: Message
 
 
+FIGURE_2 = {"prevote": False, "check_quorum": False}
+"""The paper's Raft, without what the thesis adds to elections."""
+
+
 class Cluster:
+    """Of Raft as in Figure 2, unless `config` asks for more."""
+
     def __init__(self, size: int, node: type[Raft] = Raft, seed: int = 0, **config: Any) -> None:
         self.servers = tuple(f"n{number}" for number in range(1, size + 1))
         self.node_class, self.seed = node, seed
-        self.config = RaftConfig(state_machine=TAPE, **config)
+        self.config = RaftConfig(state_machine=TAPE, **(FIGURE_2 | config))
         self.disks = {server: MemoryStorage() for server in self.servers}
         self.hosts: dict[NodeId, Host] = {}  # those that are up, and the clients
         self.starts = 0
@@ -50,6 +56,7 @@ class Cluster:
         self.slow: set[NodeId] = set()
         self.writing: dict[NodeId, tuple[list[Any], list[Effect]]] = {}
         self.apart: dict[NodeId, int] = {}  # server -> its side of the partition
+        self.one_clock = False
         self.observe: Callable[[NodeId], None] = lambda node_id: None  # called when a batch is written
         for server in self.servers:
             self.restart(server)
@@ -105,6 +112,7 @@ class Cluster:
     def restart(self, server: NodeId) -> None:
         self.starts += 1
         host = Host(server, random.Random(f"{self.seed}/{server}/{self.starts}"), self.disks[server])
+        host.now = max((other.now for other in self.hosts.values()), default=0) if self.one_clock else 0
         self.hosts[server] = host
         peers = tuple(peer for peer in self.servers if peer != server)
         self._batch(server, [lambda host: host.boot(self.node_class, self.config, peers)])
@@ -147,9 +155,17 @@ class Cluster:
         key = next(key for key in host.timers if key[1] == timer)
         self.fire(node_id, key)
 
+    def wait(self, duration: int) -> None:
+        """Every clock goes on by `duration`; no timer fires."""
+        for host in self.hosts.values():
+            host.now += duration
+
     def fire(self, node_id: NodeId, key: TimerKey) -> None:
         host = self.hosts[node_id]
         host.now = max(host.now, host.timers[key][0])
+        if self.one_clock:
+            for other in self.hosts.values():
+                other.now = max(other.now, host.now)
         self._batch(node_id, [lambda host: host.fire(key)])
 
     def ask(self, client: NodeId, server: NodeId, operation: int, command: Command) -> Envelope:
@@ -158,13 +174,25 @@ class Cluster:
         self.network.append(envelope)
         return envelope
 
+    def query(self, client: NodeId, server: NodeId, operation: int) -> Envelope:
+        """A client's read of the tape outside the log, on its way."""
+        envelope = Envelope(client, server, Query(operation, Tape.command("read", None, None)))
+        self.network.append(envelope)
+        return envelope
+
+    def administer(self, server: NodeId, operation: int, function: str, node: NodeId) -> None:
+        """An administrator's wish arrives."""
+        envelope = Envelope("admin", server, Administer(operation, function, node))
+        self.network.append(envelope)
+        self.deliver(envelope)
+
     def add_client(self, client: NodeId) -> None:
         self.hosts[client] = Host(client, random.Random(f"{self.seed}/{client}"))
         self._batch(client, [lambda host: host.boot(SessionClient, self.config, self.servers)])
 
     def invoke(self, client: NodeId, operation: int, value: Any) -> None:
-        """The client starts to add `value` to the tape, and never gives up."""
-        call = Operation(operation, "add", None, value)
+        """The client starts to add `value` to the tape, or to read its length if that is None, and never gives up."""
+        call = Operation(operation, "read" if value is None else "add", None, value)
         self._batch(client, [lambda host: self.node(client)._begin(call, 0)])
 
     # Longer stretches.
@@ -247,6 +275,16 @@ class Cluster:
 def add(session: int, sequence: int, value: Any) -> Command:
     """The command that adds `value` to the tape."""
     return Command(session, sequence, Tape.command("add", None, value))
+
+
+def set_off(cluster: Cluster, server: NodeId) -> Any:
+    """Has `server` win an election; the messages that tell the others so are under way."""
+    cluster.time_out(server)
+    for kind in (PreVote, PreVoted, RequestVote, Vote):
+        cluster.pass_on(kind)
+    node = cluster.node(server)
+    assert node.role == "leader", f"{server} lost its election"
+    return node
 
 
 def elect(cluster: Cluster, server: NodeId) -> Any:

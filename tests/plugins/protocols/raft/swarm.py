@@ -1,34 +1,42 @@
 """Random schedules: messages lost, doubled and out of order, crashes in mid-write, partitions, clocks apart.
 
-`swarm(seed)` draws a cluster and the odds of each kind of trouble from the seed, lives through them, then
+`swarm(seed)` draws a cluster, its config and the odds of each kind of trouble from the seed, lives through them, then
 heals it all and asks for progress.
 """
 
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from framework import Ok, Violation
-from plugins.protocols.raft.messages import RequestVote, Vote
+from plugins.protocols.raft.messages import PreVote, PreVoted, RequestVote, Vote
 from plugins.protocols.raft.node import Raft
 from tests.plugins.protocols.raft.cluster import Cluster, Envelope
 from tests.plugins.protocols.raft.properties import Properties
 from tests.plugins.protocols.raft.watching import Watching
 
 ACTIONS = 600
+BALLOTS = (PreVote, PreVoted, RequestVote, Vote)
 
 
 class Swarm:
-    def __init__(self, seed: int, node: type[Raft] = Raft) -> None:
+    def __init__(self, seed: int, node: type[Raft] = Raft, **config: Any) -> None:
         self.rng = rng = random.Random(seed)
-        self.cluster = Cluster(
-            rng.choice((1, 3, 3, 3, 5)),
-            node,
-            seed,
-            max_append_entries=rng.choice((1, 1, 2, 1024)),
-            max_append_bytes=rng.choice((1, 1 << 20)),
-            max_in_flight=rng.choice((1, 1, 3, 1024)),
-        )
+        check_quorum = rng.random() < 0.6
+        read_mode = rng.choice(("log", "read_index", "lease" if check_quorum else "read_index"))
+        size = rng.choice((1, 3, 3, 3, 5))
+        drawn: dict[str, Any] = {
+            "max_append_entries": rng.choice((1, 1, 2, 1024)),
+            "max_append_bytes": rng.choice((1, 1 << 20)),
+            "max_in_flight": rng.choice((1, 1, 3, 1024)),
+            "prevote": rng.random() < 0.6,
+            "check_quorum": check_quorum,
+            "read_mode": read_mode,
+            "max_clock_drift_ppm": 0,
+        }
+        self.cluster = Cluster(size, node, seed, **(drawn | config))
+        self.cluster.one_clock = self.cluster.config.read_mode == "lease"  # without, each goes its own pace
         self.properties = Properties(self.cluster)
         self.watching = Watching(self.cluster, self.properties)
         slow_share = rng.choice((0, 0.5, 1))
@@ -37,6 +45,8 @@ class Swarm:
         self.clients = ("c1", "c2", "c3")
         self.busy: dict[str, tuple[int, int]] = {}  # client -> (operation, `newest` when it was invoked)
         self.invoked = 0
+        self.added = 0  # values, so far
+        self.adding: dict[str, bool] = {}  # client -> whether it adds; else it reads
         self.newest = 0  # the highest place that an answer told of
         for client in self.clients:
             self.cluster.add_client(client)
@@ -47,6 +57,7 @@ class Swarm:
             self.fire_timer: rng.choice((2, 5, 10)),
             self.campaign: rng.choice((0, 2, 8)),
             self.invoke: 8,
+            self.transfer: rng.choice((0, 0, 1, 3)),
             self.drop: rng.choice((0, 2, 10)),
             self.double: rng.choice((0, 4)),
             self.crash: self.crashes,
@@ -79,18 +90,18 @@ class Swarm:
             until=lambda: all(node.commit >= committed and node.commit == node.log.last for node in cluster.up())
         )
         tapes = [cluster.tape(server) for server in cluster.servers]
-        if any(tape != tapes[0] for tape in tapes) or sorted(tapes[0]) != list(range(1, self.invoked + 1)):
-            raise Violation("once only", cluster.servers, f"{self.invoked} values were added, the tapes hold {tapes}")
+        if any(tape != tapes[0] for tape in tapes) or sorted(tapes[0]) != list(range(1, self.added + 1)):
+            raise Violation("once only", cluster.servers, f"{self.added} values were added, the tapes hold {tapes}")
 
     def collect(self) -> None:
-        """Takes the answers: places on the tape must agree with the order in real time."""
+        """Takes the answers: places on the tape, and its lengths, must agree with the order in real time."""
         for client, (operation, newest) in list(self.busy.items()):
             outcome = self.cluster.outcomes.get(operation)
             if outcome is None:
                 continue
             del self.busy[client]
             assert isinstance(outcome, Ok), outcome
-            if outcome.value <= newest:
+            if outcome.value < newest + self.adding[client]:
                 raise Violation("linearizability", [client], f"operation {operation} came to stand before earlier ones")
             self.newest = max(self.newest, outcome.value)
 
@@ -138,7 +149,7 @@ class Swarm:
                 elif what < 0.7 + self.crashes / 40 and server in cluster.servers:
                     cluster.crash(server, kept=rng.random() < 0.3)
                     cluster.restart(server)
-            ballots = [each for each in self.within_reach() if isinstance(each.message, (RequestVote, Vote))]
+            ballots = [each for each in self.within_reach() if isinstance(each.message, BALLOTS)]
             if ballots:
                 cluster.deliver(rng.choice(ballots))
 
@@ -147,7 +158,16 @@ class Swarm:
         if client not in self.busy:
             self.invoked += 1
             self.busy[client] = (self.invoked, self.newest)
-            self.cluster.invoke(client, self.invoked, self.invoked)
+            adds = self.adding[client] = self.rng.random() < 0.6
+            self.added += adds
+            self.cluster.invoke(client, self.invoked, self.added if adds else None)
+
+    def transfer(self) -> None:
+        """An administrator wants another leader."""
+        up = [server for server in self.cluster.servers if server in self.cluster.hosts]
+        free = [server for server in up if server not in self.cluster.writing]
+        if free:
+            self.cluster.administer(self.rng.choice(free), 0, "transfer_leader", self.rng.choice(up))
 
     def drop(self) -> None:
         between = [each for each in self.cluster.network if each.source != each.target]
@@ -181,9 +201,9 @@ class Swarm:
         self.cluster.partition(*((servers[:middle], servers[middle:]) if middle else ()))
 
 
-def swarm(seed: int, node: type[Raft] = Raft) -> None:
-    """One schedule; Violation or AssertionError if Raft does not hold."""
-    Swarm(seed, node).run()
+def swarm(seed: int, node: type[Raft] = Raft, **config: Any) -> None:
+    """One schedule; Violation or AssertionError if Raft does not hold. What `config` leaves open is drawn."""
+    Swarm(seed, node, **config).run()
 
 
 def first_failure(node: type[Raft], seeds: int) -> tuple[int, str]:

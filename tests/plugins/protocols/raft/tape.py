@@ -1,10 +1,10 @@
-"""The state machine of these tests: a tape that values are added to; the answer is the place on it."""
+"""The state machine of these tests: a tape that values are added to; the answer is the place on it, or its length."""
 
 from __future__ import annotations
 
 import msgspec
 
-from framework import StateMachine, StateMachineChoice, Value, operation
+from framework import StateMachine, StateMachineChoice, Value, operation, query
 from framework.core.message import Config
 
 
@@ -16,6 +16,10 @@ class Tape(StateMachine):
     @operation
     def add(self, key: str | None, argument: Value) -> Value:
         self.values.append(argument)
+        return len(self.values)
+
+    @query
+    def read(self, key: str | None, argument: Value) -> Value:
         return len(self.values)
 
     def snapshot(self) -> bytes:

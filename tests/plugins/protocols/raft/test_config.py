@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from framework import Duration
@@ -28,9 +30,10 @@ def test_the_spec() -> None:
             "election_timeout_min=400ms and election_timeout_max=300ms",
         ),
         ({"heartbeat_interval": Duration("150ms")}, "heartbeat_interval=150ms must be above 0 and below"),
+        ({"read_mode": "lease", "check_quorum": False}, "read_mode=lease needs check_quorum=true"),
         ({"max_append_entries": 0}, "max_append_entries=0 sends nothing"),
     ],
 )
-def test_a_config_that_could_never_keep_a_leader_is_refused(settings: dict[str, int], complaint: str) -> None:
+def test_a_config_that_could_never_keep_a_leader_is_refused(settings: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        RaftConfig(**settings)  # type: ignore[arg-type]
+        RaftConfig(**settings)

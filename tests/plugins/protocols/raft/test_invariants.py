@@ -14,6 +14,7 @@ from experiments.planted_bugs.raft_mutants import (
     ForgetsItsVote,
     TruncatesAlways,
     TrustsTheIndexAlone,
+    VotesAgainstItsLeader,
     VotesEarly,
     VotesForAnyLog,
 )
@@ -21,7 +22,7 @@ from framework import Command, NodeId, Violation, handles, on_timer
 from framework.core.session import OPEN
 from plugins.protocols.raft.messages import AppendEntries, Entry, RequestVote, Vote
 from plugins.protocols.raft.node import Raft
-from tests.plugins.protocols.raft.cluster import Cluster, add, elect
+from tests.plugins.protocols.raft.cluster import FIGURE_2, Cluster, add, elect
 from tests.plugins.protocols.raft.swarm import swarm
 from tests.plugins.protocols.raft.test_replication import figure_8
 from tests.plugins.protocols.raft.watching import Watching
@@ -38,7 +39,7 @@ def broken_by(node: type[Raft], seeds: int) -> dict[str, int]:
     found: dict[str, int] = {}
     for seed in range(seeds):
         try:
-            swarm(seed, node)
+            swarm(seed, node, read_mode="log", **FIGURE_2)
         except Violation as violation:
             found[violation.name] = found.get(violation.name, 0) + 1
         except AssertionError:
@@ -53,10 +54,10 @@ def broken_by(node: type[Raft], seeds: int) -> dict[str, int]:
         (ForgetsItsTerm, 20, {"one vote a term", "term order"}),
         (VotesForAnyLog, 20, {"leader completeness"}),
         (ComparesLengthOnly, 60, {"leader completeness"}),
-        (AcknowledgesEarly, 20, {"leader completeness"}),
-        (VotesEarly, 40, {"election safety"}),
-        (CountsStaleVotes, 100, {"election safety", "state machine safety"}),
-        (TruncatesAlways, 40, {"state machine safety"}),
+        (AcknowledgesEarly, 80, {"leader completeness"}),
+        (VotesEarly, 60, {"election safety"}),
+        (CountsStaleVotes, 120, {"election safety"}),
+        (TruncatesAlways, 120, {"state machine safety"}),
         (TrustsTheIndexAlone, 20, {"log matching"}),
         (CommitsPastItsLog, 20, {"state machine safety"}),
     ],
@@ -262,6 +263,43 @@ def test_commit_order(planted: type[Raft], what: str) -> None:
     elect(cluster, "n1")
     with pytest.raises(Violation, match=f"commit order broken at {what}"):
         cluster.time_out("n1", "heartbeat")
+
+
+class VotesAfterARestart(Raft):
+    """Forgets in a crash that it has heard a leader."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.heard_at = None
+
+
+@pytest.mark.parametrize("planted", [VotesAfterARestart, VotesAgainstItsLeader])
+def test_lease_exclusivity(planted: type[Raft]) -> None:
+    """n2 hears the leader and n3, which do not hear one another."""
+    cluster = Cluster(3, planted, check_quorum=True, read_mode="lease")
+    Watching(cluster)
+    elect(cluster, "n1")
+    cluster.time_out("n1", "heartbeat")
+    cluster.settle()
+    cluster.crash("n2")
+    cluster.restart("n2")
+    cluster.partition(("n1",), ("n2", "n3"))
+    elect(cluster, "n3")
+    assert cluster.node("n1").holds_lease()
+    cluster.deliver(cluster.query("c1", "n1", 1))  # it may have come before n3 was elected
+    with pytest.raises(Violation, match="lease exclusivity broken at n1, n3: n1 holds a lease of term 1, and n3 leads"):
+        cluster.deliver(cluster.query("c1", "n1", 2))
+
+
+def test_raft_itself_elects_nobody_while_a_lease_lasts() -> None:
+    cluster = Cluster(3, check_quorum=True, read_mode="lease")
+    elect(cluster, "n1")
+    cluster.crash("n2")
+    cluster.restart("n2")
+    cluster.partition(("n1",), ("n2", "n3"))
+    cluster.time_out("n3")
+    cluster.settle()
+    assert cluster.node("n3").role == "candidate"
 
 
 def test_figure_8_is_caught_where_it_ends() -> None:

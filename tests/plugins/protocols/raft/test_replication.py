@@ -157,7 +157,7 @@ def test_a_follower_acknowledges_what_is_durable_only() -> None:
     cluster.pass_on(AppendEntries, target="n2")
     assert cluster.waiting(Appended, source="n2") == []
     cluster.written("n2")
-    assert [each.message for each in cluster.waiting(Appended, source="n2")] == [Appended(1, True, 2)]
+    assert [each.message for each in cluster.waiting(Appended, source="n2")] == [Appended(1, True, 2, round=1)]
 
 
 def test_requests_of_a_batch_travel_together_in_one_message() -> None:
@@ -226,7 +226,7 @@ def test_an_old_message_does_not_shorten_the_log() -> None:
     cluster.deliver(older)
     assert cluster.node("n2").log.last == 3
     answers = [each.message for each in cluster.waiting(Appended, source="n2")]
-    assert answers == [Appended(1, True, 2), Appended(1, True, 3), Appended(1, True, 2)]
+    assert answers == [Appended(1, True, index, round=1) for index in (2, 3, 2)]
 
 
 def test_a_message_of_a_deposed_leader_is_refused_and_deposes_it() -> None:
@@ -253,7 +253,7 @@ def test_heartbeats_carry_the_commit_index_and_no_entries() -> None:
     assert cluster.node("n2").commit == 0
     cluster.time_out("n1", "heartbeat")
     beats = [each.message for each in cluster.waiting(AppendEntries)]
-    assert beats == [AppendEntries(1, 1, 1, (), 1)] * 2
+    assert beats == [AppendEntries(1, 1, 1, (), 1, round=2)] * 2
     cluster.settle()
     assert cluster.node("n2").commit == 1
 

@@ -1,0 +1,251 @@
+"""Reads that go without the log, held to section 6.4 of the thesis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from framework import Answer, Command, Duration, NotLeader, Query, Reply
+from framework.core.session import OPEN
+from plugins.protocols.raft.messages import Appended, AppendEntries
+from tests.plugins.protocols.raft.cluster import Cluster, add, elect, set_off
+from tests.plugins.protocols.raft.tape import Tape
+
+LEAST = Duration("150ms")
+
+
+def reading(read_mode: str = "read_index", size: int = 3, **config: Any) -> Cluster:
+    return Cluster(size, prevote=True, check_quorum=True, read_mode=read_mode, **config)
+
+
+def ask(cluster: Cluster, server: str, operation: int = 1) -> None:
+    cluster.deliver(cluster.query("c1", server, operation))
+
+
+def write(cluster: Cluster, server: str, value: str) -> None:
+    """Opens a session and adds to the tape."""
+    cluster.deliver(cluster.ask("w", server, 100, Command(0, OPEN, b"")))
+    cluster.settle()
+    session = cluster.inbox["w"][-1].session  # type: ignore[attr-defined]
+    cluster.deliver(cluster.ask("w", server, 101, add(session, 1, value)))
+    cluster.settle()
+    assert isinstance(cluster.inbox["w"][-1], Reply)
+
+
+def told(cluster: Cluster, client: str = "c1") -> list[Any]:
+    """What the client has heard: lengths of the tape by operation, or messages of another kind."""
+    heard = cluster.inbox.get(client, [])
+    return [
+        (each.operation, Tape.result(each.result)) if isinstance(each, Answer) else each
+        for each in heard
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("read_mode", ["read_index", "lease"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_read_sees_what_was_written_and_writes_nothing(read_mode: str, size: int) -> None:
+    cluster = reading(read_mode, size)
+    leader = elect(cluster, "n1")
+    write(cluster, "n1", "x")
+    last = leader.log.last
+    ask(cluster, "n1")
+    cluster.settle()
+    assert told(cluster) == [(1, 1)]
+    assert leader.log.last == last
+    assert leader.reads == []
+
+
+@pytest.mark.parametrize("read_mode", ["read_index", "lease"])
+def test_who_does_not_lead_says_who_does(read_mode: str) -> None:
+    cluster = reading(read_mode)
+    ask(cluster, "n2", 1)
+    elect(cluster, "n1")
+    ask(cluster, "n2", 2)
+    cluster.settle()
+    assert told(cluster) == [NotLeader(1, 0, None), NotLeader(2, 0, "n1")]
+
+
+# read_index.
+
+
+def test_it_is_answered_when_a_majority_has_answered_a_round_that_began_later() -> None:
+    cluster = reading(size=5)
+    elect(cluster, "n1")
+    cluster.time_out("n1", "heartbeat")
+    earlier = list(cluster.network)
+    ask(cluster, "n1")
+    later = [each for each in cluster.network if each not in earlier]
+    assert [each.target for each in later] == ["n2", "n3", "n4", "n5"]
+    for append in earlier:
+        cluster.deliver(append)
+    cluster.pass_on(Appended)
+    assert told(cluster) == []
+    cluster.deliver(later[0])
+    cluster.pass_on(Appended)
+    assert cluster.waiting(Answer) == []
+    cluster.deliver(later[1])
+    cluster.pass_on(Appended)
+    cluster.pass_on(Answer)
+    assert told(cluster) == [(1, 0)]
+
+
+def test_one_round_answers_all_that_wait_and_the_next_all_that_came_meanwhile() -> None:
+    """6.4: four messages for each round of three servers, however many the reads."""
+    cluster = reading()
+    leader = elect(cluster, "n1")
+    began = leader.round
+    cluster.deliver(*[cluster.query("c1", "n1", number) for number in range(10)])
+    cluster.deliver(*[cluster.query("c1", "n1", number) for number in range(10, 20)])
+    assert len(cluster.waiting(AppendEntries)) == 2
+    cluster.settle()
+    assert leader.round == began + 2
+    assert told(cluster) == [(number, 0) for number in range(20)]
+
+
+def test_a_round_that_is_lost_is_made_good_by_the_next_heartbeat() -> None:
+    cluster = reading()
+    elect(cluster, "n1")
+    ask(cluster, "n1")
+    cluster.network = []
+    ask(cluster, "n1", 2)
+    assert cluster.network == []  # a round is under way, as far as the leader knows
+    cluster.time_out("n1", "heartbeat")
+    cluster.settle()
+    assert told(cluster) == [(1, 0), (2, 0)]
+
+
+def test_a_new_leader_answers_once_an_entry_of_its_own_term_is_committed() -> None:
+    """It cannot know before how much of its log is."""
+    cluster = reading()
+    elect(cluster, "n1")
+    write(cluster, "n1", "x")
+    for server in cluster.servers:
+        cluster.wait(LEAST)
+        cluster.crash(server)
+        cluster.restart(server)
+    cluster.wait(LEAST)
+    leader = set_off(cluster, "n2")
+    assert leader.commit == 0
+    ask(cluster, "n2")
+    beats = [each for each in cluster.waiting(AppendEntries) if not each.message.entries]  # type: ignore[attr-defined]
+    cluster.drop(each for each in cluster.waiting(AppendEntries) if each not in beats)
+    cluster.deliver(*beats)
+    cluster.pass_on(Appended)
+    assert leader.confirmed >= leader.reads[0].round
+    assert cluster.waiting(Answer) == []
+    cluster.time_out("n2", "heartbeat")
+    cluster.settle()
+    assert told(cluster) == [(1, 1)]
+
+
+def test_a_leader_that_was_deposed_unawares_never_answers_from_its_past() -> None:
+    cluster = reading()
+    old = elect(cluster, "n1")
+    cluster.partition(["n1"], ["n2", "n3"])
+    cluster.wait(LEAST)
+    elect(cluster, "n2")
+    write(cluster, "n2", "x")
+    assert old.role == "leader"
+    ask(cluster, "n1")
+    cluster.settle()
+    assert told(cluster) == []
+
+    cluster.partition()
+    cluster.time_out("n2", "heartbeat")
+    cluster.settle()
+    assert told(cluster) == [NotLeader(1, 0, None)]
+    assert old.reads == []
+
+
+def test_a_leader_that_steps_down_for_want_of_a_majority_sends_its_readers_away() -> None:
+    cluster = reading()
+    elect(cluster, "n1")
+    cluster.partition(["n1"], ["n2", "n3"])
+    ask(cluster, "n1")
+    cluster.settle()
+    cluster.time_out("n1", "lose_quorum")
+    cluster.settle()
+    assert told(cluster) == [NotLeader(1, 0, None)]
+
+
+def test_it_works_without_check_quorum() -> None:
+    cluster = Cluster(3, read_mode="read_index")
+    leader = elect(cluster, "n1")
+    ask(cluster, "n1")
+    cluster.settle()
+    assert told(cluster) == [(1, 0)]
+    assert leader.began == {}
+
+
+# By lease.
+
+
+def test_while_the_lease_lasts_a_read_costs_no_message_between_servers() -> None:
+    """6.4.1."""
+    cluster = reading("lease")
+    elect(cluster, "n1")
+    cluster.time_out("n1", "heartbeat")
+    cluster.settle()
+    for number in range(100):
+        ask(cluster, "n1", number)
+        assert [type(each.message) for each in cluster.network] == [Answer]
+        cluster.settle()
+    assert told(cluster) == [(number, 0) for number in range(100)]
+
+
+def test_once_it_has_run_out_a_round_is_needed_and_renews_it() -> None:
+    cluster = reading("lease")
+    leader = elect(cluster, "n1")
+    cluster.hosts["n1"].now = leader.lease_end
+    ask(cluster, "n1", 1)
+    assert [type(each.message) for each in cluster.network] == [AppendEntries] * 2
+    cluster.settle()
+    ask(cluster, "n1", 2)
+    assert [type(each.message) for each in cluster.network] == [Answer]
+    cluster.settle()
+    assert told(cluster) == [(1, 0), (2, 0)]
+
+
+def test_a_leader_that_was_deposed_unawares_has_no_lease_left() -> None:
+    cluster = reading("lease")
+    old = elect(cluster, "n1")
+    cluster.partition(["n1"], ["n2", "n3"])
+    cluster.wait(LEAST)
+    elect(cluster, "n2")
+    assert old.role == "leader"
+    ask(cluster, "n1")
+    cluster.settle()
+    assert told(cluster) == []
+
+
+def test_a_lease_without_an_entry_of_the_leaders_term_is_of_no_use() -> None:
+    cluster = reading("lease")
+    elect(cluster, "n1")
+    write(cluster, "n1", "x")
+    for server in cluster.servers:
+        cluster.crash(server)
+        cluster.restart(server)
+    cluster.wait(LEAST)
+    leader = set_off(cluster, "n2")
+    ask(cluster, "n2")
+    beats = [each for each in cluster.waiting(AppendEntries) if not each.message.entries]  # type: ignore[attr-defined]
+    cluster.drop(each for each in cluster.waiting(AppendEntries) if each not in beats)
+    cluster.deliver(*beats)
+    cluster.pass_on(Appended)
+    assert leader.holds_lease()
+    ask(cluster, "n2", 2)
+    assert cluster.waiting(Answer) == []
+    cluster.run(until=lambda: len(told(cluster)) == 2)
+    assert told(cluster) == [(1, 1), (2, 1)]
+
+
+def test_a_query_that_comes_twice_is_answered_twice() -> None:
+    """It changes nothing."""
+    cluster = reading()
+    elect(cluster, "n1")
+    ask(cluster, "n1")
+    ask(cluster, "n1")
+    cluster.settle()
+    assert told(cluster) == [(1, 0), (1, 0)]
+    assert cluster.waiting(Query) == []
