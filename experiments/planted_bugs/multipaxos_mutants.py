@@ -15,9 +15,8 @@ from framework import (
     hookimpl,
 )
 from plugins.protocols import multipaxos
-from plugins.protocols.multipaxos.acceptor import LONG_AGO
 from plugins.protocols.multipaxos.checkpoints import NO_CHECKPOINT
-from plugins.protocols.multipaxos.election import CANDIDATE, LEADER
+from plugins.protocols.multipaxos.election import LEADER
 from plugins.protocols.multipaxos.messages import (
     NO_BALLOT,
     Accept,
@@ -84,26 +83,23 @@ class SkipsPhaseOne(MultiPaxos):
 
 
 class TakesAnyValue(MultiPaxos):
-    """Of what was accepted for a slot the first that is told is proposed, not that of the highest ballot (PMS §2.2, P2c)."""
+    """Of what was accepted for a slot the one that comes last is proposed, not that of the highest ballot (PMS §2.2, P2c)."""
 
     @handles(Promise)
     def on_promise(self, sender: NodeId, promise: Promise) -> None:
-        news = tuple(pvalue for pvalue in promise.accepted if pvalue.slot not in self.found)
-        super().on_promise(sender, Promise(promise.ballot, news, promise.following))
+        if promise.ballot == self.promised:
+            for pvalue in promise.accepted:
+                self.found.pop(pvalue.slot, None)
+        super().on_promise(sender, promise)
 
 
 class LeavesGaps(MultiPaxos):
-    """A gap is left as it is, and slots behind it count as if it were none (PMS §3)."""
+    """A gap is left as it is: nobody accepts a no-op for it (PMS §3)."""
 
-    def fill(self, slot: int) -> Value:
-        return self.found[max(self.found)].value
-
-
-class ProposesIntoGaps(MultiPaxos):
-    """A new leader begins at the first gap that it sees, over what was accepted behind it (PMS §3)."""
-
-    def on_elected(self, values: list[Value]) -> None:
-        super().on_elected(values[: values.index(None)] if None in values else values)
+    def accept(self, slot: int, values: tuple[Value, ...]) -> None:
+        for at, value in enumerate(values, slot):
+            if value is not None:
+                super().accept(at, (value,))
 
 
 class IgnoresFurtherChunks(MultiPaxos):
@@ -211,16 +207,6 @@ class NeverAsks(MultiPaxos):
         pass
 
 
-class StandsOnce(MultiPaxos):
-    """A candidate that does not win never stands again (PMS §2.4)."""
-
-    def await_leader(self) -> None:
-        if self.role != CANDIDATE:
-            super().await_leader()
-        else:
-            self.cancel_timer(self.stand)
-
-
 # Reads and leases.
 
 
@@ -242,27 +228,14 @@ class ReadsBeforeItKnowsThePast(MultiPaxos):
         return True
 
 
-class BindsNobody(MultiPaxos):
-    """An acceptor promises to others while the leader's lease lasts (PML §5.2)."""
+class BreaksTheLease(MultiPaxos):
+    """A follower stands, and is promised, before the lease of the leader that it has lost is over (PML §5.2)."""
 
     def is_bound(self, candidate: NodeId) -> bool:
         return False
 
-
-class ForgetsTheLease(MultiPaxos):
-    """A node that has restarted promises at once, although it may have answered a heartbeat just before (PML §5.2)."""
-
-    def on_start(self) -> None:
-        super().on_start()
-        self.heard = LONG_AGO
-
-
-class LeaseSinceTheAnswer(MultiPaxos):
-    """The lease is counted from when the heartbeat was answered, not from when it was sent (PML §5.2)."""
-
-    def on_confirmed(self) -> None:
-        self.sent_at[self.confirmed] = self.now
-        super().on_confirmed()
+    def await_leader(self) -> None:
+        self.set_timer(self.stand, after=2 * self.config.heartbeat_interval)
 
 
 class LeaseOutlivesItsLeader(MultiPaxos):
@@ -270,7 +243,7 @@ class LeaseOutlivesItsLeader(MultiPaxos):
 
     def on_confirmed(self) -> None:
         super().on_confirmed()
-        self.lease_ends += 2 * self.config.election_timeout_max
+        self.lease_ends += 4 * self.config.election_timeout_max
 
 
 # Checkpoints.
@@ -314,7 +287,33 @@ class RestartsWithoutItsCheckpoint(MultiPaxos):
 
 
 READ_INDEX = ("protocol.read_mode=read_index",)
-LEASE = ("protocol.read_mode=lease", "protocol.clock_drift_ppm=0")
+LEASE = (  # many reads, by clients that go on beside a leader that is cut off
+    "protocol.read_mode=lease",
+    "protocol.clock_drift_ppm=0",
+    "protocol.election_timeout_min=120ms",
+    "protocol.election_timeout_max=130ms",
+    "protocol.session.retry=30ms",
+    "clients=12",
+    "workload.keys=1",
+    "workload.think_time=1ms",
+    "workload.mix={read: 98, write: 2}",
+    "~faults.crash",
+    "~faults.leader_crashes",
+    "~faults.pause",
+    "~faults.deaf_leader",
+    "faults.partition={kind: isolate, every: 500ms, for: 300ms}",
+)
+PIPELINED = ("clients=24", "network.loss=0.12", "~faults.pause", "~faults.deaf_leader")
+
+OVERTAKEN = (  # a leader is cut off with what it proposed; the next one dies as the first is healed
+    "clients=24",
+    "workload.think_time=30ms",
+    "~faults.crash",
+    "~faults.pause",
+    "~faults.deaf_leader",
+    "faults.partition={kind: isolate, at: 200ms, every: 400ms, for: 150ms}",
+    "faults.leader_crashes={at: 330ms, every: 400ms, for: 150ms}",
+)
 
 MUTANTS = (
     Mutant(ForgetsItsPromise),
@@ -322,9 +321,8 @@ MUTANTS = (
     Mutant(PromisesEarly),
     Mutant(AcknowledgesEarly),
     Mutant(SkipsPhaseOne),
-    Mutant(TakesAnyValue),
-    Mutant(LeavesGaps),
-    Mutant(ProposesIntoGaps),
+    Mutant(TakesAnyValue, needs=OVERTAKEN),
+    Mutant(LeavesGaps, needs=PIPELINED),
     Mutant(IgnoresFurtherChunks),
     Mutant(CountsPromisesOfOtherBallots),
     Mutant(PromisesBelowItsCheckpoint),
@@ -332,16 +330,13 @@ MUTANTS = (
     Mutant(ChoosesByAMinority),
     Mutant(AcceptsBelowItsPromise),
     Mutant(CountsOverBallots),
-    Mutant(MarksPastGaps),
+    Mutant(MarksPastGaps, needs=PIPELINED),
     Mutant(ChoosesWhatItHas),
     Mutant(AppliesEarlierBallots),
     Mutant(NeverAsks),
-    Mutant(StandsOnce),
     Mutant(ReadsAtOnce, needs=READ_INDEX),
-    Mutant(ReadsBeforeItKnowsThePast, needs=READ_INDEX),
-    Mutant(BindsNobody, needs=LEASE),
-    Mutant(ForgetsTheLease, needs=LEASE),
-    Mutant(LeaseSinceTheAnswer, needs=LEASE),
+    Mutant(ReadsBeforeItKnowsThePast, needs=(*READ_INDEX, "protocol.window=1")),
+    Mutant(BreaksTheLease, needs=LEASE),
     Mutant(LeaseOutlivesItsLeader, needs=LEASE),
     Mutant(LosesTheSessions),
     Mutant(InstallsOlderCheckpoints),

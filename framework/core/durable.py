@@ -11,7 +11,7 @@ knows the keys that changed. `Change` is what a storage is asked to commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
@@ -194,7 +194,7 @@ class DurableLog(Generic[T]):
 
 
 class DurableMap(Generic[K, V]):
-    """A mapping whose changes survive a crash: set, delete, read, iterate (in order of first insertion)."""
+    """A mapping whose changes survive a crash: set, update, delete, read, iterate (in order of first insertion)."""
 
     __slots__ = ("_dirty", "_latest", "_values", "writes")
 
@@ -219,6 +219,17 @@ class DurableMap(Generic[K, V]):
         self.writes += 1
         self._latest.pop(key, None)
         self._latest[key] = None
+
+    def update(self, values: Mapping[K, V]) -> None:
+        """Sets each of `values`, in their order; cheap where all the keys are new."""
+        if not (self._values.keys().isdisjoint(values) and self._dirty.keys().isdisjoint(values)):
+            for key, value in values.items():
+                self[key] = value
+            return
+        self._values.update(values)
+        self._dirty.update(dict.fromkeys(values, False))
+        self._latest.update(dict.fromkeys(values))
+        self.writes += len(values)
 
     def __delitem__(self, key: K) -> None:
         del self._values[key]

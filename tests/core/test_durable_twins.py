@@ -115,6 +115,7 @@ def test_a_log_is_its_naive_twin(storage: type[Storage], actions: list[tuple[str
 
 map_action = st.one_of(
     st.tuples(st.just("set"), st.tuples(st.integers(0, 5), st.lists(number, max_size=2).map(tuple))),
+    st.tuples(st.just("update"), st.dictionaries(st.integers(0, 5), st.lists(number, max_size=2).map(tuple))),
     st.tuples(st.just("delete"), st.integers(0, 5)),
     st.tuples(st.sampled_from(["commit", "crash", "restart"]), st.none()),
 )
@@ -123,6 +124,9 @@ map_action = st.one_of(
 def change_map(table: Any, naive: dict[int, Any], action: str, argument: Any) -> None:
     if action == "set":
         table[argument[0]] = naive[argument[0]] = argument[1]
+    elif action == "update":
+        table.update(argument)
+        naive.update(argument)
     elif argument in naive:
         del table[argument]
         del naive[argument]
@@ -187,6 +191,9 @@ def test_the_latest_keys_are_those_that_were_set_last(actions: list[tuple[str, A
         if action == "set":
             table[argument[0]] = argument[1]
             written.append(argument[0])
+        elif action == "update":
+            table.update(argument)
+            written += argument
         elif argument in table:
             del table[argument]
             written.append(argument)

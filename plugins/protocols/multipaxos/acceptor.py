@@ -55,6 +55,7 @@ class Acceptor(Node):
             self.send(sender, Refused(self.promised))
             return
         if prepare.slot <= self.compacted:  # of what was chosen there it could tell nothing
+            self.send(sender, Refused(self.promised, behind=True))
             return
         if prepare.ballot > self.promised:
             if self.is_bound(sender) and prepare.relieves != self.promised:  # the lease of another
@@ -118,11 +119,16 @@ class Acceptor(Node):
 
     def accept(self, slot: int, values: tuple[Value, ...]) -> None:
         """Accepts `values` from `slot` on in the ballot promised, and what is new of them is written."""
-        accepted, ballot, chosen = self.accepted, self.promised, self.chosen
-        for at, value in enumerate(values, slot):
-            if at > chosen and not self.has_accepted(at):
-                accepted[at] = Proposal(ballot, value)
-        self.top = max(self.top, slot + len(values) - 1)
+        ballot, last = self.promised, slot + len(values) - 1
+        proposals = {at: Proposal(ballot, value) for at, value in enumerate(values, slot)}
+        if slot == self.mark + 1 and slot > self.top:  # as nearly always: the next slots, and nothing stands there
+            self.accepted.update(proposals)
+            self.mark = self.top = last
+            return
+        for at, proposal in proposals.items():
+            if at > self.chosen and not self.has_accepted(at):
+                self.accepted[at] = proposal
+        self.top = max(self.top, last)
         self.advance_mark()
 
     def advance_mark(self) -> None:

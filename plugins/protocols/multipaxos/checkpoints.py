@@ -1,6 +1,6 @@
 """Checkpoints: the log is cut below them, and who lags behind the cut is sent one (Paxos Made Live, §5.5).
 
-Checkpoint and cut are one commit. A follower that asks for slots that are gone gets the checkpoint's first part, and
+The log is cut little by little, as slots are applied after a checkpoint. A follower that asks for slots that are gone gets the checkpoint's first part, and
 asks for the next when it has one; what it has of a checkpoint it keeps in memory only, until it is whole.
 """
 
@@ -34,14 +34,21 @@ class Checkpoints(Leader):
         self.incoming = NO_CHECKPOINT
 
     def apply(self, upto: int) -> None:
+        before = self.chosen
         super().apply(upto)
+        self.trim(2 * (self.chosen - before))
         if self.config.checkpoint_every and self.chosen - self.checkpoint.slot >= self.config.checkpoint_every:
             self.take_checkpoint()
 
     def take_checkpoint(self) -> None:
         self.checkpoint = Checkpoint(self.chosen, self.machine.snapshot())
         self.learned = self.chosen
-        self.compact(self.chosen - self.config.checkpoint_trailing)
+
+    def trim(self, most: int) -> None:
+        """Cuts off what the checkpoint covers, `most` slots at a time: all at once would hold the node up."""
+        end = self.checkpoint.slot - self.config.checkpoint_trailing
+        if self.compacted < end:
+            self.compact(min(end, self.compacted + most))
 
     def compact(self, upto: int) -> None:
         for slot in range(self.compacted + 1, upto + 1):

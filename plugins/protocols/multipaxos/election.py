@@ -85,6 +85,7 @@ class Election(Learner):
         if promise.following:
             if promise.following > self.wanted.get(sender, promise.following):  # else it came twice
                 self.wanted[sender] = promise.following
+                self.await_leader()  # a long log takes its time
                 self.send(sender, Prepare(self.promised, promise.following, self.relieves))
             return
         self.wanted.pop(sender, None)
@@ -112,13 +113,17 @@ class Election(Learner):
 
     @handles(Refused)
     def on_refused(self, sender: NodeId, refused: Refused) -> None:
+        if refused.behind and self.role == CANDIDATE:  # who told so may stand, and must have its chance
+            self.step_down()
+            self.set_timer(self.stand, after=2 * self.config.election_timeout_max)
         if refused.ballot <= self.promised:  # of an earlier ballot
             return
         self.highest = max(self.highest, refused.ballot.round)
+        self.wanted.pop(sender, None)  # the others may be a quorum without it
         if self.role == LEADER and self.now - self.heard < self.config.election_timeout_min:
             self.raised = True  # a quorum is with it: the one who refused comes along in a higher ballot
             self.prepare()
-        elif self.role != FOLLOWER:
+        elif self.role == LEADER:
             self.step_down()
 
     def promise(self, ballot: Ballot) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import accumulate
 
 from framework import NodeId, NotLeader, Request, handles, on_timer
 from framework.core.client import OperationId
@@ -130,12 +131,9 @@ class Leader(Election):
 
     def fitting(self, values: tuple[Value, ...]) -> int:
         """How many of `values` fit an Accept; one always does."""
-        size = 0
-        for count, value in enumerate(values[: self.config.max_accept_slots]):
-            size += size_of(value)
-            if count and size > self.config.max_accept_bytes:
-                return count
-        return min(len(values), self.config.max_accept_slots)
+        most = min(len(values), self.config.max_accept_slots)
+        sizes = accumulate(map(size_of, values[:most]))
+        return next((count for count, size in enumerate(sizes) if count and size > self.config.max_accept_bytes), most)
 
     @handles(Accepted)
     def on_accepted(self, sender: NodeId, accepted: Accepted) -> None:

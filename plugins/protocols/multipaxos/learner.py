@@ -72,12 +72,13 @@ class Learner(Acceptor):
         """Applies the slots up to `upto`, which are chosen, in one go; answers who waits for them."""
         if upto <= self.chosen:
             return
-        accepted, waiting = self.accepted, self.waiting
-        for slot in range(self.chosen + 1, upto + 1):
-            command = accepted[slot].value
+        slots = range(self.chosen + 1, upto + 1)
+        waiting, execute = self.waiting, self.machine.apply
+        for slot, proposal in zip(slots, map(self.accepted.__getitem__, slots), strict=True):
+            command = proposal.value
             if command is None:
                 continue
-            applied = self.machine.apply(slot, command)
+            applied = execute(slot, command)
             if waiting and slot in waiting:
                 client, operation, sequence = waiting.pop(slot)
                 self.under_way.discard((operation, sequence))

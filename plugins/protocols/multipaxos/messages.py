@@ -7,7 +7,7 @@
 | Accept | leader to all | phase 2a, for consecutive slots | Accepted or Refused |
 | Heartbeat | leader to all | that it leads, and how far it has come | Accepted or Refused |
 | Accepted | acceptor to leader | phase 2b, cumulative | |
-| Refused | acceptor to proposer | that it promised a higher ballot | |
+| Refused | acceptor to proposer | that it promised a higher ballot, or that the candidate is too far behind | |
 | Learn | follower to leader | the slots that it has missed | Accept, or the first Part |
 | Part, Fetch | leader to follower, and back | a checkpoint, piece by piece | one another |
 | TakeOver | leader to its heir | that it has ceased to lead | Prepare, to all |
@@ -100,9 +100,13 @@ class Accepted(Message):
 
 
 class Refused(Message):
-    """The acceptor has promised `ballot`, which is higher."""
+    """The acceptor has promised `ballot`, which is higher.
+
+    Or the candidate is too far `behind`: slots that it does not know are cut off there, and nothing could be told of them.
+    """
 
     ballot: Ballot
+    behind: bool = False
 
 
 class Learn(Message):

@@ -49,7 +49,7 @@ class Transfer(Leader):
 
     def hand_over(self) -> None:
         heir = self.heir
-        if heir is not None and self.role == LEADER and self.marks.get(heir, 0) >= self.last:
+        if heir is not None and self.role == LEADER and self.marks.get(heir, -1) >= self.last:
             self.step_down(heir)
             self.send(heir, TakeOver(self.promised))
 

@@ -1,0 +1,54 @@
+"""Multi-Paxos as a plugin: its spec, its config and its messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from framework import ConfigError, Duration, ReadingConfig
+from framework.config.compose import compose
+from framework.core.message import check_message
+from plugins.protocols.multipaxos import register_protocols
+from plugins.protocols.multipaxos.config import MultiPaxosConfig
+
+BASE = ("experiment=raft_5nodes", "protocol=multipaxos", "engine=sim")
+
+
+def test_the_spec() -> None:
+    [spec] = register_protocols()
+    assert (spec.name, spec.config, spec.checkers) == ("multipaxos", MultiPaxosConfig, ("linearizability",))
+    assert issubclass(MultiPaxosConfig, ReadingConfig)
+    assert spec.recovers and spec.converges and spec.administration == ("transfer_leader",)
+    for message in spec.node._handlers:
+        check_message(message)
+
+
+def test_it_takes_the_place_of_raft_in_an_experiment() -> None:
+    experiment = compose([*BASE]).experiment
+    assert (experiment.protocol.name, len(experiment.nodes)) == ("multipaxos", 5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("election_timeout_min=400ms", "election_timeout_min=400ms and election_timeout_max=300ms"),
+        ("heartbeat_interval=150ms", "heartbeat_interval=150ms must be above 0 and below"),
+        ("window=0", "window=0: must be at least 1"),
+        ("checkpoint_part=0", "must be at least 1, not 0"),
+        ("clock_drift_ppm=1000000", "must be at most 999999"),
+        ("read_mode=leases", "Did you mean 'lease'?"),
+        ("quorums={kind: flexible, phase1: 2, phase2: 2}", "which share no node"),
+        ("quorums={kind: flexible, phase2: 9}", "phase2=9 of 5 nodes can never be a quorum"),
+        ("thrify=true", "Did you mean 'thrifty'?"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_run(setting: str, complaint: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        compose([*BASE, f"protocol.{setting}"])
+    assert complaint in str(refused.value)
+
+
+def test_the_lease_is_shorter_than_what_acceptors_grant_by_what_clocks_may_drift() -> None:
+    """The leader's clock as slow and an acceptor's as fast as may be: the lease ends first, by true time."""
+    config = MultiPaxosConfig(election_timeout_min=Duration("100ms"), clock_drift_ppm=200_000)
+    assert config.lease / 0.8 <= config.election_timeout_min / 1.2
+    assert MultiPaxosConfig(clock_drift_ppm=0).lease == Duration("150ms")

@@ -1,0 +1,195 @@
+"""Multi-Paxos driven by hand: quorum systems, thrifty leaders, batches and windows, checkpoints, leaders that give way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from framework import Administrator, Client, Duration, Ok, QuorumConfig, SessionClient
+from framework.core.time import MILLISECOND
+from framework.testing.cluster import Cluster
+from plugins.protocols.multipaxos.config import MultiPaxosConfig
+from plugins.protocols.multipaxos.node import MultiPaxos
+from tests.plugins.protocols.raft.tape import TAPE
+
+
+def cluster_of(size: int, *, client: type[Client] = SessionClient, clients: int = 1, **config: Any) -> Cluster:
+    """A cluster in which n1 leads."""
+    nodes = [f"n{number}" for number in range(1, size + 1)]
+    names = [f"c{number}" for number in range(1, clients + 1)]
+    settings = MultiPaxosConfig(state_machine=TAPE, **config)
+    cluster = Cluster(MultiPaxos, settings, nodes, client=client, clients=names)
+    cluster.fire("n1", "stand")
+    cluster.stabilize()
+    assert cluster.node("n1").role == "leader"
+    return cluster
+
+
+def add(cluster: Cluster, *values: int, client: str = "c1") -> None:
+    for value in values:
+        operation = cluster.invoke(client, "add", None, value)
+        cluster.stabilize()
+        assert operation in cluster.outcomes
+
+
+def beat(cluster: Cluster, leader: str = "n1") -> None:
+    cluster.fire(leader, "heartbeat")
+    cluster.stabilize()
+
+
+def tapes(cluster: Cluster) -> list[list[int]]:
+    return [cluster.node(name).machine.machine.values for name in cluster.up if name.startswith("n")]
+
+
+def sent(cluster: Cluster, kind: str) -> list[str]:
+    return [letter.to for letter in cluster.letters if type(letter.message).__name__ == kind]
+
+
+def test_a_command_takes_two_messages_for_each_follower() -> None:
+    cluster = cluster_of(5)
+    add(cluster, 1)
+    cluster.log.clear()
+    add(cluster, 2)
+    between = [line for line in cluster.log if "→" in line and ("Accept(" in line or "Accepted(" in line)]
+    assert len([line for line in between if "n1 → n1" not in line]) == 2 * 4
+
+
+def test_thrifty_asks_a_smallest_quorum_and_everyone_once_it_does_not_answer() -> None:
+    cluster = cluster_of(5, thrifty=True)
+    beat(cluster)
+    cluster.invoke("c1", "add", None, 1)
+    cluster.deliver("n1", kind="Request")
+    assert sent(cluster, "Accept") == ["n2", "n3"]
+    cluster.stabilize()
+    beat(cluster)  # the others learn of it so
+    assert tapes(cluster) == [[1]] * 5
+    cluster.crash("n2")
+    for _ in range(7):
+        cluster.advance(50 * MILLISECOND)
+        cluster.stabilize()
+    cluster.invoke("c1", "add", None, 2)
+    cluster.deliver("n1", kind="Request")
+    assert sent(cluster, "Accept") == ["n3", "n4", "n5"]
+
+
+def test_a_small_quorum_of_phase_2_chooses_and_a_large_one_of_phase_1_is_needed_to_lead() -> None:
+    cluster = cluster_of(5, quorums=QuorumConfig(kind="flexible", phase1=4, phase2=2))
+    for name in ("n3", "n4", "n5"):
+        cluster.crash(name)
+    add(cluster, 1)
+    cluster.restart("n3")
+    cluster.crash("n1")
+    cluster.advance(Duration("200ms"))
+    cluster.stabilize()
+    assert {cluster.node(name).role for name in cluster.up if name.startswith("n")} <= {"candidate", "follower"}
+    cluster.restart("n4")
+    cluster.restart("n5")
+    for _ in range(20):
+        cluster.advance(50 * MILLISECOND)
+        cluster.stabilize()
+    assert tapes(cluster) == [[1]] * 4
+
+
+def test_no_more_than_the_window_is_in_flight_and_the_rest_follows() -> None:
+    cluster = cluster_of(3, clients=4, window=2)
+    for number in range(1, 5):
+        cluster.invoke(f"c{number}", "add", None, number)
+    for _ in range(4):
+        cluster.deliver("n1", kind="Request")
+    leader = cluster.node("n1")
+    assert (leader.last, len(leader.queue)) == (2, 2)
+    cluster.stabilize()
+    assert len(cluster.outcomes) == 4 and not leader.queue
+
+
+@pytest.mark.parametrize("part", [1, 7, 1 << 20])
+def test_who_was_away_for_long_is_sent_the_checkpoint_and_the_rest(part: int) -> None:
+    cluster = cluster_of(3, checkpoint_every=5, checkpoint_trailing=0, checkpoint_part=part)
+    cluster.crash("n3")
+    add(cluster, *range(13))
+    cluster.restart("n3")
+    beat(cluster)
+    beat(cluster)
+    assert tapes(cluster) == [list(range(13))] * 3
+    assert cluster.node("n3").machine == cluster.node("n1").machine  # sessions too
+
+
+def test_a_part_that_is_lost_is_asked_for_again() -> None:
+    cluster = cluster_of(3, checkpoint_every=5, checkpoint_trailing=0, checkpoint_part=10)
+    cluster.crash("n3")
+    add(cluster, *range(8))
+    cluster.restart("n3")
+    cluster.fire("n1", "heartbeat")
+    for _ in range(3):
+        while not any(type(letter.message).__name__ == "Part" for letter in cluster.letters):
+            cluster.deliver()
+        cluster.drop(kind="Part")
+        cluster.stabilize()
+        for _ in range(4):
+            cluster.advance(50 * MILLISECOND)
+            cluster.deliver("n3", kind="Heartbeat")
+            cluster.deliver("n2", kind="Heartbeat")
+            while sent(cluster, "Accepted"):
+                cluster.deliver("n1", kind="Accepted")
+    cluster.stabilize()
+    beat(cluster)
+    assert tapes(cluster) == [list(range(8))] * 3
+
+
+def test_the_log_stays_bounded() -> None:
+    cluster = cluster_of(3, checkpoint_every=10, checkpoint_trailing=3)
+    for value in range(100):
+        add(cluster, value)
+        assert all(len(cluster.node(name).accepted) <= 10 + 3 + 10 for name in ("n1", "n2", "n3"))
+    cluster.crash("n2")
+    cluster.restart("n2")
+    beat(cluster)
+    assert tapes(cluster) == [list(range(100))] * 3
+
+
+def test_a_leader_that_hears_no_quorum_steps_down() -> None:
+    cluster = cluster_of(3)
+    for _ in range(8):
+        cluster.letters.clear()
+        cluster.advance(50 * MILLISECOND)
+    assert cluster.node("n1").role != "leader"
+    assert any("n1 notes stepped_down" in line for line in cluster.log)
+
+
+def test_a_raised_ballot_keeps_the_clients_that_wait() -> None:
+    cluster = cluster_of(3)
+    add(cluster, 1)
+    cluster.fire("n3", "stand")  # it has missed nothing, and stands all the same
+    cluster.letters[:] = [letter for letter in cluster.letters if letter.to == "n3"]
+    operation = cluster.invoke("c1", "add", None, 2)
+    cluster.stabilize()
+    assert [line for line in cluster.log if "raised" in line]
+    assert operation in cluster.outcomes and cluster.now == 0
+    beat(cluster)
+    assert tapes(cluster) == [[1, 2]] * 3
+
+
+def test_the_leader_gives_way_to_the_heir_and_the_administrator_is_told() -> None:
+    cluster = cluster_of(3, client=Administrator)
+    operation = cluster.invoke("c1", "transfer_leader", None, "n3")
+    cluster.stabilize()
+    assert [cluster.node(name).role for name in ("n1", "n2", "n3")] == ["follower", "follower", "leader"]
+    assert cluster.now == 0  # nobody's lease was waited for
+    for _ in range(12):  # until the administrator asks again
+        cluster.advance(50 * MILLISECOND)
+        cluster.stabilize()
+    assert cluster.outcomes == {operation: Ok()}
+
+
+def test_an_heir_that_does_not_come_along_is_given_up() -> None:
+    cluster = cluster_of(3, client=Administrator)
+    cluster.crash("n3")
+    cluster.node("n1").marks.pop("n3")
+    cluster.invoke("c1", "transfer_leader", None, "n3")
+    cluster.deliver("n1", kind="Administer")
+    assert cluster.node("n1").heir == "n3"
+    for _ in range(7):
+        cluster.advance(50 * MILLISECOND)
+        cluster.stabilize()
+    assert (cluster.node("n1").heir, cluster.node("n1").role) == (None, "leader")
