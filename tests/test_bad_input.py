@@ -48,6 +48,8 @@ UNFIT = [
     (f"{HELLO} nodes=", "nodes=: expected a whole number, got ''"),
     (f"{HELLO} nodes.x=3", "nodes: expected a whole number, got {'x': 3}"),
     (f"{HELLO} nodes=0", "nodes=0: must be at least 1, not 0"),
+    (f"{HELLO} spares=2", "spares=2: would stand by for ever: protocol echo takes in no node"),
+    (f"{HELLO} faults=chaos 'faults.chaos.kinds={{add_node: 1}}'", "asks for add_node, which protocol echo cannot do"),
     (f"{HELLO} nodes=-3", "nodes=-3: must be at least 1, not -3"),
     (f"{HELLO} clients=0", "clients=0: must be at least 1, not 0"),
     (f"{HELLO} workload.rate=-1", "workload.rate=-1: must be more than 0.0, not -1"),

@@ -274,6 +274,12 @@ def _try_out(experiment: Experiment) -> None:
             fix = "Make it shorter than the duration."
             raise BadValue("quiet", "leaves the faults no time within the duration", fix)
         fault.fits(f"faults.{key}", experiment.duration - experiment.quiet)
+    if experiment.spares and "add_node" not in experiment.protocol.administration:
+        raise BadValue(
+            f"spares={len(experiment.spares)}",
+            f"would stand by for ever: protocol {experiment.protocol.name} takes in no node",
+            "Leave spares out, or choose another protocol.",
+        )
 
 
 def _check_asked(experiment: Experiment, key: str, fault: Fault) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -73,10 +73,24 @@ class Chaos(Fault):
     config: ChaosConfig
 
     def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
-        known = [name for name, kind in self.kinds.items() if kind.config and issubclass(kind.config, FaultConfig)]
+        known = self._known()
         for kind in self.config.kinds:
             if kind not in known:
                 raise BadValue(f"{key}.kinds.{kind}", f"there is no fault {kind!r}", did_you_mean(kind, known))
+
+    def asks(self) -> tuple[str, ...]:
+        known = self._known()
+        drawn = [self._make(kind, {}) for kind, weight in self.config.kinds.items() if weight and kind in known]
+        return tuple(dict.fromkeys(function for fault in drawn for function in fault.asks()))
+
+    def _known(self) -> list[str]:
+        """The kinds that a swarm can draw."""
+        return [name for name, kind in self.kinds.items() if kind.config and issubclass(kind.config, FaultConfig)]
+
+    def _make(self, kind: str, options: Mapping[str, Any]) -> Fault:
+        spec = self.kinds[kind]
+        assert spec.config is not None
+        return spec.fault(build(spec.config, {"every": "0", **options}, kind), self.kinds)
 
     def fits(self, key: str, span: int) -> None:
         check_begins(f"{key}.at={self.config.at}", int(self.config.at) + self.config.shortest // 2 + LAST_CHANCE, span)
@@ -114,9 +128,7 @@ class Chaos(Fault):
     ) -> tuple[str, Fault] | None:
         """A kind and its fault for this time; None if what was drawn would take down one node too many."""
         kind = rng.choices(list(swarm), list(swarm.values()))[0]
-        spec = self.kinds[kind]
-        assert spec.config is not None
-        fault = spec.fault(build(spec.config, {"every": "0", **spec.fault.drawn(rng)}, kind), self.kinds)
+        fault = self._make(kind, self.kinds[kind].fault.drawn(rng))
         if fault.takes_down() and not guard.reserve(fault, at, lasts):
             return None
         return kind, Guarded(fault, guard, lasts)
