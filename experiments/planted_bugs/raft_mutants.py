@@ -25,8 +25,17 @@ from framework import (
 from framework.core.session import OPEN
 from plugins.protocols import raft
 from plugins.protocols.raft.election import FOLLOWER, LEADER
-from plugins.protocols.raft.messages import Appended, AppendEntries, Entry, RequestVote, Vote
+from plugins.protocols.raft.messages import (
+    Appended,
+    AppendEntries,
+    Entry,
+    InstallSnapshot,
+    RequestVote,
+    Snapshot,
+    Vote,
+)
 from plugins.protocols.raft.node import Raft
+from plugins.protocols.raft.snapshots import Arrival
 
 # What is durable.
 
@@ -298,6 +307,64 @@ class RunsRetriesAgain(Raft):
         self.machine = Forgetful(self.machine.machine)
 
 
+# Snapshots.
+
+
+class SnapshotsForgetSessions(Raft):
+    """A snapshot tells who has a session, and not what was executed in it (thesis 6.3)."""
+
+    def _stand_on(self, snapshot: Snapshot) -> None:
+        super()._stand_on(snapshot)
+        self.machine._sessions = dict.fromkeys(self.machine._sessions, (OPEN, b""))
+
+
+class CompactsTheUncommitted(Raft):
+    """The log is compacted up to its end, however much of that is committed (thesis 5.1)."""
+
+    def compact(self, index: int) -> None:
+        self.log.compact(self.log.last)
+
+
+class InstallsOlderSnapshots(Raft):
+    """A snapshot that comes late takes the place of newer state (thesis 5.3)."""
+
+    def holds(self, chunk: InstallSnapshot) -> bool:
+        return False
+
+
+class KeepsTheLogBehindASnapshot(Raft):
+    """After a snapshot was installed the log goes on with what followed the entries in its place (thesis 5.3)."""
+
+    def install(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._stand_on(snapshot)
+        self.log.compact(snapshot.index)
+
+
+class TakesChunksAsTheyCome(Raft):
+    """A chunk is put behind those before it, whatever its offset (thesis 5.3)."""
+
+    def receive(self, chunk: InstallSnapshot) -> Arrival:
+        return super().receive(msgspec.structs.replace(chunk, offset=self.arrival.size if self.arrival else 0))
+
+
+class MixesSnapshots(Raft):
+    """A chunk is put behind those of another snapshot (thesis 5.3)."""
+
+    def receive(self, chunk: InstallSnapshot) -> Arrival:
+        if self.arrival is not None:
+            self.arrival.term, self.arrival.index = chunk.term, chunk.last_index
+        return super().receive(chunk)
+
+
+class ForgetsTheSnapshotsTerm(Raft):
+    """After a restart the term of the entry that ends the snapshot is not known (thesis 5.1)."""
+
+    def _stand_on(self, snapshot: Snapshot) -> None:
+        super()._stand_on(snapshot)
+        self.base_term = 0
+
+
 # Reads outside the log, and leases.
 
 
@@ -382,6 +449,8 @@ ASLEEP_AND_CUT_OFF = (  # so that answers to the leader wait for it while anothe
 BETWEEN_TWO = (*CALM, *CUT_OFF, "faults.partition.kind=bridge", "~faults.pause", "workload.mix={read: 97, write: 3}")
 TRANSFERS = ("faults.transfer_leader={name: transfer_leader, at: 150ms, every: 100ms}",)
 
+SNAPSHOTS = ("protocol.snapshot_every=8", "protocol.snapshot_trailing=0", "protocol.snapshot_chunk=64")
+
 MUTANTS = (
     Mutant(ForgetsItsVote),
     Mutant(ForgetsItsTerm),
@@ -415,6 +484,13 @@ MUTANTS = (
     Mutant(LeaseFromTheAnswer, needs=(*BY_LEASE, *ASLEEP_AND_CUT_OFF)),
     Mutant(VotesAgainstItsLeader, needs=(*BY_LEASE, *BETWEEN_TWO)),
     Mutant(KeepsItsLease, needs=(*BY_LEASE, *TRANSFERS)),
+    Mutant(SnapshotsForgetSessions, needs=SNAPSHOTS),
+    Mutant(CompactsTheUncommitted, needs=SNAPSHOTS),
+    Mutant(InstallsOlderSnapshots, needs=SNAPSHOTS),
+    Mutant(KeepsTheLogBehindASnapshot, needs=SNAPSHOTS),
+    Mutant(TakesChunksAsTheyCome, needs=SNAPSHOTS),
+    Mutant(MixesSnapshots, needs=SNAPSHOTS),
+    Mutant(ForgetsTheSnapshotsTerm, needs=SNAPSHOTS),
 )
 
 

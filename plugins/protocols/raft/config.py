@@ -31,6 +31,13 @@ class RaftConfig(ReadingConfig):
     """Bytes of commands in one AppendEntries, at the most; one entry always fits."""
     max_in_flight: int = 8192
     """A follower with this many entries that it has not acknowledged is sent no more until it does."""
+    snapshot_every: int = 10_000
+    """A node takes a snapshot whenever it has applied so many entries since the last one; 0: never."""
+    snapshot_trailing: int = 5_000
+    """So many of a snapshot's last entries stay in the log, for followers that are a little behind. Without any, sending a
+    snapshot begins anew if it takes longer than until the next one."""
+    snapshot_chunk: int = 1 << 20
+    """Bytes of a snapshot in one message, at the most."""
 
     def __post_init__(self) -> None:
         if not 0 < self.election_timeout_min <= self.election_timeout_max:
@@ -45,6 +52,9 @@ class RaftConfig(ReadingConfig):
             )
         if self.read_mode == "lease" and not self.check_quorum:
             raise ValueError("read_mode=lease needs check_quorum=true: without it others vote while a lease lasts")
-        for name in ("max_append_entries", "max_append_bytes", "max_in_flight"):
+        for name in ("snapshot_every", "snapshot_trailing"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} is less than nothing: give 0 or more")
+        for name in ("max_append_entries", "max_append_bytes", "max_in_flight", "snapshot_chunk"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} sends nothing: give 1 or more")

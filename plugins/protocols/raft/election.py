@@ -38,6 +38,7 @@ class Election(Node):
         self.leader: NodeId | None = None
         self.heard_at: int | None = None  # when the last word from a leader came, since this start
         self.votes: set[NodeId] = set()
+        self.base_index, self.base_term = 0, 0  # of an entry that the log needs no more to be complete: at first none
         self.majority = (len(self.peers) + 1) // 2 + 1
         self.election_timeout = self._draw_timeout()
         self._await_leader()
@@ -128,18 +129,20 @@ class Election(Node):
         return sorted(marks.values())[-self.majority]
 
     def term_at(self, index: int) -> int:
-        """The term of the entry at `index`; 0 at 0, which stands for the empty log, and -1 past the end."""
-        if index == 0:
-            return 0
-        return self.log[index].term if index <= self.log.last else -1
+        """The term of the entry at `index`; 0 at 0, which stands for the empty log; -1 where the log holds none."""
+        if self.log.first <= index <= self.log.last:
+            return self.log[index].term
+        if index == self.base_index:
+            return self.base_term
+        return -1 if index else 0
 
     def last_not_after(self, term: int, upto: int) -> int:
-        """The last index up to `upto` whose entry is of `term` or earlier; 0 if there is none.
+        """The last index up to `upto` whose entry is of `term` or earlier; 0 if the log holds none.
 
         Terms never fall along a log.
         """
         if upto < self.log.first:
-            return 0
+            return self.base_index if self.base_index <= upto and self.base_term <= term else 0
         return bisect_right(self.log, term, self.log.first, upto + 1, key=_term_of) - 1
 
     def _await_leader(self) -> None:

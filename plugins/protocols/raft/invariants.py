@@ -10,21 +10,25 @@
 | leader completeness | a leader holds all that was committed in earlier terms | Figure 3, §5.4.3 |
 | state machine safety | what was applied at an index is the same everywhere, and stays | Figure 3, §5.4.3 |
 | commit order | a commit index never falls between restarts, and lies within the log | Figure 2 |
+| snapshot safety | a snapshot covers all that is compacted, only what is committed, no less than the last; it is the same everywhere | thesis 5.1 |
 | lease exclusivity | while a leader's lease lasts nobody leads a later term | thesis 6.4.1 |
 
-`Elections` looks at terms and votes, `Logs` at logs and commit indices, `Leases` at the leases that reads rely on. A step costs what it changed: entries are
-looked at when they are new to a log, and once more when they are committed there; a log that was truncated is compared
-whole with what it was.
+`Elections` looks at terms and votes, `Logs` at logs and commit indices, `Snapshots` at snapshots, `Leases` at the leases
+that reads rely on. A step costs what it changed: entries are looked at when they are new to a log, and once more when
+they are committed there; a log that was truncated is compared whole with what it was. What a node has compacted without
+being seen with it is the past of what its snapshot ends with, as known from other logs.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import TypeAlias
 
 from framework import DurableLog, Invariant, NodeId, Step, Violation
 from plugins.protocols.raft.election import LEADER
-from plugins.protocols.raft.messages import Entry
+from plugins.protocols.raft.messages import Entry, Snapshot
 from plugins.protocols.raft.node import Raft
 
 Ballot: TypeAlias = tuple[int, NodeId | None, str]
@@ -62,13 +66,20 @@ class Elections(Invariant[Raft]):
             raise Violation("one vote a term", (name,), f"voted for {voted} in term {term}, {then}")
 
 
+Sighting: TypeAlias = tuple[Entry | None, int, NodeId]
+"""An entry, the term of the one before it (-1: not known), and the node whose log held them; no entry: none was seen."""
+
+UNSEEN: Sighting = (None, -1, "")
+
+
 class _Log:
     """One node's log when it was last seen."""
 
-    __slots__ = ("agreed", "commit", "cuts", "entries", "led")
+    __slots__ = ("agreed", "commit", "cuts", "entries", "first", "led")
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[Entry | None] = []  # the compacted ones too; None: compacted before anybody was seen with it
+        self.first = 1  # what comes before is compacted
         self.cuts = 0  # how often it had been truncated
         self.agreed = 0  # up to here it holds what is committed
         self.commit = 0
@@ -81,10 +92,10 @@ class Logs(Invariant[Raft]):
     def __init__(self) -> None:
         self.logs: dict[NodeId, _Log] = {}
         # By index: the first entry seen there, the term of the one before it, and where. Others by index and term.
-        self.first: list[tuple[Entry, int, NodeId]] = []
-        self.others: dict[tuple[int, int], tuple[Entry, int, NodeId]] = {}
+        self.first: list[Sighting] = []
+        self.others: dict[tuple[int, int], Sighting] = {}
         # By index: what is committed, the term in which it was first seen to be, and where.
-        self.committed: list[tuple[Entry, int, NodeId]] = []
+        self.committed: list[tuple[Entry | None, int, NodeId]] = []
         self.newest: tuple[int, NodeId] = (0, "")  # the highest term that had a leader, and who that was
 
     def observe(self, step: Step, node: Raft) -> None:
@@ -95,7 +106,7 @@ class Logs(Invariant[Raft]):
             known.commit, known.led = 0, -1
             known.cuts = -1  # it may have lost its end
         log = node.log
-        if log.cuts != known.cuts or len(log) != len(known.entries):
+        if log.cuts != known.cuts or log.last != len(known.entries) or log.first != known.first:
             self._check_log(node, known)
         if node.role == LEADER and known.led != node.term:
             known.led = node.term
@@ -109,7 +120,8 @@ class Logs(Invariant[Raft]):
         held = len(known.entries)
         if kept == held:
             return
-        lost = f"entry {kept + 1} of term {known.entries[kept].term}"
+        entry = known.entries[kept]
+        lost = f"entry {kept + 1}" + (f" of term {entry.term}" if entry else "")
         if known.led == node.term:
             raise Violation("leader append-only", (node.id,), f"removed {lost} while it led term {node.term}")
         if kept < known.agreed:
@@ -119,15 +131,19 @@ class Logs(Invariant[Raft]):
         del known.entries[kept:]
 
     def _check_log(self, node: Raft, known: _Log) -> None:
-        """The log was truncated or grew: what is new to it must have the past that it has in other logs."""
-        entries, first, name = known.entries, self.first, node.id
-        if node.log.cuts != known.cuts:
-            known.cuts = node.log.cuts
-            self._cut(node, known, _common(entries, node.log))
+        """The log was cut or grew: what is new to it must have the past that it has in other logs."""
+        log, entries, first, name = node.log, known.entries, self.first, node.id
+        if log.cuts != known.cuts:
+            known.cuts = log.cuts
+            self._cut(node, known, _common(entries, log))
+            if log.first != known.first:  # what was compacted may have come as a snapshot in place of these
+                del entries[known.agreed :]
+        if log.first != known.first:
+            known.first = log.first
+            self._check_compaction(node, entries)
         index = len(entries)
-        fresh = node.log.slice(index + 1, node.log.last + 1)
-        before = entries[-1].term if entries else 0
-        for entry in fresh:
+        before = _last_term(node, entries)
+        for entry in log.slice(index + 1, log.last + 1):
             if index == len(first):
                 first.append((entry, before, name))
             else:
@@ -138,12 +154,34 @@ class Logs(Invariant[Raft]):
             before = entry.term
             index += 1
 
+    def _check_compaction(self, node: Raft, entries: list[Entry | None]) -> None:
+        """What was compacted and not seen here is the past of the entry that ends the snapshot."""
+        log, held, base = node.log, len(entries), node.base_index
+        if held >= log.first and base == log.first - 1:
+            self._check_match(node.id, base, log[log.first], node.base_term)
+        if held < log.first - 1:
+            entries += self._past(base, node.base_term, held)[: log.first - 1 - held]
+            self.first += [UNSEEN] * (log.first - 1 - len(self.first))
+
+    def _past(self, index: int, term: int, start: int) -> list[Entry | None]:
+        """The entries after `start` up to the one at `index`, of `term`; None where nobody was seen with it."""
+        past: list[Entry | None] = []
+        while index > start:
+            seen = self.first[index - 1] if index <= len(self.first) else UNSEEN
+            if seen[0] is None or seen[0].term != term:
+                seen = self.others.get((index - 1, term), UNSEEN)
+            past.append(seen[0])
+            index, term = index - 1, seen[1]
+        return past[::-1]
+
     def _check_match(self, name: NodeId, index: int, entry: Entry, before: int) -> None:
         """`entry` stands there, after one of term `before`: wherever index and term were seen, it was the same."""
         seen = self.first[index]
-        if seen[0].term != entry.term:
+        if seen[0] is None:
+            seen = self.first[index] = (entry, before, name)
+        elif seen[0].term != entry.term:
             seen = self.others.setdefault((index, entry.term), (entry, before, name))
-        if seen[0] != entry or seen[1] != before:
+        if seen[0] != entry or (seen[1] != before and -1 not in (seen[1], before)):
             what = f"index {index + 1} of term {entry.term} stands for two entries, or for two pasts"
             raise Violation("log matching", dict.fromkeys((seen[2], name)), what)
 
@@ -155,7 +193,7 @@ class Logs(Invariant[Raft]):
             due -= 1
         for index in range(known.agreed, due):
             entry, term, where = committed[index]
-            if index >= len(entries) or (entries[index] is not entry and entries[index] != entry):
+            if index >= len(entries) or _differ(entries[index], entry):
                 what = f"{name} leads term {led} without entry {index + 1}, which {where} committed in term {term}"
                 raise Violation("leader completeness", (where, name), what)
         known.agreed = max(known.agreed, due)
@@ -175,8 +213,8 @@ class Logs(Invariant[Raft]):
                 committed.append((entry, node.term, node.id))
                 continue
             other, _, where = committed[index]
-            if other is not entry and other != entry:
-                what = f"applied different entries at index {index + 1}, of terms {other.term} and {entry.term}"
+            if _differ(other, entry):
+                what = f"applied different entries at index {index + 1}"
                 raise Violation("state machine safety", dict.fromkeys((where, node.id)), what)
         known.commit = commit
         known.agreed = max(known.agreed, commit)
@@ -184,12 +222,50 @@ class Logs(Invariant[Raft]):
             self._check_leader(*self.newest)
 
 
-def _common(entries: Sequence[Entry], log: DurableLog[Entry]) -> int:
-    """How many entries, from the first on, are the same."""
-    for index, (old, new) in enumerate(zip(entries, log, strict=False)):
-        if old is not new and old != new:
+def _differ(one: Entry | None, other: Entry | None) -> bool:
+    """Whether they are known to be different."""
+    return one is not other and one is not None and other is not None and one != other
+
+
+def _last_term(node: Raft, entries: Sequence[Entry | None]) -> int:
+    """The term of the last of the `entries` that are known of the node's log; -1 if it is not known."""
+    last = entries[-1] if entries else None
+    return node.term_at(len(entries)) if last is None else last.term
+
+
+def _common(entries: Sequence[Entry | None], log: DurableLog[Entry]) -> int:
+    """How many entries, from the first on, are the same; those that the log has compacted count."""
+    compacted = log.first - 1
+    for index, (old, new) in enumerate(zip(islice(entries, compacted, None), log, strict=False), compacted):
+        if _differ(old, new):
             return index
     return min(len(entries), log.last)
+
+
+class Snapshots(Invariant[Raft]):
+    """Snapshot safety."""
+
+    def __init__(self) -> None:
+        self.latest: dict[NodeId, Snapshot] = {}
+        self.held: dict[int, tuple[int, bytes, NodeId]] = {}  # by index: term and digest of the state, and where
+
+    def observe(self, step: Step, node: Raft) -> None:
+        snapshot, name = node.snapshot, step.node
+        before = self.latest.get(name)
+        if snapshot is None or snapshot is before:
+            return
+        self.latest[name] = snapshot
+        index = snapshot.index
+        if before is not None and index < before.index:
+            raise Violation("snapshot safety", (name,), f"its snapshot went back from {before.index} to {index}")
+        if not node.log.first - 1 <= index <= node.commit:
+            span = f"its log begins at {node.log.first}, and it has committed up to {node.commit}"
+            raise Violation("snapshot safety", (name,), f"its snapshot covers {index}; {span}")
+        state = snapshot.term, hashlib.blake2b(snapshot.state, digest_size=8).digest()
+        *first, where = self.held.setdefault(index, (*state, name))
+        if tuple(first) != state:
+            what = f"their snapshots up to index {index} hold different states"
+            raise Violation("snapshot safety", dict.fromkeys((where, name)), what)
 
 
 class Leases(Invariant[Raft]):
@@ -213,4 +289,4 @@ class Leases(Invariant[Raft]):
         self.knew[step.node] = self.newest
 
 
-INVARIANTS = (Elections, Logs, Leases)
+INVARIANTS = (Elections, Logs, Snapshots, Leases)

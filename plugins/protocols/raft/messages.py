@@ -1,4 +1,4 @@
-"""What Raft's servers say to one another (Figure 2; thesis 3.10 and 9.6), and what their logs hold."""
+"""What Raft's servers say to one another (Figure 2; thesis 3.10, 5.3 and 9.6), and what they store."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ class Entry(Record):
 
     term: int
     command: Command | None
+
+
+class Snapshot(Record):
+    """What all entries up to the one at `index`, of `term`, have made of the state machine and its session table."""
+
+    index: int
+    term: int
+    state: bytes
 
 
 class RequestVote(Message):
@@ -82,3 +90,28 @@ class Appended(Message):
     round: int = 0
     hint: int = 0
     hint_term: int = 0
+
+
+class InstallSnapshot(Message):
+    """The bytes from `offset` on of the leader's snapshot up to (`last_index`, `last_term`) (thesis 5.3).
+
+    `done`: they are the last ones.
+    """
+
+    term: int
+    last_index: int
+    last_term: int
+    offset: int
+    data: bytes
+    done: bool
+
+
+class SnapshotReceived(Message):
+    """Answers InstallSnapshot while bytes lack: the follower holds those before `offset`; `term` is the follower's.
+
+    Whoever holds all that the snapshot covers answers Appended.
+    """
+
+    term: int
+    last_index: int
+    offset: int

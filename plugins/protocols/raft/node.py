@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from plugins.protocols.raft.reads import Reading
+from plugins.protocols.raft.snapshots import Snapshotting
 from plugins.protocols.raft.transfer import Transferring
 
 
-class Raft(Reading, Transferring):
+class Raft(Reading, Transferring, Snapshotting):
     """A server of Raft."""

@@ -105,9 +105,13 @@ class Replication(Election):
         """Tells all followers, and asks them in a new round, whether this node still leads."""
         self.begin_round()
         for next_index, followers in self._by_next_index():
-            previous = next_index - 1  # refused if what was sent before has been lost
+            previous = self.standpoint(next_index)
             beat = AppendEntries(self.term, previous, self.term_at(previous), (), self.commit, self.round)
             self.multicast(followers, beat, before_commit=True)
+
+    def standpoint(self, next_index: int) -> int:
+        """What a heartbeat builds on: all that was sent, so that it is refused if some of that has been lost."""
+        return next_index - 1
 
     def begin_round(self) -> None:
         """Who answers what is sent from now on followed this node after the round began."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from framework import NodeId, Violation
 from plugins.protocols.raft.messages import Entry
 from tests.plugins.protocols.raft.cluster import Cluster
@@ -23,13 +25,29 @@ class Properties:
         if node_id not in self.cluster.servers:
             return
         node = self.cluster.node(node_id)
-        log = list(node.log)
+        log = self._compacted(node) + list(node.log)
         self._check_log_matching(node_id, log)
         if node.role == "leader":
             self._check_election(node_id, node.term, log)
             self._check_append_only(node_id, node.term, len(log))
         self._check_committed(node_id, log[: node.commit], node.commit)
+        if not node.log.first - 1 <= node.base_index <= node.commit:
+            raise Violation(
+                "snapshot safety", [node_id], "its snapshot covers less than it should, or more than it may"
+            )
         self.committed_in += [node.term] * (len(self.committed) - len(self.committed_in))
+
+    def _compacted(self, node: Any) -> list[Entry]:
+        """What its log has forgotten: the past of the entry that its snapshot ends with."""
+        past: list[Entry] = []
+        index, term = node.base_index, node.base_term
+        while index:
+            # The invariants, which may look at some batches only, cannot know that.
+            assert (index, term) in self.before, f"the snapshot of {node.id} covers index {index}, which nobody held"
+            term, entry = self.before[index, term]
+            past.append(entry)
+            index -= 1
+        return past[::-1][: node.log.first - 1]
 
     def _check_log_matching(self, node_id: NodeId, log: list[Entry]) -> None:
         previous = 0

@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
+
 from framework import Ok, Violation
 from plugins.protocols.raft.messages import PreVote, PreVoted, RequestVote, Vote
 from plugins.protocols.raft.node import Raft
@@ -34,6 +36,9 @@ class Swarm:
             "check_quorum": check_quorum,
             "read_mode": read_mode,
             "max_clock_drift_ppm": 0,
+            "snapshot_every": rng.choice((0, 1, 3, 10)),
+            "snapshot_trailing": rng.choice((0, 0, 1, 5)),
+            "snapshot_chunk": rng.choice((1 << 20, 8)),
         }
         self.cluster = Cluster(size, node, seed, **(drawn | config))
         self.cluster.one_clock = self.cluster.config.read_mode == "lease"  # without, each goes its own pace
@@ -213,6 +218,6 @@ def first_failure(node: type[Raft], seeds: int) -> tuple[int, str]:
             swarm(seed, node)
         except Violation as violation:
             return seed, violation.name
-        except AssertionError as broken:
+        except (AssertionError, msgspec.MsgspecError) as broken:  # the latter: a snapshot that is none
             return seed, str(broken)
     return -1, ""

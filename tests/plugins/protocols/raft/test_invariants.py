@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from experiments.planted_bugs.raft_mutants import (
@@ -34,12 +36,15 @@ def watched(node: type[Raft], size: int = 3) -> Cluster:
     return cluster
 
 
-def broken_by(node: type[Raft], seeds: int) -> dict[str, int]:
+WITHOUT_SNAPSHOTS = {**FIGURE_2, "read_mode": "log", "snapshot_every": 0}
+
+
+def broken_by(node: type[Raft], seeds: int, **config: Any) -> dict[str, int]:
     """The properties that swarms break, with how often; a swarm's other findings are left out."""
     found: dict[str, int] = {}
     for seed in range(seeds):
         try:
-            swarm(seed, node, read_mode="log", **FIGURE_2)
+            swarm(seed, node, **(WITHOUT_SNAPSHOTS | config))
         except Violation as violation:
             found[violation.name] = found.get(violation.name, 0) + 1
         except AssertionError:

@@ -1,0 +1,315 @@
+"""Snapshots and log compaction (thesis, chapter 5), driven by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from framework import Command
+from framework.core.session import OPEN
+from plugins.protocols.raft.config import RaftConfig
+from plugins.protocols.raft.messages import Appended, AppendEntries, InstallSnapshot, Snapshot, SnapshotReceived
+from tests.plugins.protocols.raft.cluster import Cluster, Envelope, add, elect
+from tests.plugins.protocols.raft.swarm import swarm
+
+OPENING = Command(0, OPEN, b"")
+
+
+def ask(cluster: Cluster, server: str, sequence: int) -> None:
+    """The client whose session is entry 2 adds `sequence` to the tape, as entry `sequence + 2`; number 0 opens it."""
+    command = add(2, sequence, sequence) if sequence else OPENING
+    cluster.deliver(cluster.ask("c1", server, sequence, command))
+    cluster.settle()
+
+
+def filled(size: int = 3, adds: int = 6, down: str = "", **config: Any) -> Cluster:
+    """n1 leads, has committed `adds` additions, entries 3 and following, and takes snapshots often; `down` missed all."""
+    cluster = Cluster(size, **({"snapshot_every": 4, "snapshot_trailing": 0} | config))
+    elect(cluster, "n1")
+    if down:
+        cluster.crash(down)
+    for sequence in range(adds + 1):
+        ask(cluster, "n1", sequence)
+    return cluster
+
+
+def sent(cluster: Cluster, kind: type[Any], target: str) -> list[Any]:
+    return [envelope.message for envelope in cluster.waiting(kind, target=target)]
+
+
+def forge(cluster: Cluster, target: str, chunk: InstallSnapshot) -> Any:
+    """Hands `target` this chunk as from n1, and returns its answer."""
+    envelope = Envelope("n1", target, chunk)
+    cluster.network.append(envelope)
+    cluster.deliver(envelope)
+    (answer,) = cluster.waiting(Appended, target) + cluster.waiting(SnapshotReceived, target)
+    cluster.drop([answer])
+    return answer.message
+
+
+# Taking one.
+
+
+def test_a_snapshot_and_the_compaction_are_one_commit() -> None:
+    cluster = filled(adds=1)
+    cluster.slow = {"n1"}
+    ask(cluster, "n1", 2)
+    cluster.written("n1")
+    cluster.deliver(*cluster.waiting(Appended, target="n1"))
+    changes, _ = cluster.writing["n1"]
+    assert sorted(change[2] for change in changes) == ["log", "snapshot"]
+    cluster.crash("n1")
+    cluster.restart("n1")
+    assert (cluster.node("n1").snapshot, cluster.node("n1").log.first, cluster.node("n1").log.last) == (None, 1, 4)
+
+
+def test_some_entries_trail_the_snapshot() -> None:
+    cluster = filled(snapshot_trailing=3)
+    assert cluster.leader().status | {"first": 6, "snapshot": 8} == cluster.leader().status
+    assert (cluster.leader().snapshot.index, cluster.leader().log.first) == (8, 6)
+
+
+def test_zero_takes_none() -> None:
+    leader = filled(adds=40, snapshot_every=0).leader()
+    assert (leader.snapshot, leader.log.first, "snapshot" in leader.status) == (None, 1, False)
+
+
+def test_a_restart_begins_with_the_snapshot_and_its_sessions() -> None:
+    cluster = filled()
+    cluster.crash("n1")
+    cluster.restart("n1")
+    node = cluster.node("n1")
+    assert (node.commit, node.log.first, cluster.tape("n1")) == (8, 9, [1, 2, 3, 4, 5, 6])
+    elect(cluster, "n1")
+    ask(cluster, "n1", 6)
+    assert cluster.tape("n1") == [1, 2, 3, 4, 5, 6], "a retry is known from the snapshot's session table"
+    assert cluster.inbox["c1"][-1].result == b"\x06"
+
+
+def test_an_empty_log_behind_a_snapshot_wins_elections_and_votes_as_what_it_stands_for() -> None:
+    cluster = filled()
+    node = cluster.node("n1")
+    assert (node.log.last, node.term_at(node.log.last)) == (8, 1)
+    leader = elect(cluster, "n2")
+    ask(cluster, "n2", 7)
+    assert leader.commit == leader.log.last == 10
+
+
+# Sending one.
+
+
+def test_a_follower_that_missed_everything_is_sent_chunks_one_at_a_time() -> None:
+    cluster = filled(down="n3", snapshot_chunk=10)
+    cluster.restart("n3")
+    cluster.time_out("n1", "heartbeat")
+    cluster.pass_on(AppendEntries, target="n3")
+    cluster.pass_on(Appended, "n3")
+    state = cluster.node("n1").snapshot.state
+    offset = 0
+    while sent(cluster, InstallSnapshot, "n3"):
+        (chunk,) = sent(cluster, InstallSnapshot, "n3")
+        assert (chunk.offset, chunk.data) == (offset, state[offset : offset + 10])
+        offset += len(chunk.data)
+        assert chunk.done == (offset == len(state))
+        cluster.pass_on(InstallSnapshot)
+        cluster.pass_on(SnapshotReceived)
+    cluster.settle()
+    assert cluster.tape("n3") == cluster.tape("n1")
+    assert cluster.node("n1").shipments == {}
+    ask(cluster, "n1", 7)
+    assert cluster.terms("n3") == [1], "what comes after follows by the normal way"
+
+
+def test_a_follower_that_is_down_is_sent_nothing_but_heartbeats() -> None:
+    cluster = filled(down="n3", adds=40, max_in_flight=4)
+    for _ in range(20):
+        cluster.time_out("n1", "heartbeat")
+    entries = [append for append in sent(cluster, AppendEntries, "n3") if append.entries]
+    assert entries == sent(cluster, InstallSnapshot, "n3") == []
+    assert len(sent(cluster, AppendEntries, "n3")) == 20
+
+
+def test_a_lost_chunk_is_sent_again_once_a_later_heartbeat_is_answered() -> None:
+    cluster = filled(down="n3", snapshot_chunk=10)
+    cluster.restart("n3")
+    cluster.time_out("n1", "heartbeat")
+    cluster.pass_on(AppendEntries, target="n3")
+    cluster.pass_on(Appended, "n3")
+    cluster.pass_on(InstallSnapshot)
+    cluster.pass_on(SnapshotReceived)
+    (lost,) = sent(cluster, InstallSnapshot, "n3")
+    cluster.drop(cluster.waiting(InstallSnapshot))
+    cluster.time_out("n1", "heartbeat")
+    assert sent(cluster, InstallSnapshot, "n3") == []
+    cluster.pass_on(AppendEntries, target="n3")
+    cluster.pass_on(Appended, "n3")
+    assert sent(cluster, InstallSnapshot, "n3") == [lost], "it goes on where it was"
+
+
+def test_a_shipment_that_makes_progress_is_finished_and_one_that_does_not_is_replaced() -> None:
+    cluster = filled(down="n3", snapshot_chunk=10, snapshot_trailing=1)
+    cluster.restart("n3")
+    cluster.time_out("n1", "heartbeat")
+    cluster.pass_on(AppendEntries, target="n3")
+    cluster.pass_on(Appended, "n3")
+    leader = cluster.node("n1")
+    begun = leader.shipments["n3"].snapshot
+
+    def next_snapshot() -> None:
+        under_way = cluster.waiting(InstallSnapshot)
+        cluster.drop(under_way)
+        latest = leader.snapshot
+        while leader.snapshot is latest:
+            ask(cluster, "n1", leader.log.last - 1)
+        cluster.network += under_way
+
+    next_snapshot()
+    assert leader.shipments["n3"].snapshot is begun
+    assert leader.log.first == begun.index, "what follows the snapshot on its way stays, and the term at its end"
+    cluster.pass_on(InstallSnapshot)
+    cluster.pass_on(SnapshotReceived)
+    next_snapshot()
+    assert leader.shipments["n3"].snapshot is begun, "a chunk has arrived since"
+    next_snapshot()
+    assert leader.shipments["n3"].snapshot is leader.snapshot
+    assert leader.shipments["n3"].offset == 0
+    cluster.settle()
+    cluster.time_out("n1", "heartbeat")
+    cluster.settle()
+    assert cluster.tape("n3") == cluster.tape("n1")
+
+
+def test_a_follower_that_lost_what_had_arrived_is_sent_it_from_the_start() -> None:
+    cluster = filled(down="n3", snapshot_chunk=10)
+    cluster.restart("n3")
+    cluster.time_out("n1", "heartbeat")
+    cluster.pass_on(AppendEntries, target="n3")
+    cluster.pass_on(Appended, "n3")
+    cluster.pass_on(InstallSnapshot)
+    cluster.pass_on(SnapshotReceived)
+    cluster.crash("n3")
+    cluster.restart("n3")
+    cluster.pass_on(InstallSnapshot)
+    assert [reply.offset for reply in sent(cluster, SnapshotReceived, "n1")] == [0]
+    cluster.settle()
+    assert cluster.tape("n3") == cluster.tape("n1")
+
+
+def test_a_leader_that_compacts_over_what_a_follower_may_have_lost_finds_out() -> None:
+    cluster = filled(adds=2, max_in_flight=1)
+    cluster.partition(["n1", "n2"], ["n3"])
+    for sequence in range(3, 12):
+        ask(cluster, "n1", sequence)
+    cluster.partition()
+    cluster.time_out("n1", "heartbeat")
+    cluster.settle()
+    assert cluster.tape("n3") == cluster.tape("n1")
+
+
+# Receiving one: Figure 5.3.
+
+
+def chunk(index: int, term: int = 1, offset: int = 0, data: bytes = b"", done: bool = True, leads: int = 1) -> Any:
+    return InstallSnapshot(leads, index, term, offset, data, done)
+
+
+def test_a_deposed_leader_learns_so_from_the_answer() -> None:
+    cluster = filled()
+    cluster.node("n2").enter_term(5)
+    assert forge(cluster, "n2", chunk(20)) == SnapshotReceived(5, 20, 0)
+    assert cluster.node("n2").commit == 7
+
+
+def test_a_snapshot_of_what_is_applied_or_stands_in_the_log_is_not_installed() -> None:
+    cluster = filled(snapshot_every=0)
+    node = cluster.node("n2")
+    assert forge(cluster, "n2", chunk(3, data=b"stale")) == Appended(1, True, 3)
+    assert (node.commit, node.log.last) == (7, 8)
+    assert forge(cluster, "n2", chunk(8, data=b"needless")) == Appended(1, True, 8)
+    assert (node.commit, node.log.last, node.snapshot) == (8, 8, None), "the log had it, and now it is committed"
+
+
+def test_a_snapshot_replaces_a_log_that_does_not_go_on_from_it() -> None:
+    cluster = Cluster(3)
+    cluster.store("n3", term=2, terms=[1, 1, 2, 2, 2])
+    donor = filled()
+    state = donor.node("n1").snapshot.state
+    answer = forge(cluster, "n3", chunk(4, term=3, data=state, leads=3))
+    node = cluster.node("n3")
+    assert answer == Appended(3, True, 4)
+    assert (node.log.first, node.log.last, node.term_at(4), node.commit) == (5, 4, 3, 4)
+    cluster.crash("n3")
+    cluster.restart("n3")
+    node = cluster.node("n3")
+    assert (node.snapshot, node.log.last) == (Snapshot(4, 3, state), 4)
+    assert cluster.tape("n3") == [1, 2, 3, 4, 5, 6]
+
+
+def test_chunks_count_in_their_order_only_and_never_for_another_snapshot() -> None:
+    cluster = Cluster(3)
+    state = filled().node("n1").snapshot.state
+    assert forge(cluster, "n3", chunk(8, offset=5, data=state[5:])).offset == 0, "the first one lacks"
+    assert forge(cluster, "n3", chunk(8, data=state[:5], done=False)).offset == 5
+    assert forge(cluster, "n3", chunk(8, data=state[:5], done=False)).offset == 5, "twice"
+    assert forge(cluster, "n3", chunk(8, offset=7, data=state[7:])).offset == 5, "a gap"
+    assert forge(cluster, "n3", chunk(8, offset=5, data=state[5:], leads=2)).offset == 0, "another leader's"
+    assert forge(cluster, "n3", chunk(9, offset=5, data=state[5:], leads=2)).offset == 0, "another snapshot's"
+    assert cluster.node("n3").snapshot is None
+    forge(cluster, "n3", chunk(9, data=state[:5], done=False, leads=2))
+    assert forge(cluster, "n3", chunk(9, offset=5, data=state[5:], leads=2)) == Appended(2, True, 9)
+    assert cluster.tape("n3") == [1, 2, 3, 4, 5, 6]
+
+
+def test_entries_that_reach_below_a_snapshot_are_taken_from_its_end() -> None:
+    cluster = filled()
+    node = cluster.node("n1")
+    cluster.node("n2")
+    late = AppendEntries(1, 0, 0, (), 0)
+    envelope = Envelope("n1", "n2", late)
+    cluster.network.append(envelope)
+    cluster.deliver(envelope)
+    (answer,) = cluster.waiting(Appended, "n2")
+    assert answer.message == Appended(1, True, cluster.node("n2").base_index)
+    assert node.base_index == 8
+
+
+def test_each_chunk_puts_off_an_election() -> None:
+    cluster = filled(down="n3", snapshot_chunk=10)
+    cluster.restart("n3")
+    cluster.time_out("n1", "heartbeat")
+    cluster.pass_on(AppendEntries, target="n3")
+    cluster.pass_on(Appended, "n3")
+    host = cluster.hosts["n3"]
+    while sent(cluster, InstallSnapshot, "n3"):
+        host.now += cluster.config.election_timeout_min // 2
+        cluster.pass_on(InstallSnapshot)
+        (due,) = [at for (_, name, *_), (at, _) in host.timers.items() if name == "start_election"]
+        assert due >= host.now + cluster.config.election_timeout_min
+        cluster.pass_on(SnapshotReceived)
+    assert cluster.node("n3").snapshot is not None
+
+
+# Swarms, and what a config may say.
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_no_schedule_breaks_a_raft_that_compacts_at_every_step(block: int) -> None:
+    for seed in range(1000 + block * 25, 1025 + block * 25):
+        try:
+            swarm(seed, snapshot_every=1, snapshot_trailing=seed % 2, snapshot_chunk=20)
+        except Exception as broken:
+            raise AssertionError(f"replay with swarm({seed}, snapshot_every=1, …)") from broken
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("snapshot_every", -1, "snapshot_every=-1 is less than nothing: give 0 or more"),
+        ("snapshot_trailing", -5, "snapshot_trailing=-5 is less than nothing: give 0 or more"),
+        ("snapshot_chunk", 0, "snapshot_chunk=0 sends nothing: give 1 or more"),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused(field: str, value: int, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        RaftConfig(**{field: value})
