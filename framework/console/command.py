@@ -32,7 +32,8 @@ class Parser(argparse.ArgumentParser):
         return asked
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(self._command, message.removeprefix("argument "), self._help())
+        told, _, meant = message.removeprefix("argument ").partition(". Did you mean")
+        raise ConfigError(self._command, told, f"Did you mean{meant} {self._help()}" if meant else self._help())
 
     def _help(self) -> str:
         return f"See {self.prog} --help."

@@ -76,7 +76,11 @@ def _ledger(result: RunResult) -> list[tuple[str, ...]]:
     """What each fault did: how often it was due and fired, against whom, in which roles, and what it touched."""
     rows: list[tuple[str, ...]] = [("fault", "due", "fired", "touched", "against", "roles")]
     for entry in result.ledger:
-        touched = f"{entry.get('touched', 0):,} {entry['meets']}s" if entry.get("meets") else "-"
+        touched = (
+            f"{entry.get('touched', 0):,} {entry['meets']}{'s' if entry.get('touched', 0) != 1 else ''}"
+            if entry.get("meets")
+            else "-"
+        )
         shown = (_times(entry.get(key, {})) for key in ("against", "roles"))
         emulated = " (emulated)" if entry.get("emulated") else ""
         rows.append((entry["fault"] + emulated, f"{entry['due']:,}", f"{entry['fired']:,}", touched, *shown))

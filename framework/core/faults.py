@@ -166,7 +166,7 @@ class View:
     def aim(self, target: str) -> tuple[NodeId, ...]:
         """The running nodes that `target` means now: a name, a role, `random`, `random_minority`, `random_majority`, `all`.
 
-        Empty if nobody is meant: a role that nobody has, a node that is down.
+        A node may report several roles, as words. Empty if nobody is meant: a role that nobody has, a node that is down.
         """
         up = self.up
         if target in self.statuses:
@@ -181,7 +181,7 @@ class View:
             return self._some(up, self.rng.randint(1, most)) if most >= 1 else ()
         if target == "random_majority":
             return self._some(up, majority) if len(up) >= majority else ()
-        return tuple(node for node in up if (self.statuses[node] or {}).get("role") == target)
+        return tuple(node for node in up if target in str((self.statuses[node] or {}).get("role")).split())
 
     def _some(self, nodes: Sequence[NodeId], count: int) -> tuple[NodeId, ...]:
         chosen = set(self.rng.sample(nodes, count))

@@ -181,8 +181,8 @@ class Injector:
                 entry.touched += 1
 
     def _expect(self, planned: Planned) -> None:
+        self.entries.setdefault(planned.name, Entry(planned.name)).due += 1
         if planned.at < self._quiet_at:
-            self.entries.setdefault(planned.name, Entry(planned.name)).due += 1
             heapq.heappush(self._strikes, (planned.at, next(self._order), planned, planned.at))
 
     def _strike(self, planned: Planned, order: int, due: int, view: View) -> None:
@@ -208,8 +208,9 @@ class Injector:
     def _note_roles(self, planned: Planned, view: View) -> None:
         """Enters which roles there were when a fault found nobody in the one that it is aimed at."""
         entry, target = self.entries[planned.name], planned.fault.aimed_at
-        if is_role(target, view.nodes):
-            roles = [str(status["role"]) for status in view.statuses.values() if status and status.get("role")]
+        if is_role(target, (*view.nodes, *view.spares)):
+            reported = [str(status["role"]) for status in view.statuses.values() if status and status.get("role")]
+            roles = [role for roles in reported for role in roles.split()]
             entry.sought = target
             entry.seen = list(dict.fromkeys((*entry.seen, *roles)))
 

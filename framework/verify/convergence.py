@@ -57,17 +57,19 @@ def convergence(settled: Settled) -> CheckResult:
     standings = {node: found for node, found in settled.standings.items() if found is not None}
     by_index = _grouped({node: found.applied for node, found in standings.items()})
     after = f"{settled.took / 1e6:,.0f} ms after clients were quiet"
+    excuse = settled.excuse or _too_few(settled)
     for index in sorted(by_index, reverse=True):
         copies = {node: standings[node] for node in by_index[index]}
-        if not _equal(copies):
+        if not _equal(copies) and (index or not excuse):
             return _result(
                 Verdict.INVALID, f"replicas that applied {index:,} differ: {_sides(copies)}", tuple(_story(copies))
             )
+        if not _equal(copies):  # without an order, one that is late differs and no more
+            return _result(Verdict.UNKNOWN, f"replicas differ, {after}: {_sides(copies)} ({excuse})")
     silent = [node for node, found in settled.standings.items() if found is None]
     if silent:
         return _result(Verdict.UNKNOWN, f"{_names(silent)} did not answer")
     if len(by_index) > 1:
-        excuse = settled.excuse or _too_few(settled)
         reason = f"{_behind(by_index)}, {after}"
         return _result(Verdict.UNKNOWN if excuse else Verdict.INVALID, f"{reason} ({excuse})" if excuse else reason)
     (index,) = by_index

@@ -24,7 +24,7 @@ import msgspec
 from framework import Config, ConfigError, Fault, FaultConfig, FaultSpec, Kind, NodeId, Planned, hookimpl
 from framework.config.plain import BadValue, build
 from framework.core.errors import did_you_mean
-from framework.core.faults import Strike, View
+from framework.core.faults import Strike, View, check_begins
 
 _EXAMPLE = "Write {at: 2s, fault: crash, target: leader, for: 1s}."
 
@@ -63,6 +63,8 @@ class Schedule(Fault):
     def fits(self, key: str, span: int) -> None:
         for number, step in enumerate(self._steps(key)):
             step.fault.fits(f"{key}.steps.{number}", span)
+            for where, begins in _begins(step, int(step.fault.config.at), f"{key}.steps.{number}"):
+                check_begins(f"{where}.at", begins, span)
 
     def plan(self, name: str, duration: int, rng: random.Random) -> Iterable[Planned]:
         for step in self._steps(name):
@@ -84,6 +86,14 @@ def _walk(steps: Sequence[Step], where: str) -> Iterable[tuple[str, Step]]:
     for number, step in enumerate(steps):
         yield f"{where}.{number}", step
         yield from _walk(step.then, f"{where}.{number}.then")
+
+
+def _begins(step: Step, at: int, where: str) -> Iterable[tuple[str, int]]:
+    """When each of those that follow a step which strikes at `at` strikes at the earliest, and where it stands."""
+    for number, following in enumerate(step.then):
+        begins = at + int(step.fault.config.lasts) + int(following.fault.config.at)
+        yield f"{where}.then.{number}", begins
+        yield from _begins(following, begins, f"{where}.then.{number}")
 
 
 def _follow(step: Step) -> Planned:

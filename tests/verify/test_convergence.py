@@ -106,6 +106,14 @@ def test_where_time_is_real_it_is_unknown_whether_one_that_stays_behind_would_ha
     assert reason == "n2 stays at 12 while n1 is at 40, 52 ms after clients were quiet (the machine may be slow)"
 
 
+def test_without_an_order_a_difference_may_be_no_more_than_lateness() -> None:
+    apart = {"n1": at(0, "new"), "n2": at(0, "old")}
+    assert concluded(apart)[0] is Verdict.INVALID
+    assert concluded(apart, excuse="it is slow") == (
+        Verdict.UNKNOWN, "replicas differ, 52 ms after clients were quiet: n1 against n2 (it is slow)",
+    )  # fmt: skip
+
+
 def test_without_a_majority_nobody_need_come_on() -> None:
     verdict, reason = concluded({"n1": at(40), "n2": at(12)}, down=("n3", "n4"))
     assert verdict is Verdict.UNKNOWN

@@ -132,7 +132,8 @@ class Lives:
         """Starts a node that is down, on the machine that holds its storage."""
         member = self.launch.member_of[node]
         stood_by = node in self.standing_by
-        self.standing_by.discard(node)
+        if member.up and member.born:
+            self.standing_by.discard(node)
         if len(member.hosts) > 1 or stood_by:
             self._turn(member, Restart(node), cause, {})
             return

@@ -176,6 +176,7 @@ class Residents(ABC):
         seat.turns += asked
         if seat.host is None and asked:  # it has fallen by itself before it was told
             return None
+        fate = "lost" if fate == "torn" else fate
         flying = any(owner == node for owner, _ in self._flying)
         if flying and fate != "kept":
             self._undone.add(node)

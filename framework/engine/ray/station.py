@@ -8,6 +8,7 @@ the commit is in flight the loop receives, and no node takes input.
 
 from __future__ import annotations
 
+import sqlite3
 from heapq import heappop
 from typing import Any
 
@@ -226,19 +227,26 @@ class Station(Residents):
         self._flying, undone, self._undone = [], self._undone, set()
         if self._ended:
             return
+        why = why or self._take_back(undone)
         if why:
             for seat, host in ran:
                 if seat.host is host:
                     self._storage_failed(seat, f"storage failed: {why}", host.step)
             self._land([], [])  # the others of the station go on
         else:
-            if undone:
-                self.commits.undo(undone)
-                commit = [part for part in commit if part[0] not in undone]
-            self._land(ran, commit)
+            self._land(ran, [part for part in commit if part[0] not in undone])
         waiting, self._when_landed = self._when_landed, []
         for work in waiting:
             work()
+
+    def _take_back(self, nodes: set[NodeId]) -> str:
+        """Undoes the part that nodes have in the commit which has just landed; why that failed, or nothing."""
+        try:
+            if nodes:
+                self.commits.undo(nodes)
+        except sqlite3.Error as error:
+            return str(error)
+        return ""
 
     def _land(self, ran: list[tuple[Seat, Host]], commit: list[tuple[NodeId, list[Change]]]) -> None:
         if commit:

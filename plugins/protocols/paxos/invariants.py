@@ -149,6 +149,9 @@ class Decisions(Invariant[Paxos]):
         self.decided: dict[str, tuple[Proposal, NodeId]] = {}
         self.counted: dict[NodeId, int] = {}  # how many decisions of a node have been looked at
         self.doubts: dict[str, _Doubt] = {}
+        self.votes: dict[
+            str, dict[Ballot, tuple[str, NodeId]]
+        ] = {}  # by instance and ballot: the value, and who accepted it
 
     def observe(self, step: Step, node: Paxos) -> None:
         counted = 0 if step.started else self.counted.get(step.node, 0)
@@ -166,6 +169,8 @@ class Decisions(Invariant[Paxos]):
         if instance not in self.decided:
             self.decided[instance] = (chosen, name)
             self.doubts[instance] = _Doubt(chosen, name, step.time)
+            for ballot, (value, voter) in self.votes.get(instance, {}).items():
+                self._check_later(instance, Proposal(ballot, value), voter)
         known, where = self.decided[instance]
         if known.value != chosen.value:
             what = (
@@ -174,11 +179,21 @@ class Decisions(Invariant[Paxos]):
             raise Violation("agreement", dict.fromkeys((where, name)), what)
 
     def _check_vote(self, name: NodeId, instance: str, vow: Vow) -> None:
-        if instance in self.decided and vow.accepted is not None:
-            chosen, where = self.decided[instance]
-            if vow.accepted.ballot > chosen.ballot and vow.accepted.value != chosen.value:
-                what = f"{instance} decided {chosen.value!r} in ballot {chosen.ballot}, and {name} accepted {vow.accepted.value!r} in {vow.accepted.ballot}"
-                raise Violation("chosen for ever", dict.fromkeys((where, name)), what)
+        if vow.accepted is None:
+            return
+        self.votes.setdefault(instance, {}).setdefault(vow.accepted.ballot, (vow.accepted.value, name))
+        if instance in self.decided:
+            self._check_later(instance, vow.accepted, name)
+
+    def _check_later(self, instance: str, accepted: Proposal, name: NodeId) -> None:
+        """Whatever is accepted in a ballot after the one that decided must be what was decided."""
+        chosen, where = self.decided[instance]
+        if accepted.ballot > chosen.ballot and accepted.value != chosen.value:
+            what = (
+                f"{instance} decided {chosen.value!r} in ballot {chosen.ballot}, and {name} accepted "
+                f"{accepted.value!r} in {accepted.ballot}"
+            )
+            raise Violation("chosen for ever", dict.fromkeys((where, name)), what)
 
     def _ask(self, step: Step, node: Paxos) -> None:
         for instance, doubt in list(self.doubts.items()):

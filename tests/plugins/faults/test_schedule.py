@@ -74,6 +74,10 @@ def test_what_follows_is_nested_and_each_line_of_the_ledger_has_a_name(registry:
         ),
         ("[{fault: crash,then: 3}]", "steps.0.then: expected a list of steps, got 3"),
         ("[{fault: delay,by: 0}]", "by=0 delays nothing"),
+        (
+            "[{fault: crash,at: 1s,for: 5s,then: [{fault: loss,at: 4s}]}]",
+            "steps.0.then.0.at: can never strike: from 9s on there are no faults",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_step(registry: Registry, steps: str, says: str) -> None:

@@ -128,6 +128,15 @@ def test_another_value_accepted_after_a_decision() -> None:
         synod.tell("n3", Accept("x", TWO, "b"))
 
 
+def test_another_value_accepted_in_a_later_ballot_before_anyone_saw_the_decision() -> None:
+    synod = Watched()
+    synod.tell("n3", Accept("x", TWO, "b"))
+    for name in ("n1", "n2"):
+        synod.tell(name, Accept("x", ONE, "a"))
+    with pytest.raises(Violation, match="chosen for ever broken at n1, n3: x decided 'a' in ballot"):
+        synod.tell("n1", Decided("x", ONE, "a"))
+
+
 def test_a_decision_that_no_quorum_voted_for() -> None:
     synod = Watched()
     synod.tell("n1", Accept("x", ONE, "a"), Decided("x", ONE, "a"))
