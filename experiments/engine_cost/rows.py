@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 RAFT = "experiment=raft_5nodes"
+MULTIPAXOS = ("protocol=multipaxos",)
 SIM = (RAFT, "engine=sim", "duration=20s", "engine.check_invariants_every=0")
 RAY = (RAFT, "engine=ray", "workload.value_size=256", "workload.keys=10000")
 
@@ -69,6 +70,7 @@ def rows(duration: str) -> list[Row]:
     """All rows; `duration` is how long each run on Ray lasts."""
     ray = (*RAY, f"duration={duration}", "warmup=2s")
     crowd = (*ray, "clients=500")
+    paxos = (*crowd, *MULTIPAXOS, "trace=history")
     return [
         Row("simulator", "sim, full trace", (*SIM, "trace=full"), "steps/s", steps_per_second, at_least=140_000),
         Row("simulator", "sim, history only", (*SIM, "trace=history"), "steps/s", steps_per_second, at_least=180_000),
@@ -77,16 +79,26 @@ def rows(duration: str) -> list[Row]:
             (*SIM[:-1], "trace=full"), "steps/s", steps_per_second,
         ),
         Row("simulator", "sim, no trace", (*SIM, "trace=none"), "steps/s", steps_per_second, checked=False),
+        Row(
+            "simulator", "sim, history only, Multi-Paxos",
+            (*SIM, *MULTIPAXOS, "trace=history"), "steps/s", steps_per_second,
+        ),
         Row("process", "sim, 10 virtual s, whole process", (RAFT, "engine=sim"), "s", process_s, at_most=6),
         Row("crowd", "ray, 500 clients, history", (*crowd, "trace=history"), "operations/s", operations_per_second, at_least=25_000),
         Row("crowd", "  its p99", (*crowd, "trace=history"), "ms", p99_ms, at_most=60),
         Row("crowd", "ray, 500 clients, full trace", (*crowd, "trace=full"), "operations/s", operations_per_second, at_least=18_000),
         Row("crowd", "ray, 500 clients, no trace", (*crowd, "trace=none"), "operations/s", operations_per_second, checked=False),
+        Row("crowd", "ray, 500 clients, history, Multi-Paxos", paxos, "operations/s", operations_per_second, at_least=25_000),
+        Row("crowd", "  its p99", paxos, "ms", p99_ms, at_most=60),
         Row(
             "crowd", "ray, 500 clients, actor calls", (*crowd, "trace=history", "engine.transport=actor_calls"),
             "operations/s", operations_per_second,
         ),
         Row("one", "ray, one client", (*ray, "clients=1", "trace=history"), "ms p50", p50_ms, at_most=2),
+        Row(
+            "one", "ray, one client, Multi-Paxos", (*ray, "clients=1", *MULTIPAXOS, "trace=history"),
+            "ms p50", p50_ms, at_most=2,
+        ),
         Row(
             "one", "ray, one client, actor calls", (*ray, "clients=1", "trace=history", "engine.transport=actor_calls"),
             "ms p50", p50_ms,

@@ -263,7 +263,7 @@ class InstallsOlderCheckpoints(MultiPaxos):
 
     @handles(Part)
     def on_part(self, sender: NodeId, part: Part) -> None:
-        if part.offset == 0 and part.ballot == self.promised and part.size == len(part.data):
+        if sender == self.leader and part.ballot == self.promised and part.size == len(part.data):
             self.install(Checkpoint(part.slot, part.data))
         else:
             super().on_part(sender, part)

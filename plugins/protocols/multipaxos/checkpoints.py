@@ -78,7 +78,7 @@ class Checkpoints(Leader):
     # The follower.
 
     def ask(self) -> None:
-        if not self.incoming.slot:
+        if self.incoming.slot <= self.chosen:  # none is coming, or the log was there before it
             super().ask()
             return
         assert self.leader is not None
@@ -87,8 +87,8 @@ class Checkpoints(Leader):
 
     @handles(Part)
     def on_part(self, sender: NodeId, part: Part) -> None:
-        if part.ballot != self.promised or part.slot <= self.chosen:  # from a leader that was, or overtaken
-            return
+        if sender != self.leader or part.ballot != self.promised or part.slot <= self.chosen:
+            return  # from a leader that was, or asked for before a restart, or overtaken
         if part.offset == 0 and part.slot > self.incoming.slot:
             self.incoming = Checkpoint(part.slot, b"")
         if part.slot != self.incoming.slot or part.offset != len(self.incoming.state):  # of another, or had already
@@ -107,7 +107,7 @@ class Checkpoints(Leader):
         self.chosen = self.learned = checkpoint.slot
         self.compact(checkpoint.slot)
         self.advance_mark()
-        if self.leader is not None:
-            self.send(self.leader, Accepted(self.promised, self.mark))
+        assert self.leader is not None
+        self.send(self.leader, Accepted(self.promised, self.mark))
         if self.mark < self.proposed:
             self.ask()

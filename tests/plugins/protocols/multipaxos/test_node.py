@@ -10,6 +10,7 @@ from framework import Administrator, Client, Duration, Ok, QuorumConfig, Session
 from framework.core.time import MILLISECOND
 from framework.testing.cluster import Cluster
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
+from plugins.protocols.multipaxos.messages import Checkpoint
 from plugins.protocols.multipaxos.node import MultiPaxos
 from tests.plugins.protocols.raft.tape import TAPE
 
@@ -193,3 +194,34 @@ def test_an_heir_that_does_not_come_along_is_given_up() -> None:
         cluster.advance(50 * MILLISECOND)
         cluster.stabilize()
     assert (cluster.node("n1").heir, cluster.node("n1").role) == (None, "leader")
+
+
+def test_a_checkpoint_that_the_log_has_overtaken_is_asked_for_no_longer() -> None:
+    cluster = cluster_of(3)
+    add(cluster, 1, 2, 3)
+    beat(cluster)
+    cluster.node("n3").incoming = Checkpoint(2, b"the beginning of one")
+    cluster.invoke("c1", "add", None, 4)
+    cluster.deliver("n1", kind="Request")
+    cluster.drop("n3", kind="Accept")
+    cluster.stabilize()
+    beat(cluster)
+    beat(cluster)
+    assert tapes(cluster) == [[1, 2, 3, 4]] * 3
+
+
+def test_a_part_that_was_asked_for_before_a_restart_is_left_alone() -> None:
+    cluster = cluster_of(3, checkpoint_every=5, checkpoint_trailing=0, checkpoint_part=10)
+    cluster.crash("n3")
+    add(cluster, *range(8))
+    cluster.restart("n3")
+    cluster.fire("n1", "heartbeat")
+    cluster.deliver("n3", kind="Heartbeat")
+    cluster.deliver("n1", kind="Learn")
+    cluster.crash("n3")
+    cluster.restart("n3")
+    cluster.deliver("n3", kind="Part")
+    assert cluster.node("n3").incoming.slot == 0
+    cluster.stabilize()
+    beat(cluster)
+    assert tapes(cluster) == [list(range(8))] * 3
