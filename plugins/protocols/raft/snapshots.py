@@ -122,12 +122,13 @@ class Snapshotting(Replication):
         return 0 if self.is_compacted(next_index) else super().standpoint(next_index)
 
     def _send_entries(self, followers: list[NodeId], start: int) -> int:
-        if not self.is_compacted(start):
+        if start > self.base_index or not self.is_compacted(start):
             return super()._send_entries(followers, start)
         assert self.snapshot is not None, f"{self.id} compacted its log without a snapshot"
         for follower in followers:
             self.probing.add(follower)
-            if follower not in self.shipments:
+            shipment = self.shipments.get(follower)
+            if shipment is None or self.match_index[follower] >= shipment.snapshot.index:
                 self.shipments[follower] = Shipment(self.snapshot)
                 self._send_chunk(follower)
         return start
@@ -155,14 +156,12 @@ class Snapshotting(Replication):
     def on_answered(self, peer: NodeId, round: int) -> None:
         super().on_answered(peer, round)
         shipment = self.shipments.get(peer)
-        if shipment is not None and round > shipment.round:
+        if shipment is None:
+            return
+        if self.match_index[peer] >= shipment.snapshot.index:
+            del self.shipments[peer]
+        elif round > shipment.round:
             self._send_chunk(peer)
-
-    def _advance(self, sender: NodeId, index: int) -> None:
-        shipment = self.shipments.get(sender)
-        if shipment is not None and index >= shipment.snapshot.index:
-            del self.shipments[sender]
-        super()._advance(sender, index)
 
     # Receiving one.
 

@@ -116,6 +116,8 @@ def test_a_follower_that_missed_everything_is_sent_chunks_one_at_a_time() -> Non
         cluster.pass_on(SnapshotReceived)
     cluster.settle()
     assert cluster.tape("n3") == cluster.tape("n1")
+    cluster.time_out("n1", "heartbeat")
+    cluster.settle()
     assert cluster.node("n1").shipments == {}
     ask(cluster, "n1", 7)
     assert cluster.terms("n3") == [1], "what comes after follows by the normal way"
@@ -128,6 +130,26 @@ def test_a_follower_that_is_down_is_sent_nothing_but_heartbeats() -> None:
     entries = [append for append in sent(cluster, AppendEntries, "n3") if append.entries]
     assert entries == sent(cluster, InstallSnapshot, "n3") == []
     assert len(sent(cluster, AppendEntries, "n3")) == 20
+
+
+def test_a_paused_follower_is_sent_a_window_and_heartbeats_and_catches_up_at_once() -> None:
+    cluster = filled(adds=0, max_in_flight=8)
+    cluster.slow = {"n3"}
+    for sequence in range(1, 101):
+        ask(cluster, "n1", sequence)
+    assert "n3" in cluster.writing
+    assert sum(len(append.entries) for append in sent(cluster, AppendEntries, "n3")) <= 8
+    before = len(cluster.network)
+    for beats in range(1, 21):
+        cluster.time_out("n1", "heartbeat")
+        cluster.drop(cluster.waiting(AppendEntries, target="n2"))
+        assert len(cluster.network) == before + beats, "one message for each heartbeat"
+    cluster.slow.clear()
+    cluster.written("n3")
+    cluster.settle()
+    cluster.time_out("n1", "heartbeat")
+    cluster.settle()
+    assert cluster.node("n3").commit == cluster.node("n1").commit == 102
 
 
 def test_a_lost_chunk_is_sent_again_once_a_later_heartbeat_is_answered() -> None:
