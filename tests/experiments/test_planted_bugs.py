@@ -31,6 +31,8 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ("raft_forgets_its_vote", 5, {"one vote a term"}),
         ("raft_runs_retries_again", 5, {"linearizability"}),
         ("raft_stands_once", 40, {NO_PROGRESS}),
+        ("multipaxos_quorum_one_short", 5, {"chosen stays"}),
+        ("multipaxos_never_asks", 5, {"convergence", NO_PROGRESS}),
         ("abd_stores_early", 5, {"promises kept"}),
         ("abd_reads_without_writing_back", 20, {"linearizability"}),
         ("paxos_promises_early", 5, {"promise given"}),
