@@ -6,9 +6,7 @@ Exit 0 if every bar holds, 1 if one is missed, 2 if a run did not end valid.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.engine_cost.rows import Row, rows
-from experiments.workers import started
+from experiments.measuring import measure
 from framework.console.command import Parser, carried_out, count, one_of
 
 
@@ -43,17 +41,6 @@ class Measured:
     def trusted(self) -> bool:
         """A figure counts only from a run that was checked and found valid."""
         return bool(self.results) and all(result["verdict"] == "valid" for result in self.results if self.row.checked)
-
-
-def measure(overrides: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Runs one experiment in a process of its own; its result."""
-    command = [sys.executable, "-m", "framework.run", *overrides, f"run.dir={folder}", "--quiet"]
-    with started(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
-        _, complaint = run.communicate()
-    if not (folder / "result.json").exists():
-        raise SystemExit(f"{' '.join(command)}\nended with {run.returncode}:\n{complaint.strip()}")
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    return result
 
 
 def measure_all(wanted: Sequence[Row], repeat: int, console: Console) -> list[Measured]:

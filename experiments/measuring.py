@@ -1,0 +1,23 @@
+"""One run of an experiment in a process of its own, for studies of real time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.workers import started
+
+
+def measure(overrides: Sequence[str], folder: Path) -> dict[str, Any]:
+    """The result of a run with these overrides; its files stand in `folder`. SystemExit if it left none."""
+    command = [sys.executable, "-m", "framework.run", *overrides, f"run.dir={folder}", "--quiet"]
+    with started(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+        _, complaint = run.communicate()
+    if not (folder / "result.json").exists():
+        raise SystemExit(f"{' '.join(command)}\nended with {run.returncode}:\n{complaint.strip()}")
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return result
