@@ -195,8 +195,9 @@ def _explained(message: str, config: type[Config], mapping: Any, key: str) -> Ba
     elif form := re.fullmatch(r"Expected `\w+` (>=|<=|>|<) (\S+)", what):
         bound = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}[form[1]]
         what = f"must be {bound} {form[2]}, not {_spell(value)}"
-    fix = "" if default is None or not steps else f"The default is {default}."
-    return BadValue(full, what, fix)
+    if not steps or default is None or isinstance(default, Mapping):
+        return BadValue(full, what)
+    return BadValue(full, what, f"The default is {str(default).lower() if isinstance(default, bool) else default}.")
 
 
 def _at(steps: list[str], mapping: Any, config: type[Config]) -> tuple[Any, Any, Any]:

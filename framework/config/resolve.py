@@ -285,7 +285,7 @@ def _try_out(experiment: Experiment) -> None:
 def _check_asked(experiment: Experiment, key: str, fault: Fault) -> None:
     """BadValue if the fault asks for an administrative operation that the protocol does not have."""
     protocol = experiment.protocol
-    for function in fault.asks():
+    for function in fault.asks(key):
         if function not in protocol.administration:
             has = ", ".join(protocol.administration) or "none"
             raise BadValue(

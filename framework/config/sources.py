@@ -91,7 +91,10 @@ class Sources:
                 key = "" if override.key == bad.key else f"{bad.key}: "
                 fix = "" if bad.fix == BOOLEAN_TRAP else bad.fix  # the command line has no such trap
                 return ConfigError(COMMAND_LINE, f"{key}{what}", fix)
-        return ConfigError(self._file(bad.key), f"{bad.key}: {bad.what}", bad.fix)
+        where = self._file(bad.key)
+        return ConfigError(
+            where, bad.what if where == bad.key.replace(".", "=", 1) else f"{bad.key}: {bad.what}", bad.fix
+        )
 
     def _file(self, key: str) -> str:
         steps = key.split(".")

@@ -269,8 +269,8 @@ class Fault(ABC):
                 return
             at += self.config.every
 
-    def asks(self) -> tuple[str, ...]:
-        """The administrative operations that it asks of the protocol."""
+    def asks(self, key: str) -> tuple[str, ...]:
+        """The administrative operations that it asks of the protocol. `key` is where it stands, for a BadValue."""
         return ()
 
     def takes_down(self) -> bool:

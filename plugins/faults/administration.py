@@ -51,7 +51,7 @@ class Administration(Fault):
 
     function: ClassVar[str]
 
-    def asks(self) -> tuple[str, ...]:
+    def asks(self, key: str) -> tuple[str, ...]:
         return (self.function,)
 
     @property

@@ -78,10 +78,10 @@ class Chaos(Fault):
             if kind not in known:
                 raise BadValue(f"{key}.kinds.{kind}", f"there is no fault {kind!r}", did_you_mean(kind, known))
 
-    def asks(self) -> tuple[str, ...]:
+    def asks(self, key: str) -> tuple[str, ...]:
         known = self._known()
         drawn = [self._make(kind, {}) for kind, weight in self.config.kinds.items() if weight and kind in known]
-        return tuple(dict.fromkeys(function for fault in drawn for function in fault.asks()))
+        return tuple(dict.fromkeys(function for fault in drawn for function in fault.asks(key)))
 
     def _known(self) -> list[str]:
         """The kinds that a swarm can draw."""

@@ -56,8 +56,8 @@ class Schedule(Fault):
         for where, step in _walk(self._steps(key), f"{key}.steps"):
             step.fault.needs(where, nodes)
 
-    def asks(self) -> tuple[str, ...]:
-        asked = [function for _, step in _walk(self._steps("faults"), "") for function in step.fault.asks()]
+    def asks(self, key: str) -> tuple[str, ...]:
+        asked = [function for _, step in _walk(self._steps(key), "") for function in step.fault.asks(key)]
         return tuple(dict.fromkeys(asked))
 
     def fits(self, key: str, span: int) -> None:

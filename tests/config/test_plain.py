@@ -25,6 +25,10 @@ class Inner(Config):
     retry: Duration = Duration("500ms")
     backoff: Duration = Duration("20ms")
 
+    def __post_init__(self) -> None:
+        if str(self.retry) == "13s":
+            raise ValueError("13 s bring bad luck")
+
 
 class Sample(Config):
     count: Annotated[int, Meta(ge=1)] = 3
@@ -111,6 +115,12 @@ def test_a_bad_value_is_named_by_its_full_key_with_what_to_do(
     assert (bad.key, bad.fix[: len(fix)]) == (key, fix)
     assert bad.what.startswith(what)
     assert "msgspec" not in str(bad) and "`" not in bad.what
+
+
+def test_a_group_that_does_not_fit_is_told_without_a_list_of_its_defaults() -> None:
+    with pytest.raises(BadValue) as raised:
+        build(Sample, {"inner": {"retry": "13s"}}, "x")
+    assert raised.value.args == ("x.inner", "13 s bring bad luck", "")
 
 
 def test_whole_numbers_are_numbers_too() -> None:

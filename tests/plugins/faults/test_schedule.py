@@ -62,7 +62,10 @@ def test_what_follows_is_nested_and_each_line_of_the_ledger_has_a_name(registry:
         ("[]", "there are no steps"),
         ("[crash]", "steps.0: expected keys and values, got 'crash'"),
         ("[{at: 1s}]", "steps.0: expected keys and values with a `fault`"),
-        ("[{fault: crash},{fault: crahs}]", "steps.1.fault: there is no fault 'crahs'. Did you mean 'crash'?"),
+        (
+            "[{fault: crash},{fault: crahs}]",
+            "command line: faults.schedule.steps.1.fault: there is no fault 'crahs'. Did you mean 'crash'?",
+        ),
         ("[{fault: chaos}]", "steps.0.fault: there is no fault 'chaos'"),
         ("[{fault: crash,traget: n1}]", "steps.0.traget: there is no such key. Did you mean 'target'?"),
         ("[{fault: crash,at: 5}]", "steps.0.at: a duration needs a unit"),
