@@ -8,6 +8,7 @@ import msgspec
 
 from experiments.planted_bugs.mutant import Mutant, mutated
 from framework import (
+    Administered,
     Answer,
     Applied,
     Command,
@@ -22,12 +23,14 @@ from framework import (
     hookimpl,
     on_timer,
 )
+from framework.core.quorums import Quorums, Threshold
 from framework.core.session import OPEN
 from plugins.protocols import raft
 from plugins.protocols.raft.election import FOLLOWER, LEADER
 from plugins.protocols.raft.messages import (
     Appended,
     AppendEntries,
+    Configuration,
     Entry,
     InstallSnapshot,
     RequestVote,
@@ -146,9 +149,15 @@ class WinsWithoutAMajority(Raft):
 
     @handles(Vote)
     def on_vote(self, sender: NodeId, vote: Vote) -> None:
-        self.majority -= 1
+        rightly = self.quorums
+        self.quorums = almost(rightly)
         super().on_vote(sender, vote)
-        self.majority += 1
+        self.quorums = rightly
+
+
+def almost(quorums: Quorums) -> Quorums:
+    """One node less than a majority is enough."""
+    return Threshold(quorums.nodes, max(len(quorums.nodes) // 2, 1))
 
 
 class StandsOnce(Raft):
@@ -217,7 +226,7 @@ class CountsEarlierTerms(Raft):
     """An entry of an earlier term commits by counting its copies (§5.4.2, Figure 8)."""
 
     def advance_commit(self) -> None:
-        held = self.held(self.match_index)
+        held = self.quorums.held(self.match_index)
         if held > self.commit:
             self._apply(held)
 
@@ -226,7 +235,7 @@ class CommitsByAMinority(Raft):
     """One copy less than a majority commits an entry (§5.3)."""
 
     def advance_commit(self) -> None:
-        held = sorted(self.match_index.values())[-max(self.majority - 1, 1)]
+        held = almost(self.quorums).held(self.match_index)
         if held > self.commit and self.log[held].term == self.term:
             self._apply(held)
 
@@ -423,6 +432,99 @@ class KeepsItsLease(Raft):
         pass
 
 
+# Membership.
+
+
+class SwitchesAtOnce(Raft):
+    """Two servers join without a joint phase (§6)."""
+
+    def _begin_change(self) -> None:
+        for asker, wish in list(self.wishes.items()):
+            if wish.node in self.ready:  # it waits for a second one
+                del self.wishes[asker]
+                self.send(asker, Administered(wish.operation))
+        if len(self.ready) < 2:
+            super()._begin_change()
+        else:
+            self.propose(Configuration((*self.configuration.voters, *sorted(self.ready))))
+
+
+class WaitsForItsConfiguration(Raft):
+    """A server goes by a configuration once it is committed, not before (§6)."""
+
+    @property
+    def configuration(self) -> Configuration:
+        return next(each for index, each in reversed(self.configurations) if index <= self.commit)
+
+    def _apply(self, commit: int) -> None:
+        super()._apply(commit)
+        self._go_by_configuration()
+
+
+class HoldsOntoItsConfiguration(Raft):
+    """A server goes by a configuration that was truncated from its log (§6)."""
+
+    def _is_in_log(self, index: int, configuration: Configuration) -> bool:
+        return True
+
+
+class CountsItselfOnceRemoved(Raft):
+    """A leader that is left out counts itself among those that hold an entry (§6)."""
+
+    def advance_commit(self) -> None:
+        voters = self.configuration.voters
+        if self.id not in voters and not self.configuration.old:
+            held = Threshold((*voters, self.id), len(voters) // 2 + 1).held(self.match_index)
+            if held > self.commit and self.log[held].term == self.term:
+                self._apply(held)
+        super().advance_commit()
+
+
+class LearnersVote(Raft):
+    """The vote of a learner counts like any other (thesis 4.2.1)."""
+
+    @handles(Vote)
+    def on_vote(self, sender: NodeId, vote: Vote) -> None:
+        rightly = self.quorums
+        self.quorums = with_learners(self.configuration)
+        super().on_vote(sender, vote)
+        self.quorums = rightly
+
+
+class LearnersCount(Raft):
+    """An entry that a learner holds counts as held by a voter (thesis 4.2.1)."""
+
+    def advance_commit(self) -> None:
+        held = with_learners(self.configuration).held(self.match_index)
+        if held > self.commit and self.log[held].term == self.term:
+            self._apply(held)
+        super().advance_commit()
+
+
+def with_learners(configuration: Configuration) -> Quorums:
+    """As many servers as make a majority of the voters, be they voters or not."""
+    if configuration.old or not configuration.learners:
+        return configuration.quorums
+    return Threshold(configuration.members, len(configuration.voters) // 2 + 1)
+
+
+class ChangesBeforeItsTerm(Raft):
+    """A new leader changes the members, one at a time, before an entry of its own term is committed (Ongaro, 2015)."""
+
+    def may_change(self) -> bool:
+        return bool(self.configurations[-1][0] <= self.commit)
+
+    def propose(self, configuration: Configuration) -> None:
+        super().propose(msgspec.structs.replace(configuration, old=()))
+
+
+class ChangesAmidAChange(Raft):
+    """A leader begins a change before the last one is committed (§6)."""
+
+    def may_change(self) -> bool:
+        return bool(self.term_at(self.commit) == self.term)
+
+
 ALONE = ("nodes=1", "~faults.partition", "~faults.deaf_leader")
 
 CALM = ("~faults.crash", "~faults.leader_crashes", "~faults.disk")
@@ -448,6 +550,14 @@ ASLEEP_AND_CUT_OFF = (  # so that answers to the leader wait for it while anothe
 )
 BETWEEN_TWO = (*CALM, *CUT_OFF, "faults.partition.kind=bridge", "~faults.pause", "workload.mix={read: 97, write: 3}")
 TRANSFERS = ("faults.transfer_leader={name: transfer_leader, at: 150ms, every: 100ms}",)
+CHANGES = (
+    "spares=2",
+    "protocol.catch_up_timeout=300ms",
+    "faults.first={name: add_node, at: 120ms}",
+    "faults.second={name: add_node, at: 160ms}",
+    "faults.out={name: remove_node, target: leader, at: 300ms, every: 300ms}",
+    *(f"faults.back{n}={{name: add_node, target: n{n}, at: 400ms, every: 300ms}}" for n in range(1, 6)),
+)
 
 SNAPSHOTS = ("protocol.snapshot_every=8", "protocol.snapshot_trailing=0", "protocol.snapshot_chunk=64")
 
@@ -491,6 +601,14 @@ MUTANTS = (
     Mutant(TakesChunksAsTheyCome, needs=SNAPSHOTS),
     Mutant(MixesSnapshots, needs=SNAPSHOTS),
     Mutant(ForgetsTheSnapshotsTerm, needs=SNAPSHOTS),
+    Mutant(SwitchesAtOnce, needs=CHANGES),
+    Mutant(WaitsForItsConfiguration, needs=CHANGES),
+    Mutant(HoldsOntoItsConfiguration, needs=CHANGES),
+    Mutant(CountsItselfOnceRemoved, needs=CHANGES),
+    Mutant(LearnersVote, needs=CHANGES),
+    Mutant(LearnersCount, needs=CHANGES),
+    Mutant(ChangesBeforeItsTerm, needs=CHANGES),
+    Mutant(ChangesAmidAChange, needs=CHANGES),
 )
 
 

@@ -55,7 +55,7 @@ def conclusions(watch: Watch | None, run_dir: Path) -> list[CheckResult]:
     if held and not watch.observations:
         results.append(_result("invariants", Verdict.UNKNOWN, f"nothing could be seen{_lost(watch)}", 0))
     elif held:
-        reason = f"{', '.join(held)} held in {watch.observations:,} observations{_lost(watch)}"
+        reason = f"{', '.join(held) if len(held) < 4 else f'{len(held)} invariants'} held in {watch.observations:,} observations{_lost(watch)}"
         doubtful = watch.departed or watch.unseen > LOST_AT_A_KILL
         verdict = Verdict.UNKNOWN if doubtful else Verdict.VALID
         results.append(_result("invariants", verdict, reason, watch.observations))

@@ -15,7 +15,7 @@
 A block is some lines of commands, `----`, the output, and an empty line. Commands:
 
     cluster KEY=VALUE …                    a new cluster, composed like a run (`protocol=… nodes=3 clients=1 state_machine=kv`)
-    fire NODE TIMER                        fires a timer that is set
+    fire NODE TIMER [ARGUMENT …]           fires a timer that is set
     deliver [MESSAGE] [from NODE] [to NODE]    the oldest letter that matches; also: drop …, duplicate …
     stabilize                              delivers everything until nothing is on its way
     advance 100ms                          moves time, firing what falls due
@@ -156,8 +156,9 @@ class Script:
         return []
 
     def _fire(self, words: list[str]) -> list[str]:
-        node, timer = _exactly(words, "fire NODE TIMER", 2)
-        self.cluster.fire(node, timer)
+        if len(words) < 2:
+            raise ConfigError("fire", "lacks a node or a timer", "Write fire NODE TIMER [ARGUMENT …].")
+        self.cluster.fire(*words)
         return []
 
     def _letter(self, verb: str, words: list[str]) -> list[str]:

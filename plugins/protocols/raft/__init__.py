@@ -19,7 +19,7 @@ def register_protocols() -> list[ProtocolSpec]:
             config=RaftConfig,
             checkers=("linearizability",),
             recovers=True,
-            administration=("transfer_leader",),
+            administration=("add_node", "remove_node", "transfer_leader"),
             sometimes=(
                 Sometimes("the leader changed", "elected", 2),
                 Sometimes("a leader stepped down", "stepped_down"),

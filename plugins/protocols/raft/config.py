@@ -25,6 +25,10 @@ class RaftConfig(ReadingConfig):
     votes for nobody else (thesis 4.2.3, 6.2)."""
     max_clock_drift_ppm: Annotated[int, Meta(ge=0, lt=1_000_000)] = 1_000
     """Reads by lease are safe while no clock runs too fast or too slow by more parts per million than this."""
+    catch_up_rounds: Annotated[int, Meta(ge=1)] = 10
+    """A learner that still lags an election time-out behind after so many rounds of replication is refused (thesis 4.2.1)."""
+    catch_up_timeout: Duration = Duration("10s")
+    """... and so is one that takes longer than this."""
     max_append_entries: int = 1024
     """Entries in one AppendEntries, at the most."""
     max_append_bytes: int = 1 << 20
@@ -50,6 +54,8 @@ class RaftConfig(ReadingConfig):
                 f"heartbeat_interval={self.heartbeat_interval} must be above 0 and below "
                 f"election_timeout_min={self.election_timeout_min}: half of it or less keeps a leader"
             )
+        if self.catch_up_timeout <= 0:
+            raise ValueError("catch_up_timeout=0 leaves a learner no time to catch up: give 10s, or another above 0")
         if self.read_mode == "lease" and not self.check_quorum:
             raise ValueError("read_mode=lease needs check_quorum=true: without it others vote while a lease lasts")
         for name in ("snapshot_every", "snapshot_trailing"):

@@ -12,10 +12,10 @@ vote is ever counted that a crash could take back.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
 from operator import attrgetter
 
 from framework import DurableLog, Node, NodeId, durable, durable_log, handles, on_timer
+from framework.core.quorums import Majority, Quorums
 from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.messages import Entry, PreVote, RequestVote, Vote
 
@@ -39,7 +39,7 @@ class Election(Node):
         self.heard_at: int | None = None  # when the last word from a leader came, since this start
         self.votes: set[NodeId] = set()
         self.base_index, self.base_term = 0, 0  # of an entry that the log needs no more to be complete: at first none
-        self.majority = (len(self.peers) + 1) // 2 + 1
+        self.quorums: Quorums = Majority((*self.peers, self.id))
         self.election_timeout = self._draw_timeout()
         self._await_leader()
 
@@ -87,7 +87,7 @@ class Election(Node):
         if self.role != CANDIDATE or vote.term < self.term or not vote.granted:
             return  # decided already, from an election gone by, or refused
         self.votes.add(sender)
-        if self.reached(self.votes):
+        if self.quorums.reached(self.votes):
             self.role, self.leader = LEADER, self.id
             self.cancel_timer(self.start_election)
             self.note("elected", term=self.term)
@@ -119,14 +119,6 @@ class Election(Node):
         assert self.role != LEADER, f"{leader} and {self.id} both lead term {self.term}"
         self.role, self.leader, self.heard_at = FOLLOWER, leader, self.now
         self._await_leader()
-
-    def reached(self, by: Collection[NodeId]) -> bool:
-        """Whether `by` are a majority."""
-        return len(by) >= self.majority
-
-    def held(self, marks: Mapping[NodeId, int]) -> int:
-        """The highest mark that a majority has reached; `marks` has one for every server."""
-        return sorted(marks.values())[-self.majority]
 
     def term_at(self, index: int) -> int:
         """The term of the entry at `index`; 0 at 0, which stands for the empty log; -1 where the log holds none."""

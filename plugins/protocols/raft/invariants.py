@@ -14,7 +14,7 @@
 | lease exclusivity | while a leader's lease lasts nobody leads a later term | thesis 6.4.1 |
 
 `Elections` looks at terms and votes, `Logs` at logs and commit indices, `Snapshots` at snapshots, `Leases` at the leases
-that reads rely on. A step costs what it changed: entries are looked at when they are new to a log, and once more when
+that reads rely on, and `Configurations`, which has a file of its own, at changes of members. A step costs what it changed: entries are looked at when they are new to a log, and once more when
 they are committed there; a log that was truncated is compared whole with what it was. What a node has compacted without
 being seen with it is the past of what its snapshot ends with, as known from other logs.
 """
@@ -28,6 +28,7 @@ from typing import TypeAlias
 
 from framework import DurableLog, Invariant, NodeId, Step, Violation
 from plugins.protocols.raft.election import LEADER
+from plugins.protocols.raft.membership_invariants import Configurations
 from plugins.protocols.raft.messages import Entry, Snapshot
 from plugins.protocols.raft.node import Raft
 
@@ -289,4 +290,4 @@ class Leases(Invariant[Raft]):
         self.knew[step.node] = self.newest
 
 
-INVARIANTS = (Elections, Logs, Snapshots, Leases)
+INVARIANTS = (Elections, Logs, Snapshots, Leases, Configurations)

@@ -63,7 +63,7 @@ class Leasing(PreVoting):
 
     def on_answered(self, peer: NodeId, round: int) -> None:
         super().on_answered(peer, round)
-        confirmed = self.held(self.answered)
+        confirmed = self.quorums.held(self.answered)
         if self.role == LEADER and confirmed > self.confirmed:
             self.confirmed = confirmed
             self.on_confirmed()

@@ -1,23 +1,49 @@
-"""What Raft's servers say to one another (Figure 2; thesis 3.10, 5.3 and 9.6), and what they store."""
+"""What Raft's servers say to one another (Figure 2; thesis 3.10, 4, 5.3 and 9.6), and what they store."""
 
 from __future__ import annotations
 
-from framework import Command, Message, Record
+from framework import Command, Message, NodeId, Record
+from framework.core.quorums import Joint, Majority, Quorums
 
 
-class Entry(Record):
-    """One entry of the log; `command` is None in the no-op that opens a term (§8)."""
+class Configuration(Record):
+    """Who the servers are. While one set of voters gives way to another (§6), `old` are those who voted before.
+
+    Learners are sent the log and have no vote (thesis 4.2.1).
+    """
+
+    voters: tuple[NodeId, ...]
+    old: tuple[NodeId, ...] = ()
+    learners: tuple[NodeId, ...] = ()
+
+    @property
+    def members(self) -> tuple[NodeId, ...]:
+        return tuple(dict.fromkeys((*self.voters, *self.old, *self.learners)))
+
+    @property
+    def quorums(self) -> Quorums:
+        """§6: while it is joint, an election and a commitment take a majority of the old voters and one of the new."""
+        return Joint(Majority(self.old), Majority(self.voters)) if self.old else Majority(self.voters)
+
+
+class Entry(Record, repr_omit_defaults=True):
+    """One entry of the log; without `command` and `configuration` it is the no-op that opens a term (§8)."""
 
     term: int
     command: Command | None
+    configuration: Configuration | None = None
 
 
 class Snapshot(Record):
-    """What all entries up to the one at `index`, of `term`, have made of the state machine and its session table."""
+    """What all entries up to the one at `index`, of `term`, have made of the state machine and its session table.
+
+    `configuration` is the latest among them.
+    """
 
     index: int
     term: int
     state: bytes
+    configuration: Configuration | None = None
 
 
 class RequestVote(Message):
@@ -95,7 +121,7 @@ class Appended(Message):
 class InstallSnapshot(Message):
     """The bytes from `offset` on of the leader's snapshot up to (`last_index`, `last_term`) (thesis 5.3).
 
-    `done`: they are the last ones.
+    `done`: they are the last ones. `configuration` is the latest up to there.
     """
 
     term: int
@@ -104,6 +130,7 @@ class InstallSnapshot(Message):
     offset: int
     data: bytes
     done: bool
+    configuration: Configuration | None = None
 
 
 class SnapshotReceived(Message):

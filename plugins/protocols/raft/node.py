@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from plugins.protocols.raft.membership import Membership
 from plugins.protocols.raft.reads import Reading
-from plugins.protocols.raft.snapshots import Snapshotting
 from plugins.protocols.raft.transfer import Transferring
 
 
-class Raft(Reading, Transferring, Snapshotting):
+class Raft(Membership, Reading, Transferring):
     """A server of Raft."""

@@ -64,5 +64,5 @@ class PreVoting(Replication):
         return self.heard_at is not None and self.now < self.heard_at + self.config.election_timeout_min
 
     def _stand_if_backed(self) -> None:
-        if self.reached(self.prevotes):
+        if self.quorums.reached(self.prevotes):
             self.stand()

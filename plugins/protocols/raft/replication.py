@@ -45,7 +45,7 @@ class Replication(Election):
         }
 
     @property
-    def replica(self) -> Replica:
+    def replica(self) -> Replica | None:
         return Replica(self.commit, self.machine.snapshot)
 
     # The leader.
@@ -138,7 +138,7 @@ class Replication(Election):
 
     def advance_commit(self) -> None:
         """Commits what a majority holds durably."""
-        held = self.held(self.match_index)
+        held = self.quorums.held(self.match_index)
         # §5.4.2: an entry of an earlier term commits only under one of ours.
         if held > self.commit and self.log[held].term == self.term:
             self._apply(held)

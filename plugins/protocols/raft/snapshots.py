@@ -25,7 +25,14 @@ from dataclasses import dataclass
 import msgspec
 
 from framework import NodeId, durable, handles
-from plugins.protocols.raft.messages import Appended, AppendEntries, InstallSnapshot, Snapshot, SnapshotReceived
+from plugins.protocols.raft.messages import (
+    Appended,
+    AppendEntries,
+    Configuration,
+    InstallSnapshot,
+    Snapshot,
+    SnapshotReceived,
+)
 from plugins.protocols.raft.replication import Replication
 
 
@@ -82,7 +89,7 @@ class Snapshotting(Replication):
 
     def take_snapshot(self) -> None:
         index = self.commit
-        self.snapshot = Snapshot(index, self.term_at(index), self.machine.snapshot())
+        self.snapshot = Snapshot(index, self.term_at(index), self.machine.snapshot(), self.configuration_at(index))
         self.base_index, self.base_term = index, self.snapshot.term
         self.note("snapshot_taken", index=index)
         for follower, shipment in self.shipments.items():
@@ -90,6 +97,10 @@ class Snapshotting(Replication):
                 self.shipments[follower] = shipment = Shipment(self.snapshot)
             shipment.offset_before = shipment.offset
         self.compact(index)
+
+    def configuration_at(self, index: int) -> Configuration | None:
+        """Who the servers are by the log up to `index`, if it says."""
+        return None
 
     def compact(self, index: int) -> None:
         """Forgets entries up to `index`, but for those that trail it, and those from where a snapshot on its way ends."""
@@ -139,7 +150,10 @@ class Snapshotting(Replication):
         shipment.round = self.round
         data = snapshot.state[offset : offset + self.config.snapshot_chunk]
         done = offset + len(data) == len(snapshot.state)
-        self.send(follower, InstallSnapshot(self.term, snapshot.index, snapshot.term, offset, data, done))
+        self.send(
+            follower,
+            InstallSnapshot(self.term, snapshot.index, snapshot.term, offset, data, done, snapshot.configuration),
+        )
 
     @handles(SnapshotReceived)
     def on_snapshot_received(self, sender: NodeId, reply: SnapshotReceived) -> None:
@@ -194,7 +208,7 @@ class Snapshotting(Replication):
         arrival = self.receive(chunk)
         if chunk.done and arrival.size == chunk.offset + len(chunk.data):
             self.arrival = None
-            self.install(Snapshot(index, chunk.last_term, b"".join(arrival.chunks)))
+            self.install(Snapshot(index, chunk.last_term, b"".join(arrival.chunks), chunk.configuration))
             self.send(sender, Appended(self.term, True, index))
         else:
             self.send(sender, SnapshotReceived(self.term, index, arrival.size))

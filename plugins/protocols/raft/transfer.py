@@ -38,9 +38,9 @@ class Transferring(Administration, Leasing):
             super().administer(sender, wish)
         elif wish.node == self.id:
             self.send(sender, Administered(wish.operation))
-        elif wish.node not in self.peers:
-            members = ", ".join(sorted((*self.peers, self.id)))
-            self.send(sender, Administered(wish.operation, f"{wish.node} is none of {members}"))
+        elif wish.node not in self.quorums.nodes:
+            voters = ", ".join(sorted(self.quorums.nodes))
+            self.send(sender, Administered(wish.operation, f"{wish.node} is none of {voters}"))
         else:
             self.transfer_asked = sender, wish.operation
             if wish.node != self.transferee:

@@ -40,10 +40,11 @@ FIGURE_2 = {"prevote": False, "check_quorum": False}
 
 
 class Cluster:
-    """Of Raft as in Figure 2, unless `config` asks for more."""
+    """Of Raft as in Figure 2, unless `config` asks for more. Spares run from the start, and are no members."""
 
-    def __init__(self, size: int, node: type[Raft] = Raft, seed: int = 0, **config: Any) -> None:
-        self.servers = tuple(f"n{number}" for number in range(1, size + 1))
+    def __init__(self, size: int, node: type[Raft] = Raft, seed: int = 0, spares: int = 0, **config: Any) -> None:
+        self.servers = tuple(f"n{number}" for number in range(1, size + spares + 1))
+        self.members = self.servers[:size]  # those that it starts with
         self.node_class, self.seed = node, seed
         self.config = RaftConfig(state_machine=TAPE, **(FIGURE_2 | config))
         self.disks = {server: MemoryStorage() for server in self.servers}
@@ -76,6 +77,10 @@ class Cluster:
     def terms(self, node_id: NodeId) -> list[int]:
         """The terms of the entries in its log."""
         return [entry.term for entry in self.node(node_id).log]
+
+    def waits(self, node_id: NodeId, timer: str = "start_election") -> bool:
+        """Whether a timer of that name is set."""
+        return any(key[1] == timer for key in self.hosts[node_id].timers)
 
     def tape(self, node_id: NodeId) -> list[Any]:
         return list(self.node(node_id).machine.machine.values)
@@ -114,8 +119,9 @@ class Cluster:
         host = Host(server, random.Random(f"{self.seed}/{server}/{self.starts}"), self.disks[server])
         host.now = max((other.now for other in self.hosts.values()), default=0) if self.one_clock else 0
         self.hosts[server] = host
-        peers = tuple(peer for peer in self.servers if peer != server)
-        self._batch(server, [lambda host: host.boot(self.node_class, self.config, peers)])
+        peers = tuple(peer for peer in self.members if peer != server)
+        spare = server not in self.members
+        self._batch(server, [lambda host: host.boot(self.node_class, self.config, peers, spare)])
 
     def written(self, server: NodeId) -> None:
         """Its write is done: what waited for it leaves."""
@@ -180,9 +186,9 @@ class Cluster:
         self.network.append(envelope)
         return envelope
 
-    def administer(self, server: NodeId, operation: int, function: str, node: NodeId) -> None:
+    def administer(self, server: NodeId, operation: int, function: str, node: NodeId, by: NodeId = "admin") -> None:
         """An administrator's wish arrives."""
-        envelope = Envelope("admin", server, Administer(operation, function, node))
+        envelope = Envelope(by, server, Administer(operation, function, node))
         self.network.append(envelope)
         self.deliver(envelope)
 

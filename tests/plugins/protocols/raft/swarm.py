@@ -23,7 +23,7 @@ BALLOTS = (PreVote, PreVoted, RequestVote, Vote)
 
 
 class Swarm:
-    def __init__(self, seed: int, node: type[Raft] = Raft, **config: Any) -> None:
+    def __init__(self, seed: int, node: type[Raft] = Raft, spares: int = 0, **config: Any) -> None:
         self.rng = rng = random.Random(seed)
         check_quorum = rng.random() < 0.6
         read_mode = rng.choice(("log", "read_index", "lease" if check_quorum else "read_index"))
@@ -40,7 +40,7 @@ class Swarm:
             "snapshot_trailing": rng.choice((0, 0, 1, 5)),
             "snapshot_chunk": rng.choice((1 << 20, 8)),
         }
-        self.cluster = Cluster(size, node, seed, **(drawn | config))
+        self.cluster = Cluster(size, node, seed, spares, **(drawn | config))
         self.cluster.one_clock = self.cluster.config.read_mode == "lease"  # without, each goes its own pace
         self.properties = Properties(self.cluster)
         self.watching = Watching(self.cluster, self.properties)
@@ -50,6 +50,7 @@ class Swarm:
         self.clients = ("c1", "c2", "c3")
         self.busy: dict[str, tuple[int, int]] = {}  # client -> (operation, `newest` when it was invoked)
         self.invoked = 0
+        self.wished = 0  # changes of members, so far
         self.added = 0  # values, so far
         self.adding: dict[str, bool] = {}  # client -> whether it adds; else it reads
         self.newest = 0  # the highest place that an answer told of
@@ -70,6 +71,8 @@ class Swarm:
             self.change_disk: rng.choice((0, 4)),
             self.change_partition: rng.choice((0, 1)),
         }
+        if spares:
+            odds[self.change_members] = 12
         self.actions, self.weights = list(odds), list(odds.values())
 
     def run(self) -> None:
@@ -92,9 +95,11 @@ class Swarm:
         self.collect()
         committed = len(self.properties.committed)
         cluster.run(
-            until=lambda: all(node.commit >= committed and node.commit == node.log.last for node in cluster.up())
+            until=lambda: all(
+                node.commit >= committed and node.commit == node.log.last for node in cluster.up() if node.replica
+            )
         )
-        tapes = [cluster.tape(server) for server in cluster.servers]
+        tapes = [cluster.tape(node.id) for node in cluster.up() if node.replica]
         if any(tape != tapes[0] for tape in tapes) or sorted(tapes[0]) != list(range(1, self.added + 1)):
             raise Violation("once only", cluster.servers, f"{self.added} values were added, the tapes hold {tapes}")
 
@@ -143,7 +148,7 @@ class Swarm:
     def campaign(self) -> None:
         """One or two servers stand; their election runs ahead of other traffic, amid writes and crashes."""
         cluster, rng = self.cluster, self.rng
-        free = [node.id for node in cluster.up() if node.id not in cluster.writing and node.role != "leader"]
+        free = [node.id for node in cluster.up() if node.id not in cluster.writing and cluster.waits(node.id)]
         for candidate in rng.sample(free, min(len(free), rng.choice((1, 1, 2)))):
             cluster.time_out(candidate)
         for _ in range(2 * len(cluster.servers)):
@@ -173,6 +178,15 @@ class Swarm:
         free = [server for server in up if server not in self.cluster.writing]
         if free:
             self.cluster.administer(self.rng.choice(free), 0, "transfer_leader", self.rng.choice(up))
+
+    def change_members(self) -> None:
+        """An administrator wants a server in the group, or out of it."""
+        up = [server for server in self.cluster.servers if server in self.cluster.hosts]
+        free = [server for server in up if server not in self.cluster.writing]
+        if free:
+            function, about = self.rng.choice(("add_node", "remove_node")), self.rng.choice(self.cluster.servers)
+            self.wished += 1
+            self.cluster.administer(self.rng.choice(free), self.wished, function, about, self.rng.choice(("a1", "a2")))
 
     def drop(self) -> None:
         between = [each for each in self.cluster.network if each.source != each.target]
@@ -206,16 +220,16 @@ class Swarm:
         self.cluster.partition(*((servers[:middle], servers[middle:]) if middle else ()))
 
 
-def swarm(seed: int, node: type[Raft] = Raft, **config: Any) -> None:
+def swarm(seed: int, node: type[Raft] = Raft, spares: int = 0, **config: Any) -> None:
     """One schedule; Violation or AssertionError if Raft does not hold. What `config` leaves open is drawn."""
-    Swarm(seed, node, **config).run()
+    Swarm(seed, node, spares, **config).run()
 
 
-def first_failure(node: type[Raft], seeds: int) -> tuple[int, str]:
+def first_failure(node: type[Raft], seeds: int, spares: int = 0) -> tuple[int, str]:
     """The first seed whose schedule breaks `node`, and the property that it breaks; (-1, "") if all hold."""
     for seed in range(seeds):
         try:
-            swarm(seed, node)
+            swarm(seed, node, spares)
         except Violation as violation:
             return seed, violation.name
         except (AssertionError, msgspec.MsgspecError) as broken:  # the latter: a snapshot that is none

@@ -79,6 +79,7 @@ class Grabs(Raft):
     def start_election(self) -> None:
         self.term += 1
         self.role = "leader"
+        self.votes = set(self.quorums.nodes)
         self.on_elected()
 
 
