@@ -65,7 +65,10 @@ def curves(
             "x:Q", title=x, scale=_scale(log_x, x_domain), axis=_axis(log_x, x_domain, (1, 2, 5), ",~r", whole_x)
         ),
         "y": alt.Y(
-            "y:Q", title=y, scale=_scale(log_y, y_domain), axis=_axis(log_y, y_domain, (1,), "~%" if percent else ",~r")
+            "y:Q",
+            title=y,
+            scale=_scale(log_y, y_domain),
+            axis=_axis(log_y, y_domain, _digits(y_domain), "~%" if percent else ",~r"),
         ),
         "color": colour,
     }
@@ -82,6 +85,29 @@ def curves(
         dashed = alt.Chart(_data(formulas)).mark_line(strokeDash=[5, 3], strokeWidth=1.3, clip=True)
         layers.append(dashed.encode(**encoding, order="order:Q"))
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=_title(title))
+
+
+def dot_rows(
+    series: Mapping[str, Mapping[str, float]], *, x: str, title: str, legend: str, marks: Mapping[str, float], mark: str
+) -> Any:
+    """A row for each category, from above in the order of the first series, with a dot of each series at its value.
+
+    `marks` are values of the rows themselves, drawn as upright strokes; `mark` says what they are, with the title.
+    """
+    names = list(series)
+    rows = list(next(iter(series.values())))
+    values = [{"series": name, "row": row, "x": value} for name, dots in series.items() for row, value in dots.items()]
+    place = alt.Y("row:N", sort=rows, title=None, axis=alt.Axis(grid=True, labelFontSize=12, labelLimit=260))
+    along = alt.X("x:Q", title=x, scale=alt.Scale(zero=True))
+    dots = alt.Chart(alt.Data(values=values)).mark_point(filled=True, size=80, opacity=1)
+    colour = alt.Color(
+        "series:N", scale=alt.Scale(domain=names, range=list(COLOURS[: len(names)])), legend=_legend(legend, dots=True)
+    )
+    strokes = alt.Chart(alt.Data(values=[{"row": row, "x": value} for row, value in marks.items()])).mark_tick(
+        thickness=2.5, size=22, color="#444444"
+    )
+    layers = alt.layer(strokes.encode(x=along, y=place), dots.encode(x=along, y=place, color=colour))
+    return layers.properties(width=WIDTH, height=34 * len(rows), title=_title(f"{title} Stroke: {mark}"))
 
 
 def rule(value: float, text: str) -> Any:
@@ -146,6 +172,11 @@ def _legend(title: str, dots: bool) -> alt.Legend:
     if dots:
         return alt.Legend(title=title, symbolType="circle", symbolSize=70, symbolStrokeWidth=0, symbolOpacity=1)
     return alt.Legend(title=title, symbolType="stroke", symbolStrokeWidth=3)
+
+
+def _digits(domain: tuple[float, float] | None) -> Sequence[int]:
+    """Where ticks stand on a log axis: within two powers of ten there is room for more."""
+    return (1, 2, 5) if domain and domain[1] <= 100 * domain[0] else (1,)
 
 
 def _axis(

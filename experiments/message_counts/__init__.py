@@ -1,0 +1,1 @@
+"""Message delays and messages of a decision, counted from the trace."""
