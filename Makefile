@@ -22,7 +22,7 @@ test: $(READY) lint
 	$(BIN)/python -m pytest -m ray
 
 quick: $(READY) lint
-	$(BIN)/python -m pytest -m "not ray" $(SPREAD)
+	$(BIN)/python -m pytest -m "not ray and not long" $(SPREAD)
 
 bench: $(READY)
 	$(BIN)/python -m experiments.engine_cost

@@ -19,6 +19,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-scenarios", action="store_true", help="write what came out into tests/scenarios")
 
 
+LONG = ("docs", "experiments", "reduction")
+"""Folders whose tests walk through the docs, run studies or shrink: `make test` has them, `make quick` has not."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    folders = [config.rootpath / "tests" / name for name in LONG]
+    for item in items:
+        if any(folder in item.path.parents for folder in folders):
+            item.add_marker(pytest.mark.long)
+
+
 def pytest_collection_finish() -> None:
     """All that is loaded by now stays: the simulator, which collects before each run, need not look at it again."""
     gc.collect()
