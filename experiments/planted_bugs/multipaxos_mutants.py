@@ -44,9 +44,8 @@ class ForgetsWhatItAccepted(MultiPaxos):
     """The last thing accepted does not survive a restart (PMS §2.5)."""
 
     def on_start(self) -> None:
-        last = max(self.accepted, default=0)
-        if last > self.learned:
-            del self.accepted[last]
+        if self.accepted.last > self.learned:
+            self.accepted.truncate(self.accepted.last)
         super().on_start()
 
 
@@ -158,7 +157,7 @@ class CountsOverBallots(MultiPaxos):
         super().on_accepted(sender, Accepted(self.promised, accepted.mark, accepted.round))
 
     def has_accepted(self, slot: int) -> bool:
-        return slot in self.accepted
+        return self.proposal(slot) is not None
 
 
 class MarksPastGaps(MultiPaxos):
@@ -183,10 +182,7 @@ class AppliesEarlierBallots(MultiPaxos):
     """A follower applies what it has accepted in whatever ballot, up to where the leader says all is chosen (PMS §2.3)."""
 
     def on_heard(self, chosen: int, last: int) -> None:
-        have = self.chosen
-        while have < chosen and have + 1 in self.accepted:
-            have += 1
-        self.apply(have)
+        self.apply(min(chosen, self.accepted.last))
         super().on_heard(chosen, last)
 
 

@@ -11,7 +11,7 @@ knows the keys that changed. `Change` is what a storage is asked to commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
@@ -105,7 +105,9 @@ class DurableLog(Generic[T]):
 
     def __init__(self, first: int = 1, entries: Iterable[T] = ()) -> None:
         self.first = first
-        self.cuts = 0  # how often `truncate` removed something: while it stands, the log has only grown at its end
+        self.cuts = (
+            0  # how often an entry was truncated or replaced: while it stands, the log has only grown at its end
+        )
         self._entries: list[T] = list(entries)
         self._dirty = -1  # the lowest index changed since the last commit; -1: none
 
@@ -149,6 +151,19 @@ class DurableLog(Generic[T]):
         self._entries.extend(tuple(entries))
         if self._dirty < 0 and len(self._entries) > start:
             self._dirty = self.first + start
+
+    def replace(self, start: int, entries: Sequence[T]) -> None:
+        """Puts `entries` from `start` on in place of what stands there; what follows them stays. The log grows if they
+        reach past its end. All from `start` on is written anew. IndexError outside `first..last + 1`."""
+        if not self.first <= start <= self.last + 1:
+            raise IndexError(f"replace({start}): the log holds {self.first}..{self.last}")
+        if not entries:
+            return
+        if start <= self.last:
+            self.cuts += 1
+        offset = start - self.first
+        self._entries[offset : offset + len(entries)] = entries
+        self._dirty = start if self._dirty < 0 else min(self._dirty, start)
 
     def truncate(self, start: int) -> None:
         """Removes `start` and all after it; `last + 1` removes nothing. IndexError outside `first..last + 1`."""

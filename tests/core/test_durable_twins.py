@@ -35,6 +35,9 @@ class NaiveLog:
     def append(self, entry: int) -> None:
         self.entries[self.last + 1] = entry
 
+    def replace(self, start: int, entries: list[int]) -> None:
+        self.entries.update(enumerate(entries, start))
+
     def truncate(self, start: int) -> None:
         self.entries = {index: entry for index, entry in self.entries.items() if index < start}
 
@@ -59,6 +62,7 @@ place = st.floats(0, 1)
 log_action = st.one_of(
     st.tuples(st.just("append"), number),
     st.tuples(st.just("extend"), st.lists(number, max_size=4)),
+    st.tuples(st.just("replace"), st.tuples(place, st.lists(number, max_size=4))),
     st.tuples(st.just("truncate"), place),
     st.tuples(st.just("compact"), place),
     st.tuples(st.just("compact past"), st.integers(0, 3)),
@@ -76,6 +80,10 @@ def change_log(log: Any, naive: NaiveLog, action: str, argument: Any) -> None:
         log.extend(argument)
         for entry in argument:
             naive.append(entry)
+    elif action == "replace":
+        start = first + round(argument[0] * (last + 1 - first))
+        log.replace(start, argument[1])
+        naive.replace(start, argument[1])
     elif action == "truncate":
         start = first + round(argument * (last + 1 - first))
         log.truncate(start)
@@ -234,6 +242,18 @@ def test_a_truncation_outside_the_log_is_refused() -> None:
             log.truncate(start)
     log.truncate(6)
     assert log.last == 5
+
+
+def test_a_replacement_outside_the_log_is_refused_and_one_at_its_end_cuts_nothing() -> None:
+    log = DurableLog(3, "cde")
+    for start in (2, 7):
+        with pytest.raises(IndexError, match=rf"replace\({start}\): the log holds 3\.\.5"):
+            log.replace(start, "x")
+    log.replace(6, "fg")
+    log.replace(4, "")
+    assert ("".join(log), log.cuts) == ("cdefg", 0)
+    log.replace(4, "DE")
+    assert ("".join(log), log.cuts) == ("cDEfg", 1)
 
 
 def test_append_returns_the_index_and_an_empty_log_ends_before_it_begins() -> None:

@@ -1,8 +1,13 @@
 """The acceptor: what it promises, what it accepts, and for how long it is the leader's.
 
-An acceptor promises a ballot for all slots at once (Paxos Made Simple, §3). The log is a map: a slot may be accepted
-before those below it. What has been accepted in the ballot promised without a gap is the `mark`, and one number
-acknowledges it all. A mark is not durable: it is what can be seen in `accepted`, and grows again from there.
+An acceptor promises a ballot for all slots at once (Paxos Made Simple, §3). A slot may be accepted before those below it:
+
+    slot     5 6 7 8 9 10 11 12 13
+    ballot   2 2 2 1 1     2  2
+             |-------|     |---|       `accepted` ends at the first gap; `beyond` holds what lies past it
+                 ^                     the mark: up to here all is chosen, or accepted in the ballot promised, which is 2
+
+The mark is the one number that acknowledges it all. It is not durable: it can be seen in the log, and grows again from there.
 
 An acceptor that hears a leader promises nothing to others for `election_timeout_min` (Paxos Made Live, §5.2). Where
 leases serve reads, one that has restarted does not know whom it heard, and keeps silent for as long.
@@ -10,7 +15,7 @@ leases serve reads, one that has restarted does not know whom it heard, and keep
 
 from __future__ import annotations
 
-from framework import DurableMap, Node, NodeId, durable, durable_map, handles
+from framework import DurableLog, DurableMap, Node, NodeId, durable, durable_log, durable_map, handles
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
 from plugins.protocols.multipaxos.messages import (
     NO_BALLOT,
@@ -35,16 +40,19 @@ class Acceptor(Node):
     config: MultiPaxosConfig
 
     promised: Ballot = durable(NO_BALLOT)
-    accepted: DurableMap[int, Proposal] = durable_map(int, Proposal)
-    compacted: int = durable(0)
-    """Up to here all is chosen, and no longer in `accepted`."""
+    accepted: DurableLog[Proposal] = durable_log(Proposal)
+    beyond: DurableMap[int, Proposal] = durable_map(int, Proposal)
 
     def on_start(self) -> None:
         self.leader: NodeId | None = None  # of the ballot promised, once it has been heard
         self.heard = self.now if self.may_be_bound() else LONG_AGO  # when a leader last was
         self.chosen = self.compacted  # all up to here is chosen, and its values are known
         self.mark = self.chosen  # all up to here is chosen, or accepted in the ballot promised
-        self.top = max(self.accepted, default=0)  # the last slot where anything is accepted
+
+    @property
+    def compacted(self) -> int:
+        """Up to here all is chosen, and no longer held."""
+        return self.accepted.first - 1
 
     def on_heard(self, chosen: int, last: int) -> None:
         """Runs at each word of the leader: all up to `chosen` is chosen, and up to `last` is proposed."""
@@ -101,8 +109,8 @@ class Acceptor(Node):
         """The promise, with what is accepted from `slot` on, as far as it fits."""
         told: list[Pvalue] = []
         size = 0
-        for at in range(slot, self.top + 1):
-            proposal = self.accepted.get(at)
+        for at in range(slot, max(self.beyond, default=self.accepted.last) + 1):
+            proposal = self.proposal(at)
             if proposal is None:
                 continue
             size += size_of(proposal.value)
@@ -119,17 +127,30 @@ class Acceptor(Node):
 
     def accept(self, slot: int, values: tuple[Value, ...]) -> None:
         """Accepts `values` from `slot` on in the ballot promised, and what is new of them is written."""
-        ballot, last = self.promised, slot + len(values) - 1
-        proposals = {at: Proposal(ballot, value) for at, value in enumerate(values, slot)}
-        if slot == self.mark + 1 and slot > self.top:  # as nearly always: the next slots, and nothing stands there
-            self.accepted.update(proposals)
-            self.mark = self.top = last
-            return
-        for at, proposal in proposals.items():
-            if at > self.chosen and not self.has_accepted(at):
-                self.accepted[at] = proposal
-        self.top = max(self.top, last)
-        self.advance_mark()
+        ballot, log = self.promised, self.accepted
+        proposals = [Proposal(ballot, value) for value in values]
+        if slot == self.mark + 1 == log.last + 1 and not self.beyond:  # as nearly always: the next slots
+            log.extend(proposals)
+            self.mark = log.last
+        elif slot <= log.last + 1:
+            known = max(self.mark + 1 - slot, 0)
+            log.replace(slot + known, proposals[known:])
+            self.close_gap()
+            self.advance_mark()
+        else:
+            for at, proposal in enumerate(proposals, slot):
+                if not self.has_accepted(at):
+                    self.beyond[at] = proposal
+
+    def close_gap(self) -> None:
+        """What lies beyond the gap joins the log where that has reached it."""
+        log, beyond = self.accepted, self.beyond
+        for slot in sorted(beyond):
+            if slot > log.last + 1:
+                return
+            if slot == log.last + 1:
+                log.append(beyond[slot])
+            del beyond[slot]
 
     def advance_mark(self) -> None:
         mark = max(self.mark, self.chosen)
@@ -139,8 +160,13 @@ class Acceptor(Node):
 
     def has_accepted(self, slot: int) -> bool:
         """Whether it has accepted a value there in the ballot promised."""
-        proposal = self.accepted.get(slot)
+        proposal = self.proposal(slot)
         return proposal is not None and proposal.ballot == self.promised
+
+    def proposal(self, slot: int) -> Proposal | None:
+        """What it has accepted there; None if nothing, or it is compacted."""
+        log = self.accepted
+        return log[slot] if log.first <= slot <= log.last else self.beyond.get(slot)
 
 
 def size_of(value: Value) -> int:

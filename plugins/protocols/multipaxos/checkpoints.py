@@ -51,10 +51,8 @@ class Checkpoints(Leader):
             self.compact(min(end, self.compacted + most))
 
     def compact(self, upto: int) -> None:
-        for slot in range(self.compacted + 1, upto + 1):
-            if slot in self.accepted:
-                del self.accepted[slot]
-        self.compacted = max(self.compacted, upto)
+        self.accepted.compact(upto)
+        self.close_gap()
 
     # The leader.
 

@@ -10,8 +10,8 @@
 | chosen stays | what is proposed for a slot after it was chosen is what was chosen | Paxos Made Simple, §2.2, P2c |
 | chosen order | what a replica knows to be chosen grows from slot to slot, and it holds it until a checkpoint covers it | Paxos Made Live, §5.5 |
 
-`Ballots` looks at promises and leaders, `Slots` at what is accepted and chosen. A step costs what it changed: the map of
-what is accepted tells which slots were written last.
+`Ballots` looks at promises and leaders, `Slots` at what is accepted and chosen. A step costs what it changed: while a log
+has only grown at its end, what it held before is not looked at again; a map tells which slots were written last.
 """
 
 from __future__ import annotations
@@ -52,14 +52,27 @@ class Ballots(Invariant[MultiPaxos]):
 class _Replica:
     """One node when it was last seen."""
 
-    __slots__ = ("chosen", "held", "writes")
+    __slots__ = ("chosen", "held", "seen")
 
     def __init__(self) -> None:
         self.chosen = 0
-        self.writes = 0
-        self.held: dict[
-            int, Ballot
-        ] = {}  # by slot: the ballot of what it has accepted, where none is known to be chosen
+        self.seen = (0, 0, 0)  # the log's cuts and its last slot, and the writes beyond it
+        # By slot: the ballot of what it has accepted, where none is known to be chosen.
+        self.held: dict[int, Ballot] = {}
+
+    def fresh(self, node: MultiPaxos) -> list[int]:
+        """The slots, not known to be chosen, for which it may have accepted something since this was last asked."""
+        seen = cuts, last, writes = self.seen
+        self.see(node)
+        if self.seen == seen:
+            return []
+        log, beyond = node.accepted, node.beyond
+        start = max(self.chosen, last if log.cuts == cuts else 0, node.compacted) + 1
+        further = [slot for slot in beyond.latest(beyond.writes - writes) if slot > self.chosen]
+        return [*range(start, log.last + 1), *further]
+
+    def see(self, node: MultiPaxos) -> None:
+        self.seen = (node.accepted.cuts, node.accepted.last, node.beyond.writes)
 
 
 class Slots(Invariant[MultiPaxos]):
@@ -77,10 +90,8 @@ class Slots(Invariant[MultiPaxos]):
             known = self.replicas[step.node] = _Replica()
         if step.started:
             self._check_restart(node, known)
-        elif node.accepted.writes != known.writes:
-            fresh = node.accepted.latest(node.accepted.writes - known.writes)
-            self._check_accepted(node, known, [slot for slot in fresh if slot > known.chosen])
-            known.writes = node.accepted.writes
+        else:
+            self._check_accepted(node, known, known.fresh(node))
         if node.chosen != known.chosen:
             self._check_chosen(node, known)
 
@@ -88,18 +99,20 @@ class Slots(Invariant[MultiPaxos]):
         for slot, ballot in known.held.items():
             if slot <= node.chosen:
                 continue
-            proposal = node.accepted.get(slot)
+            proposal = node.proposal(slot)
             if proposal is None or proposal.ballot < ballot:
                 what = f"forgot what it accepted for slot {slot} in ballot {tell(ballot)}"
                 raise Violation("accepted stays", (node.id,), what)
         known.chosen = min(known.chosen, node.chosen)
-        known.writes = node.accepted.writes
-        self._check_accepted(node, known, [slot for slot in node.accepted if slot > known.chosen])
+        known.see(node)
+        held = (*range(node.accepted.first, node.accepted.last + 1), *node.beyond)
+        self._check_accepted(node, known, [slot for slot in held if slot > known.chosen])
 
     def _check_accepted(self, node: MultiPaxos, known: _Replica, fresh: list[int]) -> None:
         name = node.id
         for slot in fresh:
-            proposal = node.accepted[slot]
+            proposal = node.proposal(slot)
+            assert proposal is not None
             ballot = proposal.ballot
             if ballot < known.held.get(slot, NO_BALLOT):
                 what = f"accepted ballot {tell(ballot)} for slot {slot} after {tell(known.held[slot])}"
@@ -129,7 +142,7 @@ class Slots(Invariant[MultiPaxos]):
             raise Violation("chosen order", (node.id,), what)
         for slot in range(known.chosen + 1, node.chosen + 1):
             known.held.pop(slot, None)
-            proposal = node.accepted.get(slot)
+            proposal = node.proposal(slot)
             if proposal is not None:
                 self._check_agreement(node.id, slot, proposal)
             elif slot > node.compacted:

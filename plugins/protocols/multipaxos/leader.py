@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from itertools import accumulate
 
 from framework import NodeId, NotLeader, Request, handles, on_timer
 from framework.core.client import OperationId
@@ -131,9 +130,12 @@ class Leader(Election):
 
     def fitting(self, values: tuple[Value, ...]) -> int:
         """How many of `values` fit an Accept; one always does."""
-        most = min(len(values), self.config.max_accept_slots)
-        sizes = accumulate(map(size_of, values[:most]))
-        return next((count for count, size in enumerate(sizes) if count and size > self.config.max_accept_bytes), most)
+        size = 0
+        for count, value in enumerate(values[: self.config.max_accept_slots]):
+            size += size_of(value)
+            if count and size > self.config.max_accept_bytes:
+                return count
+        return min(len(values), self.config.max_accept_slots)
 
     @handles(Accepted)
     def on_accepted(self, sender: NodeId, accepted: Accepted) -> None:
@@ -207,6 +209,6 @@ class Leader(Election):
     def teach(self, follower: NodeId, first: int, last: int) -> None:
         """Proposes what stands in these slots to `follower` alone; what is chosen there can be nothing else."""
         last = min(last, first + self.config.max_accept_slots - 1)
-        values = tuple(self.accepted[slot].value for slot in range(first, last + 1))
+        values = tuple(proposal.value for proposal in self.accepted.slice(first, last + 1))
         accept = Accept(self.promised, first, values[: self.fitting(values)], self.chosen)
         self.send(follower, accept, before_commit=True)

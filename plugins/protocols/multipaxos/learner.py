@@ -72,9 +72,9 @@ class Learner(Acceptor):
         """Applies the slots up to `upto`, which are chosen, in one go; answers who waits for them."""
         if upto <= self.chosen:
             return
-        slots = range(self.chosen + 1, upto + 1)
+        assert upto <= self.accepted.last, f"{self.id} lacks what is chosen for slot {upto}"
         waiting, execute = self.waiting, self.machine.apply
-        for slot, proposal in zip(slots, map(self.accepted.__getitem__, slots), strict=True):
+        for slot, proposal in enumerate(self.accepted.slice(self.chosen + 1, upto + 1), self.chosen + 1):
             command = proposal.value
             if command is None:
                 continue

@@ -10,7 +10,7 @@ from framework import Administrator, Client, Duration, Ok, QuorumConfig, Session
 from framework.core.time import MILLISECOND
 from framework.testing.cluster import Cluster
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
-from plugins.protocols.multipaxos.messages import Checkpoint
+from plugins.protocols.multipaxos.messages import Ballot, Checkpoint
 from plugins.protocols.multipaxos.node import MultiPaxos
 from tests.plugins.protocols.raft.tape import TAPE
 
@@ -102,6 +102,47 @@ def test_no_more_than_the_window_is_in_flight_and_the_rest_follows() -> None:
     assert (leader.last, len(leader.queue)) == (2, 2)
     cluster.stabilize()
     assert len(cluster.outcomes) == 4 and not leader.queue
+
+
+def test_what_lies_beyond_a_gap_survives_a_crash_and_joins_the_log_when_the_gap_is_closed() -> None:
+    cluster = cluster_of(3, clients=3)
+    add(cluster, 1, 2)  # the first slot opens the session
+    for client, value in (("c2", 3), ("c3", 4)):
+        cluster.invoke(client, "add", None, value)
+        cluster.deliver("n1", kind="Request")
+    cluster.drop("n3", kind="Accept")
+    cluster.deliver("n3", kind="Accept")
+    follower = cluster.node("n3")
+    assert (follower.accepted.last, list(follower.beyond), follower.mark) == (3, [5], 3)
+    cluster.drop("n1", kind="Learn")
+    cluster.crash("n3")
+    cluster.restart("n3")
+    assert list(cluster.node("n3").beyond) == [5]
+    cluster.stabilize()
+    beat(cluster)
+    beat(cluster)
+    follower = cluster.node("n3")
+    assert (follower.accepted, list(follower.beyond)) == (cluster.node("n1").accepted, [])
+    assert len(cluster.outcomes) == 4 and tapes(cluster)[0] == tapes(cluster)[2]
+
+
+def test_a_new_ballot_takes_the_place_of_what_older_ones_left_and_keeps_what_follows() -> None:
+    cluster = cluster_of(3)
+    follower = cluster.node("n3")
+    first = follower.promised
+    follower.accept(1, (None, None, None))
+    follower.accept(5, (None,))
+    second = Ballot(first.round + 1, "n2")
+    follower.promise(second)
+    follower.accept(1, (None,))
+    assert [proposal.ballot for proposal in follower.accepted] == [second, first, first]
+    assert follower.mark == 1
+    follower.accept(2, (None, None, None, None))
+    assert [proposal.ballot for proposal in follower.accepted] == [second] * 5
+    assert (follower.mark, len(follower.beyond)) == (5, 0)
+    cuts = follower.accepted.cuts
+    follower.accept(2, (None, None))  # once more, from a link that repeats itself
+    assert (follower.mark, follower.accepted.cuts) == (5, cuts)
 
 
 @pytest.mark.parametrize("part", [1, 7, 1 << 20])
