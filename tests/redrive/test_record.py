@@ -1,0 +1,34 @@
+"""What a record tells of the bytes of a message, when its sender's own record of it may be lost."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pyarrow as pa
+
+from framework.redrive.record import Record
+from framework.trace.reader import Run
+
+COLUMNS = ("time", "seq", "node", "kind", "peer", "message", "cause", "size", "payload")
+
+
+def record(*rows: tuple[Any, ...]) -> Record:
+    columns = dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
+    columns["payload"] = pa.array(columns["payload"], pa.binary())  # type: ignore[assignment]
+    return Record(cast(Run, SimpleNamespace(events=pa.table(columns))))
+
+
+def test_the_bytes_of_a_message_stand_with_its_send() -> None:
+    sent = record((1, 7, "n1", "send", "n2", "Ask", -1, 3, b"abc"), (2, 9, "n2", "deliver", "n1", "Ask", 7, 3, None))
+    assert sent.sent(7) == b"abc"
+    assert sent.sent(9) is None
+
+
+def test_of_a_lost_send_who_got_it_first_has_the_bytes_for_its_copy_too() -> None:
+    kept = record(
+        (1, 5, "n1", "send", "n2", "Ask", -1, 3, b"old"),
+        (2, 9, "n2", "deliver", "n1", "Ask", 7, 3, b"abc"),
+        (3, 10, "n2", "deliver", "n1", "Ask", 7, 3, None),
+    )
+    assert (kept.sent(5), kept.sent(7), kept.sent(8)) == (b"old", b"abc", None)
