@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from framework import Administer, Administered, NodeId, NotLeader, handles
+from plugins.protocols.raft.clients import Serving
 from plugins.protocols.raft.election import LEADER
-from plugins.protocols.raft.replication import Replication
 
 
-class Administration(Replication):
+class Administration(Serving):
     """Answers `Administer` with `Administered`, or with `NotLeader`."""
 
     @handles(Administer)

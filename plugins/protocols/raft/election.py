@@ -11,34 +11,29 @@ vote is ever counted that a crash could take back.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from operator import attrgetter
-
-from framework import DurableLog, Node, NodeId, durable, durable_log, handles, on_timer
+from framework import NodeId, durable, handles, on_timer
 from framework.core.quorums import Majority, Quorums
 from plugins.protocols.raft.config import RaftConfig
-from plugins.protocols.raft.messages import Entry, PreVote, RequestVote, Vote
+from plugins.protocols.raft.log import LogKeeping
+from plugins.protocols.raft.messages import RequestVote, Vote
 
 FOLLOWER, CANDIDATE, LEADER = "follower", "candidate", "leader"
 
-_term_of = attrgetter("term")
 
-
-class Election(Node):
-    """A server's term, vote and log, and how it comes to lead. What a leader does, its subclasses say."""
+class Election(LogKeeping):
+    """A server's term and vote, and how it comes to lead. What a leader does, its subclasses say."""
 
     config: RaftConfig
 
     term: int = durable(0)
     voted_for: NodeId | None = durable(None)
-    log: DurableLog[Entry] = durable_log(Entry)
 
     def on_start(self) -> None:
+        super().on_start()
         self.role = FOLLOWER
         self.leader: NodeId | None = None
         self.heard_at: int | None = None  # when the last word from a leader came, since this start
         self.votes: set[NodeId] = set()
-        self.base_index, self.base_term = 0, 0  # of an entry that the log needs no more to be complete: at first none
         self.quorums: Quorums = Majority((*self.peers, self.id))
         self.election_timeout = self._draw_timeout()
         self._await_leader()
@@ -93,11 +88,6 @@ class Election(Node):
             self.note("elected", term=self.term)
             self.on_elected()
 
-    def is_current(self, request: RequestVote | PreVote) -> bool:
-        """§5.4.1: whether the candidate's log is at least as up to date as this node's."""
-        last = self.log.last
-        return (request.last_term, request.last_index) >= (self.term_at(last), last)
-
     def enter_term(self, term: int) -> None:
         """§5.1: a server that sees a later term follows in it."""
         assert term > self.term, f"{self.id} in term {self.term} cannot go back to {term}"
@@ -119,23 +109,6 @@ class Election(Node):
         assert self.role != LEADER, f"{leader} and {self.id} both lead term {self.term}"
         self.role, self.leader, self.heard_at = FOLLOWER, leader, self.now
         self._await_leader()
-
-    def term_at(self, index: int) -> int:
-        """The term of the entry at `index`; 0 at 0, which stands for the empty log; -1 where the log holds none."""
-        if self.log.first <= index <= self.log.last:
-            return self.log[index].term
-        if index == self.base_index:
-            return self.base_term
-        return -1 if index else 0
-
-    def last_not_after(self, term: int, upto: int) -> int:
-        """The last index up to `upto` whose entry is of `term` or earlier; 0 if the log holds none.
-
-        Terms never fall along a log.
-        """
-        if upto < self.log.first:
-            return self.base_index if self.base_index <= upto and self.base_term <= term else 0
-        return bisect_right(self.log, term, self.log.first, upto + 1, key=_term_of) - 1
 
     def _await_leader(self) -> None:
         self.set_timer(self.start_election, after=self.election_timeout)

@@ -158,11 +158,9 @@ class Membership(Administration, Leasing, Snapshotting):
         self._go_by_configuration()
 
     def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
+        extends = previous == self.log.last  # then nothing is truncated
         super().adopt(previous, entries)
-        latest = len(self.configurations)
-        while not self._is_in_log(*self.configurations[-1]):
-            self.configurations.pop()
-        fallen_back = len(self.configurations) < latest
+        fallen_back = not extends and self._fall_back()
         if self._take_in(previous + 1, entries) or fallen_back:
             self._go_by_configuration()
 
@@ -189,6 +187,13 @@ class Membership(Administration, Leasing, Snapshotting):
         if index <= self.base_index:
             return True
         return index <= self.log.last and self.log[index].configuration == configuration
+
+    def _fall_back(self) -> bool:
+        """Whether the latest configuration was truncated; the one before it, that was not, is the latest now."""
+        known = len(self.configurations)
+        while not self._is_in_log(*self.configurations[-1]):
+            self.configurations.pop()
+        return len(self.configurations) < known
 
     def _take_in(self, start: int, entries: tuple[Entry, ...]) -> bool:
         """Whether the entries, of which the first is at `start`, hold a configuration later than those known."""
@@ -230,7 +235,8 @@ class Membership(Administration, Leasing, Snapshotting):
 
     def advance_commit(self) -> None:
         super().advance_commit()
-        if self.wishes or self.configuration.old or self.id not in self.configuration.voters:
+        latest = self.configuration
+        if self.wishes or latest.old or self.id not in latest.voters:
             self.proceed()
 
     def may_change(self) -> bool:

@@ -9,14 +9,14 @@ a leader within the least election time-out, does not answer. An answer promises
 from __future__ import annotations
 
 from framework import NodeId, handles, on_timer
+from plugins.protocols.raft.clients import Serving
 from plugins.protocols.raft.election import LEADER
 from plugins.protocols.raft.messages import PreVote, PreVoted
-from plugins.protocols.raft.replication import Replication
 
 PRE_CANDIDATE = "pre-candidate"
 
 
-class PreVoting(Replication):
+class PreVoting(Serving):
     """Stands for election only once a majority would vote for it."""
 
     def on_start(self) -> None:

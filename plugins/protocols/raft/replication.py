@@ -1,37 +1,32 @@
-"""Log replication (§5.3), commitment (§5.4.2) and clients (§8).
+"""Log replication (§5.3) and commitment (§5.4.2).
 
 The leader sends before its own write is durable (Ongaro's thesis, 10.2.1), because AppendEntries promises
 nothing of the leader's own. Its own acknowledgement is a message to itself, which leaves after the commit:
 like any follower's it counts only for what a crash cannot take back.
 
-Requests append; `replicate` runs once at the end of their batch. A follower is sent entries without waiting
-for its last answer (`next_index` runs ahead of `match_index`) until it refuses some; then it is probed, one
-message at a time, until the logs agree.
+`replicate` runs once, at the end of a batch that has appended. A follower is sent entries without waiting for
+its last answer (`next_index` runs ahead of `match_index`) until it refuses some; then it is probed, one message
+at a time, until the logs agree.
 """
 
 from __future__ import annotations
 
-from framework import NodeId, NotLeader, Replica, ReplicatedMachine, Reply, Request, handles, on_timer
-from framework.core.client import OperationId
+from framework import NodeId, handles, on_timer
 from plugins.protocols.raft.election import LEADER, Election
+from plugins.protocols.raft.log import fitting
 from plugins.protocols.raft.messages import Appended, AppendEntries, Entry
 
 
 class Replication(Election):
-    """A server of Figure 2: answers `Request` with `Reply`, or with `NotLeader` if it does not lead."""
+    """Makes the followers' logs agree with the leader's. What is done with committed entries, its subclasses say."""
 
     def on_start(self) -> None:
         super().on_start()
-        assert self.config.state_machine is not None, "the config group state_machine gives one"
-        self.machine = ReplicatedMachine(self.config.state_machine.build(), self.config.max_sessions)
-        self.commit = 0  # all up to here is committed, and applied to `machine`
         self.next_index: dict[NodeId, int] = {}
         self.match_index: dict[NodeId, int] = {}
         self.probing: set[NodeId] = set()
         self.round = 0  # of heartbeats, begun in this term
         self.answered: dict[NodeId, int] = {}  # the latest round that each has answered
-        self.waiting: dict[int, tuple[NodeId, OperationId]] = {}  # log index -> whom to answer when applied
-        self.asked: set[tuple[OperationId, int]] = set()  # what is in `waiting`, by operation and sequence
         self.replication_due = False
 
     @property
@@ -43,10 +38,6 @@ class Replication(Election):
             "commit": self.commit,
             "last": self.log.last,
         }
-
-    @property
-    def replica(self) -> Replica | None:
-        return Replica(self.commit, self.machine.snapshot)
 
     # The leader.
 
@@ -62,24 +53,7 @@ class Replication(Election):
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
 
     def on_deposed(self) -> None:
-        # What waits may yet commit under another leader, so NotLeader would be a lie. The client asks again
-        # under the same sequence number, and the session table tells whether it was executed.
-        self.waiting.clear()
-        self.asked.clear()
         self.cancel_timer(self.heartbeat)
-
-    @handles(Request)
-    def on_request(self, sender: NodeId, request: Request) -> None:
-        command = request.command
-        if self.role != LEADER:
-            self.send(sender, NotLeader(request.operation, command.sequence, self.leader))
-            return
-        asked = (request.operation, command.sequence)
-        if asked in self.asked:  # a retry, while the first attempt is under way
-            return
-        self.asked.add(asked)
-        self.waiting[self.log.append(Entry(self.term, command))] = (sender, request.operation)
-        self._replicate_soon()
 
     @on_timer
     def replicate(self) -> None:
@@ -217,46 +191,8 @@ class Replication(Election):
             self._apply(min(append.commit, agreed))
         self.send(sender, Appended(self.term, True, agreed, append.round))
 
-    def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
-        """§5.3: the log after `previous` becomes `entries`, and what follows them if none conflicts."""
-        log = self.log
-        if previous < log.last:  # what is there already stays: this message may be older than others
-            known = 0
-            while known < len(entries) and self.term_at(previous + 1 + known) == entries[known].term:
-                known += 1
-            start, entries = previous + 1 + known, entries[known:]
-            if entries and start <= log.last:
-                assert start > self.commit, f"{self.id} would lose entry {start}, which is committed"
-                self.note("truncated", start=start, last=log.last)
-                log.truncate(start)
-        log.extend(entries)
-
     # Both.
 
     def _apply(self, commit: int) -> None:
-        """Applies the entries up to `commit` in one go; the leader answers who waits for them."""
-        waiting = self.waiting
-        for index, entry in enumerate(self.log.slice(self.commit + 1, commit + 1), self.commit + 1):
-            command = entry.command
-            if command is None:
-                continue
-            applied = self.machine.apply(index, command)
-            if waiting and index in waiting:
-                client, operation = waiting.pop(index)
-                self.asked.discard((operation, command.sequence))
-                # The entry is durable at a majority, whatever becomes of this node's batch.
-                reply = Reply(operation, command.sequence, applied.result, applied.session)
-                self.send(client, reply, before_commit=True)
-        if commit > self.commit:
-            self.commit = commit
-
-
-def fitting(entries: tuple[Entry, ...], max_bytes: int) -> tuple[Entry, ...]:
-    """The longest start of `entries` whose commands take `max_bytes` at the most; one entry always fits."""
-    size = 0
-    for count, entry in enumerate(entries):
-        if entry.command is not None:
-            size += len(entry.command.body)
-            if size > max_bytes and count:
-                return entries[:count]
-    return entries
+        """All up to `commit` is committed."""
+        self.commit = max(commit, self.commit)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import msgspec
 
 from framework import NodeId, durable, handles
+from plugins.protocols.raft.clients import Serving
 from plugins.protocols.raft.messages import (
     Appended,
     AppendEntries,
@@ -33,7 +34,6 @@ from plugins.protocols.raft.messages import (
     Snapshot,
     SnapshotReceived,
 )
-from plugins.protocols.raft.replication import Replication
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Arrival:
     size: int = 0
 
 
-class Snapshotting(Replication):
+class Snapshotting(Serving):
     """Forgets the entries that a snapshot covers, and sends that to those who lack them."""
 
     snapshot: Snapshot | None = durable(None)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from framework import Command
 from framework.core.session import OPEN
+from plugins.protocols.raft.log import fitting
 from plugins.protocols.raft.messages import Appended, AppendEntries, Entry, RequestVote, Vote
 from plugins.protocols.raft.node import Raft
-from plugins.protocols.raft.replication import fitting
 from tests.plugins.protocols.raft.cluster import Cluster, Envelope, elect
 
 LEADERS_LOG = (1, 1, 1, 4, 4, 5, 5, 6, 6, 6)
