@@ -15,9 +15,11 @@ finds again only if each quorum of the one meets each of the other.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, combinations, takewhile
+from operator import itemgetter
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
@@ -80,11 +82,21 @@ class Threshold(Quorums):
         return sum([node in by for node in self.nodes]) >= self.count
 
     def held(self, marks: Mapping[NodeId, int]) -> int:
-        mark = marks.get
-        return sorted([mark(node, 0) for node in self.nodes])[-self.count]
+        if len(marks) >= len(self.nodes):  # a leader asks at each acknowledgement, and mostly has everybody's mark
+            try:
+                return sorted(self._marks_of_all(marks))[-self.count]
+            except KeyError:
+                pass
+        return sorted([marks.get(node, 0) for node in self.nodes])[-self.count]
 
     def smallest(self, first: NodeId | None = None) -> Quorum:
         return tuple(sorted(self.nodes, key=lambda node: node != first)[: self.count])
+
+    @cached_property
+    def _marks_of_all(self) -> Callable[[Mapping[NodeId, int]], tuple[int, ...]]:
+        """KeyError if somebody has none."""
+        twice = self.nodes if len(self.nodes) == 1 else ()  # of one item an itemgetter makes no tuple
+        return itemgetter(*self.nodes, *twice)
 
 
 class Majority(Threshold):
