@@ -115,7 +115,9 @@ def paxos_figure(trials: Trials) -> object:
         "who proposes",
     )
     failing = _failing(trials, PAXOS, names, "decisions beyond N-1 rounds", "who proposes")
-    return charts.below(tails, failing, title="Alone, one ballot; duelling without backoff, Paxos may never decide")
+    return charts.below(
+        tails, failing, title="Alone, Paxos decides at once; duelling without backoff it may never decide"
+    )
 
 
 def _tails(

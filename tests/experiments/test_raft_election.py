@@ -12,8 +12,22 @@ import pytest
 
 from experiments.planted_bugs.raft_mutants import VotesForAnyLog
 from experiments.raft_election.__main__ import main
+from experiments.raft_election.analyze import crash_figure, wide_area_figure
 from experiments.raft_election.formulas import first_timeout, later_than, split_probability
-from experiments.raft_election.lines import AT_ONCE, CRASH, PAPER, SPLIT, WAN, Line, Outcome, hold, lines, sized
+from experiments.raft_election.lines import (
+    AT_ONCE,
+    CRASH,
+    FAILED,
+    PAPER,
+    SPLIT,
+    STRICT,
+    WAN,
+    Line,
+    Outcome,
+    hold,
+    lines,
+    sized,
+)
 from experiments.raft_election.trial import ElectionTrial
 from experiments.studies import run_trials
 from experiments.trials import servers
@@ -128,6 +142,29 @@ def test_a_trial_without_a_majority_ends_at_the_horizon() -> None:
     assert election.heard == 2_000 * MILLISECOND
 
 
+# What is made of the trials.
+
+
+def made_up(heard_ms: Sequence[float | None], study: str = CRASH, line: str = "150–200 ms") -> list[Outcome]:
+    return [
+        Outcome(study, line, seed, leader=ms and "n2", terms=1, elected_ms=ms, heard_ms=ms)
+        for seed, ms in enumerate(heard_ms)
+    ]
+
+
+def test_titles_say_what_was_measured() -> None:
+    trials = {
+        **{(CRASH, line.name): made_up([None, None]) for line in lines() if line.study == CRASH},
+        (CRASH, "150–200 ms"): made_up([100.0, 1234.0]),
+        **{(WAN, f"{failed} of 5 down"): made_up([400.0, 500.0 + failed], WAN) for failed in FAILED},
+    }
+    crash, wide_area = (figure(trials).to_dict()["title"] for figure in (crash_figure, wide_area_figure))
+    assert "elections take 1,234 ms at most" in str(crash)
+    assert "on average in 450 ms; with one of five down in 450, with two in 451" in str(wide_area)
+    trials[CRASH, "150–200 ms"] = made_up([100.0, None])
+    assert "elections take > 20 s at most" in str(crash_figure(trials).to_dict()["title"])
+
+
 # The command.
 
 
@@ -145,7 +182,8 @@ def test_the_command_writes_tables_rows_and_figures(tmp_path: Path, capsys: pyte
     assert trials.num_rows == sum(number for _, number in sized(lines(), 1))
     assert set(trials["study"].to_pylist()) == {line.study for line in lines()}
     assert (tmp_path / "summary.csv").read_text().count("\n") == 1 + len(lines())
-    assert "median 287 ms" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "median 287 ms" in shown and f"{STRICT} (1)" in shown
 
 
 @pytest.mark.parametrize("options", [["--trials", "0"], ["--processes", "-1"], ["--dir", "/dev/null/here"]])
