@@ -267,7 +267,7 @@ class RestartsWithoutItsCheckpoint(MultiPaxos):
 READ_INDEX = ("protocol.read_mode=read_index",)
 LEASE = (  # many reads, by clients that go on beside a leader that is cut off
     "protocol.read_mode=lease",
-    "protocol.clock_drift_ppm=0",
+    "protocol.max_clock_drift_ppm=0",
     "protocol.election_timeout_min=120ms",
     "protocol.election_timeout_max=130ms",
     "protocol.session.retry=30ms",

@@ -7,9 +7,10 @@ answer. The session's id is the log index that opened it, so no two are ever the
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from framework.core.client import Fail, Ok, Operation, OperationId, Outcome, Unknown
 from framework.core.leader import LeaderClient, RetryConfig
@@ -37,6 +38,8 @@ class ReadingConfig(ReplicatedConfig):
     read_mode: Literal["log", "read_index", "lease"] = "log"
     """`log`: a read is a command like any other. `read_index`: the leader makes sure that it still leads, by one round of
     messages for all reads that wait. `lease`: it answers at once while its lease lasts, which trusts clocks to drift little."""
+    max_clock_drift_ppm: Annotated[int, Meta(ge=0, lt=1_000_000)] = 1_000
+    """Reads by lease are safe while no clock runs too fast or too slow by more parts per million than this."""
 
 
 class Command(Record):

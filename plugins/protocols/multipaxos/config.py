@@ -27,8 +27,6 @@ class MultiPaxosConfig(ReadingConfig):
     """... and for this long at the most, drawn anew each time. A leader that no quorum answers for this long steps down."""
     heartbeat_interval: Duration = Duration("50ms")
     """How often a leader says that it is there."""
-    clock_drift_ppm: Annotated[int, Meta(ge=0, lt=PPM)] = 10_000
-    """By how much any clock is trusted to run too fast or too slow, at the most. `read_mode=lease` rests on it."""
     window: Count = 8192
     """Slots in flight: no more than these are proposed beyond those known to be chosen."""
     max_accept_slots: Count = 1024
@@ -60,4 +58,4 @@ class MultiPaxosConfig(ReadingConfig):
 
         Its clock may be slow and theirs fast.
         """
-        return self.election_timeout_min * (PPM - self.clock_drift_ppm) // (PPM + self.clock_drift_ppm)
+        return self.election_timeout_min * (PPM - self.max_clock_drift_ppm) // (PPM + self.max_clock_drift_ppm)

@@ -23,8 +23,6 @@ class RaftConfig(ReadingConfig):
     check_quorum: bool = True
     """Whether a leader steps down that no majority has answered for an election time-out, and whoever hears a leader
     votes for nobody else (thesis 4.2.3, 6.2)."""
-    max_clock_drift_ppm: Annotated[int, Meta(ge=0, lt=1_000_000)] = 1_000
-    """Reads by lease are safe while no clock runs too fast or too slow by more parts per million than this."""
     catch_up_rounds: Annotated[int, Meta(ge=1)] = 10
     """A learner that still lags an election time-out behind after so many rounds of replication is refused (thesis 4.2.1)."""
     catch_up_timeout: Duration = Duration("10s")

@@ -9,6 +9,7 @@ from framework.config.compose import compose
 from framework.core.message import check_message
 from plugins.protocols.multipaxos import register_protocols
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
+from plugins.protocols.raft.config import RaftConfig
 
 BASE = ("experiment=raft_5nodes", "protocol=multipaxos", "engine=sim")
 
@@ -34,7 +35,7 @@ def test_it_takes_the_place_of_raft_in_an_experiment() -> None:
         ("heartbeat_interval=150ms", "heartbeat_interval=150ms must be above 0 and below"),
         ("window=0", "window=0: must be at least 1"),
         ("checkpoint_part=0", "must be at least 1, not 0"),
-        ("clock_drift_ppm=1000000", "must be at most 999999"),
+        ("max_clock_drift_ppm=1000000", "must be at most 999999"),
         ("read_mode=leases", "Did you mean 'lease'?"),
         ("quorums={kind: flexible, phase1: 2, phase2: 2}", "which share no node"),
         ("quorums={kind: flexible, phase2: 9}", "phase2=9 of 5 nodes can never be a quorum"),
@@ -49,6 +50,10 @@ def test_what_cannot_work_is_refused_before_the_run(setting: str, complaint: str
 
 def test_the_lease_is_shorter_than_what_acceptors_grant_by_what_clocks_may_drift() -> None:
     """The leader's clock as slow and an acceptor's as fast as may be: the lease ends first, by true time."""
-    config = MultiPaxosConfig(election_timeout_min=Duration("100ms"), clock_drift_ppm=200_000)
+    config = MultiPaxosConfig(election_timeout_min=Duration("100ms"), max_clock_drift_ppm=200_000)
     assert config.lease / 0.8 <= config.election_timeout_min / 1.2
-    assert MultiPaxosConfig(clock_drift_ppm=0).lease == Duration("150ms")
+    assert MultiPaxosConfig(max_clock_drift_ppm=0).lease == Duration("150ms")
+
+
+def test_what_clocks_are_trusted_with_is_one_setting_with_one_default_in_all_protocols_with_leases() -> None:
+    assert RaftConfig().max_clock_drift_ppm == MultiPaxosConfig().max_clock_drift_ppm == 1_000

@@ -49,4 +49,6 @@ def test_lease_reads_are_linearizable_where_clocks_keep_what_they_promise() -> N
 
 
 def test_a_lease_that_allows_for_the_drift_holds() -> None:
-    assert verdicts(*SLOW_LEADER, "protocol.read_mode=lease", "protocol.clock_drift_ppm=500000") == [("valid", "")] * 3
+    assert (
+        verdicts(*SLOW_LEADER, "protocol.read_mode=lease", "protocol.max_clock_drift_ppm=500000") == [("valid", "")] * 3
+    )
