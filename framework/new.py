@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from framework.console.command import carried_out
-from framework.core.errors import ConfigError
+from framework.core.errors import ConfigError, did_you_mean
 from framework.registry.discovery import ROOT
 from framework.registry.registry import load
 
@@ -245,7 +245,10 @@ def _read(arguments: list[str]) -> tuple[str, Path]:
             raise ConfigError("--dir", "names no folder", USAGE)
         folder = Path(arguments[at + 1]).expanduser().resolve()
         del arguments[at : at + 2]
-    if len(arguments) != 2 or arguments[0] != "protocol":
+    if arguments and arguments[0] != "protocol":
+        what = f"there is no kind {arguments[0]!r} that it could write"
+        raise ConfigError("framework.new", what, did_you_mean(arguments[0], ["protocol"]))
+    if len(arguments) != 2:
         raise ConfigError("framework.new", "takes a kind and a name", USAGE)
     return arguments[1], folder
 

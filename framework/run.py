@@ -43,7 +43,7 @@ def _run(asked: Arguments, began: float) -> int:
         with _stdout():
             print(config_yaml(composed.config), end="")
         return 0
-    return _execute(_plan(composed, asked, began), asked.quiet)
+    return _execute(_plan(composed, asked, began), composed.title, asked.quiet)
 
 
 def _help(asked: Arguments) -> int:
@@ -76,18 +76,18 @@ def _plan(composed: Composed, asked: Arguments, began: float) -> Plan:
     )
 
 
-def _execute(plan: Plan, quiet: bool) -> int:
+def _execute(plan: Plan, title: str, quiet: bool) -> int:
     from framework.console.progress import screen
     from framework.console.summary import print_summary, print_verdict
     from framework.runs.engines import engine_named
     from framework.runs.execute import execute
 
     experiment = plan.experiment
-    with screen(experiment.name, experiment.duration, quiet=quiet) as shown:
+    with screen(title, experiment.duration, quiet=quiet) as shown:
         result = execute(plan, engine_named(plan.engine), shown.show, shown.checking)
     with _stdout():
         if not quiet:
-            print_summary(result)
+            print_summary(result, title)
         print_verdict(result, experiment.run_dir)
     return result.verdict.exit_code
 

@@ -50,7 +50,10 @@ UNFIT = [
     (f"{HELLO} nodes=0", "nodes=0: must be at least 1, not 0"),
     (f"{HELLO} spares=2", "spares=2: would stand by for ever: protocol echo takes in no node"),
     (f"{HELLO} faults=chaos 'faults.chaos.kinds={{add_node: 1}}'", "asks for add_node, which protocol echo cannot do"),
-    (f"{RAFT} faults=add_node", "faults=add_node: asks for add_node, which protocol raft cannot do"),
+    (
+        f"{RAFT} protocol=multipaxos faults=add_node",
+        "faults=add_node: asks for add_node, which protocol multipaxos cannot do",
+    ),
     (f"{RAFT} protocol.prevote=off", "protocol.prevote=off: expected true or false, got 'off'. The default is true."),
     (f"{HELLO} nodes=-3", "nodes=-3: must be at least 1, not -3"),
     (f"{HELLO} clients=0", "clients=0: must be at least 1, not 0"),

@@ -67,13 +67,14 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
+        (["protcol", "mine"], "Did you mean 'protocol'?"),
         (["protocol", "MultiPaxos"], "Write 'multi_paxos'."),
         (["protocol", "../escape"], "Write 'escape'."),
         (["protocol", "class"], "Write 'my_class'."),
         (["protocol", "queue"], "Write 'my_queue'."),
         (["protocol", "raft"], "exists already"),
         (["protocol"], "usage: "),
-        (["checker", "x"], "usage: "),
+        (["checker", "x"], "There are: protocol."),
         (["protocol", "x", "--dir"], "names no folder"),
     ],
 )

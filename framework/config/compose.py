@@ -10,6 +10,7 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,11 @@ def compose(overrides: Sequence[str], config_dir: str | None = None, registry: R
     merged, choices = _merge(prepared, groups, experiment)
     sources = Sources(written, choices, groups)
     try:
-        return resolve(merged, choices, registry, tuple(overrides))
+        composed = resolve(merged, choices, registry, tuple(overrides))
     except BadValue as bad:
         raise sources.error(bad) from bad
+    replaced = sources.replaced("protocol") is not None
+    return replace(composed, title=f"{composed.title} (protocol {choices['protocol']})") if replaced else composed
 
 
 def load_plugins(overrides: Sequence[str], config_dir: str | None = None) -> Registry:

@@ -32,6 +32,8 @@ class Composed:
     sequential model named `model`. `overrides` are the command line's, as typed.
     """
 
+    title: str
+    """What screens call the run: the experiment, and the protocol if another than its own was chosen."""
     experiment: Experiment
     config: dict[str, Any]
     engine: str
@@ -92,6 +94,7 @@ def resolve(
     _try_checkers(checkers, model)
     config = _as_written(parts, experiment, run, engine, machine, faults, checkers)
     return Composed(
+        title=name,
         experiment=experiment,
         config=config,
         engine=engine,
@@ -258,9 +261,9 @@ def _try_out(experiment: Experiment) -> None:
         raise BadValue("network", str(error)) from error
     try:
         if isinstance(experiment.protocol_config, Config):
-            experiment.protocol_config.fits(experiment.members)
-    except ValueError as error:
-        raise BadValue("protocol", str(error)) from error
+            experiment.protocol_config.fits(experiment.members, "protocol")
+    except ConfigError as error:
+        raise BadValue(error.where, error.what, error.fix) from error
     for key, spec, config in experiment.faults:
         fault = spec.fault(config, experiment.fault_kinds)
         fault.nodes, fault.spares = experiment.members, experiment.spares

@@ -10,7 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from framework.config.groups import CONF, GROUPS, Groups
+from framework.config.groups import CONF, GROUPS, LISTS, Groups
 from framework.config.overrides import COMMAND_LINE, Override
 from framework.config.plain import BOOLEAN_TRAP, BadValue
 from framework.core.errors import ConfigError, did_you_mean
@@ -75,6 +75,19 @@ def _check_default(key: str, value: Any, where: str, groups: Groups) -> None:
         groups.check(group, str(name), where)
 
 
+def own_choice(group: str, experiment: str, groups: Groups) -> str | None:
+    """The option of `group` that an experiment's file chooses, or else a file that it starts from."""
+    files = groups.files("experiment")
+    inherited = None
+    for item in read_yaml(files[experiment]).get("defaults", []):
+        if isinstance(item, str) and item in files:
+            inherited = own_choice(group, item, groups) or inherited
+        for key, value in item.items() if isinstance(item, Mapping) else ():
+            if str(key).rpartition(" ")[2].lstrip("/") == group:
+                return str(value)
+    return inherited
+
+
 class Sources:
     """Where the values of one composed config were written."""
 
@@ -92,9 +105,25 @@ class Sources:
                 fix = "" if bad.fix == BOOLEAN_TRAP else bad.fix  # the command line has no such trap
                 return ConfigError(COMMAND_LINE, f"{key}{what}", fix)
         where = self._file(bad.key)
+        group = bad.key.partition(".")[0]
+        if (own := self.replaced(group)) is not None and where == self._experiment_file():
+            chosen = f"{group}={self._choices[group]}"
+            what = f"{bad.key}: {bad.what}; the file sets options of {group}={own}, and {chosen} was chosen"
+            return ConfigError(where, what, f"Leave {chosen} out, or choose another experiment.")
         return ConfigError(
             where, bad.what if where == bad.key.replace(".", "=", 1) else f"{bad.key}: {bad.what}", bad.fix
         )
+
+    def replaced(self, group: str) -> str | None:
+        """The option of `group` that the experiment's own file chooses, if another was chosen in its place."""
+        experiment = self._choices.get("experiment")
+        if not experiment or group in LISTS or group not in GROUPS:
+            return None
+        own = own_choice(group, str(experiment), self._groups)
+        return own if own != self._choices.get(group) else None
+
+    def _experiment_file(self) -> str:
+        return shown(self._groups.files("experiment")[str(self._choices["experiment"])])
 
     def _file(self, key: str) -> str:
         steps = key.split(".")

@@ -18,9 +18,9 @@ _CRASHES_SHOWN = 10
 _TRACEBACKS_SHOWN = 3
 
 
-def print_summary(result: RunResult) -> None:
-    """The tables, then every reason against `valid`; for an invalid run the evidence and the command that replays it."""
-    print(_tables(result), end="")
+def print_summary(result: RunResult, title: str) -> None:
+    """What ran, the tables, then every reason against `valid`; for an invalid run the evidence and the command that replays it."""
+    print(_tables(result, title), end="")
     for line in (*_crashes(result.crashes), *_findings(result)):
         print(line)
     print()
@@ -32,7 +32,7 @@ def print_verdict(result: RunResult, run_dir: Path) -> None:
     print(f"run: {run_dir}", flush=True)
 
 
-def _tables(result: RunResult) -> str:
+def _tables(result: RunResult, title: str) -> str:
     """As text, with a terminal's colours: printed by rich itself, a closed stdout would set the exit code."""
     from rich.console import Console
     from rich.table import Table
@@ -42,11 +42,11 @@ def _tables(result: RunResult) -> str:
     for name, value in _numbers(result):
         numbers.add_row(Text(name, style="dim"), Text(value))
     tables = [_grid(rows) for rows in (_ledger(result), _messages(result)) if len(rows) > 1]
-    title = Text(f"\n{result.experiment} on {result.engine}, seed {result.seed}", style="bold")
+    heading = Text(f"\n{title} on {result.engine}, seed {result.seed}", style="bold")
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     with console.capture() as captured:
-        console.print(title, numbers, *(part for table in tables for part in ("", table)))
-    return captured.get()
+        console.print(heading, numbers, *(part for table in tables for part in ("", table)))
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _grid(rows: list[tuple[str, ...]]) -> Table:

@@ -45,12 +45,15 @@ class Message(Record, array_like=True):
 class Config(msgspec.Struct, metaclass=_FrozenMeta, kw_only=True, forbid_unknown_fields=True):
     """A plugin's settings. The defaults given here are the defaults that users see; durations are `Duration`s."""
 
-    def fits(self, nodes: tuple[NodeId, ...]) -> None:
-        """ValueError if a protocol so configured cannot run on `nodes`; asked before the run. Asks the configs within."""
-        for name in self.__struct_fields__:
-            inner = getattr(self, name)
+    def fits(self, nodes: tuple[NodeId, ...], key: str) -> None:
+        """ConfigError if a protocol so configured, under `key`, cannot run on `nodes`; asked before the run.
+
+        Asks the configs within, each with its own key.
+        """
+        for name, field in zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True):
+            inner = getattr(self, field)
             if isinstance(inner, Config):
-                inner.fits(nodes)
+                inner.fits(nodes, f"{key}.{name}")
 
 
 def check_message(message: type[Record]) -> None:

@@ -24,7 +24,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from framework.core.errors import did_you_mean
+from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config, NodeId
 
 Quorum: TypeAlias = tuple[NodeId, ...]
@@ -253,8 +253,15 @@ class QuorumConfig(Config):
             if not given and kind == self.kind:
                 raise ValueError(f"kind={kind} needs {' or '.join(names)}")
 
-    def fits(self, nodes: tuple[NodeId, ...]) -> None:
-        self.build(nodes)
+    def fits(self, nodes: tuple[NodeId, ...], key: str) -> None:
+        for name in self.weights:
+            if name not in nodes:
+                what = f"there is no node {name!r} among those that vote"
+                raise ConfigError(f"{key}.weights", what, did_you_mean(name, nodes))
+        try:
+            self.build(nodes)
+        except ValueError as error:
+            raise ConfigError(key, str(error)) from error
 
     def build(self, nodes: tuple[NodeId, ...]) -> QuorumSystem:
         """The quorums over `nodes`. ValueError if none can be reached, or two miss one another (unless `unsafe`)."""
@@ -292,11 +299,6 @@ class QuorumConfig(Config):
         return QuorumSystem(OneOf(grid_rows(nodes, rows)), OneOf(grid_columns(nodes, rows)))
 
     def _weighted(self, nodes: tuple[NodeId, ...]) -> Weighted:
-        for name in self.weights:
-            if name not in nodes:
-                raise ValueError(
-                    f"weights: there is no node {name!r} among those that vote. {did_you_mean(name, nodes)}"
-                )
         return Weighted(nodes, tuple(self.weights.get(node, 1) for node in nodes))
 
 

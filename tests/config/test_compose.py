@@ -86,6 +86,20 @@ def test_an_experiment_sets_what_its_file_says_and_the_command_line_has_the_last
     assert composed.experiment.network_config.regions[0] == "us-east-1"
 
 
+def test_the_title_names_a_protocol_that_took_the_place_of_the_experiments_own(tmp_path: Path) -> None:
+    user_file(tmp_path, "experiment/mine", GLOBAL + "defaults:\n  - raft_5nodes\nnodes: 3\n")
+    titles = {
+        ("experiment=raft_5nodes",): "raft_5nodes",
+        ("experiment=raft_5nodes", "protocol=raft"): "raft_5nodes",
+        ("experiment=raft_5nodes", "protocol=abd"): "raft_5nodes (protocol abd)",
+        ("experiment=mine",): "mine",
+        ("experiment=mine", "protocol=abd"): "mine (protocol abd)",
+        ("protocol=raft",): "raft",
+    }
+    for overrides, title in titles.items():
+        assert compose(overrides, str(tmp_path)).title == title
+
+
 def test_of_two_overrides_of_one_key_the_later_counts(registry: Registry) -> None:
     composed = compose(["experiment=hello", "experiment=raft_5nodes", "nodes=4", "nodes=9"], registry=registry)
     assert (composed.experiment.name, len(composed.experiment.nodes)) == ("raft_5nodes", 9)
@@ -236,6 +250,18 @@ def test_quorums_that_do_not_fit_the_nodes_are_refused_before_the_run(
     assert complaint in str(raised.value)
 
 
+def test_what_is_wrong_with_quorums_is_told_under_their_key(tmp_path: Path) -> None:
+    body = "defaults:\n  - override /protocol: oracle\n  - override /workload: echo\n"
+    body += f"plugins: {{path: ['{write_plugin(tmp_path, VOTERS)}']}}\nprotocol:\n  quorums: "
+    for quorums, complaint in (
+        ("{kind: flexible, phase2: 9}", "protocol.quorums: phase2=9 of 3 nodes"),
+        ("{kind: weighted, weights: {n7: 3}}", "protocol.quorums.weights: there is no node 'n7'"),
+    ):
+        user_file(tmp_path, "experiment/council", f"{GLOBAL}{body}{quorums}\n")
+        with pytest.raises(ConfigError, match=f"council.yaml: {complaint}"):
+            compose(["experiment=council"], str(tmp_path))
+
+
 def test_quorums_are_set_key_by_key(tmp_path: Path) -> None:
     plugin = write_plugin(tmp_path, VOTERS)
     base = ["protocol=oracle", "nodes=5", f"plugins.path={plugin}", "workload=echo"]
@@ -313,6 +339,17 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (
         ["experiment=raft_3nodes", "state_machine=counter"],
         ["the state machine 'counter' lacks", "workload=counter"],
+    ),
+    (
+        ["experiment=raft_wan", "protocol=abd"],
+        [
+            "raft_wan.yaml: protocol.election_timeout_min: there is no such key; "
+            "the file sets options of protocol=raft, and protocol=abd was chosen. Leave protocol=abd out",
+        ],
+    ),
+    (
+        ["experiment=raft_wan", "network=lan"],
+        ["network.regions: there is no such key; the file sets options of network=wan_aws, and network=lan was chosen"],
     ),
     (["experiment=raft_3nodes", "state_machine=none"], ["replicates a state machine, and none is chosen"]),
     (["experiment=hello", "checker=linearizability"], ["names a sequential model"]),

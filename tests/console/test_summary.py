@@ -22,11 +22,12 @@ def result_of(run_dir: Path, engine: FakeEngine, *checkers: object) -> RunResult
 
 def test_a_valid_run_shows_its_numbers_and_no_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tally = counted(2, messages={"pings.Ping": 2100}, dropped={"pings.Pong": 3}, faults={"crash": 2})
-    print_summary(result_of(tmp_path / "run", FakeEngine(ended(tally)), CONTENT))
+    print_summary(result_of(tmp_path / "run", FakeEngine(ended(tally)), CONTENT), "pings")
 
     shown = capsys.readouterr().out
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert "pings on fake, seed 7" in lines
+    assert all(line == line.rstrip() for line in shown.splitlines())
     assert "operations ok 2 fail 0 unknown 0" in lines
     assert "throughput 1.0/s" in lines
     assert "latency p50 1.00 ms p95 2.00 ms p99 2.00 ms max 2.00 ms" in lines
@@ -43,7 +44,7 @@ def test_faults_stand_in_a_ledger_with_whom_they_struck_and_what_they_touched(
     crashed = Entry("crash", due=4, fired=3, against={"n1": 2, "n3": 1}, roles={"leader": 3}, emulated=True)
     lost = Entry("loss", due=1, fired=1, against={"n2": 1}, touched=1200, passed=9000, expected=1000.0, meets="message")
     tally = counted(2, messages={"pings.Ping": 7}, duplicated={"pings.Ping": 2})
-    print_summary(result_of(tmp_path / "run", FakeEngine(ended(tally, ledger=(crashed, lost))), CONTENT))
+    print_summary(result_of(tmp_path / "run", FakeEngine(ended(tally, ledger=(crashed, lost))), CONTENT), "pings")
 
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "fault due fired touched against roles" in lines
@@ -55,7 +56,7 @@ def test_faults_stand_in_a_ledger_with_whom_they_struck_and_what_they_touched(
 def test_an_invalid_run_tells_its_story_and_how_to_see_it_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_summary(result_of(tmp_path / "run", FakeEngine(), STALE))
+    print_summary(result_of(tmp_path / "run", FakeEngine(), STALE), "pings")
 
     shown = capsys.readouterr().out
     assert "invalid, as told below" in shown
@@ -67,7 +68,7 @@ def test_an_invalid_run_tells_its_story_and_how_to_see_it_again(
 def test_a_crash_shows_when_why_and_the_end_of_its_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_summary(result_of(tmp_path / "run", FakeEngine(ended(crashes=(raised(),))), CONTENT))
+    print_summary(result_of(tmp_path / "run", FakeEngine(ended(crashes=(raised(),))), CONTENT), "pings")
 
     shown = capsys.readouterr().out
     assert "     1.500 s  n2  ZeroDivisionError: division by zero\n" in shown

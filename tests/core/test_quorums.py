@@ -22,6 +22,7 @@ from framework import (
     grid_columns,
     grid_rows,
 )
+from framework.core.errors import ConfigError
 from framework.core.state import copy_plain
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
@@ -217,7 +218,7 @@ def test_a_config_builds_its_kind(
         (
             {"kind": "weighted", "weights": {"m1": 3}},
             FIVE,
-            "there is no node 'm1' among those that vote. There are: n1, ",
+            "protocol.quorums.weights: there is no node 'm1' among those that vote. There are: n1, ",
         ),
         ({"kind": "weighted", "weights": dict.fromkeys(FIVE, 0)}, FIVE, "give each 0 or more, one above 0"),
     ],
@@ -225,8 +226,9 @@ def test_a_config_builds_its_kind(
 def test_a_config_that_does_not_fit_the_nodes_is_refused(
     settings: dict[str, object], nodes: tuple[NodeId, ...], complaint: str
 ) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        config(**settings).fits(nodes)
+    with pytest.raises(ConfigError, match=complaint) as refused:
+        config(**settings).fits(nodes, "protocol.quorums")
+    assert refused.value.where.startswith("protocol.quorums")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from framework import Config, Duration, NodeId, QuorumConfig
+from framework import Config, ConfigError, Duration, NodeId, QuorumConfig
 from framework.core.errors import did_you_mean
 
 
@@ -36,15 +36,15 @@ class PaxosConfig(Config):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)} leaves no time for an answer: give more than 0")
 
-    def fits(self, nodes: tuple[NodeId, ...]) -> None:
+    def fits(self, nodes: tuple[NodeId, ...], key: str) -> None:
         for role in ("proposers", "acceptors", "learners"):
             named = getattr(self, role)
             for node in named:
                 if node not in nodes:
-                    raise ValueError(f"{role}: there is no node {node!r}. {did_you_mean(node, nodes)}")
+                    raise ConfigError(f"{key}.{role}", f"there is no node {node!r}", did_you_mean(node, nodes))
             if len(set(named)) < len(named):
-                raise ValueError(f"{role}: a node stands twice in {', '.join(named)}")
-        self.quorums.fits(self.acceptors or nodes)
+                raise ConfigError(f"{key}.{role}", f"a node stands twice in {', '.join(named)}", "Name it once.")
+        self.quorums.fits(self.acceptors or nodes, f"{key}.quorums")
 
 
 def in_order(nodes: Iterable[NodeId]) -> tuple[NodeId, ...]:

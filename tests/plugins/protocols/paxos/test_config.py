@@ -26,9 +26,9 @@ def test_the_spec() -> None:
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [
-        ("acceptors=[n1,n2,n9]", "acceptors: there is no node 'n9'. There are: n1, "),
-        ("proposers=[n7]", "proposers: there is no node 'n7'. "),
-        ("learners=[n1,n1]", "learners: a node stands twice in n1, n1"),
+        ("acceptors=[n1,n2,n9]", "protocol.acceptors=[n1,n2,n9]: there is no node 'n9'. There are: n1, "),
+        ("proposers=[n7]", "protocol.proposers=[n7]: there is no node 'n7'. "),
+        ("learners=[n1,n1]", "protocol.learners=[n1,n1]: a node stands twice in n1, n1"),
         ("quorums={kind: flexible, phase1: 2, phase2: 2}", "which share no node"),
         ("backof=none", "Did you mean 'backoff'?"),
         ("backoff=randomized", "there is no 'randomized'. Did you mean 'randomised'?"),
