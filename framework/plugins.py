@@ -1,12 +1,15 @@
-"""`python -m framework.plugins [KIND [NAME]]`: all that is installed, with its settings and their defaults."""
+"""`python -m framework.plugins [KIND [NAME]]`: all that is installed, with its settings and their defaults.
+
+Of one plugin it says what each setting means, too.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
 
-from framework.config.groups import LISTS, Groups
-from framework.config.help import flat
+from framework.config.explained import Setting, explained
+from framework.config.groups import LISTS
 from framework.console.command import carried_out
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.state_machine import StateMachine
@@ -50,10 +53,10 @@ def listing(registry: Registry, kind: str | None = None, name: str | None = None
             yield f"{group} ({len(specs)})"
         for spec in sorted(specs.values(), key=lambda spec: spec.name):
             if name is None or spec.name == name:
-                yield from _described(registry, group, spec)
+                yield from _described(registry, group, spec, name is not None)
 
 
-def _described(registry: Registry, group: str, spec: Spec) -> Iterator[str]:
+def _described(registry: Registry, group: str, spec: Spec, in_full: bool) -> Iterator[str]:
     yield f"  {spec.name:16} {spec.summary}"
     yield f"    from {registry.origins[group, spec.name]}"
     if isinstance(spec, ProtocolSpec):
@@ -64,10 +67,21 @@ def _described(registry: Registry, group: str, spec: Spec) -> Iterator[str]:
     if isinstance(spec, StateMachineSpec):
         machine: type[StateMachine] = spec.machine
         yield f"    operations: {', '.join(machine.operations)}; model: {spec.model or 'none'}"
-    option = Groups(registry, ()).plugins(group)[spec.name]
-    if option.settings:
+    if spec.config is not None:
         key = f"{group}.{spec.name}" if group in LISTS else group
-        yield from (f"    {written}={value}" for written, value in flat(option.settings, key))
+        for setting in explained(spec.config(), key):
+            yield from _told(setting, in_full)
+
+
+def _told(setting: Setting, in_full: bool) -> Iterator[str]:
+    """`key=default`; in full, the words that it may be and what it means too."""
+    if setting.default is not None:
+        words = f"  ({' | '.join(setting.words)})" if in_full and setting.words else ""
+        yield f"    {setting.key}={setting.default}{words}"
+    elif in_full:
+        yield f"    {setting.key}"
+    if in_full and setting.text:
+        yield f"        {setting.text}"
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from framework.config.groups import CONF, GROUPS, LISTS, WORDS, Groups, top_defaults
+from framework.config.explained import explained, flat
+from framework.config.groups import CONF, GROUPS, LISTS, WORDS, Groups
+from framework.config.schema import RunConfig
 from framework.registry.registry import Registry
 
 _WIDTH = 22
@@ -20,8 +21,8 @@ def help_text(registry: Registry, folders: Sequence[Path] = (CONF,)) -> str:
 
 def _keys() -> Iterator[str]:
     yield "Keys (key=value):"
-    for key, value in top_defaults().items():
-        yield f"  {f'{key}={value}':{_WIDTH}}"
+    for setting in explained(RunConfig()):
+        yield f"  {f'{setting.key}={setting.default}':{_WIDTH}}{setting.text}"
     yield f"  {'run.dir=FOLDER':{_WIDTH}}where the run is kept; runs/<experiment>-<time>-<seed>"
     yield f"  {'plugins.path=FOLDER':{_WIDTH}}a folder or file of plugins that are not installed"
 
@@ -46,17 +47,3 @@ def _settings(groups: Groups) -> Iterator[str]:
                 yield from (f"    {key}={value}" for key, value in flat(option.settings, base))
     yield "  scheduling"
     yield "    scheduling.timeout=60s"
-
-
-def flat(settings: Any, key: str) -> Iterator[tuple[str, str]]:
-    """(full key, value as typed) of every setting within `settings`."""
-    if isinstance(settings, dict) and settings:
-        for name, value in settings.items():
-            yield from flat(value, f"{key}.{name}")
-    elif isinstance(settings, list):
-        yield key, f"[{','.join(str(value) for value in settings)}]"
-    else:
-        yield (
-            key,
-            "null" if settings is None else str(settings).lower() if isinstance(settings, bool) else str(settings),
-        )

@@ -46,7 +46,7 @@ def plain(value: Any) -> Any:
         shown = {} if tag.tag_field is None else {tag.tag_field: tag.tag}
         return shown | {
             key: plain(getattr(value, name))
-            for key, name in _keys(type(value)).items()
+            for key, name in keys_of(type(value)).items()
             if not _is_choice(type(value), name)
         }
     if isinstance(value, Duration):
@@ -114,7 +114,7 @@ def _clean(config: type, mapping: Any, default: Any, key: str) -> Any:
         raise BadValue(key, f"expected keys and values, got {_spell(mapping)}", f"Write {key}.KEY=VALUE.")
     hints = typing.get_type_hints(config, include_extras=True)
     tag_field = config.__struct_config__.tag_field  # type: ignore[attr-defined]
-    fields = {key: name for key, name in _keys(config).items() if not _is_choice(config, name)}
+    fields = {key: name for key, name in keys_of(config).items() if not _is_choice(config, name)}
     leftovers = plain(default) if default is not None and type(default) is not config else {}
     cleaned: dict[str, Any] = {}
     for name, value in mapping.items():
@@ -130,7 +130,7 @@ def _clean(config: type, mapping: Any, default: Any, key: str) -> Any:
     return cleaned
 
 
-def _keys(config: type) -> dict[str, str]:
+def keys_of(config: type) -> dict[str, str]:
     """The keys of a config as users write them, with the fields that they stand for (`for` is `lasts`)."""
     return dict(zip(config.__struct_encode_fields__, config.__struct_fields__, strict=True))  # type: ignore[attr-defined]
 
@@ -183,7 +183,7 @@ def _explained(message: str, config: type[Config], mapping: Any, key: str) -> Ba
     what = found["what"]
     if "got `bool`" in what and bool not in _parts(hint):
         return BadValue(full, f"{_spell(value)} is not {_wanted(hint)}", BOOLEAN_TRAP)
-    if options := _options(hint, steps):
+    if options := options_of(hint, steps):
         return BadValue(full, f"there is no {_spell(value)}", did_you_mean(str(value), options))
     if form := re.fullmatch(r"Expected `([^`]*)`, got `[^`]*`", what):
         what = f"expected {_wanted_words(form[1])}, got {_spell(value)}"
@@ -207,13 +207,13 @@ def _at(steps: list[str], mapping: Any, config: type[Config]) -> tuple[Any, Any,
         struct = _struct_of(hint, value)
         value = value[int(step)] if isinstance(value, list) else value.get(step) if isinstance(value, Mapping) else None
         hints = typing.get_type_hints(struct, include_extras=True) if struct is not None else {}
-        field = step if struct is None else _keys(struct).get(step, step)
+        field = step if struct is None else keys_of(struct).get(step, step)
         hint = hints.get(field, hint if struct is None else None)  # type: ignore[assignment]
         default = default.get(step) if isinstance(default, Mapping) else None  # type: ignore[assignment]
     return value, hint, default
 
 
-def _options(hint: Any, steps: list[str]) -> list[str]:
+def options_of(hint: Any, steps: list[str]) -> list[str]:
     """The words that may stand there: of a Literal, or the tags of a union whose tag it is."""
     parts = _parts(hint)
     literal = [
@@ -225,7 +225,7 @@ def _options(hint: Any, steps: list[str]) -> list[str]:
 
 
 def _wanted(hint: Any) -> str:
-    if words := _options(hint, []):
+    if words := options_of(hint, []):
         return f"one of: {', '.join(words)}"
     named = [_WORDS.get(part.__name__, "a duration" if part is Duration else "such a value")
              for part in _parts(hint) if isinstance(part, type) and part is not type(None)]  # fmt: skip
