@@ -6,7 +6,6 @@ a quarter more, 2 if a run is not valid.
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
@@ -57,15 +56,14 @@ def _compare(durations: Sequence[str]) -> int:
 def measured(duration: str, folder: Path) -> Peak | None:
     """The run's peak resident memory; None, with a line on stderr, if it was not valid."""
     command = [sys.executable, "-m", "framework.run", *EXPERIMENT, f"duration={duration}", f"run.dir={folder}"]
+    apart = [sys.executable, "-m", "experiments.flat_memory.apart", *command]
     began = time.monotonic()
-    with started(command, stdout=subprocess.DEVNULL) as run:
-        _, status, usage = os.wait4(run.pid, 0)
-        run.returncode = os.waitstatus_to_exitcode(status)
+    with started(apart, stdout=subprocess.PIPE) as run:
+        told, _ = run.communicate()
     if run.returncode:
         print(f"{shlex.join(command[1:])} ended with {run.returncode}", file=sys.stderr)
         return None
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
-    return Peak(duration, usage.ru_maxrss * unit / 1e6, time.monotonic() - began)
+    return Peak(duration, int(told) / 1e6, time.monotonic() - began)
 
 
 if __name__ == "__main__":
