@@ -33,8 +33,9 @@ class RaftConfig(ReadingConfig):
     """Bytes of commands in one AppendEntries, at the most; one entry always fits."""
     max_in_flight: int = 8192
     """A follower with this many entries that it has not acknowledged is sent no more until it does."""
-    snapshot_every: int = 10_000
-    """A node takes a snapshot whenever it has applied so many entries since the last one; 0: never."""
+    snapshot_every: int = 100_000
+    """A node takes a snapshot whenever it has applied so many entries since the last one; 0: never. It stands still meanwhile:
+    with a large state, snapshots that come often cost much of the throughput."""
     snapshot_trailing: int = 5_000
     """So many of a snapshot's last entries stay in the log, for followers that are a little behind. Without any, sending a
     snapshot begins anew if it takes longer than until the next one."""
