@@ -10,6 +10,7 @@ import numpy as np
 from experiments.flexible_quorums.arithmetic import MEDIAN_MS, SIGMA
 from experiments.flexible_quorums.phases import elected_after, keeps_its_lead
 from experiments.simulated import simulated
+from framework.core.time import MILLISECOND
 
 SIZES = tuple(range(3, 11))
 LOADED = (5, 9)
@@ -35,7 +36,10 @@ class Line(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Milliseconds, operations a second, or how many nodes may be down in either phase; what a study does not ask is None."""
+    """Milliseconds, operations a second, or how many nodes may be down in either phase; what a study does not ask is None.
+
+    `behind_ms` is how long after the last operation every node had applied it.
+    """
 
     study: str
     nodes: int
@@ -46,6 +50,7 @@ class Outcome(NamedTuple):
     median_ms: float | None = None
     p99_ms: float | None = None
     per_second: float | None = None
+    behind_ms: float | None = None
     phase_1_survives: int | None = None
     phase_2_survives: int | None = None
 
@@ -81,7 +86,10 @@ def _throughput(line: Line, seed: int) -> Outcome:
     crowd = ("clients=50", "duration=2s", f"engine.service_time={SERVICE_US}us", "settle=200s")
     slots = 1024 if line.batched else 1
     with simulated((*WRITES, *crowd, f"protocol.max_accept_slots={slots}", *quorums(line)), seed) as run:
-        return Outcome(*line, seed, per_second=run.result.throughput_ops_s)
+        settling = run.simulation.settling
+        assert settling is not None and settling.settled is not None, "a valid run has replicas that are equal"
+        behind_ms = settling.settled.took / MILLISECOND
+        return Outcome(*line, seed, per_second=run.result.throughput_ops_s, behind_ms=behind_ms)
 
 
 def _phase_1(line: Line, seed: int) -> Outcome:
