@@ -54,7 +54,7 @@ class Invariant(ABC, Generic[N]):
     one path. Clients are nodes too: an invariant that watches their class, or every Node, is shown them as well.
     What it sees is durable: a node is shown when the commit of a batch is over and its effects leave, all steps of the
     batch at once. A batch that a crash took is never shown; with `engine.check_invariants_every` above 1 others are
-    left out too.
+    left out too, so that what it saw last of another node may be out of date.
     """
 
     watches: ClassVar[type[Node]] = Node
@@ -77,3 +77,9 @@ class Invariant(ABC, Generic[N]):
     @abstractmethod
     def observe(self, step: Step, node: N) -> None:
         """Looks at the node that has changed, and changes nothing in it. Violation if the promise is broken."""
+
+    def on_crash(self, node: NodeId) -> None:
+        """Hears that a node, seen before, has crashed: it takes no step until it restarts, and then comes with `started`.
+
+        An invariant about the present ("at most one primary now") forgets here what the node held in memory.
+        """

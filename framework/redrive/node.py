@@ -73,6 +73,9 @@ class NodeDriver:
     watch: Watch | None = None
     """Called when a batch is over: all that it let out is in the record, and its changes are durable."""
 
+    on_crash: Callable[[], None] | None = None
+    """Called when the node has crashed."""
+
     def __init__(self, experiment: Experiment, node: NodeId, record: Record, outlet: Outlet, wire: Any) -> None:
         server = node in experiment.nodes
         self._seating = experiment.seating(node)
@@ -95,6 +98,8 @@ class NodeDriver:
         if row.kind == "start":
             self._process = process_of(row.seq)
         elif process_of(row.seq) != self._process:  # what the driver of the run says of the node
+            if row.kind == "crash":
+                self._killed()
             return False
         if row.kind in INPUTS:
             self._step(row)
@@ -117,7 +122,7 @@ class NodeDriver:
             raise CannotDrive(f"it takes a step at {row.time / 1e6:,.3f} ms, but its start was not recorded")
         if self._raised:
             raise self._departed("goes on", f"raises {self._raised}")
-        self._close_batch(row)
+        self.close_batch(row.time)
         if self._due:
             raise self._departed("nothing more", self._due[0])
         self._begin(row)
@@ -168,7 +173,7 @@ class NodeDriver:
             client._begin(_operation(row), int(self._experiment.workload_config.timeout))
 
     def _message(self, row: Row) -> Message:
-        payload = row.payload if row.payload is not None else self._record.sent(row.cause)
+        payload = self._record.sent(row.cause)
         if payload is None:
             raise CannotDrive(
                 f"at {row.time / 1e6:,.3f} ms it takes {row.message} from {row.peer}, whose record of the send (event"
@@ -193,10 +198,20 @@ class NodeDriver:
 
     # Outputs.
 
-    def _close_batch(self, row: Row) -> None:
-        """At a step that belongs to another batch than the last one: that batch let nothing out."""
-        if self._batch and row.time != self._batch[-1].time and self._batch[-1].kind not in ("invoke", "start"):
-            self._gather()
+    def close_batch(self, now: int) -> None:
+        """Ends the batch under way if no input of it can follow at `now`: all inputs of a batch have one time.
+
+        A start and an invocation come before their batch. Raises Departed.
+        """
+        if self._batch and not self._raised:
+            last = self._batch[-1]
+            if last.time < now and last.kind not in ("invoke", "start"):
+                self._gather()
+
+    @property
+    def in_batch(self) -> bool:
+        """Whether the outputs of the last step are yet to be gathered."""
+        return bool(self._batch)
 
     def _gather(self) -> None:
         """What the batch so far lets out becomes due."""
@@ -249,7 +264,14 @@ class NodeDriver:
         own_fault = b"\n" in (row.payload or b"")
         if own_fault and self.host is not None and not self._would_raise():
             raise self._departed("crashes by an exception", "raises nothing")
-        self.host, self._batch, self._marks, self._due, self._raised = None, [], [], [], ""
+        self.host = None
+        self._killed()
+
+    def _killed(self) -> None:
+        """The batch under way is lost."""
+        self._batch, self._marks, self._due, self._raised = [], [], [], ""
+        if self.on_crash is not None:
+            self.on_crash()
 
     def _would_raise(self) -> bool:
         if self._raised or any(output.kind == RAISE for output in self._due[:1]):

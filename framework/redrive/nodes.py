@@ -9,12 +9,14 @@ from framework.config.saved import recompose
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import NodeId
 from framework.core.node import Node
+from framework.core.time import NEVER
 from framework.engine.base import Experiment
 from framework.engine.wire import Wire
-from framework.redrive.node import CannotDrive, Departed, Departure, NodeDriver, Watch
+from framework.redrive.node import CannotDrive, Departed, Departure, NodeDriver
 from framework.redrive.outputs import Outlet
 from framework.redrive.record import LIFE, Record, Row
 from framework.trace.reader import Run
+from framework.verify.monitors import Watcher
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Redriver:
             look_at(step.row.time, step.row.node, step.root)
         assert all(report.departure is None for report in redriver.reports())
 
-    A step may belong to a batch that a crash then took back. `watch(node)`, if given, is asked for a function that is
-    shown the node's host after each batch that really was: `watch(node)(host, time, seq)`.
+    A step may belong to a batch that a crash then took back. `watcher(node)`, if given, returns an object whose
+    `observe(host, time, seq)` is called after each batch that really was, and `on_crash()` when the node has crashed.
 
     Raises ConfigError if the trace has no inputs to drive from, or `nodes` names one that the run has not.
     """
@@ -61,7 +63,7 @@ class Redriver:
         run: Run,
         nodes: Collection[NodeId] | None = None,
         experiment: Experiment | None = None,
-        watch: Callable[[NodeId], Watch] | None = None,
+        watcher: Callable[[NodeId], Watcher] | None = None,
     ) -> None:
         if experiment is None:
             experiment = recompose(run.config, str(run.folder / "config.yaml")).experiment
@@ -79,9 +81,11 @@ class Redriver:
         wire = Wire(experiment.protocol)
         outlet = Outlet(wire, hosts)
         self._drivers = {node: NodeDriver(experiment, node, self._record, outlet, wire) for node in self.nodes}
-        if watch is not None:
+        if watcher is not None:
             for node, driver in self._drivers.items():
-                driver.watch = watch(node)
+                watching = watcher(node)
+                driver.watch, driver.on_crash = watching.observe, watching.on_crash
+        self._in_batch: dict[NodeId, NodeDriver] = {}
         self._departures: dict[NodeId, Departure] = {}
         self._lacking: dict[NodeId, str] = {}
         self._left: dict[NodeId, int] = {}  # of nodes that are not followed now, how far their record has come
@@ -94,6 +98,8 @@ class Redriver:
             if stop is not None and row.time > stop:
                 return
             node = row.node
+            if self._in_batch:
+                self._close_batches(row.time)
             if node in self._left:
                 if row.kind not in LIFE and row.kind != "start":
                     self._unseen[node] = self._unseen.get(node, 0) + row.time - self._left[node]
@@ -105,14 +111,31 @@ class Redriver:
             try:
                 stepped = driver.take(row)
             except Departed as departed:
-                self._departures[node] = departed.departure
-                self._left[node] = row.time
+                self._depart(departed, row.time)
             except CannotDrive as lacking:
                 self._lacking.setdefault(node, str(lacking))
                 self._left[node] = row.time
             else:
+                if driver.in_batch:
+                    self._in_batch[node] = driver
                 if stepped and driver.host is not None and "" in driver.host.nodes:
                     yield RedrivenStep(row, driver.host.root, driver.host.nodes.get(row.path))
+        self._close_batches(NEVER)
+
+    def _close_batches(self, now: int) -> None:
+        """Shows what each node has become before anything happens elsewhere: a batch may let nothing out."""
+        for node, driver in list(self._in_batch.items()):
+            try:
+                driver.close_batch(now)
+            except Departed as departed:
+                self._depart(departed, now)
+            if not driver.in_batch or node in self._left:
+                del self._in_batch[node]
+
+    def _depart(self, departed: Departed, at: int) -> None:
+        node = departed.departure.node
+        self._departures[node] = departed.departure
+        self._left[node] = at
 
     def drive(self, stop: int | None = None) -> None:
         """Drives all of it."""

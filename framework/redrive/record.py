@@ -43,14 +43,10 @@ class Record:
         kinds = events["kind"].cast(pa.string())
         self._table = events.filter(pc.is_in(kinds, pa.array(sorted(INPUTS | OUTPUTS | LIFE))))
         sends = events.filter(pc.equal(kinds, "send"))
-        kept = events.filter(pc.and_(pc.equal(kinds, "deliver"), pc.is_valid(events["payload"])))
-        seqs = np.concatenate([sends["seq"].to_numpy(), kept["cause"].to_numpy()])
-        payloads = [table["payload"].cast(pa.large_binary()) for table in (sends, kept)]
+        seqs = sends["seq"].to_numpy()
         order = np.argsort(seqs, kind="stable")
         self._sent_seqs, self._sent_places = seqs[order], order
-        self._payloads = pa.chunked_array(
-            [chunk for payload in payloads for chunk in payload.chunks], pa.large_binary()
-        )
+        self._payloads = sends["payload"]
 
     def rows(self, nodes: Collection[NodeId] | None = None) -> Iterator[Row]:
         """The events of `nodes` (None: of all) by time, each node's in the order in which they happened."""
@@ -67,7 +63,7 @@ class Record:
                     yield _row(*values)
 
     def sent(self, seq: int) -> bytes | None:
-        """The bytes of the message whose send is the event `seq`, by the sender or by who got it first; None if neither stands."""
+        """The bytes of the message whose send is the event `seq`; None if that is not in the trace."""
         seqs = self._sent_seqs
         found = int(np.searchsorted(seqs, seq))
         if found == len(seqs) or seqs[found] != seq:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 
 from framework.engine.base import Experiment
 from framework.redrive.nodes import Redriver
@@ -13,15 +14,13 @@ from framework.verify.monitors import Halt, Monitors, Watch
 def watch_again(run: Run, experiment: Experiment) -> Watch:
     """What the invariants say of the nodes after each batch that really was, by time.
 
-    A node is followed as far as its record goes; `Watch.lost` has those that could not be followed all the time. Raises
-    ConfigError if the trace has no inputs to drive from, or is damaged.
+    A node is followed as far as its record goes; `Watch.lost` has those that could not be followed all the time, up to the
+    violation if there was one. Raises ConfigError if the trace has no inputs to drive from, or is damaged.
     """
     monitors = Monitors(experiment.protocol.invariants)
-    redriver = Redriver(run, experiment.watched, experiment, watch=lambda node: monitors.watcher(node).observe)
-    try:
+    redriver = Redriver(run, experiment.watched, experiment, monitors.watcher)
+    with suppress(Halt):
         redriver.drive()
-    except Halt:
-        return monitors.watch()
     lost = {}
     reports = redriver.reports()
     for report in reports:
@@ -30,6 +29,5 @@ def watch_again(run: Run, experiment: Experiment) -> Watch:
             lost[report.node] = f"driven again it departs from its record at {at}"
         elif report.lacking:
             lost[report.node] = report.lacking
-    departed = tuple(report.node for report in reports if report.departure is not None)
     unseen = max((report.unseen for report in reports), default=0)
-    return dataclasses.replace(monitors.watch(), lost=lost, unseen=unseen, departed=departed)
+    return dataclasses.replace(monitors.watch(), lost=lost, unseen=unseen)

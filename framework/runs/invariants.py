@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
-from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment
 from framework.redrive.telling import described
 from framework.trace.reader import Run, open_run
@@ -21,9 +20,6 @@ from framework.verify.verdict import CheckResult, Verdict
 
 EVENTS_TOLD = 8
 """Events of each node in a story: the last before the invariant broke."""
-
-LOST_AT_A_KILL = SECOND
-"""Of what a process did that is killed, so much may not be on disk."""
 
 _TOLD = pa.array(("start", "deliver", "timer", "note", "crash", "restart", "fault"))
 
@@ -44,20 +40,22 @@ def watched(experiment: Experiment, ended: EngineResult) -> Watch | None:
 
 
 def conclusions(watch: Watch | None, run_dir: Path) -> list[CheckResult]:
-    """INVALID for a breach, UNKNOWN for an invariant that failed, or where nobody knows what a node did for longer than a
-    killed process may lose; else VALID. Nothing if nobody watched."""
+    """INVALID for a breach, UNKNOWN for an invariant that failed, or if a node could not be followed all the time; else
+    VALID. Nothing if nobody watched.
+
+    A breach is UNKNOWN too if some node's record had a gap before it: the invariant then knew an old state of that node.
+    """
     if watch is None:
         return []
     results = [_failed(name, text) for name, text in watch.failures.items()]
     if watch.breach is not None:
-        return [_broken(watch.breach, watch.observations, run_dir), *results]
+        return [_broken(watch.breach, watch, run_dir), *results]
     held = [name for name in watch.invariants if name not in watch.failures]
     if held and not watch.observations:
         results.append(_result("invariants", Verdict.UNKNOWN, f"nothing could be seen{_lost(watch)}", 0))
     elif held:
         reason = f"{', '.join(held) if len(held) < 4 else f'{len(held)} invariants'} held in {watch.observations:,} observations{_lost(watch)}"
-        doubtful = watch.departed or watch.unseen > LOST_AT_A_KILL
-        verdict = Verdict.UNKNOWN if doubtful else Verdict.VALID
+        verdict = Verdict.UNKNOWN if watch.lost else Verdict.VALID
         results.append(_result("invariants", verdict, reason, watch.observations))
     return results
 
@@ -89,13 +87,14 @@ def _failed(name: str, text: str) -> CheckResult:
     return _result(name, Verdict.UNKNOWN, f"could not be checked ({raised})", 0)
 
 
-def _broken(breach: Breach, observations: int, run_dir: Path) -> CheckResult:
-    reason = f"{breach.what} ({', '.join(breach.nodes)}; after {breach.time / 1e9:.6f} s)"
+def _broken(breach: Breach, watch: Watch, run_dir: Path) -> CheckResult:
+    reason = f"{breach.what} ({', '.join(breach.nodes)}; after {breach.time / 1e9:.6f} s){_lost(watch)}"
+    verdict = Verdict.UNKNOWN if watch.lost else Verdict.INVALID
     try:
         story = list(_story(open_run(run_dir), breach))
     except ConfigError as error:
         story = [f"the trace cannot be read: {error}"]
-    return _result(breach.name, Verdict.INVALID, reason, observations, story)
+    return _result(breach.name, verdict, reason, watch.observations, story)
 
 
 def _story(run: Run, breach: Breach) -> Iterator[str]:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from framework.core.errors import ConfigError
 from framework.trace.schema import EVENTS, HISTORY, Shape, decode_payload
 from framework.trace.stream import Damaged, open_stream, read_stream
+from framework.trace.tail import read_tail
 
 _BINARY_BYTES = 2**31 - 1  # what a binary column's 32-bit offsets reach; `large_binary` beyond
 _CARRIES_A_MESSAGE = ("send", "deliver", "drop")
@@ -41,10 +42,11 @@ class Run:
     def events(self) -> pa.Table:
         """The events of all nodes (schema `EVENTS`), by time, then seq; no rows when none were traced.
 
-        After a kill, a node's last unflushed rows are missing, so that a `cause` may name an event that is not here.
+        Of a process on Ray that was killed, the rows that it had yet to write had no effect that anyone saw; where the
+        records of a machine are lost, a `cause` may name an event that is not here.
         The payload of a message stands on its send row; `decode` and `messages` make it readable.
         """
-        tables = [_read(path, EVENTS) for path in sorted((self.folder / "trace").glob("*.arrow"))]
+        tables = [_read_events(path) for path in sorted((self.folder / "trace").glob("*.arrow"))]
         return _by_time(_joined(tables, EVENTS), "time", "seq")
 
     @cached_property
@@ -108,7 +110,7 @@ class Run:
         Raises ConfigError when the trace cannot say what the bytes mean.
         """
         kind, name, payload = row["kind"], row["message"], row["payload"]
-        if kind == "drop" or (kind == "deliver" and payload is None):
+        if kind in ("drop", "deliver"):
             payload = self._sent(row["cause"])
         if payload is None:
             return None
@@ -159,6 +161,15 @@ class Run:
 def _read(path: Path, schema: pa.Schema) -> pa.Table:
     with _readable(path):
         return read_stream(path, schema)
+
+
+def _read_events(path: Path) -> pa.Table:
+    """A trace file and, if its process was killed, its tail."""
+    table = _read(path, EVENTS)
+    with _readable(path):
+        last = pc.max(table["seq"]).as_py()
+        rest = read_tail(path, -1 if last is None else last, table.schema)
+    return table if rest is None else pa.concat_tables([table, pa.Table.from_batches([rest])])
 
 
 @contextmanager

@@ -79,6 +79,7 @@ class StreamWriter:
         self._writer = ipc.new_stream(pa.PythonFile(self._sink, "w"), schema, options=options)
         self._failed: OSError | None = None
         self.closed = False
+        self._flush()  # the schema: also a file without a batch says what it is a file of
 
     def write(self, batch: pa.RecordBatch) -> None:
         """The batch is with the operating system when this returns. Raises OSError, ValueError when closed."""

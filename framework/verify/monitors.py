@@ -37,7 +37,7 @@ class Watch:
 
     `failures` has the traceback of each invariant that raised something else than a Violation, by its name. It was
     asked no more from then on, so it proves nothing. `lost` says of nodes that could not be followed all the time why, and
-    `unseen` for how many nanoseconds at the most; `departed` are those that did not do again what they had done.
+    `unseen` for how many nanoseconds at the most: what was concluded may rest on a state of theirs that was out of date.
     """
 
     invariants: tuple[str, ...]
@@ -46,7 +46,6 @@ class Watch:
     failures: dict[str, str] = field(default_factory=dict)
     lost: dict[NodeId, str] = field(default_factory=dict)
     unseen: int = 0
-    departed: tuple[NodeId, ...] = ()
 
 
 class Halt(BaseException):
@@ -131,6 +130,15 @@ class Watcher:
                 except Violation as violation:
                     self._monitors.halt(violation, step)
                 except Exception:  # an invariant may be anyone's: what it raises is no failure of the node
+                    self._monitors.retire(invariant)
+
+    def on_crash(self) -> None:
+        """Tells the invariants that have seen the node, or a mount of it, that it is down."""
+        for _, invariants in list(self._seen.values()):
+            for invariant in invariants:
+                try:
+                    invariant.on_crash(self._step.node)
+                except Exception:  # as in `observe`
                     self._monitors.retire(invariant)
 
     def forget_failed(self) -> None:

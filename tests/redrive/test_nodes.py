@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from framework import ConfigError, NodeId, handles, on_timer
+from framework.core.host import Host
 from framework.core.node import Node
 from framework.engine.base import Experiment
 from framework.engine.ray.recording import start_payload
@@ -21,6 +22,7 @@ from framework.redrive.nodes import NodeReport, Redriver
 from framework.redrive.outputs import Outlet, Output
 from framework.redrive.record import Row
 from framework.trace.reader import open_run
+from framework.verify.monitors import Monitors, Watcher
 from tests.engine.ray.register import Ask, RegisterNode, Stamp, Store, Stored, Told
 from tests.redrive.stations import EPOCH, register_on, run_on_stations
 
@@ -236,10 +238,12 @@ def test_a_watch_sees_the_nodes_after_each_batch_with_what_is_durable(tmp_path: 
     experiment = recorded(tmp_path, until=answered(20))
     seen: dict[NodeId, list[tuple[int, int]]] = {node: [] for node in experiment.nodes}
 
-    def watch(node: NodeId) -> Any:
-        return lambda host, time, seq: seen[node].append((seq, host.root.accepted.last))
+    class Watching(Watcher):
+        def observe(self, host: Host, time: int, seq: int) -> None:
+            assert isinstance(host.root, RegisterNode)
+            seen[host.id].append((seq, host.root.accepted.last))
 
-    redriver = Redriver(open_run(tmp_path), experiment.nodes, experiment, watch)
+    redriver = Redriver(open_run(tmp_path), experiment.nodes, experiment, lambda node: Watching(node, Monitors(())))
     steps = sum(1 for _ in redriver.steps())
 
     assert 3 * 10 < sum(map(len, seen.values())) <= steps

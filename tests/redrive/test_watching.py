@@ -11,13 +11,16 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from framework import ConfigError, Invariant, NodeId, Step, Violation, handles
-from framework.core.time import SECOND
+from framework import ConfigError, Invariant, NodeId, Step, Violation, handles, on_timer
+from framework.core.time import MILLISECOND, SECOND
 from framework.engine.base import Experiment
+from framework.engine.ray.recording import EventRows, first_seq, start_payload
+from framework.engine.wire import Wire
 from framework.redrive.watching import watch_again
 from framework.runs.invariants import conclusions, watched
 from framework.trace.reader import open_run
-from framework.verify.monitors import Watch
+from framework.trace.schema import Kind
+from framework.verify.monitors import Breach, Watch
 from framework.verify.verdict import Verdict
 from tests.engine.ray.register import RegisterClient, RegisterNode, Store
 from tests.redrive.stations import register_on, run_on_stations
@@ -115,17 +118,93 @@ def test_a_node_that_does_not_do_again_what_it_did_leaves_its_invariants_in_doub
     assert re.search(told, result.reason)
 
 
-@pytest.mark.parametrize(("unseen", "verdict"), [(SECOND // 2, Verdict.VALID), (2 * SECOND, Verdict.UNKNOWN)])
-def test_what_a_killed_process_takes_with_it_may_be_missing_and_no_more(
-    tmp_path: Path, unseen: int, verdict: Verdict
-) -> None:
-    watch = Watch(("Grows",), 40, lost={"n2": "the record of a send is lost"}, unseen=unseen)
-    (result,) = conclusions(watch, tmp_path)
-    assert result.verdict is verdict
+GAP = {"n2": "the record of a send is lost"}
+
+
+@pytest.mark.parametrize("unseen", [0, SECOND // 2])
+def test_a_node_whose_record_has_a_gap_leaves_its_invariants_in_doubt(tmp_path: Path, unseen: int) -> None:
+    (result,) = conclusions(Watch(("Grows",), 40, lost=GAP, unseen=unseen), tmp_path)
+    assert result.verdict is Verdict.UNKNOWN
     assert result.reason == (
         f"Grows held in 40 observations; up to {unseen / SECOND:.1f} s of what n2 did could not be checked:"
         " the record of a send is lost"
     )
+
+
+def test_a_violation_beside_a_gap_may_rest_on_a_state_that_is_out_of_date(tmp_path: Path) -> None:
+    breach = Breach("one holder", ("n1", "n2"), "two hold it", time=SECOND, seq=7)
+    whole, gap = (conclusions(Watch(("OneHolder",), 40, breach, lost=lost), tmp_path)[0] for lost in ({}, GAP))
+    assert (whole.verdict, whole.reason) == (Verdict.INVALID, "two hold it (n1, n2; after 1.000000 s)")
+    assert gap.verdict is Verdict.UNKNOWN
+    assert gap.reason == (
+        "two hold it (n1, n2; after 1.000000 s); up to 0.0 s of what n2 did could not be checked:"
+        " the record of a send is lost"
+    )
+
+
+class Torch(RegisterNode):
+    """n1 holds a torch from 10 ms to 20 ms, n2 from 30 ms on; who holds it stands in memory alone, and nothing is sent."""
+
+    def on_start(self) -> None:
+        self.holds = False
+        self.set_timer(self.take, after=(10 if self.id == "n1" else 30) * MILLISECOND)
+
+    @on_timer
+    def take(self) -> None:
+        self.holds = True
+        self.set_timer(self.drop, after=10 * MILLISECOND)
+
+    @on_timer
+    def drop(self) -> None:
+        self.holds = False
+
+
+class OneTorch(Invariant[Torch]):
+    """At most one node holds a torch now."""
+
+    def __init__(self) -> None:
+        self.holders: set[NodeId] = set()
+
+    def observe(self, step: Step, node: Torch) -> None:
+        (self.holders.add if node.holds else self.holders.discard)(step.node)
+        if len(self.holders) > 1:
+            raise Violation("one torch", tuple(sorted(self.holders)), "two hold it")
+
+    def on_crash(self, node: NodeId) -> None:
+        self.holders.discard(node)
+
+
+@pytest.mark.parametrize(
+    ("n1_ends", "breach"), [("drops it", None), ("is killed", None), ("goes on", ("n1", "n2"))], ids=str
+)
+def test_what_a_node_became_is_seen_before_anything_happens_elsewhere(
+    tmp_path: Path, n1_ends: str, breach: tuple[NodeId, ...] | None
+) -> None:
+    experiment = register_on(tmp_path, Torch)
+    experiment = dataclasses.replace(
+        experiment, protocol=dataclasses.replace(experiment.protocol, invariants=(OneTorch,))
+    )
+    n1, n2, driver = (
+        EventRows(
+            tmp_path / "trace" / f"{name}.arrow", Wire(experiment.protocol), experiment.hosts, first_seq(number, 0)
+        )
+        for number, name in enumerate(("n1", "n2", "driver"))
+    )
+    start = start_payload(0, 0, {})
+    first = n1.row(Kind.START, 0, -1, 0, payload=start)
+    taken = n1.row(Kind.TIMER, 10 * MILLISECOND, first, 0, name="take")
+    if n1_ends == "drops it":
+        n1.row(Kind.TIMER, 20 * MILLISECOND, taken, 0, name="drop")
+    elif n1_ends == "is killed":
+        driver.row(Kind.CRASH, 20 * MILLISECOND, -1, 0, payload=b"fault")
+    first = n2.row(Kind.START, 0, -1, 1, payload=start)
+    n2.row(Kind.TIMER, 30 * MILLISECOND, first, 1, name="take")
+    for rows in (n1, n2, driver):
+        rows.close()
+
+    watch = watch_again(open_run(tmp_path), experiment)
+    assert (watch.lost, watch.failures) == ({}, {})
+    assert (watch.breach and watch.breach.nodes) == breach
 
 
 def test_without_a_full_trace_or_if_nobody_asks_nothing_is_watched(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ class StationActor:
             for seat in station.seats.values():
                 station.crash(seat.id, f"storage damaged: {error}" if again else str(error), cause)
             if self._rows is not None:
-                self._rows.flush()
+                self._rows.write_through()
             return Booted(str(error), cut)
         for seat in station.seats.values():
             if seat.id not in birth.standing_by:
@@ -212,7 +212,7 @@ class StationActor:
         if station.crew is not None:
             station.crew.start()
         if self._rows is not None:
-            self._rows.flush()  # however short its life, the trace says that it began
+            self._rows.write_through()  # however short its life, the trace says that it began
         return Booted("", cut)
 
     def _learn(self, contacts: Mapping[int, Contact]) -> None:

@@ -187,12 +187,12 @@ class Injection:
         return True
 
     def _record(self, action: Action, node: NodeId | None) -> int:
-        """The intent stands in the file before the deed."""
+        """Logs the fault to the trace before executing it (write-ahead)."""
         rows = self._fleet.rows
         if rows is None:
             return -1
         told = json(msgspec.structs.asdict(action))
         place = -1 if node is None else self._order[node]
         cause = rows.row(Kind.FAULT, self._fleet.now(), -1, place, name=action_name(action), payload=told)
-        rows.flush()
+        rows.write_through()
         return cause

@@ -123,8 +123,9 @@ class Lives:
         if len(member.hosts) > 1:
             self._turn(member, CrashNode(node), cause, None, fate())
             return None
-        self._down(member, "fault", cause, asked=True)
-        left = self._leave(member, fate()) if self._kill(member) else None
+        in_flight = self._kill(member)
+        self._down(member, "fault", cause, asked=True)  # its row comes after the last one of the process
+        left = self._leave(member, fate()) if in_flight else None
         self._replace(member)
         return left
 

@@ -53,7 +53,7 @@ class EventRows:
         self._host_names = hosts
         self._mounts: dict[tuple[int, str], int] = {}
         shapes = msgspec.json.encode(wire.shapes()).decode()
-        self._writer = EventWriter(path, self._names, {"messages": shapes})
+        self._writer = EventWriter(path, self._names, {"messages": shapes}, tail=True)
         self._seq = first
 
     def row(
@@ -90,16 +90,13 @@ class EventRows:
         path: str,
         message: int,
         size: int,
-        payload: bytes | None = None,
     ) -> int:
-        """A message that arrived: the step that its handler is. With `payload`, for when the record of its send may be lost."""
+        """A message that arrived: the step that its handler is."""
         self._seq = seq = self._seq + 1
         receiver, sender = self._place(target, path), self._place(source, path)
-        length = -1 if payload is None else size
-        row = _pack(at, seq, cause, size, length, receiver, sender, self._messages[message], Kind.DELIVER)
-        self._writer.rows.append(row)
-        if payload is not None:
-            self._writer.payloads.append(payload)
+        self._writer.rows.append(
+            _pack(at, seq, cause, size, -1, receiver, sender, self._messages[message], Kind.DELIVER)
+        )
         return seq
 
     def drop(self, at: int, cause: int, source: int, target: int, path: str, message: int, size: int, why: str) -> None:
@@ -114,8 +111,9 @@ class EventRows:
     def flush_if_due(self) -> None:
         self._writer.flush_if_due()
 
-    def flush(self) -> None:
-        self._writer.flush()
+    def write_through(self) -> None:
+        """Hands the waiting rows to the kernel: a process that is killed from now on does not lose them."""
+        self._writer.write_through()
 
     def close(self) -> None:
         self._writer.close()

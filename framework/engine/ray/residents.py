@@ -57,8 +57,6 @@ class Residents(ABC):
         self._index = {name: index for index, name in enumerate(self._names)}
         self.seats: dict[int, Seat] = make_seats(setup, self._index)
         self._delivered = [0] * len(self.wire.names)
-        # Where processes are killed, what they recorded last is lost: who receives a message keeps its bytes too.
-        self._kept: dict[int, bytes] | None = {} if rows is not None and experiment.faults else None
         self._dirty: list[Seat] = []
         self._scheduled = False
         self._flying: list[tuple[NodeId, list[Change]]] = []  # the commit under way
@@ -195,7 +193,7 @@ class Residents(ABC):
             self.troubles.meets(seat.id)
         self._stop(seat, why, "", cause, asked=asked, storage=True)
         if self.rows is not None:
-            self.rows.flush()  # the process may not live much longer
+            self.rows.write_through()  # the process may not live much longer
         self.fell(self.crashes[-1])
 
     def _stop(

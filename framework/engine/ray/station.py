@@ -69,8 +69,6 @@ class Station(Residents):
                 if seat.deaf:
                     self.outgoing.drop(source, target, path, index, seq, stop - body, f"{seat.id} is down")
                     continue
-                if self._kept is not None:
-                    self._kept[seq] = payload
                 seat.inbox.append((path, source, message, index, seq, stop - body))
                 if not seat.dirty:
                     seat.dirty = True
@@ -145,8 +143,7 @@ class Station(Residents):
         if not commit:
             self._land(ran, commit)
             return
-        assert self.transport is not None
-        self.transport.flush()
+        self._flush()
         self._flying = commit
         self._arm()  # for what the links hold back
         if latency:
@@ -168,8 +165,7 @@ class Station(Residents):
                     continue
                 delivered[index] += 1
                 if rows is not None:
-                    payload = self._kept.pop(seq, None) if self._kept is not None else None
-                    host.step = rows.deliver(now, seq, seat.index, source, path, index, size, payload)
+                    host.step = rows.deliver(now, seq, seat.index, source, path, index, size)
                     host.deliver(path, names[source], message)
                     seat.marks.append((len(host.effects), host.step))
                 else:
@@ -262,13 +258,20 @@ class Station(Residents):
                     self._leave_marked(seat, host, effects)
         if self.crew is not None:
             self.crew.begin_due()
-        assert self.transport is not None
-        self.transport.flush()
+        self._flush()
         if self.rows is not None:
             self.rows.flush_if_due()
         if self._dirty:
             self._schedule()
         self._arm()
+
+    def _flush(self) -> None:
+        """Lets go what waits for the other stations, once its record is in the kernel's hands: what anyone has seen of this
+        process can be read after its death."""
+        if self.rows is not None:
+            self.rows.write_through()
+        assert self.transport is not None
+        self.transport.flush()
 
     def _commit_rows(self, commit: list[tuple[NodeId, list[Change]]]) -> None:
         assert self.rows is not None
@@ -331,8 +334,7 @@ class Station(Residents):
                     self.wake(seat)
         self.outgoing.release(now)
         if self._flying:
-            assert self.transport is not None
-            self.transport.flush()  # these left their node before
+            self._flush()  # these left their node before
             self._arm()
         else:
             self._scheduled = True

@@ -242,6 +242,8 @@ class Batches(Post):
         for envelope in seat.mailbox:
             self._drop(seat, envelope, f"{seat.id} crashed")
         seat.mailbox = []
+        if seat.on_crash is not None:
+            seat.on_crash()
         if seat.open is not None:
             self._end_operation(seat, Unknown(f"{seat.id} crashed"))
 

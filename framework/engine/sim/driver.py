@@ -37,7 +37,8 @@ class SimEngine:
         self.simulation = simulation = Simulation(experiment, recording, wire, pulse, tally, self.stop)
         if monitors is not None:
             for node in experiment.watched:
-                simulation.seats[node].watch = monitors.watcher(node).observe
+                seat, watcher = simulation.seats[node], monitors.watcher(node)
+                seat.watch, seat.on_crash = watcher.observe, watcher.on_crash
         with _quiet_collector(), pulse:
             try:
                 simulation.run()

@@ -43,6 +43,7 @@ class Seat:
         "links",
         "lost",
         "mailbox",
+        "on_crash",
         "open",
         "paused",
         "peers",
@@ -89,6 +90,7 @@ class Seat:
         self.wake_order = -1
         self.raised = False  # whether it crashed by an exception of its own
         self.watch: Callable[[Host, int, int], None] | None = None  # is shown the node after each batch
+        self.on_crash: Callable[[], None] | None = None
         self.client = -1  # the client's number; -1: a server
         self.open: tuple[Assignment, int] | None = None  # the operation under way, and when it was invoked
 

@@ -124,3 +124,24 @@ def test_to_watch_changes_nothing_in_the_run(tmp_path: Path) -> None:
     alone = run(tmp_path / "alone", **faults)
     assert alone.watch is None
     assert watched.digest == alone.digest
+
+
+class Crashes(Invariant[Journal]):
+    """Takes down which nodes crash, and how often each has been seen to start by then."""
+
+    seen: ClassVar[list[tuple[str, int]]] = []
+
+    def __init__(self) -> None:
+        self.starts = 0
+
+    def observe(self, step: Step, node: Journal) -> None:
+        self.starts += step.started
+
+    def on_crash(self, node: str) -> None:
+        self.seen.append((node, self.starts))
+
+
+def test_an_invariant_hears_of_each_crash(tmp_path: Path) -> None:
+    Crashes.seen = []
+    run(tmp_path, Crashes, faults=crash(5 * MILLISECOND, 5 * MILLISECOND))
+    assert Crashes.seen == [("n1", 1)]

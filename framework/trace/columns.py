@@ -1,0 +1,61 @@
+"""Packed rows of events as Arrow columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from framework.trace.schema import EVENT_FIELDS, KIND_NAMES, NO_NAME
+
+_KINDS = pa.array(KIND_NAMES)
+
+
+class NameColumns:
+    """Turns name indices into dictionary columns. The dictionary is rebuilt only when `names` has grown."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+        self._dictionary = pa.array(names, pa.string())
+
+    def column(self, indices: np.ndarray[Any, Any]) -> pa.DictionaryArray:
+        """Names by index; `NO_NAME` is null."""
+        if len(self._dictionary) != len(self._names):
+            self._dictionary = pa.array(self._names, pa.string())
+        nameless = indices == NO_NAME
+        # An index under a null is within bounds too: some readers look.
+        column = pa.array(np.where(nameless, 0, indices).astype(np.int32), mask=nameless)
+        return pa.DictionaryArray.from_arrays(column, self._dictionary)
+
+
+def unpacked(packed: bytes) -> np.ndarray[Any, Any]:
+    """`EVENT_ROW` records as a structured array, without a copy."""
+    return np.frombuffer(packed, EVENT_FIELDS)
+
+
+def event_batch(
+    rows: np.ndarray[Any, Any], payload: bytes, names: NameColumns, schema: pa.Schema
+) -> pa.RecordBatch:  # fmt: skip
+    """One record batch of `rows` (dtype `EVENT_FIELDS`) and their payloads, joined in the order of the rows."""
+    columns = [
+        pa.array(rows["time"]),
+        pa.array(rows["seq"]),
+        names.column(rows["node"]),
+        pa.DictionaryArray.from_arrays(pa.array(rows["kind"].astype(np.int8)), _KINDS),
+        names.column(rows["peer"]),
+        names.column(rows["message"]),
+        pa.array(rows["cause"], mask=rows["cause"] < 0),
+        pa.array(rows["size"], mask=rows["size"] < 0),
+        _binary(rows["payload_length"], payload),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _binary(lengths: np.ndarray[Any, Any], payload: bytes) -> pa.BinaryArray:
+    """One value a length, cut from `payload` in order; negative: null."""
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(np.maximum(lengths, 0), out=offsets[1:])
+    valid = np.packbits(lengths >= 0, bitorder="little")
+    buffers = [pa.py_buffer(valid), pa.py_buffer(offsets), pa.py_buffer(payload)]
+    return pa.Array.from_buffers(pa.binary(), len(lengths), buffers)

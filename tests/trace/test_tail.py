@@ -1,0 +1,163 @@
+"""The tail beside a trace file: what was written through is read after a kill, once, and nothing half-written is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framework.core.errors import ConfigError
+from framework.trace.reader import open_run
+from framework.trace.recorder import EventWriter
+from framework.trace.schema import Kind, NameTable
+from framework.trace.tail import tail_of
+from tests.trace.rows import Event, record
+
+EVENTS = [
+    Event(10 * i, i, f"n{i % 3}", Kind.SEND, f"n{i // 2}", f"echo.M{i}", i - 1 if i else None, i, bytes(range(i)))
+    for i in range(9)
+]
+
+
+class Killed:
+    """A writer that is killed in the end: what it has neither flushed nor written through is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / "trace" / "n1.arrow"
+        self.names = NameTable()
+        self.writer = EventWriter(self.path, self.names, {}, tail=True)
+
+    def write(self, *events: Event) -> None:
+        for event in events:
+            record(self.writer, self.names, event)
+
+    def read(self) -> list[Event]:
+        rows = open_run(self.folder).events.to_pylist()
+        by_row = {event.seq: event for event in EVENTS}
+        assert rows == [by_row[row["seq"]].row() for row in rows], "what is read is what was written"
+        return [by_row[row["seq"]] for row in rows]
+
+
+def test_rows_that_were_written_through_are_read_and_the_others_are_not(tmp_path: Path) -> None:
+    killed = Killed(tmp_path)
+    killed.write(*EVENTS[:2])
+    assert killed.read() == []
+    killed.writer.write_through()
+    killed.write(*EVENTS[2:4])
+    assert killed.read() == EVENTS[:2]
+    killed.writer.write_through()
+    killed.writer.write_through()  # nothing waits
+    assert killed.read() == EVENTS[:4]
+
+
+def test_rows_become_a_batch_and_the_tail_starts_anew_with_all_names(tmp_path: Path) -> None:
+    killed = Killed(tmp_path)
+    killed.write(*EVENTS[:3])
+    killed.writer.write_through()
+    killed.write(*EVENTS[3:5])
+    killed.writer.flush()
+    assert tail_of(killed.path).read_bytes() == b""
+    assert killed.read() == EVENTS[:5]
+    killed.write(*EVENTS[5:])
+    killed.writer.write_through()
+    assert killed.read() == EVENTS
+
+
+def test_rows_that_the_file_has_are_not_read_again(tmp_path: Path) -> None:
+    killed = Killed(tmp_path)
+    killed.write(*EVENTS[:6])
+    killed.writer.write_through()
+    tail = tail_of(killed.path).read_bytes()
+    killed.writer.flush()
+    tail_of(killed.path).write_bytes(tail)  # killed between the two
+    assert killed.read() == EVENTS[:6]
+
+
+def test_a_tail_cut_at_any_byte_gives_its_whole_records(tmp_path: Path) -> None:
+    killed = Killed(tmp_path)
+    for event in EVENTS[:4]:
+        killed.write(event)
+        killed.writer.write_through()
+    whole = tail_of(killed.path).read_bytes()
+    counts = []
+    for length in range(len(whole), -1, -1):
+        os.truncate(tail_of(killed.path), length)
+        read = killed.read()
+        assert read == EVENTS[: len(read)]
+        counts.append(len(read))
+    assert counts == sorted(counts, reverse=True) and set(counts) == {0, 1, 2, 3, 4}
+
+
+def test_a_tail_that_was_overwritten_is_refused(tmp_path: Path) -> None:
+    killed = Killed(tmp_path)
+    for event in EVENTS[:3]:
+        killed.write(event)
+        killed.writer.write_through()
+    whole = tail_of(killed.path).read_bytes()
+    spoilt = whole[:20] + bytes((whole[20] ^ 1,)) + whole[21:]
+    tail_of(killed.path).write_bytes(spoilt)
+    with pytest.raises(ConfigError, match=r"n1.arrow: cannot be read: its tail n1.tail was overwritten \(byte 0\)"):
+        killed.read()
+    tail_of(killed.path).write_bytes(whole + bytes(100))
+    assert killed.read() == EVENTS[:3]
+
+
+def test_a_file_that_is_closed_has_no_tail_and_the_same_digest(tmp_path: Path) -> None:
+    digests = []
+    for name, through in (("a", {1, 4}), ("b", set[int]())):
+        killed = Killed(tmp_path / name)
+        for number, event in enumerate(EVENTS):
+            killed.write(event)
+            if number in through:
+                killed.writer.write_through()
+        digests.append(killed.writer.digest)
+        killed.writer.close()
+        assert not tail_of(killed.path).exists()
+        assert killed.read() == EVENTS
+        digests.append(killed.writer.digest)
+    assert len(set(digests)) == 1
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from framework.trace.recorder import EventWriter
+from framework.trace.schema import NameTable
+from tests.trace.rows import Event, record
+
+names = NameTable()
+events = EventWriter(Path(sys.argv[1]) / "trace" / "n1.arrow", names, {}, tail=True)
+number = 0
+while True:
+    for _ in range(7):
+        record(events, names, Event(number, number, "n1", message=f"note-{number % 90}", payload=b'{"term": 3}'))
+        number += 1
+    events.write_through()
+    print(number, flush=True)
+    if number % 700 == 0:
+        events.flush()
+"""
+
+
+def test_a_process_that_is_killed_loses_nothing_that_it_let_anyone_know(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    child = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    try:
+        while int(child.stdout.readline()) < 3_000:
+            pass
+        child.send_signal(signal.SIGKILL)
+        known = max((int(line) for line in child.stdout.read().split("\n")[:-1]), default=3_000)
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    seqs = open_run(tmp_path).events["seq"].to_pylist()
+    assert seqs == list(range(len(seqs))) and len(seqs) >= known
