@@ -87,31 +87,35 @@ def _value(text: str) -> Any:
 
 def _check(path: Path, model: Model, asked: argparse.Namespace) -> Verdict:
     began = time.perf_counter()
-    calls = _calls(path, model, independent=asked.independent)
+    calls, cut = _calls(path, model, independent=asked.independent)
     read = time.perf_counter()
     result = check_linearizable(calls, model, asked.budget)
-    _show(path, calls, result, model, read - began, time.perf_counter() - read)
+    _show(path, calls, result, model, read - began, time.perf_counter() - read, cut)
     return result.verdict
 
 
-def _calls(path: Path, model: Model, *, independent: bool) -> list[Call]:
+def _calls(path: Path, model: Model, *, independent: bool) -> tuple[list[Call], int | None]:
+    """The calls, and where the history of a run that was killed ends (nanoseconds; None: it is whole)."""
     if not path.is_dir():
-        return read_calls(path, model, independent=independent)
+        return read_calls(path, model, independent=independent), None
     from framework.trace.reader import open_run
 
-    if not (path / "history.arrow").exists():
+    run = open_run(path)
+    if not run.has_history:
         raise ConfigError(str(path), "holds no history.arrow", "Give the folder of a run, or a file.")
-    calls = calls_from_table(open_run(path).history)
+    calls = calls_from_table(run.history)
     for call in calls:
         if call.outcome != "fail":
             try:
                 model.prepare(call)
             except ConfigError as error:
                 raise ConfigError(str(path / "history.arrow"), error.what, error.fix) from None
-    return calls
+    return calls, run.history_cut
 
 
-def _show(path: Path, calls: list[Call], result: CheckResult, model: Model, read_s: float, checked_s: float) -> None:
+def _show(
+    path: Path, calls: list[Call], result: CheckResult, model: Model, read_s: float, checked_s: float, cut: int | None
+) -> None:
     for line in result.story:
         print(f"  {line}")
     fates = {"failed": "fail", "of unknown fate": "unknown"}
@@ -120,7 +124,8 @@ def _show(path: Path, calls: list[Call], result: CheckResult, model: Model, read
         f"{path}: {model.name}, {result.operations:,} operations ({', '.join(others)}),"
         f" checked in {checked_s:.3f} s, read in {read_s:.3f} s"
     )
-    print(f"verdict: {result.verdict.value} — {result.reason}", flush=True)
+    part = "" if cut is None else f"; of the first {cut / 1e9:.3f} s, where the history of this run was cut off"
+    print(f"verdict: {result.verdict.value} — {result.reason}{part}", flush=True)
 
 
 if __name__ == "__main__":

@@ -36,10 +36,12 @@ def claim(run_dir: Path) -> Path:
 
 def release(run_dir: Path) -> None:
     """Gives back a folder whose run never began: removes what a run writes, and the folder if that was all."""
+    from framework.trace.history import history_files
+
     if (run_dir / TRACE).is_dir():
         shutil.rmtree(run_dir / TRACE)
-    for name in (CONFIG, HISTORY):
-        (run_dir / name).unlink(missing_ok=True)
+    for path in (run_dir / CONFIG, *history_files(run_dir)):
+        path.unlink(missing_ok=True)
     if not any(run_dir.iterdir()):
         run_dir.rmdir()
 

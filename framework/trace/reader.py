@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
+from framework.trace.history import HistoryReader, history_files
 from framework.trace.schema import EVENTS, HISTORY, Shape, decode_payload
-from framework.trace.stream import Damaged, open_stream, read_stream
+from framework.trace.stream import Damaged, read_stream
 from framework.trace.tail import read_tail
 
 _BINARY_BYTES = 2**31 - 1  # what a binary column's 32-bit offsets reach; `large_binary` beyond
@@ -51,16 +52,34 @@ class Run:
 
     @cached_property
     def history(self) -> pa.Table:
-        """The operations that clients saw (schema `HISTORY`), as recorded; no rows when there is no history."""
-        path = self.folder / "history.arrow"
-        return _joined([_read(path, HISTORY)] if path.exists() else [], HISTORY)
+        """The operations that clients saw (schema `HISTORY`), as recorded; no rows when there is no history.
+
+        Of a run that was killed: up to `history_cut`, with the operations under way then as unknown.
+        """
+        with _readable(self.folder / "history.arrow"):
+            batches = list(self._history)
+        return _joined([pa.Table.from_batches([batch]) for batch in batches], HISTORY)
 
     def history_batches(self) -> Iterator[pa.RecordBatch]:
         """The rows of `history`, batch by batch: a history of any length takes the memory of one batch."""
-        path = self.folder / "history.arrow"
-        if path.exists():
-            with _readable(path):
-                yield from open_stream(path, HISTORY)[1]
+        with _readable(self.folder / "history.arrow"):
+            yield from self._history
+
+    @property
+    def has_history(self) -> bool:
+        """Whether there is a file of one, if perhaps an empty one."""
+        return bool(history_files(self.folder))
+
+    @property
+    def history_cut(self) -> int | None:
+        """Until when the history of a run that was killed can be relied on, in nanoseconds; None if it is whole."""
+        return self._history.cut
+
+    @cached_property
+    def _history(self) -> HistoryReader:
+        files = history_files(self.folder)
+        with _readable(files[0] if files else self.folder):
+            return HistoryReader(files)
 
     @cached_property
     def config(self) -> dict[str, Any]:

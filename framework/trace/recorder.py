@@ -10,13 +10,15 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
+from framework.core.client import Ok, Outcome
+from framework.core.workload import Assignment
 from framework.trace.columns import NameColumns, event_batch, unpacked
 from framework.trace.schema import CODE, EVENTS, HISTORY, NAME, OUTCOMES, NameTable
 from framework.trace.stream import StreamWriter
@@ -28,6 +30,7 @@ SECONDS_PER_BATCH = 0.5
 PAYLOAD_BYTES_PER_BATCH = 2**31 - 1  # Arrow's binary columns have 32-bit offsets
 
 _OUTCOMES = pa.array(OUTCOMES)
+_json = msgspec.json.Encoder().encode
 _OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 
 
@@ -146,11 +149,36 @@ class EventWriter:
         return self._batches(rows[:half], payload[:split]) + self._batches(rows[half:], payload[split:])
 
 
+HistoryRow: TypeAlias = tuple[int, str, int, str, str | None, str | None, str | None, str, int, int, int | None]
+"""The values of one operation, in the order of the columns of `HISTORY`."""
+
+CUT = b"cut"
+"""Metadata of a history's batch: JSON, `[time, rows]`, of a consistent cut. `rows` are the operations that were under way
+at `time` (outcome unknown, never completed); all others invoked by then are in this batch or an earlier one."""
+
+
+def operation_row(assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> HistoryRow:
+    """The row of one operation; `completed` is None for one that never was, before the run ended."""
+    operation = assignment.operation
+    result = _json(outcome.value).decode() if type(outcome) is Ok else None
+    return (
+        operation.id, assignment.client, assignment.process, operation.function, operation.key,
+        _json(operation.argument).decode(), result, type(outcome).__name__.lower(),
+        assignment.scheduled, invoked, completed,
+    )  # fmt: skip
+
+
 class HistoryWriter:
-    """Records the operations that clients saw into one file; like `EventWriter`, with tuples for rows."""
+    """Records the operations that clients saw into one file; like `EventWriter`, with tuples for rows.
+
+    A row is written when its operation has ended. So that a file whose writer was killed can be judged, each batch says
+    which operations are under way: `under_way` returns the present time and their rows.
+    """
+
+    under_way: Callable[[], tuple[int, list[HistoryRow]]] | None = None
 
     def __init__(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
-        self.rows: list[tuple[Any, ...]] = []
+        self.rows: list[HistoryRow] = []
         self._schema = HISTORY.with_metadata(dict(metadata or {}))
         self._stream = StreamWriter(path, self._schema)
         self._clients, self._functions = NameTable(limit=2**31 - 1), NameTable(limit=2**31 - 1)
@@ -172,8 +200,12 @@ class HistoryWriter:
         completed: int | None,
     ) -> None:
         """One operation; times in nanoseconds, `outcome` one of ok, fail, unknown. Types are checked at the flush."""
-        what = (operation, client, process, function, key, argument_json, result_json, outcome)
-        self.rows.append((*what, scheduled, invoked, completed))
+        self.rows.append(
+            (
+                operation, client, process, function, key, argument_json, result_json, outcome,
+                scheduled, invoked, completed,
+            )
+        )  # fmt: skip
 
     @property
     def digest(self) -> str:
@@ -193,7 +225,8 @@ class HistoryWriter:
         self._flushed = time.monotonic()
         if not self.rows:
             return
-        self._stream.write(self._batch())
+        cut = {} if self.under_way is None else {CUT: msgspec.json.encode(self.under_way())}
+        self._stream.write(self._batch(), cut)
         self._hash.update(_canonical(self.rows))
         self.rows.clear()
 
@@ -207,23 +240,33 @@ class HistoryWriter:
             self._stream.close()
 
     def _batch(self) -> pa.RecordBatch:
-        columns: dict[str, Sequence[Any]] = dict(zip(HISTORY.names, zip(*self.rows, strict=True), strict=True))
-        wrong = set(columns["outcome"]) - set(OUTCOMES)
-        if wrong:
-            raise ValueError(f"{self._stream.path}: no such outcome: {wrong}; there are {', '.join(OUTCOMES)}")
-        outcomes = pa.array([_OUTCOME_INDEX[outcome] for outcome in columns["outcome"]], CODE.index_type)
-        encoded = {
-            "client": _named(columns["client"], self._clients),
-            "function": _named(columns["function"], self._functions),
-            "outcome": pa.DictionaryArray.from_arrays(outcomes, _OUTCOMES),
-        }
-        plain = {f.name: pa.array(columns[f.name], f.type) for f in HISTORY if f.name not in encoded}
-        arrays = [{**plain, **encoded}[name] for name in HISTORY.names]
-        for field, array in zip(HISTORY, arrays, strict=True):
-            values = array.dictionary if isinstance(array, pa.DictionaryArray) else array
-            if values.null_count and not field.nullable:
-                raise ValueError(f"{self._stream.path}: an operation has no {field.name}")
-        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        try:
+            return history_batch(self.rows, self._clients, self._functions, self._schema)
+        except ValueError as error:
+            raise ValueError(f"{self._stream.path}: {error}") from error
+
+
+def history_batch(
+    rows: Sequence[HistoryRow], clients: NameTable, functions: NameTable, schema: pa.Schema
+) -> pa.RecordBatch:
+    """One record batch of operations; the tables grow by the names that are new. ValueError for wrong values."""
+    columns: dict[str, Sequence[Any]] = dict(zip(HISTORY.names, zip(*rows, strict=True), strict=True))
+    wrong = set(columns["outcome"]) - set(OUTCOMES)
+    if wrong:
+        raise ValueError(f"no such outcome: {wrong}; there are {', '.join(OUTCOMES)}")
+    outcomes = pa.array([_OUTCOME_INDEX[outcome] for outcome in columns["outcome"]], CODE.index_type)
+    encoded = {
+        "client": _named(columns["client"], clients),
+        "function": _named(columns["function"], functions),
+        "outcome": pa.DictionaryArray.from_arrays(outcomes, _OUTCOMES),
+    }
+    plain = {f.name: pa.array(columns[f.name], f.type) for f in HISTORY if f.name not in encoded}
+    arrays = [{**plain, **encoded}[name] for name in HISTORY.names]
+    for field, array in zip(HISTORY, arrays, strict=True):
+        values = array.dictionary if isinstance(array, pa.DictionaryArray) else array
+        if values.null_count and not field.nullable:
+            raise ValueError(f"an operation has no {field.name}")
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _named(values: Sequence[str], names: NameTable) -> pa.DictionaryArray:

@@ -11,16 +11,17 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 from pyarrow import ipc
 
 _SEAL = b"seal"
 _SCHEMA, _RECORD_BATCH = 1, 3  # Message.fbs: MessageHeader
-_LONGEST_METADATA = 1 << 16  # of a batch; a longer one is garbage where a length should stand
+_LONGEST_METADATA = 1 << 28  # of a batch; a longer one is garbage where a length should stand
 _CONTINUATION = b"\xff\xff\xff\xff"
 _END = _CONTINUATION + bytes(4)
 
@@ -81,14 +82,15 @@ class StreamWriter:
         self.closed = False
         self._flush()  # the schema: also a file without a batch says what it is a file of
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        """The batch is with the operating system when this returns. Raises OSError, ValueError when closed."""
+    def write(self, batch: pa.RecordBatch, metadata: Mapping[bytes, bytes] = MappingProxyType({})) -> None:
+        """The batch, with metadata of its own, is with the operating system when this returns. Raises OSError, ValueError
+        when closed."""
         if self.closed:
             raise ValueError(f"trace file is closed: {self.path}")
         if self._failed is not None:
             raise OSError(f"trace file is broken since an earlier write: {self.path}") from self._failed
-        seal = f"{self._sink.length} {self._sink.crc}"
-        self._writer.write_batch(batch, custom_metadata={_SEAL: seal})
+        seal = f"{self._sink.length} {self._sink.crc}".encode()
+        self._writer.write_batch(batch, custom_metadata={**metadata, _SEAL: seal})
         self._flush()
         self._seal = batch.slice(0, 0)  # keeps the dictionaries, which a fresh one would replace
 
@@ -118,50 +120,59 @@ def read_stream(path: Path, expected: pa.Schema) -> pa.Table:
 
     Raises Damaged when the file is not a stream of these columns, or was overwritten; OSError.
     """
-    schema, batches = open_stream(path, expected)
-    return pa.Table.from_batches(batches, schema)
+    stream = StreamReader(path, expected)
+    return pa.Table.from_batches(stream, stream.schema)
 
 
-def open_stream(path: Path, expected: pa.Schema) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """As `read_stream`, batch by batch: only the one that was taken last is in memory.
+class StreamReader:
+    """The whole batches of a file, one after the other: only the one that was taken last is in memory.
 
-    Raises Damaged and OSError at once or when a batch is taken.
+    `is_complete` says whether the writer closed the file, `metadata` what it wrote with the batch taken last. Raises
+    Damaged and OSError at once or when a batch is taken.
     """
-    if path.stat().st_size == 0:
-        return expected, iter(())
-    with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    end = _whole_batches(memoryview(mapped))
-    if end == 0:
-        return expected, iter(())
-    with _overwritten():
-        options = ipc.IpcReadOptions(use_threads=False)
-        reader = ipc.open_stream(pa.py_buffer(mapped).slice(0, end), options=options)
-    if not reader.schema.equals(expected):
-        raise Damaged("its columns are not those of a trace")
-    return reader.schema, _sealed_batches(reader, mapped)
 
-
-def _sealed_batches(reader: ipc.RecordBatchStreamReader, mapped: mmap.mmap) -> Iterator[pa.RecordBatch]:
-    data = memoryview(mapped)
-    checked = crc = 0
-    while True:
+    def __init__(self, path: Path, expected: pa.Schema) -> None:
+        self.schema = expected
+        self.is_complete = False
+        self.metadata: Mapping[bytes, bytes] = {}
+        self._reader: ipc.RecordBatchStreamReader | None = None
+        if path.stat().st_size == 0:
+            return
+        with path.open("rb") as file:
+            self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        end, self.is_complete = _whole_batches(memoryview(self._mapped))
+        if end == 0:
+            return
         with _overwritten():
+            options = ipc.IpcReadOptions(use_threads=False)
+            self._reader = ipc.open_stream(pa.py_buffer(self._mapped).slice(0, end), options=options)
+        self.schema = self._reader.schema
+        if not self.schema.equals(expected):
+            raise Damaged("its columns are not those of a trace")
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        if self._reader is None:
+            return
+        data = memoryview(self._mapped)
+        checked = crc = 0
+        while True:
+            with _overwritten():
+                try:
+                    batch, metadata = self._reader.read_next_batch_with_custom_metadata()
+                except StopIteration:
+                    return
+                batch.validate(full=True)
             try:
-                batch, metadata = reader.read_next_batch_with_custom_metadata()
-            except StopIteration:
-                return
-            batch.validate(full=True)
-        try:
-            length, sealed_crc = (int(number) for number in metadata[_SEAL].split())
-        except (TypeError, KeyError, ValueError) as error:
-            raise Damaged("a batch has no seal") from error
-        crc = zlib.crc32(data[checked:length], crc)
-        checked = length
-        if crc != sealed_crc:
-            raise Damaged(f"its first {length} bytes are not those that were written")
-        mapped.madvise(mmap.MADV_DONTNEED)  # what was read need not stay in memory
-        yield batch
+                length, sealed_crc = (int(number) for number in metadata[_SEAL].split())
+            except (TypeError, KeyError, ValueError) as error:
+                raise Damaged("a batch has no seal") from error
+            crc = zlib.crc32(data[checked:length], crc)
+            checked = length
+            if crc != sealed_crc:
+                raise Damaged(f"its first {length} bytes are not those that were written")
+            self._mapped.madvise(mmap.MADV_DONTNEED)  # what was read need not stay in memory
+            self.metadata = dict(metadata)
+            yield batch
 
 
 @contextmanager
@@ -173,8 +184,9 @@ def _overwritten() -> Iterator[None]:
         raise Damaged(f"it was overwritten ({str(error).splitlines()[0]})") from error
 
 
-def _whole_batches(data: memoryview) -> int:
-    """The length of the file's part that holds whole batches only (0: not even a schema). Raises Damaged."""
+def _whole_batches(data: memoryview) -> tuple[int, bool]:
+    """The length of the file's part that holds whole batches only (0: not even a schema), and whether the stream was ended
+    behind it. Raises Damaged."""
     end = position = 0
     while (found := _message(data, position)) is not None:
         kind, position = found
@@ -182,12 +194,12 @@ def _whole_batches(data: memoryview) -> int:
             end = position
     rest = bytes(data[position : position + len(_END) + 1])
     if rest == _END or not rest:
-        return end
+        return end, rest == _END
     if rest.startswith(_END):
         raise Damaged("something follows the end of its stream")
     if bytes(data[-len(_END) :]) == _END:
         raise Damaged("it was overwritten (a batch is longer than the file)")
-    return end
+    return end, False
 
 
 def _message(data: memoryview, position: int) -> tuple[int, int] | None:

@@ -12,10 +12,11 @@ from typing import Any
 from framework.core.node import Node
 from framework.engine.base import Experiment
 from framework.engine.ray.crew import Crew
-from framework.engine.ray.recording import EventRows, HistoryRows, first_seq
+from framework.engine.ray.recording import EventRows, first_seq
 from framework.engine.ray.setup import Setup
 from framework.engine.ray.station import Station
 from framework.engine.wire import Wire
+from framework.trace.recorder import HistoryWriter
 from tests.engine.ray.register import register_run
 
 EPOCH = 1_700_000_000_000_000_000
@@ -89,7 +90,7 @@ def run_on_stations(
         stations.append(Station(setup, loop, rows[-1]))
         stations[-1].transport = Local(stations)
     _, clients = stations
-    clients.crew = Crew(clients, HistoryRows(folder / "history.arrow"))
+    clients.crew = Crew(clients, HistoryWriter(folder / "history.arrow"))
     for station in stations:
         station.zero, station.epoch = time.monotonic_ns(), EPOCH
     for station in stations:

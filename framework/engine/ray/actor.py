@@ -158,9 +158,10 @@ class StationActor:
         from framework.engine.ray.calls import Calls
         from framework.engine.ray.crew import Crew
         from framework.engine.ray.mesh import Mesh
-        from framework.engine.ray.recording import EventRows, HistoryRows, first_seq
+        from framework.engine.ray.recording import EventRows, first_seq
         from framework.engine.ray.station import Station
         from framework.engine.wire import Wire
+        from framework.trace.recorder import HistoryWriter
 
         setup = self._setup
         experiment = setup.experiment
@@ -172,7 +173,7 @@ class StationActor:
         self._station = Station(setup, self._loop, rows)
         self._station.fell = lambda crash: self._news.put(Fall(crash, self._pulse()))
         if setup.first_client is not None:
-            history = HistoryRows(setup.history) if experiment.trace != "none" else None
+            history = HistoryWriter(setup.history) if experiment.trace != "none" else None
             self._station.crew = Crew(self._station, history)
         self._mesh: Mesh | None = None
         if setup.transport == "mesh":

@@ -10,20 +10,23 @@ from framework.core.faults import Ask
 from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.core.workload import Assignment, Load
-from framework.engine.ray.recording import HistoryRows, json
+from framework.engine.ray.recording import json
 from framework.engine.ray.seat import Seat
 from framework.engine.ray.station import Station
+from framework.trace.recorder import HistoryRow, HistoryWriter, operation_row
 from framework.trace.schema import Kind
 
 
 class Crew:
     """Starts each operation when it is due and records how it ended."""
 
-    def __init__(self, station: Station, history: HistoryRows | None) -> None:
+    def __init__(self, station: Station, history: HistoryWriter | None) -> None:
         experiment, first = station.experiment, station.setup.first_client
         assert first is not None
         self.outstanding = 0
         self._station, self._history = station, history
+        if history is not None:
+            history.under_way = self._under_way
         self._timeout = int(experiment.workload_config.timeout)
         self._seats = {seat.id: seat for seat in station.seats.values()}
         self._started = False
@@ -107,6 +110,13 @@ class Crew:
         if self._history is not None:
             self._history.close()
 
+    def _under_way(self) -> tuple[int, list[HistoryRow]]:
+        """The present time, and the operations whose end is not in the history yet."""
+        fate = Unknown("under way")
+        seats = (seat for seat in self._seats.values() if seat.id != ADMINISTRATOR)
+        rows = [operation_row(seat.open[0], fate, seat.open[1], None) for seat in seats if seat.open is not None]
+        return self._station.now(), rows
+
     def _begin_errand(self, cause: int) -> None:
         seat = self._seats[ADMINISTRATOR]
         operation = None if seat.host is None else self._errands.begin()
@@ -154,4 +164,4 @@ class Crew:
         now = station.now() if completed is None else completed
         station.tally.completed(outcome, assignment.scheduled, now, station.experiment.warmup)
         if self._history is not None:
-            self._history.operation(assignment, outcome, invoked, completed)
+            self._history.rows.append(operation_row(assignment, outcome, invoked, completed))

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from framework.core.client import Ok, Outcome
 from framework.core.clock import Clock
 from framework.core.durable import Stored
-from framework.core.workload import Assignment
 from framework.engine.wire import Wire
-from framework.trace.recorder import EventWriter, HistoryWriter
+from framework.trace.recorder import EventWriter
 from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
 
 json = msgspec.json.Encoder().encode
@@ -127,42 +125,29 @@ class EventRows:
         return place
 
 
-class HistoryRows:
-    """One file of operations."""
-
-    def __init__(self, path: Path) -> None:
-        self._writer = HistoryWriter(path)
-
-    def operation(self, assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> None:
-        """One operation; `completed` is None for one that was still open when the run ended."""
-        operation = assignment.operation
-        result = json(outcome.value).decode() if type(outcome) is Ok else None
-        self._writer.append(
-            operation.id, assignment.client, assignment.process, operation.function, operation.key,
-            json(operation.argument).decode(), result, type(outcome).__name__.lower(),
-            assignment.scheduled, invoked, completed,
-        )  # fmt: skip
-
-    def flush_if_due(self) -> None:
-        self._writer.flush_if_due()
-
-    def close(self) -> None:
-        self._writer.close()
-
-
 def merge_histories(parts: list[Path], target: Path) -> None:
-    """Writes the operations of several files into one, in the order of their invocations; removes the parts."""
+    """Writes the operations of several files into one, in the order of their invocations, and removes the parts.
+
+    Parts of which one has no end are left as they are: only together do they say how far they can be relied on.
+    """
     import pyarrow as pa
 
     from framework.trace.schema import HISTORY
-    from framework.trace.stream import StreamWriter, read_stream
+    from framework.trace.stream import StreamReader, StreamWriter
 
-    tables = [read_stream(part, HISTORY) for part in parts if part.exists()]
+    if not all(part.exists() for part in parts):
+        return
+    readers = [StreamReader(part, HISTORY) for part in parts]
+    if not all(reader.is_complete for reader in readers):
+        return
     order = [("invoked", "ascending"), ("operation", "ascending")]
+    tables = [pa.Table.from_batches(reader, HISTORY) for reader in readers]
     whole = pa.concat_tables(tables).unify_dictionaries().sort_by(order)
-    writer = StreamWriter(target, HISTORY)
+    draft = target.with_name(f".{target.name}.draft")
+    writer = StreamWriter(draft, HISTORY)
     for batch in whole.combine_chunks().to_batches():
         writer.write(batch)
     writer.close()
+    draft.replace(target)  # either all of it is there or the parts are
     for part in parts:
-        part.unlink(missing_ok=True)
+        part.unlink()

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from framework.core.client import Ok, Outcome
+from framework.core.client import Outcome
 from framework.core.workload import Assignment
 from framework.engine.base import Experiment, Progress, Tally
 from framework.engine.wire import Wire
-from framework.trace.recorder import EventWriter, HistoryWriter
+from framework.trace.recorder import EventWriter, HistoryWriter, operation_row
 from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
 
 json = msgspec.json.Encoder().encode
@@ -49,15 +49,8 @@ class Recording:
 
     def operation(self, assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> None:
         """One operation of the history; `completed` is None for one that was still open when the run ended."""
-        if self.history is None:
-            return
-        operation = assignment.operation
-        result = json(outcome.value).decode() if type(outcome) is Ok else None
-        self.history.append(
-            operation.id, assignment.client, assignment.process, operation.function, operation.key,
-            json(operation.argument).decode(), result, type(outcome).__name__.lower(),
-            assignment.scheduled, invoked, completed,
-        )  # fmt: skip
+        if self.history is not None:
+            self.history.rows.append(operation_row(assignment, outcome, invoked, completed))
 
     def flush_if_due(self) -> None:
         if self.events is not None:

@@ -21,6 +21,7 @@ from framework.engine.sim.recording import Pulse, Recording, json
 from framework.engine.sim.seat import WALL_EPOCH, Seat
 from framework.engine.sim.settling import Settling
 from framework.engine.wire import Wire
+from framework.trace.recorder import HistoryRow, operation_row
 from framework.trace.schema import EVENT_ROW, Kind
 
 STEPS_PER_PULSE = 2_048
@@ -57,6 +58,8 @@ class Simulation(Batches):
         self._load_at = NEVER
         self._errands = Errands()
         self.injection = Injection(self)
+        if recording.history is not None:
+            recording.history.under_way = self._under_way
         self.load = Load(
             experiment.make_workload(),
             experiment.clients,
@@ -233,6 +236,13 @@ class Simulation(Batches):
         self.tally.completed(outcome, assignment.scheduled, self.now, self.experiment.warmup)
         self.recording.operation(assignment, outcome, invoked, self.now)
         self._end_if_done()
+
+    def _under_way(self) -> tuple[int, list[HistoryRow]]:
+        """The present time, and the operations whose end is not in the history yet."""
+        fate = Unknown("under way")
+        seats = (seat for seat in self.seats.values() if seat.id != ADMINISTRATOR)
+        rows = [operation_row(seat.open[0], fate, seat.open[1], None) for seat in seats if seat.open is not None]
+        return self.now, rows
 
     def _free(self, seat: Seat, *, retired: bool) -> None:
         """The client may be given its next operation."""
