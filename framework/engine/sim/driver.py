@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import msgspec
 
 from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Progress, Tally, with_restarts
 from framework.engine.sim.recording import Pulse, Recording
 from framework.engine.sim.simulation import Simulation, Stalled
 from framework.engine.wire import Wire
-from framework.verify.monitors import Halt, Monitors
+from framework.verify.monitors import Halt, Monitors, Watch
 
 
 class SimEngine:
@@ -61,7 +64,7 @@ class SimEngine:
             failure=failure,
             ledger=simulation.injection.ledger(),
             settled=None if simulation.settling is None else simulation.settling.settled,
-            watch=None if monitors is None else monitors.watch(),
+            watch=None if monitors is None else _confirmed(monitors, experiment),
             details={"never_started": simulation.load.waiting},
         )
 
@@ -71,6 +74,23 @@ def _monitors(experiment: Experiment) -> Monitors | None:
     invariants = experiment.protocol.invariants
     every = int(experiment.engine_config.check_invariants_every) if invariants else 0
     return Monitors(invariants, every) if every else None
+
+
+def _confirmed(monitors: Monitors, experiment: Experiment) -> Watch:
+    """What the monitors saw. A violation that they saw in some batches only is looked for again, in all of them.
+
+    Where not every batch is shown, an invariant that spans nodes may hold one node's present state against another's past.
+    """
+    watch = monitors.watch()
+    if watch.breach is None or monitors.every == 1:
+        return watch
+    config = msgspec.structs.replace(experiment.engine_config, check_invariants_every=1)
+    closer = dataclasses.replace(experiment, trace="none", engine_config=config)
+    again = SimEngine(stop=watch.breach.time).run(closer, lambda now, tally: None)
+    if again.watch is not None and again.watch.breach is not None:
+        return again.watch
+    why = f"{watch.breach.what}, but only where every {monitors.every}th batch is shown; check_invariants_every=1 shows all"
+    return dataclasses.replace(watch, invariants=(), breach=None, failures={**watch.failures, watch.breach.name: why})
 
 
 @contextmanager

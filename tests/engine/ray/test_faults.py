@@ -10,8 +10,10 @@ import pytest
 
 from framework import Calm, Crash, Disturb, Disturbance, Pause, Restart, Resume, SetClock, SetDisk, open_run
 from framework.core.time import SECOND
+from framework.redrive.watching import watch_again
 from framework.run import main as run_command
-from tests.engine.ray.register import Timed, register_run
+from tests.engine.ray.register import Timed, crash, register_run
+from tests.engine.ray.ring import Hasty, Ring, ring
 from tests.engine.ray.test_runs import MS, assert_nothing_is_left, is_atomic, ran
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]
@@ -151,3 +153,26 @@ def ours(row: dict[str, Any]) -> bool:
 
 def touched(result: Any, name: str) -> int:
     return next(int(entry.touched) for entry in result.ledger if entry.fault == f"script/{name}")
+
+
+@pytest.mark.parametrize(("node", "breach"), [(Ring, None), (Hasty, "one holder")])
+@pytest.mark.parametrize("transport", ["mesh", "actor_calls"])
+def test_a_node_that_is_killed_is_seen_as_it_was_last(
+    tmp_path: Path, node: type[Ring], breach: str | None, transport: str
+) -> None:
+    """Its peers act upon what it sent: were its last rows lost, the token would seem to be held twice."""
+    kills = tuple(crash(at * MS, "n2", 150 * MS) for at in (900, 2400, 3900))
+    experiment = register_run(
+        tmp_path,
+        protocol=ring(node),
+        script=kills,
+        duration=5 * SECOND,
+        quiet=300 * MS,
+        engine={"transport": transport},
+    )
+    result, run = ran(experiment)
+    watch = watch_again(run, experiment)
+    assert result.failure == "" and sum(each.asked for each in result.crashes) >= 2
+    assert (watch.lost, watch.failures) == ({}, {})
+    assert (watch.breach and watch.breach.name) == breach
+    assert watch.observations > (100 if breach is None else 2)

@@ -9,6 +9,7 @@ import msgspec
 
 from framework.core.errors import Violation
 from framework.core.invariants import Invariant, Step
+from framework.core.node import Node
 from framework.core.time import MILLISECOND, Duration
 from framework.engine.base import EngineResult
 from framework.registry.specs import ProtocolSpec
@@ -143,5 +144,34 @@ class Crashes(Invariant[Journal]):
 
 def test_an_invariant_hears_of_each_crash(tmp_path: Path) -> None:
     Crashes.seen = []
-    run(tmp_path, Crashes, faults=crash(5 * MILLISECOND, 5 * MILLISECOND))
+    run(tmp_path, Crashes, faults=crash(at="500ms"))
     assert Crashes.seen == [("n1", 1)]
+
+
+def test_what_breaks_in_some_batches_is_looked_for_in_all(tmp_path: Path) -> None:
+    ended, at_once = run(tmp_path / "some", StopsAtFive, every=4), run(tmp_path / "all", StopsAtFive)
+    assert ended.watch is not None and at_once.watch is not None
+    assert ended.watch.breach == at_once.watch.breach is not None
+    (result,) = conclusions(ended.watch, tmp_path / "some")
+    assert result.story[-2].endswith("n1 timer seal fires  ← here it broke")
+
+
+class NobodyHearsOfMore(Invariant[Node]):
+    """No client has heard of more lines than there are: one node's state against another's."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+
+    def observe(self, step: Step, node: Node) -> None:
+        if isinstance(node, Journal):
+            self.lines = len(node.lines)
+        elif isinstance(node, Writer) and node.heard > self.lines:
+            raise Violation("nobody hears of more", (step.node,), f"heard {node.heard} of {self.lines} lines")
+
+
+def test_a_violation_that_rests_on_an_old_state_is_none(tmp_path: Path) -> None:
+    ended = run(tmp_path / "all", NobodyHearsOfMore)
+    assert ended.watch is not None and ended.watch.breach is None
+    (result,) = conclusions(run(tmp_path / "some", NobodyHearsOfMore, every=5).watch, tmp_path / "some")
+    assert (result.name, result.verdict) == ("nobody hears of more", Verdict.UNKNOWN)
+    assert "but only where every 5th batch is shown; check_invariants_every=1 shows all" in result.reason
