@@ -71,13 +71,13 @@ def _held(
 
 
 def write_rows(file: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Writes `file` as an Arrow IPC stream, compressed, or as CSV: its suffix says which."""
+    """Writes `file` as an Arrow IPC file, compressed, or as CSV: its suffix says which."""
     table = pa.table(dict(columns))
     if file.suffix == ".csv":
         pa.csv.write_csv(table, file)
         return
-    with pa.ipc.new_stream(file, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
-        stream.write_table(table)
+    with pa.ipc.new_file(file, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
 
 
 def show(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -16,9 +16,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from framework.trace.ipc_format import Damaged
 from framework.trace.recorder import CUT, HistoryRow, history_batch
 from framework.trace.schema import HISTORY, OUTCOMES, NameTable
-from framework.trace.stream import Damaged, StreamReader
+from framework.trace.stream import StreamReader
 
 _Cut: TypeAlias = tuple[int, list[HistoryRow]]
 _decode = msgspec.json.Decoder(_Cut).decode

@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
 from framework.trace.history import HistoryReader, history_files
+from framework.trace.ipc_format import Damaged
 from framework.trace.schema import EVENTS, HISTORY, Shape, decode_payload
-from framework.trace.stream import Damaged, read_stream
+from framework.trace.stream import read_stream
 from framework.trace.tail import read_tail
 
 _BINARY_BYTES = 2**31 - 1  # what a binary column's 32-bit offsets reach; `large_binary` beyond

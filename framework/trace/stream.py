@@ -1,8 +1,10 @@
-"""Arrow IPC streams that outlive the death of their writer, and know a damaged file from a short one.
+"""Arrow IPC files that outlive the death of their writer, and know a damaged file from a short one.
 
-A batch reaches the operating system in one piece, so a killed process costs at most the batch under way. Each batch
-carries a seal (length and CRC-32 of the file before it), and an empty last batch seals the whole: what was overwritten
-is found at reading, while a file that just ends early gives every batch that is whole.
+A file is a stream behind eight bytes of magic, with a footer once its writer has closed it. A batch reaches the operating
+system in one piece, so a killed process costs at most the batch under way, and what it has written is read as a stream.
+Each batch carries a seal (length and CRC-32 of the file before it), an empty last batch seals the whole, and between the
+stream and its footer stand the length and the CRC-32 of what follows: what was overwritten is found at reading, while a
+file that just ends early gives every batch that is whole.
 """
 
 from __future__ import annotations
@@ -19,28 +21,37 @@ from types import MappingProxyType
 import pyarrow as pa
 from pyarrow import ipc
 
+from framework.trace.ipc_format import (
+    DICTIONARY,
+    END_OF_STREAM,
+    MAGIC,
+    RECORD_BATCH,
+    SCHEMA,
+    Damaged,
+    Message,
+    footer,
+    message_at,
+)
+
 _SEAL = b"seal"
-_SCHEMA, _RECORD_BATCH = 1, 3  # Message.fbs: MessageHeader
-_LONGEST_METADATA = 1 << 28  # of a batch; a longer one is garbage where a length should stand
-_CONTINUATION = b"\xff\xff\xff\xff"
-_END = _CONTINUATION + bytes(4)
-
-
-class Damaged(ValueError):
-    """A file that is no stream of ours, or was one and was overwritten; the message says what is wrong with it."""
+_TRAILER = struct.Struct("<II")  # length and CRC-32 of the rest of the file
 
 
 class _Sink:
-    """Collects what Arrow writes, and hands a whole batch to the file at once."""
+    """Collects what Arrow writes, hands a whole batch to the file at once, and notes where its messages stand."""
 
     closed = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, layout: _Layout | None = None) -> None:
         self.path = path
-        self.length = 0
-        self.crc = 0
+        self.length = self.crc = 0
+        self.dictionaries: dict[int, Message] = {}  # by id, the last one of each
+        self.batches: list[Message] = []
         self._waiting: list[bytes] = []
-        self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - lives as long as the run
+        self._file = open(path, "wb" if layout is None else "ab", buffering=0)  # noqa: SIM115 - lives as long as the run
+        if layout is not None:
+            self.length, self.crc = layout.end, layout.crc
+            self._note(layout.messages)
 
     def write(self, data: bytes) -> int:
         self._waiting.append(bytes(data))
@@ -50,37 +61,54 @@ class _Sink:
         """Everything so far goes to the operating system. Raises OSError: disk full, or the file was removed."""
         data = b"".join(self._waiting)
         self._waiting.clear()
+        messages, _ = _messages(memoryview(data), 0 if self.length else len(MAGIC), self.length)
+        if self.length and messages and messages[0].kind == SCHEMA:  # Arrow's, with its first batch: the file has it
+            data = data[messages[0].metadata :]
+            messages, _ = _messages(memoryview(data), 0, self.length)
         rest = memoryview(data)
         while rest:
             rest = rest[self._file.write(rest) :]
         if os.fstat(self._file.fileno()).st_nlink == 0:
             raise FileNotFoundError(f"trace file was removed while the run wrote it: {self.path}")
+        self._note(messages)
         self.length += len(data)
         self.crc = zlib.crc32(data, self.crc)
 
     def close(self) -> None:
         self._file.close()
 
+    def _note(self, messages: list[Message]) -> None:
+        for message in messages:
+            if message.kind == DICTIONARY:
+                self.dictionaries[message.dictionary] = message
+            elif message.kind == RECORD_BATCH:
+                self.batches.append(message)
+
 
 class StreamWriter:
     """Writes record batches to one file; zstd, and dictionaries that are replaced when they have grown.
 
-    The folder is created. After the first OSError nothing more is written: a later `write` raises again, `close`
-    only releases the file.
+    The folder is created. With `resume`, a file that was cut off goes on behind its last whole batch. The dictionaries of a
+    batch begin with those of the batches before it, as the last one is the whole file's. After the first
+    OSError nothing more is written: a later `write` raises again, `close` only releases the file.
     """
 
-    def __init__(self, path: str | os.PathLike[str], schema: pa.Schema) -> None:
+    def __init__(self, path: str | os.PathLike[str], schema: pa.Schema, *, resume: bool = False) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._schema = schema
         self._seal = pa.RecordBatch.from_pylist([], schema=schema)
-        self._sink = _Sink(self.path)
+        layout = _cut_to_whole_batches(self.path) if resume else None
+        self._sink = _Sink(self.path, layout)
         # One thread: the columns are narrow, and the other processors belong to the run. No deltas of dictionaries:
         # pyarrow reads them, other libraries do not.
         options = ipc.IpcWriteOptions(compression="zstd", use_threads=False)
         self._writer = ipc.new_stream(pa.PythonFile(self._sink, "w"), schema, options=options)
         self._failed: OSError | None = None
         self.closed = False
-        self._flush()  # the schema: also a file without a batch says what it is a file of
+        if layout is None:  # also a file without a batch says what it is a file of
+            self._sink.write(MAGIC + schema.serialize().to_pybytes())
+            self._flush()
 
     def write(self, batch: pa.RecordBatch, metadata: Mapping[bytes, bytes] = MappingProxyType({})) -> None:
         """The batch, with metadata of its own, is with the operating system when this returns. Raises OSError, ValueError
@@ -95,13 +123,16 @@ class StreamWriter:
         self._seal = batch.slice(0, 0)  # keeps the dictionaries, which a fresh one would replace
 
     def close(self) -> None:
-        """Seals the last batch with an empty one and ends the stream; idempotent. Raises OSError."""
+        """Seals the last batch with an empty one, ends the stream and writes the footer; idempotent. Raises OSError."""
         if self.closed:
             return
         try:
             if self._failed is None:
                 self.write(self._seal)
                 self._writer.close()
+                content = footer(self._schema, list(self._sink.dictionaries.values()), self._sink.batches)
+                rest = content + struct.pack("<i", len(content)) + MAGIC.rstrip(b"\0")
+                self._sink.write(_TRAILER.pack(len(rest), zlib.crc32(rest)) + rest)
                 self._flush()
         finally:
             self.closed = True
@@ -118,7 +149,7 @@ class StreamWriter:
 def read_stream(path: Path, expected: pa.Schema) -> pa.Table:
     """All whole batches of a file; none when it ends before the first. Dictionaries may differ from chunk to chunk.
 
-    Raises Damaged when the file is not a stream of these columns, or was overwritten; OSError.
+    Raises Damaged when the file is not one of these columns, or was overwritten; OSError.
     """
     stream = StreamReader(path, expected)
     return pa.Table.from_batches(stream, stream.schema)
@@ -136,16 +167,17 @@ class StreamReader:
         self.is_complete = False
         self.metadata: Mapping[bytes, bytes] = {}
         self._reader: ipc.RecordBatchStreamReader | None = None
-        if path.stat().st_size == 0:
+        mapped = _mapped(path)
+        if mapped is None:
             return
-        with path.open("rb") as file:
-            self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        end, self.is_complete = _whole_batches(memoryview(self._mapped))
-        if end == 0:
+        self._mapped = mapped
+        messages, self._end, self.is_complete = _whole_batches(memoryview(mapped))
+        if not messages:
             return
         with _overwritten():
             options = ipc.IpcReadOptions(use_threads=False)
-            self._reader = ipc.open_stream(pa.py_buffer(self._mapped).slice(0, end), options=options)
+            stream = pa.py_buffer(mapped).slice(len(MAGIC), self._end - len(MAGIC))
+            self._reader = ipc.open_stream(stream, options=options)
         self.schema = self._reader.schema
         if not self.schema.equals(expected):
             raise Damaged("its columns are not those of a trace")
@@ -160,7 +192,7 @@ class StreamReader:
                 try:
                     batch, metadata = self._reader.read_next_batch_with_custom_metadata()
                 except StopIteration:
-                    return
+                    break
                 batch.validate(full=True)
             try:
                 length, sealed_crc = (int(number) for number in metadata[_SEAL].split())
@@ -173,6 +205,39 @@ class StreamReader:
             self._mapped.madvise(mmap.MADV_DONTNEED)  # what was read need not stay in memory
             self.metadata = dict(metadata)
             yield batch
+        if self.is_complete:
+            _check_trailer(data, self._end + len(END_OF_STREAM))
+
+
+class _Layout:
+    """Of a file that was cut off: its whole messages, where they end, and the CRC-32 up to there."""
+
+    def __init__(self, messages: list[Message], end: int, crc: int) -> None:
+        self.messages, self.end, self.crc = messages, end, crc
+
+
+def _cut_to_whole_batches(path: Path) -> _Layout | None:
+    """Removes what stands behind the last whole batch; None if the file has not even a schema. Raises Damaged."""
+    mapped = _mapped(path)
+    if mapped is None:
+        return None
+    with mapped, memoryview(mapped) as data:
+        messages, end, is_complete = _whole_batches(data)
+        if is_complete:
+            raise Damaged("it was closed: nothing can be added to it")
+        crc = zlib.crc32(data[:end])
+    if not messages:
+        return None
+    os.truncate(path, end)
+    return _Layout(messages, end, crc)
+
+
+def _mapped(path: Path) -> mmap.mmap | None:
+    """The file in memory; None if it is empty."""
+    if path.stat().st_size == 0:
+        return None
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 @contextmanager
@@ -184,54 +249,41 @@ def _overwritten() -> Iterator[None]:
         raise Damaged(f"it was overwritten ({str(error).splitlines()[0]})") from error
 
 
-def _whole_batches(data: memoryview) -> tuple[int, bool]:
-    """The length of the file's part that holds whole batches only (0: not even a schema), and whether the stream was ended
-    behind it. Raises Damaged."""
-    end = position = 0
-    while (found := _message(data, position)) is not None:
-        kind, position = found
-        if kind in (_SCHEMA, _RECORD_BATCH):  # a dictionary without its batch does not count
-            end = position
-    rest = bytes(data[position : position + len(_END) + 1])
-    if rest == _END or not rest:
-        return end, rest == _END
-    if rest.startswith(_END):
-        raise Damaged("something follows the end of its stream")
-    if bytes(data[-len(_END) :]) == _END:
+def _whole_batches(data: memoryview) -> tuple[list[Message], int, bool]:
+    """The messages up to the last whole batch (none: not even a schema), where they end, and whether the writer closed the
+    file. Raises Damaged."""
+    if not MAGIC.startswith(bytes(data[: len(MAGIC)])):
+        raise Damaged("it is not an Arrow IPC file")
+    if len(data) <= len(MAGIC):
+        return [], 0, False
+    messages, position = _messages(data, len(MAGIC), 0)
+    if bytes(data[position : position + len(END_OF_STREAM)]) == END_OF_STREAM:
+        return messages, position, True
+    if bytes(data[-6:]) == MAGIC[:6] and len(data) > len(MAGIC) + 6:
         raise Damaged("it was overwritten (a batch is longer than the file)")
-    return end, False
+    while messages and messages[-1].kind == DICTIONARY:  # a dictionary without its batch does not count
+        position = messages.pop().start
+    return messages, position, False
 
 
-def _message(data: memoryview, position: int) -> tuple[int, int] | None:
-    """The kind of the message at a position and where the next one stands; None if the file ends before that.
-
-    Layout: Arrow's encapsulated message (continuation, length, flatbuffer, body); the flatbuffer's fields 1 and 3
-    are the kind of the message and the length of its body (Message.fbs).
-    """
-    if not _CONTINUATION.startswith(bytes(data[position : position + 4])):
-        raise Damaged("it is not an Arrow stream" if position == 0 else f"garbage at byte {position}")
-    if len(data) - position < 8:
-        return None
-    (length,) = struct.unpack_from("<i", data, position + 4)
-    if length < 0 or length % 8 or (position > 0 and length > _LONGEST_METADATA):
-        raise Damaged(f"garbage at byte {position}")
-    start, body = position + 8, position + 8 + length
-    if length == 0 or body > len(data):
-        return None
-    try:
-        kind, body_length = _kind_and_body_length(data[start:body])
-    except (struct.error, IndexError) as error:
-        raise Damaged(f"garbage at byte {start}") from error
-    if body_length < 0:
-        raise Damaged(f"garbage at byte {start}")
-    return (kind, body + body_length) if body + body_length <= len(data) else None
+def _messages(data: memoryview, position: int, offset: int) -> tuple[list[Message], int]:
+    """The whole messages in `data` from `position` on, and where they end. Raises Damaged."""
+    messages: list[Message] = []
+    while (message := message_at(data, position, offset)) is not None:
+        if not messages and not offset and message.kind != SCHEMA:
+            raise Damaged("it does not begin with a schema")
+        messages.append(message)
+        position = message.end - offset
+    return messages, position
 
 
-def _kind_and_body_length(metadata: memoryview) -> tuple[int, int]:
-    (root,) = struct.unpack_from("<I", metadata, 0)
-    (back,) = struct.unpack_from("<i", metadata, root)
-    (table_size,) = struct.unpack_from("<H", metadata, root - back)
-    kind_at, _, length_at = struct.unpack_from("<3H", metadata, root - back + 6)
-    if table_size < 12 or length_at == 0:  # a field at its default, 0, is left out
-        return (metadata[root + kind_at], 0)
-    return (metadata[root + kind_at], struct.unpack_from("<q", metadata, root + length_at)[0])
+def _check_trailer(data: memoryview, start: int) -> None:
+    """Raises Damaged if what follows the stream is there and not what was written."""
+    rest = data[start + _TRAILER.size :]
+    if len(data) < start + _TRAILER.size:
+        return
+    length, crc = _TRAILER.unpack_from(data, start)
+    if len(rest) > length:
+        raise Damaged("something follows its end")
+    if len(rest) == length and zlib.crc32(rest) != crc:
+        raise Damaged("its footer is not the one that was written")

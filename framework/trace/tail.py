@@ -20,8 +20,9 @@ import msgspec
 import pyarrow as pa
 
 from framework.trace.columns import NameColumns, event_batch, unpacked
-from framework.trace.schema import EVENT_ROW
-from framework.trace.stream import Damaged
+from framework.trace.ipc_format import Damaged
+from framework.trace.schema import EVENT_ROW, EVENTS
+from framework.trace.stream import StreamReader, StreamWriter
 
 _HEAD = struct.Struct("<IIII")
 _LENGTHS = struct.Struct("<III")
@@ -101,6 +102,22 @@ def read_tail(trace: Path, last_seq: int, schema: pa.Schema) -> pa.RecordBatch |
     skipped = packed["payload_length"][~fresh]
     payload = payload[int(skipped[skipped > 0].sum()) :]  # rows that the file has come first
     return event_batch(packed[fresh], payload, NameColumns(names), schema)
+
+
+def complete(trace: Path) -> None:
+    """Finishes the trace file of a process that was killed: the rows of its tail become its last batch, and the tail goes.
+
+    Raises Damaged, which leaves both as they are; OSError.
+    """
+    written = StreamReader(trace, EVENTS)
+    if not written.is_complete:
+        last = max((batch["seq"][-1].as_py() for batch in written if batch.num_rows), default=-1)
+        rest = read_tail(trace, last, written.schema)
+        writer = StreamWriter(trace, written.schema, resume=True)
+        if rest is not None:
+            writer.write(rest)
+        writer.close()
+    tail_of(trace).unlink(missing_ok=True)
 
 
 def _checksum(body: bytes, *lengths: int) -> int:

@@ -177,8 +177,8 @@ def test_the_command_writes_tables_rows_and_figures(tmp_path: Path, capsys: pyte
     assert main(["--trials", "1", "--processes", "1", "--dir", str(tmp_path)]) == 0
     figures = {f"{name}.{kind}" for name in ("crash", "wide_area", "split_votes") for kind in ("svg", "png")}
     assert {file.name for file in tmp_path.iterdir()} == {"trials.arrow", "summary.csv", *figures}
-    with pa.ipc.open_stream(tmp_path / "trials.arrow") as stream:
-        trials = stream.read_all()
+    with pa.ipc.open_file(tmp_path / "trials.arrow") as file:
+        trials = file.read_all()
     assert trials.num_rows == sum(number for _, number in sized(lines(), 1))
     assert set(trials["study"].to_pylist()) == {line.study for line in lines()}
     assert (tmp_path / "summary.csv").read_text().count("\n") == 1 + len(lines())

@@ -87,8 +87,8 @@ def test_the_report_writes_tables_rows_and_figures(tmp_path: Path, capsys: pytes
     assert {file.name for file in tmp_path.iterdir()} == {
         "trials.arrow", "summary.csv", "raft.svg", "raft.png", "paxos.svg", "paxos.png"
     }  # fmt: skip
-    with pa.ipc.open_stream(tmp_path / "trials.arrow") as stream:
-        assert stream.read_all().num_rows == 3 * len(places)
+    with pa.ipc.open_file(tmp_path / "trials.arrow") as file:
+        assert file.read_all().num_rows == 3 * len(places)
     head, first, *_ = (tmp_path / "summary.csv").read_text().splitlines()
     assert '"mean","p99","most","undecided","begun","claim","beyond"' in head
     assert first.startswith('"raft","0.01",3,3,2,3,3,0,3,2,0.33')

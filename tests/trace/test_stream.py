@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from pyarrow import ipc
+from pyarrow import feather, ipc
 
+from framework.trace.ipc_format import Damaged
 from framework.trace.recorder import HistoryWriter
 from framework.trace.schema import EVENTS, HISTORY, Kind
-from framework.trace.stream import Damaged, read_stream
+from framework.trace.stream import StreamWriter, read_stream
 from tests.trace.rows import Event, write_events
 
 EVENTS_IN_BATCHES = [
@@ -79,29 +80,29 @@ def test_garbage_in_a_finished_file_never_changes_what_is_read(tmp_path: Path, g
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"hello", "not an Arrow stream"),
-        (b"h", "not an Arrow stream"),
-        (b"ARROW1\0\0" * 9, "not an Arrow stream"),
+        (b"hello", "not an Arrow IPC file"),
+        (b"h", "not an Arrow IPC file"),
+        (b"ARROW1\0\0" * 9, "garbage at byte 8"),
     ],
 )
-def test_what_is_no_stream_is_refused(tmp_path: Path, content: bytes, complaint: str) -> None:
+def test_what_is_no_arrow_file_is_refused(tmp_path: Path, content: bytes, complaint: str) -> None:
     path = tmp_path / "n1.arrow"
     path.write_bytes(content)
     with pytest.raises(Damaged, match=complaint):
         read_stream(path, EVENTS)
 
 
-def test_a_stream_of_other_columns_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_other_columns_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "n1.arrow"
-    with ipc.new_stream(str(path), pa.schema([("x", pa.int64())])) as writer:
+    with ipc.new_file(str(path), pa.schema([("x", pa.int64())])) as writer:
         writer.write_table(pa.table({"x": [1]}))
     with pytest.raises(Damaged, match="columns"):
         read_stream(path, EVENTS)
 
 
-def test_a_stream_without_seals_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_seals_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "n1.arrow"
-    with ipc.new_stream(str(path), EVENTS) as writer:
+    with ipc.new_file(str(path), EVENTS) as writer:
         writer.write_batch(pa.RecordBatch.from_pylist([Event(1, 1).row()], schema=EVENTS))
     with pytest.raises(Damaged, match="no seal"):
         read_stream(path, EVENTS)
@@ -110,8 +111,42 @@ def test_a_stream_without_seals_is_refused(tmp_path: Path) -> None:
 def test_what_follows_the_end_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "n1.arrow"
     path.write_bytes(two_batches(path) + b"\x00")
-    with pytest.raises(Damaged, match="follows the end"):
+    with pytest.raises(Damaged, match="something follows its end"):
         read_stream(path, EVENTS)
+
+
+def test_a_finished_file_is_an_arrow_ipc_file_and_any_reader_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "n1.arrow"
+    write_events(path, EVENTS_IN_BATCHES, {0, 3, 4, 6}, messages="{}")
+    rows = [event.row() for event in EVENTS_IN_BATCHES]
+    with ipc.open_file(str(path)) as file:
+        assert file.schema.metadata == {b"messages": b"{}"}
+        batches = [file.get_batch(number) for number in range(file.num_record_batches)]
+        assert [batch.num_rows for batch in batches] == [1, 3, 1, 2, 1, 0]
+        assert [row for batch in reversed(batches) for row in reversed(batch.to_pylist())] == rows[::-1]
+    assert feather.read_table(path, columns=["seq", "message"]).to_pylist() == [
+        {"seq": row["seq"], "message": row["message"]} for row in rows
+    ]
+    assert feather.read_table(path).to_pylist() == rows == read_stream(path, EVENTS).to_pylist()
+
+
+def test_an_unfinished_file_is_a_stream_behind_its_magic(tmp_path: Path) -> None:
+    path = tmp_path / "history.arrow"
+    writer = HistoryWriter(path)
+    writer.append(1, "c1", 1, "read", "x", None, "1", "ok", 1, 2, 3)
+    writer.flush()
+    assert path.read_bytes()[:8] == b"ARROW1\0\0"
+    with ipc.open_stream(path.read_bytes()[8:]) as stream:
+        assert stream.read_all()["operation"].to_pylist() == [1]
+    with pytest.raises(pa.ArrowInvalid):
+        ipc.open_file(str(path))
+
+
+def test_a_file_that_lost_its_very_beginning_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "n1.arrow"
+    path.write_bytes(b"ARROW1\0\0\xff")
+    StreamWriter(path, EVENTS, resume=True).close()
+    assert feather.read_table(path).num_rows == read_stream(path, EVENTS).num_rows == 0
 
 
 WRITER = """

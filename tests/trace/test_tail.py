@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyarrow import feather
 
 from framework.core.errors import ConfigError
+from framework.trace.ipc_format import Damaged
 from framework.trace.reader import open_run
 from framework.trace.recorder import EventWriter
 from framework.trace.schema import Kind, NameTable
-from framework.trace.tail import tail_of
+from framework.trace.stream import StreamWriter
+from framework.trace.tail import complete, tail_of
 from tests.trace.rows import Event, record
 
 EVENTS = [
@@ -120,6 +123,38 @@ def test_a_file_that_is_closed_has_no_tail_and_the_same_digest(tmp_path: Path) -
         assert killed.read() == EVENTS
         digests.append(killed.writer.digest)
     assert len(set(digests)) == 1
+
+
+@pytest.mark.parametrize("flushed", [0, 3, 6])
+@pytest.mark.parametrize("torn", [False, True])
+def test_the_file_of_a_killed_process_can_be_completed(tmp_path: Path, flushed: int, torn: bool) -> None:
+    killed = Killed(tmp_path)
+    killed.write(*EVENTS[:flushed])
+    killed.writer.flush()
+    killed.write(*EVENTS[flushed:8])
+    killed.writer.write_through()
+    if torn:  # killed while it made a batch of them
+        tail, size = tail_of(killed.path).read_bytes(), killed.path.stat().st_size
+        killed.writer.flush()
+        os.truncate(killed.path, (size + killed.path.stat().st_size) // 2)
+        tail_of(killed.path).write_bytes(tail)
+    complete(killed.path)
+    assert not tail_of(killed.path).exists()
+    assert killed.read() == EVENTS[:8]
+    assert feather.read_table(killed.path).to_pylist() == [event.row() for event in EVENTS[:8]]
+    content = killed.path.read_bytes()
+    complete(killed.path)
+    assert killed.path.read_bytes() == content, "what is complete stays as it is"
+    with pytest.raises(Damaged, match="it was closed"):
+        StreamWriter(killed.path, open_run(tmp_path).events.schema, resume=True)
+
+
+def test_a_file_without_anything_is_completed_to_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "trace").mkdir()
+    for content in (b"", b"ARROW1\0", b"ARROW1\0\0\xff"):
+        (tmp_path / "trace" / "n1.arrow").write_bytes(content)
+        complete(tmp_path / "trace" / "n1.arrow")
+        assert feather.read_table(tmp_path / "trace" / "n1.arrow").num_rows == 0
 
 
 WRITER = """

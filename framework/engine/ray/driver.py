@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,7 @@ class _Course:
                 if self.rows is not None:
                     self.rows.close()
                 fleet.kill()
+                self._complete_traces()
         return self._result(ended)
 
     def _drive(self) -> None:
@@ -146,6 +148,15 @@ class _Course:
             folder = self.experiment.run_dir
             parts = [folder / f"history-{member.station}.arrow" for member in self.fleet.launch.crews]
             merge_histories(parts, folder / "history.arrow")
+
+    def _complete_traces(self) -> None:
+        """Gives the trace files of processes that were killed an end, now that none of them runs any more."""
+        from framework.trace.ipc_format import Damaged
+        from framework.trace.tail import complete
+
+        for tail in sorted((self.experiment.run_dir / "trace").glob("*.tail")):
+            with suppress(Damaged, OSError):  # it stays as it is, and whoever reads it hears what is wrong with it
+                complete(tail.with_suffix(".arrow"))
 
     def _result(self, ended: int) -> EngineResult:
         experiment, fleet = self.experiment, self.fleet
