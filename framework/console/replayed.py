@@ -41,7 +41,7 @@ def of_whole(run: Run, again: Again) -> Iterator[str]:
 
 def of_row(run: Run, row: dict[str, Any] | None) -> str:
     """An event, or an operation of a history, in one line."""
-    if row is not None and "operation" in row:
+    if row is not None and "outcome" in row:
         return shortened(", ".join(f"{name}={value}" for name, value in row.items()))
     return of_difference(run, row)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from framework.core.client import OperationId
 from framework.core.errors import PluginError
 from framework.core.message import Message
 from framework.registry.messages import named_messages
@@ -37,6 +38,8 @@ class Wire:
         self.encode = msgspec.msgpack.Encoder(order="deterministic").encode  # a frozenset's order is the process's own
         self.decode = tuple(msgspec.msgpack.Decoder(message).decode for message in self.classes)
         """`decode[index](bytes)`; msgspec.ValidationError or DecodeError if they are not that message."""
+        self.has_operation: tuple[bool, ...] = tuple(_has_operation(message) for message in self.classes)
+        """`has_operation[index]`: whether the message has a field `operation: OperationId`."""
         self.tried: dict[type[Message], int] = {}
         """The index of each message that `index_of` has seen often enough."""
         self._tries = dict.fromkeys(self.classes, TRIES)
@@ -96,6 +99,14 @@ class Wire:
         what = found["what"].replace("`", "")
         return f"a message {message.__name__} whose field {field} does not fit: {what[:1].lower()}{what[1:]}"
 
+    def operation_of(self, index: int, message: Any) -> int | None:
+        """The operation that a message with this index belongs to, if its class says so."""
+        return message.operation if self.has_operation[index] else None
+
     def shapes(self) -> dict[str, Any]:
         """Field names by message name, for readers that lack the protocol's classes."""
         return {name: message_shape(message) for name, message in zip(self.names, self.classes, strict=True)}
+
+
+def _has_operation(message: type[Message]) -> bool:
+    return any(field.name == "operation" and field.type is OperationId for field in msgspec.structs.fields(message))

@@ -35,9 +35,12 @@ def unpacked(packed: bytes) -> np.ndarray[Any, Any]:
 
 
 def event_batch(
-    rows: np.ndarray[Any, Any], payload: bytes, names: NameColumns, schema: pa.Schema
+    rows: np.ndarray[Any, Any], payload: bytes, operations: bytes, names: NameColumns, schema: pa.Schema
 ) -> pa.RecordBatch:  # fmt: skip
-    """One record batch of `rows` (dtype `EVENT_FIELDS`) and their payloads, joined in the order of the rows."""
+    """One record batch of `rows` (dtype `EVENT_FIELDS`), with their payloads joined in the order of the rows.
+
+    `operations` are joined `OPERATION` records; those of other rows are passed over.
+    """
     columns = [
         pa.array(rows["time"]),
         pa.array(rows["seq"]),
@@ -45,11 +48,23 @@ def event_batch(
         pa.DictionaryArray.from_arrays(pa.array(rows["kind"].astype(np.int8)), _KINDS),
         names.column(rows["peer"]),
         names.column(rows["message"]),
+        _operations(rows["seq"], operations),
         pa.array(rows["cause"], mask=rows["cause"] < 0),
         pa.array(rows["size"], mask=rows["size"] < 0),
         _binary(rows["payload_length"], payload),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _operations(seqs: np.ndarray[Any, Any], packed: bytes) -> pa.Array:
+    """The operation of each event; null where there is none. `seqs` rise."""
+    pairs = np.frombuffer(packed, np.dtype("<i8")).reshape(-1, 2)
+    values, missing = np.zeros(len(seqs), np.int64), np.ones(len(seqs), bool)
+    if len(seqs):
+        places = np.minimum(np.searchsorted(seqs, pairs[:, 0]), len(seqs) - 1)
+        own = seqs[places] == pairs[:, 0]
+        values[places[own]], missing[places[own]] = pairs[own, 1], False
+    return pa.array(values, mask=missing)
 
 
 def _binary(lengths: np.ndarray[Any, Any], payload: bytes) -> pa.BinaryArray:

@@ -62,7 +62,7 @@ def message_at(data: memoryview, start: int, offset: int = 0) -> Message | None:
         return None
     try:
         kind, body_length, dictionary = _header(data[start + 8 : body])
-    except (struct.error, IndexError) as error:
+    except (struct.error, LookupError) as error:
         raise Damaged(f"garbage at byte {offset + start + 8}") from error
     if body_length < 0:
         raise Damaged(f"garbage at byte {offset + start + 8}")

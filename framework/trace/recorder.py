@@ -44,7 +44,8 @@ class EventWriter:
     """Records events into one file, which is readable up to the last flush whatever happens to the process.
 
     The engine appends `EVENT_ROW.pack(...)` to `rows`, and to `payloads` the bytes of each row whose payload length
-    is not negative, in the same order; then calls `flush_if_due`. `metadata` goes into the file's schema: the key
+    is not negative, in the same order, and to `operations` an `OPERATION.pack(seq, operation)` for an event of one; then
+    calls `flush_if_due`. The `seq`s of a file rise. `metadata` goes into the file's schema: the key
     `messages` holds JSON `{message name: message_shape}`, without which payloads cannot be decoded. With `tail`, what
     waits can be handed to the operating system at any time, by `write_through`, at a hundredth of the cost of a flush.
     """
@@ -54,12 +55,13 @@ class EventWriter:
     ) -> None:
         self.rows: list[bytes] = []
         self.payloads: list[bytes] = []
+        self.operations: list[bytes] = []
         self._names = names
         self._name_columns = NameColumns(names.names)
         self._schema = EVENTS.with_metadata(dict(metadata))
         self._stream = StreamWriter(path, self._schema)
         self._tail = TailWriter(self._stream.path, names.names) if tail else None
-        self._written: list[tuple[bytes, bytes]] = []  # rows and payloads that are in the tail
+        self._written: list[tuple[bytes, bytes, bytes]] = []  # rows, payloads and operations that are in the tail
         self._written_rows = 0
         self._row_hash: _Hash = hashlib.sha256()
         self._payload_hash: _Hash = hashlib.sha256()
@@ -69,7 +71,7 @@ class EventWriter:
     def digest(self) -> str:
         """SHA-256, in hex, of all rows so far, their payloads and the name table; flush boundaries do not matter."""
         rows, payloads = self._row_hash.copy(), self._payload_hash.copy()
-        packed, payload = self._waiting()
+        packed, payload, _ = self._waiting()
         rows.update(packed)
         payloads.update(payload)
         parts = [rows.hexdigest(), payloads.hexdigest(), self._names.names]
@@ -82,12 +84,11 @@ class EventWriter:
         """
         if self.rows:
             assert self._tail is not None
-            packed, payload = b"".join(self.rows), b"".join(self.payloads)
-            self._tail.append(packed, payload)
-            self._written.append((packed, payload))
+            waiting = b"".join(self.rows), b"".join(self.payloads), b"".join(self.operations)
+            self._tail.append(*waiting)
+            self._written.append(waiting)
             self._written_rows += len(self.rows)
-            self.rows.clear()
-            self.payloads.clear()
+            self._clear()
 
     def flush_if_due(self) -> None:
         """Flushes at 32,768 rows, or when rows wait and the last flush is half a second ago."""
@@ -102,7 +103,7 @@ class EventWriter:
         not match the rows, or the writer is closed.
         """
         self._flushed = time.monotonic()
-        packed, payload = self._waiting()
+        packed, payload, operations = self._waiting()
         if not packed:
             return
         rows = unpacked(packed)
@@ -111,14 +112,13 @@ class EventWriter:
         own = lengths[self._written_rows :]
         if np.count_nonzero(own >= 0) != len(self.payloads) or expected != len(payload):
             raise ValueError(f"{self._stream.path}: payloads do not match the rows' payload lengths")
-        for batch in self._batches(rows, payload):
+        for batch in self._batches(rows, payload, operations):
             self._stream.write(batch)
         if self._tail is not None:
             self._tail.cut()
         self._row_hash.update(packed)
         self._payload_hash.update(payload)
-        self.rows.clear()
-        self.payloads.clear()
+        self._clear()
         self._written.clear()
         self._written_rows = 0
 
@@ -136,17 +136,26 @@ class EventWriter:
         finally:
             self._stream.close()
 
-    def _waiting(self) -> tuple[bytes, bytes]:
-        """Rows and payloads that are in no batch yet."""
-        packed = b"".join([*(packed for packed, _ in self._written), *self.rows])
-        return packed, b"".join([*(payload for _, payload in self._written), *self.payloads])
+    def _waiting(self) -> tuple[bytes, bytes, bytes]:
+        """Rows, payloads and operations that are in no batch yet."""
+        lists = (self.rows, self.payloads, self.operations)
+        packed, payload, operations = (
+            b"".join([*(written[part] for written in self._written), *lists[part]]) for part in range(3)
+        )
+        return packed, payload, operations
 
-    def _batches(self, rows: np.ndarray[Any, Any], payload: bytes) -> list[pa.RecordBatch]:
+    def _clear(self) -> None:
+        self.rows.clear()
+        self.payloads.clear()
+        self.operations.clear()
+
+    def _batches(self, rows: np.ndarray[Any, Any], payload: bytes, operations: bytes) -> list[pa.RecordBatch]:
         if len(payload) <= PAYLOAD_BYTES_PER_BATCH or len(rows) == 1:
-            return [event_batch(rows, payload, self._name_columns, self._schema)]
+            return [event_batch(rows, payload, operations, self._name_columns, self._schema)]
         half = len(rows) // 2
         split = int(np.maximum(rows["payload_length"][:half], 0).sum(dtype=np.int64))
-        return self._batches(rows[:half], payload[:split]) + self._batches(rows[half:], payload[split:])
+        first = self._batches(rows[:half], payload[:split], operations)
+        return first + self._batches(rows[half:], payload[split:], operations)
 
 
 HistoryRow: TypeAlias = tuple[int, str, int, str, str | None, str | None, str | None, str, int, int, int | None]

@@ -18,6 +18,9 @@ EVENT_ROW = struct.Struct("<qqqiiHHHB")
 """time, seq, cause (-1: none), size in wire bytes (-1: none), payload length (-1: no payload), node, peer, message
 (`NO_NAME`: none), kind. Little-endian and without padding, so that a digest is the same on every machine."""
 
+OPERATION = struct.Struct("<qq")
+"""seq and operation of an event that has one: few have, and the others do not pay for it."""
+
 NO_NAME = 0xFFFF
 
 EVENT_FIELDS = [
@@ -59,12 +62,16 @@ EVENTS = pa.schema(
         pa.field("kind", CODE, nullable=False),
         pa.field("peer", NAME),
         pa.field("message", NAME),
+        pa.field("operation", pa.int64()),
         pa.field("cause", pa.int64()),
         pa.field("size", pa.int32()),
         pa.field("payload", pa.binary()),
     ]
 )
-"""One row an event. Times in nanoseconds; `cause` is a `seq`; `message` also names timers and notes."""
+"""One row an event. Times in nanoseconds; `cause` is a `seq`; `message` also names timers and notes.
+
+`operation` is that of an invocation, a completion, or a message whose class has a field `operation: OperationId`.
+"""
 
 HISTORY = pa.schema(
     [

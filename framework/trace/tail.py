@@ -4,9 +4,10 @@ An Arrow batch of a few rows costs 400 µs, a `write` of packed rows a few. So a
 rows here before it lets anything out that follows from them, and cuts the tail whenever they have become a batch. What
 a process has written, the kernel keeps: SIGKILL takes no row whose effects anyone has seen.
 
-A tail is a sequence of records: CRC-32 of the rest, three lengths in bytes, then the names that the table of names has
-gained (a JSON array; the first record after a cut has them all), packed rows (`EVENT_ROW`) and their payloads. A kill in
-the middle of a write leaves a last record that is too short, and nothing has followed from its rows.
+A tail is a sequence of records: CRC-32 of the rest, four lengths in bytes, then the names that the table of names has
+gained (a JSON array; the first record after a cut has them all), packed rows (`EVENT_ROW`), their payloads and their
+operations (`OPERATION`). A kill in the middle of a write leaves a last record that is too short, and nothing has followed
+from its rows.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from framework.trace.ipc_format import Damaged
 from framework.trace.schema import EVENT_ROW, EVENTS
 from framework.trace.stream import StreamReader, StreamWriter
 
-_HEAD = struct.Struct("<IIII")
-_LENGTHS = struct.Struct("<III")
+_HEAD = struct.Struct("<IIIII")
+_LENGTHS = struct.Struct("<IIII")
 _encode_names = msgspec.json.Encoder().encode
 _decode_names = msgspec.json.Decoder(list[str]).decode
 
@@ -44,14 +45,14 @@ class TailWriter:
         self._named = 0  # how many of the names the file holds
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
 
-    def append(self, rows: bytes, payloads: bytes) -> None:
+    def append(self, rows: bytes, payloads: bytes, operations: bytes) -> None:
         """One record, in the kernel's hands when this returns."""
         names = b""
         if self._named < len(self._names):
             names = _encode_names(self._names[self._named :])
             self._named = len(self._names)
-        body = b"".join((names, rows, payloads))
-        lengths = (len(names), len(rows), len(payloads))
+        body = b"".join((names, rows, payloads, operations))
+        lengths = (len(names), len(rows), len(payloads), len(operations))
         record = _HEAD.pack(_checksum(body, *lengths), *lengths) + body
         written = os.write(self._file, record)
         while written < len(record):
@@ -78,8 +79,7 @@ def read_tail(trace: Path, last_seq: int, schema: pa.Schema) -> pa.RecordBatch |
         return None
     data = path.read_bytes()
     names: list[str] = []
-    rows: list[bytes] = []
-    payloads: list[bytes] = []
+    parts: list[list[bytes]] = [[], [], []]  # rows, payloads, operations
     at = 0
     while len(data) - at >= _HEAD.size:
         crc, *lengths = _HEAD.unpack_from(data, at)
@@ -92,16 +92,19 @@ def read_tail(trace: Path, last_seq: int, schema: pa.Schema) -> pa.RecordBatch |
                 raise Damaged(f"its tail {path.name} was overwritten (byte {at})")
             break  # a machine that lost its power leaves zeros
         names += _decode_names(body[: lengths[0]]) if lengths[0] else []
-        rows.append(body[lengths[0] : lengths[0] + lengths[1]])
-        payloads.append(body[lengths[0] + lengths[1] :])
+        cut = lengths[0]
+        for part, length in zip(parts, lengths[1:], strict=True):
+            part.append(body[cut : cut + length])
+            cut += length
         at = end
-    packed, payload = unpacked(b"".join(rows)), b"".join(payloads)
+    rows, payload, operations = (b"".join(part) for part in parts)
+    packed = unpacked(rows)
     fresh = packed["seq"] > last_seq
     if not fresh.any():
         return None
     skipped = packed["payload_length"][~fresh]
     payload = payload[int(skipped[skipped > 0].sum()) :]  # rows that the file has come first
-    return event_batch(packed[fresh], payload, NameColumns(names), schema)
+    return event_batch(packed[fresh], payload, operations, NameColumns(names), schema)
 
 
 def complete(trace: Path) -> None:

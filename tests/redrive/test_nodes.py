@@ -86,6 +86,14 @@ def test_every_node_and_client_comes_to_the_same_outputs(tmp_path: Path) -> None
     assert min(walls) > EPOCH
 
 
+def test_the_events_of_an_operation_bear_its_number(tmp_path: Path) -> None:
+    recorded(tmp_path, Busy, until=answered(20))
+    run = open_run(tmp_path)
+    for row in run.events.to_pylist():
+        carried = run.decode(row) if row["kind"] in ("invoke", "complete", "send", "deliver", "drop") else None
+        assert row["operation"] == (carried or {}).get("operation"), row
+
+
 def test_nodes_that_crash_and_come_back_go_on_from_what_they_had_committed(tmp_path: Path) -> None:
     done: list[str] = []
 

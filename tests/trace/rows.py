@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from framework.trace.recorder import EventWriter
-from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
+from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, Kind, NameTable
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Event:
     kind: Kind = Kind.NOTE
     peer: str | None = None
     message: str | None = None
+    operation: int | None = field(default=None, kw_only=True)
     cause: int | None = None
     size: int | None = None
     payload: bytes | None = None
@@ -47,6 +48,8 @@ def record(writer: EventWriter, names: NameTable, event: Event) -> None:
     )
     if event.payload is not None:
         writer.payloads.append(event.payload)
+    if event.operation is not None:
+        writer.operations.append(OPERATION.pack(event.seq, event.operation))
 
 
 def write_events(path: Path, events: list[Event], flush_after: set[int] | None = None, **metadata: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 import framework.trace.reader as reader
 from framework.core.errors import ConfigError
 from framework.core.message import Message
+from framework.run import main as run_command
 from framework.trace.reader import open_run
 from framework.trace.recorder import HistoryWriter
 from framework.trace.schema import EVENTS, HISTORY, Kind, message_shape
@@ -179,3 +180,22 @@ def test_damage_in_a_later_batch_is_found_when_the_walk_gets_there(tmp_path: Pat
     assert next(batches)["operation"].to_pylist() == [0]
     with pytest.raises(ConfigError, match=r"history.arrow: cannot be read: "):
         list(batches)
+
+
+def test_the_events_of_an_operation_bear_its_number_in_every_kind_of_row(tmp_path: Path) -> None:
+    words = [
+        "experiment=raft_chaos",
+        "engine=sim",
+        "duration=2s",
+        "quiet=500ms",
+        f"run.dir={tmp_path / 'run'}",
+        "--quiet",
+    ]
+    assert run_command(words) in (0, 2)
+    run = open_run(tmp_path / "run")
+    seen: dict[str, int] = {}
+    for row in run.events.to_pylist():
+        carried = run.decode(row) if row["kind"] in ("invoke", "complete", "send", "deliver", "drop") else None
+        assert row["operation"] == (carried or {}).get("operation"), row
+        seen[row["kind"]] = seen.get(row["kind"], 0) + (row["operation"] is not None)
+    assert {kind for kind, count in seen.items() if count} == {"invoke", "complete", "send", "deliver", "drop"}

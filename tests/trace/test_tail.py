@@ -21,7 +21,18 @@ from framework.trace.tail import complete, tail_of
 from tests.trace.rows import Event, record
 
 EVENTS = [
-    Event(10 * i, i, f"n{i % 3}", Kind.SEND, f"n{i // 2}", f"echo.M{i}", i - 1 if i else None, i, bytes(range(i)))
+    Event(
+        10 * i,
+        i,
+        f"n{i % 3}",
+        Kind.SEND,
+        f"n{i // 2}",
+        f"echo.M{i}",
+        i - 1 if i else None,
+        i,
+        bytes(range(i)),
+        operation=None if i % 3 else 100 + i,
+    )
     for i in range(9)
 ]
 

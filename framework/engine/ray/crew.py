@@ -80,7 +80,9 @@ class Crew:
             else:
                 fields["why"] = outcome.why  # type: ignore[union-attr]
             name = type(outcome).__name__.lower()
-            station.rows.row(Kind.COMPLETE, now, cause, seat.index, name=name, payload=json(fields))
+            station.rows.row(
+                Kind.COMPLETE, now, cause, seat.index, name=name, payload=json(fields), operation=operation
+            )
         if seat.id == ADMINISTRATOR:
             self._end_errand(seat, outcome)
             self._begin_errand(cause)
@@ -154,7 +156,9 @@ class Crew:
             "operation": operation.id, "process": assignment.process, "key": operation.key,
             "argument": operation.argument, "scheduled": assignment.scheduled,
         }  # fmt: skip
-        return rows.row(Kind.INVOKE, now, cause, seat.index, name=operation.function, payload=json(fields))
+        return rows.row(
+            Kind.INVOKE, now, cause, seat.index, name=operation.function, payload=json(fields), operation=operation.id
+        )
 
     def _end(self, seat: Seat, outcome: Outcome, completed: int | None) -> None:
         assert seat.open is not None

@@ -30,8 +30,8 @@ def check_length(length: int, path_length: int) -> None:
         raise FrameError(f"a frame of {length} bytes is shorter than its header")
 
 
-def headers(data: bytes) -> Iterator[tuple[int, int, int, str, int, int]]:
-    """(message index, sender, receiver, path, seq, size of the message) of each whole frame: for what never left."""
+def whole_frames(data: bytes) -> Iterator[tuple[int, int, int, str, int, bytes]]:
+    """(message index, sender, receiver, path, seq, the message's bytes) of each whole frame: for what never left."""
     at, end = 0, len(data)
     while end - at >= HEADER_SIZE:
         length, message, source, target, path_length, seq = HEADER.unpack_from(data, at)
@@ -39,7 +39,7 @@ def headers(data: bytes) -> Iterator[tuple[int, int, int, str, int, int]]:
         at += LENGTH_SIZE + length
         if at <= end:
             path = data[body : body + path_length].decode()
-            yield message, source, target, path, seq, at - body - path_length
+            yield message, source, target, path, seq, data[body + path_length : at]
 
 
 def from_frame(data: bytes, at: int) -> bytes:

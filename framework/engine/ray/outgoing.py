@@ -72,7 +72,8 @@ class Outgoing:
                 payload = wire.pack(message, seat.class_)
             seq = -1
             if rows is not None:
-                seq = rows.send(self._station.now(), cause, seat.index, route.target, path, index, payload)
+                operation = wire.operation_of(index, message)
+                seq = rows.send(self._station.now(), cause, seat.index, route.target, path, index, payload, operation)
             if link is None and not weather.active:
                 self._depart(route, path, message, index, seq, payload)
             else:
@@ -109,7 +110,7 @@ class Outgoing:
             arrivals = weather.transmit((source, to), now, arrivals)
         if not arrivals:
             why = "cut" if weather.active and weather.cut((source, to)) else "lost"
-            self.drop(route.source, route.target, path, index, seq, len(payload), why)
+            self.drop(route.source, route.target, path, message, index, seq, len(payload), why)
         elif len(arrivals) > 1:
             self._count_copies(index, len(arrivals) - 1)
         for at in arrivals:
@@ -125,7 +126,7 @@ class Outgoing:
             seat = route.seat
             assert seat is not None
             if seat.deaf:
-                self.drop(route.source, route.target, path, index, seq, len(payload), f"{seat.id} is down")
+                self.drop(route.source, route.target, path, message, index, seq, len(payload), f"{seat.id} is down")
             else:
                 seat.inbox.append((path, route.source, message, index, seq, len(payload)))
                 self._station.wake(seat)
@@ -133,7 +134,7 @@ class Outgoing:
         mount = path.encode() if path else b""
         size = HEADER_SIZE + len(mount) + len(payload)
         if peer.size and peer.size + size > QUEUE_BYTES:
-            self.drop(route.source, route.target, path, index, seq, len(payload), "queue full")
+            self.drop(route.source, route.target, path, message, index, seq, len(payload), "queue full")
             return
         head = _pack(size - LENGTH_SIZE, index, route.source, route.target, len(mount), seq)
         peer.chunks.append(head + mount if mount else head)
@@ -148,9 +149,13 @@ class Outgoing:
         name, duplicated = self._station.wire.names[index], self._station.tally.duplicated
         duplicated[name] = duplicated.get(name, 0) + copies
 
-    def drop(self, source: int, target: int, path: str, index: int, seq: int, size: int, why: str) -> None:
+    def drop(
+        self, source: int, target: int, path: str, message: Message, index: int, seq: int, size: int, why: str
+    ) -> None:  # fmt: skip
         """Counts and records a message that will not arrive."""
-        name = self._station.wire.names[index]
+        wire = self._station.wire
+        name = wire.names[index]
         self._station.tally.dropped[name] = self._station.tally.dropped.get(name, 0) + 1
         if self._station.rows is not None:
-            self._station.rows.drop(self._station.now(), seq, source, target, path, index, size, why)
+            operation = wire.operation_of(index, message)
+            self._station.rows.drop(self._station.now(), seq, source, target, path, index, size, why, operation)

@@ -10,12 +10,13 @@ from framework.core.clock import Clock
 from framework.core.durable import Stored
 from framework.engine.wire import Wire
 from framework.trace.recorder import EventWriter
-from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
+from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, Kind, NameTable
 
 json = msgspec.json.Encoder().encode
 _encode = msgspec.msgpack.Encoder().encode
 
 _pack = EVENT_ROW.pack
+_pack_operation = OPERATION.pack
 _COUNTER_BITS, _INCARNATION_BITS = 40, 10
 
 
@@ -56,7 +57,7 @@ class EventRows:
 
     def row(
         self, kind: Kind, at: int, cause: int, node: int, path: str = "", *, name: str | None = None,
-        payload: bytes | None = None, size: int = -1,
+        payload: bytes | None = None, size: int = -1, operation: int | None = None,
     ) -> int:  # fmt: skip
         """Any event of one node (-1: of none); returns its `seq`. `name` goes into the column `message`."""
         self._seq = seq = self._seq + 1
@@ -65,9 +66,13 @@ class EventRows:
         self._writer.rows.append(_pack(at, seq, cause, size, length, self._place(node, path), NO_NAME, message, kind))
         if payload is not None:
             self._writer.payloads.append(payload)
+        if operation is not None:
+            self._writer.operations.append(_pack_operation(seq, operation))
         return seq
 
-    def send(self, at: int, cause: int, source: int, target: int, path: str, message: int, payload: bytes) -> int:
+    def send(
+        self, at: int, cause: int, source: int, target: int, path: str, message: int, payload: bytes, operation: int | None
+    ) -> int:  # fmt: skip
         """A message on its way."""
         self._seq = seq = self._seq + 1
         size = len(payload)
@@ -77,6 +82,8 @@ class EventRows:
         rows = self._writer
         rows.rows.append(_pack(at, seq, cause, size, size, sender, receiver, self._messages[message], Kind.SEND))
         rows.payloads.append(payload)
+        if operation is not None:
+            rows.operations.append(_pack_operation(seq, operation))
         return seq
 
     def deliver(
@@ -88,6 +95,7 @@ class EventRows:
         path: str,
         message: int,
         size: int,
+        operation: int | None,
     ) -> int:
         """A message that arrived: the step that its handler is."""
         self._seq = seq = self._seq + 1
@@ -95,9 +103,14 @@ class EventRows:
         self._writer.rows.append(
             _pack(at, seq, cause, size, -1, receiver, sender, self._messages[message], Kind.DELIVER)
         )
+        if operation is not None:
+            self._writer.operations.append(_pack_operation(seq, operation))
         return seq
 
-    def drop(self, at: int, cause: int, source: int, target: int, path: str, message: int, size: int, why: str) -> None:
+    def drop(
+        self, at: int, cause: int, source: int, target: int, path: str, message: int, size: int, why: str,
+        operation: int | None,
+    ) -> None:  # fmt: skip
         """A message that will not arrive."""
         self._seq = seq = self._seq + 1
         payload = why.encode()
@@ -105,6 +118,8 @@ class EventRows:
         name = self._messages[message]
         self._writer.rows.append(_pack(at, seq, cause, size, len(payload), sender, receiver, name, Kind.DROP))
         self._writer.payloads.append(payload)
+        if operation is not None:
+            self._writer.operations.append(_pack_operation(seq, operation))
 
     def flush_if_due(self) -> None:
         self._writer.flush_if_due()

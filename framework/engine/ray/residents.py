@@ -205,8 +205,8 @@ class Residents(ABC):
             self.rows.row(Kind.CRASH, now, cause, seat.index, payload=f"{why}\n{text}".rstrip().encode())
         inbox, seat.inbox = seat.inbox, []
         seat.host, seat.deaf, seat.marks = None, True, []
-        for path, source, _, index, seq, size in inbox:
-            self.outgoing.drop(source, seat.index, path, index, seq, size, f"{seat.id} crashed")
+        for path, source, message, index, seq, size in inbox:
+            self.outgoing.drop(source, seat.index, path, message, index, seq, size, f"{seat.id} crashed")
         if self.crew is not None:
             self.crew.died(seat)
 

@@ -20,7 +20,15 @@ from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host
 from framework.core.message import NodeId
 from framework.core.time import NEVER, SECOND
 from framework.engine.base import Tally
-from framework.engine.ray.frames import HEADER, HEADER_SIZE, LENGTH_SIZE, MAX_FRAME, FrameError, check_length, headers
+from framework.engine.ray.frames import (
+    HEADER,
+    HEADER_SIZE,
+    LENGTH_SIZE,
+    MAX_FRAME,
+    FrameError,
+    check_length,
+    whole_frames,
+)
 from framework.engine.ray.recording import json
 from framework.engine.ray.residents import Residents
 from framework.engine.ray.seat import Seat
@@ -67,7 +75,7 @@ class Station(Residents):
                 message = decode[index](payload)
                 at = stop
                 if seat.deaf:
-                    self.outgoing.drop(source, target, path, index, seq, stop - body, f"{seat.id} is down")
+                    self.outgoing.drop(source, target, path, message, index, seq, stop - body, f"{seat.id} is down")
                     continue
                 seat.inbox.append((path, source, message, index, seq, stop - body))
                 if not seat.dirty:
@@ -90,8 +98,9 @@ class Station(Residents):
 
     def lost(self, peer: str, frames: bytes) -> None:
         """Frames that will never reach a station."""
-        for index, source, target, path, seq, size in headers(frames):
-            self.outgoing.drop(source, target, path, index, seq, size, f"{self._names[target]} is down")
+        for index, source, target, path, seq, payload in whole_frames(frames):
+            message, why = self.wire.decode[index](payload), f"{self._names[target]} is down"
+            self.outgoing.drop(source, target, path, message, index, seq, len(payload), why)
 
     def rejected(self, why: str) -> None:
         """A connection was refused or closed for what came over it."""
@@ -157,15 +166,17 @@ class Station(Residents):
 
     def _batch(self, seat: Seat, host: Host, now: int) -> None:
         inbox, seat.inbox = seat.inbox, []
-        rows, delivered, names = self.rows, self._delivered, self._names
+        rows, delivered, names, has_operation = self.rows, self._delivered, self._names, self.wire.has_operation
         try:
             for path, source, message, index, seq, size in inbox:
                 if path and path not in host.nodes:
-                    self.outgoing.drop(source, seat.index, path, index, seq, size, f"{seat.id} has no mount {path!r}")
+                    why = f"{seat.id} has no mount {path!r}"
+                    self.outgoing.drop(source, seat.index, path, message, index, seq, size, why)
                     continue
                 delivered[index] += 1
                 if rows is not None:
-                    host.step = rows.deliver(now, seq, seat.index, source, path, index, size)
+                    operation = message.operation if has_operation[index] else None  # type: ignore[attr-defined]
+                    host.step = rows.deliver(now, seq, seat.index, source, path, index, size, operation)
                     host.deliver(path, names[source], message)
                     seat.marks.append((len(host.effects), host.step))
                 else:

@@ -43,6 +43,8 @@ class Clockwork(ABC):
         self._heap: list[tuple[int, int, Seat | None, Any, Any, str, int, int, int]] = []
         self._rows = recording.events.rows if recording.events is not None else None
         self._payloads = recording.events.payloads if recording.events is not None else []
+        self._operations = recording.events.operations if recording.events is not None else []
+        self._has_operation = wire.has_operation
         self._mount_names: dict[tuple[NodeId, str], int] = {}
         self._disk = stream(experiment.seed, "disk")
         self._disk_latency = int(experiment.engine_config.disk_latency)

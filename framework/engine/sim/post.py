@@ -13,9 +13,10 @@ from framework.core.streams import stream
 from framework.engine.sim.clockwork import Clockwork
 from framework.engine.sim.recording import json
 from framework.engine.sim.seat import Envelope, Seat
-from framework.trace.schema import EVENT_ROW, Kind
+from framework.trace.schema import EVENT_ROW, OPERATION, Kind
 
 _pack = EVENT_ROW.pack
+_pack_operation = OPERATION.pack
 _SEND = int(Kind.SEND)
 
 
@@ -83,11 +84,13 @@ class Post(Clockwork):
             if path:
                 self.recording.row(
                     Kind.SEND, now, seq, cause, self._place(seat, path), peer=self._place(target, path), message=name,
-                    size=size, payload=payload,
+                    size=size, payload=payload, operation=self.wire.operation_of(index, message),
                 )  # fmt: skip
             else:
                 rows.append(_pack(now, seq, cause, size, size, seat.index, target.index, name, _SEND))
                 self._payloads.append(payload)
+                if self._has_operation[index]:
+                    self._operations.append(_pack_operation(seq, message.operation))  # type: ignore[attr-defined]
         delay, weather = link.constant, self.weather
         if delay >= 0 and (not weather.active or target is seat):
             heappush(self._heap, (now + delay, seq, target, message, seat, path, index, seq, size))
@@ -129,7 +132,7 @@ class Post(Clockwork):
         return entry
 
     def _drop(self, target: Seat, envelope: Envelope, why: str) -> None:
-        _, sender, path, index, cause, size = envelope
+        message, sender, path, index, cause, size = envelope
         self.seq += 1
         name = self.wire.names[index]
         self.tally.dropped[name] = self.tally.dropped.get(name, 0) + 1
@@ -137,6 +140,7 @@ class Post(Clockwork):
             self.recording.row(
                 Kind.DROP, self.now, self.seq, cause, self._place(sender, path), peer=self._place(target, path),
                 message=self.recording.message_names[index], size=size, payload=why.encode(),
+                operation=self.wire.operation_of(index, message),
             )  # fmt: skip
 
     def _count_copies(self, index: int, copies: int) -> None:
@@ -149,10 +153,10 @@ class Post(Clockwork):
         self._drop(seat, envelope, f"{seat.id} has no mount {envelope[2]!r}")
 
     def _deliver_row(self, seat: Seat, envelope: Envelope, seq: int) -> None:
-        _, sender, path, index, cause, size = envelope
+        message, sender, path, index, cause, size = envelope
         self.recording.row(
             Kind.DELIVER, self.now, seq, cause, self._place(seat, path), peer=self._place(sender, path),
-            message=self.recording.message_names[index], size=size,
+            message=self.recording.message_names[index], size=size, operation=self.wire.operation_of(index, message),
         )  # fmt: skip
 
 

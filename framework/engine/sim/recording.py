@@ -15,7 +15,7 @@ from framework.core.workload import Assignment
 from framework.engine.base import Experiment, Progress, Tally
 from framework.engine.wire import Wire
 from framework.trace.recorder import EventWriter, HistoryWriter, operation_row
-from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
+from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, Kind, NameTable
 
 json = msgspec.json.Encoder().encode
 
@@ -37,7 +37,7 @@ class Recording:
 
     def row(
         self, kind: Kind, at: int, seq: int, cause: int, node: int, *, peer: int = NO_NAME, message: int = NO_NAME,
-        size: int = -1, payload: bytes | None = None,
+        size: int = -1, payload: bytes | None = None, operation: int | None = None,
     ) -> None:  # fmt: skip
         """One event, if the trace is full."""
         if self.events is None:
@@ -46,6 +46,8 @@ class Recording:
         self.events.rows.append(EVENT_ROW.pack(at, seq, cause, size, length, node, peer, message, kind))
         if payload is not None:
             self.events.payloads.append(payload)
+        if operation is not None:
+            self.events.operations.append(OPERATION.pack(seq, operation))
 
     def operation(self, assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> None:
         """One operation of the history; `completed` is None for one that was still open when the run ended."""

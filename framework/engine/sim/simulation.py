@@ -22,13 +22,14 @@ from framework.engine.sim.seat import WALL_EPOCH, Seat
 from framework.engine.sim.settling import Settling
 from framework.engine.wire import Wire
 from framework.trace.recorder import HistoryRow, operation_row
-from framework.trace.schema import EVENT_ROW, Kind
+from framework.trace.schema import EVENT_ROW, OPERATION, Kind
 
 STEPS_PER_PULSE = 2_048
 STALLED_PULSES = 100
 """Pulses without any progress of virtual time before the run is given up."""
 
 _pack = EVENT_ROW.pack
+_pack_operation = OPERATION.pack
 _DELIVER = int(Kind.DELIVER)
 
 
@@ -87,6 +88,7 @@ class Simulation(Batches):
 
     def _loop(self) -> None:
         heap, delivered, codes, rows = self._heap, self.delivered, self.recording.message_names, self._rows
+        has_operation, operations = self._has_operation, self._operations
         countdown, seen, still = STEPS_PER_PULSE, -1, 0
         while heap:
             time, order, seat, message, sender, path, index, cause, size = heappop(heap)
@@ -136,6 +138,8 @@ class Simulation(Batches):
                     self._deliver_row(seat, (message, sender, path, index, cause, size), seq)
                 else:
                     rows.append(_pack(time, seq, cause, size, -1, seat.index, sender.index, codes[index], _DELIVER))
+                    if has_operation[index]:
+                        operations.append(_pack_operation(seq, message.operation))
             try:
                 if host.deliver(path, sender.id, message):
                     self._finish(seat, host, seq)
@@ -191,7 +195,9 @@ class Simulation(Batches):
                 }
             )  # fmt: skip
             name = self.recording.names.index(operation.function)
-            self.recording.row(Kind.INVOKE, self.now, seq, cause, seat.index, message=name, payload=payload)
+            self.recording.row(
+                Kind.INVOKE, self.now, seq, cause, seat.index, message=name, payload=payload, operation=operation.id
+            )
         client = host.root
         assert isinstance(client, Client)
         try:
@@ -210,7 +216,16 @@ class Simulation(Batches):
                 if type(outcome) is Ok
                 else {"operation": operation, "why": outcome.why}
             )
-            self.recording.row(Kind.COMPLETE, self.now, self.seq, cause, seat.index, message=name, payload=json(fields))
+            self.recording.row(
+                Kind.COMPLETE,
+                self.now,
+                self.seq,
+                cause,
+                seat.index,
+                message=name,
+                payload=json(fields),
+                operation=operation,
+            )
         self._end_operation(seat, outcome)
         if seat.id == ADMINISTRATOR:
             return
