@@ -17,10 +17,12 @@ from framework import (
 from plugins.protocols import multipaxos
 from plugins.protocols.multipaxos.checkpoints import NO_CHECKPOINT
 from plugins.protocols.multipaxos.election import LEADER
+from plugins.protocols.multipaxos.learner import Pending
 from plugins.protocols.multipaxos.messages import (
     NO_BALLOT,
     Accept,
     Accepted,
+    Ballot,
     Checkpoint,
     Part,
     Prepare,
@@ -264,6 +266,33 @@ class RestartsWithoutItsCheckpoint(MultiPaxos):
         super().on_start()
 
 
+# What the storm does not show: see the tests that import these.
+
+
+class AnswersForAnyOwnBallot(MultiPaxos):
+    """A client is answered with what its leader proposed for the slot in any ballot, be it another client's command (PMS §3)."""
+
+    def is_found(self, slot: int, pending: Pending) -> bool:
+        found = self.found.get(slot)
+        return found is not None and found.ballot.node == self.id
+
+
+class BeginsEachCheckpointAnew(MultiPaxos):
+    """Each newer checkpoint takes the place of the one that is on its way to a follower (PML §5.5)."""
+
+    def take_checkpoint(self) -> None:
+        super().take_checkpoint()
+        self.shipments = {}
+
+
+class MakesWayForEveryCandidate(MultiPaxos):
+    """Each promise puts off the time-out of the node that gives it, however many candidates fail (Ng, Haridi and Carbone, 2023)."""
+
+    def promise(self, ballot: Ballot) -> None:
+        super().promise(ballot)
+        self.favoured = ballot
+
+
 READ_INDEX = ("protocol.read_mode=read_index",)
 LEASE = (  # many reads, by clients that go on beside a leader that is cut off
     "protocol.read_mode=lease",
@@ -320,8 +349,15 @@ MUTANTS = (
     Mutant(RestartsWithoutItsCheckpoint),
 )
 
+ONLY_BY_TESTS = (
+    Mutant(AnswersForAnyOwnBallot),
+    Mutant(BeginsEachCheckpointAnew),
+    Mutant(MakesWayForEveryCandidate),
+)
+"""Not hunted: the storm cannot show what is wrong with them, or shows it now and then."""
+
 
 @hookimpl
 def register_protocols() -> list[ProtocolSpec]:
     (itself,) = multipaxos.register_protocols()
-    return mutated(itself, MUTANTS)
+    return mutated(itself, (*MUTANTS, *ONLY_BY_TESTS))

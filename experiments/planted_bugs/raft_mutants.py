@@ -425,6 +425,15 @@ class VotesAgainstItsLeader(Raft):
         super().on_request_vote(sender, msgspec.structs.replace(request, transfer=True))
 
 
+class VotesInARaisedTerm(Raft):
+    """A server that hears a leader votes for another in a term that something else has raised (thesis 4.2.3)."""
+
+    @handles(RequestVote)
+    def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:
+        raised = request.term == self.term
+        super().on_request_vote(sender, msgspec.structs.replace(request, transfer=request.transfer or raised))
+
+
 class KeepsItsLease(Raft):
     """A leader that has told another to take over goes on reading by its lease (thesis 6.4.1)."""
 
@@ -549,6 +558,18 @@ ASLEEP_AND_CUT_OFF = (  # so that answers to the leader wait for it while anothe
     "workload.think_time=3ms",
 )
 BETWEEN_TWO = (*CALM, *CUT_OFF, "faults.partition.kind=bridge", "~faults.pause", "workload.mix={read: 97, write: 3}")
+RAISED = (  # n1 and n2 stand at once; n3 votes for n1, is cut off from it, and has n2's request late, n2 that of n3 later
+    *CALM,
+    *("~faults.pause", "~faults.deaf_leader", "~faults.partition"),
+    *("network.loss=0", "network.duplicate=0", "network.reorder=0", "duration=1s", "quiet=500ms"),
+    "workload.mix={read: 99, write: 1, append: 0}",
+    "protocol.heartbeat_interval=50ms",
+    "faults.late_start={name: crash, target: n3, at: 1ms, for: 20ms}",
+    "faults.slow={name: delay, links: 'n2:n3', by: 90ms, at: 2ms, for: 100ms}",
+    "faults.there={name: loss, links: 'n1:n3', probability: 1, at: 85ms, for: 250ms}",
+    "faults.back={name: loss, links: 'n3:n1', probability: 1, at: 85ms, for: 250ms}",
+    "faults.later={name: reorder, links: 'n3:n2', probability: 0.5, spread: 60ms, at: 2ms, for: 400ms}",
+)
 TRANSFERS = ("faults.transfer_leader={name: transfer_leader, at: 150ms, every: 100ms}",)
 CHANGES = (
     "spares=2",
@@ -593,6 +614,7 @@ MUTANTS = (
     Mutant(LeaseWithoutMargin, needs=(*BY_LEASE, *STEADY, *CLOCKS_APART)),
     Mutant(LeaseFromTheAnswer, needs=(*BY_LEASE, *ASLEEP_AND_CUT_OFF)),
     Mutant(VotesAgainstItsLeader, needs=(*BY_LEASE, *BETWEEN_TWO)),
+    Mutant(VotesInARaisedTerm, needs=(*BY_LEASE, *RAISED)),
     Mutant(KeepsItsLease, needs=(*BY_LEASE, *TRANSFERS)),
     Mutant(SnapshotsForgetSessions, needs=SNAPSHOTS),
     Mutant(CompactsTheUncommitted, needs=SNAPSHOTS),

@@ -31,6 +31,7 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ("raft_forgets_its_vote", 5, {"one vote a term"}),
         ("raft_runs_retries_again", 5, {"linearizability"}),
         ("raft_stands_once", 40, {NO_PROGRESS}),
+        ("raft_votes_in_a_raised_term", 20, {"lease exclusivity"}),
         ("multipaxos_quorum_one_short", 5, {"chosen stays"}),
         ("multipaxos_never_asks", 5, {"convergence", NO_PROGRESS}),
         ("abd_stores_early", 5, {"promises kept"}),

@@ -2,16 +2,31 @@
 
 The log is cut little by little, as slots are applied after a checkpoint. A follower that asks for slots that are gone gets the checkpoint's first part, and
 asks for the next when it has one; what it has of a checkpoint it keeps in memory only, until it is whole.
+
+The leader finishes the transfer that it began, and keeps the slots after that checkpoint until it is installed. If it began
+anew with each newer checkpoint, a follower that comes back under load would never have a whole one. A transfer in which the
+follower comes no further has failed, and binds nothing any more.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from framework import NodeId, durable, handles
 from plugins.protocols.multipaxos.election import LEADER
 from plugins.protocols.multipaxos.leader import Leader
-from plugins.protocols.multipaxos.messages import Accepted, Ballot, Checkpoint, Fetch, Part
+from plugins.protocols.multipaxos.messages import Accepted, Ballot, Checkpoint, Fetch, Part, Value
 
 NO_CHECKPOINT = Checkpoint(0, b"")
+
+
+@dataclass
+class Shipment:
+    """A checkpoint on its way to a follower, which has asked for the part at `offset`, and at `progressed_at` for the first time."""
+
+    checkpoint: Checkpoint
+    progressed_at: int
+    offset: int = 0
 
 
 class Checkpoints(Leader):
@@ -21,6 +36,8 @@ class Checkpoints(Leader):
 
     def on_start(self) -> None:
         self.incoming = NO_CHECKPOINT  # what has come of one that the leader sends
+        self.shipments: dict[NodeId, Shipment] = {}  # those that this leader sends
+        self.taken_at = self.now  # when the latest checkpoint was taken
         super().on_start()
 
     def restore(self) -> None:
@@ -43,10 +60,16 @@ class Checkpoints(Leader):
     def take_checkpoint(self) -> None:
         self.checkpoint = Checkpoint(self.chosen, self.machine.snapshot())
         self.learned = self.chosen
+        # Failed: no progress since the checkpoint before this one, nor for as long as a live follower needs to ask again.
+        since = min(self.taken_at, self.now - 2 * self.config.election_timeout_max)
+        self.shipments = {to: shipment for to, shipment in self.shipments.items() if shipment.progressed_at >= since}
+        self.taken_at = self.now
 
     def trim(self, most: int) -> None:
         """Cuts off what the checkpoint covers, `most` slots at a time: all at once would hold the node up."""
         end = self.checkpoint.slot - self.config.checkpoint_trailing
+        if self.shipments:
+            end = min(end, *(shipment.checkpoint.slot for shipment in self.shipments.values()))
         if self.compacted < end:
             self.compact(min(end, self.compacted + most))
 
@@ -55,6 +78,14 @@ class Checkpoints(Leader):
         self.close_gap()
 
     # The leader.
+
+    def on_elected(self, values: list[Value]) -> None:
+        self.shipments = {}
+        super().on_elected(values)
+
+    def on_deposed(self) -> None:
+        super().on_deposed()
+        self.shipments = {}
 
     def teach(self, follower: NodeId, first: int, last: int) -> None:
         if first > self.compacted:
@@ -66,12 +97,26 @@ class Checkpoints(Leader):
     def on_fetch(self, sender: NodeId, fetch: Fetch) -> None:
         if self.role != LEADER or fetch.ballot != self.promised:
             return
-        self.send_part(sender, fetch.offset if fetch.slot == self.checkpoint.slot else 0)
+        shipment = self.shipments.get(sender)
+        under_way = shipment is not None and shipment.checkpoint.slot == fetch.slot
+        self.send_part(sender, fetch.offset if under_way else 0)
 
     def send_part(self, follower: NodeId, offset: int) -> None:
-        slot, state = self.checkpoint.slot, self.checkpoint.state
+        shipment = self.shipments.get(follower)
+        if shipment is None:
+            shipment = self.shipments[follower] = Shipment(self.checkpoint, self.now)
+        if offset > shipment.offset:  # a follower that restarts, and asks from the start again, has come no further
+            shipment.offset, shipment.progressed_at = offset, self.now
+        slot, state = shipment.checkpoint.slot, shipment.checkpoint.state
         data = state[offset : offset + self.config.checkpoint_part]
         self.send(follower, Part(self.promised, slot, offset, len(state), data))
+
+    @handles(Accepted)
+    def on_accepted(self, sender: NodeId, accepted: Accepted) -> None:
+        super().on_accepted(sender, accepted)
+        shipment = self.shipments.get(sender)
+        if shipment is not None and self.marks.get(sender, -1) >= shipment.checkpoint.slot:  # it is installed
+            del self.shipments[sender]
 
     # The follower.
 

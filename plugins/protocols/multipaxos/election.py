@@ -7,6 +7,10 @@
         +-------------------------------higher ballot---------+
 
 A candidate's own promise is a message to itself, like its acceptances: it counts once it is durable.
+
+Whoever promises puts off its own candidacy, so that the candidate has its chance, but for one ballot only until a leader is
+heard. Where links are lost so that a single node reaches a quorum (the quorum loss of Ng, Haridi and Carbone, *Omni-Paxos*,
+EuroSys 2023), all others stand in vain, one after another, and would hold that node back for ever.
 """
 
 from __future__ import annotations
@@ -34,6 +38,9 @@ class Election(Learner):
         self.quorums = self.config.quorums.build(tuple(sorted((*self.peers, self.id))))
         self.highest = 0  # the highest round that a refusal told of
         self.told = 0  # of what it accepted, the candidate promised has been told from here on
+        self.favoured = (
+            NO_BALLOT  # for this one it puts off its own candidacy; none: no promise since a leader was heard
+        )
         self.raised = False  # whether this candidate led the ballot before
         self.promises: set[NodeId] = set()  # who has promised and told all
         self.wanted: dict[NodeId, int] = {}  # the slot from which each has yet to tell
@@ -57,6 +64,7 @@ class Election(Learner):
         ballot = Ballot(max(self.promised.round, self.highest) + 1, self.id)
         self.role = CANDIDATE
         self.promises, self.found, self.relieves = set(), {}, relieves
+        self.favoured = ballot
         self.promise(ballot)
         self.await_leader()
         everyone = (self.id, *self.peers)
@@ -133,14 +141,17 @@ class Election(Learner):
             self.step_down()
 
     def promise_from(self, slot: int) -> Promise:
-        if slot > self.told and self.role != LEADER:
+        if self.favoured == NO_BALLOT:
+            self.favoured = self.promised
+        if self.favoured == self.promised and slot > self.told and self.role != LEADER:
             self.told = slot
-            self.await_leader()  # whoever is promised, and hears it, has its chance
+            self.await_leader()
         return super().promise_from(slot)
 
     def follow(self, leader: NodeId, ballot: Ballot) -> None:
         assert self.role == FOLLOWER or ballot > self.promised, f"{leader} and {self.id} both lead {ballot}"
         super().follow(leader, ballot)
+        self.favoured = NO_BALLOT
         self.await_leader()
 
     def step_down(self, successor: NodeId | None = None) -> None:

@@ -17,6 +17,7 @@ from framework import NodeId, NotLeader, Request, handles, on_timer
 from framework.core.client import OperationId
 from plugins.protocols.multipaxos.acceptor import size_of
 from plugins.protocols.multipaxos.election import LEADER, Election
+from plugins.protocols.multipaxos.learner import Pending
 from plugins.protocols.multipaxos.messages import Accept, Accepted, Heartbeat, Learn, Value
 
 
@@ -58,13 +59,21 @@ class Leader(Election):
         self.propose_soon()
 
     def keep_clients(self) -> None:
-        """After a ballot was raised: a client still waits for its slot if it was this node that proposed there last."""
-        found = self.found
-        ours = {slot for slot in self.waiting if slot in found and found[slot].ballot.node == self.id}
-        self.waiting = {slot: who for slot, who in self.waiting.items() if slot in ours}
+        """After a ballot was raised: a client waits on if its command is what is proposed for its slot again.
+
+        It is if phase 1 found this node's own proposal of the ballot in which the command was first proposed, or of a later
+        one: this node has led each of those and has proposed the same value again. In an earlier ballot, before it stepped down
+        in between, it may have proposed the command of another client there.
+        """
+        self.waiting = {slot: pending for slot, pending in self.waiting.items() if self.is_found(slot, pending)}
         self.queue = deque(item for item in self.queue if item[1])
-        self.under_way = {(operation, sequence) for _, operation, sequence in self.waiting.values()}
+        self.under_way = {(pending.operation, pending.sequence) for pending in self.waiting.values()}
         self.under_way |= {(operation, value.sequence) for value, _, operation in self.queue if value is not None}
+
+    def is_found(self, slot: int, pending: Pending) -> bool:
+        """Whether what phase 1 found for the slot is the command of `pending`."""
+        found = self.found.get(slot)
+        return found is not None and found.ballot.node == self.id and found.ballot >= pending.ballot
 
     def on_deposed(self) -> None:
         # What was proposed may yet be chosen under another leader, so NotLeader would be a lie. The client asks again
@@ -117,7 +126,7 @@ class Leader(Election):
         for slot in range(self.last + 1, self.last + 1 + min(most, len(self.queue))):
             value, client, operation = self.queue.popleft()
             if value is not None and client:
-                self.waiting[slot] = (client, operation, value.sequence)
+                self.waiting[slot] = Pending(client, operation, value.sequence, self.promised)
             values.append(value)
         return tuple(values)
 

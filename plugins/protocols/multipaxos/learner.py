@@ -9,8 +9,18 @@ from __future__ import annotations
 
 from framework import NodeId, Replica, ReplicatedMachine, Reply, durable
 from framework.core.client import OperationId
+from framework.core.message import Record
 from plugins.protocols.multipaxos.acceptor import Acceptor
 from plugins.protocols.multipaxos.messages import Ballot, Learn, Value
+
+
+class Pending(Record):
+    """A client that waits for its command, which this node proposed in `ballot` for the first time."""
+
+    client: NodeId
+    operation: OperationId
+    sequence: int
+    ballot: Ballot
 
 
 class Learner(Acceptor):
@@ -26,7 +36,7 @@ class Learner(Acceptor):
         self.proposed = 0  # up to here the leader has proposed, as far as is known
         self.asked = 0  # the slot from which the leader was asked last, and when
         self.asked_at = 0
-        self.waiting: dict[int, tuple[NodeId, OperationId, int]] = {}  # slot -> whom to answer when applied
+        self.waiting: dict[int, Pending] = {}  # slot -> whom to answer when applied
         self.under_way: set[tuple[OperationId, int]] = set()  # what clients wait for, by operation and sequence
         self.restore()
         self.advance_mark()
@@ -80,10 +90,10 @@ class Learner(Acceptor):
                 continue
             applied = execute(slot, command)
             if waiting and slot in waiting:
-                client, operation, sequence = waiting.pop(slot)
-                self.under_way.discard((operation, sequence))
+                pending = waiting.pop(slot)
+                self.under_way.discard((pending.operation, pending.sequence))
                 # A quorum holds the value durably, whatever becomes of this node's batch.
-                reply = Reply(operation, sequence, applied.result, applied.session)
-                self.send(client, reply, before_commit=True)
+                reply = Reply(pending.operation, pending.sequence, applied.result, applied.session)
+                self.send(pending.client, reply, before_commit=True)
         self.chosen = upto
         self.mark = max(self.mark, upto)

@@ -13,7 +13,8 @@ after the round had begun. From that follow both
     voter          | hears it                                              ...        |
 
 A server forgets in a crash whom it has heard. It may have answered a moment before, so a restart counts as a word from a
-leader. The promise does not bind in a transfer of leadership, where the leader gives up its lease first.
+leader. A later term that it learns of from an answer does not end the promise: the lease counts from when the leader was
+heard. Only a transfer of leadership ends it, where the leader gives up its lease first.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ class Leasing(PreVoting):
 
     @handles(RequestVote)
     def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:
-        protects = self.config.check_quorum and request.term > self.term and not request.transfer
-        if protects and self.hears_leader():
+        # Its own term counts too: any answer may have raised it while the lease of the leader that it hears goes on. Only
+        # a vote that it has given in that term already may be repeated.
+        asks_for_new_vote = request.term > self.term or (request.term == self.term and self.voted_for is None)
+        if asks_for_new_vote and self.config.check_quorum and not request.transfer and self.hears_leader():
             return  # thesis 4.2.3: it neither votes nor takes the term
         super().on_request_vote(sender, request)
 

@@ -6,21 +6,29 @@ from typing import Any
 
 import pytest
 
+from experiments.planted_bugs.multipaxos_mutants import AnswersForAnyOwnBallot, BeginsEachCheckpointAnew
 from framework import Administrator, Client, Duration, Ok, QuorumConfig, SessionClient
 from framework.core.time import MILLISECOND
-from framework.testing.cluster import Cluster
+from framework.testing.cluster import Cluster, Letter
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
 from plugins.protocols.multipaxos.messages import Ballot, Checkpoint
 from plugins.protocols.multipaxos.node import MultiPaxos
 from tests.plugins.protocols.raft.tape import TAPE
 
 
-def cluster_of(size: int, *, client: type[Client] = SessionClient, clients: int = 1, **config: Any) -> Cluster:
+def cluster_of(
+    size: int,
+    *,
+    node: type[MultiPaxos] = MultiPaxos,
+    client: type[Client] = SessionClient,
+    clients: int = 1,
+    **config: Any,
+) -> Cluster:
     """A cluster in which n1 leads."""
     nodes = [f"n{number}" for number in range(1, size + 1)]
     names = [f"c{number}" for number in range(1, clients + 1)]
     settings = MultiPaxosConfig(state_machine=TAPE, **config)
-    cluster = Cluster(MultiPaxos, settings, nodes, client=client, clients=names)
+    cluster = Cluster(node, settings, nodes, client=client, clients=names)
     cluster.fire("n1", "stand")
     cluster.stabilize()
     assert cluster.node("n1").role == "leader"
@@ -179,6 +187,98 @@ def test_a_part_that_is_lost_is_asked_for_again() -> None:
     assert tapes(cluster) == [list(range(8))] * 3
 
 
+def returning(node: type[MultiPaxos] = MultiPaxos) -> Cluster:
+    """n3 was away while 60 values were added, and has the first part of the leader's checkpoint."""
+    cluster = cluster_of(3, node=node, checkpoint_every=5, checkpoint_trailing=0, checkpoint_part=10)
+    cluster.crash("n3")
+    add(cluster, *range(60))
+    cluster.restart("n3")
+    cluster.fire("n1", "heartbeat")
+    cluster.deliver("n3", kind="Heartbeat")
+    cluster.deliver("n1", kind="Learn")
+    cluster.deliver("n3", kind="Part")
+    assert cluster.node("n3").incoming.slot == cluster.node("n1").checkpoint.slot
+    return cluster
+
+
+def add_meanwhile(cluster: Cluster, *values: int) -> None:
+    """The others go on, while what n3 says and is told takes its time."""
+    held: list[Letter] = []
+    for value in values:
+        cluster.invoke("c1", "add", None, value)
+        while True:
+            held += [letter for letter in cluster.letters if "n3" in (letter.sender, letter.to)]
+            cluster.letters[:] = [letter for letter in cluster.letters if "n3" not in (letter.sender, letter.to)]
+            if not cluster.letters:
+                break
+            cluster.deliver()
+    cluster.letters[:] = held
+
+
+def transfer(cluster: Cluster) -> list[int]:
+    """Part after part is sent, 20 at the most, and a newer checkpoint taken each time; the slots of those that n3 installed."""
+    for value in range(60, 160, 5):
+        if not sent(cluster, "Fetch"):
+            break
+        add_meanwhile(cluster, *range(value, value + 5))
+        cluster.deliver("n1", kind="Fetch")
+        cluster.deliver("n3", kind="Part")
+    return [int(line.split("slot=")[1].rstrip(")")) for line in cluster.log if "n3 notes installed_snapshot" in line]
+
+
+def test_a_transfer_is_finished_however_many_checkpoints_are_taken_meanwhile() -> None:
+    """What comes after that checkpoint is in the log still, so that the follower needs no other one."""
+    cluster = returning()
+    leader = cluster.node("n1")
+    slot = leader.checkpoint.slot
+    assert transfer(cluster) == [slot]
+    assert leader.checkpoint.slot > slot + 20 and leader.compacted == slot
+    cluster.stabilize()
+    beat(cluster)
+    beat(cluster)
+    assert len([line for line in cluster.log if "n3 notes installed_snapshot" in line]) == 1
+    assert tapes(cluster)[0] == tapes(cluster)[2] and leader.shipments == {}
+    add(cluster, *range(500, 560))
+    assert len(leader.accepted) <= 10
+
+
+def test_it_would_not_be_if_the_leader_began_anew_with_each_checkpoint() -> None:
+    assert transfer(returning(BeginsEachCheckpointAnew)) == []
+
+
+def test_a_follower_that_goes_away_during_a_transfer_does_not_hold_up_the_log() -> None:
+    cluster = returning()
+    leader = cluster.node("n1")
+    cluster.crash("n3")
+    for value in range(60, 110):
+        add(cluster, value)
+        cluster.advance(50 * MILLISECOND)
+        cluster.stabilize()
+        assert len(leader.accepted) < 30, "the log only grows"
+    assert leader.shipments == {} and len(leader.accepted) <= 10
+    cluster.restart("n3")
+    beat(cluster)
+    beat(cluster)
+    assert tapes(cluster) == [list(range(110))] * 3
+
+
+def test_a_follower_that_restarts_over_and_over_does_not_hold_up_the_log_either() -> None:
+    """It asks from the start again each time. Only what it did not have before counts as progress."""
+    cluster = returning()
+    leader = cluster.node("n1")
+    for value in range(60, 110):
+        cluster.crash("n3")
+        cluster.restart("n3")
+        cluster.letters.clear()
+        cluster.fire("n1", "heartbeat")
+        for to, kind in (("n3", "Heartbeat"), ("n1", "Learn"), ("n3", "Part"), ("n1", "Fetch")):
+            cluster.deliver(to, kind=kind)
+        lose(cluster, "Part")
+        add_meanwhile(cluster, value)
+        cluster.now += 50 * MILLISECOND
+        assert len(leader.accepted) < 30, "the log only grows"
+
+
 def test_the_log_stays_bounded() -> None:
     cluster = cluster_of(3, checkpoint_every=10, checkpoint_trailing=3)
     for value in range(100):
@@ -210,6 +310,95 @@ def test_a_raised_ballot_keeps_the_clients_that_wait() -> None:
     assert operation in cluster.outcomes and cluster.now == 0
     beat(cluster)
     assert tapes(cluster) == [[1, 2]] * 3
+
+
+def lose(cluster: Cluster, *kinds: str) -> None:
+    """All messages of these kinds that are on their way."""
+    cluster.letters[:] = [letter for letter in cluster.letters if type(letter.message).__name__ not in kinds]
+
+
+def win(cluster: Cluster, candidate: str, *voters: str) -> None:
+    """The candidate gathers the promises of `voters`, before its own."""
+    for voter in voters:
+        cluster.deliver(voter, sender=candidate, kind="Prepare")
+        cluster.deliver(candidate, sender=voter, kind="Promise")
+    assert cluster.node(candidate).role == "leader"
+
+
+def overtaken(node: type[MultiPaxos] = MultiPaxos) -> tuple[Cluster, int]:
+    """n1 has proposed c1's add(10) in ballot 1 and c2's add(20) in ballot 2 for one slot, and leads ballot 3, where it finds
+    the first of them. Its own promise comes last each time. Also the operation of c2."""
+    cluster = cluster_of(5, node=node, clients=2)
+    add(cluster, 1)
+    add(cluster, 2, client="c2")
+    beat(cluster)
+    cluster.invoke("c1", "add", None, 10)
+    cluster.deliver("n1", kind="Request")
+    cluster.deliver("n2", kind="Accept")
+    lose(cluster, "Accept", "Accepted")
+
+    # It hears nobody for long, steps down, and comes back with those that have not accepted anything there.
+    cluster.now += 400 * MILLISECOND
+    cluster.fire("n1", "heartbeat")
+    cluster.letters.clear()
+    assert cluster.node("n1").role == "follower"
+    cluster.fire("n1", "stand")
+    win(cluster, "n1", "n3", "n4", "n5")
+    lose(cluster, "Prepare")
+    second = cluster.invoke("c2", "add", None, 20)
+    cluster.deliver("n1", sender="c2", kind="Request")
+    lose(cluster, "Accept", "Accepted")
+
+    # n2 stands, and refuses n1, which raises its ballot.
+    cluster.fire("n2", "stand")
+    lose(cluster, "Prepare")
+    cluster.deliver("n2", sender="n1", kind="Heartbeat")
+    cluster.deliver("n1", sender="n2", kind="Refused")
+    win(cluster, "n1", "n2", "n3", "n4")
+    return cluster, second
+
+
+def test_no_client_is_answered_with_the_result_of_another_ones_command() -> None:
+    """Both proposals are n1's own, of different ballots. c2 is not answered, asks again, and is told of its own command."""
+    cluster, second = overtaken()
+    cluster.stabilize()
+    beat(cluster)
+    assert second not in cluster.outcomes
+    assert tapes(cluster) == [[1, 2, 10]] * 5
+    for _ in range(12):  # until c2 asks again
+        cluster.advance(50 * MILLISECOND)
+        cluster.stabilize()
+    assert cluster.outcomes[second] == Ok(4)
+    assert tapes(cluster) == [[1, 2, 10, 20]] * 5
+
+
+def test_it_would_be_if_any_ballot_of_its_leader_counted() -> None:
+    cluster, second = overtaken(AnswersForAnyOwnBallot)
+    cluster.stabilize()
+    beat(cluster)
+    assert (cluster.outcomes[second], tapes(cluster)[0]) == (Ok(3), [1, 2, 10])
+
+
+def test_the_client_of_what_is_found_waits_on_however_often_the_ballot_is_raised() -> None:
+    cluster = cluster_of(5)
+    add(cluster, 1)
+    operation = cluster.invoke("c1", "add", None, 2)
+    cluster.deliver("n1", kind="Request")
+    cluster.deliver("n2", kind="Accept")
+    lose(cluster, "Accept", "Accepted")
+    for _ in range(2):
+        cluster.fire("n3", "stand")
+        lose(cluster, "Prepare", "Accept")
+        cluster.fire("n1", "heartbeat")
+        cluster.deliver("n3", sender="n1", kind="Heartbeat")
+        cluster.deliver("n1", sender="n3", kind="Refused")
+        win(cluster, "n1", "n2", "n3", "n4")
+        lose(cluster, "Accept", "Accepted", "Prepare", "Promise", "Heartbeat")
+    assert len([line for line in cluster.log if "n1 notes raised" in line]) == 2
+    cluster.fire("n1", "heartbeat")
+    cluster.stabilize()
+    assert cluster.outcomes == {0: Ok(1), operation: Ok(2)} and cluster.now == 0
+    assert tapes(cluster)[0] == [1, 2]
 
 
 def test_the_leader_gives_way_to_the_heir_and_the_administrator_is_told() -> None:

@@ -6,9 +6,20 @@ from typing import Any
 
 import pytest
 
-from framework import Duration
-from plugins.protocols.raft.messages import Appended, AppendEntries, PreVote, RequestVote, Vote
-from tests.plugins.protocols.raft.cluster import Cluster, elect, set_off
+from framework import Answer, Command, Duration, Message
+from framework.core.session import OPEN
+from plugins.protocols.raft.messages import (
+    Appended,
+    AppendEntries,
+    PreVote,
+    PreVoted,
+    RequestVote,
+    SnapshotReceived,
+    TimeoutNow,
+    Vote,
+)
+from tests.plugins.protocols.raft.cluster import Cluster, Envelope, add, elect, set_off
+from tests.plugins.protocols.raft.tape import Tape
 
 LEAST = Duration("150ms")
 BEAT = Duration("50ms")
@@ -246,3 +257,172 @@ def test_none_of_this_travels_before_votes() -> None:
     cluster.time_out("n3")
     cluster.pass_on(PreVote)
     assert cluster.waiting(RequestVote) == []
+
+
+# A voter whose term something other than a candidate has raised.
+
+
+def receive(cluster: Cluster, source: str, target: str, message: Message) -> None:
+    """The message arrives, as one that a slow network delivers late."""
+    envelope = Envelope(source, target, message)
+    cluster.network.append(envelope)
+    cluster.deliver(envelope)
+
+
+def renew_lease(cluster: Cluster) -> None:
+    """n1 leads three servers and loses its link to n3: n2 alone answers its next round."""
+    cluster.time_out("n1", "heartbeat")
+    cluster.drop(cluster.waiting(AppendEntries, "n1", "n3"))
+    cluster.pass_on(AppendEntries, "n1", "n2")
+    cluster.pass_on(Appended, "n2", "n1")
+    assert cluster.node("n1").holds_lease() and cluster.node("n2").hears_leader()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Vote(2, False), PreVoted(2, False), Appended(2, False, 0), SnapshotReceived(2, 1, 0)],
+    ids=lambda answer: type(answer).__name__,
+)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_who_hears_a_leader_does_not_vote_in_the_term_that_an_answer_has_raised_either(
+    answer: Message, restarted: bool
+) -> None:
+    """4.2.3 protects the leader that is heard, not the term that it leads."""
+    cluster = leased()
+    cluster.one_clock = True
+    elect(cluster, "n1")
+    renew_lease(cluster)
+    receive(cluster, "n3", "n2", answer)
+    assert cluster.node("n2").term == 2
+    if restarted:
+        cluster.crash("n2")
+        cluster.restart("n2")
+    receive(cluster, "n3", "n2", RequestVote(2, 1, 1))
+    assert cluster.waiting(Vote, "n2") == [] and cluster.node("n2").voted_for is None
+    cluster.wait(LEAST)
+    assert not cluster.node("n1").holds_lease()
+    receive(cluster, "n3", "n2", RequestVote(2, 1, 1))
+    assert [each.message for each in cluster.waiting(Vote, "n2")] == [Vote(2, True)]
+
+
+def test_a_read_by_lease_misses_no_write_although_a_late_vote_raised_a_voters_term() -> None:
+    """6.4.1, with clocks that agree: n2 would vote for n3 in the term that n3 itself has told it of."""
+    cluster = leased()
+    cluster.one_clock = True
+    leader, voter, candidate = (cluster.node(server) for server in cluster.servers)
+    # n1 and n2 stand in term 1. n2's request to n3 is slow, and n3 votes for n1.
+    cluster.time_out("n2")
+    [slow] = cluster.waiting(RequestVote, "n2", "n3")
+    cluster.network.remove(slow)
+    cluster.drop(cluster.waiting(RequestVote, "n2", "n1"))
+    cluster.time_out("n1")
+    cluster.settle()
+    assert (leader.role, leader.term) == ("leader", 1)
+    cluster.deliver(cluster.ask("c1", "n1", 1, Command(0, OPEN, b"")))
+    cluster.settle()
+    session = leader.commit
+    cluster.deliver(cluster.ask("c1", "n1", 2, add(session, 1, "old")))
+    cluster.settle()
+    cluster.time_out("n1", "heartbeat")
+    cluster.settle()
+
+    # The link from n1 to n3 is lost. n3 stands in term 2, and its request is on its way to n2, which hears n1.
+    due = cluster.hosts["n3"].timers[("", "start_election", ())][0]
+    while cluster.hosts["n3"].now < due - BEAT:
+        renew_lease(cluster)
+    cluster.time_out("n3")
+    cluster.pass_on(Vote, "n3", "n3")
+    [request] = cluster.waiting(RequestVote, "n3", "n2")
+    renew_lease(cluster)
+
+    # The slow request reaches n3, whose refusal takes n2 into term 2. Then comes n3's own.
+    cluster.network.append(slow)
+    cluster.deliver(slow)
+    cluster.pass_on(Vote, "n3", "n2")
+    assert (voter.term, voter.hears_leader()) == (2, True)
+    cluster.deliver(request)
+    cluster.pass_on(Vote, "n2", "n3")
+    assert candidate.role == "candidate"
+    cluster.deliver(cluster.query("c3", "n1", 4))
+    [answer] = cluster.waiting(Answer, "n1", "c3")
+    assert Tape.result(answer.message.result) == 1  # type: ignore[attr-defined]
+
+    # Once n1's lease is over n3 may lead, and n1 answers no read by its lease.
+    cluster.wait(LEAST)
+    cluster.time_out("n3")
+    cluster.pass_on(RequestVote, "n3", "n2")
+    cluster.pass_on(Vote, target="n3")
+    assert candidate.role == "leader" and not leader.holds_lease()
+    cluster.deliver(cluster.query("c4", "n1", 5))
+    assert cluster.waiting(Answer, "n1", "c4") == []
+
+
+@pytest.mark.parametrize("raised", [False, True])
+def test_prevotes_collected_before_the_leader_was_heard_win_no_votes_within_its_lease(raised: bool) -> None:
+    """9.6: a PreVoted promises nothing. Its giver hears the leader in between, and then votes for nobody.
+
+    `raised`: what n3 refuses n2 in return takes n2 into the candidate's term on top.
+    """
+    cluster = leased(prevote=True)
+    cluster.one_clock = True
+    leader = elect(cluster, "n1")
+    candidate, voter = cluster.node("n3"), cluster.node("n2")
+    # For a while n1 reaches nobody: n2 and n3 ask each other, n3 is granted what it asks and does not know it yet.
+    cluster.wait(LEAST)
+    cluster.time_out("n2")
+    [slow] = cluster.waiting(PreVote, "n2", "n3")
+    cluster.time_out("n3")
+    cluster.pass_on(PreVote, "n3", "n2")
+    [granted] = cluster.waiting(PreVoted, "n2", "n3")
+    assert granted.message == PreVoted(2, True)
+    # n2 hears n1 again, whose lease begins anew.
+    assert leader.role == "leader" and not leader.holds_lease()
+    renew_lease(cluster)
+    cluster.deliver(granted)
+    cluster.pass_on(Vote, "n3", "n3")
+    assert (candidate.role, candidate.term) == ("candidate", 2)
+    if raised:
+        cluster.deliver(slow)
+        cluster.pass_on(PreVoted, "n3", "n2")
+        assert (voter.term, voter.hears_leader()) == (2, True)
+    cluster.pass_on(RequestVote, "n3", "n2")
+    cluster.pass_on(Vote, "n2", "n3")
+    assert candidate.role == "candidate" and leader.holds_lease()
+    assert voter.voted_for != "n3"
+
+
+def test_a_vote_that_was_given_stands_and_its_loss_is_mended_by_a_request_that_comes_twice() -> None:
+    """The voter was free when it voted. That it restarts since, and must assume that it hears a leader, takes nothing back."""
+    cluster = leased()
+    cluster.one_clock = True
+    elect(cluster, "n1")
+    cluster.wait(LEAST)
+    cluster.time_out("n3")
+    [request] = cluster.waiting(RequestVote, "n3", "n2")
+    cluster.deliver(request)
+    cluster.drop(cluster.waiting(Vote, "n2", "n3"))
+    cluster.crash("n2")
+    cluster.restart("n2")
+    voter = cluster.node("n2")
+    assert (voter.term, voter.voted_for, voter.hears_leader()) == (2, "n3", True)
+    for candidate, granted in (("n3", True), ("n1", False)):
+        receive(cluster, candidate, "n2", request.message)
+        assert [each.message for each in cluster.waiting(Vote, "n2", candidate)] == [Vote(2, granted)]
+    assert (voter.term, voter.voted_for) == (2, "n3")
+
+
+def test_a_transfer_is_voted_for_in_a_raised_term_too() -> None:
+    """3.10: the leader gave up its lease before it told its successor to stand."""
+    cluster = leased()
+    leader = elect(cluster, "n1")
+    cluster.administer("n1", 7, "transfer_leader", "n3")
+    cluster.pass_on(AppendEntries)
+    cluster.pass_on(Appended)
+    cluster.pass_on(TimeoutNow)
+    assert not leader.holds_lease()
+    receive(cluster, "n3", "n2", Vote(2, False))
+    assert (cluster.node("n2").term, cluster.node("n2").hears_leader()) == (2, True)
+    cluster.pass_on(RequestVote, "n3", "n2")
+    assert [each.message for each in cluster.waiting(Vote, "n2")] == [Vote(2, True)]
+    cluster.settle()
+    assert cluster.node("n3").role == "leader"

@@ -15,6 +15,7 @@ from experiments.planted_bugs.raft_mutants import (
     ReadsAtOnce,
     StandsOnce,
     VotesAgainstItsLeader,
+    VotesInARaisedTerm,
 )
 from tests.plugins.protocols.raft.swarm import first_failure, swarm
 
@@ -31,7 +32,7 @@ def test_no_schedule_breaks_raft(block: int) -> None:
 # The swarm has every follower time out again and again, timer or not. Its leases run on one clock, which leaps from one
 # time-out to the next, and its clients seldom stand beside a leader that is cut off.
 NOT_BY_THE_SWARM = (
-    AnswersUnconfirmed, KeepsItsLease, LeaseWithoutMargin, ReadsAtOnce, StandsOnce, VotesAgainstItsLeader
+    AnswersUnconfirmed, KeepsItsLease, LeaseWithoutMargin, ReadsAtOnce, StandsOnce, VotesAgainstItsLeader, VotesInARaisedTerm
 )  # fmt: skip
 CHANGING = [mutant.node for mutant in MUTANTS if mutant.needs == CHANGES]
 PLANTED = [mutant.node for mutant in MUTANTS if mutant.node not in NOT_BY_THE_SWARM]
