@@ -277,7 +277,7 @@ def _try_out(experiment: Experiment) -> None:
     except ConfigError as error:
         raise BadValue(error.where, error.what, error.fix) from error
     for key, spec, config in experiment.faults:
-        with blaming(f"faults={spec.name}", "it", spec.fault, BadValue):
+        with blaming(f"faults={spec.name}", "its set-up", spec.fault, BadValue):
             _try_out_fault(experiment, key, spec.fault(config, experiment.fault_kinds))
     if experiment.spares and "add_node" not in experiment.protocol.administration:
         raise BadValue(

@@ -97,10 +97,10 @@ def report(error: BaseException) -> int:
 def unexpected(error: BaseException, folder: str | None = None) -> str:
     """The line about an exception that nobody expected. Its traceback goes into `folder`, or a temporary file."""
     try:
-        from framework.core.tracebacks import described, place
+        from framework.core.tracebacks import error_line, place
 
         found = place(error)
-        what = f"{described(error)} ({found})" if found else described(error)
+        what = f"{error_line(error)} ({found})" if found else error_line(error)
     except Exception:  # no memory for more, or that module is what cannot be imported
         what = f"{type(error).__name__}: {error}"
     return f"unexpected {what}; {_kept(error, folder)}"

@@ -20,11 +20,16 @@ LONGEST_WORD, LONGEST_LINE = 200, 2_000
 _HEAD, _TAIL = 40, 20
 _LONG_WORD = re.compile(rf"[^\s/\\]{{{LONGEST_WORD + 1},}}")
 _ROOT = str(Path(__file__).resolve().parents[2])
+_FRAME = re.compile(r'  File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>\S+)')
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_NO_AUTHORS = re.compile(
+    r"[/\\]framework[/\\](core|engine|verify)[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site-packages[/\\])"
+)
 _OURS = tuple(os.path.join(_ROOT, name, "") for name in ("framework", "plugins", "experiments", "tests"))
 _LIBRARY = (os.path.join(os.path.dirname(os.__file__), ""), "<")
 
 
-def described(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """`KeyError: 'x'`, whatever its message is: in one line, and a long one shortened."""
     try:
         text = str(error)
@@ -64,6 +69,18 @@ def place(error: BaseException, *owners: Any) -> str:
     return f"{shown(known[-1][0])}:{known[-1][1]}" if known else ""
 
 
+def summed_up(traceback: str) -> str:
+    """`KeyError: 'x' in on_vote (mine.py:12)` of a traceback's text: what was raised, and the last place outside Python's library
+    and the framework's own engines. No place if it has none."""
+    lines = traceback.rstrip().splitlines()
+    last = max((number for number, line in enumerate(lines) if _FRAME.match(line)), default=-1)
+    raised = next((number for number, line in enumerate(lines) if number > last and line[:1].strip()), len(lines))
+    what = one_line(" ".join(lines[raised:])).removeprefix(f"{SynodError.__module__}.").rstrip(".")
+    frames = [frame for line in lines if (frame := _FRAME.match(line))]
+    theirs = [frame for frame in frames if not _NO_AUTHORS.search(frame["file"])]
+    return f"{what} in {theirs[-1]['function']} ({shown(theirs[-1]['file'])}:{theirs[-1]['line']})" if theirs else what
+
+
 def defined_at(owner: Any) -> str:
     """`mine.py:3`: where a class or function is written; its module if Python cannot tell."""
     plain = _plain(owner)
@@ -88,15 +105,15 @@ def plugin_raised(where: str, call: str, error: BaseException, owner: Any) -> Pl
     """The PluginFailed for what `call` (`next`) of the plugin `where` (`workload mine`) raised. `owner`: its class or function."""
     found = place(error, owner)
     at = f" ({found})" if found else ""
-    return PluginFailed(where, f"{call} raised {described(error)}{at}")
+    return PluginFailed(where, f"{call} raised {error_line(error)}{at}")
 
 
 def plugin_gave(where: str, call: str, value: Any, wanted: str, owner: Any) -> PluginFailed:
     """The PluginFailed for what `call` of the plugin `where` returned, where `wanted` was due. `owner`: its class or function."""
     try:
-        given = "None" if value is None else f"{value!r}, a {type(value).__name__}"
+        given = "None" if value is None else f"{_ADDRESS.sub('', repr(value))} ({type(value).__name__})"
     except Exception:  # its author's __repr__ may be as broken as what returned it
-        given = f"a {type(value).__name__}"
+        given = f"a value of type {type(value).__name__}"
     return PluginFailed(where, f"{call} gave {one_line(given)}, where {wanted} was due ({defined_at(owner)})")
 
 

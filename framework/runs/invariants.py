@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
+from framework.core.tracebacks import error_line, summed_up
 from framework.engine.base import EngineResult, Experiment
 from framework.redrive.telling import described
 from framework.trace.reader import Run, open_run
@@ -85,8 +86,7 @@ def _result(name: str, verdict: Verdict, reason: str, steps: int, story: Iterabl
 
 
 def _failed(name: str, text: str) -> CheckResult:
-    raised = text.rstrip().splitlines()[-1]
-    return _result(name, Verdict.UNKNOWN, f"could not be checked ({raised})", 0)
+    return _result(name, Verdict.UNKNOWN, f"could not be checked: {summed_up(text)}", 0)
 
 
 def _broken(breach: Breach, observations: int, run_dir: Path) -> CheckResult:
@@ -95,6 +95,8 @@ def _broken(breach: Breach, observations: int, run_dir: Path) -> CheckResult:
         story = list(_story(open_run(run_dir), breach))
     except ConfigError as error:
         story = [f"the trace cannot be read: {error}"]
+    except Exception as error:  # it is broken all the same
+        story = [f"the trace cannot be read: {error_line(error)}"]
     return _result(breach.name, Verdict.INVALID, reason, observations, story)
 
 

@@ -12,9 +12,8 @@ from framework.core.durable import Stored
 from framework.core.workload import Assignment
 from framework.engine.wire import Wire
 from framework.trace.recorder import EventWriter, HistoryWriter
-from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
+from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable, as_json
 
-json = msgspec.json.Encoder().encode
 _encode = msgspec.msgpack.Encoder().encode
 
 _pack = EVENT_ROW.pack
@@ -138,10 +137,10 @@ class HistoryRows:
     def operation(self, assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> None:
         """One operation; `completed` is None for one that was still open when the run ended."""
         operation = assignment.operation
-        result = json(outcome.value).decode() if type(outcome) is Ok else None
+        result = as_json(outcome.value).decode() if type(outcome) is Ok else None
         self._writer.append(
             operation.id, assignment.client, assignment.process, operation.function, operation.key,
-            json(operation.argument).decode(), result, type(outcome).__name__.lower(),
+            as_json(operation.argument).decode(), result, type(outcome).__name__.lower(),
             assignment.scheduled, invoked, completed,
         )  # fmt: skip
 

@@ -15,9 +15,7 @@ from framework.core.workload import Assignment
 from framework.engine.base import Experiment, Progress, Tally
 from framework.engine.wire import Wire
 from framework.trace.recorder import EventWriter, HistoryWriter
-from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable
-
-json = msgspec.json.Encoder().encode
+from framework.trace.schema import EVENT_ROW, NO_NAME, Kind, NameTable, as_json
 
 
 class Recording:
@@ -52,10 +50,10 @@ class Recording:
         if self.history is None:
             return
         operation = assignment.operation
-        result = json(outcome.value).decode() if type(outcome) is Ok else None
+        result = as_json(outcome.value).decode() if type(outcome) is Ok else None
         self.history.append(
             operation.id, assignment.client, assignment.process, operation.function, operation.key,
-            json(operation.argument).decode(), result, type(outcome).__name__.lower(),
+            as_json(operation.argument).decode(), result, type(outcome).__name__.lower(),
             assignment.scheduled, invoked, completed,
         )  # fmt: skip
 
