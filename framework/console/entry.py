@@ -52,6 +52,9 @@ def run_as_command(module: str) -> NoReturn:
         code = _ended(code, stdout)
     except KeyboardInterrupt:  # the second one
         code = MISTAKE
+    # A Ctrl-C that passed text which was being executed (as dataclasses do) would make Python end itself by SIGINT after
+    # all, though it was caught. The next execution of a text forgets it.
+    exec("")
     sys.exit(code)
 
 
@@ -78,11 +81,15 @@ def keeping_tracebacks(folder: object) -> Iterator[None]:
     except BaseException as error:
         if _is_mistake(error):
             raise
+        if isinstance(error, MemoryError):
+            _free(error)
         raise Reported(unexpected(error, str(folder))) from error
 
 
 def report(error: BaseException) -> int:
     """Says in one line what went wrong; MISTAKE."""
+    if isinstance(error, MemoryError):
+        _free(error)
     if isinstance(error, Reported):
         say(str(error))
     elif not _is_mistake(error):
@@ -137,6 +144,15 @@ def _ended(code: int, stdout: list[Outlet]) -> int:
             say("; ".join((f"stdout cannot be written to ({end.failure})", *end.verdicts)))
             return code or MISTAKE
     return code
+
+
+def _free(error: BaseException) -> None:
+    """Lets go what the functions held that the error passed: without it there may be no memory left to report with."""
+    trace = error.__traceback__
+    while trace is not None:
+        with suppress(RuntimeError):  # one that is still at work
+            trace.tb_frame.clear()
+        trace = trace.tb_next
 
 
 def _is_mistake(error: BaseException) -> bool:

@@ -80,7 +80,10 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
             began=plan.began,
             details={**details, **failed, **doubted, **invariants.details(watch), **uncompared},
         )
-        folder.write_atomically(experiment.run_dir / folder.RESULT, result.to_json())
+        try:
+            folder.write_atomically(experiment.run_dir / folder.RESULT, result.to_json())
+        except ConfigError as error:
+            raise ConfigError(error.where, f"{error.what}, verdict: {result.summary}", error.fix) from error
         listeners.call("run_finished", result=msgspec.to_builtins(result, enc_hook=str))
     return result
 
