@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from experiments.workers import started
+from framework.core.errors import SynodError
 
 
 def measure(overrides: Sequence[str], folder: Path) -> dict[str, Any]:
-    """The result of a run with these overrides; its files stand in `folder`. SystemExit if it left none."""
+    """The result of a run with these overrides; its files stand in `folder`. SynodError if it left none."""
     command = [sys.executable, "-m", "framework.run", *overrides, f"run.dir={folder}", "--quiet"]
     with started(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
         _, complaint = run.communicate()
     if not (folder / "result.json").exists():
-        raise SystemExit(f"{' '.join(command)}\nended with {run.returncode}:\n{complaint.strip()}")
+        raise SynodError(f"{' '.join(command)} ended with {run.returncode}: {complaint.strip()}")
     result: dict[str, Any] = json.loads((folder / "result.json").read_text())
     return result

@@ -30,7 +30,7 @@ _AT_A_TIME = 20
 """Trials that a process takes at a time."""
 
 
-def options(package: str, about: str, trials: int, arguments: Sequence[str] | None) -> Namespace:
+def options(package: str, about: str, trials: int, arguments: Sequence[str]) -> Namespace:
     """`--trials`, `--processes` and `--dir`, as every study takes them. ConfigError for what cannot be."""
     folder = Path("runs") / package.rpartition(".")[2]
     parser = Parser(package, about)

@@ -13,15 +13,20 @@ is one line on stderr, with file and line, and exit code 2.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("framework.check")
+
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from framework.console.command import Parser, carried_out, count, one_of
+from framework.console.command import Parser, count, one_of
+from framework.console.entry import carried_out
 from framework.core.errors import ConfigError
 from framework.verify.files import read_calls
 from framework.verify.history import Call, calls_from_table
@@ -81,8 +86,10 @@ def _model_of_run(folder: Path) -> str | None:
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except json.JSONDecodeError:
         return text
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets without end
+        raise ConfigError("--initial", f"cannot be read: {error}", "Give a shorter value.") from error
 
 
 def _check(path: Path, model: Model, asked: argparse.Namespace) -> Verdict:
@@ -126,7 +133,3 @@ def _show(
     )
     part = "" if cut is None else f"; of the first {cut / 1e9:.3f} s, where the history of this run was cut off"
     print(f"verdict: {result.verdict.value} — {result.reason}{part}", flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -7,14 +7,20 @@ the author changes it step by step and hears at once when it breaks.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("framework.new")
+
 import keyword
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from framework.console.command import carried_out
+from framework.console.entry import carried_out
 from framework.core.errors import ConfigError, did_you_mean
+from framework.core.tracebacks import printable
 from framework.registry.discovery import ROOT
 from framework.registry.registry import load
 
@@ -180,6 +186,8 @@ def write_protocol(name: str, folder: Path) -> list[Path]:
     check_name(name)
     if name in load().names("protocol"):
         raise ConfigError(f"protocol {name!r}", "exists already", "Choose another name.")
+    if printable(str(folder)) != str(folder):
+        raise ConfigError(printable(str(folder)), "is no text that a file can hold", "Name another folder with --dir.")
     files = _contents(name, folder)
     for file in files:
         if file.exists():
@@ -251,7 +259,3 @@ def _read(arguments: list[str]) -> tuple[str, Path]:
     if len(arguments) != 2:
         raise ConfigError("framework.new", "takes a kind and a name", USAGE)
     return arguments[1], folder
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -5,12 +5,17 @@ Of one plugin it says what each setting means, too.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("framework.plugins")
+
 import sys
 from collections.abc import Iterator, Sequence
 
 from framework.config.explained import Setting, explained
 from framework.config.groups import LISTS
-from framework.console.command import carried_out
+from framework.console.entry import carried_out
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.state_machine import StateMachine
 from framework.registry.registry import KINDS, Registry, load
@@ -82,7 +87,3 @@ def _told(setting: Setting, in_full: bool) -> Iterator[str]:
         yield f"    {setting.key}"
     if in_full and setting.text:
         yield f"        {setting.text}"
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -7,6 +7,11 @@ differs (it says where), 2 if the run cannot be driven again or compared (it say
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("framework.replay")
+
 import argparse
 import sys
 import tempfile
@@ -14,7 +19,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.console.command import Parser, carried_out, duration
+from framework.console.command import Parser, duration
+from framework.console.entry import carried_out
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.time import SECOND, format_duration
 
@@ -26,11 +32,7 @@ SAME, DIFFERS, CANNOT = 0, 1, 2
 
 def main(argv: Sequence[str]) -> int:
     """The exit code of the command with these arguments."""
-    try:
-        return carried_out(lambda: _replay(_parser().read(argv)))
-    except BrokenPipeError:
-        sys.stderr.close()
-    return CANNOT
+    return carried_out(lambda: _replay(_parser().read(argv)))
 
 
 def _parser() -> Parser:
@@ -125,7 +127,3 @@ def _past_the_end(stop: int | None, end: int) -> Iterator[str]:
 def _print(lines: Iterable[str]) -> None:
     for line in lines:
         print(line)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

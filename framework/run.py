@@ -1,23 +1,28 @@
 """`python -m framework.run experiment=NAME [group=option] [key=value] …`: takes one run and keeps its folder.
 
 The last lines on stdout are `verdict: valid|invalid|unknown[ — reason]` and `run: FOLDER`. Exit code 0 for valid, 1 for
-invalid, 2 for unknown and for a mistake in what was asked, which is one line on stderr.
+invalid, 2 for unknown and for whatever else went wrong, which is one line on stderr (see `framework.console.entry`).
 """
 
 from __future__ import annotations
 
-import os
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("framework.run")
+
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from framework.console import arguments
-from framework.console.command import carried_out
+from framework.console.entry import carried_out, keeping_tracebacks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from framework.config.compose import Composed
     from framework.console.arguments import Arguments
     from framework.runs.execute import Plan
@@ -40,28 +45,34 @@ def _run(asked: Arguments, began: float) -> int:
     if asked.show_config:
         from framework.runs.folder import config_yaml
 
-        with _stdout():
-            print(config_yaml(composed.config), end="")
+        print(config_yaml(composed.config), end="")
         return 0
-    return _execute(_plan(composed, asked, began), composed.title, asked.quiet)
+    run_dir = _claimed(composed)
+    with keeping_tracebacks(run_dir):
+        return _execute(_plan(composed, run_dir, asked, began), composed.title, asked.quiet)
 
 
 def _help(asked: Arguments) -> int:
     from framework.config.compose import config_folders, help_text, load_plugins
 
     groups = help_text(load_plugins(asked.overrides, asked.config_dir), config_folders(asked.config_dir))
-    with _stdout():
-        print(arguments.help_head(), groups, sep="\n\n")
+    print(arguments.help_head(), groups, sep="\n\n")
     return 0
 
 
-def _plan(composed: Composed, asked: Arguments, began: float) -> Plan:
-    """The run that was asked for, with a folder of its own that holds config.yaml."""
+def _claimed(composed: Composed) -> Path:
+    """The run's folder, which is there now and nobody else's."""
+    from framework.runs import folder
+
+    return (folder.claim if composed.run_dir_chosen else folder.claim_default)(composed.experiment.run_dir)
+
+
+def _plan(composed: Composed, run_dir: Path, asked: Arguments, began: float) -> Plan:
+    """The run that was asked for; its folder holds config.yaml."""
     from framework.runs import folder
     from framework.runs.execute import Plan
 
     experiment = composed.experiment
-    run_dir = (folder.claim if composed.run_dir_chosen else folder.claim_default)(experiment.run_dir)
     config = {**composed.config, "run": {"dir": str(run_dir)}}
     folder.write_config(run_dir, config)
     return Plan(
@@ -85,22 +96,7 @@ def _execute(plan: Plan, title: str, quiet: bool) -> int:
     experiment = plan.experiment
     with screen(title, experiment.duration, quiet=quiet) as shown:
         result = execute(plan, engine_named(plan.engine), shown.show, shown.checking)
-    with _stdout():
-        if not quiet:
-            print_summary(result, title)
-        print_verdict(result, experiment.run_dir)
+    if not quiet:
+        print_summary(result, title)
+    print_verdict(result, experiment.run_dir)
     return result.verdict.exit_code
-
-
-@contextmanager
-def _stdout() -> Iterator[None]:
-    """Prints to stdout; that its reader has gone changes nothing in what the command did, nor in its exit code."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -8,6 +8,11 @@ done, 2 if there is nothing to shrink (it says why).
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("framework.shrink")
+
 import argparse
 import operator
 import shlex
@@ -18,7 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from framework.console.command import Parser, carried_out, duration, whole
+from framework.console.command import Parser, duration, number, whole
+from framework.console.entry import carried_out
 from framework.core.errors import ConfigError, PluginError
 from framework.core.time import SECOND
 
@@ -54,8 +60,8 @@ def _parser() -> Parser:
 
 def _budget(text: str) -> tuple[float, int | None]:
     """Seconds, and runs if it is these that are counted."""
-    if text.isdecimal() and int(text):
-        return _DAY_S, int(text)
+    if runs := number(text):
+        return _DAY_S, runs
     span = duration(text)
     if not span:
         raise argparse.ArgumentTypeError("nothing can be found in no time. Write 60s, or 200 for runs")
@@ -171,7 +177,3 @@ def _tell(first: Trial, best: Trial) -> None:
 
     for line in (*of_both(first, best), "", *story_of(best)):
         print(line)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

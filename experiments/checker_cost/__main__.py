@@ -6,6 +6,11 @@ Each check runs in a process of its own, so that its memory is its own. Exit 0 i
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("experiments.checker_cost.__main__")
+
 import argparse
 import statistics
 import sys
@@ -16,7 +21,8 @@ from rich.table import Table
 
 from experiments.checker_cost.measure import Check, measure
 from experiments.checker_cost.rows import Row, rows
-from framework.console.command import Parser, carried_out, count, one_of
+from framework.console.command import Parser, count, one_of
+from framework.console.entry import carried_out
 
 SLACK = 1.1
 """What the memory of a row may be, compared with that of the row it is held against."""
@@ -52,11 +58,11 @@ def _memory(checks: Sequence[Check]) -> float:
     return statistics.median(one.after_mib for one in checks)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     return carried_out(lambda: _measure(_options(arguments)))
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     known = list(dict.fromkeys(row.group for row in rows()))
     parser = Parser("experiments.checker_cost", str(__doc__).split("\n")[0])
     parser.add_argument("--only", type=one_of(known), help="one group of rows")
@@ -75,7 +81,3 @@ def _measure(options: argparse.Namespace) -> int:
     if any(one.verdict != "valid" for _, checks in measured.values() for one in checks):
         return 2
     return 1 if any(holds(row, measured) is False for row, _ in measured.values()) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,6 +5,11 @@ Run it from the repository's root. Exit 0 if the checker and the twin agree on e
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("experiments.checker_soak.__main__")
+
 import argparse
 import os
 import sys
@@ -17,7 +22,8 @@ from rich.table import Table
 
 from experiments.checker_soak.compare import LONGEST, SHORTEST, Share, compare
 from experiments.workers import in_order
-from framework.console.command import Parser, carried_out, count, one_of, whole
+from framework.console.command import Parser, count, one_of, whole
+from framework.console.entry import carried_out
 from framework.verify.models import models
 
 
@@ -45,11 +51,11 @@ def table(shares: dict[str, list[Share]]) -> Table:
     return shown
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     return carried_out(lambda: _soak(_options(arguments)))
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser("experiments.checker_soak", str(__doc__).split("\n")[0])
     parser.add_argument("--cases", type=count, default=20_000, help="cases of each model (default 20000)")
     parser.add_argument("--only", action="append", type=one_of(models()), help="this model alone; may be repeated")
@@ -76,7 +82,3 @@ def _soak(options: argparse.Namespace) -> int:
     for line in wrong[:5]:
         console.print(line, highlight=False, soft_wrap=True)
     return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

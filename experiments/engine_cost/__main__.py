@@ -5,6 +5,11 @@ Exit 0 if every bar holds, 1 if one is missed, 2 if a run did not end valid.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("experiments.engine_cost.__main__")
+
 import argparse
 import statistics
 import sys
@@ -19,7 +24,8 @@ from rich.table import Table
 
 from experiments.engine_cost.rows import Row, rows
 from experiments.measuring import measure
-from framework.console.command import Parser, carried_out, count, one_of
+from framework.console.command import Parser, count, one_of
+from framework.console.entry import carried_out
 
 
 @dataclass
@@ -82,11 +88,11 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     return carried_out(lambda: _measure(_options(arguments)))
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     known = list(dict.fromkeys(row.group for row in rows("10s")))
     parser = Parser("experiments.engine_cost", __doc__.split("\n")[0])
     parser.add_argument("--only", type=one_of(known), help="one group of rows")
@@ -105,7 +111,3 @@ def _measure(options: argparse.Namespace) -> int:
         console.print(f"these figures do not count, a run was not valid: {', '.join(untrusted)}")
         return 2
     return 1 if any(one.row.holds(one.median) is False for one in measured) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

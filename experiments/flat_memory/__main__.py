@@ -6,6 +6,11 @@ a quarter more, 2 if a run is not valid.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("experiments.flat_memory.__main__")
+
 import shlex
 import subprocess
 import sys
@@ -16,7 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.workers import started
-from framework.console.command import MISTAKE, carried_out
+from framework.console.entry import carried_out
+from framework.core.errors import ConfigError
 
 EXPERIMENT = ("experiment=hello", "engine=sim", "workload.loop=open", "workload.rate=200", "--quiet")
 DURATIONS = ("1m", "30m")
@@ -32,9 +38,15 @@ class Peak(NamedTuple):
     seconds: float
 
 
-def main(durations: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Prints a row a run, and the ratio of their memory."""
-    return carried_out(lambda: _compare(durations))
+    return carried_out(lambda: _compare(_durations(arguments)))
+
+
+def _durations(arguments: Sequence[str]) -> Sequence[str]:
+    if len(arguments) not in (0, 2):
+        raise ConfigError("experiments.flat_memory", "takes two durations, or none", "Write SHORT LONG, as in 1m 30m.")
+    return arguments or DURATIONS
 
 
 def _compare(durations: Sequence[str]) -> int:
@@ -64,11 +76,3 @@ def measured(duration: str, folder: Path) -> Peak | None:
         print(f"{shlex.join(command[1:])} ended with {run.returncode}", file=sys.stderr)
         return None
     return Peak(duration, int(told) / 1e6, time.monotonic() - began)
-
-
-if __name__ == "__main__":
-    asked = sys.argv[1:]
-    if len(asked) not in (0, 2):
-        print("usage: python -m experiments.flat_memory [SHORT LONG]", file=sys.stderr)
-        sys.exit(MISTAKE)
-    sys.exit(main(asked or DURATIONS))

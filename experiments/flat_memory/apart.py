@@ -5,6 +5,11 @@ A small process of its own, because a child's peak begins with that of the proce
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("experiments.flat_memory.apart")
+
 import os
 import signal
 import subprocess
@@ -18,7 +23,3 @@ def main(command: Sequence[str]) -> int:
     _, status, usage = os.wait4(run.pid, 0)
     print(usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))  # bytes there, kilobytes elsewhere
     return os.waitstatus_to_exitcode(status)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -5,6 +5,11 @@ Exit 0 if the median stands within the bar, 1 if not, 2 if a run did not end val
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("experiments.leader_kill.__main__")
+
 import argparse
 import statistics
 import sys
@@ -15,7 +20,8 @@ from pathlib import Path
 from experiments.leader_kill.gaps import Gap, gap_of
 from experiments.measuring import measure
 from experiments.studies import show
-from framework.console.command import Parser, carried_out, count, one_of
+from framework.console.command import Parser, count, one_of
+from framework.console.entry import carried_out
 
 PROTOCOLS = ("raft", "multipaxos")
 BAR_MS = 1_000
@@ -30,11 +36,11 @@ def overrides(protocol: str, seed: int) -> tuple[str, ...]:
     return (*LOAD, f"protocol={protocol}", f"seed={seed}", f"faults.crash.at={2000 + 37 * (seed % 27)}ms")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     return carried_out(lambda: _measure(_options(arguments)))
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser("experiments.leader_kill", __doc__.split("\n")[0])
     parser.add_argument("--trials", type=count, default=10, help="trials of each protocol (default 10)")
     parser.add_argument("--protocol", type=one_of(PROTOCOLS), help="one protocol alone")
@@ -74,7 +80,3 @@ def _row(protocol: str, outages: Sequence[int]) -> tuple[str, ...]:
 
 def _ms(nanoseconds: float) -> str:
     return f"{nanoseconds / 1e6:,.0f}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,6 +6,11 @@ none, 1 otherwise.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("experiments.planted_bugs.__main__")
+
 import argparse
 import os
 import sys
@@ -15,10 +20,11 @@ from rich.console import Console
 
 from experiments.planted_bugs.campaign import hunt_all, lines_of, protocols
 from experiments.planted_bugs.table import markdown, table
-from framework.console.command import Parser, carried_out, count, one_of
+from framework.console.command import Parser, count, one_of
+from framework.console.entry import carried_out
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     return carried_out(lambda: _campaign(_options(arguments)))
 
 
@@ -39,7 +45,7 @@ def _campaign(options: argparse.Namespace) -> int:
     return 0 if all(line.as_it_should_be for line in lines) else 1
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser("experiments.planted_bugs", __doc__.split("\n")[0])
     parser.add_argument("--protocol", type=one_of(protocols()), default="raft", help="whose mutants (default raft)")
     parser.add_argument(
@@ -53,7 +59,3 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--processes", type=count, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--markdown", action="store_true", help="print the table for a document")
     return parser.read(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

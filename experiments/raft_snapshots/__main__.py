@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("experiments.raft_snapshots.__main__")
+
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +17,8 @@ from experiments.raft_snapshots.absence import Absence
 from experiments.raft_snapshots.solo import Solo, restarted, size_bytes
 from experiments.raft_snapshots.writes import KV, machine_after, writes
 from experiments.studies import show
-from framework.console.command import Parser, carried_out, count
+from framework.console.command import Parser, count
+from framework.console.entry import carried_out
 from framework.engine.ray.storage import Database
 from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.messages import Entry
@@ -34,7 +39,7 @@ COUNTS = (1_000, 10_000, 100_000)
 """Keys in the store of which a snapshot is taken."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     parser = Parser("experiments.raft_snapshots", "What snapshots do for Raft.")
     parser.add_argument("--entries", type=count, default=100_000, help="entries of the log (default 100,000)")
     return carried_out(lambda: _study(parser.read(arguments).entries))
@@ -111,7 +116,3 @@ def pauses() -> Iterator[tuple[str, ...]]:
             f"{(taken - began) * 1000:.1f} ms",
             f"{(restored - taken) * 1000:.1f} ms",
         )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,9 +5,13 @@ What was interrupted goes on where it was. Exit 0 if every seed is valid, 1 if o
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("experiments.soak.__main__")
+
 import argparse
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +19,13 @@ from pathlib import Path
 from experiments.soak.record import Record
 from experiments.soak.seeds import Course, outcomes
 from experiments.soak.summary import exit_code, summary
-from framework.console.command import Parser, carried_out, count
+from framework.console.command import Parser, count, number
+from framework.console.entry import carried_out
 
 _TOLD_EVERY_S = 10.0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     return carried_out(lambda: _soak(_options(arguments)), "interrupted; the same command goes on from here")
 
 
@@ -44,7 +49,7 @@ def _soak(options: argparse.Namespace) -> int:
     return exit_code(wanted) if len(wanted) == len(options.seeds) else 2
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser("experiments.soak", __doc__.split("\n")[0])
     parser.add_argument("--experiment", default="raft_chaos", help="which (default raft_chaos)")
     parser.add_argument(
@@ -57,11 +62,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _range(text: str) -> range:
-    first, colon, stop = text.partition(":")
-    if not (colon and first.isdigit() and stop.isdigit() and int(first) < int(stop)):
+    first, stop = map(number, (text.partition(":")[0], text.partition(":")[2]))
+    if first is None or stop is None or first >= stop:
         raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds: write 0:5000")
-    return range(int(first), int(stop))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return range(first, stop)

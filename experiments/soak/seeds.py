@@ -16,6 +16,8 @@ import msgspec
 from experiments.workers import in_order
 from framework.config.compose import Composed, compose
 from framework.console.arguments import replay_command
+from framework.core.errors import SynodError
+from framework.core.tracebacks import error_line, place
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
@@ -46,7 +48,10 @@ class Course:
         return cls(compose(list(overrides)), tuple(overrides))
 
     def run(self, seed: int) -> Outcome | None:
-        """Runs one seed in a folder that is gone afterwards; None if the run was interrupted."""
+        """Runs one seed in a folder that is gone afterwards; None if the run was interrupted.
+
+        An exception that nobody expected makes this seed unknown, and the command that runs it again keeps the traceback.
+        """
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="synod-soak-") as folder:
             plan = Plan(
@@ -57,7 +62,12 @@ class Course:
                 model=self.composed.model,
                 command=self.command(seed),
             )
-            result = execute(plan, engine_named(self.composed.engine), lambda now, tally: None)
+            try:
+                result = execute(plan, engine_named(self.composed.engine), lambda now, tally: None)
+            except SynodError:  # a mistake that every seed would meet
+                raise
+            except Exception as error:
+                return _unexpected(seed, error, time.perf_counter() - began)
         return None if result.interrupted else _kept(result, time.perf_counter() - began)
 
     def command(self, seed: int) -> str:
@@ -97,6 +107,18 @@ def _kept(result: RunResult, took_s: float) -> Outcome:
         operations=result.operations["ok"],
         faults=dict(sorted(_strikes(result).items())),
         sometimes=result.sometimes,
+        took_s=round(took_s, 4),
+    )
+
+
+def _unexpected(seed: int, error: Exception, took_s: float) -> Outcome:
+    return Outcome(
+        seed=seed,
+        verdict="unknown",
+        reasons=(f"unexpected {error_line(error)} ({place(error)})",),
+        operations=0,
+        faults={},
+        sometimes={},
         took_s=round(took_s, 4),
     )
 

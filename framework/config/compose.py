@@ -26,10 +26,11 @@ from omegaconf.errors import OmegaConfBaseException
 from framework.config.groups import CONF, Groups, store_entries
 from framework.config.help import help_text as help_text
 from framework.config.overrides import COMMAND_LINE, Override, chosen_experiment, prepare, read_overrides
-from framework.config.plain import BadValue
+from framework.config.plain import BadValue, is_path
 from framework.config.resolve import Composed, resolve
-from framework.config.sources import Sources, check_experiment, read_yaml, shown
+from framework.config.sources import Sources, check_experiment, leads_back, read_yaml
 from framework.core.errors import ConfigError
+from framework.core.tracebacks import printable, shown
 from framework.registry.registry import Registry, load
 
 __all__ = ["Composed", "compose", "help_text", "load_plugins"]
@@ -95,6 +96,11 @@ def plugin_paths(overrides: Sequence[Override], folders: Sequence[Path]) -> list
         raise ConfigError(
             COMMAND_LINE, f"plugins.path={value}: expected folders or files", "Write plugins.path=FOLDER."
         )
+    for path in paths:
+        if not is_path(path):
+            raise ConfigError(
+                f"plugins.path={printable(path)}", "no file can be called that", "Write plugins.path=FOLDER."
+            )
     return paths
 
 
@@ -107,7 +113,10 @@ def _merge(prepared: list[str], groups: Groups, experiment: str | None) -> tuple
         return _plain_parts(config)
     except RecursionError:
         where = "config" if experiment is None else shown(groups.files("experiment")[experiment])
-        raise ConfigError(where, "its defaults lists lead back to themselves", "Let none name what names it.") from None
+        if experiment is not None and leads_back(experiment, groups):
+            what = "its defaults lists lead back to themselves"
+            raise ConfigError(where, what, "Let none name what names it.") from None
+        raise ConfigError(where, "it, or a file that it chooses, is nested too deeply", "Nest a few levels.") from None
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, yaml.YAMLError) as error:
         where = "config" if experiment is None else shown(groups.files("experiment")[experiment])
         raise _mended(error, groups, where) from error

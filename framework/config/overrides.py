@@ -6,6 +6,7 @@ Hydra takes any key and the check of the composed config, which knows each plugi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,11 @@ from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, Groups
 from framework.core.errors import ConfigError, did_you_mean
 
 COMMAND_LINE = "command line"
+
+LONGEST_KEY, MOST_DIGITS, DEEPEST = 200, 1_000, 50
+"""Characters of a key, digits of a number, brackets within brackets: of more no setting is made."""
+
+_DIGITS = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ def _read(parser: OverridesParser, text: str) -> Override:
             raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"Write {text}=VALUE.")
         word = "" if text.startswith(("-", "=")) or not text else f" Did you mean experiment={text}?"
         raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"Write key=value.{word}")
+    _check_form(text)
     try:
         parsed: HydraOverride = parser.parse_override(_quoted_path(text))
     except HydraException as error:
@@ -68,6 +75,23 @@ def _read(parser: OverridesParser, text: str) -> Override:
             COMMAND_LINE, f"{text}: Hydra's own settings have no effect here", "The run's folder is run.dir."
         )
     return Override(_quoted_path(text), key, parsed.value(), parsed.is_delete())
+
+
+def _check_form(text: str) -> None:
+    """ConfigError for what no setting is, and Hydra cannot read: numbers, names and nests without end."""
+    key = text.partition("=")[0]
+    if len(key) > LONGEST_KEY:
+        raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"No key has {len(key):,} characters.")
+    if any(len(digits) > MOST_DIGITS for digits in _DIGITS.findall(text)):
+        raise ConfigError(
+            COMMAND_LINE, f"{text!r} holds a number that is too long", f"Write {MOST_DIGITS:,} digits or less."
+        )
+    depth = deepest = 0
+    for sign in text:
+        depth += (sign in "[{(") - (sign in "]})")
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST:
+        raise ConfigError(COMMAND_LINE, f"{text!r} cannot be read", f"Nest {DEEPEST} brackets or less.")
 
 
 def _quoted_path(text: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -58,6 +59,27 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
     return value if value is None or type(value) in (bool, int, float, str) else _scalar(value)
+
+
+def is_path(text: str) -> bool:
+    """Whether a file or folder can be called so."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+        return False
+
+
+def texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """(full key, text) of every text within plain data, of its keys too."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield key, str(name)
+            yield from texts(inner, _join(key, str(name)))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from texts(inner, f"{key}.{number}")
 
 
 def defaults(config: type[Config] | None) -> dict[str, Any]:

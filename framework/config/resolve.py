@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from framework.config.groups import GROUPS, OTHER_KEYS, TOP_KEYS
-from framework.config.plain import BadValue, build, plain
+from framework.config.plain import BadValue, build, is_path, plain, texts
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.faults import Fault
@@ -19,6 +19,7 @@ from framework.core.message import Config
 from framework.core.session import ReplicatedConfig
 from framework.core.state_machine import StateMachineChoice
 from framework.core.streams import stream
+from framework.core.tracebacks import blaming, printable
 from framework.engine.base import Experiment
 from framework.registry.registry import Registry
 from framework.registry.specs import CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
@@ -125,7 +126,13 @@ class _Parts:
         self.merged, self.choices, self.registry = merged, choices, registry
 
     def check_keys(self) -> None:
-        """BadValue for a key at the top that means nothing, and for a group that is not keys and values."""
+        """BadValue for a text that is none, a key at the top that means nothing, and a group that is not keys and values."""
+        for full, text in texts(self.merged):
+            if full.split(".")[:2] in (key.split(".") for key in OTHER_KEYS):
+                if not is_path(text):
+                    raise BadValue(full, f"no file can be called {printable(text)!r}", "Name another.")
+            elif printable(text) != text:
+                raise BadValue(printable(full), f"{printable(text)!r} holds half of a character", "Write it in UTF-8.")
         outer = {key.partition(".")[0] for key in OTHER_KEYS}
         known = {*TOP_KEYS, *GROUPS, *outer} - {"experiment"}
         for key, value in self.merged.items():
@@ -183,7 +190,8 @@ class _Parts:
 
 def _configured(spec: Spec, settings: Mapping[str, Any], key: str) -> Any:
     if spec.config is not None:
-        return build(spec.config, settings, key)
+        with blaming(f"{key.partition('.')[0]}={spec.name}", "its config", spec.config, BadValue):
+            return build(spec.config, settings, key)
     if settings:
         raise BadValue(f"{key}.{next(iter(settings))}", f"{spec.name} has no settings", "Leave it out.")
     return None
@@ -240,7 +248,8 @@ def _check_operations(
 
 def _functions(workload: WorkloadSpec, config: Any, key: str) -> tuple[str, ...]:
     try:
-        return workload.workload(config).functions()
+        with blaming(f"workload={workload.name}", "functions", workload.workload, ValueError):
+            return workload.workload(config).functions()
     except ValueError as error:
         raise BadValue(key, str(error)) from error
 
@@ -255,34 +264,41 @@ def _checker_names(parts: _Parts, protocol: ProtocolSpec) -> tuple[str, ...]:
 
 def _try_out(experiment: Experiment) -> None:
     """Makes what is made from configs once, so that what a plugin refuses is known before anything starts."""
+    protocol, network = experiment.protocol, experiment.network
     try:
-        experiment.make_network()
+        with blaming(f"network={network.name}", "__init__", network.model, ValueError):
+            experiment.make_network()
     except ValueError as error:
         raise BadValue("network", str(error)) from error
     try:
         if isinstance(experiment.protocol_config, Config):
-            experiment.protocol_config.fits(experiment.members, "protocol")
+            with blaming(f"protocol={protocol.name}", "fits", type(experiment.protocol_config)):
+                experiment.protocol_config.fits(experiment.members, "protocol")
     except ConfigError as error:
         raise BadValue(error.where, error.what, error.fix) from error
     for key, spec, config in experiment.faults:
-        fault = spec.fault(config, experiment.fault_kinds)
-        fault.nodes, fault.spares = experiment.members, experiment.spares
-        _check_asked(experiment, f"faults.{key}", fault)
-        try:
-            fault.needs(f"faults.{key}", experiment.nodes)
-            next(iter(fault.plan(key, experiment.duration, stream(experiment.seed, "fault", key))), None)
-        except ValueError as error:
-            raise BadValue(f"faults.{key}", str(error)) from error
-        if experiment.quiet >= experiment.duration:
-            fix = "Make it shorter than the duration."
-            raise BadValue("quiet", "leaves the faults no time within the duration", fix)
-        fault.fits(f"faults.{key}", experiment.duration - experiment.quiet)
+        with blaming(f"faults={spec.name}", "its set-up", spec.fault, BadValue):
+            _try_out_fault(experiment, key, spec.fault(config, experiment.fault_kinds))
     if experiment.spares and "add_node" not in experiment.protocol.administration:
         raise BadValue(
             f"spares={len(experiment.spares)}",
             f"would stand by for ever: protocol {experiment.protocol.name} takes in no node",
             "Leave spares out, or choose another protocol.",
         )
+
+
+def _try_out_fault(experiment: Experiment, key: str, fault: Fault) -> None:
+    fault.nodes, fault.spares = experiment.members, experiment.spares
+    _check_asked(experiment, f"faults.{key}", fault)
+    try:
+        fault.needs(f"faults.{key}", experiment.nodes)
+        next(iter(fault.plan(key, experiment.duration, stream(experiment.seed, "fault", key))), None)
+    except ValueError as error:
+        raise BadValue(f"faults.{key}", str(error)) from error
+    if experiment.quiet >= experiment.duration:
+        fix = "Make it shorter than the duration."
+        raise BadValue("quiet", "leaves the faults no time within the duration", fix)
+    fault.fits(f"faults.{key}", experiment.duration - experiment.quiet)
 
 
 def _check_asked(experiment: Experiment, key: str, fault: Fault) -> None:
@@ -301,7 +317,8 @@ def _try_checkers(checkers: Mapping[str, tuple[CheckerSpec, Any]], model: str | 
     """ConfigError if a checker could not judge this run's history, before there is one."""
     for spec, config in checkers.values():
         if spec.ready is not None:
-            spec.ready(model, config)
+            with blaming(f"checker={spec.name}", "ready", spec.ready):
+                spec.ready(model, config)
 
 
 def _run_dir(merged: Mapping[str, Any], name: str, seed: int) -> Path:

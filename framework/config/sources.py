@@ -14,7 +14,7 @@ from framework.config.groups import CONF, GROUPS, LISTS, Groups
 from framework.config.overrides import COMMAND_LINE, Override
 from framework.config.plain import BOOLEAN_TRAP, BadValue
 from framework.core.errors import ConfigError, did_you_mean
-from framework.registry.discovery import ROOT
+from framework.core.tracebacks import shown
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -25,19 +25,13 @@ def read_yaml(file: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark is not None else ""
         raise ConfigError(shown(file), f"{line}{getattr(error, 'problem', None) or 'is not YAML'}", "") from error
-    except (OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
+    except RecursionError as error:
+        raise ConfigError(shown(file), "cannot be read: it is nested too deeply", "Nest a few levels.") from error
+    except (OSError, ValueError, OmegaConfBaseException) as error:  # ValueError: no UTF-8, a number of 5,000 digits
         raise ConfigError(shown(file), f"cannot be read: {str(error).splitlines()[0]}", "") from error
     if not isinstance(content, dict):
         raise ConfigError(shown(file), "holds no keys", "Write key: value.")
     return {str(key): value for key, value in content.items()}
-
-
-def shown(file: Path) -> str:
-    """A file's name as a person would type it."""
-    for base in (Path.cwd(), ROOT):
-        if file.is_relative_to(base):
-            return str(file.relative_to(base))
-    return str(file)
 
 
 def check_experiment(file: Path, groups: Groups) -> None:
@@ -86,6 +80,16 @@ def own_choice(group: str, experiment: str, groups: Groups) -> str | None:
             if str(key).rpartition(" ")[2].lstrip("/") == group:
                 return str(value)
     return inherited
+
+
+def leads_back(experiment: str, groups: Groups, passed: tuple[str, ...] = ()) -> bool:
+    """Whether an experiment starts from another that starts, by however many others, from itself."""
+    files = groups.files("experiment")
+    if experiment in passed:
+        return True
+    listed = read_yaml(files[experiment]).get("defaults", [])
+    others = [item for item in listed if isinstance(item, str) and item in files]
+    return any(leads_back(other, groups, (*passed, experiment)) for other in others)
 
 
 class Sources:

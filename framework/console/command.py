@@ -1,17 +1,17 @@
-"""What every command has in common: how it reads its words, and how it ends on a mistake."""
+"""How a command reads its words: flags, numbers, durations, names."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from framework.core.errors import ConfigError, PluginError, did_you_mean
+from framework.console.entry import Answered
+from framework.core.errors import ConfigError, did_you_mean
 from framework.core.time import parse_duration
 
-MISTAKE = 2
-"""The exit code of a command that could not do what it was asked to."""
+_DIGITS = 18
+"""A number of more is no count of anything."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,8 +21,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=f"python -m {command}", description=description, allow_abbrev=False, **options)
         self._command = command
 
-    def read(self, words: Sequence[str] | None) -> argparse.Namespace:
-        """What was asked for by `words` (None: by the command line). ConfigError for what cannot be read."""
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """What was asked for by `words`. ConfigError for what cannot be read."""
         asked, unknown = self.parse_known_intermixed_args(words)
         if unknown:
             flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
@@ -35,22 +35,33 @@ class Parser(argparse.ArgumentParser):
         told, _, meant = message.removeprefix("argument ").partition(". Did you mean")
         raise ConfigError(self._command, told, f"Did you mean{meant} {self._help()}" if meant else self._help())
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """After --help, whose text is printed."""
+        raise Answered(status)
+
     def _help(self) -> str:
         return f"See {self.prog} --help."
 
 
+def number(text: str) -> int | None:
+    """The whole number that `text` is, of at least 0; None if it is none, or has more digits than any count."""
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else None
+
+
 def count(text: str) -> int:
     """A flag's whole number of at least 1."""
-    if not text.isdecimal() or not int(text):
+    found = number(text)
+    if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
+    return found
 
 
 def whole(text: str) -> int:
     """A flag's whole number of at least 0."""
-    if not text.isdecimal():
+    found = number(text)
+    if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
-    return int(text)
+    return found
 
 
 def duration(text: str) -> int:
@@ -71,14 +82,3 @@ def one_of(names: Iterable[str]) -> Callable[[str], str]:
         return text
 
     return chosen
-
-
-def carried_out(work: Callable[[], int], interrupted: str = "interrupted") -> int:
-    """The exit code of `work`; a mistake and Ctrl-C are a line on stderr each, and MISTAKE."""
-    try:
-        return work()
-    except (ConfigError, PluginError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-    except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
-    return MISTAKE

@@ -33,7 +33,7 @@ def print_verdict(result: RunResult, run_dir: Path) -> None:
 
 
 def _tables(result: RunResult, title: str) -> str:
-    """As text, with a terminal's colours: printed by rich itself, a closed stdout would set the exit code."""
+    """As text, with a terminal's colours."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

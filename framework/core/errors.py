@@ -1,7 +1,8 @@
 """Two kinds of error: a mistake that a person can mend, and a broken promise of a protocol.
 
 `ConfigError` and `PluginError` say where, what and what to do; the commands print them as one line and exit with 2.
-`Violation` says which property broke, at which nodes and at which event.
+`PluginFailed` says which plugin raised, and at which line of its file. `Violation` says which property broke, at which
+nodes and at which event.
 """
 
 from __future__ import annotations
@@ -30,6 +31,19 @@ class ConfigError(_Mistake):
 
 class PluginError(_Mistake):
     """A plugin or a protocol breaks the node model's rules: names the class or plugin, the rule, and the remedy."""
+
+
+class PluginFailed(PluginError):
+    """A plugin's own code raised, or returned what its contract rules out. No node is to blame: a run that meets one ends
+    as unknown. `__cause__` is what the plugin raised, if it did."""
+
+
+class Unrecordable(SynodError):
+    """A value that neither trace nor history can hold. No node is to blame: a run that meets one ends as unknown."""
+
+
+RAISED = (Exception, SystemExit)
+"""What counts as an exception of a plugin's own. `sys.exit` in it ends neither the run nor the command."""
 
 
 class Violation(SynodError):

@@ -355,7 +355,8 @@ class Entry:
     `touched` counts what the fault did to what came by: the messages that a disturbance lost, repeated or held back, the
     commits and restarts that met a disk in trouble, the administrative operations that were done. `sought` is a role that nobody had when the fault was due, `seen` are
     the roles that there were instead. `expected` is how many it should have been, if that is a matter of
-    chance. `meets` says what has to come by for the fault to show: `message`, `commit`, `answer`, or nothing.
+    chance. `meets` says what has to come by for the fault to show: `message`, `commit`, `answer`, or nothing. `failure`: why
+    its plugin could not say what to expect.
     """
 
     fault: str
@@ -372,6 +373,7 @@ class Entry:
     expected: float | None = None
     emulated: bool = False
     meets: str = ""
+    failure: str = ""
 
     def plain(self) -> dict[str, Any]:
         """As result.json shows it."""
@@ -381,8 +383,8 @@ class Entry:
     @property
     def missed(self) -> str:
         """Why this fault cannot count as having happened; "" if it did."""
-        if not self.due:
-            return ""
+        if self.failure or not self.due:
+            return self.failure
         if not self.fired:
             return f"fault {self.fault} never fired" + (f": {self._nobody}" if self.sought else "")
         if self.touched or not self.meets:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from framework.core.errors import PluginFailed
 from framework.core.faults import (
     Action,
     Ask,
@@ -33,6 +34,7 @@ from framework.core.faults import (
 )
 from framework.core.message import NodeId
 from framework.core.time import MILLISECOND, NEVER, format_duration
+from framework.core.tracebacks import blaming, plugin_gave
 
 RETRY = 20 * MILLISECOND
 """How soon a fault that found nobody to strike looks again."""
@@ -105,8 +107,9 @@ class Injector:
         self._emulated = False
         for name, fault in faults:
             self._rngs[name] = stream(name)
-            for planned in fault.plan(name, quiet_at, self._rngs[name]):
-                self._expect(planned)
+            with blaming(f"faults={name}", "plan", type(fault)):
+                for planned in fault.plan(name, quiet_at, self._rngs[name]):
+                    self._expect(planned)
 
     @property
     def next_at(self) -> int:
@@ -167,7 +170,12 @@ class Injector:
             entry, fault, strike = self.tokens[token]
             entry.passed += passed
             entry.touched += touched
-            expected = fault.expected(strike, passed)
+            try:
+                with blaming(f"faults={entry.fault}", "expected", type(fault)):
+                    expected = fault.expected(strike, passed)
+            except PluginFailed as failed:  # the run is over, and stays what it was
+                entry.failure = str(failed)
+                continue
             if expected is not None:
                 entry.expected = (entry.expected or 0.0) + expected
 
@@ -188,7 +196,7 @@ class Injector:
     def _strike(self, planned: Planned, order: int, due: int, view: View) -> None:
         self._remarks.clear()
         self._emulated = False
-        strike = planned.fault.strike(view)
+        strike = _struck(planned, view)
         if strike is None or not self._carry_out(strike, order):
             self._note_roles(planned, view)
             if view.now + RETRY < min(self._quiet_at, due + max(planned.lasts, PATIENCE)):
@@ -275,3 +283,20 @@ class Injector:
             shown = "; ".join((strike.detail or " ".join(strike.against), *self._remarks))
             entry.details.append(f"{format_duration(view.now // MILLISECOND * MILLISECOND)}: {shown}".rstrip(": "))
             self._crashes.update((node, (entry, len(entry.details) - 1)) for node in crashed)
+
+
+def _struck(planned: Planned, view: View) -> Strike | None:
+    """What the fault does now. PluginFailed if it raises, or gives anything else than actions on nodes that there are."""
+    fault, where = planned.fault, f"faults={planned.name}"
+    with blaming(where, "strike", type(fault)):
+        strike = fault.strike(view)
+    if strike is None:
+        return None
+    known = (*view.nodes, *view.spares)
+    parts = (strike.does, strike.undoes, strike.against) if isinstance(strike, Strike) else ()
+    if not (parts and all(isinstance(part, (tuple, list)) for part in parts)):
+        raise plugin_gave(where, "strike", strike, "a Strike of tuples", type(fault).strike)
+    for action in (*strike.does, *strike.undoes):
+        if not isinstance(action, Action) or getattr(action, "node", known[0]) not in known:
+            raise plugin_gave(where, "strike", action, "an action on one of the nodes", type(fault).strike)
+    return strike

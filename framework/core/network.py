@@ -7,7 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from framework.core.errors import RAISED
 from framework.core.message import NodeId
+from framework.core.tracebacks import blaming, plugin_gave, plugin_raised
 
 
 class Link(ABC):
@@ -54,3 +56,32 @@ class NetworkModel(ABC):
     def describe(self) -> Mapping[str, str]:
         """What this network is, for the run's record: region of each node, and the like."""
         return {}
+
+
+class Links:
+    """The links of a run, as an engine asks for them: PluginFailed if the network model, which is called `name`, raises or
+    gives none."""
+
+    def __init__(self, model: NetworkModel, name: str) -> None:
+        self.model = model
+        self._where = f"network={name}"
+
+    def link(self, source: NodeId, target: NodeId, rng: random.Random) -> Link:
+        """The link from `source` to `target`, with the random stream that belongs to it alone."""
+        with blaming(self._where, "link", type(self.model)):
+            link = self.model.link(source, target, rng)
+        if not isinstance(link, Link):
+            raise plugin_gave(self._where, "link", link, "a Link", type(self.model).link)
+        return link
+
+    def transmit(self, link: Link, now: int, size: int) -> tuple[int, ...]:
+        """When a message of `size` bytes that enters `link` at `now` arrives: no time if it is lost, two if it is duplicated."""
+        try:
+            arrivals = link.transmit(now, size)
+        except MemoryError:
+            raise
+        except RAISED as error:
+            raise plugin_raised(self._where, "transmit", error, type(link)) from error
+        if type(arrivals) is not tuple:
+            raise plugin_gave(self._where, "transmit", arrivals, "a tuple of times", type(link).transmit)
+        return arrivals

@@ -23,7 +23,7 @@ from framework.core.errors import PluginError, SynodError
 from framework.core.message import Config, Record
 
 Value: TypeAlias = Any
-"""What an operation takes and gives back: None, bool, int, str, or a tuple of these."""
+"""What an operation takes and gives back: None, bool, int of 64 bits, str, or a tuple of these."""
 
 M = TypeVar("M", bound=Callable[[Any, "str | None", Any], Any])
 

@@ -11,8 +11,9 @@ NEVER = 1 << 62
 MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
-
 _UNITS = {"ns": 1, "us": MICROSECOND, "ms": MILLISECOND, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
+_LONGEST = 40
+"""Characters of a duration: more than any run, time-out or delay needs."""
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h)")
 
 
@@ -40,6 +41,8 @@ def parse_duration(text: object) -> int:
     stripped = str(text).strip()
     if stripped == "0":
         return 0
+    if len(stripped) > _LONGEST:
+        raise ValueError(f"a duration of {len(stripped):,} characters is none: write a number and a unit, as in 150ms")
     form = _FORM.fullmatch(stripped)
     if form is None:
         if re.fullmatch(r"\d+(\.\d+)?", stripped):

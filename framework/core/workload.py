@@ -14,13 +14,19 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Annotated, ClassVar, Literal
 
+import msgspec
 from msgspec import Meta
 
 from framework.core.client import Operation
 from framework.core.distributions import Constant, Distribution, Exponential
+from framework.core.errors import RAISED
 from framework.core.message import Config, NodeId, Record
 from framework.core.state_machine import Value
 from framework.core.time import NEVER, SECOND, Duration
+from framework.core.tracebacks import plugin_gave, plugin_raised
+
+_INT64 = 1 << 63
+_pack, _write = msgspec.msgpack.Encoder().encode, msgspec.json.Encoder().encode
 
 
 class WorkloadConfig(Config):
@@ -64,7 +70,7 @@ class Assignment(Record, array_like=False):
 class Load:
     """The load generator of one client actor: no clock, no I/O; the engine asks when `next_at` has come.
 
-    `clients` are the clients that this generator serves, `first` the index of the first among all `total` clients
+    `name` is the workload's, as users type it. `clients` are the clients that this generator serves, `first` the index of the first among all `total` clients
     of the run. Operations start at `start` and none starts at or after `stop`, not even one that fell due earlier.
     `stream(purpose, entity)` gives the seeded random streams.
     """
@@ -81,8 +87,10 @@ class Load:
         start: int = 0,
         first: int = 0,
         total: int | None = None,
+        name: str = "",
     ) -> None:
         self.workload = workload
+        self._where = f"workload={name or type(workload).__qualname__}"
         self.clients = tuple(clients)
         self.stop = stop
         self.started = 0
@@ -104,7 +112,7 @@ class Load:
         self.next_at = self._next_turn()
 
     def due(self, now: int) -> list[Assignment]:
-        """The operations to invoke now, in order; sets `next_at`."""
+        """The operations to invoke now, in order; sets `next_at`. PluginFailed if the workload raises, or gives none."""
         assignments: list[Assignment] = []
         if now >= self.stop:
             self.next_at = NEVER
@@ -114,10 +122,10 @@ class Load:
             at, index = heapq.heappop(turns)
             if index == self._ARRIVAL:
                 client = self.clients[self._idle[0]] if self._idle else self.clients[0]
-                self._backlog.append((at, self.workload.next(client, self._operation_rng)))
+                self._backlog.append((at, self._next(client, self._operation_rng)))
                 heapq.heappush(turns, (at + self._next_gap(), self._ARRIVAL))
             elif not self._open:
-                call = self.workload.next(self.clients[index], self._rngs[index])
+                call = self._next(self.clients[index], self._rngs[index])
                 assignments.append(self._assign(index, call, at))
         while self._backlog and self._idle and self._open:
             scheduled, call = self._backlog.popleft()
@@ -144,6 +152,25 @@ class Load:
         """Operations that fell due and have no client yet; those that wait at `stop` are never invoked."""
         return len(self._backlog)
 
+    def _next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+        workload = self.workload
+        try:
+            call = workload.next(client, rng)
+        except MemoryError:
+            raise
+        except RAISED as error:
+            raise plugin_raised(self._where, "next", error, type(workload)) from error
+        if not isinstance(call, (tuple, list)) or len(call) != 3:
+            raise plugin_gave(self._where, "next", call, "(function, key, argument)", type(workload).next)
+        for text in call[:2]:
+            if not (text is None or isinstance(text, str)) or not _travels(text):
+                raise plugin_gave(self._where, "next", text, "a text", type(workload).next)
+        if not _travels(call[2]):
+            raise plugin_gave(
+                self._where, "next", call[2], "an argument that can be sent and recorded", type(workload).next
+            )
+        return call[0], call[1], call[2]
+
     def _assign(self, index: int, call: tuple[str, str | None, Value], scheduled: int) -> Assignment:
         operation = Operation(self.started * self._total + self._first, *call)
         self.started += 1
@@ -154,6 +181,19 @@ class Load:
 
     def _next_gap(self) -> int:
         return self._gap.sample(self._arrival_rng)
+
+
+def _travels(value: Value) -> bool:
+    """Whether a message can carry the value, and a history hold it."""
+    kind = type(value)
+    if value is None or (kind is str and value.isascii()) or (kind is int and -_INT64 <= value < _INT64):
+        return True
+    try:
+        _pack(value)
+        _write(value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        return False
+    return True
 
 
 def _gap(config: WorkloadConfig, clients: int, total: int) -> Distribution:

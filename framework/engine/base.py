@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from framework.core.administration import ADMINISTRATOR, Administrator
 from framework.core.client import Fail, Ok, Outcome
+from framework.core.errors import PluginFailed, Unrecordable
 from framework.core.faults import Entry, Fault
 from framework.core.latency import Latencies
 from framework.core.message import NodeId
@@ -120,6 +121,15 @@ class Crash:
     asked: bool = False
     storage: bool = False
     restarted: bool = False
+
+
+def check_nodes_own(error: BaseException, node: NodeId, kind: type[Node]) -> None:
+    """Raises `error` again, as a PluginFailed or MemoryError, if it came up in a step of this node and is not its doing: another
+    plugin's, the trace's, or the machine's."""
+    if isinstance(error, (PluginFailed, MemoryError)):
+        raise error
+    if isinstance(error, Unrecordable):
+        raise PluginFailed(kind.__qualname__, f"{node} {error}") from error
 
 
 def with_restarts(crashes: Iterable[Crash], up: Container[NodeId]) -> tuple[Crash, ...]:

@@ -5,28 +5,29 @@ Drives the simulated run in the folder RUN again, writes its files into INTO and
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("framework.redrive.__main__")
+
 import dataclasses
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from framework.core.errors import SynodError
+from framework.console.entry import carried_out
 from framework.redrive.whole import saved_experiment
 from framework.trace.reader import open_run
 
 
-def main(run: str, into: str) -> int:
+def main(argv: Sequence[str]) -> int:
     """0, or 2 with one line on stderr."""
+    return carried_out(lambda: _drive_again(*argv))
+
+
+def _drive_again(run: str, into: str) -> int:
     from framework.engine.sim import SimEngine
 
-    try:
-        experiment = saved_experiment(open_run(run))
-        ended = SimEngine().run(dataclasses.replace(experiment, run_dir=Path(into)), lambda now, tally: None)
-    except SynodError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
+    experiment = saved_experiment(open_run(run))
+    ended = SimEngine().run(dataclasses.replace(experiment, run_dir=Path(into)), lambda now, tally: None)
     print(ended.digest)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))

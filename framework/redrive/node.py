@@ -16,6 +16,7 @@ import msgspec
 from framework.core.client import Client, Operation
 from framework.core.clock import Clock
 from framework.core.durable import Change, Stored
+from framework.core.errors import RAISED
 from framework.core.host import Host, TimerKey
 from framework.core.message import Message, NodeId
 from framework.core.replica import standing
@@ -130,7 +131,7 @@ class NodeDriver:
             self._input(self.host, row)
         except (CannotDrive, Departed):
             raise
-        except Exception as error:
+        except RAISED as error:
             self._raised = f"{type(error).__name__}: {error}"
         self._marks.append((len(self.host.effects), row.seq))
 
@@ -147,7 +148,7 @@ class NodeDriver:
         self._begin(row)
         try:
             host.boot(self._class, self._experiment.protocol_config, self._seating.peers, self._seating.spare)
-        except Exception as error:
+        except RAISED as error:
             self._raised = f"{type(error).__name__}: {error}"
         self._marks.append((len(host.effects), row.seq))
 
@@ -284,7 +285,7 @@ class NodeDriver:
             standing(self.host.root, whole=True)
         except Departed:
             return False
-        except Exception:
+        except RAISED:
             return True
         return any(output.kind == RAISE for output in self._due)
 

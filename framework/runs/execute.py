@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from framework.core.errors import ConfigError, PluginError
+from framework.core.errors import RAISED, ConfigError, PluginError
+from framework.core.tracebacks import error_line, place, plugin_raised
 from framework.engine.base import Engine, EngineResult, Experiment, Progress, Tally
 from framework.registry.specs import CheckerSpec
 from framework.runs import folder, invariants
@@ -32,7 +33,7 @@ _PROGRESS_EVERY_S = 1.0
 class Plan:
     """All that one run needs. `experiment.run_dir` is claimed already and holds config.yaml.
 
-    `hook` calls the listeners of the lifecycle hooks (a pluggy relay, or None for no listeners). `command` is what a
+    `hook` has the listeners of the lifecycle hooks (a pluggy relay, or None for no listeners). `command` is what a
     person types to take the run again; `began` when the command began, on `time.time()`.
     """
 
@@ -65,7 +66,7 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
             raise
         checking()
         checks, failed = _check(plan, interrupts)
-        doubts = _doubts(experiment, ended, interrupts)
+        doubts, doubted = _doubts(experiment, ended, interrupts)
         watch = _watch(experiment, ended, interrupts)
         convergence, uncompared = settling(ended)
         promises = [*invariants.conclusions(watch, experiment.run_dir), *convergence]
@@ -77,9 +78,12 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
             (*checks, *promises),
             command=plan.command,
             began=plan.began,
-            details={**details, **failed, **invariants.details(watch), **uncompared},
+            details={**details, **failed, **doubted, **invariants.details(watch), **uncompared},
         )
-        folder.write_atomically(experiment.run_dir / folder.RESULT, result.to_json())
+        try:
+            folder.write_atomically(experiment.run_dir / folder.RESULT, result.to_json())
+        except ConfigError as error:
+            raise ConfigError(error.where, f"{error.what}, verdict: {result.summary}", error.fix) from error
         listeners.call("run_finished", result=msgspec.to_builtins(result, enc_hook=str))
     return result
 
@@ -87,7 +91,7 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
 def _drive(
     engine: Engine, experiment: Experiment, watched: _Watched, interrupts: Interrupts
 ) -> tuple[EngineResult, dict[str, Any]]:
-    """How the run went; an engine that broke its promise to return is told by what was seen of it last."""
+    """Runs the engine. If it raises, builds a result from its last progress report."""
     try:
         with interrupts.allowed():
             return engine.run(experiment, watched), {}
@@ -95,11 +99,11 @@ def _drive(
         if not watched.begun:
             raise
         return watched.cut_off(failure=str(error)), {}
-    except (KeyboardInterrupt, SystemExit):
+    except KeyboardInterrupt:
         return watched.cut_off(interrupted=True), {}
-    except Exception as error:  # the run's files are worth more than the engine's end
-        reason = f"{type(error).__name__}: {error}"
-        return watched.cut_off(failure=" ".join(reason.split())), {"failure_traceback": traceback.format_exc()}
+    except RAISED as error:  # the run's files are worth more than the engine's end
+        failure = f"{error_line(error)} ({place(error)})"
+        return watched.cut_off(failure=failure), {"failure_traceback": traceback.format_exc()}
 
 
 def _check(plan: Plan, interrupts: Interrupts) -> tuple[list[CheckResult], dict[str, Any]]:
@@ -115,6 +119,10 @@ def _check(plan: Plan, interrupts: Interrupts) -> tuple[list[CheckResult], dict[
         return [undecided(names, "interrupted while checking")], {}
     except ConfigError as error:
         return [undecided(names, f"the history cannot be read ({error})")], {}
+    except Exception as error:
+        failures = {names: traceback.format_exc()}
+        reason = f"the history cannot be read ({error_line(error)}, {place(error)})"
+        return [undecided(names, reason)], {"checker_tracebacks": failures}
 
 
 def _watch(experiment: Experiment, ended: EngineResult, interrupts: Interrupts) -> Watch | None:
@@ -126,11 +134,13 @@ def _watch(experiment: Experiment, ended: EngineResult, interrupts: Interrupts) 
         return Watch((), 0, failures={"invariants": "interrupted"})
 
 
-def _doubts(experiment: Experiment, ended: EngineResult, interrupts: Interrupts) -> list[str]:
-    """What a second run says against the first, if one was asked for and the first came to its end."""
+def _doubts(
+    experiment: Experiment, ended: EngineResult, interrupts: Interrupts
+) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
+    """What a second run says against the first, if one was asked for and the first came to its end; details if it failed."""
     asked = getattr(experiment.engine_config, "verify_determinism", False)
     if not asked or ended.interrupted or ended.failure:
-        return []
+        return [], {}
     from framework.runs.determinism import doubt_about
 
     try:
@@ -138,7 +148,10 @@ def _doubts(experiment: Experiment, ended: EngineResult, interrupts: Interrupts)
             doubt = doubt_about(experiment.run_dir, ended.digest)
     except KeyboardInterrupt:
         doubt = "interrupted while its determinism was verified"
-    return [doubt] if doubt else []
+    except Exception as error:
+        doubt = f"its determinism cannot be verified: {error_line(error)} ({place(error)})"
+        return [doubt], {"determinism_traceback": traceback.format_exc()}
+    return [doubt] if doubt else [], {}
 
 
 def _calls(experiment: Experiment) -> Calls:
@@ -152,21 +165,25 @@ def _calls(experiment: Experiment) -> Calls:
 
 
 class _Listeners:
-    """The plugins that listen to the run. One that fails is reported once and cannot stop it."""
+    """The plugins that listen to the run. One that fails is reported once; it stops neither the run nor the others."""
 
     def __init__(self, hook: Any, experiment: Experiment) -> None:
         self._hook = hook
         self._run_dir = experiment.run_dir
-        self._failed: set[str] = set()
+        self._failed: set[tuple[str, str]] = set()
 
     def call(self, name: str, **arguments: Any) -> None:
-        if self._hook is None or name in self._failed:
-            return
-        try:
-            getattr(self._hook, name)(run_dir=self._run_dir, **arguments)
-        except Exception as error:
-            self._failed.add(name)
-            print(f"warning: a plugin's {name} failed: {type(error).__name__}: {error}", file=sys.stderr)
+        """Calls the hook `name` of each plugin by itself, the last that was registered first, as pluggy does."""
+        given = {"run_dir": self._run_dir, **arguments}
+        for listener in () if self._hook is None else reversed(getattr(self._hook, name).get_hookimpls()):
+            if (listener.plugin_name, name) in self._failed:
+                continue
+            try:
+                listener.function(**{argument: given[argument] for argument in listener.argnames})
+            except RAISED as error:
+                self._failed.add((listener.plugin_name, name))
+                failed = plugin_raised(f"plugin {listener.plugin_name}", name, error, listener.function)
+                print(f"warning: {failed}", file=sys.stderr)
 
 
 class _Watched:

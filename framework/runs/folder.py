@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,12 @@ def release(run_dir: Path) -> None:
 
 
 def write_config(run_dir: Path, config: Mapping[str, Any]) -> None:
-    """config.yaml: what was asked for, written before anything runs. ConfigError when it cannot be written."""
-    write_atomically(run_dir / CONFIG, config_yaml(config).encode())
+    """config.yaml: what was asked for, written before anything runs. ConfigError when it cannot be, and no folder is left."""
+    try:
+        write_atomically(run_dir / CONFIG, config_yaml(config).encode())
+    except ConfigError:
+        release(run_dir)
+        raise
 
 
 def config_yaml(config: Mapping[str, Any]) -> str:
@@ -68,6 +73,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise _unwritable(path, error) from error
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
+from framework.core.tracebacks import error_line, summed_up
 from framework.engine.base import EngineResult, Experiment
 from framework.redrive.telling import described
 from framework.trace.reader import Run, open_run
@@ -83,8 +84,7 @@ def _result(name: str, verdict: Verdict, reason: str, steps: int, story: Iterabl
 
 
 def _failed(name: str, text: str) -> CheckResult:
-    raised = text.rstrip().splitlines()[-1]
-    return _result(name, Verdict.UNKNOWN, f"could not be checked ({raised})", 0)
+    return _result(name, Verdict.UNKNOWN, f"could not be checked: {summed_up(text)}", 0)
 
 
 def _broken(breach: Breach, watch: Watch, run_dir: Path) -> CheckResult:
@@ -94,6 +94,8 @@ def _broken(breach: Breach, watch: Watch, run_dir: Path) -> CheckResult:
         story = list(_story(open_run(run_dir), breach))
     except ConfigError as error:
         story = [f"the trace cannot be read: {error}"]
+    except Exception as error:  # it is broken all the same
+        story = [f"the trace cannot be read: {error_line(error)}"]
     return _result(breach.name, verdict, reason, watch.observations, story)
 
 

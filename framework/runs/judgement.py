@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from framework.core.errors import ConfigError, PluginError
+import msgspec
+
+from framework.core.errors import ConfigError, PluginError, PluginFailed
 from framework.core.faults import Entry
 from framework.core.time import format_duration
+from framework.core.tracebacks import defined_at, error_line, place, plugin_gave, summed_up
 from framework.engine.base import Crash, EngineResult, Experiment
 from framework.registry.specs import CheckerSpec
 from framework.verify.verdict import NO_CHECKER, CheckResult, Verdict, worst
 
 if TYPE_CHECKING:
     from framework.verify.history import Calls
-
-_FRAME = re.compile(r'  File "(?P<file>.+)", line \d+, in (?P<function>\S+)')
-_OURS = re.compile(r"[/\\]framework[/\\](core|engine)[/\\]")
 
 
 class Judgement(NamedTuple):
@@ -55,20 +54,43 @@ def judge(
 
 
 def run_checkers(
-    checkers: Iterable[tuple[CheckerSpec, Any]], calls: Calls, model: str | None
+    checkers: Sequence[tuple[CheckerSpec, Any]], calls: Calls, model: str | None
 ) -> tuple[list[CheckResult], dict[str, str]]:
-    """What each checker concludes, and the tracebacks of those that failed, by name; these conclude UNKNOWN."""
+    """What each checker concludes, and the tracebacks of those that failed, by name; these conclude UNKNOWN.
+
+    So do the one that Ctrl-C interrupts and those after it; what was concluded before stays.
+    """
     results: list[CheckResult] = []
     failures: dict[str, str] = {}
-    for spec, config in checkers:
+    for number, (spec, config) in enumerate(checkers):
         try:
-            results.append(spec.check(calls, model, config))
+            results.append(_conclusion(spec, spec.check(calls, model, config)))
+        except KeyboardInterrupt:
+            names = ", ".join(other.name for other, _ in checkers[number:])
+            results.append(undecided(names, "interrupted while checking"))
+            break
+        except PluginFailed as error:
+            results.append(undecided(spec.name, error.what))
         except (ConfigError, PluginError) as error:
             results.append(undecided(spec.name, str(error)))
-        except Exception as error:  # a checker may be anyone's: what it raises is its conclusion
-            results.append(undecided(spec.name, f"the checker failed ({_described(error)})"))
+        except BaseException as error:  # a checker may be anyone's: whatever it raises is its conclusion
+            at = place(error, spec.check)
+            results.append(
+                undecided(spec.name, f"the checker failed: {error_line(error)}" + (f" ({at})" if at else ""))
+            )
             failures[spec.name] = traceback.format_exc()
     return results, failures
+
+
+def _conclusion(spec: CheckerSpec, found: Any) -> CheckResult:
+    """What a checker returned. PluginFailed unless it is a CheckResult whose fields have their types."""
+    if not isinstance(found, CheckResult):
+        raise plugin_gave(f"checker={spec.name}", "the checker", found, "a CheckResult", spec.check)
+    try:
+        return msgspec.convert(msgspec.to_builtins(found), CheckResult)
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
+        what = f"the checker gave a CheckResult that is none ({error_line(error)}; {defined_at(spec.check)})"
+        raise PluginFailed(f"checker={spec.name}", what) from error
 
 
 def undecided(name: str, reason: str) -> CheckResult:
@@ -77,18 +99,11 @@ def undecided(name: str, reason: str) -> CheckResult:
 
 
 def crash_reason(crash: Crash) -> str:
-    """`n2 crashed: ZeroDivisionError: division by zero in on_vote`, or the engine's own words if nothing was raised.
+    """`n2 crashed: ZeroDivisionError: division by zero in on_vote (mine.py:12)`, or the engine's own words if nothing was raised.
 
-    The function named is the author's; none when only the framework's own stand in the traceback.
+    The place is the author's; none when only the framework's own are in the traceback.
     """
-    if not crash.traceback:
-        return f"{crash.node} crashed: {crash.why}"
-    lines = crash.traceback.rstrip().splitlines()
-    raised = next((line for line in reversed(lines) if line and not line[0].isspace()), crash.why)
-    frames = [frame for line in lines if (frame := _FRAME.match(line))]
-    theirs = [frame for frame in frames if not _OURS.search(frame["file"])]
-    mistake = raised.removeprefix(f"{PluginError.__module__}.").rstrip(".")  # our own errors speak in sentences
-    return f"{crash.node} crashed: {mistake}" + (f" in {theirs[-1]['function']}" if theirs else "")
+    return f"{crash.node} crashed: {summed_up(crash.traceback) if crash.traceback else crash.why}"
 
 
 def unfired(experiment: Experiment, ledger: Iterable[Entry]) -> list[str]:
@@ -144,7 +159,3 @@ def _stuck(experiment: Experiment, ended: EngineResult) -> Iterable[str]:
 def _whole(ended: EngineResult) -> bool:
     """Whether the run came to the end of its time."""
     return not (ended.interrupted or ended.failure or (ended.watch is not None and ended.watch.breach is not None))
-
-
-def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from framework.core.tracebacks import printable
 from framework.engine.base import EngineResult, Experiment
 from framework.runs.judgement import Judgement
 from framework.verify.verdict import CheckResult, Verdict
@@ -75,8 +76,12 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.verdict} — {why}" if why else str(self.verdict)
 
     def to_json(self) -> bytes:
-        """Indented JSON, in the order of the fields."""
-        return msgspec.json.format(msgspec.json.encode(self, enc_hook=str), indent=2) + b"\n"
+        """Indented JSON, in the order of the fields. Lone surrogates, which it cannot hold, are written as `\\udcff`."""
+        try:
+            encoded = msgspec.json.encode(self, enc_hook=str)
+        except UnicodeEncodeError:
+            encoded = msgspec.json.encode(_printable(msgspec.to_builtins(self, enc_hook=str)))
+        return msgspec.json.format(encoded, indent=2) + b"\n"
 
 
 def build_result(
@@ -129,6 +134,15 @@ def build_result(
         versions=versions(engine),
         details={**ended.details, **details},
     )
+
+
+def _printable(value: Any) -> Any:
+    """Plain data with texts that JSON can hold."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_printable(key): _printable(inner) for key, inner in value.items()}
+    return [_printable(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def versions(engine: str) -> dict[str, str]:

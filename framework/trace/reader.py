@@ -94,7 +94,7 @@ class Run:
             loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
         except FileNotFoundError as error:
             raise ConfigError(str(path), "missing", "Is this the folder of a run?") from error
-        except (OSError, YAMLError, OmegaConfBaseException) as error:
+        except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
             raise ConfigError(str(path), f"cannot be read ({_first_line(error)})") from error
         if not isinstance(loaded, dict):
             raise ConfigError(str(path), "holds no mapping")
@@ -108,7 +108,7 @@ class Run:
             result = json.loads(path.read_bytes())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(str(path), f"cannot be read ({_first_line(error)})") from error
         if not isinstance(result, dict):
             raise ConfigError(str(path), "holds no mapping")

@@ -20,7 +20,7 @@ import pyarrow as pa
 from framework.core.client import Ok, Outcome
 from framework.core.workload import Assignment
 from framework.trace.columns import NameColumns, event_batch, unpacked
-from framework.trace.schema import CODE, EVENTS, HISTORY, NAME, OUTCOMES, NameTable
+from framework.trace.schema import CODE, EVENTS, HISTORY, NAME, OUTCOMES, NameTable, as_json
 from framework.trace.stream import StreamWriter
 from framework.trace.tail import TailWriter
 
@@ -30,7 +30,6 @@ SECONDS_PER_BATCH = 0.5
 PAYLOAD_BYTES_PER_BATCH = 2**31 - 1  # Arrow's binary columns have 32-bit offsets
 
 _OUTCOMES = pa.array(OUTCOMES)
-_json = msgspec.json.Encoder().encode
 _OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 
 
@@ -169,10 +168,10 @@ at `time` (outcome unknown, never completed); all others invoked by then are in 
 def operation_row(assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> HistoryRow:
     """The row of one operation; `completed` is None for one that never was, before the run ended."""
     operation = assignment.operation
-    result = _json(outcome.value).decode() if type(outcome) is Ok else None
+    result = as_json(outcome.value).decode() if type(outcome) is Ok else None
     return (
         operation.id, assignment.client, assignment.process, operation.function, operation.key,
-        _json(operation.argument).decode(), result, type(outcome).__name__.lower(),
+        as_json(operation.argument).decode(), result, type(outcome).__name__.lower(),
         assignment.scheduled, invoked, completed,
     )  # fmt: skip
 

@@ -14,6 +14,9 @@ import msgspec
 import pyarrow as pa
 from msgspec import inspect
 
+from framework.core.errors import Unrecordable
+from framework.core.tracebacks import error_line, printable
+
 EVENT_ROW = struct.Struct("<qqqiiHHHB")
 """time, seq, cause (-1: none), size in wire bytes (-1: none), payload length (-1: no payload), node, peer, message
 (`NO_NAME`: none), kind. Little-endian and without padding, so that a digest is the same on every machine."""
@@ -91,10 +94,21 @@ HISTORY = pa.schema(
 """One row an operation. `argument` and `result` are JSON; a null `completed`: never, before the run ended."""
 
 
+_encode = msgspec.json.Encoder().encode
+
+
+def as_json(value: Any) -> bytes:
+    """The JSON of what an author's code noted, asked for or answered. Unrecordable if it has none."""
+    try:
+        return _encode(value)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise Unrecordable(f"noted or answered what cannot be recorded ({error_line(error)})") from error
+
+
 class NameTable:
     """Gives each distinct name the next index. Shared by the name columns of a file.
 
-    Raises ValueError past `limit` names (an event row has 16 bits for an index).
+    Raises Unrecordable past `limit` names (an event row has 16 bits for an index), and for a name that is no text.
     """
 
     def __init__(self, limit: int = NO_NAME) -> None:
@@ -110,10 +124,12 @@ class NameTable:
     def _add(self, name: str) -> int:
         added = len(self.names)
         if added >= self._limit:
-            raise ValueError(
-                f"trace: more than {self._limit} distinct names (the next: {name!r});"
+            raise Unrecordable(
+                f"noted more than {self._limit} distinct names (the next: {name!r});"
                 " put what varies into a note's fields, not into its name"
             )
+        if not isinstance(name, str) or printable(name) != name:
+            raise Unrecordable(f"noted {name!r}, which is no name")
         self.names.append(name)
         self._index[name] = added
         return added

@@ -116,7 +116,8 @@ class StreamWriter:
         if self.closed:
             raise ValueError(f"trace file is closed: {self.path}")
         if self._failed is not None:
-            raise OSError(f"trace file is broken since an earlier write: {self.path}") from self._failed
+            why = self._failed.strerror or type(self._failed).__name__
+            raise OSError(f"trace file is broken since an earlier write ({why}): {self.path}") from self._failed
         seal = f"{self._sink.length} {self._sink.crc}".encode()
         self._writer.write_batch(batch, custom_metadata={**metadata, _SEAL: seal})
         self._flush()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from framework.core.errors import Violation
+from framework.core.errors import RAISED, Violation
 from framework.core.host import Host
 from framework.core.invariants import Invariant, Step
 from framework.core.message import NodeId
@@ -78,7 +78,8 @@ class Monitors:
         """Those of the group at `path` that watch nodes of this class."""
         group = self._groups.get(path)
         if group is None:
-            group = self._groups[path] = [invariant() for invariant in self._classes]
+            made = [self._made(invariant) for invariant in self._classes]
+            group = self._groups[path] = [invariant for invariant in made if invariant is not None]
         return [each for each in group if isinstance(node, each.watches) and not self.has_failed(each)]
 
     def has_failed(self, invariant: Invariant[Any]) -> bool:
@@ -90,11 +91,19 @@ class Monitors:
         self._breach = Breach(violation.name, nodes, violation.what, step.time, step.seq)
         raise Halt from violation
 
-    def retire(self, invariant: Invariant[Any]) -> None:
+    def retire(self, invariant: type[Invariant[Any]]) -> None:
         """Asks this invariant no more: it has just raised what an invariant does not."""
-        self._failures[type(invariant).__qualname__] = traceback.format_exc()
+        self._failures[invariant.__qualname__] = traceback.format_exc()
         for watcher in self._watchers.values():
             watcher.forget_failed()
+
+    def _made(self, invariant: type[Invariant[Any]]) -> Invariant[Any] | None:
+        """One of this class; None if it raises already when it is made."""
+        try:
+            return invariant()
+        except RAISED:
+            self.retire(invariant)
+            return None
 
 
 class Watcher:
@@ -129,8 +138,8 @@ class Watcher:
                     invariant.observe(step, node)
                 except Violation as violation:
                     self._monitors.halt(violation, step)
-                except Exception:  # an invariant may be anyone's: what it raises is no failure of the node
-                    self._monitors.retire(invariant)
+                except RAISED:  # an invariant may be anyone's: what it raises is no failure of the node
+                    self._monitors.retire(type(invariant))
 
     def on_crash(self) -> None:
         """Tells the invariants that have seen the node, or a mount of it, that it is down."""
@@ -138,8 +147,8 @@ class Watcher:
             for invariant in invariants:
                 try:
                     invariant.on_crash(self._step.node)
-                except Exception:  # as in `observe`
-                    self._monitors.retire(invariant)
+                except RAISED:  # as in `observe`
+                    self._monitors.retire(type(invariant))
 
     def forget_failed(self) -> None:
         """Shows nothing more to invariants that have failed."""

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pluggy
+
 from framework.core.client import Client, Ok, Operation
 from framework.core.faults import Crash as CrashNode
 from framework.core.faults import Fault, FaultConfig, Strike, View
@@ -18,6 +20,7 @@ from framework.core.node import Node
 from framework.core.time import SECOND, Duration
 from framework.core.workload import Workload, WorkloadConfig
 from framework.engine.base import Crash, EngineResult, Experiment, Progress, Tally
+from framework.registry import hookspecs
 from framework.registry.specs import CheckerSpec, FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
 from framework.runs.execute import Plan
 from framework.runs.folder import claim, write_config
@@ -86,6 +89,15 @@ def plan(run_dir: Path, *checkers: CheckerSpec, hook: Any = None, **changes: Any
         hook=hook,
         command="python -m framework.run experiment=pings seed=7",
     )
+
+
+def listening(*plugins: Any) -> Any:
+    """The hooks of these plugins, each named after its class."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    for plugin in plugins:
+        manager.register(plugin, type(plugin).__name__)
+    return manager.hook
 
 
 def checker(verdict: Verdict, reason: str = "", story: tuple[str, ...] = (), name: str = "check") -> CheckerSpec:

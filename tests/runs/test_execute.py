@@ -12,11 +12,12 @@ import pytest
 from framework.core.errors import ConfigError, PluginError
 from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Progress, Tally
+from framework.registry.hookspecs import hookimpl
 from framework.registry.specs import CheckerSpec
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
 from framework.verify.verdict import CheckResult, Verdict
-from tests.runs.fakes import CONTENT, FakeEngine, checker, counted, ended, interrupt, plan, raised
+from tests.runs.fakes import CONTENT, FakeEngine, checker, counted, ended, interrupt, listening, plan, raised
 
 
 def take(planned: Plan, engine: FakeEngine) -> tuple[RunResult, dict[str, Any]]:
@@ -74,7 +75,9 @@ def test_without_a_trace_no_checker_is_asked(tmp_path: Path) -> None:
 def test_a_crash_is_kept_with_its_traceback(tmp_path: Path) -> None:
     result, written = take(plan(tmp_path / "run", CONTENT), FakeEngine(ended(crashes=(raised(),))))
 
-    assert result.summary == "invalid — n2 crashed: ZeroDivisionError: division by zero in on_vote"
+    assert (
+        result.summary == "invalid — n2 crashed: ZeroDivisionError: division by zero in on_vote (/home/ada/votes.py:12)"
+    )
     (crash,) = written["crashes"]
     assert (crash["node"], crash["time_s"]) == ("n2", 1.5)
     assert crash["traceback"] == raised().traceback
@@ -86,7 +89,8 @@ def test_an_engine_that_fails_is_a_reason_and_not_the_end_of_the_files(tmp_path:
 
     result, written = take(plan(tmp_path / "run", CONTENT), FakeEngine(fail))
 
-    assert result.summary == "unknown — the engine gave up: OSError: [Errno 28] No space left on device"
+    told = "unknown — the engine gave up: OSError: [Errno 28] No space left on device (tests/runs/test_execute.py:"
+    assert result.summary.startswith(told)
     assert written["operations"]["ok"] == 1  # what its last progress said
     assert "in fail" in written["details"]["failure_traceback"]
 
@@ -177,32 +181,45 @@ def test_listeners_hear_of_the_start_and_the_end(tmp_path: Path) -> None:
     heard: list[tuple[str, Any]] = []
 
     class Hook:
+        @hookimpl
         def run_started(self, run_dir: Path, config: dict[str, Any]) -> None:
             heard.append(("started", (run_dir.name, config["seed"])))
 
+        @hookimpl
         def run_finished(self, run_dir: Path, result: dict[str, Any]) -> None:
             assert (run_dir / "result.json").exists()
             heard.append(("finished", (result["verdict"], result["checks"][0]["name"])))
 
-    take(plan(tmp_path / "run", CONTENT, hook=Hook()), FakeEngine())
+    take(plan(tmp_path / "run", CONTENT, hook=listening(Hook())), FakeEngine())
 
     assert heard == [("started", ("run", 7)), ("finished", ("valid", "check"))]
 
 
-def test_a_listener_that_fails_is_reported_and_changes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("error", [RuntimeError("no network here"), SystemExit("no network here")])
+def test_a_listener_that_fails_is_named_with_its_line_and_stops_neither_the_run_nor_the_others(
+    error: BaseException, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Hook:
-        def run_started(self, **arguments: Any) -> None:
-            raise RuntimeError("no network here")
+    heard: list[str] = []
 
-        def run_finished(self, **arguments: Any) -> None:
-            return
+    class Sound:
+        @hookimpl
+        def run_started(self, run_dir: Path) -> None:
+            heard.append(run_dir.name)
 
-    result, _ = take(plan(tmp_path / "run", CONTENT, hook=Hook()), FakeEngine())
+    class Broken:
+        @hookimpl
+        def run_started(self) -> None:
+            raise error
+
+    hook = listening(Sound(), Broken())  # the later one is called first
+    result, _ = take(plan(tmp_path / "run", CONTENT, hook=hook), FakeEngine())
 
     assert result.verdict is Verdict.VALID
-    assert capsys.readouterr().err == "warning: a plugin's run_started failed: RuntimeError: no network here\n"
+    warning = capsys.readouterr().err
+    raised = f"run_started raised {type(error).__name__}: no network here"
+    assert warning.startswith(f"warning: plugin Broken: {raised} (tests/runs/test_execute.py:")
+    assert warning.count("\n") == 1
+    assert heard == ["run"]
 
 
 def test_listeners_hear_of_progress_about_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,12 +228,8 @@ def test_listeners_hear_of_progress_about_once_a_second(tmp_path: Path, monkeypa
     heard: list[tuple[int, int]] = []
 
     class Hook:
-        def run_started(self, **arguments: Any) -> None:
-            return
-
-        run_finished = run_started
-
-        def run_progress(self, run_dir: Path, time: int, operations: int) -> None:
+        @hookimpl
+        def run_progress(self, time: int, operations: int) -> None:
             heard.append((time, operations))
 
     def tick(experiment: Experiment, progress: Progress) -> EngineResult:
@@ -224,7 +237,7 @@ def test_listeners_hear_of_progress_about_once_a_second(tmp_path: Path, monkeypa
             progress(number, Tally(ok=number, unknown=1))
         return ended()
 
-    take(plan(tmp_path / "run", CONTENT, hook=Hook()), FakeEngine(tick))
+    take(plan(tmp_path / "run", CONTENT, hook=listening(Hook())), FakeEngine(tick))
 
     assert 1 <= len(heard) <= 3
     assert all(operations == time + 1 for time, operations in heard)

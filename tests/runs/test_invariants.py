@@ -13,7 +13,14 @@ from tests.runs.fakes import ended, experiment
 RUN = Path("runs/none")
 BREACH = Breach("election safety", ("n1", "n3"), "both were elected in term 4", time=1_203_000_000, seq=88)
 HELD = Watch(("Elections", "Logs"), 1_200)
-FAILED = Watch(("Elections", "Logs"), 1_200, failures={"Logs": "Traceback …\nKeyError: 'n9'\n"})
+TRACEBACK = """Traceback (most recent call last):
+  File "/opt/synod/framework/verify/monitors.py", line 130, in observe
+    invariant.observe(step, node)
+  File "/home/ada/logs.py", line 9, in observe
+    self.logs["n9"]
+KeyError: 'n9'
+"""
+FAILED = Watch(("Elections", "Logs"), 1_200, failures={"Logs": TRACEBACK})
 VALID = CheckResult(name="linearizability", verdict=Verdict.VALID, reason="explained")
 BROKEN = CheckResult(name="linearizability", verdict=Verdict.INVALID, reason="c1 read a value nobody wrote")
 
@@ -32,7 +39,7 @@ def test_invariants_that_held_are_one_conclusion() -> None:
 def test_an_invariant_that_failed_proves_nothing() -> None:
     failed, held = conclusions(FAILED, RUN)
     assert (failed.name, failed.verdict, failed.reason) == (
-        "Logs", Verdict.UNKNOWN, "could not be checked (KeyError: 'n9')",
+        "Logs", Verdict.UNKNOWN, "could not be checked: KeyError: 'n9' in observe (/home/ada/logs.py:9)",
     )  # fmt: skip
     assert held.reason == "Elections held in 1,200 observations"
     assert details(FAILED) == {"invariant_failures": FAILED.failures}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +36,7 @@ def test_a_handler_that_raised_makes_the_run_invalid_and_names_the_handler() -> 
     verdict, reasons = judge(experiment(RUN), ended(crashes=(raised(),)), [VALID])
 
     assert verdict is Verdict.INVALID
-    assert reasons == ("n2 crashed: ZeroDivisionError: division by zero in on_vote",)
+    assert reasons == ("n2 crashed: ZeroDivisionError: division by zero in on_vote (/home/ada/votes.py:12)",)
 
 
 def test_a_crash_that_was_asked_for_is_no_reason() -> None:
@@ -168,10 +172,75 @@ def test_a_checker_that_raises_concludes_nothing_and_keeps_its_traceback() -> No
     spec = CheckerSpec(name="careless", summary="", check=careless)
     results, failures = run_checkers([(spec, None)], [], None)
 
-    assert results == [
-        CheckResult(name="careless", verdict=Verdict.UNKNOWN, reason="the checker failed (KeyError: 'x')")
-    ]
+    (result,) = results
+    assert (result.name, result.verdict) == ("careless", Verdict.UNKNOWN)
+    assert re.fullmatch(
+        rf"the checker failed: KeyError: 'x' \(tests/runs/test_judgement\.py:{line_of(careless) + 1}\)", result.reason
+    )
     assert "in careless" in failures["careless"]
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def no_conclusion(returned: Any) -> Callable[..., Any]:
+    def check(calls: list[Any], model: str | None, config: Any) -> Any:
+        if isinstance(returned, BaseException):
+            raise returned
+        return returned
+
+    return check
+
+
+BAD_CONCLUSIONS = [
+    (None, "the checker gave None, where a CheckResult was due ("),
+    ("valid", "the checker gave 'valid' (str), where a CheckResult was due ("),
+    (
+        CheckResult(name="odd", verdict="great", reason=""),  # type: ignore[arg-type]
+        "the checker gave a CheckResult that is none (ValidationError: Invalid enum value 'great' - at `$.verdict`; ",
+    ),
+    (
+        CheckResult(name="odd", verdict=Verdict.VALID, reason=None),  # type: ignore[arg-type]
+        "the checker gave a CheckResult that is none (ValidationError: Expected `str`, got `null` - at `$.reason`; ",
+    ),
+    (SystemExit(1), "the checker failed: SystemExit: 1 ("),
+    (asyncio.CancelledError(), "the checker failed: CancelledError ("),
+    (RecursionError("too deep"), "the checker failed: RecursionError: too deep ("),
+    (MemoryError(), "the checker failed: MemoryError ("),
+    (Unspeakable(), "the checker failed: Unspeakable: its message cannot be printed ("),
+    (ValueError("half a \ud800\nand more"), "the checker failed: ValueError: half a \\ud800 and more ("),
+]
+
+
+@pytest.mark.parametrize(("returned", "says"), BAD_CONCLUSIONS, ids=[says for _, says in BAD_CONCLUSIONS])
+def test_a_checker_without_a_conclusion_is_unknown_and_the_others_are_asked_all_the_same(
+    returned: Any, says: str
+) -> None:
+    odd = CheckerSpec(name="odd", summary="", check=no_conclusion(returned))
+    sound = CheckerSpec(name="sound", summary="", check=lambda calls, model, config: BROKEN)
+    (unknown, broken), _ = run_checkers([(odd, None), (sound, None)], [], None)
+
+    assert (unknown.name, unknown.verdict) == ("odd", Verdict.UNKNOWN)
+    assert unknown.reason.startswith(says) and "test_judgement.py:" in unknown.reason
+    assert broken == BROKEN
+
+
+def test_an_interrupted_check_loses_nothing_that_was_concluded_before() -> None:
+    def endless(calls: list[Any], model: str | None, config: Any) -> CheckResult:
+        raise KeyboardInterrupt
+
+    sound = CheckerSpec(name="sound", summary="", check=lambda calls, model, config: BROKEN)
+    slow = CheckerSpec(name="slow", summary="", check=endless)
+    results, _ = run_checkers([(sound, None), (slow, None), (sound, None)], [], None)
+
+    assert results[0] == BROKEN
+    assert [(result.name, result.reason) for result in results[1:]] == [("slow, sound", "interrupted while checking")]
+
+
+def line_of(function: Callable[..., Any]) -> int:
+    return inspect.getsourcelines(function)[1]
 
 
 def test_a_checker_that_cannot_be_asked_so_says_why_in_its_own_words() -> None:
@@ -191,7 +260,17 @@ def test_the_frame_named_is_the_authors_even_when_the_core_raised() -> None:
         '  File "/opt/synod/framework/core/node.py", line 5, in send\n    x\nPluginError: Votes: no node n9',
     )
 
-    assert crash_reason(Crash("n1", 0, "raised", deeper)) == "n1 crashed: PluginError: Votes: no node n9 in on_request"
+    told = "n1 crashed: PluginError: Votes: no node n9 in on_request (/home/ada/votes.py:12)"
+    assert crash_reason(Crash("n1", 0, "raised", deeper)) == told
+
+
+def test_a_message_of_several_lines_is_one_reason() -> None:
+    crash = raised()
+    longer = crash.traceback.replace("division by zero", "division\n  by\nzero")
+
+    assert crash_reason(Crash("n1", 0, "raised", longer)).startswith(
+        "n1 crashed: ZeroDivisionError: division by zero in"
+    )
 
 
 def test_a_mistake_that_only_the_core_can_see_names_no_function() -> None:

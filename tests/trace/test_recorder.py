@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from framework.core.errors import Unrecordable
 from framework.trace import recorder
 from framework.trace.recorder import ROWS_PER_BATCH, EventWriter, HistoryWriter
 from framework.trace.schema import EVENTS, HISTORY, Kind, NameTable
@@ -247,7 +248,7 @@ def test_an_operation_of_wrong_types_is_refused_at_the_flush(tmp_path: Path, pos
     operation[position] = wrong
     writer = HistoryWriter(tmp_path / "history.arrow")
     writer.append(*operation)
-    with pytest.raises((ValueError, TypeError, pa.ArrowException)):
+    with pytest.raises((ValueError, TypeError, pa.ArrowException, Unrecordable)):
         writer.flush()
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framework.core.errors import Unrecordable
 from framework.core.message import Message, Record
-from framework.trace.schema import EVENT_ROW, NO_NAME, NameTable, Shape, decode_payload, message_shape
+from framework.trace.schema import EVENT_ROW, NO_NAME, NameTable, Shape, as_json, decode_payload, message_shape
 
 
 class Put(Record, tag="put"):
@@ -131,6 +133,18 @@ def test_a_name_too_many_is_an_error_that_says_what_to_do() -> None:
     names = NameTable()
     for number in range(NO_NAME):
         names.index(f"note-{number}")
-    with pytest.raises(ValueError, match="put what varies into a note's fields"):
+    with pytest.raises(Unrecordable, match="put what varies into a note's fields"):
         names.index("one more")
     assert names.index("note-7") == 7
+
+
+@pytest.mark.parametrize("name", ["half a \ud800", None, 7])
+def test_what_is_no_text_is_no_name(name: Any) -> None:
+    with pytest.raises(Unrecordable, match="which is no name"):
+        NameTable().index(name)
+
+
+@pytest.mark.parametrize("value", [["half a \ud800"], [10**5_000], [object()], {"x": object()}])
+def test_what_has_no_json_cannot_be_recorded(value: Any) -> None:
+    with pytest.raises(Unrecordable, match="noted or answered what cannot be recorded"):
+        as_json(value)

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from framework.core.errors import PluginFailed
 from framework.core.faults import Action, CommitFate
 from framework.core.message import NodeId
 from framework.core.replica import Standing
+from framework.core.tracebacks import error_line, place
 from framework.engine.base import Crash, Tally
 from framework.engine.ray.troubles import Birth
 
@@ -267,8 +269,11 @@ class StationActor:
     def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception that no handler of a node raised: the station itself is broken, or its disk is."""
         error = context.get("exception")
-        what = f"{type(error).__name__}: {error}" if error is not None else str(context.get("message"))
-        self._news.put(f"{self._setup.hosts[0]}: {what}")
+        if isinstance(error, PluginFailed):
+            self._news.put(str(error))
+        else:
+            what = f"{error_line(error)} ({place(error)})" if error is not None else str(context.get("message"))
+            self._news.put(f"{self._setup.hosts[0]}: {what}")
 
     def _call(self, work: Callable[[], T]) -> T:
         """Runs `work` in the loop's thread."""

@@ -6,15 +6,15 @@ from typing import Any
 
 from framework.core.administration import ADMINISTRATOR, Errands
 from framework.core.client import Client, Ok, OperationId, Outcome, Unknown
+from framework.core.errors import RAISED
 from framework.core.faults import Ask
 from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.core.workload import Assignment, Load
-from framework.engine.ray.recording import json
 from framework.engine.ray.seat import Seat
 from framework.engine.ray.station import Station
 from framework.trace.recorder import HistoryRow, HistoryWriter, operation_row
-from framework.trace.schema import Kind
+from framework.trace.schema import Kind, as_json
 
 
 class Crew:
@@ -35,6 +35,7 @@ class Crew:
             experiment.make_workload(), [host for host in station.setup.hosts if host != ADMINISTRATOR],
             lambda purpose, entity: stream(experiment.seed, purpose, entity),
             stop=experiment.duration, first=first, total=len(experiment.clients),
+            name=experiment.workload.name,
         )  # fmt: skip
 
     @property
@@ -81,7 +82,7 @@ class Crew:
                 fields["why"] = outcome.why  # type: ignore[union-attr]
             name = type(outcome).__name__.lower()
             station.rows.row(
-                Kind.COMPLETE, now, cause, seat.index, name=name, payload=json(fields), operation=operation
+                Kind.COMPLETE, now, cause, seat.index, name=name, payload=as_json(fields), operation=operation
             )
         if seat.id == ADMINISTRATOR:
             self._end_errand(seat, outcome)
@@ -142,7 +143,7 @@ class Crew:
         assert isinstance(client, Client)
         try:
             client._begin(assignment.operation, timeout)
-        except Exception as error:
+        except RAISED as error:
             station.raised(seat, error)
             return
         if station.rows is not None:
@@ -157,7 +158,13 @@ class Crew:
             "argument": operation.argument, "scheduled": assignment.scheduled,
         }  # fmt: skip
         return rows.row(
-            Kind.INVOKE, now, cause, seat.index, name=operation.function, payload=json(fields), operation=operation.id
+            Kind.INVOKE,
+            now,
+            cause,
+            seat.index,
+            name=operation.function,
+            payload=as_json(fields),
+            operation=operation.id,
         )
 
     def _end(self, seat: Seat, outcome: Outcome, completed: int | None) -> None:

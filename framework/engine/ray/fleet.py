@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from framework.core.errors import ConfigError
+from framework.core.errors import ConfigError, SynodError
 from framework.core.message import NodeId
 from framework.core.replica import Standing
 from framework.core.time import SECOND
@@ -29,7 +29,8 @@ class Fleet(Lives):
     # Start.
 
     def start(self) -> None:
-        """Brings every station up, connects them and starts the run. Raises ConfigError when that is not to be had."""
+        """Brings every station up, connects them and starts the run. Raises ConfigError when that is not to be had,
+        PluginFailed for a plugin that raises already there."""
         deadline = time.monotonic() + int(self.experiment.engine_config.start_timeout) / SECOND
         self.launch.reserve()
         for member in self.members:
@@ -59,6 +60,9 @@ class Fleet(Lives):
                 "engine.start_timeout", f"the actors are not up within {timeout}", "Give them longer, or start fewer."
             ) from error
         except ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, SynodError):
+                raise cause from error
             last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise ConfigError("engine=ray", f"an actor did not start ({last.strip()[:300]})") from error
 

@@ -27,8 +27,7 @@ from framework.engine.base import Experiment
 from framework.engine.ray.conditions import leaving
 from framework.engine.ray.fleet import Fleet
 from framework.engine.ray.member import Member
-from framework.engine.ray.recording import json
-from framework.trace.schema import Kind
+from framework.trace.schema import Kind, as_json
 
 
 class Injection:
@@ -191,7 +190,7 @@ class Injection:
         rows = self._fleet.rows
         if rows is None:
             return -1
-        told = json(msgspec.structs.asdict(action))
+        told = as_json(msgspec.structs.asdict(action))
         place = -1 if node is None else self._order[node]
         cause = rows.row(Kind.FAULT, self._fleet.now(), -1, place, name=action_name(action), payload=told)
         rows.write_through()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId
-from framework.core.network import Link, NetworkModel
+from framework.core.network import Link, Links
 from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.engine.ray.frames import HEADER, HEADER_SIZE, LENGTH_SIZE
@@ -42,7 +42,7 @@ class Outgoing:
     def __init__(self, station: Residents, index: Mapping[NodeId, int]) -> None:
         self._station, self._index = station, index
         self._weather = station.troubles.weather
-        self._network: NetworkModel = station.experiment.make_network()
+        self._links = Links(station.experiment.make_network(), station.experiment.network.name)
         self._delayed: list[tuple[int, int, Route, str, Message, int, int, bytes]] = []
         self._order = 0
 
@@ -87,9 +87,9 @@ class Outgoing:
                 "Send to self.peers.",
             )  # fmt: skip
         link: Link | None = None
-        if to != seat.id and not self._network.simulated_only:
+        if to != seat.id and not self._links.model.simulated_only:
             name = f"{seat.id}->{to}" if not seat.incarnation else f"{seat.id}->{to}#{seat.incarnation}"
-            link = self._network.link(seat.id, to, stream(self._station.experiment.seed, "link", name))
+            link = self._links.link(seat.id, to, stream(self._station.experiment.seed, "link", name))
         local = self._station.seats.get(target)
         assert self._station.transport is not None
         peer = self._station.transport.peer(self._station.setup.station_of[target]) if local is None else None
@@ -105,7 +105,7 @@ class Outgoing:
         if link is None:
             arrivals: tuple[int, ...] = (now,)
         else:
-            arrivals = (now + link.constant,) if link.constant >= 0 else link.transmit(now, len(payload))
+            arrivals = (now + link.constant,) if link.constant >= 0 else self._links.transmit(link, now, len(payload))
         if weather.active and arrivals:
             arrivals = weather.transmit((source, to), now, arrivals)
         if not arrivals:

@@ -12,7 +12,6 @@ from framework.engine.wire import Wire
 from framework.trace.recorder import EventWriter
 from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, Kind, NameTable
 
-json = msgspec.json.Encoder().encode
 _encode = msgspec.msgpack.Encoder().encode
 
 _pack = EVENT_ROW.pack

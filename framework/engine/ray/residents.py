@@ -11,6 +11,7 @@ from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
 from framework.core.durable import Change
+from framework.core.errors import RAISED
 from framework.core.faults import CommitFate
 from framework.core.host import Host
 from framework.core.message import NodeId
@@ -18,7 +19,8 @@ from framework.core.replica import Standing, standing
 from framework.core.storage import StorageDamaged
 from framework.core.streams import stream
 from framework.core.time import NEVER
-from framework.engine.base import Crash, Tally
+from framework.core.tracebacks import error_line, printable
+from framework.engine.base import Crash, Tally, check_nodes_own
 from framework.engine.ray.commits import Commits, MemoryCommits
 from framework.engine.ray.outgoing import Outgoing, Transport
 from framework.engine.ray.recording import EventRows, start_payload
@@ -140,7 +142,7 @@ class Residents(ABC):
         except StorageDamaged as damaged:
             seat.raised = True
             self._storage_failed(seat, str(damaged), cause, asked=damaged.asked)
-        except Exception as error:
+        except RAISED as error:
             self.raised(seat, error)
         self.wake(seat)
 
@@ -181,10 +183,12 @@ class Residents(ABC):
         self._stop(seat, why, "", cause, asked=asked)
         return fate if flying else None
 
-    def raised(self, seat: Seat, error: Exception) -> None:
-        """An exception in a step is a crash of that node: its batch is lost, and it stays down."""
-        text = "".join(traceback.format_exception(error))
-        self._stop(seat, f"{type(error).__name__}: {error}", text, seat.host.step if seat.host is not None else -1)
+    def raised(self, seat: Seat, error: BaseException) -> None:
+        """An exception in a step is a crash of that node: its batch is lost, and it stays down. What is not the node's doing
+        is raised again (see `check_nodes_own`)."""
+        check_nodes_own(error, seat.id, seat.class_)
+        text = printable("".join(traceback.format_exception(error)))
+        self._stop(seat, error_line(error), text, seat.host.step if seat.host is not None else -1)
         seat.raised = True
 
     def _storage_failed(self, seat: Seat, why: str, cause: int, *, asked: bool = False) -> None:
@@ -217,7 +221,7 @@ class Residents(ABC):
             try:
                 if not seat.raised:
                     shown[seat.id] = None if seat.host is None else dict(seat.host.root.status)
-            except Exception as error:
+            except RAISED as error:
                 self.raised(seat, error)
         return shown
 
@@ -231,7 +235,7 @@ class Residents(ABC):
                 continue
             try:
                 stands = standing(seat.host.root, whole=whole)
-            except Exception as error:
+            except RAISED as error:
                 self.raised(seat, error)
                 continue
             if stands is not None:

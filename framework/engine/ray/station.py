@@ -15,11 +15,11 @@ from typing import Any
 import msgspec
 
 from framework.core.durable import Change
-from framework.core.errors import PluginError
+from framework.core.errors import RAISED, PluginError
 from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host
 from framework.core.message import NodeId
 from framework.core.time import NEVER, SECOND
-from framework.engine.base import Tally
+from framework.engine.base import Tally, check_nodes_own
 from framework.engine.ray.frames import (
     HEADER,
     HEADER_SIZE,
@@ -29,10 +29,9 @@ from framework.engine.ray.frames import (
     check_length,
     whole_frames,
 )
-from framework.engine.ray.recording import json
 from framework.engine.ray.residents import Residents
 from framework.engine.ray.seat import Seat
-from framework.trace.schema import Kind
+from framework.trace.schema import Kind, as_json
 
 SOON_LIMIT = 10_000
 """Timers with after=0 in one batch; more is a node that never comes to an end."""
@@ -186,7 +185,7 @@ class Station(Residents):
                 self._timer(seat, host, key, host.timers[key][1])
             if host.soon:
                 self._run_soon(seat, host)
-        except Exception as error:
+        except RAISED as error:
             self.raised(seat, error)
             return
         if host.wake < NEVER:
@@ -219,7 +218,7 @@ class Station(Residents):
                 try:
                     if changes := host.changes():
                         self.commits.encode(seat.id, changes)
-                except Exception as error:
+                except RAISED as error:
                     self.raised(seat, error)
                     continue
                 if changes:
@@ -316,8 +315,11 @@ class Station(Residents):
                 elif kind == NOTE:
                     self.tally.notes[first] = self.tally.notes.get(first, 0) + 1
                     if self.rows is not None:
-                        self.rows.row(Kind.NOTE, self.now(), cause, seat.index, third, name=first, payload=json(second))
-        except Exception as error:
+                        self.rows.row(
+                            Kind.NOTE, self.now(), cause, seat.index, third, name=first, payload=as_json(second)
+                        )
+        except RAISED as error:
+            check_nodes_own(error, seat.id, seat.class_)
             if seat.host is host:
                 self.raised(seat, error)
 

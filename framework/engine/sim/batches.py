@@ -10,13 +10,14 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from framework.core.client import Unknown
-from framework.core.errors import PluginError
+from framework.core.errors import RAISED, PluginError
 from framework.core.faults import CommitFate, commit_fate
 from framework.core.host import Host
 from framework.core.message import NodeId
 from framework.core.storage import StorageDamaged, StorageFailure, TroubledStorage
 from framework.core.time import NEVER
-from framework.engine.base import Crash
+from framework.core.tracebacks import error_line, printable
+from framework.engine.base import Crash, check_nodes_own
 from framework.engine.sim.post import Post
 from framework.engine.sim.seat import Envelope, Flight, Seat
 from framework.trace.schema import Kind
@@ -101,7 +102,7 @@ class Batches(Post):
         try:
             self._step_timer(seat, host, key, host.timers[key][1])
             self._finish(seat, host, host.step)
-        except Exception as error:
+        except RAISED as error:
             self.raised(seat, error)
 
     # A batch that takes time.
@@ -121,7 +122,7 @@ class Batches(Post):
                 self._step_timer(seat, host, key, host.timers[key][1])
                 marks.append((len(host.effects), host.step))
             self._close(seat, host, marks, (self.steps - before) * self._service_time)
-        except Exception as error:
+        except RAISED as error:
             self.raised(seat, error)
 
     def _close(self, seat: Seat, host: Host, marks: list[tuple[int, int]], service: int) -> None:
@@ -171,7 +172,7 @@ class Batches(Post):
                 seat.storage.commit(flight.changes)
                 self._committed(seat, len(flight.changes), cause)
             self._release_marked(seat, flight.effects, flight.marks)
-        except Exception as error:
+        except RAISED as error:
             self.raised(seat, error)
             return
         self._set_clocks(seat, host)
@@ -211,17 +212,19 @@ class Batches(Post):
                 self.rearm(seat, host)
             else:
                 self._finish(seat, host, host.step)
-        except Exception as error:
+        except RAISED as error:
             self.raised(seat, error)
 
-    def raised(self, seat: Seat, error: Exception) -> None:
-        """An exception in a step is a crash: the whole batch is lost, and the node stays down."""
+    def raised(self, seat: Seat, error: BaseException) -> None:
+        """An exception in a step is a crash: the whole batch is lost, and the node stays down. What is not the node's doing
+        is raised again (see `check_nodes_own`)."""
+        check_nodes_own(error, seat.id, seat.class_)
         cause = seat.host.step if seat.host is not None else -1
         if isinstance(error, StorageFailure):  # the disk's doing, not the protocol's
             self._storage_failed(seat, error, cause)
             return
         seat.raised = True
-        self._stop(seat, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)), cause)
+        self._stop(seat, error_line(error), printable("".join(traceback.format_exception(error))), cause)
 
     def _storage_failed(self, seat: Seat, failure: StorageFailure, cause: int) -> None:
         if failure.asked:

@@ -11,7 +11,7 @@ from framework.core.client import Outcome
 from framework.core.clock import Clock
 from framework.core.host import Host
 from framework.core.message import NodeId
-from framework.core.network import NetworkModel
+from framework.core.network import Links
 from framework.core.streams import stream
 from framework.core.weather import Weather
 from framework.engine.base import Crash, Experiment, Seating, Tally
@@ -49,8 +49,8 @@ class Clockwork(ABC):
         self._disk = stream(experiment.seed, "disk")
         self._disk_latency = int(experiment.engine_config.disk_latency)
         self._service_time = int(experiment.engine_config.service_time)
-        self._network: NetworkModel = experiment.make_network()
-        self._sized = self._network.needs_size or self._rows is not None
+        self._links = Links(experiment.make_network(), experiment.network.name)
+        self._sized = self._links.model.needs_size or self._rows is not None
         self.weather = Weather(lambda link: stream(experiment.seed, "weather", f"{link[0]}->{link[1]}"))
         self.seats: dict[NodeId, Seat] = {}
         self._make_seats()

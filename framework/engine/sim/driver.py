@@ -7,9 +7,11 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import format_exc
 
 import msgspec
 
+from framework.core.errors import PluginFailed
 from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Progress, Tally, with_restarts
 from framework.engine.sim.recording import Pulse, Recording
@@ -33,7 +35,7 @@ class SimEngine:
         tally = Tally()
         wire = Wire(experiment.protocol)
         recording = Recording(experiment, wire)
-        interrupted, failure = False, ""
+        interrupted, failure, traceback = False, "", ""
         monitors = _monitors(experiment)
         start = time.perf_counter()
         pulse = Pulse(recording, progress, tally)
@@ -49,6 +51,8 @@ class SimEngine:
                 interrupted = True
             except Stalled as stalled:
                 failure = str(stalled)
+            except PluginFailed as failed:
+                failure, traceback = str(failed), format_exc()
             except Halt:
                 pass  # the monitors know why
             finally:
@@ -65,7 +69,10 @@ class SimEngine:
             ledger=simulation.injection.ledger(),
             settled=None if simulation.settling is None else simulation.settling.settled,
             watch=None if monitors is None else _confirmed(monitors, experiment),
-            details={"never_started": simulation.load.waiting},
+            details={
+                "never_started": simulation.load.waiting,
+                **({"failure_traceback": traceback} if traceback else {}),
+            },
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from framework.core.clock import Clock
+from framework.core.errors import RAISED
 from framework.core.faults import (
     CUT,
     Action,
@@ -91,7 +92,7 @@ class Injection:
         """What a node reports; None if it is down, or goes down because its `status` raises."""
         try:
             return None if seat.host is None else seat.host.root.status
-        except Exception as error:
+        except RAISED as error:
             self._run.raised(seat, error)
             return None
 

@@ -11,9 +11,8 @@ from framework.core.message import Message, NodeId
 from framework.core.network import Link
 from framework.core.streams import stream
 from framework.engine.sim.clockwork import Clockwork
-from framework.engine.sim.recording import json
 from framework.engine.sim.seat import Envelope, Seat
-from framework.trace.schema import EVENT_ROW, OPERATION, Kind
+from framework.trace.schema import EVENT_ROW, OPERATION, Kind, as_json
 
 _pack = EVENT_ROW.pack
 _pack_operation = OPERATION.pack
@@ -66,7 +65,7 @@ class Post(Clockwork):
                         cause,
                         self._place(seat, third),
                         message=name,
-                        payload=json(second),
+                        payload=as_json(second),
                     )
             else:
                 assert kind == COMPLETE
@@ -95,7 +94,7 @@ class Post(Clockwork):
         if delay >= 0 and (not weather.active or target is seat):
             heappush(self._heap, (now + delay, seq, target, message, seat, path, index, seq, size))
             return
-        arrivals = (now + delay,) if delay >= 0 else link.transmit(now, size)
+        arrivals = (now + delay,) if delay >= 0 else self._links.transmit(link, now, size)
         if weather.active and arrivals:
             arrivals = weather.transmit((seat.id, target.id), now, arrivals)
         if not arrivals:
@@ -127,7 +126,7 @@ class Post(Clockwork):
         if target is seat:
             link: Link = _Loopback(0)
         else:
-            link = self._network.link(seat.id, to, stream(self.experiment.seed, "link", f"{seat.id}->{to}"))
+            link = self._links.link(seat.id, to, stream(self.experiment.seed, "link", f"{seat.id}->{to}"))
         seat.links[to] = entry = (link, target)
         return entry
 

@@ -17,8 +17,6 @@ from framework.engine.wire import Wire
 from framework.trace.recorder import EventWriter, HistoryWriter, operation_row
 from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, Kind, NameTable
 
-json = msgspec.json.Encoder().encode
-
 
 class Recording:
     """Rows are packed where they happen; here are the rare kinds, the files and the digest."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from framework.core.errors import RAISED
 from framework.core.message import NodeId
 from framework.core.replica import Standing, standing
 from framework.core.time import MILLISECOND
@@ -54,7 +55,7 @@ class Settling:
                 continue
             try:
                 stands = standing(seat.host.root, whole=whole)
-            except Exception as error:  # an author's mistake, as in a handler
+            except RAISED as error:  # an author's mistake, as in a handler
                 self._run.raised(seat, error)
                 continue
             if stands is not None:

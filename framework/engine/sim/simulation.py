@@ -7,7 +7,7 @@ from typing import Any
 
 from framework.core.administration import ADMINISTRATOR, Errands
 from framework.core.client import Client, Fail, Ok, Outcome, Unknown
-from framework.core.errors import SynodError
+from framework.core.errors import RAISED, SynodError
 from framework.core.faults import Ask
 from framework.core.host import Host
 from framework.core.message import NodeId
@@ -17,12 +17,12 @@ from framework.core.workload import Assignment, Load
 from framework.engine.base import Experiment, Tally
 from framework.engine.sim.batches import Batches
 from framework.engine.sim.injection import Injection
-from framework.engine.sim.recording import Pulse, Recording, json
+from framework.engine.sim.recording import Pulse, Recording
 from framework.engine.sim.seat import WALL_EPOCH, Seat
 from framework.engine.sim.settling import Settling
 from framework.engine.wire import Wire
 from framework.trace.recorder import HistoryRow, operation_row
-from framework.trace.schema import EVENT_ROW, OPERATION, Kind
+from framework.trace.schema import EVENT_ROW, OPERATION, Kind, as_json
 
 STEPS_PER_PULSE = 2_048
 STALLED_PULSES = 100
@@ -66,6 +66,7 @@ class Simulation(Batches):
             experiment.clients,
             lambda purpose, entity: stream(experiment.seed, purpose, entity),
             stop=experiment.duration,
+            name=experiment.workload.name,
         )
 
     def run(self) -> None:
@@ -145,7 +146,7 @@ class Simulation(Batches):
                     self._finish(seat, host, seq)
                 else:
                     self._mount_gone(seat, (message, sender, path, index, cause, size))
-            except Exception as error:
+            except RAISED as error:
                 self.raised(seat, error)
 
     def _settle_tally(self) -> None:
@@ -188,7 +189,7 @@ class Simulation(Batches):
         self.seq = host.step = seq = self.seq + 1
         self.steps += 1
         if self._rows is not None:
-            payload = json(
+            payload = as_json(
                 {
                     "operation": operation.id, "process": assignment.process, "key": operation.key,
                     "argument": operation.argument, "scheduled": assignment.scheduled,
@@ -203,7 +204,7 @@ class Simulation(Batches):
         try:
             client._begin(operation, timeout)
             self._finish(seat, host, seq)
-        except Exception as error:
+        except RAISED as error:
             self.raised(seat, error)
 
     def _complete(self, seat: Seat, operation: int, outcome: Any, cause: int) -> None:
@@ -223,7 +224,7 @@ class Simulation(Batches):
                 cause,
                 seat.index,
                 message=name,
-                payload=json(fields),
+                payload=as_json(fields),
                 operation=operation,
             )
         self._end_operation(seat, outcome)

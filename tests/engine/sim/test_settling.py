@@ -141,7 +141,9 @@ def test_a_protocol_that_comes_to_rest_is_not_waited_for_in_vain(tmp_path: Path,
 
 def test_an_author_whose_replica_raises_hears_of_it(tmp_path: Path, zealot: tuple[str, ...]) -> None:
     found = result(tmp_path / "run", *zealot, "protocol.raises=true", code=1)
-    assert found["reasons"][0] == "n2 crashed: KeyError: 'nobody wrote this one' in replica"
+    reason, place = found["reasons"][0].split(" (")
+    assert reason == "n2 crashed: KeyError: 'nobody wrote this one' in replica"
+    assert ".py:" in place
     assert replay([str(tmp_path / "run")]) == 0
 
 

@@ -1,0 +1,165 @@
+"""Exceptions in one line: what was raised, and the last place that it passed in its author's own code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from framework.core.errors import RAISED, PluginFailed, SynodError
+
+LONGEST_WORD, LONGEST_LINE = 200, 2_000
+"""Characters of one word (a number of a thousand digits, brackets without end) and of one line that are printed."""
+
+_HEAD, _TAIL = 40, 20
+_LONG_WORD = re.compile(rf"[^\s/\\]{{{LONGEST_WORD + 1},}}")
+_ROOT = str(Path(__file__).resolve().parents[2])
+_FRAME = re.compile(r'  File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>\S+)')
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_NO_AUTHORS = re.compile(
+    r"[/\\]framework[/\\](core|engine|verify)[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site-packages[/\\])"
+)
+_OURS = tuple(os.path.join(_ROOT, name, "") for name in ("framework", "plugins", "experiments", "tests"))
+_LIBRARY = (os.path.join(os.path.dirname(os.__file__), ""), "<")
+
+
+def error_line(error: BaseException) -> str:
+    """`KeyError: 'x'`, whatever its message is: in one line, and a long one shortened."""
+    try:
+        text = str(error)
+    except Exception:  # its author's __str__ may be as broken as what raised it
+        text = "its message cannot be printed"
+    return one_line(f"{type(error).__name__}: {text}").rstrip(": ")
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks and lone surrogates, its very long words and its middle left out."""
+    line = printable(" ".join(text.split()))
+    line = _LONG_WORD.sub(lambda word: f"{word[0][:_HEAD]}…{word[0][-_TAIL:]} ({len(word[0]):,} characters)", line)
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} … {line[-half:]}"
+
+
+def printable(text: str) -> str:
+    """`text` with each lone surrogate, which no encoding can hold, written as `\\udcff`."""
+    return text if text.isascii() else utf8(text).decode()
+
+
+def utf8(text: str) -> bytes:
+    """The bytes of `printable(text)`."""
+    return text.encode(errors="backslashreplace")
+
+
+def place(error: BaseException, *owners: Any) -> str:
+    """`mine.py:12`: the last place that `error` passed in the files of `owners`, classes and functions of a plugin.
+
+    Without owners, or if it passed none of theirs: the last place outside Python's library and installed packages, or
+    else the very last. "" if it was never raised.
+    """
+    frames = _frames(error)
+    homes = tuple(home for owner in owners if (home := _home(owner)))
+    theirs = [frame for frame in frames if homes and frame[0].startswith(homes)]
+    known = theirs or [frame for frame in frames if not _is_library(frame[0])] or frames
+    return f"{shown(known[-1][0])}:{known[-1][1]}" if known else ""
+
+
+def summed_up(traceback: str) -> str:
+    """`KeyError: 'x' in on_vote (mine.py:12)` of a traceback's text: what was raised, and the last place outside Python's library
+    and the framework's own engines. No place if it has none."""
+    lines = traceback.rstrip().splitlines()
+    last = max((number for number, line in enumerate(lines) if _FRAME.match(line)), default=-1)
+    raised = next((number for number, line in enumerate(lines) if number > last and line[:1].strip()), len(lines))
+    what = one_line(" ".join(lines[raised:])).removeprefix(f"{SynodError.__module__}.").rstrip(".")
+    frames = [frame for line in lines if (frame := _FRAME.match(line))]
+    theirs = [frame for frame in frames if not _NO_AUTHORS.search(frame["file"])]
+    return f"{what} in {theirs[-1]['function']} ({shown(theirs[-1]['file'])}:{theirs[-1]['line']})" if theirs else what
+
+
+def defined_at(owner: Any) -> str:
+    """`mine.py:3`: where a class or function is written; its module if Python cannot tell."""
+    plain = _plain(owner)
+    try:
+        return f"{shown(str(inspect.getsourcefile(plain)))}:{inspect.getsourcelines(plain)[1]}"
+    except (OSError, TypeError):  # built in, or made without a file
+        return str(getattr(plain, "__module__", "?"))
+
+
+def shown(file: str | Path) -> str:
+    """A file's name as a person would type it: from the working directory or the project, if it is below one of them."""
+    bases = [_ROOT]
+    with suppress(OSError):  # the working directory may have been removed
+        bases.insert(0, os.getcwd())
+    for base in bases:
+        if Path(file).is_relative_to(base):
+            return str(Path(file).relative_to(base))
+    return str(file)
+
+
+def plugin_raised(where: str, call: str, error: BaseException, owner: Any) -> PluginFailed:
+    """The PluginFailed for what `call` (`next`) of the plugin `where` (`workload mine`) raised. `owner`: its class or function."""
+    found = place(error, owner)
+    at = f" ({found})" if found else ""
+    return PluginFailed(where, f"{call} raised {error_line(error)}{at}")
+
+
+def plugin_gave(where: str, call: str, value: Any, wanted: str, owner: Any) -> PluginFailed:
+    """The PluginFailed for what `call` of the plugin `where` returned, where `wanted` was due. `owner`: its class or function."""
+    try:
+        given = "None" if value is None else f"{_ADDRESS.sub('', repr(value))} ({type(value).__name__})"
+    except Exception:  # its author's __repr__ may be as broken as what returned it
+        given = f"a value of type {type(value).__name__}"
+    return PluginFailed(where, f"{call} gave {one_line(given)}, where {wanted} was due ({defined_at(owner)})")
+
+
+@contextmanager
+def blaming(where: str, call: str, owner: Any, *allowed: type[Exception]) -> Iterator[None]:
+    """What is raised within becomes the PluginFailed of `plugin_raised`, unless it is an error of Synod's, one of `allowed`,
+    or the memory is spent."""
+    try:
+        yield
+    except RAISED as error:
+        if isinstance(error, (SynodError, MemoryError, *allowed)):
+            raise
+        raise plugin_raised(where, call, error, owner) from error
+
+
+def _frames(error: BaseException) -> list[tuple[str, int]]:
+    """(file, line) of each call that `error` passed, the outermost first; a file that is no Python passes itself last."""
+    frames: list[tuple[str, int]] = []
+    trace = error.__traceback__
+    while trace is not None:
+        frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((error.filename, error.lineno or 1))
+    return frames
+
+
+def _is_library(file: str) -> bool:
+    if file.startswith(_OURS):
+        return False
+    return file.startswith(_LIBRARY) or not os.path.isabs(file) or "site-packages" in Path(file).parts
+
+
+def _plain(owner: Any) -> Any:
+    """The function or class behind a partial, a decorated function, a bound method or an instance that can be called."""
+    while isinstance(owner, functools.partial):
+        owner = owner.func
+    owner = inspect.unwrap(owner) if callable(owner) else owner
+    return owner if hasattr(owner, "__module__") and hasattr(owner, "__qualname__") else type(owner)
+
+
+def _home(owner: Any) -> str:
+    """The file of the module that `owner` is written in, or if that is in a package the folder of the outermost; "" of none."""
+    name = str(getattr(_plain(owner), "__module__", ""))
+    outermost = sys.modules.get(name.partition(".")[0])
+    file = getattr(outermost, "__file__", None)
+    if file is None:
+        return ""
+    return os.path.join(os.path.dirname(file), "") if hasattr(outermost, "__path__") else str(file)
