@@ -190,12 +190,21 @@ class View:
 
 @dataclass(frozen=True)
 class Strike:
-    """What a fault does now, to whom, and what undoes it."""
+    """What a fault does now, to whom, and what undoes it.
+
+    `detail` is shown in the ledger (`n1 n2 | n3 n4 n5`). `joins` takes a node that boots for the first time while the
+    strike lasts and a random stream of its own; it returns what the strike does to that node's links, under the same token,
+    with a detail that says where the node stands. None: the strike does not extend to nodes that join.
+    """
 
     does: tuple[Action, ...]
     undoes: tuple[Action, ...] = ()
     against: tuple[NodeId, ...] = ()
-    detail: str = ""  # `n1 n2 | n3 n4 n5`: what the ledger shows
+    detail: str = ""
+    joins: Joining | None = field(default=None, compare=False)
+
+
+Joining: TypeAlias = Callable[[NodeId, random.Random], Strike]
 
 
 class FaultConfig(Config):
