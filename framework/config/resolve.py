@@ -270,13 +270,17 @@ def _try_out(experiment: Experiment) -> None:
         _check_asked(experiment, f"faults.{key}", fault)
         try:
             fault.needs(f"faults.{key}", experiment.nodes)
-            next(iter(fault.plan(key, experiment.duration, stream(experiment.seed, "fault", key))), None)
         except ValueError as error:
             raise BadValue(f"faults.{key}", str(error)) from error
         if experiment.quiet >= experiment.duration:
             fix = "Make it shorter than the duration."
             raise BadValue("quiet", "leaves the faults no time within the duration", fix)
-        fault.fits(f"faults.{key}", experiment.duration - experiment.quiet)
+        span = experiment.duration - experiment.quiet
+        try:
+            fault.fits(f"faults.{key}", span)
+            next(iter(fault.plan(key, span, stream(experiment.seed, "fault", key))), None)
+        except ValueError as error:
+            raise BadValue(f"faults.{key}", str(error)) from error
     if experiment.spares and "add_node" not in experiment.protocol.administration:
         raise BadValue(
             f"spares={len(experiment.spares)}",

@@ -315,7 +315,7 @@ AIMS = ("random", "random_minority", "random_majority", "all")
 
 
 def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
-    """ConfigError if `target` is empty, looks like a node's name and is none, or like a word misspelt.
+    """ConfigError if `target` is empty, looks like a node's name and is none, like a word misspelt, or can never be anybody.
 
     Roles are the protocol's to name: a word that is like none of ours passes.
     """
@@ -324,6 +324,10 @@ def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
     words = (*AIMS, *ROLES)
     if not target or (target not in words and difflib.get_close_matches(target, words, n=1, cutoff=0.8)):
         raise ConfigError(f"{where}={target}", "there is no such target", did_you_mean(target, (*nodes, *words)))
+    if target == "random_minority" and len(nodes) < 3:
+        raise ConfigError(
+            f"{where}={target}", f"fewer than half of {len(nodes)} is nobody", "Write nodes=3, or random."
+        )
 
 
 def check_begins(where: str, begins: int, span: int) -> None:
@@ -332,7 +336,7 @@ def check_begins(where: str, begins: int, span: int) -> None:
         raise ConfigError(
             where,
             f"can never strike: from {format_duration(span)} on there are no faults (duration less quiet)",
-            "Let it strike sooner, or the run last longer.",
+            "Let it strike sooner, the run last longer, or quiet be shorter.",
         )
 
 
