@@ -14,7 +14,7 @@ import msgspec
 from framework.core.errors import ConfigError, PluginError
 from framework.engine.base import Engine, EngineResult, Experiment, Progress, Tally
 from framework.registry.specs import CheckerSpec
-from framework.runs import folder, invariants
+from framework.runs import folder, invariants, recovery
 from framework.runs.interrupts import Interrupts
 from framework.runs.judgement import judge, run_checkers, undecided
 from framework.runs.result import RunResult, build_result
@@ -77,7 +77,7 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
             (*checks, *promises),
             command=plan.command,
             began=plan.began,
-            details={**details, **failed, **invariants.details(watch), **uncompared},
+            details={**details, **failed, **invariants.details(watch), **uncompared, **recovery.unchecked(experiment)},
         )
         folder.write_atomically(experiment.run_dir / folder.RESULT, result.to_json())
         listeners.call("run_finished", result=msgspec.to_builtins(result, enc_hook=str))
