@@ -54,6 +54,21 @@ UNFIT = [
         f"{RAFT} protocol=multipaxos faults=add_node",
         "faults=add_node: asks for add_node, which protocol multipaxos cannot do",
     ),
+    (
+        f"{HELLO} nodes=2 faults=clock",
+        "faults.clock.target=random_minority: fewer than half of 2 is nobody. Write nodes=3, or random.",
+    ),
+    (
+        f"{RAFT} faults=chaos 'faults.chaos.disk=[slow,fulll]'",
+        "faults.chaos.disk.1: there is no 'fulll'. Did you mean 'full'?",
+    ),
+    (f"{RAFT} faults=chaos 'faults.chaos.disk=[]'", "leave the kind out with kinds.disk=0"),
+    (
+        "experiment=raft_chaos nodes=2 'faults.chaos.kinds={crash: 1,pause: 1,partition: 0,loss: 0,duplicate: 0,reorder: 0,"
+        "delay: 0,clock: 0,disk: 0}'",
+        "leave nothing to draw: 2 nodes are too few for crash, pause, with max_down=-1. Write nodes=3",
+    ),
+    (f"{RAFT} faults=chaos nodes=1 +faults.chaos.kinds.partition=1", "takes at least 2 nodes, and there are 1"),
     (f"{RAFT} protocol.prevote=off", "protocol.prevote=off: expected true or false, got 'off'. The default is true."),
     (f"{HELLO} nodes=-3", "nodes=-3: must be at least 1, not -3"),
     (f"{HELLO} clients=0", "clients=0: must be at least 1, not 0"),
@@ -76,7 +91,15 @@ LATE = [
     (f"{CRASH} faults.crash.at=100s", f"faults.crash.at=100s: {NEVER.format('9s')}"),
     (f"{CRASH} faults.crash.at=9s faults.crash.every=2s", f"faults.crash.at=9s: {NEVER.format('9s')}"),
     (f"{CRASH} faults.crash.at=5s quiet=6s", f"faults.crash.at=5s: {NEVER.format('4s')}"),
-    (f"{CRASH} faults=chaos faults.chaos.at=8500ms", f"faults.chaos.at=8500ms: {NEVER.format('9s')}"),
+    (
+        f"{CRASH} faults=chaos faults.chaos.at=8500ms",
+        "faults.chaos.at=8500ms: leaves a swarm no time: it takes more than 9050ms, and faults end after 9s (duration less "
+        "quiet). Make duration longer, or quiet or at shorter.",
+    ),
+    (
+        "experiment=raft_chaos duration=1800ms",
+        "faults.chaos.at=300ms: leaves a swarm no time: it takes more than 850ms, and faults end after 800ms",
+    ),
     (
         f"{CRASH} faults=schedule 'faults.schedule.steps=[{STEP}]'",
         f"faults.schedule.steps.0.at=9s: {NEVER.format('9s')}",

@@ -60,5 +60,5 @@ def _counts(title: str, counts: Iterable[dict[str, int]]) -> list[str]:
 
 
 def _kind(reason: str) -> str:
-    """A reason without its particulars, so that the same ones are counted together."""
-    return _PARTICULARS.sub("…", " ".join(reason.split()))
+    """A reason without its particulars, so that the same ones are counted together: what follows a semicolon is some."""
+    return _PARTICULARS.sub("…", " ".join(reason.partition("; ")[0].split()))

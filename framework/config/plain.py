@@ -224,15 +224,26 @@ def _explained(message: str, config: type[Config], mapping: Any, key: str) -> Ba
 
 def _at(steps: list[str], mapping: Any, config: type[Config]) -> tuple[Any, Any, Any]:
     """What stands at the end of a path: the value given, the type wanted (None if not known), the default."""
-    value, hint, default = mapping, config, defaults(config)
+    value: Any = mapping
+    hint: Any = config
+    default: Any = defaults(config)
     for step in steps:
         struct = _struct_of(hint, value)
-        value = value[int(step)] if isinstance(value, list) else value.get(step) if isinstance(value, Mapping) else None
+        if isinstance(value, list):
+            value, hint, default = value[int(step)], _item_of(hint), None
+            continue
+        value = value.get(step) if isinstance(value, Mapping) else None
         hints = typing.get_type_hints(struct, include_extras=True) if struct is not None else {}
         field = step if struct is None else keys_of(struct).get(step, step)
-        hint = hints.get(field, hint if struct is None else None)  # type: ignore[assignment]
-        default = default.get(step) if isinstance(default, Mapping) else None  # type: ignore[assignment]
+        hint = hints.get(field, hint if struct is None else None)
+        default = default.get(step) if isinstance(default, Mapping) else None
     return value, hint, default
+
+
+def _item_of(hint: Any) -> Any:
+    """The type of the items of a list; None if it is not known."""
+    lists = [part for part in _parts(hint) if typing.get_origin(part) in (tuple, list, frozenset)]
+    return typing.get_args(lists[0])[0] if lists else None
 
 
 def options_of(hint: Any, steps: list[str]) -> list[str]:

@@ -292,13 +292,17 @@ def _try_out_fault(experiment: Experiment, key: str, fault: Fault) -> None:
     _check_asked(experiment, f"faults.{key}", fault)
     try:
         fault.needs(f"faults.{key}", experiment.nodes)
-        next(iter(fault.plan(key, experiment.duration, stream(experiment.seed, "fault", key))), None)
     except ValueError as error:
         raise BadValue(f"faults.{key}", str(error)) from error
     if experiment.quiet >= experiment.duration:
         fix = "Make it shorter than the duration."
         raise BadValue("quiet", "leaves the faults no time within the duration", fix)
-    fault.fits(f"faults.{key}", experiment.duration - experiment.quiet)
+    span = experiment.duration - experiment.quiet
+    try:
+        fault.fits(f"faults.{key}", span)
+        next(iter(fault.plan(key, span, stream(experiment.seed, "fault", key))), None)
+    except ValueError as error:
+        raise BadValue(f"faults.{key}", str(error)) from error
 
 
 def _check_asked(experiment: Experiment, key: str, fault: Fault) -> None:

@@ -26,7 +26,8 @@ class RunConfig(Config):
     warmup: Duration = Duration("0")
     """How long of that is left out of throughput and latency."""
     quiet: Duration = Duration("1s")
-    """With faults: how long before the end everything is healed, so that the protocol can show that it recovers."""
+    """With faults: how long before the end everything is healed, so that the protocol can show that it recovers; 0: that is
+    not checked."""
     settle: Duration = Duration("5s")
     """How long, at the most, replicas may take to become equal once no operation is under way; 0: they are not compared."""
     seed: int = 0

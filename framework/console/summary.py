@@ -109,7 +109,7 @@ def _numbers(result: RunResult) -> list[tuple[str, str]]:
     if uncounted := result.details.get("uncounted"):
         rows.insert(5, ("not counted", uncounted))
     rows += [(check.name, _conclusion(check)) for check in result.checks]
-    rows += [(name, result.details[name]) for name in ("convergence",) if name in result.details]
+    rows += [(name, result.details[name]) for name in ("convergence", "recovery") if name in result.details]
     return rows
 
 

@@ -53,7 +53,7 @@ class Client(Node):
     """
 
     current: OperationId | None = None
-    """The operation under way."""
+    """The operation under way. A `status` that has `asks` says which nodes an answer is awaited from."""
 
     @property
     def servers(self) -> tuple[NodeId, ...]:

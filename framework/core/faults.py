@@ -190,12 +190,21 @@ class View:
 
 @dataclass(frozen=True)
 class Strike:
-    """What a fault does now, to whom, and what undoes it."""
+    """What a fault does now, to whom, and what undoes it.
+
+    `detail` is shown in the ledger (`n1 n2 | n3 n4 n5`). `joins` takes a node that boots for the first time while the
+    strike lasts and a random stream of its own; it returns what the strike does to that node's links, under the same token,
+    with a detail that says where the node stands. None: the strike does not extend to nodes that join.
+    """
 
     does: tuple[Action, ...]
     undoes: tuple[Action, ...] = ()
     against: tuple[NodeId, ...] = ()
-    detail: str = ""  # `n1 n2 | n3 n4 n5`: what the ledger shows
+    detail: str = ""
+    joins: Joining | None = field(default=None, compare=False)
+
+
+Joining: TypeAlias = Callable[[NodeId, random.Random], Strike]
 
 
 class FaultConfig(Config):
@@ -306,7 +315,7 @@ AIMS = ("random", "random_minority", "random_majority", "all")
 
 
 def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
-    """ConfigError if `target` is empty, looks like a node's name and is none, or like a word misspelt.
+    """ConfigError if `target` is empty, looks like a node's name and is none, like a word misspelt, or can never be anybody.
 
     Roles are the protocol's to name: a word that is like none of ours passes.
     """
@@ -315,6 +324,10 @@ def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
     words = (*AIMS, *ROLES)
     if not target or (target not in words and difflib.get_close_matches(target, words, n=1, cutoff=0.8)):
         raise ConfigError(f"{where}={target}", "there is no such target", did_you_mean(target, (*nodes, *words)))
+    if target == "random_minority" and len(nodes) < 3:
+        raise ConfigError(
+            f"{where}={target}", f"fewer than half of {len(nodes)} is nobody", "Write nodes=3, or random."
+        )
 
 
 def check_begins(where: str, begins: int, span: int) -> None:
@@ -323,7 +336,7 @@ def check_begins(where: str, begins: int, span: int) -> None:
         raise ConfigError(
             where,
             f"can never strike: from {format_duration(span)} on there are no faults (duration less quiet)",
-            "Let it strike sooner, or the run last longer.",
+            "Let it strike sooner, the run last longer, or quiet be shorter.",
         )
 
 

@@ -9,7 +9,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from framework.core.errors import PluginFailed
@@ -21,6 +21,7 @@ from framework.core.faults import (
     Disturb,
     Entry,
     Fault,
+    Joining,
     Pause,
     Planned,
     Restart,
@@ -70,6 +71,16 @@ _ASPECT: dict[type, str] = {
 """What of a node an action changes: of two faults that change the same, the later one's end is the end."""
 
 
+@dataclass
+class _Lasting:
+    """A disturbance in force: its entry, the number of its line in the details (None: it has none), the nodes taken in."""
+
+    entry: Entry
+    detail: int | None
+    joins: Joining
+    joined: set[NodeId] = field(default_factory=set)
+
+
 class Injector:
     """The faults of one run.
 
@@ -91,7 +102,7 @@ class Injector:
         self.entries: dict[str, Entry] = {}
         self.tokens: dict[int, tuple[Entry, Fault, Strike]] = {}  # whose disturbance a token is
         self.healed_at: int | None = None
-        self._quiet_at, self._do, self._clients = quiet_at, do, tuple(clients)
+        self._quiet_at, self._do, self._clients, self._stream = quiet_at, do, tuple(clients), stream
         self._watches_disks = watches_disks
         self._order = itertools.count()
         self._fresh = itertools.count(1)
@@ -104,6 +115,7 @@ class Injector:
         self._remarks: list[str] = []
         self._crashes: dict[NodeId, tuple[Entry, int]] = {}  # by node, the detail that tells of its last crash
         self._doubtful: list[tuple[int, Planned, Entry]] = []  # which strike again when they end, if nothing met them
+        self._lasting: dict[int, _Lasting] = {}  # by token: disturbances in force that extend to nodes that join
         self._emulated = False
         for name, fault in faults:
             self._rngs[name] = stream(name)
@@ -197,7 +209,7 @@ class Injector:
         self._remarks.clear()
         self._emulated = False
         strike = _struck(planned, view)
-        if strike is None or not self._carry_out(strike, order):
+        if strike is None or not self._carry_out(strike, order, view.spares):
             self._note_roles(planned, view)
             if view.now + RETRY < min(self._quiet_at, due + max(planned.lasts, PATIENCE)):
                 heapq.heappush(self._strikes, (view.now + RETRY, next(self._order), planned, due))
@@ -230,14 +242,28 @@ class Injector:
             if not entry.touched:
                 heapq.heappush(self._strikes, (now, next(self._order), planned, now))
 
-    def _carry_out(self, strike: Strike, order: int) -> bool:
+    def _carry_out(self, strike: Strike, order: int, spares: Sequence[NodeId]) -> bool:
         took = False
         for action in strike.does:
-            if self._do(action):
+            if isinstance(action, Restart) and action.node in spares:
+                self._take_in(action.node)
+            if self._act(action):
                 took = True
                 if strike.undoes and not isinstance(action, Disturb | Calm | Ask):
                     self._holders[action.node, _ASPECT[type(action)]] = order, action
         return took
+
+    def _take_in(self, node: NodeId) -> None:
+        """Extends the disturbances in force to the links of a node that is about to boot for the first time."""
+        for lasting in self._lasting.values():
+            if node in lasting.joined:
+                continue
+            lasting.joined.add(node)
+            strike = lasting.joins(node, self._stream(f"{lasting.entry.fault}/{node}"))
+            for action in strike.does:
+                self._do(action)
+            if lasting.detail is not None and strike.detail:
+                lasting.entry.details[lasting.detail] += f"; {strike.detail}"
 
     def _undo(self) -> None:
         _, order, actions = heapq.heappop(self._undoes)
@@ -255,7 +281,13 @@ class Injector:
                 action = SetClock(action.node, held.drift_ppm, action.step)
             else:
                 return
-        self._do(action)
+        self._act(action)
+
+    def _act(self, action: Action) -> bool:
+        """Has the engine carry out `action`; whether it took effect."""
+        if isinstance(action, Calm):
+            self._lasting.pop(action.token, None)
+        return self._do(action)
 
     def _enter(self, entry: Entry, planned: Planned, strike: Strike, view: View) -> None:
         entry.fired += 1
@@ -279,7 +311,12 @@ class Injector:
         crashed = [action.node for action in strike.does if isinstance(action, Crash)]
         for node in crashed:
             self._crashes.pop(node, None)
-        if len(entry.details) < DETAILS:
+        told = len(entry.details) < DETAILS
+        disturbs = [action for action in strike.does if isinstance(action, Disturb)]
+        if strike.joins is not None and disturbs:
+            detail = len(entry.details) if told else None
+            self._lasting[disturbs[0].token] = _Lasting(entry, detail, strike.joins)
+        if told:
             shown = "; ".join((strike.detail or " ".join(strike.against), *self._remarks))
             entry.details.append(f"{format_duration(view.now // MILLISECOND * MILLISECOND)}: {shown}".rstrip(": "))
             self._crashes.update((node, (entry, len(entry.details) - 1)) for node in crashed)

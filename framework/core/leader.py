@@ -39,6 +39,10 @@ class LeaderClient(Client):
         self.request: Message | None = None
         self.sequence = 0  # of the request under way
 
+    @property
+    def status(self) -> dict[str, str | int | bool | None]:
+        return {"asks": self._target()} if self.asking is not None else {}
+
     def ask(self, request: Message) -> None:
         """Asks for the operation `self.asking`; every attempt sends the same `request`."""
         self.request = request

@@ -7,7 +7,7 @@ What an author gets wrong is an error when the class is made, or when it is load
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from framework.core.declare import RESERVED, check_body, declared_fields, handler_names, timer_names, typed_fields
@@ -141,6 +141,14 @@ class Node:
         """This node's copy of the state that its protocol replicates; None if it keeps none, or is no member of the group.
 
         A protocol whose nodes have one promises: once clients are quiet and faults are over, all replicas become equal.
+        """
+        return None
+
+    def can_serve(self, running: Collection[NodeId]) -> bool | None:
+        """Whether the group, as this node knows it, can serve clients for as long as no other nodes run than `running`.
+
+        A run whose nodes are down for good is asked to recover only where all that run say yes. None: the protocol does
+        not say.
         """
         return None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from framework.core.administration import ADMINISTRATOR, Administrator
 from framework.core.client import Fail, Ok, Outcome
 from framework.core.errors import PluginFailed, Unrecordable
-from framework.core.faults import Entry, Fault
+from framework.core.faults import Entry, Fault, Status
 from framework.core.latency import Latencies
 from framework.core.message import NodeId
 from framework.core.network import NetworkModel
@@ -144,6 +144,52 @@ def with_restarts(crashes: Iterable[Crash], up: Container[NodeId]) -> tuple[Cras
     )
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """An operation that is open since the time `since`, and the nodes from which its client awaits an answer, as it says."""
+
+    client: NodeId
+    function: str
+    key: str | None
+    since: int
+    asks: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aftermath:
+    """The system when the load ended, after the faults.
+
+    `statuses` has every server that has run, None if it is down; `for_good` are those that no restart can bring back,
+    `damaged` those of them with a damaged disk. `can_serve`: whether those that run are enough for the protocol; None if it
+    does not say. `waiting` are the oldest of the `open` operations.
+    """
+
+    statuses: Mapping[NodeId, Status | None]
+    for_good: frozenset[NodeId] = frozenset()
+    damaged: frozenset[NodeId] = frozenset()
+    can_serve: bool | None = None
+    waiting: tuple[Waiting, ...] = ()
+    open: int = 0
+
+    @property
+    def down(self) -> tuple[NodeId, ...]:
+        return tuple(node for node, status in self.statuses.items() if status is None)
+
+    @property
+    def running(self) -> tuple[NodeId, ...]:
+        return tuple(node for node, status in self.statuses.items() if status is not None)
+
+
+OLDEST = 3
+"""How many of the open operations an `Aftermath` names."""
+
+
+def agreed(answers: Iterable[bool | None]) -> bool | None:
+    """Whether all say yes; None if nobody says anything."""
+    said = [answer for answer in answers if answer is not None]
+    return all(said) if said else None
+
+
 @dataclass
 class Tally:
     """What a run counts as it goes; the screen reads it while it grows. Latencies leave out the warm-up."""
@@ -176,6 +222,10 @@ class Tally:
         if 0 < timeout <= lasted:
             self.abandoned[client] = self.abandoned.get(client, 0) + 1
 
+    def heal(self, at: int) -> None:
+        """Counts anew what is asked for from now on and what is under way: the faults have ended."""
+        self.healed_at, self.asked, self.recovered, self.stuck, self.freed = at, 0, 0, 0, 0
+
     def completed(self, outcome: Outcome, scheduled: int, now: int, warmup: int) -> None:
         """Counts one operation that ended at `now`."""
         if self.healed_at is not None:
@@ -206,6 +256,7 @@ class EngineResult:
     interrupted: bool = False
     failure: str = ""  # why the run could not go on, in one line
     ledger: tuple[Entry, ...] = ()  # what each fault really did
+    aftermath: Aftermath | None = None  # of the faults, as the load ended; None: they had not been undone
     watch: Watch | None = None  # what came of the protocol's invariants; None: nobody looked
     settled: Settled | None = None  # how the replicas stood at the end; None: the run did not wait for them
     details: dict[str, Any] = field(default_factory=dict)  # clock error bound, machines, whatever the engine has to say

@@ -83,7 +83,7 @@ def kinds(result: RunResult) -> frozenset[str]:
     checks = {f"check {check.name}" for check in result.checks if check.verdict is Verdict.INVALID}
     crashes = {f"crash {_NAMES.sub('#', crash.why)}" for crash in result.crashes if crash.traceback}
     found = checks | crashes
-    return frozenset(found or {_NAMES.sub("#", re.split(r" broken|:", result.reasons[0])[0])})
+    return frozenset(found or {_NAMES.sub("#", re.split(r" broken|[:;]", result.reasons[0])[0])})
 
 
 def ended_at(result: RunResult) -> int:

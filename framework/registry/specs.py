@@ -45,9 +45,9 @@ class ProtocolSpec(Spec):
     `operations` are the functions that its clients understand; leave it empty for a protocol that replicates a state
     machine (its config is a `ReplicatedConfig`), which then says. `model` names the sequential model that its
     histories are checked against; `checkers` the checkers that run unless the user chooses others. `invariants` hold of its
-    nodes at every moment. `recovers`: it promises to serve again when every fault has ended. `sometimes` is what a result
-    counts, to tell how hard the runs were. `administration` are the operations that an `Administrator` may ask of its
-    nodes; with them the config is a `ReplicatedConfig`.
+    nodes at every moment. `recovers`: it promises to serve again when every fault has ended, if the nodes that are left can
+    (`Node.can_serve`). `sometimes` is what a result counts, to tell how hard the runs were. `administration` are the
+    operations that an `Administrator` may ask of its nodes; with them the config is a `ReplicatedConfig`.
     """
 
     node: type[Node]

@@ -15,7 +15,7 @@ from framework.core.errors import RAISED, ConfigError, PluginError
 from framework.core.tracebacks import error_line, place, plugin_raised
 from framework.engine.base import Engine, EngineResult, Experiment, Progress, Tally
 from framework.registry.specs import CheckerSpec
-from framework.runs import folder, invariants
+from framework.runs import folder, invariants, recovery
 from framework.runs.interrupts import Interrupts
 from framework.runs.judgement import judge, run_checkers, undecided
 from framework.runs.result import RunResult, build_result
@@ -78,7 +78,14 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
             (*checks, *promises),
             command=plan.command,
             began=plan.began,
-            details={**details, **failed, **doubted, **invariants.details(watch), **uncompared},
+            details={
+                **details,
+                **failed,
+                **doubted,
+                **invariants.details(watch),
+                **uncompared,
+                **recovery.unchecked(experiment),
+            },
         )
         try:
             folder.write_atomically(experiment.run_dir / folder.RESULT, result.to_json())

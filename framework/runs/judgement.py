@@ -14,6 +14,7 @@ from framework.core.time import format_duration
 from framework.core.tracebacks import defined_at, error_line, place, plugin_gave, summed_up
 from framework.engine.base import Crash, EngineResult, Experiment
 from framework.registry.specs import CheckerSpec
+from framework.runs.recovery import recovery
 from framework.verify.verdict import NO_CHECKER, CheckResult, Verdict, worst
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def judge(
     doubts: Sequence[str] = (),
     promises: Sequence[CheckResult] = (),
 ) -> Judgement:
-    """INVALID if a handler raised, a check found a violation, a promise was broken, or a protocol that recovers did not.
+    """INVALID if a handler raised, a check found a violation, a promise was broken, or a protocol that recovers did not
+    though it could.
 
     VALID only if nothing at all is in doubt.
 
@@ -43,7 +45,8 @@ def judge(
     checker.
     """
     crashed = [(Verdict.INVALID, crash_reason(crash)) for crash in ended.crashes if crash.traceback]
-    stuck = [(Verdict.INVALID, reason) for reason in _stuck(experiment, ended)]
+    lapse = recovery(experiment, ended) if _whole(ended) else None
+    stuck = [] if lapse is None else [lapse]
     doubtful = [(Verdict.UNKNOWN, reason) for reason in (*doubts, *_doubts(experiment, ended, checks))]
     checked = [(check.verdict, f"{check.name}: {check.reason}") for check in (*promises, *checks)]
     findings = [*crashed, *stuck, *doubtful, *checked]
@@ -144,16 +147,6 @@ def _missing(ended: EngineResult) -> Iterable[str]:
     if ended.tally.abandoned:
         clients = " ".join(sorted(ended.tally.abandoned))
         yield f"operations were still open at the end, past their time-out: those of {clients}"
-
-
-def _stuck(experiment: Experiment, ended: EngineResult) -> Iterable[str]:
-    """Why a protocol that recovers did not: of what was asked of it after the heal, or waited since before, nothing succeeded."""
-    tally = ended.tally
-    if tally.healed_at is None or not experiment.protocol.recovers or not _whole(ended):
-        return
-    if (tally.asked and not tally.recovered) or (not tally.asked and tally.stuck and not tally.freed):
-        span = format_duration(experiment.duration - tally.healed_at)
-        yield f"no progress within {span} after everything was healed"
 
 
 def _whole(ended: EngineResult) -> bool:

@@ -30,8 +30,9 @@ WIDEST = 120
 class Settled:
     """How the replicas of a run stood at its end, `took` nanoseconds after clients were known to be quiet.
 
-    `nodes` are all servers of the run, `down` those that did not run. `excuse` says why a replica that stays behind need
-    not be to blame, on an engine where that may be.
+    `nodes` are all servers of the run, `down` those that did not run. `can_serve`: whether those that did are enough for
+    the protocol; None if it does not say. `excuse` says why a replica that stays behind need not be to blame, on an engine
+    where that may be.
     """
 
     nodes: int
@@ -39,6 +40,7 @@ class Settled:
     down: tuple[NodeId, ...]
     took: int
     excuse: str = ""
+    can_serve: bool | None = None
 
 
 def look(ask: Callable[[bool], Standings], *, last: bool) -> Standings | None:
@@ -104,9 +106,11 @@ def _grouped(marks: Mapping[NodeId, Any]) -> dict[Any, list[NodeId]]:
 
 
 def _too_few(settled: Settled) -> str:
-    """A group that lacks a majority may have no way on."""
+    """A group that lacks a quorum, or a majority if the protocol does not say what it needs, may have no way on."""
     running = settled.nodes - len(settled.down)
-    return f"only {running} of {settled.nodes} nodes run" if 2 * running <= settled.nodes else ""
+    enough = 2 * running > settled.nodes if settled.can_serve is None else settled.can_serve
+    too_few = "" if settled.can_serve is None else ", too few to serve"
+    return "" if enough else f"only {running} of {settled.nodes} nodes run{too_few}"
 
 
 def _behind(by_index: Groups) -> str:

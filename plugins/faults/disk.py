@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from framework import (
     ConfigError,
@@ -21,11 +21,13 @@ from framework import (
     hookimpl,
 )
 
+DiskProblem: TypeAlias = Literal["slow", "failed_fsync", "full", "damage"]
+
 
 class DiskConfig(TargetConfig):
     """What ails the disk."""
 
-    trouble: Literal["slow", "failed_fsync", "full", "damage"] = "slow"
+    trouble: DiskProblem = "slow"
     """`slow`: each commit takes `latency` longer. `failed_fsync`: the next fsync fails, which crashes the node; nothing
     is tried again, and the node restarts when the fault ends. `full`: no commit has room, and the first to try crashes
     the node; there is room again when the fault ends. `damage`: the node crashes, and an acknowledged record is damaged:

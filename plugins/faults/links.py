@@ -25,6 +25,7 @@ from framework import (
     check_target,
     hookimpl,
 )
+from framework.core.faults import Joining
 
 _TWO_NODES = re.compile(r"(n\d+)[^\w:]+(n\d+)")
 
@@ -122,7 +123,8 @@ class LinksFault(Fault):
         if not links:
             return None
         token = view.token()
-        return Strike((Disturb(token, links, self.disturbance()),), (Calm(token),), against, detail)
+        joins = None if ":" in self.config.links else self._joining(token, against, view)
+        return Strike((Disturb(token, links, self.disturbance()),), (Calm(token),), against, detail, joins)
 
     @classmethod
     def drawn(cls, rng: random.Random) -> dict[str, Any]:
@@ -138,6 +140,19 @@ class LinksFault(Fault):
         servers = view.nodes if chosen == "all" else view.aim(chosen)
         links = tuple((a, b) for a in everyone for b in everyone if a != b and (a in servers or b in servers))
         return links, servers, "all links" if chosen == "all" else f"links of {' '.join(servers)}"
+
+    def _joining(self, token: int, struck: Sequence[NodeId], view: View) -> Joining:
+        """Which links of a node that joins suffer too: all of them, or those with the servers that were struck."""
+        everyone = [*view.nodes, *view.clients]
+
+        def joins(node: NodeId, rng: random.Random) -> Strike:
+            others = everyone if self.config.links == "all" else struck
+            links = tuple(link for other in others for link in ((node, other), (other, node)))
+            everyone.append(node)
+            which = "all its links" if self.config.links == "all" else f"its links with {' '.join(struck)}"
+            return Strike((Disturb(token, links, self.disturbance()),), detail=f"{node} joined, {which} too")
+
+        return joins
 
 
 class LossFault(LinksFault):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from framework import (
@@ -21,11 +21,9 @@ from framework import (
     check_target,
     hookimpl,
 )
+from framework.core.faults import LinkName
 
 Shape: TypeAlias = Literal["halves", "minority", "majority_ring", "bridge", "isolate", "one_way", "random"]
-Cut: TypeAlias = frozenset[tuple[NodeId, NodeId]]
-"""Directions between servers in which nothing gets through."""
-
 SMALLEST = {"halves": 2, "minority": 3, "majority_ring": 4, "bridge": 3, "isolate": 2, "one_way": 2}
 """The fewest nodes that each shape takes."""
 
@@ -68,81 +66,132 @@ class PartitionFault(Fault):
     def strike(self, view: View) -> Strike | None:
         kinds = [kind for kind, least in SMALLEST.items() if len(view.nodes) >= least]
         kind = view.rng.choice(kinds) if self.config.kind == "random" else self.config.kind
-        cut, against, detail = self._shape(kind, view)
-        if not cut:
+        split, against, detail = self._shape(kind, view)
+        if not split.cut:
             return None
-        links = [(a, b) for a in view.nodes for b in view.nodes if (a, b) in cut]
+        links = [(a, b) for a in view.nodes for b in view.nodes if (a, b) in split.cut]
         token = view.token()
-        disturb = Disturb(token, (*links, *self._client_links(cut, view)), Disturbance(cut=True))
-        return Strike((disturb,), (Calm(token),), against, f"{kind}: {detail}")
+        beside = (
+            {} if self.config.clients == "all" else {client: view.rng.choice(view.nodes) for client in view.clients}
+        )
+        links += self._client_links(split, beside, split.nodes)
+
+        def joins(node: NodeId, rng: random.Random) -> Strike:
+            where, cut = split.take_in(node, rng)
+            return Strike((self._cut(token, (*cut, *self._client_links(split, beside, (node,)))),), detail=where)
+
+        return Strike((self._cut(token, links),), (Calm(token),), against, f"{kind}: {detail}", joins)
 
     @classmethod
     def drawn(cls, rng: random.Random) -> dict[str, Any]:
         return {"kind": "random", "target": rng.choice(("leader", "random"))}
 
-    def _shape(self, kind: str, view: View) -> tuple[Cut, tuple[NodeId, ...], str]:
-        """Which directions are cut, whom that is against, and how it looks."""
+    def _cut(self, token: int, links: Sequence[LinkName]) -> Disturb:
+        return Disturb(token, tuple(links), Disturbance(cut=True))
+
+    def _shape(self, kind: str, view: View) -> tuple[Split, tuple[NodeId, ...], str]:
+        """Who hears whom, whom that is against, and how it looks."""
         nodes = view.rng.sample(view.nodes, len(view.nodes))
         count = len(nodes)
         if kind in ("halves", "minority"):
             size = count // 2 if kind == "halves" else view.rng.randint(1, (count - 1) // 2)
             few, many = _sorted(nodes[:size], view), _sorted(nodes[size:], view)
-            return _apart(few, many), few, f"{' '.join(few)} | {' '.join(many)}"
+            return Split(view.nodes, _apart(few, many), few, many), few, f"{' '.join(few)} | {' '.join(many)}"
         if kind == "bridge":
             half = (count - 1) // 2
             one, other = _sorted(nodes[1 : 1 + half], view), _sorted(nodes[1 + half :], view)
-            return _apart(one, other), (nodes[0],), f"{' '.join(one)} | {nodes[0]} | {' '.join(other)}"
+            split = Split(view.nodes, _apart(one, other), one, other)
+            return split, (nodes[0],), f"{' '.join(one)} | {nodes[0]} | {' '.join(other)}"
         if kind == "majority_ring":
-            return _ring(nodes), view.nodes, " - ".join(nodes)
+            return Ring(view.nodes, nodes), view.nodes, " - ".join(nodes)
         targets = view.aim(self.config.target)
-        others = tuple(node for node in nodes if node not in targets)
+        others = _sorted([node for node in nodes if node not in targets], view)
         named = " ".join(targets)
         if kind == "isolate":
-            return _alone(targets, nodes), targets, f"{named} | {' '.join(_sorted(others, view))}"
+            return Split(view.nodes, _alone(targets, nodes), others), targets, f"{named} | {' '.join(others)}"
         heard = view.rng.random() < 0.5
-        cut = frozenset((b, a) if heard else (a, b) for a in targets for b in nodes if a != b)
-        return cut, targets, f"{named} {'does not hear' if heard else 'is not heard'}"
+        cut = {(b, a) if heard else (a, b) for a in targets for b in nodes if a != b}
+        return Split(view.nodes, cut, others), targets, f"{named} {'does not hear' if heard else 'is not heard'}"
 
-    def _client_links(self, cut: Cut, view: View) -> list[tuple[NodeId, NodeId]]:
-        if self.config.clients == "all":
-            return []
-        majority = len(view.nodes) // 2 + 1
-        outside = {node for node in view.nodes if _hears(node, cut, view) < majority}
+    def _client_links(self, split: Split, beside: Mapping[NodeId, NodeId], servers: Iterable[NodeId]) -> list[LinkName]:
+        """The links between clients, each of which stands beside a server, and these servers that are cut."""
+        majority = len(split.nodes) // 2 + 1
+        outside = {node for node in servers if split.hears(node) < majority}
         links = []
-        for client in view.clients:
-            beside = view.rng.choice(view.nodes)
-            for server in view.nodes:
+        for client, place in beside.items():
+            for server in servers:
                 if self.config.clients == "majority_only":
                     lost = (server in outside,) * 2
                 else:
-                    lost = ((beside, server) in cut, (server, beside) in cut)
+                    lost = ((place, server) in split.cut, (server, place) in split.cut)
                 links += [link for link, gone in zip(((client, server), (server, client)), lost, strict=True) if gone]
         return links
+
+
+class Split:
+    """A network that has fallen apart: the directions between servers in which nothing gets through.
+
+    `sides` are those on which a node that joins may stand: it shares the lot of those who stand there.
+    """
+
+    def __init__(self, nodes: Sequence[NodeId], cut: Iterable[LinkName], *sides: Sequence[NodeId]) -> None:
+        self.nodes, self.cut = list(nodes), set(cut)
+        self._sides = [list(side) for side in sides if side]
+
+    def hears(self, node: NodeId) -> int:
+        """How many nodes can speak with `node` both ways, itself included."""
+        return sum((node, other) not in self.cut and (other, node) not in self.cut for other in self.nodes)
+
+    def take_in(self, node: NodeId, rng: random.Random) -> tuple[str, list[LinkName]]:
+        """Puts a node where it stands from now on; says where, and which of its links are cut."""
+        where, apart = self._place(node, rng)
+        self.nodes.append(node)
+        self.cut.update(apart)
+        return f"{node} joined {where}", apart
+
+    def _place(self, node: NodeId, rng: random.Random) -> tuple[str, list[LinkName]]:
+        if not self._sides:  # everyone stands alone
+            return "alone", [link for other in self.nodes for link in ((node, other), (other, node))]
+        side = rng.choice(self._sides)
+        like, where = side[0], f"on the side of {' '.join(side)}"
+        side.append(node)
+        apart = [(node, other) for other in self.nodes if (like, other) in self.cut]
+        return where, apart + [(other, node) for other in self.nodes if (other, like) in self.cut]
+
+
+class Ring(Split):
+    """Each node hears as many neighbours on either side as make a majority with itself; so does one that joins."""
+
+    def __init__(self, nodes: Sequence[NodeId], ring: Sequence[NodeId]) -> None:
+        self._ring = list(ring)
+        super().__init__(nodes, [(a, b) for a in ring for b in self._far(a)])
+
+    def _place(self, node: NodeId, rng: random.Random) -> tuple[str, list[LinkName]]:
+        at = rng.randrange(len(self._ring))
+        before, after = self._ring[at], self._ring[(at + 1) % len(self._ring)]
+        self._ring.insert(at + 1, node)
+        apart = [link for other in self._far(node) for link in ((node, other), (other, node))]
+        return f"between {before} and {after}", apart
+
+    def _far(self, node: NodeId) -> list[NodeId]:
+        """Those whom `node` does not hear: all but its neighbours."""
+        count = len(self._ring)
+        reach = (count // 2 + 1) // 2
+        at = self._ring.index(node)
+        near = {self._ring[(at + step) % count] for step in range(-reach, reach + 1)}
+        return [other for other in self._ring if other not in near]
 
 
 def _sorted(nodes: Sequence[NodeId], view: View) -> tuple[NodeId, ...]:
     return tuple(node for node in view.nodes if node in nodes)
 
 
-def _apart(one: Sequence[NodeId], other: Sequence[NodeId]) -> Cut:
-    return frozenset(link for a in one for b in other for link in ((a, b), (b, a)))
+def _apart(one: Sequence[NodeId], other: Sequence[NodeId]) -> set[LinkName]:
+    return {link for a in one for b in other for link in ((a, b), (b, a))}
 
 
-def _alone(targets: Sequence[NodeId], nodes: Sequence[NodeId]) -> Cut:
-    return frozenset(link for a in targets for b in nodes if a != b for link in ((a, b), (b, a)))
-
-
-def _ring(nodes: Sequence[NodeId]) -> Cut:
-    """On a ring, each hears as many neighbours on either side as make a majority with itself."""
-    count = len(nodes)
-    reach = (count // 2 + 1) // 2
-    near = {(at, (at + step) % count) for at in range(count) for step in range(-reach, reach + 1)}
-    return frozenset((nodes[a], nodes[b]) for a in range(count) for b in range(count) if (a, b) not in near)
-
-
-def _hears(node: NodeId, cut: Cut, view: View) -> int:
-    """How many nodes can speak with `node` both ways, itself included."""
-    return sum((node, other) not in cut and (other, node) not in cut for other in view.nodes)
+def _alone(targets: Sequence[NodeId], nodes: Sequence[NodeId]) -> set[LinkName]:
+    return {link for a in targets for b in nodes if a != b for link in ((a, b), (b, a))}
 
 
 @hookimpl

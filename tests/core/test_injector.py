@@ -51,15 +51,17 @@ class Says(Fault):
 
 
 class World:
-    """Three nodes that crash and restart when told to; `log` has every action with its time in milliseconds."""
+    """Three nodes that crash and restart when told to, and a spare, n4; `log` has every action with its time in milliseconds."""
 
     def __init__(self, *faults: tuple[str, Fault], quiet_at: int = 9 * SECOND, **options: Any) -> None:
         self.now = 0
         self.down: set[str] = set()
         self.lost: set[str] = set()
+        self.spares = ["n4"]
         self.roles = dict.fromkeys(NODES, "follower")
         self.log: list[tuple[int, Action]] = []
-        self.injector = Injector(faults, ("c1",), quiet_at=quiet_at, stream=random.Random, do=self._do, **options)
+        self.streams: list[str] = []
+        self.injector = Injector(faults, ("c1",), quiet_at=quiet_at, stream=self._stream, do=self._do, **options)
 
     def run(self, until: int = 20 * SECOND) -> World:
         while (at := self.injector.next_at) <= until:
@@ -71,9 +73,13 @@ class World:
     def told(self) -> list[tuple[int, str]]:
         return [(at, f"{type(action).__name__} {getattr(action, 'node', '')}".strip()) for at, action in self.log]
 
+    def _stream(self, name: str) -> random.Random:
+        self.streams.append(name)
+        return random.Random(name)
+
     def _look(self) -> Sight:
         statuses = {node: None if node in self.down else {"role": self.roles[node]} for node in NODES}
-        return Sight(statuses, lost=frozenset(self.lost))
+        return Sight(statuses, lost=frozenset(self.lost), spares=tuple(self.spares))
 
     def _do(self, action: Action) -> bool:
         if isinstance(action, Crash):
@@ -81,9 +87,10 @@ class World:
                 return False
             self.down.add(action.node)
         if isinstance(action, Restart):
-            if action.node not in self.down:
+            if action.node not in (*self.down, *self.spares):
                 return False
             self.down.discard(action.node)
+            self.spares = [spare for spare in self.spares if spare != action.node]
         self.log.append((self.now // MILLISECOND, action))
         return True
 
@@ -252,3 +259,47 @@ def test_what_the_engine_has_to_say_of_a_strike_stands_in_the_ledger() -> None:
 
     world.injector._do = tells
     assert world.run().injector.entries["crash"].details == ["1s: n1; its commit was lost"]
+
+
+# Nodes that join.
+
+CUT = Disturbance(cut=True)
+
+
+def cuts(view: View) -> Strike:
+    """Cuts n1 from n2, and whoever joins from n1."""
+    token = view.token()
+
+    def joins(node: str, rng: random.Random) -> Strike:
+        return Strike((Disturb(token, ((node, "n1"),), CUT),), detail=f"{node} joined")
+
+    return Strike((Disturb(token, (("n2", "n1"),), CUT),), (Calm(token),), detail="cut", joins=joins)
+
+
+def boots(node: str, at: str) -> Says:
+    return Says(lambda view: Strike((Restart(node),), (), (node,)), at=at)
+
+
+def test_a_disturbance_extends_to_a_node_that_joins_before_that_node_boots() -> None:
+    world = World(("cut", Says(cuts, at="1s", lasts="3s")), ("join", boots("n4", "2s"))).run()
+    assert [action for _, action in world.log] == [
+        Disturb(1, (("n2", "n1"),), CUT), Disturb(1, (("n4", "n1"),), CUT), Restart("n4"), Calm(1),
+    ]  # fmt: skip
+    assert world.injector.entries["cut"].details == ["1s: cut; n4 joined"]
+    assert world.streams == ["cut", "join", "cut/n4"], "a stream of its own: nothing else that is drawn shifts"
+
+
+def test_one_that_is_over_extends_to_nobody_nor_to_a_node_that_has_run_before() -> None:
+    over = World(("cut", Says(cuts, at="1s", lasts="500ms")), ("join", boots("n4", "2s"))).run()
+    assert over.told == [(1000, "Disturb"), (1500, "Calm"), (2000, "Restart n4")]
+    again = World(("cut", Says(cuts, at="1s", lasts="3s")), ("crash", crashes("n3", at="1500ms", lasts="500ms"))).run()
+    assert again.told == [(1000, "Disturb"), (1500, "Crash n3"), (2000, "Restart n3"), (4000, "Calm")]
+    assert again.injector.entries["cut"].details == ["1s: cut"]
+
+
+def test_a_node_that_could_not_boot_at_once_joins_once() -> None:
+    world = World(("cut", Says(cuts, at="1s", lasts="3s")), ("join", boots("n4", "2s")))
+    do, tries = world.injector._do, [True, True, False]
+    world.injector._do = lambda action: tries.pop() if isinstance(action, Restart) and not tries[-1] else do(action)
+    assert world.run().told == [(1000, "Disturb"), (2000, "Disturb"), (2020, "Restart n4"), (4000, "Calm")]
+    assert world.injector.entries["cut"].details == ["1s: cut; n4 joined"]

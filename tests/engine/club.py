@@ -18,6 +18,7 @@ from framework import (
     durable,
     handles,
     hookimpl,
+    on_timer,
 )
 
 
@@ -30,6 +31,10 @@ class Welcome(Message):
     members: tuple[NodeId, ...]
 
 
+class Hello(Message):
+    """What each says to all others, all the time."""
+
+
 class Member(Node):
     members: tuple[NodeId, ...] = durable(())
 
@@ -37,6 +42,16 @@ class Member(Node):
         self.leader = min((self.id, *self.peers) if not self.spare else self.peers)
         if not self.members and not self.spare:
             self.members = tuple(sorted((self.id, *self.peers)))
+        self.say_hello()
+
+    @on_timer
+    def say_hello(self) -> None:
+        self.multicast(dict.fromkeys((*self.peers, *self.members)), Hello())
+        self.set_timer(self.say_hello, after=20_000_000)
+
+    @handles(Hello)
+    def on_hello(self, sender: NodeId, hello: Hello) -> None:
+        pass
 
     @property
     def status(self) -> dict[str, str | int | bool | None]:

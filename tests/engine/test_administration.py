@@ -21,6 +21,8 @@ CLUB = Path(__file__).parent / "club.py"
 JOIN_JOIN_LEAVE = (
     "[{at: 200ms, fault: add_node}, {at: 200ms, fault: add_node}, {at: 500ms, fault: remove_node, target: n2}]"
 )
+SLACK = 100_000_000
+"""How long it may take until every process has heard that a fault is over."""
 
 
 def composed(engine: str, steps: str, *more: str) -> Any:
@@ -60,6 +62,36 @@ def test_spares_boot_and_join_and_a_member_leaves(tmp_path: Path, engine: str) -
     welcomed = [row["node"] for row in rows if row["kind"] == "note" and row["message"] == "welcomed"]
     assert {"n1", "n2", "n3", "n4", "n5"} == set(welcomed)
     assert "admin" not in open_run(tmp_path).history["client"].to_pylist()
+
+
+SPLIT = (
+    "[{at: 100ms, fault: partition, kind: halves, clients: all, for: 3500ms}, {at: 200ms, fault: add_node}, "
+    "{at: 250ms, fault: crash, target: n2, for: 50ms}]"
+)
+
+
+@pytest.mark.parametrize("engine", ["sim", pytest.param("ray", marks=pytest.mark.ray)])
+def test_a_node_that_joins_or_restarts_during_a_partition_is_on_one_side_of_it(tmp_path: Path, engine: str) -> None:
+    """Each says hello to all others all the time. What it says to the other side is cut by its own process."""
+    result = taken(tmp_path, engine, SPLIT, "nodes=4", "spares=1", "duration=5s", "quiet=1s")
+
+    partition, _, crash = result.ledger
+    split, _, joined = partition["details"][0].removeprefix("100ms: halves: ").partition("; n5 joined on the side of ")
+    sides = [set(side.split()) for side in split.split(" | ")]
+    assert crash["fired"] == 1
+    sides[sides.index(set(joined.split()))].add("n5")
+    rows = open_run(tmp_path).events.to_pylist()
+    calm = next(row["time"] for row in rows if row["message"] == "calm")
+    cut = {row["cause"] for row in rows if row["kind"] == "drop" and row["payload"] == b"cut"}
+    for node in ("n5", "n2"):
+        (side,) = [side for side in sides if node in side]
+        since = max(row["time"] for row in rows if row["kind"] == "start" and row["node"] == node)
+        said = [row for row in rows if row["kind"] == "send" and row["node"] == node and row["message"] == "club.Hello"]
+        meanwhile = [row for row in said if since <= row["time"] < calm]
+        assert {row["peer"] for row in meanwhile} >= {"n1", "n2", "n3", "n4"} - {node}
+        for row in meanwhile:
+            assert (row["seq"] in cut) == (row["peer"] not in side), row
+        assert cut.isdisjoint(row["seq"] for row in said if row["time"] > calm + SLACK)
 
 
 def test_what_was_refused_counts_as_not_done(tmp_path: Path) -> None:

@@ -67,16 +67,23 @@ def test_the_summary_counts_reasons_by_kind_and_tells_how_to_see_each_failure_ag
         outcome(2, "unknown", "fault chaos/loss touched none of 31 messages, 6 expected", crash=1),
         outcome(3, "unknown", "fault chaos/loss touched none of 70 messages, 7 expected"),
         outcome(4, "invalid", "n2 crashed: ZeroDivisionError: division by zero in on_vote"),
+        outcome(
+            5,
+            "invalid",
+            "no progress within 1s after everything was healed; n1 leader (term 7); open: c1 read k1 since 2.000s",
+        ),
+        outcome(6, "invalid", "no progress within 1s after everything was healed; n1 n2 candidate (term 9)"),
     ]
     lines = summary(outcomes, "again {}".format, took_s=2.0, done=4)
-    assert lines[:4] == [
-        "4 seeds: 1 valid, 2 unknown, 1 invalid",
+    assert lines[:5] == [
+        "6 seeds: 1 valid, 2 unknown, 3 invalid",
+        "  invalid 2 times: no progress within … after everything was healed",
         "  invalid 1 times: … crashed: ZeroDivisionError: division by zero in on_vote",
         "  unknown 2 times: fault chaos/loss touched none of … messages, … expected",
-        "operations that succeeded: 40",
+        "operations that succeeded: 60",
     ]
     assert "  crash                           3  in 2 seeds" in lines
-    assert "  a change                        2  in 2 seeds" in lines
+    assert "  a change                        3  in 3 seeds" in lines
     assert (
         lines[lines.index("seed 4, invalid: n2 crashed: ZeroDivisionError: division by zero in on_vote") + 1]
         == "  again 4"

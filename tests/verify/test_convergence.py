@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -118,6 +119,18 @@ def test_without_a_majority_nobody_need_come_on() -> None:
     verdict, reason = concluded({"n1": at(40), "n2": at(12)}, down=("n3", "n4"))
     assert verdict is Verdict.UNKNOWN
     assert reason.endswith("(only 2 of 4 nodes run)")
+
+
+def test_what_the_protocol_says_of_those_that_run_outweighs_their_number() -> None:
+    standings = {"n1": at(40), "n2": at(12), "n3": at(40)}
+    behind = "n2 stays at 12 while n1 n3 are at 40, 52 ms after clients were quiet"
+
+    def found(down: tuple[str, ...], can_serve: bool) -> tuple[Verdict, str]:
+        result = convergence(replace(settled(standings, down), can_serve=can_serve))
+        return result.verdict, result.reason
+
+    assert found(("n4",), False) == (Verdict.UNKNOWN, f"{behind} (only 3 of 4 nodes run, too few to serve)")
+    assert found(("n4", "n5", "n6"), True) == (Verdict.INVALID, behind)
     assert concluded({"n1": at(40, "x"), "n2": at(40, "y")}, down=("n3", "n4"))[0] is Verdict.INVALID
 
 

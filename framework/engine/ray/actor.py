@@ -18,7 +18,7 @@ from framework.core.faults import Action, CommitFate
 from framework.core.message import NodeId
 from framework.core.replica import Standing
 from framework.core.tracebacks import error_line, place
-from framework.engine.base import Crash, Tally
+from framework.engine.base import Crash, Tally, Waiting
 from framework.engine.ray.troubles import Birth
 
 if TYPE_CHECKING:
@@ -144,7 +144,15 @@ class StationActor:
 
     def healed(self, at: int) -> None:
         """The faults are over since `at`: what clients are answered from now on counts apart."""
-        self._call(lambda: setattr(self._station.tally, "healed_at", at))
+        self._call(lambda: self._station.tally.heal(at))
+
+    def can_serve(self, running: tuple[NodeId, ...]) -> bool | None:
+        """Whether the nodes `running` are enough to serve, as those of them that run here see it."""
+        return self._call(lambda: self._station.can_serve(running))
+
+    def open_operations(self) -> tuple[tuple[Waiting, ...], int]:
+        """The oldest of the operations that its clients have open, and how many are."""
+        return self._call(self._open_operations)
 
     def watch(self) -> str | Fall:
         """Returns when the station cannot go on, with why, or when a node's storage failed."""
@@ -244,6 +252,10 @@ class StationActor:
         turns = {seat.id: seat.turns for seat in station.seats.values()}
         finished = crew is not None and crew.finished
         return Pulse(station.snapshot(), finished, statuses, turns, troubles.tolls(), dict(troubles.met))
+
+    def _open_operations(self) -> tuple[tuple[Waiting, ...], int]:
+        crew = self._station.crew
+        return ((), 0) if crew is None else crew.open_operations()
 
     def _flush(self) -> None:
         if self._rows is not None:

@@ -22,8 +22,10 @@ class Conditions:
     def note(self, action: Disturb | Calm | SetDisk | SetClock, now: int) -> None:
         """From now on this is so."""
         match action:
-            case Disturb():
-                self._weather[action.token] = action
+            case Disturb():  # a node that joins extends a disturbance that is in force already
+                known = self._weather.get(action.token)
+                links = action.links if known is None else (*known.links, *action.links)
+                self._weather[action.token] = msgspec.structs.replace(action, links=links)
             case Calm():
                 self._weather.pop(action.token, None)
             case SetClock():

@@ -11,6 +11,7 @@ from framework.core.faults import Ask
 from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.core.workload import Assignment, Load
+from framework.engine.base import OLDEST, Waiting
 from framework.engine.ray.seat import Seat
 from framework.engine.ray.station import Station
 from framework.trace.recorder import HistoryRow, HistoryWriter, operation_row
@@ -103,6 +104,22 @@ class Crew:
             self._end_errand(seat, Unknown(f"{seat.id} crashed"))
         elif seat.open is not None:
             self._end(seat, Unknown(f"{seat.id} crashed"), self._station.now())
+
+    def open_operations(self) -> tuple[tuple[Waiting, ...], int]:
+        """The oldest of the operations that are open, and how many are."""
+        busy = [seat for seat in self._seats.values() if seat.open is not None and seat.id != ADMINISTRATOR]
+        oldest = sorted(busy, key=lambda seat: seat.open[1])[:OLDEST]  # type: ignore[index]
+        return tuple(map(self._waiting, oldest)), len(busy)
+
+    def _waiting(self, seat: Seat) -> Waiting:
+        assert seat.open is not None
+        assignment, since = seat.open
+        asks = ""
+        try:
+            asks = str(seat.host.root.status.get("asks") or "") if seat.host is not None else ""
+        except Exception as error:  # an author's mistake, as in a handler
+            self._station.raised(seat, error)
+        return Waiting(seat.id, assignment.operation.function, assignment.operation.key, since, asks)
 
     def close(self) -> None:
         """Ends the history. Operations that are still open: nobody knows what becomes of them."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
-from framework.engine.base import EngineResult, Experiment, Progress, Tally, with_restarts
+from framework.engine.base import Aftermath, EngineResult, Experiment, Progress, Tally, with_restarts
 from framework.engine.wire import Wire
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class _Course:
         self.fleet: Fleet = Fleet(experiment, up, self.rows)
         self.injection: Injection = Injection(experiment, self.fleet)
         self.interrupted = False
+        self.aftermath: Aftermath | None = None
         self.settled: Settled | None = None
         self._shown = 0.0
         self.seconds = {"start": 0.0, "end": 0.0}
@@ -101,6 +102,8 @@ class _Course:
         last = experiment.duration + int(experiment.workload_config.timeout) + DRAIN_SLACK
         while not fleet.failure:
             now = fleet.now()
+            if now >= experiment.duration and self.aftermath is None and self.injection.healed_at is not None:
+                self.aftermath = fleet.aftermath()
             if now >= last or (now >= experiment.duration and fleet.load_finished):
                 return
             due = min(self.injection.next_at, last, experiment.duration if now < experiment.duration else last)
@@ -170,6 +173,7 @@ class _Course:
             interrupted=self.interrupted,
             failure=fleet.failure,
             ledger=self.injection.ledger(),
+            aftermath=self.aftermath,
             settled=self.settled,
             details=self._details(),
         )

@@ -9,7 +9,7 @@ from framework.core.errors import ConfigError, SynodError
 from framework.core.message import NodeId
 from framework.core.replica import Standing
 from framework.core.time import SECOND
-from framework.engine.base import Tally
+from framework.engine.base import OLDEST, Aftermath, Tally, agreed
 from framework.engine.ray.actor import Report
 from framework.engine.ray.lives import Lives, added
 from framework.engine.ray.member import Member
@@ -128,6 +128,50 @@ class Fleet(Lives):
     def _status(self, node: NodeId) -> dict[str, Any] | None:
         member = self.launch.member_of[node]
         return member.statuses.get(node) if member.up else None
+
+    def away(self) -> list[NodeId]:
+        """The nodes that are to run and have not been heard of since they were last started."""
+        return [
+            node
+            for node in self.experiment.nodes
+            if node not in self.standing_by
+            and node not in self.lost
+            and not self.conditions.ruined((node,))
+            and self._status(node) is None
+        ]
+
+    def aftermath(self) -> Aftermath:
+        """The servers, and the operations that are open."""
+        statuses = self.statuses()
+        down = [node for node, status in statuses.items() if status is None]
+        running = tuple(node for node in statuses if node not in down)
+        members = {self.launch.member_of[node].station: self.launch.member_of[node] for node in running}
+        answers = self._asked([member.handle.can_serve.remote(running) for member in members.values()])
+        said = agreed(answers) if len(answers) == len(members) else None
+        parts = self._asked([member.handle.open_operations.remote() for member in self.launch.crews])
+        waiting = sorted((one for some, _ in parts for one in some), key=lambda one: one.since)
+        damaged = frozenset(node for node in down if self.conditions.ruined((node,)))
+        return Aftermath(
+            statuses=statuses,
+            for_good=damaged.union(self.lost.intersection(down)),
+            damaged=damaged,
+            can_serve=said,
+            waiting=tuple(waiting[:OLDEST]),
+            open=sum(count for _, count in parts),
+        )
+
+    def _asked(self, calls: list[Any]) -> list[Any]:
+        """The answers that come in time."""
+        import ray
+
+        ready, _ = ray.wait(calls, num_returns=len(calls), timeout=STATUS_S) if calls else ([], [])
+        answers = []
+        for call in ready:
+            try:
+                answers.append(ray.get(call))
+            except ray.exceptions.RayError:  # it died just now; its watch will tell
+                continue
+        return answers
 
     def standings(self, *, whole: bool) -> dict[NodeId, Standing | None]:
         """Where the replicas stand; None for one that does not answer in time, absent if it is down or keeps no copy."""

@@ -36,7 +36,9 @@ class Injection:
     def __init__(self, experiment: Experiment, fleet: Fleet) -> None:
         self._fleet = fleet
         self._order = {node: index for index, node in enumerate(experiment.hosts)}
-        self._nodes = experiment.nodes
+        self._nodes, self._duration = experiment.nodes, experiment.duration
+        self.healed_at: int | None = None  # when the faults had ended, and all nodes that can were back
+        self._returning = False  # whether some are yet to come back
         self._fate = stream(experiment.seed, "disk")
         self._still: set[NodeId] = set()  # told to stand still in the strike under way, and their process goes on yet
         self._injector = Injector(
@@ -58,20 +60,22 @@ class Injection:
     def fired(self) -> dict[str, int]:
         return {name: entry.fired for name, entry in self._injector.entries.items()}
 
-    @property
-    def healed_at(self) -> int | None:
-        return self._injector.healed_at
-
     def carry_out_due(self) -> None:
         """Does all that is due now."""
         now = self._fleet.now()
-        if self.next_at > now:
-            return
-        before = self.healed_at
-        self._injector.due(now, self._look)
-        self._refuse_half_pauses()
-        if before is None and self.healed_at is not None:
-            self._fleet.healed(self.healed_at)
+        if self.next_at <= now:
+            self._injector.due(now, self._look)
+            self._refuse_half_pauses()
+        if self.healed_at is None and self._injector.healed_at is not None:
+            self._healed(self._injector.healed_at)
+        elif self._returning and now < self._duration and not self._fleet.away():
+            self._healed(now)
+
+    def _healed(self, at: int) -> None:
+        """The faults have ended. What counts anew once all nodes are back: a new process takes its time to start."""
+        self.healed_at = at
+        self._returning = bool(self._fleet.away())
+        self._fleet.healed(at)
 
     def ledger(self) -> tuple[Entry, ...]:
         """What each fault did; to be asked once, when every station has reported."""

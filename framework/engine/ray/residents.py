@@ -6,7 +6,7 @@ import asyncio
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from framework.core.storage import StorageDamaged
 from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.core.tracebacks import error_line, printable
-from framework.engine.base import Crash, Tally, check_nodes_own
+from framework.engine.base import Crash, Tally, agreed, check_nodes_own
 from framework.engine.ray.commits import Commits, MemoryCommits
 from framework.engine.ray.outgoing import Outgoing, Transport
 from framework.engine.ray.recording import EventRows, start_payload
@@ -224,6 +224,16 @@ class Residents(ABC):
             except RAISED as error:
                 self.raised(seat, error)
         return shown
+
+    def can_serve(self, running: Collection[NodeId]) -> bool | None:
+        """Whether the nodes `running` are enough to serve, as those of them that run here see it; None if none says."""
+        answers: list[bool | None] = []
+        for seat in self.seats.values():
+            try:
+                answers.append(seat.host.root.can_serve(running) if seat.host is not None else None)
+            except Exception as error:
+                self.raised(seat, error)
+        return agreed(answers)
 
     def standings(self, *, whole: bool) -> dict[NodeId, Standing | None]:
         """Where each seat's replica stands; None for a node that is down, absent if nothing brings it back or it keeps none."""

@@ -7,6 +7,7 @@ collects inputs while a batch is in flight (`_run_batch`).
 from __future__ import annotations
 
 import traceback
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from framework.core.client import Unknown
@@ -17,7 +18,7 @@ from framework.core.message import NodeId
 from framework.core.storage import StorageDamaged, StorageFailure, TroubledStorage
 from framework.core.time import NEVER
 from framework.core.tracebacks import error_line, printable
-from framework.engine.base import Crash, check_nodes_own
+from framework.engine.base import Crash, agreed, check_nodes_own
 from framework.engine.sim.post import Post
 from framework.engine.sim.seat import Envelope, Flight, Seat
 from framework.trace.schema import Kind
@@ -263,6 +264,17 @@ class Batches(Post):
         seat.torn = fate == "torn"
         self._stop(seat, why, "", cause, asked=True)
         return fate
+
+    def can_serve(self, running: Collection[NodeId]) -> bool | None:
+        """Whether these nodes, of which all run, say that they are enough to serve; None if the protocol does not say."""
+        answers: list[bool | None] = []
+        for node in running:
+            seat = self.seats[node]
+            try:
+                answers.append(seat.host.root.can_serve(running) if seat.host is not None else None)
+            except Exception as error:  # an author's mistake, as in a handler
+                self.raised(seat, error)
+        return agreed(answers)
 
     def restart(self, node: NodeId, cause: int = -1) -> None:
         """Boots a node that is down: a new instance over its storage."""

@@ -68,6 +68,7 @@ class SimEngine:
             failure=failure,
             ledger=simulation.injection.ledger(),
             settled=None if simulation.settling is None else simulation.settling.settled,
+            aftermath=simulation.aftermath,
             watch=None if monitors is None else _confirmed(monitors, experiment),
             details={
                 "never_started": simulation.load.waiting,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from framework.core.administration import ADMINISTRATOR
 from framework.core.clock import Clock
 from framework.core.errors import RAISED
 from framework.core.faults import (
@@ -29,6 +30,7 @@ from framework.core.message import NodeId
 from framework.core.storage import TroubledStorage
 from framework.core.streams import stream
 from framework.core.time import NEVER
+from framework.engine.base import OLDEST, Aftermath, Waiting
 from framework.trace.schema import NO_NAME, Kind
 
 if TYPE_CHECKING:
@@ -70,6 +72,32 @@ class Injection:
         self._injector.count_tolls(tolls)
         self._injector.count_errands(self._run.tally.errands)
         return tuple(self._injector.entries.values())
+
+    def aftermath(self) -> Aftermath:
+        """The servers, and the operations that are open."""
+        run, sight = self._run, self._look()
+        down = [node for node, status in sight.statuses.items() if status is None]
+        waiting = sorted(
+            (
+                (seat.open[1], seat.client, seat)
+                for seat in run.seats.values()
+                if seat.open and seat.id != ADMINISTRATOR
+            ),
+        )
+        return Aftermath(
+            statuses=sight.statuses,
+            for_good=sight.lost.intersection(down),
+            damaged=frozenset(node for node in down if _damaged(self._servers[node])),
+            can_serve=run.can_serve([node for node in sight.statuses if node not in down]),
+            waiting=tuple(self._waiting(seat) for _, _, seat in waiting[:OLDEST]),
+            open=len(waiting),
+        )
+
+    def _waiting(self, seat: Seat) -> Waiting:
+        assert seat.open is not None
+        assignment, since = seat.open
+        asks = str((self._status(seat) or {}).get("asks") or "")
+        return Waiting(seat.id, assignment.operation.function, assignment.operation.key, since, asks)
 
     def _turn(self) -> None:
         run = self._run

@@ -45,7 +45,10 @@ class Settling:
             return
         called = [seat for seat in self._servers if not seat.stands_by]
         down = tuple(seat.id for seat in called if seat.host is None)
-        self.settled = Settled(nodes=len(called), standings=standings, down=down, took=run.now - began)
+        running = [seat.id for seat in called if seat.host is not None]
+        self.settled = Settled(
+            nodes=len(called), standings=standings, down=down, took=run.now - began, can_serve=run.can_serve(running)
+        )
         self._over()
 
     def _ask(self, whole: bool) -> dict[NodeId, Standing]:

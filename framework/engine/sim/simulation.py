@@ -14,7 +14,7 @@ from framework.core.message import NodeId
 from framework.core.streams import stream
 from framework.core.time import NEVER, format_duration
 from framework.core.workload import Assignment, Load
-from framework.engine.base import Experiment, Tally
+from framework.engine.base import Aftermath, Experiment, Tally
 from framework.engine.sim.batches import Batches
 from framework.engine.sim.injection import Injection
 from framework.engine.sim.recording import Pulse, Recording
@@ -57,6 +57,7 @@ class Simulation(Batches):
         self._end = min(self._latest + experiment.settle, NEVER if stop is None else stop)
         self.settling = Settling(self, self._stop_here) if experiment.settle else None
         self._load_at = NEVER
+        self.aftermath: Aftermath | None = None
         self._errands = Errands()
         self.injection = Injection(self)
         if recording.history is not None:
@@ -76,7 +77,7 @@ class Simulation(Batches):
             for seat in self.seats.values():
                 if not seat.stands_by:
                     self._boot(seat, cause=-1)
-            self.call_at(self.experiment.duration, self._end_if_done)
+            self.call_at(self.experiment.duration, self._end_load)
             if self.settling is not None:
                 self.call_at(self._latest, self.settling.begin)
             self.injection.schedule()
@@ -283,6 +284,11 @@ class Simulation(Batches):
         self.tally.errands[token] = refused
         order = self.seq
         self.call_at(self.now, lambda: self._begin_errand(order))
+
+    def _end_load(self) -> None:
+        if self.tally.healed_at is not None:
+            self.aftermath = self.injection.aftermath()
+        self._end_if_done()
 
     def _end_if_done(self) -> None:
         if not self._outstanding and self.now >= self.experiment.duration and self.load.next_at == NEVER:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from framework import DurableMap, Node, NodeId, durable_map, handles
+from plugins.protocols.abd.config import AbdConfig
 from plugins.protocols.abd.messages import UNWRITTEN, Held, Propagate, Query, Stored, Version
 
 
 class Replica(Node):
     """Answers clients, and never speaks to another replica."""
 
+    config: AbdConfig
+
     versions: DurableMap[str, Version] = durable_map(str, Version)
+
+    def can_serve(self, running: Collection[NodeId]) -> bool:
+        replicas = sorted(
+            (*self.peers, self.id), key=lambda node: (len(node), node)
+        )  # as in the config: of a grid it counts
+        quorums = self.config.quorums.build(tuple(replicas))
+        return quorums.phase1.reached(running) and quorums.phase2.reached(running)
 
     def version(self, key: str) -> Version:
         """What it holds of the register `key`."""

@@ -15,6 +15,8 @@ EuroSys 2023), all others stand in vain, one after another, and would hold that 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from framework import NodeId, handles, on_timer
 from plugins.protocols.multipaxos.learner import Learner
 from plugins.protocols.multipaxos.messages import (
@@ -48,6 +50,9 @@ class Election(Learner):
         self.found: dict[int, Proposal] = {}  # by slot: of what they told, what the highest ballot proposed
         super().on_start()
         self.await_leader()
+
+    def can_serve(self, running: Collection[NodeId]) -> bool:
+        return self.quorums.phase1.reached(running) and self.quorums.phase2.reached(running)
 
     def on_elected(self, values: list[Value]) -> None:
         """Runs when a quorum has promised: `values` must be proposed from the first slot on that is not chosen."""

@@ -19,6 +19,10 @@ class PaxosClient(Client):
         self.request: Propose | None = None
         self.proposer: NodeId | None = None
 
+    @property
+    def status(self) -> dict[str, str | int | bool | None]:
+        return {"asks": self.proposer} if self.request is not None else {}
+
     def invoke(self, operation: Operation) -> None:
         if not isinstance(operation.argument, str):
             self.complete(operation.id, Fail("a proposal is a text"))

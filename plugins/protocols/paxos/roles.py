@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from framework import Node
+from collections.abc import Collection
+
+from framework import Node, NodeId
 from plugins.protocols.paxos.config import PaxosConfig, in_order
 
 
@@ -17,3 +19,7 @@ class Role(Node):
         self.acceptors = self.config.acceptors or nodes
         self.learners = self.config.learners or nodes
         self.quorums = self.config.quorums.build(self.acceptors)
+
+    def can_serve(self, running: Collection[NodeId]) -> bool:
+        votes = self.quorums.phase1.reached(running) and self.quorums.phase2.reached(running)
+        return votes and any(proposer in running for proposer in self.proposers)

@@ -11,6 +11,8 @@ vote is ever counted that a crash could take back.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from framework import NodeId, durable, handles, on_timer
 from framework.core.quorums import Majority, Quorums
 from plugins.protocols.raft.config import RaftConfig
@@ -37,6 +39,9 @@ class Election(LogKeeping):
         self.quorums: Quorums = Majority((*self.peers, self.id))
         self.election_timeout = self._draw_timeout()
         self._await_leader()
+
+    def can_serve(self, running: Collection[NodeId]) -> bool:
+        return self.quorums.reached(running)
 
     def on_elected(self) -> None:
         """Runs when this node has won its term."""

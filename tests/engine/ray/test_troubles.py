@@ -240,3 +240,13 @@ def test_a_station_is_told_of_the_links_out_of_it_and_of_what_is_still_in_force(
     conditions.note(SetDisk("n1", "damage"), 0)
     conditions.note(SetDisk("n1", "none"), 0)
     assert conditions.ruined(("n1", "n2")) and not conditions.ruined(("n2",)), "nothing mends what is damaged"
+
+
+def test_a_station_that_boots_is_told_of_the_links_of_a_node_that_joined_meanwhile_too() -> None:
+    conditions = Conditions()
+    conditions.note(Disturb(1, (("n1", "n2"),), Disturbance(cut=True)), 0)
+    conditions.note(Disturb(1, (("n1", "n4"), ("n4", "n1")), Disturbance(cut=True)), 1)
+    assert conditions.troubles(("n1",)) == (Disturb(1, (("n1", "n2"), ("n1", "n4")), Disturbance(cut=True)),)
+    assert conditions.troubles(("n4",)) == (Disturb(1, (("n4", "n1"),), Disturbance(cut=True)),)
+    conditions.note(Calm(1), 2)
+    assert conditions.troubles(("n1", "n4")) == ()

@@ -302,7 +302,12 @@ def test_a_protocol_that_does_not_come_back_after_the_heal_is_invalid(take: Any)
         "duration=6s",
     )
     run = take("crash", "target=leader", "at=5s", "for=100ms", verdict=Verdict.INVALID, overrides=stubborn)
-    assert run.result.reasons == ("no progress within 300ms after everything was healed",)
+    (reason,) = run.result.reasons
+    healed, states, waiting = reason.split("; ")
+    assert healed == "no progress within 300ms after everything was healed"
+    assert states == "n1 n2 n3 n4 n5 follower (term 1)"
+    (struck,) = run.entry["against"]
+    assert waiting.startswith("open: c") and f" at {struck}" in waiting
 
 
 def test_a_schedule_tells_each_of_its_steps(registry: Registry, tmp_path: Path) -> None:

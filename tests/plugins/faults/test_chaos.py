@@ -11,7 +11,7 @@ import pytest
 from framework.config.compose import compose
 from framework.core.errors import ConfigError
 from framework.core.faults import Crash, Pause, Planned, SetDisk, View
-from framework.core.time import SECOND, Duration
+from framework.core.time import MILLISECOND, SECOND, Duration
 from framework.registry.registry import Registry, load
 from plugins.faults.chaos import LAST_CHANCE, Chaos, ChaosConfig
 from tests.plugins.faults.views import NODES
@@ -24,10 +24,12 @@ def registry() -> Registry:
     return load()
 
 
-def plan(registry: Registry, seed: int, nodes: tuple[str, ...] = NODES, **config: Any) -> list[Planned]:
+def plan(
+    registry: Registry, seed: int, nodes: tuple[str, ...] = NODES, duration: int = 10 * SECOND, **config: Any
+) -> list[Planned]:
     chaos = Chaos(ChaosConfig(**config), registry.registered.faults)
     chaos.nodes = nodes
-    return list(chaos.plan("chaos", 10 * SECOND, random.Random(seed)))
+    return list(chaos.plan("chaos", duration, random.Random(seed)))
 
 
 def told(planned: list[Planned]) -> list[tuple[Any, ...]]:
@@ -58,6 +60,65 @@ def test_as_many_overlap_as_may(registry: Registry) -> None:
 def test_a_kind_of_weight_0_is_never_drawn(registry: Registry) -> None:
     kinds = {"crash": 1, "loss": 0}
     assert {one.name for seed in SEEDS for one in plan(registry, seed, kinds=kinds)} == {"chaos/crash"}
+
+
+SHORTEST = 850 * MILLISECOND
+"""What the default swarm needs: `at`, half of `shortest`, and the last chance."""
+
+
+@pytest.mark.parametrize("duration", [SHORTEST + 1, SHORTEST + MILLISECOND, SECOND])
+def test_a_swarm_of_a_short_run_is_never_empty_and_begins_within_it(registry: Registry, duration: int) -> None:
+    for seed in SEEDS:
+        swarm = plan(registry, seed, duration=duration)
+        assert swarm and all(SHORTEST - LAST_CHANCE <= one.at < duration - LAST_CHANCE for one in swarm)
+        assert told(swarm) == told(plan(registry, seed, duration=duration))
+
+
+def test_only_what_would_be_empty_is_drawn_again(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[Planned]] = []
+    draw = Chaos._draw_swarm
+
+    def watched(chaos: Chaos, *arguments: Any) -> list[Planned]:
+        drawn.append(draw(chaos, *arguments))
+        return drawn[-1]
+
+    monkeypatch.setattr(Chaos, "_draw_swarm", watched)
+    again = 0
+    for seed in SEEDS:
+        swarm = plan(registry, seed, duration=SECOND)
+        *empty, last = drawn
+        assert not any(empty) and told(swarm) == told(sorted(last, key=lambda one: one.at))
+        again += bool(empty)
+        drawn.clear()
+    assert 40 < again < 80, "a third of the seeds, and no others"
+
+
+def test_nothing_is_drawn_where_nothing_can_be(registry: Registry) -> None:
+    assert plan(registry, 1, duration=SHORTEST) == []
+    down = {"crash": 1, "pause": 1, "disk": 1}
+    assert plan(registry, 1, NODES[:2], kinds=down, disk=("full", "damage")) == []
+    assert plan(registry, 1, NODES[:1], kinds={"partition": 1}) == []
+
+
+@pytest.mark.parametrize("nodes", [NODES[:1], NODES[:2]])
+def test_few_nodes_suffer_what_leaves_them_in_service(registry: Registry, nodes: tuple[str, ...]) -> None:
+    kinds = set()
+    for seed in SEEDS:
+        swarm = plan(registry, seed, nodes, duration=SECOND)
+        assert swarm and all(getattr(one.fault.config, "trouble", "slow") == "slow" for one in swarm)
+        kinds |= {one.name.removeprefix("chaos/") for one in swarm}
+    usual = {"clock", "delay", "disk", "duplicate", "loss", "reorder"}
+    assert kinds == (usual if len(nodes) == 1 else usual | {"partition"})
+
+
+def test_what_may_be_wrong_with_a_disk_can_be_chosen(registry: Registry) -> None:
+    def problems(**config: Any) -> set[str]:
+        swarms = [plan(registry, seed, kinds={"disk": 1}, **config) for seed in SEEDS]
+        return {one.fault.config.trouble for swarm in swarms for one in swarm}
+
+    assert problems() == {"slow", "failed_fsync", "full", "damage"}
+    assert problems(disk=("slow", "failed_fsync", "full")) == {"slow", "failed_fsync", "full"}
+    assert told(plan(registry, 7, disk=("full", "damage", "slow", "failed_fsync"))) == told(plan(registry, 7))
 
 
 class Cluster:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from framework import ConfigError, Disturb, Disturbance, Duration
@@ -45,6 +47,35 @@ def test_the_links_of_a_target_are_those_from_and_to_it() -> None:
     assert all("n4" in link for link in links(fault, roles={"n4": "leader"}))
     assert len(links(fault, roles={"n4": "leader"})) == 2 * 6
     assert links(fault) == set()
+
+
+def joined(fault: LinksFault, *nodes: str, **world: dict[str, str]) -> tuple[str, set[tuple[str, str]]]:
+    """What the ledger says of the last of these nodes that join one after another, and which of its links suffer."""
+    struck = fault.strike(view(**world))  # type: ignore[arg-type]
+    assert struck is not None and struck.joins is not None
+    for node in nodes:
+        strike = struck.joins(node, random.Random(1))
+    assert struck.does[0] == Disturb(1, struck.does[0].links, fault.disturbance())  # type: ignore[union-attr]
+    (disturb,) = strike.does
+    assert isinstance(disturb, Disturb) and (disturb.token, disturb.disturbance) == (1, fault.disturbance())
+    return strike.detail, set(disturb.links)
+
+
+def test_all_links_are_those_of_a_node_that_joins_too() -> None:
+    others = (*NODES, *CLIENTS, "n6")
+    wanted = {link for other in others for link in (("n7", other), (other, "n7"))}
+    assert joined(DelayFault(DelayConfig(), {}), "n6", "n7") == ("n7 joined, all its links too", wanted)
+
+
+def test_the_links_of_a_target_are_those_with_a_node_that_joins_too() -> None:
+    fault = ReorderFault(ReorderConfig(links="leader"), {})
+    struck = ("n7 joined, its links with n4 too", {("n7", "n4"), ("n4", "n7")})
+    assert joined(fault, "n6", "n7", roles={"n4": "leader"}) == struck
+
+
+def test_one_direction_between_two_nodes_is_nobody_elses() -> None:
+    struck = LossFault(LossConfig(links="n1:n2"), {}).strike(view())
+    assert struck is not None and struck.joins is None
 
 
 @pytest.mark.parametrize(

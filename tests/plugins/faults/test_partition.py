@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from framework import Calm, ConfigError, Disturb, Strike
-from plugins.faults.partition import PartitionConfig, PartitionFault
+from plugins.faults.partition import PartitionConfig, PartitionFault, Ring
 from tests.plugins.faults.views import CLIENTS, NODES, view
 
 SEEDS = range(30)
+NODES_7 = (*NODES, "n6", "n7")
 
 
 def strike(kind: str, seed: int = 1, target: str = "random", clients: str = "all", **world: dict[str, str]) -> Strike:
@@ -113,3 +116,104 @@ def test_a_shape_that_takes_more_nodes_than_there_are_is_refused() -> None:
 def test_nobody_to_isolate_is_no_strike() -> None:
     fault = PartitionFault(PartitionConfig(kind="isolate", target="leader"), {})
     assert fault.strike(view()) is None
+
+
+# Nodes that join while it lasts.
+
+
+def join(struck: Strike, node: str, seed: int = 1) -> tuple[str, set[tuple[str, str]]]:
+    """Where a node that joins stands, and which of its links are cut."""
+    assert struck.joins is not None
+    joined = struck.joins(node, random.Random(seed))
+    (disturb,) = joined.does
+    assert isinstance(disturb, Disturb) and disturb.disturbance.cut
+    assert struck.undoes == (Calm(disturb.token),), "it ends with the rest"
+    assert all(node in link for link in disturb.links)
+    return joined.detail, set(disturb.links)
+
+
+def apart(node: str, links: set[tuple[str, str]], others: tuple[str, ...] = NODES) -> set[str]:
+    """From whom the node is cut off, both ways."""
+    return {other for other in others if {(node, other), (other, node)} <= links}
+
+
+@pytest.mark.parametrize("kind", ["halves", "minority"])
+def test_a_node_that_joins_stands_on_one_of_two_sides_by_its_seed(kind: str) -> None:
+    sides = set()
+    for seed in SEEDS:
+        struck = strike(kind)
+        few = set(struck.against)
+        where, links = join(struck, "n6", seed)
+        side = set(NODES) - apart("n6", links)
+        assert side in (few, set(NODES) - few)
+        assert where == f"n6 joined on the side of {' '.join(sorted(side))}"
+        assert (where, links) == join(strike(kind), "n6", seed)
+        sides.add(frozenset(side))
+    assert len(sides) == 2
+
+
+def test_of_two_that_join_each_hears_the_other_only_on_its_own_side() -> None:
+    together = set()
+    for seed in SEEDS:
+        struck = strike("halves")
+        first, _ = join(struck, "n6", seed)
+        second, links = join(struck, "n7", seed + 1)
+        hears = "n6" not in apart("n7", links, ("n6",))
+        assert hears == ("n6" in second.split()) == (second == f"{first.replace('n6', 'n7', 1)} n6")
+        together.add(hears)
+    assert together == {True, False}
+
+
+def test_whoever_joins_is_no_bridge() -> None:
+    for seed in SEEDS:
+        struck = strike("bridge", seed)
+        (bridge,) = struck.against
+        _, links = join(struck, "n6", seed)
+        assert len(apart("n6", links)) == 2 and bridge not in apart("n6", links)
+
+
+@pytest.mark.parametrize("nodes", [4, 5, 6, 7])
+def test_whoever_joins_a_ring_hears_a_majority(nodes: int) -> None:
+    places = set()
+    for seed in SEEDS:
+        ring = Ring(NODES_7[:nodes], random.Random(seed).sample(NODES_7[:nodes], nodes))
+        where, cut_off = ring.take_in("n8", random.Random(seed))
+        assert ring.hears("n8") > (nodes + 1) // 2
+        assert set(cut_off) == {
+            link for other in apart("n8", set(cut_off), NODES_7) for link in ((other, "n8"), ("n8", other))
+        }
+        before, after = where.removeprefix("n8 joined between ").split(" and ")
+        assert {before, after}.isdisjoint(apart("n8", set(cut_off), NODES_7))
+        places.add((before, after))
+    assert len(places) > nodes
+
+
+def test_whoever_is_isolated_stays_so() -> None:
+    where, links = join(strike("isolate", target="n2"), "n6")
+    assert (where, apart("n6", links)) == ("n6 joined on the side of n1 n3 n4 n5", {"n2"})
+    everyone = strike("isolate", target="all")
+    assert join(everyone, "n6")[0] == "n6 joined alone" and apart("n6", join(everyone, "n7")[1], ("n6",)) == set()
+    assert apart("n8", join(everyone, "n8")[1], (*NODES, "n6", "n7")) == {*NODES, "n6", "n7"}
+
+
+def test_one_way_is_one_way_for_whoever_joins() -> None:
+    seen = set()
+    for seed in SEEDS:
+        struck = strike("one_way", seed, target="n2")
+        _, links = join(struck, "n6", seed)
+        assert links == {("n6", "n2")} if "does not hear" in struck.detail else links == {("n2", "n6")}
+        seen.add(frozenset(links))
+    assert len(seen) == 2
+
+
+def test_clients_hear_whoever_joins_as_they_hear_its_side() -> None:
+    for seed in SEEDS:
+        struck = strike("halves", seed, clients="with_sides")
+        where, links = join(struck, "n6", seed)
+        side = where.removeprefix("n6 joined on the side of ").split()
+        for client in CLIENTS:
+            cut_off = client in apart("n6", links, CLIENTS)
+            assert cut_off == ((client, side[0]) in cut(struck))
+        _, links = join(strike("minority", clients="majority_only"), "n6", seed)
+        assert apart("n6", links, CLIENTS) == (set(CLIENTS) if len(apart("n6", links)) > 2 else set())
+    assert not apart("n6", join(strike("halves", clients="all"), "n6")[1], CLIENTS)

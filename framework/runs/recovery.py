@@ -1,0 +1,108 @@
+"""Recovery: once the faults have ended, a protocol that promises to must serve clients again.
+
+It is asked of nodes that can: where too few of them are left, because disks are damaged or handlers have raised, nothing
+can be concluded. The reason names who is down and why, what the others report of themselves, and what clients wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from framework.core.message import NodeId
+from framework.core.time import MILLISECOND, format_duration
+from framework.engine.base import Aftermath, Crash, EngineResult, Experiment, Waiting
+from framework.verify.verdict import Verdict
+
+NAME = "recovery"
+
+SHOWN = 10
+"""Groups of nodes alike that a reason names."""
+
+
+def recovery(experiment: Experiment, ended: EngineResult) -> tuple[Verdict, str] | None:
+    """What speaks against the promise to recover; None if nothing does, or if it was not checked.
+
+    Nothing succeeded of what was asked for after the faults, or was under way when they ended. INVALID if the nodes that
+    were left could have served, else UNKNOWN.
+    """
+    tally = ended.tally
+    if tally.healed_at is None or unchecked(experiment) or not experiment.protocol.recovers:
+        return None
+    succeeded, tried = (tally.recovered, tally.asked) if tally.asked else (tally.freed, tally.stuck)
+    if succeeded or not tried:
+        return None
+    span = format_duration(-(-(experiment.duration - tally.healed_at) // MILLISECOND) * MILLISECOND)
+    verdict, when = _judged(experiment, ended, tally.healed_at)
+    told = [] if ended.aftermath is None else list(_told(ended.aftermath, ended.crashes))
+    return verdict, "; ".join((f"no progress within {span} {when}", *told))
+
+
+def unchecked(experiment: Experiment) -> dict[str, Any]:
+    """Why the promise cannot be checked in this run, for the result's details; empty if it can."""
+    if experiment.faults and experiment.protocol.recovers and not experiment.quiet:
+        return {NAME: "not checked: quiet=0 leaves the protocol no time after the faults"}
+    return {}
+
+
+def _judged(experiment: Experiment, ended: EngineResult, healed_at: int) -> tuple[Verdict, str]:
+    """Whether progress could be asked for, and since when, in words."""
+    stopped = [crash.node for crash in ended.crashes if crash.time > healed_at and not (crash.asked or crash.traceback)]
+    if stopped:
+        return Verdict.UNKNOWN, f"after the faults ended, and {_names(stopped)} stopped since without a fault's doing"
+    after = ended.aftermath
+    if after is None or not after.down:
+        return Verdict.INVALID, "after everything was healed"
+    late = [node for node in after.down if node not in after.for_good]
+    if late:
+        return Verdict.UNKNOWN, f"after the faults ended, and {_names(late)} had not come back"
+    if not after.running:
+        return Verdict.UNKNOWN, "after the faults ended, and no node runs"
+    if after.can_serve is None:
+        doubt = f"and {experiment.protocol.name} does not say whether it can serve without {_names(after.down)}"
+        return Verdict.UNKNOWN, f"after the faults ended, {doubt}"
+    if not after.can_serve:
+        return Verdict.UNKNOWN, f"after the faults ended, and {_names(after.running)} cannot serve alone"
+    return Verdict.INVALID, f"after the faults ended, though {_names(after.running)} can serve alone"
+
+
+def _told(after: Aftermath, crashes: Sequence[Crash]) -> Iterable[str]:
+    """Who is down and why, what the others report, what clients wait for."""
+    states = {node: _down(node, after, crashes) for node in after.down}
+    states |= {node: _state(status) for node, status in after.statuses.items() if status is not None}
+    groups: dict[str, list[NodeId]] = {}
+    for node, state in states.items():
+        groups.setdefault(state, []).append(node)
+    shown = [f"{_names(nodes)} {state}" for state, nodes in groups.items()]
+    yield ", ".join((*shown[:SHOWN], *(["…"] if len(shown) > SHOWN else [])))
+    if after.waiting:
+        more = after.open - len(after.waiting)
+        yield "open: " + ", ".join((*map(_waits, after.waiting), *([f"{more} more"] if more else [])))
+
+
+def _down(node: NodeId, after: Aftermath, crashes: Sequence[Crash]) -> str:
+    """`down for good (disk damaged)`."""
+    last = max((crash for crash in crashes if crash.node == node), key=lambda crash: crash.time, default=None)
+    if node in after.damaged:
+        why = "disk damaged"
+    elif last is None or (last.asked and not last.storage):
+        why = "not back yet"
+    else:
+        why = f"raised {last.why}" if last.traceback else last.why
+    return f"down{' for good' if node in after.for_good else ''} ({why})"
+
+
+def _state(status: Mapping[str, Any]) -> str:
+    """`candidate (term 7)`: the role, and the first other thing that the node reports."""
+    role = str(status.get("role") or "")
+    other = next((f"{name} {value}" for name, value in status.items() if name != "role" and value is not None), "")
+    return f"{role} ({other})" if role and other else role or other or "running"
+
+
+def _waits(waiting: Waiting) -> str:
+    words = (waiting.client, waiting.function, waiting.key or "", f"since {waiting.since / 1e9:.3f}s")
+    return " ".join(filter(None, words)) + (f" at {waiting.asks}" if waiting.asks else "")
+
+
+def _names(nodes: Iterable[NodeId]) -> str:
+    return " ".join(dict.fromkeys(nodes))
