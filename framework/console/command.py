@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from framework.core.errors import ConfigError, PluginError, did_you_mean
+from framework.core.errors import WIDEST_LINE, ConfigError, PluginError, abbreviated, did_you_mean
 from framework.core.time import parse_duration
 
 MISTAKE = 2
@@ -78,7 +78,7 @@ def carried_out(work: Callable[[], int], interrupted: str = "interrupted") -> in
     try:
         return work()
     except (ConfigError, PluginError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        print(abbreviated(" ".join(str(error).split()), WIDEST_LINE), file=sys.stderr)
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
     return MISTAKE
