@@ -58,10 +58,9 @@ _REAL = re.compile(r"[+-]?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?M?")
 _LIKE_A_NUMBER = re.compile(r"[+-]?\.?[0-9]")
 _BLANK = re.compile(r"[\s,]*")
 _NAMES = (Keyword, Symbol)
-_KNOWN_NAMES = 1 << 16
-"""How many names are kept to be found again."""
+_KNOWN_NAMES, _SHORT_NAME = 1 << 16, 64
+"""How many names are kept to be found again, and of how many characters."""
 _NOTHING = object()
-TOO_LONG = "Write it as a text."
 
 Prefix: TypeAlias = "Callable[[Any], Any] | None"
 """What to do to the next form; None: it is discarded."""
@@ -109,7 +108,7 @@ class _Reader:
         self.place = 0
         self._where, self._unpacked = where, unpacked
         self._line, self._counted = 1, 0  # the line of a place in the piece
-        self._size = 0  # characters since the latest form of the history ended
+        self._size = 0  # characters of the form of the history that has begun
         self._stack = [_Collection("", 1)]
         self._top = 1  # how many collections are open between the forms of the history
         self._atoms: dict[str, Any] = {"nil": None, "true": True, "false": False}
@@ -122,7 +121,8 @@ class _Reader:
             if is_last:
                 self._finish()
             self._line = self._line_at(text, self.place)
-            self._size += self.place
+            between = len(self._stack) == self._top and not self._stack[-1].prefixes
+            self._size = 0 if between else self._size + self.place
             if self._size + len(text) - self.place > LONGEST:
                 raise _Wrong(f"an operation longer than {LONGEST >> 20} MiB", "Is a bracket or a quote missing?")
         except _Wrong as error:
@@ -169,7 +169,7 @@ class _Reader:
                 frame.forms.append(form)
             else:
                 self._size = -end
-                yield line if kind == "close" else self._line_at(text, end), form
+                yield line if kind == "close" else self._line_at(text, end - len(written)), form
 
     def _open(self, bracket: str, line: int) -> _Collection:
         stack = self._stack
@@ -204,7 +204,7 @@ class _Reader:
 
     def _atom(self, written: str) -> Any:
         form = _atom(written)
-        if type(form) in _NAMES and len(self._atoms) < _KNOWN_NAMES:
+        if type(form) in _NAMES and len(written) <= _SHORT_NAME and len(self._atoms) < _KNOWN_NAMES:
             self._atoms[written] = form
         return form
 
@@ -298,7 +298,9 @@ def _integer(written: str) -> int:
     try:
         return int(written)
     except ValueError:
-        raise _Wrong(f"holds an integer of {len(written):,} digits, more than can be read", TOO_LONG) from None
+        raise _Wrong(
+            f"holds an integer of {len(written):,} digits, more than can be read", "Write it as a text."
+        ) from None
 
 
 def _text(written: str) -> str:

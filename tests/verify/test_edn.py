@@ -130,6 +130,12 @@ def test_an_operation_without_an_end_is_read_no_further_than_the_longest_may_be(
     assert taken <= 2 * (LONGEST >> 20)
 
 
+def test_what_lies_between_operations_may_be_longer() -> None:
+    between = [f"; {'comment' * 1000}\n" * 100, " \n" * 500_000, f"#_ {{:b {'2' * 4000}}} " * 200] * 8
+    assert sum(map(len, between)) > LONGEST
+    assert forms("[{:a 1}", *between, "{:b 2}]") == [{A: 1}, {B: 2}]
+
+
 def test_values_are_written_as_they_were_read() -> None:
     text = r'[null,true,1,1.5,"a",:k,s,\c,#inst "2",1.50M,1/2,#{1 2},##Inf,##NaN]'
     (values,) = forms(f"[{text}]".replace("null", "nil"))

@@ -13,10 +13,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from framework.check import main
 from framework.core.errors import WIDEST_LINE
 from framework.verify import files
+from framework.verify.models import models
 from framework.verify.source import PIECE
 
 JSON = '{"process": 0, "type": "invoke", "f": "write", "value": 1}\n{"process": 0, "type": "ok", "f": "write"}\n'
@@ -152,6 +155,27 @@ def test_an_odd_file(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert complaint.startswith(str(file)) and words in complaint
 
 
+FRAGMENTS = [
+    *(*"{}[]()^,:\"\\#", "#{", "#_", "#tag ", "#:a", "\n", "\r\n", " ", "; c\n", "# c\n", "\0", "\x01", "é"),
+    *('"a"', r'"\ud83d"', r"\a", "##NaN", "nil", "null", "true", "1", "1.0", "1.5M", "1/2", "01", "9" * 4400, "1e999", ":x", "x"),
+    *(":process", ":type", ":ok", ":f", ":value", ":nemesis", '"process"', '"type"', '"f"', '"value"', "[" * 50),
+    *(*EDN.splitlines(keepends=True), *JSON.splitlines(keepends=True), *(SAW % "[1 1]").splitlines(keepends=True)),
+]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=20), st.sampled_from(sorted(models())))
+def test_any_mixture_ends_in_a_verdict_or_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fragments: list[str], model: str
+) -> None:
+    file = tmp_path / "mixture"
+    file.write_text("".join(fragments))
+    code = main(["linearizability", "--model", model, str(file)])
+    out, err = said(capsys)
+    assert code == {"valid": 0, "invalid": 1, "unknown": 2}[out[-1].split()[1]] if out else code == 2
+    assert len(err) == (not out)
+
+
 def sparse(file: Path, head: str | bytes, size: int) -> None:
     """A file of `size` bytes, the most of them zeros that take no room on the disk."""
     file.write_bytes(head if isinstance(head, bytes) else head.encode())
@@ -279,7 +303,7 @@ def test_a_history_longer_than_a_piece_is_read_in_order(
     edn: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = EDN if edn else JSON
-    count = 3 * PIECE // len(content) + 1
+    count = PIECE // len(content) + 1000
     file = tmp_path / "long"
     file.write_text(
         "".join(content.replace("1", str(number)) for number in range(count)) + content.splitlines(keepends=True)[0]
