@@ -60,6 +60,117 @@ def test_of_several_files_the_worst_verdict_counts(tmp_path: Path) -> None:
     assert main([*COMMAND, "cas-register", "--initial", "1", bad]) == 0
 
 
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = lines(tmp_path / "good", (0, "invoke", "read", None), (0, "ok", "read", None))
+    bad = lines(tmp_path / "bad", (0, "invoke", "read", None), (0, "ok", "read", 1))
+    still = lines(tmp_path / "open", (0, "invoke", "write", 1))
+    broken = lines(tmp_path / "broken", (0, "ok", "read", 1))
+    missing = str(tmp_path / "missing")
+    for files, code in [
+        ((good, good), 0),
+        ((broken, good), 2),
+        ((good, missing), 2),
+        ((good, still), 2),
+        ((broken, still, bad, missing, good), 1),
+        ((bad, broken), 1),
+        ((missing, broken), 2),
+    ]:
+        assert main([*COMMAND, "register", *files]) == code, files
+    told = capsys.readouterr()
+    assert told.out.count("verdict: valid") == 6 and told.out.count("verdict: invalid") == 2
+    assert told.err.splitlines()[0] == (
+        f"{broken}:1: read of process 0 completes, but was never invoked. Is a part missing before it?"
+    )
+    assert told.err.count("\n") == 7
+    assert main(["linearizability", good, bad]) == 2  # each says that it has no model
+    assert capsys.readouterr().err.count("does not say what it is a history of") == 2
+
+
+def test_reads_of_nil_can_be_ignored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(0, "invoke", "write", 1), (0, "ok", "write", None), (0, "invoke", "read", None), (0, "ok", "read", None)]
+    file = lines(tmp_path / "h.jsonl", *rows, (0, "invoke", "read", None), (0, "ok", "read", 1))
+    assert main([*COMMAND, "register", file]) == 1
+    capsys.readouterr()
+    assert main([*COMMAND, "register", "--ignore-nil-reads", file]) == 0
+    assert ": register, 2 operations (0 failed, 0 of unknown fate, 1 read of nil ignored)," in capsys.readouterr().out
+    file = lines(tmp_path / "h.jsonl", *rows, (0, "invoke", "read", None), (0, "ok", "read", 2))
+    assert main([*COMMAND, "register", "--ignore-nil-reads", file]) == 1
+    file = lines(
+        tmp_path / "q.jsonl",
+        (0, "invoke", "enqueue", 1),
+        (0, "ok", "enqueue"),
+        (0, "invoke", "dequeue"),
+        (0, "ok", "dequeue"),
+    )
+    assert main([*COMMAND, "queue", "--ignore-nil-reads", file]) == 1
+
+
+def test_skipped_lines_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "history.edn"
+    nemesis = "{:process :nemesis, :type :info, :f :start, :value nil}"
+    file.write_text(
+        f"{nemesis}{nemesis}{{:process 0, :type :invoke, :f :write, :value 1}}{{:process 0, :type :ok, :f :write, :value 1}}"
+    )
+    assert main([*COMMAND, "register", str(file)]) == 0
+    assert "1 operations (0 failed, 0 of unknown fate, 2 lines of the nemesis skipped)," in capsys.readouterr().out
+
+
+def test_a_process_is_told_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "history.edn"
+    file.write_text("{:process :reader, :type :invoke, :f :read}{:process :reader, :type :ok, :f :read, :value 99}")
+    assert main([*COMMAND, "register", str(file)]) == 1
+    assert "process :reader: read() saw 99" in capsys.readouterr().out
+
+
+def test_what_the_values_of_completions_are_may_change_the_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "history.edn"
+    file.write_text(
+        "".join(
+            f"{{:process {n}, :type :{kind}, :f :increment, :value 1}}" for n in (0, 1) for kind in ("invoke", "ok")
+        )
+    )
+    assert main([*COMMAND, "counter", str(file)]) == 2
+    out = capsys.readouterr().out.splitlines()
+    assert out[-1] == (
+        "verdict: unknown — values of increment completions equal the arguments: valid if they repeat them, invalid if"
+        " they are the results. --ok-value argument or --ok-value result says which"
+    )
+    assert main([*COMMAND, "counter", "--ok-value", "argument", str(file)]) == 0
+    assert main([*COMMAND, "counter", "--ok-value", "result", str(file)]) == 1
+    assert main([*COMMAND, "counter", "--ok-value", "results", str(file)]) == 2
+    assert "--ok-value: there is no 'results'. Did you mean 'result'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("initial", "seen"),
+    [
+        (":x", ":x"),
+        ("x", "x"),
+        ('"x"', '"x"'),
+        ("#{1 2}", "#{2 1}"),
+        ("[1 2]", "(1 2)"),
+        ("nil", "nil"),
+        ("1.0", "1.0"),
+    ],
+)
+def test_what_an_object_holds_at_first_is_written_as_in_the_file(tmp_path: Path, initial: str, seen: str) -> None:
+    file = tmp_path / "history.edn"
+    file.write_text(f"{{:process 0, :type :invoke, :f :read}}{{:process 0, :type :ok, :f :read, :value {seen}}}")
+    assert main([*COMMAND, "register", "--initial", initial, str(file)]) == 0
+    assert main([*COMMAND, "register", "--initial", f"[{initial}]", str(file)]) == 1
+
+
+@pytest.mark.parametrize(("initial", "code"), [("free", 1), ("held", 0), (":held", 0), ('"held"', 0)])
+def test_a_mutex_is_held_at_first_in_any_notation(tmp_path: Path, initial: str, code: int) -> None:
+    file = tmp_path / "history.edn"
+    file.write_text("{:process 0, :type :invoke, :f :release}{:process 0, :type :ok, :f :release}")
+    assert main([*COMMAND, "mutex", "--initial", initial, str(file)]) == code
+
+
 @pytest.mark.parametrize(
     ("model", "initial", "function", "seen"),
     [
@@ -102,7 +213,7 @@ def test_values_with_keys_are_not_taken_for_values(tmp_path: Path, capsys: pytes
     )
     assert main([*COMMAND, "register", str(file)]) == 2
     assert capsys.readouterr().err == (
-        f"{file}:3: invokes read with [1 nil], a key and no value. Add --independent if each value is [key value].\n"
+        f"{file}:3: invokes read with [1,null], a key and no value. Add --independent if each value is [key value].\n"
     )
 
 
@@ -151,7 +262,7 @@ def test_the_folder_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ([*COMMAND, "kv", "nowhere"], "nowhere: cannot be read (No such file or directory)."),
         ([*COMMAND, "kv", "."], ".: holds no history.arrow."),
         ([*COMMAND, "kv", "--budget", "0", "h"], "--budget: '0' is no whole number above 0."),
-        ([*COMMAND, "counter", "--initial", "x", "h"], "--initial: a counter cannot hold 'x'."),
+        ([*COMMAND, "counter", "--initial", "x", "h"], '--initial: a counter cannot hold "x".'),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

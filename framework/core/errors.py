@@ -58,10 +58,22 @@ class Violation(SynodError):
         return f"{self.name} broken{at}: {self.what}"
 
 
+WIDEST = 200
+"""Characters of a value that a message shows."""
+
+
+def abbreviated(text: str, widest: int = WIDEST) -> str:
+    """`text`; of a longer one than `widest` characters the middle is left out."""
+    if len(text) <= widest:
+        return text
+    half = widest // 2
+    return f"{text[:half]}…{text[-half:]} ({len(text):,} characters)"
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """`"Did you mean 'raft'?"` for the nearest option, else the list of all of them; "" when there are none."""
     choices = sorted(options)
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6) if len(word) <= WIDEST else []
     if near:
         return f"Did you mean {near[0]!r}?"
     return f"There are: {', '.join(choices)}." if choices else ""

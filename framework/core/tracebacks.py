@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from framework.core.errors import RAISED, PluginFailed, SynodError
+from framework.core.errors import RAISED, PluginFailed, SynodError, abbreviated
 
 LONGEST_WORD, LONGEST_LINE = 200, 2_000
 """Characters of one word (a number of a thousand digits, brackets without end) and of one line that are printed."""
@@ -42,8 +42,7 @@ def one_line(text: str) -> str:
     """`text` without line breaks and lone surrogates, its very long words and its middle left out."""
     line = printable(" ".join(text.split()))
     line = _LONG_WORD.sub(lambda word: f"{word[0][:_HEAD]}…{word[0][-_TAIL:]} ({len(word[0]):,} characters)", line)
-    half = LONGEST_LINE // 2
-    return line if len(line) <= LONGEST_LINE else f"{line[:half]} … {line[-half:]}"
+    return abbreviated(line, LONGEST_LINE)
 
 
 def printable(text: str) -> str:

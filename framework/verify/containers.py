@@ -18,10 +18,10 @@ from framework.verify.model import (
     Part,
     State,
     Step,
-    exact,
     label_of,
 )
 from framework.verify.registers import Member
+from framework.verify.values import Key, Mark, exact, shown
 
 
 class Row(Model):
@@ -45,9 +45,9 @@ class Row(Model):
         return self.functions[1]
 
     def _first(self, value: Any) -> State:
-        if not isinstance(value, list | tuple):
-            raise ConfigError("--initial", f"a {self.name} cannot hold {value!r}", "Write a list.")
-        return exact(tuple(value))  # type: ignore[no-any-return]
+        if not isinstance(value, tuple):
+            raise ConfigError("--initial", f"a {self.name} cannot hold {shown(value)}", "Write a list.")
+        return exact(value)  # type: ignore[no-any-return]
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
         if call.function == self.take:
@@ -144,6 +144,16 @@ class Stack(Row):
         return Outlook(canonical, lambda state: False)
 
 
+_REPEATED = Mark("a value again")
+"""A member of what a read saw if it saw another member twice: no set ever holds it."""
+
+
+def _members(values: tuple[State, ...] | frozenset[State]) -> frozenset[State]:
+    """What a read saw, as a state that is reached only if it saw each value once."""
+    members = frozenset(values)
+    return members if len(members) == len(values) else members | {_REPEATED}
+
+
 class Set(Model):
     """Values, each of them there or not."""
 
@@ -151,13 +161,17 @@ class Set(Model):
     functions = ("add", "remove", "contains", "read")
     observes = ("contains", "read")
     initial: State = frozenset()
+    may_answer = ("add", "remove")
 
     def _first(self, value: Any) -> State:
-        if not isinstance(value, list | tuple):
-            raise ConfigError("--initial", f"a set cannot hold {value!r}", "Write a list.")
-        return frozenset(map(exact, value))
+        if not isinstance(value, tuple | frozenset):
+            raise ConfigError("--initial", f"a set cannot hold {shown(value)}", "Write a list.")
+        members = frozenset(map(exact, value))
+        if len(members) < len(value):
+            raise ConfigError("--initial", f"{shown(value)} holds a value twice", "A set holds each value once.")
+        return members
 
-    def parts(self, key: str | None, operations: list[Entry]) -> list[Part]:
+    def parts(self, key: Key, operations: list[Entry]) -> list[Part]:
         if any(step.function == "read" for _, step in operations):
             return super().parts(key, operations)
         values: dict[State, list[Call]] = {}
@@ -167,19 +181,19 @@ class Set(Model):
         assert isinstance(self.initial, frozenset)
         for value, calls in values.items():
             member = Member().starting("present" if value in self.initial else "absent")
-            label = f"{label_of(key)}, value {calls[0].argument!r}"
+            label = f"{label_of(key)}, value {shown(calls[0].argument)}"
             parts.append(Part(label, key, member, [(call, member.prepare(call)) for call in calls]))
         return parts
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
         function = call.function
         if function == "read":
-            if call.known and not isinstance(call.result, list | tuple):
-                raise bad_call(call, f"has the result {call.result!r}", "read answers a list of all values.")
-            return Step("read", None, frozenset(result) if call.known else NO_RESULT, True)
+            if call.known and not isinstance(call.result, tuple | frozenset):
+                raise bad_call(call, f"has the result {shown(call.result)}", "read answers a list of all values.")
+            return Step("read", None, _members(result) if call.known else NO_RESULT, True)
         if call.known and type(call.result) is not bool and (function == "contains" or call.result is not None):
             what = "true or false" if function == "contains" else "true, false or nothing"
-            raise bad_call(call, f"has the result {call.result!r}", f"{function} answers {what}.")
+            raise bad_call(call, f"has the result {shown(call.result)}", f"{function} answers {what}.")
         told = NO_RESULT if result is None else result
         return Step(function, argument, told, function == "contains" or (call.known and call.result is False))
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
-from framework.core.errors import ConfigError
+from framework.core.errors import ConfigError, abbreviated
+from framework.verify.values import Key, frozen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,13 +29,13 @@ _ROWS_AT_ONCE = 4096
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """One operation of a client. Times are nanoseconds of the run; values are JSON's, with tuples for lists."""
+    """One operation of a client. Times are nanoseconds of the run; the values are those of `values`."""
 
     operation: int
     client: str
     process: int
     function: str
-    key: str | None
+    key: Key
     argument: Any
     result: Any
     outcome: Outcome
@@ -62,7 +63,8 @@ def check_calls(calls: Iterable[Call]) -> None:
 
 def bad_call(call: Call, what: str, fix: str = "") -> ConfigError:
     """The error about one call of a history."""
-    return ConfigError("history", f"operation {call.operation} ({call.function} by {call.client}) {what}", fix)
+    who = f"{abbreviated(call.function)} by {abbreviated(call.client)}"
+    return ConfigError("history", f"operation {call.operation} ({who}) {what}", fix)
 
 
 class Calls(Protocol):
@@ -138,12 +140,6 @@ def _values(texts: list[str | None], name: str, first: int) -> list[Any]:
         try:
             known[text] = frozen(decode(text or ""))
         except msgspec.DecodeError as error:
-            raise ConfigError("history", f"row {row}: {name} {text!r} is not JSON ({error})", "") from error
+            what = f"row {row}: {name} {abbreviated(repr(text))} is not JSON ({error})"
+            raise ConfigError("history", what, "") from error
     return [known[text] for text in texts]
-
-
-def frozen(value: Any) -> Any:
-    """`value` with its lists, at any depth, as tuples."""
-    if isinstance(value, list | tuple):
-        return tuple(frozen(item) for item in value)
-    return value

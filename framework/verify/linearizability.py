@@ -21,6 +21,7 @@ from framework.verify.search import Search
 from framework.verify.sets import decide_sets
 from framework.verify.story import tell
 from framework.verify.timeline import entries, lay_out
+from framework.verify.values import Key, by_kind, written
 from framework.verify.verdict import CheckResult, Verdict
 from framework.verify.zones import decide_zones
 
@@ -88,11 +89,10 @@ def check_linearizable(calls: Iterable[Call], model: Model, budget_steps: int = 
 
 def divide(calls: Sequence[Call], model: Model) -> list[Part]:
     """The operations that may have happened: each key's, in the order of the keys (no key first), or less at a time."""
-    keys: dict[str | None, list[Entry]] = {}
+    keys: dict[Key, list[Entry]] = {}
     for entry in entries(calls, model):
         keys.setdefault(entry[0].key, []).append(entry)
-    ordered = sorted(keys.items(), key=lambda item: (item[0] is not None, item[0] or ""))
-    return [part for key, its in ordered for part in model.parts(key, its)]
+    return [part for key in sorted(keys, key=by_kind) for part in model.parts(key, keys[key])]
 
 
 def decide(operations: list[Entry], model: Model, budget_steps: int) -> Decision:
@@ -124,8 +124,9 @@ def _invalid(part: Part, decision: Decision, operations: int, spent: int) -> Che
 
 
 def _result(
-    verdict: Verdict, reason: str, operations: int, steps: int, key: str | None, story: tuple[str, ...] = ()
+    verdict: Verdict, reason: str, operations: int, steps: int, key: Key, story: tuple[str, ...] = ()
 ) -> CheckResult:
+    name = key if key is None or isinstance(key, str) else written(key)
     return CheckResult(
-        name=NAME, verdict=verdict, reason=reason, story=story, operations=operations, steps=steps, key=key
+        name=NAME, verdict=verdict, reason=reason, story=story, operations=operations, steps=steps, key=name
     )

@@ -1,6 +1,6 @@
 """What a sequential specification is: the contract between the models and the checker.
 
-States are immutable; a value is equal only to a value of its own kind: True is not 1.
+States are immutable, and made of `exact` values: one is equal only to a value of its own kind.
 """
 
 from __future__ import annotations
@@ -12,24 +12,13 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
-from framework.core.errors import did_you_mean
+from framework.core.errors import ConfigError, abbreviated, did_you_mean
 from framework.verify.history import Call, bad_call
+from framework.verify.values import Key, Mark, exact, frozen, shown, written
 
 State: TypeAlias = Hashable
 Entry: TypeAlias = "tuple[Call, Step]"
 """A call that may have happened, and what the model makes of it."""
-
-
-class Mark:
-    """A value unlike any that a client can write."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return self.name
 
 
 ILLEGAL = Mark("ILLEGAL")
@@ -40,8 +29,8 @@ UNOBSERVED = Mark("UNOBSERVED")
 """Stands for every state that no operation of the history can tell from the others (see `Outlook`)."""
 ANY = Mark("ANY")
 """`needs` of an operation that is legal in more than one state."""
-_BOOLEANS = {True: Mark("true"), False: Mark("false")}
-_PLAIN = {mark: value for value, mark in _BOOLEANS.items()}
+COMPARABLE = "Values are null, booleans, numbers, strings, and lists of these."
+"""What to write in place of a value that cannot be compared with others."""
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -72,7 +61,7 @@ class Part(msgspec.Struct, frozen=True):
 
     label: str
     """What a person is told it is: `key 'x'`."""
-    key: str | None
+    key: Key
     model: Model
     operations: list[Entry]
 
@@ -88,17 +77,23 @@ class Model(ABC):
     """What the object holds at first, unless it was made by `starting`."""
     replaces: ClassVar[tuple[str, ...]] = ()
     """The functions whose effect is a new state in place of the old: of two equal ones, the later says it all."""
+    may_answer: ClassVar[tuple[str, ...]] = ()
+    """The functions that answer in some systems and not in others: their result is null where it was not recorded."""
 
     def starting(self, value: Any) -> Model:
         """The same model, of an object that holds `value` at first. ConfigError if it cannot hold that."""
-        other = copy.copy(self)
-        other.initial = self._first(value)
+        other, held = copy.copy(self), frozen(value)
+        try:
+            hash(held)
+        except TypeError:
+            raise ConfigError("--initial", f"a {self.name} cannot hold {shown(value)}", COMPARABLE) from None
+        other.initial = self._first(held)
         return other
 
     def _first(self, value: Any) -> State:
         return exact(value)  # type: ignore[no-any-return]
 
-    def parts(self, key: str | None, operations: list[Entry]) -> list[Part]:
+    def parts(self, key: Key, operations: list[Entry]) -> list[Part]:
         """The operations on the object `key`, divided as far as the model allows."""
         return [Part(label_of(key), key, self, operations)]
 
@@ -110,8 +105,8 @@ class Model(ABC):
         try:
             hash((call.argument, call.result))
         except TypeError:
-            raise bad_call(call, f"has a value that cannot be compared: {call.argument!r} -> {call.result!r}",
-                           "Values are null, booleans, numbers, strings, and lists of these.") from None  # fmt: skip
+            what = f"has a value that cannot be compared: {shown(call.argument)} -> {shown(call.result)}"
+            raise bad_call(call, what, COMPARABLE) from None
         return self._prepare(call, exact(call.argument), exact(call.result) if call.known else NO_RESULT)
 
     @abstractmethod
@@ -151,24 +146,8 @@ class Model(ABC):
         """Whether `step` may have had a part in a state among `seen` (evidence leaves out what has not)."""
 
 
-def exact(value: Any) -> Any:
-    """`value` with its booleans, at any depth, replaced by marks: Python holds True equal to 1, clients do not."""
-    if type(value) is bool:
-        return _BOOLEANS[value]
-    if type(value) is tuple:
-        return tuple(exact(item) for item in value)
-    return value
-
-
-def plain(value: Any) -> Any:
-    """A state as a client would write it; of a set, its members in order."""
-    if isinstance(value, Mark):
-        return _PLAIN.get(value, value.name)
-    if isinstance(value, frozenset):
-        return tuple(sorted(map(plain, value), key=repr))
-    return tuple(map(plain, value)) if type(value) is tuple else value
-
-
-def label_of(key: str | None) -> str:
+def label_of(key: Key) -> str:
     """What a person is told the object `key` is."""
-    return "the object" if key is None else f"key {key!r}"
+    if key is None:
+        return "the object"
+    return f"key {abbreviated(repr(key) if isinstance(key, str) else written(key))}"

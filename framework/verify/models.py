@@ -13,8 +13,8 @@
 
 Each key is an object of its own; of a set that nobody reads as a whole, each value is. An absent key reads as null.
 The results of `write`, `append`, `delete`, `enqueue` and `push` tell nothing and are not looked at. Queues and stacks
-hold any value but null, and no other is decided. `cas-register` is another name for `register`. A value is equal only to a value of its own
-kind: true is not 1.
+hold any value but null, and no other is decided. `cas-register` is another name for `register`. A value is equal only
+to a value of its own kind (see `values`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from framework.verify.model import (
     NO_RESULT,
     UNOBSERVED,
     Entry,
-    Mark,
     Model,
     Outlook,
     Part,
@@ -46,7 +45,6 @@ __all__ = [
     "Counter",
     "Entry",
     "KeyValue",
-    "Mark",
     "Model",
     "Mutex",
     "Outlook",

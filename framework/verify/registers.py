@@ -11,6 +11,7 @@ from framework.core.errors import ConfigError
 from framework.verify.history import Call, bad_call
 from framework.verify.makers import Makers
 from framework.verify.model import ANY, ILLEGAL, NO_RESULT, UNOBSERVED, Model, Outlook, State, Step
+from framework.verify.values import shown, word
 
 
 class Register(Model):
@@ -29,9 +30,9 @@ class Register(Model):
         if function != "cas":
             return Step(function, argument, NO_RESULT, False)
         if type(argument) is not tuple or len(argument) != 2:
-            raise bad_call(call, f"has the argument {call.argument!r}", "cas takes a pair: (old, new).")
+            raise bad_call(call, f"has the argument {shown(call.argument)}", "cas takes a pair: (old, new).")
         if call.known and type(call.result) is not bool:
-            raise bad_call(call, f"has the result {call.result!r}", "cas answers true or false.")
+            raise bad_call(call, f"has the result {shown(call.result)}", "cas answers true or false.")
         told = call.result if call.known else NO_RESULT
         return Step(function, argument, told, told is False)
 
@@ -90,7 +91,7 @@ class KeyValue(Register):
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
         if call.function == "append" and type(argument) is not str:
-            raise bad_call(call, f"has the argument {call.argument!r}", "append takes a text.")
+            raise bad_call(call, f"has the argument {shown(call.argument)}", "append takes a text.")
         if call.function == "delete":
             return Step("delete", None, NO_RESULT, False)
         return super()._prepare(call, argument, result)
@@ -140,20 +141,23 @@ class Counter(Model):
     functions = ("increment", "read")
     observes = ("read",)
     initial: State = 0
+    may_answer = ("increment",)
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
         if call.function == "read":
             if call.known and type(call.result) not in (int, type(None)):
-                raise bad_call(call, f"has the result {call.result!r}", "A counter holds an integer.")
+                raise bad_call(call, f"has the result {shown(call.result)}", "A counter holds an integer.")
             return Step("read", None, result, True)
         amount = 1 if argument is None else argument
         if type(amount) is not int:
-            raise bad_call(call, f"has the argument {call.argument!r}", "increment takes an integer.")
+            raise bad_call(call, f"has the argument {shown(call.argument)}", "increment takes an integer.")
+        if call.known and type(call.result) not in (int, type(None)):
+            raise bad_call(call, f"has the result {shown(call.result)}", "increment answers an integer, or nothing.")
         return Step("increment", amount, NO_RESULT if result is None else result, False)
 
     def _first(self, value: Any) -> State:
         if type(value) is not int:
-            raise ConfigError("--initial", f"a counter cannot hold {value!r}", "Write an integer.")
+            raise ConfigError("--initial", f"a counter cannot hold {shown(value)}", "Write an integer.")
         return value
 
     def step(self, state: State, function: str, argument: Any, result: Any) -> State:
@@ -210,19 +214,22 @@ class Mutex(_Switch):
     name = "mutex"
     functions = ("acquire", "release")
     initial = "free"
+    may_answer = ("acquire", "release")
     turns: ClassVar[dict[str, tuple[str, str]]] = {"acquire": ("free", "held"), "release": ("held", "free")}
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
         if not call.known:
             return Step("cas", self.turns[call.function], NO_RESULT, False)
-        if call.result not in (None, True, False) or type(call.result) is int:
-            raise bad_call(call, f"has the result {call.result!r}", f"{call.function} answers true, false or nothing.")
+        if call.result is not None and type(call.result) is not bool:
+            raise bad_call(
+                call, f"has the result {shown(call.result)}", f"{call.function} answers true, false or nothing."
+            )
         return self._turn(call, call.result is not False)
 
     def _first(self, value: Any) -> State:
-        if value in ("free", "held"):
-            return value  # type: ignore[no-any-return]
-        raise ConfigError("--initial", f"a mutex cannot be {value!r}", "Write free or held.")
+        if (name := word(value)) in ("free", "held"):
+            return name
+        raise ConfigError("--initial", f"a mutex cannot be {shown(value)}", "Write free or held.")
 
 
 class Member(_Switch):

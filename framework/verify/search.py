@@ -22,8 +22,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TypeAlias
 
-from framework.verify.model import ANY, ILLEGAL, UNOBSERVED, Mark, Model, State
+from framework.verify.model import ANY, ILLEGAL, UNOBSERVED, Model, State
 from framework.verify.timeline import Timeline
+from framework.verify.values import Mark
 from framework.verify.verdict import Verdict
 
 Numbers: TypeAlias = tuple[int, ...]

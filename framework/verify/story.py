@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from framework.verify.evidence import Evidence
 from framework.verify.history import Call
-from framework.verify.model import ANY, Entry, Model, State, plain
+from framework.verify.model import ANY, Entry, Model, State
+from framework.verify.values import plain, shown
 
 LONGEST = 24
 """Operations told; of a longer story the middle is left out."""
@@ -48,7 +47,12 @@ def _line(entry: Entry, clock: _Clock, model: Model) -> str:
     call, step = entry
     begin, end = clock.ms(call.invoked), clock.ms(call.completed if call.known else None)
     what = _what(call) if step == model.prepare(call) else f"{_what(call)} (whatever it found)"
-    return f"{begin:>{clock.width}} to {end:>{clock.width}}  process {call.process}: {what}"
+    return f"{begin:>{clock.width}} to {end:>{clock.width}}  {_who(call)}: {what}"
+
+
+def _who(call: Call) -> str:
+    """The process by its number; one that has a name, and a number below zero, by its name."""
+    return f"process {call.process if call.process >= 0 else call.client}"
 
 
 def _what(call: Call) -> str:
@@ -71,7 +75,7 @@ def _why(evidence: Sequence[Entry], model: Model, clock: _Clock) -> str:
     """Names the completion that cannot be, and the plainest reason that holds."""
     known = [entry for entry in evidence if entry[0].known]
     last, step = max(known, key=lambda entry: (entry[0].completed or 0, entry[0].operation))
-    who, by = f"process {last.process}: {_what(last)}", f"by {clock.ms(last.completed)} ms"
+    who, by = f"{_who(last)}: {_what(last)}", f"by {clock.ms(last.completed)} ms"
     state = model.needs(step)
     others = [entry for entry in evidence if entry[0] is not last and not entry[1].pure]
     if last.function != "read" or state is ANY:
@@ -84,7 +88,7 @@ def _why(evidence: Sequence[Entry], model: Model, clock: _Clock) -> str:
         return f"{who}, but no order of these operations shows that value there {by}."
     since = ", which began after that value was put there," if makers and _replacing(others, model) else ""
     return (
-        f"{who}, but process {cover.process}'s {_what(cover)}{since} had ended at {clock.ms(cover.completed)} ms,"
+        f"{who}, but {_who(cover)}'s {_what(cover)}{since} had ended at {clock.ms(cover.completed)} ms,"
         f" before that read began at {clock.ms(last.invoked)} ms."
     )
 
@@ -119,8 +123,4 @@ def _covering(others: Sequence[Entry], makers: Sequence[Entry], last: Call, mode
 
 
 def _shown(value: Any) -> str:
-    text = msgspec.json.encode(value).decode()
-    if len(text) <= WIDEST:
-        return text
-    half = WIDEST // 2
-    return f"{text[:half]}…{text[-half:]} ({len(text):,} characters)"
+    return shown(value, WIDEST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from framework.core.errors import ConfigError, PluginError, Violation, did_you_mean
+from framework.core.errors import ConfigError, PluginError, Violation, abbreviated, did_you_mean
 
 
 def test_a_mistake_is_where_what_and_what_to_do() -> None:
@@ -19,6 +19,15 @@ def test_a_mistake_is_where_what_and_what_to_do() -> None:
 def test_without_a_near_word_all_options_are_named() -> None:
     assert did_you_mean("xyz", ["raft", "echo"]) == "There are: echo, raft."
     assert did_you_mean("xyz", []) == ""
+
+
+def test_no_option_is_near_a_very_long_word() -> None:
+    assert did_you_mean("raft" * 1000, ["raft", "abd"]) == "There are: abd, raft."
+
+
+def test_of_a_long_text_the_middle_is_left_out() -> None:
+    assert abbreviated("x" * 200) == "x" * 200
+    assert abbreviated("a" * 200 + "b" * 200, 10) == "aaaaa…bbbbb (400 characters)"
 
 
 def test_a_violation_names_the_property_and_the_nodes() -> None:

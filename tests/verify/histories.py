@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from framework.verify.history import Call, Outcome
-from framework.verify.model import Entry, plain
+from framework.verify.model import Entry
 from framework.verify.models import ILLEGAL, Model, State
 from framework.verify.timeline import entries
+from framework.verify.values import plain
 
 MS = 1_000_000
 

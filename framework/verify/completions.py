@@ -1,0 +1,91 @@
+"""What the value of an `ok` is: the result of the operation, or its argument again.
+
+Jepsen's completions repeat the argument where there is nothing to answer. Of a function that answers in some systems and
+not in others, such as `increment`, a value that equals the argument can be either. What the function's other completions
+in the file are decides it: a value that equals its argument and can be no result repeats it, one that differs is a result.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from framework.core.errors import ConfigError
+from framework.verify.history import Call
+from framework.verify.model import Model
+from framework.verify.values import exact
+
+Meaning: TypeAlias = Literal["argument", "result"]
+MEANINGS = ("argument", "result")
+
+
+class Completions:
+    """Reads the values of the completions of one history.
+
+    `meaning` is that of a value that can be either; None leaves it to the file. `unless_told` is its meaning if the
+    file does not tell; None: then there are two readings.
+    """
+
+    def __init__(self, model: Model, *, meaning: Meaning | None, unless_told: Meaning | None) -> None:
+        self._model = model
+        self._meaning, self._unless_told = meaning, unless_told
+        self._found: dict[str, set[Meaning]] = {function: set() for function in model.may_answer}
+        self._either: dict[int, Any] = {}  # by operation
+        self._ignored: dict[str, bool] = {}  # by function: whether the model ignores its results
+
+    def result(self, call: Call) -> Any:
+        """The result of an `ok` whose value is that of `call`; None for one that repeats the argument, or may do so."""
+        function, value = call.function, call.result
+        if value is None:
+            return None
+        found = self._found.get(function)
+        if call.argument is None or exact(value) != exact(call.argument):
+            if found is not None:
+                found.add("result")
+            return value
+        if function == "cas":
+            return True
+        if found is None:
+            return None if self._is_ignored(call) else value
+        if self._is_possible(call):
+            self._either[call.operation] = value
+        else:
+            found.add("argument")
+        return None
+
+    def readings(self, calls: list[Call]) -> tuple[list[list[Call]], tuple[str, ...]]:
+        """`calls` as they are to be read: once; or twice, if values of the functions that come with it can be either."""
+        meanings = {call.function: self._meaning_of(call.function) for call in calls if call.operation in self._either}
+        if not meanings:
+            return [calls], ()
+        sure = [self._answered(call) if meanings.get(call.function) == "result" else call for call in calls]
+        unsure = tuple(sorted(function for function, meaning in meanings.items() if meaning is None))
+        if not unsure:
+            return [sure], ()
+        return [sure, [self._answered(call) if call.function in unsure else call for call in sure]], unsure
+
+    def _meaning_of(self, function: str) -> Meaning | None:
+        found = self._found[function]
+        return self._meaning or (next(iter(found)) if len(found) == 1 else self._unless_told)
+
+    def _answered(self, call: Call) -> Call:
+        either = self._either
+        return msgspec.structs.replace(call, result=either[call.operation]) if call.operation in either else call
+
+    def _is_ignored(self, call: Call) -> bool:
+        """Whether the model ignores what the function of `call` answers."""
+        function = call.function
+        if function not in self._ignored:
+            self._ignored[function] = self._step(call) == self._step(msgspec.structs.replace(call, result=None))
+        return self._ignored[function]
+
+    def _is_possible(self, call: Call) -> bool:
+        """Whether the function of `call` can answer its result."""
+        return self._step(call) is not None
+
+    def _step(self, call: Call) -> Any:
+        try:
+            return self._model.prepare(call)
+        except ConfigError:
+            return None
