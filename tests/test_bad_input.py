@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from framework.run import main
-from tests.installing import run
+from tests.installing import python, run
 
 HELLO = "experiment=hello engine=sim duration=100ms"
 RAFT = "experiment=raft_5nodes engine=sim duration=100ms"
@@ -131,6 +131,43 @@ FOLDERS = [
     (f"{HELLO} plugins.path=nowhere", "there is no plugin at "),
     (f"{HELLO} plugins.path=taken", "holds no Python file. Name the folder of the plugins."),
 ]
+
+DIGITS, OPEN, CLOSED = "1" * 5_000, "[" * 20_000, "[" * 300 + "]" * 300
+ENDLESS = [
+    ([f"seed={DIGITS}"], "holds a number that is too long. Write 1,000 digits or less."),
+    ([f"duration={DIGITS}s"], "holds a number that is too long. Write 1,000 digits or less."),
+    ([f"x{DIGITS}=1"], "sets nothing. No key has 5,001 characters."),
+    ([f"nodes={OPEN}"], "cannot be read. Nest 50 brackets or less."),
+    ([f"nodes={CLOSED}"], "cannot be read. Nest 50 brackets or less."),
+    (
+        ["workload.timeout=" + "1" * 50 + "s"],
+        "a duration of 51 characters is none: write a number and a unit, as in 150ms",
+    ),
+    (["workload.mix=\udcff"], "'workload.mix=\\udcff' cannot be read."),
+    (["\udcffx=1"], "'\\udcffx=1' cannot be read."),
+    (["experiment=\udcff"], "'experiment=\\udcff' cannot be read."),
+    (["--config-dir", "\udcff"], "--config-dir \\udcff: there is no such folder."),
+    (["plugins.path=\udcff"], "plugins.path: there is no plugin at "),
+    (["plugins.path=\ud800"], "plugins.path=\\ud800: no file can be called that. Write plugins.path=FOLDER."),
+    (["run.dir=\ud800"], "run.dir='\\ud800': no file can be called '\\ud800'. Name another."),
+    (["--\udcff"], "unknown flag --\\udcff."),
+]
+"""Words of the command line that no shell splits: numbers and brackets without end, bytes that are no UTF-8."""
+
+ENDLESS_FILES = {
+    "digits": (f"nodes: {DIGITS}\n", "cannot be read: Exceeds the limit (4300 digits) for integer string conversion"),
+    "brackets": (
+        f"nodes: {OPEN}{OPEN.replace('[', ']')}\n",
+        "cannot be read: it is nested too deeply. Nest a few levels.",
+    ),
+    "levels": ("".join(f"{'  ' * level}a:\n" for level in range(900)), "cannot be read: it is nested too deeply."),
+    "path": ('plugins:\n  path: "\\ud800"\n', "plugins.path=\\ud800: no file can be called that."),
+    "text": (
+        'workload:\n  loop: "\\ud800"\n',
+        "workload.loop: '\\ud800' holds half of a character. Write it in UTF-8.",
+    ),
+    "bytes": (b"title: \xff\n", "cannot be read: 'utf-8' codec can't decode byte 0xff"),
+}
 
 ECHO_AGAIN = """
 from framework import ProtocolSpec, hookimpl
@@ -277,6 +314,38 @@ def test_a_mistake_is_one_line_that_says_what_to_do(words: str, says: str, capsy
     refused(words, says, capsys)
 
 
+@pytest.mark.parametrize(("words", "says"), ENDLESS)
+def test_a_word_without_end_or_half_a_character_is_one_line_of_bounded_length(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files()
+    assert main([*HELLO.split(), *words]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and len(shown.err) < 500
+    assert one_line(shown.err, says)
+    assert files() == before
+
+
+@pytest.mark.parametrize("name", ENDLESS_FILES)
+def test_a_file_with_a_value_without_end_is_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text, says = ENDLESS_FILES[name]
+    folder = Path("own/experiment")
+    folder.mkdir(parents=True)
+    head = b"# @package _global_\ndefaults:\n  - override /protocol: echo\n  - override /workload: echo\n"
+    (folder / "odd.yaml").write_bytes(head + (text if isinstance(text, bytes) else text.encode()))
+    refused("experiment=odd engine=sim --config-dir own", says, capsys)
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_a_folder_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "runs\udcff"
+    assert main([*HELLO.split(), f"run.dir={name}", "--config-dir", ".", "--cfg", "job"]) == 0
+    ended = run(*HELLO.split(), f"run.dir={name}", "--quiet", cwd=Path.cwd())
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "verdict: valid\nrun: runs\\udcff\n", "")
+    again = python("-m", "framework.replay", name, cwd=Path.cwd())
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.startswith("drove runs\\udcff again to ")
+
+
 @pytest.mark.parametrize("name", FATAL)
 def test_a_plugin_that_leaves_open_what_is_meant_ends_the_command(
     name: str, capsys: pytest.CaptureFixture[str]
@@ -380,7 +449,8 @@ def test_a_handler_that_raises_is_a_crash_with_its_traceback_and_no_hang(engine:
     )
     ended = run("experiment=hello", engine, *words, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (1, "")
-    assert ended.stdout == "verdict: invalid — n1 crashed: ArithmeticError: enough in on_ask\nrun: mine\n"
+    told = "n1 crashed: ArithmeticError: enough in on_ask (raises.py:23)"
+    assert ended.stdout == f"verdict: invalid — {told}\nrun: mine\n"
     crash = json.loads(Path("mine/result.json").read_bytes())["crashes"][0]
     assert crash["node"] == "n1"
     assert "raises.py" in crash["traceback"] and 'raise ArithmeticError("enough")' in crash["traceback"]

@@ -136,7 +136,8 @@ def test_a_handler_that_raises_makes_the_run_invalid(liar: list[str], capsys: py
 
     reason = "n1 crashed: ZeroDivisionError: integer division or modulo by zero in on_say"
     shown = capsys.readouterr()
-    assert shown.out.splitlines()[-2] == f"verdict: invalid — {reason}"
+    verdict = shown.out.splitlines()[-2]
+    assert verdict.startswith(f"verdict: invalid — {reason} (") and verdict.endswith("synod_test_liar.py:31)")
     assert "self.heard //= 0" in shown.out
     assert shown.err == ""
     (crash,) = result("broken")["crashes"]

@@ -130,9 +130,9 @@ class _Parts:
         for full, text in texts(self.merged):
             if full.split(".")[:2] in (key.split(".") for key in OTHER_KEYS):
                 if not is_path(text):
-                    raise BadValue(full, f"no file can be called {printable(text)!r}", "Name another.")
+                    raise BadValue(full, f"no file can be called {text!r}", "Name another.")
             elif printable(text) != text:
-                raise BadValue(printable(full), f"{printable(text)!r} holds half of a character", "Write it in UTF-8.")
+                raise BadValue(printable(full), f"{text!r} holds half of a character", "Write it in UTF-8.")
         outer = {key.partition(".")[0] for key in OTHER_KEYS}
         known = {*TOP_KEYS, *GROUPS, *outer} - {"experiment"}
         for key, value in self.merged.items():

@@ -6,6 +6,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from framework.core.errors import PluginFailed
 from framework.core.faults import (
     Action,
     Calm,
@@ -303,3 +306,32 @@ def test_a_node_that_could_not_boot_at_once_joins_once() -> None:
     world.injector._do = lambda action: tries.pop() if isinstance(action, Restart) and not tries[-1] else do(action)
     assert world.run().told == [(1000, "Disturb"), (2000, "Disturb"), (2020, "Restart n4"), (4000, "Calm")]
     assert world.injector.entries["cut"].details == ["1s: cut; n4 joined"]
+
+
+@pytest.mark.parametrize(
+    ("strike", "says"),
+    [
+        (None, "strike raised KeyError: 'x' (tests/core/test_injector.py:"),
+        ("x", "strike gave 'x' (str), where a Strike of tuples was due (tests/core/test_injector.py:"),
+        (Strike(Crash("n1")), "where a Strike of tuples was due"),  # type: ignore[arg-type]
+        (Strike((Crash("n1"), "x")), "strike gave 'x' (str), where an action on one of the nodes was due"),  # type: ignore[arg-type]
+        (Strike((Crash("n1"),), (Restart("n9"),)), "strike gave Restart(node='n9') (Restart), where an action"),
+    ],
+)
+def test_a_fault_that_does_not_strike_as_it_should_is_named(strike: Any, says: str) -> None:
+    def struck(view: View) -> Any:
+        return {}["x"] if strike is None else strike
+
+    with pytest.raises(PluginFailed) as failed:
+        World(("odd", Says(struck))).run()
+    assert str(failed.value).startswith("faults=odd: strike ") and says in str(failed.value)
+
+
+def test_a_fault_that_cannot_say_what_to_expect_makes_only_itself_doubtful() -> None:
+    cut = Disturb(7, (("n1", "n2"),), Disturbance(loss=0.5))
+    odd = Says(lambda view: Strike((cut,)), expects=1.0)
+    odd.expected = lambda strike, messages: {}["x"]  # type: ignore[method-assign]
+    world = World(("odd", odd), ("even", crashes("n1", at="1s", lasts="1s"))).run()
+    world.injector.count_tolls({7: (10, 5)})
+    assert world.injector.entries["odd"].missed.startswith("faults=odd: expected raised KeyError: 'x' (")
+    assert world.injector.entries["even"].missed == ""

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framework.core.errors import PluginFailed
 from framework.core.message import NodeId
 from framework.core.state_machine import Value
 from framework.core.streams import stream
@@ -190,3 +191,58 @@ def test_a_bad_load_is_refused_with_what_is_wrong(fields: dict[str, Any], compla
     with pytest.raises(msgspec.ValidationError) as error:
         load(**fields)
     assert complaint in str(error.value)
+
+
+GOOD: list[Any] = [None, True, 7, -(1 << 63), (1 << 64) - 1, "ascii", "é☃", ("a", (1, None)), 0.5, b"bytes"]
+BAD: list[Any] = ["half \ud800", 1 << 64, -(1 << 63) - 1, 10**5_000, object(), ("a", ("half \ud800",))]
+
+
+class Gives(Numbers):
+    """Gives what a test says."""
+
+    call: Any = None
+
+    def next(self, client: NodeId, rng: random.Random) -> Any:
+        if isinstance(self.call, BaseException):
+            raise self.call
+        return self.call
+
+
+def giving(call: Any, **config: Any) -> Load:
+    workload = Gives(written(WorkloadConfig, **config))
+    workload.call = call
+    return Load(workload, CLIENTS, partial(stream, 1), stop=SECOND, name="gives")
+
+
+@pytest.mark.parametrize("number", range(len(GOOD)))
+def test_what_can_be_sent_and_recorded_is_an_argument(number: int) -> None:
+    assert giving(("write", "x", GOOD[number])).due(0)[0].operation.argument == GOOD[number]
+
+
+@pytest.mark.parametrize("loop", ["closed", "open"])
+@pytest.mark.parametrize("number", range(len(BAD)))
+def test_what_cannot_is_the_workloads_mistake_and_no_clients(number: int, loop: str) -> None:
+    load = giving(("write", "x", BAD[number]), loop=loop)
+    with pytest.raises(PluginFailed, match=r"workload=gives: next gave .*, where an argument that can be sent"):
+        load.due(load.next_at)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (KeyError("x"), r"next raised KeyError: 'x' \(tests/core/test_workload\.py:\d+\)"),
+        (SystemExit(0), r"next raised SystemExit: 0 \("),
+        (None, r"next gave None, where \(function, key, argument\) was due"),
+        (("write", "x"), r"next gave \('write', 'x'\) \(tuple\), where \(function, key, argument\) was due"),
+        (("write", 7, None), r"next gave 7 \(int\), where a text was due"),
+        (("half \ud800", None, None), r"next gave 'half \\ud800' \(str\), where a text was due"),
+    ],
+)
+def test_a_workload_that_gives_no_operation_is_named(call: Any, says: str) -> None:
+    with pytest.raises(PluginFailed, match=says):
+        giving(call).due(0)
+
+
+def test_memory_that_is_spent_is_nobodys_mistake() -> None:
+    with pytest.raises(MemoryError):
+        giving(MemoryError()).due(0)

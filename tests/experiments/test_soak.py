@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from experiments.soak.__main__ import main
 from experiments.soak.seeds import Course, Outcome
 from experiments.soak.summary import exit_code, summary
 from framework.registry.registry import load
+from framework.runs.execute import Plan, execute
+from framework.runs.result import RunResult
 
 QUICK = ("--experiment", "raft_3nodes", "--processes", "1", "engine=sim", "duration=100ms", "clients=2")
 
@@ -101,3 +104,25 @@ def test_the_exit_code_is_that_of_the_worst_seed() -> None:
 def test_a_failure_is_taken_again_with_its_full_trace() -> None:
     course = Course.of(["experiment=raft_chaos", "trace=history", "nodes=3"])
     assert course.command(7) == "python -m framework.run experiment=raft_chaos nodes=3 seed=7"
+
+
+def test_a_seed_that_breaks_in_a_way_nobody_expected_is_unknown_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(plan: Plan, *others: Any) -> RunResult:
+        if plan.experiment.seed == 1:
+            raise KeyError("x")
+        return execute(plan, *others)
+
+    monkeypatch.setattr("experiments.soak.seeds.execute", breaks)
+    assert main(["--seeds", "0:3", "--dir", str(tmp_path), *QUICK]) == 2
+    shown = capsys.readouterr()
+    assert "3 seeds: 2 valid, 1 unknown, 0 invalid" in shown.out and shown.err == ""
+    assert "seed 1, unknown: unexpected KeyError: 'x' (tests/experiments/test_soak.py:" in shown.out
+
+
+@pytest.mark.parametrize("seeds", ["0:" + "1" * 5_000, "0:\u00b2", "5:5", "5:3", "3", ":"])
+def test_what_is_no_range_of_seeds_is_one_line(seeds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seeds", seeds]) == 2
+    told = capsys.readouterr().err
+    assert "is no range of seeds: write 0:5000." in told and told.count("\n") == 1 and len(told) < 300

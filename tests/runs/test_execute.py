@@ -248,3 +248,42 @@ def test_the_worst_of_several_checkers_decides(tmp_path: Path) -> None:
     result, _ = take(plan(tmp_path / "run", CONTENT, stale), FakeEngine())
 
     assert result.summary == "invalid — stale: c1 read an old value"
+
+
+def test_a_result_that_cannot_be_written_is_told_with_its_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan(tmp_path / "run", checker(Verdict.INVALID, "c1 read an old value"))
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("framework.runs.folder.os.fsync", full)
+    told = (
+        r"result\.json: cannot be written \(No space left on device\), verdict: invalid — check: c1 read an old value"
+    )
+    with pytest.raises(ConfigError, match=told):
+        execute(planned, FakeEngine(), lambda now, tally: None)
+    assert not [file for file in (tmp_path / "run").iterdir() if "result" in file.name]
+
+
+def test_a_result_with_half_a_character_is_kept_all_the_same(tmp_path: Path) -> None:
+    odd = checker(Verdict.INVALID, "c1 read half \ud800", ("\udcff",))
+    _, written = take(plan(tmp_path / "run", odd), FakeEngine())
+
+    assert written["verdict"] == "invalid"
+    assert written["checks"][0]["reason"] == "c1 read half \\ud800"
+    assert written["checks"][0]["story"] == ["\\udcff"]
+
+
+def test_a_history_that_cannot_be_read_for_any_reason_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(experiment: Experiment) -> Any:
+        raise KeyError("x")
+
+    monkeypatch.setattr("framework.runs.execute._calls", broken)
+    result, written = take(plan(tmp_path / "run", CONTENT), FakeEngine())
+
+    assert result.summary.startswith("unknown — check: the history cannot be read (KeyError: 'x', tests/runs/")
+    assert "in broken" in written["details"]["checker_tracebacks"]["check"]

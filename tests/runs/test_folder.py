@@ -69,3 +69,14 @@ def test_a_folder_whose_run_never_began_is_given_back(tmp_path: Path) -> None:
 
 def test_a_config_keeps_the_order_of_its_keys() -> None:
     assert config_yaml({"nodes": 3, "clients": {"b": None, "a": "1s"}}) == "nodes: 3\nclients:\n  b: null\n  a: 1s\n"
+
+
+def test_a_config_that_cannot_be_written_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("framework.runs.folder.os.fsync", full)
+    run_dir = claim(tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"config\.yaml: cannot be written \(No space left on device\)"):
+        write_config(run_dir, {"nodes": 3})
+    assert list(tmp_path.iterdir()) == []

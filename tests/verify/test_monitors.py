@@ -116,3 +116,26 @@ def test_an_invariant_that_fails_is_asked_no_more_and_the_others_are() -> None:
     assert "KeyError: 1" in monitors.watch().failures["Fails"]
     with pytest.raises(Halt):
         show(monitors, seated("n1"), 5, 4)
+
+
+class Unmade(Invariant[Counter]):
+    def __init__(self) -> None:
+        raise KeyError("no memory of its own")
+
+    def observe(self, step: Step, node: Counter) -> None:
+        raise AssertionError("it was never made")
+
+
+class Exits(Invariant[Counter]):
+    def observe(self, step: Step, node: Counter) -> None:
+        raise SystemExit(1)
+
+
+@pytest.mark.parametrize("broken", [Unmade, Exits])
+def test_one_that_cannot_be_made_or_exits_has_failed_like_any_other(broken: type[Invariant[Counter]]) -> None:
+    monitors = Monitors((broken, Rises))
+    show(monitors, seated("n1"), 1, 2)
+    assert list(monitors.watch().failures) == [broken.__qualname__]
+    assert monitors.watch().observations == 2
+    with pytest.raises(Halt):
+        show(monitors, seated("n1"), 5, 4)

@@ -1,0 +1,377 @@
+"""A plugin that raises, or returns what its contract rules out, is named with file and line. No node is blamed for it, so
+that the verdict is never invalid; whatever came up once the run was under way leaves its result."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.run import main
+
+HELLO = ("experiment=hello", "engine=sim", "duration=300ms", "workload.timeout=50ms", "--quiet", "run.dir=RUN")
+
+CHECKER = """
+from framework import CheckerSpec, CheckResult, Verdict, hookimpl
+
+def check(calls, model, config):
+    {check}
+
+def ready(model, config):
+    {ready}
+
+@hookimpl
+def register_checkers():
+    return [CheckerSpec(name="mine", summary="Mine.", check=check, ready=ready)]
+"""
+WORKLOAD = """
+from framework import Workload, WorkloadConfig, WorkloadSpec, hookimpl
+
+class Mine(Workload):
+    def __init__(self, config):
+        super().__init__(config)
+        self.count = 0
+        {init}
+
+    def functions(self):
+        {functions}
+        return ("echo",)
+
+    def next(self, client, rng):
+        self.count += 1
+        if self.count > 20:
+            {next}
+        return "echo", None, str(self.count)
+
+@hookimpl
+def register_workloads():
+    return [WorkloadSpec(name="mine", summary="Mine.", workload=Mine)]
+"""
+FAULT = """
+from framework import Disturb, Disturbance, Fault, FaultSpec, Strike, Crash, hookimpl
+
+CUT = Disturb(7, (("n1", "n2"),), Disturbance(loss=0.5))
+
+class Mine(Fault):
+    def needs(self, key, nodes):
+        {needs}
+
+    def plan(self, name, duration, rng):
+        {plan}
+        return super().plan(name, duration, rng)
+
+    def strike(self, view):
+        {strike}
+        return Strike((CUT,), against=("n1",))
+
+    def expected(self, strike, messages):
+        {expected}
+
+@hookimpl
+def register_faults():
+    return [FaultSpec(name="mine", summary="Mine.", fault=Mine)]
+"""
+NETWORK = """
+from framework import Link, NetworkModel, NetworkSpec, hookimpl
+
+class Slow(Link):
+    def transmit(self, now, size):
+        {transmit}
+        return (now + 1_000,)
+
+class Mine(NetworkModel):
+    def __init__(self, *parts):
+        super().__init__(*parts)
+        {init}
+
+    def link(self, source, target, rng):
+        {link}
+        return Slow()
+
+@hookimpl
+def register_network_models():
+    return [NetworkSpec(name="mine", summary="Mine.", model=Mine)]
+"""
+PROTOCOL = """
+from framework import (
+    Client, Invariant, Message, Node, NodeId, Ok, Operation, OperationId, ProtocolSpec, handles, hookimpl
+)
+
+class Ask(Message):
+    operation: OperationId
+    text: str
+
+class Answer(Message):
+    operation: OperationId
+    text: str
+
+class Server(Node):
+    @handles(Ask)
+    def on_ask(self, sender: NodeId, ask: Ask) -> None:
+        {handler}
+        self.send(sender, Answer(ask.operation, ask.text))
+
+class Asker(Client):
+    def invoke(self, operation: Operation) -> None:
+        self.send(self.servers[0], Ask(operation.id, operation.argument))
+
+    @handles(Answer)
+    def on_answer(self, sender: NodeId, answer: Answer) -> None:
+        value = answer.text
+        {answer}
+        self.complete(answer.operation, Ok(value))
+
+class Holds(Invariant[Server]):
+    def __init__(self):
+        {made}
+
+    def observe(self, step, node):
+        {observe}
+
+@hookimpl
+def register_protocols() -> list[ProtocolSpec]:
+    return [
+        ProtocolSpec(
+            name="mine", summary="Mine.", node=Server, client=Asker, operations=("echo",), checkers=("echo",),
+            invariants=(Holds,),
+        )
+    ]
+"""
+RAISE = "{}['x']"
+RAISED = "raised KeyError: 'x' (mine.py:LINE)"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(tmp_path):
+            del sys.modules[name]
+
+
+def plugged(template: str, **parts: str) -> int:
+    """Writes the plugin `mine.py`; returns the line of the part that is given (of `pass` elsewhere)."""
+    blanks = dict.fromkeys(re.findall(r"\{(\w+)\}", template), "pass")
+    text = template
+    for name, part in {**blanks, **parts}.items():
+        text = text.replace(f"{{{name}}}", part)
+    Path("mine.py").write_text(text)
+    (name,) = parts
+    return template[: template.index(f"{{{name}}}")].count("\n") + 1
+
+
+def result() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(Path("RUN/result.json").read_bytes())
+    return loaded
+
+
+BEFORE = [
+    (WORKLOAD, "workload=mine", {"init": RAISE}, f"workload=mine: functions {RAISED}"),
+    (WORKLOAD, "workload=mine", {"functions": RAISE}, f"workload=mine: functions {RAISED}"),
+    (
+        WORKLOAD,
+        "workload=mine",
+        {"functions": "raise SystemExit(0)"},
+        "workload=mine: functions raised SystemExit: 0 (",
+    ),
+    (FAULT, "faults=mine", {"needs": RAISE}, f"faults=mine: its set-up {RAISED}"),
+    (FAULT, "faults=mine", {"plan": RAISE}, f"faults=mine: its set-up {RAISED}"),
+    (NETWORK, "network=mine", {"init": RAISE}, f"network=mine: __init__ {RAISED}"),
+    (CHECKER, "checker=mine", {"ready": RAISE}, f"checker=mine: ready {RAISED}"),
+]
+
+
+@pytest.mark.parametrize(("template", "choice", "parts", "says"), BEFORE)
+def test_one_that_fails_before_the_run_is_one_line_and_no_folder(
+    template: str, choice: str, parts: dict[str, str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = plugged(template, **parts)
+    assert main([*HELLO, "plugins.path=mine.py", choice]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert shown.err.startswith(says.replace("LINE", str(line)))
+    (kept,) = re.findall(r"; its traceback is in (\S+)\n", shown.err)
+    assert "mine.py" in Path(kept).read_text()
+    assert not Path("RUN").exists()
+
+
+GAVE_UP = "the engine gave up: "
+CANNOT = "where an argument that can be sent and recorded was due (mine.py:"
+DEEP = "value = ()\n            for _ in range(5_000): value = (value,)\n            return 'echo', None, value"
+DURING = [
+    (WORKLOAD, "workload=mine", {"next": RAISE}, f"{GAVE_UP}workload=mine: next {RAISED}"),
+    (
+        WORKLOAD,
+        "workload=mine",
+        {"next": "raise SystemExit(0)"},
+        f"{GAVE_UP}workload=mine: next raised SystemExit: 0 (",
+    ),
+    (
+        WORKLOAD,
+        "workload=mine",
+        {"next": "return None"},
+        f"{GAVE_UP}workload=mine: next gave None, where (function, key, ",
+    ),
+    (
+        WORKLOAD,
+        "workload=mine",
+        {"next": "return 'echo', 5, 'x'"},
+        f"{GAVE_UP}workload=mine: next gave 5 (int), where a text",
+    ),
+    (
+        WORKLOAD,
+        "workload=mine",
+        {"next": "return 'e\\ud800', None, 'x'"},
+        f"{GAVE_UP}workload=mine: next gave 'e\\ud800' (",
+    ),
+    (WORKLOAD, "workload=mine", {"next": "return 'echo', None, 'x\\ud800'"}, f"gave 'x\\ud800' (str), {CANNOT}"),
+    (WORKLOAD, "workload=mine", {"next": "return 'echo', None, 10**5_000"}, f"gave a value of type int, {CANNOT}"),
+    (
+        WORKLOAD,
+        "workload=mine",
+        {"next": "return 'echo', None, 1 << 70"},
+        f"gave 1180591620717411303424 (int), {CANNOT}",
+    ),
+    (WORKLOAD, "workload=mine", {"next": "return 'echo', None, object()"}, f"gave <object object> (object), {CANNOT}"),
+    (WORKLOAD, "workload=mine", {"next": DEEP}, f"gave a value of type tuple, {CANNOT}"),
+    (FAULT, "faults=mine", {"strike": RAISE}, f"{GAVE_UP}faults=mine: strike {RAISED}"),
+    (
+        FAULT,
+        "faults=mine",
+        {"strike": "return 'x'"},
+        f"{GAVE_UP}faults=mine: strike gave 'x' (str), where a Strike of tuples",
+    ),
+    (FAULT, "faults=mine", {"strike": "return Strike(Crash('n1'))"}, f"{GAVE_UP}faults=mine: strike gave Strike("),
+    (
+        FAULT,
+        "faults=mine",
+        {"strike": "return Strike((Crash('n9'),))"},
+        "strike gave Crash(node='n9') (Crash), where an action",
+    ),
+    (FAULT, "faults=mine", {"expected": RAISE}, f"faults=mine: expected {RAISED}"),
+    (NETWORK, "network=mine", {"link": RAISE}, f"{GAVE_UP}network=mine: link {RAISED}"),
+    (
+        NETWORK,
+        "network=mine",
+        {"link": "return None"},
+        f"{GAVE_UP}network=mine: link gave None, where a Link was due (",
+    ),
+    (NETWORK, "network=mine", {"transmit": RAISE}, f"{GAVE_UP}network=mine: transmit {RAISED}"),
+    (
+        NETWORK,
+        "network=mine",
+        {"transmit": "return None"},
+        "transmit gave None, where a tuple of times was due (mine.py:",
+    ),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"observe": RAISE},
+        "Holds: could not be checked: KeyError: 'x' in observe (mine.py:LINE)",
+    ),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"made": RAISE},
+        "Holds: could not be checked: KeyError: 'x' in __init__ (mine.py:LINE)",
+    ),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"observe": "raise SystemExit(1)"},
+        "Holds: could not be checked: SystemExit: 1 in observe",
+    ),
+    (PROTOCOL, "protocol=mine", {"handler": "raise MemoryError"}, f"{GAVE_UP}MemoryError (mine.py:LINE)"),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"handler": "self.note('n\\ud800')"},
+        f"{GAVE_UP}Server: n1 noted 'n\\ud800', which is no name",
+    ),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"handler": "self.note('n', x='\\ud800')"},
+        "n1 noted or answered what cannot be recorded (",
+    ),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"answer": "value = 10**5_000"},
+        "c1 noted or answered what cannot be recorded (ValueError",
+    ),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"answer": "value = object()"},
+        "c1 noted or answered what cannot be recorded (TypeError",
+    ),
+    (CHECKER, "checker=mine", {"check": RAISE}, "mine: the checker failed: KeyError: 'x' (mine.py:LINE)"),
+    (
+        CHECKER,
+        "checker=mine",
+        {"check": "pass"},
+        "mine: the checker gave None, where a CheckResult was due (mine.py:4)",
+    ),
+    (
+        CHECKER,
+        "checker=mine",
+        {"check": "raise SystemExit(1)"},
+        "mine: the checker failed: SystemExit: 1 (mine.py:LINE)",
+    ),
+    (
+        CHECKER,
+        "checker=mine",
+        {"check": "return check(calls, model, config)"},
+        "mine: the checker failed: RecursionError",
+    ),
+]
+
+
+@pytest.mark.parametrize(("template", "choice", "parts", "says"), DURING)
+def test_one_that_fails_in_the_run_is_why_the_verdict_is_unknown(
+    template: str, choice: str, parts: dict[str, str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = plugged(template, **parts)
+    when = ("faults.mine.at=50ms", "faults.mine.for=50ms", "quiet=100ms") if choice.startswith("faults") else ()
+    assert main([*HELLO, "plugins.path=mine.py", choice, *when]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out.count("\n"), shown.err) == (2, "")
+    kept = result()
+    assert kept["verdict"] == "unknown"
+    assert [says.replace("LINE", str(line)) in reason for reason in kept["reasons"]].count(True) == 1, kept["reasons"]
+    assert Path("RUN/history.arrow").stat().st_size > 0
+
+
+HANDLERS = [
+    ("raise SystemExit(1)", "n1 crashed: SystemExit: 1 in on_ask (mine.py:LINE)"),
+    ("raise ValueError('half \\ud800\\nof it')", "n1 crashed: ValueError: half \\ud800 of it in on_ask (mine.py:LINE)"),
+    ("self.on_ask(sender, ask)", "n1 crashed: RecursionError: maximum recursion depth exceeded"),
+]
+
+
+@pytest.mark.parametrize(("handler", "says"), HANDLERS)
+def test_a_handler_that_raises_is_named_with_its_line(
+    handler: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = plugged(PROTOCOL, handler=handler)
+    assert main([*HELLO, "plugins.path=mine.py", "protocol=mine"]) == 1
+    assert capsys.readouterr().err == ""
+    assert result()["reasons"][0].startswith(says.replace("LINE", str(line)))
+
+
+@pytest.mark.ray
+def test_on_ray_no_node_is_blamed_for_its_network_either(capsys: pytest.CaptureFixture[str]) -> None:
+    line = plugged(NETWORK, transmit=RAISE)
+    words = [word for word in HELLO if word != "engine=sim"]
+    assert main([*words, "plugins.path=mine.py", "network=mine"]) == 2
+    assert capsys.readouterr().err == ""
+    told = f"{GAVE_UP}network=mine: transmit {RAISED}".replace("LINE", str(line))
+    assert (result()["verdict"], result()["reasons"][0], result()["crashes"]) == ("unknown", told, [])
