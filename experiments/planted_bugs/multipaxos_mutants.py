@@ -13,6 +13,7 @@ from framework import (
     Threshold,
     handles,
     hookimpl,
+    on_timer,
 )
 from plugins.protocols import multipaxos
 from plugins.protocols.multipaxos.checkpoints import NO_CHECKPOINT
@@ -22,7 +23,6 @@ from plugins.protocols.multipaxos.messages import (
     NO_BALLOT,
     Accept,
     Accepted,
-    Ballot,
     Checkpoint,
     Part,
     Prepare,
@@ -285,12 +285,12 @@ class BeginsEachCheckpointAnew(MultiPaxos):
         self.shipments = {}
 
 
-class MakesWayForEveryCandidate(MultiPaxos):
-    """Each promise puts off the time-out of the node that gives it, however many candidates fail (Ng, Haridi and Carbone, 2023)."""
+class StandsInVain(MultiPaxos):
+    """A candidate begins ever higher ballots, whether a quorum answers it or not (Ng, Haridi and Carbone, 2023)."""
 
-    def promise(self, ballot: Ballot) -> None:
-        super().promise(ballot)
-        self.favoured = ballot
+    @on_timer
+    def stand(self) -> None:
+        self.prepare()
 
 
 READ_INDEX = ("protocol.read_mode=read_index",)
@@ -352,7 +352,7 @@ MUTANTS = (
 ONLY_BY_TESTS = (
     Mutant(AnswersForAnyOwnBallot),
     Mutant(BeginsEachCheckpointAnew),
-    Mutant(MakesWayForEveryCandidate),
+    Mutant(StandsInVain),
 )
 """Not hunted: the storm cannot show what is wrong with them, or shows it now and then."""
 

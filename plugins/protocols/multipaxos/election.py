@@ -8,9 +8,10 @@
 
 A candidate's own promise is a message to itself, like its acceptances: it counts once it is durable.
 
-Whoever promises puts off its own candidacy, so that the candidate has its chance, but for one ballot only until a leader is
-heard. Where links are lost so that a single node reaches a quorum (the quorum loss of Ng, Haridi and Carbone, *Omni-Paxos*,
-EuroSys 2023), all others stand in vain, one after another, and would hold that node back for ever.
+Whoever promises puts off its own candidacy, so that the candidate has its chance. So a candidate goes on asking for the ballot
+that it has begun, and begins a higher one only once a quorum has answered, be it with refusals. Where links are lost so that a
+single node reaches a quorum (the quorum loss of Ng, Haridi and Carbone, *Omni-Paxos*, EuroSys 2023), all others stand in vain,
+and with ever higher ballots would hold that node back for ever.
 """
 
 from __future__ import annotations
@@ -40,10 +41,8 @@ class Election(Learner):
         self.quorums = self.config.quorums.build(tuple(sorted((*self.peers, self.id))))
         self.highest = 0  # the highest round that a refusal told of
         self.told = 0  # of what it accepted, the candidate promised has been told from here on
-        self.favoured = (
-            NO_BALLOT  # for this one it puts off its own candidacy; none: no promise since a leader was heard
-        )
         self.raised = False  # whether this candidate led the ballot before
+        self.reached: set[NodeId] = set()  # who has answered its ballot, with a promise or a refusal
         self.promises: set[NodeId] = set()  # who has promised and told all
         self.wanted: dict[NodeId, int] = {}  # the slot from which each has yet to tell
         self.relieves = NO_BALLOT  # the leader that gave way to this candidate
@@ -62,14 +61,16 @@ class Election(Learner):
 
     @on_timer
     def stand(self) -> None:
-        self.prepare()
+        if self.role == CANDIDATE and not self.quorums.phase1.reached(self.reached):
+            self.await_leader()  # a higher ballot would not win either; `prepare_again` goes on for this one
+        else:
+            self.prepare()
 
     def prepare(self, relieves: Ballot = NO_BALLOT) -> None:
         """Begins a ballot above all that are known. Prepare leaves when it is durable, so that none is begun twice."""
         ballot = Ballot(max(self.promised.round, self.highest) + 1, self.id)
         self.role = CANDIDATE
-        self.promises, self.found, self.relieves = set(), {}, relieves
-        self.favoured = ballot
+        self.reached, self.promises, self.found, self.relieves = set(), set(), {}, relieves
         self.promise(ballot)
         self.await_leader()
         everyone = (self.id, *self.peers)
@@ -91,6 +92,7 @@ class Election(Learner):
             self.role != CANDIDATE or promise.ballot != self.promised
         ):  # a quorum has promised already, or a ballot gone by
             return
+        self.reached.add(sender)
         for pvalue in promise.accepted:
             known = self.found.get(pvalue.slot)
             if known is None or pvalue.ballot > known.ballot:
@@ -132,6 +134,7 @@ class Election(Learner):
         if refused.ballot <= self.promised:  # of an earlier ballot
             return
         self.highest = max(self.highest, refused.ballot.round)
+        self.reached.add(sender)
         self.wanted.pop(sender, None)  # the others may be a quorum without it
         if self.role == LEADER and self.now - self.heard < self.config.election_timeout_min:
             self.raised = True  # a quorum is with it: the one who refused comes along in a higher ballot
@@ -146,17 +149,14 @@ class Election(Learner):
             self.step_down()
 
     def promise_from(self, slot: int) -> Promise:
-        if self.favoured == NO_BALLOT:
-            self.favoured = self.promised
-        if self.favoured == self.promised and slot > self.told and self.role != LEADER:
+        if slot > self.told and self.role != LEADER:
             self.told = slot
-            self.await_leader()
+            self.await_leader()  # whoever is promised, and hears it, has its chance
         return super().promise_from(slot)
 
     def follow(self, leader: NodeId, ballot: Ballot) -> None:
         assert self.role == FOLLOWER or ballot > self.promised, f"{leader} and {self.id} both lead {ballot}"
         super().follow(leader, ballot)
-        self.favoured = NO_BALLOT
         self.await_leader()
 
     def step_down(self, successor: NodeId | None = None) -> None:

@@ -41,18 +41,20 @@ def outage(seed: int, *settings: str) -> int:
     return max(later - earlier for earlier, later in itertools.pairwise([*done, 6 * SECOND]))
 
 
+BOUND = Duration("350ms") + Duration("300ms") + Duration("300ms") + Duration("100ms")
+"""The leader gives up after election_timeout_max and a heartbeat, stands within election_timeout_max as the last of those at the
+edge, and the node in the middle does as long after that. The rest is the clients' retry, and messages."""
+
+
 def test_the_only_node_that_reaches_a_quorum_soon_leads() -> None:
-    """The leader gives up after election_timeout_max and a heartbeat, the node in the middle is free to promise after
-    election_timeout_min, and makes way for one candidate. The rest is the clients' retry, and messages."""
-    bound = Duration("300ms") + Duration("50ms") + Duration("150ms") + Duration("300ms") + Duration("100ms")
     outages = [outage(seed) for seed in LED_BY_A_LEAF]
     assert min(outages) > Duration("150ms"), "the leader was the node in the middle"
-    assert max(outages) <= bound
+    assert max(outages) <= BOUND
 
 
-def test_it_would_not_if_it_made_way_for_every_candidate() -> None:
-    outages = [outage(seed, MUTANTS, "protocol=multipaxos_makes_way_for_every_candidate") for seed in LED_BY_A_LEAF]
-    assert statistics.median(outages) > Duration("1s")
+def test_it_would_not_if_candidates_that_no_quorum_answers_began_one_ballot_after_another() -> None:
+    outages = [outage(seed, MUTANTS, "protocol=multipaxos_stands_in_vain") for seed in LED_BY_A_LEAF]
+    assert statistics.median(outages) > BOUND
 
 
 RETURN = (  # n3 is away for a second; a checkpoint is taken five times a second, and takes longer than that to send
