@@ -283,7 +283,8 @@ def _no_line(line: bytes, error: Exception, where: str, number: int) -> ConfigEr
     for sign, fix in _NO_JSON.items():
         if re.search(sign, line):
             return ConfigError(at, f"not JSON ({told})", fix)
-    return ConfigError(at, f"not JSON ({told})", "Is the file cut off?")
+    fix = "Is the file cut off?" if "truncated" in told else f"Write lines like {_EXAMPLE}."
+    return ConfigError(at, f"not JSON ({told})", fix)
 
 
 _NO_JSON = {

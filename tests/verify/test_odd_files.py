@@ -97,6 +97,7 @@ ODD: dict[str, tuple[str | bytes, str, str]] = {
     "code.edn": (EDN.replace("1}", "1, :check #(+ % 1)}"), NEITHER, ":1: not EDN at '#(+ % 1)}\\n{:process ': Clojure's '#' is code, not data."),
     "log.txt": ("INFO  jepsen.util - 3\t:invoke\t:read\tnil\n", NEITHER, ":1: begins with 'INFO jepsen.util - 3"),
     "page.html": ("\n\n<html></html>", NEITHER, ":3: begins with '<html></html>', neither JSON nor EDN. Write lines like "),
+    "comma-too-many.jsonl": (JSON.replace("}", ",}"), NEITHER, "(byte 58)). Write lines like "),
     "python.jsonl": ("{'process': 0}", NEITHER, "JSON's quotes are double."),
     "words.edn": ("a history", NEITHER, ":1: holds a. Write operations like {:process 0, :type :invoke, :f :read}."),
     # values
