@@ -20,21 +20,9 @@ from framework.core.errors import PluginError
 from framework.core.message import Message, check_type
 
 RESERVED = frozenset(
-    {
-        "broadcast",
-        "can_serve",
-        "cancel_timer",
-        "config",
-        "id",
-        "mount",
-        "mounts",
-        "multicast",
-        "note",
-        "now",
-        "on_start",
-        "peers",
-    }
-    | {"replica", "rng", "send", "set_timer", "spare", "state", "status", "tell", "unmount", "wall_clock"}
+    {"broadcast", "can_serve", "cancel_timer", "config", "id", "mount", "mounts", "multicast", "note", "now"}
+    | {"on_start", "peers", "replica", "rng", "send", "set_timer", "spare", "state", "status", "tell", "unmount"}
+    | {"wall_clock"}
 )
 """The public names of every node: an attribute of the same name would hide them."""
 

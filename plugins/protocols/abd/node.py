@@ -17,9 +17,8 @@ class Replica(Node):
     versions: DurableMap[str, Version] = durable_map(str, Version)
 
     def can_serve(self, running: Collection[NodeId]) -> bool:
-        replicas = sorted(
-            (*self.peers, self.id), key=lambda node: (len(node), node)
-        )  # as in the config: of a grid it counts
+        # In the order of the config, on which the rows and columns of a grid depend.
+        replicas = sorted((*self.peers, self.id), key=lambda node: (len(node), node))
         quorums = self.config.quorums.build(tuple(replicas))
         return quorums.phase1.reached(running) and quorums.phase2.reached(running)
 
