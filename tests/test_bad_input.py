@@ -121,6 +121,9 @@ UNFITTING = [
     (f"{HELLO} hydra.run.dir=x", "The run's folder is run.dir."),
     (f"{HELLO} --config-dir nowhere", "there is no such folder"),
     (f"{HELLO} --cfg all", "--cfg all is not known. Write --cfg job."),
+    ("experiment=hello run.dir=mine engine.address=nowhere", "'nowhere' is no address. Write HOST:PORT, auto or null."),
+    ("experiment=hello run.dir=mine engine.address=ray://there:10001", "Run on a machine of the cluster"),
+    ("experiment=hello run.dir=mine scheduling=strict_spread", "3 node actors need as many machines"),
 ]
 
 FOLDERS = [
@@ -479,22 +482,30 @@ def test_an_address_where_nobody_answers_is_one_line_within_half_a_minute(tmp_pa
         ended = run("experiment=hello", f"engine.address=127.0.0.1:{port}", cwd=tmp_path)
     assert time.monotonic() - began < 30
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert one_line(ended.stderr, f"engine.address: 127.0.0.1:{port} does not answer as a Ray cluster within 20 s")
+    progress, last = ended.stderr.splitlines(keepends=True)
+    assert progress == f"hello  joining Ray at 127.0.0.1:{port}\n"
+    assert one_line(last, f"engine.address: 127.0.0.1:{port} does not answer as a Ray cluster within 20 s")
     assert not Path("runs").exists() or not list(Path("runs").iterdir())
 
 
 @pytest.mark.ray
 @pytest.mark.parametrize(
-    ("word", "says"),
+    ("word", "stages", "says"),
     [
-        ("engine.address=127.0.0.1:1", "nobody answers at 127.0.0.1:1"),
-        ("engine.address=nowhere", "'nowhere' is no address. Write HOST:PORT, auto or null."),
-        ("engine.address=ray://there:10001", "Run on a machine of the cluster"),
-        ("scheduling=strict_spread", "3 node actors need as many machines"),
+        ("engine.address=127.0.0.1:1", ["joining"], "nobody answers at 127.0.0.1:1"),
+        (
+            "engine.start_timeout=1ms",
+            ["starting", "placing", "starting", "stopping"],
+            "gave up starting 4 actors: n1 n2 n3 and 1 more did not answer within 1ms. Give them longer, or start fewer.",
+        ),
     ],
 )
-def test_what_ray_cannot_do_is_one_line(word: str, says: str, tmp_path: Path) -> None:
+def test_a_start_that_fails_says_in_one_line_at_which_stage(
+    word: str, stages: list[str], says: str, tmp_path: Path
+) -> None:
     ended = run("experiment=hello", word, "run.dir=mine", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert one_line(ended.stderr, says)
+    *progress, last = ended.stderr.splitlines(keepends=True)
+    assert [line.split()[1] for line in progress] == stages
+    assert one_line(last, says)
     assert not Path("mine").exists()

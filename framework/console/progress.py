@@ -6,7 +6,7 @@ import sys
 import time
 from collections import deque
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from framework.console.wording import milliseconds, rate
 from framework.core.time import format_duration
@@ -19,6 +19,8 @@ _LIVE_EVERY_S = 0.2
 _PLAIN_EVERY_S = 1.0
 _RATE_OVER_S = 1.0
 _BAR_COLUMNS = 12
+_BAR_FROM = 100  # columns of the terminal; a narrower one has better things to show than the time once more
+_GAP = "  "
 
 
 class Screen(Protocol):
@@ -31,7 +33,7 @@ class Screen(Protocol):
     ) -> None: ...
 
     def show(self, now: int, tally: Tally) -> None:
-        """The run has come to `now` (nanoseconds)."""
+        """The run has come to `now` (nanoseconds), or its engine to a stage before or after it."""
 
     def checking(self) -> None:
         """The run has ended and is being checked."""
@@ -62,6 +64,13 @@ class Silent:
         return
 
 
+class Part(NamedTuple):
+    """A part of the line, and how soon it is left out where there is no room: those of rank 0 last."""
+
+    text: str
+    rank: int
+
+
 class Account:
     """Puts a tally into words. The rate is that of the last second, so that a stall shows at once."""
 
@@ -69,19 +78,22 @@ class Account:
         self._length = format_duration(duration)
         self._seen: deque[tuple[int, int]] = deque([(0, 0)])
 
-    def words(self, now: int, tally: Tally) -> str:
+    def words(self, now: int, tally: Tally, room: int | None = None) -> str:
+        """All of it, or what fits into `room` columns: time, leader and faults stay longest."""
         operations = tally.ok + tally.fail + tally.unknown
-        parts = [
-            f"{now / 1e9:.1f}s/{self._length}",
-            f"{operations:,} ops",
-            rate(self._rate(now, tally.ok)),
-            f"p50 {milliseconds(_ms(tally.latencies.quantile(0.5)))}",
-            f"p99 {milliseconds(_ms(tally.latencies.quantile(0.99)))}",
-        ]
-        if tally.leaders:
-            parts.append(f"leader {' '.join(tally.leaders)}")
         faults = sum(tally.faults.values())
-        return "  ".join(parts + ([f"{faults} faults" if faults > 1 else "1 fault"] if faults else []))
+        parts = [
+            Part(f"{now / 1e9:.1f}s/{self._length}", 0),
+            Part(f"{operations:,} ops", 4),
+            Part(rate(self._rate(now, tally.ok)), 3),
+            Part(f"p50 {milliseconds(_ms(tally.latencies.quantile(0.5)))}", 6),
+            Part(f"p99 {milliseconds(_ms(tally.latencies.quantile(0.99)))}", 5),
+            *([Part(f"leader {' '.join(tally.leaders)}", 1)] if tally.leaders else []),
+            *([Part(f"{faults} faults" if faults > 1 else "1 fault", 2)] if faults else []),
+        ]
+        while room is not None and len(parts) > 1 and len(_line(parts)) > room:
+            parts.remove(max(parts, key=lambda part: part.rank))
+        return _line(parts)
 
     def _rate(self, now: int, done: int) -> float:
         seen = self._seen
@@ -93,7 +105,7 @@ class Account:
 
 
 class PlainLines(Silent):
-    """A line a second, for logs."""
+    """A line a second, for logs, and one for each stage."""
 
     def __init__(self, title: str, duration: int) -> None:
         self._title = title
@@ -101,9 +113,10 @@ class PlainLines(Silent):
         self._last = time.monotonic()
 
     def show(self, now: int, tally: Tally) -> None:
-        if time.monotonic() - self._last >= _PLAIN_EVERY_S:
+        if tally.stage or time.monotonic() - self._last >= _PLAIN_EVERY_S:
             self._last = time.monotonic()
-            print(f"{self._title}  {self._account.words(now, tally)}", file=sys.stderr, flush=True)
+            words = tally.stage or self._account.words(now, tally)
+            print(f"{self._title}{_GAP}{words}", file=sys.stderr, flush=True)
 
 
 class LiveLine(Silent):
@@ -131,23 +144,41 @@ class LiveLine(Silent):
             self._live.stop()
 
     def show(self, now: int, tally: Tally) -> None:
-        if time.monotonic() - self._last >= _LIVE_EVERY_S:
+        if tally.stage:
+            self._draw(now, tally.stage)
+        elif time.monotonic() - self._last >= _LIVE_EVERY_S:
             self._last = time.monotonic()
-            self._draw(min(1.0, now / self._duration) if self._duration else 1.0, self._account.words(now, tally))
+            self._draw(now, self._account.words(now, tally, self._room()))
 
     def checking(self) -> None:
-        self._draw(1.0, "checking what the clients saw")
+        self._draw(self._duration, "checking what the clients saw")
 
-    def _draw(self, share: float, words: str) -> None:
+    def _room(self) -> int:
+        """The columns beside the title, which gets half of the line at the most, and the bar."""
+        width = self._width()
+        title = min(len(self._title), width // 2)
+        return width - title - 1 - (_BAR_COLUMNS + 1 if width >= _BAR_FROM else 0)
+
+    def _width(self) -> int:
+        return 0 if self._live is None else self._live.console.width
+
+    def _draw(self, now: int, words: str) -> None:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
-        title, told = Text(self._title, style="bold"), Text(words, no_wrap=True, overflow="ellipsis")
+        share = min(1.0, now / self._duration) if self._duration else 1.0
+        title = Text(self._title, style="bold")
+        title.truncate(self._width() // 2, overflow="ellipsis")
         line = Table.grid(padding=(0, 1))
-        line.add_row(title, ProgressBar(total=1.0, completed=share, width=_BAR_COLUMNS), told)
+        bar = [ProgressBar(total=1.0, completed=share, width=_BAR_COLUMNS)] if self._width() >= _BAR_FROM else []
+        line.add_row(title, *bar, Text(words, no_wrap=True, overflow="ellipsis"))
         if self._live is not None:
             self._live.update(line, refresh=True)
+
+
+def _line(parts: list[Part]) -> str:
+    return _GAP.join(part.text for part in parts)
 
 
 def _ms(nanoseconds: int | None) -> float | None:

@@ -206,6 +206,7 @@ class Tally:
     dropped: dict[str, int] = field(default_factory=dict)  # by type
     duplicated: dict[str, int] = field(default_factory=dict)  # copies besides the first, by type
     notes: dict[str, int] = field(default_factory=dict)  # by name
+    stage: str = ""  # what the engine is doing before the run has begun or after it has ended; "" while it runs
     leaders: tuple[NodeId, ...] = ()  # those that reported last that they lead, where the engine is told as it goes
     healed_at: int | None = None  # when the faults ended
     asked: int = 0  # operations that ended and were due after the heal, of which
@@ -263,7 +264,8 @@ class EngineResult:
 
 
 Progress = Callable[[int, Tally], None]
-"""Called with the run's time (nanoseconds) and the tally, some ten times a second."""
+"""Called with the run's time (nanoseconds) and the tally, some ten times a second; before and after the run once for each
+stage, with a tally that counts nothing and names the `stage`."""
 
 
 class Engine(Protocol):

@@ -204,6 +204,9 @@ class _Watched:
         self._began = self._told = time.monotonic()
 
     def __call__(self, now: int, tally: Tally) -> None:
+        if tally.stage:
+            self._show(now, tally)
+            return
         self.begun = True
         self._time, self._tally = now, tally
         self._show(now, tally)

@@ -40,14 +40,17 @@ class RayEngine:
 
         Raises ConfigError for what cannot start: an address that does not answer, actors that find no place.
         """
-        from framework.engine.ray.runtime import runtime
+        from framework.engine.ray.runtime import is_up, runtime
 
         experiment = dataclasses.replace(experiment, run_dir=Path(experiment.run_dir).resolve())
         Wire(experiment.protocol)
-        _check(experiment)
         config = experiment.engine_config
-        actors = -(-len(experiment.nodes) // int(config.nodes_per_actor)) + int(config.client_actors)
+        servers = -(-len(experiment.nodes) // int(config.nodes_per_actor))
+        _check(experiment, servers)
+        actors = servers + int(config.client_actors)
         began = time.perf_counter()
+        if not is_up():
+            progress(0, Tally(stage="starting Ray" if config.address is None else f"joining Ray at {config.address}"))
         with runtime(config.address, actors, _modules(experiment)) as up:
             return _Course(experiment, up, progress, began).run()
 
@@ -59,7 +62,7 @@ class _Course:
         from framework.engine.ray.fleet import Fleet
         from framework.engine.ray.injection import Injection
 
-        self.experiment, self.progress, self.began = experiment, progress, began
+        self.experiment, self.up, self.progress, self.began = experiment, up, progress, began
         self.rows = _driver_rows(experiment)
         self.fleet: Fleet = Fleet(experiment, up, self.rows)
         self.injection: Injection = Injection(experiment, self.fleet)
@@ -76,7 +79,7 @@ class _Course:
         ended = 0
         try:
             try:
-                fleet.start()
+                fleet.start(self._show_stage)
                 self.seconds["start"] = time.perf_counter() - self.began
                 self._drive()
                 self._converge()
@@ -85,6 +88,7 @@ class _Course:
             ended = fleet.now() if fleet.zero else 0
             began = time.perf_counter()
             with undisturbed():
+                self._show_stage("closing the files of the actors")
                 fleet.finish()
                 self._settle()
             self.seconds["end"] = time.perf_counter() - began
@@ -92,9 +96,13 @@ class _Course:
             with undisturbed():
                 if self.rows is not None:
                     self.rows.close()
+                self._show_stage("stopping the actors and Ray" if self.up.local else "stopping the actors")
                 fleet.kill()
                 self._complete_traces()
         return self._result(ended)
+
+    def _show_stage(self, stage: str) -> None:
+        self.progress(self.fleet.now() if self.fleet.zero else 0, Tally(stage=stage))
 
     def _drive(self) -> None:
         """To the end of the load; every operation may still end, bounded by its time-out."""
@@ -201,8 +209,18 @@ class _Course:
         return details
 
 
-def _check(experiment: Experiment) -> None:
+def _check(experiment: Experiment, servers: int) -> None:
+    """ConfigError for what can be known not to work before Ray starts; `servers` are the actors of nodes."""
+    from framework.engine.ray.runtime import check_address, is_up
+
     config = experiment.engine_config
+    if config.address is not None and not is_up():
+        check_address(config.address)
+    elif experiment.scheduling_config.strategy == "strict_spread" and servers > 1 and not is_up():
+        raise ConfigError(
+            "scheduling=strict_spread", f"{servers} node actors need as many machines, and a Ray of our own has this one",
+            "Join a cluster with engine.address=HOST:PORT, or use scheduling=spread.",
+        )  # fmt: skip
     if config.storage == "memory" and experiment.faults and int(config.nodes_per_actor) == 1:
         raise ConfigError(
             "engine.storage", "memory forgets everything when a process is killed, and faults kill processes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from framework.core.errors import ConfigError, SynodError
@@ -13,6 +14,7 @@ from framework.engine.base import OLDEST, Aftermath, Tally, agreed
 from framework.engine.ray.actor import Report
 from framework.engine.ray.lives import Lives, added
 from framework.engine.ray.member import Member
+from framework.engine.ray.runtime import last_words
 
 FINISH_S = 8.0
 """How long a station may take to close its files."""
@@ -28,43 +30,56 @@ class Fleet(Lives):
 
     # Start.
 
-    def start(self) -> None:
-        """Brings every station up, connects them and starts the run. Raises ConfigError when that is not to be had,
-        PluginFailed for a plugin that raises already there."""
+    def start(self, show: Callable[[str], None]) -> None:
+        """Brings every station up, connects them and starts the run. Calls `show` with the name of each stage.
+
+        Raises ConfigError, which names the stage, when one fails or `engine.start_timeout` is over, and PluginFailed for a
+        plugin that raises already there.
+        """
         deadline = time.monotonic() + int(self.experiment.engine_config.start_timeout) / SECOND
+        members, experiment = self.members, self.experiment
+        show(f"placing {len(self.launch.servers)} node actors")
         self.launch.reserve()
-        for member in self.members:
+        show(stage := f"starting {len(members)} actors")
+        for member in members:
             self._spawn(member)
-        places = self._all([m.handle.listen.remote(self.launch.listen_host()) for m in self.members], deadline)
-        for member, where in zip(self.members, places, strict=True):
+        listening = [member.handle.listen.remote(self.launch.listen_host()) for member in members]
+        for member, where in zip(members, self._all(stage, members, listening, deadline), strict=True):
             member.where = where
+        show(stage := f"connecting {len(members)} actors")
         contacts = self._contacts()
-        self._all([member.handle.connect.remote(contacts) for member in self.members], deadline)
+        self._all(stage, members, [member.handle.connect.remote(contacts) for member in members], deadline)
         self.zero = time.monotonic_ns()
         self.epoch = time.time_ns()
+        show(stage := f"booting {len(experiment.nodes)} nodes and {len(experiment.clients)} clients")
         for group in (self.launch.servers, self.launch.crews):
-            for booted in self._all([self._boot_call(member, -1) for member in group], deadline):
+            for booted in self._all(stage, group, [self._boot_call(member, -1) for member in group], deadline):
                 self.failure = self.failure or booted.refused
-        for member in self.members:
+        for member in members:
             member.up = True
             self._pulse(member)
 
-    def _all(self, calls: list[Any], deadline: float) -> list[Any]:
+    def _all(self, stage: str, members: Sequence[Member], calls: list[Any], deadline: float) -> list[Any]:
+        """The answers of `members` to `calls`."""
         import ray
 
+        left = max(0.1, deadline - time.monotonic())
         try:
-            return list(ray.get(calls, timeout=max(0.1, deadline - time.monotonic())))
+            return list(ray.get(calls, timeout=left))
         except ray.exceptions.GetTimeoutError as error:
+            answered, _ = ray.wait(calls, num_returns=len(calls), timeout=0)
+            silent = [member.hosts[0] for member, call in zip(members, calls, strict=True) if call not in answered]
             timeout = self.experiment.engine_config.start_timeout
-            raise ConfigError(
-                "engine.start_timeout", f"the actors are not up within {timeout}", "Give them longer, or start fewer."
-            ) from error
+            what = f"gave up {stage}: {_shortened(silent)} did not answer within {timeout}"
+            if why := last_words():
+                raise ConfigError("engine=ray", f"{what}; Ray's processes died at their start ({why})") from error
+            raise ConfigError("engine.start_timeout", what, "Give them longer, or start fewer.") from error
         except ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None)
             if isinstance(cause, SynodError):
                 raise cause from error
             last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise ConfigError("engine=ray", f"an actor did not start ({last.strip()[:300]})") from error
+            raise ConfigError("engine=ray", f"{stage} failed ({last.strip()[:300]})") from error
 
     # While it runs.
 
@@ -251,6 +266,11 @@ class Fleet(Lives):
             if member.handle is not None:
                 ray.kill(member.handle, no_restart=True)
         self.launch.release()
+
+
+def _shortened(names: Sequence[str]) -> str:
+    """`n1 n2 n3 and 4 more`."""
+    return " ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def merged(tallies: list[Tally]) -> Tally:

@@ -49,12 +49,6 @@ class Launch:
 
         scheduling = self.experiment.scheduling_config
         bundles = [{"CPU": 0.01} for _ in self.servers]
-        if self.runtime.local and scheduling.strategy == "strict_spread" and len(bundles) > 1:
-            raise ConfigError(
-                "scheduling=strict_spread",
-                f"{len(bundles)} node actors need as many machines, and a Ray of our own has this one",
-                "Join a cluster with engine.address=HOST:PORT, or use scheduling=spread.",
-            )
         self._group = placement_group(bundles, strategy=scheduling.strategy.upper(), name=f"synod-{self.run_id}")
         ready, _ = ray.wait([self._group.ready()], timeout=int(scheduling.timeout) / SECOND)
         if not ready:

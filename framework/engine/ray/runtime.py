@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
@@ -19,10 +20,13 @@ from typing import Any
 from framework.core.errors import ConfigError
 
 WHERE = "engine.address"
+HERE = ("auto", "local")
 PROBE_S = 5.0
 JOIN_S = 20.0
 STOP_S = 3.0
 OBJECT_STORE_BYTES = 256 << 20
+
+_RAISED = re.compile(r"[\w.]*(Error|Exception|Exit)\b")  # the last line of a traceback
 
 _JOIN = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='critical')"
 
@@ -45,7 +49,7 @@ def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Itera
     """
     import ray
 
-    with _quiet():
+    with _quiet(), _interpreter_as_it_is():
         if ray.is_initialized():
             many = len(ray.nodes()) > 1  # type: ignore[no-untyped-call]
             yield Runtime(ray.get_runtime_context().get_node_id(), False, many)
@@ -71,6 +75,24 @@ def _quiet() -> Iterator[None]:
     finally:
         log.setLevel(before[0])
         worker._worker_logs_enabled = before[1]
+
+
+@contextmanager
+def _interpreter_as_it_is() -> Iterator[None]:
+    """Keeps Ray from having every worker started by uv, in a copy of the working directory, where the driver was started by
+    `uv run`.
+
+    That builds one environment for each worker, and fails where uv cannot build the driver's own (offline, `--no-sync`). The
+    workers need no other Python than Ray's: Synod puts its own code and the plugins on their path.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV
+    ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False
+    try:
+        yield
+    finally:
+        ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = before
 
 
 @contextmanager
@@ -124,7 +146,7 @@ def _stop_local() -> None:
 def _joined(address: str, modules: tuple[str, ...]) -> Iterator[Runtime]:
     import ray
 
-    address = check_address(address)
+    address = _running_here(address) if address in HERE else address
     _probe(address)
     try:
         _init(
@@ -150,22 +172,25 @@ def _init(**settings: Any) -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def check_address(address: str) -> str:
-    """HOST:PORT of the cluster that `address` means. Raises ConfigError for what cannot be joined."""
+def is_up() -> bool:
+    """Whether this process has a runtime already; asking does not import Ray."""
+    return "ray" in sys.modules and bool(sys.modules["ray"].is_initialized())
+
+
+def check_address(address: str) -> None:
+    """ConfigError for what is no address of a cluster that can be joined."""
     if address.startswith("ray://"):
         raise ConfigError(
             WHERE, f"{address}: a driver outside the cluster cannot reach the nodes' connections",
             "Run on a machine of the cluster, with engine.address=auto or HOST:PORT.",
         )  # fmt: skip
-    if address in ("auto", "local"):
-        return _running_here(address)
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if address not in HERE and (not host or not port.isdigit() or not 0 < int(port) < 65536):
         raise ConfigError(WHERE, f"{address!r} is no address", "Write HOST:PORT, auto or null.")
-    return address
 
 
 def _running_here(address: str) -> str:
+    """HOST:PORT of the cluster that a machine of which is this one."""
     from ray._private.services import canonicalize_bootstrap_address
 
     try:
@@ -187,8 +212,9 @@ def _probe(address: str) -> None:
         raise ConfigError(WHERE, f"nobody answers at {address} ({error})", "Is the cluster up?") from error
     try:
         joined = subprocess.run(
-            [sys.executable, "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_S, check=False
-        )
+            [sys.executable, "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_S, check=False,
+            env={**os.environ, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"},
+        )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise ConfigError(
             WHERE, f"{address} does not answer as a Ray cluster within {JOIN_S:g} s",
@@ -220,6 +246,21 @@ def _environment(settings: Mapping[str, str | None]) -> Iterator[None]:
         yield
     finally:
         _set(before)
+
+
+def last_words() -> str:
+    """What the last process said that Ray started on this machine and that died before it could serve an actor; "" if none
+    did."""
+    from ray._private import worker
+
+    if worker._global_node is None:
+        return ""
+    log = Path(worker._global_node.get_logs_dir_path()) / "raylet.err"
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    if "crashed during start" not in text:
+        return ""
+    raised = [line for line in text.splitlines() if _RAISED.match(line)]
+    return raised[-1][:200] if raised else f"see {log}"
 
 
 def _set(settings: Mapping[str, str | None]) -> None:

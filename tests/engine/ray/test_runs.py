@@ -67,7 +67,11 @@ def test_a_run_over_the_mesh_leaves_an_exact_trace_and_a_history_of_a_register(t
     result, run = ran(register_run(tmp_path), lambda now, tally: seen.append(tally))
     assert (result.failure, result.crashes, result.interrupted, result.digest) == ("", (), False, None)
     assert result.tally.ok > 50 and result.tally.unknown == 0
-    assert seen and 0 < seen[-1].ok <= result.tally.ok
+    assert [tally.stage for tally in seen if tally.stage] == [
+        "placing 3 node actors", "starting 4 actors", "connecting 4 actors", "booting 3 nodes and 3 clients",
+        "closing the files of the actors", "stopping the actors",
+    ]  # fmt: skip
+    assert 0 < [tally for tally in seen if not tally.stage][-1].ok <= result.tally.ok
     assert run.history.num_rows == result.tally.ok
     assert is_atomic(run)
     rows = {row["seq"]: row for row in run.events.to_pylist()}
