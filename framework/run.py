@@ -69,7 +69,7 @@ def _plan(composed: Composed, asked: Arguments, began: float) -> Plan:
         config=config,
         engine=composed.engine,
         checkers=composed.checkers,
-        model=composed.model,
+        models=composed.models,
         hook=composed.registry.hook,
         command=arguments.replay_command(asked.overrides, asked.config_dir, experiment.seed),
         began=began,

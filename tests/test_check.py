@@ -36,8 +36,12 @@ def test_an_invalid_one_with_its_story(tmp_path: Path, capsys: pytest.CaptureFix
     )
     assert main([*COMMAND, "stack", file]) == 1
     told = capsys.readouterr().out
-    assert "5.000 to 6.000  process 1: pop() answered 1" in told
-    assert told.splitlines()[-1].startswith("verdict: invalid — the object: process 1: pop() answered 1")
+    _, verdict, *story = told.splitlines()
+    assert verdict == "verdict: invalid — the object: no order explains its 3 operations"
+    assert story[-2:] == [
+        "  5.000 to 6.000  process 1, operation 2: pop() answered 1",
+        "  process 1, operation 2: pop() answered 1, but no order of these operations allows that by 6.000 ms.",
+    ]
 
 
 def test_nothing_known_or_a_spent_budget_is_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +150,7 @@ def test_the_folder_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str])
             "--budget: 'x' is no whole number above 0. See python -m framework.check",
         ),
         ([*COMMAND, "kv"], "framework.check: the following arguments are required: FILE."),
-        ([*COMMAND, "registr", "h"], "checker: unknown model 'registr'. Did you mean 'register'?"),
+        ([*COMMAND, "registr", "h"], "--model: unknown model 'registr'. Did you mean 'register'?"),
         (["linearisability", "--model", "kv", "h"], "Did you mean 'linearizability'?"),
         ([*COMMAND, "kv", "nowhere"], "nowhere: cannot be read (No such file or directory)."),
         ([*COMMAND, "kv", "."], ".: holds no history.arrow."),

@@ -16,6 +16,7 @@ from framework.verify.verdict import NO_CHECKER, CheckResult, Verdict, worst
 
 if TYPE_CHECKING:
     from framework.verify.history import Calls
+    from framework.verify.models import Models
 
 _FRAME = re.compile(r'  File "(?P<file>.+)", line \d+, in (?P<function>\S+)')
 _OURS = re.compile(r"[/\\]framework[/\\](core|engine)[/\\]")
@@ -55,14 +56,14 @@ def judge(
 
 
 def run_checkers(
-    checkers: Iterable[tuple[CheckerSpec, Any]], calls: Calls, model: str | None
+    checkers: Iterable[tuple[CheckerSpec, Any]], calls: Calls, models: Models
 ) -> tuple[list[CheckResult], dict[str, str]]:
     """What each checker concludes, and the tracebacks of those that failed, by name; these conclude UNKNOWN."""
     results: list[CheckResult] = []
     failures: dict[str, str] = {}
     for spec, config in checkers:
         try:
-            results.append(spec.check(calls, model, config))
+            results.append(spec.check(calls, models, config))
         except (ConfigError, PluginError) as error:
             results.append(undecided(spec.name, str(error)))
         except Exception as error:  # a checker may be anyone's: what it raises is its conclusion

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -65,6 +65,12 @@ def bad_call(call: Call, what: str, fix: str = "") -> ConfigError:
     return ConfigError("history", f"operation {call.operation} ({call.function} by {call.client}) {what}", fix)
 
 
+Ending: TypeAlias = tuple[str, str]
+"""How an operation ended: the node that answered it, and why it has no answer; "" for what is not known."""
+Endings: TypeAlias = "Callable[[Collection[int]], Mapping[int, Ending]]"
+"""The endings of operations, by their numbers, as far as they are known."""
+
+
 class Calls(Protocol):
     """The calls of a history, in its order. They can be walked through any number of times; `list(calls)` holds all."""
 
@@ -76,11 +82,15 @@ class Calls(Protocol):
 class RecordedCalls:
     """The calls of a history that stays on disk: a walk through them keeps a few thousand in memory.
 
-    `batches` gives the rows of the `history.arrow` anew each time. A walk raises what `calls_from_table` raises.
+    `batches` gives the rows of the `history.arrow` anew each time; `endings` says how operations ended. A walk raises
+    what `calls_from_table` raises.
     """
 
-    def __init__(self, batches: Callable[[], Iterable[pa.RecordBatch]]) -> None:
+    def __init__(
+        self, batches: Callable[[], Iterable[pa.RecordBatch]], endings: Endings = lambda operations: {}
+    ) -> None:
         self._batches = batches
+        self.endings = endings
         self._length: int | None = None
 
     def __iter__(self) -> Iterator[Call]:

@@ -91,7 +91,7 @@ def plan(run_dir: Path, *checkers: CheckerSpec, hook: Any = None, **changes: Any
 def checker(verdict: Verdict, reason: str = "", story: tuple[str, ...] = (), name: str = "check") -> CheckerSpec:
     """A checker that has made up its mind."""
     concluded = CheckResult(name=name, verdict=verdict, reason=reason, story=story)
-    return CheckerSpec(name=name, summary="", check=lambda calls, model, config: concluded)
+    return CheckerSpec(name=name, summary="", check=lambda calls, models, config: concluded)
 
 
 CONTENT = checker(Verdict.VALID, "two pings explained")
