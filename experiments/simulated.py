@@ -66,7 +66,7 @@ def simulated(settings: Sequence[str], seed: int = 0) -> Iterator[Simulated]:
             config=composed.config,
             engine="sim",
             checkers=composed.checkers,
-            model=composed.model,
+            models=composed.models,
         )
         result = execute(plan, engine, lambda now, tally: None)
         assert result.verdict is Verdict.VALID, f"{' '.join(settings)} seed={seed}: {result.summary}"

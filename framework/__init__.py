@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from framework.registry.specs import (
         CheckerSpec,
         FaultSpec,
+        ModelSpec,
         NetworkSpec,
         ProtocolSpec,
         Sometimes,
@@ -78,6 +79,8 @@ if TYPE_CHECKING:
         WorkloadSpec,
     )
     from framework.trace.reader import Run, open_run
+    from framework.verify.model import ILLEGAL
+    from framework.verify.sequential import ANYTHING, SequentialModel
     from framework.verify.verdict import CheckResult, Verdict
 
 _HOMES = {
@@ -144,6 +147,7 @@ _HOMES = {
     "framework.registry.specs": (
         "CheckerSpec",
         "FaultSpec",
+        "ModelSpec",
         "NetworkSpec",
         "ProtocolSpec",
         "Sometimes",
@@ -151,11 +155,14 @@ _HOMES = {
         "WorkloadSpec",
     ),
     "framework.trace.reader": ("Run", "open_run"),
+    "framework.verify.model": ("ILLEGAL",),
+    "framework.verify.sequential": ("ANYTHING", "SequentialModel"),
     "framework.verify.verdict": ("CheckResult", "Verdict"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ANYTHING",
     "Administer",
     "Administered",
     "Administrator",
@@ -179,6 +186,7 @@ __all__ = [
     "Fault",
     "FaultConfig",
     "FaultSpec",
+    "ILLEGAL",
     "Invariant",
     "Joint",
     "Kind",
@@ -186,6 +194,7 @@ __all__ = [
     "Link",
     "Majority",
     "Message",
+    "ModelSpec",
     "NetworkModel",
     "NetworkSpec",
     "Node",
@@ -216,6 +225,7 @@ __all__ = [
     "Resume",
     "RetryConfig",
     "Run",
+    "SequentialModel",
     "SessionClient",
     "SetClock",
     "SetDisk",

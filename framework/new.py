@@ -155,7 +155,7 @@ def test_a_run_is_linearizable(tmp_path: Path) -> None:
     SimEngine().run(composed.experiment, lambda time, tally: None)
     calls = calls_from_table(open_run(composed.experiment.run_dir).history)
     for checker, config in composed.checkers:
-        result = checker.check(calls, composed.model, config)
+        result = checker.check(calls, composed.models, config)
         assert result.verdict == "valid", result.reason
 '''
 

@@ -80,7 +80,7 @@ def _plan(composed: Composed, run_dir: Path, asked: Arguments, began: float) -> 
         config=config,
         engine=composed.engine,
         checkers=composed.checkers,
-        model=composed.model,
+        models=composed.models,
         hook=composed.registry.hook,
         command=arguments.replay_command(asked.overrides, asked.config_dir, experiment.seed),
         began=began,

@@ -95,9 +95,10 @@ CHECKER = '''"""Every word was said twice."""
 
 from framework import CheckerSpec, CheckResult, Config, Verdict, hookimpl
 from framework.verify.history import Calls
+from framework.verify.models import Models
 
 
-def check(calls: Calls, model: str | None, config: Config | None) -> CheckResult:
+def check(calls: Calls, models: Models, config: Config | None) -> CheckResult:
     wrong = [call for call in calls if call.known and call.result != f"{call.argument} {call.argument}"]
     verdict = Verdict.INVALID if wrong else Verdict.VALID
     reason = f"{len(wrong)} of {len(calls)} words were not said twice"

@@ -36,8 +36,12 @@ def test_an_invalid_one_with_its_story(tmp_path: Path, capsys: pytest.CaptureFix
     )
     assert main([*COMMAND, "stack", file]) == 1
     told = capsys.readouterr().out
-    assert "5.000 to 6.000  process 1: pop() answered 1" in told
-    assert told.splitlines()[-1].startswith("verdict: invalid — the object: process 1: pop() answered 1")
+    _, verdict, *story = told.splitlines()
+    assert verdict == "verdict: invalid — the object: no order explains its 3 operations"
+    assert story[-2:] == [
+        "  5.000 to 6.000  process 1, operation 2: pop() answered 1",
+        "  process 1, operation 2: pop() answered 1, but no order of these operations allows that by 6.000 ms.",
+    ]
 
 
 def test_nothing_known_or_a_spent_budget_is_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +125,80 @@ def test_a_process_is_told_by_its_name(tmp_path: Path, capsys: pytest.CaptureFix
     file = tmp_path / "history.edn"
     file.write_text("{:process :reader, :type :invoke, :f :read}{:process :reader, :type :ok, :f :read, :value 99}")
     assert main([*COMMAND, "register", str(file)]) == 1
-    assert "process :reader: read() saw 99" in capsys.readouterr().out
+    assert "process :reader, operation 0: read() saw 99" in capsys.readouterr().out
+
+
+def test_a_transaction_that_read_what_it_was_asked_with_read_nil(tmp_path: Path) -> None:
+    file = tmp_path / "history.edn"
+    write, read = "[[:w :x 1]]", "[[:r :x nil]]"
+    file.write_text(
+        "".join(f"{{:process 0, :type :{kind}, :f :txn, :value {value}}}" for value in (write, read) for kind in ("invoke", "ok"))
+    )  # fmt: skip
+    assert main([*COMMAND, "multi-register", str(file)]) == 1
+    file.write_text(file.read_text().replace("[[:r :x nil]]}", "[[:r :x 1]]}"))
+    assert main([*COMMAND, "multi-register", str(file)]) == 0
+    assert main([*COMMAND, "multi-register", "--initial", "{:y 1}", str(file)]) == 0
+
+
+def test_a_failed_call_whose_value_was_seen_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = [("writ", {"a": 1}), ("write", {"a": 1}), ("cas", [1]), ("write", 9)]
+    rows = [(0, kind, function, value) for function, value in odd for kind in ("invoke", "fail")]
+    assert main([*COMMAND, "register", lines(tmp_path / "h", *rows, (1, "invoke", "read"), (1, "ok", "read", 9))]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "  process 1, operation 4: read() saw 9, but nothing had put that value there by 10.000 ms:"
+        " process 0's write(9) (operation 3) failed."
+    )
+
+
+def test_a_witness_keeps_the_values_of_the_file(tmp_path: Path) -> None:
+    file, witness = tmp_path / "history.edn", tmp_path / "witness.jsonl"
+    file.write_text(
+        """{:process 0, :type :invoke, :f :write, :value [true [:a 1.5 1/2]]}
+           {:process 0, :type :ok, :f :write, :value [true [:a 1.5 1/2]]}"""
+    )
+    assert main([*COMMAND, "register", "--independent", "--witness", str(witness), str(file)]) == 0
+    (line,) = map(json.loads, witness.read_text().splitlines())
+    assert (line["key"], line["value"]) == (True, [{"edn": ":a"}, 1.5, {"edn": "1/2"}])
+
+
+MODELS = """
+from framework import ModelSpec, hookimpl
+from framework.verify.sequential import SequentialModel
+
+class Broken(SequentialModel):
+    functions = ("work", "rest")
+    initial = 0
+
+    def apply(self, state, function, argument):
+        return {}[function] if function == "work" else state
+
+class Unmade(Broken):
+    def __init__(self):
+        raise ValueError("no way")
+
+@hookimpl
+def register_models():
+    return [ModelSpec(name="broken", model=Broken, summary=""), ModelSpec(name="unmade", model=Unmade, summary="")]
+"""
+
+
+def test_a_model_that_raises_is_named_with_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin = tmp_path / "broken_models.py"
+    plugin.write_text(MODELS)
+    for model, function, complaint in [
+        ("broken", "work", "model=broken: apply(0, 'work', 1) raised KeyError: 'work' ("),
+        (
+            "broken",
+            "rest",
+            "model=broken: apply(0, 'rest', 1) gave 0 (int), where (answer, state after) or ILLEGAL was",
+        ),
+        ("unmade", "work", "model=unmade: __init__ raised ValueError: no way ("),
+    ]:
+        file = lines(tmp_path / "h", (0, "invoke", function, 1), (0, "ok", function, 2))
+        assert main([*COMMAND, model, f"plugins.path={plugin}", file]) == 2
+        told = capsys.readouterr()
+        assert told.out == "" and told.err.count("\n") == 1
+        assert complaint in told.err and "broken_models.py:" in told.err.partition(complaint)[2]
 
 
 def test_what_the_values_of_completions_are_may_change_the_verdict(
@@ -257,7 +334,7 @@ def test_the_folder_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str])
             "--budget: 'x' is no whole number above 0. See python -m framework.check",
         ),
         ([*COMMAND, "kv"], "framework.check: the following arguments are required: FILE."),
-        ([*COMMAND, "registr", "h"], "checker: unknown model 'registr'. Did you mean 'register'?"),
+        ([*COMMAND, "registr", "h"], "--model: unknown model 'registr'. Did you mean 'register'?"),
         (["linearisability", "--model", "kv", "h"], "Did you mean 'linearizability'?"),
         ([*COMMAND, "kv", "nowhere"], "nowhere: cannot be read (No such file or directory)."),
         ([*COMMAND, "kv", "."], ".: holds no history.arrow."),

@@ -18,7 +18,7 @@ BELOW = {
     "core": (),
     "trace": ("core",),
     "verify": ("core",),
-    "registry": ("core",),
+    "registry": ("core", "verify"),
     "engine": ("core", "trace", "verify", "registry"),
     "config": ("core", "trace", "verify", "registry", "engine.base"),
     "redrive": ("core", "trace", "verify", "registry", "engine", "config"),

@@ -65,7 +65,7 @@ class Ground:
             config=composed.config,
             engine=composed.engine,
             checkers=composed.checkers,
-            model=composed.model,
+            models=composed.models,
             command=self.command(seed),
         )
         return execute(plan, self._engine, lambda now, tally: None)

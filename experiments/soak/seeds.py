@@ -59,7 +59,7 @@ class Course:
                 config=self.composed.config,
                 engine=self.composed.engine,
                 checkers=self.composed.checkers,
-                model=self.composed.model,
+                models=self.composed.models,
                 command=self.command(seed),
             )
             try:

@@ -23,14 +23,15 @@ from framework.core.tracebacks import blaming, printable
 from framework.engine.base import Experiment
 from framework.registry.registry import Registry
 from framework.registry.specs import CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
+from framework.verify.models import Models
 
 
 @dataclass(frozen=True, kw_only=True)
 class Composed:
     """What the user asked for.
 
-    `config` is what config.yaml holds: every key with its value. `checkers` are to judge the history, against the
-    sequential model named `model`. `overrides` are the command line's, as typed.
+    `config` is what config.yaml holds: every key with its value. `checkers` are to judge the history, against one of the
+    sequential `models`. `overrides` are the command line's, as typed.
     """
 
     title: str
@@ -38,7 +39,7 @@ class Composed:
     experiment: Experiment
     config: dict[str, Any]
     engine: str
-    model: str | None
+    models: Models
     checkers: tuple[tuple[CheckerSpec, Any], ...]
     registry: Registry
     overrides: tuple[str, ...]
@@ -63,7 +64,7 @@ def resolve(
     engine = parts.chosen("engine")
     if engine not in ENGINES:
         raise BadValue("engine.name", f"there is no engine {engine!r}", did_you_mean(engine, ENGINES))
-    model = machine.model if machine is not None else protocol.model
+    models = Models(registry.models, machine.model if machine is not None else protocol.model)
     faults = dict(parts.several("faults", parts.chosen_names("faults")))
     checkers = dict(parts.several("checker", _checker_names(parts, protocol)))
     nodes = tuple(f"n{number}" for number in range(1, run.nodes + run.spares + 1))
@@ -92,14 +93,14 @@ def resolve(
         plugin_paths=registry.import_paths,
     )
     _try_out(experiment)
-    _try_checkers(checkers, model)
+    _try_checkers(checkers, models)
     config = _as_written(parts, experiment, run, engine, machine, faults, checkers)
     return Composed(
         title=name,
         experiment=experiment,
         config=config,
         engine=engine,
-        model=model,
+        models=models,
         checkers=tuple(checkers.values()),
         registry=registry,
         overrides=overrides,
@@ -317,12 +318,12 @@ def _check_asked(experiment: Experiment, key: str, fault: Fault) -> None:
             )  # fmt: skip
 
 
-def _try_checkers(checkers: Mapping[str, tuple[CheckerSpec, Any]], model: str | None) -> None:
+def _try_checkers(checkers: Mapping[str, tuple[CheckerSpec, Any]], models: Models) -> None:
     """ConfigError if a checker could not judge this run's history, before there is one."""
     for spec, config in checkers.values():
         if spec.ready is not None:
             with blaming(f"checker={spec.name}", "ready", spec.ready):
-                spec.ready(model, config)
+                spec.ready(models, config)
 
 
 def _run_dir(merged: Mapping[str, Any], name: str, seed: int) -> Path:

@@ -58,7 +58,7 @@ class Trials:
                 config=tried,
                 engine="sim",
                 checkers=composed.checkers,
-                model=composed.model,
+                models=composed.models,
             )
             folder.claim(run_dir)
             result = execute(plan, engine_named("sim"), self._watch)

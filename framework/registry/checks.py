@@ -24,6 +24,7 @@ from framework.registry.messages import named_messages, node_classes, package_of
 from framework.registry.specs import (
     CheckerSpec,
     FaultSpec,
+    ModelSpec,
     NetworkSpec,
     ProtocolSpec,
     Sometimes,
@@ -31,8 +32,10 @@ from framework.registry.specs import (
     StateMachineSpec,
     WorkloadSpec,
 )
+from framework.verify.model import Model
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _RESERVED = ("none", "auto", "null", "true", "false", "off", "on", "yes", "no")
 
 
@@ -49,8 +52,28 @@ def check_spec(spec: Spec, siblings: Sequence[Spec] = (), home: str | None = Non
     check_config(spec, WorkloadConfig if isinstance(spec, WorkloadSpec) else Config)
     for field, base in _PARTS.get(type(spec), ()):
         check_class(spec, field, base)
+    if isinstance(spec, ModelSpec):
+        _check_model(spec)
     if isinstance(spec, CheckerSpec) and not callable(spec.check):
-        raise PluginError(spec.name, "check is not a function", "Write check(calls, model, config) -> CheckResult.")
+        raise PluginError(spec.name, "check is not a function", "Write check(calls, models, config) -> CheckResult.")
+
+
+def _check_model(spec: ModelSpec) -> None:
+    """PluginError unless the model can be made, and has functions and a state to begin with."""
+    where, name = f"model {spec.name!r}", spec.model.__qualname__
+    if not getattr(spec.model, "functions", ()):
+        raise PluginError(where, f"{name} has no functions", 'Write functions = ("read", "write") in it.')
+    if not hasattr(spec.model, "initial"):
+        raise PluginError(where, f"{name} does not say what it holds at first", "Write initial = … in it.")
+    strange = [name for name in spec.model.observes if name not in spec.model.functions]
+    if strange:
+        raise PluginError(
+            where, f"observes names {strange[0]!r}, which is no function of it", did_you_mean(strange[0], spec.model.functions)
+        )  # fmt: skip
+    try:
+        hash(spec.made().initial)
+    except TypeError:
+        raise PluginError(where, f"{name}.initial can change", "Use a tuple, a frozenset or a frozen record.") from None
 
 
 _PARTS: dict[type[Spec], tuple[tuple[str, type], ...]] = {
@@ -58,6 +81,7 @@ _PARTS: dict[type[Spec], tuple[tuple[str, type], ...]] = {
     WorkloadSpec: (("workload", Workload),),
     NetworkSpec: (("model", NetworkModel),),
     FaultSpec: (("fault", Fault),),
+    ModelSpec: (("model", Model),),
 }
 
 
@@ -94,7 +118,8 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
 
 def check_name(spec: Spec) -> None:
     """PluginError unless the name is one that can be typed as `group=name`: lower case, digits, underscores."""
-    if not _NAME.fullmatch(spec.name):
+    pattern = _MODEL_NAME if isinstance(spec, ModelSpec) else _NAME
+    if not pattern.fullmatch(spec.name):
         raise PluginError(f"{_kind(spec)} {spec.name!r}", "is no name for a plugin", f"Write {_snake(spec.name)!r}.")
     if spec.name in _RESERVED:
         raise PluginError(f"{_kind(spec)} {spec.name!r}", "has a name that means something else", "Choose another.")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from framework.registry.specs import (
         CheckerSpec,
         FaultSpec,
+        ModelSpec,
         NetworkSpec,
         ProtocolSpec,
         StateMachineSpec,
@@ -53,6 +54,11 @@ def register_faults() -> list[FaultSpec]:  # type: ignore[empty-body]
 @hookspec
 def register_checkers() -> list[CheckerSpec]:  # type: ignore[empty-body]
     """Checkers of what clients saw."""
+
+
+@hookspec
+def register_models() -> list[ModelSpec]:  # type: ignore[empty-body]
+    """Sequential models: what the object that a history is of does, one operation after another."""
 
 
 @hookspec

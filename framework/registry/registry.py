@@ -20,6 +20,7 @@ from framework.registry.discovery import ROOT, Found, built_in, import_failure, 
 from framework.registry.specs import (
     CheckerSpec,
     FaultSpec,
+    ModelSpec,
     NetworkSpec,
     ProtocolSpec,
     Registered,
@@ -27,11 +28,13 @@ from framework.registry.specs import (
     StateMachineSpec,
     WorkloadSpec,
 )
+from framework.verify.model import Model
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of plugin: the config group that selects one, the hook that registers it, and where it is kept."""
+    """A kind of plugin: the config group that selects one (models have none), the hook that registers it, and where it
+    is kept."""
 
     group: str
     hook: str
@@ -48,6 +51,7 @@ KINDS: dict[str, Kind] = {
         Kind("network", "register_network_models", NetworkSpec, "networks"),
         Kind("faults", "register_faults", FaultSpec, "faults"),
         Kind("checker", "register_checkers", CheckerSpec, "checkers"),
+        Kind("model", "register_models", ModelSpec, "models"),
     )
 }
 
@@ -88,6 +92,11 @@ class Registry:
         """All specs of a group, by name."""
         specs: Mapping[str, Spec] = getattr(self.registered, KINDS[group].field)
         return specs
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The sequential models, by name."""
+        return {name: spec.made() for name, spec in self.registered.models.items()}
 
     def warnings(self) -> list[str]:
         """One line for each broken plugin, for the user's screen."""

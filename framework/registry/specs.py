@@ -13,10 +13,13 @@ from framework.core.message import Config
 from framework.core.network import NetworkModel
 from framework.core.node import Node
 from framework.core.state_machine import StateMachine
+from framework.core.tracebacks import blaming
 from framework.core.workload import Workload, WorkloadConfig
 
 if TYPE_CHECKING:
     from framework.verify.history import Calls
+    from framework.verify.model import Model
+    from framework.verify.models import Models
     from framework.verify.verdict import CheckResult
 
 
@@ -101,13 +104,28 @@ class FaultSpec(Spec):
 class CheckerSpec(Spec):
     """A check of what clients saw.
 
-    `check(calls, model, config)` takes the calls of the history (`framework.verify.history.Calls`: a walk through them
-    needs little memory, a list of them much), the name of the sequential model or None, and this spec's config. `ready(model, config)` raises ConfigError if the check could not be made; it is asked
-    before the run.
+    `check(calls, models, config)` takes the calls of the history (`framework.verify.history.Calls`: a walk through them
+    needs little memory, a list of them much), the sequential models that are installed (`models.own` is the name of the
+    run's, or None), and this spec's config. `ready(models, config)` raises ConfigError if the check could not be made;
+    it is asked before the run.
     """
 
-    check: Callable[[Calls, str | None, Any], CheckResult]
-    ready: Callable[[str | None, Any], None] | None = None
+    check: Callable[[Calls, Models, Any], CheckResult]
+    ready: Callable[[Models, Any], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Spec):
+    """A sequential model, for `checker.linearizability.model=NAME` and `framework.check --model NAME`."""
+
+    model: type[Model]
+
+    def made(self) -> Model:
+        """The model, which is called what the spec is. PluginFailed if it cannot be made."""
+        with blaming(f"model={self.name}", "__init__", self.model):
+            made = self.model()
+        made.name = self.name  # type: ignore[misc]
+        return made
 
 
 @dataclass(frozen=True)
@@ -120,3 +138,4 @@ class Registered:
     networks: dict[str, NetworkSpec] = field(default_factory=dict)
     faults: dict[str, FaultSpec] = field(default_factory=dict)
     checkers: dict[str, CheckerSpec] = field(default_factory=dict)
+    models: dict[str, ModelSpec] = field(default_factory=dict)

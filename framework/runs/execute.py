@@ -20,6 +20,7 @@ from framework.runs.interrupts import Interrupts
 from framework.runs.judgement import judge, run_checkers, undecided
 from framework.runs.result import RunResult, build_result
 from framework.runs.settling import settling
+from framework.verify.models import Models
 from framework.verify.monitors import Watch
 from framework.verify.verdict import CheckResult
 
@@ -41,7 +42,7 @@ class Plan:
     config: Mapping[str, Any]
     engine: str
     checkers: Sequence[tuple[CheckerSpec, Any]]
-    model: str | None = None
+    models: Models = field(default_factory=Models)
     hook: Any = None
     command: str = ""
     began: float = field(default_factory=time.time)
@@ -120,7 +121,7 @@ def _check(plan: Plan, interrupts: Interrupts) -> tuple[list[CheckResult], dict[
     names = ", ".join(spec.name for spec, _ in plan.checkers)
     try:
         with interrupts.allowed():
-            checks, failures = run_checkers(plan.checkers, _calls(plan.experiment), plan.model)
+            checks, failures = run_checkers(plan.checkers, _calls(plan.experiment), plan.models)
             return checks, {"checker_tracebacks": failures} if failures else {}
     except KeyboardInterrupt:
         return [undecided(names, "interrupted while checking")], {}

@@ -19,6 +19,7 @@ from framework.verify.verdict import NO_CHECKER, CheckResult, Verdict, worst
 
 if TYPE_CHECKING:
     from framework.verify.history import Calls
+    from framework.verify.models import Models
 
 
 class Judgement(NamedTuple):
@@ -57,7 +58,7 @@ def judge(
 
 
 def run_checkers(
-    checkers: Sequence[tuple[CheckerSpec, Any]], calls: Calls, model: str | None
+    checkers: Sequence[tuple[CheckerSpec, Any]], calls: Calls, models: Models
 ) -> tuple[list[CheckResult], dict[str, str]]:
     """What each checker concludes, and the tracebacks of those that failed, by name; these conclude UNKNOWN.
 
@@ -67,7 +68,7 @@ def run_checkers(
     failures: dict[str, str] = {}
     for number, (spec, config) in enumerate(checkers):
         try:
-            results.append(_conclusion(spec, spec.check(calls, model, config)))
+            results.append(_conclusion(spec, spec.check(calls, models, config)))
         except KeyboardInterrupt:
             names = ", ".join(other.name for other, _ in checkers[number:])
             results.append(undecided(names, "interrupted while checking"))

@@ -178,7 +178,7 @@ def _simulate(composed: Composed, folder: Path) -> RunResult:
 def _run(composed: Composed, experiment: Any) -> RunResult:
     experiment.run_dir.mkdir(parents=True, exist_ok=True)
     plan = Plan(
-        experiment=experiment, config=composed.config, engine=composed.engine, checkers=composed.checkers, model=composed.model
+        experiment=experiment, config=composed.config, engine=composed.engine, checkers=composed.checkers, models=composed.models
     )  # fmt: skip
     return execute(plan, engine_named(composed.engine), lambda time, tally: None)
 

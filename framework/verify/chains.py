@@ -38,17 +38,19 @@ class _Visit:
         self.following: list[_Visit] = []
 
 
-def guess(operations: Sequence[Entry], model: Register) -> list[int] | None:
-    """A rank for each operation, by which the search is to try them; None if no order at all explains them."""
+def guess(operations: Sequence[Entry], model: Register) -> list[int] | set[int]:
+    """A rank for each operation, by which the search is to try them; a set of places if no order at all explains the
+    operations there."""
     steps = [step for _, step in operations]
     visits = _visits(steps, Makers(steps, model.initial, model.makes))
-    if any(len(visit.following) > 1 for visit in visits.values()):
-        return None
-    used = [visit.maker for visit in visits.values() if visit.maker is not None]
-    if len(set(used)) < len(used):
-        return None
+    for visit in visits.values():
+        if len(visit.following) > 1:
+            return {*_places(visit), *(place for other in visit.following[:2] for place in _seen(other))}
+    ours: dict[int, _Visit] = {}
+    for visit in visits.values():
+        if visit.maker is not None and ours.setdefault(visit.maker, visit) is not visit:
+            return {*_seen(ours[visit.maker]), *_seen(visit)}
     times = Times((call.invoked, call.completed if call.known else None) for call, _ in operations)
-    ours = set(used)
     chains = [_chain(visit) for visit in visits.values() if visit.starts]
     alone = [
         place
@@ -57,7 +59,7 @@ def guess(operations: Sequence[Entry], model: Register) -> list[int] | None:
     ]
     ranks = _ranks(chains + [[[place]] for place in alone], times)
     clearers = [place for place in alone if model.makes(steps[place]) is None]
-    if ranks is None or not clearers:
+    if isinstance(ranks, set) or not clearers:
         return ranks
     from_nothing = {visit.maker for visit in visits.values() if visit.starts and visit.grown and visit.after is None}
     grown = [chain for chain in chains if chain[0] and chain[0][0] in from_nothing]
@@ -65,7 +67,21 @@ def guess(operations: Sequence[Entry], model: Register) -> list[int] | None:
     rest = [chain for chain in chains if chain not in grown] + [
         [[place]] for place in alone if place not in set(clearers)
     ]
-    return _ranks(fill(rest, grown, clearers, readers, times), times) or ranks
+    filled = _ranks(fill(rest, grown, clearers, readers, times), times)
+    return ranks if isinstance(filled, set) else filled
+
+
+def _places(visit: _Visit) -> list[int]:
+    return [] if visit.maker is None else [visit.maker]
+
+
+def _seen(visit: _Visit) -> list[int]:
+    """What made a value and what came of it, up to the first operation that saw something of that."""
+    places = _places(visit)
+    while not visit.readers and visit.following:
+        visit = visit.following[0]
+        places += _places(visit)
+    return places + visit.readers[:1]
 
 
 def _visits(steps: Sequence[Step], makers: Makers) -> dict[State, _Visit]:
@@ -133,21 +149,28 @@ def _chain(visit: _Visit) -> Chain:
         visit = visit.following[0]
 
 
-def _ranks(chains: list[Chain], times: Times) -> list[int] | None:
+def _ranks(chains: list[Chain], times: Times) -> list[int] | set[int]:
+    """The ranks, or the places of one chain or two that cannot be."""
     for chain in chains:
         latest = -NEVER
         for group in chain:
             if any(times.ends[place] < latest for place in group):
-                return None
+                return _all(chain)
             latest = max([latest, *(times.begins[place] for place in group)])
     ranks = [_LAST] * len(times.ends)
     now, rank = -NEVER, 0
+    last: Chain = []
     for first, latest, chain in in_order(chains, times):
         if first < now:
-            return None
-        now = max(now, latest)
+            return _all(last) | _all(chain)
+        if latest > now:
+            now, last = latest, chain
         for group in chain:
             for place in group:
                 ranks[place] = rank
             rank += 1
     return ranks
+
+
+def _all(chain: Chain) -> set[int]:
+    return {place for group in chain for place in group}

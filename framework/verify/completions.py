@@ -32,7 +32,6 @@ class Completions:
         self._meaning, self._unless_told = meaning, unless_told
         self._found: dict[str, set[Meaning]] = {function: set() for function in model.may_answer}
         self._either: dict[int, Any] = {}  # by operation
-        self._ignored: dict[str, bool] = {}  # by function: whether the model ignores its results
 
     def result(self, call: Call) -> Any:
         """The result of an `ok` whose value is that of `call`; None for one that repeats the argument, or may do so."""
@@ -47,7 +46,7 @@ class Completions:
         if function == "cas":
             return True
         if found is None:
-            return None if self._is_ignored(call) else value
+            return None if self._step(call) == self._step(msgspec.structs.replace(call, result=None)) else value
         if self._is_possible(call):
             self._either[call.operation] = value
         else:
@@ -72,13 +71,6 @@ class Completions:
     def _answered(self, call: Call) -> Call:
         either = self._either
         return msgspec.structs.replace(call, result=either[call.operation]) if call.operation in either else call
-
-    def _is_ignored(self, call: Call) -> bool:
-        """Whether the model ignores what the function of `call` answers."""
-        function = call.function
-        if function not in self._ignored:
-            self._ignored[function] = self._step(call) == self._step(msgspec.structs.replace(call, result=None))
-        return self._ignored[function]
 
     def _is_possible(self, call: Call) -> bool:
         """Whether the function of `call` can answer its result."""

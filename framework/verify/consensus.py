@@ -38,7 +38,7 @@ class Consensus(Model):
 
     def outlook(self, steps: Sequence[Step]) -> Outlook:
         made = Tally(self.makes(step) for step in steps)
-        return Outlook(lambda state: state, lambda state: made[state] < 2)
+        return Outlook(lambda state: made[state] < 2)
 
     def concerns(self, step: Step, seen: Collection[State]) -> bool:
         return self.makes(step) in seen

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter as Tally
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from framework.core.errors import ConfigError
+from framework.verify.coded import CodedQueue, CodedStack, coded_row, coded_set
 from framework.verify.history import Call, bad_call
 from framework.verify.model import (
     ANY,
@@ -14,14 +16,14 @@ from framework.verify.model import (
     NO_RESULT,
     Entry,
     Model,
-    Outlook,
     Part,
     State,
     Step,
+    Transitions,
     label_of,
 )
 from framework.verify.registers import Member
-from framework.verify.values import Key, Mark, exact, shown
+from framework.verify.values import Key, exact, shown
 
 
 class Row(Model):
@@ -73,12 +75,6 @@ class Row(Model):
     def needs(self, step: Step) -> State:
         return () if step.pure else ANY
 
-    def makes(self, step: Step) -> State:
-        return ANY
-
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
-        return Outlook(lambda state: state, lambda state: False)
-
     def projections(self, steps: Sequence[Step]) -> list[list[int]]:
         """All that concerns one value: the others keep their order without it."""
         groups: dict[State, list[int]] = {}
@@ -87,9 +83,6 @@ class Row(Model):
             if value is not NO_RESULT and not step.pure:
                 groups.setdefault(value, []).append(place)
         return [group for value, group in groups.items() if value not in self.held]
-
-    def concerns(self, step: Step, seen: Collection[State]) -> bool:
-        return True
 
 
 class Queue(Row):
@@ -101,21 +94,8 @@ class Queue(Row):
     def _taken(self, state: tuple[State, ...]) -> tuple[State, State]:
         return state[0], state[1:]
 
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
-        """What stands behind a value that nobody takes makes no difference."""
-        taken = {step.result for step in steps if step.function == "take"}
-        if NO_RESULT in taken:
-            return super().outlook(steps)
-
-        def canonical(state: State) -> State:
-            if not isinstance(state, tuple):
-                return state
-            for place, value in enumerate(state):
-                if value not in taken:
-                    return state[: place + 1]
-            return state
-
-        return Outlook(canonical, lambda state: False)
+    def coded(self, steps: Sequence[Step]) -> tuple[Transitions, list[Step]]:
+        return coded_row(CodedQueue, self.held, steps) or super().coded(steps)
 
 
 class Stack(Row):
@@ -127,39 +107,16 @@ class Stack(Row):
     def _taken(self, state: tuple[State, ...]) -> tuple[State, State]:
         return state[-1], state[:-1]
 
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
-        """What stands below a value that nobody takes makes no difference, but that it is there."""
-        taken = {step.result for step in steps if step.function == "take"}
-        if NO_RESULT in taken:
-            return super().outlook(steps)
-
-        def canonical(state: State) -> State:
-            if not isinstance(state, tuple):
-                return state
-            for place in range(len(state) - 1, 0, -1):
-                if state[place] not in taken:
-                    return state[place:]
-            return state
-
-        return Outlook(canonical, lambda state: False)
-
-
-_REPEATED = Mark("a value again")
-"""A member of what a read saw if it saw another member twice: no set ever holds it."""
-
-
-def _members(values: tuple[State, ...] | frozenset[State]) -> frozenset[State]:
-    """What a read saw, as a state that is reached only if it saw each value once."""
-    members = frozenset(values)
-    return members if len(members) == len(values) else members | {_REPEATED}
+    def coded(self, steps: Sequence[Step]) -> tuple[Transitions, list[Step]]:
+        return coded_row(CodedStack, self.held, steps) or super().coded(steps)
 
 
 class Set(Model):
     """Values, each of them there or not."""
 
     name = "set"
-    functions = ("add", "remove", "contains", "read")
-    observes = ("contains", "read")
+    functions: ClassVar[tuple[str, ...]] = ("add", "remove", "contains", "read")
+    observes: ClassVar[tuple[str, ...]] = ("contains", "read")
     initial: State = frozenset()
     may_answer = ("add", "remove")
 
@@ -213,11 +170,9 @@ class Set(Model):
     def needs(self, step: Step) -> State:
         return step.result if step.function == "read" else ANY
 
-    def makes(self, step: Step) -> State:
-        return ANY
-
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
-        return Outlook(lambda state: state, lambda state: False)
+    def coded(self, steps: Sequence[Step]) -> tuple[Transitions, list[Step]]:
+        assert isinstance(self.initial, frozenset)
+        return coded_set(self.initial, steps)
 
     def projections(self, steps: Sequence[Step]) -> list[list[int]]:
         """All that concerns one value, of those that no `read` saw."""
@@ -225,14 +180,78 @@ class Set(Model):
         groups: dict[State, list[int]] = {}
         for place, step in enumerate(steps):
             if step.function == "read":
-                seen.update(step.result)
+                seen.update(() if step.result is NO_RESULT else step.result)
             else:
                 groups.setdefault(step.argument, []).append(place)
         assert isinstance(self.initial, frozenset)
         return [group for value, group in groups.items() if value not in seen | self.initial]
 
-    def concerns(self, step: Step, seen: Collection[State]) -> bool:
-        return True
-
     def told_apart(self, steps: Iterable[Step]) -> frozenset[State]:
         return frozenset(step.result for step in steps if step.function == "read")
+
+
+class SetFull(Set):
+    """A set that only grows, as Jepsen's workload `set-full` uses one: judged like any set, with its losses counted."""
+
+    name = "set-full"
+    functions = ("add", "read")
+    observes = ("read",)
+
+    def remark(self, operations: Sequence[Entry]) -> str:
+        """Which values were lost, which were missed for a while, and which a read showed more than once.
+
+        A value is known from the end of its `add` on, or from the end of the first read that showed it. It is lost if no
+        read that began after the last one without it shows it, and stale if one does, though it was known before.
+        """
+        reads = sorted((entry for entry in operations if entry[1].function == "read"), key=lambda it: it[0].invoked)
+        known: dict[State, int] = {}
+        for call, step in [*operations, *reads]:
+            values: Iterable[State] = step.result if step.function == "read" else (step.argument,) if call.known else ()
+            for value in values:
+                known[value] = min(known.get(value, call.completed or 0), call.completed or 0)
+        absent, present = _latest(known.keys(), reads)
+        missed = [
+            value for value, since in known.items() if value in absent and reads[absent[value]][0].invoked > since
+        ]
+        lost = [value for value in missed if present.get(value, -1) < absent[value]]
+        stale = [value for value in missed if present.get(value, -1) > absent[value]]
+        twice = [value for _, step in reads if isinstance(step.result, tuple) for value in _repeated(step.result)]
+        found = {"lost": lost, "stale": stale, "duplicated": list(dict.fromkeys(twice))}
+        listed = [f"{name}: {_some(values)}" for name, values in found.items() if values]
+        return f" Of {len(known):,} values, {'; '.join(listed)}." if listed else ""
+
+
+MOST_NAMED = 10
+
+
+def _some(values: list[State]) -> str:
+    """`3 (1, 2, 5)`; of many the first."""
+    names = [shown(value) for value in values[:MOST_NAMED]]
+    more = ["…"] if len(values) > MOST_NAMED else []
+    return f"{len(values):,} ({', '.join([*names, *more])})"
+
+
+def _latest(values: Iterable[State], reads: list[Entry]) -> tuple[dict[State, int], dict[State, int]]:
+    """Of each value the last read that did not show it, and the last that did, by their places."""
+    absent: dict[State, int] = {}
+    present: dict[State, int] = {}
+    never_absent, never_present = set(values), set(values)
+    for place in range(len(reads) - 1, -1, -1):
+        there = set(reads[place][1].result)
+        missing, found = never_absent - there, never_present & there
+        absent |= dict.fromkeys(missing, place)
+        present |= dict.fromkeys(found, place)
+        never_absent -= missing
+        never_present -= found
+    return absent, present
+
+
+def _repeated(values: tuple[State, ...]) -> list[State]:
+    counted = Tally(values)
+    return [value for value, count in counted.items() if count > 1]
+
+
+def _members(values: tuple[State, ...] | frozenset[State]) -> State:
+    """The set that a read showed; if it showed a value twice, what it showed, which no set is."""
+    members = frozenset(values)
+    return members if len(members) == len(values) else values

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -65,6 +65,17 @@ def bad_call(call: Call, what: str, fix: str = "") -> ConfigError:
     """The error about one call of a history."""
     who = f"{abbreviated(call.function)} by {abbreviated(call.client)}"
     return ConfigError("history", f"operation {call.operation} ({who}) {what}", fix)
+
+
+Ending: TypeAlias = tuple[str, str]
+"""How an operation ended: the node that answered it, and why it has no answer; "" for what is not known."""
+Endings: TypeAlias = "Callable[[Collection[int]], Mapping[int, Ending]]"
+"""The endings of operations, by their numbers, as far as they are known."""
+
+
+def no_endings(operations: Collection[int]) -> Mapping[int, Ending]:
+    """Nothing is known of how operations ended."""
+    return {}
 
 
 class Calls(Protocol):

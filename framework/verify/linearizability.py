@@ -6,28 +6,28 @@ the fast path of `zones`, `rows` or `sets` if it can, else the `search`. When a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from framework.verify.bounds import DEFAULT, Bounds, Deadline, Spent
 from framework.verify.chains import guess
+from framework.verify.consensus import Consensus
 from framework.verify.containers import Row, Set
 from framework.verify.evidence import shortest_evidence
-from framework.verify.history import Call, check_calls
+from framework.verify.history import Call, Endings, check_calls, no_endings
 from framework.verify.model import Entry, Model, Part
-from framework.verify.registers import Register
+from framework.verify.registers import Counter, Register
 from framework.verify.rows import decide_rows
 from framework.verify.search import Search
 from framework.verify.sets import decide_sets
-from framework.verify.story import tell
+from framework.verify.story import tell, told
 from framework.verify.timeline import entries, lay_out
 from framework.verify.values import Key, by_kind, written
 from framework.verify.verdict import CheckResult, Verdict
 from framework.verify.zones import decide_zones
 
 NAME = "linearizability"
-DEFAULT_BUDGET_STEPS = 20_000_000
-"""Operations tried: a minute of work or so."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -49,42 +49,135 @@ class Decision(msgspec.Struct, frozen=True):
         return self.search.explained if self.search else 0
 
 
-def check_linearizable(calls: Iterable[Call], model: Model, budget_steps: int = DEFAULT_BUDGET_STEPS) -> CheckResult:
-    """Whether `calls` are linearizable, each key on its own, as `model` specifies one.
+class Finding(msgspec.Struct, frozen=True):
+    """A verdict, at once; `explained` looks for the evidence, which may take longer than the verdict did."""
 
-    UNKNOWN when no call succeeded, or when `budget_steps` are spent before each key is decided. The budget is first
-    shared out equally, so that one hard key does not hide what is wrong with another; what is left goes to the hard
-    ones. The result is the same in every run. ConfigError for calls that no client can have made.
+    result: CheckResult
+    explained: Callable[[], CheckResult]
+    """The result with its story. Of a verdict that is not INVALID it is `result`."""
+
+
+def concluded(result: CheckResult) -> Finding:
+    """The finding of a result that there is nothing to add to."""
+    return Finding(result, lambda: result)
+
+
+def check_linearizable(calls: Iterable[Call], model: Model, bounds: Bounds = DEFAULT) -> CheckResult:
+    """Whether `calls` are linearizable, each key on its own, as `model` specifies one; with the story if they are not.
+
+    UNKNOWN when no call succeeded, or when `bounds` are spent before each key is decided. ConfigError for calls that no
+    client can have made.
     """
-    recorded = list(calls)
-    check_calls(recorded)
-    parts = divide(recorded, model)
-    operations = sum(call.known for call in recorded)
-    if not operations:
-        return _result(Verdict.UNKNOWN, "no operation succeeded, nothing to check", 0, 0, None)
-    hard: list[tuple[Part, Decision]] = []
-    spent = 0
-    for part in parts:
-        decision = decide(part.operations, part.model, budget_steps // len(parts))
-        spent += decision.steps
-        if decision.verdict is Verdict.INVALID:
-            return _invalid(part, decision, operations, spent)
-        if decision.verdict is Verdict.UNKNOWN:
-            hard.append((part, decision))
-    for number, (part, decision) in enumerate(hard):
-        before, search = decision.steps, decision.search
-        assert search is not None, "the fast path knows"
-        verdict = search.run(before + budget_steps - spent)
-        spent += search.steps - before
-        if verdict is Verdict.INVALID:
-            return _invalid(part, Decision(verdict, part.operations, search), operations, spent)
-        if verdict is Verdict.UNKNOWN:
-            left = f" and {len(hard) - number - 1:,} more" if number + 1 < len(hard) else ""
-            reason = f"budget of {budget_steps:,} steps spent on {part.label}{left}"
-            return _result(Verdict.UNKNOWN, reason, operations, spent, part.key)
-    keys = len({call.key for call in recorded})
-    reason = f"{operations:,} operations on {keys:,} {'key' if keys == 1 else 'keys'} explained"
-    return _result(Verdict.VALID, reason, operations, spent, None)
+    return find(list(calls), model, bounds, no_endings).explained()
+
+
+def find(calls: list[Call], model: Model, bounds: Bounds, endings: Endings) -> Finding:
+    """The verdict of `check_linearizable`, whose story is still to be told; `endings` says how operations ended.
+
+    The steps are first shared out equally, so that one hard key does not hide what is wrong with another; what is left
+    goes to the hard ones. The result is the same in every run, unless `bounds.seconds` cut it short.
+    """
+    check_calls(calls)
+    check = _Check(divide(calls, model), calls, bounds, endings)
+    if not check.operations:
+        return check.concluded(Verdict.UNKNOWN, "no operation succeeded, nothing to check")
+    return check.first_round() or check.second_round()
+
+
+class _Check:
+    """One check of a history: which parts are hard, and what was spent so far."""
+
+    def __init__(self, parts: list[Part], calls: list[Call], bounds: Bounds, endings: Endings) -> None:
+        self.operations = sum(call.known for call in calls)
+        self._parts, self._calls, self._bounds, self._endings = parts, calls, bounds, endings
+        self._deadline = bounds.deadline()
+        self._hard: list[tuple[Part, Search | None]] = []
+        self._kept_bytes = 0
+        self._steps = 0
+
+    def first_round(self) -> Finding | None:
+        """Gives each part its share of the steps; a finding if one is INVALID, or all are VALID."""
+        share = self._bounds.steps // len(self._parts)
+        for part in self._parts:
+            decision = decide(part.operations, part.model, share, self._memory_bytes, self._deadline)
+            self._steps += decision.steps
+            if decision.verdict is Verdict.INVALID:
+                return self._invalid(part, decision)
+            if decision.search is not None and decision.verdict is Verdict.UNKNOWN:
+                self._hard.append((part, self._kept(decision.search)))
+        return None if self._hard else self._valid()
+
+    def second_round(self) -> Finding:
+        """Gives what is left to the hard parts, in turn."""
+        for number, (part, kept) in enumerate(self._hard):
+            search = self._new(part) if kept is None else kept
+            before = search.steps
+            verdict = search.run(before + self._bounds.steps - self._steps, self._deadline)
+            self._steps += search.steps - before
+            if verdict is Verdict.INVALID:
+                return self._invalid(part, Decision(verdict, part.operations, search))
+            if verdict is Verdict.UNKNOWN:
+                assert search.spent is not None
+                more = len(self._hard) - number - 1
+                return self.concluded(verdict, self._spent(search.spent, part, more), part.key)
+            self._hard[number] = (part, None)
+        return self._valid()
+
+    @property
+    def _memory_bytes(self) -> int:
+        """What one search may take up: all, or half where others wait for their second round in the other half."""
+        return self._bounds.memory_bytes // (1 if len(self._parts) == 1 else 2)
+
+    def _kept(self, search: Search) -> Search | None:
+        """`search` for the second round, without the places that failed if they are too many; None if all of it is too much."""
+        room = self._bounds.memory_bytes - self._memory_bytes - self._kept_bytes
+        if len(self._parts) > 1 and search.bytes > room:
+            search.forget()
+            if search.bytes > room:
+                return None
+        self._kept_bytes += search.bytes
+        return search
+
+    def _new(self, part: Part) -> Search:
+        ranks = guess(part.operations, part.model) if isinstance(part.model, Register) else None
+        assert not isinstance(ranks, set), "the first round would have known"
+        return Search(lay_out(part.operations, part.model, ranks), self._memory_bytes)
+
+    def _spent(self, spent: Spent, part: Part, more: int) -> str:
+        what = {
+            Spent.STEPS: f"budget of {self._bounds.steps:,} steps spent",
+            Spent.MEMORY: f"memory of {self._bounds.memory_mib:,} MiB spent",
+            Spent.TIME: f"time limit of {self._bounds.seconds:g} s reached" if self._bounds.seconds else "",
+        }[spent]
+        return f"{what} on {part.label}" + (f" and {more:,} more" if more else "")
+
+    def _valid(self) -> Finding:
+        keys = len({call.key for call in self._calls})
+        reason = f"{self.operations:,} operations on {keys:,} {'key' if keys == 1 else 'keys'} explained"
+        return self.concluded(Verdict.VALID, reason)
+
+    def _invalid(self, part: Part, decision: Decision) -> Finding:
+        known = sum(call.known for call, _ in part.operations)
+        result = self._result(Verdict.INVALID, f"{part.label}: no order explains its {known:,} operations", part.key)
+
+        def explained() -> CheckResult:
+            evidence = shortest_evidence(part.operations, decision, part.model, decide, self._bounds)
+            *lines, why = tell(evidence, part, self._calls, self._endings(told(evidence)))
+            if not evidence.left:
+                shown = f"{len(evidence.operations):,} operations"
+                lines.append(f"shortened to {shown} within the budget; there may be fewer that show it")
+            return msgspec.structs.replace(result, reason=f"{part.label}: {why}", story=(*lines, why))
+
+        return Finding(result, explained)
+
+    def concluded(self, verdict: Verdict, reason: str, key: Key = None) -> Finding:
+        return concluded(self._result(verdict, reason, key))
+
+    def _result(self, verdict: Verdict, reason: str, key: Key) -> CheckResult:
+        part = key if key is None or isinstance(key, str) else written(key)
+        return CheckResult(
+            name=NAME, verdict=verdict, reason=reason, operations=self.operations, steps=self._steps, key=part
+        )
 
 
 def divide(calls: Sequence[Call], model: Model) -> list[Part]:
@@ -95,16 +188,22 @@ def divide(calls: Sequence[Call], model: Model) -> list[Part]:
     return [part for key in sorted(keys, key=by_kind) for part in model.parts(key, keys[key])]
 
 
-def decide(operations: list[Entry], model: Model, budget_steps: int) -> Decision:
-    """The verdict on one object's operations; UNKNOWN after `budget_steps` (the fast path needs no budget)."""
+def decide(
+    operations: list[Entry],
+    model: Model,
+    budget_steps: int,
+    memory_bytes: int,
+    deadline: Deadline | None = None,
+) -> Decision:
+    """The verdict on one object's operations; UNKNOWN once something is spent (the fast path needs nothing)."""
     told = decide_by_times(operations, model)
     if told is not None:
         return Decision(*told)
     ranks = guess(operations, model) if isinstance(model, Register) else None
-    if ranks is None and isinstance(model, Register):
-        return Decision(Verdict.INVALID, operations)
-    search = Search(lay_out(operations, model, ranks), model)
-    verdict = search.run(budget_steps)
+    if isinstance(ranks, set):
+        return Decision(Verdict.INVALID, [operations[place] for place in sorted(ranks)])
+    search = Search(lay_out(operations, model, ranks), memory_bytes)
+    verdict = search.run(budget_steps, deadline)
     return Decision(verdict, operations if verdict is Verdict.INVALID else [], search)
 
 
@@ -112,21 +211,6 @@ def decide_by_times(operations: list[Entry], model: Model) -> tuple[Verdict, lis
     """The fast path of `model`: the verdict, with operations that suffice to show it if INVALID; None if unknown."""
     if isinstance(model, Row):
         return decide_rows(operations, model)
-    return decide_sets(operations, model) if isinstance(model, Set) else decide_zones(operations, model)
-
-
-def _invalid(part: Part, decision: Decision, operations: int, spent: int) -> CheckResult:
-    def judge(some: list[Entry], budget_steps: int) -> Decision:
-        return decide(some, part.model, budget_steps)
-
-    lines = tell(shortest_evidence(part.operations, decision, part.model, judge), part.label, part.model)
-    return _result(Verdict.INVALID, f"{part.label}: {lines[-1]}", operations, spent, part.key, lines)
-
-
-def _result(
-    verdict: Verdict, reason: str, operations: int, steps: int, key: Key, story: tuple[str, ...] = ()
-) -> CheckResult:
-    name = key if key is None or isinstance(key, str) else written(key)
-    return CheckResult(
-        name=NAME, verdict=verdict, reason=reason, story=story, operations=operations, steps=steps, key=name
-    )
+    if isinstance(model, Set):
+        return decide_sets(operations, model)
+    return decide_zones(operations, model) if isinstance(model, Register | Counter | Consensus) else None

@@ -20,7 +20,6 @@ State: TypeAlias = Hashable
 Entry: TypeAlias = "tuple[Call, Step]"
 """A call that may have happened, and what the model makes of it."""
 
-
 ILLEGAL = Mark("ILLEGAL")
 """What `step` answers when the operation cannot have this result in this state."""
 NO_RESULT = Mark("NO_RESULT")
@@ -42,15 +41,23 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     pure: bool
 
 
+def never(state: State) -> bool:
+    """`Outlook.once` where nothing is known."""
+    return False
+
+
 class Outlook(msgspec.Struct, frozen=True):
     """What a model knows from all the operations of one object at once; the search prunes by it.
 
-    `canonical(state)` maps a state from which no later step can tell it apart to `UNOBSERVED`, any other to itself.
     `once(state)` promises that no run of the object enters `state` a second time after it has left it.
+    `canonical(state)` maps a state that no later step can tell from others to one that stands for all of them,
+    `UNOBSERVED` or another state; None where every state may matter. `size(state)` counts the machine words that a
+    state takes up beyond its first few; None where none does.
     """
 
-    canonical: Callable[[State], State]
-    once: Callable[[State], bool]
+    once: Callable[[State], bool] = never
+    canonical: Callable[[State], State] | None = None
+    size: Callable[[State], int] | None = None
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -66,28 +73,66 @@ class Part(msgspec.Struct, frozen=True):
     operations: list[Entry]
 
 
-class Model(ABC):
-    """A sequential specification. States are immutable and hashable."""
+class Transitions(ABC):
+    """What an object does, step by step. States are immutable and hashable; equal states behave alike."""
+
+    initial: State
+    """What the object holds at first."""
+    kept_bytes: int = 0
+    """An estimate of what it keeps of the states that it was in."""
+
+    @abstractmethod
+    def step(self, state: State, function: str, argument: Any, result: Any) -> State:
+        """The state after the operation, or `ILLEGAL` if it cannot answer `result` in `state`."""
+
+    def needs(self, step: Step) -> State:
+        """The one state in which `step` is legal, or `ANY`."""
+        return ANY
+
+    def makes(self, step: Step) -> State:
+        """The one state that `step` leaves if it has an effect, or `ANY`."""
+        return ANY
+
+    def senses(self, step: Step) -> frozenset[State] | None:
+        """The states in which `step` may do or answer something else than in all others; None if that is any state."""
+        return None
+
+    def outlook(self, steps: Sequence[Step]) -> Outlook:
+        """What follows from `steps` being all that ever happens to one object."""
+        return Outlook()
+
+
+class Model(Transitions):
+    """A sequential specification: what the functions of an object do when nothing else is going on.
+
+    `initial` may be changed by `starting`.
+    """
 
     name: ClassVar[str]
     functions: ClassVar[tuple[str, ...]]
     observes: ClassVar[tuple[str, ...]]
     """The functions without effect."""
-    initial: State
-    """What the object holds at first, unless it was made by `starting`."""
     replaces: ClassVar[tuple[str, ...]] = ()
     """The functions whose effect is a new state in place of the old: of two equal ones, the later says it all."""
-    may_answer: ClassVar[tuple[str, ...]] = ()
-    """The functions that answer in some systems and not in others: their result is null where it was not recorded."""
+
+    @property
+    def may_answer(self) -> tuple[str, ...]:
+        """The functions that answer in some systems and not in others: their result is null where it was not recorded."""
+        return ()
 
     def starting(self, value: Any) -> Model:
         """The same model, of an object that holds `value` at first. ConfigError if it cannot hold that."""
-        other, held = copy.copy(self), frozen(value)
         try:
-            hash(held)
+            state = self._first(frozen(value))
+            hash(state)
         except TypeError:
             raise ConfigError("--initial", f"a {self.name} cannot hold {shown(value)}", COMPARABLE) from None
-        other.initial = self._first(held)
+        return self.holding(state)
+
+    def holding(self, state: State) -> Model:
+        """The same model, of an object that is in `state` at first."""
+        other = copy.copy(self)
+        other.initial = state
         return other
 
     def _first(self, value: Any) -> State:
@@ -113,25 +158,14 @@ class Model(ABC):
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
         """`prepare`, once the function and the values are known to be sound."""
 
-    @abstractmethod
-    def step(self, state: State, function: str, argument: Any, result: Any) -> State:
-        """The state after the operation, or `ILLEGAL` if it cannot answer `result` in `state`."""
-
-    @abstractmethod
-    def needs(self, step: Step) -> State:
-        """The one state in which `step` is legal, or `ANY`."""
-
-    @abstractmethod
-    def makes(self, step: Step) -> State:
-        """The one state that `step` leaves if it has an effect, or `ANY`."""
+    def coded(self, steps: Sequence[Step]) -> tuple[Transitions, list[Step]]:
+        """The same object with states that are cheap to copy, compare and keep, for these steps alone; and these steps
+        in its terms, each in its place."""
+        return self, list(steps)
 
     def told_apart(self, steps: Iterable[Step]) -> frozenset[State]:
         """The states that some of `steps` can tell from the others."""
         return frozenset(self.needs(step) for step in steps) - {ANY}
-
-    @abstractmethod
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
-        """What follows from `steps` being all that ever happens to one object."""
 
     def loosened(self, step: Step) -> Step:
         """`step` with its effect, if it has one, but free of what it saw: legal wherever `step` is, with like effect."""
@@ -141,13 +175,22 @@ class Model(ABC):
         """Groups of `steps`, by place: without any one group, what could be explained still can be."""
         return []
 
-    @abstractmethod
     def concerns(self, step: Step, seen: Collection[State]) -> bool:
         """Whether `step` may have had a part in a state among `seen` (evidence leaves out what has not)."""
+        return True
+
+    def remark(self, operations: Sequence[Entry]) -> str:
+        """What else there is to say of operations that no order explains, as a sentence; "" if nothing."""
+        return ""
 
 
 def label_of(key: Key) -> str:
     """What a person is told the object `key` is."""
     if key is None:
         return "the object"
-    return f"key {abbreviated(repr(key) if isinstance(key, str) else written(key))}"
+    return f"key {name_of(key)}"
+
+
+def name_of(key: Key) -> str:
+    """A key as a person is told it."""
+    return abbreviated(repr(key) if isinstance(key, str) else written(key))

@@ -11,7 +11,7 @@ from framework.core.errors import ConfigError
 from framework.verify.history import Call, bad_call
 from framework.verify.makers import Makers
 from framework.verify.model import ANY, ILLEGAL, NO_RESULT, UNOBSERVED, Model, Outlook, State, Step
-from framework.verify.values import shown, word
+from framework.verify.values import exact, shown, word
 
 
 class Register(Model):
@@ -60,11 +60,16 @@ class Register(Model):
             return step.argument[1]  # type: ignore[no-any-return]
         return ANY
 
+    def senses(self, step: Step) -> frozenset[State] | None:
+        if step.function == "read":
+            return frozenset() if step.result is NO_RESULT else frozenset((step.result,))
+        return frozenset((step.argument[0],)) if step.function == "cas" else frozenset()
+
     def outlook(self, steps: Sequence[Step]) -> Outlook:
         seen = self.told_apart(steps)
         made = Tally(self.makes(step) for step in steps)
         made[self.initial] += 1
-        return Outlook(lambda state: state if state in seen else UNOBSERVED, lambda state: made[state] < 2)
+        return Outlook(lambda state: made[state] < 2, lambda state: state if state in seen else UNOBSERVED)
 
     def loosened(self, step: Step) -> Step:
         if step.function == "cas" and step.result is True:
@@ -107,6 +112,9 @@ class KeyValue(Register):
             return None
         return super().step(state, function, argument, result)
 
+    def senses(self, step: Step) -> frozenset[State] | None:
+        return None if step.function == "append" else super().senses(step)
+
     def outlook(self, steps: Sequence[Step]) -> Outlook:
         if not any(step.function == "append" for step in steps):
             return super().outlook(steps)
@@ -116,7 +124,8 @@ class KeyValue(Register):
         def canonical(state: State) -> State:
             if type(state) is str:
                 place = bisect_left(texts, state)
-                return state if place < len(texts) and texts[place].startswith(state) else UNOBSERVED
+                text = texts[place] if place < len(texts) else ""
+                return text if text == state else state if text.startswith(state) else UNOBSERVED
             return state
 
         makers = Makers(steps, self.initial, self.makes)
@@ -125,7 +134,10 @@ class KeyValue(Register):
         def once(state: State) -> bool:
             return grows or len(makers.of(state)) < 2
 
-        return Outlook(canonical, once)
+        def size(state: State) -> int:
+            return len(state) // 8 if type(state) is str and state not in seen else 0
+
+        return Outlook(once, canonical, size)
 
     def concerns(self, step: Step, seen: Collection[State]) -> bool:
         # What a text was made of: what was appended, what it was appended to, and the None it may have begun with.
@@ -178,13 +190,16 @@ class Counter(Model):
     def makes(self, step: Step) -> State:
         return step.result if type(step.result) is int and not step.pure else ANY
 
+    def senses(self, step: Step) -> frozenset[State] | None:
+        return None if step.function == "increment" else frozenset((step.result,)) - {NO_RESULT}
+
     def outlook(self, steps: Sequence[Step]) -> Outlook:
         amounts = [step.argument for step in steps if step.function == "increment"]
         if any(amount < 0 for amount in amounts):
-            return Outlook(lambda state: state, lambda state: False)
+            return Outlook()
         last = max((state for state in map(self.needs, steps) if type(state) is int), default=-1)
         grows = all(amounts)
-        return Outlook(lambda state: UNOBSERVED if type(state) is int and state > last else state, lambda state: grows)
+        return Outlook(lambda state: grows, lambda state: UNOBSERVED if type(state) is int and state > last else state)
 
     def loosened(self, step: Step) -> Step:
         return step if step.pure else Step(step.function, step.argument, NO_RESULT, False)
@@ -193,38 +208,29 @@ class Counter(Model):
         return bool(seen)
 
 
-class _Switch(Register):
-    """An object in one of two states, that its functions turn one way or the other: a register of their names."""
-
-    observes: ClassVar[tuple[str, ...]] = ()
-    turns: ClassVar[dict[str, tuple[str, str]]]
-    """By function: the state that it finds if it changes anything, and the state that it leaves."""
-
-    def _turn(self, call: Call, told: bool | None) -> Step:
-        """`told`: whether the call changed the state, None if it does not say."""
-        before, after = self.turns[call.function]
-        if told is None:
-            return Step("write", after, NO_RESULT, False)
-        return Step("cas", (before, after), told, not told)
-
-
-class Mutex(_Switch):
+class Mutex(Register):
     """A lock: whoever acquires it, any client may release it."""
 
     name = "mutex"
     functions = ("acquire", "release")
+    observes: ClassVar[tuple[str, ...]] = ()
     initial = "free"
     may_answer = ("acquire", "release")
-    turns: ClassVar[dict[str, tuple[str, str]]] = {"acquire": ("free", "held"), "release": ("held", "free")}
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+        held = self._held(call, argument)
+        turn = ("free", held) if call.function == "acquire" else (held, "free")
         if not call.known:
-            return Step("cas", self.turns[call.function], NO_RESULT, False)
+            return Step("cas", turn, NO_RESULT, False)
         if call.result is not None and type(call.result) is not bool:
             raise bad_call(
                 call, f"has the result {shown(call.result)}", f"{call.function} answers true, false or nothing."
             )
-        return self._turn(call, call.result is not False)
+        return Step("cas", turn, call.result is not False, call.result is False)
+
+    def _held(self, call: Call, argument: Any) -> State:
+        """The state in which `call` leaves the lock, or finds it."""
+        return "held"
 
     def _first(self, value: Any) -> State:
         if (name := word(value)) in ("free", "held"):
@@ -232,7 +238,22 @@ class Mutex(_Switch):
         raise ConfigError("--initial", f"a mutex cannot be {shown(value)}", "Write free or held.")
 
 
-class Member(_Switch):
+class OwnerMutex(Mutex):
+    """A lock that only its holder may release: the one that the argument names, else the process.
+
+    A process that was retired, after an operation of unknown fate, is not the holder under its new number.
+    """
+
+    name = "owner-mutex"
+
+    def _held(self, call: Call, argument: Any) -> State:
+        return ("held by", argument) if argument is not None else ("held by", call.client, call.process)
+
+    def _first(self, value: Any) -> State:
+        return "free" if word(value) == "free" else ("held by", exact(value))
+
+
+class Member(Register):
     """One value of a set: it is a member or not, whatever else is."""
 
     name = "set"
@@ -243,9 +264,13 @@ class Member(_Switch):
         "add": ("absent", "present"),
         "remove": ("present", "absent"),
     }
+    """By function: the state that it finds if it changes anything, and the state that it leaves."""
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
         if call.function == "contains":
             seen = NO_RESULT if not call.known else "present" if call.result else "absent"
             return Step("read", None, seen, True)
-        return self._turn(call, call.result if call.known else None)
+        before, after = self.turns[call.function]
+        if not call.known or call.result is None:
+            return Step("write", after, NO_RESULT, False)
+        return Step("cas", (before, after), call.result, not call.result)

@@ -21,7 +21,8 @@ A queue costs n log n, a stack n times its depth.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
 from itertools import accumulate
 
 import msgspec
@@ -58,11 +59,11 @@ class _Value:
 
 
 class _History(msgspec.Struct, frozen=True):
-    """The values, the takes that found nothing (place, begin, end), the beginnings of takes of unknown fate."""
+    """The values, the takes that found nothing (place, begin, end), the takes of unknown fate (begin, place)."""
 
     values: list[_Value]
     empties: list[tuple[int, int, int]]
-    opens: list[int]
+    opens: list[tuple[int, int]]
 
 
 def decide_rows(operations: Sequence[Entry], model: Row) -> Told | None:
@@ -71,8 +72,7 @@ def decide_rows(operations: Sequence[Entry], model: Row) -> Told | None:
     With INVALID come operations that suffice to show it. None where a value is put twice, where it hangs on which
     value a take of unknown fate took, or on two operations of a process that meet on one instant.
     """
-    puts = [step.argument for _, step in operations if step.function == "put"]
-    if len(set(puts)) + len(set(model.held)) < len(puts) + len(model.held) or not set(puts).isdisjoint(model.held):
+    if not _unlike(operations, model):
         return None
     told = _decide(operations, model, 1)
     if told is None or told[0] is Verdict.INVALID or not touching(operations):
@@ -83,6 +83,12 @@ def decide_rows(operations: Sequence[Entry], model: Row) -> Told | None:
     # explained, so can the history.
     strict = _decide(operations, model, -1)
     return strict if strict is not None and strict[0] is Verdict.VALID else None
+
+
+def _unlike(operations: Sequence[Entry], model: Row) -> bool:
+    """Whether no two values that are put or held at first are alike."""
+    puts = [step.argument for _, step in operations if step.function == "put"]
+    return len({*puts, *model.held}) == len(puts) + len(model.held)
 
 
 def _decide(operations: Sequence[Entry], model: Row, end_shift: int) -> Told | None:
@@ -132,7 +138,7 @@ def _read(operations: Sequence[Entry], model: Row, end_shift: int) -> _History |
             if call.known:
                 known_puts.add(step.argument)
         elif step.result is NO_RESULT:
-            opens.append(begin)
+            opens.append((begin, place))
         elif step.pure:
             empties.append((place, begin, end))
         else:
@@ -170,10 +176,10 @@ def _take_by_opens(history: _History, first_in: bool) -> bool:
     overdue = sorted(_deadlines(history, first_in), key=lambda it: it[0])
     if len(overdue) > len(history.opens):
         return False
-    for (deadline, value), begin in zip(overdue, history.opens, strict=False):
+    for (deadline, value), (begin, place) in zip(overdue, history.opens, strict=False):
         if begin > deadline:
             return False
-        value.take_begin = max(begin, value.put_begin)
+        value.take, value.take_begin = place, max(begin, value.put_begin)
     return True
 
 
@@ -279,3 +285,118 @@ def _never_empty(history: _History) -> set[int]:
             held = [value for value in stretches[number] if value.put_end <= end and value.take_begin >= begin]
             return {place, *(place for value in held for place in value.places)}
     return set()
+
+
+def rank_rows(operations: Sequence[Entry], model: Row) -> list[int] | None:
+    """A rank for each operation, by which the search comes straight to an order; None where the times do not tell one."""
+    if not _unlike(operations, model):
+        return None
+    history = _read(operations, model, 1)
+    if isinstance(history, set) or (history.opens and not _take_by_opens(history, isinstance(model, Queue))):
+        return None
+    order = _queue_order(history.values) if isinstance(model, Queue) else _stack_order(history.values)
+    if order is None:
+        return None
+    ranks = [_LAST] * len(operations)
+    for rank, place in enumerate(order):
+        ranks[place] = rank
+    return ranks
+
+
+_LAST = 1 << 60
+
+
+def _queue_order(values: list[_Value]) -> list[int] | None:
+    """Puts and takes by the times at which they may take place, the puts late and the takes soon.
+
+    Value by value: the next one is, of those that no other that is left goes before, the one to be put soonest.
+    """
+    order = _in_order(values)
+    if order is None:
+        return None
+    puts, takes = [-_NEVER] * len(order), [-_NEVER] * len(order)
+    put = take = -_NEVER
+    for place, value in enumerate(order):
+        put = max(put, value.put_begin)
+        take = takes[place] = max(take, put, value.take_begin)
+    put = _NEVER
+    for place in range(len(order) - 1, -1, -1):
+        put = puts[place] = min(put, order[place].put_end, takes[place])
+    when = [((time, 2 * place), value.put) for place, (time, value) in enumerate(zip(puts, order, strict=True))]
+    when += [((time, 2 * place + 1), value.take) for place, (time, value) in enumerate(zip(takes, order, strict=True))]
+    return [place for _, place in sorted(when, key=lambda it: it[0]) if place is not None]
+
+
+def _in_order(values: list[_Value]) -> list[_Value] | None:
+    """The values in the order of the queue; None if there is none."""
+    by_put = _Front([(value.put_begin, value.put_end) for value in values])
+    by_take = _Front([(value.take_begin, value.take_end) for value in values])
+    waiting = [2] * len(values)
+    ready: list[tuple[int, int]] = []
+    order: list[_Value] = []
+    for _ in values:
+        for front in (by_put, by_take):
+            for number in front.reached():
+                waiting[number] -= 1
+                if not waiting[number]:
+                    heappush(ready, (values[number].put_end, number))
+        if not ready:
+            return None
+        number = heappop(ready)[1]
+        by_put.remove(number)
+        by_take.remove(number)
+        order.append(values[number])
+    return order
+
+
+class _Front:
+    """Intervals of which some are left: which of them begin before any of these ends?"""
+
+    def __init__(self, intervals: list[tuple[int, int]]) -> None:
+        numbers = range(len(intervals))
+        self._intervals = intervals
+        self._by_begin = sorted(numbers, key=lambda number: intervals[number][0])
+        self._by_end = sorted(numbers, key=lambda number: intervals[number][1])
+        self._begun = self._ended = 0
+        self._gone = [False] * len(intervals)
+
+    def reached(self) -> Iterator[int]:
+        """Those that were not given before."""
+        while self._ended < len(self._by_end) and self._gone[self._by_end[self._ended]]:
+            self._ended += 1
+        while self._begun < len(self._by_begin):
+            number = self._by_begin[self._begun]
+            nearest = self._by_end[self._ended] if self._ended < len(self._by_end) else None
+            if nearest is not None and self._intervals[number][0] > self._intervals[nearest][1]:
+                return
+            self._begun += 1
+            yield number
+
+    def remove(self, number: int) -> None:
+        self._gone[number] = True
+
+
+def _stack_order(values: list[_Value]) -> list[int]:
+    """Puts and takes by the times at which they nest: of each stretch the lowest values around all others."""
+    when: list[tuple[tuple[int, ...], int | None]] = []
+    work: list[tuple[int, list[_Value]]] = [(0, sorted(values, key=lambda value: value.put_end))]
+    held: set[int] = set()
+    while work:
+        depth, inside = work.pop()
+        for stretch in _stretches(inside):
+            begin, end = stretch[0].put_end, max(value.take_begin for value in stretch)
+            inner = []
+            for number, value in enumerate(stretch):
+                if value.put_begin > begin or value.take_end < end:
+                    inner.append(value)
+                    continue
+                held.add(id(value))
+                when.append(((begin, 2, depth, number), value.put))
+                when.append(((end, 0, -depth, -number), value.take))
+            if len(inner) < len(stretch):
+                work.append((depth + 1, inner))
+    for number, value in enumerate(values):
+        if id(value) not in held:  # taken at the moment at which it is put
+            when.append(((value.take_begin, 1, number, 0), value.put))
+            when.append(((value.take_begin, 1, number, 1), value.take))
+    return [place for _, place in sorted(when, key=lambda it: it[0]) if place is not None]

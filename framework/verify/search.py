@@ -14,25 +14,34 @@ The rest is pruning, none of which loses an order that explains:
 - A state that is entered once may not be left while someone has still to see it, nor by another operation than
   the one that saw it last. A state that nobody can ever observe again may not be entered while someone has yet to
   observe something, unless an operation that leads out of it is still to come.
+
+Time and memory are bounded by what a run of the search does, not by a clock, so that the same history ends in the same
+way on every machine. A step weighs more the larger its state is. Of memory, half is for the places on the way to
+where the search is, without which it cannot go on, and half for places that failed, of which it can do without any.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import TypeAlias
 
-from framework.verify.model import ANY, ILLEGAL, UNOBSERVED, Model, State
+from framework.verify.bounds import Deadline, Spent
+from framework.verify.failures import Failures
+from framework.verify.model import ANY, ILLEGAL, UNOBSERVED, State
 from framework.verify.timeline import Timeline
 from framework.verify.values import Mark
 from framework.verify.verdict import Verdict
 
 Numbers: TypeAlias = tuple[int, ...]
 """Pending operations, ascending: the nearest deadline first."""
-Place: TypeAlias = tuple[int, State, Numbers, State]
-Remainder: TypeAlias = tuple[Numbers, Numbers]
+Trail: TypeAlias = "tuple[Trail, int] | None"
+"""The operations that have taken place, the last one first."""
 
 NO_STATE = Mark("NO_STATE")
+WEIGHT_WORDS = 256
+"""A step counts once more for so many words that its state takes up."""
+NODE_BYTES = 500
+"""What a place on the way takes up, besides its state and its operations of unknown fate."""
 
 
 class _Node:
@@ -43,7 +52,7 @@ class _Node:
     `state`. `before`: the state ahead of an operation of unknown fate that has yet to make a difference, or NO_STATE.
     """
 
-    __slots__ = ("before", "candidates", "effects", "event", "met", "opens", "pures", "state")
+    __slots__ = ("before", "bytes", "candidates", "effects", "event", "met", "opens", "pures", "state", "trail")
 
     def __init__(
         self,
@@ -51,84 +60,127 @@ class _Node:
         state: State,
         pures: Numbers,
         effects: Numbers,
-        opens: Numbers,
+        opens: int,
         met: int,
         before: State,
+        trail: Trail,
     ) -> None:
-        self.event, self.state, self.met, self.before = event, state, met, before
+        self.event, self.state, self.met, self.before, self.trail = event, state, met, before, trail
         self.pures, self.effects, self.opens = pures, effects, opens
-        self.candidates: Iterator[int] | None = None
+        self.candidates: Iterator[int] = iter(())
+        self.bytes = 0
 
 
 class Search:
-    """One search, which can be taken up again; `steps` counts the operations tried so far."""
+    """One search, which can be taken up again; `steps` is the work done so far, in operations tried.
 
-    def __init__(self, timeline: Timeline, model: Model) -> None:
+    `memory_bytes` bounds what it keeps, by an estimate. `traced`: it keeps the order that it finds, in `order`.
+    """
+
+    def __init__(self, timeline: Timeline, memory_bytes: int = 1 << 62, *, traced: bool = False) -> None:
         self.timeline = timeline
-        self.model = model
         self.steps = 0
+        self.spent: Spent | None = None
+        self._traced = traced
         self._calls = [(step.function, step.argument, step.result) for step in timeline.steps]
         self._pure = [step.pure for step in timeline.steps]
-        self._alone = _alone(timeline, model)
-        self._failed: dict[Place, list[Remainder]] = {}
-        self._stack: list[_Node] = []
+        self._needs = [timeline.object.needs(step) if step.pure else ANY for step in timeline.steps]
+        self._failed = Failures(memory_bytes // 2)
+        self._path: list[_Node] = []
+        self._path_bytes, self._path_limit = 0, memory_bytes // 2
         self._furthest = 0
-        start = _Node(0, timeline.outlook.canonical(model.initial), (), (), (), 0, NO_STATE)
+        initial = timeline.object.initial
+        canonical = timeline.outlook.canonical
+        start = _Node(0, canonical(initial) if canonical is not None else initial, (), (), 0, 0, NO_STATE, None)
         self._node: _Node | None = self._advance(start)
 
-    def run(self, budget_steps: int) -> Verdict:
-        """VALID if an order explains the history, INVALID if none does, UNKNOWN once `budget_steps` are spent.
+    def run(self, budget_steps: int, deadline: Deadline | None = None) -> Verdict:
+        """VALID if an order explains the history, INVALID if none does, UNKNOWN once something is `spent`.
 
-        After UNKNOWN, a call with a larger budget goes on where this one stopped.
+        After UNKNOWN for lack of steps, a call with a larger budget goes on where this one stopped.
         """
-        stack, node = self._stack, self._node
+        path, node, failed, end = self._path, self._node, self._failed, len(self.timeline.events)
+        what = self.timeline.object
         while True:
-            if self.steps > budget_steps:
+            late = deadline is not None and deadline.has_passed()
+            if self.steps > budget_steps or self._path_bytes + what.kept_bytes > self._path_limit or late:
+                self.spent = Spent.STEPS if self.steps > budget_steps else Spent.TIME if late else Spent.MEMORY
                 self._node = node
                 return Verdict.UNKNOWN
             if node is not None:
-                self._furthest = max(self._furthest, node.event)
-                if node.event == len(self.timeline.events):
+                if node.event > self._furthest:
+                    self._furthest = node.event
+                if node.event == end:
+                    self._node = node
                     return Verdict.VALID
-                if len(node.effects) + len(node.opens) < 2:
-                    node = self._only(node)
+                candidates = self._candidates(node)
+                if len(candidates) < 2:
+                    node = self._only(node, candidates)
                     continue
-                if not self._has_failed(node):
-                    node.candidates = self._candidates(node)
-                    stack.append(node)
-            if not stack:
+                self.steps += failed.looked >> 3
+                failed.looked = 0
+                if not failed.covers((node.event, node.state, node.effects, node.before), node.pures, node.opens):
+                    node.candidates = iter(candidates)
+                    node.bytes = self._bytes(node)
+                    self._path_bytes += node.bytes
+                    path.append(node)
+            if not path:
                 self._node = None
                 return Verdict.INVALID
-            node = self._next(stack)
+            node = self._next(path)
 
     @property
     def explained(self) -> int:
         """How many completions, counted from the first, an order was found for."""
         return sum(event < 0 for event in self.timeline.events[: self._furthest])
 
-    def _only(self, node: _Node) -> _Node | None:
-        """The next place where there is one candidate at most: nothing to come back to."""
-        for number in self._candidates(node):
-            moved = self._take(node, number)
-            return None if moved is None else self._advance(moved)
-        return None
+    @property
+    def bytes(self) -> int:
+        """An estimate of what it keeps."""
+        return self._path_bytes + self._failed.bytes + self.timeline.object.kept_bytes
 
-    def _next(self, stack: list[_Node]) -> _Node | None:
-        """The next place to go from the top of the stack; None when its candidates are spent, and it leaves."""
-        top = stack[-1]
-        assert top.candidates is not None
-        for number in top.candidates:
-            moved = self._take(top, number)
+    @property
+    def order(self) -> list[int]:
+        """The operations in the order that was found, by where they are in the list that was laid out."""
+        assert self._traced and self._node is not None, "only of a search that was traced, and found one"
+        numbers = []
+        trail = self._node.trail
+        while trail is not None:
+            trail, number = trail
+            numbers.append(self.timeline.places[number])
+        return numbers[::-1]
+
+    def forget(self) -> None:
+        """Drops the places that failed; the search may come to them again."""
+        self._failed.clear()
+
+    def _only(self, node: _Node, candidates: list[int]) -> _Node | None:
+        """The next place where there is one candidate at most: nothing to come back to."""
+        moved = self._take(node, candidates[0]) if candidates else None
+        return None if moved is None else self._advance(moved)
+
+    def _next(self, path: list[_Node]) -> _Node | None:
+        """The next place to go from the end of the path; None when its candidates are spent, and it leaves."""
+        last = path[-1]
+        for number in last.candidates:
+            moved = self._take(last, number)
             if moved is not None:
                 return self._advance(moved)
-        self._remember(stack.pop())
+        path.pop()
+        self._path_bytes -= last.bytes
+        self._failed.add((last.event, last.state, last.effects, last.before), last.pures, last.opens, last.bytes)
         return None
+
+    def _bytes(self, node: _Node) -> int:
+        size = self.timeline.outlook.size
+        words = len(node.pures) + len(node.effects) + (node.opens.bit_length() >> 6)
+        return NODE_BYTES + 8 * (words if size is None else words + size(node.state))
 
     def _advance(self, node: _Node) -> _Node:
         """Walks, in place, to the next completion of an operation that has not taken place, or to the end."""
         events, pure, answered = self.timeline.events, self._pure, self.timeline.answered
-        event, pures, effects = node.event, node.pures, node.effects
-        while event < len(events):
+        event, pures, effects, end = node.event, node.pures, node.effects, len(events)
+        while event < end:
             number = events[event]
             if number < 0:
                 number = -1 - number
@@ -139,41 +191,77 @@ class Search:
                     pures = _insert(pures, number)
                 else:
                     node.met += 1
-                    if self._alone[number]:
-                        self._forget()
+                    if self._traced:
+                        node.trail = (node.trail, number)
+                    if self.timeline.alone[number]:
+                        self._restart()
             elif number < answered:
                 effects = _insert(effects, number)
             else:
-                node.opens += (number,)
+                node.opens |= 1 << (number - answered)
             event += 1
         node.event, node.pures, node.effects = event, pures, effects
         return node
 
-    def _forget(self) -> None:
+    def _restart(self) -> None:
         """A read that had the object to itself was legal: whatever came before, this is the only place from here on."""
-        self._stack.clear()
+        self._path.clear()
+        self._path_bytes = 0
         self._failed.clear()
 
-    def _candidates(self, node: _Node) -> Iterator[int]:
+    def _candidates(self, node: _Node) -> list[int]:
         """What could take effect next, by rank: of each kind what has the lowest, and what has the nearest deadline."""
-        kinds, ranks = self.timeline.kinds, self.timeline.ranks
+        effects = node.effects
+        useful = self._useful(node) if node.opens else 0
+        if len(effects) < 2 and not useful:
+            return [number for number in effects if not self._waits(number, node.pures, effects)]
+        kinds, ranks, after = self.timeline.kinds, self.timeline.ranks, self.timeline.after
         nearest: dict[int, int] = {}
         lowest: dict[int, int] = {}
-        for number in node.effects + node.opens:
-            if not self._waits(number, node.pures, node.effects):
-                kind = kinds[number]
-                nearest.setdefault(kind, number)
-                if ranks[number] < ranks[lowest.setdefault(kind, number)]:
-                    lowest[kind] = number
+        pending: Iterator[int] | Numbers = effects
+        if useful:
+            pending = (*effects, *self._numbers(useful))
+        for number in pending:
+            if number in after and self._waits(number, node.pures, effects):
+                continue
+            kind = kinds[number]
+            if kind not in nearest:
+                nearest[kind] = lowest[kind] = number
+            elif ranks[number] < ranks[lowest[kind]]:
+                lowest[kind] = number
         guessed = sorted(lowest.values(), key=ranks.__getitem__)
-        return iter(guessed + [number for kind, number in nearest.items() if lowest[kind] != number])
+        return guessed + [number for kind, number in nearest.items() if lowest[kind] != number]
+
+    def _useful(self, node: _Node) -> int:
+        """The operations of unknown fate that may make a difference to another one that is pending."""
+        line, state = self.timeline, node.state
+        senses, evades, targets = line.senses, line.evades, line.targets
+        useful = line.versatile
+        for pending in (node.effects, node.pures):
+            for number in pending:
+                sensed = senses[number]
+                if sensed is None or (evades[number] and state in sensed):
+                    return node.opens
+                for aim in sensed:
+                    if aim in targets:
+                        useful |= targets[aim]
+        return useful & node.opens
+
+    def _numbers(self, opens: int) -> Iterator[int]:
+        """The operations in a set of those of unknown fate, ascending."""
+        base = self.timeline.answered
+        while opens:
+            lowest = opens & -opens
+            yield base + lowest.bit_length() - 1
+            opens ^= lowest
 
     def _take(self, node: _Node, number: int) -> _Node | None:
         """The place after `number` took effect at `node`; None if it cannot, or is not worth it."""
         state = self._step(node.state, number)
         if state is ILLEGAL:
             return None
-        unknown = number >= self.timeline.answered
+        answered = self.timeline.answered
+        unknown = number >= answered
         changes = state != node.state
         if unknown and not changes:
             return None
@@ -183,24 +271,38 @@ class Search:
             return None
         effects, opens = node.effects, node.opens
         if unknown:
-            opens = _without(opens, number)
+            opens ^= 1 << (number - answered)
         else:
             effects = _without(effects, number)
-        met, pures = self._meet(state, node.pures, effects)
+        trail: Trail = (node.trail, number) if self._traced else None
+        met, pures = 0, node.pures
+        if pures:
+            pures = self._unmet(state, pures, effects)
+            met = len(node.pures) - len(pures)
+            if met and self._traced:
+                for other in node.pures:
+                    if other not in pures:
+                        trail = (trail, other)
         if state is UNOBSERVED and self._lost(node.event, pures, effects, opens):
             return None
         before = node.state if unknown and not met else NO_STATE
-        return _Node(node.event, state, pures, effects, opens, met if changes else node.met + met, before)
+        return _Node(node.event, state, pures, effects, opens, met if changes else node.met + met, before, trail)
 
-    def _meet(self, state: State, pures: Numbers, effects: Numbers) -> tuple[int, Numbers]:
-        """How many of the pending pure operations find what they saw in `state`, and those that do not."""
+    def _unmet(self, state: State, pures: Numbers, effects: Numbers) -> Numbers:
+        """Those of the pending pure operations that do not find what they saw in `state`."""
+        needs = self._needs
+        if not self.timeline.after:
+            self.steps += len(pures)
+            return tuple(
+                [it for it in pures if needs[it] != state and (needs[it] is not ANY or not self._legal(state, it))]
+            )
         left = pures
         while True:
             unmet = tuple(
                 number for number in left if self._waits(number, left, effects) or not self._legal(state, number)
             )
-            if len(unmet) == len(left) or not self.timeline.after:
-                return len(pures) - len(unmet), unmet
+            if len(unmet) == len(left):
+                return unmet
             left = unmet
 
     def _leaves_too_early(self, node: _Node, number: int) -> bool:
@@ -210,12 +312,12 @@ class Search:
         leavers = self.timeline.leavers.get(state)
         return leavers is not None and leavers != [number]
 
-    def _lost(self, event: int, pures: Numbers, effects: Numbers, opens: Numbers) -> bool:
+    def _lost(self, event: int, pures: Numbers, effects: Numbers, opens: int) -> bool:
         line = self.timeline
         demand = line.last_demand > event or any(line.demanding[number] for number in pures + effects)
         if not demand or line.last_rescue > event:
             return False
-        return not any(line.rescuing[number] for number in effects + opens)
+        return not (opens & line.rescuers or any(line.rescuing[number] for number in effects))
 
     def _waits(self, number: int, pures: Numbers, effects: Numbers) -> bool:
         """Whether an operation that precedes `number` within its process is still pending."""
@@ -224,34 +326,19 @@ class Search:
 
     def _legal(self, state: State, number: int) -> bool:
         self.steps += 1
-        return self.model.step(state, *self._calls[number]) is not ILLEGAL
+        return self.timeline.object.step(state, *self._calls[number]) is not ILLEGAL
 
     def _step(self, state: State, number: int) -> State:
+        outlook = self.timeline.outlook
+        after = self.timeline.object.step(state, *self._calls[number])
         self.steps += 1
-        after = self.model.step(state, *self._calls[number])
-        return after if after is ILLEGAL else self.timeline.outlook.canonical(after)
-
-    def _has_failed(self, node: _Node) -> bool:
-        failures = self._failed.get((node.event, node.state, node.effects, node.before))
-        if failures is None:
-            return False
-        return any(set(pures).issubset(node.pures) and set(opens).issuperset(node.opens) for pures, opens in failures)
-
-    def _remember(self, node: _Node) -> None:
-        place = (node.event, node.state, node.effects, node.before)
-        self._failed.setdefault(place, []).append((node.pures, node.opens))
-
-
-def _alone(timeline: Timeline, model: Model) -> list[bool]:
-    """Which operations tell the state at a moment at which no other is under way, nor of unknown fate."""
-    alone = [False] * len(timeline.steps)
-    under_way = 0
-    for event, following in pairwise(timeline.events):
-        if event >= 0 and following == -1 - event and not under_way:
-            step = timeline.steps[event]
-            alone[event] = step.pure and model.needs(step) is not ANY
-        under_way += 1 if event >= 0 else -1
-    return alone
+        if after is ILLEGAL:
+            return after
+        if outlook.canonical is not None:
+            after = outlook.canonical(after)
+        if outlook.size is not None:
+            self.steps += outlook.size(after) // WEIGHT_WORDS
+        return after
 
 
 def _insert(numbers: Numbers, number: int) -> Numbers:

@@ -38,7 +38,11 @@ def decide_sets(operations: Sequence[Entry], model: Set) -> tuple[Verdict, list[
     added = [step.argument for step in steps if step.function == "add" and not step.pure]
     members = model.initial
     assert isinstance(members, frozenset)
-    plain = len(added) + sum(step.function == "read" for step in steps) == len(steps)
+    reads = [step.result for step in steps if step.function == "read"]
+    twice = next((place for place, step in enumerate(steps) if isinstance(step.result, tuple)), None)
+    if twice is not None:
+        return Verdict.INVALID, [operations[twice]]  # a read that showed a value twice
+    plain = len(added) + len(reads) == len(steps)
     if not plain or len(set(added)) < len(added) or not members.isdisjoint(added):
         return None
     if not _explained(operations, members, 1):
@@ -75,3 +79,15 @@ def _explained(operations: Sequence[Entry], members: Values, end_shift: int) -> 
         now = max([now, *(read.begin for read in their)])
         members = values
     return all(end >= now for value, (_, end) in adds.items() if value not in members)
+
+
+def rank_sets(operations: Sequence[Entry], model: Set) -> list[int] | None:
+    """A rank for each `add`, by the first read that showed its value; None where something was removed."""
+    if any(step.function not in ("add", "read") for _, step in operations):
+        return None
+    reads = [step.result for _, step in operations if step.function == "read"]
+    first: dict[State, int] = {}
+    for values in sorted(reads, key=len):
+        for value in values:
+            first.setdefault(value, len(values))
+    return [first.get(step.argument, _NEVER) for _, step in operations]

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from framework.verify.model import ANY, Entry, Model, Outlook, State
+from framework.verify.registers import Register
 from framework.verify.verdict import Verdict
 
 _NEVER = 1 << 200
@@ -58,8 +59,8 @@ def decide_zones(operations: Sequence[Entry], model: Model) -> tuple[Verdict, li
     decides = plain and all(outlook.once(model.makes(step)) for step in steps if not step.pure)
     loose = _conflict(operations, model, outlook, 1, decides)
     if loose is not None:
-        suspects = [operations[place] for place in sorted(loose)] if decides else list(operations)
-        return Verdict.INVALID, suspects
+        tells = isinstance(model, Register) and not any(step.function == "append" for step in steps)
+        return Verdict.INVALID, [operations[place] for place in sorted(loose)] if tells else list(operations)
     if not decides:
         return None
     if not touching(operations):

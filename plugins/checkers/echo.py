@@ -2,9 +2,10 @@
 
 from framework import CheckerSpec, CheckResult, Config, Verdict, hookimpl
 from framework.verify.history import Calls
+from framework.verify.models import Models
 
 
-def check_echo(calls: Calls, model: str | None, config: Config | None) -> CheckResult:
+def check_echo(calls: Calls, models: Models, config: Config | None) -> CheckResult:
     """Invalid at the first `echo` whose result is not its argument; unknown if none succeeded."""
     count = 0
     for call in calls:

@@ -1,45 +1,50 @@
 """Linearizability: each operation takes effect at one instant between its invocation and its completion."""
 
 from framework import CheckerSpec, CheckResult, Config, ConfigError, hookimpl
+from framework.verify.bounds import DEFAULT, Bounds
 from framework.verify.history import Calls
-from framework.verify.linearizability import DEFAULT_BUDGET_STEPS, check_linearizable
-from framework.verify.models import Model, model_named
+from framework.verify.linearizability import check_linearizable
+from framework.verify.models import AUTO, Model, Models
 
 
 class LinearizabilityConfig(Config):
     """What to check against, and how long to search."""
 
-    model: str = "auto"
-    """The sequential model: register, kv, counter, queue, stack, set, mutex, consensus; `auto` is the protocol's or state machine's."""
-    budget: int = DEFAULT_BUDGET_STEPS
+    model: str = AUTO
+    """The sequential model, by name; `auto` is the protocol's or state machine's."""
+    budget: int = DEFAULT.steps
     """Steps of the search; when they are spent the verdict is unknown."""
+    memory_mib: int = DEFAULT.memory_mib
+    """What the search may keep in memory, by its own estimate; when that is not enough the verdict is unknown."""
+    evidence_budget: int = DEFAULT.evidence_steps
+    """Steps of the search for few operations that show what is wrong; when they are spent more of them are shown."""
 
     def __post_init__(self) -> None:
-        if self.budget < 1:
-            raise ValueError(f"a budget of {self.budget} steps checks nothing: write a number above 0")
-        if self.model != "auto":
-            model_named(self.model)
+        for name in ("budget", "memory_mib", "evidence_budget"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} checks nothing: write a number above 0")
 
 
-def ready(model: str | None, config: LinearizabilityConfig) -> None:
+def ready(models: Models, config: LinearizabilityConfig) -> None:
     """ConfigError if there is no model to check against."""
-    _chosen(model, config)
+    _chosen(models, config)
 
 
-def check(calls: Calls, model: str | None, config: LinearizabilityConfig) -> CheckResult:
+def check(calls: Calls, models: Models, config: LinearizabilityConfig) -> CheckResult:
     """The verdict of `check_linearizable`. ConfigError if there is no model to check against."""
-    return check_linearizable(calls, _chosen(model, config), config.budget)
+    bounds = Bounds(steps=config.budget, memory_mib=config.memory_mib, evidence_steps=config.evidence_budget)
+    return check_linearizable(calls, _chosen(models, config), bounds)
 
 
-def _chosen(model: str | None, config: LinearizabilityConfig) -> Model:
-    chosen = model if config.model == "auto" else config.model
+def _chosen(models: Models, config: LinearizabilityConfig) -> Model:
+    chosen = models.chosen(config.model, "checker.linearizability.model")
     if chosen is None:
         raise ConfigError(
             "checker=linearizability",
             "neither the protocol nor a state machine names a sequential model",
             "Choose one with checker.linearizability.model=register, or another checker.",
         )
-    return model_named(chosen)
+    return chosen
 
 
 @hookimpl

@@ -59,7 +59,7 @@ def test_hello_is_three_nodes_that_echo_for_two_clients_on_ray(registry: Registr
     )
     assert (composed.engine, type(experiment.engine_config)) == ("ray", RayConfig)
     assert [checker.name for checker, _ in composed.checkers] == ["echo"]
-    assert composed.model is None
+    assert composed.models.own is None
     assert experiment.trace == "full"
     assert experiment.run_dir.parent == Path("runs") and experiment.run_dir.name.startswith("hello-")
 
@@ -71,7 +71,7 @@ def test_the_experiments_of_raft_replicate_a_key_value_store(registry: Registry)
         assert isinstance(config, RaftConfig) and config.state_machine is not None
         assert config.state_machine.machine is KeyValueStore
         assert (len(composed.experiment.nodes), len(composed.experiment.clients)) == (nodes, 10)
-        assert composed.model == "kv"
+        assert composed.models.own == "kv"
         assert isinstance(composed.experiment.engine_config, SimConfig)
 
 

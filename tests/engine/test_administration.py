@@ -39,7 +39,7 @@ def taken(folder: Path, engine: str, steps: str, *more: str) -> RunResult:
     made = composed(engine, steps, *more)
     plan = Plan(
         experiment=replace(made.experiment, run_dir=folder), config=made.config, engine=engine,
-        checkers=made.checkers, model=made.model,
+        checkers=made.checkers, models=made.models,
     )  # fmt: skip
     return execute(plan, engine_named(engine), lambda now, tally: None)
 

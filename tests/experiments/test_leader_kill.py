@@ -36,7 +36,9 @@ def test_a_simulated_crash_lasts_an_election(tmp_path: Path) -> None:
             "faults.crash.target=leader", "faults.crash.for=1s", "faults.crash.at=1s", f"run.dir={tmp_path / 'run'}",
         ]
     )  # fmt: skip
-    plan = Plan(experiment=made.experiment, config=made.config, engine="sim", checkers=made.checkers, model=made.model)
+    plan = Plan(
+        experiment=made.experiment, config=made.config, engine="sim", checkers=made.checkers, models=made.models
+    )
     execute(plan, engine_named("sim"), lambda now, tally: None)
 
     gap = gap_of(tmp_path / "run")

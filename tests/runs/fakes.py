@@ -103,7 +103,7 @@ def listening(*plugins: Any) -> Any:
 def checker(verdict: Verdict, reason: str = "", story: tuple[str, ...] = (), name: str = "check") -> CheckerSpec:
     """A checker that has made up its mind."""
     concluded = CheckResult(name=name, verdict=verdict, reason=reason, story=story)
-    return CheckerSpec(name=name, summary="", check=lambda calls, model, config: concluded)
+    return CheckerSpec(name=name, summary="", check=lambda calls, models, config: concluded)
 
 
 CONTENT = checker(Verdict.VALID, "two pings explained")

@@ -16,6 +16,7 @@ from framework.registry.hookspecs import hookimpl
 from framework.registry.specs import CheckerSpec
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
+from framework.verify.models import Models
 from framework.verify.verdict import CheckResult, Verdict
 from tests.runs.fakes import CONTENT, FakeEngine, checker, counted, ended, interrupt, listening, plan, raised
 
@@ -56,7 +57,7 @@ def test_a_valid_run_leaves_its_numbers(tmp_path: Path) -> None:
 def test_checkers_see_the_history_that_the_engine_left(tmp_path: Path) -> None:
     seen: list[Any] = []
 
-    def look(calls: list[Any], model: str | None, config: Any) -> CheckResult:
+    def look(calls: list[Any], models: Models, config: Any) -> CheckResult:
         seen.extend((call.client, call.function, call.outcome) for call in calls)
         return CheckResult(name="look", verdict=Verdict.VALID, reason="")
 
@@ -160,7 +161,7 @@ def test_an_engine_that_lets_ctrl_c_through_loses_nothing_either(tmp_path: Path)
 
 
 def test_a_long_check_can_be_interrupted(tmp_path: Path) -> None:
-    def endless(calls: list[Any], model: str | None, config: Any) -> CheckResult:
+    def endless(calls: list[Any], models: Models, config: Any) -> CheckResult:
         interrupt()
         raise AssertionError("interrupted before")
 

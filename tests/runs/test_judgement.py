@@ -19,6 +19,7 @@ from framework.core.time import SECOND
 from framework.engine.base import Crash, Tally, with_restarts
 from framework.registry.specs import CheckerSpec
 from framework.runs.judgement import crash_reason, judge, run_checkers
+from framework.verify.models import Models
 from framework.verify.verdict import CheckResult, Verdict
 from tests.runs.fakes import counted, crash, ended, experiment, raised
 
@@ -166,11 +167,11 @@ def test_an_interrupted_run_does_not_complain_of_faults_that_were_still_to_come(
 
 
 def test_a_checker_that_raises_concludes_nothing_and_keeps_its_traceback() -> None:
-    def careless(calls: list[Any], model: str | None, config: Any) -> CheckResult:
+    def careless(calls: list[Any], models: Models, config: Any) -> CheckResult:
         raise KeyError("x")
 
     spec = CheckerSpec(name="careless", summary="", check=careless)
-    results, failures = run_checkers([(spec, None)], [], None)
+    results, failures = run_checkers([(spec, None)], [], Models())
 
     (result,) = results
     assert (result.name, result.verdict) == ("careless", Verdict.UNKNOWN)
@@ -244,10 +245,10 @@ def line_of(function: Callable[..., Any]) -> int:
 
 
 def test_a_checker_that_cannot_be_asked_so_says_why_in_its_own_words() -> None:
-    def choosy(calls: list[Any], model: str | None, config: Any) -> CheckResult:
+    def choosy(calls: list[Any], models: Models, config: Any) -> CheckResult:
         raise ConfigError("checker=choosy", "there is no model to check against")
 
-    results, failures = run_checkers([(CheckerSpec(name="choosy", summary="", check=choosy), None)], [], None)
+    results, failures = run_checkers([(CheckerSpec(name="choosy", summary="", check=choosy), None)], [], Models())
 
     assert [result.reason for result in results] == ["checker=choosy: there is no model to check against"]
     assert failures == {}

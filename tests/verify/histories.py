@@ -87,11 +87,13 @@ def _shapes(model: Model) -> dict[str, st.SearchStrategy[tuple[str, Any, Any]]]:
         "kv": st.sampled_from([None, "a", "b", "aa", "ab", "ba", "bab", "aba"]),
         "counter": st.integers(0, 4),
         "set": st.frozensets(st.integers(0, 1)).map(lambda values: tuple(sorted(values))),
+        "set-full": st.lists(st.integers(0, 2), max_size=3).map(tuple),
     }.get(model.name, st.none())
     written = text if model.name == "kv" else value
     held = st.integers(1, 2)
     taken = st.none() | held
     told = st.none() | st.booleans()
+    owner = st.sampled_from([None, "a", "b"]) if model.name == "owner-mutex" else st.none()
     return {
         "read": st.tuples(st.just("read"), st.none(), read),
         "write": st.tuples(st.just("write"), written, st.none()),
@@ -108,10 +110,20 @@ def _shapes(model: Model) -> dict[str, st.SearchStrategy[tuple[str, Any, Any]]]:
         "add": st.tuples(st.just("add"), st.integers(0, 1), told),
         "remove": st.tuples(st.just("remove"), st.integers(0, 1), told),
         "contains": st.tuples(st.just("contains"), st.integers(0, 1), st.booleans()),
-        "acquire": st.tuples(st.just("acquire"), st.none(), told),
-        "release": st.tuples(st.just("release"), st.none(), told),
+        "acquire": st.tuples(st.just("acquire"), owner, told),
+        "release": st.tuples(st.just("release"), owner, told),
+        "txn": st.lists(st.tuples(st.sampled_from("rrw"), st.sampled_from("xy"), value), min_size=1, max_size=3).map(
+            _txn
+        ),
         "propose": st.tuples(st.just("propose"), value, value),
     }
+
+
+def _txn(micros: list[tuple[str, str, int]]) -> tuple[str, Any, Any]:
+    """A transaction that read what is drawn; 0 is what nobody wrote."""
+    asked = tuple((kind, key, value + 1 if kind == "w" else None) for kind, key, value in micros)
+    told = tuple((kind, key, value + 1 if kind == "w" else value or None) for kind, key, value in micros)
+    return "txn", asked, told
 
 
 def drawn_runs(model: Model, most: int, least: int = 0) -> st.SearchStrategy[list[Call]]:
@@ -146,6 +158,8 @@ def _run(model: Model, rows: list[Any]) -> list[Call]:
             result = not result
         elif truth == "lie" and function in ("read", "dequeue", "pop", "propose"):
             result = told[pick % len(told)]
+        elif truth == "lie" and function == "txn":
+            result = tuple((kind, key, pick if kind == "r" else value) for kind, key, value in result)
         if function in ("read", "dequeue", "pop", "propose"):
             told.append(result)
         known = fate == "ok"
@@ -165,7 +179,13 @@ def _written(model: Model, function: str, number: int, seen: Any) -> Any:
     if function == "cas":
         return (seen, value)
     if function in ("add", "remove", "contains"):
-        return number % 3
+        return number if model.name == "set-full" else number % 3
+    if function in ("acquire", "release"):
+        return "ab"[number % 2] if model.name == "owner-mutex" else None
+    if function == "txn":
+        keys = ("x", "xy", "yx", "y", "xz")[number % 5]
+        kinds = ["rw"[(number + place) % 2] for place in range(len(keys))]
+        return tuple((kind, key, number + 1 if kind == "w" else None) for kind, key in zip(kinds, keys, strict=True))
     return value if function in ("write", "append", "enqueue", "push", "propose") else None
 
 
@@ -177,12 +197,26 @@ def answer(state: State, function: str, argument: Any) -> Any:
         return argument if state is None else plain(state)
     if function == "cas":
         return state == argument[0]
+    if function == "txn":
+        assert isinstance(state, frozenset)
+        return _transacted(dict(state), argument)
+    if function in ("acquire", "release") and argument is not None:
+        return state == ("free" if function == "acquire" else ("held by", argument))
     if isinstance(state, tuple) and function in ("dequeue", "pop"):
         return (state[0] if function == "dequeue" else state[-1]) if state else None
     if isinstance(state, frozenset):
         there = argument in state
         return there if function == "contains" else there == (function == "remove")
     return {"acquire": state == "free", "release": state == "held"}.get(function)
+
+
+def _transacted(values: dict[Any, Any], micros: tuple[Any, ...]) -> tuple[Any, ...]:
+    told = []
+    for kind, key, value in micros:
+        if kind == "w":
+            values[key] = value
+        told.append((kind, key, values.get(key)))
+    return tuple(told)
 
 
 def _sequential(rows: list[Any]) -> list[Call]:

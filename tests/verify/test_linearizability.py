@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from framework.core.errors import ConfigError
+from framework.verify.bounds import Bounds
 from framework.verify.history import Call
 from framework.verify.linearizability import check_linearizable
 from framework.verify.models import Counter, KeyValue, Model, Mutex, Queue, Register, Stack
@@ -142,7 +143,7 @@ def knot(key: str) -> list[Call]:
 
 
 def test_a_spent_budget_is_unknown_and_names_the_key() -> None:
-    result = check_linearizable(knot("k"), COUNTER, budget_steps=1000)
+    result = check_linearizable(knot("k"), COUNTER, Bounds(steps=1000))
     assert (result.verdict, result.reason) == (UNKNOWN, "budget of 1,000 steps spent on key 'k'")
     assert 1000 < result.steps < 1100
 
@@ -151,14 +152,14 @@ def test_the_whole_budget_decides_what_its_share_did_not() -> None:
     other = history((0, "increment", 1, None, 0, 1, "a"))
     alone = check_linearizable(knot("k"), COUNTER)
     assert alone.verdict is INVALID
-    together = check_linearizable(knot("k") + other, COUNTER, budget_steps=alone.steps + 100)
+    together = check_linearizable(knot("k") + other, COUNTER, Bounds(steps=alone.steps + 100))
     assert (together.verdict, together.key) == (INVALID, "k")
     assert alone.steps <= together.steps <= alone.steps + 100
 
 
 def test_a_hard_key_does_not_hide_a_broken_one() -> None:
     rows = [(0, "increment", 1, None, 0, 1, "z"), (0, "read", None, 0, 2, 3, "z")]
-    result = check_linearizable(knot("k") + history(*rows), COUNTER, budget_steps=1000)
+    result = check_linearizable(knot("k") + history(*rows), COUNTER, Bounds(steps=1000))
     assert (result.verdict, result.key) == (INVALID, "z")
 
 
@@ -189,7 +190,7 @@ def test_a_stale_read_planted_in_a_long_history_is_found(model: Model, functions
     calls[late] = msgspec.structs.replace(calls[late], result=calls[early].result)
     result = check_linearizable(calls, model)
     assert (result.verdict, result.key) == (INVALID, "x")
-    assert f"process {calls[late].process}: read() saw" in result.story[-1]
+    assert f"{calls[late].client}, operation {calls[late].operation}: read() saw" in result.story[-1]
 
 
 ROWS = [(Queue(), ("enqueue", "dequeue")), (Stack(), ("push", "pop"))]

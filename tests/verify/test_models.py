@@ -79,7 +79,8 @@ def test_what_a_write_answers_is_not_looked_at() -> None:
 
 
 def test_models_are_found_by_name() -> None:
-    assert list(models()) == ["register", "kv", "counter", "queue", "stack", "set", "mutex", "consensus"]
+    names = ["register", "kv", "counter", "queue", "stack", "set", "set-full", "mutex", "owner-mutex", "consensus"]
+    assert list(models()) == [*names, "multi-register"]
     assert all(model_named(name).name == name for name in models())
     assert isinstance(model_named("cas-register"), Register)
 

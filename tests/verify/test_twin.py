@@ -4,10 +4,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from framework.verify.bounds import Bounds
 from framework.verify.evidence import shortest_evidence
 from framework.verify.history import Call
 from framework.verify.linearizability import check_linearizable, decide, decide_by_times, divide
-from framework.verify.models import Consensus, Counter, KeyValue, Model, Mutex, Queue, Register, Set, Stack, models
+from framework.verify.models import (
+    Consensus,
+    Counter,
+    KeyValue,
+    Model,
+    MultiRegister,
+    Mutex,
+    OwnerMutex,
+    Queue,
+    Register,
+    Set,
+    SetFull,
+    Stack,
+    models,
+)
 from framework.verify.search import Search
 from framework.verify.timeline import lay_out
 from framework.verify.verdict import Verdict
@@ -17,6 +32,7 @@ from .histories import drawn, drawn_runs, explained
 EXAMPLES = 500
 twin = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 STEPS = 1_000_000
+MEMORY = 1 << 28
 MODELS = list(models().values())
 CASES = st.one_of([st.tuples(st.just(model), drawn(model, 8) | drawn_runs(model, 8)) for model in MODELS])
 """A model, and a history of its operations."""
@@ -86,6 +102,24 @@ def test_a_mutex_agrees(calls: list[Call]) -> None:
 
 
 @twin
+@given(drawn(SetFull(), 7))
+def test_a_set_that_only_grows_agrees(calls: list[Call]) -> None:
+    agrees(calls, SetFull())
+
+
+@twin
+@given(drawn(OwnerMutex(), 7))
+def test_a_mutex_that_knows_its_owner_agrees(calls: list[Call]) -> None:
+    agrees(calls, OwnerMutex())
+
+
+@twin
+@given(drawn(MultiRegister(), 6))
+def test_transactions_on_several_registers_agree(calls: list[Call]) -> None:
+    agrees(calls, MultiRegister())
+
+
+@twin
 @given(drawn(Consensus(), 7))
 def test_consensus_agrees(calls: list[Call]) -> None:
     agrees(calls, Consensus())
@@ -109,9 +143,9 @@ def test_what_the_times_alone_tell_the_search_finds_too(case: tuple[Model, list[
         told = decide_by_times(part.operations, part.model)
         if told is not None:
             verdict, suspects = told
-            assert Search(lay_out(part.operations, part.model), part.model).run(STEPS) is verdict
+            assert Search(lay_out(part.operations, part.model)).run(STEPS) is verdict
             if verdict is Verdict.INVALID:
-                assert Search(lay_out(suspects, part.model), part.model).run(STEPS) is verdict
+                assert Search(lay_out(suspects, part.model)).run(STEPS) is verdict
 
 
 @twin
@@ -119,13 +153,11 @@ def test_what_the_times_alone_tell_the_search_finds_too(case: tuple[Model, list[
 def test_evidence_is_itself_beyond_explanation(case: tuple[Model, list[Call]]) -> None:
     model, calls = case
     for part in divide(calls, model):
-        decision = decide(part.operations, part.model, STEPS)
+        decision = decide(part.operations, part.model, STEPS, MEMORY)
         if decision.verdict is Verdict.INVALID:
-            evidence = shortest_evidence(
-                part.operations, decision, part.model, lambda some, steps, model=part.model: decide(some, model, steps)
-            )
+            evidence = shortest_evidence(part.operations, decision, part.model, decide, Bounds())
             assert len(evidence.operations) <= len(part.operations)
-            assert decide(evidence.operations, part.model, STEPS).verdict is Verdict.INVALID
+            assert decide(evidence.operations, evidence.model, STEPS, MEMORY).verdict is Verdict.INVALID
             assert not explained([call for call, _ in evidence.operations], model)
 
 

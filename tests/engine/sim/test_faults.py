@@ -37,7 +37,7 @@ class Taken:
     def __init__(self, folder: Path, composed: Composed) -> None:
         plan = Plan(
             experiment=replace(composed.experiment, run_dir=folder), config=composed.config, engine="sim",
-            checkers=composed.checkers, model=composed.model,
+            checkers=composed.checkers, models=composed.models,
         )  # fmt: skip
         self.result: RunResult = execute(plan, engine_named("sim"), lambda now, tally: None)
         self.rows: list[dict[str, Any]] = open_run(folder).events.to_pylist()

@@ -134,7 +134,7 @@ def run(folder: Path, *overrides: str) -> RunResult:
     composed = compose(["experiment=paxos_5nodes", "engine=sim", "duration=500ms", "trace=history", *overrides])
     experiment = dataclasses.replace(composed.experiment, run_dir=folder)
     plan = Plan(
-        experiment=experiment, config=composed.config, engine="sim", checkers=composed.checkers, model=composed.model
+        experiment=experiment, config=composed.config, engine="sim", checkers=composed.checkers, models=composed.models
     )  # fmt: skip
     return execute(plan, engine_named("sim"), lambda now, tally: None)
 

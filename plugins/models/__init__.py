@@ -1,0 +1,1 @@
+"""Sequential models: what the objects do that histories are of."""
