@@ -90,7 +90,10 @@ class SetClock(Record):
     step: int = 0
 
 
-DiskTrouble: TypeAlias = Literal["slow", "failed_fsync", "full", "damage", "none"]
+DiskProblem: TypeAlias = Literal["slow", "failed_fsync", "full", "damage"]
+"""What can be wrong with a disk."""
+
+DiskTrouble: TypeAlias = DiskProblem | Literal["none"]
 
 
 class SetDisk(Record):

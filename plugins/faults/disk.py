@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from framework import (
     ConfigError,
@@ -20,8 +20,7 @@ from framework import (
     View,
     hookimpl,
 )
-
-DiskProblem: TypeAlias = Literal["slow", "failed_fsync", "full", "damage"]
+from framework.core.faults import DiskProblem
 
 
 class DiskConfig(TargetConfig):
