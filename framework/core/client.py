@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from framework.core.errors import PluginError
@@ -53,7 +54,7 @@ class Client(Node):
     """
 
     current: OperationId | None = None
-    """The operation under way. A `status` that has `asks` says which nodes an answer is awaited from."""
+    """The operation under way."""
 
     @property
     def servers(self) -> tuple[NodeId, ...]:
@@ -67,6 +68,10 @@ class Client(Node):
             "a client needs invoke(operation)",
             "Write def invoke(self, operation: Operation) -> None.",
         )
+
+    def awaited_nodes(self) -> Sequence[NodeId]:
+        """The nodes from which an answer to the operation under way is awaited; nothing if the client does not say."""
+        return ()
 
     def complete(self, operation: OperationId, outcome: Outcome) -> None:
         """Ends `operation`. A late or second completion is left in the trace as a note and otherwise ignored."""

@@ -39,9 +39,8 @@ class LeaderClient(Client):
         self.request: Message | None = None
         self.sequence = 0  # of the request under way
 
-    @property
-    def status(self) -> dict[str, str | int | bool | None]:
-        return {"asks": self._target()} if self.asking is not None else {}
+    def awaited_nodes(self) -> tuple[NodeId, ...]:
+        return () if self.asking is None else (self._target(),)
 
     def ask(self, request: Message) -> None:
         """Asks for the operation `self.asking`; every attempt sends the same `request`."""

@@ -146,13 +146,13 @@ def with_restarts(crashes: Iterable[Crash], up: Container[NodeId]) -> tuple[Cras
 
 @dataclass(frozen=True)
 class Waiting:
-    """An operation that is open since the time `since`, and the nodes from which its client awaits an answer, as it says."""
+    """An operation that is open since the time `since`, and the nodes from which its client awaits an answer, if it says."""
 
     client: NodeId
     function: str
     key: str | None
     since: int
-    asks: str = ""
+    at: tuple[NodeId, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,7 +101,7 @@ def _state(status: Mapping[str, Any]) -> str:
 
 def _waits(waiting: Waiting) -> str:
     words = (waiting.client, waiting.function, waiting.key or "", f"since {waiting.since / 1e9:.3f}s")
-    return " ".join(filter(None, words)) + (f" at {waiting.asks}" if waiting.asks else "")
+    return " ".join(filter(None, words)) + (f" at {_names(waiting.at)}" if waiting.at else "")
 
 
 def _names(nodes: Iterable[NodeId]) -> str:

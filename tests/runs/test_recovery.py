@@ -92,10 +92,10 @@ def test_a_node_that_stopped_by_itself_after_the_faults_leaves_it_in_doubt() -> 
 
 
 def test_what_clients_wait_for_is_told_the_oldest_first() -> None:
-    waiting = (Waiting("c1", "read", "k1", 900_000_000, "n1"), Waiting("c2", "propose", None, SECOND))
+    waiting = (Waiting("c1", "read", "k1", 900_000_000, ("n1", "n2")), Waiting("c2", "propose", None, SECOND))
     after = Aftermath(statuses=UP, can_serve=True, waiting=waiting, open=7)
     _, reason = found(after) or (None, "")
-    assert reason.endswith("; open: c1 read k1 since 0.900s at n1, c2 propose since 1.000s, 5 more")
+    assert reason.endswith("; open: c1 read k1 since 0.900s at n1 n2, c2 propose since 1.000s, 5 more")
     _, reason = found(replace(after, open=2)) or (None, "")
     assert reason.endswith("c2 propose since 1.000s")
 

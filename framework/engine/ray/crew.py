@@ -8,6 +8,7 @@ from framework.core.administration import ADMINISTRATOR, Errands
 from framework.core.client import Client, Ok, OperationId, Outcome, Unknown
 from framework.core.errors import RAISED
 from framework.core.faults import Ask
+from framework.core.message import NodeId
 from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.core.workload import Assignment, Load
@@ -114,12 +115,12 @@ class Crew:
     def _waiting(self, seat: Seat) -> Waiting:
         assert seat.open is not None
         assignment, since = seat.open
-        asks = ""
+        client, at = None if seat.host is None else seat.host.root, tuple[NodeId, ...]()
         try:
-            asks = str(seat.host.root.status.get("asks") or "") if seat.host is not None else ""
+            at = tuple(client.awaited_nodes()) if isinstance(client, Client) else ()
         except Exception as error:  # an author's mistake, as in a handler
             self._station.raised(seat, error)
-        return Waiting(seat.id, assignment.operation.function, assignment.operation.key, since, asks)
+        return Waiting(seat.id, assignment.operation.function, assignment.operation.key, since, at)
 
     def close(self) -> None:
         """Ends the history. Operations that are still open: nobody knows what becomes of them."""

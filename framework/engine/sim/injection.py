@@ -96,8 +96,9 @@ class Injection:
     def _waiting(self, seat: Seat) -> Waiting:
         assert seat.open is not None
         assignment, since = seat.open
-        asks = str((self._status(seat) or {}).get("asks") or "")
-        return Waiting(seat.id, assignment.operation.function, assignment.operation.key, since, asks)
+        return Waiting(
+            seat.id, assignment.operation.function, assignment.operation.key, since, self._run.awaited_nodes(seat)
+        )
 
     def _turn(self) -> None:
         run = self._run

@@ -290,6 +290,15 @@ class Simulation(Batches):
             self.aftermath = self.injection.aftermath()
         self._end_if_done()
 
+    def awaited_nodes(self, seat: Seat) -> tuple[NodeId, ...]:
+        """The nodes from which a client awaits an answer, as it says."""
+        client = None if seat.host is None else seat.host.root
+        try:
+            return tuple(client.awaited_nodes()) if isinstance(client, Client) else ()
+        except Exception as error:  # an author's mistake, as in a handler
+            self.raised(seat, error)
+            return ()
+
     def _end_if_done(self) -> None:
         if not self._outstanding and self.now >= self.experiment.duration and self.load.next_at == NEVER:
             if self.settling is not None:

@@ -25,10 +25,6 @@ class RegisterClient(Client):
         self.quorums = self.config.quorums.build(self.servers)
         self.ended = False
 
-    @property
-    def status(self) -> dict[str, str | int | bool | None]:
-        return {"asks": " ".join(self.silent())} if self.current is not None else {}
-
     def invoke(self, operation: Operation) -> None:
         self.operation, self.key, self.ended = operation, operation.key or "", False
         self.found: dict[NodeId, Version] = {}  # phase 1: what each replica holds
@@ -40,11 +36,10 @@ class RegisterClient(Client):
     def transmit(self) -> None:
         """Sends this phase's request to all who have not answered it, and again until a quorum has."""
         request = self.chosen or Query(self.operation.id, self.key)
-        self.multicast(self.silent(), request)
+        self.multicast(self.awaited_nodes(), request)
         self.set_timer(self.transmit, after=self.config.retry)
 
-    def silent(self) -> list[NodeId]:
-        """Those that have not answered in this phase."""
+    def awaited_nodes(self) -> list[NodeId]:
         answered: Collection[NodeId] = self.found if self.chosen is None else self.holders
         return [server for server in self.servers if server not in answered]
 

@@ -19,9 +19,8 @@ class PaxosClient(Client):
         self.request: Propose | None = None
         self.proposer: NodeId | None = None
 
-    @property
-    def status(self) -> dict[str, str | int | bool | None]:
-        return {"asks": self.proposer} if self.request is not None else {}
+    def awaited_nodes(self) -> tuple[NodeId, ...]:
+        return () if self.request is None or self.proposer is None else (self.proposer,)
 
     def invoke(self, operation: Operation) -> None:
         if not isinstance(operation.argument, str):
