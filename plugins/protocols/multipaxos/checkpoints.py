@@ -91,20 +91,20 @@ class Checkpoints(Leader):
         if first > self.compacted:
             super().teach(follower, first, last)
         else:
-            self.send_part(follower, 0)
+            self.send_part(follower, self.shipment_to(follower), 0)
 
     @handles(Fetch)
     def on_fetch(self, sender: NodeId, fetch: Fetch) -> None:
         if self.role != LEADER or fetch.ballot != self.promised:
             return
-        shipment = self.shipments.get(sender)
-        under_way = shipment is not None and shipment.checkpoint.slot == fetch.slot
-        self.send_part(sender, fetch.offset if under_way else 0)
+        shipment = self.shipment_to(sender)
+        self.send_part(sender, shipment, fetch.offset if fetch.slot == shipment.checkpoint.slot else 0)
 
-    def send_part(self, follower: NodeId, offset: int) -> None:
-        shipment = self.shipments.get(follower)
-        if shipment is None:
-            shipment = self.shipments[follower] = Shipment(self.checkpoint, self.now)
+    def shipment_to(self, follower: NodeId) -> Shipment:
+        """The one that is under way, or else one of the latest checkpoint."""
+        return self.shipments.setdefault(follower, Shipment(self.checkpoint, self.now))
+
+    def send_part(self, follower: NodeId, shipment: Shipment, offset: int) -> None:
         if offset > shipment.offset:  # a follower that restarts, and asks from the start again, has come no further
             shipment.offset, shipment.progressed_at = offset, self.now
         slot, state = shipment.checkpoint.slot, shipment.checkpoint.state

@@ -7,11 +7,22 @@ from typing import Any
 import pytest
 
 from experiments.planted_bugs.multipaxos_mutants import AnswersForAnyOwnBallot, BeginsEachCheckpointAnew
-from framework import Administrator, Client, Duration, Ok, QuorumConfig, SessionClient
+from framework import Administrator, Client, Duration, Message, Ok, QuorumConfig, SessionClient
 from framework.core.time import MILLISECOND
 from framework.testing.cluster import Cluster, Letter
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
-from plugins.protocols.multipaxos.messages import Ballot, Checkpoint
+from plugins.protocols.multipaxos.messages import (
+    Accepted,
+    Ballot,
+    Checkpoint,
+    Fetch,
+    Learn,
+    Part,
+    Prepare,
+    Promise,
+    Refused,
+    TakeOver,
+)
 from plugins.protocols.multipaxos.node import MultiPaxos
 from tests.plugins.protocols.raft.tape import TAPE
 
@@ -399,6 +410,43 @@ def test_the_client_of_what_is_found_waits_on_however_often_the_ballot_is_raised
     cluster.stabilize()
     assert cluster.outcomes == {0: Ok(1), operation: Ok(2)} and cluster.now == 0
     assert tapes(cluster)[0] == [1, 2]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    "message",
+    [
+        Prepare(Ballot(9, "n2"), 1),
+        Prepare(Ballot(9, "n2"), 1, relieves=Ballot(8, "n2")),  # relieves another leader than the one that it follows
+        Promise(Ballot(9, "n2"), ()),
+        Accepted(Ballot(9, "n2"), 5, 5),
+        Refused(Ballot(9, "n2")),
+        Refused(Ballot(9, "n2"), behind=True),
+        Learn(Ballot(9, "n2"), 1, 1),
+        Fetch(Ballot(9, "n2"), 1, 0),
+        Part(Ballot(9, "n2"), 9, 0, 2, b"x"),
+        TakeOver(Ballot(9, "n2")),
+    ],
+    ids=repr,
+)
+def test_no_message_but_one_of_a_new_leader_takes_an_acceptor_out_of_its_leaders_lease(
+    message: Message, restarted: bool
+) -> None:
+    """Paxos Made Live, §5.2. A Prepare would have to wait; all else that names a higher ballot is no reason to enter it."""
+    cluster = cluster_of(3, read_mode="lease", max_clock_drift_ppm=0)
+    beat(cluster)
+    if restarted:
+        cluster.crash("n3")
+        cluster.restart("n3")
+    bound = cluster.node("n3").promised
+    cluster.now = Duration("150ms") - 1
+    cluster.letters.append(Letter("n2", "n3", "", message))
+    cluster.deliver("n3", sender="n2")
+    assert (cluster.node("n3").promised, cluster.node("n3").role) == (bound, "follower")
+    cluster.now += 1  # the lease is over
+    cluster.letters.append(Letter("n2", "n3", "", Prepare(Ballot(9, "n2"), cluster.node("n3").chosen + 1)))
+    cluster.deliver("n3", sender="n2", kind="Prepare")
+    assert cluster.node("n3").promised == Ballot(9, "n2")
 
 
 def test_the_leader_gives_way_to_the_heir_and_the_administrator_is_told() -> None:
