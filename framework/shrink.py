@@ -1,9 +1,8 @@
 """`python -m framework.shrink RUN [--budget 60s|TRIES] [--seeds N]`: a smaller run that fails in the same way.
 
 Makes a simulated run that was invalid smaller in every dimension that it can (duration, faults, nodes, clients, network,
-operations, settings), trying a few seeds at each, and writes what is left as an experiment; a second time it goes on from
-there. Exit code 0 when that is
-done, 2 if there is nothing to shrink (it says why).
+operations, settings), trying a few seeds at each. The smallest so far is kept as an experiment, whenever the search ends; a
+second time it goes on from there. Exit code 0 when that is done, 2 if there is nothing to shrink (it says why).
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ if __name__ == "__main__":  # before all other imports: what they raise is repor
     run_as_command("framework.shrink")
 
 import argparse
-import operator
 import shlex
 import sys
 import tempfile
@@ -25,11 +23,11 @@ from typing import TYPE_CHECKING
 
 from framework.console.command import Parser, duration, number, whole
 from framework.console.entry import carried_out
-from framework.core.errors import ConfigError, PluginError
+from framework.core.errors import ConfigError
 from framework.core.time import SECOND
 
 if TYPE_CHECKING:
-    from framework.reduction.trial import Trial, Trials
+    from framework.reduction.trial import Trial
     from framework.trace.reader import Run
 
 DONE, CANNOT = 0, 2
@@ -69,38 +67,48 @@ def _budget(text: str) -> tuple[float, int | None]:
 
 
 def _shrink(folder: str, seconds: float, tries: int | None, seeds: int) -> int:
-    from framework.config.saved import saved_plugin_paths
+    from framework.config.saved import recompose, saved_plugin_paths
+    from framework.reduction.kept import Kept, depends
     from framework.reduction.search import Search
     from framework.reduction.trial import Trials
-    from framework.reduction.written import defaults_of, write_experiment
+    from framework.reduction.written import defaults_of
     from framework.registry.registry import load
+    from framework.runs.shared_state import changed, variables_of
     from framework.trace.reader import open_run
 
     run = open_run(folder)
     _check(run)
     registry = load(saved_plugin_paths(run.config))
+    experiment = recompose(run.config, str(run.folder / "config.yaml"), registry).experiment
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="synod-shrink-") as place:
-        trials = Trials(registry, Path(place), began + seconds)
-        first = trials.run(run.config, int(run.config["seed"]))
-        if first is None or not first.kinds:
+    with tempfile.TemporaryDirectory(prefix="synod-shrink-") as place, Trials(registry, Path(place)) as trials:
+        before = variables_of(experiment)
+        first = trials.taken(run.config, experiment.seed)
+        shared = changed(before, variables_of(experiment))
+        if not first.kinds:
             raise _not_again(run, first)
-        name = f"{str(run.config.get('experiment') or first.result.experiment).replace('/', '_')}_shrunk"
-        path = run.folder / "shrunk" / "experiment" / f"{name}.yaml"
-        earlier = _earlier(path, name, trials, first)
+        if not trials.taken(run.config, experiment.seed).is_same(first):
+            raise depends(str(run.folder), "is another run when one process takes it a second time", shared)
+        kept = Kept(run, first, registry)
+        earlier = kept.earlier(trials)
+        if earlier is None:
+            kept.write(first)
+        else:
+            print(f"goes on from {kept.path}", file=sys.stderr, flush=True)
+
+        def smaller(dimension: str, best: Trial) -> None:
+            kept.write(best)
+            _show(dimension, best)
+
+        trials.deadline = time.monotonic() + seconds
         search = Search(trials, first, earlier or first, defaults_of(registry), seeds, tries)
-        finished = search.run(_show)
-        best = search.best
-        if best is not earlier:
-            why = f"Shrunk from {run.folder}.\n" + " ".join(best.result.reasons[0].split())
-            path = write_experiment(best.config, registry, run.folder / "shrunk", name, why)
-        confirmed = _confirm(path, name, best)
-    _tell(first, confirmed)
-    spent = f"{trials.count:,} runs in {time.monotonic() - began:.0f} s"
-    cut = "interrupted" if trials.interrupted else "the budget is spent"
-    print(f"\n{spent}; {'nothing can be made smaller any more' if finished else cut}")
-    print(f"experiment: {path}{_beside(earlier, best)}")
-    command = ["python", "-m", "framework.run", f"experiment={name}", "--config-dir", str(run.folder / "shrunk")]
+        finished = search.run(smaller)
+        interrupted, took_s = trials.interrupted, time.monotonic() - began
+    _tell(first, kept.confirmed(search.best, shared))
+    cut = "interrupted" if interrupted else "the budget is spent"
+    print(f"\n{trials.count:,} runs in {took_s:.0f} s; {'nothing can be made smaller any more' if finished else cut}")
+    print(f"experiment: {kept.path}{_beside(earlier, search.best)}")
+    command = ["python", "-m", "framework.run", f"experiment={kept.name}", "--config-dir", str(kept.folder)]
     print(f"to see it:  {shlex.join(command)}")
     return DONE
 
@@ -118,56 +126,21 @@ def _check(run: Run) -> None:
         raise ConfigError(str(run.folder), f"its verdict is {verdict}: there is no failure to keep", "")
 
 
-def _earlier(path: Path, name: str, trials: Trials, first: Trial) -> Trial | None:
-    """What was found before and stands at `path`, if it still fails as the run does, and took no more than that."""
-    from framework.config.compose import compose
-
-    if not path.exists():
-        return None
-    try:
-        config = compose([f"experiment={name}"], str(path.parent.parent)).config
-    except (ConfigError, PluginError):
-        trial = None
-    else:
-        trial = trials.run(config, int(config["seed"]))
-    if trial is None or not trial.kinds & first.kinds or any(map(operator.gt, trial.amounts, first.amounts)):
-        raise ConfigError(str(path), "stands there and does not fail as the run does", "Move it away to begin anew.")
-    print(f"goes on from {path}", file=sys.stderr, flush=True)
-    return trial
-
-
 def _beside(earlier: Trial | None, best: Trial) -> str:
     if earlier is None:
         return ""
     return " (as it was: nothing smaller was found)" if best is earlier else " (smaller than it was)"
 
 
-def _not_again(run: Run, first: Trial | None) -> ConfigError:
-    if first is None:
-        return ConfigError(str(run.folder), "cannot be run again within the budget", "Give it more: --budget 10m.")
+def _not_again(run: Run, first: Trial) -> ConfigError:
     command = f"python -m framework.replay {shlex.quote(str(run.folder))}"
     return ConfigError(
         str(run.folder), f"is {first.result.verdict} when it is run again", f"See where it differs: {command}."
     )
 
 
-def _confirm(path: Path, name: str, best: Trial) -> Trial:
-    """The experiment that was written, run with a full trace; ConfigError unless it fails as the best trial did."""
-    from framework.config.compose import compose
-    from framework.reduction.trial import Trials
-
-    composed = compose([f"experiment={name}"], str(path.parent.parent))
-    seed = int(best.config["seed"])
-    with tempfile.TemporaryDirectory(prefix="synod-shrink-") as place:
-        trials = Trials(composed.registry, Path(place), time.monotonic() + _DAY_S)
-        again, traced = trials.run(composed.config, seed), trials.run(composed.config, seed, "full")
-    if again is None or traced is None or again.result.digest != best.result.digest:
-        raise ConfigError(str(path), "does not fail as what was found did", "This is a mistake of framework.shrink.")
-    return traced
-
-
 def _show(dimension: str, best: Trial) -> None:
-    operations, _, steps = best.amounts
+    operations, _, steps, _ = best.amounts
     size = f"nodes {best.config['nodes']}, clients {best.config['clients']}, duration {best.config['duration']}"
     print(f"smaller: {dimension}  ({size}, operations {operations:,}, steps {steps:,})", file=sys.stderr, flush=True)
 

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.soak.record import Record
-from experiments.soak.seeds import Course, outcomes
-from experiments.soak.summary import exit_code, summary
+from experiments.soak.seeds import Course, confirmed, outcomes
+from experiments.soak.summary import exit_code, shown, summary
 from framework.console.command import Parser, count, number
 from framework.console.entry import carried_out
 
@@ -42,11 +42,26 @@ def _soak(options: argparse.Namespace) -> int:
             if time.monotonic() - told > _TOLD_EVERY_S:
                 told = time.monotonic()
                 print(f"{done:,} of {len(seeds):,} seeds, {done / (told - began):.1f}/s", flush=True)
+        took_s = time.monotonic() - began
+        if course.composed.engine == "sim":
+            _confirm(course, record, options, seeds)
     finally:
         record.close()
     wanted = [record.outcomes[seed] for seed in options.seeds if seed in record.outcomes]
-    print(*summary(wanted, course.command, time.monotonic() - began, len(seeds)), f"file: {record.file}", sep="\n")
+    print(*summary(wanted, course.command, took_s, len(seeds)), f"file: {record.file}", sep="\n")
     return exit_code(wanted) if len(wanted) == len(options.seeds) else 2
+
+
+def _confirm(course: Course, record: Record, options: argparse.Namespace, done: Sequence[int]) -> None:
+    """Runs in processes of their own the failures that are about to be shown, and the last seed of those `done` now, before
+    which its process has run most others."""
+    failures = shown([record.outcomes[seed] for seed in options.seeds if seed in record.outcomes])
+    found = [outcome for outcome in failures if not outcome.alone]
+    if len(done) > 1 and record.outcomes[done[-1]] not in failures:
+        found.append(record.outcomes[done[-1]])
+    for outcome in confirmed(course, found):
+        if outcome.another or outcome.verdict != "valid":
+            record.add(outcome)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

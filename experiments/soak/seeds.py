@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -21,10 +22,15 @@ from framework.core.tracebacks import error_line, place
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
+from framework.runs.shared_state import changed, variables_of
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a seed: a line of the soak's file. `faults` counts strikes by kind, `took_s` is the whole seed's."""
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is kept of a seed: a line of the soak's file. `faults` counts strikes by kind, `took_s` is the whole seed's.
+
+    `alone`: it is the outcome in a process of its own. It is `another` one then if it differs from that after other seeds
+    in one process; `shared` are the variables of modules and classes that the run has changed.
+    """
 
     seed: int
     verdict: str
@@ -33,6 +39,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     faults: dict[str, int]
     sometimes: dict[str, int]
     took_s: float
+    digest: str | None = None
+    alone: bool = False
+    another: bool = False
+    shared: tuple[str, ...] = ()
 
 
 @dataclass
@@ -70,6 +80,13 @@ class Course:
                 return _unexpected(seed, error, time.perf_counter() - began)
         return None if result.interrupted else _kept(result, time.perf_counter() - began)
 
+    def alone(self, seed: int) -> Outcome | None:
+        """The same, in a process that has taken no other run."""
+        before = variables_of(self.composed.experiment)
+        outcome = self.run(seed)
+        shared = changed(before, variables_of(self.composed.experiment))
+        return None if outcome is None else msgspec.structs.replace(outcome, alone=True, shared=tuple(shared))
+
     def command(self, seed: int) -> str:
         """What runs this seed again, with its folder and its full trace."""
         kept = [word for word in self.overrides if not word.startswith("trace=")]
@@ -78,17 +95,33 @@ class Course:
 
 def outcomes(course: Course, seeds: Sequence[int], processes: int) -> Iterator[Outcome]:
     """The outcomes of the seeds in their order. KeyboardInterrupt if one was interrupted."""
-    alone = processes == 1 or len(seeds) < 2
-    found = map(course.run, seeds) if alone else _elsewhere(course, seeds, min(processes, len(seeds)))
+    here = processes == 1 or len(seeds) < 2
+    yield from _whole(map(course.run, seeds) if here else _elsewhere(_run, course, seeds, processes))
+
+
+def confirmed(course: Course, found: Sequence[Outcome]) -> Iterator[Outcome]:
+    """The outcomes of the same seeds, each in a process of its own; they say whether they are others than `found`."""
+    for before in found:
+        (outcome,) = _whole(_elsewhere(_run_alone, course, [before.seed], processes=1))
+        yield msgspec.structs.replace(outcome, another=_essence(before) != _essence(outcome))
+
+
+def _essence(outcome: Outcome) -> tuple[Any, ...]:
+    return outcome.verdict, outcome.operations, outcome.faults, outcome.digest
+
+
+def _whole(found: Iterable[Outcome | None]) -> Iterator[Outcome]:
     for outcome in found:
         if outcome is None:
             raise KeyboardInterrupt
         yield outcome
 
 
-def _elsewhere(course: Course, seeds: Sequence[int], processes: int) -> Iterator[Outcome | None]:
+def _elsewhere(
+    work: Callable[..., Outcome | None], course: Course, seeds: Sequence[int], processes: int
+) -> Iterator[Outcome | None]:
     calls = [(course.overrides, seed) for seed in seeds]
-    with closing(in_order(_run, calls, processes)) as found:
+    with closing(in_order(work, calls, min(processes, len(seeds)))) as found:
         yield from found
 
 
@@ -97,6 +130,10 @@ _composed = cache(Course.of)  # a worker composes once for its whole life
 
 def _run(overrides: tuple[str, ...], seed: int) -> Outcome | None:
     return _composed(overrides).run(seed)
+
+
+def _run_alone(overrides: tuple[str, ...], seed: int) -> Outcome | None:
+    return Course.of(overrides).alone(seed)
 
 
 def _kept(result: RunResult, took_s: float) -> Outcome:
@@ -108,6 +145,7 @@ def _kept(result: RunResult, took_s: float) -> Outcome:
         faults=dict(sorted(_strikes(result).items())),
         sometimes=result.sometimes,
         took_s=round(took_s, 4),
+        digest=result.digest,
     )
 
 

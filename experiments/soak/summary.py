@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from experiments.soak.seeds import Outcome
+from framework.runs.shared_state import cause
 
 SHOWN = 20
 """Failures whose command is printed; all stand in the file."""
+
+_LISTED = 5
 
 _PARTICULARS = re.compile(r"\d[\d.,]*\w*|'[^']*'|\b[nck]\d+\b")
 
@@ -21,7 +24,7 @@ def summary(outcomes: Sequence[Outcome], command: Callable[[int], str], took_s: 
     """
     verdicts = Counter(outcome.verdict for outcome in outcomes)
     counted = ", ".join(f"{verdicts[name]:,} {name}" for name in ("valid", "unknown", "invalid"))
-    lines = [f"{len(outcomes):,} seeds: {counted}"]
+    lines = [*_dependent(outcomes), f"{len(outcomes):,} seeds: {counted}"]
     for verdict in ("invalid", "unknown"):
         reasons = Counter(_kind(outcome.reasons[0]) for outcome in outcomes if outcome.verdict == verdict)
         lines += [f"  {verdict} {count:,} times: {reason}" for reason, count in reasons.most_common()]
@@ -33,18 +36,42 @@ def summary(outcomes: Sequence[Outcome], command: Callable[[int], str], took_s: 
         lines.append(
             f"{done / took_s:.1f} seeds/s; a seed takes {alone[len(alone) // 2]:.2f} s (median), {alone[-1]:.2f} s at the most"
         )
-    failures = [outcome for outcome in outcomes if outcome.verdict != "valid"]
-    for outcome in sorted(failures, key=lambda one: (one.verdict, one.seed))[:SHOWN]:
+    told = shown(outcomes)
+    for outcome in told:
         lines += [f"seed {outcome.seed}, {outcome.verdict}: {outcome.reasons[0]}", f"  {command(outcome.seed)}"]
-    if len(failures) > SHOWN:
-        lines.append(f"… {len(failures) - SHOWN} more in the file")
-    return lines
+    more = sum(outcome.verdict != "valid" for outcome in outcomes) - len(told)
+    return [*lines, f"… {more} more in the file"] if more else lines
+
+
+def shown(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """The failures whose commands are printed; where seeds depend on others, only those that fail alone too."""
+    kept = _reliable(outcomes)
+    failures = [outcome for outcome in kept if outcome.verdict != "valid"]
+    return sorted(failures, key=lambda one: (one.verdict, one.seed))[:SHOWN]
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> int:
-    """1 if any seed is invalid, else 2 if any is unknown or there is none, else 0."""
-    verdicts = {outcome.verdict for outcome in outcomes}
-    return 1 if "invalid" in verdicts else 0 if verdicts == {"valid"} else 2
+    """1 if any seed is invalid, else 2 if any is unknown or depends on others, or there is none, else 0."""
+    found = list(outcomes)
+    verdicts = {outcome.verdict for outcome in _reliable(found)}
+    return 1 if "invalid" in verdicts else 0 if verdicts == {"valid"} and not _dependent(found) else 2
+
+
+def _reliable(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """All of them; if any was another one alone than among others, those that were taken alone."""
+    found = list(outcomes)
+    return [outcome for outcome in found if outcome.alone] if any(outcome.another for outcome in found) else found
+
+
+def _dependent(outcomes: Iterable[Outcome]) -> list[str]:
+    """That seeds were others alone than among others, and why; nothing if none was."""
+    others = [outcome for outcome in outcomes if outcome.another]
+    if not others:
+        return []
+    seeds = ", ".join(str(outcome.seed) for outcome in others[:_LISTED]) + (", …" if len(others) > _LISTED else "")
+    why = cause(sorted({name for outcome in others for name in outcome.shared}))
+    told = f"seeds {seeds} came out otherwise in a process of their own, so that no outcome counts. {why}."
+    return [f"{told} Then begin anew with another --dir."]
 
 
 def _counts(title: str, counts: Iterable[dict[str, int]]) -> list[str]:

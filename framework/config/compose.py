@@ -7,6 +7,7 @@ here against the types of the plugins' configs, so that one place knows every ke
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,13 +24,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from framework.config.groups import CONF, Groups, store_entries
+from framework.config.changes import put, remove
+from framework.config.files import check_experiment, leads_back, misplaced, read_yaml
+from framework.config.groups import CONF, Groups, shapes, store_entries
 from framework.config.help import help_text as help_text
-from framework.config.overrides import COMMAND_LINE, Override, chosen_experiment, prepare, read_overrides
+from framework.config.overrides import COMMAND_LINE, Override, choices_of, chosen_experiment, read_overrides
 from framework.config.plain import BadValue, is_path
 from framework.config.resolve import Composed, resolve
-from framework.config.sources import Sources, check_experiment, leads_back, read_yaml
-from framework.core.errors import ConfigError
+from framework.config.sources import Sources
+from framework.core.errors import ConfigError, did_you_mean
 from framework.core.tracebacks import printable, shown
 from framework.registry.registry import Registry, load
 
@@ -48,12 +51,18 @@ def compose(overrides: Sequence[str], config_dir: str | None = None, registry: R
         registry = load(plugin_paths(written, folders))
     groups = Groups(registry, folders)
     experiment = chosen_experiment(written)
-    prepared = prepare(written, groups)
+    chosen = choices_of(written, groups)
     if experiment is not None:
         check_experiment(groups.files("experiment")[experiment], groups)
-    merged, choices = _merge(prepared, groups, experiment)
+    merged, choices = _merge(chosen, groups, experiment)
+    values = [override for override in written if not override.is_choice or override.takes_out]
+    for override in values:
+        if not override.deletes:
+            put(merged, override)
     sources = Sources(written, choices, groups)
     try:
+        merged = _resolved(merged)
+        remove(merged, choices, [override for override in values if override.deletes], registry)
         composed = resolve(merged, choices, registry, tuple(overrides))
     except BadValue as bad:
         raise sources.error(bad) from bad
@@ -83,18 +92,19 @@ def config_folders(config_dir: str | None) -> list[Path]:
 
 def plugin_paths(overrides: Sequence[Override], folders: Sequence[Path]) -> list[str]:
     """What `plugins.path` says on the command line, else in the experiment's file."""
+    where = COMMAND_LINE
     given = [override.value for override in overrides if override.key == "plugins.path"]
     experiment = chosen_experiment(overrides)
-    if not given and experiment is not None:
-        files = [folder / "experiment" / f"{experiment}.yaml" for folder in folders]
-        content = next((read_yaml(file) for file in files if file.is_file()), {})
-        plugins = content.get("plugins")
+    files = [folder / "experiment" / f"{experiment}.yaml" for folder in folders]
+    file = next((file for file in files if file.is_file()), None)
+    if not given and file is not None:
+        where, plugins = shown(file), read_yaml(file).get("plugins")
         given = [plugins.get("path")] if isinstance(plugins, dict) else []
     value = given[-1] if given else []
     paths = [] if value is None else value if isinstance(value, list) else [value]
     if not all(isinstance(path, str) for path in paths):
         raise ConfigError(
-            COMMAND_LINE, f"plugins.path={value}: expected folders or files", "Write plugins.path=FOLDER."
+            where, f"plugins.path: expected folders or files, got {value!r}", "Write plugins.path=FOLDER."
         )
     for path in paths:
         if not is_path(path):
@@ -104,12 +114,13 @@ def plugin_paths(overrides: Sequence[Override], folders: Sequence[Path]) -> list
     return paths
 
 
-def _merge(prepared: list[str], groups: Groups, experiment: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Hydra's merge as plain data, and what was chosen from each group. Hydra's complaints become ConfigErrors."""
+def _merge(chosen: list[str], groups: Groups, experiment: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Hydra's merge of the files and defaults as plain data, in which interpolations stand as they are, and what was chosen
+    from each group. Hydra's complaints become ConfigErrors."""
     searched = [f"hydra.searchpath=['file://{folder}']" for folder in groups.folders[1:]]
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"), _stored(groups):
-            config = hydra_compose("config", overrides=[*searched, *prepared], return_hydra_config=True)
+            config = hydra_compose("config", overrides=[*searched, *chosen], return_hydra_config=True)
         return _plain_parts(config)
     except RecursionError:
         where = "config" if experiment is None else shown(groups.files("experiment")[experiment])
@@ -129,9 +140,21 @@ def _plain_parts(config: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
         warnings.simplefilter("ignore")
         OmegaConf.set_struct(config, False)
         del config["hydra"]
-    merged = OmegaConf.to_container(config, resolve=True)
+    merged = OmegaConf.to_container(config, resolve=False)
     assert isinstance(merged, dict) and isinstance(choices, dict)
     return {str(key): value for key, value in merged.items()}, {str(key): value for key, value in choices.items()}
+
+
+def _resolved(merged: dict[str, Any]) -> dict[str, Any]:
+    """The same with the values that interpolations stand for. BadValue for one that refers to nothing."""
+    try:
+        resolved = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
+    except OmegaConfBaseException as error:
+        missing = re.search(r"Interpolation key '(.*)' not found", str(error))
+        what = f"${{{missing[1]}}} refers to nothing" if missing else str(error).splitlines()[0]
+        raise BadValue(error.full_key or "config", what, did_you_mean(missing[1], merged) if missing else "") from error
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
 
 
 @contextmanager
@@ -148,9 +171,23 @@ def _stored(groups: Groups) -> Iterator[None]:
         store.repo = before
 
 
+def _of_a_wrong_shape(group: str, name: str, groups: Groups, where: str) -> ConfigError:
+    """A file has a list where what it is merged into has keys and values, or the other way round."""
+    file = groups.files(group).get(name)
+    if file is None:
+        return ConfigError(where, f"does not fit {group}={name}", "")
+    content = {key: value for key, value in read_yaml(file).items() if key != "defaults"}
+    usual = shapes(groups)
+    bad = misplaced(content, usual if group == "experiment" else usual.get(group))
+    what = f"{bad.key}: {bad.what}" if bad is not None else "has a list where keys and values are due, or the reverse"
+    return ConfigError(shown(file), what, "")
+
+
 def _mended(error: Exception, groups: Groups, where: str) -> ConfigError:
     """Hydra's complaint in one line of ours."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if named := re.match(r"In '(\w+)/(.+?)': ConfigTypeError", str(error)):
+        return _of_a_wrong_shape(named[1], named[2], groups, where)
     missing = getattr(error, "missing_cfg_file", None)
     if isinstance(missing, str) and "/" in missing:
         group, _, name = missing.partition("/")

@@ -124,6 +124,17 @@ def store_entries(groups: Groups) -> list[tuple[str, str, dict[str, Any], str | 
     return entries
 
 
+def shapes(groups: Groups) -> dict[str, Any]:
+    """A config in which every setting of every option stands: what has keys and values, what is a list."""
+    shape: dict[str, Any] = {"run": {"dir": None}, "plugins": {"path": []}}
+    for group in GROUPS:
+        options = {name: dict(option.settings) for name, option in groups.plugins(group).items()}
+        shape[group] = (
+            options if group in LISTS else {k: v for settings in options.values() for k, v in settings.items()}
+        )
+    return shape
+
+
 def top_defaults() -> dict[str, Any]:
     """The top-level keys and their defaults."""
     return {field.name: plain(field.default) for field in msgspec.structs.fields(RunConfig)}

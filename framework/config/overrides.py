@@ -1,7 +1,7 @@
 """The command line's `key=value`s, read with Hydra's grammar and made ready for its composer.
 
-A group's option is checked here, where a did-you-mean can be given. Every other key is handed on as `++key`, so that
-Hydra takes any key and the check of the composed config, which knows each plugin's settings, is the only one.
+A group's option is checked here, where a did-you-mean can be given, and handed on to Hydra. Every other key is put into
+what Hydra has composed, and the check of the composed config, which knows each plugin's settings, is the only one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.errors import HydraException
 
-from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, Groups
+from framework.config.files import own_choices
+from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, WORDS, Groups
 from framework.core.errors import ConfigError, did_you_mean
 
 COMMAND_LINE = "command line"
@@ -28,18 +29,24 @@ _DIGITS = re.compile(r"[0-9]+")
 
 @dataclass(frozen=True)
 class Override:
-    """One `key=value`: its text, its key without signs, its value as plain data; `deletes` for `~key`."""
+    """One `key=value`: its text, its key without signs, its value as plain data; `deletes` for `~key`, `adds` for `+key`."""
 
     text: str
     """As Hydra reads it."""
     key: str
     value: Any
     deletes: bool = False
+    adds: bool = False
 
     @property
     def is_choice(self) -> bool:
         """Whether it chooses an option of a group."""
         return self.key in GROUPS
+
+    @property
+    def takes_out(self) -> bool:
+        """Whether it takes single options out of a group that may have several: `~faults=crash`."""
+        return self.deletes and self.key in LISTS and self.value not in (None, "", [])
 
 
 def read_overrides(texts: Sequence[str]) -> list[Override]:
@@ -58,12 +65,15 @@ def _read(parser: OverridesParser, text: str) -> Override:
     try:
         parsed: HydraOverride = parser.parse_override(_quoted_path(text))
     except HydraException as error:
-        raise ConfigError(
-            COMMAND_LINE,
-            f"{text!r} cannot be read",
-            "Write key=value; a value with spaces, brackets or commas needs quotes: 'key=\"a, b\"'.",
-        ) from error
+        key = text.partition("=")[0]
+        fix = "Write key=value; a value with spaces, brackets or commas needs quotes: 'key=\"a, b\"'."
+        if numbered := re.fullmatch(r"[\w.+~]+\[\d+\][\w.\[\]]*", key):
+            dotted = re.sub(r"\[(\d+)\]", r".\1", numbered[0])
+            fix = f"Write {dotted}=VALUE."
+        raise ConfigError(COMMAND_LINE, f"{text!r} cannot be read", fix) from error
     key = parsed.key_or_group
+    if not key:
+        raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", "Write key=value.")
     if parsed.is_sweep_override():
         raise ConfigError(
             COMMAND_LINE,
@@ -74,7 +84,11 @@ def _read(parser: OverridesParser, text: str) -> Override:
         raise ConfigError(
             COMMAND_LINE, f"{text}: Hydra's own settings have no effect here", "The run's folder is run.dir."
         )
-    return Override(_quoted_path(text), key, parsed.value(), parsed.is_delete())
+    if "/" in key:
+        raise ConfigError(
+            COMMAND_LINE, f"{text}: there is no such key", f"Write {text.replace('/', '.', key.count('/'))}."
+        )
+    return Override(_quoted_path(text), key, parsed.value(), parsed.is_delete(), parsed.is_add())
 
 
 def _check_form(text: str) -> None:
@@ -109,25 +123,40 @@ def chosen_experiment(overrides: Sequence[Override]) -> str | None:
     return None if not names or names[-1] is None else str(names[-1])
 
 
-def prepare(overrides: Sequence[Override], groups: Groups) -> list[str]:
-    """The overrides as Hydra is to see them. ConfigError for an option that its group does not offer."""
-    choices: dict[str, str] = {}
-    values: list[str] = []
+def choices_of(overrides: Sequence[Override], groups: Groups) -> list[str]:
+    """The choices of options, as Hydra is to see them. ConfigError for an option that its group does not offer."""
+    names: dict[str, list[str]] = {}
     for override in overrides:
-        if override.is_choice:
-            names = _names(override, groups)
-            choices[override.key] = (
-                f"{override.key}=[{','.join(names)}]" if len(names) > 1 else _single(override, names)
-            )
-        elif override.deletes:
-            values.append(override.text)
-        else:
-            values.append(f"++{override.text.lstrip('+')}")
-    return [*(text for text in choices.values() if text), *values]
+        if not override.is_choice or override.takes_out:
+            continue
+        chosen = _names(override, groups)
+        if override.adds and override.key in LISTS:
+            before = names.get(override.key) or _of_experiment(override, overrides, groups)
+            twice = next((name for name in chosen if name in before), None)
+            if twice is not None:
+                raise _twice(override, twice)
+            chosen = [*before, *chosen]
+        names[override.key] = chosen
+    return [
+        f"{group}={chosen[0]}" if len(chosen) == 1 else f"{group}=[{','.join(chosen)}]"
+        for group, chosen in names.items()
+        if chosen
+    ]
 
 
-def _single(override: Override, names: list[str]) -> str:
-    return f"{override.key}={names[0]}" if names else ""
+def _of_experiment(override: Override, overrides: Sequence[Override], groups: Groups) -> list[str]:
+    """The options of a group that are chosen without the command line, to which an override adds some."""
+    experiment = chosen_experiment(overrides)
+    own = own_choices(override.key, experiment, groups) if experiment in groups.files("experiment") else []
+    if override.key == "checker" and own in ([], ["auto"]):
+        fix = "Name all of them: checker=[NAME,NAME]."
+        raise ConfigError(COMMAND_LINE, f"{override.text}: checker=auto takes those that the protocol names", fix)
+    return [name for name in own if name not in WORDS[override.key]]
+
+
+def _twice(override: Override, name: str) -> ConfigError:
+    fix = f"Give the second one a name of its own: +{override.key}.again={{name: {name}}}."
+    return ConfigError(COMMAND_LINE, f"{override.text}: {name} stands there twice", fix)
 
 
 def _names(override: Override, groups: Groups) -> list[str]:
@@ -145,8 +174,7 @@ def _names(override: Override, groups: Groups) -> list[str]:
     for name in names:
         groups.check(group, name, COMMAND_LINE)
         if names.count(name) > 1:
-            fix = f"Give the second one a name of its own: +{group}.again={{name: {name}}}."
-            raise ConfigError(COMMAND_LINE, f"{override.text}: {name} stands there twice", fix)
+            raise _twice(override, name)
     return names
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -33,10 +33,11 @@ _WORDS = {
 
 
 class BadValue(Exception):
-    """A value that a config cannot take: the full key, what is wrong, and what to do."""
+    """A value that a config cannot take: the full key, what is wrong, and what to do. `shown` is how the key is named, if
+    not by itself: `faults.crash.at=100s`."""
 
-    def __init__(self, key: str, what: str, fix: str = "") -> None:
-        self.key, self.what, self.fix = key, what, fix
+    def __init__(self, key: str, what: str, fix: str = "", shown: str = "") -> None:
+        self.key, self.what, self.fix, self.shown = key, what, fix, shown or key
         super().__init__(key, what, fix)
 
 
@@ -120,6 +121,8 @@ def _is_choice(config: type, name: str) -> bool:
 
 def _decode(wanted: type, value: Any) -> Any:
     if wanted is Duration:
+        if not isinstance(value, bool | str | int | float):
+            raise ValueError(f"expected a duration, got {spelled(value)}")
         if isinstance(value, bool):
             raise ValueError(f"{str(value).lower()} is not a duration: write a number and a unit, as in 150ms")
         if isinstance(value, str | int | float) and str(value).strip().startswith("-"):
@@ -133,7 +136,7 @@ def _decode(wanted: type, value: Any) -> Any:
 def _clean(config: type, mapping: Any, default: Any, key: str) -> Any:
     """`mapping` without the default's leftovers where another tag was chosen. BadValue for a key that is unknown."""
     if not isinstance(mapping, Mapping):
-        raise BadValue(key, f"expected keys and values, got {_spell(mapping)}", f"Write {key}.KEY=VALUE.")
+        raise BadValue(key, f"expected keys and values, got {spelled(mapping)}", f"Write {key}.KEY=VALUE.")
     hints = typing.get_type_hints(config, include_extras=True)
     tag_field = config.__struct_config__.tag_field  # type: ignore[attr-defined]
     fields = {key: name for key, name in keys_of(config).items() if not _is_choice(config, name)}
@@ -199,16 +202,18 @@ def _explained(message: str, config: type[Config], mapping: Any, key: str) -> Ba
     """msgspec's complaint in our words, with the full key, the value and what may stand there."""
     found = _AT.fullmatch(message)
     assert found is not None
-    steps = re.findall(r"[^.\[\]]+", found["path"] or "")
+    steps = _steps(found["path"] or "", mapping, config)
     value, hint, default = _at(steps, mapping, config)
     full = _join(key, *steps)
     what = found["what"]
     if "got `bool`" in what and bool not in _parts(hint):
-        return BadValue(full, f"{_spell(value)} is not {_wanted(hint)}", BOOLEAN_TRAP)
+        return BadValue(full, f"{spelled(value)} is not {_wanted(hint)}", BOOLEAN_TRAP)
     if options := options_of(hint, steps):
-        return BadValue(full, f"there is no {_spell(value)}", did_you_mean(str(value), options))
+        if not isinstance(value, str | int | float):
+            return BadValue(full, f"expected one of {', '.join(sorted(options))}; got {spelled(value)}")
+        return BadValue(full, f"there is no {spelled(value)}", did_you_mean(str(value), options))
     if form := re.fullmatch(r"Expected `([^`]*)`, got `[^`]*`", what):
-        what = f"expected {_wanted_words(form[1])}, got {_spell(value)}"
+        what = f"expected {_wanted_words(form[1])}, got {spelled(value)}"
         structs = [part for part in _parts(hint) if isinstance(part, type) and issubclass(part, msgspec.Struct)]
         if structs and structs[0].__struct_config__.tag_field is not None:
             return BadValue(full, what, _kinds(structs))
@@ -216,34 +221,75 @@ def _explained(message: str, config: type[Config], mapping: Any, key: str) -> Ba
             return BadValue(full, what, f"Write {full}=[{value}].")
     elif form := re.fullmatch(r"Expected `\w+` (>=|<=|>|<) (\S+)", what):
         bound = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}[form[1]]
-        what = f"must be {bound} {form[2]}, not {_spell(value)}"
+        what = f"must be {bound} {form[2]}, not {spelled(value)}"
     if not steps or default is None or isinstance(default, Mapping):
         return BadValue(full, what)
-    return BadValue(full, what, f"The default is {str(default).lower() if isinstance(default, bool) else default}.")
+    return BadValue(full, what, f"The default is {typed(default)}.")
 
 
-def _at(steps: list[str], mapping: Any, config: type[Config]) -> tuple[Any, Any, Any]:
+def _steps(path: str, mapping: Any, config: type[Config]) -> list[str]:
+    """The keys on msgspec's path. `[...]` is some entry of a mapping: the first that its type does not take."""
+    steps: list[str] = []
+    for step in re.findall(r"\.\.\.|[^.\[\]]+", path):
+        if step == "...":
+            held, hint, _ = _at(steps, mapping, config)
+            entries = held.items() if isinstance(held, Mapping) else ()
+            step = next((str(key) for key, inner in entries if not _takes(_item(hint), inner)), "")
+        if step:
+            steps.append(step)
+    return steps
+
+
+def _takes(hint: Any, value: Any) -> bool:
+    try:
+        msgspec.convert(value, hint, dec_hook=_decode)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _item(hint: Any) -> Any:
+    """The type of what a list or a mapping of such a type holds; None if it is neither."""
+    for part in _parts(hint):
+        origin, arguments = typing.get_origin(part), typing.get_args(part)
+        if isinstance(origin, type) and issubclass(origin, Mapping) and arguments:
+            return arguments[1]
+        if isinstance(origin, type) and issubclass(origin, list | tuple | frozenset) and arguments:
+            return arguments[0]
+    return None
+
+
+def _at(steps: Sequence[str], mapping: Any, config: type[Config]) -> tuple[Any, Any, Any]:
     """What stands at the end of a path: the value given, the type wanted (None if not known), the default."""
     value: Any = mapping
     hint: Any = config
     default: Any = defaults(config)
     for step in steps:
         struct = _struct_of(hint, value)
-        if isinstance(value, list):
-            value, hint, default = value[int(step)], _item_of(hint), None
-            continue
-        value = value.get(step) if isinstance(value, Mapping) else None
-        hints = typing.get_type_hints(struct, include_extras=True) if struct is not None else {}
-        field = step if struct is None else keys_of(struct).get(step, step)
-        hint = hints.get(field, hint if struct is None else None)
+        value = value[int(step)] if isinstance(value, list) else value.get(step) if isinstance(value, Mapping) else None
+        if struct is None:
+            hint = _item(hint) or hint  # of a union that no tag decides, all of it
+        else:
+            hint = typing.get_type_hints(struct, include_extras=True).get(keys_of(struct).get(step, step))
         default = default.get(step) if isinstance(default, Mapping) else None
     return value, hint, default
 
 
-def _item_of(hint: Any) -> Any:
-    """The type of the items of a list; None if it is not known."""
-    lists = [part for part in _parts(hint) if typing.get_origin(part) in (tuple, list, frozenset)]
-    return typing.get_args(lists[0])[0] if lists else None
+def default_at(steps: Sequence[str], mapping: Any, config: type[Config]) -> Any:
+    """The default of what stands at the end of a path, as plain data."""
+    return _at(steps, mapping, config)[2]
+
+
+def typed(value: Any) -> str:
+    """A scalar as one types it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def keys_within(steps: Sequence[str], mapping: Any, config: type[Config]) -> list[str] | None:
+    """The keys of the Struct that stands at the end of a path; None if what stands there is none."""
+    value, hint, _ = _at(steps, mapping, config)
+    struct = _struct_of(hint, value)
+    return None if struct is None else list(keys_of(struct))
 
 
 def options_of(hint: Any, steps: list[str]) -> list[str]:
@@ -269,7 +315,8 @@ def _wanted_words(text: str) -> str:
     return " or ".join(_WORDS.get(word.strip(), word.strip()) for word in text.split("|"))
 
 
-def _spell(value: Any) -> str:
+def spelled(value: Any) -> str:
+    """A value in an error."""
     return str(value).lower() if isinstance(value, bool) else "nothing" if value is None else repr(value)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from framework.config.groups import GROUPS, OTHER_KEYS, TOP_KEYS
-from framework.config.plain import BadValue, build, is_path, plain, texts
+from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, label
+from framework.config.plain import BadValue, build, is_path, plain, spelled, texts
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.faults import Fault
@@ -21,7 +21,7 @@ from framework.core.state_machine import StateMachineChoice
 from framework.core.streams import stream
 from framework.core.tracebacks import blaming, printable
 from framework.engine.base import Experiment
-from framework.registry.registry import Registry
+from framework.registry.registry import KINDS, Registry
 from framework.registry.specs import CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
 from framework.verify.models import Models
 
@@ -53,6 +53,7 @@ def resolve(
     """BadValue for a setting that cannot be, ConfigError for what does not fit together."""
     parts = _Parts(merged, choices, registry)
     parts.check_keys()
+    parts.check_names()
     run = build(RunConfig, {key: merged[key] for key in TOP_KEYS if key in merged}, "")
     _check_span(run)
     name = str(choices.get("experiment") or parts.chosen("protocol"))
@@ -142,7 +143,7 @@ class _Parts:
             if (key in GROUPS or key in outer) and value is not None and not isinstance(value, Mapping):
                 keys = [full for full in OTHER_KEYS if full.startswith(f"{key}.")]
                 fix = f"Choose with {key}=NAME." if key in GROUPS else f"Write {keys[0]}=…."
-                raise BadValue(key, f"expected keys and values, got {value!r}", fix)
+                raise BadValue(key, f"expected keys and values, got {spelled(value)}", fix)
             for inner in value if key in outer and isinstance(value, Mapping) else ():
                 full = f"{key}.{inner}"
                 if full not in OTHER_KEYS:
@@ -161,6 +162,23 @@ class _Parts:
         chosen = self.choices.get(group)
         return () if chosen in (None, "none", "auto") else (str(chosen),)
 
+    def check_names(self) -> None:
+        """BadValue where the settings of a group name another plugin than the one that is chosen."""
+        for group in GROUPS:
+            name, chosen = self.of(group).get("name") if group not in LISTS else None, self.choices.get(group)
+            offered = {**ENGINES} if group == "engine" else self.registry.names(group) if group in KINDS else {}
+            if name is None or name == chosen:
+                continue
+            if not isinstance(name, str) or name not in offered:
+                what = (
+                    f"there is no {label(group)} {name!r}"
+                    if isinstance(name, str)
+                    else f"expected a name, got {name!r}"
+                )
+                raise BadValue(f"{group}.name", what, did_you_mean(str(name), offered))
+            if chosen in offered:
+                raise BadValue(f"{group}.name", f"{group} is {chosen}", f"Choose with {group}={name}.")
+
     def settings(self, group: str) -> dict[str, Any]:
         """A group's settings without its `name`."""
         return {key: value for key, value in self.of(group).items() if key != "name"}
@@ -176,16 +194,23 @@ class _Parts:
         for key, value in entries.items():
             if not isinstance(value, Mapping):
                 raise BadValue(
-                    f"{group}.{key}", f"expected keys and values, got {value!r}", f"Choose with {group}=NAME."
+                    f"{group}.{key}", f"expected keys and values, got {spelled(value)}", f"Choose with {group}=NAME."
                 )
             if key not in names and "name" not in value:
                 options = self.registry.names(group)
-                fix = f"Add {group}={key}." if key in options else did_you_mean(str(key), options)
+                kind = f"Say what it is: {group}.{key}.name=NAME."
+                fix = f"Add {group}={key}." if key in options else f"{kind} {did_you_mean(str(key), options)}"
                 raise BadValue(f"{group}.{key}", f"{key} is not chosen", fix)
         plugins = [name for name in names if name in self.registry.names(group)]
         for key in dict.fromkeys([*plugins, *entries]):
             settings = dict(entries.get(key) or {})
-            spec = self.registry.get(group, str(settings.pop("name", key)))
+            name = settings.pop("name", key)
+            if not isinstance(name, str):
+                raise BadValue(f"{group}.{key}.name", f"expected a name, got {name!r}")
+            try:
+                spec = self.registry.get(group, name)
+            except ConfigError as error:
+                raise BadValue(f"{group}.{key}.name", error.what, error.fix) from error
             yield key, (spec, _configured(spec, settings, f"{group}.{key}"))
 
 
@@ -271,6 +296,8 @@ def _try_out(experiment: Experiment) -> None:
             experiment.make_network()
     except ValueError as error:
         raise BadValue("network", str(error)) from error
+    except ConfigError as error:
+        raise _placed(error, "network") from error
     try:
         if isinstance(experiment.protocol_config, Config):
             with blaming(f"protocol={protocol.name}", "fits", type(experiment.protocol_config)):
@@ -295,6 +322,8 @@ def _try_out_fault(experiment: Experiment, key: str, fault: Fault) -> None:
         fault.needs(f"faults.{key}", experiment.nodes)
     except ValueError as error:
         raise BadValue(f"faults.{key}", str(error)) from error
+    except ConfigError as error:
+        raise _placed(error, f"faults.{key}") from error
     if experiment.quiet >= experiment.duration:
         fix = "Make it shorter than the duration."
         raise BadValue("quiet", "leaves the faults no time within the duration", fix)
@@ -304,6 +333,16 @@ def _try_out_fault(experiment: Experiment, key: str, fault: Fault) -> None:
         next(iter(fault.plan(key, span, stream(experiment.seed, "fault", key))), None)
     except ValueError as error:
         raise BadValue(f"faults.{key}", str(error)) from error
+    except ConfigError as error:
+        raise _placed(error, f"faults.{key}") from error
+
+
+def _placed(error: ConfigError, within: str) -> BadValue:
+    """What a plugin says of its settings, which stand `within` a key, with the key that it names if it does."""
+    key = error.where.partition("=")[0]
+    if key != within and not key.startswith(f"{within}."):
+        return BadValue(within, error.what, error.fix)
+    return BadValue(key, error.what, error.fix, shown=error.where if key != within else "")
 
 
 def _check_asked(experiment: Experiment, key: str, fault: Fault) -> None:
@@ -331,7 +370,7 @@ def _run_dir(merged: Mapping[str, Any], name: str, seed: int) -> Path:
     if chosen is None:
         now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         return Path("runs") / f"{name.replace('/', '-')}-{now}-{seed}"
-    if isinstance(chosen, bool) or not str(chosen).strip():
+    if isinstance(chosen, bool | list | dict) or not str(chosen).strip():
         raise BadValue("run.dir", f"{chosen!r} is no folder", "Write run.dir=runs/mine.")
     return Path(str(chosen)).expanduser()
 

@@ -13,14 +13,16 @@ _MORE = 4
 """How many times as many seeds the best config gets at the end of a round."""
 
 Progress = Callable[[str, Trial], None]
-"""Called with the dimension that has just become smaller."""
+"""Called with the dimension that has just become smaller, and the new best."""
 
 
 class Search:
-    """Makes `best` smaller, a trial that failed as `first` did, or `first` itself; at most `tries` runs (None: as many as the time allows).
+    """Makes a failing run smaller: `best`, a trial that fails in one of `kinds` as `first` does, or `first` itself.
 
-    A candidate is run with the seed that failed last and then with the `seeds` first ones. It counts if one of them shows
-    a kind of failure that `first` showed, without more operations, fault strikes or steps than `first` took.
+    At most `tries` runs (None: as many as the time allows). A candidate is run with the seed that failed last and then with
+    the `seeds` first ones. The search goes on from it if one of them shows such a failure without more operations, strikes
+    of faults, steps or messages than `first`. On the way a run may become longer (a network that loses nothing carries
+    more); `best` is the smallest of all, and never becomes larger.
     """
 
     def __init__(
@@ -28,46 +30,59 @@ class Search:
     ) -> None:
         self.best = best
         self._trials, self._first, self._defaults = trials, first, defaults
-        self._seeds, self._tries = seeds, tries
+        self._present = best
+        self._seeds = seeds
+        self._last = None if tries is None else trials.count + tries
         self._seen: set[str] = set()
 
     @property
     def over(self) -> bool:
         """Whether the budget is spent, or somebody has interrupted."""
         trials = self._trials
-        spent = self._tries is not None and trials.count >= self._tries
+        spent = self._last is not None and trials.count >= self._last
         return spent or trials.interrupted or time.monotonic() >= trials.deadline
 
     def run(self, progress: Progress) -> bool:
         """To the end; True if nothing can be made smaller any more, False if the budget was spent before."""
-        smaller = True
-        while smaller and not self.over:
-            smaller = False
-            for name in self._names():
-                while self._step(name):
-                    smaller = True
-                    progress(name, self.best)
-            if self._other_seed():
-                smaller = True
-                progress("steps", self.best)
+        started: Trial | None = None
+        while self.best is not started and not self.over:
+            started = self._present = self.best
+            self._walk(progress)
+            if self._present is self.best:
+                break
         return not self.over
 
-    def _names(self) -> list[str]:
-        return [name for name, _ in self._dimensions()]
+    def _walk(self, progress: Progress) -> None:
+        """From `best` on to where nothing can be left out any more."""
+        found = True
+        while found and not self.over:
+            found = False
+            for name in [name for name, _ in self._dimensions()]:
+                while (trial := self._step(name)) is not None:
+                    found = True
+                    self._go_on(trial, name, progress)
+            if (trial := self._other_seed()) is not None:
+                found = True
+                self._go_on(trial, "steps", progress)
+
+    def _go_on(self, trial: Trial, name: str, progress: Progress) -> None:
+        self._present = trial
+        if trial.size <= self.best.size:
+            self.best = trial
+            progress(name, trial)
 
     def _dimensions(self) -> Iterator[tuple[str, Iterator[Config]]]:
-        return dimensions(self.best.config, self._defaults, ended_at(self.best.result))
+        return dimensions(self._present.config, self._defaults, ended_at(self._present.result))
 
-    def _step(self, name: str) -> bool:
-        """One step in a dimension: the first candidate that fails becomes the best."""
+    def _step(self, name: str) -> Trial | None:
+        """One step in a dimension: the first candidate that fails."""
         for candidate in self._candidates(name):
             if self.over:
-                return False
+                return None
             found = self._failing(candidate)
             if found is not None:
-                self.best = found
-                return True
-        return False
+                return found
+        return None
 
     def _candidates(self, name: str) -> Iterator[Config]:
         for other, candidates in self._dimensions():
@@ -79,31 +94,26 @@ class Search:
         if key in self._seen:
             return None
         self._seen.add(key)
-        for seed in dict.fromkeys((int(self.best.config["seed"]), *range(self._seeds))):
+        for seed in dict.fromkeys((int(self._present.config["seed"]), *range(self._seeds))):
             if self.over:
                 return None
             trial = self._trials.run(candidate, seed)
             if trial is None:
                 return None
-            if self._counts(trial, self._first):
+            if trial.kinds & self._first.kinds and trial.is_within(self._first):
                 return trial
         return None
 
-    def _counts(self, trial: Trial, beside: Trial) -> bool:
-        """Whether a trial fails in the way that is looked for, and does no more than `beside`."""
-        small = all(done <= before for done, before in zip(trial.amounts, beside.amounts, strict=True))
-        return small and bool(trial.kinds & self._first.kinds)
-
-    def _other_seed(self) -> bool:
-        """The best config with a seed that fails sooner, out of more seeds than a candidate gets."""
-        found = False
+    def _other_seed(self) -> Trial | None:
+        """The present config with a seed that fails sooner, out of more seeds than a candidate gets; None if none does."""
+        smallest = self._present
         for seed in range(_MORE * self._seeds):
             if self.over:
                 break
-            trial = self._trials.run(self.best.config, seed)
-            if trial is not None and trial.amounts < self.best.amounts and self._counts(trial, self.best):
-                self.best, found = trial, True
-        return found
+            trial = self._trials.run(self._present.config, seed)
+            if trial is not None and trial.kinds & self._first.kinds and trial.is_within(smallest):
+                smallest = trial if trial.amounts != smallest.amounts else smallest
+        return None if smallest is self._present else smallest
 
 
 def _sorted(value: Any) -> Any:

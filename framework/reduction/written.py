@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from framework.core.errors import ConfigError
 from framework.reduction.candidates import Config, Defaults
 from framework.registry.registry import Registry
 from framework.registry.specs import ProtocolSpec
+from framework.runs.folder import write_atomically
 
 _CHOSEN = ("protocol", "state_machine", "workload", "network", "engine")
 _ELSEWHERE = ("experiment", "run", "plugins", "trace", "scheduling")
@@ -35,18 +37,25 @@ def write_experiment(config: Config, registry: Registry, folder: Path, name: str
     Raises ConfigError when it cannot be written, or would not be the same.
     """
     path = folder / "experiment" / f"{name}.yaml"
-    for whole in (False, True):  # the defaults of an option may stand in a file of conf/ and not be the plugin's
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_text(config, registry, why, whole), encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(str(path), f"cannot be written ({error.strerror})", "") from error
-        found = _compared(compose([f"experiment={name}"], str(folder)).config)
-        wanted = _compared(config)
-        if found == wanted:
-            return path
-    wrong = [key for key in wanted if found.get(key) != wanted[key]]
-    raise ConfigError(str(path), f"cannot say what was found: {', '.join(wrong)}", "Use the config.yaml of the run.")
+    wanted = _compared(config)
+    with tempfile.TemporaryDirectory(prefix="synod-written-") as elsewhere:
+        draft = Path(elsewhere) / "experiment" / f"{name}.yaml"
+        draft.parent.mkdir()
+        for whole in (False, True):  # the defaults of an option may stand in a file of conf/ and not be the plugin's
+            text = _text(config, registry, why, whole)
+            draft.write_text(text, encoding="utf-8")
+            found = _compared(compose([f"experiment={name}"], elsewhere, registry).config)
+            if found == wanted:
+                break
+        else:
+            wrong = ", ".join(key for key in wanted if found.get(key) != wanted[key])
+            raise ConfigError(str(path), f"cannot say what was found: {wrong}", "Use the config.yaml of the run.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be written ({error.strerror})", "") from error
+    write_atomically(path, text.encode())
+    return path
 
 
 def _compared(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ def doubt_about(run_dir: Path, digest: str | None) -> str:
         return "its determinism cannot be verified at trace=none"
     with tempfile.TemporaryDirectory(prefix="synod-again-") as folder:
         command = [sys.executable, "-P", "-m", "framework.redrive", str(run_dir.resolve()), folder]
-        second = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
+        environment = {**own_environment(), "PYTHONHASHSEED": "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"}
+        second = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if second.returncode:
             lines = second.stderr.strip().splitlines() or [f"exit code {second.returncode}"]
             return f"its determinism cannot be verified: the second run failed ({lines[-1]})"
@@ -37,11 +38,10 @@ def doubt_about(run_dir: Path, digest: str | None) -> str:
         return _told(open_run(run_dir), open_run(folder))
 
 
-def _environment() -> dict[str, str]:
-    """Another hash seed, and the modules that this process finds."""
+def own_environment() -> dict[str, str]:
+    """The environment of a process of its own, `python -P`, that finds the modules which this process finds."""
     places = [os.path.abspath(place) for place in sys.path]
-    other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places)), "PYTHONHASHSEED": other}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
 
 
 def _told(first: Run, second: Run) -> str:

@@ -14,6 +14,7 @@ from experiments.soak.summary import exit_code, summary
 from framework.registry.registry import load
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
+from tests.reduction.test_shrink import FORGETFUL
 
 QUICK = ("--experiment", "raft_3nodes", "--processes", "1", "engine=sim", "duration=100ms", "clients=2")
 
@@ -56,6 +57,59 @@ def test_a_line_that_was_cut_off_is_run_again(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-9])
     assert main(["--seeds", "0:2", "--dir", str(tmp_path), *QUICK]) == 0
     assert [json.loads(line)["seed"] for line in file.read_bytes().splitlines()[1:]] == [0, 1]
+
+
+SHARED = "Runs of one process share {}.SEEN, which a run changes: keep state in attributes of the node, self.NAME."
+KEEPS = "SEEN: list[str] = []\n\n\nclass Forgetful(Node):"
+ANSWERS = "        self.send(sender, Told(ask.operation, self.values.get(ask.key)))"
+LATER = """        SEEN.append(ask.key)
+        self.set_timer(self.answer, sender, ask.operation, ask.key, after=1 + 10 * len(SEEN))
+
+    @on_timer
+    def answer(self, sender: NodeId, operation: OperationId, key: str) -> None:
+        self.send(sender, Told(operation, self.values.get(key)))"""
+FAILS = f"        SEEN.append(ask.key)\n        assert len(SEEN) < 200\n{ANSWERS}"
+
+
+def soak_of(folder: Path, name: str, answers: str) -> list[str]:
+    """Three seeds of a protocol that keeps what it was asked in a list of its module."""
+    assert ANSWERS in FORGETFUL
+    plugin = folder / f"{name}.py"
+    plugin.write_text(FORGETFUL.replace("class Forgetful(Node):", KEEPS).replace(ANSWERS, answers))
+    words = ["experiment=hello", f"plugins.path={plugin}", "protocol=forgetful", "workload=kv", "duration=60ms"]
+    return ["--processes", "1", "--seeds", "0:3", "--dir", str(folder / "soak"), "--experiment", "hello", "engine=sim",
+            "network=lan", "workload.think_time=1ms", *words[1:]]  # fmt: skip
+
+
+def test_seeds_that_fail_only_among_others_are_not_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = soak_of(tmp_path, "synod_test_soak_fails", FAILS)
+    assert main(words) == 2
+    first = capsys.readouterr().out.splitlines()
+    assert first[0].startswith("seeds ") and first[0].endswith(
+        "came out otherwise in a process of their own, so that no outcome counts. "
+        f"{SHARED.format('synod_test_soak_fails')} Then begin anew with another --dir."
+    )
+    assert first[1] == "3 seeds: 3 valid, 0 unknown, 0 invalid"
+    assert not any("framework.run" in line for line in first)
+    assert main(words) == 2, "also when there is nothing left to run"
+    assert capsys.readouterr().out.splitlines()[:2] == first[:2]
+
+
+def test_seeds_that_depend_on_others_do_not_pass_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(soak_of(tmp_path, "synod_test_soak_later", LATER)) == 2
+    shown = capsys.readouterr().out
+    assert shown.startswith("seeds 2 came out otherwise") and SHARED.format("synod_test_soak_later") in shown
+
+
+def test_a_failure_that_is_one_alone_too_is_printed_once_it_was_confirmed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        word.replace("duration=60ms", "duration=300ms") for word in soak_of(tmp_path, "synod_test_soak_true", FAILS)
+    ]
+    assert main(words) == 1
+    shown = capsys.readouterr().out
+    assert "seed 0, invalid: n1 crashed: AssertionError in on_ask\n  python -m framework.run experiment=hello" in shown
 
 
 def test_a_folder_that_holds_another_soak_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

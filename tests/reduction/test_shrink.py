@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import re
 import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from framework.registry.discovery import ROOT
 from framework.run import main as run
 from framework.shrink import main as shrink
 
@@ -124,12 +132,132 @@ def test_what_is_left_is_smaller_everywhere_and_fails_as_an_experiment_of_its_ow
     assert "verdict: invalid — linearizability: key 'k" in capsys.readouterr().out
 
 
+SIZE = re.compile(r"nodes (\d+), clients (\d+), duration \S+, operations [\d,]+, steps ([\d,]+)")
+
+
+def sizes(said: str) -> list[tuple[int, ...]]:
+    """Nodes, clients and steps of each run that was smaller."""
+    found = [SIZE.search(line) for line in said.splitlines() if line.startswith("smaller: ")]
+    return [tuple(int(one[part].replace(",", "")) for part in (1, 2, 3)) for one in found if one is not None]
+
+
+def test_nothing_of_it_ever_becomes_larger_again(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A perfect network carries more operations in the same time than a lossy one does."""
+    lossy = ["network=lossy", "network.loss=0.3", "workload.think_time=0", "duration=600ms", "run.dir=big"]
+    assert run([*words, *lossy]) == 1
+    capsys.readouterr()
+
+    assert shrink(["big", "--budget", "60", "--seeds", "1"]) == 0
+
+    shown = capsys.readouterr()
+    smaller = sizes(shown.err)
+    assert len(smaller) > 5
+    for before, after in itertools.pairwise(smaller):
+        assert all(now <= then for then, now in zip(before, after, strict=True)), (before, after)
+    assert steps(shown.out) == smaller[-1][-1]
+
+
+def steps(shown: str) -> int:
+    """Of the smaller run, in the table."""
+    return next(int(line.split()[2].replace(",", "")) for line in shown.splitlines() if line.startswith("steps"))
+
+
+def under_way(folder: Path) -> subprocess.Popen[str]:
+    """A search that would take long, and has found something smaller twice."""
+    command = [sys.executable, "-m", "framework.shrink", "big", "--budget", "10m"]
+    return subprocess.Popen(
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def heard(program: subprocess.Popen[str], times: int) -> Iterator[str]:
+    """What it says of so many smaller runs."""
+    assert program.stderr is not None
+    for _ in range(times):
+        yield program.stderr.readline()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_interrupts_it_has_the_smallest_that_was_found(
+    words: list[str], number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "run.dir=big"]) == 1
+    program = under_way(tmp_path)
+    early = "".join(heard(program, 3))
+    program.send_signal(number)
+    out, late = program.communicate(timeout=60)
+
+    smallest = sizes(early + late)[-1]
+    assert program.returncode == 0
+    assert "; interrupted\n" in out
+    assert steps(out) == smallest[-1]
+    capsys.readouterr()
+    assert run(["experiment=forgetful_shrunk", "--config-dir", "big/shrunk", "--quiet", "run.dir=small"]) == 1
+    assert json.loads(Path("small/result.json").read_bytes())["steps"] == smallest[-1]
+
+
+def test_a_search_that_is_killed_leaves_what_it_had_found(words: list[str], tmp_path: Path) -> None:
+    assert run([*words, "run.dir=big"]) == 1
+    program = under_way(tmp_path)
+    smallest = sizes("".join(heard(program, 3)))[-1]
+    program.kill()
+    program.communicate()
+
+    assert run(["experiment=forgetful_shrunk", "--config-dir", "big/shrunk", "--quiet", "run.dir=small"]) == 1
+    assert json.loads(Path("small/result.json").read_bytes())["steps"] <= smallest[-1]
+
+
+def test_a_budget_too_small_for_anything_is_no_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*words, "run.dir=big"]) == 1
+    assert shrink(["big", "--budget", "1ms"]) == 0
+    assert "the budget is spent\n" in capsys.readouterr().out
+    assert shrink(["big", "--budget", "1ms"]) == 0
+    assert "(as it was: nothing smaller was found)" in capsys.readouterr().out
+
+
+SHARED = "Runs of one process share {}.SEEN, which a run changes: keep state in attributes of the node, self.NAME."
+
+
+def leaky(words: list[str], name: str, after: int) -> list[str]:
+    """The same, but a list of the module counts what all runs have asked for, and nothing works after so many."""
+    raises = "if self.config.raises and self.starts > 1:"
+    text = FORGETFUL.replace("class Forgetful(Node):", "SEEN: list[str] = []\n\n\nclass Forgetful(Node):")
+    assert raises in text
+    text = text.replace(
+        raises, f"SEEN.append(ask.key)\n        if len(SEEN) > {after} or (self.config.raises and self.starts > 1):"
+    )
+    Path(f"{name}.py").write_text(text)
+    return [f"plugins.path={name}.py", *(word for word in words if not word.startswith("plugins.path="))]
+
+
+def test_runs_that_share_state_are_told_apart_at_once(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*leaky(words, "synod_test_leaky", 500), "run.dir=big"]) == 1
+    capsys.readouterr()
+    sys.modules.pop("synod_test_leaky")
+
+    assert shrink(["big", "--budget", "50"]) == 2
+
+    says = f"big: is another run when one process takes it a second time. {SHARED.format('synod_test_leaky')}\n"
+    assert capsys.readouterr() == ("", says)
+
+
+def test_what_fails_only_among_others_is_not_kept(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Until the list is long, all is well: the first runs are the same, and only then do others fail without a fault."""
+    assert run([*leaky(words, "synod_test_slow_leak", 2_000), "protocol.raises=true", "run.dir=big"]) == 1
+    sys.modules.pop("synod_test_slow_leak")
+    capsys.readouterr()
+
+    assert shrink(["big", "--budget", "150", "--seeds", "3"]) == 2
+
+    says = f"big: what was found is another run in a process of its own. {SHARED.format('synod_test_slow_leak')}\n"
+    assert capsys.readouterr().err.endswith(says)
+    assert list(Path("big/shrunk/experiment").iterdir()) == []
+
+
 def test_a_second_time_goes_on_from_the_first_and_spoils_nothing(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def steps(shown: str) -> int:
-        return next(int(line.split()[2].replace(",", "")) for line in shown.splitlines() if line.startswith("steps"))
-
     assert run([*words, "run.dir=big"]) == 1
     assert shrink(["big", "--budget", "3", "--seeds", "1"]) == 0
     found = Path("big/shrunk/experiment/forgetful_shrunk.yaml")
