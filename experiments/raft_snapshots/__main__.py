@@ -1,4 +1,7 @@
-"""Measures what snapshots do for Raft and prints four tables: `python -m experiments.raft_snapshots [--entries 100000]`."""
+"""Measures what snapshots do for Raft and prints four tables: `python -m experiments.raft_snapshots [--entries 100000]`.
+
+Real times are those of `--trials` repetitions: the least, the median, the most.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ if __name__ == "__main__":  # before all other imports: what they raise is repor
 
     run_as_command("experiments.raft_snapshots.__main__")
 
+import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -42,18 +47,25 @@ COUNTS = (1_000, 10_000, 100_000)
 def main(arguments: Sequence[str]) -> int:
     parser = Parser("experiments.raft_snapshots", "What snapshots do for Raft.")
     parser.add_argument("--entries", type=count, default=100_000, help="entries of the log (default 100,000)")
-    return carried_out(lambda: _study(parser.read(arguments).entries))
+    parser.add_argument("--trials", type=count, default=10, help="repetitions of what is timed (default 10)")
+
+    def study() -> int:
+        options = parser.read(arguments)
+        return _study(options.entries, options.trials)
+
+    return carried_out(study)
 
 
-def _study(entries: int) -> int:
+def _study(entries: int, trials: int) -> int:
     show("A follower that missed them all (simulated, 1 Gbit/s)", ABSENCE, list(absences(entries)))
     with tempfile.TemporaryDirectory() as folder:
-        sizes, restarts = disks(entries, Path(folder))
+        sizes, restarts = disks(entries, trials, Path(folder))
     show(
         "The log on the disk (SQLite), MB after so many entries", ("snapshots", *sizes[0][1]), [row for row, _ in sizes]
     )
-    show("A restart, until all is applied again (real time)", RESTART, restarts)
-    show("Taking one snapshot (real time; the node stands still)", PAUSE, list(pauses()))
+    print(f"Real times of {trials} trials: least / median / most, ms")
+    show("A restart, until all is applied again", RESTART, restarts)
+    show("Taking one snapshot (the node stands still)", PAUSE, list(pauses(trials)))
     return 0
 
 
@@ -73,7 +85,9 @@ def absences(entries: int) -> Iterator[tuple[str, ...]]:
         yield name, f"{came.caught_up_ms:,.0f} ms", f"{came.appends:,}", f"{came.chunks:,}", f"{came.elections}"
 
 
-def disks(entries: int, folder: Path) -> tuple[list[tuple[tuple[str, ...], tuple[str, ...]]], list[tuple[str, ...]]]:
+def disks(
+    entries: int, trials: int, folder: Path
+) -> tuple[list[tuple[tuple[str, ...], tuple[str, ...]]], list[tuple[str, ...]]]:
     """Rows and headings of the sizes, and rows of the restarts, of a server with and without snapshots."""
     sizes: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
     restarts: list[tuple[str, ...]] = []
@@ -94,25 +108,44 @@ def disks(entries: int, folder: Path) -> tuple[list[tuple[tuple[str, ...], tuple
                 megabytes.append(f"{size_bytes(path) / 1e6:.1f}")
         database.close()
         sizes.append(((name, *megabytes), tuple(at)))
-        again, seconds = restarted(path, config)
-        assert again.node.commit > entries, "it has not come as far as before"
-        restarts.append((name, f"{len(again.node.log):,}", f"{seconds * 1000:,.0f} ms"))
-        again.database.close()
+        held, seconds = restarts_of(path, config, entries, trials)
+        restarts.append((name, f"{held:,}", spread(seconds)))
     return sizes, restarts
 
 
-def pauses() -> Iterator[tuple[str, ...]]:
+def restarts_of(path: Path, config: RaftConfig, entries: int, trials: int) -> tuple[int, list[float]]:
+    """How many entries its log holds after a restart, and the seconds of each trial, on a fresh copy of the database."""
+    seconds: list[float] = []
+    for trial in range(trials):
+        folder = path.parent / f"{path.stem}-{trial}"
+        folder.mkdir()
+        for file in path.parent.glob(path.stem + ".*"):
+            shutil.copy(file, folder)
+        again, took = restarted(folder / path.name, config)
+        held = len(again.node.log)
+        assert again.node.commit > entries, "it has not come as far as before"
+        again.database.close()
+        shutil.rmtree(folder)
+        seconds.append(took)
+    return held, seconds
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """The least, the median and the most, in milliseconds."""
+    return " / ".join(f"{1000 * one:,.1f}" for one in (min(seconds), statistics.median(seconds), max(seconds)))
+
+
+def pauses(trials: int) -> Iterator[tuple[str, ...]]:
     """How long taking and restoring a snapshot of so many keys takes."""
     for keys in COUNTS:
         machine = machine_after(Entry(1, command) for command in writes(keys + 1, keys))
-        began = time.perf_counter()
-        state = machine.snapshot()
-        taken = time.perf_counter()
-        machine.restore(state)
-        restored = time.perf_counter()
-        yield (
-            f"{keys:,}",
-            f"{len(state) / 1e6:.1f} MB",
-            f"{(taken - began) * 1000:.1f} ms",
-            f"{(restored - taken) * 1000:.1f} ms",
-        )
+        taking: list[float] = []
+        restoring: list[float] = []
+        for _ in range(trials):
+            began = time.perf_counter()
+            state = machine.snapshot()
+            taken = time.perf_counter()
+            machine.restore(state)
+            taking.append(taken - began)
+            restoring.append(time.perf_counter() - taken)
+        yield f"{keys:,}", f"{len(state) / 1e6:.1f} MB", spread(taking), spread(restoring)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.raft_snapshots.__main__ import absences, disks, pauses
+from experiments.raft_snapshots.__main__ import absences, disks, pauses, spread
 from experiments.raft_snapshots.absence import Absence
 from experiments.raft_snapshots.solo import Solo, restarted
 from experiments.raft_snapshots.writes import KV, writes
@@ -39,10 +39,18 @@ def test_a_server_returns_with_all_that_it_had_from_snapshot_and_log(tmp_path: P
 
 
 def test_disks_are_measured_with_and_without(tmp_path: Path) -> None:
-    sizes, restarts = disks(500, tmp_path)
+    sizes, restarts = disks(500, 3, tmp_path)
     assert [row[0] for row, _ in sizes] == [row[0] for row in restarts] == ["none", "every 10,000"]
+    assert [row[1] for row in restarts] == ["502", "502"]  # the session, the values, two terms
+    for _, _, times in restarts:
+        least, median, most = (float(time.replace(",", "")) for time in times.split(" / "))
+        assert 0 < least <= median <= most
 
 
 def test_pauses_grow_with_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("experiments.raft_snapshots.__main__.COUNTS", (10, 20))
-    assert [row[0] for row in pauses()] == ["10", "20"]
+    assert [row[0] for row in pauses(3)] == ["10", "20"]
+
+
+def test_a_spread_is_the_least_the_median_and_the_most_in_milliseconds() -> None:
+    assert spread([0.003, 1.5, 0.0021, 0.0042]) == "2.1 / 3.6 / 1,500.0"
