@@ -15,6 +15,7 @@ from typing import Any
 
 import framework
 from framework.core.errors import ConfigError, PluginError
+from framework.core.tracebacks import error_line
 
 ROOT = Path(framework.__file__).resolve().parent.parent
 """The folder that holds `framework`, `plugins` and `conf`: the repository, or where a wheel was installed."""
@@ -131,8 +132,7 @@ def _importable(name: str) -> Found:
 
 def import_failure(error: BaseException) -> str:
     """One line: what went wrong while a plugin was imported, and the last place in a file where it did."""
-    text = str(error).strip().splitlines()
-    line = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    line = error_line(error)
     if isinstance(error, SyntaxError):
         return f"{line} in {error.filename}" if error.filename and error.filename not in line else line
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_a_plugins(frame.filename)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pluggy
 
-from framework.core.errors import ConfigError, PluginError, did_you_mean
+from framework.core.errors import RAISED, ConfigError, PluginError, did_you_mean
 from framework.registry import hookspecs
 from framework.registry.checks import check_functions, check_spec
 from framework.registry.discovery import ROOT, Found, built_in, import_failure, import_path, installed, loose
@@ -144,7 +144,7 @@ class _Loading:
         """Imports a plugin and takes over its specs; a module without any hook is no plugin."""
         try:
             module = found.load()
-        except (Exception, SystemExit) as error:
+        except RAISED as error:
             self.broken[found.name] = import_failure(error)
             return
         if self.plugins.is_registered(module):
@@ -174,7 +174,7 @@ class _Loading:
             except PluginError as error:
                 self.broken[plugin] = f"{error.what}. {error.fix}"  # who shows it names the plugin
                 continue
-            except (Exception, SystemExit) as error:
+            except RAISED as error:
                 self.broken[plugin] = import_failure(error)
                 continue
             taken += [(kind, spec) for spec in specs]

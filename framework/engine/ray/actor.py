@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from framework.core.errors import PluginFailed
+from framework.core.errors import RAISED, PluginFailed
 from framework.core.faults import Action, CommitFate
 from framework.core.message import NodeId
 from framework.core.replica import Standing
@@ -294,7 +294,7 @@ class StationActor:
         def run() -> None:
             try:
                 future.set_result(work())
-            except Exception as error:
+            except RAISED as error:
                 future.set_exception(error)
 
         self._loop.call_soon_threadsafe(run)
