@@ -22,6 +22,7 @@ if __name__ == "__main__":  # before all other imports: what they raise is repor
 import argparse
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -184,7 +185,7 @@ def _check(path: Path, model: Model, asked: argparse.Namespace) -> Verdict:
         from framework.trace.reader import open_run
 
         run = open_run(path)
-        history, cut, endings = _history_of_run(run, model, how), run.history_cut, endings_of(run)
+        history, cut, endings = _history_of_run(run, model, how), run.history_cut, partial(endings_of, run)
     else:
         history = read_history(path, model, how)
     if asked.initial is not None:

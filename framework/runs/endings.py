@@ -10,19 +10,13 @@ import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
 from framework.trace.reader import Run
-from framework.verify.history import Ending, Endings
 
 
 class _Completion(msgspec.Struct):
     why: str = ""
 
 
-def endings_of(run: Run) -> Endings:
-    """How operations of a run ended, looked up when it is asked for."""
-    return lambda operations: endings(run, operations)
-
-
-def endings(run: Run, operations: Collection[int]) -> dict[int, Ending]:
+def endings_of(run: Run, operations: Collection[int]) -> dict[int, tuple[str, str]]:
     """For each of `operations` whose end was traced: the node whose message ended it, and why it has no answer.
 
     "" for what the trace does not say: an operation may end by a timer, and a run may have been traced without events.
