@@ -193,7 +193,7 @@ def test_one_that_fails_before_the_run_is_one_line_and_no_folder(
     template: str, choice: str, parts: dict[str, str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = plugged(template, **parts)
-    assert main([*HELLO, "plugins.path=mine.py", choice]) == 2
+    assert main([*HELLO, "quiet=0", "duration=2s", "plugins.path=mine.py", choice]) == 2
     shown = capsys.readouterr()
     assert (shown.out, shown.err.count("\n")) == ("", 1)
     assert shown.err.startswith(says.replace("LINE", str(line)))

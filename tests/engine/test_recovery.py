@@ -25,7 +25,7 @@ def taken(folder: Path, *overrides: str, timeout: str = "500ms") -> RunResult:
     made = compose([*overrides, f"workload.timeout={timeout}"])
     plan = Plan(
         experiment=replace(made.experiment, run_dir=folder), config=made.config, engine=made.engine,
-        checkers=made.checkers, model=made.model,
+        checkers=made.checkers, models=made.models,
     )  # fmt: skip
     return execute(plan, engine_named(made.engine), lambda now, tally: None)
 
