@@ -374,4 +374,6 @@ def test_on_ray_no_node_is_blamed_for_its_network_either(capsys: pytest.CaptureF
     assert main([*words, "plugins.path=mine.py", "network=mine"]) == 2
     assert capsys.readouterr().err == ""
     told = f"{GAVE_UP}network=mine: transmit {RAISED}".replace("LINE", str(line))
-    assert (result()["verdict"], result()["reasons"][0], result()["crashes"]) == ("unknown", told, [])
+    # Ray's processes may have started in another working directory: then the file is named with its whole path.
+    reason = result()["reasons"][0].replace(f"({Path.cwd()}/", "(")
+    assert (result()["verdict"], reason, result()["crashes"]) == ("unknown", told, [])
