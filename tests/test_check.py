@@ -201,6 +201,38 @@ def test_a_model_that_raises_is_named_with_file_and_line(tmp_path: Path, capsys:
         assert complaint in told.err and "broken_models.py:" in told.err.partition(complaint)[2]
 
 
+TICKETS = """
+from framework import ModelSpec, SequentialModel, hookimpl
+
+class Tickets(SequentialModel):
+    functions = ("draw",)
+    initial = 0
+
+    def apply(self, state, function, argument):
+        return state + argument, state + argument
+
+@hookimpl
+def register_models():
+    return [ModelSpec(name="tickets", model=Tickets, summary="")]
+"""
+
+
+def test_an_ok_that_repeats_its_argument_is_judged_both_ways_for_a_model_of_ones_own_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tickets.py").write_text(TICKETS)
+    file = tmp_path / "history.edn"
+    file.write_text(
+        "".join(f"{{:process {n}, :type :{kind}, :f :draw, :value 1}}" for n in (0, 1) for kind in ("invoke", "ok"))
+    )
+    words = [*COMMAND, "tickets", f"plugins.path={tmp_path / 'tickets.py'}"]
+    assert main([*words, str(file)]) == 2
+    told = "values of draw completions equal the arguments: valid if they repeat them, invalid if they are the results"
+    assert told in capsys.readouterr().out
+    assert main([*words, "--ok-value", "argument", str(file)]) == 0
+    assert main([*words, "--ok-value", "result", str(file)]) == 1
+
+
 def test_what_the_values_of_completions_are_may_change_the_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -362,3 +394,27 @@ def test_a_bad_line_is_named_with_its_file(tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().err == (
         f"{file}:3: read of process 0 completes, but was never invoked. Is a part missing before it?\n"
     )
+
+
+STALE = [
+    "experiment=raft_storm",
+    "protocol=raft_reads_at_once",
+    "seed=9",
+    "--config-dir",
+    "experiments/planted_bugs/conf",
+]
+
+
+def test_a_story_names_the_nodes_that_answered_in_the_run_and_afterwards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*STALE, "--quiet", f"run.dir={tmp_path / 'run'}"]) == 1
+    (told,) = (
+        check["story"]
+        for check in json.loads((tmp_path / "run/result.json").read_bytes())["checks"]
+        if check["name"] == "linearizability"
+    )
+    assert "answered by n" in told[-1]
+    capsys.readouterr()
+    assert main([*COMMAND[:1], str(tmp_path / "run")]) == 1
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()[2:]] == [line.strip() for line in told]

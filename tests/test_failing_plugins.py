@@ -228,6 +228,12 @@ DURING = [
     (
         WORKLOAD,
         "workload=mine",
+        {"next": "return None, 'k', 'x'"},
+        f"{GAVE_UP}workload=mine: next gave None, where a text",
+    ),
+    (
+        WORKLOAD,
+        "workload=mine",
         {"next": "return 'e\\ud800', None, 'x'"},
         f"{GAVE_UP}workload=mine: next gave 'e\\ud800' (",
     ),

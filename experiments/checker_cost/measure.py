@@ -10,16 +10,22 @@ from dataclasses import dataclass
 from experiments.checker_cost.histories import recorded
 from experiments.checker_cost.rows import Row
 from experiments.workers import in_order
-from framework.verify.linearizability import check_linearizable
+from framework.verify.bounds import DEFAULT
+from framework.verify.history import no_endings
+from framework.verify.linearizability import find
 from framework.verify.models import model_named
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check: its verdict and cost, and what memory the process had before and after, at the most."""
+    """One check: its verdict and cost, and what memory the process had before and after, at the most.
+
+    `seconds` went by until the verdict, `evidence_s` until its evidence was found.
+    """
 
     verdict: str
     seconds: float
+    evidence_s: float
     steps: int
     before_mib: float
     after_mib: float
@@ -30,10 +36,15 @@ def check(row: Row, seed: int) -> Check:
     model = model_named(row.model)
     if row.start is not None:
         model = model.starting(row.start)
-    calls = recorded(seed, row.operations, row.clients, row.keys, row.mix, row.start)
+    calls = recorded(seed, row)
     before, began = _peak_mib(), time.perf_counter()
-    result = check_linearizable(calls, model)
-    return Check(result.verdict.value, time.perf_counter() - began, result.steps, before, _peak_mib())
+    finding = find(calls, model, DEFAULT, no_endings)
+    decided = time.perf_counter()
+    finding.explained()
+    ended = time.perf_counter()
+    return Check(
+        finding.result.verdict.value, decided - began, ended - decided, finding.result.steps, before, _peak_mib()
+    )
 
 
 def measure(row: Row, repeat: int) -> list[Check]:

@@ -1,6 +1,6 @@
 """Every checker against brute force: `python -m experiments.checker_soak [--cases 20000] [--only MODEL]`.
 
-Run it from the repository's root. Exit 0 if the checker and the twin agree on every case, 1 otherwise.
+Run it from the repository's root. Exit 0 if the checker and the twin agree on every case, else 2.
 """
 
 from __future__ import annotations
@@ -81,4 +81,4 @@ def _soak(options: argparse.Namespace) -> int:
     wrong = [line for its in shares.values() for share in its for line in share.wrong]
     for line in wrong[:5]:
         console.print(line, highlight=False, soft_wrap=True)
-    return 1 if wrong else 0
+    return 2 if wrong else 0

@@ -1,6 +1,6 @@
 """`python -m experiments.flat_memory [SHORT LONG]`: the peak memory of two runs that differ in their duration alone.
 
-Each run is a process of its own, its checker and its full trace included. Exit code 1 if the long one needs more than
+Each run is a process of its own, its checker and its full trace included. Exit code 2 if the long one needs more than
 a quarter more, 2 if a run is not valid.
 """
 
@@ -62,7 +62,7 @@ def _compare(durations: Sequence[str]) -> int:
     ratio = peaks[-1].megabytes / peaks[0].megabytes
     flat = ratio <= ALLOWED
     print(f"ratio {ratio:.2f}: {'flat' if flat else f'grows (allowed: {ALLOWED:.2f})'}")
-    return 0 if flat else 1
+    return 0 if flat else 2
 
 
 def measured(duration: str, folder: Path) -> Peak | None:

@@ -25,4 +25,4 @@ def _study(arguments: Sequence[str]) -> int:
     lines = [((name, nodes), chosen.trials) for name in LINES for nodes in SIZES]
     agrees = report(run_trials(count, lines, chosen.processes), chosen.dir)
     print(f"figure and rows: {chosen.dir}")
-    return 0 if agrees else 1
+    return 0 if agrees else 2

@@ -259,7 +259,7 @@ class Injector:
             if node in lasting.joined:
                 continue
             lasting.joined.add(node)
-            strike = lasting.joins(node, self._stream(f"{lasting.entry.fault}/{node}"))
+            strike = _joined(lasting, node, self._stream(f"{lasting.entry.fault}/{node}"))
             for action in strike.does:
                 self._do(action)
             if lasting.detail is not None and strike.detail:
@@ -320,6 +320,17 @@ class Injector:
             shown = "; ".join((strike.detail or " ".join(strike.against), *self._remarks))
             entry.details.append(f"{format_duration(view.now // MILLISECOND * MILLISECOND)}: {shown}".rstrip(": "))
             self._crashes.update((node, (entry, len(entry.details) - 1)) for node in crashed)
+
+
+def _joined(lasting: _Lasting, node: NodeId, rng: random.Random) -> Strike:
+    """What a disturbance in force does to the links of `node`. PluginFailed if that raises, or is anything else."""
+    where, joins = f"faults={lasting.entry.fault}", lasting.joins
+    with blaming(where, "joins", joins):
+        strike = joins(node, rng)
+    does = strike.does if isinstance(strike, Strike) else None
+    if not isinstance(does, (tuple, list)) or not all(isinstance(action, Disturb) for action in does):
+        raise plugin_gave(where, "joins", strike, "a Strike of disturbances", joins)
+    return strike
 
 
 def _struck(planned: Planned, view: View) -> Strike | None:

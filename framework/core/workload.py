@@ -162,8 +162,8 @@ class Load:
             raise plugin_raised(self._where, "next", error, type(workload)) from error
         if not isinstance(call, (tuple, list)) or len(call) != 3:
             raise plugin_gave(self._where, "next", call, "(function, key, argument)", type(workload).next)
-        for text in call[:2]:
-            if not (text is None or isinstance(text, str)) or not _travels(text):
+        for text, may_be_none in ((call[0], False), (call[1], True)):
+            if not (isinstance(text, str) or (text is None and may_be_none)) or not _travels(text):
                 raise plugin_gave(self._where, "next", text, "a text", type(workload).next)
         if not _travels(call[2]):
             raise plugin_gave(

@@ -100,8 +100,8 @@ class Wire:
         return f"a message {message.__name__} whose field {field} does not fit: {what[:1].lower()}{what[1:]}"
 
     def operation_of(self, index: int, message: Any) -> int | None:
-        """The operation that a message with this index belongs to, if its class says so."""
-        return message.operation if self.has_operation[index] else None
+        """The operation that a message with this index belongs to, if its class says so and there is a message."""
+        return message.operation if message is not None and self.has_operation[index] else None
 
     def shapes(self) -> dict[str, Any]:
         """Field names by message name, for readers that lack the protocol's classes."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
+from framework.redrive.following import Operation, followed, meanwhile
 from framework.trace.reader import Run
 
 STEPS = ("start", "deliver", "timer", "invoke")
@@ -22,14 +23,25 @@ WIDEST = 160
 _ROWS = 4_096
 
 
-def told(run: Run, nodes: Collection[str] | None = None, stop: int | None = None, *, steps: bool) -> Iterator[str]:
+def told(
+    run: Run,
+    nodes: Collection[str] | None = None,
+    stop: int | None = None,
+    *,
+    steps: bool,
+    operation: Operation | None = None,
+) -> Iterator[str]:
     """Lines: with `steps` each step with what it sent, noted, completed and committed; else only what is rare.
 
-    Only of `nodes` (None: of all), and up to `stop` nanoseconds. Outputs stand below their step, even those that left
-    later, after a commit. Raises ConfigError when the trace cannot say what a message means.
+    Only of `nodes` (None: of all), and up to `stop` nanoseconds. With an `operation` only what happened while it was under
+    way, and without `steps` each step that had a part in it. Outputs stand below their step, even those that left later,
+    after a commit. Raises ConfigError when the trace cannot say what a message means.
     """
     table = run.events
-    keep = pc.is_in(_kinds(table), pa.array(KINDS_TOLD if steps else RARE))
+    whole = steps or operation is not None
+    keep = pc.is_in(_kinds(table), pa.array(KINDS_TOLD if whole else RARE))
+    if operation is not None:
+        keep = pc.and_(keep, meanwhile(table, operation) if steps else followed(table, operation))
     if nodes is not None:
         names = [name for name in pc.unique(_plain(table["node"])).to_pylist() if name is not None]
         wanted = [name for name in names if name.partition("/")[0] in nodes]
@@ -37,9 +49,9 @@ def told(run: Run, nodes: Collection[str] | None = None, stop: int | None = None
     if stop is not None:
         keep = pc.and_(keep, pc.less_equal(table["time"], stop))
     table = table.filter(keep)
-    if steps:
+    if whole:
         table = table.take(pa.array(_below_their_steps(table)))
-    yield from _lines(run, table, indented=steps)
+    yield from _lines(run, table, indented=whole)
 
 
 KINDS_TOLD = (*STEPS, *OUTPUTS, "crash", "restart", "fault", "drop", "reject")

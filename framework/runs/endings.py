@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from framework.core.errors import ConfigError
 from framework.trace.reader import Run
 
+_COMPLETION = ("operation", "cause", "payload")
+
 
 class _Completion(msgspec.Struct):
     why: str = ""
@@ -22,20 +24,37 @@ def endings_of(run: Run, operations: Collection[int]) -> dict[int, tuple[str, st
     "" for what the trace does not say: an operation may end by a timer, and a run may have been traced without events.
     """
     try:
-        events = run.events
+        causes, whys = _completions(run, operations)
+        senders = _senders(run, [cause for cause in causes.values() if cause is not None])
     except ConfigError:  # a damaged trace: the history has its verdict without it
         return {}
-    kinds = events["kind"].cast(pa.string())
-    theirs = pc.is_in(events["operation"], pa.array(operations, pa.int64()))
+    return {operation: (_node(senders.get(causes[operation])), why) for operation, why in whys.items()}
+
+
+def _completions(run: Run, operations: Collection[int]) -> tuple[dict[int, int | None], dict[int, str]]:
+    """Of each operation that ended: the event that caused its end, and why it has no answer."""
+    numbers = pa.array(operations, pa.int64())
     decode = msgspec.json.Decoder(_Completion).decode
-    found = {
-        row["operation"]: (row["cause"], decode(row["payload"]).why)
-        for row in events.filter(pc.and_(pc.equal(kinds, "complete"), theirs)).to_pylist()
-    }
-    causes = pa.array([cause for cause, _ in found.values()], pa.int64())
-    inputs = events.filter(pc.and_(pc.equal(kinds, "deliver"), pc.is_in(events["seq"], causes)))
-    senders = dict(zip(inputs["seq"].to_pylist(), inputs["peer"].cast(pa.string()).to_pylist(), strict=True))
-    return {operation: (_node(senders.get(cause)), why) for operation, (cause, why) in found.items()}
+    causes, whys = {}, {}
+    for batch in run.event_batches():
+        rows = batch.filter(pc.and_(_is(batch, "complete"), pc.is_in(batch["operation"], numbers)))
+        for operation, cause, payload in zip(*(rows[name].to_pylist() for name in _COMPLETION), strict=True):
+            causes[operation], whys[operation] = cause, decode(payload).why
+    return causes, whys
+
+
+def _senders(run: Run, deliveries: Collection[int]) -> dict[int | None, str]:
+    """Who sent what was delivered in each of these events; nothing for an event that is none."""
+    seqs = pa.array(deliveries, pa.int64())
+    found: dict[int | None, str] = {}
+    for batch in run.event_batches():
+        rows = batch.filter(pc.and_(_is(batch, "deliver"), pc.is_in(batch["seq"], seqs)))
+        found.update(zip(rows["seq"].to_pylist(), rows["peer"].cast(pa.string()).to_pylist(), strict=True))
+    return found
+
+
+def _is(batch: pa.RecordBatch, kind: str) -> pa.Array:
+    return pc.equal(batch["kind"].cast(pa.string()), kind)
 
 
 def _node(peer: str | None) -> str:

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -164,10 +165,12 @@ def _doubts(
 
 def _calls(experiment: Experiment) -> Calls:
     """The run's history. ConfigError if it is damaged."""
+    from framework.runs.endings import endings_of
     from framework.trace.reader import open_run
     from framework.verify.history import RecordedCalls
 
-    calls = RecordedCalls(open_run(experiment.run_dir).history_batches)
+    run = open_run(experiment.run_dir)
+    calls = RecordedCalls(run.history_batches, partial(endings_of, run))
     len(calls)  # reads the file to its end once, so that damage is found before any checker looks
     return calls
 

@@ -19,8 +19,8 @@ from framework.core.errors import ConfigError
 from framework.trace.history import HistoryReader, history_files
 from framework.trace.ipc_format import Damaged
 from framework.trace.schema import EVENTS, HISTORY, Shape, decode_payload
-from framework.trace.stream import read_stream
-from framework.trace.tail import read_tail
+from framework.trace.stream import StreamReader, read_stream
+from framework.trace.tail import read_tail, tail_batch
 
 _BINARY_BYTES = 2**31 - 1  # what a binary column's 32-bit offsets reach; `large_binary` beyond
 _CARRIES_A_MESSAGE = ("send", "deliver", "drop")
@@ -50,6 +50,18 @@ class Run:
         """
         tables = [_read_events(path) for path in sorted((self.folder / "trace").glob("*.arrow"))]
         return _by_time(_joined(tables, EVENTS), "time", "seq")
+
+    def event_batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows of `events`, file by file and batch by batch: a trace of any length takes the memory of one batch."""
+        for path in sorted((self.folder / "trace").glob("*.arrow")):
+            with _readable(path):
+                tail, reader, last = read_tail(path), StreamReader(path, EVENTS), -1
+                for batch in reader:
+                    last = batch["seq"][-1].as_py() if batch.num_rows else last
+                    yield batch
+                rest = tail_batch(tail, last, reader.schema)
+            if rest is not None:
+                yield rest
 
     @cached_property
     def history(self) -> pa.Table:
@@ -178,17 +190,12 @@ class Run:
         return payload
 
 
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    with _readable(path):
-        return read_stream(path, schema)
-
-
 def _read_events(path: Path) -> pa.Table:
     """A trace file and, if its process was killed, its tail."""
-    table = _read(path, EVENTS)
     with _readable(path):
+        tail, table = read_tail(path), read_stream(path, EVENTS)
         last = pc.max(table["seq"]).as_py()
-        rest = read_tail(path, -1 if last is None else last, table.schema)
+        rest = tail_batch(tail, -1 if last is None else last, table.schema)
     return table if rest is None else pa.concat_tables([table, pa.Table.from_batches([rest])])
 
 

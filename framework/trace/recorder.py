@@ -128,11 +128,13 @@ class EventWriter:
         """
         if self._stream.closed:
             return
+        flushed = False
         try:
             self.flush()
-            if self._tail is not None:
-                self._tail.close()
+            flushed = True
         finally:
+            if self._tail is not None:
+                self._tail.close(remove=flushed)
             self._stream.close()
 
     def _waiting(self) -> tuple[bytes, bytes, bytes]:

@@ -97,8 +97,10 @@ class StreamWriter:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._schema = schema
-        self._seal = pa.RecordBatch.from_pylist([], schema=schema)
+        self._seal = pa.RecordBatch.from_pylist([], schema=schema)  # has the dictionaries of the batch before it
         layout = _cut_to_whole_batches(self.path) if resume else None
+        for batch in StreamReader(self.path, schema) if resume else ():
+            self._seal = batch.slice(0, 0)
         self._sink = _Sink(self.path, layout)
         # One thread: the columns are narrow, and the other processors belong to the run. No deltas of dictionaries:
         # pyarrow reads them, other libraries do not.
@@ -121,7 +123,7 @@ class StreamWriter:
         seal = f"{self._sink.length} {self._sink.crc}".encode()
         self._writer.write_batch(batch, custom_metadata={**metadata, _SEAL: seal})
         self._flush()
-        self._seal = batch.slice(0, 0)  # keeps the dictionaries, which a fresh one would replace
+        self._seal = batch.slice(0, 0)
 
     def close(self) -> None:
         """Seals the last batch with an empty one, ends the stream and writes the footer; idempotent. Raises OSError."""

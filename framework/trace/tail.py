@@ -1,8 +1,8 @@
 """The raw tail beside a trace file: the rows that are in no Arrow batch yet.
 
 An Arrow batch of a few rows costs 400 µs, a `write` of packed rows a few. So a process that may be killed appends its
-rows here before it lets anything out that follows from them, and cuts the tail whenever they have become a batch. What
-a process has written, the kernel keeps: SIGKILL takes no row whose effects anyone has seen.
+rows here before it sends what follows from them, and truncates the tail after each batch. The kernel keeps what a process
+has written: SIGKILL loses no row whose effects anyone has seen.
 
 A tail is a sequence of records: CRC-32 of the rest, four lengths in bytes, then the names that the table of names has
 gained (a JSON array; the first record after a cut has them all), packed rows (`EVENT_ROW`), their payloads and their
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -42,42 +43,56 @@ class TailWriter:
     def __init__(self, trace: Path, names: list[str]) -> None:
         self._path = tail_of(trace)
         self._names = names
-        self._named = 0  # how many of the names the file holds
+        self._named = self._size = 0  # how many of the names, and how many bytes, the file holds
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
 
     def append(self, rows: bytes, payloads: bytes, operations: bytes) -> None:
-        """One record, in the kernel's hands when this returns."""
-        names = b""
-        if self._named < len(self._names):
-            names = _encode_names(self._names[self._named :])
-            self._named = len(self._names)
-        body = b"".join((names, rows, payloads, operations))
+        """Writes one record. An OSError leaves the tail as it was."""
+        names = _encode_names(self._names[self._named :]) if self._named < len(self._names) else b""
+        parts = (names, rows, payloads, operations)
         lengths = (len(names), len(rows), len(payloads), len(operations))
-        record = _HEAD.pack(_checksum(body, *lengths), *lengths) + body
-        written = os.write(self._file, record)
-        while written < len(record):
-            written += os.write(self._file, memoryview(record)[written:])
+        record = (_HEAD.pack(_checksum(parts, lengths), *lengths), *parts)
+        size = _HEAD.size + sum(lengths)
+        try:
+            written = os.writev(self._file, record)
+            if written < size:
+                rest = memoryview(b"".join(record))
+                while written < size:
+                    written += os.write(self._file, rest[written:])
+        except OSError:
+            os.ftruncate(self._file, self._size)  # else the next record would stand behind a part of this one
+            raise
+        self._named, self._size = len(self._names), self._size + size
 
     def cut(self) -> None:
         """Forgets every record: their rows are in the trace file."""
         os.ftruncate(self._file, 0)
-        self._named = 0
+        self._named = self._size = 0
 
-    def close(self) -> None:
-        """Removes the tail: all rows are in the trace file."""
+    def close(self, *, remove: bool) -> None:
+        """Releases the file, and removes it if all rows are in the trace file."""
         os.close(self._file)
-        self._path.unlink(missing_ok=True)
+        if remove:
+            self._path.unlink(missing_ok=True)
 
 
-def read_tail(trace: Path, last_seq: int, schema: pa.Schema) -> pa.RecordBatch | None:
-    """The rows of a trace file's tail whose `seq` is above `last_seq`, the file's own last one; None if there are none.
+def read_tail(trace: Path) -> bytes:
+    """The bytes of a trace file's tail; none if there is no tail. OSError.
 
-    Raises Damaged for a record that does not fit its checksum although others follow it; OSError.
+    Of a run that goes on they are read before the file: rows move from the tail to the file, never back.
     """
-    path = tail_of(trace)
-    if not path.exists():
-        return None
-    data = path.read_bytes()
+    try:
+        return tail_of(trace).read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def tail_batch(data: bytes, last_seq: int, schema: pa.Schema) -> pa.RecordBatch | None:
+    """The rows of a tail whose `seq` is above `last_seq`, the last one of its file; None if there are none.
+
+    A record that is too short ends the tail. Raises Damaged for one that does not fit its checksum, unless only zeros
+    follow.
+    """
     names: list[str] = []
     parts: list[list[bytes]] = [[], [], []]  # rows, payloads, operations
     at = 0
@@ -87,9 +102,9 @@ def read_tail(trace: Path, last_seq: int, schema: pa.Schema) -> pa.RecordBatch |
         if end > len(data):
             break
         body = data[start:end]
-        if crc != _checksum(body, *lengths) or lengths[1] % EVENT_ROW.size:
+        if crc != _checksum((body,), lengths) or lengths[1] % EVENT_ROW.size:
             if data[at:].strip(b"\0"):
-                raise Damaged(f"its tail {path.name} was overwritten (byte {at})")
+                raise Damaged(f"its tail was overwritten (byte {at})")
             break  # a machine that lost its power leaves zeros
         names += _decode_names(body[: lengths[0]]) if lengths[0] else []
         cut = lengths[0]
@@ -112,10 +127,10 @@ def complete(trace: Path) -> None:
 
     Raises Damaged, which leaves both as they are; OSError.
     """
-    written = StreamReader(trace, EVENTS)
+    tail, written = read_tail(trace), StreamReader(trace, EVENTS)
     if not written.is_complete:
         last = max((batch["seq"][-1].as_py() for batch in written if batch.num_rows), default=-1)
-        rest = read_tail(trace, last, written.schema)
+        rest = tail_batch(tail, last, written.schema)
         writer = StreamWriter(trace, written.schema, resume=True)
         if rest is not None:
             writer.write(rest)
@@ -123,5 +138,8 @@ def complete(trace: Path) -> None:
     tail_of(trace).unlink(missing_ok=True)
 
 
-def _checksum(body: bytes, *lengths: int) -> int:
-    return zlib.crc32(body, zlib.crc32(_LENGTHS.pack(*lengths)))
+def _checksum(parts: Iterable[bytes], lengths: Iterable[int]) -> int:
+    crc = zlib.crc32(_LENGTHS.pack(*lengths))
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return crc

@@ -34,7 +34,8 @@ class Completions:
         self._either: dict[int, Any] = {}  # by operation
 
     def result(self, call: Call) -> Any:
-        """The result of an `ok` whose value is that of `call`; None for one that repeats the argument, or may do so."""
+        """The result of an `ok` whose value is that of `call`; of one that repeats the argument, or may do so, that it
+        answered nothing."""
         function, value = call.function, call.result
         if value is None:
             return None
@@ -51,7 +52,7 @@ class Completions:
             self._either[call.operation] = value
         else:
             found.add("argument")
-        return None
+        return self._model.untold
 
     def readings(self, calls: list[Call]) -> tuple[list[list[Call]], tuple[str, ...]]:
         """`calls` as they are to be read: once; or twice, if values of the functions that come with it can be either."""

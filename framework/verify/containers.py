@@ -158,7 +158,7 @@ class Set(Model):
         if not isinstance(state, frozenset):
             return state if function in ("add", "remove") and result is NO_RESULT else ILLEGAL
         if function == "read":
-            return state if state == result else ILLEGAL
+            return state if result is NO_RESULT or state == result else ILLEGAL
         there = argument in state
         changes = function != "contains" and there == (function == "remove")
         if result is not NO_RESULT and result is not exact(there if function == "contains" else changes):

@@ -246,17 +246,18 @@ def _collection(frame: _Collection) -> Any:
 
 
 def _map(forms: list[Any], line: int) -> Any:
-    """A dict; pairs, if it has a map for a key."""
+    """A dict; pairs, if it has a map for a key, or keys that only `exact` tells apart (1 and 1.0)."""
     keys = forms[::2]
     if len(forms) % 2:
         raise _Wrong("a map holds a key without a value", "Write keys and values in turn.", line)
     try:
         found = dict(zip(keys, forms[1::2], strict=True))
-        if len(found) < len(keys):
-            _refuse_twins(keys, "a map", line)
+        if len(found) == len(keys):
+            return found
+        _refuse_twins(keys, "a map", line)
     except TypeError:
-        return list(zip(keys, forms[1::2], strict=True))
-    return found
+        pass
+    return list(zip(keys, forms[1::2], strict=True))
 
 
 def _set(forms: list[Any], line: int) -> Any:

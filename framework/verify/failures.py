@@ -26,6 +26,10 @@ class Failures:
         self._old: dict[Place, list[Remainder]] = {}
         self._young_bytes = self._old_bytes = 0
 
+    def allow(self, limit_bytes: int) -> None:
+        """Takes `limit_bytes` for the limit."""
+        self._limit = limit_bytes // 2
+
     @property
     def bytes(self) -> int:
         """An estimate of what is kept."""

@@ -89,11 +89,13 @@ class Calls(Protocol):
 class RecordedCalls:
     """The calls of a history that stays on disk: a walk through them keeps a few thousand in memory.
 
-    `batches` gives the rows of the `history.arrow` anew each time. A walk raises what `calls_from_table` raises.
+    `batches` gives the rows of the `history.arrow` anew each time; `endings` says how operations ended. A walk raises what
+    `calls_from_table` raises.
     """
 
-    def __init__(self, batches: Callable[[], Iterable[pa.RecordBatch]]) -> None:
+    def __init__(self, batches: Callable[[], Iterable[pa.RecordBatch]], endings: Endings = no_endings) -> None:
         self._batches = batches
+        self.endings = endings
         self._length: int | None = None
 
     def __iter__(self) -> Iterator[Call]:

@@ -15,7 +15,7 @@ from framework.verify.chains import guess
 from framework.verify.consensus import Consensus
 from framework.verify.containers import Row, Set
 from framework.verify.evidence import shortest_evidence
-from framework.verify.history import Call, Endings, check_calls, no_endings
+from framework.verify.history import Call, Endings, RecordedCalls, check_calls, no_endings
 from framework.verify.model import Entry, Model, Part
 from framework.verify.registers import Counter, Register
 from framework.verify.rows import decide_rows
@@ -68,7 +68,8 @@ def check_linearizable(calls: Iterable[Call], model: Model, bounds: Bounds = DEF
     UNKNOWN when no call succeeded, or when `bounds` are spent before each key is decided. ConfigError for calls that no
     client can have made.
     """
-    return find(list(calls), model, bounds, no_endings).explained()
+    endings = calls.endings if isinstance(calls, RecordedCalls) else no_endings
+    return find(list(calls), model, bounds, endings).explained()
 
 
 def find(calls: list[Call], model: Model, bounds: Bounds, endings: Endings) -> Finding:
@@ -111,6 +112,8 @@ class _Check:
         """Gives what is left to the hard parts, in turn."""
         for number, (part, kept) in enumerate(self._hard):
             search = self._new(part) if kept is None else kept
+            others = sum(other.bytes for _, other in self._hard if other is not None and other is not search)
+            search.allow(self._bounds.memory_bytes - others)
             before = search.steps
             verdict = search.run(before + self._bounds.steps - self._steps, self._deadline)
             self._steps += search.steps - before

@@ -14,7 +14,7 @@ import msgspec
 
 from framework.core.errors import ConfigError, abbreviated, did_you_mean
 from framework.verify.history import Call, bad_call
-from framework.verify.values import Key, Mark, exact, frozen, shown, written
+from framework.verify.values import Key, Mark, exact, frozen, plain, shown, written
 
 State: TypeAlias = Hashable
 Entry: TypeAlias = "tuple[Call, Step]"
@@ -115,6 +115,9 @@ class Model(Transitions):
     replaces: ClassVar[tuple[str, ...]] = ()
     """The functions whose effect is a new state in place of the old: of two equal ones, the later says it all."""
 
+    untold: ClassVar[Any] = None
+    """The result of a call that answered nothing although it may answer."""
+
     @property
     def may_answer(self) -> tuple[str, ...]:
         """The functions that answer in some systems and not in others: their result is null where it was not recorded."""
@@ -137,6 +140,10 @@ class Model(Transitions):
 
     def _first(self, value: Any) -> State:
         return exact(value)  # type: ignore[no-any-return]
+
+    def described(self, state: State) -> str:
+        """What an object in `state` holds, for a person."""
+        return shown(plain(state))
 
     def parts(self, key: Key, operations: list[Entry]) -> list[Part]:
         """The operations on the object `key`, divided as far as the model allows."""

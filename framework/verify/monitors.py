@@ -147,6 +147,8 @@ class Watcher:
             for invariant in invariants:
                 try:
                     invariant.on_crash(self._step.node)
+                except Violation as violation:
+                    self._monitors.halt(violation, self._step)
                 except RAISED:  # as in `observe`
                     self._monitors.retire(type(invariant))
 

@@ -94,6 +94,11 @@ class Search:
         start = _Node(0, canonical(initial) if canonical is not None else initial, (), (), 0, 0, NO_STATE, None)
         self._node: _Node | None = self._advance(start)
 
+    def allow(self, memory_bytes: int) -> None:
+        """Takes `memory_bytes` for the bound of what it keeps."""
+        self._path_limit = memory_bytes // 2
+        self._failed.allow(memory_bytes // 2)
+
     def run(self, budget_steps: int, deadline: Deadline | None = None) -> Verdict:
         """VALID if an order explains the history, INVALID if none does, UNKNOWN once something is `spent`.
 

@@ -46,6 +46,7 @@ class SequentialModel(Model):
     """
 
     observes: ClassVar[tuple[str, ...]] = ()
+    untold: ClassVar[Any] = NO_RESULT
 
     @property
     def may_answer(self) -> tuple[str, ...]:

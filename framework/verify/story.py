@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from framework.core.errors import ConfigError
+from framework.core.errors import ConfigError, abbreviated
 from framework.verify.evidence import Evidence
 from framework.verify.history import Call, Ending
-from framework.verify.model import ANY, Entry, Model, Part, State
-from framework.verify.values import exact, plain, shown
+from framework.verify.model import ANY, NO_RESULT, Entry, Model, Part, State
+from framework.verify.values import exact, shown
 
 LONGEST = 24
 """Operations told; of a longer story the middle is left out."""
@@ -58,7 +58,7 @@ class _Teller:
         if len(lines) > LONGEST:
             half = LONGEST // 2
             lines[half:-half] = [f"{'…':>{self._clock.width}}  {len(lines) - 2 * half:,} more operations"]
-        holds = f"holds {_shown(plain(self._model.initial))}"
+        holds = f"holds {abbreviated(self._model.described(self._model.initial), WIDEST)}"
         when = "at first" if evidence.since is None else "after the first of these operations"
         head = f"{self._part.label}, a {self._model.name} that {holds} {when} (times in ms):"
         why = self._why() if evidence.at_last else "No order of these operations explains them."
@@ -99,7 +99,7 @@ class _Teller:
             return f"{named} saw {_shown(call.result)}"
         if call.function in ("dequeue", "pop") and call.result is None:
             return f"{named} found nothing"
-        return named if call.result is None else f"{named} answered {_shown(call.result)}"
+        return named if call.result in (None, NO_RESULT) else f"{named} answered {_shown(call.result)}"
 
     def _ending(self, call: Call) -> Ending:
         return self._endings.get(call.operation, ("", ""))
@@ -171,7 +171,7 @@ def _refused(evidence: Evidence, part: Part, calls: Sequence[Call]) -> Call | No
     if not known:
         return None
     last = max(known, key=lambda call: (call.completed or 0, call.operation))
-    if last.result is None or type(last.result) is bool:
+    if last.result in (None, NO_RESULT) or type(last.result) is bool:
         return None
     failed = [call for call in calls if call.outcome == "fail" and call.key == part.key and _is_sound(call, part.model)]
     if not failed:

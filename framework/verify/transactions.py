@@ -22,7 +22,7 @@ from framework.verify.model import (
     label_of,
     name_of,
 )
-from framework.verify.values import Key, exact, frozen, shown, word
+from framework.verify.values import Key, exact, frozen, plain, shown, word
 
 READS, WRITES = ("r", "read"), ("w", "write")
 SHOWN = 3
@@ -43,10 +43,15 @@ class MultiRegister(Model):
     """Pairs of a key and its value; a key without a pair is null."""
 
     def _first(self, value: Any) -> State:
-        if not isinstance(value, dict):
+        pairs = tuple(value.items()) if isinstance(value, dict) else value
+        if not isinstance(pairs, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
             what = f"registers cannot hold {shown(value)}"
-            raise ConfigError("--initial", what, 'Write what each holds: {"x": 1, "y": 2}.')
-        return frozenset((exact(key), exact(frozen(its))) for key, its in value.items() if its is not None)
+            raise ConfigError("--initial", what, 'Write what each holds: {"x": 1, "y": 2}, or [[1, "a"], [2, "b"]].')
+        return frozenset((exact(key), exact(frozen(its))) for key, its in pairs if its is not None)
+
+    def described(self, state: State) -> str:
+        assert isinstance(state, frozenset)
+        return ", ".join(sorted(f"{shown(plain(value))} in {name_of(key)}" for key, value in state)) or "null in each"
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
         asked = [_micro(call, micro) for micro in _list(call, argument)]
@@ -81,12 +86,24 @@ class MultiRegister(Model):
             for _, register, _ in entry[1].argument[:1]:
                 groups.setdefault(connected.root(register), []).append(entry)
         assert isinstance(self.initial, frozenset)
+        self._check_initial({register for _, step in operations for _, register, _ in step.argument})
         parts = []
         for its in groups.values():
             keys = list(dict.fromkeys(register for _, step in its for _, register, _ in step.argument))
-            held = frozenset(pair for pair in self.initial if pair[0] in set(keys))
+            known = set(keys)
+            held = frozenset(pair for pair in self.initial if pair[0] in known)
             parts.append(Part(_label(key, keys), key, self.holding(held), its))
         return parts
+
+    def _check_initial(self, registers: set[State]) -> None:
+        """ConfigError if a register that is to hold something is written like one of the history, and is another one."""
+        assert isinstance(self.initial, frozenset)
+        by_text = {str(plain(register)): register for register in registers}
+        for register, _ in sorted(self.initial, key=repr):
+            other = by_text.get(str(plain(register)), register)
+            if register not in registers and other != register:
+                what = f"there is no register {name_of(register)}, and the history has {name_of(other)}"
+                raise ConfigError("--initial", what, 'Write pairs: [[1, "a"], [2, "b"]].')
 
     def coded(self, steps: Sequence[Step]) -> tuple[Transitions, list[Step]]:
         assert isinstance(self.initial, frozenset)

@@ -20,7 +20,7 @@ from framework.verify.chains import guess
 from framework.verify.containers import Row, Set
 from framework.verify.history import Call
 from framework.verify.linearizability import divide
-from framework.verify.model import Model, Part
+from framework.verify.model import NO_RESULT, Model, Part
 from framework.verify.registers import Register
 from framework.verify.rows import rank_rows
 from framework.verify.search import Search
@@ -99,7 +99,7 @@ def _line(placed: Placed) -> dict[str, Any]:
     call = placed.call
     return {
         "operation": call.operation, "client": call.client, "process": call.process, "f": call.function,
-        "key": _json(call.key), "value": _json(call.argument), "result": _json(call.result), "outcome": call.outcome,
+        "key": _json(call.key), "value": _json(call.argument), "result": None if call.result is NO_RESULT else _json(call.result), "outcome": call.outcome,
         "invoked": call.invoked, "completed": call.completed, "at": placed.at,
     }  # fmt: skip
 

@@ -309,6 +309,28 @@ def test_a_node_that_could_not_boot_at_once_joins_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("gives", "says"),
+    [
+        (KeyError("x"), "faults=cut: joins raised KeyError: 'x' (tests/core/test_injector.py:"),
+        (None, "faults=cut: joins gave None, where a Strike of disturbances was due (tests/core/test_injector.py:"),
+        (Strike((Crash("n1"),)), "where a Strike of disturbances was due"),
+    ],
+)
+def test_a_fault_that_does_not_take_in_a_node_as_it_should_is_named(gives: Any, says: str) -> None:
+    def joins(node: str, rng: random.Random) -> Any:
+        if isinstance(gives, Exception):
+            raise gives
+        return gives
+
+    def cut(view: View) -> Strike:
+        return Strike((Disturb(1, (("n2", "n1"),), CUT),), (Calm(1),), detail="cut", joins=joins)
+
+    with pytest.raises(PluginFailed) as failed:
+        World(("cut", Says(cut, at="1s", lasts="3s")), ("join", boots("n4", "2s"))).run()
+    assert says in str(failed.value)
+
+
+@pytest.mark.parametrize(
     ("strike", "says"),
     [
         (None, "strike raised KeyError: 'x' (tests/core/test_injector.py:"),

@@ -52,7 +52,7 @@ def test_every_node_comes_to_the_same_outputs_and_one_that_reads_the_clock_depar
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" (")[0] for line in lines] == [f"{node}: same" for node in ("n1", "n2", "n3", "c1", "c2", "c3")]
 
-    assert replay(["clocked"]) == 1
+    assert replay(["clocked"]) == 2
     lines = capsys.readouterr().out.splitlines()
     departed = [place for place, line in enumerate(lines) if "differs at step" in line]
     assert len(departed) == 1

@@ -98,7 +98,7 @@ def test_another_seed_is_another_run_and_the_first_event_that_differs_is_named(
     config.write_text(config.read_text().replace("seed: 0", "seed: 1"))
     said(capsys)
 
-    assert replay(["first"]) == 1
+    assert replay(["first"]) == 2
     lines = said(capsys)
     assert lines[1].startswith("differs at number ")
     assert lines[2].startswith("  recorded:     ") and lines[3].startswith("  driven again: ")
@@ -111,7 +111,7 @@ def test_what_the_code_draws_from_the_global_random_is_named(capsys: pytest.Capt
     run([*words, "duration=50ms", "clients=1", "protocol.source=random", "--quiet", "run.dir=first"])
     said(capsys)
 
-    assert replay(["first"]) == 1
+    assert replay(["first"]) == 2
     lines = said(capsys)
     assert "sends replayed.Gossip(number=0." in lines[2] and "sends replayed.Gossip(number=0." in lines[3]
     assert lines[4] == "  in: payload"

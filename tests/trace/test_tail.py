@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -114,7 +116,7 @@ def test_a_tail_that_was_overwritten_is_refused(tmp_path: Path) -> None:
     whole = tail_of(killed.path).read_bytes()
     spoilt = whole[:20] + bytes((whole[20] ^ 1,)) + whole[21:]
     tail_of(killed.path).write_bytes(spoilt)
-    with pytest.raises(ConfigError, match=r"n1.arrow: cannot be read: its tail n1.tail was overwritten \(byte 0\)"):
+    with pytest.raises(ConfigError, match=r"n1.arrow: cannot be read: its tail was overwritten \(byte 0\)"):
         killed.read()
     tail_of(killed.path).write_bytes(whole + bytes(100))
     assert killed.read() == EVENTS[:3]
@@ -136,7 +138,7 @@ def test_a_file_that_is_closed_has_no_tail_and_the_same_digest(tmp_path: Path) -
     assert len(set(digests)) == 1
 
 
-@pytest.mark.parametrize("flushed", [0, 3, 6])
+@pytest.mark.parametrize("flushed", [0, 3, 6, 8])
 @pytest.mark.parametrize("torn", [False, True])
 def test_the_file_of_a_killed_process_can_be_completed(tmp_path: Path, flushed: int, torn: bool) -> None:
     killed = Killed(tmp_path)
@@ -207,3 +209,38 @@ def test_a_process_that_is_killed_loses_nothing_that_it_let_anyone_know(tmp_path
         child.stdout.close()
     seqs = open_run(tmp_path).events["seq"].to_pylist()
     assert seqs == list(range(len(seqs))) and len(seqs) >= known
+
+
+def test_a_record_that_does_not_fit_on_the_disk_leaves_nothing_and_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int, parts: Sequence[bytes]) -> int:
+        os.write(file, b"".join(parts)[:30])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    killed = Killed(tmp_path)
+    killed.write(*EVENTS[:2])
+    killed.writer.write_through()
+    killed.write(*EVENTS[2:5])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "writev", full)
+        with pytest.raises(OSError, match="No space left"):
+            killed.writer.write_through()
+    assert killed.read() == EVENTS[:2]
+    killed.writer.write_through()
+    assert killed.read() == EVENTS[:5]
+
+
+def test_a_writer_that_cannot_flush_keeps_its_tail_and_releases_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = Killed(tmp_path)
+    killed.write(*EVENTS[:3])
+    killed.writer.write_through()
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(killed.writer, "flush", lambda: (_ for _ in ()).throw(OSError("no space")))
+        with pytest.raises(OSError, match="no space"):
+            killed.writer.close()
+    assert len(os.listdir("/proc/self/fd")) == before - 2
+    assert killed.read() == EVENTS[:3]

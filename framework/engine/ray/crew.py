@@ -118,7 +118,7 @@ class Crew:
         client, at = None if seat.host is None else seat.host.root, tuple[NodeId, ...]()
         try:
             at = tuple(client.awaited_nodes()) if isinstance(client, Client) else ()
-        except Exception as error:  # an author's mistake, as in a handler
+        except RAISED as error:  # an author's mistake, as in a handler
             self._station.raised(seat, error)
         return Waiting(seat.id, assignment.operation.function, assignment.operation.key, since, at)
 
@@ -187,10 +187,11 @@ class Crew:
 
     def _end(self, seat: Seat, outcome: Outcome, completed: int | None) -> None:
         assert seat.open is not None
-        (assignment, invoked), seat.open = seat.open, None
+        assignment, invoked = seat.open
+        if self._history is not None:  # an operation that cannot be recorded stays open
+            self._history.rows.append(operation_row(assignment, outcome, invoked, completed))
+        seat.open = None
         self.outstanding -= 1
         station = self._station
         now = station.now() if completed is None else completed
         station.tally.completed(outcome, assignment.scheduled, now, station.experiment.warmup)
-        if self._history is not None:
-            self._history.rows.append(operation_row(assignment, outcome, invoked, completed))

@@ -94,10 +94,12 @@ class _Course:
             self.seconds["end"] = time.perf_counter() - began
         finally:
             with undisturbed():
-                if self.rows is not None:
-                    self.rows.close()
-                self._show_stage("stopping the actors and Ray" if self.up.local else "stopping the actors")
-                fleet.kill()
+                try:
+                    self._show_stage("stopping the actors and Ray" if self.up.local else "stopping the actors")
+                    if self.rows is not None:
+                        self.rows.close()
+                finally:
+                    fleet.kill()
                 self._complete_traces()
         return self._result(ended)
 

@@ -10,6 +10,7 @@ from framework.core.errors import ConfigError, SynodError
 from framework.core.message import NodeId
 from framework.core.replica import Standing
 from framework.core.time import SECOND
+from framework.core.tracebacks import error_line
 from framework.engine.base import OLDEST, Aftermath, Tally, agreed
 from framework.engine.ray.actor import Report
 from framework.engine.ray.lives import Lives, added
@@ -20,6 +21,7 @@ FINISH_S = 8.0
 """How long a station may take to close its files."""
 
 STATUS_S = 0.5
+_DIED = object()
 
 SNAPSHOT_S = 5.0
 """How long the replicas of a station may take to make snapshots of their states."""
@@ -180,13 +182,20 @@ class Fleet(Lives):
         import ray
 
         ready, _ = ray.wait(calls, num_returns=len(calls), timeout=STATUS_S) if calls else ([], [])
-        answers = []
-        for call in ready:
-            try:
-                answers.append(ray.get(call))
-            except ray.exceptions.RayError:  # it died just now; its watch will tell
-                continue
-        return answers
+        answers = (self._answer(call) for call in ready)
+        return [answer for answer in answers if answer is not _DIED]
+
+    def _answer(self, call: Any) -> Any:
+        """What a call that is over has answered; _DIED if its process has. What it raised ends the run."""
+        import ray
+
+        try:
+            return ray.get(call)
+        except ray.exceptions.RayTaskError as error:
+            self.failure = self.failure or error_line(error.cause or error)
+        except ray.exceptions.RayError:
+            pass  # it died just now; its watch will tell
+        return _DIED
 
     def standings(self, *, whole: bool) -> dict[NodeId, Standing | None]:
         """Where the replicas stand; None for one that does not answer in time, absent if it is down or keeps no copy."""
@@ -200,9 +209,8 @@ class Fleet(Lives):
         limit = SNAPSHOT_S if whole else STATUS_S
         ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=limit) if calls else ([], [])
         for call in ready:
-            try:
-                answer = ray.get(call)
-            except ray.exceptions.RayError:  # it died just now; its watch will tell
+            answer = self._answer(call)
+            if answer is _DIED:
                 continue
             for node in calls[call].hosts:
                 found.pop(node, None)

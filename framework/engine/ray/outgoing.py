@@ -150,9 +150,9 @@ class Outgoing:
         duplicated[name] = duplicated.get(name, 0) + copies
 
     def drop(
-        self, source: int, target: int, path: str, message: Message, index: int, seq: int, size: int, why: str
+        self, source: int, target: int, path: str, message: Message | None, index: int, seq: int, size: int, why: str
     ) -> None:  # fmt: skip
-        """Counts and records a message that will not arrive."""
+        """Counts and records a message that will not arrive; None for one that cannot be decoded, or need not be."""
         wire = self._station.wire
         name = wire.names[index]
         self._station.tally.dropped[name] = self._station.tally.dropped.get(name, 0) + 1

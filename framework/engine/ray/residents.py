@@ -231,7 +231,7 @@ class Residents(ABC):
         for seat in self.seats.values():
             try:
                 answers.append(seat.host.root.can_serve(running) if seat.host is not None else None)
-            except Exception as error:
+            except RAISED as error:  # an author's mistake, as in a handler
                 self.raised(seat, error)
         return agreed(answers)
 

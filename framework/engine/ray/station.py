@@ -17,7 +17,7 @@ import msgspec
 from framework.core.durable import Change
 from framework.core.errors import RAISED, PluginError
 from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host
-from framework.core.message import NodeId
+from framework.core.message import Message, NodeId
 from framework.core.time import NEVER, SECOND
 from framework.engine.base import Tally, check_nodes_own
 from framework.engine.ray.frames import (
@@ -98,8 +98,18 @@ class Station(Residents):
     def lost(self, peer: str, frames: bytes) -> None:
         """Frames that will never reach a station."""
         for index, source, target, path, seq, payload in whole_frames(frames):
-            message, why = self.wire.decode[index](payload), f"{self._names[target]} is down"
+            message, why = self._decoded(index, payload), f"{self._names[target]} is down"
             self.outgoing.drop(source, target, path, message, index, seq, len(payload), why)
+
+    def _decoded(self, index: int, payload: bytes) -> Message | None:
+        """A message whose operation is to be recorded; None of another, and of one that does not fit its class, which its
+        receiver would have refused."""
+        if self.rows is None or not self.wire.has_operation[index]:
+            return None
+        try:
+            return self.wire.decode[index](payload)
+        except msgspec.ValidationError:
+            return None
 
     def rejected(self, why: str) -> None:
         """A connection was refused or closed for what came over it."""
@@ -151,6 +161,8 @@ class Station(Residents):
         if not commit:
             self._land(ran, commit)
             return
+        if self.rows is not None:
+            self.rows.write_through()  # what becomes durable is seen by the node itself when it is started again
         self._flush()
         self._flying = commit
         self._arm()  # for what the links hold back
@@ -276,12 +288,14 @@ class Station(Residents):
         self._arm()
 
     def _flush(self) -> None:
-        """Lets go what waits for the other stations, once its record is in the kernel's hands: what anyone has seen of this
-        process can be read after its death."""
-        if self.rows is not None:
-            self.rows.write_through()
-        assert self.transport is not None
-        self.transport.flush()
+        """Writes the waiting rows to the tail, then sends what waits for other stations: what anyone has seen of this process
+        can be read after its death."""
+        transport = self.transport
+        assert transport is not None
+        if transport.waiting:
+            if self.rows is not None:
+                self.rows.write_through()
+            transport.flush()
 
     def _commit_rows(self, commit: list[tuple[NodeId, list[Change]]]) -> None:
         assert self.rows is not None

@@ -272,7 +272,7 @@ class Batches(Post):
             seat = self.seats[node]
             try:
                 answers.append(seat.host.root.can_serve(running) if seat.host is not None else None)
-            except Exception as error:  # an author's mistake, as in a handler
+            except RAISED as error:  # an author's mistake, as in a handler
                 self.raised(seat, error)
         return agreed(answers)
 

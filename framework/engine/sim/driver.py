@@ -98,6 +98,9 @@ def _confirmed(monitors: Monitors, experiment: Experiment) -> Watch:
     if again.watch is not None and again.watch.breach is not None:
         return again.watch
     why = f"{watch.breach.what}, but only where every {monitors.every}th batch is shown; check_invariants_every=1 shows all"
+    if again.interrupted or again.failure:
+        cut = "interrupted" if again.interrupted else again.failure
+        why = f"{watch.breach.what}, where every {monitors.every}th batch is shown; looking again in all of them was cut off: {cut}"
     return dataclasses.replace(watch, invariants=(), breach=None, failures={**watch.failures, watch.breach.name: why})
 
 

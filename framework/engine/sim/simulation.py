@@ -245,13 +245,15 @@ class Simulation(Batches):
 
     def _end_operation(self, seat: Seat, outcome: Outcome) -> None:
         assert seat.open is not None
-        (assignment, invoked), seat.open = seat.open, None
+        assignment, invoked = seat.open
         if seat.id == ADMINISTRATOR:
+            seat.open = None
             self._end_errand(outcome)
             return
+        self.recording.operation(assignment, outcome, invoked, self.now)  # one that cannot be recorded stays open
+        seat.open = None
         self._outstanding -= 1
         self.tally.completed(outcome, assignment.scheduled, self.now, self.experiment.warmup)
-        self.recording.operation(assignment, outcome, invoked, self.now)
         self._end_if_done()
 
     def _under_way(self) -> tuple[int, list[HistoryRow]]:
@@ -295,7 +297,7 @@ class Simulation(Batches):
         client = None if seat.host is None else seat.host.root
         try:
             return tuple(client.awaited_nodes()) if isinstance(client, Client) else ()
-        except Exception as error:  # an author's mistake, as in a handler
+        except RAISED as error:  # an author's mistake, as in a handler
             self.raised(seat, error)
             return ()
 

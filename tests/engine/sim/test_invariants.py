@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
+import pytest
 
+from framework.core.client import Ok
 from framework.core.errors import Violation
 from framework.core.invariants import Invariant, Step
-from framework.core.node import Node
+from framework.core.message import NodeId
+from framework.core.node import Node, handles
 from framework.core.time import MILLISECOND, Duration
 from framework.engine.base import EngineResult
+from framework.engine.sim import SimEngine
 from framework.registry.specs import ProtocolSpec
 from framework.runs.invariants import conclusions
 from framework.trace.reader import open_run
 from framework.verify.verdict import Verdict
-from tests.engine.sim.journal import Engine, Journal, Writer, crash, experiment, moody, simulate
+from tests.engine.sim.journal import Appended, Engine, Journal, Writer, crash, experiment, moody, simulate
 
 
 class Shown(Invariant[Journal]):
@@ -175,3 +180,56 @@ def test_a_violation_that_rests_on_an_old_state_is_none(tmp_path: Path) -> None:
     (result,) = conclusions(run(tmp_path / "some", NobodyHearsOfMore, every=5).watch, tmp_path / "some")
     assert (result.name, result.verdict) == ("nobody hears of more", Verdict.UNKNOWN)
     assert "but only where every 5th batch is shown; check_invariants_every=1 shows all" in result.reason
+
+
+class NoCrash(Invariant[Journal]):
+    def observe(self, step: Step, node: Journal) -> None:
+        pass
+
+    def on_crash(self, node: str) -> None:
+        raise Violation("no crash", (node,), "crashed")
+
+
+def test_what_a_crash_breaks_stops_the_run_too(tmp_path: Path) -> None:
+    ended = run(tmp_path, NoCrash, faults=crash(at="500ms"))
+    assert ended.watch is not None and ended.watch.breach is not None
+    assert (ended.watch.breach.name, ended.watch.breach.what) == ("no crash", "crashed")
+    assert ended.virtual_s == 0.5
+
+
+def test_a_second_look_that_is_cut_off_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(tmp_path / "first", StopsAtFive, every=4)
+    assert first.watch is not None and first.watch.breach is not None
+    real, runs = SimEngine.run, []
+
+    def cut(engine: SimEngine, *arguments: Any) -> EngineResult:
+        runs.append(real(engine, *arguments))
+        return dataclasses.replace(runs[-1], watch=None, interrupted=True) if len(runs) == 1 else runs[-1]
+
+    monkeypatch.setattr(SimEngine, "run", cut)
+    ended = run(tmp_path / "second", StopsAtFive, every=4)
+    (result,) = conclusions(ended.watch, tmp_path / "second")
+    assert result.verdict is Verdict.UNKNOWN
+    assert "looking again in all of them was cut off: interrupted" in result.reason
+
+
+class Unwritable(Writer):
+    """Its third answer is none that a history can hold."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.answers = 0
+
+    @handles(Appended)
+    def on_appended(self, sender: NodeId, appended: Appended) -> None:
+        self.answers += 1
+        self.complete(appended.operation, Ok(appended.index if self.answers < 3 else object()))
+
+
+@pytest.mark.parametrize("level", ["history", "full"])
+def test_an_operation_whose_answer_cannot_be_recorded_is_in_the_history_as_unknown(tmp_path: Path, level: str) -> None:
+    protocol = ProtocolSpec(name="journal", summary="", node=Journal, client=Unwritable)
+    ended = simulate(experiment(tmp_path, protocol=protocol, trace=level, clients=("c1",)))
+    assert "cannot be recorded" in ended.failure
+    rows = open_run(tmp_path).history.to_pylist()
+    assert [row["outcome"] for row in rows] == ["ok", "ok", "unknown"]
