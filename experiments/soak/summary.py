@@ -58,13 +58,13 @@ def exit_code(outcomes: Iterable[Outcome]) -> int:
 
 
 def _reliable(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """All of them; if any was another one alone than among others, those that were taken alone."""
+    """All outcomes; if one differs in a process of its own, only those that were run so."""
     found = list(outcomes)
     return [outcome for outcome in found if outcome.alone] if any(outcome.another for outcome in found) else found
 
 
 def _dependent(outcomes: Iterable[Outcome]) -> list[str]:
-    """That seeds were others alone than among others, and why; nothing if none was."""
+    """Says which seeds differ in a process of their own, and why; nothing if none does."""
     others = [outcome for outcome in outcomes if outcome.another]
     if not others:
         return []
@@ -87,5 +87,5 @@ def _counts(title: str, counts: Iterable[dict[str, int]]) -> list[str]:
 
 
 def _kind(reason: str) -> str:
-    """A reason without its particulars, so that the same ones are counted together: what follows a semicolon is some."""
+    """A reason without numbers, names and what follows the first semicolon, so that like reasons are counted together."""
     return _PARTICULARS.sub("…", " ".join(reason.partition("; ")[0].split()))

@@ -249,7 +249,7 @@ def _takes(hint: Any, value: Any) -> bool:
 
 
 def _item(hint: Any) -> Any:
-    """The type of what a list or a mapping of such a type holds; None if it is neither."""
+    """Returns the element type of a list or mapping type; None for other types."""
     for part in _parts(hint):
         origin, arguments = typing.get_origin(part), typing.get_args(part)
         if isinstance(origin, type) and issubclass(origin, Mapping) and arguments:
@@ -286,7 +286,7 @@ def typed(value: Any) -> str:
 
 
 def keys_within(steps: Sequence[str], mapping: Any, config: type[Config]) -> list[str] | None:
-    """The keys of the Struct that stands at the end of a path; None if what stands there is none."""
+    """Returns the keys of the Struct at the end of a path; None if it is no Struct."""
     value, hint, _ = _at(steps, mapping, config)
     struct = _struct_of(hint, value)
     return None if struct is None else list(keys_of(struct))

@@ -3,7 +3,7 @@
 - A character that the encoding lacks is written as its escape: `\\u2014`.
 - Nobody reads any more (`| head -1`), or the stream was closed before (`>&-`): the command goes on, and what it prints is
   discarded. Its exit code is that of its work.
-- stdout cannot be written to (its disk is full): the command goes on. `Stdout.failure` says why, and `Stdout.verdicts` has
+- stdout cannot be written to (its disk is full): the command goes on. `Outlet.failure` says why, and `Outlet.verdicts` has
   the lines among the lost ones that scripts read.
 """
 

@@ -318,7 +318,7 @@ AIMS = ("random", "random_minority", "random_majority", "all")
 
 
 def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
-    """ConfigError if `target` is empty, looks like a node's name and is none, like a word misspelt, or can never be anybody.
+    """ConfigError if `target` is empty, an unknown node, a misspelt keyword, or can never select a node.
 
     Roles are the protocol's to name: a word that is like none of ours passes.
     """

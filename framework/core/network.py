@@ -75,7 +75,8 @@ class Links:
         return link
 
     def transmit(self, link: Link, now: int, size: int) -> tuple[int, ...]:
-        """When a message of `size` bytes that enters `link` at `now` arrives: no time if it is lost, two if it is duplicated."""
+        """Returns the arrival times (ns) of a message of `size` bytes that enters `link` at `now`: none if it is lost, two if
+        it is duplicated. PluginFailed if the link raises or returns no tuple."""
         try:
             arrivals = link.transmit(now, size)
         except MemoryError:

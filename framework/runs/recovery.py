@@ -21,7 +21,7 @@ SHOWN = 10
 
 
 def recovery(experiment: Experiment, ended: EngineResult) -> tuple[Verdict, str] | None:
-    """What speaks against the promise to recover; None if nothing does, or if it was not checked.
+    """Returns the verdict and reason if the protocol did not recover; None if it did, or if that was not checked.
 
     Nothing succeeded of what was asked for after the faults, or was under way when they ended. INVALID if the nodes that
     were left could have served, else UNKNOWN.
@@ -67,7 +67,7 @@ def _judged(experiment: Experiment, ended: EngineResult, healed_at: int) -> tupl
 
 
 def _told(after: Aftermath, crashes: Sequence[Crash]) -> Iterable[str]:
-    """Who is down and why, what the others report, what clients wait for."""
+    """Describes the nodes that are down, the status of the others, and the open operations."""
     states = {node: _down(node, after, crashes) for node in after.down}
     states |= {node: _state(status) for node, status in after.statuses.items() if status is not None}
     groups: dict[str, list[NodeId]] = {}

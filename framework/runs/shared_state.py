@@ -1,8 +1,7 @@
 """State that outlives a run: the variables of modules and classes, which all runs of one process share.
 
-A protocol's state belongs into its nodes. What it keeps elsewhere (`SEEN = []` in a module, a counter of a class, a
-mutable default argument) is as the run before has left it: a run then depends on which others its process has taken, and
-is another one alone.
+A protocol keeps its state in its nodes. State kept elsewhere (`SEEN = []` in a module, a class counter, a mutable default
+argument) survives from run to run in one process. The result of a run then depends on the runs before it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The history of a run folder: whole, or up to the last moment that a run that was killed vouches for.
+"""The history of a run folder: complete, or cut at the last consistent point that the files of a killed run record.
 
 Rows are written when operations end. A file that its writer closed has them all. One that was cut off has, with each
 batch, the operations that were under way then (`recorder.CUT`): with the rows so far they are a consistent cut, exactly
-what clients had seen by that time. Where several processes of clients left a file each, the earliest of their last cuts
-counts for all: what completed later is taken as under way, and what was invoked later is left out.
+what clients had seen by that time. With several client processes, the earliest of their last cuts applies to all: what
+completed later counts as under way, and what was invoked later is left out.
 """
 
 from __future__ import annotations

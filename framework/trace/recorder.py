@@ -195,27 +195,9 @@ class HistoryWriter:
         self._hash: _Hash = hashlib.sha256()
         self._flushed = time.monotonic()
 
-    def append(
-        self,
-        operation: int,
-        client: str,
-        process: int,
-        function: str,
-        key: str | None,
-        argument_json: str | None,
-        result_json: str | None,
-        outcome: str,
-        scheduled: int,
-        invoked: int,
-        completed: int | None,
-    ) -> None:
-        """One operation; times in nanoseconds, `outcome` one of ok, fail, unknown. Types are checked at the flush."""
-        self.rows.append(
-            (
-                operation, client, process, function, key, argument_json, result_json, outcome,
-                scheduled, invoked, completed,
-            )
-        )  # fmt: skip
+    def append(self, row: HistoryRow) -> None:
+        """One operation; its types are checked at the flush."""
+        self.rows.append(row)
 
     @property
     def digest(self) -> str:

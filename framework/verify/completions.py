@@ -1,8 +1,8 @@
-"""What the value of an `ok` is: the result of the operation, or its argument again.
+"""The value of an `ok` is either the result of the operation or a repetition of its argument.
 
-Jepsen's completions repeat the argument where there is nothing to answer. Of a function that answers in some systems and
-not in others, such as `increment`, a value that equals the argument can be either. What the function's other completions
-in the file are decides it: a value that equals its argument and can be no result repeats it, one that differs is a result.
+Jepsen's completions repeat the argument where there is nothing to answer. Some functions, such as `increment`, answer in
+some systems and not in others: their value can be either if it equals the argument. The function's other completions in
+the file decide: a value that differs from its argument is a result, and one that can be no result repeats its argument.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Completions:
         self._either: dict[int, Any] = {}  # by operation
 
     def result(self, call: Call) -> Any:
-        """The result of an `ok` whose value is that of `call`; of one that repeats the argument, or may do so, that it
-        answered nothing."""
+        """Returns the result of an `ok` whose value is that of `call`; if its value repeats the argument or may do so, the
+        model's `untold`."""
         function, value = call.function, call.result
         if value is None:
             return None

@@ -252,6 +252,6 @@ def _repeated(values: tuple[State, ...]) -> list[State]:
 
 
 def _members(values: tuple[State, ...] | frozenset[State]) -> State:
-    """The set that a read showed; if it showed a value twice, what it showed, which no set is."""
+    """The set that a read returned; the tuple itself if it repeats a value, which no state equals."""
     members = frozenset(values)
     return members if len(members) == len(values) else values

@@ -142,7 +142,7 @@ class Watcher:
                     self._monitors.retire(type(invariant))
 
     def on_crash(self) -> None:
-        """Tells the invariants that have seen the node, or a mount of it, that it is down."""
+        """Calls `on_crash` of every invariant that has observed the node or one of its mounts."""
         for _, invariants in list(self._seen.values()):
             for invariant in invariants:
                 try:

@@ -84,7 +84,8 @@ class Chaos(Fault):
                 raise BadValue(f"{key}.kinds.{kind}", f"there is no fault {kind!r}", did_you_mean(kind, known))
         usual = ChaosConfig().kinds
         for kind, weight in self.config.kinds.items():
-            if weight and weight != usual.get(kind):  # asked for by name
+            # A weight equal to the default cannot be told from one that was not given.
+            if weight and weight != usual.get(kind):
                 _at_anybody(self._make(kind, {})).needs(f"{key}.kinds.{kind}", nodes)
 
     def asks(self, key: str) -> tuple[str, ...]:
@@ -127,9 +128,8 @@ class Chaos(Fault):
         if self._earliest >= latest or not self._possible():
             return []
         planned = self._draw_swarm(name, lambda: int(self.config.at) + self._draw_time(rng) // 2, latest, rng)
-        while (
-            not planned
-        ):  # in a short run all of it may begin too late: it is drawn again, within the time that there is
+        # In a short run every chain may begin too late: draw again, within the time that there is.
+        while not planned:
             planned = self._draw_swarm(name, lambda: rng.randrange(self._earliest, latest), latest, rng)
         return sorted(planned, key=lambda one: one.at)
 

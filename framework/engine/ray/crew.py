@@ -189,7 +189,7 @@ class Crew:
         assert seat.open is not None
         assignment, invoked = seat.open
         if self._history is not None:  # an operation that cannot be recorded stays open
-            self._history.rows.append(operation_row(assignment, outcome, invoked, completed))
+            self._history.append(operation_row(assignment, outcome, invoked, completed))
         seat.open = None
         self.outstanding -= 1
         station = self._station

@@ -117,7 +117,7 @@ class Lives:
     def crash(self, node: NodeId, cause: int, fate: Callable[[], CommitFate]) -> CommitFate | None:
         """Crashes a node that is up: SIGKILL for one that has a process to itself, and its replacement starts at once.
 
-        What became of its commit in flight, on which `fate` decides; None: there was none, or `came` will be told.
+        Returns the fate of the commit in flight; None if there was none, or if the injector will hear of it through `came`.
         """
         member = self.launch.member_of[node]
         if len(member.hosts) > 1:

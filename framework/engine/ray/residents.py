@@ -169,8 +169,8 @@ class Residents(ABC):
     ) -> CommitFate | None:
         """Discards a node and all that waits for it; what it committed stays. `asked`: it is a fault's doing.
 
-        What becomes of its commit in flight, which is `fate`: beside those of its neighbours, what is torn is lost. None:
-        there was none.
+        Returns the fate of its commit in flight (a torn one is lost here: neighbours share the file); None if there was
+        none.
         """
         seat = self.seat(node)
         seat.turns += asked
@@ -184,8 +184,8 @@ class Residents(ABC):
         return fate if flying else None
 
     def raised(self, seat: Seat, error: BaseException) -> None:
-        """An exception in a step is a crash of that node: its batch is lost, and it stays down. What is not the node's doing
-        is raised again (see `check_nodes_own`)."""
+        """Crashes the node: its batch is lost and it stays down. Raises errors again that other plugins, the trace or a lack
+        of memory caused (see `check_nodes_own`)."""
         check_nodes_own(error, seat.id, seat.class_)
         text = printable("".join(traceback.format_exception(error)))
         self._stop(seat, error_line(error), text, seat.host.step if seat.host is not None else -1)

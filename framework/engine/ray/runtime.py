@@ -45,7 +45,7 @@ def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Itera
     """A runtime for as long as the context lasts; one that this process had before stays up.
 
     `address` None starts one for `actors` actors. On a cluster the code of `modules` (packages or files) is sent to the
-    workers. Raises ConfigError: no such cluster, or one that does not answer within 30 seconds.
+    workers. Raises ConfigError: no such cluster, or one that does not answer within 25 seconds.
     """
     import ray
 
@@ -190,7 +190,7 @@ def check_address(address: str) -> None:
 
 
 def _running_here(address: str) -> str:
-    """HOST:PORT of the cluster that a machine of which is this one."""
+    """Returns HOST:PORT of the Ray cluster on this machine. ConfigError if there is none."""
     from ray._private.services import canonicalize_bootstrap_address
 
     try:
@@ -249,8 +249,7 @@ def _environment(settings: Mapping[str, str | None]) -> Iterator[None]:
 
 
 def last_words() -> str:
-    """What the last process said that Ray started on this machine and that died before it could serve an actor; "" if none
-    did."""
+    """Returns the last exception of a Ray worker that died while starting on this machine; "" if there is none."""
     from ray._private import worker
 
     if worker._global_node is None:

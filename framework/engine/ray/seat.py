@@ -31,7 +31,7 @@ class Route:
 
 
 class Seat:
-    """Slots, because every message passes here."""
+    """Per-node state of a station. `__slots__`: this is the hot path."""
 
     __slots__ = (
         "class_", "clock", "config", "deaf", "dirty", "durable", "host", "id", "inbox", "incarnation", "index", "marks",

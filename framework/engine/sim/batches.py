@@ -217,8 +217,8 @@ class Batches(Post):
             self.raised(seat, error)
 
     def raised(self, seat: Seat, error: BaseException) -> None:
-        """An exception in a step is a crash: the whole batch is lost, and the node stays down. What is not the node's doing
-        is raised again (see `check_nodes_own`)."""
+        """Crashes the node: its batch is lost and it stays down. Raises errors again that other plugins, the trace or a lack
+        of memory caused (see `check_nodes_own`)."""
         check_nodes_own(error, seat.id, seat.class_)
         cause = seat.host.step if seat.host is not None else -1
         if isinstance(error, StorageFailure):  # the disk's doing, not the protocol's

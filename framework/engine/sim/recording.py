@@ -50,7 +50,7 @@ class Recording:
     def operation(self, assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> None:
         """One operation of the history; `completed` is None for one that was still open when the run ended."""
         if self.history is not None:
-            self.history.rows.append(operation_row(assignment, outcome, invoked, completed))
+            self.history.append(operation_row(assignment, outcome, invoked, completed))
 
     def flush_if_due(self) -> None:
         if self.events is not None:

@@ -25,7 +25,7 @@ Envelope: TypeAlias = tuple[Any, "Seat", str, int, int, int]
 
 
 class Seat:
-    """Slots, because the loop touches them a million times a second."""
+    """Per-node simulator state. `__slots__`: this is the hot path."""
 
     __slots__ = (
         "busy",
