@@ -240,23 +240,21 @@ class NodeRuntime:
     # Steps.
 
     def _take(self, given: Input) -> None:
-        kind = type(given)
-        if kind is Deliver:
-            self.step = given.step
-            node = self.nodes[given.path]  # type: ignore[union-attr]
-            handler = node._handlers.get(type(given.message))  # type: ignore[union-attr]
+        if type(given) is Fire:
+            self._fire(given.key, given.step)
+            return
+        self.step = given.step
+        if type(given) is Deliver:
+            node = self.nodes[given.path]
+            handler = node._handlers.get(type(given.message))
             if handler is None:
-                raise self._nobody_handles(node, given.sender, given.message)  # type: ignore[union-attr]
-            handler(node, given.sender, given.message)  # type: ignore[union-attr]
-        elif kind is Fire:
-            self._fire(given.key, given.step)  # type: ignore[union-attr]
-        elif isinstance(given, Invoke):
-            self.step = given.step
+                raise self._nobody_handles(node, given.sender, given.message)
+            handler(node, given.sender, given.message)
+        elif type(given) is Invoke:
             client: Client = self.root  # type: ignore[assignment]
             client._begin(given.operation, given.timeout)
         else:
             assert isinstance(given, Start)
-            self.step = given.step
             node = given.node_class._seat(self, "", given.config, given.peers, given.spare)
             node.on_start()
             self.settle()

@@ -30,15 +30,14 @@ class Post(Clockwork):
     def _release(self, seat: Seat, effects: Sequence[Effect]) -> None:
         links = seat.links
         for effect in effects:
-            kind = type(effect)
-            if kind is Send:
-                message = effect.message  # type: ignore[union-attr]
-                entry = links.get(effect.to)  # type: ignore[union-attr, arg-type]
+            if type(effect) is Send:
+                message = effect.message
+                entry = links.get(effect.to)
                 if entry is None:
-                    entry = self._connect(seat, effect.to)  # type: ignore[union-attr, arg-type]
+                    entry = self._connect(seat, effect.to)
                 index, name = self._code(seat, message)
                 payload = self.wire.pack(message, seat.class_) if self._sized else b""
-                self._send(seat, entry, message, effect.path, index, name, effect.step, payload)  # type: ignore[union-attr]
+                self._send(seat, entry, message, effect.path, index, name, effect.step, payload)
             elif isinstance(effect, Multicast):
                 message, path, cause = effect.message, effect.path, effect.step
                 index, name = self._code(seat, message)
