@@ -11,7 +11,7 @@ from tests.golden_runs.runs import digest_of, names, pinned
 PINNED = pinned()
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", list(names()))
 def test_a_run_is_what_it_was(name: str, tmp_path: Path) -> None:
     assert digest_of(name, tmp_path / "run") == PINNED[name]
 
