@@ -131,7 +131,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _measure(options: argparse.Namespace) -> int:
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 190)
     wanted = [row for row in rows(options.duration) if options.only in (None, row.group)]
     measured, simpy = measure_all(wanted, options.repeat, options.against, console)
     console.print(table(measured, simpy, options.against))

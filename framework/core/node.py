@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from framework.core.declare import RESERVED, check_body, declared_fields, handler_names, timer_names, typed_fields
-from framework.core.durable import LOG, SCALAR, Change, DurableField
+from framework.core.durable import LOG, SCALAR, DurableField
 from framework.core.effects import Multicast, Note, Send
 from framework.core.errors import PluginError, did_you_mean
 from framework.core.message import Config, Message, NodeId
-from framework.core.node_runtime import NodeRuntime, collect_changes
+from framework.core.node_runtime import NodeRuntime
 from framework.core.replica import Replica
 from framework.core.state import copy_plain
 
@@ -117,9 +117,6 @@ class Node:
                 value if kind is SCALAR else (value.first, list(value)) if kind is LOG else dict(value.items())
             )
         return values
-
-    def _collect(self, changes: list[Change]) -> None:
-        collect_changes(self, self._path, self._committed, self._durable, changes)
 
     def _check_state(self) -> None:
         """PluginError if an attribute is not plain data, or hides one of the node's own names."""

@@ -195,7 +195,7 @@ class NodeRuntime:
             raise
 
     def deliver_one(self, path: str, sender: NodeId, message: Message, step: int) -> Batch:
-        """`run_one` of a message: the hot path of the simulator."""
+        """`run_one` of a message, with its calls written out: the hot path of the simulator."""
         try:
             self.step = step
             node = self.nodes[path]
@@ -205,7 +205,20 @@ class NodeRuntime:
             handler(node, sender, message)
             if self.tells:
                 self.settle()
-            return self._end()
+            if self.soon:
+                self._fire_soon()
+            early, changes, effects = self.early, self._leaving, self.effects
+            if self.is_durable:
+                for node in self.nodes.values():
+                    if node._durable:
+                        collect_changes(node, node._path, node._committed, node._durable, changes)
+            if early:
+                self.early = []
+            if changes:
+                self._leaving = []
+            if effects:
+                self.effects = []
+            return Batch(early or (), changes or (), effects or (), self.step)
         except RAISED:
             self._abandon()
             raise
@@ -275,12 +288,18 @@ class NodeRuntime:
         """Fires the timers with after=0, and gathers what the batch has done."""
         if self.soon:
             self._fire_soon()
-        effects, early = self.effects, self.early
-        if effects:
-            self.effects = []
+        early, changes, effects = self.early, self._leaving, self.effects
+        if self.is_durable:
+            for node in self.nodes.values():
+                if node._durable:
+                    collect_changes(node, node._path, node._committed, node._durable, changes)
         if early:
             self.early = []
-        return Batch(early or (), self._changes() if self.is_durable else (), effects or (), self.step)
+        if changes:
+            self._leaving = []
+        if effects:
+            self.effects = []
+        return Batch(early or (), changes or (), effects or (), self.step)
 
     def _fire_soon(self) -> None:
         fired = 0
@@ -336,14 +355,6 @@ class NodeRuntime:
                     )
                 handler(parent, name, event)
 
-    def _changes(self) -> list[Change]:
-        """What this batch changed in durable fields."""
-        changes, self._leaving = self._leaving, []
-        for node in self.nodes.values():
-            if node._durable:
-                node._collect(changes)
-        return changes
-
     def _nobody_handles(self, node: Node, sender: NodeId, message: Message) -> PluginError:
         return PluginError(
             type(node).__qualname__,
@@ -355,7 +366,7 @@ class NodeRuntime:
         """Ends the mount `path` and all below it; with `destroy`, their durable state too."""
         for gone in [known for known in self.nodes if known == path or known.startswith(path + "/")]:
             node = self.nodes.pop(gone)
-            node._collect(self._leaving)
+            collect_changes(node, node._path, node._committed, node._durable, self._leaving)
             self.stored[gone] = node._durable_values()
         if destroy:
             self._leaving.append(MountDropped(path))

@@ -479,7 +479,7 @@ def test_a_batch_in_which_a_handler_raises_leaves_neither_effects_nor_changes(wa
     with pytest.raises(ValueError, match="negative"):
         ways[way]()
     assert runtime.step == 7
-    assert runtime.end_batch() == Batch((), [], (), 7)
+    assert runtime.end_batch() == Batch((), (), (), 7)
     assert runtime.next_timer() is None and not runtime.has_mount("")
 
 
