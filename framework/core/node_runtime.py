@@ -178,7 +178,7 @@ class NodeRuntime:
         try:
             for given in inputs:
                 self._take(given)
-            while (key := self.overdue()) is not None:
+            while self.wake <= self.now and (key := self.overdue()) is not None:
                 self._fire(key, self.on_timer_step(key, self.timers[key][1]))
             return self._end()
         except RAISED:
@@ -245,7 +245,7 @@ class NodeRuntime:
 
         The caller fires it, by `take`, before it asks again.
         """
-        key = self.overdue()
+        key = self.overdue() if self.wake <= self.now else None
         if key is not None:
             return key, self.timers[key][1]
         return next(iter(self.soon.items()), None)
@@ -326,7 +326,10 @@ class NodeRuntime:
         return self.step + 1
 
     def overdue(self) -> TimerKey | None:
-        """The timer with the earliest deadline that has passed, or None; `wake` becomes the earliest deadline of the others."""
+        """The timer with the earliest deadline that has passed, or None; `wake` becomes the earliest deadline of the others.
+
+        The caller fires it before it asks again.
+        """
         best: TimerKey | None = None
         earliest = second = NEVER
         for key, (deadline, _) in self.timers.items():

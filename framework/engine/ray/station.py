@@ -180,9 +180,17 @@ class Station(Residents):
 
     def _batch(self, seat: Seat, runtime: NodeRuntime) -> Batch | None:
         """Runs all that waits for a seat; None if a handler raised."""
-        inbox, seat.inbox = seat.inbox, []
+        inbox = seat.inbox
         try:
-            batch = runtime.run(self._inputs(seat, runtime, inbox))
+            if not inbox:
+                batch = runtime.run()
+            else:
+                seat.inbox = []
+                if len(inbox) == 1 and runtime.wake > runtime.now and runtime.has_mount(inbox[0][0]):
+                    path, source, message = inbox[0][:3]
+                    batch = runtime.deliver_one(path, self._names[source], message, self._step(seat, inbox[0]))
+                else:
+                    batch = runtime.run(self._inputs(seat, runtime, inbox))
         except RAISED as error:
             self.raised(seat, error)
             return None
@@ -191,19 +199,23 @@ class Station(Residents):
         return batch
 
     def _inputs(self, seat: Seat, runtime: NodeRuntime, inbox: list[Envelope]) -> Iterator[Deliver]:
-        rows, delivered, names, has_operation = self.rows, self._delivered, self._names, self.wire.has_operation
-        now, step = self._now, -1
-        for path, source, message, index, seq, size in inbox:
-            if path and not runtime.has_mount(path):
+        for envelope in inbox:
+            path, source, message, index, seq, size = envelope
+            if runtime.has_mount(path):
+                yield Deliver(path, self._names[source], message, self._step(seat, envelope))
+            else:
                 why = f"{seat.id} has no mount {path!r}"
                 self.outgoing.drop(source, seat.index, path, message, index, seq, size, why)
-                continue
-            delivered[index] += 1
-            self.tally.steps += 1
-            if rows is not None:
-                operation = message.operation if has_operation[index] else None  # type: ignore[attr-defined]
-                step = rows.deliver(now, seq, seat.index, source, path, index, size, operation)
-            yield Deliver(path, names[source], message, step)
+
+    def _step(self, seat: Seat, envelope: Envelope) -> int:
+        """The number of the step that takes a message."""
+        path, source, message, index, seq, size = envelope
+        self._delivered[index] += 1
+        self.tally.steps += 1
+        if self.rows is None:
+            return -1
+        operation = message.operation if self.wire.has_operation[index] else None  # type: ignore[attr-defined]
+        return self.rows.deliver(self._now, seq, seat.index, source, path, index, size, operation)
 
     def timer_step(self, seat: Seat, key: TimerKey, cause: int) -> int:
         self.tally.steps += 1

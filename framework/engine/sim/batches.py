@@ -146,6 +146,8 @@ class Batches(Post):
         if seat.mailbox or is_overdue:
             self.call_at(self.now, lambda: self._run_batch(seat) if seat.host is runtime and not seat.busy else None)
         self.rearm(seat, runtime)
+        if is_overdue:
+            runtime.wake = runtime.now  # for the batch that fires it
         if seat.watch is not None:
             seat.watch(runtime, self.now, batch.last)
 
