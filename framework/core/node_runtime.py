@@ -241,13 +241,11 @@ class NodeRuntime:
             raise
 
     def next_timer(self) -> tuple[TimerKey, int] | None:
-        """The timer that the batch under way fires next, and the step that set it; None if it fires none.
-
-        The caller fires it, by `take`, before it asks again.
-        """
+        """The timer that the batch under way fires next, and the step that set it; None if it fires none."""
         key = self.overdue() if self.wake <= self.now else None
         if key is not None:
-            return key, self.timers[key][1]
+            self.wake, cause = self.timers[key]  # it is still set
+            return key, cause
         return next(iter(self.soon.items()), None)
 
     # Steps.
