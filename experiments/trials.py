@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import lru_cache, partial
 
 from framework.config.compose import compose
-from framework.core.host import SEND, Host
+from framework.core.effects import Effect, Send
 from framework.core.message import Message, NodeId
+from framework.core.node_runtime import NodeRuntime
 from framework.engine.base import Experiment, Tally
 from framework.engine.sim.recording import Pulse, Recording
 from framework.engine.sim.simulation import Simulation
@@ -40,7 +41,7 @@ class Trial(Simulation, ABC):
             self.seats[node].watch = self._observe
 
     @abstractmethod
-    def seen_enough(self, host: Host) -> bool:
+    def seen_enough(self, host: NodeRuntime) -> bool:
         """Is shown a server after each of its batches; True ends the run."""
 
     def crash_at(self, at: int, *nodes: NodeId) -> None:
@@ -50,8 +51,8 @@ class Trial(Simulation, ABC):
 
     def send_at(self, at: int, sender: NodeId, messages: Mapping[NodeId, Message]) -> None:
         """At `at` the links of `sender` carry these messages, as if it had sent them."""
-        effects = [(SEND, to, "", message) for to, message in messages.items()]
-        self.call_at(at, lambda: self._release(self.seats[sender], effects, cause=-1))
+        effects: list[Effect] = [Send(to, "", message) for to, message in messages.items()]
+        self.call_at(at, lambda: self._release(self.seats[sender], effects))
 
     def play(self) -> bool:
         """Whether enough was seen before the experiment's end."""
@@ -66,6 +67,6 @@ class Trial(Simulation, ABC):
     def _crash_one(self, node: NodeId) -> None:
         self.crash(node, "the study stops it")
 
-    def _observe(self, host: Host, now: int, step: int) -> None:
+    def _observe(self, host: NodeRuntime, now: int, step: int) -> None:
         if self.seen_enough(host):
             raise Halt

@@ -118,7 +118,8 @@ from pathlib import Path
 
 from framework.config.compose import compose
 from framework.core.client import Operation
-from framework.core.host import SEND, Host
+from framework.core.effects import Send
+from framework.core.node_runtime import Deliver, Invoke, NodeRuntime, Start
 from framework.core.streams import stream
 from framework.engine.sim import SimEngine
 from framework.trace.reader import open_run
@@ -129,23 +130,21 @@ CONFIG_DIR = {config_dir}
 
 
 def test_a_node_answers_a_read_with_what_was_written() -> None:
-    host = Host("n1", stream(0, "node", "n1"))
-    host.boot({title}Node, None, ())
-    host.deliver("", "c1", Write(operation=1, value="x"))
-    host.deliver("", "c2", Read(operation=2))
-    assert host.effects == [
-        (SEND, "c1", "", Answer(operation=1, value=None)),
-        (SEND, "c2", "", Answer(operation=2, value="x")),
+    runtime = NodeRuntime("n1", stream(0, "node", "n1"))
+    write = Deliver("", "c1", Write(operation=1, value="x"))
+    read = Deliver("", "c2", Read(operation=2))
+    batch = runtime.run([Start({title}Node, None, ()), write, read])
+    assert batch.effects == [
+        Send("c1", "", Answer(operation=1, value=None)),
+        Send("c2", "", Answer(operation=2, value="x")),
     ]
 
 
 def test_a_client_asks_the_first_server() -> None:
-    host = Host("c1", stream(0, "node", "c1"))
-    host.boot({title}Client, None, ("n1", "n2"))
-    client = host.root
-    assert isinstance(client, {title}Client)
-    client.invoke(Operation(id=7, function="read"))
-    assert host.effects == [(SEND, "n1", "", Read(operation=7))]
+    runtime = NodeRuntime("c1", stream(0, "node", "c1"))
+    read = Invoke(Operation(id=7, function="read"), timeout=0)
+    batch = runtime.run([Start({title}Client, None, ("n1", "n2")), read])
+    assert batch.effects == [Send("n1", "", Read(operation=7))]
 
 
 def test_a_run_is_linearizable(tmp_path: Path) -> None:

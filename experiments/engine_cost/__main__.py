@@ -1,4 +1,4 @@
-"""Measures every row and prints the table: `python -m experiments.engine_cost [--only GROUP] [--repeat N] [--duration 10s]`.
+"""Measures every row and prints the table: `python -m experiments.engine_cost [--only GROUP] [--against REV] [--repeat N]`.
 
 Exit 0 if every bar holds, 2 if one is missed or a run did not end valid.
 """
@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.engine_cost.rows import Row, rows
+from experiments.engine_cost.trees import tree_of
+from experiments.engine_cost.yardstick import simpy_events_per_s
 from experiments.measuring import measure
 from framework.console.command import Parser, count, one_of
 from framework.console.entry import carried_out
@@ -34,6 +37,8 @@ class Measured:
 
     row: Row
     results: list[dict[str, Any]] = field(default_factory=list)
+    before: list[dict[str, Any]] = field(default_factory=list)
+    """Results of the other commit, each taken in turns with the one of the same place in `results`."""
 
     @property
     def figures(self) -> list[float]:
@@ -44,29 +49,48 @@ class Measured:
         return statistics.median(self.figures)
 
     @property
+    def change(self) -> float | None:
+        """The median over the pairs of now : before; None if nothing is compared."""
+        pairs = zip(self.figures, map(self.row.figure, self.before), strict=True)
+        return statistics.median(now / before for now, before in pairs) if self.before else None
+
+    @property
     def trusted(self) -> bool:
         """A figure counts only from a run that was checked and found valid."""
-        return bool(self.results) and all(result["verdict"] == "valid" for result in self.results if self.row.checked)
+        results = (*self.results, *self.before)
+        return bool(results) and all(result["verdict"] == "valid" for result in results if self.row.checked)
 
 
-def measure_all(wanted: Sequence[Row], repeat: int, console: Console) -> list[Measured]:
-    """Every distinct run `repeat` times, in turns, so that drift of the machine falls on all alike."""
+def measure_all(
+    wanted: Sequence[Row], repeat: int, against: str | None, console: Console
+) -> tuple[list[Measured], float]:
+    """Every distinct run `repeat` times, in turns, so that drift of the machine falls on all alike; and the median of
+    SimPy's events a second, taken between them. With `against`, each run is one of a pair with that commit's; the two take
+    turns in being first."""
     measured = [Measured(row) for row in wanted]
     runs = list(dict.fromkeys(row.overrides for row in wanted))
-    with tempfile.TemporaryDirectory(prefix="engine-cost-") as scratch:
+    yardstick = []
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="engine-cost-")))
+        trees = [None] if against is None else [None, stack.enter_context(tree_of(against, scratch))]
         for turn in range(repeat):
+            yardstick.append(simpy_events_per_s())
             for number, overrides in enumerate(runs):
                 console.print(f"[dim]{turn + 1}/{repeat} {' '.join(overrides)}[/dim]", highlight=False)
-                result = measure(overrides, Path(scratch) / f"{turn}-{number}")
-                for one in measured:
-                    if one.row.overrides == overrides:
-                        one.results.append(result)
-    return measured
+                for tree in trees if turn % 2 else reversed(trees):
+                    result = measure(
+                        overrides, scratch / f"{turn}-{number}-{'now' if tree is None else 'before'}", tree
+                    )
+                    for one in measured:
+                        if one.row.overrides == overrides:
+                            (one.results if tree is None else one.before).append(result)
+    return measured, statistics.median(yardstick)
 
 
-def table(measured: Sequence[Measured]) -> Table:
-    table = Table(title="What the engines cost (medians)")
-    for heading in ("what", "bar", "measured", "range", "", "verdict", "fsyncs", "operations"):
+def table(measured: Sequence[Measured], simpy: float, against: str | None) -> Table:
+    table = Table(title=f"What the engines cost (medians; SimPy does {simpy:,.0f} bare events a second here)")
+    headings = ["what", "bar", "measured", "range", "", "verdict", "fsyncs", "operations", "of SimPy's"]
+    for heading in [*headings, *([] if against is None else [f"now : {against}"])]:
         table.add_column(heading, justify="left" if heading in ("what", "verdict", "") else "right", no_wrap=True)
     for one in measured:
         held = one.row.holds(one.median)
@@ -80,6 +104,8 @@ def table(measured: Sequence[Measured]) -> Table:
             middle["verdict"] if one.row.checked else "not checked",
             f"{middle['fsyncs']:,}",
             f"{sum(middle['operations'].values()):,}",
+            f"{one.median / simpy:.2f}" if one.row.unit == "steps/s" else "",
+            *([] if one.change is None else [f"{one.change:.3f}"]),
         )
     return table
 
@@ -96,16 +122,19 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     known = list(dict.fromkeys(row.group for row in rows("10s")))
     parser = Parser("experiments.engine_cost", __doc__.split("\n")[0])
     parser.add_argument("--only", type=one_of(known), help="one group of rows")
-    parser.add_argument("--repeat", type=count, default=3, help="how often each run is repeated (default 3)")
+    parser.add_argument("--repeat", type=count, help="how often each run is repeated (default 3, with --against 7)")
+    parser.add_argument("--against", metavar="REV", help="a commit to compare with, run by run in turns")
     parser.add_argument("--duration", default="10s", help="how long each run on Ray lasts (default 10s)")
-    return parser.read(arguments)
+    options = parser.read(arguments)
+    options.repeat = options.repeat or (3 if options.against is None else 7)
+    return options
 
 
 def _measure(options: argparse.Namespace) -> int:
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 190)
     wanted = [row for row in rows(options.duration) if options.only in (None, row.group)]
-    measured = measure_all(wanted, options.repeat, console)
-    console.print(table(measured))
+    measured, simpy = measure_all(wanted, options.repeat, options.against, console)
+    console.print(table(measured, simpy, options.against))
     untrusted = [one.row.name.strip() for one in measured if not one.trusted]
     if untrusted:
         console.print(f"these figures do not count, a run was not valid: {', '.join(untrusted)}")

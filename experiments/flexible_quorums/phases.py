@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from experiments.trials import Trial, servers
-from framework.core.host import Host
 from framework.core.message import NodeId
+from framework.core.node_runtime import NodeRuntime
 from framework.core.time import MILLISECOND
 from framework.engine.base import Experiment
 from plugins.protocols.multipaxos.election import CANDIDATE, LEADER
@@ -23,7 +23,7 @@ class FirstElection(Trial):
         super().__init__(experiment, seed)
         self.began: int | None = None  # when somebody first asked for promises
 
-    def seen_enough(self, host: Host) -> bool:
+    def seen_enough(self, host: NodeRuntime) -> bool:
         role = cast(MultiPaxos, host.root).role
         if role in (CANDIDATE, LEADER) and self.began is None:
             self.began = self.now
@@ -38,7 +38,7 @@ class Loss(Trial):
         self.down = down
         self.leader: NodeId | None = None
 
-    def seen_enough(self, host: Host) -> bool:
+    def seen_enough(self, host: NodeRuntime) -> bool:
         node = cast(MultiPaxos, host.root)
         if self.leader is None and node.role == LEADER:
             self.leader = node.id

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 from experiments.trials import Trial
-from framework.core.durable import LOG, SCALAR
-from framework.core.host import Host
+from framework.core.durable import LogWritten, ScalarSet
 from framework.core.message import NodeId
+from framework.core.node_runtime import NodeRuntime
 from framework.engine.base import Experiment
 from plugins.protocols.raft.election import LEADER
 from plugins.protocols.raft.messages import Entry
@@ -40,8 +40,8 @@ class ElectionTrial(Trial):
     def lay_down(self, logs: Mapping[NodeId, int], term: int, voted_for: NodeId) -> None:
         """Every disk holds `term`, a vote and a log of so many entries of that term."""
         for node, length in logs.items():
-            log = (LOG, "", "log", 1, 1, [Entry(term, None)] * length)
-            self.seats[node].storage.commit([(SCALAR, "", "term", term), (SCALAR, "", "voted_for", voted_for), log])
+            log = LogWritten("", "log", 1, 1, [Entry(term, None)] * length)
+            self.seats[node].storage.commit([ScalarSet("", "term", term), ScalarSet("", "voted_for", voted_for), log])
 
     def crash_at(self, at: int, *nodes: NodeId) -> None:
         """These servers stop at `at`, for good: nobody waits for them to hear of the leader."""
@@ -57,7 +57,7 @@ class ElectionTrial(Trial):
         leader, elected = self._elected[term]
         return Election(leader, term, elected, max(self._heard[term].values()))
 
-    def seen_enough(self, host: Host) -> bool:
+    def seen_enough(self, host: NodeRuntime) -> bool:
         node = cast(Raft, host.root)
         if node.role == LEADER:
             if node.term not in self._elected:
@@ -75,7 +75,7 @@ class ElectionTrial(Trial):
         return self._heard.get(term, {}).keys() >= self._voters - {self._elected[term][0]}
 
 
-def _when_set(host: Host, timer: str, after: int) -> int:
+def _when_set(host: NodeRuntime, timer: str, after: int) -> int:
     """When a node last set a timer; unlike the end of the batch in which it did, this leaves out the commit."""
     deadline, _ = host.timers["", timer, ()]
     return deadline - after

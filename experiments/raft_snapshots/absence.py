@@ -6,8 +6,8 @@ from typing import NamedTuple, cast
 
 from experiments.raft_snapshots.writes import machine_after, writes
 from experiments.trials import Trial, servers
-from framework.core.durable import LOG, SCALAR, Change
-from framework.core.host import Host
+from framework.core.durable import Change, LogWritten, ScalarSet
+from framework.core.node_runtime import NodeRuntime
 from framework.core.time import MILLISECOND
 from plugins.protocols.raft.messages import Entry, Snapshot
 from plugins.protocols.raft.node import Raft
@@ -32,20 +32,20 @@ class Absence(Trial):
         super().__init__(servers("raft", *SETTINGS, *settings), seed=1)
         self.entries, self._heard_at = entries, -1
         log = [Entry(TERM, command) for command in writes(entries, keys)]
-        disk: list[Change] = [(SCALAR, "", "term", TERM)]
+        disk: list[Change] = [ScalarSet("", "term", TERM)]
         if kept is None:
-            disk.append((LOG, "", "log", 1, 1, log))
+            disk.append(LogWritten("", "log", 1, 1, log))
         else:
             state = machine_after(log).snapshot()
             first = entries - kept + 1
             disk += [
-                (SCALAR, "", "snapshot", Snapshot(entries, TERM, state)),
-                (LOG, "", "log", first, first, log[first - 1 :]),
+                ScalarSet("", "snapshot", Snapshot(entries, TERM, state)),
+                LogWritten("", "log", first, first, log[first - 1 :]),
             ]
         for node in ("n1", "n2"):
             self.seats[node].storage.commit(disk)
 
-    def seen_enough(self, host: Host) -> bool:
+    def seen_enough(self, host: NodeRuntime) -> bool:
         node = cast(Raft, host.root)
         if host.id != "n3":
             return False

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from framework import Command, Message, Request
-from framework.core.host import SEND, Host
+from framework import Command, Request
+from framework.core.effects import Send
+from framework.core.node_runtime import Batch, Deliver, Fire, NodeRuntime, Start
 from framework.engine.ray.storage import Database, NodeStorage
 from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.node import Raft
@@ -22,38 +23,29 @@ class Solo:
 
     def __init__(self, database: Database, config: RaftConfig) -> None:
         self.database = database
-        self.host = Host(ITSELF, random.Random(0), NodeStorage(database.load().get(ITSELF, {})))
-        self.host.boot(Raft, config, ())
-        self.host.fire(("", "start_election", ()))
-        self._finish()
+        self.runtime = NodeRuntime(ITSELF, random.Random(0), NodeStorage(database.load().get(ITSELF, {})))
+        self._finish(self.runtime.run([Start(Raft, config, ()), Fire(("", "start_election", ()))]))
 
     @property
     def node(self) -> Raft:
-        return cast(Raft, self.host.root)
+        return cast(Raft, self.runtime.root)
 
     def execute(self, commands: Sequence[Command]) -> None:
         """Appends, commits and applies these."""
-        for command in commands:
-            self.host.deliver("", CLIENT, Request(command.sequence, command))
-        self._finish()
+        requests = (Deliver("", CLIENT, Request(command.sequence, command)) for command in commands)
+        self._finish(self.runtime.run(requests))
 
-    def _finish(self) -> None:
+    def _finish(self, batch: Batch) -> None:
         """Ends the batch, and takes what it sent to itself as the next one."""
         while True:
-            while soon := self.host.take_soon():
-                self.host.fire(soon[0])
-            changes = self.host.changes()
-            if changes:
-                self.database.commit(self.database.encode([(ITSELF, changes)]))
+            if batch.changes:
+                self.database.commit(self.database.encode([(ITSELF, batch.changes)]))
             if self.database.bloated:
                 self.database.compact()
-            letters: list[Message] = [last for kind, to, _, last in self.host.effects if (kind, to) == (SEND, ITSELF)]
-            self.host.effects.clear()
-            self.host.early.clear()
+            letters = [effect.message for effect in batch.effects if isinstance(effect, Send) and effect.to == ITSELF]
             if not letters:
                 return
-            for letter in letters:
-                self.host.deliver("", ITSELF, letter)
+            batch = self.runtime.run([Deliver("", ITSELF, letter) for letter in letters])
 
 
 def restarted(path: Path, config: RaftConfig) -> tuple[Solo, float]:

@@ -9,8 +9,8 @@ from typing import NamedTuple, cast
 from experiments.raft_election.lines import Line, contention
 from experiments.raft_election.lines import hold as hold_elections
 from experiments.trials import Trial, servers
-from framework.core.host import Host
 from framework.core.message import NodeId
+from framework.core.node_runtime import NodeRuntime
 from framework.core.streams import stream
 from framework.core.time import MILLISECOND
 from framework.engine.base import Experiment
@@ -103,7 +103,7 @@ class DecisionTrial(Trial):
             at = stream(seed, "proposal", proposer).randrange(WINDOW)
             self.send_at(at, proposer, {proposer: Propose(number, INSTANCE, f"of {proposer}")})
 
-    def seen_enough(self, host: Host) -> bool:
+    def seen_enough(self, host: NodeRuntime) -> bool:
         node = cast(Paxos, host.root)
         chosen = node.decided.get(INSTANCE)
         self.decided = chosen is not None

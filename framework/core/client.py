@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from framework.core.effects import Complete
 from framework.core.errors import PluginError
-from framework.core.host import COMPLETE
 from framework.core.message import NodeId, Record
 from framework.core.node import Node, on_timer
 from framework.core.state_machine import Value
@@ -84,7 +84,7 @@ class Client(Node):
             return
         self.current = None
         self.cancel_timer(self._time_out)
-        self._host.effects.append((COMPLETE, operation, outcome, self._path))
+        self._runtime.effects.append(Complete(operation, outcome, self._runtime.step))
 
     def _begin(self, operation: Operation, timeout: int) -> None:
         """One step of the engine: starts `operation` and its time-out (nanoseconds; 0 is none)."""

@@ -6,7 +6,7 @@
         members: DurableMap[NodeId, str] = durable_map(str, str)
 
 A scalar is compared with its committed value at the end of a batch; a log knows the lowest index that changed; a map
-knows the keys that changed. `Change` is what a storage is asked to commit.
+knows the keys that changed. A `Change` is what a storage is asked to commit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+import msgspec
 
 from framework.core.errors import PluginError
 from framework.core.message import Record
@@ -24,18 +26,45 @@ V = TypeVar("V")
 
 ATOMS = (bool, int, float, str, bytes, type(None))
 
-SCALAR, LOG, MAP, DROP = "scalar", "log", "map", "drop"
+SCALAR, LOG, MAP = "scalar", "log", "map"
+"""The kinds of durable fields."""
 
-Change: TypeAlias = tuple[Any, ...]
-"""One increment, as plain data:
 
-    (SCALAR, path, field, value)
-    (LOG, path, field, first, start, entries)     entries below `first` are gone, from `start` on they are these
-    (MAP, path, field, ((key, value), …), (deleted key, …))      the deleted go first: a key may be among both
-    (DROP, path)                                  the mount `path` and all below it are gone
+class ScalarSet(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="scalar"):
+    """A scalar has a new value."""
 
-`path` is the mount's path, "" for the node itself.
-"""
+    path: str
+    field: str
+    value: Any
+
+
+class LogWritten(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="log"):
+    """The entries of a log below `first` are gone, and from `start` on they are `entries`."""
+
+    path: str
+    field: str
+    first: int
+    start: int
+    entries: Sequence[Any]
+
+
+class MapWritten(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="map"):
+    """Keys of a map were deleted, then others put: a key may be among both."""
+
+    path: str
+    field: str
+    puts: Sequence[tuple[Any, Any]]
+    deleted: Sequence[Any]
+
+
+class MountDropped(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="drop"):
+    """The mount `path` and all below it are gone."""
+
+    path: str
+
+
+Change: TypeAlias = ScalarSet | LogWritten | MapWritten | MountDropped
+"""One increment of durable state; `path` is the mount's, "" for the node itself."""
 
 Stored: TypeAlias = dict[str, dict[str, Any]]
 """What a storage holds: path -> field -> value; a log is `(first, [entries])`, a map is a dict."""

@@ -1,6 +1,6 @@
 """Node: a deterministic state machine that speaks only through its own verbs.
 
-A subclass declares its durable fields, one handler a message and its timers; `framework.core.host` is its seat.
+A subclass declares its durable fields, one handler a message and its timers; `framework.core.node_runtime` drives it.
 What an author gets wrong is an error when the class is made, or when it is loaded, and says what to write instead.
 """
 
@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from framework.core.declare import RESERVED, check_body, declared_fields, handler_names, timer_names, typed_fields
-from framework.core.durable import LOG, SCALAR, Change, DurableField
+from framework.core.durable import LOG, SCALAR, DurableField
+from framework.core.effects import Multicast, Note, Send
 from framework.core.errors import PluginError, did_you_mean
-from framework.core.host import MULTICAST, NOTE, SEND, Host, collect_changes
 from framework.core.message import Config, Message, NodeId
+from framework.core.node_runtime import NodeRuntime
 from framework.core.replica import Replica
 from framework.core.state import copy_plain
 
@@ -69,7 +70,7 @@ class Node:
     _declared: ClassVar[dict[str, DurableField]] = {}
     _declared_here: ClassVar[dict[str, DurableField]] = {}
 
-    _host: Host
+    _runtime: NodeRuntime
     _path: str
     _committed: dict[str, Any]
 
@@ -82,27 +83,29 @@ class Node:
         cls._timers = timer_names(cls)
 
     @classmethod
-    def _seat(cls: type[N], host: Host, path: str, config: Any, peers: tuple[NodeId, ...], spare: bool = False) -> N:
-        """An instance at `host`, mounted at `path`, its durable fields restored, not yet started."""
+    def _seat(
+        cls: type[N], runtime: NodeRuntime, path: str, config: Any, peers: tuple[NodeId, ...], spare: bool = False
+    ) -> N:
+        """An instance at `runtime`, mounted at `path`, its durable fields restored, not yet started."""
         node = cls()
-        node._host, node._path = host, path
-        node.id, node.config, node.peers = host.id, config, peers
+        node._runtime, node._path = runtime, path
+        node.id, node.config, node.peers = runtime.id, config, peers
         if spare:
             node.spare = True
         node._committed = {}
-        stored = host.stored.pop(path, {})
+        stored = runtime.stored.pop(path, {})
         if stored.keys() - cls._declared.keys():
             raise PluginError(
                 cls.__qualname__,
-                f"{host.id} has stored {', '.join(sorted(stored))} at {path!r}, which this class does not declare",
+                f"{runtime.id} has stored {', '.join(sorted(stored))} at {path!r}, which this class does not declare",
                 "Destroy the state of a mount, unmount(name, destroy=True), before its name goes to another class.",
             )
-        if path in host.plain:
-            host.plain.discard(path)
+        if path in runtime.plain:
+            runtime.plain.discard(path)
             stored = typed_fields(cls, stored)
         for name, field in cls._declared.items():
             node.__dict__[name] = node._committed[name] = field.restored(stored, name)
-        host.nodes[path] = node
+        runtime.nodes[path] = node
         return node
 
     def _durable_values(self) -> dict[str, Any]:
@@ -114,9 +117,6 @@ class Node:
                 value if kind is SCALAR else (value.first, list(value)) if kind is LOG else dict(value.items())
             )
         return values
-
-    def _collect(self, changes: list[Change]) -> None:
-        collect_changes(self, self._path, self._committed, self._durable, changes)
 
     def _check_state(self) -> None:
         """PluginError if an attribute is not plain data, or hides one of the node's own names."""
@@ -157,17 +157,17 @@ class Node:
     @property
     def now(self) -> int:
         """Nanoseconds on this node's monotonic clock: it may drift, never steps, and stands still within a step."""
-        return self._host.now
+        return self._runtime.now
 
     @property
     def wall_clock(self) -> int:
         """Nanoseconds since 1970 on this node's wall clock: it may drift and step either way."""
-        return self._host.wall_clock
+        return self._runtime.wall_clock
 
     @property
     def rng(self) -> random.Random:
         """This node's own random stream."""
-        return self._host.rng
+        return self._runtime.rng
 
     # The verbs.
 
@@ -177,13 +177,14 @@ class Node:
         With `before_commit` it leaves at the end of the batch without waiting for the commit: for messages that
         promise nothing. To itself a node sends like to any other.
         """
-        host = self._host
-        (host.early if before_commit else host.effects).append((SEND, to, self._path, message))
+        runtime = self._runtime
+        (runtime.early if before_commit else runtime.effects).append(Send(to, self._path, message, runtime.step))
 
     def multicast(self, to: Sequence[NodeId], message: Message, *, before_commit: bool = False) -> None:
         """Sends the same message to each of `to`, in that order; it is encoded once."""
-        host = self._host
-        (host.early if before_commit else host.effects).append((MULTICAST, tuple(to), self._path, message))
+        runtime = self._runtime
+        effects = runtime.early if before_commit else runtime.effects
+        effects.append(Multicast(tuple(to), self._path, message, runtime.step))
 
     def broadcast(self, message: Message, *, before_commit: bool = False) -> None:
         """Sends the same message to every peer."""
@@ -196,20 +197,20 @@ class Node:
         PluginError if it is not a timer of this node, or an argument is not immutable, or `after` is negative or no integer.
         """
         key = self._timer_key(timer, arguments)
-        host = self._host
+        runtime = self._runtime
         if after.__class__ is not int and not isinstance(after, int):
             raise self._misuse(f"sets {key[1]} after {after!r}", "Give nanoseconds as an int: round(...), or x // y.")
         try:
             if after > 0:
-                if host.soon:
-                    host.soon.pop(key, None)
-                deadline = host.now + after
-                host.timers[key] = (deadline, host.step)
-                if deadline < host.wake:
-                    host.wake = deadline
+                if runtime.soon:
+                    runtime.soon.pop(key, None)
+                deadline = runtime.now + after
+                runtime.timers[key] = (deadline, runtime.step)
+                if deadline < runtime.wake:
+                    runtime.wake = deadline
             elif after == 0:
-                host.soon[key] = host.step
-                host.timers.pop(key, None)
+                runtime.soon[key] = runtime.step
+                runtime.timers.pop(key, None)
             else:
                 raise self._misuse(f"sets {key[1]} after {after}, in the past", "Write after=0 or more.")
         except TypeError as error:
@@ -220,19 +221,19 @@ class Node:
     def cancel_timer(self, timer: Callable[..., None], *arguments: Any) -> None:
         """Forgets a timer; nothing happens if it is not set."""
         key = self._timer_key(timer, arguments)
-        self._host.timers.pop(key, None)
-        self._host.soon.pop(key, None)
+        self._runtime.timers.pop(key, None)
+        self._runtime.soon.pop(key, None)
 
     def note(self, name: str, /, **fields: str | int | float | bool | None) -> None:
         """Leaves a domain event in the trace: `self.note("elected", term=3)`."""
-        self._host.effects.append((NOTE, name, fields, self._path))
+        self._runtime.effects.append(Note(name, fields, self._path, self._runtime.step))
 
     def tell(self, event: Message) -> None:
         """Hands `event` to the parent that mounted this node, whose @handles takes it in the same step."""
         if not self._path:
             raise self._misuse(f"tells {type(event).__name__}, but has no parent", "Only a mounted node can tell.")
         parent, _, name = self._path.rpartition("/")
-        self._host.tells.append((parent, name, event))
+        self._runtime.tells.append((parent, name, event))
 
     def mount(self, name: str, node_class: type[N], config: Config | None, peers: Sequence[NodeId]) -> N:
         """Starts a node within this one: own durable namespace, own timers; it speaks to the same mount on `peers`.
@@ -246,14 +247,14 @@ class Node:
             raise self._misuse(
                 f"mounts at {path[:40]!r}…, which has more than {PATH_BYTES} bytes", "Use shorter names."
             )
-        if path in self._host.nodes:
+        if path in self._runtime.nodes:
             raise self._misuse(f"{path!r} is mounted already", "Unmount it first, or choose another name.")
         if not issubclass(node_class, type(self).mounts):
             raise self._misuse(
                 f"mounts {node_class.__qualname__} without having said so",
                 f"Write mounts = ({node_class.__qualname__},) in the class.",
             )
-        child = node_class._seat(self._host, path, config, tuple(peer for peer in peers if peer != self.id))
+        child = node_class._seat(self._runtime, path, config, tuple(peer for peer in peers if peer != self.id))
         child.on_start()
         child._check_state()
         return child
@@ -261,9 +262,9 @@ class Node:
     def unmount(self, name: str, *, destroy: bool = False) -> None:
         """Ends a mount with its timers; its durable state stays for a later mount unless `destroy` is set."""
         path = f"{self._path}/{name}" if self._path else name
-        if path not in self._host.nodes:
-            raise self._misuse(f"{path!r} is not mounted", did_you_mean(path, self._host.nodes.keys() - {""}))
-        self._host.unmount(path, destroy)
+        if path not in self._runtime.nodes:
+            raise self._misuse(f"{path!r} is not mounted", did_you_mean(path, self._runtime.nodes.keys() - {""}))
+        self._runtime.unmount(path, destroy)
 
     # State as plain data.
 

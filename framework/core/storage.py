@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from framework.core.durable import DROP, LOG, MAP, SCALAR, Change, Stored
+from framework.core.durable import Change, LogWritten, MapWritten, MountDropped, ScalarSet, Stored
 from framework.core.errors import SynodError
 from framework.core.faults import DiskTrouble
 
@@ -73,29 +73,25 @@ class MemoryStorage:
 
 def apply_change(stored: Stored, change: Change) -> None:
     """Brings `stored` up to date with one change, in place."""
-    kind, path = change[0], change[1]
-    if kind == DROP:
-        for gone in [known for known in stored if known == path or known.startswith(path + "/")]:
-            del stored[gone]
-        return
-    fields = stored.setdefault(path, {})
-    if kind == SCALAR:
-        fields[change[2]] = change[3]
-    elif kind == LOG:
-        _, _, field, first, start, entries = change
-        old_first, log = fields.get(field, (1, []))
+    if type(change) is ScalarSet:
+        stored.setdefault(change.path, {})[change.field] = change.value
+    elif type(change) is LogWritten:
+        fields, first, start = stored.setdefault(change.path, {}), change.first, change.start
+        old_first, log = fields.get(change.field, (1, []))
         if old_first < first:
             del log[: first - old_first]
         assert 0 <= start - first <= len(log), (
-            f"{field}: entries from {start}, but the log ends at {first + len(log) - 1}"
+            f"{change.field}: entries from {start}, but the log ends at {first + len(log) - 1}"
         )
-        log[start - first :] = entries
-        fields[field] = (first, log)
-    elif kind == MAP:
-        _, _, field, puts, deleted = change
-        values = fields.setdefault(field, {})
-        for key in deleted:
+        log[start - first :] = change.entries
+        fields[change.field] = (first, log)
+    elif type(change) is MapWritten:
+        values = stored.setdefault(change.path, {}).setdefault(change.field, {})
+        for key in change.deleted:
             values.pop(key, None)
-        values.update(puts)
+        values.update(change.puts)
     else:
-        raise AssertionError(f"unknown change {kind!r}")
+        assert isinstance(change, MountDropped)
+        path = change.path
+        for gone in [known for known in stored if known == path or known.startswith(path + "/")]:
+            del stored[gone]

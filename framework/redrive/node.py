@@ -15,10 +15,10 @@ import msgspec
 
 from framework.core.client import Client, Operation
 from framework.core.clock import Clock
-from framework.core.durable import Change, Stored
+from framework.core.durable import Stored
 from framework.core.errors import RAISED
-from framework.core.host import Host, TimerKey
 from framework.core.message import Message, NodeId
+from framework.core.node_runtime import Deliver, Fire, Invoke, NodeRuntime, Start, TimerKey
 from framework.core.replica import standing
 from framework.core.streams import stream
 from framework.engine.base import Experiment
@@ -26,7 +26,7 @@ from framework.engine.ray.recording import process_of
 from framework.redrive.outputs import RAISE, Outlet, Output, recorded
 from framework.redrive.record import INPUTS, OUTPUTS, Record, Row
 
-Watch: TypeAlias = Callable[[Host, int, int], None]
+Watch: TypeAlias = Callable[[NodeRuntime, int, int], None]
 """`watch(host, time, seq)`: the node after a batch, and when and in which event its last step was."""
 
 
@@ -81,13 +81,12 @@ class NodeDriver:
         server = node in experiment.nodes
         self._seating = experiment.seating(node)
         self.node, self.steps, self.compared = node, 0, 0
-        self.host: Host | None = None
+        self.host: NodeRuntime | None = None
         self._experiment, self._record, self._outlet, self._wire = experiment, record, outlet, wire
         self._class = self._seating.host
         self._durable = server and bool(self._class._declared or self._class.mounts)
         self._clock, self._epoch = Clock(), 0
         self._batch: list[Row] = []  # the steps whose outputs have not been gathered
-        self._marks: list[tuple[int, int]] = []
         self._due: list[Output] = []  # outputs that the record must show next
         self._origin: dict[int, tuple[Row, int]] = {}  # the steps that they come from, with their numbers
         self._raised = ""
@@ -127,13 +126,11 @@ class NodeDriver:
         if self._due:
             raise self._departed("nothing more", self._due[0])
         self._begin(row)
+        given = self._input(self.host, row)
         try:
-            self._input(self.host, row)
-        except (CannotDrive, Departed):
-            raise
+            self.host.take(given)
         except RAISED as error:
             self._raised = f"{type(error).__name__}: {error}"
-        self._marks.append((len(self.host.effects), row.seq))
 
     def _boot(self, row: Row) -> None:
         if row.payload is None:
@@ -142,15 +139,15 @@ class NodeDriver:
         incarnation: int = told["incarnation"]
         name = self.node if not incarnation else f"{self.node}#{incarnation}"
         self._epoch, self._clock = told["epoch"], Clock.of(told["clock"]) if "clock" in told else Clock()
-        self._batch, self._marks, self._due, self._raised = [], [], [], ""
+        self._batch, self._due, self._raised = [], [], ""
         rng = stream(self._experiment.seed, "node", name)
-        self.host = host = Host(self.node, rng, _Restored(told["stored"]))
+        self.host = NodeRuntime(self.node, rng, _Restored(told["stored"]), is_durable=self._durable)
         self._begin(row)
+        config, seating = self._experiment.protocol_config, self._seating
         try:
-            host.boot(self._class, self._experiment.protocol_config, self._seating.peers, self._seating.spare)
+            self.host.take(Start(self._class, config, seating.peers, seating.spare, row.seq))
         except RAISED as error:
             self._raised = f"{type(error).__name__}: {error}"
-        self._marks.append((len(host.effects), row.seq))
 
     def _begin(self, row: Row) -> None:
         host = self.host
@@ -158,20 +155,18 @@ class NodeDriver:
         self.steps += 1
         self._batch.append(row)
         self._origin[row.seq] = (row, self.steps)
-        host.step = row.seq
         host.now = local = self._clock.local(row.time)
         host.wall_clock = local + self._epoch + self._clock.wall_offset
 
-    def _input(self, host: Host, row: Row) -> None:
+    def _input(self, runtime: NodeRuntime, row: Row) -> Deliver | Fire | Invoke:
         if row.kind == "deliver":
-            if not host.deliver(row.path, row.peer, self._message(row)):
+            if not runtime.has_mount(row.path):
                 raise self._departed(f"takes {row.message}", f"there is no mount {row.path!r}")
-        elif row.kind == "timer":
-            host.fire(self._timer(host, row))
-        else:
-            client = host.root
-            assert isinstance(client, Client)
-            client._begin(_operation(row), int(self._experiment.workload_config.timeout))
+            return Deliver(row.path, row.peer, self._message(row), row.seq)
+        if row.kind == "timer":
+            return Fire(self._timer(runtime, row), row.seq)
+        assert isinstance(runtime.root, Client)
+        return Invoke(_operation(row), int(self._experiment.workload_config.timeout), row.seq)
 
     def _message(self, row: Row) -> Message:
         payload = self._record.sent(row.cause)
@@ -186,11 +181,9 @@ class NodeDriver:
             raise CannotDrive(f"{row.message} cannot be decoded by the protocol as it is now: {error}") from error
         return message
 
-    def _timer(self, host: Host, row: Row) -> TimerKey:
+    def _timer(self, runtime: NodeRuntime, row: Row) -> TimerKey:
         """The timer that the station would fire now; Departed if it is not the one that was fired."""
-        due = host.due() if host.wake <= host.now else None
-        soon = host.take_soon() if due is None else None
-        key, step = (due, host.timers[due][1]) if due is not None else soon if soon is not None else (None, -1)
+        key, step = runtime.next_timer() or (None, -1)
         if key is None:
             raise self._departed(f"timer {row.message} fires", "that timer is not due")
         if key[:2] != (row.path, row.message) or step != row.cause:
@@ -222,19 +215,14 @@ class NodeDriver:
             raise self._departed("goes on", f"raises {self._raised}")
         if host.soon:
             raise self._departed("goes on", f"timer {next(iter(host.soon))[1]} fires at the end of its batch")
-        changes: list[Change] = host.changes() if self._durable else []
-        early, host.early = host.early, []
-        effects, host.effects = host.effects, []
-        self._due += self._outlet.outputs(early, host.step)
-        if changes:
-            self._due.append(Output("commit", host.step, size=len(changes)))
-        start = 0
-        for stop, step in self._marks:
-            self._due += self._outlet.outputs(effects[start:stop], step)
-            start = stop
+        batch = host.end_batch()
+        self._due += self._outlet.outputs(batch.early)
+        if batch.changes:
+            self._due.append(Output("commit", batch.last, size=len(batch.changes)))
+        self._due += self._outlet.outputs(batch.effects)
         kept = {row.seq for row in self._batch}
         self._origin = {seq: origin for seq, origin in self._origin.items() if seq in kept}
-        self._last, self._batch, self._marks = self._batch[-1], [], []
+        self._last, self._batch = self._batch[-1], []
         self._landed()
 
     def _landed(self) -> None:
@@ -270,7 +258,7 @@ class NodeDriver:
 
     def _killed(self) -> None:
         """The batch under way is lost."""
-        self._batch, self._marks, self._due, self._raised = [], [], [], ""
+        self._batch, self._due, self._raised = [], [], ""
         if self.on_crash is not None:
             self.on_crash()
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from framework.core.client import Ok
+from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import PluginError
-from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect
 from framework.core.message import NodeId
 from framework.engine.wire import Wire
 from framework.redrive.record import Row
@@ -47,19 +47,22 @@ class Outlet:
     def __init__(self, wire: Wire, hosts: Sequence[NodeId]) -> None:
         self._wire, self._hosts = wire, frozenset(hosts)
 
-    def outputs(self, effects: Sequence[Effect], step: int) -> list[Output]:
-        """What `effects` of one step let out, in order."""
+    def outputs(self, effects: Sequence[Effect]) -> list[Output]:
+        """What `effects` let out, in order."""
         found: list[Output] = []
-        for kind, first, second, third in effects:
-            if kind in (SEND, MULTICAST):
-                found += self._sends(first if kind == MULTICAST else (first,), second, third, step)
-            elif kind == NOTE:
-                found.append(Output("note", step, third, "", first, _json(second)))
+        for effect in effects:
+            if isinstance(effect, Send):
+                found += self._sends((effect.to,), effect.path, effect.message, effect.step)
+            elif isinstance(effect, Multicast):
+                found += self._sends(effect.to, effect.path, effect.message, effect.step)
+            elif isinstance(effect, Note):
+                found.append(Output("note", effect.step, effect.path, "", effect.name, _json(effect.fields)))
             else:
-                assert kind == COMPLETE
-                fields: dict[str, Any] = {"operation": first}
-                fields |= {"value": second.value} if type(second) is Ok else {"why": second.why}
-                found.append(Output("complete", step, "", "", type(second).__name__.lower(), _json(fields)))
+                assert isinstance(effect, Complete)
+                outcome = effect.outcome
+                fields: dict[str, Any] = {"operation": effect.operation}
+                fields |= {"value": outcome.value} if type(outcome) is Ok else {"why": outcome.why}
+                found.append(Output("complete", effect.step, "", "", type(outcome).__name__.lower(), _json(fields)))
         return found
 
     def _sends(self, targets: Sequence[NodeId], path: str, message: Any, step: int) -> list[Output]:

@@ -9,7 +9,7 @@ For tests that are stories: fire this timer, deliver that message, crash here, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,12 @@ import msgspec
 
 from framework.core.administration import ADMINISTRATOR, Administrator
 from framework.core.client import Client, Operation, Outcome, Unknown
+from framework.core.durable import Change, LogWritten, MapWritten, ScalarSet
+from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import ConfigError, did_you_mean
-from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host, TimerKey
 from framework.core.message import Message, NodeId, Record
 from framework.core.node import Node
+from framework.core.node_runtime import Deliver, Fire, Input, Invoke, NodeRuntime, Start, TimerKey
 from framework.core.storage import MemoryStorage
 from framework.core.streams import stream
 
@@ -75,7 +77,7 @@ class Cluster:
         self._operations = 0
         self._places: dict[NodeId, tuple[type[Node], tuple[NodeId, ...], MemoryStorage]] = {}
         self._spares = frozenset(spares)
-        self._hosts: dict[NodeId, Host] = {}
+        self._hosts: dict[NodeId, NodeRuntime] = {}
         self._lives: dict[NodeId, int] = {}
         for name in nodes:
             self._places[name] = (node, tuple(peer for peer in nodes if peer != name), MemoryStorage())
@@ -113,7 +115,7 @@ class Cluster:
             raise ConfigError(
                 f"fire {name} {timer}", "that timer is not set", did_you_mean(timer, names) or f"{name} has none."
             )
-        self._batch(name, lambda host: host.fire(key))
+        self._batch(name, Fire(key))
 
     def deliver(self, to: NodeId | None = None, *, sender: NodeId | None = None, kind: str | None = None) -> Letter:
         """Delivers the oldest letter on its way that matches; to a node that is down it is lost."""
@@ -148,7 +150,7 @@ class Cluster:
         while (due := self._earliest()) is not None and due[0] <= end:
             self.now = max(self.now, due[0])
             key = due[2]
-            self._batch(due[1], lambda host, key=key: host.fire(key))  # type: ignore[misc]
+            self._batch(due[1], Fire(key))
         self.now = end
 
     def invoke(self, client: NodeId, function: str, key: str | None = None, argument: Any = None) -> int:
@@ -157,7 +159,7 @@ class Cluster:
         self._operations += 1
         root = self._host(client).root
         assert isinstance(root, Client), f"{client} is not a client"
-        self._batch(client, lambda host: root._begin(operation, 0))
+        self._batch(client, Invoke(operation, 0))
         return operation.id
 
     def administer(self, function: str, node: NodeId) -> int:
@@ -182,7 +184,7 @@ class Cluster:
 
     # How it is done.
 
-    def _host(self, name: NodeId) -> Host:
+    def _host(self, name: NodeId) -> NodeRuntime:
         if name not in self._places:
             raise ConfigError(name, "no such node", did_you_mean(name, self._places))
         if name not in self._hosts:
@@ -206,44 +208,43 @@ class Cluster:
         if letter.to not in self._hosts:
             self.log.append(f"lost, {letter.to} is down: {letter}")
             return
-        self._batch(letter.to, lambda host: host.deliver(letter.path, letter.sender, letter.message))
+        if not self._hosts[letter.to].has_mount(letter.path):
+            self.log.append(f"lost, {letter.to} has no mount {letter.path!r}: {letter}")
+            return
+        self._batch(letter.to, Deliver(letter.path, letter.sender, letter.message))
 
     def _boot(self, name: NodeId) -> None:
         class_, peers, storage = self._places[name]
         life = self._lives[name] = self._lives.get(name, -1) + 1
-        self._hosts[name] = Host(name, stream(self._seed, "node", f"{name}#{life}"), storage)
+        self._hosts[name] = NodeRuntime(name, stream(self._seed, "node", f"{name}#{life}"), storage)
         self.log.append(f"{name} started")
-        self._batch(name, lambda host: host.boot(class_, self._config, peers, name in self._spares))
+        self._batch(name, Start(class_, self._config, peers, name in self._spares))
 
-    def _batch(self, name: NodeId, step: Callable[[Host], Any]) -> None:
-        host = self._hosts[name]
-        host.now = host.wall_clock = self.now
-        step(host)
-        while (soon := host.take_soon()) is not None:
-            host.fire(soon[0])
-        self._release(name, host.early)
-        changes = host.changes()
-        if changes:
-            self._places[name][2].commit(changes)
-            self.log.append(f"{name} committed {', '.join(_spell_change(change) for change in changes)}")
-        self._release(name, host.effects)
+    def _batch(self, name: NodeId, given: Input) -> None:
+        runtime = self._hosts[name]
+        runtime.now = runtime.wall_clock = self.now
+        batch = runtime.run_one(given)
+        self._release(name, batch.early)
+        if batch.changes:
+            self._places[name][2].commit(batch.changes)
+            self.log.append(f"{name} committed {', '.join(_spell_change(change) for change in batch.changes)}")
+        self._release(name, batch.effects)
 
-    def _release(self, name: NodeId, effects: list[Effect]) -> None:
-        leaving, effects[:] = list(effects), []
-        for kind, first, second, third in leaving:
-            if kind in (SEND, MULTICAST):
-                for to in (first,) if kind == SEND else first:
-                    letter = Letter(name, to, second, third)
+    def _release(self, name: NodeId, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Send | Multicast):
+                for to in (effect.to,) if isinstance(effect, Send) else effect.to:
+                    letter = Letter(name, to, effect.path, effect.message)
                     self.letters.append(letter)
                     self.log.append(str(letter))
-            elif kind == NOTE:
-                shown = ", ".join(f"{field}={value!r}" for field, value in second.items())
-                self.log.append(f"{name} notes {first}({shown})")
+            elif isinstance(effect, Note):
+                shown = ", ".join(f"{field}={value!r}" for field, value in effect.fields.items())
+                self.log.append(f"{name} notes {effect.name}({shown})")
             else:
-                assert kind == COMPLETE
-                self.outcomes[first] = second
-                self.log.append(f"{name} completes operation {first}: {second!r}")
-                if type(second) is Unknown:
+                assert isinstance(effect, Complete)
+                self.outcomes[effect.operation] = effect.outcome
+                self.log.append(f"{name} completes operation {effect.operation}: {effect.outcome!r}")
+                if type(effect.outcome) is Unknown:
                     self._boot(name)
 
     def _earliest(self) -> tuple[int, NodeId, TimerKey] | None:
@@ -255,13 +256,12 @@ class Cluster:
         return best
 
 
-def _spell_change(change: tuple[Any, ...]) -> str:
-    kind, path = change[0], change[1]
-    place = f"{path}/" if path else ""
-    if kind == "scalar":
-        return f"{place}{change[2]}={_spell(change[3])}"
-    if kind == "log":
-        return f"{place}{change[2]}[{change[4]}:]={_spell(change[5])}"
-    if kind == "map":
-        return f"{place}{change[2]} put {dict(change[3])!r} deleted {list(change[4])!r}"
+def _spell_change(change: Change) -> str:
+    place = f"{change.path}/" if change.path else ""
+    if isinstance(change, ScalarSet):
+        return f"{place}{change.field}={_spell(change.value)}"
+    if isinstance(change, LogWritten):
+        return f"{place}{change.field}[{change.start}:]={_spell(change.entries)}"
+    if isinstance(change, MapWritten):
+        return f"{place}{change.field} put {dict(change.puts)!r} deleted {list(change.deleted)!r}"
     return f"{place} dropped"

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from framework.core.errors import RAISED, Violation
-from framework.core.host import Host
 from framework.core.invariants import Invariant, Step
 from framework.core.message import NodeId
 from framework.core.node import Node
+from framework.core.node_runtime import NodeRuntime
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Watcher:
         self._seen: dict[str, tuple[Node, list[Invariant[Any]]]] = {}  # by mount path: the node last seen
         self._step = Step(node)
 
-    def observe(self, host: Host, time: int, seq: int) -> None:
+    def observe(self, host: NodeRuntime, time: int, seq: int) -> None:
         """Shows the node as it is after step `seq`, `time` nanoseconds into the run. Halt if that breaks one."""
         if self._left > 1:
             self._left -= 1

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from framework.core.durable import Change, Stored
-from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host
+from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.message import Message
 from framework.core.node import Node
+from framework.core.node_runtime import Batch, Deliver, Fire, NodeRuntime, Start
 from framework.core.storage import MemoryStorage, Storage, apply_change
 
 
@@ -43,7 +44,7 @@ class MsgpackStorage:
     def load(self) -> Stored:
         stored: Stored = {}
         for row in self.rows:
-            for change in msgspec.msgpack.decode(row):
+            for change in msgspec.msgpack.decode(row, type=list[Change]):
                 apply_change(stored, change)
         plain: Stored = msgspec.msgpack.decode(msgspec.msgpack.encode(stored))
         return plain
@@ -77,15 +78,16 @@ class Bench:
 
     def boot(self) -> list[Any]:
         """Starts, or restarts, the node as a new instance over the same storage."""
-        self.host = Host(self.id, random.Random(7), self.storage)
+        self.host = NodeRuntime(self.id, random.Random(7), self.storage)
         self.host.now = self.host.wall_clock = self.now
-        self.host.boot(self.node_class, self.config, self.peers)
-        return self.finish()
+        return self._out(self.host.run_one(Start(self.node_class, self.config, self.peers)))
 
     def step(self, sender: str, message: Message, path: str = "") -> bool:
         """One step of a batch that is still open; False if the mount is gone."""
-        self.host.step += 1
-        return self.host.deliver(path, sender, message)
+        if not self.host.has_mount(path):
+            return False
+        self.host.take(Deliver(path, sender, message, self.host.step + 1))
+        return True
 
     def deliver(self, *inputs: tuple[str, Message] | tuple[str, Message, str]) -> list[Any]:
         """A batch of these (sender, message[, mount path]); what left, in order."""
@@ -101,41 +103,38 @@ class Bench:
             if deadline > end:
                 break
             self.now = self.host.now = max(deadline, self.now)
-            key = self.host.due()
+            key = self.host.overdue()
             assert key is not None
-            self.host.step += 1
-            self.host.fire(key)
-            left += self.finish()
+            left += self._out(self.host.run_one(Fire(key, self.host.step + 1)))
         self.now = self.host.now = end
         return left
 
     def finish(self) -> list[Any]:
         """Ends the batch; what left, in order."""
-        while (soon := self.host.take_soon()) is not None:
-            self.host.step += 1
-            self.host.fire(soon[0])
-        left = [*self.take(self.host.early)]
-        changes = self.host.changes()
-        if changes:
-            self.storage.commit(changes)
-            self.commits.append(changes)
-        left += self.take(self.host.effects)
+        return self._out(self.host.end_batch())
+
+    def _out(self, batch: Batch) -> list[Any]:
+        self.last = batch
+        left = readable(batch.early)
+        if batch.changes:
+            self.storage.commit(batch.changes)
+            self.commits.append(list(batch.changes))
+        left += readable(batch.effects)
         self.left += left
         return left
 
-    @staticmethod
-    def take(effects: list[Effect]) -> list[Any]:
-        """Empties a list of effects; what stood in it, readable."""
-        taken, effects[:] = list(effects), []
-        return [readable for effect in taken for readable in _readable(*effect)]
+
+def readable(effects: Sequence[Effect]) -> list[Any]:
+    """Effects without the steps that caused them, each copy of a multicast by itself."""
+    return [one for effect in effects for one in _readable(effect)]
 
 
-def _readable(kind: int, first: Any, second: Any, third: Any) -> list[Any]:
-    if kind == SEND:
-        return [Sent(first, third, second)]
-    if kind == MULTICAST:
-        return [Sent(to, third, second) for to in first]
-    if kind == NOTE:
-        return [Noted(first, second, third)]
-    assert kind == COMPLETE
-    return [Completed(first, second)]
+def _readable(effect: Effect) -> list[Any]:
+    if isinstance(effect, Send):
+        return [Sent(effect.to, effect.message, effect.path)]
+    if isinstance(effect, Multicast):
+        return [Sent(to, effect.message, effect.path) for to in effect.to]
+    if isinstance(effect, Note):
+        return [Noted(effect.name, effect.fields, effect.path)]
+    assert isinstance(effect, Complete)
+    return [Completed(effect.operation, effect.outcome)]

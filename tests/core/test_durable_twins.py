@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework.core.durable import DurableLog, DurableMap, durable, durable_log, durable_map
+from framework.core.durable import DurableLog, DurableMap, LogWritten, MapWritten, durable, durable_log, durable_map
 from framework.core.node import Node
 from framework.core.storage import MemoryStorage, Storage
 from tests.core.bench import Bench, MsgpackStorage
@@ -173,9 +173,9 @@ def test_only_increments_are_written() -> None:
     bench.finish()
 
     assert bench.commits[1:] == [
-        [("log", "", "log", 1, 101, (7,)), ("map", "", "table", ((2, (5,)),), ())],
-        [("log", "", "log", 100, 102, ()), ("map", "", "table", (), (1,))],
-        [("log", "", "log", 100, 101, (8, 9))],
+        [LogWritten("", "log", 1, 101, (7,)), MapWritten("", "table", ((2, (5,)),), ())],
+        [LogWritten("", "log", 100, 102, ()), MapWritten("", "table", (), (1,))],
+        [LogWritten("", "log", 100, 101, (8, 9))],
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from framework.core.durable import DurableLog, durable, durable_log
+from framework.core.durable import DurableLog, LogWritten, MountDropped, ScalarSet, durable, durable_log
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId
 from framework.core.node import Node, handles, on_timer
@@ -103,7 +103,7 @@ def test_the_writes_of_parent_and_child_commit_together_and_the_childs_messages_
 
     assert left == [Sent("n2", Store(7), "b"), Sent("n3", Store(7), "b"), Noted("routed", {"told": 0})]
     assert bench.commits == [
-        [("scalar", "", "writes", 1), ("log", "b", "log", 1, 1, (7,)), ("scalar", "b", "term", 1)],
+        [ScalarSet("", "writes", 1), LogWritten("b", "log", 1, 1, (7,)), ScalarSet("b", "term", 1)],
     ]
 
 
@@ -183,7 +183,7 @@ def test_destroying_a_mount_is_one_change() -> None:
     bench.node.close("b", destroy=True)
     bench.finish()
 
-    assert bench.commits[-1] == [("drop", "b"), ("scalar", "", "shards", ("a",))]
+    assert bench.commits[-1] == [MountDropped("b"), ScalarSet("", "shards", ("a",))]
     assert bench.storage.load().keys() == {"", "b"} - {"b"}
 
 
@@ -255,7 +255,7 @@ def test_tells_climb_within_one_step_oldest_first() -> None:
     assert middle.heard == [("b", 1)]
     assert bench.node.heard == [("o", 50), ("m", 2)]
     assert bench.finish() == [Sent("n2", Store(1), "m/b")]
-    assert bench.commits == [[("scalar", "m/b", "depth", 1)]]
+    assert bench.commits == [[ScalarSet("m/b", "depth", 1)]]
     assert bottom.depth == 1
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from framework import ConfigError, NodeId, handles, on_timer
-from framework.core.host import Host
 from framework.core.node import Node
+from framework.core.node_runtime import NodeRuntime
 from framework.engine.base import Experiment
 from framework.engine.ray.recording import start_payload
 from framework.engine.ray.station import Station
@@ -247,7 +247,7 @@ def test_a_watch_sees_the_nodes_after_each_batch_with_what_is_durable(tmp_path: 
     seen: dict[NodeId, list[tuple[int, int]]] = {node: [] for node in experiment.nodes}
 
     class Watching(Watcher):
-        def observe(self, host: Host, time: int, seq: int) -> None:
+        def observe(self, host: NodeRuntime, time: int, seq: int) -> None:
             assert isinstance(host.root, RegisterNode)
             seen[host.id].append((seq, host.root.accepted.last))
 

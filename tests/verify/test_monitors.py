@@ -7,7 +7,7 @@ import random
 import pytest
 
 from framework import Invariant, Node, Step, Violation
-from framework.core.host import Host
+from framework.core.node_runtime import NodeRuntime, Start
 from framework.verify.monitors import Breach, Halt, Monitors
 
 
@@ -45,13 +45,13 @@ class Fails(Invariant[Counter]):
         raise KeyError(node.count)
 
 
-def seated(name: str, class_: type[Node] = Counter) -> Host:
-    host = Host(name, random.Random(0))
-    host.boot(class_, None, ())
+def seated(name: str, class_: type[Node] = Counter) -> NodeRuntime:
+    host = NodeRuntime(name, random.Random(0))
+    host.run_one(Start(class_, None, ()))
     return host
 
 
-def show(monitors: Monitors, host: Host, *counts: int) -> None:
+def show(monitors: Monitors, host: NodeRuntime, *counts: int) -> None:
     for seq, count in enumerate(counts, 1):
         host.root.count = count  # type: ignore[attr-defined]
         monitors.watcher(host.id).observe(host, 10 * seq, seq)

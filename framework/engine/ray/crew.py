@@ -9,6 +9,7 @@ from framework.core.client import Client, Ok, OperationId, Outcome, Unknown
 from framework.core.errors import RAISED
 from framework.core.faults import Ask
 from framework.core.message import NodeId
+from framework.core.node_runtime import Invoke
 from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.core.workload import Assignment, Load
@@ -94,7 +95,7 @@ class Crew:
         self._end(seat, outcome, now)
         if retired:
             seat.incarnation += 1
-            seat.inbox, seat.marks = [], []
+            seat.inbox = []
             station.boot(seat, None)
         if seat.host is not None:
             self._load.completed(seat.number, now, retired=retired)
@@ -150,22 +151,17 @@ class Crew:
         self._station.tally.errands[token] = refused
 
     def _begin(self, seat: Seat, assignment: Assignment, timeout: int, cause: int = -1) -> None:
-        station, host, now = self._station, seat.host, self._station.now()
-        assert host is not None
+        station, runtime, now = self._station, seat.host, self._station.now()
+        assert runtime is not None
         seat.open = (assignment, now)
-        station.set_clocks(seat, host, now)
-        if station.rows is not None:
-            host.step = self._invoke_row(seat, assignment, now, cause)
+        station.set_clocks(seat, runtime, now)
+        step = -1 if station.rows is None else self._invoke_row(seat, assignment, now, cause)
         station.tally.steps += 1
-        client = host.root
-        assert isinstance(client, Client)
         try:
-            client._begin(assignment.operation, timeout)
+            runtime.take(Invoke(assignment.operation, timeout, step))
         except RAISED as error:
             station.raised(seat, error)
             return
-        if station.rows is not None:
-            seat.marks.append((len(host.effects), host.step))
         station.wake(seat)
 
     def _invoke_row(self, seat: Seat, assignment: Assignment, now: int, cause: int) -> int:

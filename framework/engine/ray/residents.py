@@ -7,14 +7,14 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
+from functools import partial
 from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
-from framework.core.durable import Change
 from framework.core.errors import RAISED
 from framework.core.faults import CommitFate
-from framework.core.host import Host
 from framework.core.message import NodeId
+from framework.core.node_runtime import NodeRuntime, Start, TimerKey
 from framework.core.replica import Standing, standing
 from framework.core.storage import StorageDamaged
 from framework.core.streams import stream
@@ -25,7 +25,7 @@ from framework.engine.ray.commits import Commits, MemoryCommits
 from framework.engine.ray.outgoing import Outgoing, Transport
 from framework.engine.ray.recording import EventRows, start_payload
 from framework.engine.ray.seat import Seat, make_seats
-from framework.engine.ray.storage import StorageError
+from framework.engine.ray.storage import Commit, StorageError
 from framework.engine.ray.timing import Alarm
 from framework.engine.ray.troubles import Troubles
 from framework.engine.wire import Wire
@@ -61,7 +61,7 @@ class Residents(ABC):
         self._delivered = [0] * len(self.wire.names)
         self._dirty: list[Seat] = []
         self._scheduled = False
-        self._flying: list[tuple[NodeId, list[Change]]] = []  # the commit under way
+        self._flying: Commit = ()  # the commit under way
         self._undone: set[NodeId] = set()  # whose part of it a crash takes back
         self._wakes: list[tuple[int, int]] = []
         self.troubles = Troubles(self)
@@ -73,6 +73,10 @@ class Residents(ABC):
     @abstractmethod
     def _tick(self) -> None:
         """A batch for each seat that something waits for, a commit, and what leaves then."""
+
+    @abstractmethod
+    def timer_step(self, seat: Seat, key: TimerKey, cause: int) -> int:
+        """The number of the step that a timer of the seat takes now."""
 
     @abstractmethod
     def _ring(self) -> None:
@@ -88,7 +92,7 @@ class Residents(ABC):
 
     # Time.
 
-    def set_clocks(self, seat: Seat, host: Host, now: int) -> None:
+    def set_clocks(self, seat: Seat, host: NodeRuntime, now: int) -> None:
         """What the node sees of the time `now`."""
         clock = seat.clock
         if clock is None:
@@ -127,18 +131,20 @@ class Residents(ABC):
         try:
             if self.troubles.damaged(seat.id):
                 raise StorageDamaged("storage damaged: an acknowledged record does not fit its checksum", asked=True)
-            seat.host = host = Host(seat.id, stream(self.experiment.seed, "node", name), storage)
+            seat.host = host = NodeRuntime(
+                seat.id, stream(self.experiment.seed, "node", name), storage,
+                on_timer_step=partial(self.timer_step, seat), is_durable=seat.durable,
+            )  # fmt: skip
             seat.deaf = False
             seat.queued = NEVER
             now = self.now()
             self.set_clocks(seat, host, now)
+            step = -1
             if self.rows is not None:
                 payload = start_payload(seat.incarnation, self.epoch, host.stored, seat.clock)
-                host.step = self.rows.row(Kind.START, now, cause, seat.index, payload=payload)
+                step = self.rows.row(Kind.START, now, cause, seat.index, payload=payload)
             self.tally.steps += 1
-            host.boot(seat.class_, seat.config, seat.peers, seat.spare)
-            if self.rows is not None:
-                seat.marks.append((len(host.effects), host.step))
+            host.take(Start(seat.class_, seat.config, seat.peers, seat.spare, step))
         except StorageDamaged as damaged:
             seat.raised = True
             self._storage_failed(seat, str(damaged), cause, asked=damaged.asked)
@@ -208,7 +214,7 @@ class Residents(ABC):
         if self.rows is not None:
             self.rows.row(Kind.CRASH, now, cause, seat.index, payload=f"{why}\n{text}".rstrip().encode())
         inbox, seat.inbox = seat.inbox, []
-        seat.host, seat.deaf, seat.marks = None, True, []
+        seat.host, seat.deaf = None, True
         for path, source, message, index, seq, size in inbox:
             self.outgoing.drop(source, seat.index, path, message, index, seq, size, f"{seat.id} crashed")
         if self.crew is not None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from framework.core.clock import Clock
-from framework.core.host import Host
 from framework.core.message import Message, NodeId
 from framework.core.network import Link
+from framework.core.node_runtime import NodeRuntime
 from framework.core.time import NEVER
 from framework.core.workload import Assignment
 
@@ -34,7 +34,7 @@ class Seat:
     """Per-node state of a station. `__slots__`: this is the hot path."""
 
     __slots__ = (
-        "class_", "clock", "config", "deaf", "dirty", "durable", "host", "id", "inbox", "incarnation", "index", "marks",
+        "class_", "clock", "config", "deaf", "dirty", "durable", "host", "id", "inbox", "incarnation", "index",
         "number", "open", "peers", "queued", "raised", "routes", "spare", "turns",
     )  # fmt: skip
 
@@ -48,14 +48,13 @@ class Seat:
         self.durable = bool(class_._declared or class_.mounts)
         self.incarnation = 0
         self.clock: Clock | None = None  # None: true time
-        self.host: Host | None = None  # None: not yet started, or down
+        self.host: NodeRuntime | None = None  # None: not yet started, or down
         self.deaf = False  # whether what arrives is lost; before the start it waits
         self.turns = 0  # crashes and restarts that a fault had told it of
         self.raised = False  # whether no restart brings it back: an exception of its own, damaged storage
         self.inbox: list[Envelope] = []
         self.dirty = False  # whether the next tick looks at it
         self.queued = NEVER  # the wake-up that stands for it in the station's heap
-        self.marks: list[tuple[int, int]] = []  # (how many effects there were after it, step), traced runs only
         self.routes: dict[NodeId, Route] = {}
         self.number = -1  # of a client within its crew
         self.open: tuple[Assignment, int] | None = None  # the operation under way, and when it was invoked

@@ -9,15 +9,17 @@ the commit is in flight the loop receives, and no node takes input.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator, Sequence
 from heapq import heappop
-from typing import Any
+from typing import TypeAlias
 
 import msgspec
 
 from framework.core.durable import Change
-from framework.core.errors import RAISED, PluginError
-from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host
+from framework.core.effects import Complete, Effect, Multicast, Note, Send
+from framework.core.errors import RAISED
 from framework.core.message import Message, NodeId
+from framework.core.node_runtime import Batch, Deliver, NodeRuntime, TimerKey
 from framework.core.time import NEVER, SECOND
 from framework.engine.base import Tally, check_nodes_own
 from framework.engine.ray.frames import (
@@ -30,11 +32,9 @@ from framework.engine.ray.frames import (
     whole_frames,
 )
 from framework.engine.ray.residents import Residents
-from framework.engine.ray.seat import Seat
+from framework.engine.ray.seat import Envelope, Seat
+from framework.engine.ray.storage import Commit
 from framework.trace.schema import Kind, as_json
-
-SOON_LIMIT = 10_000
-"""Timers with after=0 in one batch; more is a node that never comes to an end."""
 
 REJECT_ROWS = 1_000
 """Refused connections that a station records one by one; beyond, they are only counted."""
@@ -43,6 +43,9 @@ INBOX_BYTES = 64 << 20
 """What may wait for the nodes of a station before it stops reading from its connections."""
 
 _unpack = HEADER.unpack_from
+
+Ran: TypeAlias = tuple[Seat, NodeRuntime, Batch]
+"""A seat that has run a batch, and the runtime that did: another one has its place if it was restarted since."""
 
 
 class Station(Residents):
@@ -141,23 +144,23 @@ class Station(Residents):
         if self.flooded and self.transport is not None:
             self.transport.resume()
         self._inbox_bytes = 0
-        ran: list[tuple[Seat, Host]] = []
+        ran: list[Ran] = []
         self._now = now = self.now()
         for seat in dirty:
             seat.dirty = False
-            host = seat.host
-            if host is not None:
-                self.set_clocks(seat, host, now)
-                self._batch(seat, host, now)
-                if seat.host is host:
-                    ran.append((seat, host))
+            runtime = seat.host
+            if runtime is not None:
+                self.set_clocks(seat, runtime, now)
+                batch = self._batch(seat, runtime)
+                if batch is not None:
+                    ran.append((seat, runtime, batch))
         commit = self._collect(ran)
         refused, latency = self.troubles.refuse(commit)
         if refused:
             commit = [(node, changes) for node, changes in commit if node not in refused]
-            for seat, host in ran:
+            for seat, _, batch in ran:
                 if seat.id in refused:
-                    self._storage_failed(seat, refused[seat.id], host.step, asked=True)
+                    self._storage_failed(seat, refused[seat.id], batch.last, asked=True)
         if not commit:
             self._land(ran, commit)
             return
@@ -171,85 +174,80 @@ class Station(Residents):
         else:
             self._commit(ran, commit)
 
-    def _commit(self, ran: list[tuple[Seat, Host]], commit: list[tuple[NodeId, list[Change]]]) -> None:
+    def _commit(self, ran: list[Ran], commit: Commit) -> None:
         if not self._ended:
             self.commits.commit(commit, lambda why: self._landed(ran, commit, why))
 
-    def _batch(self, seat: Seat, host: Host, now: int) -> None:
-        inbox, seat.inbox = seat.inbox, []
-        rows, delivered, names, has_operation = self.rows, self._delivered, self._names, self.wire.has_operation
+    def _batch(self, seat: Seat, runtime: NodeRuntime) -> Batch | None:
+        """Runs all that waits for a seat; None if a handler raised."""
+        inbox = seat.inbox
         try:
-            for path, source, message, index, seq, size in inbox:
-                if path and path not in host.nodes:
-                    why = f"{seat.id} has no mount {path!r}"
-                    self.outgoing.drop(source, seat.index, path, message, index, seq, size, why)
-                    continue
-                delivered[index] += 1
-                if rows is not None:
-                    operation = message.operation if has_operation[index] else None  # type: ignore[attr-defined]
-                    host.step = rows.deliver(now, seq, seat.index, source, path, index, size, operation)
-                    host.deliver(path, names[source], message)
-                    seat.marks.append((len(host.effects), host.step))
+            if not inbox:
+                batch = runtime.run()
+            else:
+                seat.inbox = []
+                if len(inbox) == 1 and runtime.wake > runtime.now and runtime.has_mount(inbox[0][0]):
+                    path, source, message = inbox[0][:3]
+                    batch = runtime.deliver_one(path, self._names[source], message, self._step(seat, inbox[0]))
                 else:
-                    host.deliver(path, names[source], message)
-            self.tally.steps += len(inbox)
-            while host.wake <= host.now and (key := host.due()) is not None:
-                self._timer(seat, host, key, host.timers[key][1])
-            if host.soon:
-                self._run_soon(seat, host)
+                    batch = runtime.run(self._inputs(seat, runtime, inbox))
         except RAISED as error:
             self.raised(seat, error)
-            return
-        if host.wake < NEVER:
+            return None
+        if runtime.wake < NEVER:
             self.queue(seat)
+        return batch
 
-    def _run_soon(self, seat: Seat, host: Host) -> None:
-        rounds = 0
-        while (soon := host.take_soon()) is not None:
-            self._timer(seat, host, soon[0], soon[1])
-            rounds += 1
-            if rounds > SOON_LIMIT:
-                raise PluginError(
-                    seat.class_.__qualname__, f"{soon[0][1]} is set with after=0 without end",
-                    "Set it once a batch, or with a delay.",
-                )  # fmt: skip
+    def _inputs(self, seat: Seat, runtime: NodeRuntime, inbox: list[Envelope]) -> Iterator[Deliver]:
+        for envelope in inbox:
+            path, source, message, index, seq, size = envelope
+            if runtime.has_mount(path):
+                yield Deliver(path, self._names[source], message, self._step(seat, envelope))
+            else:
+                why = f"{seat.id} has no mount {path!r}"
+                self.outgoing.drop(source, seat.index, path, message, index, seq, size, why)
 
-    def _timer(self, seat: Seat, host: Host, key: Any, cause: int) -> None:
+    def _step(self, seat: Seat, envelope: Envelope) -> int:
+        """The number of the step that takes a message."""
+        path, source, message, index, seq, size = envelope
+        self._delivered[index] += 1
         self.tally.steps += 1
-        if self.rows is not None:
-            host.step = self.rows.row(Kind.TIMER, self._now, cause, seat.index, key[0], name=key[1])
-        host.fire(key)
-        if self.rows is not None:
-            seat.marks.append((len(host.effects), host.step))
+        if self.rows is None:
+            return -1
+        operation = message.operation if self.wire.has_operation[index] else None  # type: ignore[attr-defined]
+        return self.rows.deliver(self._now, seq, seat.index, source, path, index, size, operation)
 
-    def _collect(self, ran: list[tuple[Seat, Host]]) -> list[tuple[NodeId, list[Change]]]:
+    def timer_step(self, seat: Seat, key: TimerKey, cause: int) -> int:
+        self.tally.steps += 1
+        if self.rows is None:
+            return -1
+        return self.rows.row(Kind.TIMER, self._now, cause, seat.index, key[0], name=key[1])
+
+    def _collect(self, ran: list[Ran]) -> list[tuple[NodeId, Sequence[Change]]]:
         """Lets go what need not wait, and gathers what is to be made durable."""
-        commit: list[tuple[NodeId, list[Change]]] = []
-        for seat, host in ran:
-            if seat.durable:
+        commit: list[tuple[NodeId, Sequence[Change]]] = []
+        for seat, runtime, batch in ran:
+            if batch.changes:
                 try:
-                    if changes := host.changes():
-                        self.commits.encode(seat.id, changes)
+                    self.commits.encode(seat.id, batch.changes)
                 except RAISED as error:
                     self.raised(seat, error)
                     continue
-                if changes:
-                    commit.append((seat.id, changes))
-            if host.early:
-                early, host.early = host.early, []
-                self._leave(seat, host, early, host.step)
+                commit.append((seat.id, batch.changes))
+            if batch.early:
+                self._leave(seat, runtime, batch.early)
         return commit
 
-    def _landed(self, ran: list[tuple[Seat, Host]], commit: list[tuple[NodeId, list[Change]]], why: str) -> None:
+    def _landed(self, ran: list[Ran], commit: Commit, why: str) -> None:
         """The commit is over; `why` it failed, or nothing. A failed one is never tried again: the nodes crash."""
-        self._flying, undone, self._undone = [], self._undone, set()
+        self._flying, undone, self._undone = (), self._undone, set()
         if self._ended:
             return
         why = why or self._take_back(undone)
         if why:
-            for seat, host in ran:
-                if seat.host is host:
-                    self._storage_failed(seat, f"storage failed: {why}", host.step)
+            for seat, runtime, batch in ran:
+                if seat.host is runtime:
+                    self._storage_failed(seat, f"storage failed: {why}", batch.last)
             self._land([], [])  # the others of the station go on
         else:
             self._land(ran, [part for part in commit if part[0] not in undone])
@@ -266,18 +264,14 @@ class Station(Residents):
             return str(error)
         return ""
 
-    def _land(self, ran: list[tuple[Seat, Host]], commit: list[tuple[NodeId, list[Change]]]) -> None:
+    def _land(self, ran: list[Ran], commit: Commit) -> None:
         if commit:
             self.tally.fsyncs += 1
             if self.rows is not None:
-                self._commit_rows(commit)
-        for seat, host in ran:
-            if seat.host is host and host.effects:
-                effects, host.effects = host.effects, []
-                if self.rows is None:
-                    self._leave(seat, host, effects, -1)
-                else:
-                    self._leave_marked(seat, host, effects)
+                self._commit_rows(ran, commit)
+        for seat, runtime, batch in ran:
+            if batch.effects and seat.host is runtime:
+                self._leave(seat, runtime, batch.effects)
         if self.crew is not None:
             self.crew.begin_due()
         self._flush()
@@ -297,45 +291,39 @@ class Station(Residents):
                 self.rows.write_through()
             transport.flush()
 
-    def _commit_rows(self, commit: list[tuple[NodeId, list[Change]]]) -> None:
+    def _commit_rows(self, ran: list[Ran], commit: Commit) -> None:
         assert self.rows is not None
-        now = self.now()
+        now, last = self.now(), {seat.id: batch.last for seat, _, batch in ran}
         for node, changes in commit:
-            index = self._index[node]
-            host = self.seats[index].host
-            self.rows.row(Kind.COMMIT, now, host.step if host is not None else -1, index, size=len(changes))
+            self.rows.row(Kind.COMMIT, now, last[node], self._index[node], size=len(changes))
 
     # What goes out.
 
-    def _leave_marked(self, seat: Seat, host: Host, effects: list[Effect]) -> None:
-        """Lets the effects of several steps leave, each with its own step as the cause."""
-        marks, seat.marks = seat.marks, []
-        start = 0
-        for stop, step in marks:
-            if stop > start and seat.host is host:
-                self._leave(seat, host, effects[start:stop], step)
-                start = stop
-
-    def _leave(self, seat: Seat, host: Host, effects: list[Effect], cause: int) -> None:
+    def _leave(self, seat: Seat, runtime: NodeRuntime, effects: Sequence[Effect]) -> None:
+        """Lets effects go, each with its own step as the cause."""
+        send = self.outgoing.send
         try:
-            for kind, first, second, third in effects:
-                if kind == SEND:
-                    self.outgoing.send(seat, (first,), second, third, cause)
-                elif kind == MULTICAST:
-                    self.outgoing.send(seat, first, second, third, cause)
-                elif kind == COMPLETE:
+            for effect in effects:
+                if type(effect) is Send:
+                    send(seat, (effect.to,), effect.path, effect.message, effect.step)
+                elif isinstance(effect, Multicast):
+                    send(seat, effect.to, effect.path, effect.message, effect.step)
+                elif isinstance(effect, Complete):
                     assert self.crew is not None
-                    self.crew.complete(seat, first, second, cause)
-                elif kind == NOTE:
-                    self.tally.notes[first] = self.tally.notes.get(first, 0) + 1
-                    if self.rows is not None:
-                        self.rows.row(
-                            Kind.NOTE, self.now(), cause, seat.index, third, name=first, payload=as_json(second)
-                        )
+                    self.crew.complete(seat, effect.operation, effect.outcome, effect.step)
+                else:
+                    assert isinstance(effect, Note)
+                    self._note(seat, effect)
         except RAISED as error:
             check_nodes_own(error, seat.id, seat.class_)
-            if seat.host is host:
+            if seat.host is runtime:
                 self.raised(seat, error)
+
+    def _note(self, seat: Seat, note: Note) -> None:
+        self.tally.notes[note.name] = self.tally.notes.get(note.name, 0) + 1
+        if self.rows is not None:
+            payload = as_json(note.fields)
+            self.rows.row(Kind.NOTE, self.now(), note.step, seat.index, note.path, name=note.name, payload=payload)
 
     # Time.
 

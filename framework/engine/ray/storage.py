@@ -10,13 +10,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from framework.core.durable import DROP, LOG, MAP, SCALAR, Change, Stored
+from framework.core.durable import Change, LogWritten, MapWritten, ScalarSet, Stored
 from framework.core.errors import SynodError
 from framework.core.message import NodeId
 from framework.core.storage import apply_change
@@ -33,7 +33,7 @@ CHECKPOINT_FRAMES = 250
 """Pages in the write-ahead log when they go into the database; larger checkpoints stall for 100 ms."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(list[tuple[str, list[Change]]]).decode
 
 Commit = Sequence[tuple[NodeId, Sequence[Change]]]
 """The changes of one commit, node by node."""
@@ -216,31 +216,30 @@ class Garbage:
         items = sum(_items(change) for _, change in flat)
         share = size // (items or len(flat) or 1)
         for node, change in flat:
-            kind = change[0]
-            if kind == LOG:
-                self._count_log((node, change[1], change[2]), change, share)
-            elif kind == MAP:
-                self._count_map((node, change[1], change[2]), change, share)
-            elif kind == SCALAR:
-                field = (node, change[1], change[2])
+            if isinstance(change, LogWritten):
+                self._count_log((node, change.path, change.field), change, share)
+            elif isinstance(change, MapWritten):
+                self._count_map((node, change.path, change.field), change, share)
+            elif isinstance(change, ScalarSet):
+                field = (node, change.path, change.field)
                 self.dead += self._scalars.get(field, 0)
                 self._scalars[field] = SCALAR_BYTES if items else share
-            elif kind == DROP:
-                self._count_drop(node, change[1])
+            else:
+                self._count_drop(node, change.path)
 
-    def _count_log(self, key: Field, change: Change, share: int) -> None:
-        first, start, entries = change[3], change[4], change[5]
+    def _count_log(self, key: Field, change: LogWritten, share: int) -> None:
+        first, start, entries = change.first, change.start, change.entries
         old_first, old_last, old_share = self._logs.get(key, (first, start - 1, share))
         self.dead += (max(0, first - old_first) + max(0, old_last + 1 - max(start, first))) * old_share
         mean = share if not old_share else (old_share * 15 + share) // 16 if entries else old_share
         self._logs[key] = (first, start + len(entries) - 1, mean)
 
-    def _count_map(self, key: Field, change: Change, share: int) -> None:
+    def _count_map(self, key: Field, change: MapWritten, share: int) -> None:
         sizes = self._maps.setdefault(key, {})
-        for name, _ in change[3]:
+        for name, _ in change.puts:
             self.dead += sizes.get(name, 0)
             sizes[name] = share
-        for name in change[4]:
+        for name in change.deleted:
             self.dead += sizes.pop(name, 0)
 
     def _count_drop(self, node: NodeId, path: str) -> None:
@@ -257,20 +256,22 @@ class Garbage:
 
 
 def _items(change: Change) -> int:
-    return len(change[5]) if change[0] == LOG else len(change[3]) if change[0] == MAP else 0
+    if isinstance(change, LogWritten):
+        return len(change.entries)
+    return len(change.puts) if isinstance(change, MapWritten) else 0
 
 
-def _whole(stored: Mapping[str, Mapping[str, Any]]) -> Any:
+def _whole(stored: Mapping[str, Mapping[str, Any]]) -> Iterator[Change]:
     """The changes that make `stored` out of nothing."""
     for path, fields in stored.items():
         for field, value in fields.items():
             if isinstance(value, tuple):
                 first, entries = value
-                yield (LOG, path, field, first, first, entries)
+                yield LogWritten(path, field, first, first, entries)
             elif isinstance(value, dict):
-                yield (MAP, path, field, list(value.items()), [])
+                yield MapWritten(path, field, list(value.items()), [])
             else:
-                yield (SCALAR, path, field, value)
+                yield ScalarSet(path, field, value)
 
 
 class NodeStorage:

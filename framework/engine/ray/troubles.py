@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from framework.core.clock import Clock
-from framework.core.durable import Change
 from framework.core.faults import (
     Action,
     Ask,
@@ -28,6 +27,7 @@ from framework.core.message import NodeId
 from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.core.weather import Weather
+from framework.engine.ray.storage import Commit
 from framework.trace.schema import Kind
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Troubles:
         """Counts a commit or a restart that met the node's disk in trouble."""
         self.met[node] = self.met.get(node, 0) + 1
 
-    def refuse(self, commit: list[tuple[NodeId, list[Change]]]) -> tuple[dict[NodeId, str], int]:
+    def refuse(self, commit: Commit) -> tuple[dict[NodeId, str], int]:
         """Of the nodes that commit, those whose disk takes nothing, and why; how much longer the others' commit takes."""
         if not self._disks:
             return {}, 0

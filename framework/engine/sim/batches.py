@@ -7,102 +7,77 @@ collects inputs while a batch is in flight (`_run_batch`).
 from __future__ import annotations
 
 import traceback
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
 
 from framework.core.client import Unknown
-from framework.core.errors import RAISED, PluginError
+from framework.core.errors import RAISED
 from framework.core.faults import CommitFate, commit_fate
-from framework.core.host import Host
 from framework.core.message import NodeId
+from framework.core.node_runtime import Batch, Deliver, NodeRuntime, Start, TimerKey
 from framework.core.storage import StorageDamaged, StorageFailure, TroubledStorage
 from framework.core.time import NEVER
 from framework.core.tracebacks import error_line, printable
 from framework.engine.base import Crash, agreed, check_nodes_own
 from framework.engine.sim.post import Post
-from framework.engine.sim.seat import Envelope, Flight, Seat
+from framework.engine.sim.seat import Envelope, Seat
 from framework.trace.schema import Kind
 
 if TYPE_CHECKING:
     from framework.engine.sim.injection import Injection
-
-SOON_LIMIT = 10_000
-"""Timers with after=0 in one batch; more is a node that never comes to an end."""
 
 
 class Batches(Post):
     """Runs the nodes."""
 
     injection: Injection
+    _served = 0
+    """Steps of the batch under way that take service time: all but those of timers with after=0."""
 
     # A batch of one input, at once.
 
-    def _finish(self, seat: Seat, host: Host, seq: int) -> None:
-        """Ends a batch: timers with after=0, the commit, then the effects."""
-        effects = host.effects
-        if host.soon:
-            marks = [(len(effects), seq)]
-            self._run_soon(seat, host, marks)
-        else:
-            marks = None
-        changes = host.changes() if seat.durable else None
-        if host.early:
-            early, host.early = host.early, []
-            self._release(seat, early, host.step)
-        if changes:
-            seat.storage.commit(changes)
-            self._committed(seat, len(changes), host.step)
-        if effects:
-            if marks is None:
-                self._release(seat, effects, seq)
-            else:
-                self._release_marked(seat, effects, marks)
-            effects.clear()
-        if host.wake < seat.wake_at:
-            self.rearm(seat, host)
+    def _finish(self, seat: Seat, runtime: NodeRuntime, batch: Batch) -> None:
+        """Ends a batch that takes no time: what leaves before the commit, the commit, then the effects."""
+        if batch.early:
+            self._release(seat, batch.early)
+        if batch.changes:
+            seat.storage.commit(batch.changes)
+            self._committed(seat, len(batch.changes), batch.last)
+        if batch.effects:
+            self._release(seat, batch.effects)
+        if runtime.wake < seat.wake_at:
+            self.rearm(seat, runtime)
         if seat.watch is not None:
-            seat.watch(host, self.now, host.step)
+            seat.watch(runtime, self.now, batch.last)
 
-    def _run_soon(self, seat: Seat, host: Host, marks: list[tuple[int, int]]) -> None:
-        rounds = 0
-        while (soon := host.take_soon()) is not None:
-            self._step_timer(seat, host, soon[0], soon[1])
-            marks.append((len(host.effects), host.step))
-            rounds += 1
-            if rounds > SOON_LIMIT:
-                raise PluginError(
-                    seat.class_.__qualname__,
-                    f"{soon[0][1]} is set with after=0 without end",
-                    "Set it once a batch, or with a delay.",
-                )
-
-    def _step_timer(self, seat: Seat, host: Host, key: tuple[str, str, tuple[Any, ...]], cause: int) -> None:
-        self.seq = host.step = self.seq + 1
+    def _timer_step(self, seat: Seat, key: TimerKey, cause: int) -> int:
+        self.seq = seq = self.seq + 1
         self.steps += 1
+        if key in seat.host.timers:  # type: ignore[union-attr]
+            self._served += 1
         if self._rows is not None:
-            names = self.recording.names
-            self.recording.row(
-                Kind.TIMER, self.now, self.seq, cause, self._place(seat, key[0]), message=names.index(key[1])
-            )
-        host.fire(key)
+            name = self.recording.names.index(key[1])
+            self.recording.row(Kind.TIMER, self.now, seq, cause, self._place(seat, key[0]), message=name)
+        return seq
 
     def _wake(self, seat: Seat) -> None:
-        """The seat's wake-up has come: one overdue timer, or none if it was moved meanwhile."""
-        host = seat.host
-        if host is None:
+        """The seat's wake-up has come: a batch of its overdue timers, of which there are none if they were moved meanwhile."""
+        runtime = seat.host
+        if runtime is None:
             return
         if seat.slow:
             if not seat.busy:
                 self._run_batch(seat)
             return
-        self._set_clocks(seat, host)
-        key = host.due()
-        if key is None:
-            self.rearm(seat, host)
-            return
+        self._set_clocks(seat, runtime)
+        before = runtime.step
         try:
-            self._step_timer(seat, host, key, host.timers[key][1])
-            self._finish(seat, host, host.step)
+            batch = runtime.run()
+            if batch.last == before:
+                self.rearm(seat, runtime)
+            else:
+                self._finish(seat, runtime, batch)
         except RAISED as error:
             self.raised(seat, error)
 
@@ -110,79 +85,71 @@ class Batches(Post):
 
     def _run_batch(self, seat: Seat) -> None:
         """Runs all that waits at a slow seat as one batch; its effects leave after service time and commit."""
-        host = seat.host
-        assert host is not None and not seat.busy
-        self._set_clocks(seat, host)
+        runtime = seat.host
+        assert runtime is not None and not seat.busy
+        self._set_clocks(seat, runtime)
         mailbox, seat.mailbox = seat.mailbox, []
-        marks: list[tuple[int, int]] = []
-        before = self.steps
+        self._served = 0
         try:
-            for envelope in mailbox:
-                self._step_delivery(seat, host, envelope, marks)
-            while (key := host.due()) is not None:
-                self._step_timer(seat, host, key, host.timers[key][1])
-                marks.append((len(host.effects), host.step))
-            self._close(seat, host, marks, (self.steps - before) * self._service_time)
+            batch = runtime.run(self._inputs(seat, runtime, mailbox))
+            self._take_off(seat, batch, self._served * self._service_time)
         except RAISED as error:
             self.raised(seat, error)
 
-    def _close(self, seat: Seat, host: Host, marks: list[tuple[int, int]], service: int) -> None:
-        """Ends a batch that takes time: timers with after=0, what leaves before the commit, and off with the rest."""
-        self._run_soon(seat, host, marks)
-        changes = host.changes()
-        if host.early:
-            early, host.early = host.early, []
-            self._release(seat, early, host.step)
-        effects, host.effects = host.effects, []
-        self._take_off(seat, Flight(changes, effects, marks), service)
+    def _inputs(self, seat: Seat, runtime: NodeRuntime, mailbox: list[Envelope]) -> Iterator[Deliver]:
+        for envelope in mailbox:
+            message, sender, path, index, _, _ = envelope
+            if not runtime.has_mount(path):
+                self._mount_gone(seat, envelope)
+                continue
+            self.seq = seq = self.seq + 1
+            self.steps += 1
+            self._served += 1
+            self.delivered[index] += 1
+            if self._rows is not None:
+                self._deliver_row(seat, envelope, seq)
+            yield Deliver(path, sender.id, message, seq)
 
-    def _step_delivery(self, seat: Seat, host: Host, envelope: Envelope, marks: list[tuple[int, int]]) -> None:
-        message, sender, path, index, _, _ = envelope
-        self.seq = host.step = self.seq + 1
-        self.steps += 1
-        self.delivered[index] += 1
-        if self._rows is not None:
-            self._deliver_row(seat, envelope, self.seq)
-        if not host.deliver(path, sender.id, message):
-            self._mount_gone(seat, envelope)
-        marks.append((len(host.effects), host.step))
-
-    def _take_off(self, seat: Seat, flight: Flight, service: int) -> None:
+    def _take_off(self, seat: Seat, batch: Batch, service: int) -> None:
         """Commits a batch after `service` nanoseconds of work; nothing else happens at the seat meanwhile."""
+        if batch.early:
+            self._release(seat, batch.early)
         delay = service
-        if flight.changes:
+        if batch.changes:
             delay += self._disk_latency + seat.slower
             if seat.slower:
                 self.injection.met(seat.id)
         if not delay:
-            self._land(seat, flight)
+            self._land(seat, batch)
             return
-        seat.busy, seat.flight = True, flight
-        self.call_at(self.now + delay, lambda: self._land(seat, flight) if seat.flight is flight else None)
+        seat.busy, seat.flight = True, batch
+        self.call_at(self.now + delay, lambda: self._land(seat, batch) if seat.flight is batch else None)
 
-    def _land(self, seat: Seat, flight: Flight) -> None:
+    def _land(self, seat: Seat, batch: Batch) -> None:
         if seat.paused:
             seat.landed = True
             return
-        host = seat.host
-        assert host is not None
+        runtime = seat.host
+        assert runtime is not None
         seat.busy, seat.flight, seat.landed = False, None, False
-        cause = flight.marks[-1][1] if flight.marks else -1
         try:
-            if flight.changes:
-                seat.storage.commit(flight.changes)
-                self._committed(seat, len(flight.changes), cause)
-            self._release_marked(seat, flight.effects, flight.marks)
+            if batch.changes:
+                seat.storage.commit(batch.changes)
+                self._committed(seat, len(batch.changes), batch.last)
+            if batch.effects:
+                self._release(seat, batch.effects)
         except RAISED as error:
             self.raised(seat, error)
             return
-        self._set_clocks(seat, host)
-        overdue = host.due() is not None
-        if seat.mailbox or overdue:
-            self.call_at(self.now, lambda: self._run_batch(seat) if seat.host is host and not seat.busy else None)
-        self.rearm(seat, host)
+        self._set_clocks(seat, runtime)
+        is_overdue = runtime.overdue() is not None
+        if seat.mailbox or is_overdue:
+            self.call_at(self.now, lambda: self._run_batch(seat) if seat.host is runtime and not seat.busy else None)
+        self.rearm(seat, runtime)
+        if is_overdue:
+            runtime.wake = runtime.now  # for the batch that fires it
         if seat.watch is not None:
-            seat.watch(host, self.now, host.step)
+            seat.watch(runtime, self.now, batch.last)
 
     def _committed(self, seat: Seat, changes: int, cause: int) -> None:
         self.tally.fsyncs += 1
@@ -195,24 +162,26 @@ class Batches(Post):
     def _boot(self, seat: Seat, cause: int) -> None:
         """Makes the seat's node from its storage and runs `on_start`."""
         try:
-            host = Host(seat.id, seat.rng, seat.storage)
+            runtime = NodeRuntime(
+                seat.id, seat.rng, seat.storage, on_timer_step=partial(self._timer_step, seat), is_durable=seat.durable
+            )
         except StorageDamaged as damaged:
             seat.lost = True
             self._storage_failed(seat, damaged, cause)
             return
-        self._set_clocks(seat, host)
-        seat.host, seat.busy, seat.flight, seat.mailbox = host, False, None, []
+        self._set_clocks(seat, runtime)
+        seat.host, seat.busy, seat.flight, seat.mailbox = runtime, False, None, []
         seat.wake_at, seat.wake_order = NEVER, -1
-        self.seq = host.step = self.seq + 1
+        self.seq = seq = self.seq + 1
         self.steps += 1
-        self.recording.row(Kind.START, self.now, self.seq, cause, seat.index)
+        self.recording.row(Kind.START, self.now, seq, cause, seat.index)
         try:
-            host.boot(seat.class_, seat.config, seat.peers, seat.spare)
+            batch = runtime.run_one(Start(seat.class_, seat.config, seat.peers, seat.spare, seq))
             if seat.slow:
-                self._close(seat, host, [(len(host.effects), host.step)], self._service_time)
-                self.rearm(seat, host)
+                self._take_off(seat, batch, self._service_time)
+                self.rearm(seat, runtime)
             else:
-                self._finish(seat, host, host.step)
+                self._finish(seat, runtime, batch)
         except RAISED as error:
             self.raised(seat, error)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from framework.core.client import Outcome
 from framework.core.clock import Clock
-from framework.core.host import Host
 from framework.core.message import NodeId
 from framework.core.network import Links
+from framework.core.node_runtime import NodeRuntime
 from framework.core.streams import stream
 from framework.core.weather import Weather
 from framework.engine.base import Crash, Experiment, Seating, Tally
@@ -87,19 +87,19 @@ class Clockwork(ABC):
         self.seq += 1
         heappush(self._heap, (at, self.seq, None, call, None, "", 0, 0, 0))
 
-    def rearm(self, seat: Seat, host: Host) -> None:
+    def rearm(self, seat: Seat, runtime: NodeRuntime) -> None:
         """Sees to it that a wake-up stands in the heap no later than the earliest deadline."""
-        wake = host.wake
+        wake = runtime.wake
         if wake < seat.wake_at:
             seat.wake_at = wake
             self.seq = seat.wake_order = self.seq + 1
             at = wake if seat.clock is None else seat.clock.true(wake)
             heappush(self._heap, (max(at, self.now), self.seq, seat, None, None, "", 0, 0, 0))
 
-    def _set_clocks(self, seat: Seat, host: Host) -> None:
+    def _set_clocks(self, seat: Seat, runtime: NodeRuntime) -> None:
         clock = seat.clock
-        host.now = local = self.now if clock is None else clock.local(self.now)
-        host.wall_clock = WALL_EPOCH + local + (0 if clock is None else clock.wall_offset)
+        runtime.now = local = self.now if clock is None else clock.local(self.now)
+        runtime.wall_clock = WALL_EPOCH + local + (0 if clock is None else clock.wall_offset)
 
     def _place(self, seat: Seat, path: str) -> int:
         """The index of a node's, or a mount's, name in the trace."""

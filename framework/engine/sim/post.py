@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heappush
 from typing import Any
 
+from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import PluginError
-from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect
 from framework.core.message import Message, NodeId
 from framework.core.network import Link
 from framework.core.streams import stream
@@ -26,50 +27,40 @@ class Post(Clockwork):
         super().__init__(*parts)
         self._codes: dict[type[Message], tuple[int, int]] = {}  # of the types that were tried often enough
 
-    def _release_marked(self, seat: Seat, effects: list[Effect], marks: list[tuple[int, int]]) -> None:
-        """Lets the effects of several steps leave, each with its own step as the cause."""
-        start = 0
-        for stop, seq in marks:
-            if stop > start:
-                self._release(seat, effects[start:stop], seq)
-                start = stop
-
-    def _release(self, seat: Seat, effects: list[Effect], cause: int) -> None:
+    def _release(self, seat: Seat, effects: Sequence[Effect]) -> None:
         links = seat.links
-        for kind, first, second, third in effects:
-            if kind == SEND:
-                entry = links.get(first)
+        for effect in effects:
+            if type(effect) is Send:
+                message = effect.message
+                entry = links.get(effect.to)
                 if entry is None:
-                    entry = self._connect(seat, first)
-                index, name = self._code(seat, third)
-                payload = self.wire.pack(third, seat.class_) if self._sized else b""
-                self._send(seat, entry, third, second, index, name, cause, payload)
-            elif kind == MULTICAST:
-                index, name = self._code(seat, third)
-                payload = self.wire.pack(third, seat.class_) if self._sized else b""
-                for to in first:
+                    entry = self._connect(seat, effect.to)
+                index, name = self._code(seat, message)
+                payload = self.wire.pack(message, seat.class_) if self._sized else b""
+                self._send(seat, entry, message, effect.path, index, name, effect.step, payload)
+            elif isinstance(effect, Multicast):
+                message, path, cause = effect.message, effect.path, effect.step
+                index, name = self._code(seat, message)
+                payload = self.wire.pack(message, seat.class_) if self._sized else b""
+                for to in effect.to:
                     entry = links.get(to)
                     if entry is None:
                         entry = self._connect(seat, to)
-                    self._send(seat, entry, third, second, index, name, cause, payload)
-            elif kind == NOTE:
-                self.seq += 1
-                notes = self.tally.notes
-                notes[first] = notes.get(first, 0) + 1
-                if self._rows is not None:
-                    name = self.recording.names.index(first)
-                    self.recording.row(
-                        Kind.NOTE,
-                        self.now,
-                        self.seq,
-                        cause,
-                        self._place(seat, third),
-                        message=name,
-                        payload=as_json(second),
-                    )
+                    self._send(seat, entry, message, path, index, name, cause, payload)
+            elif isinstance(effect, Note):
+                self._note(seat, effect)
             else:
-                assert kind == COMPLETE
-                self._complete(seat, first, second, cause)
+                assert isinstance(effect, Complete)
+                self._complete(seat, effect.operation, effect.outcome, effect.step)
+
+    def _note(self, seat: Seat, note: Note) -> None:
+        self.seq += 1
+        notes = self.tally.notes
+        notes[note.name] = notes.get(note.name, 0) + 1
+        if self._rows is not None:
+            name, payload = self.recording.names.index(note.name), as_json(note.fields)
+            place = self._place(seat, note.path)
+            self.recording.row(Kind.NOTE, self.now, self.seq, note.step, place, message=name, payload=payload)
 
     def _send(
         self, seat: Seat, entry: tuple[Link, Seat], message: Message, path: str, index: int, name: int, cause: int, payload: bytes
@@ -147,8 +138,6 @@ class Post(Clockwork):
         self.tally.duplicated[name] = self.tally.duplicated.get(name, 0) + copies
 
     def _mount_gone(self, seat: Seat, envelope: Envelope) -> None:
-        self.steps -= 1
-        self.delivered[envelope[3]] -= 1
         self._drop(seat, envelope, f"{seat.id} has no mount {envelope[2]!r}")
 
     def _deliver_row(self, seat: Seat, envelope: Envelope, seq: int) -> None:

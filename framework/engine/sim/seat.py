@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from framework.core.clock import Clock
-from framework.core.host import Effect, Host
 from framework.core.message import NodeId
 from framework.core.network import Link
+from framework.core.node_runtime import Batch, NodeRuntime
 from framework.core.storage import MemoryStorage, Storage
 from framework.core.time import NEVER
 
@@ -70,7 +70,7 @@ class Seat:
         self.spare = seating.spare
         self.stands_by = seating.spare  # until it is booted for the first time
         self.rng = random.Random()
-        self.host: Host | None = None  # None: down
+        self.host: NodeRuntime | None = None  # None: down
         self.incarnation = 0
         self.storage: Storage = MemoryStorage()
         self.durable = any(mounted._declared for mounted in (class_, *class_.mounts)) or bool(class_.mounts)
@@ -85,20 +85,11 @@ class Seat:
         self.torn = False  # whether a crash left a commit half written that no restart has cut off
         self.lost = False  # whether its storage is damaged: no restart brings it back
         self.mailbox: list[Envelope] = []  # what arrived while it was busy
-        self.flight: Flight | None = None  # the batch whose service or commit is under way
+        self.flight: Batch | None = None  # the batch whose service or commit is under way
         self.wake_at = NEVER  # the deadline, on the node's clock, whose wake-up stands in the heap
         self.wake_order = -1
         self.raised = False  # whether it crashed by an exception of its own
-        self.watch: Callable[[Host, int, int], None] | None = None  # is shown the node after each batch
+        self.watch: Callable[[NodeRuntime, int, int], None] | None = None  # is shown the node after each batch
         self.on_crash: Callable[[], None] | None = None
         self.client = -1  # the client's number; -1: a server
         self.open: tuple[Assignment, int] | None = None  # the operation under way, and when it was invoked
-
-
-class Flight:
-    """A batch on its way to durability: its changes, and the effects that leave when they are safe."""
-
-    __slots__ = ("changes", "effects", "marks")
-
-    def __init__(self, changes: list[Any], effects: list[Effect], marks: list[tuple[int, int]]) -> None:
-        self.changes, self.effects, self.marks = changes, effects, marks

@@ -9,8 +9,8 @@ from framework.core.administration import ADMINISTRATOR, Errands
 from framework.core.client import Client, Fail, Ok, Outcome, Unknown
 from framework.core.errors import RAISED, SynodError
 from framework.core.faults import Ask
-from framework.core.host import Host
 from framework.core.message import NodeId
+from framework.core.node_runtime import Invoke, NodeRuntime
 from framework.core.streams import stream
 from framework.core.time import NEVER, format_duration
 from framework.core.workload import Assignment, Load
@@ -124,6 +124,9 @@ class Simulation(Batches):
                 if not seat.busy:
                     self._run_batch(seat)
                 continue
+            if path and not host.has_mount(path):
+                self._mount_gone(seat, (message, sender, path, index, cause, size))
+                continue
             clock = seat.clock
             if clock is None:
                 host.now = time
@@ -132,7 +135,6 @@ class Simulation(Batches):
                 host.now = local = clock.local(time)
                 host.wall_clock = WALL_EPOCH + local + clock.wall_offset
             self.seq = seq = self.seq + 1
-            host.step = seq
             self.steps += 1
             delivered[index] += 1
             if rows is not None:
@@ -143,10 +145,7 @@ class Simulation(Batches):
                     if has_operation[index]:
                         operations.append(_pack_operation(seq, message.operation))
             try:
-                if host.deliver(path, sender.id, message):
-                    self._finish(seat, host, seq)
-                else:
-                    self._mount_gone(seat, (message, sender, path, index, cause, size))
+                self._finish(seat, host, host.deliver_one(path, sender.id, message, seq))
             except RAISED as error:
                 self.raised(seat, error)
 
@@ -183,11 +182,11 @@ class Simulation(Batches):
             self._invoke(seat, seat.host, assignment, self._timeout)
         self._schedule_load()
 
-    def _invoke(self, seat: Seat, host: Host, assignment: Assignment, timeout: int, cause: int = -1) -> None:
+    def _invoke(self, seat: Seat, host: NodeRuntime, assignment: Assignment, timeout: int, cause: int = -1) -> None:
         seat.open = (assignment, self.now)
         operation = assignment.operation
         self._set_clocks(seat, host)
-        self.seq = host.step = seq = self.seq + 1
+        self.seq = seq = self.seq + 1
         self.steps += 1
         if self._rows is not None:
             payload = as_json(
@@ -200,11 +199,8 @@ class Simulation(Batches):
             self.recording.row(
                 Kind.INVOKE, self.now, seq, cause, seat.index, message=name, payload=payload, operation=operation.id
             )
-        client = host.root
-        assert isinstance(client, Client)
         try:
-            client._begin(operation, timeout)
-            self._finish(seat, host, seq)
+            self._finish(seat, host, host.run_one(Invoke(operation, timeout, seq)))
         except RAISED as error:
             self.raised(seat, error)
 

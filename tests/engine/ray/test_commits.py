@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from framework.core.durable import SCALAR
+from framework.core.durable import ScalarSet
 from framework.engine.ray import storage
 from framework.engine.ray.commits import DatabaseCommits, MemoryCommits
 from framework.engine.ray.flight import read_flight
@@ -32,7 +32,7 @@ class Bench:
     def commit(self, term: int) -> str:
         """How the commit of one term ended."""
         landed = self.loop.create_future()
-        changes = [(SCALAR, "", "term", term)]
+        changes = [ScalarSet("", "term", term)]
 
         def told(why: str) -> None:
             self.flights.append(read_flight(self.database.path))
@@ -114,7 +114,7 @@ def test_a_commit_can_be_undone_for_one_of_its_nodes_when_it_has_landed(
 ) -> None:
     monkeypatch.setattr(Database, "bloated", bloated)
     bench.commit(7)
-    both = [(node, [(SCALAR, "", "term", 8)]) for node in ("n1", "n2")]
+    both = [(node, [ScalarSet("", "term", 8)]) for node in ("n1", "n2")]
     landed = bench.loop.create_future()
 
     def told(why: str) -> None:
@@ -133,7 +133,7 @@ def test_a_commit_can_be_undone_for_one_of_its_nodes_when_it_has_landed(
 def test_commits_in_memory_can_be_undone_too() -> None:
     commits, told = MemoryCommits(), []
     for term in (7, 8):
-        commits.commit([(node, [(SCALAR, "", "term", term)]) for node in ("n1", "n2")], told.append)
+        commits.commit([(node, [ScalarSet("", "term", term)]) for node in ("n1", "n2")], told.append)
     commits.undo({"n1"})
     assert [commits.storage(node).load()[""]["term"] for node in ("n1", "n2")] == [7, 8]
     assert told == ["", ""]

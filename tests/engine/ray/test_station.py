@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from framework import Client, Message, Node, NodeId, Ok, Operation, ProtocolSpec, Replica, durable, handles, on_timer
-from framework.core.durable import Change
+from framework.core.durable import Change, ScalarSet
 from framework.core.replica import Standing
 from framework.core.storage import MemoryStorage, Storage
 from framework.engine.base import Experiment
@@ -193,7 +193,7 @@ def test_all_that_waits_is_one_batch_and_one_commit(story: Story) -> None:
     story.arrive(Add(3))
     story.turn()
     assert [[("n1", list(changes)) for _, changes in commit] for commit, _ in story.commits.flying] == [
-        [("n1", [("scalar", "", "total", 6)])]
+        [("n1", [ScalarSet("", "total", 6)])]
     ]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.core.durable import DROP, LOG, MAP, SCALAR
+from framework.core.durable import LogWritten, MapWritten, MountDropped, ScalarSet
 from framework.core.faults import CommitFate
 from framework.engine.ray import storage
 from framework.engine.ray.flight import Flight, FlightError, flight_file, read_flight, write_flight
@@ -21,7 +21,7 @@ from framework.engine.ray.ruin import leave, ruin
 from framework.engine.ray.storage import Database, StorageError
 from framework.engine.ray.wal import look
 
-TERM = [("n1", [(SCALAR, "", "term", 3)])]
+TERM = [("n1", [ScalarSet("", "term", 3)])]
 
 
 def commit(database: Database, *changes: tuple[object, ...], node: str = "n1") -> None:
@@ -30,17 +30,17 @@ def commit(database: Database, *changes: tuple[object, ...], node: str = "n1") -
 
 def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
     database = Database.create(tmp_path / "n1.db")
-    commit(database, (SCALAR, "", "term", 3), (LOG, "", "log", 1, 1, ["a", "b", "c"]))
-    commit(database, (LOG, "", "log", 1, 2, ["B"]), (MAP, "shard", "members", [["n1", 1], ["n2", 2]], []))
-    commit(database, (MAP, "shard", "members", [], ["n1"]), (LOG, "", "log", 2, 3, ["C"]))
-    commit(database, (SCALAR, "", "term", 9), node="n2")
+    commit(database, ScalarSet("", "term", 3), LogWritten("", "log", 1, 1, ["a", "b", "c"]))
+    commit(database, LogWritten("", "log", 1, 2, ["B"]), MapWritten("shard", "members", [["n1", 1], ["n2", 2]], []))
+    commit(database, MapWritten("shard", "members", [], ["n1"]), LogWritten("", "log", 2, 3, ["C"]))
+    commit(database, ScalarSet("", "term", 9), node="n2")
     database.close()
     again = Database.reopen(tmp_path / "n1.db")
     assert again.load() == {
         "n1": {"": {"term": 3, "log": (2, ["B", "C"])}, "shard": {"members": {"n2": 2}}},
         "n2": {"": {"term": 9}},
     }
-    commit(again, (SCALAR, "", "term", 4))
+    commit(again, ScalarSet("", "term", 4))
     assert Database.reopen(tmp_path / "n1.db").load()["n1"][""]["term"] == 4
 
 
@@ -58,7 +58,7 @@ def test_a_first_start_refuses_what_an_earlier_run_left(tmp_path: Path) -> None:
 def test_a_damaged_row_is_refused_never_skipped(tmp_path: Path) -> None:
     database = Database.create(tmp_path / "n1.db")
     for term in range(3):
-        commit(database, (SCALAR, "", "term", term))
+        commit(database, ScalarSet("", "term", term))
     database.close()
     with sqlite3.connect(tmp_path / "n1.db") as connection:
         connection.execute("UPDATE commits SET changes = ? WHERE id = 2", (b"\x90",))
@@ -69,7 +69,7 @@ def test_a_damaged_row_is_refused_never_skipped(tmp_path: Path) -> None:
 def test_a_missing_row_is_refused(tmp_path: Path) -> None:
     database = Database.create(tmp_path / "n1.db")
     for term in range(3):
-        commit(database, (SCALAR, "", "term", term))
+        commit(database, ScalarSet("", "term", term))
     database.close()
     with sqlite3.connect(tmp_path / "n1.db") as connection:
         connection.execute("DELETE FROM commits WHERE id = 2")
@@ -88,10 +88,11 @@ def killed_writer(folder: Path, commits: int) -> Path:
     path = folder / "n1.db"
     program = (
         "import sys, pathlib\n"
+        "from framework.core.durable import ScalarSet\n"
         "from framework.engine.ray.storage import Database\n"
         "database = Database.create(pathlib.Path(sys.argv[1]))\n"
         "for term in range(1, int(sys.argv[2]) + 1):\n"
-        "    database.commit(database.encode([('n1', [('scalar', '', 'term', term)])]))\n"
+        "    database.commit(database.encode([('n1', [ScalarSet('', 'term', term)])]))\n"
         "print('done', flush=True)\n"
         "sys.stdin.read()\n"
     )
@@ -150,15 +151,15 @@ def test_compaction_keeps_the_state_and_drops_the_rest(tmp_path: Path, monkeypat
     monkeypatch.setattr(storage, "COMPACT_BYTES", 20_000)
     database = Database.create(tmp_path / "n1.db")
     for index in range(1, 101):
-        commit(database, (LOG, "", "log", 1, index, ["x" * 200]), (SCALAR, "", "term", index))
+        commit(database, LogWritten("", "log", 1, index, ["x" * 200]), ScalarSet("", "term", index))
     assert not database.bloated, "a log that only grows has no garbage"
-    commit(database, (LOG, "", "log", 91, 101, []))
+    commit(database, LogWritten("", "log", 91, 101, []))
     assert database.bloated
     before = database.load()
     database.compact()
     assert database.load() == before == {"n1": {"": {"log": (91, ["x" * 200] * 10), "term": 100}}}
     assert not database.bloated
-    commit(database, (LOG, "", "log", 101, 101, []), (SCALAR, "", "vote", "n2"))
+    commit(database, LogWritten("", "log", 101, 101, []), ScalarSet("", "vote", "n2"))
     database.close()
     assert Database.reopen(tmp_path / "n1.db").load() == {"n1": {"": {"log": (101, []), "term": 100, "vote": "n2"}}}
 
@@ -167,13 +168,13 @@ def test_overwritten_keys_and_destroyed_mounts_are_garbage(tmp_path: Path, monke
     monkeypatch.setattr(storage, "COMPACT_BYTES", 10_000)
     database = Database.create(tmp_path / "n1.db")
     for _ in range(60):
-        commit(database, (MAP, "", "map", [["k", "v" * 200]], []))
+        commit(database, MapWritten("", "map", [["k", "v" * 200]], []))
     assert database.bloated
     database.compact()
     for index in range(1, 81):
-        commit(database, (LOG, "shard", "log", 1, index, ["x" * 200]))
+        commit(database, LogWritten("shard", "log", 1, index, ["x" * 200]))
     assert not database.bloated
-    commit(database, (DROP, "shard"))
+    commit(database, MountDropped("shard"))
     assert database.bloated
     database.compact()
     assert database.load() == {"n1": {"": {"map": {"k": "v" * 200}}}}
@@ -185,7 +186,7 @@ def test_a_crash_can_lose_the_commit_in_flight_and_that_one_alone(tmp_path: Path
     flight = Flight(path, database.number)
     for term in range(1, 4):
         flight.begin()
-        commit(database, (SCALAR, "", "term", term))
+        commit(database, ScalarSet("", "term", term))
         if term < 3:
             flight.land()
     begun, acknowledged = read_flight(path)
@@ -195,7 +196,7 @@ def test_a_crash_can_lose_the_commit_in_flight_and_that_one_alone(tmp_path: Path
     kept.close()
     lost = Database.reopen(path, acknowledged)
     assert lost.load() == {"n1": {"": {"term": 2}}} and lost.number == 2
-    commit(lost, (SCALAR, "", "term", 9))
+    commit(lost, ScalarSet("", "term", 9))
     assert Database.reopen(path).load() == {"n1": {"": {"term": 9}}}
 
 
@@ -203,10 +204,10 @@ def test_a_commit_in_flight_during_a_compaction_is_not_the_compaction(tmp_path: 
     path = tmp_path / "n1.db"
     database = Database.create(path)
     for term in range(1, 4):
-        commit(database, (SCALAR, "", "term", term))
+        commit(database, ScalarSet("", "term", term))
     database.compact()
     assert database.number == 3, "the whole stands under the last number"
-    commit(database, (SCALAR, "", "term", 4))
+    commit(database, ScalarSet("", "term", 4))
     database.close()
     assert Database.reopen(path, 3).load() == {"n1": {"": {"term": 3}}}
 
@@ -217,7 +218,7 @@ def promised(path: Path, commits: int, size: int) -> Database:
     flight = Flight(path, database.number)
     for term in range(1, commits + 1):
         flight.begin()
-        commit(database, (SCALAR, "", "term", term), (SCALAR, "", "name", "x" * size))
+        commit(database, ScalarSet("", "term", term), ScalarSet("", "name", "x" * size))
         flight.land()
     return database
 
@@ -264,8 +265,8 @@ def test_the_commits_before_a_compaction_are_not_missed_and_those_behind_it_are(
     path = tmp_path / "n1.db"
     database = promised(path, 5, 10)
     database.compact()
-    commit(database, (SCALAR, "", "term", 6))
-    commit(database, (SCALAR, "", "term", 7))
+    commit(database, ScalarSet("", "term", 6))
+    commit(database, ScalarSet("", "term", 7))
     database.close()
     Database.reopen(path).close()
     with sqlite3.connect(path) as connection:
@@ -357,7 +358,7 @@ def in_flight(folder: Path, size: int = 100, commits: int = 3) -> Path:
     flight = Flight(database.path, 0)
     for term in range(1, commits + 1):
         flight.begin()
-        commit(database, (SCALAR, "", "term", term), (SCALAR, "", "name", "x" * size))
+        commit(database, ScalarSet("", "term", term), ScalarSet("", "name", "x" * size))
         if term < commits:
             flight.land()
     left = as_if_killed(database.path, folder / "left")
@@ -381,7 +382,7 @@ def test_a_commit_in_flight_that_is_torn_is_found_and_cut_off(tmp_path: Path, si
     again = Database.reopen(path)
     assert (again.number, again.cut) == (2, True)
     assert again.load()["n1"][""]["term"] == 2
-    commit(again, (SCALAR, "", "term", 9))
+    commit(again, ScalarSet("", "term", 9))
     path = as_if_killed(path, tmp_path / "later")
     later = Database.reopen(path)
     assert (later.number, later.cut) == (3, False), "nothing of the torn one is left behind"
@@ -411,7 +412,7 @@ def test_ruin_damages_an_acknowledged_record_which_is_refused_from_then_on(tmp_p
     path = tmp_path / "n1.db"
     database = Database.create(path)
     for term in range(1, 30):
-        commit(database, (SCALAR, "", "term", term), (SCALAR, "", "name", "x" * size + str(term)))
+        commit(database, ScalarSet("", "term", term), ScalarSet("", "name", "x" * size + str(term)))
     database.close()
     assert "damaged" in ruin(path, 20)
     with pytest.raises(StorageError, match="damaged"):
@@ -421,7 +422,7 @@ def test_ruin_damages_an_acknowledged_record_which_is_refused_from_then_on(tmp_p
 def test_there_is_nothing_to_ruin_where_nothing_was_acknowledged(tmp_path: Path) -> None:
     assert ruin(tmp_path / "n1.db", 5) == ""
     database = Database.create(tmp_path / "n1.db")
-    commit(database, (SCALAR, "", "term", 1))
+    commit(database, ScalarSet("", "term", 1))
     database.close()
     assert ruin(tmp_path / "n1.db", 0) == ""
     assert Database.reopen(tmp_path / "n1.db").load() == {"n1": {"": {"term": 1}}}

@@ -20,7 +20,7 @@ from plugins.protocols.paxos.client import PaxosClient
 from plugins.protocols.paxos.config import PaxosConfig
 from plugins.protocols.paxos.messages import Accept, Ballot, Prepare, Promise, Propose
 from plugins.protocols.paxos.node import Paxos
-from tests.core.bench import Bench, Sent
+from tests.core.bench import Bench, Sent, readable
 from tests.written import written
 
 FIVE = ("n1", "n2", "n3", "n4", "n5")
@@ -82,14 +82,15 @@ def test_a_randomised_backoff_ends_the_same_duel(seed: int) -> None:
 def test_no_accept_leaves_before_its_round_is_durable_though_promises_to_an_earlier_life_are_there() -> None:
     proposer = Bench(Paxos, written(PaxosConfig), peers=FIVE[1:])
     proposer.step("c1", Propose(0, "x", "a"))
-    assert proposer.take(proposer.host.early) == [Sent(node, Prepare("x", Ballot(1, "n1"))) for node in FIVE]
+    assert readable(proposer.host.early) == [Sent(node, Prepare("x", Ballot(1, "n1"))) for node in FIVE]
     proposer.boot()  # a crash took the commit
 
     proposer.step("c2", Propose(1, "x", "b"))
     for acceptor in FIVE[1:4]:
         proposer.step(acceptor, Promise("x", Ballot(1, "n1"), None))
-    assert proposer.take(proposer.host.early) == [Sent(node, Prepare("x", Ballot(1, "n1"))) for node in FIVE]
-    accepts = [sent for sent in proposer.finish() if isinstance(sent, Sent)]
+    assert readable(proposer.host.early) == [Sent(node, Prepare("x", Ballot(1, "n1"))) for node in FIVE]
+    proposer.finish()
+    accepts = [sent for sent in readable(proposer.last.effects) if isinstance(sent, Sent)]
     assert accepts == [Sent(node, Accept("x", Ballot(1, "n1"), "b")) for node in FIVE]
     assert proposer.storage.load() == {"": {"rounds": {"x": 1}}}
 

@@ -17,9 +17,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from framework import Administer, Command, Message, NodeId, Operation, Outcome, Query, Request, SessionClient
-from framework.core.durable import LOG, SCALAR
-from framework.core.host import COMPLETE, MULTICAST, NOTE, SEND, Effect, Host, TimerKey
+from framework.core.durable import LogWritten, ScalarSet
+from framework.core.effects import Complete, Effect, Multicast, Note, Send
+from framework.core.node_runtime import Batch, Deliver, Fire, Input, Invoke, NodeRuntime, Start, TimerKey
 from framework.core.session import OPEN
 from framework.core.storage import MemoryStorage
 from plugins.protocols.raft.config import RaftConfig
@@ -48,14 +51,14 @@ class Cluster:
         self.node_class, self.seed = node, seed
         self.config = RaftConfig(state_machine=TAPE, **(FIGURE_2 | config))
         self.disks = {server: MemoryStorage() for server in self.servers}
-        self.hosts: dict[NodeId, Host] = {}  # those that are up, and the clients
+        self.hosts: dict[NodeId, NodeRuntime] = {}  # those that are up, and the clients
         self.starts = 0
         self.network: list[Envelope] = []
         self.inbox: dict[NodeId, list[Message]] = {}  # of those that are not nodes of this cluster
         self.notes: list[tuple[NodeId, str, dict[str, Any]]] = []
         self.outcomes: dict[int, Outcome] = {}  # by operation
         self.slow: set[NodeId] = set()
-        self.writing: dict[NodeId, tuple[list[Any], list[Effect]]] = {}
+        self.writing: dict[NodeId, Batch] = {}
         self.apart: dict[NodeId, int] = {}  # server -> its side of the partition
         self.one_clock = False
         self.observe: Callable[[NodeId], None] = lambda node_id: None  # called when a batch is written
@@ -100,35 +103,35 @@ class Cluster:
         entries = tuple(Entry(each, Command(0, OPEN, b"%d" % each)) for each in terms)
         self.crash(server)
         changes = [
-            (SCALAR, "", "term", term),
-            (SCALAR, "", "voted_for", voted_for),
-            (LOG, "", "log", 1, 1, entries),
+            ScalarSet("", "term", term),
+            ScalarSet("", "voted_for", voted_for),
+            LogWritten("", "log", 1, 1, entries),
         ]
         self.disks[server].commit(changes)
         self.restart(server)
 
     def crash(self, server: NodeId, *, kept: bool = False) -> None:
         """Stops it; what it was writing is `kept` or lost, and what was to leave after that never does."""
-        changes, _ = self.writing.pop(server, ([], []))
-        if kept:
-            self.disks[server].commit(changes)
+        batch = self.writing.pop(server, None)
+        if kept and batch is not None:
+            self.disks[server].commit(batch.changes)
         self.hosts.pop(server, None)
 
     def restart(self, server: NodeId) -> None:
         self.starts += 1
-        host = Host(server, random.Random(f"{self.seed}/{server}/{self.starts}"), self.disks[server])
+        host = NodeRuntime(server, random.Random(f"{self.seed}/{server}/{self.starts}"), self.disks[server])
         host.now = max((other.now for other in self.hosts.values()), default=0) if self.one_clock else 0
         self.hosts[server] = host
         peers = tuple(peer for peer in self.members if peer != server)
         spare = server not in self.members
-        self._batch(server, [lambda host: host.boot(self.node_class, self.config, peers, spare)])
+        self._batch(server, [Start(self.node_class, self.config, peers, spare)])
 
     def written(self, server: NodeId) -> None:
         """Its write is done: what waited for it leaves."""
-        changes, effects = self.writing.pop(server)
+        batch = self.writing.pop(server)
         if server in self.disks:
-            self.disks[server].commit(changes)
-        self._leave(server, effects)
+            self.disks[server].commit(batch.changes)
+        self._leave(server, batch.effects)
         self.observe(server)
 
     # Inputs.
@@ -142,7 +145,7 @@ class Cluster:
             for envelope in batch:
                 self._take(envelope)
             if target in self.hosts:
-                self._batch(target, [self._delivery(envelope) for envelope in batch])
+                self._batch(target, [Deliver("", each.source, each.message) for each in batch])
             elif target not in self.servers:
                 self.inbox.setdefault(target, []).extend(envelope.message for envelope in batch)
 
@@ -172,7 +175,7 @@ class Cluster:
         if self.one_clock:
             for other in self.hosts.values():
                 other.now = max(other.now, host.now)
-        self._batch(node_id, [lambda host: host.fire(key)])
+        self._batch(node_id, [Fire(key)])
 
     def ask(self, client: NodeId, server: NodeId, operation: int, command: Command) -> Envelope:
         """A client's request, on its way."""
@@ -193,13 +196,13 @@ class Cluster:
         self.deliver(envelope)
 
     def add_client(self, client: NodeId) -> None:
-        self.hosts[client] = Host(client, random.Random(f"{self.seed}/{client}"))
-        self._batch(client, [lambda host: host.boot(SessionClient, self.config, self.servers)])
+        self.hosts[client] = NodeRuntime(client, random.Random(f"{self.seed}/{client}"))
+        self._batch(client, [Start(SessionClient, self.config, self.servers)])
 
     def invoke(self, client: NodeId, operation: int, value: Any) -> None:
         """The client starts to add `value` to the tape, or to read its length if that is None, and never gives up."""
         call = Operation(operation, "read" if value is None else "add", None, value)
-        self._batch(client, [lambda host: self.node(client)._begin(call, 0)])
+        self._batch(client, [Invoke(call, 0)])
 
     # Longer stretches.
 
@@ -243,39 +246,28 @@ class Cluster:
         index = next(i for i, each in enumerate(self.network) if each is envelope)
         del self.network[index]
 
-    @staticmethod
-    def _delivery(envelope: Envelope) -> Callable[[Host], None]:
-        def step(host: Host) -> None:
-            host.deliver("", envelope.source, envelope.message)
-
-        return step
-
-    def _batch(self, node_id: NodeId, steps: Sequence[Callable[[Host], None]]) -> None:
+    def _batch(self, node_id: NodeId, inputs: Sequence[Input]) -> None:
         assert node_id not in self.writing, f"{node_id} is still writing"
-        host = self.hosts[node_id]
-        for step in steps:
-            host.step += 1
-            step(host)
-        while (soon := host.take_soon()) is not None:
-            host.step += 1
-            host.fire(soon[0])
-        self._leave(node_id, host.early)
-        self.writing[node_id] = (host.changes(), list(host.effects))
-        host.effects.clear()
-        if node_id not in self.slow or not self.writing[node_id][0]:
+        runtime = self.hosts[node_id]
+        for number, given in enumerate(inputs, start=runtime.step + 1):
+            runtime.take(msgspec.structs.replace(given, step=number))
+        batch = runtime.end_batch()
+        self._leave(node_id, batch.early)
+        self.writing[node_id] = batch
+        if node_id not in self.slow or not batch.changes:
             self.written(node_id)
 
-    def _leave(self, source: NodeId, effects: list[Effect]) -> None:
-        for kind, to, what, last in list(effects):
-            if kind == SEND:
-                self.network.append(Envelope(source, to, last))
-            elif kind == MULTICAST:
-                self.network.extend(Envelope(source, each, last) for each in to)
-            elif kind == NOTE:
-                self.notes.append((source, to, what))
-            elif kind == COMPLETE:
-                self.outcomes[to] = what
-        effects.clear()
+    def _leave(self, source: NodeId, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                self.network.append(Envelope(source, effect.to, effect.message))
+            elif isinstance(effect, Multicast):
+                self.network.extend(Envelope(source, each, effect.message) for each in effect.to)
+            elif isinstance(effect, Note):
+                self.notes.append((source, effect.name, effect.fields))
+            else:
+                assert isinstance(effect, Complete)
+                self.outcomes[effect.operation] = effect.outcome
 
 
 def add(session: int, sequence: int, value: Any) -> Command:

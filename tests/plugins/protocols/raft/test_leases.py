@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from framework import Answer, Command, Duration, Message
+from framework.core.durable import LogWritten
 from framework.core.session import OPEN
 from plugins.protocols.raft.messages import (
     Appended,
@@ -71,7 +72,7 @@ def test_a_refusal_of_entries_is_an_answer_too() -> None:
     leader = elect(cluster, "n1")
     cluster.crash("n2")
     cluster.crash("n3")
-    cluster.disks["n2"].commit([("log", "", "log", 1, 1, ())])
+    cluster.disks["n2"].commit([LogWritten("", "log", 1, 1, ())])
     cluster.restart("n2")
     cluster.time_out("n1", "heartbeat")
     cluster.pass_on(AppendEntries, target="n2")

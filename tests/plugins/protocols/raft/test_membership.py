@@ -8,6 +8,7 @@ import pytest
 
 from experiments.planted_bugs.raft_mutants import ChangesBeforeItsTerm
 from framework import Administered, Command, NotLeader, Reply, Violation
+from framework.core.node_runtime import Deliver
 from framework.core.session import OPEN
 from plugins.protocols.raft.messages import Appended, AppendEntries, Configuration, PreVote, RequestVote
 from plugins.protocols.raft.node import Raft
@@ -52,7 +53,7 @@ def test_a_spare_stands_for_nothing_and_is_no_replica() -> None:
 def test_a_spare_that_is_asked_votes_by_its_own_log() -> None:
     """Thesis 4.2.2: the candidate may know a configuration that this server does not."""
     cluster = group(3, spares=1)
-    cluster.node("n4")._host.deliver("", "n1", RequestVote(1, 0, 0))
+    cluster.node("n4")._runtime.take(Deliver("", "n1", RequestVote(1, 0, 0)))
     assert (cluster.node("n4").term, cluster.node("n4").voted_for) == (1, "n1")
 
 

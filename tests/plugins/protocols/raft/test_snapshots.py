@@ -57,8 +57,8 @@ def test_a_snapshot_and_the_compaction_are_one_commit() -> None:
     ask(cluster, "n1", 2)
     cluster.written("n1")
     cluster.deliver(*cluster.waiting(Appended, target="n1"))
-    changes, _ = cluster.writing["n1"]
-    assert sorted(change[2] for change in changes) == ["log", "snapshot"]
+    changes = cluster.writing["n1"].changes
+    assert sorted(change.field for change in changes) == ["log", "snapshot"]
     cluster.crash("n1")
     cluster.restart("n1")
     assert (cluster.node("n1").snapshot, cluster.node("n1").log.first, cluster.node("n1").log.last) == (None, 1, 4)

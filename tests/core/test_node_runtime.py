@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from framework.core.durable import DurableLog, DurableMap, durable, durable_log, durable_map
+from framework.core.durable import DurableLog, DurableMap, LogWritten, ScalarSet, durable, durable_log, durable_map
+from framework.core.effects import Note, Send
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId, Record
 from framework.core.node import Node, handles, on_timer
+from framework.core.node_runtime import Batch, Deliver, NodeRuntime, Start, TimerKey
 from framework.core.storage import MemoryStorage
 from framework.core.time import NEVER
-from tests.core.bench import Bench, Noted, Sent
+from tests.core.bench import Bench, Noted, Sent, readable
 
 
 class Append(Message):
@@ -85,7 +89,7 @@ def test_a_batch_is_its_inputs_then_the_soon_timers_one_commit_and_the_effects_i
         Sent("c2", Ack(2)),
         Noted("appended", {"index": 2}),
     ]
-    assert bench.commits == [[("log", "", "log", 1, 1, (10, 20)), ("scalar", "", "sent", 2)]]
+    assert bench.commits == [[LogWritten("", "log", 1, 1, (10, 20)), ScalarSet("", "sent", 2)]]
 
 
 def test_a_batch_that_changed_nothing_durable_has_no_commit() -> None:
@@ -137,11 +141,10 @@ def test_a_message_to_itself_leaves_after_the_commit_like_any_other() -> None:
     bench = Bench(Voter, storage=storage)
     storage.bench = bench
     bench.step("n2", Append(1))
-    early = bench.take(bench.host.early)
     bench.finish()
 
-    assert early == [Sent("n2", Ack(0))]
-    assert bench.left == [("commit", 1), Sent("n1", Ack(1))]
+    assert readable(bench.last.early) == [Sent("n2", Ack(0))]
+    assert bench.left == [("commit", 1), Sent("n2", Ack(0)), Sent("n1", Ack(1))]
 
 
 def test_a_restart_is_a_new_instance_with_durable_fields_restored_and_nothing_else() -> None:
@@ -230,7 +233,7 @@ def test_a_value_that_differs_is_a_change_though_it_compares_equal(field: str, e
     setattr(bench.node, field, equal)
     bench.finish()
 
-    assert [repr(commit) for commit in bench.commits] == [repr([("scalar", "", field, equal)])]
+    assert [repr(commit) for commit in bench.commits] == [repr([ScalarSet("", field, equal)])]
 
 
 def test_the_same_value_is_no_change() -> None:
@@ -324,9 +327,9 @@ def test_the_wake_up_is_never_later_than_the_earliest_deadline() -> None:
     assert host.wake == 10
     node.set_timer(node.tick, "a", after=30)
     assert host.wake <= 30
-    assert host.due() is None and host.wake == 30
+    assert host.overdue() is None and host.wake == 30
     node.cancel_timer(node.tick, "a")
-    assert host.due() is None and host.wake == NEVER
+    assert host.overdue() is None and host.wake == NEVER
 
 
 def test_a_timer_remembers_the_step_that_set_it() -> None:
@@ -335,7 +338,7 @@ def test_a_timer_remembers_the_step_that_set_it() -> None:
     bench.node.set_timer(bench.node.tock, after=0)
     bench.node.set_timer(bench.node.tick, after=5)
 
-    assert bench.host.take_soon() == (("", "tock", ()), 41)
+    assert bench.host.next_timer() == (("", "tock", ()), 41)
     assert bench.host.timers == {("", "tick", ()): (5, 41)}
 
 
@@ -390,3 +393,126 @@ def test_a_note_may_have_a_field_called_name() -> None:
 def test_tell_needs_a_parent() -> None:
     with pytest.raises(PluginError, match=r"Clock: tells Fail, but has no parent\. Only a mounted node can tell\."):
         Bench(Clock).node.tell(Fail())
+
+
+# The contract of a batch.
+
+
+class Chain(Node):
+    """Answers early and late, and sets timers."""
+
+    seen: int = durable(0)
+
+    @handles(Append)
+    def on_append(self, sender: NodeId, append: Append) -> None:
+        self.seen += 1
+        self.send("n2", Ack(append.value), before_commit=True)
+        self.send("n3", Ack(append.value))
+        if append.value < 0:
+            raise ValueError("negative")
+        self.set_timer(self.soon, append.value, after=0)
+
+    @on_timer
+    def soon(self, value: int) -> None:
+        self.note("soon", value=value)
+        if value > 1:
+            self.set_timer(self.soon, value - 1, after=0)
+
+    @on_timer
+    def late(self) -> None:
+        self.note("late")
+
+    @on_timer
+    def endless(self) -> None:
+        self.set_timer(self.endless, after=0)
+
+
+def chain(**options: Any) -> NodeRuntime:
+    runtime = NodeRuntime("n1", random.Random(0), **options)
+    runtime.run_one(Start(Chain, None, ("n2", "n3"), step=0))
+    return runtime
+
+
+def test_every_effect_has_the_step_that_caused_it_and_steps_are_numbered_one_after_the_other() -> None:
+    asked: list[tuple[str, int]] = []
+
+    def number(key: TimerKey, cause: int) -> int:
+        asked.append((key[1], cause))
+        return runtime.step + 1
+
+    runtime = chain(on_timer_step=number)
+    root = runtime.root
+    assert isinstance(root, Chain)
+    root.set_timer(root.late, after=5)
+    runtime.now = 5
+    batch = runtime.run([Deliver("", "c1", Append(1), step=10), Deliver("", "c1", Append(2), step=11)])
+    assert batch.early == [Send("n2", "", Ack(1), 10), Send("n2", "", Ack(2), 11)]
+    assert batch.effects == [
+        Send("n3", "", Ack(1), 10), Send("n3", "", Ack(2), 11), Note("late", {}, "", 12),
+        Note("soon", {"value": 1}, "", 13), Note("soon", {"value": 2}, "", 14), Note("soon", {"value": 1}, "", 15),
+    ]  # fmt: skip
+    assert (batch.changes, batch.last) == ([ScalarSet("", "seen", 2)], 15)
+    assert asked == [("late", 0), ("soon", 10), ("soon", 11), ("soon", 14)]
+
+
+def test_the_next_input_is_asked_for_when_the_step_before_it_is_over() -> None:
+    runtime = chain()
+
+    def inputs() -> Iterator[Deliver]:
+        for value in (1, 2):
+            assert runtime.root.state()["seen"] == value - 1
+            yield Deliver("", "c1", Append(value), step=value)
+
+    assert runtime.run(inputs()).last == 5  # and three timers
+
+
+@pytest.mark.parametrize("way", ["run", "one", "deliver_one", "take"])
+def test_a_batch_in_which_a_handler_raises_leaves_neither_effects_nor_changes(way: str) -> None:
+    runtime = chain()
+    bad = Deliver("", "c1", Append(-1), step=7)
+    ways: dict[str, Callable[[], Any]] = {
+        "run": lambda: runtime.run([Deliver("", "c1", Append(1), step=6), bad]),
+        "one": lambda: runtime.run_one(bad),
+        "deliver_one": lambda: runtime.deliver_one("", "c1", Append(-1), 7),
+        "take": lambda: runtime.take(bad),
+    }
+    with pytest.raises(ValueError, match="negative"):
+        ways[way]()
+    assert runtime.step == 7
+    assert runtime.end_batch() == Batch((), (), (), 7)
+    assert runtime.next_timer() is None and not runtime.has_mount("")
+
+
+def test_one_input_alone_is_a_batch_that_leaves_overdue_timers_set() -> None:
+    runtime = chain()
+    root = runtime.root
+    assert isinstance(root, Chain)
+    root.set_timer(root.late, after=5)
+    runtime.now = 9
+    by_hand, alone = runtime.deliver_one("", "c1", Append(1), 3), runtime.run_one(Deliver("", "c1", Append(1), 5))
+    assert [type(batch.effects[-1]) for batch in (by_hand, alone)] == [Note, Note]
+    assert (by_hand.last, alone.last) == (4, 6)
+    assert runtime.next_timer() == (("", "late", ()), 0)
+    assert runtime.run().effects == [Note("late", {}, "", 7)]
+
+
+def test_what_was_taken_ahead_belongs_to_the_batch_that_runs_next() -> None:
+    runtime = chain()
+    runtime.take(Deliver("", "c1", Append(1), step=1))
+    batch = runtime.run([Deliver("", "c1", Append(1), step=2)])
+    assert [effect.step for effect in batch.early] == [1, 2]
+    assert batch.changes == [ScalarSet("", "seen", 2)]
+
+
+def test_timers_without_end_are_an_error_of_the_node() -> None:
+    runtime = chain()
+    root = runtime.root
+    assert isinstance(root, Chain)
+    root.set_timer(root.endless, after=0)
+    with pytest.raises(PluginError, match="Chain: endless is set with after=0 without end"):
+        runtime.run()
+
+
+def test_without_durability_a_batch_has_no_changes() -> None:
+    runtime = chain(is_durable=False)
+    assert runtime.deliver_one("", "c1", Append(1), 1).changes == ()

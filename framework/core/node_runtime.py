@@ -1,0 +1,410 @@
+"""The runtime of one node: it runs the steps of a batch, and gathers what the batch does.
+
+An engine feeds a node in batches. It writes the row of an input to the trace before the input's step, and numbers the
+step by it:
+
+    runtime.now = runtime.wall_clock = now
+    batch = runtime.run([Deliver("", "n2", message, step=seq)])
+    send(batch.early)           # what need not wait for the commit
+    commit(batch.changes)
+    send(batch.effects)         # what waits for it
+
+A batch is: one step for each input; one step for each timer whose deadline has passed, the earliest first; then one for
+each timer set with after=0, in the order in which they were set, until none is left. The runtime asks the engine for the
+number of a timer's step: `on_timer_step(key, cause) -> step`. Steps of a batch have consecutive numbers. What a handler
+raises propagates, and the batch is lost: the runtime then holds neither effects nor changes.
+
+A node and all that is mounted in it share one runtime: one clock, one random stream, one batch, one commit.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from framework.core.durable import (
+    ATOMS,
+    LOG,
+    SCALAR,
+    Change,
+    LogWritten,
+    MapWritten,
+    MountDropped,
+    ScalarSet,
+    Stored,
+    check_immutable,
+)
+from framework.core.effects import Effect
+from framework.core.errors import RAISED, PluginError
+from framework.core.message import Message, NodeId
+from framework.core.storage import Storage
+from framework.core.time import NEVER
+
+if TYPE_CHECKING:
+    from framework.core.client import Client, Operation
+    from framework.core.node import Node
+
+EXACT = frozenset((bool, int, str, bytes, type(None)))
+"""Of two values of the same one of these types that compare equal, either may stand for the other: 0.0 == -0.0, and a
+tuple, frozenset or Record of 0 equals one of False."""
+
+SOON_LIMIT = 10_000
+"""Timers with after=0 in one batch; a node that sets more never comes to an end."""
+
+TimerKey: TypeAlias = tuple[str, str, tuple[Any, ...]]
+"""(mount path, method name, arguments): setting the same timer again replaces it."""
+
+
+class Start(msgspec.Struct, frozen=True, gc=False):
+    """The node is made from its storage, and its `on_start` runs."""
+
+    node_class: type[Node]
+    config: Any
+    peers: tuple[NodeId, ...]
+    spare: bool = False
+    step: int = -1
+
+
+class Deliver(msgspec.Struct, frozen=True, gc=False):
+    """A message for the mount `path`, which is there (see `NodeRuntime.has_mount`)."""
+
+    path: str
+    sender: NodeId
+    message: Message
+    step: int = -1
+
+
+class Fire(msgspec.Struct, frozen=True, gc=False):
+    """A timer that is set, whatever its deadline."""
+
+    key: TimerKey
+    step: int = -1
+
+
+class Invoke(msgspec.Struct, frozen=True, gc=False):
+    """A client begins an operation, which times out after `timeout` nanoseconds; 0: never."""
+
+    operation: Operation
+    timeout: int
+    step: int = -1
+
+
+Input: TypeAlias = Start | Deliver | Fire | Invoke
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """What a batch does: effects that leave before its commit, durable changes, effects that leave after it.
+
+    Each effect has the step that caused it. `last` is the number of the last step.
+    """
+
+    early: Sequence[Effect]
+    changes: Sequence[Change]
+    effects: Sequence[Effect]
+    last: int
+
+
+class NodeRuntime:
+    """Runs one node with everything mounted in it. Engines own its attributes; protocols never see it.
+
+    `is_durable`: its changes are gathered. Without, `Batch.changes` is empty whatever the node declares.
+    """
+
+    __slots__ = (
+        "_leaving",
+        "early",
+        "effects",
+        "id",
+        "is_durable",
+        "nodes",
+        "now",
+        "on_timer_step",
+        "plain",
+        "rng",
+        "soon",
+        "step",
+        "stored",
+        "tells",
+        "timers",
+        "wake",
+        "wall_clock",
+    )
+
+    def __init__(
+        self,
+        node_id: NodeId,
+        rng: random.Random,
+        storage: Storage | None = None,
+        *,
+        on_timer_step: Callable[[TimerKey, int], int] | None = None,
+        is_durable: bool = True,
+    ) -> None:
+        self.id = node_id
+        self.rng = rng
+        self.on_timer_step = on_timer_step or self._next_step
+        self.is_durable = is_durable
+        self.now = 0
+        self.wall_clock = 0
+        self.effects: list[Effect] = []  # of the batch under way: leave after the commit
+        self.early: list[Effect] = []  # leave before it
+        self.step = -1  # the step under way: the cause of all it does
+        self.timers: dict[TimerKey, tuple[int, int]] = {}  # key -> (deadline on the node's clock, the step that set it)
+        self.soon: dict[TimerKey, int] = {}  # set with after=0 -> the step that set it
+        self.wake = NEVER  # no later than the earliest deadline
+        self.nodes: dict[str, Node] = {}  # mount path -> node
+        self.tells: list[tuple[str, str, Message]] = []  # (parent path, mount name, event)
+        self.stored: Stored = storage.load() if storage is not None else {}
+        self.plain: set[str] = (
+            set() if storage is None or storage.typed else set(self.stored)
+        )  # not yet of the declared types
+        self._leaving: list[Change] = []  # changes of mounts that were unmounted in this batch
+
+    @property
+    def root(self) -> Node:
+        return self.nodes[""]
+
+    def has_mount(self, path: str) -> bool:
+        """Whether there is a node at `path`. A message for another is dropped, and takes no step."""
+        return path in self.nodes
+
+    # A batch.
+
+    def run(self, inputs: Iterable[Input] = ()) -> Batch:
+        """A batch of `inputs`, of which the next is asked for when the step of the one before is over, and of the timers
+        that are due."""
+        try:
+            for given in inputs:
+                self._take(given)
+            while self.wake <= self.now and (key := self.overdue()) is not None:
+                self._fire(key, self.on_timer_step(key, self.timers[key][1]))
+            return self._end()
+        except RAISED:
+            self._abandon()
+            raise
+
+    def run_one(self, given: Input) -> Batch:
+        """A batch of this input alone. Timers whose deadline has passed stay set."""
+        try:
+            self._take(given)
+            return self._end()
+        except RAISED:
+            self._abandon()
+            raise
+
+    def deliver_one(self, path: str, sender: NodeId, message: Message, step: int) -> Batch:
+        """`run_one` of a message, with its calls written out: the hot path of the simulator."""
+        try:
+            self.step = step
+            node = self.nodes[path]
+            handler = node._handlers.get(type(message))
+            if handler is None:
+                raise self._nobody_handles(node, sender, message)
+            handler(node, sender, message)
+            if self.tells:
+                self.settle()
+            if self.soon:
+                self._fire_soon()
+            early, changes, effects = self.early, self._leaving, self.effects
+            if self.is_durable:
+                for node in self.nodes.values():
+                    if node._durable:
+                        collect_changes(node, node._path, node._committed, node._durable, changes)
+            if early:
+                self.early = []
+            if changes:
+                self._leaving = []
+            if effects:
+                self.effects = []
+            return Batch(early or (), changes or (), effects or (), self.step)
+        except RAISED:
+            self._abandon()
+            raise
+
+    def take(self, given: Input) -> None:
+        """One step ahead of its batch: what it does belongs to the batch that runs next."""
+        try:
+            self._take(given)
+        except RAISED:
+            self._abandon()
+            raise
+
+    def end_batch(self) -> Batch:
+        """The batch of the steps that were taken ahead of it, and of the timers with after=0 that they set. Timers whose
+        deadline has passed stay set."""
+        try:
+            return self._end()
+        except RAISED:
+            self._abandon()
+            raise
+
+    def next_timer(self) -> tuple[TimerKey, int] | None:
+        """The timer that the batch under way fires next, and the step that set it; None if it fires none."""
+        key = self.overdue() if self.wake <= self.now else None
+        if key is not None:
+            self.wake, cause = self.timers[key]  # it is still set
+            return key, cause
+        return next(iter(self.soon.items()), None)
+
+    # Steps.
+
+    def _take(self, given: Input) -> None:
+        if type(given) is Fire:
+            self._fire(given.key, given.step)
+            return
+        self.step = given.step
+        if type(given) is Deliver:
+            node = self.nodes[given.path]
+            handler = node._handlers.get(type(given.message))
+            if handler is None:
+                raise self._nobody_handles(node, given.sender, given.message)
+            handler(node, given.sender, given.message)
+        elif type(given) is Invoke:
+            client: Client = self.root  # type: ignore[assignment]
+            client._begin(given.operation, given.timeout)
+        else:
+            assert isinstance(given, Start)
+            node = given.node_class._seat(self, "", given.config, given.peers, given.spare)
+            node.on_start()
+            self.settle()
+            node._check_state()
+        if self.tells:
+            self.settle()
+
+    def _fire(self, key: TimerKey, step: int) -> None:
+        self.step = step
+        self.timers.pop(key, None)
+        self.soon.pop(key, None)
+        path, name, arguments = key
+        getattr(self.nodes[path], name)(*arguments)
+        if self.tells:
+            self.settle()
+
+    def _end(self) -> Batch:
+        """Fires the timers with after=0, and gathers what the batch has done."""
+        if self.soon:
+            self._fire_soon()
+        early, changes, effects = self.early, self._leaving, self.effects
+        if self.is_durable:
+            for node in self.nodes.values():
+                if node._durable:
+                    collect_changes(node, node._path, node._committed, node._durable, changes)
+        if early:
+            self.early = []
+        if changes:
+            self._leaving = []
+        if effects:
+            self.effects = []
+        return Batch(early or (), changes or (), effects or (), self.step)
+
+    def _fire_soon(self) -> None:
+        fired = 0
+        while self.soon:
+            key = next(iter(self.soon))
+            self._fire(key, self.on_timer_step(key, self.soon.pop(key)))
+            fired += 1
+            if fired > SOON_LIMIT:
+                raise PluginError(
+                    type(self.root).__qualname__,
+                    f"{key[1]} is set with after=0 without end",
+                    "Set it once a batch, or with a delay.",
+                )
+
+    def _abandon(self) -> None:
+        """The batch under way is lost, and with it the node: nothing of it leaves or is kept."""
+        self.effects, self.early, self.tells, self._leaving = [], [], [], []
+        self.soon.clear()
+        self.timers.clear()
+        self.nodes.clear()
+        self.wake = NEVER
+
+    def _next_step(self, key: TimerKey, cause: int) -> int:
+        return self.step + 1
+
+    def overdue(self) -> TimerKey | None:
+        """The timer with the earliest deadline that has passed, or None; `wake` becomes the earliest deadline of the others.
+
+        The caller fires it before it asks again.
+        """
+        best: TimerKey | None = None
+        earliest = second = NEVER
+        for key, (deadline, _) in self.timers.items():
+            if deadline < earliest:
+                best, earliest, second = key, deadline, earliest
+            elif deadline < second:
+                second = deadline
+        if earliest > self.now:
+            self.wake = earliest
+            return None
+        self.wake = second
+        return best
+
+    def settle(self) -> None:
+        """Hands every `tell` to its parent, oldest first, within the same step."""
+        while self.tells:
+            path, name, event = self.tells.pop(0)
+            parent = self.nodes.get(path)
+            if parent is not None:
+                handler = parent._handlers.get(type(event))
+                if handler is None:
+                    raise PluginError(
+                        type(parent).__qualname__,
+                        f"mount {name!r} tells {type(event).__name__}, which nobody handles",
+                        f"Write @handles({type(event).__name__}) in it.",
+                    )
+                handler(parent, name, event)
+
+    def _nobody_handles(self, node: Node, sender: NodeId, message: Message) -> PluginError:
+        return PluginError(
+            type(node).__qualname__,
+            f"{self.id} got {type(message).__name__} from {sender} and has no handler for it",
+            f"Write @handles({type(message).__name__}), or send it elsewhere.",
+        )
+
+    def unmount(self, path: str, destroy: bool) -> None:
+        """Ends the mount `path` and all below it; with `destroy`, their durable state too."""
+        for gone in [known for known in self.nodes if known == path or known.startswith(path + "/")]:
+            node = self.nodes.pop(gone)
+            collect_changes(node, node._path, node._committed, node._durable, self._leaving)
+            self.stored[gone] = node._durable_values()
+        if destroy:
+            self._leaving.append(MountDropped(path))
+            for gone in [known for known in self.stored if known == path or known.startswith(path + "/")]:
+                del self.stored[gone]
+                self.plain.discard(gone)
+        self.timers = {key: at for key, at in self.timers.items() if key[0] in self.nodes}
+        self.soon = {key: step for key, step in self.soon.items() if key[0] in self.nodes}
+        self.tells = [tell for tell in self.tells if f"{tell[0]}/{tell[1]}".lstrip("/") in self.nodes]
+
+
+def collect_changes(
+    node: Node, path: str, committed: dict[str, Any], fields: Mapping[str, str], changes: list[Change]
+) -> None:
+    """Appends to `changes` what differs from `committed`, and brings `committed` up to date.
+
+    `committed` holds the scalars' values, and the logs and maps themselves. A value that is made of others counts as
+    changed whenever it is another object. PluginError if a scalar was given a value that can change, or a log or map
+    was replaced by another.
+    """
+    values = node.__dict__
+    for field, kind in fields.items():
+        value, old = values[field], committed[field]
+        if kind is SCALAR:
+            if value is not old and (value != old or type(value) is not type(old) or type(value) not in EXACT):
+                if type(value) not in ATOMS:
+                    check_immutable(value, f"{type(node).__qualname__}.{field}")
+                committed[field] = value
+                changes.append(ScalarSet(path, field, value))
+        elif value is not old:
+            raise PluginError(
+                f"{type(node).__qualname__}.{field}",
+                f"a durable {kind} cannot be replaced",
+                "Change it in place: truncate, append, set, delete.",
+            )
+        elif kind is LOG:
+            if value._dirty >= 0:
+                changes.append(LogWritten(path, field, *value.change()))
+        elif value._dirty:
+            changes.append(MapWritten(path, field, *value.change()))
