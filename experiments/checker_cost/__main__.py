@@ -94,7 +94,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _measure(options: argparse.Namespace) -> int:
-    console = Console(width=None if sys.stdout.isatty() else 170)
+    console = Console(width=None if sys.stdout.isatty() else 190)
     measured: dict[str, tuple[Row, list[Check]]] = {}
     for row in rows():
         if options.only in (None, row.group):
