@@ -516,3 +516,15 @@ def test_timers_without_end_are_an_error_of_the_node() -> None:
 def test_without_durability_a_batch_has_no_changes() -> None:
     runtime = chain(is_durable=False)
     assert runtime.deliver_one("", "c1", Append(1), 1).changes == ()
+
+
+def test_all_timers_that_are_overdue_fire_in_one_batch_the_earliest_first() -> None:
+    runtime = chain()
+    root = runtime.root
+    assert isinstance(root, Chain)
+    root.set_timer(root.late, after=5)
+    root.set_timer(root.soon, 1, after=3)
+    root.set_timer(root.soon, 7, after=99)
+    runtime.now = 5
+    assert runtime.run().effects == [Note("soon", {"value": 1}, "", 1), Note("late", {}, "", 2)]
+    assert runtime.wake == 99
