@@ -257,7 +257,7 @@ def _show(
 
 
 def _explain(finding: Finding) -> None:
-    """What shows the verdict, which is told by now: what a model raises on the way does not change it."""
+    """Prints the evidence. The verdict is printed already, so a model that raises here does not change it."""
     try:
         story = finding.explained().story
     except PluginError as error:

@@ -276,7 +276,7 @@ def _at(steps: Sequence[str], mapping: Any, config: type[Config]) -> tuple[Any, 
 
 
 def default_at(steps: Sequence[str], mapping: Any, config: type[Config]) -> Any:
-    """The default of what stands at the end of a path, as plain data."""
+    """Returns the default at the end of a path, as plain data."""
     return _at(steps, mapping, config)[2]
 
 

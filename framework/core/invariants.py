@@ -58,7 +58,7 @@ class Invariant(ABC, Generic[N]):
     """
 
     watches: ClassVar[type[Node]] = Node
-    """The class of the nodes that are shown, subclasses included: what stands in the brackets."""
+    """The class of the nodes that are shown, subclasses included: the argument of `Invariant[…]`."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -57,6 +57,14 @@ def followed(events: pa.Table, operation: Operation) -> pa.Array:
     return pa.array(trail.kept)
 
 
+def places_of_causes(events: pa.Table) -> np.ndarray[Any, Any]:
+    """Where the cause of each of `events` stands among them; -1 if it is not there."""
+    seqs, causes = events["seq"].to_numpy(), pc.fill_null(events["cause"], -1).to_numpy()
+    by_seq = np.argsort(seqs, kind="stable")
+    found = by_seq[np.minimum(np.searchsorted(seqs[by_seq], causes), len(seqs) - 1)] if len(seqs) else by_seq
+    return np.where(seqs[found] == causes, found, -1)
+
+
 def _within(events: pa.Table, operation: Operation) -> np.ndarray[Any, Any]:
     times: np.ndarray[Any, Any] = events["time"].to_numpy()
     last = np.inf if operation.completed is None else operation.completed
@@ -75,10 +83,7 @@ class _Trail:
         numbers = pc.fill_null(events["operation"], -1).to_numpy()
         self._own = np.flatnonzero(numbers == operation.number).tolist()
         self._others = (numbers >= 0) & (numbers != operation.number)
-        seqs, causes = events["seq"].to_numpy(), pc.fill_null(events["cause"], -1).to_numpy()
-        by_seq = np.argsort(seqs, kind="stable")
-        found = by_seq[np.minimum(np.searchsorted(seqs[by_seq], causes), len(seqs) - 1)] if len(seqs) else by_seq
-        self._parents = np.where(seqs[found] == causes, found, -1)
+        self._parents = places_of_causes(events)
         self._by_parent = np.argsort(self._parents, kind="stable")
         self._sorted_parents = self._parents[self._by_parent]
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
-from framework.redrive.following import Operation, followed, meanwhile
+from framework.redrive.following import Operation, followed, meanwhile, places_of_causes
 from framework.trace.reader import Run
 
 STEPS = ("start", "deliver", "timer", "invoke")
@@ -61,13 +61,8 @@ def _below_their_steps(table: pa.Table) -> np.ndarray[Any, Any]:
     """The order of rows in which every output follows the step that caused it."""
     own = np.arange(len(table))
     outputs = np.asarray(pc.is_in(_kinds(table), pa.array(OUTPUTS)).to_numpy())
-    seqs = table["seq"].to_numpy()
-    causes = pc.fill_null(table["cause"], -1).to_numpy()
-    order = np.argsort(seqs, kind="stable")
-    found = np.minimum(np.searchsorted(seqs[order], causes), max(len(seqs) - 1, 0))
-    places = order[found] if len(seqs) else own
-    known = outputs & (seqs[places] == causes) if len(seqs) else outputs
-    return np.lexsort((own, np.where(known, places, own)))
+    places = places_of_causes(table)
+    return np.lexsort((own, np.where(outputs & (places >= 0), places, own)))
 
 
 def _lines(run: Run, table: pa.Table, *, indented: bool) -> Iterator[str]:
