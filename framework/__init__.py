@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         StateMachineSpec,
         WorkloadSpec,
     )
+    from framework.sweep.reader import Sweep, open_sweep
     from framework.trace.reader import Run, open_run
     from framework.verify.model import ILLEGAL
     from framework.verify.sequential import ANYTHING, SequentialModel
@@ -154,6 +155,7 @@ _HOMES = {
         "StateMachineSpec",
         "WorkloadSpec",
     ),
+    "framework.sweep.reader": ("Sweep", "open_sweep"),
     "framework.trace.reader": ("Run", "open_run"),
     "framework.verify.model": ("ILLEGAL",),
     "framework.verify.sequential": ("ANYTHING", "SequentialModel"),
@@ -235,6 +237,7 @@ __all__ = [
     "StateMachineSpec",
     "Step",
     "Strike",
+    "Sweep",
     "TargetConfig",
     "TargetedFault",
     "Threshold",
@@ -257,6 +260,7 @@ __all__ = [
     "hookimpl",
     "on_timer",
     "open_run",
+    "open_sweep",
     "operation",
     "query",
 ]

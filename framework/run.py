@@ -1,7 +1,9 @@
-"""`python -m framework.run experiment=NAME [group=option] [key=value] …`: takes one run and keeps its folder.
+"""`python -m framework.run experiment=NAME [group=option] [key=value] …`: takes one run and keeps its folder. With `-m`:
+a sweep, a run for each combination of values.
 
-The last lines on stdout are `verdict: valid|invalid|unknown[ — reason]` and `run: FOLDER`. Exit code 0 for valid, 1 for
-invalid, 2 for unknown and for whatever else went wrong, which is one line on stderr (see `framework.console.entry`).
+The last lines on stdout are `verdict: valid|invalid|unknown[ — reason]` and `run: FOLDER`, of a sweep `sweep: FOLDER`. Exit
+code 0 for valid, 1 for invalid, 2 for unknown and for whatever else went wrong, which is one line on stderr (see
+`framework.console.entry`).
 """
 
 from __future__ import annotations
@@ -37,6 +39,10 @@ def main(argv: Sequence[str], began: float | None = None) -> int:
 def _run(asked: Arguments, began: float) -> int:
     if asked.help:
         return _help(asked)
+    if asked.sweep:
+        from framework.console.sweeping import sweep
+
+        return sweep(asked)
     from framework.config.compose import compose
 
     composed = compose(list(asked.overrides), asked.config_dir)
@@ -70,6 +76,7 @@ def _claimed(composed: Composed) -> Path:
 def _plan(composed: Composed, run_dir: Path, asked: Arguments, began: float) -> Plan:
     """The run that was asked for; its folder holds config.yaml."""
     from framework.runs import folder
+    from framework.runs.commands import replay_command
     from framework.runs.execute import Plan
 
     experiment = composed.experiment
@@ -82,7 +89,7 @@ def _plan(composed: Composed, run_dir: Path, asked: Arguments, began: float) -> 
         checkers=composed.checkers,
         models=composed.models,
         hook=composed.registry.hook,
-        command=arguments.replay_command(asked.overrides, asked.config_dir, experiment.seed),
+        command=replay_command(asked.overrides, asked.config_dir, experiment.seed),
         began=began,
     )
 

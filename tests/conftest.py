@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from framework.engine.sim.driver import settle_collector
 
 # How long an example takes is the machine's business. The same examples each time; pytest --hypothesis-profile=other
 # draws others.
@@ -32,8 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """All that is loaded by now stays: the simulator, which collects before each run, need not look at it again."""
-    gc.collect()
-    gc.freeze()
+    settle_collector()
 
 
 @pytest.fixture(scope="session")

@@ -200,7 +200,7 @@ PRINTS: dict[str, tuple[Sequence[str], int, str]] = {
     "a list": (("framework.plugins",), 0, ""),
     "a usage": (("framework.new", "--help"), 0, ""),
     "flags": (("framework.replay", "--help"), 0, ""),
-    "flags of a study": (("experiments.soak", "--help"), 0, ""),
+    "flags of a study": (("experiments.planted_bugs", "--help"), 0, ""),
 }  # fmt: skip
 """What prints, the exit code when it can, and which of its lines go to stderr when it cannot."""
 

@@ -24,10 +24,10 @@ BELOW = {
     "redrive": ("core", "trace", "verify", "registry", "engine", "config"),
     "runs": ("core", "trace", "verify", "registry", "engine", "config", "redrive"),
     "reduction": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs"),
-    "console": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs", "reduction"),
+    "sweep": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs"),
+    "console": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs", "reduction", "sweep"),
     "report": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs"),
     "testing": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs"),
-    "sweep": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs", "report"),
 }
 """The packages of the framework, and what each may import besides itself, at any depth. The commands may import all."""
 

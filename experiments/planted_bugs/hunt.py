@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framework.config.compose import compose
-from framework.console.arguments import replay_command
+from framework.runs.commands import replay_command
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult

@@ -82,7 +82,7 @@ class Groups:
         """All options of a group; a file goes before a plugin of the same name."""
         options = self.plugins(group)
         for name, file in self.files(group).items():
-            options[name] = Option(_first_comment(file), {}, file)
+            options[name] = Option(first_comment(file), {}, file)
         return options
 
     def check(self, group: str, name: str, where: str) -> None:
@@ -140,7 +140,7 @@ def top_defaults() -> dict[str, Any]:
     return {field.name: plain(field.default) for field in msgspec.structs.fields(RunConfig)}
 
 
-def _first_comment(file: Path) -> str:
+def first_comment(file: Path) -> str:
     for line in file.read_text(encoding="utf-8").splitlines():
         if line.startswith("#") and "@package" not in line:
             return line.lstrip("# ").strip()

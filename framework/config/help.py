@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from framework.config.explained import explained, flat
-from framework.config.groups import CONF, GROUPS, LISTS, WORDS, Groups
-from framework.config.schema import RunConfig
+from framework.config.groups import CONF, GROUPS, LISTS, WORDS, Groups, first_comment
+from framework.config.overrides import SWEEP
+from framework.config.plain import plain
+from framework.config.schema import RunConfig, SchedulingConfig, SweepConfig
 from framework.registry.registry import Registry
 
 _WIDTH = 22
@@ -16,7 +18,8 @@ _WIDTH = 22
 def help_text(registry: Registry, folders: Sequence[Path] = (CONF,)) -> str:
     """All groups with their options, and every key with its default, for `--help`."""
     groups = Groups(registry, folders)
-    return "\n".join([*_keys(), "", "Groups (group=option):", *_options(groups), "", *_settings(groups)])
+    options = ["Groups (group=option):", *_options(groups)]
+    return "\n".join([*_keys(), "", *options, "", *_sweeps(groups), "", *_settings(groups)])
 
 
 def _keys() -> Iterator[str]:
@@ -46,4 +49,14 @@ def _settings(groups: Groups) -> Iterator[str]:
                 yield f"  {group}={name}"
                 yield from (f"    {key}={value}" for key, value in flat(option.settings, base))
     yield "  scheduling"
-    yield "    scheduling.timeout=60s"
+    common = {key: value for key, value in plain(SchedulingConfig()).items() if key != "strategy"}
+    yield from (f"    {key}={value}" for key, value in flat(common, "scheduling"))
+
+
+def _sweeps(groups: Groups) -> Iterator[str]:
+    yield "Sweeps (with -m: sweep=NAME, or several values of any key; sweep.key=value):"
+    for name, file in groups.files(SWEEP).items():
+        yield f"    {name:{_WIDTH - 2}}{first_comment(file)}".rstrip()
+    for setting in explained(SweepConfig(), SWEEP):
+        if not setting.key.startswith(f"{SWEEP}.params"):
+            yield f"  {f'{setting.key}={setting.default}':{_WIDTH + 4}} {setting.text}"

@@ -21,6 +21,9 @@ from framework.core.errors import ConfigError, did_you_mean
 
 COMMAND_LINE = "command line"
 
+SWEEP = "sweep"
+"""The group of named sweeps, and the key under which the settings of a sweep stand."""
+
 LONGEST_KEY, MOST_DIGITS, DEEPEST = 200, 1_000, 50
 """Characters of a key, digits of a number, brackets within brackets: of more no setting is made."""
 
@@ -51,11 +54,34 @@ class Override:
 
 def read_overrides(texts: Sequence[str]) -> list[Override]:
     """ConfigError for what is no `key=value`, for sweeps, and for Hydra's own settings."""
+    return [_single(text, parsed) for text, parsed in parsed_overrides(texts)]
+
+
+def parsed_overrides(texts: Sequence[str]) -> list[tuple[str, HydraOverride]]:
+    """Each override as Hydra's parser reads it, with its text; sweeps are allowed. ConfigError for what is no `key=value`,
+    and for Hydra's own settings."""
     parser = OverridesParser.create()
-    return [_read(parser, text) for text in texts]
+    return [(_quoted_path(text), _parsed(parser, text)) for text in texts]
 
 
-def _read(parser: OverridesParser, text: str) -> Override:
+def sweeping_only(key: str) -> bool:
+    """Whether a key belongs to a sweep and not to a run: `sweep`, `sweep.timeout`."""
+    return key.partition(".")[0] == SWEEP
+
+
+def _single(text: str, parsed: HydraOverride) -> Override:
+    """ConfigError for an override that asks for several runs."""
+    key = parsed.key_or_group
+    if parsed.is_sweep_override() or sweeping_only(key):
+        what = "asks for several runs, and this is one" if parsed.is_sweep_override() else "belongs to a sweep"
+        aside = "" if sweeping_only(key) else "; a list stands in brackets"
+        raise ConfigError(
+            COMMAND_LINE, f"{text}: {what}", f"For a sweep write python -m framework.run -m … '{text}'{aside}."
+        )
+    return Override(text, key, parsed.value(), parsed.is_delete(), parsed.is_add())
+
+
+def _parsed(parser: OverridesParser, text: str) -> HydraOverride:
     if ("=" not in text and not text.startswith("~")) or text.startswith("="):
         if text in (*GROUPS, *TOP_KEYS, *OTHER_KEYS):
             raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"Write {text}=VALUE.")
@@ -74,12 +100,6 @@ def _read(parser: OverridesParser, text: str) -> Override:
     key = parsed.key_or_group
     if not key:
         raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", "Write key=value.")
-    if parsed.is_sweep_override():
-        raise ConfigError(
-            COMMAND_LINE,
-            f"{text}: asks for several runs, and this is one",
-            "Write one value; a list stands in brackets.",
-        )
     if key.split(".")[0] == "hydra" or parsed.package is not None:
         raise ConfigError(
             COMMAND_LINE, f"{text}: Hydra's own settings have no effect here", "The run's folder is run.dir."
@@ -88,7 +108,7 @@ def _read(parser: OverridesParser, text: str) -> Override:
         raise ConfigError(
             COMMAND_LINE, f"{text}: there is no such key", f"Write {text.replace('/', '.', key.count('/'))}."
         )
-    return Override(_quoted_path(text), key, parsed.value(), parsed.is_delete(), parsed.is_add())
+    return parsed
 
 
 def _check_form(text: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config
+from framework.core.size import Size
 from framework.core.state_machine import StateMachineChoice
 from framework.core.time import Duration
 
@@ -128,6 +129,8 @@ def _decode(wanted: type, value: Any) -> Any:
         if isinstance(value, str | int | float) and str(value).strip().startswith("-"):
             raise ValueError(f"a duration cannot be negative, as {value} is")
         return Duration(str(value))
+    if wanted is Size:
+        return Size(str(value))
     if isinstance(value, bool):
         raise ValueError(f"{str(value).lower()} is not a {wanted.__name__}")
     return wanted(value)

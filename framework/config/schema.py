@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
 from framework.core.message import Config
+from framework.core.size import Size
 from framework.core.time import Duration
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -74,6 +75,8 @@ class SchedulingConfig(Config):
     """Node actors onto machines."""
 
     strategy: Literal["pack", "spread", "strict_spread"] = "pack"
+    cpus_per_actor: Annotated[float, Meta(ge=0.0001)] = 0.01
+    """Processors that Ray reserves for each node actor."""
     timeout: Duration = Duration("60s")
     """How long to wait for the machines."""
 
@@ -82,6 +85,42 @@ class TraceConfig(Config):
     """What is written down: every event, the clients' history alone, or nothing."""
 
     level: Literal["full", "history", "none"] = "full"
+
+
+class SweepConfig(Config):
+    """How the points of a sweep are chosen, run and kept. No part of the runs themselves."""
+
+    params: dict[str, Any] = {}
+    """What the points are: each key with the value or values that the command line would give it."""
+    sampler: Literal["grid", "random", "latin_hypercube"] = "grid"
+    """grid: all combinations, in the order written; random, latin_hypercube: `samples` draws, also from intervals."""
+    samples: Count | None = None
+    """How many combinations a sampler draws, each of which runs with every seed."""
+    seed: int = 0
+    """What the sampler's draws and `shuffle(…)` follow from."""
+    dir: str | None = None
+    """Where rows and kept runs go; runs/sweep-<name>-<id>, the same for the same command."""
+    backend: Literal["auto", "processes", "ray"] = "auto"
+    """Where simulated runs take place: processes of this machine, or actors of a Ray cluster; auto: Ray if `address` or
+    `engine.address` is set."""
+    address: str | None = None
+    """The Ray cluster to use: `auto` or HOST:PORT; null: one of our own on this machine."""
+    workers: Count | None = None
+    """How many simulated runs are under way at once; null: one for each processor."""
+    concurrent: Count | None = None
+    """How many runs of the Ray engine are under way at once; null: 1 on one machine, what the cluster holds on several."""
+    cpus_per_run: Annotated[float, Meta(gt=0)] | None = None
+    """Processors reserved for a run of the Ray engine; null: its nodes and one more, at most all there are."""
+    timeout: Duration = Duration("10m")
+    """How long one run may take, in real time; 0: any time."""
+    memory: Size | None = None
+    """How much memory one simulated run may take beyond its worker's own; null: any amount. Linux only."""
+    keep: Literal["invalid", "all", "none"] = "invalid"
+    """Which runs keep their folders, with full trace."""
+    kept: Annotated[int, Meta(ge=0)] = 100
+    """How many invalid runs are kept; of those beyond, the command."""
+    stop: Literal["never", "first_invalid"] = "never"
+    """Whether the first invalid run ends the sweep."""
 
 
 ENGINES: dict[str, tuple[type[Config], str]] = {

@@ -1,10 +1,8 @@
-"""The command line of a run: overrides in Hydra's grammar, and a handful of flags."""
+"""The command line of a run or a sweep: overrides in Hydra's grammar, and a handful of flags."""
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from framework.core.errors import ConfigError, did_you_mean
@@ -15,11 +13,16 @@ _FLAGS = {
     "--help": "this text",
     "--cfg job": "print the composed config and do nothing",
     "--config-dir DIR": "a folder of your own config groups, searched besides conf/",
-    "--quiet": "print the verdict and the run's folder, nothing else",
+    "--quiet": "print the verdict and the folder, nothing else",
+    "-m, --multirun": "a sweep: keys may have several values, sweep.key=value sets how it is run",
+    "--resume DIR": "go on with the sweep in a folder; overrides are added to its own",
+    "--rerun WHAT": "run again the points of a sweep that were invalid, unknown or failed (several: a,b)",
+    "--code any": "let rows of a sweep count that other code left",
 }
-_NAMES = tuple(flag.split()[0] for flag in _FLAGS)
-_RUN_DIR = re.compile(r"^[+~]*run\.dir(=|$)")
-_SEED = re.compile(r"^[+]*seed=")
+_NAMES = ("--help", "--cfg", "--config-dir", "--quiet", "--multirun", "--resume", "--rerun", "--code")
+RERUN = ("invalid", "unknown", "failed")
+_WITH_VALUE = {"--config-dir": "", "--resume": "", "--rerun": "", "--cfg": "job", "--code": "any"}
+"""Flags that take a value, and the only one that they take."""
 
 
 class Arguments(NamedTuple):
@@ -30,6 +33,10 @@ class Arguments(NamedTuple):
     help: bool = False
     show_config: bool = False
     quiet: bool = False
+    sweep: bool = False
+    resume: str | None = None
+    rerun: tuple[str, ...] = ()
+    any_code: bool = False
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -43,16 +50,27 @@ def parse(argv: Sequence[str]) -> Arguments:
             overrides.append(word)
             continue
         flag, given, value = word.partition("=")
-        if flag in ("--config-dir", "--cfg"):
+        if flag in _WITH_VALUE:
             value = value if given else words.pop(0) if words else ""
             asked = _with_value(asked, flag, value)
+        elif flag in ("-m", "--multirun") and not given:
+            asked = asked._replace(sweep=True)
         elif flag in ("-h", "--help") and not given:
             asked = asked._replace(help=True)
         elif flag in ("-q", "--quiet") and not given:
             asked = asked._replace(quiet=True)
         else:
             raise _unknown(word)
-    return asked._replace(overrides=tuple(overrides))
+    return _checked(asked._replace(overrides=tuple(overrides)))
+
+
+def _checked(asked: Arguments) -> Arguments:
+    """ConfigError for a flag of sweeps without a sweep."""
+    asked = asked._replace(sweep=asked.sweep or asked.resume is not None)
+    for flag, given in (("--rerun", asked.rerun), ("--code", asked.any_code)):
+        if given and not asked.sweep:
+            raise ConfigError(WHERE, f"{flag} is for sweeps", "Add -m, or --resume DIR.")
+    return asked
 
 
 def help_head() -> str:
@@ -61,6 +79,7 @@ def help_head() -> str:
         f"usage: {USAGE}",
         "",
         "Runs one experiment, checks what its clients saw and keeps a folder with trace and result.",
+        "With -m, runs a sweep: every combination of the values that keys have, and keeps a row of each run.",
         "Exit code: 0 valid, 1 invalid, 2 unknown or a mistake in what was asked.",
         "",
         "flags:",
@@ -71,28 +90,28 @@ def help_head() -> str:
         "  python -m framework.run experiment=raft_5nodes engine=sim faults=crash seed=7",
         "  python -m framework.run experiment=raft_5nodes nodes=3 duration=30s run.dir=runs/mine",
         "  python -m framework.run experiment=raft_5nodes --cfg job",
+        "  python -m framework.run -m experiment=raft_5nodes engine=sim protocol=raft,multipaxos nodes=3,5 'seed=range(0,100)'",
+        "  python -m framework.run -m sweep=raft_chaos",
     ]
     return "\n".join(lines)
 
 
-def replay_command(overrides: Iterable[str], config_dir: str | None, seed: int) -> str:
-    """The command that takes a run again: its overrides and its seed, in a folder of its own."""
-    kept = [word for word in overrides if not _RUN_DIR.match(word) and not _SEED.match(word)]
-    elsewhere = [] if config_dir is None else ["--config-dir", config_dir]
-    return shlex.join(["python", "-m", "framework.run", *kept, f"seed={seed}", *elsewhere])
-
-
 def _with_value(asked: Arguments, flag: str, value: str) -> Arguments:
-    if flag == "--config-dir":
+    if flag in ("--config-dir", "--resume"):
         if not value:
-            raise ConfigError(WHERE, "--config-dir needs a folder", "Write --config-dir DIR.")
-        return asked._replace(config_dir=value)
-    if value != "job":
-        raise ConfigError(WHERE, f"--cfg {value}".rstrip() + " is not known", "Write --cfg job.")
-    return asked._replace(show_config=True)
+            raise ConfigError(WHERE, f"{flag} needs a folder", f"Write {flag} DIR.")
+        return asked._replace(config_dir=value) if flag == "--config-dir" else asked._replace(resume=value)
+    if flag == "--rerun":
+        kinds = tuple(value.split(","))
+        wrong = next((kind for kind in kinds if kind not in RERUN), None)
+        if wrong is not None:
+            raise ConfigError(WHERE, f"--rerun {wrong}".rstrip() + " is not known", did_you_mean(wrong, RERUN))
+        return asked._replace(rerun=kinds)
+    only = _WITH_VALUE[flag]
+    if value != only:
+        raise ConfigError(WHERE, f"{flag} {value}".rstrip() + " is not known", f"Write {flag} {only}.")
+    return asked._replace(show_config=True) if flag == "--cfg" else asked._replace(any_code=True)
 
 
 def _unknown(word: str) -> ConfigError:
-    if word.partition("=")[0] in ("-m", "--multirun"):
-        return ConfigError(WHERE, f"{word} (a sweep) is not supported", "Give each key one value, and run it as often.")
     return ConfigError(WHERE, f"unknown flag {word}", did_you_mean(word.partition("=")[0], _NAMES))

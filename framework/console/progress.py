@@ -123,13 +123,42 @@ class LiveLine(Silent):
     """One line that is redrawn in place and is gone when the run has ended."""
 
     def __init__(self, title: str, duration: int) -> None:
-        self._title = title
         self._duration = duration
         self._account = Account(duration)
         self._last = 0.0
-        self._live: Live | None = None
+        self._line = Redrawn(title)
 
     def __enter__(self) -> LiveLine:
+        self._line.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._line.__exit__(kind, error, trace)
+
+    def show(self, now: int, tally: Tally) -> None:
+        if tally.stage:
+            self._draw(now, tally.stage)
+        elif time.monotonic() - self._last >= _LIVE_EVERY_S:
+            self._last = time.monotonic()
+            self._draw(now, self._account.words(now, tally, self._line.room))
+
+    def checking(self) -> None:
+        self._draw(self._duration, "checking what the clients saw")
+
+    def _draw(self, now: int, words: str) -> None:
+        self._line.draw(now / self._duration if self._duration else 1.0, words)
+
+
+class Redrawn:
+    """A line on the terminal's stderr: a title, a bar, and words; gone afterwards."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._live: Live | None = None
+
+    def __enter__(self) -> Redrawn:
         from rich.console import Console
         from rich.live import Live
 
@@ -143,38 +172,37 @@ class LiveLine(Silent):
         if self._live is not None:
             self._live.stop()
 
-    def show(self, now: int, tally: Tally) -> None:
-        if tally.stage:
-            self._draw(now, tally.stage)
-        elif time.monotonic() - self._last >= _LIVE_EVERY_S:
-            self._last = time.monotonic()
-            self._draw(now, self._account.words(now, tally, self._room()))
-
-    def checking(self) -> None:
-        self._draw(self._duration, "checking what the clients saw")
-
-    def _room(self) -> int:
+    @property
+    def room(self) -> int:
         """The columns beside the title, which gets half of the line at the most, and the bar."""
-        width = self._width()
+        width = self._width
         title = min(len(self._title), width // 2)
         return width - title - 1 - (_BAR_COLUMNS + 1 if width >= _BAR_FROM else 0)
 
+    @property
     def _width(self) -> int:
         return 0 if self._live is None else self._live.console.width
 
-    def _draw(self, now: int, words: str) -> None:
+    def draw(self, share: float, words: str) -> None:
+        """Draws the line anew; `share` of the work, from 0 to 1, is done."""
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
-        share = min(1.0, now / self._duration) if self._duration else 1.0
         title = Text(self._title, style="bold")
-        title.truncate(self._width() // 2, overflow="ellipsis")
+        title.truncate(self._width // 2, overflow="ellipsis")
         line = Table.grid(padding=(0, 1))
-        bar = [ProgressBar(total=1.0, completed=share, width=_BAR_COLUMNS)] if self._width() >= _BAR_FROM else []
+        bar = (
+            [ProgressBar(total=1.0, completed=min(1.0, share), width=_BAR_COLUMNS)] if self._width >= _BAR_FROM else []
+        )
         line.add_row(title, *bar, Text(words, no_wrap=True, overflow="ellipsis"))
         if self._live is not None:
             self._live.update(line, refresh=True)
+
+    def print(self, text: str) -> None:
+        """Prints text above the line."""
+        if self._live is not None:
+            self._live.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _line(parts: list[Part]) -> str:

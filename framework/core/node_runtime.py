@@ -252,11 +252,12 @@ class NodeRuntime:
             return
         self.step = given.step
         if type(given) is Deliver:
+            message = given.message
             node = self.nodes[given.path]
-            handler = node._handlers.get(type(given.message))
+            handler = node._handlers.get(type(message))
             if handler is None:
-                raise self._nobody_handles(node, given.sender, given.message)
-            handler(node, given.sender, given.message)
+                raise self._nobody_handles(node, given.sender, message)
+            handler(node, given.sender, message)
         elif type(given) is Invoke:
             client: Client = self.root  # type: ignore[assignment]
             client._begin(given.operation, given.timeout)

@@ -7,6 +7,7 @@ message's index in `Wire.names`, which is the same in every process of a run.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -108,5 +109,6 @@ class Wire:
         return {name: message_shape(message) for name, message in zip(self.names, self.classes, strict=True)}
 
 
+@cache
 def _has_operation(message: type[Message]) -> bool:
     return any(field.name == "operation" and field.type is OperationId for field in msgspec.structs.fields(message))

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,7 +37,8 @@ class Plan:
     """All that one run needs. `experiment.run_dir` is claimed already and holds config.yaml.
 
     `hook` has the listeners of the lifecycle hooks (a pluggy relay, or None for no listeners). `command` is what a
-    person types to take the run again; `began` when the command began, on `time.time()`.
+    person types to take the run again; `began` when the command began, on `time.time()`. With `scratch` the folder is
+    about to be deleted, and result.json is not written.
     """
 
     experiment: Experiment
@@ -47,6 +49,7 @@ class Plan:
     hook: Any = None
     command: str = ""
     began: float = field(default_factory=time.time)
+    scratch: bool = False
 
 
 def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], None] = lambda: None) -> RunResult:
@@ -89,12 +92,18 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
                 **recovery.unchecked(experiment),
             },
         )
-        try:
-            folder.write_atomically(experiment.run_dir / folder.RESULT, result.to_json())
-        except ConfigError as error:
-            raise ConfigError(error.where, f"{error.what}, verdict: {result.summary}", error.fix) from error
+        if not plan.scratch:
+            _write_result(result, experiment.run_dir)
         listeners.call("run_finished", result=msgspec.to_builtins(result, enc_hook=str))
     return result
+
+
+def _write_result(result: RunResult, run_dir: Path) -> None:
+    """ConfigError, with the verdict, if it cannot be written."""
+    try:
+        folder.write_atomically(run_dir / folder.RESULT, result.to_json())
+    except ConfigError as error:
+        raise ConfigError(error.where, f"{error.what}, verdict: {result.summary}", error.fix) from error
 
 
 def _drive(

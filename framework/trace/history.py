@@ -8,7 +8,8 @@ completed later counts as under way, and what was invoked later is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,6 +31,15 @@ def history_files(folder: Path) -> list[Path]:
     """The files that hold the history of a run folder: one, or of a killed run those of its several client processes."""
     whole = folder / "history.arrow"
     return [whole] if whole.exists() else sorted(folder.glob("history-*.arrow"))
+
+
+def history_digest(batches: Iterable[pa.RecordBatch]) -> str:
+    """SHA-256, in hex, of a whole history: the digest that its writer had, and a run at `trace=history` has."""
+    whole = hashlib.sha256()
+    for batch in batches:
+        columns = [batch[name].to_pylist() for name in HISTORY.names]
+        whole.update(b"".join(map(msgspec.msgpack.encode, zip(*columns, strict=True))))
+    return whole.hexdigest()
 
 
 class HistoryReader:

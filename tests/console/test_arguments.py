@@ -6,8 +6,9 @@ import shlex
 
 import pytest
 
-from framework.console.arguments import Arguments, help_head, parse, replay_command
+from framework.console.arguments import Arguments, help_head, parse
 from framework.core.errors import ConfigError
+from framework.runs.commands import replay_command
 
 
 def test_overrides_and_flags_may_stand_in_any_order() -> None:
@@ -32,12 +33,13 @@ def test_help_may_be_asked_for_either_way() -> None:
     [
         ("--quite", "framework.run: unknown flag --quite. Did you mean '--quiet'?"),
         ("--conf-dir=x", "framework.run: unknown flag --conf-dir=x. Did you mean '--config-dir'?"),
-        ("-z", "framework.run: unknown flag -z. There are: --cfg, --config-dir, --help, --quiet."),
-        ("--quiet=yes", "framework.run: unknown flag --quiet=yes. Did you mean '--quiet'?"),
         (
-            "-m",
-            "framework.run: -m (a sweep) is not supported. Give each key one value, and run it as often.",
+            "-z",
+            "framework.run: unknown flag -z. There are: --cfg, --code, --config-dir, --help, --multirun, --quiet, --rerun, --resume.",
         ),
+        ("--quiet=yes", "framework.run: unknown flag --quiet=yes. Did you mean '--quiet'?"),
+        ("--multirunn", "framework.run: unknown flag --multirunn. Did you mean '--multirun'?"),
+        ("--rerun=some", "framework.run: --rerun some is not known. There are: failed, invalid, unknown."),
         ("--cfg", "framework.run: --cfg is not known. Write --cfg job."),
         ("--cfg=hydra", "framework.run: --cfg hydra is not known. Write --cfg job."),
         ("--config-dir", "framework.run: --config-dir needs a folder. Write --config-dir DIR."),

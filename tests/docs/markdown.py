@@ -4,6 +4,7 @@ What stands after a fence's opening says what its block is:
 
     ```python file=register.py     a file that the reader writes (any language)
     ```diff edit=register.py       lines of a file that the reader replaces
+    ```python run                  a program that the reader runs
     ```sh                          commands that the reader types; `exit=1` if they end so; `ray` if they start Ray
     ```text                        what the commands before it printed
 
@@ -70,7 +71,9 @@ class Reader:
         elif (name := block.setting("edit")) is not None:
             self._edit(self.folder / name, block)
         elif block.language == "sh":
-            self._type(block)
+            self._type(block, ["bash", "-c", block.text])
+        elif "run" in block.words:
+            self._type(block, [sys.executable, "-c", block.text])
         elif block.language == "text":
             missing = first_difference(block.text, self._printed, about="about" in block.words)
             assert missing is None, f"{block.where}: no such line came: {missing}\n--- what came\n{self._printed}"
@@ -83,11 +86,11 @@ class Reader:
         assert text.count(old) == 1, f"{block.where}: {file.name} does not hold once\n{old}"
         file.write_text(text.replace(old, new), encoding="utf-8")
 
-    def _type(self, block: Block) -> None:
+    def _type(self, block: Block, command: list[str]) -> None:
         tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
         ended = subprocess.run(
-            ["bash", "-c", block.text], cwd=self.folder, env={**os.environ, "PATH": tools, "PYTHONPATH": paths},
+            command, cwd=self.folder, env={**os.environ, "PATH": tools, "PYTHONPATH": paths},
             capture_output=True, text=True, check=False, timeout=LONGEST_S,
         )  # fmt: skip
         self._printed = ended.stdout + ended.stderr

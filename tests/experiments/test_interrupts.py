@@ -26,7 +26,6 @@ SOON_S = 20
             ("--only", "raft_votes_twice", "--seeds", "100000", "--processes", "1"),
             "synod-study-*/planted-bugs-*",
         ),
-        ("soak", ("--seeds", "0:100000", "--dir", "KEPT"), "synod-study-*/synod-soak-*"),
         ("checker_soak", ("--cases", "100000000", "--processes", "1"), "synod-study-*"),
         ("engine_cost", ("--only", "simulator"), "engine-cost-*/*/config.yaml"),
     ],

@@ -51,7 +51,7 @@ class RayEngine:
         began = time.perf_counter()
         if not is_up():
             progress(0, Tally(stage="starting Ray" if config.address is None else f"joining Ray at {config.address}"))
-        with runtime(config.address, actors, _modules(experiment)) as up:
+        with runtime(config.address, actors, code_modules(experiment)) as up:
             return _Course(experiment, up, progress, began).run()
 
 
@@ -230,7 +230,7 @@ def _check(experiment: Experiment, servers: int) -> None:
         )  # fmt: skip
 
 
-def _modules(experiment: Experiment) -> tuple[str, ...]:
+def code_modules(experiment: Experiment) -> tuple[str, ...]:
     """The code that other machines need: framework, plugins, and wherever the experiment's classes come from."""
     import importlib
 

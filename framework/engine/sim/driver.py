@@ -104,21 +104,28 @@ def _confirmed(monitors: Monitors, experiment: Experiment) -> Watch:
     return dataclasses.replace(watch, invariants=(), breach=None, failures={**watch.failures, watch.breach.name: why})
 
 
+_RARELY = (200_000, 20, 20)
+"""How often cycles are collected: a simulation makes tuples by the million and next to no cycles."""
+
+
+def settle_collector() -> None:
+    """For a process that takes many runs: collections pass over all that it holds now, and come rarely from now on. Each run
+    begins the sooner."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_RARELY)
+
+
 @contextmanager
 def _quiet_collector() -> Iterator[None]:
-    """Collects cycles rarely: a simulation makes tuples by the million and next to no cycles.
-
-    Who does many runs calls `gc.freeze` once before them: what is frozen stays so, and each run begins the sooner.
-    """
-    old = gc.get_threshold()
-    ours = not gc.get_freeze_count()
-    gc.collect()
-    if ours:
-        gc.freeze()
-    gc.set_threshold(200_000, 20, 20)
+    """The same for one run, unless the process has done it for all."""
+    before = gc.get_threshold()
+    if before == _RARELY:
+        yield
+        return
+    settle_collector()
     try:
         yield
     finally:
-        gc.set_threshold(*old)
-        if ours:
-            gc.unfreeze()
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.soak.seeds import Course
+from tests.sweep.outcomes import outcomes
 
 CUT_OFF = (  # a leader is cut off with some clients, who go on reading, while the others write
     "experiment=multipaxos_5nodes",
@@ -29,9 +29,8 @@ SLOW_LEADER = (  # twice as slow as true time, from just before it is cut off
 
 
 def verdicts(*overrides: str, seeds: int = 3) -> list[tuple[str, str]]:
-    course = Course.of([*CUT_OFF, *overrides])
-    outcomes = [course.run(seed) for seed in range(seeds)]
-    return [(one.verdict, "".join(one.reasons).partition(":")[0]) for one in outcomes if one is not None]
+    found = outcomes([*CUT_OFF, *overrides], range(seeds))
+    return [(str(one.verdict), one.reason.partition(":")[0]) for one in found]
 
 
 def test_lease_reads_are_stale_where_a_clock_drifts_by_more_than_it_is_trusted_to() -> None:

@@ -1,1 +1,0 @@
-"""Seeds by the thousand: one experiment, many seeds, and what became of them."""

@@ -1,0 +1,128 @@
+"""`python -m framework.run -m …`: from the command line of a sweep to its exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from framework.config.compose import config_folders
+from framework.console.arguments import Arguments
+from framework.console.entry import MISTAKE
+from framework.console.sweeps import Summary, SweepScreen
+from framework.sweep.course import Course, asked_rows, plan_course
+from framework.sweep.identity import identity_of
+from framework.sweep.launch import runner_of
+from framework.sweep.plan import SweepPlan, plan_sweep
+from framework.sweep.rows import axis_type
+from framework.sweep.store import Head, Store, read_head
+
+
+def sweep(asked: Arguments) -> int:
+    """Runs what is missing of a sweep. 0 if all runs are valid, 1 if one is invalid, 2 for all else."""
+    plan = _planned(asked)
+    for warning in plan.composed.registry.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+    if asked.show_config:
+        return _show_config(plan)
+    identity = identity_of(plan, config_folders(plan.config_dir))
+    with _interruptible(), Store(plan.folder, head_of(plan)) as store:
+        course = plan_course(plan, identity, store, rerun=asked.rerun, any_code=asked.any_code)
+        if not asked.quiet:
+            _announce(course)
+        if _interrupted(course, quiet=asked.quiet):
+            return 1 if course.counts["invalid"] else MISTAKE
+        return _conclude(course, asked)
+
+
+def _interrupted(course: Course, *, quiet: bool) -> bool:
+    """Runs what is missing; True if that was interrupted, which is said before workers and Ray are ended."""
+    with runner_of(course.plan) as runner:
+        try:
+            with SweepScreen(course.plan.name, quiet=quiet) as screen:
+                course.began = time.monotonic()
+                course.run(runner, screen)
+        except KeyboardInterrupt:
+            course.store.seal()
+            kept = f"{course.finished:,} of {len(course.missing):,} runs are kept"
+            print(f"interrupted: {kept}; to go on:", file=sys.stderr)
+            print(f"  python -m framework.run --resume {course.plan.folder}", file=sys.stderr, flush=True)
+            return True
+    return False
+
+
+def _planned(asked: Arguments) -> SweepPlan:
+    """The sweep of the command line; with --resume that of the folder, with the command line's overrides after its own."""
+    if asked.resume is None:
+        return plan_sweep(asked.overrides, asked.config_dir)
+    head = read_head(Path(asked.resume))
+    own = {word.partition("=")[0] for word in asked.overrides}
+    kept = [word for word in head.overrides if word.partition("=")[0] not in {*own, "sweep.dir"}]
+    return plan_sweep([*kept, *asked.overrides, f"sweep.dir='{asked.resume}'"], asked.config_dir or head.config_dir)
+
+
+def head_of(plan: SweepPlan) -> Head:
+    """What the folder of a sweep says of itself."""
+    return Head(
+        engine=plan.engine,
+        fixed=plan.identity,
+        axes={axis.key: axis_type(axis) for axis in plan.axes},
+        overrides=plan.overrides,
+        config_dir=plan.config_dir and str(Path(plan.config_dir).resolve()),
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+
+
+def _show_config(plan: SweepPlan) -> int:
+    """Prints how many points there are, and the config of the first."""
+    from framework.runs.folder import config_yaml
+
+    print(f"# {len(plan.points):,} points; the first:")
+    print(config_yaml(plan.composed.config), end="")
+    return 0
+
+
+def _announce(course: Course) -> None:
+    """Says what there is to do, and what is there already."""
+    plan = course.plan
+    words = [f"{len(course.missing) + course.done:,} points", f"{len(course.missing):,} to run"]
+    words += [f"{course.done:,} done before"] if course.done else []
+    words += [f"{course.others:,} of them have rows by other code (--code any takes those)"] if course.others else []
+    words += [f"{course.twice:,} draws gave a combination again"] if course.twice else []
+    print(f"{plan.name}: {', '.join(words)}; folder {plan.folder}", file=sys.stderr, flush=True)
+
+
+def _conclude(course: Course, asked: Arguments) -> int:
+    summary = Summary(course, asked_rows(course, any_code=asked.any_code))
+    if not asked.quiet:
+        summary.print()
+        print()
+    print(f"verdict: {summary.verdict}")
+    print(f"sweep: {course.plan.folder}", flush=True)
+    return summary.exit_code
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM is a Ctrl-C; a second one does not break into the end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            with suppress(TypeError):  # a handler that was not Python's
+                signal.signal(number, handler)

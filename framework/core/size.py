@@ -1,0 +1,42 @@
+"""Amounts of memory are integer bytes. Configs say `512MiB`, `2GiB`."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"B": 1, "kB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+_FORM = re.compile(r"(\d{1,18})\s*([A-Za-z]+)")
+
+
+class Size(int):
+    """A number of bytes, written with its unit: `Size("512MiB")`.
+
+    Units are B, kB, KiB, MB, MiB, GB and GiB. ValueError on anything else, so that a bare `512` can never be taken for
+    the wrong unit.
+    """
+
+    def __new__(cls, text: str | int = 0) -> Size:
+        return super().__new__(cls, parse_size(text) if isinstance(text, str) else text)
+
+    def __str__(self) -> str:
+        return format_size(self)
+
+    def __repr__(self) -> str:
+        return f"Size({format_size(self)!r})"
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `"512MiB"`; ValueError otherwise."""
+    form = _FORM.fullmatch(text.strip())
+    unit = next((unit for unit in _UNITS if form is not None and unit.lower() == form[2].lower()), None)
+    if form is None or unit is None:
+        raise ValueError(
+            f"{text[:40]!r} is no amount of memory: write a number and one of {', '.join(_UNITS)}, as in 512MiB"
+        )
+    return int(form[1]) * _UNITS[unit]
+
+
+def format_size(size: int) -> str:
+    """The exact spelling in the largest binary unit that needs no fraction: `512MiB`."""
+    units = ("GiB", "MiB", "KiB", "B") if size else ("B",)
+    return next(f"{size // _UNITS[unit]}{unit}" for unit in units if size % _UNITS[unit] == 0)

@@ -1,0 +1,17 @@
+"""Commands that a person types to see a run again."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+
+_RUN_DIR = re.compile(r"^[+~]*run\.dir(=|$)")
+_SEED = re.compile(r"^[+]*seed=")
+
+
+def replay_command(overrides: Iterable[str], config_dir: str | None, seed: int) -> str:
+    """The command that takes a run again: its overrides and its seed, in a folder of its own."""
+    kept = [word for word in overrides if not _RUN_DIR.match(word) and not _SEED.match(word)]
+    elsewhere = [] if config_dir is None else ["--config-dir", config_dir]
+    return shlex.join(["python", "-m", "framework.run", *kept, f"seed={seed}", *elsewhere])

@@ -1,0 +1,157 @@
+"""What varies in a sweep: one axis for each key that has several values."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeAlias
+
+import msgspec
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, IntervalSweep, Quote, QuotedString, RangeSweep, Transformer
+from hydra.core.override_parser.types import Override as HydraOverride
+from hydra.errors import HydraException
+
+from framework.config.overrides import COMMAND_LINE
+from framework.core.errors import ConfigError
+
+Value: TypeAlias = Any
+"""Plain data: a scalar, a list or a mapping."""
+
+MOST_VALUES = 10_000_000
+"""Values of one axis, beyond which nobody waits for the end."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """An axis whose values can be counted."""
+
+    key: str
+    values: Sequence[Value]
+    sign: str = ""
+    """`+` where the override adds to a list of choices."""
+
+    def at(self, share: float) -> Value:
+        """The value at a share of the axis, 0 <= share < 1."""
+        return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An axis of all numbers from `start` up to `end`; of whole numbers, `end` included, if both are whole."""
+
+    key: str
+    start: float
+    end: float
+    sign: str = ""
+
+    def at(self, share: float) -> Value:
+        """The value at a share of the axis, 0 <= share < 1."""
+        if isinstance(self.start, int) and isinstance(self.end, int):
+            return min(self.start + int(share * (self.end - self.start + 1)), self.end)
+        return self.start + share * (self.end - self.start)
+
+
+Axis: TypeAlias = Choices | Interval
+
+
+def axis_of(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[str]], seed: int) -> Axis:
+    """The axis that a sweeping override asks for; `options` lists the names of a config group, for `glob(…)`, and `seed` decides
+    the order of `shuffle(…)`. ConfigError for one without values, or with one of them twice."""
+    key, sign = parsed.key_or_group, "+" if parsed.is_add() else ""
+    if parsed.is_delete():
+        raise ConfigError(COMMAND_LINE, f"{text}: a deletion takes one value", f"Write ~{key}.")
+    written = parsed.value()
+    if isinstance(written, IntervalSweep):
+        return _interval(text, key, sign, written)
+    values = _values(text, parsed, options)
+    if getattr(written, "shuffle", False):
+        values = list(values)
+        random.Random(f"{seed}/{key}").shuffle(values)
+    if not values:
+        raise ConfigError(COMMAND_LINE, f"{text}: holds no value", "A range leaves out its end: range(0,10).")
+    if not isinstance(values, range):
+        _check_distinct(text, values)
+    return Choices(key, values, sign)
+
+
+def override_text(axis: Axis, value: Value) -> str:
+    """`nodes=3`, as the command line of a run has it."""
+    return f"{axis.sign}{axis.key}={Transformer.str(_quoted(value))}"
+
+
+def canonical(value: Value) -> str:
+    """A value as text that is the same for equal values: JSON with sorted keys."""
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def _interval(text: str, key: str, sign: str, written: IntervalSweep) -> Interval:
+    assert written.start is not None and written.end is not None
+    if not written.start < written.end:
+        raise ConfigError(COMMAND_LINE, f"{text}: its end is not above its start", "Write interval(LOW,HIGH).")
+    return Interval(key, written.start, written.end, sign)
+
+
+def _values(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[str]]) -> Sequence[Value]:
+    written: Any = parsed.value()
+    if isinstance(written, Glob):
+        return written.filter(list(options(parsed.key_or_group)))
+    try:
+        if isinstance(written, RangeSweep):
+            return _range(text, written)
+        return [_plain(value) for value in (written.list if written.shuffle else parsed.sweep_iterator())]
+    except (HydraException, ValueError) as error:
+        raise ConfigError(COMMAND_LINE, f"{text}: {_first_line(error)}", "Write range(START,STOP,STEP).") from error
+
+
+def _range(text: str, written: RangeSweep) -> Sequence[Value]:
+    numbers = written.range()
+    values: Sequence[Value] = numbers if isinstance(numbers, range) else list(islice(numbers, MOST_VALUES + 1))
+    if len(values) > MOST_VALUES:
+        raise ConfigError(COMMAND_LINE, f"{text}: has too many values", f"Ask for {MOST_VALUES:,} or fewer.")
+    return values
+
+
+def _plain(value: Any) -> Value:
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(inner) for key, inner in value.items()}
+    return value
+
+
+def _quoted(value: Value) -> Any:
+    """The value as Hydra's parser would have read it: text that it would take for something else is in quotes."""
+    if isinstance(value, str):
+        return value if _is_plain_word(value) else QuotedString(value, Quote.single)
+    if isinstance(value, list):
+        return [_quoted(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_quoted(key): _quoted(inner) for key, inner in value.items()}
+    return value
+
+
+def _is_plain_word(text: str) -> bool:
+    """Whether Hydra reads the bare text as this very text."""
+    try:
+        parsed = OverridesParser.create().parse_override(f"key={text}")
+    except HydraException:
+        return False
+    return not parsed.is_sweep_override() and isinstance(parsed.value(), str) and parsed.value() == text
+
+
+def _check_distinct(text: str, values: Sequence[Value]) -> None:
+    seen: set[str] = set()
+    for value in values:
+        spelled = canonical(value)
+        if spelled in seen:
+            raise ConfigError(COMMAND_LINE, f"{text}: {spelled} stands there twice", "Write each value once.")
+        seen.add(spelled)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,289 @@
+"""The course of a sweep: hands out the points that are missing, takes their outcomes, and confirms what matters.
+
+The driver alone writes the store. An invalid run is taken once more, in a process that has taken no other, at full trace.
+Its folder is kept, and its row counts if the second run came out the same. So is one valid run of each launch.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from array import array
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import pyarrow as pa
+
+from framework.core.errors import SynodError
+from framework.runs.commands import replay_command
+from framework.runs.shared_state import cause
+from framework.sweep.axes import canonical
+from framework.sweep.identity import CODE_DIGITS, POINT_DIGITS, Identity
+from framework.sweep.plan import SweepPlan
+from framework.sweep.point import Finished, RunRequest
+from framework.sweep.pool import Ended, Task
+from framework.sweep.rows import Outcome, Row
+from framework.sweep.store import KEPT, Store
+
+ALIKE = 20
+"""Points that fail in one way before any succeeds, and end the sweep."""
+
+NOT_ALONE = "came out differently in a process of its own"
+"""How the reason begins of a run that depends on the runs before it in its process."""
+
+_PARTICULARS = re.compile(r"\d[\d.,]*\w*|'[^']*'|\b[nck]\d+\b")
+_CHECKED_AT = 0.9
+"""The share of the points after which a valid run is taken again by itself."""
+
+
+class Runner(Protocol):
+    """Carries out calls and reports each as it ends."""
+
+    @property
+    def running(self) -> int: ...
+
+    def run(self, tasks: Iterator[Task]) -> Iterator[Ended]: ...
+
+
+class Screen(Protocol):
+    """Shows a sweep as it goes."""
+
+    def progress(self, course: Course, workers: int) -> None:
+        """Called after each outcome."""
+
+    def found(self, course: Course, row: Row, finished: Finished) -> None:
+        """A run is invalid."""
+
+
+@dataclass
+class Course:
+    """One launch of a sweep. `done` were there before; `others` of the missing points have a row by other code."""
+
+    plan: SweepPlan
+    identity: Identity
+    store: Store
+    missing: Sequence[int]
+    done: int = 0
+    others: int = 0
+    twice: int = 0
+    """Draws of a sampler that gave a combination again."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """By verdict, or status of runs without one: of this launch."""
+    finished: int = 0
+    stopped: str = ""
+    """Why the sweep ended before its end."""
+    began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._again: deque[tuple[RunRequest, Finished]] = deque()
+        self._waiting: dict[int, Finished] = {}  # by point, what is being confirmed
+        self._confirmed = sum(1 for _ in (self.store.folder / KEPT).glob("*"))  # invalid runs
+        self._checked = self.plan.engine != "sim"  # whether a valid run was confirmed, or need not be
+        self._first: list[Outcome] = []
+
+    def run(self, runner: Runner, screen: Screen) -> None:
+        """Takes all missing points. Rows are in the store when this returns or raises."""
+        calls = self.requests()
+        while True:
+            for ended in runner.run(calls):
+                self._take(ended, screen)
+                screen.progress(self, runner.running)
+                if self.stopped:
+                    return
+            if not self._again:
+                return
+            calls = self._confirmations()
+
+    def command(self, values: Sequence[Any], seed: int) -> str:
+        """What a person types to take the run of a point, with its full trace."""
+        plan = self.plan
+        address = [] if plan.address is None or plan.engine != "ray" else [f"engine.address={plan.address}"]
+        return replay_command([*plan.asked, *address, *plan.points.overrides(values)], plan.config_dir, seed)
+
+    def requests(self) -> Iterator[Task]:
+        """The runs to take, one after the other; what is to be confirmed by then goes first."""
+        for number in self.missing:
+            yield from self._confirmations()
+            yield Task((self._request(number),))
+        yield from self._confirmations()
+
+    def _confirmations(self) -> Iterator[Task]:
+        while self._again:
+            request, finished = self._again.popleft()
+            self._waiting[request.number] = finished
+            yield Task((request,), fresh=True)
+
+    def _request(self, number: int) -> RunRequest:
+        point, plan = self.plan.points[number], self.plan
+        ray, keep = plan.engine == "ray", plan.settings.keep
+        fixed = plan.asked if keep == "all" else plan.fixed
+        return RunRequest(
+            number=number,
+            overrides=(*fixed, *plan.points.overrides(point.values)),
+            config_dir=plan.config_dir,
+            seed=point.seed,
+            command=self.command(point.values, point.seed),
+            memory=None if ray or plan.settings.memory is None else int(plan.settings.memory),
+            kept=str(self._folder(number)) if keep == "all" or (ray and keep == "invalid") else "",
+            unless_valid=ray and keep == "invalid",
+            cpus=plan.settings.cpus_per_run,
+        )
+
+    def _take(self, ended: Ended, screen: Screen) -> None:
+        """One call ended: keeps its outcome, or has it confirmed first."""
+        (request,) = ended.task.arguments
+        finished = _finished(ended)
+        if request.number in self._waiting:
+            finished = self._compared(self._waiting.pop(request.number), finished)
+        elif self._is_to_confirm(finished):
+            self._again.append((self._confirming(request, finished), finished))
+            return
+        self._keep(request, finished, screen)
+
+    def _is_to_confirm(self, finished: Finished) -> bool:
+        """Whether the run is to be taken again, in a process of its own."""
+        outcome = finished.outcome
+        if self.plan.engine != "sim" or outcome.status != "ok":
+            return False
+        if outcome.verdict == "invalid":
+            return self._confirmed + len(self._waiting) + len(self._again) < max(self.plan.settings.kept, 1)
+        if not self._checked and len(self.missing) > 1 and self.finished + 1 >= _CHECKED_AT * len(self.missing):
+            self._checked = True
+            return True
+        return False
+
+    def _confirming(self, request: RunRequest, finished: Finished) -> RunRequest:
+        """The same run in a process of its own; with its full trace in a folder if that is to be kept."""
+        settings = self.plan.settings
+        if finished.outcome.verdict != "invalid" or settings.keep != "invalid" or not settings.kept:
+            return replace(request, watched=True)
+        point = self.plan.points[request.number]
+        overrides = (*self.plan.asked, *self.plan.points.overrides(point.values))
+        return replace(request, watched=True, overrides=overrides, kept=str(self._folder(request.number)))
+
+    def _compared(self, first: Finished, second: Finished) -> Finished:
+        """What counts of a run that was taken twice. A second one without verdict (its full trace may need more memory) decides
+        nothing."""
+        if second.outcome.status != "ok":
+            return first
+        if _essence(first.outcome) == _essence(second.outcome):
+            self._confirmed += second.outcome.verdict == "invalid"
+            return second
+        said = [str(one.outcome.verdict) for one in (first, second)]
+        how = " and then ".join(said) if said[0] != said[1] else f"{said[0]} with another history"
+        reason = f"{NOT_ALONE} ({how}). {cause(second.shared)}"
+        outcome = msgspec.structs.replace(second.outcome, status="failed", verdict=None, digest=None, reason=reason)
+        return Finished(outcome=outcome, config=second.config)
+
+    def _keep(self, request: RunRequest, finished: Finished, screen: Screen) -> None:
+        point, outcome = self.plan.points[request.number], finished.outcome
+        if request.kept and Path(request.kept).is_dir():
+            outcome = msgspec.structs.replace(
+                outcome, kept=str(Path(request.kept).relative_to(self.store.folder.resolve()))
+            )
+        if finished.config:
+            self.store.add_config(outcome.config, finished.config)
+        axes = {axis.key: value for axis, value in zip(self.plan.axes, point.values, strict=True)}
+        row = Row(self.identity.key(point.values, point.seed), point.seed, axes, self.identity.code, outcome)
+        self.store.add(row)
+        self.finished += 1
+        self.counts[outcome.verdict or outcome.status] += 1
+        self._look_for_an_end(row, finished, screen)
+
+    def _look_for_an_end(self, row: Row, finished: Finished, screen: Screen) -> None:
+        if row.outcome.verdict == "invalid":
+            screen.found(self, row, finished)
+            if self.plan.settings.stop == "first_invalid":
+                self.stopped = "a run is invalid"
+        if len(self._first) < ALIKE:
+            self._first.append(row.outcome)
+            ways = {(outcome.status, kind_of_reason(outcome.reason)) for outcome in self._first}
+            if len(self._first) == ALIKE and len(ways) == 1 and row.outcome.status != "ok":
+                self.stopped = f"the first {ALIKE} points all failed in one way: {row.outcome.reason}"
+
+    def _folder(self, number: int) -> Path:
+        """Where the run of a point is kept: named after its values, its seed and its key."""
+        point = self.plan.points[number]
+        words = [value if isinstance(value, str) else canonical(value) for value in point.values]
+        name = re.sub(r"[^\w.=+-]+", "_", "-".join([*words, f"seed{point.seed}"]))[:80]
+        return self.store.folder.resolve() / KEPT / f"{name}-{self.identity.key(point.values, point.seed)[:8]}"
+
+
+def kind_of_reason(reason: str) -> str:
+    """A reason without numbers, names and what follows the first semicolon, so that like reasons are counted together."""
+    return _PARTICULARS.sub("…", " ".join(reason.partition("; ")[0].split()))
+
+
+def plan_course(
+    plan: SweepPlan, identity: Identity, store: Store, *, rerun: Sequence[str] = (), any_code: bool = False
+) -> Course:
+    """What is left to do. `rerun` are verdicts (`invalid`, `unknown`), and `failed` for runs without one, whose points run
+    again; with `any_code` rows by other code count as done."""
+    course = Course(plan, identity, store, missing=array("Q"))
+    _forget(store, identity, rerun)
+    own = bytes.fromhex(identity.code)
+    others = {key[: POINT_DIGITS // 2] for key in store.keys if key[-(CODE_DIGITS // 2) :] != own}
+    missing, seen = array("Q"), set[bytes]()
+    points = plan.points
+    for combination in range(points.combinations):
+        values = points.combination(combination)
+        for place, seed in enumerate(points.seeds):
+            key = bytes.fromhex(identity.key(values, seed))
+            elsewhere = bool(others) and key[: POINT_DIGITS // 2] in others
+            if points.sampler != "grid":
+                course.twice += key in seen
+                if key in seen:
+                    continue
+                seen.add(key)
+            if key in store.keys or (any_code and elsewhere):
+                course.done += 1
+            else:
+                course.others += elsewhere
+                missing.append(combination * len(points.seeds) + place)
+    course.missing = missing
+    return course
+
+
+def asked_rows(course: Course, *, any_code: bool = False) -> pa.Table:
+    """The rows of the points that were asked for, by the code of today or by any; of several for one point the last."""
+    digits = POINT_DIGITS if any_code else POINT_DIGITS + CODE_DIGITS
+    points, identity = course.plan.points, course.identity
+    wanted = {
+        identity.key(values, seed)[:digits]
+        for values in map(points.combination, range(points.combinations))
+        for seed in points.seeds
+    }
+    table = course.store.rows()
+    places = {key[:digits]: place for place, key in enumerate(table["key"].to_pylist()) if key[:digits] in wanted}
+    return table.take(pa.array(sorted(places.values()), pa.int64()))
+
+
+def _forget(store: Store, identity: Identity, rerun: Sequence[str]) -> None:
+    if rerun:
+        table = store.rows(["key", "code", "status", "verdict"])
+        columns = zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
+        store.forget(
+            key for key, code, status, verdict in columns
+            if code == identity.code and (verdict if status == "ok" else "failed") in rerun
+        )  # fmt: skip
+
+
+def _finished(ended: Ended) -> Finished:
+    """What the worker reported, or what became of it."""
+    if ended.failure is None:
+        finished: Finished = ended.result
+        return finished
+    failure = ended.failure
+    if isinstance(failure.error, SynodError):
+        raise failure.error
+    status = "failed" if failure.kind == "raised" else failure.kind
+    outcome = Outcome(status=status, reason=failure.reason, traceback=failure.traceback, took_s=round(ended.took_s, 4))
+    return Finished(outcome=outcome)
+
+
+def _essence(outcome: Outcome) -> tuple[Any, ...]:
+    return outcome.status, outcome.verdict, outcome.operations_ok, outcome.strikes, outcome.digest

@@ -1,0 +1,162 @@
+"""What a row is a result of: the fixed overrides, the config files, the values on each axis, the seed, and the code.
+
+A key is 32 hexadecimal digits. The first 20 are a hash of all but the code, the last 12 a hash of the code alone, so that
+rows which other code left are recognised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import framework
+from framework.config.groups import LISTS
+from framework.config.overrides import SWEEP
+from framework.registry.discovery import ROOT
+from framework.registry.registry import KINDS
+from framework.sweep.axes import Choices, Value, canonical
+from framework.sweep.plan import SweepPlan
+
+POINT_DIGITS, CODE_DIGITS = 20, 12
+
+_SCREENS = ("console", "report", "sweep", "view")
+"""Packages of the framework that have no part in what a run does."""
+
+_SOURCES = (".py", ".yaml")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What all rows of a sweep have in common: `point`, a hash of fixed overrides and config files, and `code`."""
+
+    point: str
+    code: str
+    keys: tuple[str, ...]
+    """Of the axes, in their order."""
+
+    def key(self, values: Sequence[Value], seed: int) -> str:
+        """The key of a point: 32 hexadecimal digits. It needs no composition."""
+        return f"{self._point(tuple(map(canonical, values)), seed)}{self.code}"
+
+    def _point(self, spelled: tuple[str, ...], seed: int) -> str:
+        whole = _combination(self.point, self.keys, spelled).copy()
+        whole.update(str(seed).encode())
+        return str(whole.hexdigest())[:POINT_DIGITS]
+
+
+@lru_cache(maxsize=256)
+def _combination(point: str, keys: tuple[str, ...], spelled: tuple[str, ...]) -> Any:
+    """The hash of a combination, to which its seeds are added. Sorted by key: the order on the command line is no part of it."""
+    parts = [f"{key}={value}" for key, value in sorted(zip(keys, spelled, strict=True))]
+    return hashlib.blake2b("\n".join([point, *parts, ""]).encode(), digest_size=16)
+
+
+def identity_of(plan: SweepPlan, folders: Iterable[Path]) -> Identity:
+    """The identity of a sweep whose configs are in `folders`."""
+    point = _hash([*plan.identity, *_config_lines(folders)])
+    code = _hash([*_code_lines(plan), *_versions(plan.engine)])
+    return Identity(point, code[:CODE_DIGITS], tuple(axis.key for axis in plan.axes))
+
+
+def _hash(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _config_lines(folders: Iterable[Path]) -> Iterator[str]:
+    """Every config file with its content; named sweeps are left out, since what they ask for is among the overrides."""
+    for folder in folders:
+        files = sorted(folder.rglob("*.yaml"))
+        yield from (
+            line for file in files if file.relative_to(folder).parts[0] != SWEEP for line in [_line(folder, file)]
+        )
+
+
+def _code_lines(plan: SweepPlan) -> Iterator[str]:
+    """Every source file of the framework, of the plugins beside it, and of what else provides a selected spec."""
+    own = Path(framework.__file__).resolve().parent
+    for file in _sources(own):
+        if file.relative_to(own).parts[0] not in _SCREENS:
+            yield _line(ROOT, file)
+    for file in _sources(ROOT / "plugins"):
+        yield _line(ROOT, file)
+    for place in _providers(plan):
+        yield from (_line(place.parent, file) for file in _sources(place))
+
+
+def _sources(place: Path) -> list[Path]:
+    """The source files in a folder, or the file itself."""
+    if place.is_file():
+        return [place]
+    return sorted(file for file in place.rglob("*") if file.suffix in _SOURCES and "__pycache__" not in file.parts)
+
+
+def _line(base: Path, file: Path) -> str:
+    return f"{file.relative_to(base).as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+
+
+def _providers(plan: SweepPlan) -> list[Path]:
+    """The files and folders of plugins from elsewhere that have a part in the runs: all loose ones, and of those installed the
+    ones that provide what is chosen somewhere."""
+    registry, chosen = plan.composed.registry, _chosen(plan)
+    places = _loose_modules([Path(folder) for folder in registry.import_paths if Path(folder) != ROOT])
+    for (group, name), plugin in registry.origins.items():
+        file = getattr(sys.modules.get(plugin.partition(":")[0]), "__file__", None)
+        if (
+            file is not None
+            and not Path(file).resolve().is_relative_to(ROOT / "plugins")
+            and _counts(group, name, chosen)
+        ):
+            places.add(_home(Path(file).resolve()))
+    return sorted(places)
+
+
+def _loose_modules(folders: Sequence[Path]) -> set[Path]:
+    """The modules and packages that were imported from folders of loose plugins."""
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    found = {_home(Path(file).resolve()) for file in files if file is not None}
+    return {place for place in found if place.parent in folders}
+
+
+def _home(file: Path) -> Path:
+    """A module's file; of a package its folder."""
+    return file.parent if file.name == "__init__.py" else file
+
+
+def _counts(group: str, name: str, chosen: Mapping[str, set[str]]) -> bool:
+    """Whether a spec may have a part in a run: it is chosen, or it is of a kind that others look up by themselves."""
+    if group == "model" or (group in LISTS and chosen[group]):
+        return True
+    return name in chosen.get(group, ())
+
+
+def _chosen(plan: SweepPlan) -> dict[str, set[str]]:
+    """By group, the plugins of the first point and those named on an axis."""
+    config, found = plan.composed.config, {group: set[str]() for group in KINDS}
+    for group, names in found.items():
+        held = config.get(group) or {}
+        entries = held.items() if group in LISTS else [(group, held)]
+        names.update(str(entry.get("name", key)) for key, entry in entries if isinstance(entry, Mapping))
+    for axis in plan.axes:
+        if axis.key in found and isinstance(axis, Choices):
+            for value in axis.values:
+                found[axis.key].update(map(str, value if isinstance(value, list) else [value]))
+    return found
+
+
+def _versions(engine: str) -> list[str]:
+    packages = ["msgspec", "numpy", "pyarrow", *(["ray"] if engine == "ray" else [])]
+    return [".".join(platform.python_version_tuple()[:2]), *(f"{name} {_version(name)}" for name in packages)]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"

@@ -1,0 +1,297 @@
+"""From a command line to a planned sweep: which overrides are fixed, what varies, and how it is to be run.
+
+    python -m framework.run -m experiment=raft_5nodes protocol=raft,multipaxos nodes=3,5,7 'seed=range(0,1000)'
+
+A key with one value is fixed. A key with several is an axis of the sweep. `sweep.…` are settings of the sweep itself.
+`sweep=NAME` starts from `conf/sweep/NAME.yaml`: its `params` are such keys, which the command line may override.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra.core.override_parser.types import Override as HydraOverride
+
+from framework.config.compose import Composed, compose, config_folders, load_plugins
+from framework.config.files import read_yaml
+from framework.config.groups import GROUPS, WORDS, Groups
+from framework.config.overrides import COMMAND_LINE, SWEEP, parsed_overrides, sweeping_only
+from framework.config.plain import BadValue, build
+from framework.config.schema import SweepConfig
+from framework.core.errors import ConfigError, did_you_mean
+from framework.core.tracebacks import shown
+from framework.sweep.axes import Axis, Choices, Interval, Value, axis_of, canonical, override_text
+from framework.sweep.points import Points, needs_sampler
+
+SEED = "seed"
+_NOT_THE_RUNS = ("run.dir", "engine.address")
+"""Keys that say where, and change nothing of what a run does."""
+
+_COMPOSED_FIRST = 10
+"""Values of an axis that are composed before the sweep begins, so that a mistake is found at once."""
+
+
+class _Given(NamedTuple):
+    """One override as written, and where: the command line or a file."""
+
+    text: str
+    parsed: HydraOverride
+    where: str
+
+    @property
+    def key(self) -> str:
+        return self.parsed.key_or_group
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPlan:
+    """A sweep as asked for. `fixed` are the overrides of every point without its seed, in the simulator `trace=history` first;
+    `composed` is the first point."""
+
+    name: str
+    fixed: tuple[str, ...]
+    points: Points
+    settings: SweepConfig
+    composed: Composed
+    overrides: tuple[str, ...]
+    """The command line's, as typed."""
+    config_dir: str | None
+    address: str | None
+    """The Ray cluster that the sweep uses, if one was named."""
+    identity: tuple[str, ...]
+    """The fixed overrides in canonical form, in the order of their keys: what the sweep's rows have in common."""
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        return self.points.axes
+
+    @property
+    def engine(self) -> str:
+        return self.composed.engine
+
+    @property
+    def folder(self) -> Path:
+        """Where rows and kept runs go: the same for the same fixed overrides and axes, whatever values these have."""
+        if self.settings.dir is not None:
+            return Path(self.settings.dir).expanduser()
+        mark = hashlib.sha256("\n".join([*self.identity, "", *sorted(axis.key for axis in self.axes)]).encode())
+        return Path("runs") / f"sweep-{self.name.replace('/', '-')}-{mark.hexdigest()[:8]}"
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The fixed overrides at the trace level that was asked for."""
+        return self.fixed[1:] if self.engine == "sim" else self.fixed
+
+
+def plan_sweep(overrides: Sequence[str], config_dir: str | None = None) -> SweepPlan:
+    """The sweep that a command line asks for. ConfigError for what cannot be, PluginError for a broken plugin that is
+    selected; the values of each axis are composed with the first of all others."""
+    given = [_Given(text, parsed, COMMAND_LINE) for text, parsed in parsed_overrides(overrides)]
+    own = [one for one in given if sweeping_only(one.key)]
+    groups = _Options([one.text for one in given if not sweeping_only(one.key)], config_dir)
+    preset, settings = _settings(own, groups)
+    written = {one.key for one in given}
+    runs = [*(one for one in preset if one.key not in written), *(one for one in given if not sweeping_only(one.key))]
+    _check_keys(runs)
+    axes, seeds = _axes(runs, groups, settings.seed)
+    sampled = _check_sampler(axes, settings)
+    fixed = [one for one in runs if not one.parsed.is_sweep_override() and one.key != SEED]
+    texts = [one.text for one in fixed if one.key != "engine.address"]
+    first = [axis.at(0) for axis in axes]
+    composed = _composed(texts, axes, first, config_dir)
+    _try_values(texts, axes, first, config_dir)
+    if composed.engine == "sim":
+        texts.insert(0, "trace=history")
+    points = Points(tuple(axes), seeds or (composed.experiment.seed,), settings.sampler, sampled, settings.seed)
+    return SweepPlan(
+        name=next((str(one.parsed.value()) for one in own if one.key == SWEEP), composed.experiment.name),
+        fixed=tuple(texts),
+        points=points,
+        settings=settings,
+        composed=composed,
+        overrides=tuple(overrides),
+        config_dir=config_dir,
+        address=settings.address or _address(fixed),
+        identity=_identity(fixed),
+    )
+
+
+class _Options:
+    """The options of config groups, looked up when something asks for them."""
+
+    def __init__(self, overrides: Sequence[str], config_dir: str | None) -> None:
+        self._overrides, self._config_dir = overrides, config_dir
+        self._groups: Groups | None = None
+
+    @property
+    def groups(self) -> Groups:
+        if self._groups is None:
+            single = [text for text, parsed in parsed_overrides(self._overrides) if not parsed.is_sweep_override()]
+            self._groups = Groups(load_plugins(single, self._config_dir), config_folders(self._config_dir))
+        return self._groups
+
+    def names(self, group: str) -> list[str]:
+        """What `glob(…)` chooses from. ConfigError for a key that is no group."""
+        if group not in GROUPS:
+            raise ConfigError(
+                COMMAND_LINE, f"{group}=glob(…): only options of a group can be globbed", did_you_mean(group, GROUPS)
+            )
+        return [name for name in self.groups.options(group) if name not in WORDS.get(group, ())]
+
+
+def _settings(own: Sequence[_Given], options: _Options) -> tuple[list[_Given], SweepConfig]:
+    """The overrides of the named sweep, if one is chosen, and the settings: its own, overridden by the command line's."""
+    merged: dict[str, Any] = {}
+    where = COMMAND_LINE
+    for one in own:
+        if one.key == SWEEP:
+            file = _preset(one, options)
+            where, merged = shown(file), read_yaml(file)
+    keys = set()
+    for one in own:
+        if one.key != SWEEP:
+            key = one.key.partition(".")[2]
+            if one.parsed.is_sweep_override() or one.parsed.is_delete() or key.partition(".")[0] == "params":
+                raise ConfigError(COMMAND_LINE, f"{one.text}: a setting of the sweep takes one value", "Write one.")
+            merged[key] = one.parsed.value()
+            keys.add(one.key)
+    try:
+        settings = build(SweepConfig, merged, SWEEP)
+    except BadValue as bad:
+        raise ConfigError(COMMAND_LINE if bad.key in keys else where, f"{bad.shown}: {bad.what}", bad.fix) from bad
+    return list(_params(settings.params, where)), settings
+
+
+def _preset(one: _Given, options: _Options) -> Path:
+    name = one.parsed.value()
+    files = options.groups.files(SWEEP)
+    if not isinstance(name, str) or name not in files:
+        raise ConfigError(COMMAND_LINE, f"{one.text}: there is no such sweep", did_you_mean(str(name), files))
+    return files[name]
+
+
+def _params(params: Mapping[str, Any], where: str) -> Iterator[_Given]:
+    for key, value in params.items():
+        if value is None or isinstance(value, list | dict):
+            raise ConfigError(where, f"params.{key}: is no text", f"Write it as on the command line, {key}: '[a,b]'.")
+        text = f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        try:
+            ((quoted, parsed),) = parsed_overrides([text])
+        except ConfigError as error:
+            raise ConfigError(where, f"params.{key}: {error.what}", error.fix) from error
+        if sweeping_only(parsed.key_or_group):
+            raise ConfigError(where, f"params.{key}: is a setting of the sweep", "Write it beside params.")
+        yield _Given(quoted, parsed, where)
+
+
+def _check_keys(runs: Iterable[_Given]) -> None:
+    """ConfigError for a key with several values that is written twice, or that no sweep can vary."""
+    seen: dict[str, _Given] = {}
+    for one in runs:
+        if one.key == "run.dir":
+            raise ConfigError(one.where, f"{one.text}: a sweep has many runs", "Write sweep.dir=FOLDER.")
+        before = seen.setdefault(one.key, one)
+        if before is not one and (one.parsed.is_sweep_override() or before.parsed.is_sweep_override()):
+            raise ConfigError(
+                one.where, f"{one.text}: {one.key} is written twice", "Write all its values in one place."
+            )
+        if one.parsed.is_sweep_override() and one.key in ("engine", "engine.address", "plugins.path", "engine.name"):
+            raise ConfigError(one.where, f"{one.text}: a sweep has one {one.key}", "Make a sweep for each.")
+
+
+def _axes(runs: Iterable[_Given], options: _Options, seed: int) -> tuple[list[Axis], Sequence[int]]:
+    axes: list[Axis] = []
+    seeds: Sequence[int] = ()
+    for one in runs:
+        if one.key == SEED:
+            seeds = _seeds(one, options, seed)
+        elif one.parsed.is_sweep_override():
+            axes.append(_placed(one, lambda one=one: axis_of(one.text, one.parsed, options.names, seed)))
+    return axes, seeds
+
+
+def _placed(one: _Given, make: Any) -> Axis:
+    """The axis, with a mistake told of where it was written."""
+    try:
+        axis: Axis = make()
+    except ConfigError as error:
+        raise ConfigError(one.where, error.what, error.fix) from error
+    return axis
+
+
+def _seeds(one: _Given, options: _Options, seed: int) -> Sequence[int]:
+    if not one.parsed.is_sweep_override():
+        values: Sequence[Value] = [one.parsed.value()]
+    else:
+        axis = _placed(one, lambda: axis_of(one.text, one.parsed, options.names, seed))
+        if isinstance(axis, Interval):
+            raise ConfigError(one.where, f"{one.text}: seeds are counted", "Write seed=range(0,1000).")
+        values = axis.values
+    if isinstance(values, range):
+        wrong = next((value for value in (values[0], values[-1]) if value < 0), None)
+    else:
+        wrong = next((value for value in values if type(value) is not int or value < 0), None)
+    if wrong is not None:
+        raise ConfigError(one.where, f"{one.text}: {canonical(wrong)} is no seed", "Seeds are whole numbers from 0.")
+    return values
+
+
+def _check_sampler(axes: Sequence[Axis], settings: SweepConfig) -> int:
+    """How many combinations are drawn; 0 in a grid. ConfigError for an interval in a grid, and samples without sampler."""
+    interval = needs_sampler(axes)
+    if settings.sampler == "grid":
+        if interval is not None:
+            raise ConfigError(
+                COMMAND_LINE, f"{interval.key}=interval(…): a grid cannot count its values",
+                "Add sweep.sampler=random (or latin_hypercube) sweep.samples=100.",
+            )  # fmt: skip
+        if settings.samples is not None:
+            raise ConfigError(
+                COMMAND_LINE, f"sweep.samples={settings.samples}: a grid draws no samples", "Add sweep.sampler=random."
+            )
+        return 0
+    if settings.samples is None:
+        raise ConfigError(
+            COMMAND_LINE, f"sweep.sampler={settings.sampler}: does not say how many draws", "Add sweep.samples=100."
+        )
+    if not axes:
+        raise ConfigError(
+            COMMAND_LINE, f"sweep.sampler={settings.sampler}: nothing varies but the seed", "Leave it out."
+        )
+    return int(settings.samples)
+
+
+def _composed(texts: Sequence[str], axes: Sequence[Axis], values: Sequence[Value], config_dir: str | None) -> Composed:
+    own = [override_text(axis, value) for axis, value in zip(axes, values, strict=True)]
+    return compose([*texts, *own], config_dir)
+
+
+def _try_values(texts: Sequence[str], axes: Sequence[Axis], first: Sequence[Value], config_dir: str | None) -> None:
+    """Composes each axis's values, the others at their first, for their mistakes; of a long axis the first and the last."""
+    for place, axis in enumerate(axes):
+        for value in _samples_of(axis):
+            tried = [*first[:place], value, *first[place + 1 :]]
+            _composed(texts, axes, tried, config_dir)
+
+
+def _samples_of(axis: Axis) -> list[Value]:
+    if isinstance(axis, Choices) and len(axis.values) <= _COMPOSED_FIRST:
+        return list(axis.values[1:])
+    return [axis.at(1.0 - 2**-53)]
+
+
+def _address(fixed: Iterable[_Given]) -> str | None:
+    found = [one.parsed.value() for one in fixed if one.key == "engine.address"]
+    return None if not found or found[-1] is None else str(found[-1])
+
+
+def _identity(fixed: Iterable[_Given]) -> tuple[str, ...]:
+    kept = [one for one in fixed if one.key not in _NOT_THE_RUNS]
+    return tuple(
+        f"{one.parsed.get_key_element()}={canonical(one.parsed.value())}"
+        for one in sorted(kept, key=lambda one: one.key)
+    )

@@ -1,0 +1,40 @@
+"""Opens the folder of a sweep, also while another process writes it."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from framework.sweep.store import Head, read_configs, read_head, read_journal, read_rows
+
+
+def open_sweep(folder: str | os.PathLike[str]) -> Sweep:
+    """The sweep in a folder, finished or not. Raises ConfigError when there is none."""
+    path = Path(folder)
+    return Sweep(path, read_head(path))
+
+
+class Sweep:
+    """What a sweep left behind. Each part raises ConfigError, naming the file, when that is damaged."""
+
+    def __init__(self, folder: Path, head: Head) -> None:
+        self.folder, self.head = folder, head
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """A row for each run that finished: key, seed, a column for each axis, then what became of the run.
+
+        Those that other code left are here too: `code` tells them apart. Maps (`messages`, `strikes`, …) are columns of
+        (name, count) pairs. README lists all columns.
+        """
+        return read_rows(self.folder, self.head.axes, read_journal(self.folder))
+
+    @cached_property
+    def configs(self) -> dict[str, dict[str, Any]]:
+        """Each composed config without its seed, by the hash that the column `config` holds."""
+        return {mark: yaml.safe_load(content) for mark, content in read_configs(self.folder).items()}

@@ -1,0 +1,197 @@
+"""A row of a sweep: what became of one point, as a line of the journal and as columns of Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, Literal
+
+import msgspec
+import pyarrow as pa
+
+from framework.runs.result import RunResult
+from framework.sweep.axes import Axis, Choices, Value, canonical
+
+Status = Literal["ok", "failed", "timeout", "memory", "died"]
+"""ok: the run came to its end and has a verdict; else the run has none: it raised, took too long or too much memory, or its
+process ended."""
+
+AxisType = Literal["integer", "number", "boolean", "text"]
+
+_MAPS = ("messages", "dropped", "duplicated", "notes", "strikes", "sometimes")
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one run. Durations in seconds, latencies in milliseconds.
+
+    `reason` is the first reason against `valid`, or why there is no verdict. `digest` is the history's in the simulator.
+    `strikes` counts what faults did, by kind: `crash`, `partition bridge`. `config` is the hash of the composed config
+    without its seed. `kept` is the folder of the run within the sweep's, "" if there is none.
+    """
+
+    status: Status = "ok"
+    verdict: str | None = None
+    reason: str = ""
+    traceback: str = ""
+    digest: str | None = None
+    config: str = ""
+    versions: dict[str, str] = {}
+    experiment: str = ""
+    engine: str = ""
+    operations_ok: int = 0
+    operations_fail: int = 0
+    operations_unknown: int = 0
+    throughput_ops_s: float = 0.0
+    latency_p50_ms: float | None = None
+    latency_p95_ms: float | None = None
+    latency_p99_ms: float | None = None
+    latency_max_ms: float | None = None
+    steps: int = 0
+    fsyncs: int = 0
+    crashes: int = 0
+    virtual_s: float = 0.0
+    wall_s: float = 0.0
+    took_s: float = 0.0
+    machine: str = ""
+    kept: str = ""
+    messages: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+    duplicated: dict[str, int] = {}
+    notes: dict[str, int] = {}
+    strikes: dict[str, int] = {}
+    sometimes: dict[str, int] = {}
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A line of the journal: the point, the code, and what became of the run. `axes` has the value on each.
+
+    `attempt` is 0, and one more each time that the point was run again to replace its row.
+    """
+
+    key: str
+    seed: int
+    axes: dict[str, Any]
+    code: str
+    outcome: Outcome
+    attempt: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the run was valid."""
+        return self.outcome.status == "ok" and self.outcome.verdict == "valid"
+
+
+def outcome_of(result: RunResult, *, config: str, took_s: float, machine: str) -> Outcome:
+    """The outcome of a run that came to an end."""
+    return Outcome(
+        verdict=str(result.verdict),
+        reason=" ".join(result.reasons[0].split()) if result.reasons else "",
+        digest=result.digest,
+        config=config,
+        versions=result.versions,
+        experiment=result.experiment,
+        engine=result.engine,
+        operations_ok=result.operations["ok"],
+        operations_fail=result.operations["fail"],
+        operations_unknown=result.operations["unknown"],
+        throughput_ops_s=result.throughput_ops_s,
+        **{f"latency_{name}_ms": value for name, value in result.latency_ms.items()},  # type: ignore[arg-type]
+        steps=result.steps,
+        fsyncs=result.fsyncs,
+        crashes=len(result.crashes),
+        virtual_s=result.virtual_s,
+        wall_s=result.wall_s,
+        took_s=round(took_s, 4),
+        machine=machine,
+        messages=result.messages,
+        dropped=result.dropped,
+        duplicated=result.duplicated,
+        notes=result.notes,
+        strikes=strikes(result),
+        sometimes=result.sometimes,
+    )
+
+
+def strikes(result: RunResult) -> dict[str, int]:
+    """Strikes by kind and, where the ledger's details tell, by what they were: `partition bridge`, `disk full`."""
+    counts: dict[str, int] = {}
+    for entry in result.ledger:
+        kind = entry["fault"].rpartition("/")[2]
+        words = [detail.split(": ") for detail in entry.get("details", ())]
+        names = [f"{kind} {parts[1]}" if len(parts) == 3 else kind for parts in words]
+        for name, count in (*((name, 1) for name in names), (kind, entry["fired"] - len(words))):
+            if count > 0:
+                counts[name] = counts.get(name, 0) + count
+    return dict(sorted(counts.items()))
+
+
+def axis_type(axis: Axis) -> AxisType:
+    """The type of an axis's column."""
+    if not isinstance(axis, Choices):
+        return "integer" if isinstance(axis.start, int) and isinstance(axis.end, int) else "number"
+    kinds = {int} if isinstance(axis.values, range) else {type(value) for value in axis.values}
+    if kinds == {bool}:
+        return "boolean"
+    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in (min(axis.values), max(axis.values))):
+        return "integer"
+    return "number" if kinds <= {int, float} else "text"
+
+
+_ARROW: Mapping[AxisType, pa.DataType] = {
+    "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_(), "text": pa.string(),
+}  # fmt: skip
+
+
+def column_value(value: Value, kind: AxisType) -> Any:
+    """A value on an axis as its column holds it."""
+    if kind == "text":
+        return value if isinstance(value, str) or value is None else canonical(value)
+    return float(value) if kind == "number" else value
+
+
+def schema(axes: Mapping[str, AxisType]) -> pa.Schema:
+    """The columns of a sweep's rows: key and seed, one for each axis, then what became of the run. An axis `experiment` or
+    `engine` has the column of that name."""
+    fields = [pa.field("key", pa.string(), nullable=False), pa.field("seed", pa.int64(), nullable=False)]
+    fields += [pa.field(key, _ARROW[kind]) for key, kind in axes.items()]
+    fields += [pa.field("code", pa.string(), nullable=False), pa.field("attempt", pa.int64(), nullable=False)]
+    fields += [field for field in _outcome_fields() if field.name not in axes]
+    return pa.schema(fields)
+
+
+def table_of(rows: Sequence[Row], axes: Mapping[str, AxisType]) -> pa.Table:
+    """The rows as Arrow, with the columns of `schema(axes)`."""
+    columns: dict[str, Iterable[Any]] = {
+        "key": [row.key for row in rows],
+        "seed": [row.seed for row in rows],
+        "code": [row.code for row in rows],
+        "attempt": [row.attempt for row in rows],
+    }
+    wanted = schema(axes)
+    for name in wanted.names:
+        if name not in columns and name not in axes:
+            columns[name] = [_cell(row.outcome, name) for row in rows]
+    for key, kind in axes.items():
+        columns[key] = [column_value(row.axes[key], kind) for row in rows]
+    return pa.table({name: pa.array(columns[name], wanted.field(name).type) for name in wanted.names}, schema=wanted)
+
+
+def _cell(outcome: Outcome, name: str) -> Any:
+    value = getattr(outcome, name)
+    return list(value.items()) if isinstance(value, dict) else value
+
+
+@cache
+def _outcome_fields() -> tuple[pa.Field, ...]:
+    return tuple(_field(name) for name in Outcome.__struct_fields__)
+
+
+def _field(name: str) -> pa.Field:
+    if name in _MAPS:
+        return pa.field(name, pa.map_(pa.string(), pa.int64()))
+    if name == "versions":
+        return pa.field(name, pa.map_(pa.string(), pa.string()))
+    kind = Outcome.__annotations__[name]
+    if kind.startswith("int"):
+        return pa.field(name, pa.int64())
+    return pa.field(name, pa.float64() if kind.startswith("float") else pa.string())

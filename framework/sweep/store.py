@@ -1,0 +1,406 @@
+"""The folder of a sweep: rows that are never lost, and never there twice.
+
+    sweep.json          what the rows have in common: fixed overrides, axes with their types, the last command
+    journal.jsonl       a line for each run that finished since the last part was written
+    rows/part-N.parquet all others
+    configs.jsonl       each composed config once, by its hash
+    kept/               folders of single runs
+
+One process at a time writes. A row is in the journal before it counts as finished; the journal is synced to disk at least
+every half second. A part is complete when its name appears. Rows of a journal that a part holds already are dropped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from framework.core.errors import ConfigError, SynodError
+from framework.sweep.rows import AxisType, Row, schema, table_of
+
+HEAD, JOURNAL, ROWS, CONFIGS, KEPT, LOCK = "sweep.json", "journal.jsonl", "rows", "configs.jsonl", "kept", ".lock"
+
+ROWS_PER_PART = 10_000
+SYNC_EVERY_S = 0.5
+
+_FORMAT = 1
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """sweep.json. Two commands share a folder if all but the last three fields are equal."""
+
+    format: int = _FORMAT
+    engine: str
+    fixed: tuple[str, ...]
+    axes: dict[str, AxisType]
+    overrides: tuple[str, ...]
+    """The command line's, of the last command."""
+    config_dir: str | None
+    started: str
+
+
+class Conflict(SynodError):
+    """Two runs of one point, by the same code, came out differently."""
+
+
+class Store:
+    """A sweep's folder, opened for writing. Rows of points that are in it already are refused, unless they may be `replaced`."""
+
+    def __init__(self, folder: Path, head: Head) -> None:
+        """Makes or opens the folder. ConfigError if it belongs to another sweep, is open elsewhere, or cannot be written."""
+        self.folder = folder
+        with _writing(folder):
+            (folder / ROWS).mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(folder)
+        try:
+            self.axes = _taken_up(folder, head)
+            with _writing(folder):
+                for draft in folder.glob(".*.draft"):
+                    draft.unlink()
+                self._open()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _open(self) -> None:
+        self.keys: set[bytes] = set()
+        self._attempts: dict[bytes, int] = {}  # of the rows that are not first attempts
+        for part in _parts(self.folder):
+            self._open_part(part)
+        self.waiting: list[Row] = []
+        """The rows of the journal."""
+        self._size = 0
+        self._journal = (self.folder / JOURNAL).open("ab", buffering=0)
+        for line, row in _journal_lines(self.folder / JOURNAL):
+            self._size += len(line)
+            key = bytes.fromhex(row.key)
+            if key not in self.keys or row.attempt > self._attempts.get(key, 0):
+                self._take(key, row)
+        self._journal.truncate(self._size)
+        self._synced = time.monotonic()
+        self._unsynced = False
+        self._configs = {config for config, _ in _config_lines(self.folder)}
+        self._replaced: set[bytes] = set()
+
+    def _open_part(self, part: Path) -> None:
+        """Takes up the keys of a part. What it replaced in earlier ones goes, if a crash came between."""
+        table = pq.read_table(part, columns=["key", "attempt"])
+        keys = list(map(bytes.fromhex, table["key"].to_pylist()))
+        if twice := self.keys.intersection(keys):
+            drop_rows(self.folder, {key.hex() for key in twice}, before=_number(part))
+        self.keys.update(keys)
+        again = pc.greater(table["attempt"], 0).to_pylist()
+        attempts = zip(keys, table["attempt"].to_pylist(), again, strict=True)
+        self._attempts.update((key, attempt) for key, attempt, more in attempts if more)
+
+    def _take(self, key: bytes, row: Row) -> None:
+        self.waiting.append(row)
+        self.keys.add(key)
+        if row.attempt:
+            self._attempts[key] = row.attempt
+
+    def rows(self, columns: list[str] | None = None) -> pa.Table:
+        """All rows, those of other code too; of every column, or of some."""
+        return read_rows(self.folder, self.axes, self.waiting, columns)
+
+    def holds_config(self, config: str) -> bool:
+        """Whether a composed config with this hash is in configs.jsonl."""
+        return config in self._configs
+
+    def add_config(self, config: str, content: str) -> None:
+        """Keeps a composed config, YAML, under its hash. ConfigError if it cannot be written."""
+        if config not in self._configs:
+            with _writing(self.folder), (self.folder / CONFIGS).open("ab") as file:  # after a line that was cut off
+                file.write(b"\n" + msgspec.json.encode({"config": config, "content": content}) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self._configs.add(config)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Lets these rows be replaced by those of another run; until then they stay."""
+        for key in map(bytes.fromhex, keys):
+            self._replaced.add(key)
+            self.keys.discard(key)
+
+    def add(self, row: Row) -> bool:
+        """Keeps a row. False if there is one of its key, with the same digest. Conflict if the digests differ, ConfigError if the
+        row cannot be written; then it is not there, and all others are."""
+        with _uninterrupted():
+            return self._add(row)
+
+    def _add(self, row: Row) -> bool:
+        key = bytes.fromhex(row.key)
+        if key in self.keys:
+            self._compare(row)
+            return False
+        if key in self._replaced:
+            self._compare(row)
+            row = msgspec.structs.replace(row, attempt=self._attempts.get(key, 0) + 1)
+        line = msgspec.json.encode(row) + b"\n"
+        with _writing(self.folder):
+            try:
+                written = self._journal.write(line)
+                if written != len(line):
+                    raise OSError(28, os.strerror(28))
+            except OSError:
+                with suppress(OSError):
+                    self._journal.truncate(self._size)
+                raise
+        self._size += len(line)
+        self._take(key, row)
+        self._unsynced = True
+        self.sync_if_due()
+        if len(self.waiting) >= ROWS_PER_PART:
+            self._seal()
+        return True
+
+    def sync_if_due(self) -> None:
+        """Hands the journal to the disk if that was not done for half a second."""
+        if self._unsynced and time.monotonic() - self._synced >= SYNC_EVERY_S:
+            self._sync()
+
+    def _sync(self) -> None:
+        with _writing(self.folder):
+            os.fsync(self._journal.fileno())
+        self._synced, self._unsynced = time.monotonic(), False
+
+    def seal(self) -> None:
+        """Makes a part of the journal. ConfigError if it cannot be written: then all rows are still in the journal."""
+        with _uninterrupted():
+            self._seal()
+
+    def _seal(self) -> None:
+        if self.waiting:
+            self._sync()
+            with _writing(self.folder):
+                number = max((_number(part) for part in _parts(self.folder)), default=-1) + 1
+                _write_part(self.folder, number, table_of(_last_of_each(self.waiting), self.axes))
+                self._drop_replaced(before=number)
+                self._journal.truncate(0)
+                os.fsync(self._journal.fileno())
+            self._size = 0
+            self.waiting.clear()
+
+    def _drop_replaced(self, before: int) -> None:
+        """Takes out of the earlier parts what the last one replaced."""
+        if again := {row.key for row in self.waiting if row.attempt}:
+            drop_rows(self.folder, again, before)
+            self._replaced -= set(map(bytes.fromhex, again))
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Seals the journal, unless it could not be written, and lets go of the folder."""
+        try:
+            if not isinstance(error, ConfigError):
+                self.seal()
+        finally:
+            self._journal.close()
+            self._lock.close()
+
+    def _compare(self, row: Row) -> None:
+        """Conflict if the row that is there has another digest."""
+        table = self.rows(["key", "digest"])
+        held = table.filter(pc.equal(table["key"], row.key))["digest"].to_pylist()
+        other = next((digest for digest in held if digest is not None and digest != row.outcome.digest), None)
+        if other is not None and row.outcome.digest is not None:
+            raise Conflict(
+                f"{self.folder}: seed {row.seed} of {row.key} came out differently a second time: digest {other[:16]}…, then "
+                f"{row.outcome.digest[:16]}…; the run is not deterministic"
+            )
+
+
+def read_rows(
+    folder: Path, axes: Mapping[str, AxisType], journal: Iterable[Row], columns: list[str] | None = None
+) -> pa.Table:
+    """The rows of the parts and of a journal, each key once: its last row counts."""
+    wanted = schema(axes)
+    tables = [pq.read_table(part, columns=columns) for part in _parts(folder)]
+    waiting = table_of(_last_of_each(list(journal)), axes)
+    tables.append(waiting if columns is None else waiting.select(columns))
+    names = wanted.names if columns is None else columns
+    aligned = [table.select(names).cast(pa.schema([wanted.field(name) for name in names])) for table in tables]
+    whole = pa.concat_tables(aligned)
+    if "key" not in names or len(whole) == len(pc.unique(whole["key"])):
+        return whole
+    last = {key: place for place, key in enumerate(whole["key"].to_pylist())}
+    return whole.take(pa.array(sorted(last.values())))
+
+
+def drop_rows(folder: Path, keys: Container[str], before: int) -> None:
+    """Takes the rows of these keys out of the parts numbered below `before`."""
+    for part in _parts(folder):
+        if _number(part) < before:
+            table = pq.read_table(part)
+            stay = [key not in keys for key in table["key"].to_pylist()]
+            if not all(stay):
+                _write_part(folder, _number(part), table.filter(pa.array(stay)))
+
+
+def read_head(folder: Path) -> Head:
+    """What a sweep's folder says of itself. ConfigError if it is none."""
+    file = folder / HEAD
+    try:
+        head = msgspec.json.decode(file.read_bytes(), type=Head)
+    except FileNotFoundError as error:
+        what = "no such folder" if not folder.is_dir() else f"is no sweep: it holds no {HEAD}"
+        raise ConfigError(str(folder), what, "Name the folder that a sweep printed.") from error
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ConfigError(str(file), f"cannot be read ({error})") from error
+    if head.format != _FORMAT:
+        raise ConfigError(str(file), f"has format {head.format}; this version reads {_FORMAT}")
+    return head
+
+
+def read_journal(folder: Path) -> list[Row]:
+    """The rows of the journal without a last line that was cut off."""
+    return [row for _, row in _journal_lines(folder / JOURNAL)]
+
+
+def read_configs(folder: Path) -> dict[str, str]:
+    """Every composed config, YAML, by its hash."""
+    return dict(_config_lines(folder))
+
+
+def _last_of_each(rows: list[Row]) -> list[Row]:
+    return list({row.key: row for row in rows}.values())
+
+
+def _journal_lines(file: Path) -> Iterator[tuple[bytes, Row]]:
+    """The whole lines of a journal. ConfigError for a line that is none, unless it is the last and was cut off."""
+    if not file.exists():
+        return
+    decode = msgspec.json.Decoder(Row).decode
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield line, decode(line)
+            except msgspec.MsgspecError as error:
+                fix = "Move the folder away and begin anew, or take the line out."
+                raise ConfigError(f"{file}:{number}", f"cannot be read ({error})", fix) from error
+
+
+def _config_lines(folder: Path) -> Iterator[tuple[str, str]]:
+    file = folder / CONFIGS
+    for line in filter(None, file.read_bytes().split(b"\n") if file.exists() else ()):
+        with suppress(msgspec.MsgspecError):  # one that was cut off is written again
+            entry: dict[str, str] = msgspec.json.decode(line)
+            yield entry["config"], entry["content"]
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted((folder / ROWS).glob("part-*.parquet"), key=_number)
+
+
+def _number(part: Path) -> int:
+    return int(part.stem.partition("-")[2])
+
+
+def _write_part(folder: Path, number: int, table: pa.Table) -> None:
+    """Whoever opens the part sees all of it, or none."""
+    draft = folder / f".part-{number}.draft"
+    try:
+        with draft.open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(folder / ROWS / f"part-{number:06}.parquet")
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_folder(folder / ROWS)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _taken_up(folder: Path, head: Head) -> dict[str, AxisType]:
+    """Writes sweep.json; the types of the axes as the folder has them. ConfigError if it belongs to another sweep."""
+    if (folder / HEAD).exists():
+        held = read_head(folder)
+        _check_same(folder, held, head)
+        head = msgspec.structs.replace(head, axes=held.axes, started=held.started)
+    elif next((folder / ROWS).iterdir(), None) is not None or (folder / JOURNAL).exists():
+        raise ConfigError(str(folder), f"holds rows but no {HEAD}", "Name another with sweep.dir=FOLDER.")
+    draft = folder / ".head.draft"
+    with _writing(folder):
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(head), indent=2) + b"\n")
+        draft.replace(folder / HEAD)
+    return dict(head.axes)
+
+
+def _check_same(folder: Path, held: Head, head: Head) -> None:
+    fix = "Name another with sweep.dir=FOLDER."
+    if set(held.axes) != set(head.axes) or held.fixed != head.fixed or held.engine != head.engine:
+        what = " ".join([*held.fixed, *(f"{key}=…" for key in held.axes)]) or "no overrides"
+        raise ConfigError(str(folder), f"belongs to another sweep: {what}", fix)
+    for key, kind in head.axes.items():
+        if not _fits(kind, held.axes[key]):
+            what = f"its column {key} has the type {held.axes[key]}, and there are values of the type {kind} now"
+            raise ConfigError(str(folder), what, fix)
+
+
+def _fits(kind: AxisType, column: AxisType) -> bool:
+    return kind == column or (kind == "integer" and column == "number") or column == "text"
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    """The lock of the folder. ConfigError if another process has it."""
+    with _writing(folder):
+        lock = (folder / LOCK).open("ab+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.seek(0)
+        holder = lock.read(20).decode(errors="replace").strip()
+        lock.close()
+        told = f" (process {holder})" if holder else ""
+        raise ConfigError(
+            str(folder), f"another sweep is writing there{told}", "Wait for its end, or use another folder."
+        ) from error
+    lock.truncate(0)
+    lock.write(str(os.getpid()).encode())
+    lock.flush()
+    return lock
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals that ask for the end are delivered after the body: what it writes and what it remembers stay in step."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """An OSError within becomes a ConfigError that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot be written ({error.strerror or type(error).__name__})"
+        raise ConfigError(str(folder), what, "What is there is kept: make room, then give the same command.") from error
