@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from experiments.workers import in_order
 from framework.config.compose import Composed, compose
 from framework.console.arguments import replay_command
 from framework.core.errors import SynodError
@@ -23,6 +22,7 @@ from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
 from framework.runs.shared_state import changed, variables_of
+from framework.sweep.pool import results
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -121,7 +121,7 @@ def _elsewhere(
     work: Callable[..., Outcome | None], course: Course, seeds: Sequence[int], processes: int
 ) -> Iterator[Outcome | None]:
     calls = [(course.overrides, seed) for seed in seeds]
-    with closing(in_order(work, calls, min(processes, len(seeds)))) as found:
+    with closing(results(work, calls, min(processes, len(seeds)))) as found:
         yield from found
 
 

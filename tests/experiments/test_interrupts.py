@@ -24,10 +24,10 @@ SOON_S = 20
         (
             "planted_bugs",
             ("--only", "raft_votes_twice", "--seeds", "100000", "--processes", "1"),
-            "synod-study-*/planted-bugs-*",
+            "synod-pool-*/*/planted-bugs-*",
         ),
-        ("soak", ("--seeds", "0:100000", "--dir", "KEPT"), "synod-study-*/synod-soak-*"),
-        ("checker_soak", ("--cases", "100000000", "--processes", "1"), "synod-study-*"),
+        ("soak", ("--seeds", "0:100000", "--dir", "KEPT"), "synod-pool-*/*/synod-soak-*"),
+        ("checker_soak", ("--cases", "100000000", "--processes", "1"), "synod-pool-*"),
         ("engine_cost", ("--only", "simulator"), "engine-cost-*/*/config.yaml"),
     ],
 )

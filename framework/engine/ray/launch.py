@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 import secrets
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from framework.engine.base import Experiment
 from framework.engine.ray.actor import StationActor
 from framework.engine.ray.machines import Agent
 from framework.engine.ray.member import Machine, Member
+from framework.engine.ray.runtime import own_folders
 from framework.engine.ray.setup import Setup
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ class Launch:
             num_cpus=0,
             max_restarts=0,
             scheduling_strategy=strategy,
-        ).remote([*self.experiment.plugin_paths, *_own_folders()], pickled)
+        ).remote([*self.experiment.plugin_paths, *own_folders()], pickled)
 
     def _setup(self, member: Member) -> Setup:
         config, run_dir = self.experiment.engine_config, self.experiment.run_dir
@@ -152,8 +151,3 @@ def _machine_count() -> int:
     import ray
 
     return len(ray.nodes())  # type: ignore[no-untyped-call]
-
-
-def _own_folders() -> list[str]:
-    """Where this process finds modules that a worker may not: what is on `sys.path` and not Python's own."""
-    return [os.path.abspath(folder) for folder in sys.path if not folder.startswith((sys.prefix, sys.base_prefix))]
