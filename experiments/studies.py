@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from experiments.workers import in_order
 from framework.console.command import Parser, count
 from framework.core.errors import ConfigError
+from framework.sweep.pool import results
 
 Line = TypeVar("Line")
 Outcome = TypeVar("Outcome")
@@ -66,7 +66,7 @@ def _held(
     if processes == 1:
         yield from (hold(*call) for call in calls)
     else:
-        with closing(in_order(hold, calls, processes)) as found:
+        with closing(results(hold, calls, processes)) as found:
             yield from found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from experiments.checker_cost.histories import recorded
 from experiments.checker_cost.rows import Row
-from experiments.workers import in_order
+from framework.sweep.pool import results
 from framework.verify.bounds import DEFAULT
 from framework.verify.history import no_endings
 from framework.verify.linearizability import find
@@ -49,7 +49,7 @@ def check(row: Row, seed: int) -> Check:
 
 def measure(row: Row, repeat: int) -> list[Check]:
     """The row with seeds 0, 1, …, each in a fresh process."""
-    return [one for number in range(repeat) for one in in_order(check, [(row, number)], 1)]
+    return [one for number in range(repeat) for one in results(check, [(row, number)], 1)]
 
 
 def _peak_mib() -> float:

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.checker_soak.compare import LONGEST, SHORTEST, Share, compare
-from experiments.workers import in_order
 from framework.console.command import Parser, count, one_of, whole
 from framework.console.entry import carried_out
+from framework.sweep.pool import results
 from framework.verify.models import models
 
 
@@ -73,7 +73,7 @@ def _soak(options: argparse.Namespace) -> int:
         for name in shares
         for turn, begun in enumerate(range(0, options.cases, portion))
     ]
-    with closing(in_order(compare, calls, options.processes)) as found:
+    with closing(results(compare, calls, options.processes)) as found:
         for share in found:
             shares[share.model].append(share)
             console.print(f"[dim]{share.model}: {share.kinds['cases']:,} cases[/dim]", highlight=False)

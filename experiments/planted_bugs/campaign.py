@@ -11,8 +11,8 @@ from pathlib import Path
 from experiments.planted_bugs.hunt import Ground, Hunt
 from experiments.planted_bugs.mutant import Mutant
 from experiments.planted_bugs.table import Line
-from experiments.workers import in_order
 from framework.core.errors import ConfigError, did_you_mean
+from framework.sweep.pool import results
 
 APART = 10_000
 """From the first seed of one hunt to the first of the next."""
@@ -51,7 +51,7 @@ def hunt_all(lines: Sequence[Line], experiment: str, seeds: int, bases: int, pro
         for line in lines
         for base in range(bases)
     ]
-    with closing(in_order(hunt, calls, processes)) as found:
+    with closing(results(hunt, calls, processes)) as found:
         for line in lines:
             line.hunts = list(islice(found, bases))
             yield line

@@ -20,10 +20,10 @@ LONGEST_WORD, LONGEST_LINE = 200, 2_000
 _HEAD, _TAIL = 40, 20
 _LONG_WORD = re.compile(rf"[^\s/\\]{{{LONGEST_WORD + 1},}}")
 _ROOT = str(Path(__file__).resolve().parents[2])
-_FRAME = re.compile(r'  File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>\S+)')
+_FRAME = re.compile(r'  File "(?P<file>.+)", line (?P<line>\d+),? in (?P<function>\S+)')
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _NO_AUTHORS = re.compile(
-    r"[/\\]framework[/\\](core|engine|verify)[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site-packages[/\\])"
+    r"[/\\]framework[/\\](core|engine|verify|sweep)[/\\]|[/\\]lib[/\\]python3\.\d+[/\\](?!site-packages[/\\])"
 )
 _OURS = tuple(os.path.join(_ROOT, name, "") for name in ("framework", "plugins", "experiments", "tests"))
 _LIBRARY = (os.path.join(os.path.dirname(os.__file__), ""), "<")
@@ -78,6 +78,16 @@ def summed_up(traceback: str) -> str:
     frames = [frame for line in lines if (frame := _FRAME.match(line))]
     theirs = [frame for frame in frames if not _NO_AUTHORS.search(frame["file"])]
     return f"{what} in {theirs[-1]['function']} ({shown(theirs[-1]['file'])}:{theirs[-1]['line']})" if theirs else what
+
+
+def innermost(stack: str) -> str:
+    """`in on_vote (mine.py:12)` of one thread's stack as faulthandler writes it, the most recent call first.
+
+    The first place outside Python's library and the framework's own engines, or else the very first; "" of no stack.
+    """
+    frames = [frame for line in stack.splitlines() if (frame := _FRAME.match(line))]
+    known = [frame for frame in frames if not _NO_AUTHORS.search(frame["file"])] or frames
+    return f"in {known[0]['function']} ({shown(known[0]['file'])}:{known[0]['line']})" if known else ""
 
 
 def defined_at(owner: Any) -> str:

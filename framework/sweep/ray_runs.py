@@ -6,7 +6,6 @@ placement group. What cannot be placed within `scheduling.timeout` is a failed p
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from itertools import count
 from typing import Any
 
 from framework.core.tracebacks import error_line
+from framework.engine.ray.runtime import own_folders
 from framework.sweep.pool import Ended, Failure, Task
 
 _LOOK_S = 0.5
@@ -72,7 +72,7 @@ class Coordinators:
         import ray
         from ray import cloudpickle
 
-        actor: Any = ray.remote(num_cpus=0, max_restarts=0)(Coordinator).remote(_own_folders())
+        actor: Any = ray.remote(num_cpus=0, max_restarts=0)(Coordinator).remote(own_folders())
         ref = actor.carry_out.remote(cloudpickle.dumps((self._work, task.arguments)))  # type: ignore[no-untyped-call]
         self._under_way[ref] = _UnderWay(number, task, actor, time.monotonic())
 
@@ -109,8 +109,3 @@ class Coordinators:
         ray.kill(one.actor)
         failure = Failure("timeout", f"took longer than {self._timeout_s:g}s")
         return Ended(one.number, one.task, None, failure, time.monotonic() - one.began)
-
-
-def _own_folders() -> list[str]:
-    """Where this process finds modules that an actor may not."""
-    return [os.path.abspath(folder) for folder in sys.path if not folder.startswith((sys.prefix, sys.base_prefix))]

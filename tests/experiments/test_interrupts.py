@@ -24,9 +24,9 @@ SOON_S = 20
         (
             "planted_bugs",
             ("--only", "raft_votes_twice", "--seeds", "100000", "--processes", "1"),
-            "synod-study-*/planted-bugs-*",
+            "synod-pool-*/*/planted-bugs-*",
         ),
-        ("checker_soak", ("--cases", "100000000", "--processes", "1"), "synod-study-*"),
+        ("checker_soak", ("--cases", "100000000", "--processes", "1"), "synod-pool-*"),
         ("engine_cost", ("--only", "simulator"), "engine-cost-*/*/config.yaml"),
     ],
 )

@@ -49,7 +49,7 @@ def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Itera
     """
     import ray
 
-    with _quiet(), _interpreter_as_it_is():
+    with quiet(), _interpreter_as_it_is():
         if ray.is_initialized():
             many = len(ray.nodes()) > 1  # type: ignore[no-untyped-call]
             yield Runtime(ray.get_runtime_context().get_node_id(), False, many)
@@ -62,8 +62,8 @@ def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Itera
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Ray from writing about dead workers, which are this engine's business, onto the user's terminal."""
+def quiet() -> Iterator[None]:
+    """Keeps Ray from writing about dead workers, which are the caller's business, onto the user's terminal."""
     from ray._private import worker
 
     log = logging.getLogger("ray")
@@ -170,6 +170,11 @@ def _init(**settings: Any) -> None:
     ray.init(**settings)
     if main:
         signal.signal(signal.SIGTERM, before)
+
+
+def own_folders() -> list[str]:
+    """Where this process finds modules that a worker may not: what is on `sys.path` and not Python's own."""
+    return [os.path.abspath(folder) for folder in sys.path if not folder.startswith((sys.prefix, sys.base_prefix))]
 
 
 def is_up() -> bool:

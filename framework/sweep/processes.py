@@ -1,0 +1,304 @@
+"""Worker processes on this machine, seen from the process that starts them: what they report, and why they ended.
+
+Nothing here ever waits for a worker that hangs or is stopped: what it has not read yet is kept until it does.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from framework.core.tracebacks import innermost, one_line
+from framework.runs.determinism import own_environment
+from framework.sweep.limits import Limits
+from framework.sweep.tasks import Death, Event
+from framework.sweep.worker import DUMP, LENGTH, LOG, settled
+
+BACKSTOP_S = 5.0
+"""How long a call may take beyond its time before the process is killed from outside: it may be stopped."""
+
+LOOK_S = 0.5
+"""How often the processes themselves are looked at."""
+
+GONE_S = 1.0
+"""How long a process whose connection has closed may take to end by itself."""
+
+PATIENCE_S = 3.0
+"""How long a chunk may take before its rest is given back."""
+
+_MAIN = "from framework.sweep.worker import main; main()"
+_READ, _AT_ONCE = 1 << 16, 1 << 20
+_LOG_SHOWN = 4_000
+
+
+class WorkerProcess:
+    """One worker, from its start to its death. `owed`: calls that it was sent and has not replied to."""
+
+    def __init__(self, number: int, setup: bytes, scratch: Path, lifeline: int) -> None:
+        self.number, self.owed, self.is_overdue = number, 0, False
+        self.folder = scratch / f"worker-{number}"
+        self.folder.mkdir()
+        self.socket, theirs = socket.socketpair()
+        self.socket.setblocking(False)
+        self._outbox: deque[memoryview] = deque()
+        self._inbox = bytearray()
+        arguments = (theirs.fileno(), lifeline, scratch, self.folder)
+        command = [sys.executable, "-P", "-c", _MAIN, *map(str, arguments)]
+        with theirs, open(self.folder / LOG, "ab") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                pass_fds=(theirs.fileno(), lifeline), env=own_environment(),
+            )  # fmt: skip
+        self.silent_since = time.monotonic()
+        self.post(setup)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something that it has not taken yet."""
+        return bool(self._outbox)
+
+    def post(self, message: bytes) -> None:
+        self._outbox += (memoryview(LENGTH.pack(len(message))), memoryview(message))
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes as much as the worker takes now."""
+        with suppress(BlockingIOError, ConnectionError):  # a closed connection is noticed when it is read
+            while self._outbox:
+                sent = self.socket.send(self._outbox[0])
+                self.silent_since = time.monotonic()
+                self._outbox[0] = self._outbox[0][sent:]
+                if not self._outbox[0]:
+                    self._outbox.popleft()
+
+    def take(self, most: int) -> tuple[list[bytes], bool]:
+        """The messages that are complete, after reading about `most` bytes; whether the connection has closed."""
+        has_closed, before = False, len(self._inbox)
+        try:
+            while len(self._inbox) < before + most:
+                found = self.socket.recv(_READ)
+                self._inbox += found
+                if len(found) < _READ:
+                    has_closed = not found
+                    break
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            has_closed = True
+        if len(self._inbox) > before:
+            self.silent_since = time.monotonic()
+        return self._complete(), has_closed
+
+    def _complete(self) -> list[bytes]:
+        messages, at = [], 0
+        while at + LENGTH.size <= len(self._inbox):
+            end = at + LENGTH.size + LENGTH.unpack_from(self._inbox, at)[0]
+            if end > len(self._inbox):
+                break
+            messages.append(bytes(self._inbox[at + LENGTH.size : end]))
+            at = end
+        del self._inbox[:at]
+        self.owed -= sum(map(settled, messages))
+        return messages
+
+    def signal_group(self) -> None:
+        """SIGKILL to the process and to those that it started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def remove(self) -> None:
+        """Ends the process, if it has not ended, and leaves nothing of it."""
+        self.signal_group()
+        self.process.wait()
+        self.socket.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def death(self, timeout_s: float | None) -> Death:
+        """Why a process has ended whose connection has closed. One that goes on without it is killed."""
+        try:
+            code = self.process.wait(GONE_S)
+        except subprocess.TimeoutExpired:
+            self.signal_group()
+            self.process.wait()
+            return Death("died", "its process closed its connection", last_line=_last_line(self._log))
+        dump = self._text(DUMP)
+        if dump or self.is_overdue:
+            took = f"took longer than {timeout_s:g}s"
+            stack = dump.rpartition("\n\n")[2]  # of the main thread, which comes last
+            where = innermost(stack) if dump else "its process did not answer"
+            return Death("timeout", f"{took}: {where}" if where else took, dump)
+        return _death(code, self._log)
+
+    @property
+    def _log(self) -> str:
+        return self._text(LOG)
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.folder / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:  # its call may have removed the folder
+            return ""
+
+
+def _death(code: int, log: str) -> Death:
+    last_line = _last_line(log)
+    if code >= 0:
+        return Death("died", f"its process ended with exit code {code}", log[-_LOG_SHOWN:], last_line)
+    killed = f"its process was killed by {_signal_name(-code)}"
+    if -code == signal.SIGKILL:
+        return Death("killed", killed, log[-_LOG_SHOWN:], last_line)
+    _, head, fatal = log.rpartition("Fatal Python error: ")
+    stack = fatal.partition("Current thread ")[2].partition("\n\n")[0]
+    where = innermost(stack)
+    return Death("died", f"{killed} {where}".rstrip(), head + fatal if head else log[-_LOG_SHOWN:], last_line)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _last_line(log: str) -> str:
+    lines = [line for line in log.splitlines() if line.strip()]
+    return one_line(lines[-1]) if lines else ""
+
+
+class Processes:
+    """The workers of a pool on this machine. They end with this process, however it ends."""
+
+    def __init__(self, function: bytes, limits: Limits, wanted: int) -> None:
+        self.wanted = wanted
+        self._setup = pickle.dumps((function, limits, PATIENCE_S))
+        self._limits = limits
+        self._workers: dict[int, WorkerProcess] = {}
+        self._scratch = TemporaryDirectory(prefix="synod-pool-", ignore_cleanup_errors=True)
+        self._lifeline = os.pipe()
+        self._selector = selectors.DefaultSelector()
+        self._waker, self._woken = socket.socketpair()
+        self._selector.register(self._woken, selectors.EVENT_READ, None)
+        self._looked = time.monotonic()
+
+    def start(self, number: int) -> None:
+        """Starts a worker of this number; the event READY follows."""
+        worker = WorkerProcess(number, self._setup, Path(self._scratch.name), self._lifeline[0])
+        self._workers[number] = worker
+        self._selector.register(worker.socket, selectors.EVENT_READ, worker)
+        self._attend(worker)
+
+    def is_placed(self, number: int) -> bool:
+        """Whether the worker runs, or will within moments."""
+        return True
+
+    def send(self, number: int, chunk: bytes, calls: int) -> None:
+        """Sends a worker a chunk of so many calls. A worker that has ended gets nothing."""
+        worker = self._workers.get(number)
+        if worker is None:
+            return
+        if not worker.owed:
+            worker.silent_since = time.monotonic()
+        worker.owed += calls
+        worker.post(chunk)
+        self._attend(worker)
+
+    def stop(self, number: int) -> None:
+        """Kills a worker; no event comes of it any more."""
+        worker = self._workers.get(number)
+        if worker is not None:
+            self._forget(worker)
+            worker.remove()
+
+    def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
+        """What the workers report, each with its number: as soon as there is anything, or nothing when the time is up."""
+        found: list[tuple[int, Event]] = []
+        for key, ready in self._selector.select(timeout_s):
+            if key.data is None:
+                self._woken.recv(1024)
+                continue
+            worker: WorkerProcess = key.data
+            if ready & selectors.EVENT_WRITE:
+                worker.flush()
+                self._attend(worker)
+            if ready & selectors.EVENT_READ:
+                found += self._taken(worker, _AT_ONCE)
+        if time.monotonic() >= self._looked + LOOK_S:
+            self._looked = time.monotonic()
+            found += self._look()
+        return found
+
+    def is_dry(self) -> bool:
+        """Whether no worker has anything to do."""
+        return not any(worker.owed for worker in self._workers.values())
+
+    def wake(self) -> None:
+        """Has `wait`, in another thread, return."""
+        self._waker.send(b"!")
+
+    def close(self) -> None:
+        """Kills all workers and removes what they left."""
+        workers, self._workers = list(self._workers.values()), {}
+        for worker in workers:
+            worker.signal_group()
+        for end in self._lifeline:  # ends a process that was just being started when the pool was interrupted
+            os.close(end)
+        self._selector.close()
+        self._waker.close()
+        self._woken.close()
+        for worker in workers:
+            worker.remove()
+        self._scratch.cleanup()
+
+    def _attend(self, worker: WorkerProcess) -> None:
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.is_waiting else 0)
+        if self._selector.get_key(worker.socket).events != wanted:
+            self._selector.modify(worker.socket, wanted, worker)
+
+    def _taken(self, worker: WorkerProcess, most: int) -> list[tuple[int, Event]]:
+        messages, has_closed = worker.take(most)
+        events: list[tuple[int, Event]] = [(worker.number, message) for message in messages]
+        if has_closed:
+            events.append(self._buried(worker))
+        return events
+
+    def _buried(self, worker: WorkerProcess) -> tuple[int, Death]:
+        self._forget(worker)
+        death = worker.death(self._limits.timeout_s)
+        worker.remove()
+        return worker.number, death
+
+    def _look(self) -> list[tuple[int, Event]]:
+        """Finds processes that have ended though something of theirs keeps the connection open, and kills overdue ones."""
+        found: list[tuple[int, Event]] = []
+        for worker in list(self._workers.values()):
+            if worker.process.poll() is not None:
+                found += self._taken(worker, sys.maxsize)
+                if worker.number in self._workers:
+                    found.append(self._buried(worker))
+            elif self._is_overdue(worker):
+                found += self._taken(worker, _AT_ONCE)  # it may have waited to be heard
+                if worker.number in self._workers and self._is_overdue(worker):
+                    worker.is_overdue = True
+                    worker.signal_group()
+        return found
+
+    def _is_overdue(self, worker: WorkerProcess) -> bool:
+        timeout_s = self._limits.timeout_s
+        if timeout_s is None or not worker.owed:
+            return False
+        return time.monotonic() > worker.silent_since + timeout_s + BACKSTOP_S
+
+    def _forget(self, worker: WorkerProcess) -> None:
+        del self._workers[worker.number]
+        self._selector.unregister(worker.socket)

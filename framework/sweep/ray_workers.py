@@ -1,0 +1,219 @@
+"""Workers on a Ray cluster: each is a process that a pooled actor hosts, so that limits and deaths are as on one machine.
+
+The pool sends orders to an actor, and the actor reports what has happened whenever it is asked, which it always is: the
+call `events` returns when there is something. What an actor has not reported when it dies goes to another.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from framework.core.tracebacks import one_line
+from framework.engine.ray.runtime import own_folders, quiet
+from framework.sweep.limits import Limits
+from framework.sweep.processes import Processes
+from framework.sweep.tasks import Death, Event
+
+LOOK_S = 1.0
+"""How often the size of the cluster is looked at."""
+
+LINGER_S = 0.05
+"""How long an actor collects what its worker reports, while that has something to do. A call of an actor costs about a
+millisecond."""
+
+CLOSE_S = 1.0
+
+OPTIONS: dict[str, Any] = {
+    "num_cpus": 1,
+    "max_restarts": 0,
+    "scheduling_strategy": "SPREAD",
+    "concurrency_groups": {"orders": 1, "events": 1, "closing": 1},  # threads: `events` blocks one
+}
+
+Order = tuple[Any, ...]
+"""A method of Processes and its arguments."""
+
+
+class WorkerActor:
+    """Hosts one worker process at a time. `path` is put onto `sys.path`."""
+
+    def __init__(self, path: list[str], function: bytes, limits: Limits) -> None:
+        sys.path.extend(folder for folder in path if folder not in sys.path)
+        self._processes = Processes(function, limits, 1)
+        self._orders: dict[int, Order] = {}
+        self._done = 0
+
+    def order(self, number: int, order: Order) -> None:
+        """The `number`-th order, from 0. They may arrive in any order: Ray fetches large arguments apart."""
+        self._orders[number] = order
+        self._processes.wake()
+
+    def events(self) -> list[tuple[int, Event]]:
+        """What has happened since the last call, each with the number of the worker; returns when there is something."""
+        found: list[tuple[int, Event]] = []
+        while not found:
+            found = self._wait(1.0)
+        until = time.monotonic() + LINGER_S
+        while not self._processes.is_dry() and (left := until - time.monotonic()) > 0:
+            found += self._wait(left)
+        return found
+
+    def close(self) -> None:
+        """Kills the worker. Nothing can be asked of the actor afterwards."""
+        self._processes.close()
+
+    def _wait(self, timeout_s: float) -> list[tuple[int, Event]]:
+        while (order := self._orders.pop(self._done, None)) is not None:
+            self._done += 1
+            method, *arguments = order
+            getattr(self._processes, method)(*arguments)
+        return self._processes.wait(timeout_s)
+
+
+@dataclass
+class _Actor:
+    """An actor as the driver sees it. `worker` is the number of the one that it hosts, None: it is free for another."""
+
+    handle: Any
+    worker: int | None
+    events: Any = None
+    ordered: int = 0
+    is_up: bool = False
+
+    def order(self, *order: Any) -> None:
+        self.handle.order.options(concurrency_group="orders").remote(self.ordered, order)
+        self.ordered += 1
+
+    def ask(self) -> None:
+        self.events = self.handle.events.options(concurrency_group="events").remote()
+
+
+class RayWorkers:
+    """The workers of a pool on the Ray cluster that this process has joined; `count` 0: one for each of its processors."""
+
+    def __init__(self, function: bytes, limits: Limits, count: int) -> None:
+        self._function, self._limits, self._count = function, limits, count
+        self._actors: list[_Actor] = []
+        self._hosts: dict[int, _Actor] = {}
+        self._cpus, self._looked = 0, float("-inf")
+        self._silence = ExitStack()
+        self._silence.enter_context(quiet())
+
+    @property
+    def wanted(self) -> int:
+        """How many workers there should be now: machines may have joined the cluster, or left it."""
+        if self._count:
+            return self._count
+        if time.monotonic() >= self._looked + LOOK_S:
+            import ray
+
+            self._looked = time.monotonic()
+            self._cpus = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+        return self._cpus
+
+    def start(self, number: int) -> None:
+        """Starts a worker of this number on an actor that is free, or on a new one."""
+        actor = next((actor for actor in self._actors if actor.worker is None), None) or self._created()
+        actor.worker = number
+        self._hosts[number] = actor
+        actor.order("start", number)
+
+    def is_placed(self, number: int) -> bool:
+        """Whether the worker's actor has a machine: there may be no room for it in the cluster, for ever."""
+        return self._hosts[number].is_up
+
+    def send(self, number: int, chunk: bytes, calls: int) -> None:
+        self._hosts[number].order("send", number, chunk, calls)
+
+    def stop(self, number: int) -> None:
+        """Kills a worker; its actor can host another."""
+        actor = self._freed(number)
+        if actor is not None:
+            actor.order("stop", number)
+
+    def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
+        """What the workers report, each with its number: as soon as there is anything, or nothing when the time is up."""
+        import ray
+
+        asked = {actor.events: actor for actor in self._actors}
+        if not asked:
+            time.sleep(timeout_s)
+            return []
+        ready, _ = ray.wait(list(asked), num_returns=1, timeout=timeout_s)
+        if ready and len(asked) > 1:
+            ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
+        return [event for ref in ready for event in self._heard(asked[ref])]
+
+    def close(self) -> None:
+        """Ends the actors and their workers."""
+        import ray
+
+        actors, self._actors, self._hosts = self._actors, [], {}
+        try:
+            if not ray.is_initialized():  # and they ended with it
+                return
+            closing = [
+                actor.handle.close.options(concurrency_group="closing").remote() for actor in actors if actor.is_up
+            ]
+            if closing:
+                ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
+            for actor in actors:
+                ray.kill(actor.handle)
+        finally:
+            self._silence.close()
+
+    def _created(self) -> _Actor:
+        import ray
+
+        kind: Any = ray.remote(**OPTIONS)(WorkerActor)
+        actor = _Actor(kind.remote(own_folders(), self._function, self._limits), None)
+        actor.ask()
+        self._actors.append(actor)
+        return actor
+
+    def _heard(self, actor: _Actor) -> list[tuple[int, Event]]:
+        import ray
+
+        try:
+            events: list[tuple[int, Event]] = ray.get(actor.events)
+        except ray.exceptions.RayError as error:
+            return self._lost(actor, error)
+        actor.is_up = True
+        actor.ask()
+        for number, event in events:
+            if isinstance(event, Death):
+                self._freed(number)
+        return events
+
+    def _lost(self, actor: _Actor, error: Exception) -> list[tuple[int, Event]]:
+        """Gives up an actor that is gone, or that cannot be reached for now: what it did may be lost."""
+        import ray
+
+        self._actors.remove(actor)
+        ray.kill(actor.handle)
+        if actor.worker is None:
+            return []
+        number = actor.worker
+        self._freed(number)
+        return [(number, _death(error))]
+
+    def _freed(self, number: int) -> _Actor | None:
+        """The actor that hosted a worker; None if the worker has ended, or was stopped, before."""
+        actor = self._hosts.pop(number, None)
+        if actor is not None:
+            actor.worker = None
+        return actor
+
+
+def _death(error: Exception) -> Death:
+    """The loss of an actor; `misses_code` if the actor itself could not be set up, wherever that was tried."""
+    import ray
+
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    raised = (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError)
+    misses_code = isinstance(error, raised) or bool(getattr(error, "actor_init_failed", False))
+    return Death("lost", one_line(f"its Ray actor was lost: {lines[-1]}"), "", one_line(lines[-1]), misses_code)

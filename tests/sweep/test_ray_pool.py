@@ -1,0 +1,93 @@
+"""The pool on Ray actors: what befalls a call is as on one machine, and the loss of an actor or a machine befalls none."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framework.registry.discovery import ROOT
+from framework.sweep.pool import Limits, Pool, Task
+from tests.sweep import calls
+from tests.sweep.test_pool import is_gone, wait_until
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]
+
+LIMITS = Limits(timeout_s=2, memory=64 << 20)
+
+
+def test_calls_are_made_in_order_or_as_they_end_and_large_things_travel() -> None:
+    with Pool(calls.act, 2, on_ray=True) as pool:
+        ended = list(pool.run((Task(("double", number)) for number in range(2_000)), ordered=True))
+        assert [(one.number, one.result) for one in ended] == [(number, 2 * number) for number in range(2_000)]
+        assert 1 <= pool.running <= 2
+        large = [Task(("length", bytes(size))) for size in (1, 1 << 20, 10, 1 << 22, 100)]
+        assert sorted(one.result[0] for one in pool.run(large)) == [1, 10, 100, 1 << 20, 1 << 22]
+
+
+def test_what_goes_wrong_is_told_as_on_one_machine() -> None:
+    deeds: list[tuple[Any, ...]] = [
+        ("raise_key_error", "x"), ("hang_in_c",), ("eat",), ("exit_at_once", 3), ("kill_itself",), ("crash",),
+    ]  # fmt: skip
+    expected = [
+        ("raised", r"KeyError: 'x' \(.*calls.py:\d+\)"),
+        ("timeout", r"took longer than 2s: in hang_in_c \(.*calls.py:\d+\)"),
+        ("memory", r"needed more than 64 MiB of memory \(.*calls.py:\d+\)"),
+        ("died", "its process ended with exit code 3"),
+        ("died", "its process was killed by SIGKILL"),
+        ("died", r"its process was killed by SIGSEGV in crash \(.*calls.py:\d+\)"),
+    ]
+    mixed = [one for number, deed in enumerate(deeds) for one in (deed, ("double", number))]
+    with Pool(calls.act, 2, limits=LIMITS, on_ray=True) as pool:
+        ended = list(pool.run(map(Task, mixed), ordered=True))
+    assert [one.result for one in ended[1::2]] == [0, 2, 4, 6, 8, 10]
+    for one, (kind, reason) in zip(ended[::2], expected, strict=True):
+        assert one.failure is not None and one.failure.kind == kind, one
+        assert re.fullmatch(reason, one.failure.reason), one.failure.reason
+
+
+def test_fresh_calls_and_exhausted_workers_take_new_processes_on_the_same_actors() -> None:
+    deeds = [("process",), ("exhausted_process",), ("process",), ("process",)]
+    with Pool(calls.act, 1, on_ray=True) as pool:
+        first, second, third, fourth = [one.result for one in pool.run(map(Task, deeds), ordered=True)]
+        (own,) = [one.result for one in pool.run([Task(("process",), fresh=True)])]
+        hosts = {one.result for one in pool.run(Task(("host_after_a_moment",), fresh=n == 0) for n in range(3))}
+    assert first == second != third == fourth != own
+    assert len(hosts) == 1
+
+
+def test_a_call_is_given_up_when_it_has_lost_its_actor_three_times() -> None:
+    with Pool(calls.act, 2, on_ray=True) as pool:
+        tasks = [Task(("kill_its_host",)) if number == 5 else Task(("double", number)) for number in range(50)]
+        ended = list(pool.run(tasks, ordered=True))
+    failure = ended.pop(5).failure
+    assert failure is not None and failure.kind == "died"
+    assert failure.reason.startswith("its Ray actor was lost: ")
+    assert [one.result for one in ended] == [2 * number for number in range(50) if number != 5]
+
+
+def test_a_closed_run_leaves_no_process_and_no_actor() -> None:
+    with Pool(calls.act, 2, on_ray=True) as pool:
+        with closing(pool.run(Task(("process",)) for _ in itertools.count())) as ended:
+            workers = {one.result for one in itertools.islice(ended, 500)}
+        with closing(pool.run(Task(("host_after_a_moment",)) for _ in itertools.count())) as ended:
+            hosts = {one.result for one in itertools.islice(ended, 50)}
+    wait_until(lambda: all(map(is_gone, workers | hosts)), 5)
+
+
+def test_a_machine_is_lost_and_another_joins_and_every_call_ends_once(tmp_path: Path) -> None:
+    """On a cluster of three raylets, in a process of its own."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.sweep.clustered"], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads(ended.stdout) == {"once": True, "failed": [], "hosts": 4}
