@@ -1,6 +1,6 @@
 """`python -m framework.plugins [KIND [NAME]]`: all that is installed, with its settings and their defaults.
 
-Of one plugin it says what each setting means, too.
+Of one plugin it says what each setting means, too. The list of all ends with the folders of configs that plugins bring.
 """
 
 from __future__ import annotations
@@ -59,6 +59,19 @@ def listing(registry: Registry, kind: str | None = None, name: str | None = None
         for spec in sorted(specs.values(), key=lambda spec: spec.name):
             if name is None or spec.name == name:
                 yield from _described(registry, group, spec, name is not None)
+    if kind is None:
+        yield from _config_folders(registry)
+
+
+def _config_folders(registry: Registry) -> Iterator[str]:
+    """The folders of configs that plugins bring, each with the files in it."""
+    yield f"config folders ({len(registry.config_folders)})"
+    for folder, plugin in registry.config_folders.items():
+        yield f"  {folder}"
+        yield f"    from {plugin}"
+        for file in sorted(folder.glob("*/**/*.yaml")):
+            group, _, option = file.relative_to(folder).with_suffix("").as_posix().partition("/")
+            yield f"    {group}={option}"
 
 
 def _described(registry: Registry, group: str, spec: Spec, in_full: bool) -> Iterator[str]:

@@ -110,21 +110,47 @@ def register_checkers() -> list[CheckerSpec]:
     return [CheckerSpec(name="twice", summary="Every word was said twice.", check=check)]
 '''
 
+CONFIGS = '''"""The experiments of the package."""
+
+from pathlib import Path
+
+from framework import hookimpl
+
+
+@hookimpl
+def register_config_folders() -> list[Path]:
+    return [Path(__file__).parent / "conf"]
+'''
+
+EXPERIMENT = """# @package _global_
+# Two words, said twice.
+defaults:
+  - override /protocol: parrot
+  - override /workload: words
+
+nodes: 3
+clients: 2
+"""
+
 PARTS = {"bird": PROTOCOL, "words": WORKLOAD, "twice": CHECKER}
 CHOICES = ("protocol=parrot", "workload=words", "nodes=3", "clients=2")
 
 
 def lay_package(folder: Path) -> Path:
-    """A package to be installed with pip: one module for each plugin, each an entry point."""
+    """A package to be installed with pip: one module for each plugin, each an entry point, and `experiment=pirate`."""
     code = folder / "synod_parrot"
     code.mkdir(parents=True)
     (code / "__init__.py").write_text("")
-    for name, text in PARTS.items():
+    modules = {**PARTS, "configs": CONFIGS}
+    for name, text in modules.items():
         (code / f"{name}.py").write_text(text)
-    points = "\n".join(f'{name} = "synod_parrot.{name}"' for name in PARTS)
+    (code / "conf" / "experiment").mkdir(parents=True)
+    (code / "conf" / "experiment" / "pirate.yaml").write_text(EXPERIMENT)
+    points = "\n".join(f'{name} = "synod_parrot.{name}"' for name in modules)
     (folder / "pyproject.toml").write_text(
         f'[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n\n'
-        f'[project]\nname = "synod-parrot"\nversion = "1.0"\n\n[project.entry-points.synod]\n{points}\n'
+        f'[project]\nname = "synod-parrot"\nversion = "1.0"\n\n[project.entry-points.synod]\n{points}\n\n'
+        f'[tool.setuptools.package-data]\nsynod_parrot = ["conf/**/*.yaml"]\n'
     )
     return folder
 

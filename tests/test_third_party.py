@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from framework.registry.discovery import ROOT
 from tests.installing import install, python, run
-from tests.parrot import CHOICES, lay_file, lay_folder, lay_package
+from tests.parrot import CHOICES, EXPERIMENT, lay_file, lay_folder, lay_package
 
 ENGINES = [
     pytest.param(("engine=sim", "duration=300ms"), id="sim"),
@@ -25,8 +26,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base / "site"
 
 
-def runs(words: tuple[str, ...], cwd: Path, path: list[Path]) -> None:
-    ended = run(*CHOICES, *words, "--quiet", "run.dir=mine", cwd=cwd, path=path)
+def runs(words: tuple[str, ...], cwd: Path, path: list[Path], choices: tuple[str, ...] = CHOICES) -> None:
+    ended = run(*choices, *words, "--quiet", "run.dir=mine", cwd=cwd, path=path)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "verdict: valid\nrun: mine\n", "")
     result = json.loads((cwd / "mine" / "result.json").read_bytes())
     (check,) = result["checks"]
@@ -68,6 +69,49 @@ def test_what_is_installed_is_listed_with_where_it_comes_from(site: Path, tmp_pa
     assert (listed.returncode, listed.stderr) == (0, "")
     assert "from synod_parrot.bird" in listed.stdout
     assert "protocol.times=2" in listed.stdout
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_experiment_that_the_package_ships_runs_from_any_folder(
+    engine: tuple[str, ...], site: Path, tmp_path: Path
+) -> None:
+    runs(engine, tmp_path, [ROOT, site], choices=("experiment=pirate",))
+
+
+def test_an_experiment_that_the_package_ships_is_listed(site: Path, tmp_path: Path) -> None:
+    helped = run("--help", cwd=tmp_path, path=[ROOT, site])
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert "    pirate              Two words, said twice.\n" in helped.stdout
+    listed = python("-m", "framework.plugins", cwd=tmp_path, path=[ROOT, site])
+    folder = site / "synod_parrot" / "conf"
+    shown = f"config folders (1)\n  {folder}\n    from synod_parrot.configs\n    experiment=pirate\n"
+    assert listed.stdout.endswith(shown)
+
+
+def test_an_experiment_of_the_users_and_one_of_the_packages_have_not_one_name(site: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "conf" / "experiment" / "pirate.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text(EXPERIMENT)
+    ended = run("experiment=pirate", "engine=sim", "--config-dir", "conf", cwd=tmp_path, path=[ROOT, site])
+    theirs = site / "synod_parrot" / "conf" / "experiment" / "pirate.yaml"
+    what = f"has the name of a config of plugin synod_parrot.configs, {theirs}. Rename yours."
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"conf/experiment/pirate.yaml: {what}\n"
+
+
+def test_a_package_whose_configs_were_not_installed_is_named(site: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(site, bare)
+    shutil.rmtree(bare / "synod_parrot" / "conf")
+    missing = f"register_config_folders: there is no folder {bare / 'synod_parrot' / 'conf'}."
+    ended = run("experiment=pirate", "engine=sim", cwd=tmp_path, path=[ROOT, bare])
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert ended.stderr.startswith("command line: experiment=pirate: there is no experiment 'pirate'.")
+    assert missing in ended.stderr
+
+    other = run("experiment=hello", "engine=sim", "duration=300ms", "--quiet", cwd=tmp_path, path=[ROOT, bare])
+    assert other.returncode == 0
+    assert other.stderr.startswith("warning: plugin synod_parrot.configs is left out: ") and missing in other.stderr
 
 
 def test_it_is_faulted_and_restarted_like_a_built_in_protocol(site: Path, tmp_path: Path) -> None:

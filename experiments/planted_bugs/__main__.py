@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from experiments.planted_bugs.campaign import hunt_all, lines_of, protocols
+from experiments.planted_bugs.hunt import CONFIGS
 from experiments.planted_bugs.table import markdown, table
 from framework.console.command import Parser, count, one_of
 from framework.console.entry import carried_out
@@ -32,7 +33,8 @@ def _campaign(options: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     lines = lines_of(options.protocol, options.only)
     experiment = options.experiment or f"{options.protocol}_storm"
-    for line in hunt_all(lines, experiment, options.seeds, options.bases, options.processes):
+    hunts = hunt_all(lines, experiment, options.config_dir, options.seeds, options.bases, options.processes)
+    for line in hunts:
         name, _, _, by, seeds, _ = line.cells()
         console.print(f"[dim]{name}: {by}{', seeds ' if seeds else ''}{seeds}[/dim]", highlight=False)
     if options.markdown:
@@ -52,6 +54,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--only", action="append", default=[], metavar="NAME", help="this mutant alone; may be repeated"
     )
     parser.add_argument("--experiment", help="what they are put through (default PROTOCOL_storm)")
+    parser.add_argument(
+        "--config-dir", default=CONFIGS, metavar="DIR", help=f"your own folder with that experiment (default {CONFIGS})"
+    )
     parser.add_argument("--seeds", type=count, default=200, help="seeds that one hunt tries (default 200)")
     parser.add_argument(
         "--bases", type=count, default=3, help="hunts for each mutant, from seeds far apart (default 3)"

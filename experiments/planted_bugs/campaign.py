@@ -39,15 +39,17 @@ def lines_of(protocol: str, only: Sequence[str]) -> list[Line]:
     return [Line(protocol, None), *(line for line in lines if not only or line.protocol in only)]
 
 
-def hunt(experiment: str, protocol: str, overrides: tuple[str, ...], first: int, seeds: int) -> Hunt:
+def hunt(experiment: str, config_dir: str, protocol: str, overrides: tuple[str, ...], first: int, seeds: int) -> Hunt:
     """One hunt, in whatever process."""
-    return Ground(experiment, protocol, overrides).hunt(range(first, first + seeds))
+    return Ground(experiment, protocol, overrides, config_dir).hunt(range(first, first + seeds))
 
 
-def hunt_all(lines: Sequence[Line], experiment: str, seeds: int, bases: int, processes: int) -> Iterator[Line]:
+def hunt_all(
+    lines: Sequence[Line], experiment: str, config_dir: str, seeds: int, bases: int, processes: int
+) -> Iterator[Line]:
     """Fills the lines, each with one hunt for each base, and gives each as soon as it is full."""
     calls = [
-        (experiment, line.protocol, line.mutant.needs if line.mutant else (), base * APART, seeds)
+        (experiment, config_dir, line.protocol, line.mutant.needs if line.mutant else (), base * APART, seeds)
         for line in lines
         for base in range(bases)
     ]

@@ -47,14 +47,16 @@ class Hunt:
 class Ground:
     """One protocol under one experiment, composed once and run for any seed."""
 
-    def __init__(self, experiment: str, protocol: str, overrides: Sequence[str] = ()) -> None:
-        self.overrides = (f"experiment={experiment}", f"protocol={protocol}", *overrides)
-        self.composed = compose([*self.overrides, "trace=history"], CONFIGS)
+    def __init__(
+        self, experiment: str, protocol: str, overrides: Sequence[str] = (), config_dir: str = CONFIGS
+    ) -> None:
+        self.overrides, self.config_dir = (f"experiment={experiment}", f"protocol={protocol}", *overrides), config_dir
+        self.composed = compose([*self.overrides, "trace=history"], config_dir)
         self._engine = engine_named(self.composed.engine)
 
     def command(self, seed: int) -> str:
         """What a person types to take that run again, and keep it."""
-        return replay_command(self.overrides, CONFIGS, seed)
+        return replay_command(self.overrides, self.config_dir, seed)
 
     def run(self, seed: int, folder: Path) -> RunResult:
         """One run, kept in `folder`."""

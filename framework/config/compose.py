@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -34,7 +35,7 @@ from framework.config.resolve import Composed, resolve
 from framework.config.sources import Sources
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.tracebacks import printable, shown
-from framework.registry.registry import Registry, load
+from framework.registry.registry import Registry, load_with
 
 __all__ = ["Composed", "compose", "help_text", "load_plugins"]
 
@@ -42,13 +43,14 @@ __all__ = ["Composed", "compose", "help_text", "load_plugins"]
 def compose(overrides: Sequence[str], config_dir: str | None = None, registry: Registry | None = None) -> Composed:
     """The experiment that `overrides` (`experiment=hello`, `nodes=5`, …) describe.
 
-    `config_dir` is a folder of the user's own config groups. Without `registry` the plugins are loaded, those at
-    `plugins.path` too. ConfigError for every mistake of the user, PluginError for a broken plugin that is selected.
+    `config_dir` is a folder of the user's own config groups, searched after ours and before those that plugins bring.
+    Without `registry` the plugins are loaded, those at `plugins.path` too. ConfigError for every mistake of the user,
+    PluginError for a broken plugin that is selected, or for two plugins that bring files of one name.
     """
     written = read_overrides(overrides)
     folders = config_folders(config_dir)
     if registry is None:
-        registry = load(plugin_paths(written, folders))
+        registry = _loaded(written, folders)
     groups = Groups(registry, folders)
     experiment = chosen_experiment(written)
     chosen = choices_of(written, groups)
@@ -72,25 +74,24 @@ def compose(overrides: Sequence[str], config_dir: str | None = None, registry: R
 
 def load_plugins(overrides: Sequence[str], config_dir: str | None = None) -> Registry:
     """The registry that `compose` would load for these overrides."""
-    return load(plugin_paths(read_overrides(overrides), config_folders(config_dir)))
+    return _loaded(read_overrides(overrides), config_folders(config_dir))
+
+
+def _loaded(overrides: Sequence[Override], folders: Sequence[Path]) -> Registry:
+    return load_with(lambda brought: plugin_paths(overrides, [*folders, *brought]))
 
 
 def config_folders(config_dir: str | None) -> list[Path]:
-    """The folders of configs, the user's after ours. ConfigError if the user's is none, or redefines one of ours."""
+    """Our own folder of configs, and the user's. ConfigError if there is none at `config_dir`."""
     if config_dir is None:
         return [CONF]
     own = Path(config_dir).expanduser().resolve()
     if not own.is_dir():
         raise ConfigError(f"--config-dir {config_dir}", "there is no such folder", "Name a folder of config groups.")
-    if own == CONF:
-        return [CONF]
-    for file in sorted(own.rglob("*.yaml")):
-        if (CONF / file.relative_to(own)).exists():
-            raise ConfigError(shown(file), "has the name of one of Synod's own configs", "Rename it.")
-    return [CONF, own]
+    return [CONF] if own == CONF else [CONF, own]
 
 
-def plugin_paths(overrides: Sequence[Override], folders: Sequence[Path]) -> list[str]:
+def plugin_paths(overrides: Sequence[Override], folders: Iterable[Path]) -> list[str]:
     """What `plugins.path` says on the command line, else in the experiment's file."""
     where = COMMAND_LINE
     given = [override.value for override in overrides if override.key == "plugins.path"]
@@ -117,10 +118,11 @@ def plugin_paths(overrides: Sequence[Override], folders: Sequence[Path]) -> list
 def _merge(chosen: list[str], groups: Groups, experiment: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Hydra's merge of the files and defaults as plain data, in which interpolations stand as they are, and what was chosen
     from each group. Hydra's complaints become ConfigErrors."""
-    searched = [f"hydra.searchpath=['file://{folder}']" for folder in groups.folders[1:]]
+    places = [QuotedString(f"file://{folder}", Quote.single) for folder in groups.folders[1:]]
+    searched = f"hydra.searchpath=[{','.join(place.with_quotes() for place in places)}]"
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"), _stored(groups):
-            config = hydra_compose("config", overrides=[*searched, *chosen], return_hydra_config=True)
+            config = hydra_compose("config", overrides=[searched, *chosen], return_hydra_config=True)
         return _plain_parts(config)
     except RecursionError:
         where = "config" if experiment is None else shown(groups.files("experiment")[experiment])

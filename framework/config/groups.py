@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import msgspec
 
 from framework.config.plain import defaults, plain
 from framework.config.schema import ENGINES, SCHEDULINGS, TRACES, RunConfig
-from framework.core.errors import ConfigError, did_you_mean
+from framework.core.errors import ConfigError, PluginError, did_you_mean
 from framework.core.message import Config
+from framework.core.tracebacks import shown
 from framework.registry.discovery import ROOT
 from framework.registry.registry import KINDS, Registry
 
@@ -51,11 +53,15 @@ class Option:
 
 
 class Groups:
-    """What can be chosen, given the plugins and the folders of configs (the user's first)."""
+    """What can be chosen, given the plugins and the folders of configs: ours, the user's, then those that plugins bring.
+
+    ConfigError or PluginError if two of the folders hold a file of the same name.
+    """
 
     def __init__(self, registry: Registry, folders: Sequence[Path]) -> None:
         self.registry = registry
-        self.folders = tuple(folders)
+        self.folders = tuple(dict.fromkeys([*folders, *registry.config_folders]))
+        check_names(self.folders, registry.config_folders)
 
     def plugins(self, group: str) -> dict[str, Option]:
         """The options that need no file."""
@@ -96,15 +102,39 @@ class Groups:
             self._refuse(group, name, where)
 
     def _refuse(self, group: str, name: str, where: str) -> None:
-        offered = [*self.options(group), *WORDS.get(group, ())]
-        fix = did_you_mean(name, offered)
         if group in KINDS:
-            try:
-                self.registry.get(group, name)
-            except ConfigError as error:
-                broken = error.fix.partition("Some plugins could not be loaded")
-                fix = f"{fix} {broken[1]}{broken[2]}".strip()
+            with suppress(ConfigError):
+                self.registry.get(group, name)  # PluginError if a plugin is called that, and is broken
+        near = did_you_mean(name, [*self.options(group), *WORDS.get(group, ())])
+        fix = f"{near} {self.registry.broken_listed}".strip()
         raise ConfigError(where, f"{group}={name}: there is no {label(group)} {name!r}", fix)
+
+
+def check_names(folders: Iterable[Path], plugins: Mapping[Path, str]) -> None:
+    """ConfigError or PluginError if two of the folders hold a file of the same name; `plugins` says who brings a folder."""
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        for file in sorted(folder.rglob("*.yaml")):
+            other = found.setdefault(file.relative_to(folder), folder)
+            if other != folder:
+                raise _same_name(file, folder, other, plugins)
+
+
+def _same_name(file: Path, folder: Path, other: Path, plugins: Mapping[Path, str]) -> ConfigError | PluginError:
+    """The error about a file of `folder` whose name a file of `other`, which is searched first, has as well."""
+    name = file.relative_to(folder)
+    second, first = shown(file), shown(other / name)
+    if other == CONF:
+        ours = f"has the name of one of Synod's own configs, {first}"
+        if folder not in plugins:
+            return ConfigError(second, ours, "Rename it.")
+        return PluginError(f"plugin {plugins[folder]}", f"{second} {ours}", "Rename it, or uninstall the plugin.")
+    if other not in plugins:
+        what = f"has the name of a config of plugin {plugins[folder]}, {second}"
+        return ConfigError(first, what, "Rename yours.")
+    where = f"plugins {plugins[other]} and {plugins[folder]}"
+    what = f"both bring {name.as_posix()}: {first} and {second}"
+    return PluginError(where, what, "Rename one, or uninstall one of the plugins.")
 
 
 def label(group: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import typing
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from framework.core.administration import Administer
@@ -248,6 +250,34 @@ def check_functions(module: Any, plugin: str, hooks: Sequence[str], marked: Call
                 f"there is no hook {name!r}",
                 f"{did_you_mean(name, hooks)} If it is no hook, rename it.",
             )
+
+
+def checked_folders(plugin: str, hook: str, answer: Any) -> list[Path]:
+    """The folders that the plugin's `hook` gives, resolved.
+
+    PluginError unless each is an absolute path to a folder in which some GROUP/NAME.yaml lies.
+    """
+    where = f"plugin {plugin}"
+    if not isinstance(answer, list | tuple):
+        fix = 'Return a list: [Path(__file__).parent / "conf"].'
+        raise PluginError(where, f"{hook} gives {type(answer).__name__}", fix)
+    return [_checked_folder(where, hook, given) for given in answer]
+
+
+def _checked_folder(where: str, hook: str, given: Any) -> Path:
+    named = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not isinstance(named, str):
+        raise PluginError(where, f"{hook} gives {type(given).__name__}, which is no path", "Give str or Path.")
+    if not os.path.isabs(named):
+        what = f"{hook} gives {named!r}, which depends on where a command is run"
+        raise PluginError(where, what, f"Write Path(__file__).parent / {named!r}.")
+    folder = Path(named).resolve()
+    if not folder.is_dir():
+        fix = "Of a package, package-data in its pyproject.toml says which files are installed."
+        raise PluginError(where, f"{hook}: there is no folder {folder}", fix)
+    if next(folder.glob("*/**/*.yaml"), None) is None:
+        raise PluginError(where, f"{hook}: {folder} holds no GROUP/NAME.yaml", "Write experiment/NAME.yaml in it.")
+    return folder
 
 
 def _kind(spec: Spec) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
     from typing import Any
 
@@ -59,6 +60,11 @@ def register_checkers() -> list[CheckerSpec]:  # type: ignore[empty-body]
 @hookspec
 def register_models() -> list[ModelSpec]:  # type: ignore[empty-body]
     """Sequential models: what the object that a history is of does, one operation after another."""
+
+
+@hookspec
+def register_config_folders() -> list[str | os.PathLike[str]]:  # type: ignore[empty-body]
+    """Folders of configs that the plugin brings: `experiment/NAME.yaml` in them is found without --config-dir."""
 
 
 @hookspec

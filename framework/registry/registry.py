@@ -1,21 +1,23 @@
 """Everything that is installed: plugins found, imported, asked for their specs, and held to the rules.
 
-A plugin that cannot be imported, or whose spec breaks a rule, stands in `Registry.broken`: who does not select it is
-warned, who does gets the error. What would leave it open which plugin is meant is an error at once: two plugins of
-one name, a hook that would never be called, a `plugins` package that shadows ours.
+A plugin that cannot be imported, or whose spec or folder of configs breaks a rule, stands in `Registry.broken`: who does
+not select it is warned, who does gets the error. What would leave it open which plugin is meant is an error at once:
+two plugins of one name, a hook that would never be called, a `plugins` package that shadows ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pluggy
 
 from framework.core.errors import RAISED, ConfigError, PluginError, did_you_mean
 from framework.registry import hookspecs
-from framework.registry.checks import check_functions, check_spec
+from framework.registry.checks import check_functions, check_spec, checked_folders
 from framework.registry.discovery import ROOT, Found, built_in, import_failure, import_path, installed, loose
 from framework.registry.specs import (
     CheckerSpec,
@@ -29,6 +31,8 @@ from framework.registry.specs import (
     WorkloadSpec,
 )
 from framework.verify.model import Model
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,16 @@ KINDS: dict[str, Kind] = {
     )
 }
 
+CONFIG_FOLDERS = "register_config_folders"
+
 
 @dataclass(frozen=True)
 class Registry:
     """What `load` found.
 
     `broken` maps a plugin to what is wrong with it, in one line; `origins` maps (group, name) to the plugin that
-    registered it; `import_paths` are the folders that other processes need on their import path.
+    registered it; `import_paths` are the folders that other processes need on their import path; `config_folders` maps
+    each folder of configs to the plugin that brings it.
     """
 
     registered: Registered
@@ -69,6 +76,7 @@ class Registry:
     broken: Mapping[str, str]
     origins: Mapping[tuple[str, str], str]
     import_paths: tuple[str, ...]
+    config_folders: Mapping[Path, str] = field(default_factory=dict)
     _refused: Mapping[tuple[str, str], PluginError] = field(default_factory=dict)
 
     def get(self, group: str, name: str) -> Any:
@@ -82,10 +90,7 @@ class Registry:
         for plugin, error in self.broken.items():
             if plugin.rpartition(".")[2] == name:
                 raise PluginError(f"plugin {plugin}", f"cannot be loaded: {error}", f"It may hold {group}={name}.")
-        fix = did_you_mean(name, specs)
-        if self.broken:
-            listed = "; ".join(f"{plugin}: {error}" for plugin, error in self.broken.items())
-            fix = f"{fix} Some plugins could not be loaded: {listed}".strip()
+        fix = f"{did_you_mean(name, specs)} {self.broken_listed}".strip()
         raise ConfigError(f"{group}={name}", f"there is no {group.removesuffix('s').replace('_', ' ')} {name!r}", fix)
 
     def names(self, group: str) -> Mapping[str, Spec]:
@@ -98,6 +103,12 @@ class Registry:
         """The sequential models, by name."""
         return {name: spec.made() for name, spec in self.registered.models.items()}
 
+    @property
+    def broken_listed(self) -> str:
+        """What is wrong with each broken plugin, for an error about something that was not found; "" if none is broken."""
+        listed = "; ".join(f"{plugin}: {error}" for plugin, error in self.broken.items())
+        return f"Some plugins could not be loaded: {listed}" if listed else ""
+
     def warnings(self) -> list[str]:
         """One line for each broken plugin, for the user's screen."""
         return [f"plugin {plugin} is left out: {error}" for plugin, error in self.broken.items()]
@@ -109,11 +120,20 @@ def load(paths: Sequence[str] = ()) -> Registry:
     Nothing is kept between calls but the modules themselves. PluginError for what leaves it open which plugin is
     meant (see the module), ConfigError for a path that holds no plugin.
     """
+    return load_with(lambda folders: paths)
+
+
+def load_with(paths_named: Callable[[Iterable[Path]], Sequence[str]]) -> Registry:
+    """`load`, with the paths that a config may name.
+
+    `paths_named` gets the folders of configs that the built-in and installed plugins bring, and returns the paths.
+    """
     loading = _Loading()
     for found in built_in():
         loading.add(found)
     for found in installed():
         loading.add(found)
+    paths = paths_named(loading.config_folders)
     for path in paths:
         for found in loose(path):
             loading.add(found, must_register=True)
@@ -124,6 +144,7 @@ def load(paths: Sequence[str] = ()) -> Registry:
         loading.broken,
         loading.origins,
         tuple(roots),
+        loading.config_folders,
         loading.refused,
     )
 
@@ -139,9 +160,10 @@ class _Loading:
         self.broken: dict[str, str] = {}
         self.origins: dict[tuple[str, str], str] = {}
         self.refused: dict[tuple[str, str], PluginError] = {}
+        self.config_folders: dict[Path, str] = {}
 
     def add(self, found: Found, *, must_register: bool = False) -> None:
-        """Imports a plugin and takes over its specs; a module without any hook is no plugin."""
+        """Imports a plugin and takes over its specs and folders; a module without any hook is no plugin."""
         try:
             module = found.load()
         except RAISED as error:
@@ -162,25 +184,35 @@ class _Loading:
         if must_register and not callers:
             raise PluginError(plugin, "registers nothing", "Write @hookimpl above def register_protocols().")
         self._take_specs(found.name, module)
+        for folder in self._answer(found.name, module, CONFIG_FOLDERS, checked_folders):
+            self.config_folders.setdefault(folder, found.name)
 
     def _take_specs(self, plugin: str, module: Any) -> None:
         taken: list[tuple[Kind, Spec]] = []
         for kind in KINDS.values():
-            implementation = getattr(module, kind.hook, None)
-            if implementation is None or not _is_marked(implementation):
-                continue
-            try:
-                specs = _listed(plugin, kind, implementation)
-            except PluginError as error:
-                self.broken[plugin] = f"{error.what}. {error.fix}"  # who shows it names the plugin
-                continue
-            except RAISED as error:
-                self.broken[plugin] = import_failure(error)
-                continue
+            specs = self._answer(plugin, module, kind.hook, partial(_checked_specs, kind.spec))
             taken += [(kind, spec) for spec in specs]
         siblings = [spec for _, spec in taken]
         for kind, spec in taken:
             self._take(plugin, kind, spec, siblings, getattr(module, "__name__", None))
+
+    def _answer(
+        self, plugin: str, module: Any, hook: str, checked: Callable[[str, str, Any], list[Answer]]
+    ) -> list[Answer]:
+        """What the plugin's hook gives, as `checked` returns it; nothing if the plugin has no such hook.
+
+        A hook that raises, or gives what `checked` refuses, gives nothing and makes the plugin a broken one.
+        """
+        implementation = getattr(module, hook, None)
+        if implementation is None or not _is_marked(implementation):
+            return []
+        try:
+            return checked(plugin, hook, implementation())
+        except PluginError as error:
+            self.broken[plugin] = f"{error.what}. {error.fix}"  # who shows it names the plugin
+        except RAISED as error:
+            self.broken[plugin] = import_failure(error)
+        return []
 
     def _take(self, plugin: str, kind: Kind, spec: Spec, siblings: list[Spec], home: str | None) -> None:
         key = (kind.group, spec.name)
@@ -201,15 +233,15 @@ class _Loading:
         getattr(self.registered, kind.field)[spec.name] = spec
 
 
-def _listed(plugin: str, kind: Kind, implementation: Callable[[], Any]) -> list[Spec]:
-    answer = implementation()
+def _checked_specs(kind: type[Spec], plugin: str, hook: str, answer: Any) -> list[Spec]:
+    """PluginError unless a hook's answer is a list of specs of that kind."""
     wrong: Iterable[Any] = [answer] if not isinstance(answer, list | tuple) else answer
     for spec in wrong:
-        if not isinstance(answer, list | tuple) or not isinstance(spec, kind.spec):
+        if not isinstance(answer, list | tuple) or not isinstance(spec, kind):
             raise PluginError(
                 f"plugin {plugin}",
-                f"{kind.hook} gives {type(spec).__name__}",
-                f"Return a list of {kind.spec.__name__}.",
+                f"{hook} gives {type(spec).__name__}",
+                f"Return a list of {kind.__name__}.",
             )
     return list(answer)
 

@@ -36,6 +36,8 @@ HOSTILE_SEEDS = 5
 DOWN = 20 * MILLISECOND
 """How long a crashed node stays down."""
 
+_CONFIG_DIR = "--config-dir="
+
 _CRASHES = (
     "faults=crash",
     "faults.crash.at=200ms",
@@ -59,9 +61,16 @@ class Check:
         return f"{self.protocol}-{self.name}"
 
 
-def checks(protocol: str, *overrides: str, engines: Sequence[str] = ("sim", "ray")) -> list[Check]:
-    """All checks of a registered protocol. `overrides` are settings that it needs, as on the command line."""
+def checks(
+    protocol: str, *overrides: str, engines: Sequence[str] = ("sim", "ray"), config_dir: str | Path | None = None
+) -> list[Check]:
+    """All checks of a registered protocol.
+
+    `overrides` are settings that it needs, as on the command line. `config_dir` is a folder of the author's own config
+    groups, as --config-dir names one.
+    """
     chosen = (
+        *(() if config_dir is None else (f"{_CONFIG_DIR}{Path(config_dir).resolve()}",)),
         f"protocol={protocol}",
         *(overrides if _has_workload(overrides) else (*overrides, _workload(protocol))),
         *_SCENARIO,
@@ -168,7 +177,8 @@ def _has_workload(overrides: Sequence[str]) -> bool:
 def _composed(overrides: Sequence[str], *more: str) -> Composed:
     engine = () if any(override.startswith("engine=") for override in more) else ("engine=sim",)
     last = {override.partition("=")[0]: override for override in (*overrides, *engine, *more)}
-    return compose(list(last.values()))
+    folder = next((word.removeprefix(_CONFIG_DIR) for word in last.values() if word.startswith(_CONFIG_DIR)), None)
+    return compose([word for word in last.values() if not word.startswith(_CONFIG_DIR)], folder)
 
 
 def _simulate(composed: Composed, folder: Path) -> RunResult:

@@ -45,8 +45,8 @@ def test_the_code_is_python_and_every_block_says_what_becomes_of_it() -> None:
     for block in BLOCKS:
         if block.language == "python":
             compile(block.text, block.where, "exec")
-            known = "run" in block.words or block.setting("needs") or block.setting("excerpt")
-            assert known, f"{block.where}: is it run, does it need a library, is it an excerpt?"
+            known = "run" in block.words or any(map(block.setting, ("needs", "excerpt", "file")))
+            assert known, f"{block.where}: is it run, does it need a library, is it an excerpt or a file?"
 
 
 def test_the_excerpts_are_whole_files() -> None:

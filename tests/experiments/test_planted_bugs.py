@@ -65,6 +65,15 @@ def test_the_printed_command_takes_the_run_again(tmp_path: Path) -> None:
     assert ended.stdout.startswith(f"verdict: invalid — {caught.reason.split(' (')[0]}")
 
 
+def test_an_experiment_may_lie_in_a_folder_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    storm = ROOT / "experiments/planted_bugs/conf/experiment/raft_storm.yaml"
+    (tmp_path / "experiment" / "gale.yaml").write_text(storm.read_text())
+    words = ["--experiment", "gale", "--config-dir", str(tmp_path), "--only", "raft_forgets_its_vote"]
+    assert main([*words, "--seeds", "5", "--bases", "1", "--processes", "1"]) == 0
+    assert f"--config-dir {tmp_path}" in Ground("gale", "raft", config_dir=str(tmp_path)).command(3)
+
+
 @pytest.mark.parametrize("protocol", protocols())
 def test_each_mutant_is_a_protocol_that_says_what_is_wrong_with_it(protocol: str) -> None:
     itself = load().registered.protocols[protocol]

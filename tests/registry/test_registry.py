@@ -12,7 +12,7 @@ import pytest
 from framework import ConfigError, PluginError, hookimpl
 from framework.registry import discovery
 from framework.registry.discovery import ROOT, Found
-from framework.registry.registry import KINDS, load
+from framework.registry.registry import CONFIG_FOLDERS, KINDS, load
 from tests.registry.loose import PROTOCOL, write_plugin
 
 
@@ -224,12 +224,63 @@ def test_anyone_may_listen_to_the_life_of_a_run(monkeypatch: pytest.MonkeyPatch)
     assert listener.heard == [{"verdict": "valid"}]
 
 
+FOLDERS = """
+from pathlib import Path
+from framework import hookimpl
+
+@hookimpl
+def register_config_folders():
+    return ANSWER
+"""
+
+
+def test_a_plugin_brings_folders_of_configs(tmp_path: Path) -> None:
+    for name in ("conf", "more"):
+        (tmp_path / name / "experiment").mkdir(parents=True)
+        (tmp_path / name / "experiment" / f"{name}.yaml").touch()
+    source = FOLDERS.replace(
+        "ANSWER", '[Path(__file__).parent / "conf", str(Path(__file__).parent / "more" / "..") + "/more"]'
+    )
+    first = write_plugin(tmp_path, source)
+    second = write_plugin(tmp_path, source)
+    registry = load([str(first), str(second)])
+    assert registry.broken == {}
+    assert registry.config_folders == {tmp_path / "conf": first.stem, tmp_path / "more": first.stem}
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ("Path(__file__).parent", "register_config_folders gives PosixPath. Return a list: [Path(__file__)"),
+        ("'/tmp'", "register_config_folders gives str. Return a list: [Path(__file__)"),
+        ("None", "register_config_folders gives NoneType. Return a list: [Path(__file__)"),
+        ("[7]", "register_config_folders gives int, which is no path. Give str or Path."),
+        ("[b'/tmp']", "register_config_folders gives bytes, which is no path. Give str or Path."),
+        ("['conf']", "gives 'conf', which depends on where a command is run. Write Path(__file__).parent / 'conf'."),
+        ("[Path(__file__).parent / 'nowhere']", "nowhere. Of a package, package-data in its pyproject.toml says"),
+        ("[Path(__file__)]", "register_config_folders: there is no folder "),
+        ("[Path(__file__).parent / 'conf' / 'experiment']", "holds no GROUP/NAME.yaml. Write experiment/NAME.yaml in it."),
+        ("['/\\0']", "ValueError: "),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)  # fmt: skip
+def test_what_is_no_folder_of_configs_breaks_the_plugin_alone(tmp_path: Path, answer: str, error: str) -> None:
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").touch()
+    file = write_plugin(tmp_path, FOLDERS.replace("ANSWER", answer))
+    registry = load([str(file)])
+    assert error in registry.broken[file.stem]
+    assert "\n" not in registry.broken[file.stem]
+    assert registry.config_folders == {}
+    assert registry.get("protocol", "echo")
+
+
 def test_every_kind_of_plugin_has_a_hook_and_a_place() -> None:
     from framework.registry import hookspecs
     from framework.registry.specs import Registered
 
     hooks = {name for name in vars(hookspecs) if name.startswith("register_")}
-    assert {kind.hook for kind in KINDS.values()} == hooks
+    assert {kind.hook for kind in KINDS.values()} == hooks - {CONFIG_FOLDERS}
     assert {kind.field for kind in KINDS.values()} == set(vars(Registered()))
 
 
