@@ -21,8 +21,7 @@ FINISHED = ("experiment=hello", "engine=sim", "duration=1ms", "seed=range(0,1000
 
 def plan_a_million() -> None:
     """Plans a million points as the driver does, and prints the seconds and the largest size of the process in MiB."""
-    from framework.config.compose import config_folders
-    from framework.console.sweeping import head_of
+        from framework.console.sweeping import head_of
     from framework.sweep.course import plan_course
     from framework.sweep.identity import identity_of
     from framework.sweep.plan import plan_sweep
@@ -32,7 +31,7 @@ def plan_a_million() -> None:
     with tempfile.TemporaryDirectory(prefix="sweep-cost-") as folder:
         plan = plan_sweep([*POINTS, f"sweep.dir={folder}"])
         with Store(plan.folder, head_of(plan)) as store:
-            course = plan_course(plan, identity_of(plan, config_folders(None)), store)
+            course = plan_course(plan, identity_of(plan), store)
             assert len(course.missing) == 1_000_000
             calls = sum(1 for _ in course.requests())
             assert calls == 1_000_000

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from framework.config.compose import config_folders
 from framework.console.arguments import Arguments
 from framework.console.entry import MISTAKE
 from framework.console.sweeps import Summary, SweepScreen
@@ -30,7 +29,7 @@ def sweep(asked: Arguments) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     if asked.show_config:
         return _show_config(plan)
-    identity = identity_of(plan, config_folders(plan.config_dir))
+    identity = identity_of(plan)
     with _interruptible(), Store(plan.folder, head_of(plan)) as store:
         course = plan_course(plan, identity, store, rerun=asked.rerun, any_code=asked.any_code)
         if not asked.quiet:

@@ -58,9 +58,9 @@ def _combination(point: str, keys: tuple[str, ...], spelled: tuple[str, ...]) ->
     return hashlib.blake2b("\n".join([point, *parts, ""]).encode(), digest_size=16)
 
 
-def identity_of(plan: SweepPlan, folders: Iterable[Path]) -> Identity:
-    """The identity of a sweep whose configs are in `folders`."""
-    point = _hash([*plan.identity, *_config_lines(folders)])
+def identity_of(plan: SweepPlan) -> Identity:
+    """The identity of a sweep, with the config files and the code as they are on disk now."""
+    point = _hash([*plan.identity, *_config_lines(plan.config_folders)])
     code = _hash([*_code_lines(plan), *_versions(plan.engine)])
     return Identity(point, code[:CODE_DIGITS], tuple(axis.key for axis in plan.axes))
 

@@ -70,6 +70,11 @@ class SweepPlan:
         return self.points.axes
 
     @property
+    def config_folders(self) -> tuple[Path, ...]:
+        """The folders of configs: Synod's own, the user's, and those of plugins."""
+        return Groups(self.composed.registry, config_folders(self.config_dir)).folders
+
+    @property
     def engine(self) -> str:
         return self.composed.engine
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from framework.config.compose import config_folders
 from framework.core.errors import SynodError
 from framework.run import main
 from framework.sweep.axes import Choices
@@ -57,7 +56,7 @@ def test_the_folder_depends_on_what_is_fixed_and_on_the_axes_not_on_their_values
 
 
 def identity(found: SweepPlan) -> Identity:
-    return identity_of(found, config_folders(found.config_dir))
+    return identity_of(found)
 
 
 def test_a_key_needs_no_composition_and_ignores_where_and_how_a_sweep_runs() -> None:
