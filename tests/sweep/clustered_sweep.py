@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster
 from framework.engine.ray.runtime import quiet
 from framework.run import main as run
 
-ROWS = 60
+ROWS = 20
 
 
 def lose_and_join(cluster: Cluster, doomed: object, journal: Path) -> None:
@@ -42,7 +42,7 @@ def main(folder: Path) -> int:
     ]
     code = run(["-m", *words, "sweep.backend=ray"])
     watcher.join(timeout=30)
-    print(f"machines alive: {sum(node['Alive'] for node in ray.nodes())}")  # type: ignore[no-untyped-call]
+    print(f"machines in all: {len(ray.nodes())}")  # type: ignore[no-untyped-call]
     ray.shutdown()
     cluster.shutdown()  # type: ignore[no-untyped-call]
     return code

@@ -57,9 +57,9 @@ def test_a_run_that_takes_too_long_is_a_row_and_the_next_one_runs(tmp_path: Path
 def test_a_sweep_on_a_cluster_outlives_a_machine(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "tests.sweep.clustered_sweep", str(tmp_path / "s")], cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=180, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "300 runs: 300 valid, 0 unknown, 0 invalid" in ended.stdout and "machines alive: 3" in ended.stdout
+    assert "100 runs: 100 valid, 0 unknown, 0 invalid" in ended.stdout and "machines in all: 4" in ended.stdout
     keys = open_sweep(tmp_path / "s").rows["key"].to_pylist()
-    assert len(keys) == len(set(keys)) == 300
+    assert len(keys) == len(set(keys)) == 100
