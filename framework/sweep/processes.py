@@ -5,6 +5,7 @@ Nothing here ever waits for a worker that hangs or is stopped: what it has not r
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import selectors
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from contextlib import suppress
@@ -36,6 +38,12 @@ GONE_S = 1.0
 
 PATIENCE_S = 3.0
 """How long a chunk may take before its rest is given back."""
+
+SCRATCH, LOCK = "synod-pool-", "lock"
+"""How the folder of a pool's workers is called, and a file in it that is locked while the pool is there."""
+
+ABANDONED_S = 60.0
+"""A folder without a lock that has not changed for so long is nobody's."""
 
 _MAIN = "from framework.sweep.worker import main; main()"
 _READ, _AT_ONCE = 1 << 16, 1 << 20
@@ -176,6 +184,28 @@ def _last_line(log: str) -> str:
     return one_line(lines[-1]) if lines else ""
 
 
+def _locked(scratch: Path) -> int:
+    """A descriptor with a lock on the folder that lasts as long as this process. OSError if another has it."""
+    lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _remove_abandoned() -> None:
+    """Removes what pools left here that were killed together with all their workers, as Ray kills those of a lost machine."""
+    for scratch in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+        with suppress(OSError):
+            found = scratch.stat(follow_symlinks=False)
+            if found.st_uid == os.getuid() and found.st_mtime < time.time() - ABANDONED_S:
+                lock = _locked(scratch)
+                shutil.rmtree(scratch, ignore_errors=True)
+                os.close(lock)
+
+
 class Processes:
     """The workers of a pool on this machine. They end with this process, however it ends."""
 
@@ -184,7 +214,9 @@ class Processes:
         self._setup = pickle.dumps((function, limits, PATIENCE_S))
         self._limits = limits
         self._workers: dict[int, WorkerProcess] = {}
-        self._scratch = TemporaryDirectory(prefix="synod-pool-", ignore_cleanup_errors=True)
+        _remove_abandoned()
+        self._scratch = TemporaryDirectory(prefix=SCRATCH, ignore_cleanup_errors=True)
+        self._lock = _locked(Path(self._scratch.name))
         self._lifeline = os.pipe()
         self._selector = selectors.DefaultSelector()
         self._waker, self._woken = socket.socketpair()
@@ -259,6 +291,7 @@ class Processes:
         for worker in workers:
             worker.remove()
         self._scratch.cleanup()
+        os.close(self._lock)
 
     def _attend(self, worker: WorkerProcess) -> None:
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.is_waiting else 0)

@@ -26,6 +26,7 @@ LINGER_S = 0.05
 millisecond."""
 
 CLOSE_S = 1.0
+"""How long is waited for actors to end their workers: some may have no machine yet."""
 
 OPTIONS: dict[str, Any] = {
     "num_cpus": 1,
@@ -156,9 +157,8 @@ class RayWorkers:
         try:
             if not ray.is_initialized():  # and they ended with it
                 return
-            closing = [
-                actor.handle.close.options(concurrency_group="closing").remote() for actor in actors if actor.is_up
-            ]
+            # Ray would kill the processes with their actors, and leave their files.
+            closing = [actor.handle.close.options(concurrency_group="closing").remote() for actor in actors]
             if closing:
                 ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S)
             for actor in actors:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -329,6 +331,20 @@ def test_a_workers_files_are_gone_with_it(scratch: Path) -> None:
         (file,) = [Path(one.result) for one in pool.run([Task(())])]
         assert file.exists() and file.is_relative_to(scratch)
     assert not file.exists()
+
+
+def test_what_a_pool_left_that_was_killed_with_its_workers_is_removed_by_the_next(scratch: Path) -> None:
+    for name, age_s in (("old", 100), ("new", 0), ("held", 100)):
+        folder = scratch / f"synod-pool-{name}"
+        folder.mkdir()
+        (folder / "lock").touch()
+        os.utime(folder, times=(time.time() - age_s,) * 2)
+    with open(scratch / "synod-pool-held" / "lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert list(results(calls.double, [(1,)], 1)) == [2]
+    assert sorted(folder.name for folder in scratch.iterdir()) == ["synod-pool-held", "synod-pool-new"]
+    for folder in scratch.iterdir():
+        shutil.rmtree(folder)
 
 
 def test_a_closed_run_leaves_no_process_and_the_pool_can_run_again() -> None:
