@@ -210,7 +210,8 @@ def check_name(name: str) -> None:
         raise ConfigError(f"{name!r}", "is no name for a protocol", f"Write {better!r}.")
     taken = keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in sys.stdlib_module_names
     if taken or name in ("none", "auto", "null", "true", "false", "off", "on", "yes", "no"):
-        raise ConfigError(f"{name!r}", "means something else already", f"Write 'my_{name}'.")
+        what = "is a module of Python's own" if name in sys.stdlib_module_names else "means something else already"
+        raise ConfigError(f"{name!r}", what, f"Write 'my_{name}'.")
 
 
 def _contents(name: str, folder: Path) -> dict[Path, str]:

@@ -30,8 +30,9 @@ def plan_a_million() -> None:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sweep-cost-") as folder:
         plan = plan_sweep([*POINTS, f"sweep.dir={folder}"])
-        with Store(plan.folder, head_of(plan)) as store:
-            course = plan_course(plan, identity_of(plan), store)
+        identity = identity_of(plan)
+        with Store(plan.folder, head_of(plan, identity)) as store:
+            course = plan_course(plan, identity, store)
             assert len(course.missing) == 1_000_000
             calls = sum(1 for _ in course.requests())
             assert calls == 1_000_000

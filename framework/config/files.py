@@ -81,6 +81,18 @@ def own_choices(group: str, experiment: str, groups: Groups) -> list[str]:
     return inherited
 
 
+def lineage(experiment: str, groups: Groups) -> set[str]:
+    """An experiment and all that it starts from, by their names; nothing for one that has no file."""
+    files, found, waiting = groups.files("experiment"), set[str](), [experiment]
+    while waiting:
+        name = waiting.pop()
+        if name in files and name not in found:
+            found.add(name)
+            listed = read_yaml(files[name]).get("defaults", [])
+            waiting += [item for item in listed if isinstance(item, str)]
+    return found
+
+
 def misplaced(content: Any, usual: Any, key: str = "") -> BadValue | None:
     """The first place where `content` has a list and `usual` keys and values, or the other way round."""
     if isinstance(content, Mapping) and isinstance(usual, Mapping):

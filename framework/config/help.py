@@ -54,9 +54,10 @@ def _settings(groups: Groups) -> Iterator[str]:
 
 
 def _sweeps(groups: Groups) -> Iterator[str]:
-    yield "Sweeps (with -m: sweep=NAME, or several values of any key; sweep.key=value):"
+    yield "Sweeps (with -m: sweep=NAME; several values of any key: a,b  'range(0,10)'  'glob(wan_*)'  'interval(1,9)'; docs/sweeps.md):"
     for name, file in groups.files(SWEEP).items():
         yield f"    {name:{_WIDTH - 2}}{first_comment(file)}".rstrip()
     for setting in explained(SweepConfig(), SWEEP):
         if not setting.key.startswith(f"{SWEEP}.params"):
-            yield f"  {f'{setting.key}={setting.default}':{_WIDTH + 4}} {setting.text}"
+            words = f" ({' | '.join(setting.words)})" if setting.words else ""
+            yield f"  {f'{setting.key}={setting.default}':{_WIDTH + 4}} {setting.text}{words}"

@@ -27,6 +27,9 @@ SWEEP = "sweep"
 LONGEST_KEY, MOST_DIGITS, DEEPEST = 200, 1_000, 50
 """Characters of a key, digits of a number, brackets within brackets: of more no setting is made."""
 
+_FUNCTIONS = ("bool", "choice", "float", "glob", "int", "interval", "range", "shuffle", "sort", "str", "tag")
+"""What Hydra's grammar calls by a name and brackets."""
+
 _DIGITS = re.compile(r"[0-9]+")
 
 
@@ -91,8 +94,10 @@ def _parsed(parser: OverridesParser, text: str) -> HydraOverride:
     try:
         parsed: HydraOverride = parser.parse_override(_quoted_path(text))
     except HydraException as error:
-        key = text.partition("=")[0]
-        fix = "Write key=value; a value with spaces, brackets or commas needs quotes: 'key=\"a, b\"'."
+        key, _, value = text.partition("=")
+        fix = (
+            _readable(value) or "Write key=value; a value with spaces, brackets or commas needs quotes: 'key=\"a, b\"'."
+        )
         if numbered := re.fullmatch(r"[\w.+~]+\[\d+\][\w.\[\]]*", key):
             dotted = re.sub(r"\[(\d+)\]", r".\1", numbered[0])
             fix = f"Write {dotted}=VALUE."
@@ -109,6 +114,17 @@ def _parsed(parser: OverridesParser, text: str) -> HydraOverride:
             COMMAND_LINE, f"{text}: there is no such key", f"Write {text.replace('/', '.', key.count('/'))}."
         )
     return parsed
+
+
+def _readable(value: str) -> str:
+    """What keeps a value from being read, where that is an unknown function or a bracket without its other half."""
+    called = re.match(r"(\w+)\(", value)
+    if called is not None and called[1] not in _FUNCTIONS:
+        return f"There is no function {called[1]}. {did_you_mean(called[1], _FUNCTIONS)}"
+    if called is not None and re.search(r"\(\s*[\d.]+[a-z]", value):
+        return "Numbers stand without their unit: tag(ms,interval(10,70))."
+    opened = [value.count(sign) for sign in "([{"]
+    return "" if opened == [value.count(sign) for sign in ")]}"] else "A bracket lacks its other half."
 
 
 def _check_form(text: str) -> None:

@@ -19,6 +19,7 @@ from framework.core.message import Config
 from framework.core.session import ReplicatedConfig
 from framework.core.state_machine import StateMachineChoice
 from framework.core.streams import stream
+from framework.core.time import format_duration
 from framework.core.tracebacks import blaming, printable
 from framework.engine.base import Experiment
 from framework.registry.registry import KINDS, Registry
@@ -325,8 +326,11 @@ def _try_out_fault(experiment: Experiment, key: str, fault: Fault) -> None:
     except ConfigError as error:
         raise _placed(error, f"faults.{key}") from error
     if experiment.quiet >= experiment.duration:
-        fix = "Make it shorter than the duration."
-        raise BadValue("quiet", "leaves the faults no time within the duration", fix)
+        fix = "Make quiet shorter, or the duration longer."
+        what = (
+            f"{format_duration(experiment.quiet)} leaves faults no time within {format_duration(experiment.duration)}"
+        )
+        raise BadValue("quiet", what, fix)
     span = experiment.duration - experiment.quiet
     try:
         fault.fits(f"faults.{key}", span)

@@ -15,7 +15,7 @@ _FLAGS = {
     "--config-dir DIR": "a folder of your own config groups, searched besides conf/",
     "--quiet": "print the verdict and the folder, nothing else",
     "-m, --multirun": "a sweep: keys may have several values, sweep.key=value sets how it is run",
-    "--resume DIR": "go on with the sweep in a folder; overrides are added to its own",
+    "--resume DIR": "go on with the sweep in a folder; overrides replace its own of the same keys",
     "--rerun WHAT": "run again the points of a sweep that were invalid, unknown or failed (several: a,b)",
     "--code any": "let rows of a sweep count that other code left",
 }

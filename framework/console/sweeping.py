@@ -12,10 +12,10 @@ from pathlib import Path
 from types import FrameType
 
 from framework.console.arguments import Arguments
-from framework.console.entry import MISTAKE
-from framework.console.sweeps import Summary, SweepScreen
+from framework.console.sweeps import COMBINATIONS_SHOWN, Summary, SweepScreen
+from framework.console.wording import counted
 from framework.sweep.course import Course, asked_rows, plan_course
-from framework.sweep.identity import identity_of
+from framework.sweep.identity import Identity, identity_of
 from framework.sweep.launch import runner_of
 from framework.sweep.plan import SweepPlan, plan_sweep
 from framework.sweep.rows import axis_type
@@ -30,12 +30,12 @@ def sweep(asked: Arguments) -> int:
     if asked.show_config:
         return _show_config(plan)
     identity = identity_of(plan)
-    with _interruptible(), Store(plan.folder, head_of(plan)) as store:
+    with _interruptible(), Store(plan.folder, head_of(plan, identity, any_code=asked.any_code)) as store:
         course = plan_course(plan, identity, store, rerun=asked.rerun, any_code=asked.any_code)
         if not asked.quiet:
             _announce(course)
         if _interrupted(course, quiet=asked.quiet):
-            return 1 if course.counts["invalid"] else MISTAKE
+            return _say_verdict(Summary(course, asked_rows(course, any_code=asked.any_code)))
         return _conclude(course, asked)
 
 
@@ -48,8 +48,8 @@ def _interrupted(course: Course, *, quiet: bool) -> bool:
                 course.run(runner, screen)
         except KeyboardInterrupt:
             course.store.seal()
-            kept = f"{course.finished:,} of {len(course.missing):,} runs are kept"
-            print(f"interrupted: {kept}; to go on:", file=sys.stderr)
+            done = f"{course.finished:,} of {counted(len(course.missing), 'run')} {'is' if course.finished == 1 else 'are'} done"
+            print(f"interrupted: {done}; to go on:", file=sys.stderr)
             print(f"  python -m framework.run --resume {course.plan.folder}", file=sys.stderr, flush=True)
             return True
     return False
@@ -65,12 +65,14 @@ def _planned(asked: Arguments) -> SweepPlan:
     return plan_sweep([*kept, *asked.overrides, f"sweep.dir='{asked.resume}'"], asked.config_dir or head.config_dir)
 
 
-def head_of(plan: SweepPlan) -> Head:
+def head_of(plan: SweepPlan, identity: Identity, *, any_code: bool = False) -> Head:
     """What the folder of a sweep says of itself."""
     return Head(
         engine=plan.engine,
         fixed=plan.identity,
         axes={axis.key: axis_type(axis) for axis in plan.axes},
+        code=identity.code,
+        any_code=any_code,
         overrides=plan.overrides,
         config_dir=plan.config_dir and str(Path(plan.config_dir).resolve()),
         started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -78,20 +80,35 @@ def head_of(plan: SweepPlan) -> Head:
 
 
 def _show_config(plan: SweepPlan) -> int:
-    """Prints how many points there are, and the config of the first."""
+    """Prints which points there are, and the config of the first."""
     from framework.runs.folder import config_yaml
 
-    print(f"# {len(plan.points):,} points; the first:")
-    print(config_yaml(plan.composed.config), end="")
+    points, seeds = plan.points, plan.points.seeds
+    print(
+        f"# {counted(len(points), 'point')}, each combination with {counted(len(seeds), 'seed')}, from {seeds[0]} to {seeds[-1]}:"
+    )
+    for number in range(min(points.combinations, COMBINATIONS_SHOWN)):
+        print(f"#   {' '.join(points.overrides(points.combination(number))) or 'one combination'}")
+    if points.combinations > COMBINATIONS_SHOWN:
+        print(f"#   … {points.combinations - COMBINATIONS_SHOWN:,} more")
+    print(f"# The first:\n{config_yaml(plan.composed.config)}", end="")
     return 0
 
 
 def _announce(course: Course) -> None:
     """Says what there is to do, and what is there already."""
-    plan = course.plan
-    words = [f"{len(course.missing) + course.done:,} points", f"{len(course.missing):,} to run"]
+    plan, asked = course.plan, len(course.missing) + course.done
+    beside = len(course.store.keys) - course.done
+    words = [f"{counted(asked, 'point')}, {len(course.missing):,} to run"]
     words += [f"{course.done:,} done before"] if course.done else []
-    words += [f"{course.others:,} of them have rows by other code (--code any takes those)"] if course.others else []
+    words += (
+        [f"{course.others:,} of them have rows by other code or configs (--code any takes those)"]
+        if course.others
+        else []
+    )
+    words += (
+        [f"{counted(beside - course.others, 'row')} of other points or code there"] if beside > course.others else []
+    )
     words += [f"{course.twice:,} draws gave a combination again"] if course.twice else []
     print(f"{plan.name}: {', '.join(words)}; folder {plan.folder}", file=sys.stderr, flush=True)
 
@@ -101,8 +118,13 @@ def _conclude(course: Course, asked: Arguments) -> int:
     if not asked.quiet:
         summary.print()
         print()
+    return _say_verdict(summary)
+
+
+def _say_verdict(summary: Summary) -> int:
+    """The last two lines, which scripts read."""
     print(f"verdict: {summary.verdict}")
-    print(f"sweep: {course.plan.folder}", flush=True)
+    print(f"sweep: {summary.course.plan.folder}", flush=True)
     return summary.exit_code
 
 

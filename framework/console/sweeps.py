@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from framework.console.progress import Redrawn
-from framework.console.wording import milliseconds, rate
+from framework.console.wording import counted, milliseconds, rate
 from framework.sweep.axes import Interval
 from framework.sweep.course import NOT_ALONE, Course, kind_of_reason
 from framework.sweep.point import Finished
@@ -22,11 +22,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.table import Table
 
-SHOWN = 20
-"""Failures whose command is printed; all stand in the rows."""
+SHOWN = 3
+"""Failures of one kind whose command is printed; all stand in the rows."""
+
+KINDS_SHOWN = 10
+
+FOUND_SHOWN = 5
+"""Invalid runs that are told of at once."""
 
 COMBINATIONS_SHOWN = 50
 
+_SEEN_FOR_PACE = 20
 _LIVE_EVERY_S = 0.2
 _PLAIN_EVERY_S = 5.0
 _PLAIN_WIDTH = 120
@@ -65,8 +71,8 @@ class SweepScreen:
             print(f"{self._title}  {words}", file=sys.stderr, flush=True)
 
     def found(self, course: Course, row: Row, finished: Finished) -> None:
-        """Says at once that a run is invalid; with its story if that ends the sweep."""
-        if self._quiet:
+        """Says at once that a run is invalid, of the first few; with its story if that ends the sweep."""
+        if self._quiet or course.counts["invalid"] > FOUND_SHOWN:
             return
         where = ", ".join([*(f"{key}={value}" for key, value in row.axes.items()), f"seed={row.seed}"])
         lines = [f"invalid: {where}: {row.outcome.reason}"]
@@ -88,7 +94,7 @@ def progress_words(course: Course, workers: int) -> str:
     """`312 of 1,000  11.9/s  1m 2s left  310 valid  2 unknown  2 workers`: of this launch."""
     elapsed = max(time.monotonic() - course.began, 1e-9)
     pace = course.finished / elapsed
-    left = (len(course.missing) - course.finished) / pace if pace else None
+    left = (len(course.missing) - course.finished) / pace if course.finished >= _SEEN_FOR_PACE else None
     counts = [f"{course.counts[name]:,} {name}" for name in (*_VERDICTS, *_STATUSES) if course.counts[name]]
     return "  ".join(
         [
@@ -96,7 +102,7 @@ def progress_words(course: Course, workers: int) -> str:
             rate(pace),
             *([f"{span(left)} left"] if left is not None else []),
             *counts,
-            *([f"{workers} worker{'s' if workers > 1 else ''}"] if workers else []),
+            *([counted(workers, "worker")] if workers else []),
         ]
     )
 
@@ -132,15 +138,17 @@ class Summary:
         counts, total = self.counts, len(self.rows)
         missing = len(self.course.missing) - self.course.finished
         if counts["invalid"] and not self.depends_on_others:
-            return f"invalid — {counts['invalid']:,} of {total:,} runs"
+            return f"invalid — {counts['invalid']:,} of {counted(total, 'run')}"
         if self.depends_on_others:
             return "unknown — runs depend on the runs before them in their process"
         if self.course.stopped and not counts["invalid"]:
             return f"unknown — {self.course.stopped}"
         if missing:
-            return f"unknown — {missing:,} runs are missing"
+            return (
+                f"unknown — {missing:,} of {counted(missing + total, 'run')} {'is' if missing == 1 else 'are'} missing"
+            )
         others = [f"{counts[name]:,} {name}" for name in ("unknown", *_STATUSES) if counts[name]]
-        return f"unknown — {', '.join(others)} of {total:,} runs" if others else "valid"
+        return f"unknown — {', '.join(others)} of {counted(total, 'run')}" if others else "valid"
 
     @property
     def exit_code(self) -> int:
@@ -209,11 +217,12 @@ class Summary:
                 + next(row["reason"] for row in self._columns("reason") if row["reason"].startswith(NOT_ALONE))
                 + "."
             )
+        if len(self.rows) > combinations:
+            yield "operations/s and latencies: median over seeds, 10th to 90th percentile in brackets"
         yield ""
         counts = self.counts
         named = [f"{counts[name]:,} {name}" for name in (*_VERDICTS, *_STATUSES) if counts[name] or name in _VERDICTS]
-        yield f"{len(self.rows):,} runs: {', '.join(named)}"
-        yield from self._reasons()
+        yield f"{counted(len(self.rows), 'run')}: {', '.join(named)}"
         yield from self._tally("strikes", "strikes")
         yield from self._tally("sometimes", "sometimes")
         if course.finished:
@@ -221,14 +230,6 @@ class Summary:
             pace = course.finished / max(time.monotonic() - course.began, 1e-9)
             yield f"{rate(pace)}; a run takes {took[len(took) // 2]:.2f} s (median), {took[-1]:.2f} s at the most"
         yield from self._failures()
-
-    def _reasons(self) -> Iterator[str]:
-        reasons = Counter(
-            (_standing(row), kind_of_reason(row["reason"])) for row in self._columns("status", "verdict", "reason")
-        )
-        for (standing, reason), count in sorted(reasons.items(), key=lambda item: (_rank(item[0][0]), -item[1])):
-            if standing != "valid":
-                yield f"  {standing}, {count:,} times: {reason}"
 
     def _tally(self, title: str, column: str) -> Iterator[str]:
         """By name: how many in all, and in how many runs."""
@@ -243,21 +244,25 @@ class Summary:
             yield from (f"  {name:28} {total[name]:10,}  in {runs[name]:,} runs" for name in sorted(total))
 
     def _failures(self) -> Iterator[str]:
+        """For each kind of reason how often it came, and the first few runs with their commands."""
         axes = [axis.key for axis in self.course.plan.axes]
-        wanted = [
-            row
-            for row in self._columns(*axes, "seed", "status", "verdict", "reason", "kept")
-            if _standing(row) != "valid"
-        ]
-        wanted.sort(key=lambda row: (_rank(_standing(row)), row["seed"]))
-        if wanted:
-            yield ""
-        for row in wanted[:SHOWN]:
-            where = ", ".join([*(f"{axis}={_shown(row[axis])}" for axis in axes), f"seed={row['seed']}"])
-            yield f"{_standing(row)}: {where}: {row['reason']}"
-            yield from _again(self.course, self._written(row), row["seed"], row["kept"])
-        if len(wanted) > SHOWN:
-            yield f"… {len(wanted) - SHOWN:,} more in the rows"
+        kinds: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
+        for row in self._columns(*axes, "seed", "status", "verdict", "reason", "kept"):
+            if (standing := _standing(row)) != "valid":
+                kinds.setdefault((_rank(standing), standing, kind_of_reason(row["reason"])), []).append(row)
+        for (_, standing, kind), rows in sorted(kinds.items(), key=lambda item: (item[0][0], -len(item[1])))[
+            :KINDS_SHOWN
+        ]:
+            yield f"\n{standing}, {'once' if len(rows) == 1 else f'{len(rows):,} times'}: {kind}"
+            rows.sort(key=lambda row: (not row["kept"], row["seed"]))
+            for row in rows[:SHOWN]:
+                where = ", ".join([*(f"{axis}={_shown(row[axis])}" for axis in axes), f"seed={row['seed']}"])
+                yield f"  {where}: {row['reason']}"
+                yield from (f"  {line}" for line in _again(self.course, self._written(row), row["seed"], row["kept"]))
+            if len(rows) > SHOWN:
+                yield f"  … {len(rows) - SHOWN:,} more in the rows"
+        if len(kinds) > KINDS_SHOWN:
+            yield f"… {len(kinds) - KINDS_SHOWN:,} more kinds in the rows"
 
     def _written(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The value on each axis as it was asked for; a column of text holds lists as JSON."""
@@ -294,8 +299,10 @@ def _spread(values: Sequence[float | None], word: Callable[[float | None], str])
         return "-"
     low, high = (known[min(len(known) - 1, int(share * len(known)))] for share in (0.1, 0.9))
     middle = statistics.median(known)
-    return word(middle) if len(known) == 1 else f"{word(middle)} ({word(low)}–{word(high)})"
+    return word(middle) if word(low) == word(high) else f"{word(middle)} ({word(low)}–{word(high)})"
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

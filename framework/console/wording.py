@@ -18,6 +18,11 @@ def rate(per_second: float) -> str:
     return f"{per_second:,.{1 if per_second < 10 else 0}f}/s"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 run`, `1,204 runs`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def tallied(counts: dict[str, int]) -> str:
     """`crash 2, restart 1`; `none` when nothing was counted."""
     return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()) if count) or "none"

@@ -11,7 +11,8 @@ NEVER = 1 << 62
 MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
-_UNITS = {"ns": 1, "us": MICROSECOND, "ms": MILLISECOND, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
+UNITS = {"ns": 1, "us": MICROSECOND, "ms": MILLISECOND, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
+"""Nanoseconds of each unit."""
 _LONGEST = 40
 """Characters of a duration: more than any run, time-out or delay needs."""
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h)")
@@ -47,8 +48,8 @@ def parse_duration(text: object) -> int:
     if form is None:
         if re.fullmatch(r"\d+(\.\d+)?", stripped):
             raise ValueError(f"a duration needs a unit: write {stripped}ms or {stripped}s, not {stripped}")
-        raise ValueError(f"{stripped!r} is not a duration: write a number and one of {', '.join(_UNITS)}, as in 150ms")
-    exact = Fraction(form[1]) * _UNITS[form[2]]
+        raise ValueError(f"{stripped!r} is not a duration: write a number and one of {', '.join(UNITS)}, as in 150ms")
+    exact = Fraction(form[1]) * UNITS[form[2]]
     if exact.denominator != 1:
         raise ValueError(f"{stripped!r} is finer than a nanosecond")
     return int(exact)
@@ -59,6 +60,6 @@ def format_duration(nanoseconds: int) -> str:
     if nanoseconds == 0:
         return "0"
     for unit in ("h", "m", "s", "ms", "us"):
-        if nanoseconds % _UNITS[unit] == 0:
-            return f"{nanoseconds // _UNITS[unit]}{unit}"
+        if nanoseconds % UNITS[unit] == 0:
+            return f"{nanoseconds // UNITS[unit]}{unit}"
     return f"{int(nanoseconds)}ns"  # a Duration spells itself by this function

@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 
 from framework.config.overrides import COMMAND_LINE
 from framework.core.errors import ConfigError
+from framework.core.time import UNITS, format_duration
 
 Value: TypeAlias = Any
 """Plain data: a scalar, a list or a mapping."""
@@ -40,18 +41,26 @@ class Choices:
 
 @dataclass(frozen=True)
 class Interval:
-    """An axis of all numbers from `start` up to `end`; of whole numbers, `end` included, if both are whole."""
+    """An axis of all numbers from `start` up to `end`; of whole numbers, `end` included, if both are whole.
+
+    With `unit` (`ms`, …) the values are durations. `is_log`: equal ratios have equal shares of the axis, not equal differences.
+    """
 
     key: str
     start: float
     end: float
     sign: str = ""
+    unit: str = ""
+    is_log: bool = False
 
     def at(self, share: float) -> Value:
         """The value at a share of the axis, 0 <= share < 1."""
-        if isinstance(self.start, int) and isinstance(self.end, int):
-            return min(self.start + int(share * (self.end - self.start + 1)), self.end)
-        return self.start + share * (self.end - self.start)
+        whole = isinstance(self.start, int) and isinstance(self.end, int) and not self.unit
+        end = self.end + 1 if whole else self.end
+        value = self.start * (end / self.start) ** share if self.is_log else self.start + share * (end - self.start)
+        if whole:
+            return min(int(value), self.end)
+        return _with_unit(value, self.unit) if self.unit else value
 
 
 Axis: TypeAlias = Choices | Interval
@@ -64,17 +73,48 @@ def axis_of(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[
     if parsed.is_delete():
         raise ConfigError(COMMAND_LINE, f"{text}: a deletion takes one value", f"Write ~{key}.")
     written = parsed.value()
+    unit, is_log = _tags(text, getattr(written, "tags", set()))
     if isinstance(written, IntervalSweep):
-        return _interval(text, key, sign, written)
+        return _interval(text, Interval(key, written.start or 0, written.end or 0, sign, unit, is_log))
+    if is_log:
+        raise ConfigError(COMMAND_LINE, f"{text}: only intervals are drawn by ratio", "Leave the tag log out.")
     values = _values(text, parsed, options)
     if getattr(written, "shuffle", False):
         values = list(values)
         random.Random(f"{seed}/{key}").shuffle(values)
     if not values:
-        raise ConfigError(COMMAND_LINE, f"{text}: holds no value", "A range leaves out its end: range(0,10).")
+        raise ConfigError(COMMAND_LINE, f"{text}: holds no value", _EMPTY.get(type(written), ""))
+    if unit:
+        values = [_with_unit(_number(text, value), unit) for value in values]
     if not isinstance(values, range):
         _check_distinct(text, values)
     return Choices(key, values, sign)
+
+
+_EMPTY = {
+    RangeSweep: "A range leaves out its end: range(0,10).",
+    Glob: "No option has such a name: python -m framework.run --help lists them.",
+}
+
+
+def _tags(text: str, tags: Iterable[str]) -> tuple[str, bool]:
+    """The unit and whether draws are by ratio. ConfigError for other tags."""
+    units = [tag for tag in sorted(tags) if tag in UNITS]
+    unknown = next((tag for tag in sorted(tags) if tag not in (*UNITS, "log")), None)
+    if unknown is not None or len(units) > 1:
+        what = f"the tag {unknown!r} means nothing" if unknown is not None else f"has several units: {', '.join(units)}"
+        raise ConfigError(COMMAND_LINE, f"{text}: {what}", f"Tags are log and the units {', '.join(UNITS)}.")
+    return (units[0] if units else ""), "log" in tags
+
+
+def _with_unit(value: float, unit: str) -> str:
+    return format_duration(round(value * UNITS[unit]))
+
+
+def _number(text: str, value: Value) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ConfigError(COMMAND_LINE, f"{text}: {canonical(value)} cannot have a unit", "Write numbers from 0.")
+    return value
 
 
 def override_text(axis: Axis, value: Value) -> str:
@@ -87,11 +127,15 @@ def canonical(value: Value) -> str:
     return msgspec.json.encode(value, order="sorted").decode()
 
 
-def _interval(text: str, key: str, sign: str, written: IntervalSweep) -> Interval:
-    assert written.start is not None and written.end is not None
-    if not written.start < written.end:
+def _interval(text: str, axis: Interval) -> Interval:
+    """The axis, held against what can be drawn from."""
+    if not axis.start < axis.end:
         raise ConfigError(COMMAND_LINE, f"{text}: its end is not above its start", "Write interval(LOW,HIGH).")
-    return Interval(key, written.start, written.end, sign)
+    if axis.is_log and axis.start <= 0:
+        raise ConfigError(COMMAND_LINE, f"{text}: draws by ratio need numbers above 0", "Leave the tag log out.")
+    if axis.unit:
+        _number(text, axis.start)
+    return axis
 
 
 def _values(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[str]]) -> Sequence[Value]:

@@ -22,11 +22,11 @@ from framework.core.errors import SynodError
 from framework.runs.commands import replay_command
 from framework.runs.shared_state import cause
 from framework.sweep.axes import canonical
-from framework.sweep.identity import CODE_DIGITS, POINT_DIGITS, Identity
+from framework.sweep.identity import Identity
 from framework.sweep.plan import SweepPlan
 from framework.sweep.point import Finished, RunRequest
 from framework.sweep.pool import Ended, Task
-from framework.sweep.rows import Outcome, Row
+from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS, Outcome, Row
 from framework.sweep.store import KEPT, Store
 
 ALIKE = 20
@@ -214,8 +214,10 @@ class Course:
 
 
 def kind_of_reason(reason: str) -> str:
-    """A reason without numbers, names and what follows the first semicolon, so that like reasons are counted together."""
-    return _PARTICULARS.sub("…", " ".join(reason.partition("; ")[0].split()))
+    """A reason without numbers, names, what follows the first semicolon, and where a call was that took too long, so that
+    like reasons are counted together."""
+    told = reason.partition(": in ")[0] if reason.startswith("took longer") else reason.partition("; ")[0]
+    return _PARTICULARS.sub("…", " ".join(told.split()))
 
 
 def plan_course(

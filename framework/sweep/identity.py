@@ -1,7 +1,7 @@
-"""What a row is a result of: the fixed overrides, the config files, the values on each axis, the seed, and the code.
+"""What a row is a result of: the fixed overrides, the values on each axis and the seed; and the code with the config files.
 
-A key is 32 hexadecimal digits. The first 20 are a hash of all but the code, the last 12 a hash of the code alone, so that
-rows which other code left are recognised.
+A key is 32 hexadecimal digits. The first 20 are a hash of what was asked for, the last 12 of the code and the config files
+alone, so that rows which other code left are recognised.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from framework.registry.discovery import ROOT
 from framework.registry.registry import KINDS
 from framework.sweep.axes import Choices, Value, canonical
 from framework.sweep.plan import SweepPlan
-
-POINT_DIGITS, CODE_DIGITS = 20, 12
+from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS
 
 _SCREENS = ("console", "report", "sweep", "view")
 """Packages of the framework that have no part in what a run does."""
@@ -34,7 +33,7 @@ _SOURCES = (".py", ".yaml")
 
 @dataclass(frozen=True)
 class Identity:
-    """What all rows of a sweep have in common: `point`, a hash of fixed overrides and config files, and `code`."""
+    """What all rows of a sweep have in common: `point`, a hash of the fixed overrides, and `code`, of code and config files."""
 
     point: str
     code: str
@@ -60,22 +59,22 @@ def _combination(point: str, keys: tuple[str, ...], spelled: tuple[str, ...]) ->
 
 def identity_of(plan: SweepPlan) -> Identity:
     """The identity of a sweep, with the config files and the code as they are on disk now."""
-    point = _hash([*plan.identity, *_config_lines(plan.config_folders)])
-    code = _hash([*_code_lines(plan), *_versions(plan.engine)])
-    return Identity(point, code[:CODE_DIGITS], tuple(axis.key for axis in plan.axes))
+    code = _hash([*_config_lines(plan), *_code_lines(plan), *_versions(plan.engine)])
+    return Identity(_hash(plan.identity), code[:CODE_DIGITS], tuple(axis.key for axis in plan.axes))
 
 
 def _hash(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-def _config_lines(folders: Iterable[Path]) -> Iterator[str]:
-    """Every config file with its content; named sweeps are left out, since what they ask for is among the overrides."""
-    for folder in folders:
-        files = sorted(folder.rglob("*.yaml"))
-        yield from (
-            line for file in files if file.relative_to(folder).parts[0] != SWEEP for line in [_line(folder, file)]
-        )
+def _config_lines(plan: SweepPlan) -> Iterator[str]:
+    """Every config file with its content, but for experiments that no point has, and for named sweeps: what these ask for is
+    among the overrides."""
+    for folder in plan.config_folders:
+        for file in sorted(folder.rglob("*.yaml")):
+            group, *name = file.relative_to(folder).with_suffix("").parts
+            if group != SWEEP and (group != "experiment" or "/".join(name) in plan.experiments):
+                yield _line(folder, file)
 
 
 def _code_lines(plan: SweepPlan) -> Iterator[str]:

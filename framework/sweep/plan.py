@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from hydra.core.override_parser.types import Override as HydraOverride
 
 from framework.config.compose import Composed, compose, config_folders, load_plugins
-from framework.config.files import read_yaml
+from framework.config.files import lineage, read_yaml
 from framework.config.groups import GROUPS, WORDS, Groups
 from framework.config.overrides import COMMAND_LINE, SWEEP, parsed_overrides, sweeping_only
 from framework.config.plain import BadValue, build
@@ -26,8 +26,10 @@ from framework.core.errors import ConfigError, did_you_mean
 from framework.core.tracebacks import shown
 from framework.sweep.axes import Axis, Choices, Interval, Value, axis_of, canonical, override_text
 from framework.sweep.points import Points, needs_sampler
+from framework.sweep.store import HEAD, read_head
 
 SEED = "seed"
+_SEEDS = 2**63
 _NOT_THE_RUNS = ("run.dir", "engine.address")
 """Keys that say where, and change nothing of what a run does."""
 
@@ -75,6 +77,14 @@ class SweepPlan:
         return Groups(self.composed.registry, config_folders(self.config_dir)).folders
 
     @property
+    def experiments(self) -> set[str]:
+        """The experiments that points have, and those that these start from."""
+        groups = Groups(self.composed.registry, self.config_folders)
+        named = [axis.values for axis in self.axes if axis.key == "experiment" and isinstance(axis, Choices)]
+        chosen = [self.composed.config["experiment"], *(name for values in named for name in values)]
+        return {name for one in chosen if one is not None for name in lineage(str(one), groups)}
+
+    @property
     def engine(self) -> str:
         return self.composed.engine
 
@@ -102,13 +112,16 @@ def plan_sweep(overrides: Sequence[str], config_dir: str | None = None) -> Sweep
     written = {one.key for one in given}
     runs = [*(one for one in preset if one.key not in written), *(one for one in given if not sweeping_only(one.key))]
     _check_keys(runs)
-    axes, seeds = _axes(runs, groups, settings.seed)
+    known = _known_axes(settings)
+    axes, seeds = _axes(runs, known, groups, settings.seed)
     sampled = _check_sampler(axes, settings)
-    fixed = [one for one in runs if not one.parsed.is_sweep_override() and one.key != SEED]
+    fixed = [one for one in runs if not one.parsed.is_sweep_override() and one.key not in (SEED, *known)]
     texts = [one.text for one in fixed if one.key != "engine.address"]
     first = [axis.at(0) for axis in axes]
-    composed = _composed(texts, axes, first, config_dir)
-    _try_values(texts, axes, first, config_dir)
+    trial = _Trial(texts, axes, {one.text: one.where for one in runs}, config_dir)
+    composed = trial.composed(first)
+    _check_trace(fixed, settings, composed)
+    trial.try_values(first)
     if composed.engine == "sim":
         texts.insert(0, "trace=history")
     points = Points(tuple(axes), seeds or (composed.experiment.seed,), settings.sampler, sampled, settings.seed)
@@ -167,11 +180,14 @@ def _settings(own: Sequence[_Given], options: _Options) -> tuple[list[_Given], S
     try:
         settings = build(SweepConfig, merged, SWEEP)
     except BadValue as bad:
-        raise ConfigError(COMMAND_LINE if bad.key in keys else where, f"{bad.shown}: {bad.what}", bad.fix) from bad
+        fix = "Seeds are of the runs: seed=range(0,10)." if bad.key == f"{SWEEP}.seeds" else bad.fix
+        raise ConfigError(COMMAND_LINE if bad.key in keys else where, f"{bad.shown}: {bad.what}", fix) from bad
     return list(_params(settings.params, where)), settings
 
 
 def _preset(one: _Given, options: _Options) -> Path:
+    if one.parsed.is_sweep_override() or one.parsed.is_delete():
+        raise ConfigError(COMMAND_LINE, f"{one.text}: a sweep starts from one", "Write sweep=NAME.")
     name = one.parsed.value()
     files = options.groups.files(SWEEP)
     if not isinstance(name, str) or name not in files:
@@ -182,7 +198,7 @@ def _preset(one: _Given, options: _Options) -> Path:
 def _params(params: Mapping[str, Any], where: str) -> Iterator[_Given]:
     for key, value in params.items():
         if value is None or isinstance(value, list | dict):
-            raise ConfigError(where, f"params.{key}: is no text", f"Write it as on the command line, {key}: '[a,b]'.")
+            raise ConfigError(where, f"params.{key}: expected what the command line would say", _as_text(key, value))
         text = f"{key}={str(value).lower() if isinstance(value, bool) else value}"
         try:
             ((quoted, parsed),) = parsed_overrides([text])
@@ -193,14 +209,31 @@ def _params(params: Mapping[str, Any], where: str) -> Iterator[_Given]:
         yield _Given(quoted, parsed, where)
 
 
+def _known_axes(settings: SweepConfig) -> tuple[str, ...]:
+    """The axes of the sweep whose folder is named: there one value is one of several."""
+    folder = None if settings.dir is None else Path(settings.dir).expanduser()
+    return () if folder is None or not (folder / HEAD).is_file() else tuple(read_head(folder).axes)
+
+
+def _as_text(key: str, value: Any) -> str:
+    """How to write a list or mapping of a named sweep."""
+    if isinstance(value, list) and value and not any(isinstance(inner, list | dict) for inner in value):
+        listed = ",".join(map(str, value))
+        return f"Write {key}: {listed} for several values, {key}: '[{listed}]' for one that is a list."
+    if isinstance(value, dict) and value:
+        return f"Write {key}.{next(iter(value))}: VALUE."
+    return f"Write {key}: 'null' for nothing." if value is None else f"Write {key}: VALUE."
+
+
 def _check_keys(runs: Iterable[_Given]) -> None:
-    """ConfigError for a key with several values that is written twice, or that no sweep can vary."""
+    """ConfigError for a key that is written twice, or that no sweep can vary."""
     seen: dict[str, _Given] = {}
     for one in runs:
         if one.key == "run.dir":
             raise ConfigError(one.where, f"{one.text}: a sweep has many runs", "Write sweep.dir=FOLDER.")
         before = seen.setdefault(one.key, one)
-        if before is not one and (one.parsed.is_sweep_override() or before.parsed.is_sweep_override()):
+        sweeps = one.parsed.is_sweep_override() or before.parsed.is_sweep_override()
+        if before is not one and (sweeps or not _adds(one)):
             raise ConfigError(
                 one.where, f"{one.text}: {one.key} is written twice", "Write all its values in one place."
             )
@@ -208,12 +241,21 @@ def _check_keys(runs: Iterable[_Given]) -> None:
             raise ConfigError(one.where, f"{one.text}: a sweep has one {one.key}", "Make a sweep for each.")
 
 
-def _axes(runs: Iterable[_Given], options: _Options, seed: int) -> tuple[list[Axis], Sequence[int]]:
+def _adds(one: _Given) -> bool:
+    """Whether the override adds to what others of its key chose, or takes something out."""
+    return one.parsed.is_add() or one.parsed.is_delete()
+
+
+def _axes(
+    runs: Iterable[_Given], known: Sequence[str], options: _Options, seed: int
+) -> tuple[list[Axis], Sequence[int]]:
     axes: list[Axis] = []
     seeds: Sequence[int] = ()
     for one in runs:
         if one.key == SEED:
             seeds = _seeds(one, options, seed)
+        elif one.key in known and not one.parsed.is_sweep_override():
+            axes.append(Choices(one.key, [one.parsed.value()], "+" if one.parsed.is_add() else ""))
         elif one.parsed.is_sweep_override():
             axes.append(_placed(one, lambda one=one: axis_of(one.text, one.parsed, options.names, seed)))
     return axes, seeds
@@ -237,11 +279,12 @@ def _seeds(one: _Given, options: _Options, seed: int) -> Sequence[int]:
             raise ConfigError(one.where, f"{one.text}: seeds are counted", "Write seed=range(0,1000).")
         values = axis.values
     if isinstance(values, range):
-        wrong = next((value for value in (values[0], values[-1]) if value < 0), None)
+        wrong = next((value for value in (values[0], values[-1]) if not 0 <= value < _SEEDS), None)
     else:
-        wrong = next((value for value in values if type(value) is not int or value < 0), None)
+        wrong = next((value for value in values if type(value) is not int or not 0 <= value < _SEEDS), None)
     if wrong is not None:
-        raise ConfigError(one.where, f"{one.text}: {canonical(wrong)} is no seed", "Seeds are whole numbers from 0.")
+        fix = f"Seeds of a sweep are whole numbers from 0 to {_SEEDS - 1}."
+        raise ConfigError(one.where, f"{one.text}: {wrong!r} is no seed", fix)
     return values
 
 
@@ -270,17 +313,51 @@ def _check_sampler(axes: Sequence[Axis], settings: SweepConfig) -> int:
     return int(settings.samples)
 
 
-def _composed(texts: Sequence[str], axes: Sequence[Axis], values: Sequence[Value], config_dir: str | None) -> Composed:
-    own = [override_text(axis, value) for axis, value in zip(axes, values, strict=True)]
-    return compose([*texts, *own], config_dir)
+@dataclass(frozen=True)
+class _Trial:
+    """Composes points before the sweep begins. `wheres` says where each override was written."""
+
+    fixed: Sequence[str]
+    axes: Sequence[Axis]
+    wheres: Mapping[str, str]
+    config_dir: str | None
+
+    def composed(self, values: Sequence[Value]) -> Composed:
+        """ConfigError, which names the combination and where the override was written, for what cannot be composed."""
+        own = [override_text(axis, value) for axis, value in zip(self.axes, values, strict=True)]
+        try:
+            return compose([*self.fixed, *own], self.config_dir)
+        except ConfigError as error:
+            within = f" (with {', '.join(own)})" if len(own) > 1 or (own and own[0] not in error.what) else ""
+            fix = self._fix(error) or error.fix
+            raise ConfigError(self._where(error), f"{error.what.rstrip('.')}{within}", fix) from error
+
+    def try_values(self, first: Sequence[Value]) -> None:
+        """Composes each axis's values, the others at their first; of a long axis the first and the last."""
+        for place, axis in enumerate(self.axes):
+            for value in _samples_of(axis):
+                self.composed([*first[:place], value, *first[place + 1 :]])
+
+    def _where(self, error: ConfigError) -> str:
+        if error.where != COMMAND_LINE:
+            return error.where
+        written = (where for text, where in self.wheres.items() if error.what.startswith(text))
+        return next(written, error.where)
+
+    def _fix(self, error: ConfigError) -> str:
+        """What to write instead of an interval that gives fractions where whole numbers are due."""
+        drawn = [axis for axis in self.axes if isinstance(axis, Interval) and error.what.startswith(f"{axis.key}=")]
+        if drawn and "whole number" in error.what:
+            return f"Write {drawn[0].key}=int(interval({drawn[0].start:g},{drawn[0].end:g}))."
+        return ""
 
 
-def _try_values(texts: Sequence[str], axes: Sequence[Axis], first: Sequence[Value], config_dir: str | None) -> None:
-    """Composes each axis's values, the others at their first, for their mistakes; of a long axis the first and the last."""
-    for place, axis in enumerate(axes):
-        for value in _samples_of(axis):
-            tried = [*first[:place], value, *first[place + 1 :]]
-            _composed(texts, axes, tried, config_dir)
+def _check_trace(fixed: Iterable[_Given], settings: SweepConfig, composed: Composed) -> None:
+    """ConfigError for full traces that nobody would see."""
+    asked = next((one for one in fixed if one.key == "trace" and one.parsed.value() == "full"), None)
+    if asked is not None and composed.engine == "sim" and settings.keep != "all":
+        what = f"{asked.text}: simulated runs leave no trace, but for those that are kept, which have all of it"
+        raise ConfigError(asked.where, what, "Leave it out, or add sweep.keep=all.")
 
 
 def _samples_of(axis: Axis) -> list[Value]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
+from framework.sweep.rows import POINT_DIGITS
 from framework.sweep.store import Head, read_configs, read_head, read_journal, read_rows
 
 
@@ -27,11 +29,23 @@ class Sweep:
 
     @cached_property
     def rows(self) -> pa.Table:
-        """A row for each run that finished: key, seed, a column for each axis, then what became of the run.
+        """A row for each point that the code of the last command has run: key, seed, a column for each axis, then what became
+        of the run. After `--code any` also those that other code has run, if that command's has not.
 
-        Those that other code left are here too: `code` tells them apart. Maps (`messages`, `strikes`, …) are columns of
-        (name, count) pairs. README lists all columns.
+        Maps (`messages`, `strikes`, …) are columns of (name, count) pairs. docs/sweeps.md lists all columns.
         """
+        rows = self.all_rows
+        own = pc.equal(rows["code"], self.head.code)
+        if not self.head.any_code:
+            return rows.filter(own)
+        places = {key[:POINT_DIGITS]: place for place, key in enumerate(rows["key"].to_pylist())}
+        current = zip(rows["key"].to_pylist(), own.to_pylist(), strict=True)
+        places |= {key[:POINT_DIGITS]: place for place, (key, is_own) in enumerate(current) if is_own}
+        return rows.take(pa.array(sorted(places.values()), pa.int64()))
+
+    @cached_property
+    def all_rows(self) -> pa.Table:
+        """The rows of any code."""
         return read_rows(self.folder, self.head.axes, read_journal(self.folder))
 
     @cached_property

@@ -18,6 +18,9 @@ process ended."""
 
 AxisType = Literal["integer", "number", "boolean", "text"]
 
+POINT_DIGITS, CODE_DIGITS = 20, 12
+"""The parts of a key, in hexadecimal digits: of what was asked for, and of the code."""
+
 _MAPS = ("messages", "dropped", "duplicated", "notes", "strikes", "sometimes")
 
 
@@ -128,6 +131,8 @@ def strikes(result: RunResult) -> dict[str, int]:
 def axis_type(axis: Axis) -> AxisType:
     """The type of an axis's column."""
     if not isinstance(axis, Choices):
+        if axis.unit:
+            return "text"
         return "integer" if isinstance(axis.start, int) and isinstance(axis.end, int) else "number"
     kinds = {int} if isinstance(axis.values, range) else {type(value) for value in axis.values}
     if kinds == {bool}:

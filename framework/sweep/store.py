@@ -12,6 +12,7 @@ every half second. A part is complete when its name appears. Rows of a journal t
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -39,16 +40,21 @@ _FORMAT = 1
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """sweep.json. Two commands share a folder if all but the last three fields are equal."""
+    """sweep.json. Commands whose `engine`, `fixed` overrides and `axes` are equal share a folder; the rest is the last one's."""
 
     format: int = _FORMAT
     engine: str
     fixed: tuple[str, ...]
     axes: dict[str, AxisType]
+    code: str
+    """The rows of this code are those of today."""
+    any_code: bool = False
+    """Whether rows of other code count where there is none of this."""
     overrides: tuple[str, ...]
-    """The command line's, of the last command."""
+    """The command line's, as typed."""
     config_dir: str | None
     started: str
+    """When the first command began, in UTC."""
 
 
 class Conflict(SynodError):
@@ -61,6 +67,7 @@ class Store:
     def __init__(self, folder: Path, head: Head) -> None:
         """Makes or opens the folder. ConfigError if it belongs to another sweep, is open elsewhere, or cannot be written."""
         self.folder = folder
+        _check_free(folder)
         with _writing(folder):
             (folder / ROWS).mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder)
@@ -153,7 +160,7 @@ class Store:
             try:
                 written = self._journal.write(line)
                 if written != len(line):
-                    raise OSError(28, os.strerror(28))
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError:
                 with suppress(OSError):
                     self._journal.truncate(self._size)
@@ -342,24 +349,41 @@ def _taken_up(folder: Path, head: Head) -> dict[str, AxisType]:
         held = read_head(folder)
         _check_same(folder, held, head)
         head = msgspec.structs.replace(head, axes=held.axes, started=held.started)
-    elif next((folder / ROWS).iterdir(), None) is not None or (folder / JOURNAL).exists():
-        raise ConfigError(str(folder), f"holds rows but no {HEAD}", "Name another with sweep.dir=FOLDER.")
-    draft = folder / ".head.draft"
+    draft = folder / f".{HEAD}.draft"
     with _writing(folder):
         draft.write_bytes(msgspec.json.format(msgspec.json.encode(head), indent=2) + b"\n")
         draft.replace(folder / HEAD)
     return dict(head.axes)
 
 
+def _check_free(folder: Path) -> None:
+    """ConfigError for a folder that holds something, and no sweep."""
+    if folder.is_dir() and not (folder / HEAD).exists():
+        own = {ROWS, LOCK, f".{HEAD}.draft"}
+        held = next((path.name for path in sorted(folder.iterdir()) if path.name not in own), None)
+        if held is None and (folder / ROWS).is_dir():
+            held = next((f"{ROWS}/{path.name}" for path in (folder / ROWS).iterdir()), None)
+        if held is not None:
+            raise ConfigError(str(folder), f"holds {held} and no {HEAD}: it is no sweep's", _ELSEWHERE)
+
+
+_ELSEWHERE = "Name another with sweep.dir=FOLDER."
+
+
 def _check_same(folder: Path, held: Head, head: Head) -> None:
-    fix = "Name another with sweep.dir=FOLDER."
-    if set(held.axes) != set(head.axes) or held.fixed != head.fixed or held.engine != head.engine:
-        what = " ".join([*held.fixed, *(f"{key}=…" for key in held.axes)]) or "no overrides"
-        raise ConfigError(str(folder), f"belongs to another sweep: {what}", fix)
+    different = [
+        *(f"{text} there alone" for text in held.fixed if text not in head.fixed),
+        *(f"{text} now alone" for text in head.fixed if text not in held.fixed),
+        *(f"several values of {key} there alone" for key in held.axes if key not in head.axes),
+        *(f"several values of {key} now alone" for key in head.axes if key not in held.axes),
+        *([f"engine {held.engine} there, {head.engine} now"] if held.engine != head.engine else []),
+    ]
+    if different:
+        raise ConfigError(str(folder), f"belongs to another sweep: {'; '.join(different)}", _ELSEWHERE)
     for key, kind in head.axes.items():
         if not _fits(kind, held.axes[key]):
             what = f"its column {key} has the type {held.axes[key]}, and there are values of the type {kind} now"
-            raise ConfigError(str(folder), what, fix)
+            raise ConfigError(str(folder), what, _ELSEWHERE)
 
 
 def _fits(kind: AxisType, column: AxisType) -> bool:
@@ -403,4 +427,6 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what = f"cannot be written ({error.strerror or type(error).__name__})"
-        raise ConfigError(str(folder), what, "What is there is kept: make room, then give the same command.") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        fix = "What is there is kept: make room, then give the same command." if full else _ELSEWHERE
+        raise ConfigError(str(folder), what, fix) from error

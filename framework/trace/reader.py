@@ -31,6 +31,10 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     path = Path(folder)
     if not path.is_dir():
         raise ConfigError(str(path), "no such run folder", "Give the folder that holds trace/ and history.arrow.")
+    if (path / "sweep.json").exists():
+        raise ConfigError(
+            str(path), "is a sweep and no run", "Open it with framework.open_sweep; runs are in its kept/."
+        )
     return Run(path)
 
 

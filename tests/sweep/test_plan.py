@@ -67,6 +67,21 @@ def test_a_key_needs_no_composition_and_ignores_where_and_how_a_sweep_runs() -> 
     assert identity(one).key((3,), 7) != identity(plan("nodes=1,3", "clients=5")).key((3,), 7)
 
 
+def test_an_experiment_that_no_point_has_is_no_part_of_the_identity(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    mine = tmp_path / "experiment" / "mine.yaml"
+    mine.write_text("# @package _global_\ndefaults:\n  - hello\n\nnodes: 1\n")
+
+    def code() -> str:
+        return identity(plan_sweep(["experiment=mine", "engine=sim", "clients=1,2"], str(tmp_path))).code
+
+    before = code()
+    (tmp_path / "experiment" / "other.yaml").write_text("# @package _global_\n")
+    assert code() == before
+    mine.write_text(mine.read_text() + "# changed\n")
+    assert code() != before
+
+
 def test_the_order_of_the_axes_is_no_part_of_a_key() -> None:
     one, other = plan("nodes=1,3", "clients=2,4"), plan("clients=2,4", "nodes=1,3")
     assert identity(one).key((3, 2), 0) == identity(other).key((2, 3), 0)
@@ -108,8 +123,27 @@ def test_a_plugins_code_is_part_of_the_identity(tmp_path: Path) -> None:
         (["engine=sim,ray"], "engine=sim,ray: a sweep has one engine. Make a sweep for each."),
         (["run.dir=x"], "run.dir='x': a sweep has many runs. Write sweep.dir=FOLDER."),
         (["nodes=1,3", "nodes=5"], "nodes=5: nodes is written twice. Write all its values in one place."),
-        (["seed=-1,2"], "seed=-1,2: -1 is no seed. Seeds are whole numbers from 0."),
-        (["seed=a,b"], 'seed=a,b: "a" is no seed.'),
+        (["seed=-1,2"], "seed=-1,2: -1 is no seed. Seeds of a sweep are whole numbers from 0 to"),
+        (["seed=99999999999999999999"], "seed=99999999999999999999: 99999999999999999999 is no seed."),
+        (["nodes=1", "nodes=3"], "nodes=3: nodes is written twice."),
+        (["sweep=raft_chaos,abd_chaos"], "sweep=raft_chaos,abd_chaos: a sweep starts from one. Write sweep=NAME."),
+        (["sweep.seeds=10"], "sweep.seeds: there is no such key. Seeds are of the runs: seed=range(0,10)."),
+        (["seed=rnge(0,5)"], "There is no function rnge. Did you mean 'range'?"),
+        (["seed=range(0,5"], "'seed=range(0,5' cannot be read. A bracket lacks its other half."),
+        (["duration=interval(10ms,70ms)"], "Numbers stand without their unit: tag(ms,interval(10,70))."),
+        (
+            ["workload.rate=tag(cubic,interval(1,2))"],
+            "the tag 'cubic' means nothing. Tags are log and the units ns, us",
+        ),
+        (["nodes=tag(log,choice(3,5))"], "only intervals are drawn by ratio"),
+        (["nodes=interval(1,3)", "sweep.sampler=random", "sweep.samples=2"], "Write nodes=int(interval(1,3))."),
+        (["network=glob(zz*)"], "network=glob(zz*): holds no value. No option has such a name"),
+        (["trace=full"], "trace=full: simulated runs leave no trace, but for those that are kept"),
+        (
+            ["nodes=1,3", "network=lan,perfect", "clients=2,0"],
+            "clients=0: must be at least 1, not 0 (with nodes=1, network=lan, clients=0)",
+        ),
+        (["seed=a,b"], "seed=a,b: 'a' is no seed."),
         (["seed=interval(0,9)"], "seeds are counted. Write seed=range(0,1000)."),
         (["nodes=glob(*)"], "only options of a group can be globbed"),
         (["nodes=3,5,3"], "3 stands there twice"),
@@ -133,7 +167,12 @@ def test_a_sweep_without_its_flag_says_what_to_write(word: str, capsys: pytest.C
 def test_a_mistake_in_a_named_sweep_names_its_file(tmp_path: Path) -> None:
     (tmp_path / "sweep").mkdir()
     for content, complaint in (
-        ("params: {experiment: hello, nodes: [3, 5]}", "params.nodes: is no text"),
+        ("params: {experiment: hello, nodes: [3, 5]}", "Write nodes: 3,5 for several values, nodes: '[3,5]' for one"),
+        (
+            "params: {experiment: hello, workload: {rate: 3}}",
+            "params.workload: expected what the command line would say",
+        ),
+        ("params: {experiment: helo}", "experiment=helo: there is no experiment 'helo'. Did you mean 'hello'?"),
         ("params: {experiment: hello, seed: 'range(3,3)'}", "seed=range(3,3): holds no value"),
         ("params: {experiment: hello}\ntimeout: soon", "sweep.timeout: 'soon' is not a duration"),
         ("parms: {experiment: hello}", "sweep.parms: there is no such key. Did you mean 'params'?"),

@@ -32,6 +32,8 @@ def axis(text: str, seed: int = 0, options: Sequence[str] = ()) -> Axis:
         ("faults=[crash],[crash,partition]", [["crash"], ["crash", "partition"]]),
         ("x=true,null,'1'", [True, None, "1"]),
         ("duration=500ms,1s", ["500ms", "1s"]),
+        ("duration=tag(ms,range(500,2000,500))", ["500ms", "1s", "1500ms"]),
+        ("duration=tag(s,choice(1,0.25))", ["1s", "250ms"]),
     ],
 )
 def test_values_are_hydras(text: str, values: list[object]) -> None:
@@ -143,3 +145,14 @@ def test_an_interval_of_whole_numbers_has_both_ends() -> None:
     whole = axis("n=int(interval(1,3))")
     assert isinstance(whole, Interval)
     assert [whole.at(0), whole.at(0.5), whole.at(1 - 2**-53)] == [1, 2, 3]
+
+
+def test_durations_are_drawn_in_their_unit_and_ratios_by_ratio() -> None:
+    duration, ratio, whole = (
+        axis("d=tag(ms,interval(10,70))"),
+        axis("r=tag(log,interval(10,1000))"),
+        axis("n=tag(log,int(interval(1,7)))"),
+    )
+    assert [duration.at(share) for share in (0, 0.5)] == ["10ms", "40ms"]
+    assert ratio.at(0) == 10 and ratio.at(0.5) == pytest.approx(100)
+    assert [whole.at(0), whole.at(1 - 2**-53)] == [1, 7] and whole.at(0.5) == 2

@@ -19,7 +19,7 @@ from framework.sweep.store import Conflict, Head, Store
 
 HEAD = Head(
     engine="sim", fixed=('experiment="x"',), axes={"nodes": "integer", "faults": "text"},
-    overrides=("experiment=x",), config_dir=None, started="2026-01-01T00:00:00Z",
+    code="c" * 12, overrides=("experiment=x",), config_dir=None, started="2026-01-01T00:00:00Z",
 )  # fmt: skip
 
 
@@ -143,13 +143,13 @@ def test_a_kill_between_a_replacing_part_and_the_end_of_the_replaced_rows_is_men
 def test_a_folder_of_another_sweep_is_refused(tmp_path: Path) -> None:
     with Store(tmp_path, HEAD):
         pass
-    for other in (
-        msgspec.structs.replace(HEAD, fixed=('experiment="y"',)),
-        msgspec.structs.replace(HEAD, axes={"nodes": "integer"}),
-        msgspec.structs.replace(HEAD, engine="ray"),
+    for other, difference in (
+        ({"fixed": ('experiment="y"',)}, 'experiment="x" there alone; experiment="y" now alone'),
+        ({"axes": {"nodes": "integer"}}, "several values of faults there alone"),
+        ({"engine": "ray"}, "engine sim there, ray now"),
     ):
-        with pytest.raises(ConfigError, match='belongs to another sweep: experiment="x" nodes=… faults=…'):
-            Store(tmp_path, other)
+        with pytest.raises(ConfigError, match=f"belongs to another sweep: {difference}. Name another"):
+            Store(tmp_path, msgspec.structs.replace(HEAD, **other))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="its column nodes has the type integer"):
         Store(tmp_path, msgspec.structs.replace(HEAD, axes={"nodes": "text", "faults": "text"}))
 
@@ -164,11 +164,26 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path: Path) -> None
         pass
 
 
-def test_rows_without_a_head_are_nobodys(tmp_path: Path) -> None:
-    (tmp_path / "rows").mkdir()
-    (tmp_path / "rows" / "part-000000.parquet").write_bytes(b"x")
-    with pytest.raises(ConfigError, match=r"holds rows but no sweep\.json"):
+@pytest.mark.parametrize("name", ["rows/part-000000.parquet", "result.json", "journal.jsonl"])
+def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(ConfigError, match=rf"holds {name} and no sweep\.json: it is no sweep's"):
         Store(tmp_path, HEAD)
+
+
+def test_rows_of_other_code_are_apart(tmp_path: Path) -> None:
+    old = msgspec.structs.replace(row(1), key=row(1).key[:20] + "0" * 12, code="0" * 12)
+    with Store(tmp_path, HEAD) as store:
+        store.add(old)
+        store.add(row(2))
+    assert seeds(tmp_path) == [2] and open_sweep(tmp_path).all_rows["seed"].to_pylist() == [1, 2]
+    with Store(tmp_path, msgspec.structs.replace(HEAD, any_code=True)) as store:
+        store.add(row(1))
+    assert sorted(zip(seeds(tmp_path), open_sweep(tmp_path).rows["code"].to_pylist(), strict=True)) == [
+        (1, "c" * 12), (2, "c" * 12),
+    ]  # fmt: skip
+    assert len(open_sweep(tmp_path).all_rows) == 3
 
 
 FULL = """

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from framework.config.compose import compose
+from framework.core.errors import ConfigError
 from framework.run import main
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
@@ -44,7 +45,6 @@ def troubled(folder: Path, module: str, *words: str) -> tuple[str, ...]:
         f"plugins.path={write_troubled(folder, module)}",
         "protocol=troubled",
         "workload=echo",
-        "duration=2s",
         *words,
     )
 
@@ -87,8 +87,9 @@ def test_rows_by_other_code_stay_and_do_not_count(
     assert main(["-m", *HELLO, f"sweep.dir={tmp_path}", "seed=0,1,2", "--code", "any"]) == 0
     assert "3 points, 1 to run, 2 done before" in capsys.readouterr().err
     assert sweep(tmp_path, "seed=0,1,2") == 0
-    assert "3 points, 2 to run, 1 done before, 2 of them have rows by other code" in capsys.readouterr().err
-    assert len(rows(tmp_path)) == 5 and len({row["key"] for row in rows(tmp_path)}) == 5
+    assert "3 points, 2 to run, 1 done before, 2 of them have rows by other code or configs" in capsys.readouterr().err
+    everything = open_sweep(tmp_path).all_rows["key"].to_pylist()
+    assert len(everything) == len(set(everything)) == 5 and sorted(row["seed"] for row in rows(tmp_path)) == [0, 1, 2]
 
 
 def test_a_run_of_a_sweep_is_the_run_that_its_command_takes(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def test_an_invalid_run_is_taken_again_and_kept_with_its_full_trace(
             assert len(run.events) and run.result["verdict"] == "invalid" and run.result["seed"] == row["seed"]
     shown = capsys.readouterr().out
     commands = [line.partition("again: ")[2] for line in shown.splitlines() if "again: " in line]
-    assert len(commands) == 3 and shown.count("  kept: ") == 2
+    assert len(commands) == 3 and shown.count("  kept: ") == 2 and "\ninvalid, 3 times: echo: " in shown
     (tmp_path / "again").mkdir()
     assert main([*shlex.split(commands[0])[3:], f"run.dir={tmp_path / 'again'}"]) == 1
 
@@ -271,11 +272,12 @@ def test_ctrl_c_seals_the_journal_and_prints_how_to_go_on(tmp_path: Path) -> Non
     workers = wait_for(30, folder, running)
     began = time.monotonic()
     running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=20)
+    out, told = running.communicate(timeout=20)
     assert time.monotonic() - began < 5 and running.returncode == 2
+    assert re.fullmatch(rf"verdict: unknown — [\d,]+ of 3,000 runs are missing\nsweep: {folder}\n", out)
     assert gone(workers, within_s=5)
     assert re.search(
-        rf"interrupted: \d+ of 3,000 runs are kept; to go on:\n  python -m framework.run --resume {folder}\n", told
+        rf"interrupted: \d+ of 3,000 runs are done; to go on:\n  python -m framework.run --resume {folder}\n", told
     )
     assert "Traceback" not in told and journal_lines(folder) == 0 and len(rows(folder)) >= 30
     assert main(["--resume", str(folder), "seed=range(0,60)"]) == 0
@@ -305,6 +307,28 @@ def test_a_second_sweep_in_the_folder_is_refused_while_one_writes(
     running.communicate(timeout=20)
 
 
+def test_one_value_of_an_axis_goes_into_the_folder_and_what_differs_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep(tmp_path / "s", "nodes=1,3", "seed=0") == 0
+    assert main(["--resume", str(tmp_path / "s"), "nodes=5"]) == 0
+    assert "1 point, 1 to run, 2 rows of other points or code there" in capsys.readouterr().err
+    assert sorted(row["nodes"] for row in rows(tmp_path / "s")) == [1, 3, 5]
+    assert sweep(tmp_path / "s", "nodes=1,3", "seed=0", "clients=4") == 2
+    assert (
+        "belongs to another sweep: clients=4 now alone. Name another with sweep.dir=FOLDER." in capsys.readouterr().err
+    )
+
+
+def test_a_runs_folder_is_no_sweeps_and_a_sweep_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*HELLO[:3], f"run.dir={tmp_path / 'r'}"]) == 0
+    assert sweep(tmp_path / "r", "seed=0,1") == 2
+    assert "and no sweep.json: it is no sweep's" in capsys.readouterr().err
+    assert sweep(tmp_path / "s", "seed=0,1") == 0
+    with pytest.raises(ConfigError, match="is a sweep and no run"):
+        open_run(tmp_path / "s")
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -329,7 +353,13 @@ def test_quiet_prints_two_lines(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_the_config_of_the_first_point_can_be_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep(tmp_path, "nodes=1,3", "seed=range(0,5)", "--cfg", "job") == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("# 10 points; the first:\n") and "\nnodes: 1\n" in shown and not list(tmp_path.iterdir())
+    assert (
+        shown.startswith(
+            "# 10 points, each combination with 5 seeds, from 0 to 4:\n#   nodes=1\n#   nodes=3\n# The first:\n"
+        )
+        and "\nnodes: 1\n" in shown
+        and not list(tmp_path.iterdir())
+    )
 
 
 def test_draws_of_a_sampler_are_rows(tmp_path: Path) -> None:
