@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str], began: float | None = None) -> int:
     """The exit code of the command with these arguments; `began` is when it began, on `time.time()`."""
     start = time.time() if began is None else began
-    return carried_out(lambda: _run(arguments.parse(argv), start), "interrupted before anything ran")
+    return carried_out(lambda: _run(arguments.parse(argv), start), "interrupted before the run began")
 
 
 def _run(asked: Arguments, began: float) -> int:

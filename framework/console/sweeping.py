@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from framework.console.arguments import Arguments
+from framework.console.entry import MISTAKE, say
 from framework.console.sweeps import COMBINATIONS_SHOWN, Summary, SweepScreen
 from framework.console.wording import counted
+from framework.core.errors import ConfigError
 from framework.sweep.course import Course, asked_rows, plan_course
 from framework.sweep.identity import Identity, identity_of
 from framework.sweep.launch import runner_of
@@ -24,6 +27,14 @@ from framework.sweep.store import Head, Store, read_head
 
 def sweep(asked: Arguments) -> int:
     """Runs what is missing of a sweep. 0 if all runs are valid, 1 if one is invalid, 2 for all else."""
+    try:
+        return _sweep(asked)
+    except KeyboardInterrupt:
+        say("interrupted: what is done is kept, and the same command goes on")
+        return MISTAKE
+
+
+def _sweep(asked: Arguments) -> int:
     plan = _planned(asked)
     for warning in plan.composed.registry.warnings():
         print(f"warning: {warning}", file=sys.stderr)
@@ -34,35 +45,51 @@ def sweep(asked: Arguments) -> int:
         course = plan_course(plan, identity, store, rerun=asked.rerun, any_code=asked.any_code)
         if not asked.quiet:
             _announce(course)
-        if _interrupted(course, quiet=asked.quiet):
+        if _interrupted(course, asked):
             return _say_verdict(Summary(course, asked_rows(course, any_code=asked.any_code)))
         return _conclude(course, asked)
 
 
-def _interrupted(course: Course, *, quiet: bool) -> bool:
+def _interrupted(course: Course, asked: Arguments) -> bool:
     """Runs what is missing; True if that was interrupted, which is said before workers and Ray are ended."""
     with runner_of(course.plan) as runner:
         try:
-            with SweepScreen(course.plan.name, quiet=quiet) as screen:
+            with SweepScreen(course.plan.name, quiet=asked.quiet) as screen:
                 course.began = time.monotonic()
                 course.run(runner, screen)
         except KeyboardInterrupt:
             course.store.seal()
             done = f"{course.finished:,} of {counted(len(course.missing), 'run')} {'is' if course.finished == 1 else 'are'} done"
             print(f"interrupted: {done}; to go on:", file=sys.stderr)
-            print(f"  python -m framework.run --resume {course.plan.folder}", file=sys.stderr, flush=True)
+            command = shlex.join(
+                [
+                    "python",
+                    "-m",
+                    "framework.run",
+                    "--resume",
+                    str(course.plan.folder),
+                    *(["--code", "any"] if asked.any_code else []),
+                ]
+            )
+            print(f"  {command}", file=sys.stderr, flush=True)
             return True
     return False
 
 
 def _planned(asked: Arguments) -> SweepPlan:
-    """The sweep of the command line; with --resume that of the folder, with the command line's overrides after its own."""
+    """The sweep of the command line; with --resume that of the folder, of whose overrides the command line replaces some."""
     if asked.resume is None:
         return plan_sweep(asked.overrides, asked.config_dir)
-    head = read_head(Path(asked.resume))
-    own = {word.partition("=")[0] for word in asked.overrides}
-    kept = [word for word in head.overrides if word.partition("=")[0] not in {*own, "sweep.dir"}]
-    return plan_sweep([*kept, *asked.overrides, f"sweep.dir='{asked.resume}'"], asked.config_dir or head.config_dir)
+    head = read_head(Path(asked.resume).expanduser())
+    own = {_key(word) for word in asked.overrides}
+    if "sweep.dir" in own:
+        raise ConfigError("framework.run", "--resume and sweep.dir both name a folder", "Leave one out.")
+    kept = [word for word in head.overrides if _key(word) not in {*own, "sweep.dir"}]
+    return plan_sweep([*kept, *asked.overrides], asked.config_dir or head.config_dir, asked.resume)
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~")
 
 
 def head_of(plan: SweepPlan, identity: Identity, *, any_code: bool = False) -> Head:
@@ -130,7 +157,7 @@ def _say_verdict(summary: Summary) -> int:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM is a Ctrl-C; a second one does not break into the end."""
+    """SIGTERM is a Ctrl-C. Once one came, no other breaks into the end of the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -140,10 +167,12 @@ def _interruptible() -> Iterator[None]:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
         for number, handler in before.items():
-            with suppress(TypeError):  # a handler that was not Python's
+            if signal.getsignal(number) is interrupt and handler is not None:
                 signal.signal(number, handler)

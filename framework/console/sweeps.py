@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ _LIVE_EVERY_S = 0.2
 _PLAIN_EVERY_S = 5.0
 _PLAIN_WIDTH = 120
 _VERDICTS = ("valid", "unknown", "invalid")
+_STANDING = "standing"
 _STATUSES = ("failed", "timeout", "memory", "died")
 
 
@@ -115,33 +115,32 @@ def span(seconds: float) -> str:
     return f"{whole // 60}m {whole % 60}s" if whole < 3600 else f"{whole // 3600}h {whole % 3600 // 60}m"
 
 
-@dataclass(frozen=True)
 class Summary:
     """What a sweep came to: all rows of the points that were asked for."""
 
-    course: Course
-    rows: pa.Table
+    def __init__(self, course: Course, rows: pa.Table) -> None:
+        import pyarrow.compute as pc
 
-    @property
-    def counts(self) -> Counter[str]:
+        self.course = course
+        self._axes = [axis.key for axis in course.plan.axes]
+        standings = pc.if_else(pc.equal(rows["status"], "ok"), rows["verdict"], rows["status"])
+        self._rows = rows.append_column(_STANDING, standings)
+        counts = pc.value_counts(standings).to_pylist()
+        self.counts = Counter({entry["values"]: entry["counts"] for entry in counts})
         """Rows by verdict, or by status where there is none."""
-        return Counter(_standing(row) for row in self._columns("status", "verdict"))
-
-    @property
-    def depends_on_others(self) -> bool:
-        """Whether a run came out differently in a process of its own, so that no verdict counts."""
-        return any(row["reason"].startswith(NOT_ALONE) for row in self._columns("reason"))
+        failed = rows.filter(pc.equal(rows["status"], "failed"))["reason"].to_pylist()
+        self._dependence = next((reason for reason in failed if reason.startswith(NOT_ALONE)), "")
 
     @property
     def verdict(self) -> str:
         """`invalid — 3 of 1,000 runs`, `unknown — …`, `valid`."""
-        counts, total = self.counts, len(self.rows)
+        counts, total = self.counts, len(self._rows)
         missing = len(self.course.missing) - self.course.finished
-        if counts["invalid"] and not self.depends_on_others:
-            return f"invalid — {counts['invalid']:,} of {counted(total, 'run')}"
-        if self.depends_on_others:
+        if self._dependence:
             return "unknown — runs depend on the runs before them in their process"
-        if self.course.stopped and not counts["invalid"]:
+        if counts["invalid"]:
+            return f"invalid — {counts['invalid']:,} of {counted(total, 'run')}"
+        if self.course.stopped:
             return f"unknown — {self.course.stopped}"
         if missing:
             return (
@@ -155,12 +154,12 @@ class Summary:
         return {"invalid": 1, "valid": 0}.get(self.verdict.partition(" ")[0], 2)
 
     def print(self) -> None:
-        """The table, then reasons, strikes, and how to see failures again."""
+        """The table, then strikes, and the reasons against valid with how to see them again."""
         from rich.console import Console
 
         console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
         with console.capture() as captured:
-            if len(self.rows):
+            if len(self._rows):
                 console.print(self._table())
         for line in captured.get().splitlines():
             print(line.rstrip())
@@ -172,91 +171,93 @@ class Summary:
         from the 10th to the 90th percentile."""
         from rich.table import Table
 
-        axes = [axis.key for axis in self.course.plan.axes]
         table = Table(box=None, padding=(0, 2, 0, 0))
-        groups = self._groups(axes)
-        standings = [
-            name for name in (*_VERDICTS, *_STATUSES) if any(name in map(_standing, rows) for rows in groups.values())
-        ]
-        for heading in (*axes, "runs", *standings, "operations/s", "p50", "p99"):
-            table.add_column(heading, justify="left" if heading in axes else "right", no_wrap=True)
-        for values, rows in list(groups.items())[:COMBINATIONS_SHOWN]:
-            counts = Counter(map(_standing, rows))
-            measured = [row for row in rows if row["status"] == "ok"]
+        standings = [name for name in (*_VERDICTS, *_STATUSES) if self.counts[name]]
+        for heading in (*self._axes, "runs", *standings, "operations/s", "p50", "p99"):
+            table.add_column(heading, justify="left" if heading in self._axes else "right", no_wrap=True)
+        for values, rows in self._groups():
+            counts = Counter(rows[_STANDING].to_pylist())
             table.add_row(
                 *map(_shown, values),
                 f"{len(rows):,}",
                 *(f"{counts[name]:,}" if counts[name] else "" for name in standings),
-                _spread([row["throughput_ops_s"] for row in measured], lambda value: f"{value:,.0f}"),
-                _spread([row["latency_p50_ms"] for row in measured], milliseconds),
-                _spread([row["latency_p99_ms"] for row in measured], milliseconds),
+                _spread(_measured(rows, "throughput_ops_s"), lambda value: f"{value:,.0f}"),
+                _spread(_measured(rows, "latency_p50_ms"), milliseconds),
+                _spread(_measured(rows, "latency_p99_ms"), milliseconds),
             )
         return table
 
-    def _groups(self, axes: Sequence[str]) -> Mapping[tuple[Any, ...], list[Mapping[str, Any]]]:
-        """The rows of each combination, in the order of the points."""
-        points = self.course.plan.points
-        groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    def _groups(self) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
+        """The rows of each of the first combinations, in the order of the points."""
+        import pyarrow.compute as pc
+
+        points, seen = self.course.plan.points, set()
         for number in range(min(points.combinations, COMBINATIONS_SHOWN)):
-            groups.setdefault(tuple(self._stored(points.combination(number))), [])
-        for row in self._columns(*axes, "status", "verdict", "throughput_ops_s", "latency_p50_ms", "latency_p99_ms"):
-            groups.setdefault(tuple(row[axis] for axis in axes), []).append(row)
-        return {values: rows for values, rows in groups.items() if rows}
+            values = tuple(self._stored(points.combination(number)))
+            rows = self._rows
+            for axis, value in zip(self._axes, values, strict=True):
+                column = rows[axis]
+                rows = rows.filter(pc.is_null(column) if value is None else pc.equal(column, value))
+            if len(rows) and values not in seen:
+                seen.add(values)
+                yield values, rows
 
     def _stored(self, values: Iterable[Any]) -> Iterator[Any]:
         for axis, value in zip(self.course.plan.axes, values, strict=True):
             yield column_value(value, self.course.store.axes[axis.key])
 
     def _lines(self) -> Iterator[str]:
-        course, combinations = self.course, self.course.plan.points.combinations
+        combinations = self.course.plan.points.combinations
         if combinations > COMBINATIONS_SHOWN:
             yield f"… {combinations - COMBINATIONS_SHOWN:,} more combinations in the rows"
-        if self.depends_on_others:
-            yield (
-                "\nNo verdict counts: "
-                + next(row["reason"] for row in self._columns("reason") if row["reason"].startswith(NOT_ALONE))
-                + "."
-            )
-        if len(self.rows) > combinations:
+        if len(self._rows) > combinations:
             yield "operations/s and latencies: median over seeds, 10th to 90th percentile in brackets"
+        if self._dependence:
+            yield f"\nNo verdict counts: a run {self._dependence}."
         yield ""
-        counts = self.counts
-        named = [f"{counts[name]:,} {name}" for name in (*_VERDICTS, *_STATUSES) if counts[name] or name in _VERDICTS]
-        yield f"{counted(len(self.rows), 'run')}: {', '.join(named)}"
-        yield from self._tally("strikes", "strikes")
-        yield from self._tally("sometimes", "sometimes")
-        if course.finished:
-            took = sorted(row["took_s"] for row in self._columns("took_s"))
-            pace = course.finished / max(time.monotonic() - course.began, 1e-9)
+        named = [
+            f"{self.counts[name]:,} {name}"
+            for name in (*_VERDICTS, *_STATUSES)
+            if self.counts[name] or name in _VERDICTS
+        ]
+        yield f"{counted(len(self._rows), 'run')}: {', '.join(named)}"
+        yield from self._tally("strikes")
+        yield from self._tally("sometimes")
+        if self.course.finished:
+            took = sorted(self._rows["took_s"].to_pylist())
+            pace = self.course.finished / max(time.monotonic() - self.course.began, 1e-9)
             yield f"{rate(pace)}; a run takes {took[len(took) // 2]:.2f} s (median), {took[-1]:.2f} s at the most"
         yield from self._failures()
 
-    def _tally(self, title: str, column: str) -> Iterator[str]:
-        """By name: how many in all, and in how many runs."""
+    def _tally(self, column: str) -> Iterator[str]:
+        """Of a column of maps, by name: how many in all, and in how many runs."""
+        import pyarrow.compute as pc
+
+        maps = self._rows[column].combine_chunks()
         total: Counter[str] = Counter()
         runs: Counter[str] = Counter()
-        for row in self._columns(column):
-            for name, count in row[column] or ():
-                total[name] += count
-                runs[name] += bool(count)
+        for name in sorted(pc.unique(maps.keys).to_pylist()):
+            counts = maps.items.filter(pc.equal(maps.keys, name))
+            total[name], runs[name] = pc.sum(counts).as_py(), pc.sum(pc.greater(counts, 0)).as_py()
         if total:
-            yield title
-            yield from (f"  {name:28} {total[name]:10,}  in {runs[name]:,} runs" for name in sorted(total))
+            yield column
+            yield from (f"  {name:28} {total[name]:10,}  in {counted(runs[name], 'run')}" for name in total)
 
     def _failures(self) -> Iterator[str]:
         """For each kind of reason how often it came, and the first few runs with their commands."""
-        axes = [axis.key for axis in self.course.plan.axes]
+        import pyarrow.compute as pc
+
         kinds: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
-        for row in self._columns(*axes, "seed", "status", "verdict", "reason", "kept"):
-            if (standing := _standing(row)) != "valid":
-                kinds.setdefault((_rank(standing), standing, kind_of_reason(row["reason"])), []).append(row)
+        failing = self._rows.filter(pc.not_equal(self._rows[_STANDING], "valid"))
+        for row in failing.select([*self._axes, "seed", _STANDING, "reason", "kept"]).to_pylist():
+            kinds.setdefault((_rank(row[_STANDING]), row[_STANDING], kind_of_reason(row["reason"])), []).append(row)
         for (_, standing, kind), rows in sorted(kinds.items(), key=lambda item: (item[0][0], -len(item[1])))[
             :KINDS_SHOWN
         ]:
             yield f"\n{standing}, {'once' if len(rows) == 1 else f'{len(rows):,} times'}: {kind}"
             rows.sort(key=lambda row: (not row["kept"], row["seed"]))
             for row in rows[:SHOWN]:
-                where = ", ".join([*(f"{axis}={_shown(row[axis])}" for axis in axes), f"seed={row['seed']}"])
+                where = ", ".join([*(f"{axis}={_shown(row[axis])}" for axis in self._axes), f"seed={row['seed']}"])
                 yield f"  {where}: {row['reason']}"
                 yield from (f"  {line}" for line in _again(self.course, self._written(row), row["seed"], row["kept"]))
             if len(rows) > SHOWN:
@@ -274,27 +275,28 @@ class Summary:
             values[axis.key] = next(same, row[axis.key])
         return values
 
-    def _columns(self, *names: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.rows.select(list(names)).to_pylist()
-        return rows
+
+def _measured(rows: pa.Table, column: str) -> list[float]:
+    """The figures of the runs that have a verdict."""
+    import pyarrow.compute as pc
+
+    figures: list[float] = rows.filter(pc.equal(rows["status"], "ok"))[column].drop_null().to_pylist()
+    return figures
 
 
 def _again(course: Course, axes: Mapping[str, Any], seed: int, kept: str | None) -> list[str]:
-    folder = [f"  kept: {course.store.folder / kept}"] if kept else []
+    there = kept and (course.store.folder / kept).is_dir()
+    folder = [f"  kept: {course.store.folder / kept}"] if kept and there else []
     return [f"  again: {course.command([axes[axis.key] for axis in course.plan.axes], seed)}", *folder]
-
-
-def _standing(row: Mapping[str, Any]) -> str:
-    return str(row["verdict"] if row["status"] == "ok" else row["status"])
 
 
 def _rank(standing: str) -> int:
     return ("invalid", *_STATUSES, "unknown", "valid").index(standing)
 
 
-def _spread(values: Sequence[float | None], word: Callable[[float | None], str]) -> str:
+def _spread(values: Sequence[float], word: Callable[[float | None], str]) -> str:
     """`16,400 (15,900–17,000)`: median, 10th and 90th percentile; `-` of nothing."""
-    known = sorted(value for value in values if value is not None)
+    known = sorted(values)
     if not known:
         return "-"
     low, high = (known[min(len(known) - 1, int(share * len(known)))] for share in (0.1, 0.9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ Value: TypeAlias = Any
 """Plain data: a scalar, a list or a mapping."""
 
 MOST_VALUES = 10_000_000
-"""Values of one axis, beyond which nobody waits for the end."""
+"""Values of one axis."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def axis_of(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[
     if unit:
         values = [_with_unit(_number(text, value), unit) for value in values]
     if not isinstance(values, range):
-        _check_distinct(text, values)
+        _check_values(text, values)
     return Choices(key, values, sign)
 
 
@@ -152,7 +153,9 @@ def _values(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[
 
 def _range(text: str, written: RangeSweep) -> Sequence[Value]:
     numbers = written.range()
-    values: Sequence[Value] = numbers if isinstance(numbers, range) else list(islice(numbers, MOST_VALUES + 1))
+    values: Sequence[Value] = (numbers if isinstance(numbers, range) else list(islice(numbers, MOST_VALUES + 1)))[
+        : MOST_VALUES + 1
+    ]
     if len(values) > MOST_VALUES:
         raise ConfigError(COMMAND_LINE, f"{text}: has too many values", f"Ask for {MOST_VALUES:,} or fewer.")
     return values
@@ -188,9 +191,12 @@ def _is_plain_word(text: str) -> bool:
     return not parsed.is_sweep_override() and isinstance(parsed.value(), str) and parsed.value() == text
 
 
-def _check_distinct(text: str, values: Sequence[Value]) -> None:
+def _check_values(text: str, values: Sequence[Value]) -> None:
+    """ConfigError for numbers that are none, and for a value that is there twice."""
     seen: set[str] = set()
     for value in values:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(COMMAND_LINE, f"{text}: {value} is no number", "Leave it out.")
         spelled = canonical(value)
         if spelled in seen:
             raise ConfigError(COMMAND_LINE, f"{text}: {spelled} stands there twice", "Write each value once.")

@@ -1,22 +1,24 @@
 """The course of a sweep: hands out the points that are missing, takes their outcomes, and confirms what matters.
 
-The driver alone writes the store. An invalid run is taken once more, in a process that has taken no other, at full trace.
-Its folder is kept, and its row counts if the second run came out the same. So is one valid run of each launch.
+The driver alone writes the store. An invalid run is confirmed: it is taken once more, at full trace, in a process that has
+taken no other, and its folder is kept. If it comes out differently, it has no verdict. So is one valid run of each launch.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from framework.core.errors import SynodError
 from framework.runs.commands import replay_command
@@ -26,11 +28,15 @@ from framework.sweep.identity import Identity
 from framework.sweep.plan import SweepPlan
 from framework.sweep.point import Finished, RunRequest
 from framework.sweep.pool import Ended, Task
-from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS, Outcome, Row
-from framework.sweep.store import KEPT, Store
+from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS, Outcome, Row, Status, standing
+from framework.sweep.store import KEPT, Conflict, Store
 
 ALIKE = 20
 """Points that fail in one way before any succeeds, and end the sweep."""
+
+CONFIRMED = 100
+"""Invalid runs of one launch that are confirmed. A protocol that fails in more of them does not need it, or depends on other runs
+in these too."""
 
 NOT_ALONE = "came out differently in a process of its own"
 """How the reason begins of a run that depends on the runs before it in its process."""
@@ -74,6 +80,8 @@ class Course:
     counts: Counter[str] = field(default_factory=Counter)
     """By verdict, or status of runs without one: of this launch."""
     finished: int = 0
+    kept: int = 0
+    """Invalid runs whose folders are kept."""
     stopped: str = ""
     """Why the sweep ended before its end."""
     began: float = field(default_factory=time.monotonic)
@@ -81,7 +89,7 @@ class Course:
     def __post_init__(self) -> None:
         self._again: deque[tuple[RunRequest, Finished]] = deque()
         self._waiting: dict[int, Finished] = {}  # by point, what is being confirmed
-        self._confirmed = sum(1 for _ in (self.store.folder / KEPT).glob("*"))  # invalid runs
+        self._confirmed = 0  # invalid runs that were, or are being
         self._checked = self.plan.engine != "sim"  # whether a valid run was confirmed, or need not be
         self._first: list[Outcome] = []
 
@@ -123,6 +131,7 @@ class Course:
         fixed = plan.asked if keep == "all" else plan.fixed
         return RunRequest(
             number=number,
+            engine=plan.engine,
             overrides=(*fixed, *plan.points.overrides(point.values)),
             config_dir=plan.config_dir,
             seed=point.seed,
@@ -137,8 +146,16 @@ class Course:
         """One call ended: keeps its outcome, or has it confirmed first."""
         (request,) = ended.task.arguments
         finished = _finished(ended)
+        if finished.config:
+            self.store.add_config(finished.outcome.config, finished.config)
         if request.number in self._waiting:
-            finished = self._compared(self._waiting.pop(request.number), finished)
+            first = self._waiting.pop(request.number)
+            if finished.outcome.status != "ok":  # its full trace may need more memory, or time: it decides nothing
+                if request.kept:
+                    shutil.rmtree(request.kept, ignore_errors=True)
+                finished, request = first, replace(request, kept="")
+            else:
+                finished = _compared(first, finished)
         elif self._is_to_confirm(finished):
             self._again.append((self._confirming(request, finished), finished))
             return
@@ -150,7 +167,8 @@ class Course:
         if self.plan.engine != "sim" or outcome.status != "ok":
             return False
         if outcome.verdict == "invalid":
-            return self._confirmed + len(self._waiting) + len(self._again) < max(self.plan.settings.kept, 1)
+            self._confirmed += 1
+            return self._confirmed <= CONFIRMED
         if not self._checked and len(self.missing) > 1 and self.finished + 1 >= _CHECKED_AT * len(self.missing):
             self._checked = True
             return True
@@ -159,25 +177,12 @@ class Course:
     def _confirming(self, request: RunRequest, finished: Finished) -> RunRequest:
         """The same run in a process of its own; with its full trace in a folder if that is to be kept."""
         settings = self.plan.settings
-        if finished.outcome.verdict != "invalid" or settings.keep != "invalid" or not settings.kept:
+        if finished.outcome.verdict != "invalid" or settings.keep != "invalid" or self.kept >= settings.kept:
             return replace(request, watched=True)
+        self.kept += 1
         point = self.plan.points[request.number]
         overrides = (*self.plan.asked, *self.plan.points.overrides(point.values))
         return replace(request, watched=True, overrides=overrides, kept=str(self._folder(request.number)))
-
-    def _compared(self, first: Finished, second: Finished) -> Finished:
-        """What counts of a run that was taken twice. A second one without verdict (its full trace may need more memory) decides
-        nothing."""
-        if second.outcome.status != "ok":
-            return first
-        if _essence(first.outcome) == _essence(second.outcome):
-            self._confirmed += second.outcome.verdict == "invalid"
-            return second
-        said = [str(one.outcome.verdict) for one in (first, second)]
-        how = " and then ".join(said) if said[0] != said[1] else f"{said[0]} with another history"
-        reason = f"{NOT_ALONE} ({how}). {cause(second.shared)}"
-        outcome = msgspec.structs.replace(second.outcome, status="failed", verdict=None, digest=None, reason=reason)
-        return Finished(outcome=outcome, config=second.config)
 
     def _keep(self, request: RunRequest, finished: Finished, screen: Screen) -> None:
         point, outcome = self.plan.points[request.number], finished.outcome
@@ -185,13 +190,18 @@ class Course:
             outcome = msgspec.structs.replace(
                 outcome, kept=str(Path(request.kept).relative_to(self.store.folder.resolve()))
             )
-        if finished.config:
-            self.store.add_config(outcome.config, finished.config)
         axes = {axis.key: value for axis, value in zip(self.plan.axes, point.values, strict=True)}
         row = Row(self.identity.key(point.values, point.seed), point.seed, axes, self.identity.code, outcome)
-        self.store.add(row)
+        try:
+            if not self.store.add(row):
+                return
+        except Conflict as conflict:
+            if bytes.fromhex(row.key) in self.store.keys:
+                raise
+            row = msgspec.structs.replace(row, outcome=_without_verdict(outcome, str(conflict)))
+            self.store.add(row)
         self.finished += 1
-        self.counts[outcome.verdict or outcome.status] += 1
+        self.counts[standing(row.outcome.status, row.outcome.verdict)] += 1
         self._look_for_an_end(row, finished, screen)
 
     def _look_for_an_end(self, row: Row, finished: Finished, screen: Screen) -> None:
@@ -213,6 +223,20 @@ class Course:
         return self.store.folder.resolve() / KEPT / f"{name}-{self.identity.key(point.values, point.seed)[:8]}"
 
 
+def _compared(first: Finished, second: Finished) -> Finished:
+    """What counts of a run that was taken twice."""
+    if _essence(first.outcome) == _essence(second.outcome):
+        return second
+    said = [str(one.outcome.verdict) for one in (first, second)]
+    how = " and then ".join(said) if said[0] != said[1] else f"{said[0]} with another history"
+    reason = f"{NOT_ALONE} ({how}). {cause(second.shared)}"
+    return replace(second, outcome=_without_verdict(second.outcome, reason))
+
+
+def _without_verdict(outcome: Outcome, reason: str) -> Outcome:
+    return msgspec.structs.replace(outcome, status="failed", verdict=None, digest=None, reason=reason)
+
+
 def kind_of_reason(reason: str) -> str:
     """A reason without numbers, names, what follows the first semicolon, and where a call was that took too long, so that
     like reasons are counted together."""
@@ -225,29 +249,55 @@ def plan_course(
 ) -> Course:
     """What is left to do. `rerun` are verdicts (`invalid`, `unknown`), and `failed` for runs without one, whose points run
     again; with `any_code` rows by other code count as done."""
-    course = Course(plan, identity, store, missing=array("Q"))
-    _forget(store, identity, rerun)
+    rows = _Standings(store, identity)
+    again = rows.to_rerun(rerun)
+    store.forget({key: digest for key, digest in again.items() if key.endswith(identity.code)})
+    unwanted = {bytes.fromhex(key[:POINT_DIGITS]) for key in again}
+    course = Course(plan, identity, store, missing=array("Q"), kept=rows.kept(set(again)))
     own = bytes.fromhex(identity.code)
     others = {key[: POINT_DIGITS // 2] for key in store.keys if key[-(CODE_DIGITS // 2) :] != own}
-    missing, seen = array("Q"), set[bytes]()
-    points = plan.points
+    missing, seen, points = array("Q"), set[bytes](), plan.points
     for combination in range(points.combinations):
         values = points.combination(combination)
         for place, seed in enumerate(points.seeds):
             key = bytes.fromhex(identity.key(values, seed))
-            elsewhere = bool(others) and key[: POINT_DIGITS // 2] in others
+            point = key[: POINT_DIGITS // 2]
             if points.sampler != "grid":
                 course.twice += key in seen
                 if key in seen:
                     continue
                 seen.add(key)
-            if key in store.keys or (any_code and elsewhere):
+            if key in store.keys or (any_code and point in others and point not in unwanted):
                 course.done += 1
             else:
-                course.others += elsewhere
+                course.others += point in others
                 missing.append(combination * len(points.seeds) + place)
     course.missing = missing
     return course
+
+
+class _Standings:
+    """What the rows of a store count as."""
+
+    def __init__(self, store: Store, identity: Identity) -> None:
+        self._table = store.rows(["key", "code", "status", "verdict", "digest", "kept"])
+        self._code = identity.code
+
+    def to_rerun(self, kinds: Sequence[str]) -> dict[str, str | None]:
+        """The keys of rows of these kinds, by any code, with their digests."""
+        if not kinds:
+            return {}
+        columns = [self._table[name].to_pylist() for name in ("key", "status", "verdict", "digest")]
+        return {
+            key: digest for key, status, verdict, digest in zip(*columns, strict=True)
+            if (verdict if status == "ok" else "failed") in kinds
+        }  # fmt: skip
+
+    def kept(self, but: Set[str]) -> int:
+        """How many invalid runs of this code are kept, but for those with these keys."""
+        invalid = pc.and_(pc.equal(self._table["verdict"], "invalid"), pc.not_equal(self._table["kept"], ""))
+        rows = self._table.filter(pc.and_(invalid, pc.equal(self._table["code"], self._code)))
+        return sum(key not in but for key in rows["key"].to_pylist())
 
 
 def asked_rows(course: Course, *, any_code: bool = False) -> pa.Table:
@@ -264,16 +314,6 @@ def asked_rows(course: Course, *, any_code: bool = False) -> pa.Table:
     return table.take(pa.array(sorted(places.values()), pa.int64()))
 
 
-def _forget(store: Store, identity: Identity, rerun: Sequence[str]) -> None:
-    if rerun:
-        table = store.rows(["key", "code", "status", "verdict"])
-        columns = zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
-        store.forget(
-            key for key, code, status, verdict in columns
-            if code == identity.code and (verdict if status == "ok" else "failed") in rerun
-        )  # fmt: skip
-
-
 def _finished(ended: Ended) -> Finished:
     """What the worker reported, or what became of it."""
     if ended.failure is None:
@@ -282,7 +322,7 @@ def _finished(ended: Ended) -> Finished:
     failure = ended.failure
     if isinstance(failure.error, SynodError):
         raise failure.error
-    status = "failed" if failure.kind == "raised" else failure.kind
+    status: Status = "failed" if failure.kind == "raised" else failure.kind
     outcome = Outcome(status=status, reason=failure.reason, traceback=failure.traceback, took_s=round(ended.took_s, 4))
     return Finished(outcome=outcome)
 

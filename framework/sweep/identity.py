@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import framework
-from framework.config.groups import LISTS
-from framework.config.overrides import SWEEP
+from framework.config.groups import GROUPS, LISTS
+from framework.core.errors import ConfigError
 from framework.registry.discovery import ROOT
 from framework.registry.registry import KINDS
 from framework.sweep.axes import Choices, Value, canonical
@@ -68,13 +68,14 @@ def _hash(lines: Iterable[str]) -> str:
 
 
 def _config_lines(plan: SweepPlan) -> Iterator[str]:
-    """Every config file with its content, but for experiments that no point has, and for named sweeps: what these ask for is
-    among the overrides."""
+    """Every config file with its content, but for experiments that no point has."""
     for folder in plan.config_folders:
-        for file in sorted(folder.rglob("*.yaml")):
-            group, *name = file.relative_to(folder).with_suffix("").parts
-            if group != SWEEP and (group != "experiment" or "/".join(name) in plan.experiments):
-                yield _line(folder, file)
+        groups = [(group, _sources(folder / group)) for group in GROUPS]
+        for group, files in [("", _files(folder.glob("*.yaml"))), *groups]:
+            for file in files:
+                name = file.relative_to(folder / group).with_suffix("").as_posix()
+                if group != "experiment" or name in plan.experiments:
+                    yield _line(folder, file)
 
 
 def _code_lines(plan: SweepPlan) -> Iterator[str]:
@@ -91,13 +92,23 @@ def _code_lines(plan: SweepPlan) -> Iterator[str]:
 
 def _sources(place: Path) -> list[Path]:
     """The source files in a folder, or the file itself."""
-    if place.is_file():
-        return [place]
-    return sorted(file for file in place.rglob("*") if file.suffix in _SOURCES and "__pycache__" not in file.parts)
+    return [place] if place.is_file() else _files(place.rglob("*"))
+
+
+def _files(found: Iterable[Path]) -> list[Path]:
+    """Those that are source files: no folders, no links to nothing, no hidden files of editors."""
+    return sorted(
+        file for file in found
+        if file.suffix in _SOURCES and file.is_file() and not file.name.startswith(".") and "__pycache__" not in file.parts
+    )  # fmt: skip
 
 
 def _line(base: Path, file: Path) -> str:
-    return f"{file.relative_to(base).as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(str(file), f"cannot be read ({error.strerror})") from error
+    return f"{file.relative_to(base).as_posix()} {hashlib.sha256(content).hexdigest()}"
 
 
 def _providers(plan: SweepPlan) -> list[Path]:

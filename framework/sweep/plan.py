@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from hydra.core.override_parser.types import Override as HydraOverride
 
 from framework.config.compose import Composed, compose, config_folders, load_plugins
@@ -32,6 +33,8 @@ SEED = "seed"
 _SEEDS = 2**63
 _NOT_THE_RUNS = ("run.dir", "engine.address")
 """Keys that say where, and change nothing of what a run does."""
+
+MOST_POINTS = 20_000_000
 
 _COMPOSED_FIRST = 10
 """Values of an axis that are composed before the sweep begins, so that a mistake is found at once."""
@@ -102,13 +105,15 @@ class SweepPlan:
         return self.fixed[1:] if self.engine == "sim" else self.fixed
 
 
-def plan_sweep(overrides: Sequence[str], config_dir: str | None = None) -> SweepPlan:
-    """The sweep that a command line asks for. ConfigError for what cannot be, PluginError for a broken plugin that is
-    selected; the values of each axis are composed with the first of all others."""
+def plan_sweep(overrides: Sequence[str], config_dir: str | None = None, folder: str | None = None) -> SweepPlan:
+    """The sweep that a command line asks for, in `folder` if that is given. ConfigError for what cannot be, PluginError for a
+    broken plugin that is selected; the values of each axis are composed with the first of all others."""
     given = [_Given(text, parsed, COMMAND_LINE) for text, parsed in parsed_overrides(overrides)]
     own = [one for one in given if sweeping_only(one.key)]
     groups = _Options([one.text for one in given if not sweeping_only(one.key)], config_dir)
     preset, settings = _settings(own, groups)
+    if folder is not None:
+        settings = msgspec.structs.replace(settings, dir=folder)
     written = {one.key for one in given}
     runs = [*(one for one in preset if one.key not in written), *(one for one in given if not sweeping_only(one.key))]
     _check_keys(runs)
@@ -116,15 +121,18 @@ def plan_sweep(overrides: Sequence[str], config_dir: str | None = None) -> Sweep
     axes, seeds = _axes(runs, known, groups, settings.seed)
     sampled = _check_sampler(axes, settings)
     fixed = [one for one in runs if not one.parsed.is_sweep_override() and one.key not in (SEED, *known)]
-    texts = [one.text for one in fixed if one.key != "engine.address"]
+    texts = [_from_anywhere(one) for one in fixed if one.key != "engine.address"]
     first = [axis.at(0) for axis in axes]
     trial = _Trial(texts, axes, {one.text: one.where for one in runs}, config_dir)
     composed = trial.composed(first)
     _check_trace(fixed, settings, composed)
-    trial.try_values(first)
+    trial.try_values(first, composed.engine)
     if composed.engine == "sim":
         texts.insert(0, "trace=history")
     points = Points(tuple(axes), seeds or (composed.experiment.seed,), settings.sampler, sampled, settings.seed)
+    if (count := points.combinations * len(points.seeds)) > MOST_POINTS:
+        what = f"the sweep has {count:,} points"
+        raise ConfigError(COMMAND_LINE, what, f"Ask for {MOST_POINTS:,} or fewer.")
     return SweepPlan(
         name=next((str(one.parsed.value()) for one in own if one.key == SWEEP), composed.experiment.name),
         fixed=tuple(texts),
@@ -165,6 +173,9 @@ def _settings(own: Sequence[_Given], options: _Options) -> tuple[list[_Given], S
     """The overrides of the named sweep, if one is chosen, and the settings: its own, overridden by the command line's."""
     merged: dict[str, Any] = {}
     where = COMMAND_LINE
+    named = [one for one in own if one.key == SWEEP]
+    if len(named) > 1:
+        raise ConfigError(COMMAND_LINE, f"{named[1].text}: a sweep starts from one", "Write sweep=NAME once.")
     for one in own:
         if one.key == SWEEP:
             file = _preset(one, options)
@@ -182,6 +193,8 @@ def _settings(own: Sequence[_Given], options: _Options) -> tuple[list[_Given], S
     except BadValue as bad:
         fix = "Seeds are of the runs: seed=range(0,10)." if bad.key == f"{SWEEP}.seeds" else bad.fix
         raise ConfigError(COMMAND_LINE if bad.key in keys else where, f"{bad.shown}: {bad.what}", fix) from bad
+    if settings.dir is not None and not settings.dir.strip():
+        raise ConfigError(COMMAND_LINE, "sweep.dir: '' is no folder", "Write sweep.dir=runs/mine.")
     return list(_params(settings.params, where)), settings
 
 
@@ -332,11 +345,15 @@ class _Trial:
             fix = self._fix(error) or error.fix
             raise ConfigError(self._where(error), f"{error.what.rstrip('.')}{within}", fix) from error
 
-    def try_values(self, first: Sequence[Value]) -> None:
-        """Composes each axis's values, the others at their first; of a long axis the first and the last."""
+    def try_values(self, first: Sequence[Value], engine: str) -> None:
+        """Composes each axis's values, the others at their first; of a long axis the first and the last. ConfigError also for
+        one that has another engine."""
         for place, axis in enumerate(self.axes):
             for value in _samples_of(axis):
-                self.composed([*first[:place], value, *first[place + 1 :]])
+                other = self.composed([*first[:place], value, *first[place + 1 :]]).engine
+                if other != engine:
+                    what = f"{override_text(axis, value)} has engine={other}, the points before it engine={engine}"
+                    raise ConfigError(COMMAND_LINE, what, "Add engine=sim or engine=ray, or make a sweep for each.")
 
     def _where(self, error: ConfigError) -> str:
         if error.where != COMMAND_LINE:
@@ -364,6 +381,15 @@ def _samples_of(axis: Axis) -> list[Value]:
     if isinstance(axis, Choices) and len(axis.values) <= _COMPOSED_FIRST:
         return list(axis.values[1:])
     return [axis.at(1.0 - 2**-53)]
+
+
+def _from_anywhere(one: _Given) -> str:
+    """The override with absolute paths of plugins: a run may change its working directory."""
+    paths = one.parsed.value()
+    if one.key != "plugins.path" or not paths or not isinstance(paths, str | list):
+        return one.text
+    found = [str(Path(path).expanduser().resolve()) for path in ([paths] if isinstance(paths, str) else paths)]
+    return override_text(Choices(one.key, [found]), found if isinstance(paths, list) else found[0])
 
 
 def _address(fixed: Iterable[_Given]) -> str | None:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from framework.config.compose import Composed, compose
-from framework.core.errors import SynodError
+from framework.core.errors import ConfigError, SynodError
 from framework.core.message import Config
 from framework.core.tracebacks import error_line, one_line
 from framework.engine.base import Experiment
@@ -50,6 +50,8 @@ class RunRequest:
 
     number: int
     """Of the point."""
+    engine: str = "sim"
+    """The sweep's: a run of another cannot be taken."""
     overrides: tuple[str, ...]
     config_dir: str | None
     seed: int
@@ -79,14 +81,21 @@ class Finished:
 
 
 def run_point(request: RunRequest) -> Finished | Exhausted:
-    """Takes one run. What it raises, or cannot do, is an outcome without verdict; KeyboardInterrupt passes."""
+    """Takes one run. What it raises, or cannot do, is an outcome without verdict; KeyboardInterrupt passes.
+
+    Under a limit of memory a SystemError counts as a MemoryError: C code that was refused memory may forget to say so.
+    """
     began = time.perf_counter()
     try:
         base = _base(request.overrides, request.config_dir)
+        if base.composed.engine != request.engine:
+            raise ConfigError(f"engine={base.composed.engine}", f"the sweep has engine={request.engine}")
         limit_memory(request.memory)
         before = variables_of(base.composed.experiment) if request.watched else {}
         result = _run(base.composed, request)
-    except MemoryError as error:
+    except (MemoryError, SystemError) as error:
+        if isinstance(error, SystemError) and request.memory is None:
+            raise
         error.__traceback__ = None
         return Exhausted(Finished(outcome=_without_verdict("memory", "MemoryError", "", time.perf_counter() - began)))
     except SynodError as error:

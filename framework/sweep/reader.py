@@ -46,7 +46,7 @@ class Sweep:
     @cached_property
     def all_rows(self) -> pa.Table:
         """The rows of any code."""
-        return read_rows(self.folder, self.head.axes, read_journal(self.folder))
+        return read_rows(self.folder, self.head.axes, read_journal(self.folder, self.head.axes))
 
     @cached_property
     def configs(self) -> dict[str, dict[str, Any]]:

@@ -78,11 +78,6 @@ class Row(msgspec.Struct, frozen=True):
     outcome: Outcome
     attempt: int = 0
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether the run was valid."""
-        return self.outcome.status == "ok" and self.outcome.verdict == "valid"
-
 
 def outcome_of(result: RunResult, *, config: str, took_s: float, machine: str) -> Outcome:
     """The outcome of a run that came to an end."""
@@ -137,8 +132,8 @@ def axis_type(axis: Axis) -> AxisType:
     kinds = {int} if isinstance(axis.values, range) else {type(value) for value in axis.values}
     if kinds == {bool}:
         return "boolean"
-    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in (min(axis.values), max(axis.values))):
-        return "integer"
+    if kinds == {int}:
+        return "integer" if all(-(2**63) <= value < 2**63 for value in (min(axis.values), max(axis.values))) else "text"
     return "number" if kinds <= {int, float} else "text"
 
 
@@ -152,6 +147,11 @@ def column_value(value: Value, kind: AxisType) -> Any:
     if kind == "text":
         return value if isinstance(value, str) or value is None else canonical(value)
     return float(value) if kind == "number" else value
+
+
+def standing(status: str, verdict: str | None) -> str:
+    """What a row counts as: the verdict of its run, or the status of one without."""
+    return str(verdict) if status == "ok" else status
 
 
 def schema(axes: Mapping[str, AxisType]) -> pa.Schema:

@@ -6,8 +6,8 @@
     configs.jsonl       each composed config once, by its hash
     kept/               folders of single runs
 
-One process at a time writes. A row is in the journal before it counts as finished; the journal is synced to disk at least
-every half second. A part is complete when its name appears. Rows of a journal that a part holds already are dropped.
+One process at a time writes. A row is in the journal before it counts as finished; a thread syncs the journal to disk every
+half second. A part is complete when its name appears. Rows of a journal that a part holds already are dropped.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import signal
-import time
+import threading
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from framework.core.errors import ConfigError, SynodError
+from framework.core.tracebacks import one_line
 from framework.sweep.rows import AxisType, Row, schema, table_of
 
 HEAD, JOURNAL, ROWS, CONFIGS, KEPT, LOCK = "sweep.json", "journal.jsonl", "rows", "configs.jsonl", "kept", ".lock"
@@ -57,12 +59,38 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """When the first command began, in UTC."""
 
 
+class _Syncer:
+    """A thread that hands the journal to the disk within half a second after something was written."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.is_behind = threading.Event()
+        self.failure: OSError | None = None
+        self._descriptor, self._is_over = descriptor, threading.Event()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._is_over.set()
+        self.is_behind.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.wait(SYNC_EVERY_S):
+            self.is_behind.wait()
+            self.is_behind.clear()
+            try:
+                os.fsync(self._descriptor)
+            except OSError as error:
+                self.failure = error
+                return
+
+
 class Conflict(SynodError):
     """Two runs of one point, by the same code, came out differently."""
 
 
 class Store:
-    """A sweep's folder, opened for writing. Rows of points that are in it already are refused, unless they may be `replaced`."""
+    """A sweep's folder, opened for writing. `keys` are those of its rows."""
 
     def __init__(self, folder: Path, head: Head) -> None:
         """Makes or opens the folder. ConfigError if it belongs to another sweep, is open elsewhere, or cannot be written."""
@@ -90,20 +118,19 @@ class Store:
         """The rows of the journal."""
         self._size = 0
         self._journal = (self.folder / JOURNAL).open("ab", buffering=0)
-        for line, row in _journal_lines(self.folder / JOURNAL):
+        for line, row in _journal_lines(self.folder / JOURNAL, self.axes):
             self._size += len(line)
             key = bytes.fromhex(row.key)
             if key not in self.keys or row.attempt > self._attempts.get(key, 0):
                 self._take(key, row)
         self._journal.truncate(self._size)
-        self._synced = time.monotonic()
-        self._unsynced = False
         self._configs = {config for config, _ in _config_lines(self.folder)}
-        self._replaced: set[bytes] = set()
+        self._replaced: dict[bytes, str | None] = {}  # rows that may be replaced, with their digests
+        self._syncer = _Syncer(self._journal.fileno())
 
     def _open_part(self, part: Path) -> None:
         """Takes up the keys of a part. What it replaced in earlier ones goes, if a crash came between."""
-        table = pq.read_table(part, columns=["key", "attempt"])
+        table = _read_part(part, ["key", "attempt"])
         keys = list(map(bytes.fromhex, table["key"].to_pylist()))
         if twice := self.keys.intersection(keys):
             drop_rows(self.folder, {key.hex() for key in twice}, before=_number(part))
@@ -122,10 +149,6 @@ class Store:
         """All rows, those of other code too; of every column, or of some."""
         return read_rows(self.folder, self.axes, self.waiting, columns)
 
-    def holds_config(self, config: str) -> bool:
-        """Whether a composed config with this hash is in configs.jsonl."""
-        return config in self._configs
-
     def add_config(self, config: str, content: str) -> None:
         """Keeps a composed config, YAML, under its hash. ConfigError if it cannot be written."""
         if config not in self._configs:
@@ -135,11 +158,11 @@ class Store:
                 os.fsync(file.fileno())
             self._configs.add(config)
 
-    def forget(self, keys: Iterable[str]) -> None:
-        """Lets these rows be replaced by those of another run; until then they stay."""
-        for key in map(bytes.fromhex, keys):
-            self._replaced.add(key)
-            self.keys.discard(key)
+    def forget(self, digests: Mapping[str, str | None]) -> None:
+        """Lets rows be replaced by those of another run; until then they stay. `digests` has the digest of each by its key."""
+        for key, digest in digests.items():
+            self._replaced[bytes.fromhex(key)] = digest
+            self.keys.discard(bytes.fromhex(key))
 
     def add(self, row: Row) -> bool:
         """Keeps a row. False if there is one of its key, with the same digest. Conflict if the digests differ, ConfigError if the
@@ -150,13 +173,15 @@ class Store:
     def _add(self, row: Row) -> bool:
         key = bytes.fromhex(row.key)
         if key in self.keys:
-            self._compare(row)
+            _check_same_digest(row, self._digest(row.key))
             return False
         if key in self._replaced:
-            self._compare(row)
+            _check_same_digest(row, self._replaced[key])
             row = msgspec.structs.replace(row, attempt=self._attempts.get(key, 0) + 1)
         line = msgspec.json.encode(row) + b"\n"
         with _writing(self.folder):
+            if self._syncer.failure is not None:
+                raise self._syncer.failure
             try:
                 written = self._journal.write(line)
                 if written != len(line):
@@ -167,21 +192,10 @@ class Store:
                 raise
         self._size += len(line)
         self._take(key, row)
-        self._unsynced = True
-        self.sync_if_due()
+        self._syncer.is_behind.set()
         if len(self.waiting) >= ROWS_PER_PART:
             self._seal()
         return True
-
-    def sync_if_due(self) -> None:
-        """Hands the journal to the disk if that was not done for half a second."""
-        if self._unsynced and time.monotonic() - self._synced >= SYNC_EVERY_S:
-            self._sync()
-
-    def _sync(self) -> None:
-        with _writing(self.folder):
-            os.fsync(self._journal.fileno())
-        self._synced, self._unsynced = time.monotonic(), False
 
     def seal(self) -> None:
         """Makes a part of the journal. ConfigError if it cannot be written: then all rows are still in the journal."""
@@ -190,8 +204,8 @@ class Store:
 
     def _seal(self) -> None:
         if self.waiting:
-            self._sync()
             with _writing(self.folder):
+                os.fsync(self._journal.fileno())
                 number = max((_number(part) for part in _parts(self.folder)), default=-1) + 1
                 _write_part(self.folder, number, table_of(_last_of_each(self.waiting), self.axes))
                 self._drop_replaced(before=number)
@@ -204,7 +218,8 @@ class Store:
         """Takes out of the earlier parts what the last one replaced."""
         if again := {row.key for row in self.waiting if row.attempt}:
             drop_rows(self.folder, again, before)
-            self._replaced -= set(map(bytes.fromhex, again))
+            for key in map(bytes.fromhex, again):
+                self._replaced.pop(key, None)
 
     def __enter__(self) -> Store:
         return self
@@ -217,19 +232,25 @@ class Store:
             if not isinstance(error, ConfigError):
                 self.seal()
         finally:
+            self._syncer.end()
             self._journal.close()
             self._lock.close()
 
-    def _compare(self, row: Row) -> None:
-        """Conflict if the row that is there has another digest."""
+    def _digest(self, key: str) -> str | None:
+        """The digest of the row that is there."""
         table = self.rows(["key", "digest"])
-        held = table.filter(pc.equal(table["key"], row.key))["digest"].to_pylist()
-        other = next((digest for digest in held if digest is not None and digest != row.outcome.digest), None)
-        if other is not None and row.outcome.digest is not None:
-            raise Conflict(
-                f"{self.folder}: seed {row.seed} of {row.key} came out differently a second time: digest {other[:16]}…, then "
-                f"{row.outcome.digest[:16]}…; the run is not deterministic"
-            )
+        digests: list[str | None] = table.filter(pc.equal(table["key"], key))["digest"].to_pylist()
+        return digests[-1]
+
+
+def _check_same_digest(row: Row, before: str | None) -> None:
+    """Conflict if both runs of a point have a digest, and not the same."""
+    now = row.outcome.digest
+    if now is not None and before is not None and now != before:
+        raise Conflict(
+            f"seed {row.seed} of {row.key} came out differently a second time: digest {before[:16]}…, then {now[:16]}…; the run"
+            " is not deterministic"
+        )
 
 
 def read_rows(
@@ -237,7 +258,7 @@ def read_rows(
 ) -> pa.Table:
     """The rows of the parts and of a journal, each key once: its last row counts."""
     wanted = schema(axes)
-    tables = [pq.read_table(part, columns=columns) for part in _parts(folder)]
+    tables = [_read_part(part, columns) for part in _parts(folder)]
     waiting = table_of(_last_of_each(list(journal)), axes)
     tables.append(waiting if columns is None else waiting.select(columns))
     names = wanted.names if columns is None else columns
@@ -253,7 +274,7 @@ def drop_rows(folder: Path, keys: Container[str], before: int) -> None:
     """Takes the rows of these keys out of the parts numbered below `before`."""
     for part in _parts(folder):
         if _number(part) < before:
-            table = pq.read_table(part)
+            table = _read_part(part)
             stay = [key not in keys for key in table["key"].to_pylist()]
             if not all(stay):
                 _write_part(folder, _number(part), table.filter(pa.array(stay)))
@@ -274,9 +295,9 @@ def read_head(folder: Path) -> Head:
     return head
 
 
-def read_journal(folder: Path) -> list[Row]:
+def read_journal(folder: Path, axes: Mapping[str, AxisType]) -> list[Row]:
     """The rows of the journal without a last line that was cut off."""
-    return [row for _, row in _journal_lines(folder / JOURNAL)]
+    return [row for _, row in _journal_lines(folder / JOURNAL, axes)]
 
 
 def read_configs(folder: Path) -> dict[str, str]:
@@ -288,7 +309,7 @@ def _last_of_each(rows: list[Row]) -> list[Row]:
     return list({row.key: row for row in rows}.values())
 
 
-def _journal_lines(file: Path) -> Iterator[tuple[bytes, Row]]:
+def _journal_lines(file: Path, axes: Mapping[str, AxisType]) -> Iterator[tuple[bytes, Row]]:
     """The whole lines of a journal. ConfigError for a line that is none, unless it is the last and was cut off."""
     if not file.exists():
         return
@@ -298,22 +319,48 @@ def _journal_lines(file: Path) -> Iterator[tuple[bytes, Row]]:
             if not line.endswith(b"\n"):
                 return
             try:
-                yield line, decode(line)
-            except msgspec.MsgspecError as error:
-                fix = "Move the folder away and begin anew, or take the line out."
+                row = decode(line)
+                bytes.fromhex(row.key)
+                if row.axes.keys() != axes.keys():
+                    raise ValueError(f"expected values of {', '.join(axes)}, got {', '.join(row.axes)}")
+            except (msgspec.MsgspecError, ValueError) as error:
+                fix = "Take the line out: its point runs again."
                 raise ConfigError(f"{file}:{number}", f"cannot be read ({error})", fix) from error
+            yield line, row
+
+
+class _Config(msgspec.Struct):
+    config: str
+    content: str
 
 
 def _config_lines(folder: Path) -> Iterator[tuple[str, str]]:
     file = folder / CONFIGS
     for line in filter(None, file.read_bytes().split(b"\n") if file.exists() else ()):
         with suppress(msgspec.MsgspecError):  # one that was cut off is written again
-            entry: dict[str, str] = msgspec.json.decode(line)
-            yield entry["config"], entry["content"]
+            entry = msgspec.json.decode(line, type=_Config)
+            yield entry.config, entry.content
+
+
+def _read_part(part: Path, columns: list[str] | None = None) -> pa.Table:
+    """The rows of a part. ConfigError for a file that is none."""
+    try:
+        return pq.read_table(part, columns=columns)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        what = f"cannot be read ({one_line(str(error))})"
+        raise ConfigError(str(part), what, "Move it away: its points run again.") from error
 
 
 def _parts(folder: Path) -> list[Path]:
-    return sorted((folder / ROWS).glob("part-*.parquet"), key=_number)
+    """The files of rows, in their order. ConfigError for one with another name: whoever reads the folder would read it too."""
+    parts = sorted((folder / ROWS).glob("*.parquet"))
+    wrong = next((part for part in parts if not _PART.fullmatch(part.name)), None)
+    if wrong is not None:
+        raise ConfigError(str(wrong), "is no part of the sweep", "Move it away.")
+    return sorted(parts, key=_number)
+
+
+_PART = re.compile(r"part-\d+\.parquet")
 
 
 def _number(part: Path) -> int:
@@ -412,12 +459,22 @@ def _locked(folder: Path) -> IO[bytes]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Signals that ask for the end are delivered after the body: what it writes and what it remembers stay in step."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    """A signal that asks for the end is handled after the body: what it writes and what it remembers stay in step."""
+    if threading.current_thread() is not threading.main_thread():  # it gets no signals
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in _SIGNALS}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
@@ -73,7 +76,35 @@ def test_a_line_that_was_cut_off_is_dropped_and_the_others_stay(tmp_path: Path, 
     assert seeds(tmp_path) == [0, 1]
     with Store(tmp_path, HEAD) as store:
         assert store.add(row(2))
+        journal = (tmp_path / "journal.jsonl").read_bytes().splitlines()
+        assert [msgspec.json.decode(line)["seed"] for line in journal] == [0, 1, 2]
     assert seeds(tmp_path) == [0, 1, 2]
+
+
+def test_the_journal_reaches_the_disk_within_a_second_though_no_row_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = threading.Event()
+    with Store(tmp_path, HEAD) as store:
+        monkeypatch.setattr(stores.os, "fsync", lambda descriptor: synced.set())
+        store.add(row(1))
+        assert synced.wait(timeout=10)
+
+
+def test_ctrl_c_while_a_part_is_written_comes_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = stores._write_part
+
+    def interrupted(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        written(*arguments)
+
+    monkeypatch.setattr(stores, "_write_part", interrupted)
+    with Store(tmp_path, HEAD) as store:
+        store.add(row(1))
+        with pytest.raises(KeyboardInterrupt):
+            store.seal()
+        monkeypatch.setattr(stores, "_write_part", written)
+    assert [pq.read_table(file)["seed"].to_pylist() for file in (tmp_path / "rows").iterdir()] == [[1]]
 
 
 def test_a_kill_between_the_part_and_the_cut_of_the_journal_loses_and_repeats_nothing(tmp_path: Path) -> None:
@@ -86,6 +117,29 @@ def test_a_kill_between_the_part_and_the_cut_of_the_journal_loses_and_repeats_no
     with Store(tmp_path, HEAD) as store:
         assert store.waiting == [] and not (tmp_path / ".part-1.draft").exists()
     assert seeds(tmp_path) == [1] and len(list((tmp_path / "rows").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("rows/part-000000.parquet", b"", "cannot be read"),
+        ("rows/part-000000 (copy).parquet", b"", "is no part of the sweep. Move it away."),
+        (
+            "journal.jsonl",
+            b'{"key":"x","seed":1,"axes":{},"code":"c","outcome":{}}\n',
+            "journal.jsonl:1: cannot be read",
+        ),
+        ("sweep.json", b"{}", "sweep.json: cannot be read"),
+    ],
+)
+def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, content: bytes, complaint: str) -> None:
+    with Store(tmp_path, HEAD) as store:
+        store.add(row(1))
+    (tmp_path / name).write_bytes(content)
+    for opens in (lambda: Store(tmp_path, HEAD), lambda: open_sweep(tmp_path).rows):
+        with pytest.raises(ConfigError) as refused:
+            opens()  # type: ignore[no-untyped-call]
+        assert complaint in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_a_damaged_line_in_the_midst_is_refused_by_its_number(tmp_path: Path) -> None:
@@ -101,7 +155,7 @@ def test_a_row_that_is_replaced_stays_until_the_new_one_is_there(tmp_path: Path)
         store.add(row(1, digest=None, status="timeout", verdict=None))
         store.add(row(2))
     with Store(tmp_path, HEAD) as store:
-        store.forget([row(1).key])
+        store.forget({row(1).key: None})
         assert seeds(tmp_path) == [1, 2]
         store.add(row(1))
         assert [one["status"] for one in open_sweep(tmp_path).rows.to_pylist() if one["seed"] == 1] == ["ok"]
@@ -117,7 +171,7 @@ def test_a_replacement_in_the_journal_outlives_a_kill(tmp_path: Path) -> None:
     with Store(tmp_path, HEAD) as store:
         store.add(row(1, digest=None, status="died", verdict=None))
     with Store(tmp_path, HEAD) as store:
-        store.forget([row(1).key])
+        store.forget({row(1).key: None})
         store.add(row(1))
         journal = (tmp_path / "journal.jsonl").read_bytes()
         part = pq.read_table(tmp_path / "rows" / "part-000000.parquet")
@@ -220,7 +274,7 @@ def test_configs_are_kept_once_and_one_that_was_cut_off_is_written_again(tmp_pat
     file = tmp_path / "configs.jsonl"
     file.write_bytes(file.read_bytes() + b'\n{"config": "b2", "cont')
     with Store(tmp_path, HEAD) as store:
-        assert store.holds_config("a1") and not store.holds_config("b2")
+        assert open_sweep(tmp_path).configs == {"a1": {"nodes": 3}}
         store.add_config("b2", "nodes: 5\n")
     assert open_sweep(tmp_path).configs == {"a1": {"nodes": 3}, "b2": {"nodes": 5}}
 

@@ -172,10 +172,47 @@ def test_runs_that_depend_on_those_before_them_do_not_count(tmp_path: Path, caps
     words = troubled(tmp_path, "synod_test_remembers", "protocol.trouble=remembering", "seed=range(0,10)")
     assert sweep(tmp_path / "s", *words, "sweep.workers=1") == 2
     shown = capsys.readouterr().out
-    assert "No verdict counts: came out differently in a process of its own (invalid and then valid)" in shown
+    assert "No verdict counts: a run came out differently in a process of its own (invalid and then valid)" in shown
     assert "Runs of one process share synod_test_remembers.SEEN, which a run changes" in shown
     assert "verdict: unknown — runs depend on the runs before them in their process" in shown
     assert sweep(tmp_path / "s", *words, "sweep.workers=1") == 2, "also when there is nothing left to run"
+
+
+@pytest.mark.parametrize("words", [("sweep.kept=0",), ("sweep.keep=none",), ("sweep.keep=all", "sweep.kept=1")])
+def test_no_setting_of_what_is_kept_lets_an_unconfirmed_verdict_pass(tmp_path: Path, words: tuple[str, ...]) -> None:
+    module = f"synod_test_unconfirmed_{len(words)}_{words[0][-1]}"
+    asked = troubled(tmp_path, module, "protocol.trouble=remembering", "sweep.workers=1", *words)
+    assert sweep(tmp_path / "s", *asked, "seed=range(0,3)") == 2
+    assert sweep(tmp_path / "s", *asked, "seed=range(0,6)") == 2
+    assert "invalid" not in {row["verdict"] for row in rows(tmp_path / "s")}
+
+
+def test_a_valid_run_that_depends_on_those_before_it_is_noticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It answers later, so that only the history tells the runs apart."""
+    words = troubled(tmp_path, "synod_test_lags", "protocol.trouble=lagging", "seed=range(0,10)", "sweep.workers=1")
+    assert sweep(tmp_path / "s", *words) == 2
+    assert "a run came out differently in a process of its own (valid with another history)" in capsys.readouterr().out
+
+
+def test_a_sweep_has_one_engine_whatever_chooses_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-m", "experiment=raft_chaos,raft_3nodes", "duration=2s", "quiet=500ms", f"sweep.dir={tmp_path}"]) == 2
+    assert "experiment=raft_3nodes has engine=ray, the points before it engine=sim" in capsys.readouterr().err
+
+
+def test_a_row_that_comes_out_differently_when_it_is_run_again_has_no_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = troubled(tmp_path, "synod_test_flagged", "protocol.trouble=flagged", "seed=0,1")
+    (tmp_path / "flag").touch()
+    assert sweep(tmp_path / "s", *words) == 1
+    (tmp_path / "flag").unlink()
+    assert sweep(tmp_path / "s", *words, "--rerun", "invalid") == 2
+    assert sorted((row["seed"], row["status"], row["attempt"]) for row in rows(tmp_path / "s")) == [
+        (0, "failed", 1), (1, "failed", 1),
+    ]  # fmt: skip
+    assert "came out differently a second time: digest" in capsys.readouterr().out
 
 
 def test_the_first_invalid_run_can_end_the_sweep_with_its_story(

@@ -11,7 +11,7 @@ import os
 import re
 import signal
 
-from framework import Client, Config, Message, Node, NodeId, Ok, Operation, OperationId, ProtocolSpec, handles, hookimpl
+from framework import Client, Config, Message, Node, NodeId, Ok, Operation, OperationId, ProtocolSpec, handles, hookimpl, on_timer
 
 SEEN = []
 
@@ -41,9 +41,20 @@ class Troubled(Node):
     def on_say(self, sender: NodeId, say: Say) -> None:
         self.heard += 1
         text = say.text
+        if self.heard == 10 and self.config.trouble == "lagging":
+            SEEN.append(text)
+            self.set_timer(self.answer, sender, say.operation, text, after=len(SEEN))
+            return
         if self.heard == 10:
             text = getattr(self, "be_" + self.config.trouble)(text)
         self.send(sender, Said(operation=say.operation, text=text))
+
+    @on_timer
+    def answer(self, sender: NodeId, operation: OperationId, text: str) -> None:
+        self.send(sender, Said(operation=operation, text=text))
+
+    def be_flagged(self, text: str) -> str:
+        return "?" if os.path.exists(os.path.join(os.path.dirname(__file__), "flag")) else text
 
     def be_none(self, text: str) -> str:
         return text
