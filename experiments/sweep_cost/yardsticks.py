@@ -79,7 +79,7 @@ def processes_s(overrides: Sequence[str], seeds: int, at_once: int) -> float:
 
 
 def tune_s(overrides: Sequence[str], seeds: int, at_once: int) -> float:
-    """Seconds that Ray Tune takes for a trial a seed, its own start-up included."""
+    """Seconds that Ray Tune takes for a trial a seed, its own start-up included. Its actors take several trials each."""
     os.environ.update(RAY_AIR_NEW_OUTPUT="0", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_ENABLE_UV_RUN_RUNTIME_ENV="0")
     began = time.perf_counter()
     import ray
@@ -99,6 +99,7 @@ def tune_s(overrides: Sequence[str], seeds: int, at_once: int) -> float:
             results = tune.Tuner(
                 trial,
                 param_space={"seed": tune.grid_search(list(range(seeds)))},
+                tune_config=tune.TuneConfig(reuse_actors=True),
                 run_config=tune.RunConfig(storage_path=folder, verbose=0),
             ).fit()
             if results.num_errors or len(results) != seeds:

@@ -25,7 +25,7 @@ SWEEP = "sweep"
 """The group of named sweeps, and the key under which the settings of a sweep stand."""
 
 LONGEST_KEY, MOST_DIGITS, DEEPEST = 200, 1_000, 50
-"""Characters of a key, digits of a number, brackets within brackets: of more no setting is made."""
+"""The most characters of a key, digits of a number, and brackets within brackets."""
 
 _FUNCTIONS = ("bool", "choice", "float", "glob", "int", "interval", "range", "shuffle", "sort", "str", "tag")
 """What Hydra's grammar calls by a name and brackets."""

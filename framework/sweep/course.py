@@ -32,11 +32,11 @@ from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS, Outcome, Row, Status
 from framework.sweep.store import KEPT, Conflict, Store
 
 ALIKE = 20
-"""Points that fail in one way before any succeeds, and end the sweep."""
+"""If so many points, the first of a launch, all fail in one way, the sweep ends."""
 
 CONFIRMED = 100
-"""Invalid runs of one launch that are confirmed. A protocol that fails in more of them does not need it, or depends on other runs
-in these too."""
+"""Invalid runs of one launch that are confirmed. Where runs depend on each other, these show it; where they do not, more of them
+would only take time."""
 
 NOT_ALONE = "came out differently in a process of its own"
 """How the reason begins of a run that depends on the runs before it in its process."""

@@ -69,12 +69,13 @@ def _hash(lines: Iterable[str]) -> str:
 
 def _config_lines(plan: SweepPlan) -> Iterator[str]:
     """Every config file with its content, but for experiments that no point has."""
+    experiments = plan.experiments
     for folder in plan.config_folders:
         groups = [(group, _sources(folder / group)) for group in GROUPS]
         for group, files in [("", _files(folder.glob("*.yaml"))), *groups]:
             for file in files:
                 name = file.relative_to(folder / group).with_suffix("").as_posix()
-                if group != "experiment" or name in plan.experiments:
+                if group != "experiment" or name in experiments:
                     yield _line(folder, file)
 
 

@@ -37,7 +37,7 @@ from framework.trace.reader import open_run
 from framework.verify.verdict import Verdict
 
 _OUT_OF_MEMORY = re.compile(r"^(?:[\w.]*\.)?(?:Arrow)?MemoryError\b.*", re.MULTILINE)
-"""The line of a traceback, or the beginning of a reason, that tells of memory that could not be had."""
+"""A MemoryError as the last line of a traceback, or at the beginning of a reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,8 +197,8 @@ def _without_verdict(status: Status, reason: str, told: str, took_s: float) -> O
 
 
 def _memory_error(result: RunResult) -> str:
-    """The line that says that memory could not be had, wherever it was caught: in the engine, in a handler, a checker or an
-    invariant. "" if none does."""
+    """The MemoryError of a run, wherever it was caught: in the engine, in a handler, a checker or an invariant. "" if there was
+    none."""
     texts = [result.failure, *(crash.traceback for crash in result.crashes), *_texts(result.details)]
     texts += [check.reason.partition("failed: ")[2] for check in result.checks]
     found = (_OUT_OF_MEMORY.search(text) for text in texts)
