@@ -180,7 +180,7 @@ def test_faults_that_fire_are_counted_and_leave_a_run_valid(capsys: pytest.Captu
     ("words", "says"),
     [
         (["--quite"], "unknown flag --quite. Did you mean '--quiet'?"),
-        (["-m", *HELLO], "a sweep"),
+        ([*HELLO, "nodes=1,3"], "For a sweep write"),
         (["experiment=helo"], "Did you mean 'hello'?"),
         ([*HELLO, "nodes=0"], "nodes"),
         ([*HELLO, "protocol=ekko"], "protocol=ekko"),

@@ -6,7 +6,6 @@ import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeAlias
 
 import msgspec
@@ -153,10 +152,13 @@ def _values(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[
 
 def _range(text: str, written: RangeSweep) -> Sequence[Value]:
     numbers = written.range()
-    values: Sequence[Value] = (numbers if isinstance(numbers, range) else list(islice(numbers, MOST_VALUES + 1)))[
-        : MOST_VALUES + 1
-    ]
-    if len(values) > MOST_VALUES:
+    if isinstance(numbers, range):
+        values: Sequence[Value] = numbers[: MOST_VALUES + 1]
+        few = len(values) <= MOST_VALUES
+    else:
+        few = not numbers.step or (float(numbers.stop) - float(numbers.start)) / float(numbers.step) <= MOST_VALUES
+        values = list(numbers) if few else []
+    if not few:
         raise ConfigError(COMMAND_LINE, f"{text}: has too many values", f"Ask for {MOST_VALUES:,} or fewer.")
     return values
 

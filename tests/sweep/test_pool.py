@@ -27,6 +27,8 @@ from framework.sweep import processes
 from framework.sweep.pool import Ended, Limits, Pool, Task, TaskFailed, results
 from tests.sweep import calls
 
+pytestmark = pytest.mark.long
+
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux alone")
 SOON_S = 10
 
