@@ -2,48 +2,39 @@
 
 from __future__ import annotations
 
-import logging
+import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
-import ray
 from ray.cluster_utils import Cluster
 
 from framework.engine.ray.runtime import quiet
-from framework.run import main as run
 
+WORDS = ("experiment=raft_3nodes", "engine=sim", "duration=500ms", "clients=3", "seed=range(0,100)")
 ROWS = 20
-
-
-def lose_and_join(cluster: Cluster, doomed: object, journal: Path) -> None:
-    """Once there are some rows, kills a machine, whose workers are at work, and adds another."""
-    while not journal.exists() or journal.read_bytes().count(b"\n") < ROWS:
-        time.sleep(0.02)
-    cluster.remove_node(doomed, allow_graceful=False)
-    cluster.add_node(num_cpus=1)
 
 
 def main(folder: Path) -> int:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     doomed = cluster.add_node(num_cpus=1)
     cluster.add_node(num_cpus=1)
-    ray.init(cluster.address, log_to_driver=False, logging_level=logging.CRITICAL)
-    watcher = threading.Thread(target=lose_and_join, args=(cluster, doomed, folder / "journal.jsonl"), daemon=True)
-    watcher.start()
-    words = [
-        "experiment=raft_3nodes",
-        "engine=sim",
-        "duration=1s",
-        "clients=3",
-        "seed=range(0,300)",
+    command = [
+        sys.executable,
+        "-m",
+        "framework.run",
+        "-m",
+        *WORDS,
         f"sweep.dir={folder}",
+        f"sweep.address={cluster.address}",
     ]
-    code = run(["-m", *words, "sweep.backend=ray"])
-    watcher.join(timeout=30)
-    print(f"machines in all: {len(ray.nodes())}")  # type: ignore[no-untyped-call]
-    ray.shutdown()
+    with subprocess.Popen(command) as sweep:
+        journal = folder / "journal.jsonl"
+        while sweep.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < ROWS):
+            time.sleep(0.02)
+        cluster.remove_node(doomed, allow_graceful=False)  # its worker is in the middle of a run
+        cluster.add_node(num_cpus=1)
+        code = sweep.wait()
     cluster.shutdown()  # type: ignore[no-untyped-call]
     return code
 

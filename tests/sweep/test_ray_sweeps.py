@@ -47,11 +47,11 @@ def test_a_run_that_finds_no_place_is_a_row(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("ray_runtime")
 def test_a_run_that_takes_too_long_is_a_row_and_the_next_one_runs(tmp_path: Path) -> None:
-    words = ["experiment=hello", "engine=ray", "duration=1s,60s", "quiet=200ms", "clients=3", "sweep.timeout=20s"]
+    words = ["experiment=hello", "engine=ray", "duration=1s,60s", "quiet=200ms", "clients=3", "sweep.timeout=12s"]
     assert main(["-m", *words, "seed=0", f"sweep.dir={tmp_path}"]) == 2
     rows = {row["duration"]: row for row in open_sweep(tmp_path).rows.to_pylist()}
     assert rows["1s"]["verdict"] == "valid"
-    assert (rows["60s"]["status"], rows["60s"]["reason"]) == ("timeout", "took longer than 20s")
+    assert (rows["60s"]["status"], rows["60s"]["reason"]) == ("timeout", "took longer than 12s")
 
 
 def test_a_sweep_on_a_cluster_outlives_a_machine(tmp_path: Path) -> None:
@@ -60,6 +60,6 @@ def test_a_sweep_on_a_cluster_outlives_a_machine(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "100 runs: 100 valid, 0 unknown, 0 invalid" in ended.stdout and "machines in all: 4" in ended.stdout
+    assert "100 runs: 100 valid, 0 unknown, 0 invalid" in ended.stdout
     keys = open_sweep(tmp_path / "s").rows["key"].to_pylist()
     assert len(keys) == len(set(keys)) == 100
