@@ -26,6 +26,13 @@ LINGER_S = 0.05
 millisecond."""
 
 CLOSE_S = 1.0
+
+BEAT_S = 1.0
+"""How often an actor reports at least."""
+
+SILENT_S = 10.0
+"""An actor that has been up and reports nothing for so long is given up: after the loss of a machine Ray may fail to deliver calls
+to actors on others."""
 """How long is waited for actors to end their workers: some may have no machine yet."""
 
 OPTIONS: dict[str, Any] = {
@@ -54,10 +61,9 @@ class WorkerActor:
         self._processes.wake()
 
     def events(self) -> list[tuple[int, Event]]:
-        """What has happened since the last call, each with the number of the worker; returns when there is something."""
-        found: list[tuple[int, Event]] = []
-        while not found:
-            found = self._wait(1.0)
+        """What has happened since the last call, each with the number of the worker; returns when there is something, and after
+        a second in any case: that the actor lives."""
+        found = self._wait(BEAT_S)
         until = time.monotonic() + LINGER_S
         while not self._processes.is_dry() and (left := until - time.monotonic()) > 0:
             found += self._wait(left)
@@ -82,6 +88,7 @@ class _Actor:
     handle: Any
     worker: int | None
     events: Any = None
+    asked: float = 0.0
     ordered: int = 0
     is_up: bool = False
 
@@ -90,6 +97,7 @@ class _Actor:
         self.ordered += 1
 
     def ask(self) -> None:
+        self.asked = time.monotonic()
         self.events = self.handle.events.options(concurrency_group="events").remote()
 
 
@@ -147,7 +155,11 @@ class RayWorkers:
         ready, _ = ray.wait(list(asked), num_returns=1, timeout=timeout_s)
         if ready and len(asked) > 1:
             ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
-        return [event for ref in ready for event in self._heard(asked[ref])]
+        found = [event for ref in ready for event in self._heard(asked[ref])]
+        for actor in list(self._actors):
+            if actor.is_up and time.monotonic() - actor.asked > SILENT_S:
+                found += self._lost(actor, TimeoutError(f"silent for {SILENT_S:g} s"))
+        return found
 
     def close(self) -> None:
         """Ends the actors and their workers."""
