@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +10,6 @@ import pytest
 from experiments.sweep_cost import __main__ as cost
 from experiments.sweep_cost.yardsticks import loop_s, processes_s, sweep_s, take
 from framework.core.errors import SynodError
-from framework.runs.determinism import own_environment
 from framework.sweep.reader import open_sweep
 
 QUICK = ("experiment=hello", "engine=sim", "duration=20ms")
@@ -44,17 +40,3 @@ def test_a_missed_bar_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "held" in shown and "missed" in shown
     assert cost.main(["--only", "worm"]) == 2
     assert "Did you mean 'warm'?" in capsys.readouterr().err
-
-
-@pytest.mark.ray
-def test_ray_tune_takes_the_same_runs() -> None:
-    program = f"from experiments.sweep_cost.yardsticks import tune_s; print(tune_s({QUICK!r}, 2, 1))"
-    ended = subprocess.run(
-        [sys.executable, "-P", "-c", program],
-        env=own_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert json.loads(ended.stdout.splitlines()[-1]) > 0

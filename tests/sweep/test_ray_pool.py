@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
 import re
-import subprocess
-import sys
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from framework.registry.discovery import ROOT
 from framework.sweep.pool import Limits, Pool, Task
 from tests.sweep import calls
 from tests.sweep.test_pool import is_gone, wait_until
@@ -81,13 +75,3 @@ def test_a_closed_run_leaves_no_process_and_no_actor() -> None:
         with closing(pool.run(Task(("host_after_a_moment",)) for _ in itertools.count())) as ended:
             hosts = {one.result for one in itertools.islice(ended, 50)}
     wait_until(lambda: all(map(is_gone, workers | hosts)), 5)
-
-
-def test_a_machine_is_lost_and_another_joins_and_every_call_ends_once(tmp_path: Path) -> None:
-    """On a cluster of three raylets, in a process of its own."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.sweep.clustered"], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert json.loads(ended.stdout) == {"once": True, "failed": [], "hosts": 4}
