@@ -171,6 +171,7 @@ def top_defaults() -> dict[str, Any]:
 
 
 def first_comment(file: Path) -> str:
+    """What a config file says of itself: its first comment, "" if it has none."""
     for line in file.read_text(encoding="utf-8").splitlines():
         if line.startswith("#") and "@package" not in line:
             return line.lstrip("# ").strip()

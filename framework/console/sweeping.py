@@ -17,7 +17,7 @@ from framework.console.entry import MISTAKE, say
 from framework.console.sweeps import COMBINATIONS_SHOWN, Summary, SweepScreen
 from framework.console.wording import counted
 from framework.core.errors import ConfigError
-from framework.sweep.course import Course, asked_rows, plan_course
+from framework.sweep.course import Course, plan_course
 from framework.sweep.identity import Identity, identity_of
 from framework.sweep.launch import runner_of
 from framework.sweep.plan import SweepPlan, plan_sweep
@@ -45,32 +45,24 @@ def _sweep(asked: Arguments) -> int:
         course = plan_course(plan, identity, store, rerun=asked.rerun, any_code=asked.any_code)
         if not asked.quiet:
             _announce(course)
-        if _interrupted(course, asked):
-            return _say_verdict(Summary(course, asked_rows(course, any_code=asked.any_code)))
-        return _conclude(course, asked)
+        if _interrupted(course, quiet=asked.quiet):
+            return _say_verdict(Summary(course))
+        return _conclude(course, quiet=asked.quiet)
 
 
-def _interrupted(course: Course, asked: Arguments) -> bool:
+def _interrupted(course: Course, *, quiet: bool) -> bool:
     """Runs what is missing; True if that was interrupted, which is said before workers and Ray are ended."""
     with runner_of(course.plan) as runner:
         try:
-            with SweepScreen(course.plan.name, quiet=asked.quiet) as screen:
+            with SweepScreen(course.plan.name, quiet=quiet) as screen:
                 course.began = time.monotonic()
                 course.run(runner, screen)
         except KeyboardInterrupt:
             course.store.seal()
             done = f"{course.finished:,} of {counted(len(course.missing), 'run')} {'is' if course.finished == 1 else 'are'} done"
             print(f"interrupted: {done}; to go on:", file=sys.stderr)
-            command = shlex.join(
-                [
-                    "python",
-                    "-m",
-                    "framework.run",
-                    "--resume",
-                    str(course.plan.folder),
-                    *(["--code", "any"] if asked.any_code else []),
-                ]
-            )
+            code = ["--code", "any"] if course.any_code else []
+            command = shlex.join([*["python", "-m", "framework.run", "--resume"], str(course.plan.folder), *code])
             print(f"  {command}", file=sys.stderr, flush=True)
             return True
     return False
@@ -127,22 +119,19 @@ def _announce(course: Course) -> None:
     plan, asked = course.plan, len(course.missing) + course.done
     beside = len(course.store.keys) - course.done
     words = [f"{counted(asked, 'point')}, {len(course.missing):,} to run"]
-    words += [f"{course.done:,} done before"] if course.done else []
-    words += (
-        [f"{course.others:,} of them have rows by other code or configs (--code any takes those)"]
-        if course.others
-        else []
-    )
-    words += (
-        [f"{counted(beside - course.others, 'row')} of other points or code there"] if beside > course.others else []
-    )
-    words += [f"{course.twice:,} draws gave a combination again"] if course.twice else []
+    told = {
+        f"{course.done:,} done before": course.done,
+        f"{course.others:,} of them have rows by other code or configs (--code any takes those)": course.others,
+        f"{counted(beside - course.others, 'row')} of other points or code there": beside > course.others,
+        f"{course.twice:,} draws gave a combination again": course.twice,
+    }
+    words += [text for text, is_so in told.items() if is_so]
     print(f"{plan.name}: {', '.join(words)}; folder {plan.folder}", file=sys.stderr, flush=True)
 
 
-def _conclude(course: Course, asked: Arguments) -> int:
-    summary = Summary(course, asked_rows(course, any_code=asked.any_code))
-    if not asked.quiet:
+def _conclude(course: Course, *, quiet: bool) -> int:
+    summary = Summary(course)
+    if not quiet:
         summary.print()
         print()
     return _say_verdict(summary)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from framework.console.progress import Redrawn
 from framework.console.wording import counted, milliseconds, rate
 from framework.sweep.axes import Interval
-from framework.sweep.course import NOT_ALONE, Course, kind_of_reason
+from framework.sweep.course import NOT_ALONE, Course, asked_rows, kind_of_reason
 from framework.sweep.point import Finished
 from framework.sweep.rows import Row, column_value
 
@@ -27,7 +27,7 @@ SHOWN = 3
 KINDS_SHOWN = 10
 
 FOUND_SHOWN = 5
-"""Invalid runs that are told of at once."""
+"""Invalid runs that are reported at once."""
 
 COMBINATIONS_SHOWN = 50
 
@@ -74,8 +74,7 @@ class SweepScreen:
         """Says at once that a run is invalid, of the first few; with its story if that ends the sweep."""
         if self._quiet or course.counts["invalid"] > FOUND_SHOWN:
             return
-        where = ", ".join([*(f"{key}={value}" for key, value in row.axes.items()), f"seed={row.seed}"])
-        lines = [f"invalid: {where}: {row.outcome.reason}"]
+        lines = [f"invalid: {_point(row.axes, row.seed)}: {row.outcome.reason}"]
         if course.plan.settings.stop == "first_invalid":
             lines += [
                 *(f"  {line}" for line in finished.story[1:]),
@@ -118,9 +117,10 @@ def span(seconds: float) -> str:
 class Summary:
     """What a sweep came to: all rows of the points that were asked for."""
 
-    def __init__(self, course: Course, rows: pa.Table) -> None:
+    def __init__(self, course: Course) -> None:
         import pyarrow.compute as pc
 
+        rows = asked_rows(course)
         self.course = course
         self._axes = [axis.key for axis in course.plan.axes]
         standings = pc.if_else(pc.equal(rows["status"], "ok"), rows["verdict"], rows["status"])
@@ -257,8 +257,7 @@ class Summary:
             yield f"\n{standing}, {'once' if len(rows) == 1 else f'{len(rows):,} times'}: {kind}"
             rows.sort(key=lambda row: (not row["kept"], row["seed"]))
             for row in rows[:SHOWN]:
-                where = ", ".join([*(f"{axis}={_shown(row[axis])}" for axis in self._axes), f"seed={row['seed']}"])
-                yield f"  {where}: {row['reason']}"
+                yield f"  {_point({axis: row[axis] for axis in self._axes}, row['seed'])}: {row['reason']}"
                 yield from (f"  {line}" for line in _again(self.course, self._written(row), row["seed"], row["kept"]))
             if len(rows) > SHOWN:
                 yield f"  … {len(rows) - SHOWN:,} more in the rows"
@@ -282,6 +281,11 @@ def _measured(rows: pa.Table, column: str) -> list[float]:
 
     figures: list[float] = rows.filter(pc.equal(rows["status"], "ok"))[column].drop_null().to_pylist()
     return figures
+
+
+def _point(axes: Mapping[str, Any], seed: int) -> str:
+    """`nodes=3, seed=7`."""
+    return ", ".join([*(f"{key}={_shown(value)}" for key, value in axes.items()), f"seed={seed}"])
 
 
 def _again(course: Course, axes: Mapping[str, Any], seed: int, kept: str | None) -> list[str]:

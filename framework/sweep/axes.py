@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -164,26 +165,30 @@ def _range(text: str, written: RangeSweep) -> Sequence[Value]:
 
 
 def _plain(value: Any) -> Value:
-    if isinstance(value, QuotedString):
-        return value.text
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, dict):
-        return {_plain(key): _plain(inner) for key, inner in value.items()}
-    return value
+    """A parsed value without the quotes that it was written in."""
+    return _each(value, lambda scalar: scalar.text if isinstance(scalar, QuotedString) else scalar)
 
 
 def _quoted(value: Value) -> Any:
     """The value as Hydra's parser would have read it: text that it would take for something else is in quotes."""
-    if isinstance(value, str):
-        return value if _is_plain_word(value) else QuotedString(value, Quote.single)
+    return _each(
+        value,
+        lambda scalar: (
+            QuotedString(scalar, Quote.single) if isinstance(scalar, str) and not _is_plain_word(scalar) else scalar
+        ),
+    )
+
+
+def _each(value: Any, of: Callable[[Any], Any]) -> Any:
+    """A value with `of` every scalar in its lists and mappings."""
     if isinstance(value, list):
-        return [_quoted(inner) for inner in value]
+        return [_each(inner, of) for inner in value]
     if isinstance(value, dict):
-        return {_quoted(key): _quoted(inner) for key, inner in value.items()}
-    return value
+        return {of(key): _each(inner, of) for key, inner in value.items()}
+    return of(value)
 
 
+@lru_cache(maxsize=1_024)  # asked for every point of a sweep, and it takes a parser
 def _is_plain_word(text: str) -> bool:
     """Whether Hydra reads the bare text as this very text."""
     try:

@@ -28,7 +28,7 @@ from framework.sweep.identity import Identity
 from framework.sweep.plan import SweepPlan
 from framework.sweep.point import Finished, RunRequest
 from framework.sweep.pool import Ended, Task
-from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS, Outcome, Row, Status, standing
+from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS, Outcome, Row, Status, standing, that_count
 from framework.sweep.store import KEPT, Conflict, Store
 
 ALIKE = 20
@@ -73,6 +73,8 @@ class Course:
     identity: Identity
     store: Store
     missing: Sequence[int]
+    any_code: bool = False
+    """Whether rows by other code count."""
     done: int = 0
     others: int = 0
     twice: int = 0
@@ -253,27 +255,26 @@ def plan_course(
     again = rows.to_rerun(rerun)
     store.forget({key: digest for key, digest in again.items() if key.endswith(identity.code)})
     unwanted = {bytes.fromhex(key[:POINT_DIGITS]) for key in again}
-    course = Course(plan, identity, store, missing=array("Q"), kept=rows.kept(set(again)))
     own = bytes.fromhex(identity.code)
     others = {key[: POINT_DIGITS // 2] for key in store.keys if key[-(CODE_DIGITS // 2) :] != own}
-    missing, seen, points = array("Q"), set[bytes](), plan.points
-    for combination in range(points.combinations):
-        values = points.combination(combination)
-        for place, seed in enumerate(points.seeds):
-            key = bytes.fromhex(identity.key(values, seed))
-            point = key[: POINT_DIGITS // 2]
-            if points.sampler != "grid":
-                course.twice += key in seen
-                if key in seen:
-                    continue
-                seen.add(key)
-            if key in store.keys or (any_code and point in others and point not in unwanted):
-                course.done += 1
-            else:
-                course.others += point in others
-                missing.append(combination * len(points.seeds) + place)
-    course.missing = missing
-    return course
+    missing, seen = array("Q"), set[bytes]()
+    done = known = twice = 0
+    for number, key in enumerate(map(bytes.fromhex, identity.keys_of(plan.points))):
+        point = key[: POINT_DIGITS // 2]
+        if plan.points.sampler != "grid":
+            twice += key in seen
+            if key in seen:
+                continue
+            seen.add(key)
+        if key in store.keys or (any_code and point in others and point not in unwanted):
+            done += 1
+        else:
+            known += point in others
+            missing.append(number)
+    kept = rows.kept(set(again))
+    return Course(
+        plan, identity, store, missing, any_code=any_code, done=done, others=known, twice=twice, kept=kept
+    )  # fmt: skip
 
 
 class _Standings:
@@ -300,18 +301,11 @@ class _Standings:
         return sum(key not in but for key in rows["key"].to_pylist())
 
 
-def asked_rows(course: Course, *, any_code: bool = False) -> pa.Table:
-    """The rows of the points that were asked for, by the code of today or by any; of several for one point the last."""
-    digits = POINT_DIGITS if any_code else POINT_DIGITS + CODE_DIGITS
-    points, identity = course.plan.points, course.identity
-    wanted = {
-        identity.key(values, seed)[:digits]
-        for values in map(points.combination, range(points.combinations))
-        for seed in points.seeds
-    }
-    table = course.store.rows()
-    places = {key[:digits]: place for place, key in enumerate(table["key"].to_pylist()) if key[:digits] in wanted}
-    return table.take(pa.array(sorted(places.values()), pa.int64()))
+def asked_rows(course: Course) -> pa.Table:
+    """The rows that count of the points that were asked for."""
+    wanted = {key[:POINT_DIGITS] for key in course.identity.keys_of(course.plan.points)}
+    rows = that_count(course.store.rows(), course.identity.code, any_code=course.any_code)
+    return rows.filter(pa.array([key[:POINT_DIGITS] in wanted for key in rows["key"].to_pylist()], pa.bool_()))
 
 
 def _finished(ended: Ended) -> Finished:

@@ -23,6 +23,7 @@ from framework.registry.discovery import ROOT
 from framework.registry.registry import KINDS
 from framework.sweep.axes import Choices, Value, canonical
 from framework.sweep.plan import SweepPlan
+from framework.sweep.points import Points
 from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS
 
 _SCREENS = ("console", "report", "sweep", "view")
@@ -37,15 +38,20 @@ class Identity:
 
     point: str
     code: str
-    keys: tuple[str, ...]
-    """Of the axes, in their order."""
+    axes: tuple[str, ...]
+    """The keys of the axes, in their order."""
 
     def key(self, values: Sequence[Value], seed: int) -> str:
         """The key of a point: 32 hexadecimal digits. It needs no composition."""
         return f"{self._point(tuple(map(canonical, values)), seed)}{self.code}"
 
+    def keys_of(self, points: Points) -> Iterator[str]:
+        """The keys of all points, in their order."""
+        for values in map(points.combination, range(points.combinations)):
+            yield from (self.key(values, seed) for seed in points.seeds)
+
     def _point(self, spelled: tuple[str, ...], seed: int) -> str:
-        whole = _combination(self.point, self.keys, spelled).copy()
+        whole = _combination(self.point, self.axes, spelled).copy()
         whole.update(str(seed).encode())
         return str(whole.hexdigest())[:POINT_DIGITS]
 
@@ -70,7 +76,7 @@ def _hash(lines: Iterable[str]) -> str:
 def _config_lines(plan: SweepPlan) -> Iterator[str]:
     """Every config file with its content, but for experiments that no point has."""
     experiments = plan.experiments
-    for folder in plan.config_folders:
+    for folder in plan.groups.folders:
         groups = [(group, _sources(folder / group)) for group in GROUPS]
         for group, files in [("", _files(folder.glob("*.yaml"))), *groups]:
             for file in files:

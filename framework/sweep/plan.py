@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,18 +75,17 @@ class SweepPlan:
     def axes(self) -> tuple[Axis, ...]:
         return self.points.axes
 
-    @property
-    def config_folders(self) -> tuple[Path, ...]:
-        """The folders of configs: Synod's own, the user's, and those of plugins."""
-        return Groups(self.composed.registry, config_folders(self.config_dir)).folders
+    @cached_property
+    def groups(self) -> Groups:
+        """What can be chosen, and the folders of configs: Synod's own, the user's, and those of plugins."""
+        return Groups(self.composed.registry, config_folders(self.config_dir))
 
     @property
     def experiments(self) -> set[str]:
         """The experiments that points have, and those that these start from."""
-        groups = Groups(self.composed.registry, self.config_folders)
         named = [axis.values for axis in self.axes if axis.key == "experiment" and isinstance(axis, Choices)]
         chosen = [self.composed.config["experiment"], *(name for values in named for name in values)]
-        return {name for one in chosen if one is not None for name in lineage(str(one), groups)}
+        return {name for one in chosen if one is not None for name in lineage(str(one), self.groups)}
 
     @property
     def engine(self) -> str:
@@ -110,15 +110,16 @@ def plan_sweep(overrides: Sequence[str], config_dir: str | None = None, folder: 
     broken plugin that is selected; the values of each axis are composed with the first of all others."""
     given = [_Given(text, parsed, COMMAND_LINE) for text, parsed in parsed_overrides(overrides)]
     own = [one for one in given if sweeping_only(one.key)]
-    groups = _Options([one.text for one in given if not sweeping_only(one.key)], config_dir)
-    preset, settings = _settings(own, groups)
+    asked = [one for one in given if not sweeping_only(one.key)]
+    options = _Options(asked, config_dir)
+    preset, settings = _settings(own, options)
     if folder is not None:
         settings = msgspec.structs.replace(settings, dir=folder)
-    written = {one.key for one in given}
-    runs = [*(one for one in preset if one.key not in written), *(one for one in given if not sweeping_only(one.key))]
+    written = {one.key for one in asked}
+    runs = [*(one for one in preset if one.key not in written), *asked]
     _check_keys(runs)
     known = _known_axes(settings)
-    axes, seeds = _axes(runs, known, groups, settings.seed)
+    axes, seeds = _axes(runs, known, options, settings.seed)
     sampled = _check_sampler(axes, settings)
     fixed = [one for one in runs if not one.parsed.is_sweep_override() and one.key not in (SEED, *known)]
     texts = [_from_anywhere(one) for one in fixed if one.key != "engine.address"]
@@ -149,16 +150,13 @@ def plan_sweep(overrides: Sequence[str], config_dir: str | None = None, folder: 
 class _Options:
     """The options of config groups, looked up when something asks for them."""
 
-    def __init__(self, overrides: Sequence[str], config_dir: str | None) -> None:
-        self._overrides, self._config_dir = overrides, config_dir
-        self._groups: Groups | None = None
+    def __init__(self, asked: Sequence[_Given], config_dir: str | None) -> None:
+        self._asked, self._config_dir = asked, config_dir
 
-    @property
+    @cached_property
     def groups(self) -> Groups:
-        if self._groups is None:
-            single = [text for text, parsed in parsed_overrides(self._overrides) if not parsed.is_sweep_override()]
-            self._groups = Groups(load_plugins(single, self._config_dir), config_folders(self._config_dir))
-        return self._groups
+        single = [one.text for one in self._asked if not one.parsed.is_sweep_override()]
+        return Groups(load_plugins(single, self._config_dir), config_folders(self._config_dir))
 
     def names(self, group: str) -> list[str]:
         """What `glob(…)` chooses from. ConfigError for a key that is no group."""
@@ -270,24 +268,23 @@ def _axes(
         elif one.key in known and not one.parsed.is_sweep_override():
             axes.append(Choices(one.key, [one.parsed.value()], "+" if one.parsed.is_add() else ""))
         elif one.parsed.is_sweep_override():
-            axes.append(_placed(one, lambda one=one: axis_of(one.text, one.parsed, options.names, seed)))
+            axes.append(_axis(one, options, seed))
     return axes, seeds
 
 
-def _placed(one: _Given, make: Any) -> Axis:
-    """The axis, with a mistake told of where it was written."""
+def _axis(one: _Given, options: _Options, seed: int) -> Axis:
+    """The axis that an override asks for. ConfigError that says where the override was written."""
     try:
-        axis: Axis = make()
+        return axis_of(one.text, one.parsed, options.names, seed)
     except ConfigError as error:
         raise ConfigError(one.where, error.what, error.fix) from error
-    return axis
 
 
 def _seeds(one: _Given, options: _Options, seed: int) -> Sequence[int]:
     if not one.parsed.is_sweep_override():
         values: Sequence[Value] = [one.parsed.value()]
     else:
-        axis = _placed(one, lambda: axis_of(one.text, one.parsed, options.names, seed))
+        axis = _axis(one, options, seed)
         if isinstance(axis, Interval):
             raise ConfigError(one.where, f"{one.text}: seeds are counted", "Write seed=range(0,1000).")
         values = axis.values

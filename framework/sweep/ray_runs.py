@@ -6,15 +6,16 @@ placement group. What cannot be placed within `scheduling.timeout` is a failed p
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from framework.core.tracebacks import error_line
 from framework.engine.ray.runtime import own_folders
+from framework.registry.discovery import add_import_path
 from framework.sweep.pool import Ended, Failure, Task
 
 _LOOK_S = 0.5
@@ -24,7 +25,8 @@ class Coordinator:
     """The actor: carries out one call."""
 
     def __init__(self, paths: list[str]) -> None:
-        sys.path += [path for path in paths if path not in sys.path]
+        for path in paths:
+            add_import_path(Path(path))
 
     def carry_out(self, pickled: bytes) -> bytes:
         """The pickled result of a pickled call."""

@@ -6,14 +6,15 @@ call `events` returns when there is something. What an actor has not reported wh
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from framework.core.tracebacks import one_line
 from framework.engine.ray.runtime import own_folders, quiet
+from framework.registry.discovery import add_import_path
 from framework.sweep.limits import Limits
 from framework.sweep.processes import Processes
 from framework.sweep.tasks import Death, Event
@@ -50,7 +51,8 @@ class WorkerActor:
     """Hosts one worker process at a time. `path` is put onto `sys.path`."""
 
     def __init__(self, path: list[str], function: bytes, limits: Limits) -> None:
-        sys.path.extend(folder for folder in path if folder not in sys.path)
+        for folder in path:
+            add_import_path(Path(folder))
         self._processes = Processes(function, limits, 1)
         self._orders: dict[int, Order] = {}
         self._done = 0

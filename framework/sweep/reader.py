@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import yaml
 
-from framework.sweep.rows import POINT_DIGITS
+from framework.sweep.rows import that_count
 from framework.sweep.store import Head, read_configs, read_head, read_journal, read_rows
 
 
@@ -34,14 +33,7 @@ class Sweep:
 
         Maps (`messages`, `strikes`, …) are columns of (name, count) pairs. docs/sweeps.md lists all columns.
         """
-        rows = self.all_rows
-        own = pc.equal(rows["code"], self.head.code)
-        if not self.head.any_code:
-            return rows.filter(own)
-        places = {key[:POINT_DIGITS]: place for place, key in enumerate(rows["key"].to_pylist())}
-        current = zip(rows["key"].to_pylist(), own.to_pylist(), strict=True)
-        places |= {key[:POINT_DIGITS]: place for place, (key, is_own) in enumerate(current) if is_own}
-        return rows.take(pa.array(sorted(places.values()), pa.int64()))
+        return that_count(self.all_rows, self.head.code, any_code=self.head.any_code)
 
     @cached_property
     def all_rows(self) -> pa.Table:

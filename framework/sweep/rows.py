@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from framework.runs.result import RunResult
 from framework.sweep.axes import Axis, Choices, Value, canonical
@@ -179,6 +180,15 @@ def table_of(rows: Sequence[Row], axes: Mapping[str, AxisType]) -> pa.Table:
     for key, kind in axes.items():
         columns[key] = [column_value(row.axes[key], kind) for row in rows]
     return pa.table({name: pa.array(columns[name], wanted.field(name).type) for name in wanted.names}, schema=wanted)
+
+
+def that_count(rows: pa.Table, code: str, *, any_code: bool) -> pa.Table:
+    """The rows that count: those of this code; with `any_code` one of each point, of this code if there is one, else the last."""
+    if not any_code:
+        return rows.filter(pc.equal(rows["code"], code))
+    keys, codes = [key[:POINT_DIGITS] for key in rows["key"].to_pylist()], rows["code"].to_pylist()
+    places = sorted(range(len(keys)), key=lambda place: codes[place] == code)  # stable: this code's come last
+    return rows.take(pa.array(sorted({keys[place]: place for place in places}.values()), pa.int64()))
 
 
 def _cell(outcome: Outcome, name: str) -> Any:

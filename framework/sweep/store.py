@@ -135,9 +135,8 @@ class Store:
         if twice := self.keys.intersection(keys):
             drop_rows(self.folder, {key.hex() for key in twice}, before=_number(part))
         self.keys.update(keys)
-        again = pc.greater(table["attempt"], 0).to_pylist()
-        attempts = zip(keys, table["attempt"].to_pylist(), again, strict=True)
-        self._attempts.update((key, attempt) for key, attempt, more in attempts if more)
+        attempts = zip(keys, table["attempt"].to_pylist(), strict=True)
+        self._attempts.update((key, attempt) for key, attempt in attempts if attempt)
 
     def _take(self, key: bytes, row: Row) -> None:
         self.waiting.append(row)

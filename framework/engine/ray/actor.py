@@ -6,10 +6,10 @@ import asyncio
 import concurrent.futures
 import gc
 import os
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,7 @@ from framework.core.replica import Standing
 from framework.core.tracebacks import error_line, place
 from framework.engine.base import Crash, Tally, Waiting
 from framework.engine.ray.troubles import Birth
+from framework.registry.discovery import add_import_path
 
 if TYPE_CHECKING:
     from framework.engine.ray.mesh import Address, Mesh
@@ -87,7 +88,8 @@ class StationActor:
         import uvloop
         from ray import cloudpickle
 
-        sys.path.extend(folder for folder in path if folder not in sys.path)
+        for folder in path:
+            add_import_path(Path(folder))
         self._setup = cloudpickle.loads(setup)
         self._news: SimpleQueue[str | Fall] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
