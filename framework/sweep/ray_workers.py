@@ -27,13 +27,6 @@ LINGER_S = 0.05
 millisecond."""
 
 CLOSE_S = 1.0
-
-BEAT_S = 1.0
-"""How often an actor reports at least."""
-
-SILENT_S = 10.0
-"""An actor that has been up and reports nothing for so long is given up: after the loss of a machine Ray may fail to deliver calls
-to actors on others."""
 """How long is waited for actors to end their workers: some may have no machine yet."""
 
 OPTIONS: dict[str, Any] = {
@@ -56,6 +49,7 @@ class WorkerActor:
         self._processes = Processes(function, limits, 1)
         self._orders: dict[int, Order] = {}
         self._done = 0
+        self._has_reported = False
 
     def order(self, number: int, order: Order) -> None:
         """The `number`-th order, from 0. They may arrive in any order: Ray fetches large arguments apart."""
@@ -63,9 +57,12 @@ class WorkerActor:
         self._processes.wake()
 
     def events(self) -> list[tuple[int, Event]]:
-        """What has happened since the last call, each with the number of the worker; returns when there is something, and after
-        a second in any case: that the actor lives."""
-        found = self._wait(BEAT_S)
+        """What has happened since the last call, each with the number of the worker; returns when there is something. The first
+        call returns at once: the actor is up."""
+        found: list[tuple[int, Event]] = []
+        while not found and self._has_reported:
+            found = self._wait(1.0)
+        self._has_reported = True
         until = time.monotonic() + LINGER_S
         while not self._processes.is_dry() and (left := until - time.monotonic()) > 0:
             found += self._wait(left)
@@ -90,7 +87,6 @@ class _Actor:
     handle: Any
     worker: int | None
     events: Any = None
-    asked: float = 0.0
     ordered: int = 0
     is_up: bool = False
 
@@ -99,7 +95,6 @@ class _Actor:
         self.ordered += 1
 
     def ask(self) -> None:
-        self.asked = time.monotonic()
         self.events = self.handle.events.options(concurrency_group="events").remote()
 
 
@@ -128,10 +123,8 @@ class RayWorkers:
 
     def start(self, number: int) -> None:
         """Starts a worker of this number on an actor that is free, or on a new one."""
-        actor = next((actor for actor in self._actors if actor.worker is None), None) or self._created()
-        actor.worker = number
-        self._hosts[number] = actor
-        actor.order("start", number)
+        free = [actor for actor in self._actors if actor.worker is None]
+        self._start_on(free[0] if free else self._created(), number)
 
     def is_placed(self, number: int) -> bool:
         """Whether the worker's actor has a machine: there may be no room for it in the cluster, for ever."""
@@ -150,6 +143,7 @@ class RayWorkers:
         """What the workers report, each with its number: as soon as there is anything, or nothing when the time is up."""
         import ray
 
+        self._move()
         asked = {actor.events: actor for actor in self._actors}
         if not asked:
             time.sleep(timeout_s)
@@ -157,11 +151,7 @@ class RayWorkers:
         ready, _ = ray.wait(list(asked), num_returns=1, timeout=timeout_s)
         if ready and len(asked) > 1:
             ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
-        found = [event for ref in ready for event in self._heard(asked[ref])]
-        for actor in list(self._actors):
-            if actor.is_up and time.monotonic() - actor.asked > SILENT_S:
-                found += self._lost(actor, TimeoutError(f"silent for {SILENT_S:g} s"))
-        return found
+        return [event for ref in ready for event in self._heard(asked[ref])]
 
     def close(self) -> None:
         """Ends the actors and their workers."""
@@ -179,6 +169,24 @@ class RayWorkers:
                 ray.kill(actor.handle)
         finally:
             self._silence.close()
+
+    def _start_on(self, actor: _Actor, number: int) -> None:
+        actor.worker = number
+        self._hosts[number] = actor
+        actor.order("start", number)
+
+    def _move(self) -> None:
+        """Workers whose actors have no machine yet are started on actors that are free. The cluster may have become smaller, and
+        never have room for all of them."""
+        import ray
+
+        free = [actor for actor in self._actors if actor.is_up and actor.worker is None]
+        unplaced = [actor for actor in self._actors if not actor.is_up and actor.worker is not None]
+        for actor, waits in zip(free, unplaced, strict=False):
+            assert waits.worker is not None
+            self._start_on(actor, waits.worker)
+            self._actors.remove(waits)
+            ray.kill(waits.handle)
 
     def _created(self) -> _Actor:
         import ray

@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+import ray
 
 from framework.sweep.pool import Limits, Pool, Task
 from tests.sweep import calls
@@ -56,6 +57,18 @@ def test_fresh_calls_and_exhausted_workers_take_new_processes_on_the_same_actors
         hosts = {one.result for one in pool.run(Task(("host_after_a_moment",), fresh=n == 0) for n in range(3))}
     assert first == second != third == fourth != own
     assert len(hosts) == 1
+
+
+def test_a_worker_that_no_machine_has_room_for_takes_the_place_of_another() -> None:
+    room = int(ray.cluster_resources()["CPU"])
+    with Pool(calls.act, room + 1, on_ray=True) as pool:
+        used: set[int] = set()
+        while_some_are_not = itertools.takewhile(lambda _: len(used) < room, itertools.count())
+        for one in pool.run(Task(("slow_process",)) for _ in while_some_are_not):
+            used.add(one.result)
+        assert pool.running == room
+        (own,) = pool.run([Task(("double", 1), fresh=True)])
+    assert own.result == 2
 
 
 def test_a_call_is_given_up_when_it_has_lost_its_actor_three_times() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from framework.registry.discovery import ROOT
 from framework.run import main
 from framework.sweep.reader import open_sweep
 from framework.trace.reader import open_run
@@ -48,3 +52,14 @@ def test_a_run_that_takes_too_long_is_a_row_and_the_next_one_runs(tmp_path: Path
     rows = {row["duration"]: row for row in open_sweep(tmp_path).rows.to_pylist()}
     assert rows["1s"]["verdict"] == "valid"
     assert (rows["60s"]["status"], rows["60s"]["reason"]) == ("timeout", "took longer than 12s")
+
+
+def test_a_sweep_on_a_cluster_outlives_a_machine(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.sweep.clustered_sweep", str(tmp_path / "s")], cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "100 runs: 100 valid, 0 unknown, 0 invalid" in ended.stdout
+    keys = open_sweep(tmp_path / "s").rows["key"].to_pylist()
+    assert len(keys) == len(set(keys)) == 100
