@@ -10,7 +10,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from framework.config.compose import Composed, compose
+from framework.config.compose import compose
+from framework.config.resolve import Composed
 from framework.core.message import NodeId
 from framework.core.time import MILLISECOND
 from framework.engine.sim.driver import SimEngine

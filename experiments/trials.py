@@ -16,7 +16,7 @@ from framework.core.effects import Effect, Send
 from framework.core.message import Message, NodeId
 from framework.core.node_runtime import NodeRuntime
 from framework.engine.base import Experiment, Tally
-from framework.engine.sim.recording import Pulse, Recording
+from framework.engine.sim.recording import Heartbeat, Recording
 from framework.engine.sim.simulation import Simulation
 from framework.engine.wire import Wire
 from framework.verify.monitors import Halt
@@ -36,7 +36,7 @@ class Trial(Simulation, ABC):
         experiment = replace(experiment, seed=seed)
         wire, tally = Wire(experiment.protocol), Tally()
         recording = Recording(experiment, wire)
-        super().__init__(experiment, recording, wire, Pulse(recording, lambda now, tally: None, tally), tally)
+        super().__init__(experiment, recording, wire, Heartbeat(recording, lambda now, tally: None, tally), tally)
         for node in experiment.nodes:
             self.seats[node].watch = self._observe
 

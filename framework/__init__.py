@@ -1,6 +1,7 @@
 """Synod: a laboratory for distributed protocols.
 
-The names that an author imports, each loaded when it is first asked for.
+The names that an author imports, each loaded when it is first asked for. This file is written by `python -m tests.exports`,
+from `__all__`.
 """
 
 from __future__ import annotations
@@ -9,64 +10,40 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from framework.core.administration import Administer, Administered, Administrator
     from framework.core.client import Client, Fail, Ok, Operation, OperationId, Outcome, Unknown
     from framework.core.durable import DurableLog, DurableMap, durable, durable_log, durable_map
     from framework.core.errors import ConfigError, PluginError, Violation
-    from framework.core.faults import (
+    from framework.core.message import Config, Message, NodeId, Record
+    from framework.core.node import Node, handles, on_timer
+    from framework.core.replica import Replica
+    from framework.core.time import Duration
+    from framework.core.value import Value
+    from framework.faults.actions import (
+        Action,
         Ask,
         Calm,
         Crash,
         Disturb,
         Disturbance,
-        Fault,
-        FaultConfig,
-        Kind,
         Pause,
-        Planned,
         Restart,
         Resume,
         SetClock,
         SetDisk,
+    )
+    from framework.faults.fault import (
+        Fault,
+        FaultConfig,
+        FaultKind,
+        Planned,
         Strike,
         TargetConfig,
         TargetedFault,
         View,
         check_target,
     )
-    from framework.core.invariants import Invariant, Step
-    from framework.core.leader import LeaderClient, NotLeader, RetryConfig
-    from framework.core.message import Config, Message, NodeId, Record
-    from framework.core.network import Link, NetworkModel
-    from framework.core.node import Node, handles, on_timer
-    from framework.core.quorums import (
-        Joint,
-        Majority,
-        OneOf,
-        QuorumConfig,
-        Quorums,
-        QuorumSystem,
-        Threshold,
-        Weighted,
-        grid_columns,
-        grid_rows,
-    )
-    from framework.core.replica import Replica
-    from framework.core.session import (
-        Answer,
-        Applied,
-        Command,
-        Query,
-        ReadingConfig,
-        ReplicatedConfig,
-        ReplicatedMachine,
-        Reply,
-        Request,
-        SessionClient,
-    )
-    from framework.core.state_machine import Refused, StateMachine, StateMachineChoice, Value, operation, query
-    from framework.core.time import Duration
-    from framework.core.workload import Workload, WorkloadConfig
+    from framework.load.workload import Workload, WorkloadConfig
+    from framework.network.model import Link, NetworkModel
     from framework.registry.hookspecs import hookimpl
     from framework.registry.specs import (
         CheckerSpec,
@@ -78,93 +55,146 @@ if TYPE_CHECKING:
         StateMachineSpec,
         WorkloadSpec,
     )
+    from framework.replication.administration import Administer, Administered, Administrator
+    from framework.replication.leader_client import LeaderClient, NotLeader, RetryConfig
+    from framework.replication.quorums import (
+        Joint,
+        Majority,
+        OneOf,
+        QuorumConfig,
+        Quorums,
+        QuorumSystem,
+        Threshold,
+        Weighted,
+        grid_columns,
+        grid_rows,
+    )
+    from framework.replication.sessions import (
+        Answer,
+        Applied,
+        Command,
+        Query,
+        ReadingConfig,
+        ReplicatedConfig,
+        ReplicatedMachine,
+        Reply,
+        Request,
+        SessionClient,
+    )
+    from framework.replication.state_machine import Refused, StateMachine, StateMachineChoice, operation, query
     from framework.sweep.reader import Sweep, open_sweep
     from framework.trace.reader import Run, open_run
+    from framework.verify.invariants import Invariant, Step
     from framework.verify.model import ILLEGAL
     from framework.verify.sequential import ANYTHING, SequentialModel
     from framework.verify.verdict import CheckResult, Verdict
 
 _HOMES = {
-    "framework.core.administration": ("Administer", "Administered", "Administrator"),
-    "framework.core.client": ("Client", "Fail", "Ok", "Operation", "OperationId", "Outcome", "Unknown"),
-    "framework.core.durable": ("DurableLog", "DurableMap", "durable", "durable_log", "durable_map"),
-    "framework.core.errors": ("ConfigError", "PluginError", "Violation"),
-    "framework.core.faults": (
-        "Action",
-        "Ask",
-        "Calm",
-        "Crash",
-        "Disturb",
-        "Disturbance",
-        "Fault",
-        "FaultConfig",
-        "Kind",
-        "Pause",
-        "Planned",
-        "Restart",
-        "Resume",
-        "SetClock",
-        "SetDisk",
-        "Strike",
-        "TargetConfig",
-        "TargetedFault",
-        "View",
-        "check_target",
-    ),
-    "framework.core.invariants": ("Invariant", "Step"),
-    "framework.core.leader": ("LeaderClient", "NotLeader", "RetryConfig"),
-    "framework.core.message": ("Config", "Message", "NodeId", "Record"),
-    "framework.core.network": ("Link", "NetworkModel"),
-    "framework.core.node": ("Node", "handles", "on_timer"),
-    "framework.core.quorums": (
-        "Joint",
-        "Majority",
-        "OneOf",
-        "QuorumConfig",
-        "QuorumSystem",
-        "Quorums",
-        "Threshold",
-        "Weighted",
-        "grid_columns",
-        "grid_rows",
-    ),
-    "framework.core.replica": ("Replica",),
-    "framework.core.session": (
-        "Answer",
-        "Applied",
-        "Command",
-        "Query",
-        "ReadingConfig",
-        "ReplicatedConfig",
-        "ReplicatedMachine",
-        "Reply",
-        "Request",
-        "SessionClient",
-    ),
-    "framework.core.state_machine": ("Refused", "StateMachine", "StateMachineChoice", "Value", "operation", "query"),
-    "framework.core.time": ("Duration",),
-    "framework.core.workload": ("Workload", "WorkloadConfig"),
-    "framework.registry.hookspecs": ("hookimpl",),
-    "framework.registry.specs": (
-        "CheckerSpec",
-        "FaultSpec",
-        "ModelSpec",
-        "NetworkSpec",
-        "ProtocolSpec",
-        "Sometimes",
-        "StateMachineSpec",
-        "WorkloadSpec",
-    ),
-    "framework.sweep.reader": ("Sweep", "open_sweep"),
-    "framework.trace.reader": ("Run", "open_run"),
-    "framework.verify.model": ("ILLEGAL",),
-    "framework.verify.sequential": ("ANYTHING", "SequentialModel"),
-    "framework.verify.verdict": ("CheckResult", "Verdict"),
+    "ANYTHING": "framework.verify.sequential",
+    "Action": "framework.faults.actions",
+    "Administer": "framework.replication.administration",
+    "Administered": "framework.replication.administration",
+    "Administrator": "framework.replication.administration",
+    "Answer": "framework.replication.sessions",
+    "Applied": "framework.replication.sessions",
+    "Ask": "framework.faults.actions",
+    "Calm": "framework.faults.actions",
+    "CheckResult": "framework.verify.verdict",
+    "CheckerSpec": "framework.registry.specs",
+    "Client": "framework.core.client",
+    "Command": "framework.replication.sessions",
+    "Config": "framework.core.message",
+    "ConfigError": "framework.core.errors",
+    "Crash": "framework.faults.actions",
+    "Disturb": "framework.faults.actions",
+    "Disturbance": "framework.faults.actions",
+    "DurableLog": "framework.core.durable",
+    "DurableMap": "framework.core.durable",
+    "Duration": "framework.core.time",
+    "Fail": "framework.core.client",
+    "Fault": "framework.faults.fault",
+    "FaultConfig": "framework.faults.fault",
+    "FaultKind": "framework.faults.fault",
+    "FaultSpec": "framework.registry.specs",
+    "ILLEGAL": "framework.verify.model",
+    "Invariant": "framework.verify.invariants",
+    "Joint": "framework.replication.quorums",
+    "LeaderClient": "framework.replication.leader_client",
+    "Link": "framework.network.model",
+    "Majority": "framework.replication.quorums",
+    "Message": "framework.core.message",
+    "ModelSpec": "framework.registry.specs",
+    "NetworkModel": "framework.network.model",
+    "NetworkSpec": "framework.registry.specs",
+    "Node": "framework.core.node",
+    "NodeId": "framework.core.message",
+    "NotLeader": "framework.replication.leader_client",
+    "Ok": "framework.core.client",
+    "OneOf": "framework.replication.quorums",
+    "Operation": "framework.core.client",
+    "OperationId": "framework.core.client",
+    "Outcome": "framework.core.client",
+    "Pause": "framework.faults.actions",
+    "Planned": "framework.faults.fault",
+    "PluginError": "framework.core.errors",
+    "ProtocolSpec": "framework.registry.specs",
+    "Query": "framework.replication.sessions",
+    "QuorumConfig": "framework.replication.quorums",
+    "QuorumSystem": "framework.replication.quorums",
+    "Quorums": "framework.replication.quorums",
+    "ReadingConfig": "framework.replication.sessions",
+    "Record": "framework.core.message",
+    "Refused": "framework.replication.state_machine",
+    "Replica": "framework.core.replica",
+    "ReplicatedConfig": "framework.replication.sessions",
+    "ReplicatedMachine": "framework.replication.sessions",
+    "Reply": "framework.replication.sessions",
+    "Request": "framework.replication.sessions",
+    "Restart": "framework.faults.actions",
+    "Resume": "framework.faults.actions",
+    "RetryConfig": "framework.replication.leader_client",
+    "Run": "framework.trace.reader",
+    "SequentialModel": "framework.verify.sequential",
+    "SessionClient": "framework.replication.sessions",
+    "SetClock": "framework.faults.actions",
+    "SetDisk": "framework.faults.actions",
+    "Sometimes": "framework.registry.specs",
+    "StateMachine": "framework.replication.state_machine",
+    "StateMachineChoice": "framework.replication.state_machine",
+    "StateMachineSpec": "framework.registry.specs",
+    "Step": "framework.verify.invariants",
+    "Strike": "framework.faults.fault",
+    "Sweep": "framework.sweep.reader",
+    "TargetConfig": "framework.faults.fault",
+    "TargetedFault": "framework.faults.fault",
+    "Threshold": "framework.replication.quorums",
+    "Unknown": "framework.core.client",
+    "Value": "framework.core.value",
+    "Verdict": "framework.verify.verdict",
+    "View": "framework.faults.fault",
+    "Violation": "framework.core.errors",
+    "Weighted": "framework.replication.quorums",
+    "Workload": "framework.load.workload",
+    "WorkloadConfig": "framework.load.workload",
+    "WorkloadSpec": "framework.registry.specs",
+    "check_target": "framework.faults.fault",
+    "durable": "framework.core.durable",
+    "durable_log": "framework.core.durable",
+    "durable_map": "framework.core.durable",
+    "grid_columns": "framework.replication.quorums",
+    "grid_rows": "framework.replication.quorums",
+    "handles": "framework.core.node",
+    "hookimpl": "framework.registry.hookspecs",
+    "on_timer": "framework.core.node",
+    "open_run": "framework.trace.reader",
+    "open_sweep": "framework.sweep.reader",
+    "operation": "framework.replication.state_machine",
+    "query": "framework.replication.state_machine",
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ANYTHING",
+    "Action",
     "Administer",
     "Administered",
     "Administrator",
@@ -187,11 +217,11 @@ __all__ = [
     "Fail",
     "Fault",
     "FaultConfig",
+    "FaultKind",
     "FaultSpec",
     "ILLEGAL",
     "Invariant",
     "Joint",
-    "Kind",
     "LeaderClient",
     "Link",
     "Majority",
@@ -267,8 +297,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _HOMES:
         raise AttributeError(f"module 'framework' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -120,8 +120,8 @@ from framework.config.compose import compose
 from framework.core.client import Operation
 from framework.core.effects import Send
 from framework.core.node_runtime import Deliver, Invoke, NodeRuntime, Start
-from framework.core.streams import stream
-from framework.engine.sim import SimEngine
+from framework.core.random_streams import stream
+from framework.engine.sim.driver import SimEngine
 from framework.trace.reader import open_run
 from framework.verify.history import calls_from_table
 from {module} import {names}

@@ -17,9 +17,9 @@ from framework.config.explained import Setting, explained
 from framework.config.groups import LISTS
 from framework.console.entry import carried_out
 from framework.core.errors import ConfigError, did_you_mean
-from framework.core.state_machine import StateMachine
 from framework.registry.registry import KINDS, Registry, load
 from framework.registry.specs import ProtocolSpec, Spec, StateMachineSpec
+from framework.replication.state_machine import StateMachine
 
 USAGE = "usage: python -m framework.plugins [KIND [NAME]] [plugins.path=FOLDER]"
 

@@ -25,7 +25,7 @@ from framework.core.errors import ConfigError, did_you_mean
 from framework.core.time import MILLISECOND, SECOND, format_duration
 
 if TYPE_CHECKING:
-    from framework.redrive.following import Operation
+    from framework.redrive.following import TracedOperation
     from framework.trace.reader import Run
 
 SAME, NOT_THE_SAME = 0, 2
@@ -66,7 +66,7 @@ def _replay(asked: argparse.Namespace) -> int:
     return (_whole if is_simulated(run) else _nodes)(run, asked, operation, stop)
 
 
-def _operation(run: Run, asked: argparse.Namespace) -> Operation | None:
+def _operation(run: Run, asked: argparse.Namespace) -> TracedOperation | None:
     """The operation that was asked for."""
     from framework.redrive.following import find_operation
 
@@ -79,7 +79,7 @@ def _operation(run: Run, asked: argparse.Namespace) -> Operation | None:
     return found
 
 
-def _whole(run: Run, asked: argparse.Namespace, operation: Operation | None, stop: int | None) -> int:
+def _whole(run: Run, asked: argparse.Namespace, operation: TracedOperation | None, stop: int | None) -> int:
     from framework.console.replayed import of_whole
     from framework.redrive.following import find_operation
     from framework.redrive.telling import told
@@ -112,7 +112,7 @@ def _whole(run: Run, asked: argparse.Namespace, operation: Operation | None, sto
         return SAME if again.compared and again.difference is None else NOT_THE_SAME
 
 
-def _nodes(run: Run, asked: argparse.Namespace, operation: Operation | None, stop: int | None) -> int:
+def _nodes(run: Run, asked: argparse.Namespace, operation: TracedOperation | None, stop: int | None) -> int:
     import pyarrow.compute as pc
 
     from framework.console.replayed import SUSPECTS, changed_versions, of_node
@@ -150,7 +150,7 @@ def _state(name: str, node: Any, when: str) -> None:
         _print(of_state(node))
 
 
-def _without_end(operation: Operation | None) -> Iterator[str]:
+def _without_end(operation: TracedOperation | None) -> Iterator[str]:
     """That the operation was under way when the run ended."""
     if operation is not None and operation.completed is None:
         yield f"operation {operation.number} had not completed when the run ended"

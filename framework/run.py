@@ -25,7 +25,7 @@ from framework.console.entry import carried_out, keeping_tracebacks
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from framework.config.compose import Composed
+    from framework.config.resolve import Composed
     from framework.console.arguments import Arguments
     from framework.runs.execute import Plan
 
@@ -59,7 +59,8 @@ def _run(asked: Arguments, began: float) -> int:
 
 
 def _help(asked: Arguments) -> int:
-    from framework.config.compose import config_folders, help_text, load_plugins
+    from framework.config.compose import config_folders, load_plugins
+    from framework.config.help import help_text
 
     groups = help_text(load_plugins(asked.overrides, asked.config_dir), config_folders(asked.config_dir))
     print(arguments.help_head(), groups, sep="\n\n")

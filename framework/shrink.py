@@ -69,7 +69,7 @@ def _budget(text: str) -> tuple[float, int | None]:
 def _shrink(folder: str, seconds: float, tries: int | None, seeds: int) -> int:
     from framework.config.saved import recompose, saved_plugin_paths
     from framework.reduction.kept import Kept, depends
-    from framework.reduction.search import Search
+    from framework.reduction.search import ShrinkSearch
     from framework.reduction.trial import Trials
     from framework.reduction.written import defaults_of
     from framework.registry.registry import load
@@ -101,7 +101,7 @@ def _shrink(folder: str, seconds: float, tries: int | None, seeds: int) -> int:
             _show(dimension, best)
 
         trials.deadline = time.monotonic() + seconds
-        search = Search(trials, first, earlier or first, defaults_of(registry), seeds, tries)
+        search = ShrinkSearch(trials, first, earlier or first, defaults_of(registry), seeds, tries)
         finished = search.run(smaller)
         interrupted, took_s = trials.interrupted, time.monotonic() - began
     _tell(first, kept.confirmed(search.best, shared))

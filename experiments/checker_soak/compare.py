@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from framework.verify.history import Call
 from framework.verify.linearizability import check_linearizable, decide_by_times, divide
-from framework.verify.models import Model, model_named
+from framework.verify.model import Model
+from framework.verify.models import model_named
 from framework.verify.verdict import Verdict
 from tests.verify.histories import drawn, drawn_runs, explained
 

@@ -23,8 +23,8 @@ from framework import (
     hookimpl,
     on_timer,
 )
-from framework.core.quorums import Quorums, Threshold
-from framework.core.session import OPEN
+from framework.replication.quorums import Quorums, Threshold
+from framework.replication.sessions import OPEN
 from plugins.protocols import raft
 from plugins.protocols.raft.election import FOLLOWER, LEADER
 from plugins.protocols.raft.messages import (

@@ -12,7 +12,7 @@ import msgspec
 from experiments.raft_election.trial import ElectionTrial
 from experiments.trials import servers
 from framework.core.message import NodeId
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from framework.core.time import MILLISECOND, Duration
 from framework.engine.base import Experiment
 from plugins.protocols.raft.messages import AppendEntries

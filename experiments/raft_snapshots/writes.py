@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from framework import Command, ReplicatedMachine, StateMachineChoice
-from framework.core.session import OPEN
+from framework.replication.sessions import OPEN
 from plugins.protocols.raft.messages import Entry
 from plugins.state_machines.kv import KeyValueStore
 

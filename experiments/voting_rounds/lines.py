@@ -11,7 +11,7 @@ from experiments.raft_election.lines import hold as hold_elections
 from experiments.trials import Trial, servers
 from framework.core.message import NodeId
 from framework.core.node_runtime import NodeRuntime
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from framework.core.time import MILLISECOND
 from framework.engine.base import Experiment
 from plugins.protocols.paxos.messages import Propose

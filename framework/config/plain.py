@@ -14,8 +14,8 @@ import msgspec
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config
 from framework.core.size import Size
-from framework.core.state_machine import StateMachineChoice
 from framework.core.time import Duration
+from framework.replication.state_machine import StateMachineChoice
 
 C = TypeVar("C", bound=Config)
 

@@ -14,16 +14,16 @@ from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, label
 from framework.config.plain import BadValue, build, is_path, plain, spelled, texts
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
 from framework.core.errors import ConfigError, did_you_mean
-from framework.core.faults import Fault
 from framework.core.message import Config
-from framework.core.session import ReplicatedConfig
-from framework.core.state_machine import StateMachineChoice
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from framework.core.time import format_duration
 from framework.core.tracebacks import blaming, printable
 from framework.engine.base import Experiment
+from framework.faults.fault import Fault
 from framework.registry.registry import KINDS, Registry
 from framework.registry.specs import CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
+from framework.replication.sessions import ReplicatedConfig
+from framework.replication.state_machine import StateMachineChoice
 from framework.verify.models import Models
 
 

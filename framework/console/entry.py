@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from framework.console.streams import Outlet
+    from framework.console.streams import GuardedStream
 
 MISTAKE = 2
 """The exit code of a command that could not do what it was asked to."""
@@ -46,7 +46,7 @@ class Reported(Exception):
 
 def run_as_command(module: str) -> NoReturn:
     """Imports `module`, runs its `main(arguments)` and exits with the code that it returns."""
-    stdout: list[Outlet] = []
+    stdout: list[GuardedStream] = []
     try:
         code = carried_out(lambda: _begun(module, stdout))
         code = _ended(code, stdout)
@@ -125,7 +125,7 @@ def say(text: str) -> None:
             os.write(2, (" ".join(text.split()) + "\n").encode(errors="backslashreplace"))
 
 
-def _begun(module: str, stdout: list[Outlet]) -> int:
+def _begun(module: str, stdout: list[GuardedStream]) -> int:
     """Runs the command; `stdout` gets the end of the stream that it prints to."""
     from importlib import import_module
 
@@ -136,7 +136,7 @@ def _begun(module: str, stdout: list[Outlet]) -> int:
     return code
 
 
-def _ended(code: int, stdout: list[Outlet]) -> int:
+def _ended(code: int, stdout: list[GuardedStream]) -> int:
     """The exit code of a command whose work came to `code`, once all that it printed has left."""
     for end in stdout:
         sys.stdout.flush()

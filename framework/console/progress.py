@@ -64,7 +64,7 @@ class Silent:
         return
 
 
-class Part(NamedTuple):
+class LinePart(NamedTuple):
     """A part of the line, and how soon it is left out where there is no room: those of rank 0 last."""
 
     text: str
@@ -83,13 +83,13 @@ class Account:
         operations = tally.ok + tally.fail + tally.unknown
         faults = sum(tally.faults.values())
         parts = [
-            Part(f"{now / 1e9:.1f}s/{self._length}", 0),
-            Part(f"{operations:,} ops", 4),
-            Part(rate(self._rate(now, tally.ok)), 3),
-            Part(f"p50 {milliseconds(_ms(tally.latencies.quantile(0.5)))}", 6),
-            Part(f"p99 {milliseconds(_ms(tally.latencies.quantile(0.99)))}", 5),
-            *([Part(f"leader {' '.join(tally.leaders)}", 1)] if tally.leaders else []),
-            *([Part(f"{faults} faults" if faults > 1 else "1 fault", 2)] if faults else []),
+            LinePart(f"{now / 1e9:.1f}s/{self._length}", 0),
+            LinePart(f"{operations:,} ops", 4),
+            LinePart(rate(self._rate(now, tally.ok)), 3),
+            LinePart(f"p50 {milliseconds(_ms(tally.latencies.quantile(0.5)))}", 6),
+            LinePart(f"p99 {milliseconds(_ms(tally.latencies.quantile(0.99)))}", 5),
+            *([LinePart(f"leader {' '.join(tally.leaders)}", 1)] if tally.leaders else []),
+            *([LinePart(f"{faults} faults" if faults > 1 else "1 fault", 2)] if faults else []),
         ]
         while room is not None and len(parts) > 1 and len(_line(parts)) > room:
             parts.remove(max(parts, key=lambda part: part.rank))
@@ -205,7 +205,7 @@ class Redrawn:
             self._live.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _line(parts: list[Part]) -> str:
+def _line(parts: list[LinePart]) -> str:
     return _GAP.join(part.text for part in parts)
 
 

@@ -3,7 +3,7 @@
 - A character that the encoding lacks is written as its escape: `\\u2014`.
 - Nobody reads any more (`| head -1`), or the stream was closed before (`>&-`): the command goes on, and what it prints is
   discarded. Its exit code is that of its work.
-- stdout cannot be written to (its disk is full): the command goes on. `Outlet.failure` says why, and `Outlet.verdicts` has
+- stdout cannot be written to (its disk is full): the command goes on. `GuardedStream.failure` says why, and `GuardedStream.verdicts` has
   the lines among the lost ones that scripts read.
 """
 
@@ -21,7 +21,7 @@ _LOST_BYTES = 1 << 16
 """Of what could not be written, so much is looked through for verdicts: the end of it."""
 
 
-class Outlet(io.RawIOBase):
+class GuardedStream(io.RawIOBase):
     """The raw end of a standard stream. Takes everything; what cannot be written is discarded."""
 
     def __init__(self, descriptor: int) -> None:
@@ -62,10 +62,10 @@ class Outlet(io.RawIOBase):
         return [line.decode(errors="replace") for line in self._lost.splitlines() if line.startswith(VERDICT_LINES)]
 
 
-def guard() -> Outlet:
+def guard() -> GuardedStream:
     """Puts streams that never raise into the place of `sys.stdout` and `sys.stderr`; returns the end of stdout."""
     _fill_gaps()
-    stdout, stderr = Outlet(1), Outlet(2)
+    stdout, stderr = GuardedStream(1), GuardedStream(2)
     unbuffered = getattr(sys.stdout, "write_through", False)  # python -u
     sys.stdout = _text(stdout if unbuffered else io.BufferedWriter(stdout), sys.stdout, line_buffering=stdout.isatty())
     # Unbuffered: a signal handler may print in the middle of another line.
@@ -73,13 +73,13 @@ def guard() -> Outlet:
     return stdout
 
 
-def _text(end: io.BufferedWriter | Outlet, before: object, *, line_buffering: bool) -> io.TextIOWrapper:
+def _text(end: io.BufferedWriter | GuardedStream, before: object, *, line_buffering: bool) -> io.TextIOWrapper:
     """A text stream with the encoding of the one `before`, which is None where the stream was closed."""
     encoding = getattr(before, "encoding", None) or "utf-8"
     return io.TextIOWrapper(
         end,  # type: ignore[arg-type]
         encoding=encoding, errors="backslashreplace", newline="\n" if os.linesep == "\n" else None,
-        line_buffering=line_buffering, write_through=isinstance(end, Outlet),
+        line_buffering=line_buffering, write_through=isinstance(end, GuardedStream),
     )  # fmt: skip
 
 

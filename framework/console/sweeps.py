@@ -15,7 +15,7 @@ from framework.console.wording import counted, milliseconds, rate
 from framework.sweep.axes import Interval
 from framework.sweep.course import NOT_ALONE, Course, asked_rows, kind_of_reason
 from framework.sweep.point import Finished
-from framework.sweep.rows import Row, column_value
+from framework.sweep.rows import SweepRow, column_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,7 +70,7 @@ class SweepScreen:
         else:
             print(f"{self._title}  {words}", file=sys.stderr, flush=True)
 
-    def found(self, course: Course, row: Row, finished: Finished) -> None:
+    def found(self, course: Course, row: SweepRow, finished: Finished) -> None:
         """Says at once that a run is invalid, of the first few; with its story if that ends the sweep."""
         if self._quiet or course.counts["invalid"] > FOUND_SHOWN:
             return

@@ -9,8 +9,8 @@ from framework.core.effects import Complete
 from framework.core.errors import PluginError
 from framework.core.message import NodeId, Record
 from framework.core.node import Node, on_timer
-from framework.core.state_machine import Value
 from framework.core.time import format_duration
+from framework.core.value import Value
 
 OperationId: TypeAlias = int
 """Unique in a run."""

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
-from framework.core.declare import RESERVED, check_body, declared_fields, handler_names, timer_names, typed_fields
-from framework.core.durable import LOG, SCALAR, DurableField
-from framework.core.effects import Multicast, Note, Send
+from framework.core.durable import LOG, SCALAR, DurableField, Stored
+from framework.core.effects import Effect, Multicast, Note, Send
 from framework.core.errors import PluginError, did_you_mean
 from framework.core.message import Config, Message, NodeId
-from framework.core.node_runtime import NodeRuntime
+from framework.core.node_class import RESERVED, check_body, declared_fields, handler_names, timer_names, typed_fields
+from framework.core.plain_state import copy_plain
 from framework.core.replica import Replica
-from framework.core.state import copy_plain
 
 F = TypeVar("F", bound=Callable[..., None])
 N = TypeVar("N", bound="Node")
@@ -26,6 +25,36 @@ PATH_BYTES = 255
 """The longest path of a mount, in UTF-8: its length travels in one byte."""
 
 Handler = Callable[[Any, NodeId, Any], None]
+
+TimerKey: TypeAlias = tuple[str, str, tuple[Any, ...]]
+"""(mount path, method name, arguments): setting the same timer again replaces it."""
+
+
+class Runtime(Protocol):
+    """What drives a node, as the node sees it; `framework.core.node_runtime` implements it.
+
+    `step` is the number of the step under way. `timers` maps each timer to its deadline on the node's clock and the step that
+    set it, `soon` those with after=0 to that step; `wake` is no later than the earliest deadline. `tells` are (parent path,
+    mount name, event). `stored` holds the durable fields that no node has taken over yet, by mount path; those of the paths in
+    `plain` are not yet of their declared types.
+    """
+
+    id: NodeId
+    rng: random.Random
+    now: int
+    wall_clock: int
+    step: int
+    effects: list[Effect]
+    early: list[Effect]
+    timers: dict[TimerKey, tuple[int, int]]
+    soon: dict[TimerKey, int]
+    wake: int
+    tells: list[tuple[str, str, Message]]
+    nodes: dict[str, Node]
+    stored: Stored
+    plain: set[str]
+
+    def unmount(self, path: str, destroy: bool) -> None: ...
 
 
 def handles(*messages: type[Message]) -> Callable[[F], F]:
@@ -70,7 +99,7 @@ class Node:
     _declared: ClassVar[dict[str, DurableField]] = {}
     _declared_here: ClassVar[dict[str, DurableField]] = {}
 
-    _runtime: NodeRuntime
+    _runtime: Runtime
     _path: str
     _committed: dict[str, Any]
 
@@ -84,7 +113,7 @@ class Node:
 
     @classmethod
     def _seat(
-        cls: type[N], runtime: NodeRuntime, path: str, config: Any, peers: tuple[NodeId, ...], spare: bool = False
+        cls: type[N], runtime: Runtime, path: str, config: Any, peers: tuple[NodeId, ...], spare: bool = False
     ) -> N:
         """An instance at `runtime`, mounted at `path`, its durable fields restored, not yet started."""
         node = cls()

@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
+from framework.core.client import Client, Operation
 from framework.core.durable import (
     ATOMS,
     LOG,
@@ -40,12 +41,9 @@ from framework.core.durable import (
 from framework.core.effects import Effect
 from framework.core.errors import RAISED, PluginError
 from framework.core.message import Message, NodeId
+from framework.core.node import Node, TimerKey
 from framework.core.storage import Storage
 from framework.core.time import NEVER
-
-if TYPE_CHECKING:
-    from framework.core.client import Client, Operation
-    from framework.core.node import Node
 
 EXACT = frozenset((bool, int, str, bytes, type(None)))
 """Of two values of the same one of these types that compare equal, either may stand for the other: 0.0 == -0.0, and a
@@ -53,9 +51,6 @@ tuple, frozenset or Record of 0 equals one of False."""
 
 SOON_LIMIT = 10_000
 """Timers with after=0 in one batch; a node that sets more never comes to an end."""
-
-TimerKey: TypeAlias = tuple[str, str, tuple[Any, ...]]
-"""(mount path, method name, arguments): setting the same timer again replaces it."""
 
 
 class Start(msgspec.Struct, frozen=True, gc=False):

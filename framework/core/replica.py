@@ -5,10 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from framework.core.node import Node
 
 SHOWN = 1 << 20
 """A state of more bytes than this is compared by its digest alone."""
@@ -27,7 +23,7 @@ class Replica:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReplicaState:
     """How far a replica has come, and what it holds there: the digest of its snapshot, and the snapshot if it is not large.
 
     One that was looked at in passing has no digest.
@@ -38,13 +34,12 @@ class Standing:
     state: bytes = b""
 
 
-def standing(node: Node, *, whole: bool) -> Standing | None:
-    """Where the node's replica stands, with its state if `whole`; None if it keeps no copy of anything."""
-    replica = node.replica
+def replica_state(replica: Replica | None, *, whole: bool) -> ReplicaState | None:
+    """How far a node's replica has come, with its state if `whole`; None if the node keeps no copy of anything."""
     if replica is None:
         return None
     if not whole:
-        return Standing(replica.applied)
+        return ReplicaState(replica.applied)
     state = replica.snapshot()
     digest = hashlib.blake2b(state, digest_size=8).hexdigest()
-    return Standing(replica.applied, digest, state if len(state) <= SHOWN else b"")
+    return ReplicaState(replica.applied, digest, state if len(state) <= SHOWN else b"")

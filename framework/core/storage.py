@@ -7,7 +7,6 @@ from typing import Protocol
 
 from framework.core.durable import Change, LogWritten, MapWritten, MountDropped, ScalarSet, Stored
 from framework.core.errors import SynodError
-from framework.core.faults import DiskTrouble
 
 
 class Storage(Protocol):
@@ -32,27 +31,6 @@ class StorageFailure(SynodError):
 
 class StorageDamaged(StorageFailure):
     """What was acknowledged cannot be read back: the node must not start, and never serves it."""
-
-
-class TroubledStorage:
-    """A storage whose disk is in trouble: the next fsync fails (that one alone), there is no room, or a record is damaged."""
-
-    def __init__(self, storage: Storage, trouble: DiskTrouble) -> None:
-        self.storage, self.trouble = storage, trouble
-        self.typed = storage.typed
-
-    def load(self) -> Stored:
-        if self.trouble == "damage":
-            raise StorageDamaged("an acknowledged record is damaged: its checksum does not match", asked=True)
-        return self.storage.load()
-
-    def commit(self, changes: Sequence[Change]) -> None:
-        if self.trouble == "failed_fsync":
-            self.trouble = "none"
-            raise StorageFailure("fsync failed: the commit may be lost, and is not tried again", asked=True)
-        if self.trouble == "full":
-            raise StorageFailure("no space left on the disk", asked=True)
-        self.storage.commit(changes)
 
 
 class MemoryStorage:

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from framework.core.administration import ADMINISTRATOR, Administrator
 from framework.core.client import Fail, Ok, Outcome
 from framework.core.errors import PluginFailed, Unrecordable
-from framework.core.faults import Entry, Fault, Status
-from framework.core.latency import Latencies
 from framework.core.message import NodeId
-from framework.core.network import NetworkModel
 from framework.core.node import Node
-from framework.core.workload import Workload
+from framework.engine.shared.administrator import ADMINISTRATOR
+from framework.faults.fault import Fault, Status
+from framework.faults.ledger import LedgerEntry
+from framework.load.histogram import LatencyHistogram
+from framework.load.workload import Workload
+from framework.network.model import NetworkModel
 from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
+from framework.replication.administration import Administrator
 
 if TYPE_CHECKING:
     from framework.verify.convergence import Settled
@@ -108,7 +110,7 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class Crash:
+class NodeCrash:
     """A node that stopped: on purpose (`asked`: a fault's doing), by an exception of its own (`traceback`), or unasked.
 
     `storage`: because its storage failed. `restarted`: it was started again before the run ended.
@@ -132,7 +134,7 @@ def check_nodes_own(error: BaseException, node: NodeId, kind: type[Node]) -> Non
         raise PluginFailed(kind.__qualname__, f"{node} {error}") from error
 
 
-def with_restarts(crashes: Iterable[Crash], up: Container[NodeId]) -> tuple[Crash, ...]:
+def with_restarts(crashes: Iterable[NodeCrash], up: Container[NodeId]) -> tuple[NodeCrash, ...]:
     """The crashes by time, with those marked that were followed by a restart; `up` are the nodes that run at the end.
 
     A node that stops once more was started in between.
@@ -192,12 +194,12 @@ def agreed(answers: Iterable[bool | None]) -> bool | None:
 
 @dataclass
 class Tally:
-    """What a run counts as it goes; the screen reads it while it grows. Latencies leave out the warm-up."""
+    """What a run counts as it goes; the screen reads it while it grows. LatencyHistogram leave out the warm-up."""
 
     ok: int = 0
     fail: int = 0
     unknown: int = 0
-    latencies: Latencies = field(default_factory=Latencies)
+    latencies: LatencyHistogram = field(default_factory=LatencyHistogram)
     measured: int = 0  # completed with Ok after the warm-up
     steps: int = 0
     fsyncs: int = 0
@@ -249,14 +251,14 @@ class EngineResult:
     """How a run went. `wall_s` is the engine's loop with trace writes; `virtual_s` what the nodes' clocks saw of it."""
 
     tally: Tally
-    crashes: tuple[Crash, ...]
+    crashes: tuple[NodeCrash, ...]
     wall_s: float
     virtual_s: float
     measured_s: float  # the span that `tally.measured` counts: from the end of the warm-up to the end of the load
     digest: str | None
     interrupted: bool = False
     failure: str = ""  # why the run could not go on, in one line
-    ledger: tuple[Entry, ...] = ()  # what each fault really did
+    ledger: tuple[LedgerEntry, ...] = ()  # what each fault really did
     aftermath: Aftermath | None = None  # of the faults, as the load ended; None: they had not been undone
     watch: Watch | None = None  # what came of the protocol's invariants; None: nobody looked
     settled: Settled | None = None  # how the replicas stood at the end; None: the run did not wait for them

@@ -15,7 +15,7 @@ from framework.trace.reader import Run
 RARE = LIFE | {"restart"}
 
 
-class Operation(NamedTuple):
+class TracedOperation(NamedTuple):
     """One operation of a run, and when it was invoked and completed, in nanoseconds; None for never."""
 
     number: int
@@ -23,7 +23,7 @@ class Operation(NamedTuple):
     completed: int | None
 
 
-def find_operation(run: Run, number: int) -> Operation:
+def find_operation(run: Run, number: int) -> TracedOperation:
     """The operation with this number. ConfigError if the run has none, or no history."""
     if not run.has_history:
         raise ConfigError(str(run.folder), "holds no history: its operations are not known", "Run it with trace=full.")
@@ -37,15 +37,15 @@ def find_operation(run: Run, number: int) -> Operation:
             else "It has none."
         )
         raise ConfigError(f"--operation {number}", "is not in this run", has)
-    return Operation(number, rows["invoked"][0].as_py(), rows["completed"][0].as_py())
+    return TracedOperation(number, rows["invoked"][0].as_py(), rows["completed"][0].as_py())
 
 
-def meanwhile(events: pa.Table, operation: Operation) -> pa.Array:
+def meanwhile(events: pa.Table, operation: TracedOperation) -> pa.Array:
     """Which of `events` happened while the operation was under way: a boolean for each."""
     return pa.array(_within(events, operation))
 
 
-def followed(events: pa.Table, operation: Operation) -> pa.Array:
+def followed(events: pa.Table, operation: TracedOperation) -> pa.Array:
     """Which of `events` had a part in the operation while it was under way: a boolean for each.
 
     Those that bear its number; all that came of them: messages, what their receivers did and sent in turn, and the
@@ -65,7 +65,7 @@ def places_of_causes(events: pa.Table) -> np.ndarray[Any, Any]:
     return np.where(seqs[found] == causes, found, -1)
 
 
-def _within(events: pa.Table, operation: Operation) -> np.ndarray[Any, Any]:
+def _within(events: pa.Table, operation: TracedOperation) -> np.ndarray[Any, Any]:
     times: np.ndarray[Any, Any] = events["time"].to_numpy()
     last = np.inf if operation.completed is None else operation.completed
     return np.logical_and(times >= operation.invoked, times <= last)
@@ -74,7 +74,7 @@ def _within(events: pa.Table, operation: Operation) -> np.ndarray[Any, Any]:
 class _Trail:
     """The events that were come upon so far (`kept`), of those within the operation's time."""
 
-    def __init__(self, events: pa.Table, operation: Operation) -> None:
+    def __init__(self, events: pa.Table, operation: TracedOperation) -> None:
         self.kept = np.zeros(len(events), bool)
         self._kinds: list[str] = events["kind"].cast(pa.string()).to_pylist()
         self._nodes: list[str | None] = events["node"].cast(pa.string()).to_pylist()

@@ -18,13 +18,14 @@ from framework.core.clock import Clock
 from framework.core.durable import Stored
 from framework.core.errors import RAISED
 from framework.core.message import Message, NodeId
-from framework.core.node_runtime import Deliver, Fire, Invoke, NodeRuntime, Start, TimerKey
-from framework.core.replica import standing
-from framework.core.streams import stream
+from framework.core.node import TimerKey
+from framework.core.node_runtime import Deliver, Fire, Invoke, NodeRuntime, Start
+from framework.core.random_streams import stream
+from framework.core.replica import replica_state
 from framework.engine.base import Experiment
 from framework.engine.ray.recording import process_of
-from framework.redrive.outputs import RAISE, Outlet, Output, recorded
-from framework.redrive.record import INPUTS, OUTPUTS, Record, Row
+from framework.redrive.outputs import RAISE, Output, OutputCollector, recorded
+from framework.redrive.record import INPUTS, OUTPUTS, NodeTrace, TraceRow
 
 Watch: TypeAlias = Callable[[NodeRuntime, int, int], None]
 """`watch(host, time, seq)`: the node after a batch, and when and in which event its last step was."""
@@ -39,7 +40,7 @@ class Departure:
     """Where a node, driven again, does not do what was recorded: the step (its row, and its number from 1), and both."""
 
     node: NodeId
-    step: Row
+    step: TraceRow
     number: int
     recorded: Output | str
     redriven: Output | str
@@ -77,7 +78,9 @@ class NodeDriver:
     on_crash: Callable[[], None] | None = None
     """Called when the node has crashed."""
 
-    def __init__(self, experiment: Experiment, node: NodeId, record: Record, outlet: Outlet, wire: Any) -> None:
+    def __init__(
+        self, experiment: Experiment, node: NodeId, record: NodeTrace, outlet: OutputCollector, wire: Any
+    ) -> None:
         server = node in experiment.nodes
         self._seating = experiment.seating(node)
         self.node, self.steps, self.compared = node, 0, 0
@@ -86,14 +89,14 @@ class NodeDriver:
         self._class = self._seating.host
         self._durable = server and bool(self._class._declared or self._class.mounts)
         self._clock, self._epoch = Clock(), 0
-        self._batch: list[Row] = []  # the steps whose outputs have not been gathered
+        self._batch: list[TraceRow] = []  # the steps whose outputs have not been gathered
         self._due: list[Output] = []  # outputs that the record must show next
-        self._origin: dict[int, tuple[Row, int]] = {}  # the steps that they come from, with their numbers
+        self._origin: dict[int, tuple[TraceRow, int]] = {}  # the steps that they come from, with their numbers
         self._raised = ""
-        self._last: Row | None = None  # the last step of the batch whose outputs are due
+        self._last: TraceRow | None = None  # the last step of the batch whose outputs are due
         self._process = -1  # the process whose record is being taken
 
-    def take(self, row: Row) -> bool:
+    def take(self, row: TraceRow) -> bool:
         """Goes on by one row; True if it was a step. Raises Departed, CannotDrive."""
         if row.kind == "start":
             self._process = process_of(row.seq)
@@ -114,7 +117,7 @@ class NodeDriver:
 
     # Inputs.
 
-    def _step(self, row: Row) -> None:
+    def _step(self, row: TraceRow) -> None:
         if row.kind == "start":
             self._boot(row)
             return
@@ -132,7 +135,7 @@ class NodeDriver:
         except RAISED as error:
             self._raised = f"{type(error).__name__}: {error}"
 
-    def _boot(self, row: Row) -> None:
+    def _boot(self, row: TraceRow) -> None:
         if row.payload is None:
             raise CannotDrive("its start was recorded without the state that it started from")
         told = msgspec.msgpack.decode(row.payload)
@@ -149,7 +152,7 @@ class NodeDriver:
         except RAISED as error:
             self._raised = f"{type(error).__name__}: {error}"
 
-    def _begin(self, row: Row) -> None:
+    def _begin(self, row: TraceRow) -> None:
         host = self.host
         assert host is not None
         self.steps += 1
@@ -158,7 +161,7 @@ class NodeDriver:
         host.now = local = self._clock.local(row.time)
         host.wall_clock = local + self._epoch + self._clock.wall_offset
 
-    def _input(self, runtime: NodeRuntime, row: Row) -> Deliver | Fire | Invoke:
+    def _input(self, runtime: NodeRuntime, row: TraceRow) -> Deliver | Fire | Invoke:
         if row.kind == "deliver":
             if not runtime.has_mount(row.path):
                 raise self._departed(f"takes {row.message}", f"there is no mount {row.path!r}")
@@ -168,7 +171,7 @@ class NodeDriver:
         assert isinstance(runtime.root, Client)
         return Invoke(_operation(row), int(self._experiment.workload_config.timeout), row.seq)
 
-    def _message(self, row: Row) -> Message:
+    def _message(self, row: TraceRow) -> Message:
         payload = self._record.sent(row.cause)
         if payload is None:
             raise CannotDrive(
@@ -181,7 +184,7 @@ class NodeDriver:
             raise CannotDrive(f"{row.message} cannot be decoded by the protocol as it is now: {error}") from error
         return message
 
-    def _timer(self, runtime: NodeRuntime, row: Row) -> TimerKey:
+    def _timer(self, runtime: NodeRuntime, row: TraceRow) -> TimerKey:
         """The timer that the station would fire now; Departed if it is not the one that was fired."""
         key, step = runtime.next_timer() or (None, -1)
         if key is None:
@@ -231,7 +234,7 @@ class NodeDriver:
             self.watch(self.host, self._last.time, self._last.seq)
             self._last = None
 
-    def _compare(self, row: Row) -> None:
+    def _compare(self, row: TraceRow) -> None:
         if self.host is None and row.kind == "commit":
             return  # it was in flight at a crash, beside those of its neighbours, and was kept
         if self.host is None:
@@ -249,7 +252,7 @@ class NodeDriver:
         self.compared += 1
         self._landed()
 
-    def _crashed(self, row: Row) -> None:
+    def _crashed(self, row: TraceRow) -> None:
         own_fault = b"\n" in (row.payload or b"")
         if own_fault and self.host is not None and not self._would_raise():
             raise self._departed("crashes by an exception", "raises nothing")
@@ -270,14 +273,14 @@ class NodeDriver:
             if self._batch:
                 self._gather()
             _ = self.host.root.status
-            standing(self.host.root, whole=True)
+            replica_state(self.host.root.replica, whole=True)
         except Departed:
             return False
         except RAISED:
             return True
         return any(output.kind == RAISE for output in self._due)
 
-    def _set_clock(self, row: Row) -> None:
+    def _set_clock(self, row: TraceRow) -> None:
         told = msgspec.json.decode(row.payload or b"{}")
         self._clock.set(row.time, told["drift_ppm"], told.get("step", 0))
 
@@ -290,7 +293,7 @@ class NodeDriver:
         return Departed(Departure(self.node, row, number, was, now))
 
 
-def _operation(row: Row) -> Operation:
+def _operation(row: TraceRow) -> Operation:
     told = msgspec.json.decode(row.payload or b"{}")
     return Operation(told["operation"], row.message, told["key"], _value(told["argument"]))
 

@@ -13,8 +13,8 @@ from framework.core.time import NEVER
 from framework.engine.base import Experiment
 from framework.engine.wire import Wire
 from framework.redrive.node import CannotDrive, Departed, Departure, NodeDriver
-from framework.redrive.outputs import Outlet
-from framework.redrive.record import LIFE, Record, Row
+from framework.redrive.outputs import OutputCollector
+from framework.redrive.record import LIFE, NodeTrace, TraceRow
 from framework.trace.reader import Run
 from framework.verify.monitors import Watcher
 
@@ -26,7 +26,7 @@ class RedrivenStep:
     `mounted` is the node that took the input: `root`, or what is mounted at `row.path` (None if the step ended it).
     """
 
-    row: Row
+    row: TraceRow
     root: Node
     mounted: Node | None
 
@@ -77,9 +77,9 @@ class Redriver:
             if node not in hosts:
                 raise ConfigError(f"node {node}", "is not in this run", did_you_mean(node, hosts))
         self.nodes = tuple(host for host in hosts if nodes is None or host in nodes)
-        self._record = Record(run)
+        self._record = NodeTrace(run)
         wire = Wire(experiment.protocol)
-        outlet = Outlet(wire, hosts)
+        outlet = OutputCollector(wire, hosts)
         self._drivers = {node: NodeDriver(experiment, node, self._record, outlet, wire) for node in self.nodes}
         if watcher is not None:
             for node, driver in self._drivers.items():

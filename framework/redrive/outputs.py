@@ -12,7 +12,7 @@ from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import PluginError
 from framework.core.message import NodeId
 from framework.engine.wire import Wire
-from framework.redrive.record import Row
+from framework.redrive.record import TraceRow
 
 _json = msgspec.json.Encoder().encode
 
@@ -32,7 +32,7 @@ class Output(NamedTuple):
     size: int = -1
 
 
-def recorded(row: Row) -> Output:
+def recorded(row: TraceRow) -> Output:
     """The output that a row of the trace tells of."""
     if row.kind == "commit":
         return Output("commit", row.cause, size=row.size)
@@ -41,7 +41,7 @@ def recorded(row: Row) -> Output:
     return Output(row.kind, row.cause, path, peer, row.message, row.payload)
 
 
-class Outlet:
+class OutputCollector:
     """Turns effects into outputs, for the hosts of one run."""
 
     def __init__(self, wire: Wire, hosts: Sequence[NodeId]) -> None:

@@ -20,7 +20,7 @@ _COLUMNS = ("time", "seq", "node", "kind", "peer", "message", "cause", "size", "
 _ROWS = 4_096
 
 
-class Row(NamedTuple):
+class TraceRow(NamedTuple):
     """One event of a node. `path` is the mount's; `peer` the other host of a message; `cause` is -1 if there is none."""
 
     time: int
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     payload: bytes | None
 
 
-class Record:
+class NodeTrace:
     """The rows of a traced run. Raises ConfigError, when first read, for a damaged file."""
 
     def __init__(self, run: Run) -> None:
@@ -48,7 +48,7 @@ class Record:
         self._sent_seqs, self._sent_places = seqs[order], order
         self._payloads = sends["payload"]
 
-    def rows(self, nodes: Collection[NodeId] | None = None) -> Iterator[Row]:
+    def rows(self, nodes: Collection[NodeId] | None = None) -> Iterator[TraceRow]:
         """The events of `nodes` (None: of all) by time, each node's in the order in which they happened."""
         table = self._table
         if nodes is not None:
@@ -75,10 +75,10 @@ class Record:
 def _row(
     time: int, seq: int, place: str, kind: str, peer: str | None, message: str | None, cause: int | None,
     size: int | None, payload: Any,
-) -> Row:  # fmt: skip
+) -> TraceRow:  # fmt: skip
     node, _, path = place.partition("/")
     other = (peer or "").partition("/")[0]
-    return Row(
+    return TraceRow(
         time,
         seq,
         node,

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
-from framework.redrive.following import Operation, followed, meanwhile, places_of_causes
+from framework.redrive.following import TracedOperation, followed, meanwhile, places_of_causes
 from framework.trace.reader import Run
 
 STEPS = ("start", "deliver", "timer", "invoke")
@@ -29,7 +29,7 @@ def told(
     stop: int | None = None,
     *,
     steps: bool,
-    operation: Operation | None = None,
+    operation: TracedOperation | None = None,
 ) -> Iterator[str]:
     """Lines: with `steps` each step with what it sent, noted, completed and committed; else only what is rare.
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from framework.core.time import MILLISECOND, format_duration, parse_duration
 
-Config: TypeAlias = dict[str, Any]
+PlainConfig: TypeAlias = dict[str, Any]
 Defaults: TypeAlias = Callable[[str, str], Mapping[str, Any]]
 """`defaults("protocol", "raft")`: the settings of an option as it is without any override."""
 
@@ -16,7 +16,7 @@ _FEW = (1, 2, 3, 5)
 _FAULT_TIMES = ("at", "every", "for", "quiet")
 
 
-def dimensions(config: Config, defaults: Defaults, ended: int) -> Iterator[tuple[str, Iterator[Config]]]:
+def dimensions(config: PlainConfig, defaults: Defaults, ended: int) -> Iterator[tuple[str, Iterator[PlainConfig]]]:
     """Each dimension by name, with its candidates; `ended` is when the failure showed, nanoseconds into the run."""
     yield "duration", _shorter(config, ended)
     yield "faults", _fewer_faults(config)
@@ -31,7 +31,7 @@ def dimensions(config: Config, defaults: Defaults, ended: int) -> Iterator[tuple
         yield f"{group}'s settings", _settings(config, group, defaults)
 
 
-def _with(config: Config, path: tuple[str, ...], value: Any) -> Config:
+def _with(config: PlainConfig, path: tuple[str, ...], value: Any) -> PlainConfig:
     smaller = copy.deepcopy(config)
     place = smaller
     for step in path[:-1]:
@@ -40,7 +40,7 @@ def _with(config: Config, path: tuple[str, ...], value: Any) -> Config:
     return smaller
 
 
-def _at(config: Config, path: tuple[str, ...], values: list[Any]) -> Iterator[Config]:
+def _at(config: PlainConfig, path: tuple[str, ...], values: list[Any]) -> Iterator[PlainConfig]:
     """`config` with each of `values` at `path` that is not there now."""
     place: Any = config
     for step in path:
@@ -52,7 +52,7 @@ def _at(config: Config, path: tuple[str, ...], values: list[Any]) -> Iterator[Co
             yield _with(config, path, value)
 
 
-def _shorter(config: Config, ended: int) -> Iterator[Config]:
+def _shorter(config: PlainConfig, ended: int) -> Iterator[PlainConfig]:
     """A run that goes on until the failure only; or a shorter one, its faults at the same times or sooner with it."""
     until = (ended // MILLISECOND + 2) * MILLISECOND
     if until < parse_duration(config["duration"]):
@@ -74,7 +74,7 @@ def _shorter(config: Config, ended: int) -> Iterator[Config]:
             yield _in_time(smaller)
 
 
-def _in_time(config: Config) -> Config:
+def _in_time(config: PlainConfig) -> PlainConfig:
     """Without the faults, and the steps of schedules, that would begin after everything is healed: no run takes them."""
     span = parse_duration(config["duration"]) - parse_duration(config.get("quiet", "0"))
     for key, fault in list((config.get("faults") or {}).items()):
@@ -99,7 +99,7 @@ def _scale(mapping: Any, name: str, share: float) -> None:
         mapping[name] = format_duration(max(1, int(now * share) // MILLISECOND) * MILLISECOND)
 
 
-def _fewer_faults(config: Config) -> Iterator[Config]:
+def _fewer_faults(config: PlainConfig) -> Iterator[PlainConfig]:
     """No fault, then without half of them, then without each."""
     keys = list(config.get("faults") or {})
     for kept in dict.fromkeys(_subsets(tuple(keys))):
@@ -118,14 +118,14 @@ def _subsets(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
                 yield (*items[:place], *items[place + 1 :])
 
 
-def _smaller_faults(config: Config) -> Iterator[Config]:
+def _smaller_faults(config: PlainConfig) -> Iterator[PlainConfig]:
     """A fault that strikes once, or with shorter lists and smaller numbers among its settings."""
     for key, fault in (config.get("faults") or {}).items():
         yield from _at(config, ("faults", key, "every"), ["0"])
         yield from _smaller_values(config, ("faults", key), fault)
 
 
-def _smaller_values(config: Config, path: tuple[str, ...], mapping: Mapping[str, Any]) -> Iterator[Config]:
+def _smaller_values(config: PlainConfig, path: tuple[str, ...], mapping: Mapping[str, Any]) -> Iterator[PlainConfig]:
     for name, value in mapping.items():
         here = (*path, name)
         if isinstance(value, list):
@@ -137,14 +137,14 @@ def _smaller_values(config: Config, path: tuple[str, ...], mapping: Mapping[str,
             yield from (_with(config, here, less) for less in dict.fromkeys((1, value // 2)))
 
 
-def _fewer(config: Config, key: str) -> Iterator[Config]:
+def _fewer(config: PlainConfig, key: str) -> Iterator[PlainConfig]:
     now = int(config[key])
     for count in dict.fromkeys((*_FEW, now // 2, now - 1)):
         if 0 < count < now:
             yield _with(config, (key,), count)
 
 
-def _simpler_network(config: Config, defaults: Defaults) -> Iterator[Config]:
+def _simpler_network(config: PlainConfig, defaults: Defaults) -> Iterator[PlainConfig]:
     simplest = {"name": "perfect", **defaults("network", "perfect")}
     if config["network"] != simplest:
         yield _with(config, ("network",), simplest)
@@ -154,7 +154,7 @@ def _simpler_network(config: Config, defaults: Defaults) -> Iterator[Config]:
         yield from _settings(config, "network", defaults)
 
 
-def _fewer_operations(config: Config) -> Iterator[Config]:
+def _fewer_operations(config: PlainConfig) -> Iterator[PlainConfig]:
     """Clients that think longer, or a lower rate; fewer keys; fewer kinds of operations."""
     workload = config["workload"]
     if workload.get("loop") == "open":
@@ -175,7 +175,7 @@ def _fewer_operations(config: Config) -> Iterator[Config]:
             yield from (_with(config, ("workload", "mix", name), 0) for name in used)
 
 
-def _settings(config: Config, group: str, defaults: Defaults) -> Iterator[Config]:
+def _settings(config: PlainConfig, group: str, defaults: Defaults) -> Iterator[PlainConfig]:
     """All settings of a group at their defaults, then each alone. Those that say how much is done stay."""
     now = config.get(group)
     if not isinstance(now, Mapping) or "name" not in now:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from framework.reduction.candidates import Config, Defaults, dimensions
+from framework.reduction.candidates import Defaults, PlainConfig, dimensions
 from framework.reduction.trial import Trial, Trials, ended_at
 
 _MORE = 4
@@ -16,7 +16,7 @@ Progress = Callable[[str, Trial], None]
 """Called with the dimension that has just become smaller, and the new best."""
 
 
-class Search:
+class ShrinkSearch:
     """Makes a failing run smaller: `best`, a trial that fails in one of `kinds` as `first` does, or `first` itself.
 
     At most `tries` runs (None: as many as the time allows). A candidate is run with the seed that failed last and then with
@@ -71,7 +71,7 @@ class Search:
             self.best = trial
             progress(name, trial)
 
-    def _dimensions(self) -> Iterator[tuple[str, Iterator[Config]]]:
+    def _dimensions(self) -> Iterator[tuple[str, Iterator[PlainConfig]]]:
         return dimensions(self._present.config, self._defaults, ended_at(self._present.result))
 
     def _step(self, name: str) -> Trial | None:
@@ -84,12 +84,12 @@ class Search:
                 return found
         return None
 
-    def _candidates(self, name: str) -> Iterator[Config]:
+    def _candidates(self, name: str) -> Iterator[PlainConfig]:
         for other, candidates in self._dimensions():
             if other == name:
                 yield from candidates
 
-    def _failing(self, candidate: Config) -> Trial | None:
+    def _failing(self, candidate: PlainConfig) -> Trial | None:
         key = repr(_sorted({**candidate, "seed": None}))
         if key in self._seen:
             return None

@@ -10,7 +10,7 @@ from typing import Any
 from framework.config.compose import compose
 from framework.config.groups import CONF, Groups, top_defaults
 from framework.core.errors import ConfigError
-from framework.reduction.candidates import Config, Defaults
+from framework.reduction.candidates import Defaults, PlainConfig
 from framework.registry.registry import Registry
 from framework.registry.specs import ProtocolSpec
 from framework.runs.folder import write_atomically
@@ -31,7 +31,7 @@ def defaults_of(registry: Registry) -> Defaults:
     return settings
 
 
-def write_experiment(config: Config, registry: Registry, folder: Path, name: str, why: str) -> Path:
+def write_experiment(config: PlainConfig, registry: Registry, folder: Path, name: str, why: str) -> Path:
     """Writes `folder/experiment/NAME.yaml`, which `experiment=NAME --config-dir FOLDER` composes to `config` again.
 
     Raises ConfigError when it cannot be written, or would not be the same.
@@ -63,7 +63,7 @@ def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in _ELSEWHERE}
 
 
-def _text(config: Config, registry: Registry, why: str, whole: bool) -> str:
+def _text(config: PlainConfig, registry: Registry, why: str, whole: bool) -> str:
     from omegaconf import OmegaConf
 
     content = _content(config, registry, whole)
@@ -73,7 +73,7 @@ def _text(config: Config, registry: Registry, why: str, whole: bool) -> str:
     return "\n".join(lines) + "\n" + OmegaConf.to_yaml(OmegaConf.create(content))
 
 
-def _content(config: Config, registry: Registry, whole: bool) -> dict[str, Any]:
+def _content(config: PlainConfig, registry: Registry, whole: bool) -> dict[str, Any]:
     usual = defaults_of(registry)
     chosen: dict[str, str] = {}
     content: dict[str, Any] = {}
@@ -102,7 +102,7 @@ def _content(config: Config, registry: Registry, whole: bool) -> dict[str, Any]:
     return {"defaults": chosen, **kept}
 
 
-def _is_auto(config: Config, registry: Registry, usual: Defaults) -> bool:
+def _is_auto(config: PlainConfig, registry: Registry, usual: Defaults) -> bool:
     """Whether the checkers are those that the protocol names, as they are by default."""
     spec: ProtocolSpec = registry.get("protocol", config["protocol"]["name"])
     return bool(config["checker"] == {name: {"name": name, **usual("checker", name)} for name in spec.checkers})

@@ -10,18 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from framework.core.administration import Administer
 from framework.core.client import Client
-from framework.core.declare import check_durable_types
 from framework.core.errors import ConfigError, PluginError, did_you_mean
-from framework.core.faults import Fault
-from framework.core.invariants import Invariant
 from framework.core.message import Config, Message, check_message
-from framework.core.network import NetworkModel
 from framework.core.node import Node
-from framework.core.session import ReplicatedConfig, SessionClient
-from framework.core.state_machine import StateMachine
-from framework.core.workload import Workload, WorkloadConfig
+from framework.core.node_class import check_durable_types
+from framework.faults.fault import Fault
+from framework.load.workload import Workload, WorkloadConfig
+from framework.network.model import NetworkModel
 from framework.registry.messages import named_messages, node_classes, package_of
 from framework.registry.specs import (
     CheckerSpec,
@@ -34,6 +30,10 @@ from framework.registry.specs import (
     StateMachineSpec,
     WorkloadSpec,
 )
+from framework.replication.administration import Administer
+from framework.replication.sessions import ReplicatedConfig, SessionClient
+from framework.replication.state_machine import StateMachine
+from framework.verify.invariants import Invariant
 from framework.verify.model import Model
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

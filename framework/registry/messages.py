@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from framework.core.administration import Administrator
 from framework.core.errors import PluginError
 from framework.core.message import Message
 from framework.core.node import Node
 from framework.registry.specs import ProtocolSpec
+from framework.replication.administration import Administrator
 
 _INNER_MODULES = ("messages", "message", "node", "nodes", "client", "clients", "protocol", "roles")
 

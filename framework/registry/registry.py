@@ -32,11 +32,11 @@ from framework.registry.specs import (
 )
 from framework.verify.model import Model
 
-Answer = TypeVar("Answer")
+A = TypeVar("A")
 
 
 @dataclass(frozen=True)
-class Kind:
+class PluginKind:
     """A kind of plugin: the config group that selects one (models have none), the hook that registers it, and where it
     is kept."""
 
@@ -46,16 +46,16 @@ class Kind:
     field: str
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, PluginKind] = {
     kind.group: kind
     for kind in (
-        Kind("protocol", "register_protocols", ProtocolSpec, "protocols"),
-        Kind("state_machine", "register_state_machines", StateMachineSpec, "state_machines"),
-        Kind("workload", "register_workloads", WorkloadSpec, "workloads"),
-        Kind("network", "register_network_models", NetworkSpec, "networks"),
-        Kind("faults", "register_faults", FaultSpec, "faults"),
-        Kind("checker", "register_checkers", CheckerSpec, "checkers"),
-        Kind("model", "register_models", ModelSpec, "models"),
+        PluginKind("protocol", "register_protocols", ProtocolSpec, "protocols"),
+        PluginKind("state_machine", "register_state_machines", StateMachineSpec, "state_machines"),
+        PluginKind("workload", "register_workloads", WorkloadSpec, "workloads"),
+        PluginKind("network", "register_network_models", NetworkSpec, "networks"),
+        PluginKind("faults", "register_faults", FaultSpec, "faults"),
+        PluginKind("checker", "register_checkers", CheckerSpec, "checkers"),
+        PluginKind("model", "register_models", ModelSpec, "models"),
     )
 }
 
@@ -188,7 +188,7 @@ class _Loading:
             self.config_folders.setdefault(folder, found.name)
 
     def _take_specs(self, plugin: str, module: Any) -> None:
-        taken: list[tuple[Kind, Spec]] = []
+        taken: list[tuple[PluginKind, Spec]] = []
         for kind in KINDS.values():
             specs = self._answer(plugin, module, kind.hook, partial(_checked_specs, kind.spec))
             taken += [(kind, spec) for spec in specs]
@@ -196,9 +196,7 @@ class _Loading:
         for kind, spec in taken:
             self._take(plugin, kind, spec, siblings, getattr(module, "__name__", None))
 
-    def _answer(
-        self, plugin: str, module: Any, hook: str, checked: Callable[[str, str, Any], list[Answer]]
-    ) -> list[Answer]:
+    def _answer(self, plugin: str, module: Any, hook: str, checked: Callable[[str, str, Any], list[A]]) -> list[A]:
         """What the plugin's hook gives, as `checked` returns it; nothing if the plugin has no such hook.
 
         A hook that raises, or gives what `checked` refuses, gives nothing and makes the plugin a broken one.
@@ -214,7 +212,7 @@ class _Loading:
             self.broken[plugin] = import_failure(error)
         return []
 
-    def _take(self, plugin: str, kind: Kind, spec: Spec, siblings: list[Spec], home: str | None) -> None:
+    def _take(self, plugin: str, kind: PluginKind, spec: Spec, siblings: list[Spec], home: str | None) -> None:
         key = (kind.group, spec.name)
         if key in self.origins:
             raise PluginError(

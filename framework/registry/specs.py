@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from framework.core.client import Client
-from framework.core.faults import Fault, FaultConfig
-from framework.core.invariants import Invariant
 from framework.core.message import Config
-from framework.core.network import NetworkModel
 from framework.core.node import Node
-from framework.core.state_machine import StateMachine
 from framework.core.tracebacks import blaming
-from framework.core.workload import Workload, WorkloadConfig
+from framework.faults.fault import Fault, FaultConfig
+from framework.load.workload import Workload, WorkloadConfig
+from framework.network.model import NetworkModel
+from framework.replication.state_machine import StateMachine
+from framework.verify.invariants import Invariant
 
 if TYPE_CHECKING:
     from framework.verify.history import Calls

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from framework.core.errors import ConfigError, PluginError, PluginFailed
-from framework.core.faults import Entry
 from framework.core.time import format_duration
 from framework.core.tracebacks import defined_at, error_line, place, plugin_gave, summed_up
-from framework.engine.base import Crash, EngineResult, Experiment
+from framework.engine.base import EngineResult, Experiment, NodeCrash
+from framework.faults.ledger import LedgerEntry
 from framework.registry.specs import CheckerSpec
 from framework.runs.recovery import recovery
 from framework.verify.verdict import NO_CHECKER, CheckResult, Verdict, worst
@@ -102,7 +102,7 @@ def undecided(name: str, reason: str) -> CheckResult:
     return CheckResult(name=name, verdict=Verdict.UNKNOWN, reason=reason)
 
 
-def crash_reason(crash: Crash) -> str:
+def crash_reason(crash: NodeCrash) -> str:
     """`n2 crashed: ZeroDivisionError: division by zero in on_vote (mine.py:12)`, or the engine's own words if nothing was raised.
 
     The place is the author's; none when only the framework's own are in the traceback.
@@ -110,7 +110,7 @@ def crash_reason(crash: Crash) -> str:
     return f"{crash.node} crashed: {summed_up(crash.traceback) if crash.traceback else crash.why}"
 
 
-def unfired(experiment: Experiment, ledger: Iterable[Entry]) -> list[str]:
+def unfired(experiment: Experiment, ledger: Iterable[LedgerEntry]) -> list[str]:
     """Why a configured fault did not happen, a line for each."""
     entries = list(ledger)
     known = {entry.fault.partition("/")[0] for entry in entries}

@@ -11,7 +11,7 @@ from typing import Any
 
 from framework.core.message import NodeId
 from framework.core.time import MILLISECOND, format_duration
-from framework.engine.base import Aftermath, Crash, EngineResult, Experiment, Waiting
+from framework.engine.base import Aftermath, EngineResult, Experiment, NodeCrash, Waiting
 from framework.verify.verdict import Verdict
 
 NAME = "recovery"
@@ -66,7 +66,7 @@ def _judged(experiment: Experiment, ended: EngineResult, healed_at: int) -> tupl
     return Verdict.INVALID, f"after the faults ended, though {_names(after.running)} can serve alone"
 
 
-def _told(after: Aftermath, crashes: Sequence[Crash]) -> Iterable[str]:
+def _told(after: Aftermath, crashes: Sequence[NodeCrash]) -> Iterable[str]:
     """Describes the nodes that are down, the status of the others, and the open operations."""
     states = {node: _down(node, after, crashes) for node in after.down}
     states |= {node: _state(status) for node, status in after.statuses.items() if status is not None}
@@ -80,7 +80,7 @@ def _told(after: Aftermath, crashes: Sequence[Crash]) -> Iterable[str]:
         yield "open: " + ", ".join((*map(_waits, after.waiting), *([f"{more} more"] if more else [])))
 
 
-def _down(node: NodeId, after: Aftermath, crashes: Sequence[Crash]) -> str:
+def _down(node: NodeId, after: Aftermath, crashes: Sequence[NodeCrash]) -> str:
     """`down for good (disk damaged)`."""
     last = max((crash for crash in crashes if crash.node == node), key=lambda crash: crash.time, default=None)
     if node in after.damaged:

@@ -19,7 +19,7 @@ from framework.config.overrides import COMMAND_LINE
 from framework.core.errors import ConfigError
 from framework.core.time import UNITS, format_duration
 
-Value: TypeAlias = Any
+AxisValue: TypeAlias = Any
 """Plain data: a scalar, a list or a mapping."""
 
 MOST_VALUES = 10_000_000
@@ -31,11 +31,11 @@ class Choices:
     """An axis whose values can be counted."""
 
     key: str
-    values: Sequence[Value]
+    values: Sequence[AxisValue]
     sign: str = ""
     """`+` where the override adds to a list of choices."""
 
-    def at(self, share: float) -> Value:
+    def at(self, share: float) -> AxisValue:
         """The value at a share of the axis, 0 <= share < 1."""
         return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
@@ -54,7 +54,7 @@ class Interval:
     unit: str = ""
     is_log: bool = False
 
-    def at(self, share: float) -> Value:
+    def at(self, share: float) -> AxisValue:
         """The value at a share of the axis, 0 <= share < 1."""
         whole = isinstance(self.start, int) and isinstance(self.end, int) and not self.unit
         end = self.end + 1 if whole else self.end
@@ -112,18 +112,18 @@ def _with_unit(value: float, unit: str) -> str:
     return format_duration(round(value * UNITS[unit]))
 
 
-def _number(text: str, value: Value) -> float:
+def _number(text: str, value: AxisValue) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise ConfigError(COMMAND_LINE, f"{text}: {canonical(value)} cannot have a unit", "Write numbers from 0.")
     return value
 
 
-def override_text(axis: Axis, value: Value) -> str:
+def override_text(axis: Axis, value: AxisValue) -> str:
     """`nodes=3`, as the command line of a run has it."""
     return f"{axis.sign}{axis.key}={Transformer.str(_quoted(value))}"
 
 
-def canonical(value: Value) -> str:
+def canonical(value: AxisValue) -> str:
     """A value as text that is the same for equal values: JSON with sorted keys."""
     return msgspec.json.encode(value, order="sorted").decode()
 
@@ -139,7 +139,7 @@ def _interval(text: str, axis: Interval) -> Interval:
     return axis
 
 
-def _values(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[str]]) -> Sequence[Value]:
+def _values(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[str]]) -> Sequence[AxisValue]:
     written: Any = parsed.value()
     if isinstance(written, Glob):
         return written.filter(list(options(parsed.key_or_group)))
@@ -151,10 +151,10 @@ def _values(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[
         raise ConfigError(COMMAND_LINE, f"{text}: {_first_line(error)}", "Write range(START,STOP,STEP).") from error
 
 
-def _range(text: str, written: RangeSweep) -> Sequence[Value]:
+def _range(text: str, written: RangeSweep) -> Sequence[AxisValue]:
     numbers = written.range()
     if isinstance(numbers, range):
-        values: Sequence[Value] = numbers[: MOST_VALUES + 1]
+        values: Sequence[AxisValue] = numbers[: MOST_VALUES + 1]
         few = len(values) <= MOST_VALUES
     else:
         few = not numbers.step or (float(numbers.stop) - float(numbers.start)) / float(numbers.step) <= MOST_VALUES
@@ -164,12 +164,12 @@ def _range(text: str, written: RangeSweep) -> Sequence[Value]:
     return values
 
 
-def _plain(value: Any) -> Value:
+def _plain(value: Any) -> AxisValue:
     """A parsed value without the quotes that it was written in."""
     return _each(value, lambda scalar: scalar.text if isinstance(scalar, QuotedString) else scalar)
 
 
-def _quoted(value: Value) -> Any:
+def _quoted(value: AxisValue) -> Any:
     """The value as Hydra's parser would have read it: text that it would take for something else is in quotes."""
     return _each(
         value,
@@ -198,7 +198,7 @@ def _is_plain_word(text: str) -> bool:
     return not parsed.is_sweep_override() and isinstance(parsed.value(), str) and parsed.value() == text
 
 
-def _check_values(text: str, values: Sequence[Value]) -> None:
+def _check_values(text: str, values: Sequence[AxisValue]) -> None:
     """ConfigError for numbers that are none, and for a value that is there twice."""
     seen: set[str] = set()
     for value in values:

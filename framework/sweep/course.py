@@ -27,9 +27,9 @@ from framework.sweep.axes import canonical
 from framework.sweep.identity import Identity
 from framework.sweep.plan import SweepPlan
 from framework.sweep.point import Finished, RunRequest
-from framework.sweep.pool import Ended, Task
-from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS, Outcome, Row, Status, standing, that_count
+from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS, PointOutcome, Status, SweepRow, standing, that_count
 from framework.sweep.store import KEPT, Conflict, Store
+from framework.sweep.tasks import Ended, Task
 
 ALIKE = 20
 """If so many points, the first of a launch, all fail in one way, the sweep ends."""
@@ -55,13 +55,13 @@ class Runner(Protocol):
     def run(self, tasks: Iterator[Task]) -> Iterator[Ended]: ...
 
 
-class Screen(Protocol):
+class SweepProgress(Protocol):
     """Shows a sweep as it goes."""
 
     def progress(self, course: Course, workers: int) -> None:
         """Called after each outcome."""
 
-    def found(self, course: Course, row: Row, finished: Finished) -> None:
+    def found(self, course: Course, row: SweepRow, finished: Finished) -> None:
         """A run is invalid."""
 
 
@@ -93,9 +93,9 @@ class Course:
         self._waiting: dict[int, Finished] = {}  # by point, what is being confirmed
         self._confirmed = 0  # invalid runs that were, or are being
         self._checked = self.plan.engine != "sim"  # whether a valid run was confirmed, or need not be
-        self._first: list[Outcome] = []
+        self._first: list[PointOutcome] = []
 
-    def run(self, runner: Runner, screen: Screen) -> None:
+    def run(self, runner: Runner, screen: SweepProgress) -> None:
         """Takes all missing points. Rows are in the store when this returns or raises."""
         calls = self.requests()
         while True:
@@ -144,7 +144,7 @@ class Course:
             cpus=plan.settings.cpus_per_run,
         )
 
-    def _take(self, ended: Ended, screen: Screen) -> None:
+    def _take(self, ended: Ended, screen: SweepProgress) -> None:
         """One call ended: keeps its outcome, or has it confirmed first."""
         (request,) = ended.task.arguments
         finished = _finished(ended)
@@ -186,14 +186,14 @@ class Course:
         overrides = (*self.plan.asked, *self.plan.points.overrides(point.values))
         return replace(request, watched=True, overrides=overrides, kept=str(self._folder(request.number)))
 
-    def _keep(self, request: RunRequest, finished: Finished, screen: Screen) -> None:
+    def _keep(self, request: RunRequest, finished: Finished, screen: SweepProgress) -> None:
         point, outcome = self.plan.points[request.number], finished.outcome
         if request.kept and Path(request.kept).is_dir():
             outcome = msgspec.structs.replace(
                 outcome, kept=str(Path(request.kept).relative_to(self.store.folder.resolve()))
             )
         axes = {axis.key: value for axis, value in zip(self.plan.axes, point.values, strict=True)}
-        row = Row(self.identity.key(point.values, point.seed), point.seed, axes, self.identity.code, outcome)
+        row = SweepRow(self.identity.key(point.values, point.seed), point.seed, axes, self.identity.code, outcome)
         try:
             if not self.store.add(row):
                 return
@@ -206,7 +206,7 @@ class Course:
         self.counts[standing(row.outcome.status, row.outcome.verdict)] += 1
         self._look_for_an_end(row, finished, screen)
 
-    def _look_for_an_end(self, row: Row, finished: Finished, screen: Screen) -> None:
+    def _look_for_an_end(self, row: SweepRow, finished: Finished, screen: SweepProgress) -> None:
         if row.outcome.verdict == "invalid":
             screen.found(self, row, finished)
             if self.plan.settings.stop == "first_invalid":
@@ -235,7 +235,7 @@ def _compared(first: Finished, second: Finished) -> Finished:
     return replace(second, outcome=_without_verdict(second.outcome, reason))
 
 
-def _without_verdict(outcome: Outcome, reason: str) -> Outcome:
+def _without_verdict(outcome: PointOutcome, reason: str) -> PointOutcome:
     return msgspec.structs.replace(outcome, status="failed", verdict=None, digest=None, reason=reason)
 
 
@@ -317,9 +317,11 @@ def _finished(ended: Ended) -> Finished:
     if isinstance(failure.error, SynodError):
         raise failure.error
     status: Status = "failed" if failure.kind == "raised" else failure.kind
-    outcome = Outcome(status=status, reason=failure.reason, traceback=failure.traceback, took_s=round(ended.took_s, 4))
+    outcome = PointOutcome(
+        status=status, reason=failure.reason, traceback=failure.traceback, took_s=round(ended.took_s, 4)
+    )
     return Finished(outcome=outcome)
 
 
-def _essence(outcome: Outcome) -> tuple[Any, ...]:
+def _essence(outcome: PointOutcome) -> tuple[Any, ...]:
     return outcome.status, outcome.verdict, outcome.operations_ok, outcome.strikes, outcome.digest

@@ -21,7 +21,7 @@ from framework.config.groups import GROUPS, LISTS
 from framework.core.errors import ConfigError
 from framework.registry.discovery import ROOT
 from framework.registry.registry import KINDS
-from framework.sweep.axes import Choices, Value, canonical
+from framework.sweep.axes import AxisValue, Choices, canonical
 from framework.sweep.plan import SweepPlan
 from framework.sweep.points import Points
 from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS
@@ -41,7 +41,7 @@ class Identity:
     axes: tuple[str, ...]
     """The keys of the axes, in their order."""
 
-    def key(self, values: Sequence[Value], seed: int) -> str:
+    def key(self, values: Sequence[AxisValue], seed: int) -> str:
         """The key of a point: 32 hexadecimal digits. It needs no composition."""
         return f"{self._point(tuple(map(canonical, values)), seed)}{self.code}"
 

@@ -18,15 +18,16 @@ from typing import Any, NamedTuple
 import msgspec
 from hydra.core.override_parser.types import Override as HydraOverride
 
-from framework.config.compose import Composed, compose, config_folders, load_plugins
+from framework.config.compose import compose, config_folders, load_plugins
 from framework.config.files import lineage, read_yaml
 from framework.config.groups import GROUPS, WORDS, Groups
 from framework.config.overrides import COMMAND_LINE, SWEEP, parsed_overrides, sweeping_only
 from framework.config.plain import BadValue, build
+from framework.config.resolve import Composed
 from framework.config.schema import SweepConfig
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.tracebacks import shown
-from framework.sweep.axes import Axis, Choices, Interval, Value, axis_of, canonical, override_text
+from framework.sweep.axes import Axis, AxisValue, Choices, Interval, axis_of, canonical, override_text
 from framework.sweep.points import Points, needs_sampler
 from framework.sweep.store import HEAD, read_head
 
@@ -282,7 +283,7 @@ def _axis(one: _Given, options: _Options, seed: int) -> Axis:
 
 def _seeds(one: _Given, options: _Options, seed: int) -> Sequence[int]:
     if not one.parsed.is_sweep_override():
-        values: Sequence[Value] = [one.parsed.value()]
+        values: Sequence[AxisValue] = [one.parsed.value()]
     else:
         axis = _axis(one, options, seed)
         if isinstance(axis, Interval):
@@ -332,7 +333,7 @@ class _Trial:
     wheres: Mapping[str, str]
     config_dir: str | None
 
-    def composed(self, values: Sequence[Value]) -> Composed:
+    def composed(self, values: Sequence[AxisValue]) -> Composed:
         """ConfigError, which names the combination and where the override was written, for what cannot be composed."""
         own = [override_text(axis, value) for axis, value in zip(self.axes, values, strict=True)]
         try:
@@ -342,7 +343,7 @@ class _Trial:
             fix = self._fix(error) or error.fix
             raise ConfigError(self._where(error), f"{error.what.rstrip('.')}{within}", fix) from error
 
-    def try_values(self, first: Sequence[Value], engine: str) -> None:
+    def try_values(self, first: Sequence[AxisValue], engine: str) -> None:
         """Composes each axis's values, the others at their first; of a long axis the first and the last. ConfigError also for
         one that has another engine."""
         for place, axis in enumerate(self.axes):
@@ -374,7 +375,7 @@ def _check_trace(fixed: Iterable[_Given], settings: SweepConfig, composed: Compo
         raise ConfigError(asked.where, what, "Leave it out, or add sweep.keep=all.")
 
 
-def _samples_of(axis: Axis) -> list[Value]:
+def _samples_of(axis: Axis) -> list[AxisValue]:
     if isinstance(axis, Choices) and len(axis.values) <= _COMPOSED_FIRST:
         return list(axis.values[1:])
     return [axis.at(1.0 - 2**-53)]

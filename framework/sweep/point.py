@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-from framework.config.compose import Composed, compose
+from framework.config.compose import compose
+from framework.config.resolve import Composed
 from framework.core.errors import ConfigError, SynodError
 from framework.core.message import Config
 from framework.core.tracebacks import error_line, one_line
@@ -30,8 +31,8 @@ from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
 from framework.runs.shared_state import changed, variables_of
 from framework.sweep.limits import limit_memory
-from framework.sweep.pool import Exhausted
-from framework.sweep.rows import Outcome, Status, outcome_of
+from framework.sweep.rows import PointOutcome, Status, outcome_of
+from framework.sweep.tasks import Exhausted
 from framework.trace.history import history_digest
 from framework.trace.reader import open_run
 from framework.verify.verdict import Verdict
@@ -74,7 +75,7 @@ class Finished:
     invalid. `shared` are the variables of modules and classes that it changed.
     """
 
-    outcome: Outcome
+    outcome: PointOutcome
     config: str = ""
     story: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
@@ -190,8 +191,8 @@ def _folder_of(request: RunRequest) -> Iterator[Path]:
     yield folder.claim(kept)
 
 
-def _without_verdict(status: Status, reason: str, told: str, took_s: float) -> Outcome:
-    return Outcome(
+def _without_verdict(status: Status, reason: str, told: str, took_s: float) -> PointOutcome:
+    return PointOutcome(
         status=status, reason=one_line(reason), traceback=told, took_s=round(took_s, 4), machine=platform.node()
     )
 

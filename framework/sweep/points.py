@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
-from framework.sweep.axes import Axis, Choices, Interval, Value, override_text
+from framework.sweep.axes import Axis, AxisValue, Choices, Interval, override_text
 
 Sampler = Literal["grid", "random", "latin_hypercube"]
 
@@ -22,7 +22,7 @@ class Point:
     """One run of a sweep: the value on each axis, in their order, and the seed."""
 
     number: int
-    values: tuple[Value, ...]
+    values: tuple[AxisValue, ...]
     seed: int
 
 
@@ -54,18 +54,18 @@ class Points:
         combination, place = divmod(number, len(self.seeds))
         return Point(number, self.combination(combination), self.seeds[place])
 
-    def combination(self, number: int) -> tuple[Value, ...]:
+    def combination(self, number: int) -> tuple[AxisValue, ...]:
         """The values of one combination, in the order of the axes."""
         if self.sampler == "grid":
             return self._of_grid(number)
         return tuple(axis.at(self._share(axis, number)) for axis in self.axes)
 
-    def overrides(self, values: Sequence[Value]) -> tuple[str, ...]:
+    def overrides(self, values: Sequence[AxisValue]) -> tuple[str, ...]:
         """What the command line of a run says for these values."""
         return tuple(override_text(axis, value) for axis, value in zip(self.axes, values, strict=True))
 
-    def _of_grid(self, number: int) -> tuple[Value, ...]:
-        values: list[Value] = []
+    def _of_grid(self, number: int) -> tuple[AxisValue, ...]:
+        values: list[AxisValue] = []
         for axis in reversed(self.axes):
             assert isinstance(axis, Choices)
             number, place = divmod(number, len(axis.values))

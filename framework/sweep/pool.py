@@ -28,7 +28,7 @@ from framework.engine.ray.runtime import undisturbed
 from framework.sweep.limits import NO_LIMITS, Limits, limit_memory
 from framework.sweep.processes import Processes
 from framework.sweep.tasks import Death, Ended, Event, Exhausted, Failure, Task
-from framework.sweep.worker import READY, Reply, is_rest
+from framework.sweep.worker import READY, CallReply, is_rest
 
 __all__ = ["Ended", "Exhausted", "Failure", "Limits", "Pool", "Task", "TaskFailed", "limit_memory", "results"]
 
@@ -374,14 +374,14 @@ class _Run:
         elif is_rest(event):
             self._on_rest(worker)
         else:
-            self._on_reply(worker, Reply.unpacked(event))
+            self._on_reply(worker, CallReply.unpacked(event))
 
     def _on_rest(self, worker: _Worker) -> None:
         """The worker gives back what it has not begun of its chunk: calls take longer than they did."""
         self._state.is_slower()
         self._waiting.extendleft(reversed(worker.chunks.popleft()))
 
-    def _on_reply(self, worker: _Worker, reply: Reply) -> None:
+    def _on_reply(self, worker: _Worker, reply: CallReply) -> None:
         entry = worker.chunks[0].popleft()
         assert entry.number == reply.number, "a worker makes its calls in order"
         if not worker.chunks[0]:

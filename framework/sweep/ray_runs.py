@@ -16,7 +16,7 @@ from typing import Any
 from framework.core.tracebacks import error_line
 from framework.engine.ray.runtime import own_folders
 from framework.registry.discovery import add_import_path
-from framework.sweep.pool import Ended, Failure, Task
+from framework.sweep.tasks import Ended, Failure, Task
 
 _LOOK_S = 0.5
 

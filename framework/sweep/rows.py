@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.runs.result import RunResult
-from framework.sweep.axes import Axis, Choices, Value, canonical
+from framework.sweep.axes import Axis, AxisValue, Choices, canonical
 
 Status = Literal["ok", "failed", "timeout", "memory", "died"]
 """ok: the run came to its end and has a verdict; else the run has none: it raised, took too long or too much memory, or its
@@ -25,7 +25,7 @@ POINT_DIGITS, CODE_DIGITS = 20, 12
 _MAPS = ("messages", "dropped", "duplicated", "notes", "strikes", "sometimes")
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PointOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one run. Durations in seconds, latencies in milliseconds.
 
     `reason` is the first reason against `valid`, or why there is no verdict. `digest` is the history's in the simulator.
@@ -66,7 +66,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sometimes: dict[str, int] = {}
 
 
-class Row(msgspec.Struct, frozen=True):
+class SweepRow(msgspec.Struct, frozen=True):
     """A line of the journal: the point, the code, and what became of the run. `axes` has the value on each.
 
     `attempt` is 0, and one more each time that the point was run again to replace its row.
@@ -76,13 +76,13 @@ class Row(msgspec.Struct, frozen=True):
     seed: int
     axes: dict[str, Any]
     code: str
-    outcome: Outcome
+    outcome: PointOutcome
     attempt: int = 0
 
 
-def outcome_of(result: RunResult, *, config: str, took_s: float, machine: str) -> Outcome:
+def outcome_of(result: RunResult, *, config: str, took_s: float, machine: str) -> PointOutcome:
     """The outcome of a run that came to an end."""
-    return Outcome(
+    return PointOutcome(
         verdict=str(result.verdict),
         reason=" ".join(result.reasons[0].split()) if result.reasons else "",
         digest=result.digest,
@@ -143,7 +143,7 @@ _ARROW: Mapping[AxisType, pa.DataType] = {
 }  # fmt: skip
 
 
-def column_value(value: Value, kind: AxisType) -> Any:
+def column_value(value: AxisValue, kind: AxisType) -> Any:
     """A value on an axis as its column holds it."""
     if kind == "text":
         return value if isinstance(value, str) or value is None else canonical(value)
@@ -165,7 +165,7 @@ def schema(axes: Mapping[str, AxisType]) -> pa.Schema:
     return pa.schema(fields)
 
 
-def table_of(rows: Sequence[Row], axes: Mapping[str, AxisType]) -> pa.Table:
+def table_of(rows: Sequence[SweepRow], axes: Mapping[str, AxisType]) -> pa.Table:
     """The rows as Arrow, with the columns of `schema(axes)`."""
     columns: dict[str, Iterable[Any]] = {
         "key": [row.key for row in rows],
@@ -191,14 +191,14 @@ def that_count(rows: pa.Table, code: str, *, any_code: bool) -> pa.Table:
     return rows.take(pa.array(sorted({keys[place]: place for place in places}.values()), pa.int64()))
 
 
-def _cell(outcome: Outcome, name: str) -> Any:
+def _cell(outcome: PointOutcome, name: str) -> Any:
     value = getattr(outcome, name)
     return list(value.items()) if isinstance(value, dict) else value
 
 
 @cache
 def _outcome_fields() -> tuple[pa.Field, ...]:
-    return tuple(_field(name) for name in Outcome.__struct_fields__)
+    return tuple(_field(name) for name in PointOutcome.__struct_fields__)
 
 
 def _field(name: str) -> pa.Field:
@@ -206,7 +206,7 @@ def _field(name: str) -> pa.Field:
         return pa.field(name, pa.map_(pa.string(), pa.int64()))
     if name == "versions":
         return pa.field(name, pa.map_(pa.string(), pa.string()))
-    kind = Outcome.__annotations__[name]
+    kind = PointOutcome.__annotations__[name]
     if kind.startswith("int"):
         return pa.field(name, pa.int64())
     return pa.field(name, pa.float64() if kind.startswith("float") else pa.string())

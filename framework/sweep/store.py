@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 from framework.core.errors import ConfigError, SynodError
 from framework.core.tracebacks import one_line
-from framework.sweep.rows import AxisType, Row, schema, table_of
+from framework.sweep.rows import AxisType, SweepRow, schema, table_of
 
 HEAD, JOURNAL, ROWS, CONFIGS, KEPT, LOCK = "sweep.json", "journal.jsonl", "rows", "configs.jsonl", "kept", ".lock"
 
@@ -114,7 +114,7 @@ class Store:
         self._attempts: dict[bytes, int] = {}  # of the rows that are not first attempts
         for part in _parts(self.folder):
             self._open_part(part)
-        self.waiting: list[Row] = []
+        self.waiting: list[SweepRow] = []
         """The rows of the journal."""
         self._size = 0
         self._journal = (self.folder / JOURNAL).open("ab", buffering=0)
@@ -138,7 +138,7 @@ class Store:
         attempts = zip(keys, table["attempt"].to_pylist(), strict=True)
         self._attempts.update((key, attempt) for key, attempt in attempts if attempt)
 
-    def _take(self, key: bytes, row: Row) -> None:
+    def _take(self, key: bytes, row: SweepRow) -> None:
         self.waiting.append(row)
         self.keys.add(key)
         if row.attempt:
@@ -163,13 +163,13 @@ class Store:
             self._replaced[bytes.fromhex(key)] = digest
             self.keys.discard(bytes.fromhex(key))
 
-    def add(self, row: Row) -> bool:
+    def add(self, row: SweepRow) -> bool:
         """Keeps a row. False if there is one of its key, with the same digest. Conflict if the digests differ, ConfigError if the
         row cannot be written; then it is not there, and all others are."""
         with _uninterrupted():
             return self._add(row)
 
-    def _add(self, row: Row) -> bool:
+    def _add(self, row: SweepRow) -> bool:
         key = bytes.fromhex(row.key)
         if key in self.keys:
             _check_same_digest(row, self._digest(row.key))
@@ -242,7 +242,7 @@ class Store:
         return digests[-1]
 
 
-def _check_same_digest(row: Row, before: str | None) -> None:
+def _check_same_digest(row: SweepRow, before: str | None) -> None:
     """Conflict if both runs of a point have a digest, and not the same."""
     now = row.outcome.digest
     if now is not None and before is not None and now != before:
@@ -253,7 +253,7 @@ def _check_same_digest(row: Row, before: str | None) -> None:
 
 
 def read_rows(
-    folder: Path, axes: Mapping[str, AxisType], journal: Iterable[Row], columns: list[str] | None = None
+    folder: Path, axes: Mapping[str, AxisType], journal: Iterable[SweepRow], columns: list[str] | None = None
 ) -> pa.Table:
     """The rows of the parts and of a journal, each key once: its last row counts."""
     wanted = schema(axes)
@@ -294,7 +294,7 @@ def read_head(folder: Path) -> Head:
     return head
 
 
-def read_journal(folder: Path, axes: Mapping[str, AxisType]) -> list[Row]:
+def read_journal(folder: Path, axes: Mapping[str, AxisType]) -> list[SweepRow]:
     """The rows of the journal without a last line that was cut off."""
     return [row for _, row in _journal_lines(folder / JOURNAL, axes)]
 
@@ -304,15 +304,15 @@ def read_configs(folder: Path) -> dict[str, str]:
     return dict(_config_lines(folder))
 
 
-def _last_of_each(rows: list[Row]) -> list[Row]:
+def _last_of_each(rows: list[SweepRow]) -> list[SweepRow]:
     return list({row.key: row for row in rows}.values())
 
 
-def _journal_lines(file: Path, axes: Mapping[str, AxisType]) -> Iterator[tuple[bytes, Row]]:
+def _journal_lines(file: Path, axes: Mapping[str, AxisType]) -> Iterator[tuple[bytes, SweepRow]]:
     """The whole lines of a journal. ConfigError for a line that is none, unless it is the last and was cut off."""
     if not file.exists():
         return
-    decode = msgspec.json.Decoder(Row).decode
+    decode = msgspec.json.Decoder(SweepRow).decode
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.endswith(b"\n"):

@@ -12,7 +12,7 @@ SOCKET is a descriptor of a stream socket. Both ends send messages, each with it
 | from the worker | |
 | --- | --- |
 | READY | the function is imported |
-| a reply | how the call that is next in its order ended: see `Reply` |
+| a reply | how the call that is next in its order ended: see `CallReply` |
 | a rest | how many calls of the chunk are not begun: it took longer than expected, and others may be free for them |
 
 LIFELINE is a pipe on which nothing is ever written. When its other end closes, the process that started the worker is
@@ -57,7 +57,7 @@ _RETURNED, _RAISED, _MEMORY = b"o", b"r", b"m"
 _KINDS: dict[bytes, Literal["raised", "memory"]] = {_RAISED: "raised", _MEMORY: "memory"}
 
 
-class Reply(NamedTuple):
+class CallReply(NamedTuple):
     """How a call ended, as its worker saw it. `is_last`: the worker makes no other call."""
 
     number: int
@@ -67,7 +67,7 @@ class Reply(NamedTuple):
     is_last: bool
 
     @classmethod
-    def unpacked(cls, message: bytes) -> Reply:
+    def unpacked(cls, message: bytes) -> CallReply:
         number, took_s, kind, is_last = _HEAD.unpack_from(message)
         body = memoryview(message)[_HEAD.size :]
         result, failure = _read_result(body) if kind == _RETURNED else (None, _read_failure(_KINDS[kind], body))

@@ -15,16 +15,17 @@ from typing import Any
 
 import msgspec
 
-from framework.core.administration import ADMINISTRATOR, Administrator
 from framework.core.client import Client, Operation, Outcome, Unknown
 from framework.core.durable import Change, LogWritten, MapWritten, ScalarSet
 from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Message, NodeId, Record
-from framework.core.node import Node
-from framework.core.node_runtime import Deliver, Fire, Input, Invoke, NodeRuntime, Start, TimerKey
+from framework.core.node import Node, TimerKey
+from framework.core.node_runtime import Deliver, Fire, Input, Invoke, NodeRuntime, Start
+from framework.core.random_streams import stream
 from framework.core.storage import MemoryStorage
-from framework.core.streams import stream
+from framework.engine.shared.administrator import ADMINISTRATOR
+from framework.replication.administration import Administrator
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from framework.config.compose import Composed, compose
+from framework.config.compose import compose
+from framework.config.resolve import Composed
 from framework.core.errors import ConfigError
 from framework.core.time import MILLISECOND, Duration, format_duration
 from framework.registry.registry import load
@@ -103,16 +104,16 @@ def handlers_are_total(overrides: Sequence[str], folder: Path) -> None:
 
 def state_is_plain_data(overrides: Sequence[str], folder: Path) -> None:
     """At the end of a run the state of every node can be copied, compared and printed."""
-    from framework.core.state import copy_plain
+    from framework.core.plain_state import copy_plain
     from framework.engine.base import Tally
-    from framework.engine.sim.recording import Pulse, Recording
+    from framework.engine.sim.recording import Heartbeat, Recording
     from framework.engine.sim.simulation import Simulation
     from framework.engine.wire import Wire
 
     experiment = replace(_composed(overrides).experiment, run_dir=folder)
     wire = Wire(experiment.protocol)
     recording, tally = Recording(experiment, wire), Tally()
-    run = Simulation(experiment, recording, wire, Pulse(recording, lambda time, tally: None, tally), tally)
+    run = Simulation(experiment, recording, wire, Heartbeat(recording, lambda time, tally: None, tally), tally)
     run.run()
     recording.close()
     for name, seat in run.seats.items():

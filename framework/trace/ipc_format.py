@@ -1,7 +1,7 @@
 """The layout of Arrow IPC files, as far as pyarrow does not show it: where messages stand, and the footer.
 
 A file is eight bytes of magic, a stream, and a footer that says where the stream's dictionaries and record batches are
-(arrow.apache.org/docs/format/Columnar.html, "IPC File Format"; Schema.fbs, Message.fbs, File.fbs). pyarrow's own file writer
+(arrow.apache.org/docs/format/Columnar.html, "IPC File Format"; Schema.fbs, IpcMessage.fbs, File.fbs). pyarrow's own file writer
 refuses dictionaries that grow, though a footer may name the last of them for all batches: indices never change here.
 """
 
@@ -17,7 +17,7 @@ from pyarrow import ipc
 
 MAGIC = b"ARROW1\0\0"
 END_OF_STREAM = b"\xff\xff\xff\xff" + bytes(4)
-SCHEMA, DICTIONARY, RECORD_BATCH = 1, 2, 3  # Message.fbs: MessageHeader
+SCHEMA, DICTIONARY, RECORD_BATCH = 1, 2, 3  # IpcMessage.fbs: MessageHeader
 
 _CONTINUATION = END_OF_STREAM[:4]
 _LONGEST_METADATA = 1 << 28  # of a message; a longer one is garbage where a length should stand
@@ -28,7 +28,7 @@ class Damaged(ValueError):
     """A file that is no trace or history, or was one and was overwritten; the message says what is wrong with it."""
 
 
-class Message(NamedTuple):
+class IpcMessage(NamedTuple):
     """One encapsulated message: where it starts in the file, and the lengths of its two parts in bytes.
 
     `dictionary` is the id of the dictionary that it holds, -1 if it holds none.
@@ -45,7 +45,7 @@ class Message(NamedTuple):
         return self.start + self.metadata + self.body
 
 
-def message_at(data: memoryview, start: int, offset: int = 0) -> Message | None:
+def message_at(data: memoryview, start: int, offset: int = 0) -> IpcMessage | None:
     """The message at `start` in `data`, which begins at `offset` in the file; None if the data end before it does.
 
     Raises Damaged.
@@ -68,10 +68,10 @@ def message_at(data: memoryview, start: int, offset: int = 0) -> Message | None:
         raise Damaged(f"garbage at byte {offset + start + 8}")
     if body + body_length > len(data):
         return None
-    return Message(kind, offset + start, 8 + length, body_length, dictionary)
+    return IpcMessage(kind, offset + start, 8 + length, body_length, dictionary)
 
 
-def footer(schema: pa.Schema, dictionaries: Sequence[Message], batches: Sequence[Message]) -> bytes:
+def footer(schema: pa.Schema, dictionaries: Sequence[IpcMessage], batches: Sequence[IpcMessage]) -> bytes:
     """The footer of a file that holds these messages, without its length and the magic behind it."""
     empty = io.BytesIO()
     ipc.new_file(empty, schema).close()
@@ -89,7 +89,7 @@ def footer(schema: pa.Schema, dictionaries: Sequence[Message], batches: Sequence
 
 
 def _header(metadata: memoryview) -> tuple[int, int, int]:
-    """Kind, body length and dictionary id of a message (Message.fbs)."""
+    """EventKind, body length and dictionary id of a message (IpcMessage.fbs)."""
     fields = _fields(metadata, *struct.unpack_from("<I", metadata))
     kind = metadata[fields[1]]
     (body,) = struct.unpack_from("<q", metadata, fields[3]) if 3 in fields else (0,)

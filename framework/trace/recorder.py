@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from framework.core.client import Ok, Outcome
-from framework.core.workload import Assignment
+from framework.load.generator import Assignment
 from framework.trace.columns import NameColumns, event_batch, unpacked
 from framework.trace.schema import CODE, EVENTS, HISTORY, NAME, OUTCOMES, NameTable, as_json
 from framework.trace.stream import StreamWriter

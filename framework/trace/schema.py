@@ -33,7 +33,7 @@ EVENT_FIELDS = [
 """The fields of `EVENT_ROW`, as numpy's structured dtype takes them."""
 
 
-class Kind(IntEnum):
+class EventKind(IntEnum):
     """What an event is; the column `kind` holds the name in lower case."""
 
     START = 0
@@ -51,7 +51,7 @@ class Kind(IntEnum):
     REJECT = 12
 
 
-KIND_NAMES = [kind.name.lower() for kind in Kind]
+KIND_NAMES = [kind.name.lower() for kind in EventKind]
 OUTCOMES = ["ok", "fail", "unknown"]
 
 NAME = pa.dictionary(pa.int32(), pa.string())

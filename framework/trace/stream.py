@@ -28,7 +28,7 @@ from framework.trace.ipc_format import (
     RECORD_BATCH,
     SCHEMA,
     Damaged,
-    Message,
+    IpcMessage,
     footer,
     message_at,
 )
@@ -45,8 +45,8 @@ class _Sink:
     def __init__(self, path: Path, layout: _Layout | None = None) -> None:
         self.path = path
         self.length = self.crc = 0
-        self.dictionaries: dict[int, Message] = {}  # by id, the last one of each
-        self.batches: list[Message] = []
+        self.dictionaries: dict[int, IpcMessage] = {}  # by id, the last one of each
+        self.batches: list[IpcMessage] = []
         self._waiting: list[bytes] = []
         self._file = open(path, "wb" if layout is None else "ab", buffering=0)  # noqa: SIM115 - lives as long as the run
         if layout is not None:
@@ -77,7 +77,7 @@ class _Sink:
     def close(self) -> None:
         self._file.close()
 
-    def _note(self, messages: list[Message]) -> None:
+    def _note(self, messages: list[IpcMessage]) -> None:
         for message in messages:
             if message.kind == DICTIONARY:
                 self.dictionaries[message.dictionary] = message
@@ -215,7 +215,7 @@ class StreamReader:
 class _Layout:
     """Of a file that was cut off: its whole messages, where they end, and the CRC-32 up to there."""
 
-    def __init__(self, messages: list[Message], end: int, crc: int) -> None:
+    def __init__(self, messages: list[IpcMessage], end: int, crc: int) -> None:
         self.messages, self.end, self.crc = messages, end, crc
 
 
@@ -252,7 +252,7 @@ def _overwritten() -> Iterator[None]:
         raise Damaged(f"it was overwritten ({str(error).splitlines()[0]})") from error
 
 
-def _whole_batches(data: memoryview) -> tuple[list[Message], int, bool]:
+def _whole_batches(data: memoryview) -> tuple[list[IpcMessage], int, bool]:
     """The messages up to the last whole batch (none: not even a schema), where they end, and whether the writer closed the
     file. Raises Damaged."""
     if not MAGIC.startswith(bytes(data[: len(MAGIC)])):
@@ -269,9 +269,9 @@ def _whole_batches(data: memoryview) -> tuple[list[Message], int, bool]:
     return messages, position, False
 
 
-def _messages(data: memoryview, position: int, offset: int) -> tuple[list[Message], int]:
+def _messages(data: memoryview, position: int, offset: int) -> tuple[list[IpcMessage], int]:
     """The whole messages in `data` from `position` on, and where they end. Raises Damaged."""
-    messages: list[Message] = []
+    messages: list[IpcMessage] = []
     while (message := message_at(data, position, offset)) is not None:
         if not messages and not offset and message.kind != SCHEMA:
             raise Damaged("it does not begin with a schema")

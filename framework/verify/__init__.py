@@ -2,7 +2,8 @@
 
 from framework.verify.history import Call, calls_from_table
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import Model, model_named, models
+from framework.verify.model import Model
+from framework.verify.models import model_named, models
 from framework.verify.verdict import CheckResult, Verdict, conclude, worst
 
 __all__ = [

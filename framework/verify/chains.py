@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from framework.verify.absences import NEVER, Chain, Times, fill, in_order
 from framework.verify.makers import Makers
-from framework.verify.model import Entry, State, Step
+from framework.verify.model import Entry, ModelStep, State
 from framework.verify.registers import Register
 
 _LAST = 1 << 60
@@ -84,7 +84,7 @@ def _seen(visit: _Visit) -> list[int]:
     return places + visit.readers[:1]
 
 
-def _visits(steps: Sequence[Step], makers: Makers) -> dict[State, _Visit]:
+def _visits(steps: Sequence[ModelStep], makers: Makers) -> dict[State, _Visit]:
     """The values that someone saw, or that they were made from, as far as it is known who made them."""
     visits: dict[State, _Visit] = {}
     for place, step in enumerate(steps):
@@ -115,7 +115,7 @@ def _visits(steps: Sequence[Step], makers: Makers) -> dict[State, _Visit]:
     return visits
 
 
-def _visit(value: State, steps: Sequence[Step], makers: Makers) -> _Visit | None:
+def _visit(value: State, steps: Sequence[ModelStep], makers: Makers) -> _Visit | None:
     """What is known of `value`; None if several operations can have made it, or none."""
     possible = makers.of(value)
     if len(possible) != 1:

@@ -14,13 +14,13 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from framework.verify.model import ILLEGAL, NO_RESULT, Outlook, State, Step, Transitions
+from framework.verify.model import ILLEGAL, NO_RESULT, ModelStep, Outlook, State, Transitions
 from framework.verify.values import plain
 
 CHUNK = 128
 """Values in a chunk."""
 Chunks: TypeAlias = tuple[str, ...]
-Row: TypeAlias = tuple[int, Chunks]
+OrderedContainer: TypeAlias = tuple[int, Chunks]
 """How many values have ever been put, modulo `CHUNK`, and the values held. Two runs of a queue that did the same have
 their chunks begin at the same values; a stack has no use for the number, and keeps 0."""
 
@@ -67,11 +67,11 @@ class CodedRow(Transitions):
         taken, left = self._take(chunks)
         return (phase, left) if result is NO_RESULT or result == taken else ILLEGAL
 
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
+    def outlook(self, steps: Sequence[ModelStep]) -> Outlook:
         return Outlook(size=_words)
 
     @abstractmethod
-    def _put(self, row: Row, value: str) -> Row: ...
+    def _put(self, row: OrderedContainer, value: str) -> OrderedContainer: ...
 
     @abstractmethod
     def _take(self, chunks: Chunks) -> tuple[str, Chunks]: ...
@@ -80,7 +80,7 @@ class CodedRow(Transitions):
 class CodedQueue(CodedRow):
     """First in, first out. What is put behind a value that nobody takes is counted and not kept."""
 
-    def _put(self, row: Row, value: str) -> Row:
+    def _put(self, row: OrderedContainer, value: str) -> OrderedContainer:
         phase, chunks = row
         after = (phase + 1) % CHUNK
         if chunks and chunks[-1][-1] in self.blocks:
@@ -97,7 +97,7 @@ class CodedQueue(CodedRow):
 class CodedStack(CodedRow):
     """Last in, first out. What is below a value that nobody takes is not kept."""
 
-    def _put(self, row: Row, value: str) -> Row:
+    def _put(self, row: OrderedContainer, value: str) -> OrderedContainer:
         chunks = row[1]
         if value in self.blocks:
             return 0, (value,)
@@ -116,7 +116,9 @@ def _words(state: State) -> int:
     return CHUNK // 8 + len(state[1])
 
 
-def coded_row(row: type[CodedRow], held: Iterable[State], steps: Sequence[Step]) -> tuple[CodedRow, list[Step]] | None:
+def coded_row(
+    row: type[CodedRow], held: Iterable[State], steps: Sequence[ModelStep]
+) -> tuple[CodedRow, list[ModelStep]] | None:
     """The row that holds `held` at first, with `steps` in its terms; None if there are too many values for characters."""
     codes = Codes()
     first = [codes.number(value) for value in held]
@@ -136,7 +138,7 @@ def coded_row(row: type[CodedRow], held: Iterable[State], steps: Sequence[Step])
     return row([chr(number) for number in first], blocks), coded
 
 
-def _value(step: Step) -> State:
+def _value(step: ModelStep) -> State:
     """The value put or taken, None if there is none or none that is known."""
     value = step.argument if step.function == "put" else step.result
     return None if value is NO_RESULT else value
@@ -159,12 +161,12 @@ class CodedSet(Transitions):
             return ILLEGAL
         return state ^ argument if changes else state
 
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
+    def outlook(self, steps: Sequence[ModelStep]) -> Outlook:
         words = self._bits // 64
         return Outlook(size=lambda state: words) if words else Outlook()
 
 
-def coded_set(held: Iterable[State], steps: Sequence[Step]) -> tuple[CodedSet, list[Step]]:
+def coded_set(held: Iterable[State], steps: Sequence[ModelStep]) -> tuple[CodedSet, list[ModelStep]]:
     """The set that holds `held` at first, with `steps` in its terms."""
     codes = Codes()
     for value in sorted(held, key=repr):

@@ -10,23 +10,12 @@ from typing import Any, ClassVar
 from framework.core.errors import ConfigError
 from framework.verify.coded import CodedQueue, CodedStack, coded_row, coded_set
 from framework.verify.history import Call, bad_call
-from framework.verify.model import (
-    ANY,
-    ILLEGAL,
-    NO_RESULT,
-    Entry,
-    Model,
-    Part,
-    State,
-    Step,
-    Transitions,
-    label_of,
-)
-from framework.verify.registers import Member
+from framework.verify.model import ANY, ILLEGAL, NO_RESULT, Entry, Model, ModelStep, Part, State, Transitions, label_of
+from framework.verify.registers import SetMember
 from framework.verify.values import Key, exact, shown
 
 
-class Row(Model):
+class OrderedContainer(Model):
     """Values in a row: one function puts a value at the end, the other takes one from an end."""
 
     observes: ClassVar[tuple[str, ...]] = ()
@@ -51,12 +40,12 @@ class Row(Model):
             raise ConfigError("--initial", f"a {self.name} cannot hold {shown(value)}", "Write a list.")
         return exact(value)  # type: ignore[no-any-return]
 
-    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+    def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
         if call.function == self.take:
-            return Step("take", None, result, call.known and result is None)
+            return ModelStep("take", None, result, call.known and result is None)
         if argument is None:
             raise bad_call(call, "has no argument", f"A {self.name} holds any value but null.")
-        return Step("put", argument, NO_RESULT, False)
+        return ModelStep("put", argument, NO_RESULT, False)
 
     def step(self, state: State, function: str, argument: Any, result: Any) -> State:
         if not isinstance(state, tuple):
@@ -72,10 +61,10 @@ class Row(Model):
     def _taken(self, state: tuple[State, ...]) -> tuple[State, State]:
         """What is taken from `state`, and what is left."""
 
-    def needs(self, step: Step) -> State:
+    def needs(self, step: ModelStep) -> State:
         return () if step.pure else ANY
 
-    def projections(self, steps: Sequence[Step]) -> list[list[int]]:
+    def projections(self, steps: Sequence[ModelStep]) -> list[list[int]]:
         """All that concerns one value: the others keep their order without it."""
         groups: dict[State, list[int]] = {}
         for place, step in enumerate(steps):
@@ -85,7 +74,7 @@ class Row(Model):
         return [group for value, group in groups.items() if value not in self.held]
 
 
-class Queue(Row):
+class Queue(OrderedContainer):
     """First in, first out."""
 
     name = "queue"
@@ -94,11 +83,11 @@ class Queue(Row):
     def _taken(self, state: tuple[State, ...]) -> tuple[State, State]:
         return state[0], state[1:]
 
-    def coded(self, steps: Sequence[Step]) -> tuple[Transitions, list[Step]]:
+    def coded(self, steps: Sequence[ModelStep]) -> tuple[Transitions, list[ModelStep]]:
         return coded_row(CodedQueue, self.held, steps) or super().coded(steps)
 
 
-class Stack(Row):
+class Stack(OrderedContainer):
     """Last in, first out."""
 
     name = "stack"
@@ -107,7 +96,7 @@ class Stack(Row):
     def _taken(self, state: tuple[State, ...]) -> tuple[State, State]:
         return state[-1], state[:-1]
 
-    def coded(self, steps: Sequence[Step]) -> tuple[Transitions, list[Step]]:
+    def coded(self, steps: Sequence[ModelStep]) -> tuple[Transitions, list[ModelStep]]:
         return coded_row(CodedStack, self.held, steps) or super().coded(steps)
 
 
@@ -137,22 +126,22 @@ class Set(Model):
         parts = []
         assert isinstance(self.initial, frozenset)
         for value, calls in values.items():
-            member = Member().starting("present" if value in self.initial else "absent")
+            member = SetMember().starting("present" if value in self.initial else "absent")
             label = f"{label_of(key)}, value {shown(calls[0].argument)}"
             parts.append(Part(label, key, member, [(call, member.prepare(call)) for call in calls]))
         return parts
 
-    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+    def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
         function = call.function
         if function == "read":
             if call.known and not isinstance(call.result, tuple | frozenset):
                 raise bad_call(call, f"has the result {shown(call.result)}", "read answers a list of all values.")
-            return Step("read", None, _members(result) if call.known else NO_RESULT, True)
+            return ModelStep("read", None, _members(result) if call.known else NO_RESULT, True)
         if call.known and type(call.result) is not bool and (function == "contains" or call.result is not None):
             what = "true or false" if function == "contains" else "true, false or nothing"
             raise bad_call(call, f"has the result {shown(call.result)}", f"{function} answers {what}.")
         told = NO_RESULT if result is None else result
-        return Step(function, argument, told, function == "contains" or (call.known and call.result is False))
+        return ModelStep(function, argument, told, function == "contains" or (call.known and call.result is False))
 
     def step(self, state: State, function: str, argument: Any, result: Any) -> State:
         if not isinstance(state, frozenset):
@@ -167,14 +156,14 @@ class Set(Model):
             return state
         return state - {argument} if there else state | {argument}
 
-    def needs(self, step: Step) -> State:
+    def needs(self, step: ModelStep) -> State:
         return step.result if step.function == "read" else ANY
 
-    def coded(self, steps: Sequence[Step]) -> tuple[Transitions, list[Step]]:
+    def coded(self, steps: Sequence[ModelStep]) -> tuple[Transitions, list[ModelStep]]:
         assert isinstance(self.initial, frozenset)
         return coded_set(self.initial, steps)
 
-    def projections(self, steps: Sequence[Step]) -> list[list[int]]:
+    def projections(self, steps: Sequence[ModelStep]) -> list[list[int]]:
         """All that concerns one value, of those that no `read` saw."""
         seen: set[State] = set()
         groups: dict[State, list[int]] = {}
@@ -186,7 +175,7 @@ class Set(Model):
         assert isinstance(self.initial, frozenset)
         return [group for value, group in groups.items() if value not in seen | self.initial]
 
-    def told_apart(self, steps: Iterable[Step]) -> frozenset[State]:
+    def told_apart(self, steps: Iterable[ModelStep]) -> frozenset[State]:
         return frozenset(step.result for step in steps if step.function == "read")
 
 

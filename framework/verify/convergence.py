@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 import msgspec
 
 from framework.core.message import NodeId
-from framework.core.replica import Standing
+from framework.core.replica import ReplicaState
 from framework.verify.verdict import CheckResult, Verdict
 
-Standings: TypeAlias = Mapping[NodeId, Standing | None]
+Standings: TypeAlias = Mapping[NodeId, ReplicaState | None]
 """Of the nodes that keep a copy; None for one that should answer and does not."""
 
 Groups: TypeAlias = Mapping[Any, list[NodeId]]
@@ -122,12 +122,12 @@ def _behind(by_index: Groups) -> str:
     return f"{stays} while {_names(by_index[first])} {_be(by_index[first])} at {first:,}"
 
 
-def _sides(copies: Mapping[NodeId, Standing]) -> str:
+def _sides(copies: Mapping[NodeId, ReplicaState]) -> str:
     """`n1 n2 against n3`."""
     return " against ".join(map(_names, _grouped({node: copy.digest for node, copy in copies.items()}).values()))
 
 
-def _story(copies: Mapping[NodeId, Standing]) -> Iterator[str]:
+def _story(copies: Mapping[NodeId, ReplicaState]) -> Iterator[str]:
     """Who holds what, and where the first two that differ first do."""
     groups = list(_grouped({node: copy.digest for node, copy in copies.items()}).values())
     for group in groups:

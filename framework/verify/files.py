@@ -20,18 +20,7 @@ from framework.verify.history import Call
 from framework.verify.model import COMPARABLE, Model
 from framework.verify.recorded import Event, pair
 from framework.verify.source import not_text, pieces, texts
-from framework.verify.values import (
-    DEEPEST,
-    Key,
-    Keyword,
-    Symbol,
-    Tagged,
-    exact,
-    frozen,
-    nested,
-    shown,
-    word,
-)
+from framework.verify.values import DEEPEST, Key, Keyword, Symbol, Tagged, exact, frozen, nested, shown, word
 
 Notation: TypeAlias = Literal["JSON", "EDN"]
 Type = Literal["invoke", "ok", "fail", "info"]

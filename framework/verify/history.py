@@ -20,7 +20,7 @@ from framework.verify.values import Key, frozen
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Outcome: TypeAlias = Literal["ok", "fail", "unknown"]
+CallOutcome: TypeAlias = Literal["ok", "fail", "unknown"]
 OUTCOMES = ("ok", "fail", "unknown")
 
 _JSON = ("argument", "result")
@@ -38,7 +38,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     key: Key
     argument: Any
     result: Any
-    outcome: Outcome
+    outcome: CallOutcome
     invoked: int
     completed: int | None
 

@@ -13,7 +13,7 @@ import msgspec
 from framework.verify.bounds import DEFAULT, Bounds, Deadline, Spent
 from framework.verify.chains import guess
 from framework.verify.consensus import Consensus
-from framework.verify.containers import Row, Set
+from framework.verify.containers import OrderedContainer, Set
 from framework.verify.evidence import shortest_evidence
 from framework.verify.history import Call, Endings, RecordedCalls, check_calls, no_endings
 from framework.verify.model import Entry, Model, Part
@@ -212,7 +212,7 @@ def decide(
 
 def decide_by_times(operations: list[Entry], model: Model) -> tuple[Verdict, list[Entry]] | None:
     """The fast path of `model`: the verdict, with operations that suffice to show it if INVALID; None if unknown."""
-    if isinstance(model, Row):
+    if isinstance(model, OrderedContainer):
         return decide_rows(operations, model)
     if isinstance(model, Set):
         return decide_sets(operations, model)

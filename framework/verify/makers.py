@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from framework.verify.model import State, Step
+from framework.verify.model import ModelStep, State
 
 
 class Makers:
     """The operations with effect, by what they can make; operations are known by their places in `steps`."""
 
-    def __init__(self, steps: Sequence[Step], initial: State, makes: Callable[[Step], State]) -> None:
+    def __init__(self, steps: Sequence[ModelStep], initial: State, makes: Callable[[ModelStep], State]) -> None:
         self._initial = initial
         self._put: dict[State, list[int]] = {}
         self._appended: dict[str, list[int]] = {}

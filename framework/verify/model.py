@@ -17,7 +17,7 @@ from framework.verify.history import Call, bad_call
 from framework.verify.values import Key, Mark, exact, frozen, plain, shown, written
 
 State: TypeAlias = Hashable
-Entry: TypeAlias = "tuple[Call, Step]"
+Entry: TypeAlias = "tuple[Call, ModelStep]"
 """A call that may have happened, and what the model makes of it."""
 
 ILLEGAL = Mark("ILLEGAL")
@@ -32,7 +32,7 @@ COMPARABLE = "Values are null, booleans, numbers, strings, and lists of these."
 """What to write in place of a value that cannot be compared with others."""
 
 
-class Step(msgspec.Struct, frozen=True, gc=False):
+class ModelStep(msgspec.Struct, frozen=True, gc=False):
     """An operation as a model sees it. `pure`: with this result it never changes a state."""
 
     function: str
@@ -85,19 +85,19 @@ class Transitions(ABC):
     def step(self, state: State, function: str, argument: Any, result: Any) -> State:
         """The state after the operation, or `ILLEGAL` if it cannot answer `result` in `state`."""
 
-    def needs(self, step: Step) -> State:
+    def needs(self, step: ModelStep) -> State:
         """The one state in which `step` is legal, or `ANY`."""
         return ANY
 
-    def makes(self, step: Step) -> State:
+    def makes(self, step: ModelStep) -> State:
         """The one state that `step` leaves if it has an effect, or `ANY`."""
         return ANY
 
-    def senses(self, step: Step) -> frozenset[State] | None:
+    def senses(self, step: ModelStep) -> frozenset[State] | None:
         """The states in which `step` may do or answer something else than in all others; None if that is any state."""
         return None
 
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
+    def outlook(self, steps: Sequence[ModelStep]) -> Outlook:
         """What follows from `steps` being all that ever happens to one object."""
         return Outlook()
 
@@ -149,7 +149,7 @@ class Model(Transitions):
         """The operations on the object `key`, divided as far as the model allows."""
         return [Part(label_of(key), key, self, operations)]
 
-    def prepare(self, call: Call) -> Step:
+    def prepare(self, call: Call) -> ModelStep:
         """`call` in the model's terms. ConfigError if the model has no such function or no such argument."""
         if call.function not in self.functions:
             what = f"calls a function that the model {self.name!r} lacks"
@@ -162,27 +162,27 @@ class Model(Transitions):
         return self._prepare(call, exact(call.argument), exact(call.result) if call.known else NO_RESULT)
 
     @abstractmethod
-    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+    def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
         """`prepare`, once the function and the values are known to be sound."""
 
-    def coded(self, steps: Sequence[Step]) -> tuple[Transitions, list[Step]]:
+    def coded(self, steps: Sequence[ModelStep]) -> tuple[Transitions, list[ModelStep]]:
         """The same object with states that are cheap to copy, compare and keep, for these steps alone; and these steps
         in its terms, each in its place."""
         return self, list(steps)
 
-    def told_apart(self, steps: Iterable[Step]) -> frozenset[State]:
+    def told_apart(self, steps: Iterable[ModelStep]) -> frozenset[State]:
         """The states that some of `steps` can tell from the others."""
         return frozenset(self.needs(step) for step in steps) - {ANY}
 
-    def loosened(self, step: Step) -> Step:
+    def loosened(self, step: ModelStep) -> ModelStep:
         """`step` with its effect, if it has one, but free of what it saw: legal wherever `step` is, with like effect."""
         return step
 
-    def projections(self, steps: Sequence[Step]) -> list[list[int]]:
+    def projections(self, steps: Sequence[ModelStep]) -> list[list[int]]:
         """Groups of `steps`, by place: without any one group, what could be explained still can be."""
         return []
 
-    def concerns(self, step: Step, seen: Collection[State]) -> bool:
+    def concerns(self, step: ModelStep, seen: Collection[State]) -> bool:
         """Whether `step` may have had a part in a state among `seen` (evidence leaves out what has not)."""
         return True
 

@@ -27,47 +27,9 @@ from collections.abc import Mapping
 from framework.core.errors import ConfigError, did_you_mean
 from framework.verify.consensus import Consensus
 from framework.verify.containers import Queue, Set, SetFull, Stack
-from framework.verify.model import (
-    ANY,
-    ILLEGAL,
-    NO_RESULT,
-    UNOBSERVED,
-    Entry,
-    Model,
-    Outlook,
-    Part,
-    State,
-    Step,
-)
+from framework.verify.model import Model
 from framework.verify.registers import Counter, KeyValue, Mutex, OwnerMutex, Register
 from framework.verify.transactions import MultiRegister
-
-__all__ = [
-    "ANY",
-    "ILLEGAL",
-    "NO_RESULT",
-    "UNOBSERVED",
-    "Consensus",
-    "Counter",
-    "Entry",
-    "KeyValue",
-    "Model",
-    "Models",
-    "MultiRegister",
-    "Mutex",
-    "Outlook",
-    "OwnerMutex",
-    "Part",
-    "Queue",
-    "Register",
-    "Set",
-    "SetFull",
-    "Stack",
-    "State",
-    "Step",
-    "model_named",
-    "models",
-]
 
 ALIASES = {"cas-register": "register"}
 AUTO = "auto"

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from framework.core.errors import RAISED, Violation
-from framework.core.invariants import Invariant, Step
 from framework.core.message import NodeId
 from framework.core.node import Node
 from framework.core.node_runtime import NodeRuntime
+from framework.verify.invariants import Invariant, Step
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from framework.core.errors import ConfigError
 from framework.verify.history import Call, bad_call
 from framework.verify.makers import Makers
-from framework.verify.model import ANY, ILLEGAL, NO_RESULT, UNOBSERVED, Model, Outlook, State, Step
+from framework.verify.model import ANY, ILLEGAL, NO_RESULT, UNOBSERVED, Model, ModelStep, Outlook, State
 from framework.verify.values import exact, shown, word
 
 
@@ -23,18 +23,18 @@ class Register(Model):
     initial: State = None
     replaces: ClassVar[tuple[str, ...]] = ("write", "cas")
 
-    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+    def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
         function = call.function
         if function == "read":
-            return Step(function, None, result, True)
+            return ModelStep(function, None, result, True)
         if function != "cas":
-            return Step(function, argument, NO_RESULT, False)
+            return ModelStep(function, argument, NO_RESULT, False)
         if type(argument) is not tuple or len(argument) != 2:
             raise bad_call(call, f"has the argument {shown(call.argument)}", "cas takes a pair: (old, new).")
         if call.known and type(call.result) is not bool:
             raise bad_call(call, f"has the result {shown(call.result)}", "cas answers true or false.")
         told = call.result if call.known else NO_RESULT
-        return Step(function, argument, told, told is False)
+        return ModelStep(function, argument, told, told is False)
 
     def step(self, state: State, function: str, argument: Any, result: Any) -> State:
         if function == "read":
@@ -46,40 +46,40 @@ class Register(Model):
             return ILLEGAL if result is False else new
         return ILLEGAL if result is True else state
 
-    def needs(self, step: Step) -> State:
+    def needs(self, step: ModelStep) -> State:
         if step.function == "read":
             return step.result  # type: ignore[no-any-return]
         if step.function == "cas" and step.result is True:
             return step.argument[0]  # type: ignore[no-any-return]
         return ANY
 
-    def makes(self, step: Step) -> State:
+    def makes(self, step: ModelStep) -> State:
         if step.function in ("write", "delete"):
             return step.argument  # type: ignore[no-any-return]
         if step.function == "cas" and step.result is not False:
             return step.argument[1]  # type: ignore[no-any-return]
         return ANY
 
-    def senses(self, step: Step) -> frozenset[State] | None:
+    def senses(self, step: ModelStep) -> frozenset[State] | None:
         if step.function == "read":
             return frozenset() if step.result is NO_RESULT else frozenset((step.result,))
         return frozenset((step.argument[0],)) if step.function == "cas" else frozenset()
 
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
+    def outlook(self, steps: Sequence[ModelStep]) -> Outlook:
         seen = self.told_apart(steps)
         made = Tally(self.makes(step) for step in steps)
         made[self.initial] += 1
         return Outlook(lambda state: made[state] < 2, lambda state: state if state in seen else UNOBSERVED)
 
-    def loosened(self, step: Step) -> Step:
+    def loosened(self, step: ModelStep) -> ModelStep:
         if step.function == "cas" and step.result is True:
-            return Step("write", step.argument[1], NO_RESULT, False)
+            return ModelStep("write", step.argument[1], NO_RESULT, False)
         return step
 
-    def concerns(self, step: Step, seen: Collection[State]) -> bool:
+    def concerns(self, step: ModelStep, seen: Collection[State]) -> bool:
         return self.makes(step) in seen
 
-    def told_apart(self, steps: Iterable[Step]) -> frozenset[State]:
+    def told_apart(self, steps: Iterable[ModelStep]) -> frozenset[State]:
         known = list(steps)
         return super().told_apart(known) | {step.argument[0] for step in known if step.function == "cas"}
 
@@ -94,11 +94,11 @@ class KeyValue(Register):
     functions = ("read", "write", "cas", "append", "delete")
     replaces = ("write", "cas", "delete")
 
-    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+    def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
         if call.function == "append" and type(argument) is not str:
             raise bad_call(call, f"has the argument {shown(call.argument)}", "append takes a text.")
         if call.function == "delete":
-            return Step("delete", None, NO_RESULT, False)
+            return ModelStep("delete", None, NO_RESULT, False)
         return super()._prepare(call, argument, result)
 
     def step(self, state: State, function: str, argument: Any, result: Any) -> State:
@@ -112,10 +112,10 @@ class KeyValue(Register):
             return None
         return super().step(state, function, argument, result)
 
-    def senses(self, step: Step) -> frozenset[State] | None:
+    def senses(self, step: ModelStep) -> frozenset[State] | None:
         return None if step.function == "append" else super().senses(step)
 
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
+    def outlook(self, steps: Sequence[ModelStep]) -> Outlook:
         if not any(step.function == "append" for step in steps):
             return super().outlook(steps)
         seen = self.told_apart(steps)
@@ -139,7 +139,7 @@ class KeyValue(Register):
 
         return Outlook(once, canonical, size)
 
-    def concerns(self, step: Step, seen: Collection[State]) -> bool:
+    def concerns(self, step: ModelStep, seen: Collection[State]) -> bool:
         # What a text was made of: what was appended, what it was appended to, and the None it may have begun with.
         part = step.argument if step.function == "append" else self.makes(step)
         texts = (value for value in seen if type(value) is str)
@@ -155,17 +155,17 @@ class Counter(Model):
     initial: State = 0
     may_answer = ("increment",)
 
-    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+    def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
         if call.function == "read":
             if call.known and type(call.result) not in (int, type(None)):
                 raise bad_call(call, f"has the result {shown(call.result)}", "A counter holds an integer.")
-            return Step("read", None, result, True)
+            return ModelStep("read", None, result, True)
         amount = 1 if argument is None else argument
         if type(amount) is not int:
             raise bad_call(call, f"has the argument {shown(call.argument)}", "increment takes an integer.")
         if call.known and type(call.result) not in (int, type(None)):
             raise bad_call(call, f"has the result {shown(call.result)}", "increment answers an integer, or nothing.")
-        return Step("increment", amount, NO_RESULT if result is None else result, False)
+        return ModelStep("increment", amount, NO_RESULT if result is None else result, False)
 
     def _first(self, value: Any) -> State:
         if type(value) is not int:
@@ -180,20 +180,20 @@ class Counter(Model):
         after = state + argument
         return after if result is NO_RESULT or result == after else ILLEGAL
 
-    def needs(self, step: Step) -> State:
+    def needs(self, step: ModelStep) -> State:
         if step.function == "read":
             return step.result  # type: ignore[no-any-return]
         if type(step.result) is int:
             return step.result - step.argument  # type: ignore[no-any-return]
         return ANY
 
-    def makes(self, step: Step) -> State:
+    def makes(self, step: ModelStep) -> State:
         return step.result if type(step.result) is int and not step.pure else ANY
 
-    def senses(self, step: Step) -> frozenset[State] | None:
+    def senses(self, step: ModelStep) -> frozenset[State] | None:
         return None if step.function == "increment" else frozenset((step.result,)) - {NO_RESULT}
 
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
+    def outlook(self, steps: Sequence[ModelStep]) -> Outlook:
         amounts = [step.argument for step in steps if step.function == "increment"]
         if any(amount < 0 for amount in amounts):
             return Outlook()
@@ -201,10 +201,10 @@ class Counter(Model):
         grows = all(amounts)
         return Outlook(lambda state: grows, lambda state: UNOBSERVED if type(state) is int and state > last else state)
 
-    def loosened(self, step: Step) -> Step:
-        return step if step.pure else Step(step.function, step.argument, NO_RESULT, False)
+    def loosened(self, step: ModelStep) -> ModelStep:
+        return step if step.pure else ModelStep(step.function, step.argument, NO_RESULT, False)
 
-    def concerns(self, step: Step, seen: Collection[State]) -> bool:
+    def concerns(self, step: ModelStep, seen: Collection[State]) -> bool:
         return bool(seen)
 
 
@@ -217,16 +217,16 @@ class Mutex(Register):
     initial = "free"
     may_answer = ("acquire", "release")
 
-    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+    def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
         held = self._held(call, argument)
         turn = ("free", held) if call.function == "acquire" else (held, "free")
         if not call.known:
-            return Step("cas", turn, NO_RESULT, False)
+            return ModelStep("cas", turn, NO_RESULT, False)
         if call.result is not None and type(call.result) is not bool:
             raise bad_call(
                 call, f"has the result {shown(call.result)}", f"{call.function} answers true, false or nothing."
             )
-        return Step("cas", turn, call.result is not False, call.result is False)
+        return ModelStep("cas", turn, call.result is not False, call.result is False)
 
     def _held(self, call: Call, argument: Any) -> State:
         """The state in which `call` leaves the lock, or finds it."""
@@ -253,7 +253,7 @@ class OwnerMutex(Mutex):
         return "free" if word(value) == "free" else ("held by", exact(value))
 
 
-class Member(Register):
+class SetMember(Register):
     """One value of a set: it is a member or not, whatever else is."""
 
     name = "set"
@@ -266,11 +266,11 @@ class Member(Register):
     }
     """By function: the state that it finds if it changes anything, and the state that it leaves."""
 
-    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+    def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
         if call.function == "contains":
             seen = NO_RESULT if not call.known else "present" if call.result else "absent"
-            return Step("read", None, seen, True)
+            return ModelStep("read", None, seen, True)
         before, after = self.turns[call.function]
         if not call.known or call.result is None:
-            return Step("write", after, NO_RESULT, False)
-        return Step("cas", (before, after), call.result, not call.result)
+            return ModelStep("write", after, NO_RESULT, False)
+        return ModelStep("cas", (before, after), call.result, not call.result)

@@ -27,7 +27,7 @@ from itertools import accumulate
 
 import msgspec
 
-from framework.verify.containers import Queue, Row
+from framework.verify.containers import OrderedContainer, Queue
 from framework.verify.model import NO_RESULT, Entry, State
 from framework.verify.verdict import Verdict
 from framework.verify.zones import touching
@@ -66,7 +66,7 @@ class _History(msgspec.Struct, frozen=True):
     opens: list[tuple[int, int]]
 
 
-def decide_rows(operations: Sequence[Entry], model: Row) -> Told | None:
+def decide_rows(operations: Sequence[Entry], model: OrderedContainer) -> Told | None:
     """The verdict on one queue or stack, as far as the times give one; None if they do not.
 
     With INVALID come operations that suffice to show it. None where a value is put twice, where it hangs on which
@@ -85,13 +85,13 @@ def decide_rows(operations: Sequence[Entry], model: Row) -> Told | None:
     return strict if strict is not None and strict[0] is Verdict.VALID else None
 
 
-def _unlike(operations: Sequence[Entry], model: Row) -> bool:
+def _unlike(operations: Sequence[Entry], model: OrderedContainer) -> bool:
     """Whether no two values that are put or held at first are alike."""
     puts = [step.argument for _, step in operations if step.function == "put"]
     return len({*puts, *model.held}) == len(puts) + len(model.held)
 
 
-def _decide(operations: Sequence[Entry], model: Row, end_shift: int) -> Told | None:
+def _decide(operations: Sequence[Entry], model: OrderedContainer, end_shift: int) -> Told | None:
     """Times are doubled, and an end shifted by one: later (1) it does not precede a beginning on the same instant."""
     history = _read(operations, model, end_shift)
     if isinstance(history, set):
@@ -122,7 +122,7 @@ def _some(operations: Sequence[Entry], places: set[int]) -> list[Entry]:
     return [operations[place] for place in sorted(places)]
 
 
-def _read(operations: Sequence[Entry], model: Row, end_shift: int) -> _History | set[int]:
+def _read(operations: Sequence[Entry], model: OrderedContainer, end_shift: int) -> _History | set[int]:
     """The history, or the places of operations that cannot all be: a value taken twice, or never put before."""
     values: dict[State, _Value] = {
         value: _Value(None, place - _NEVER, place - _NEVER) for place, value in enumerate(model.held)
@@ -287,7 +287,7 @@ def _never_empty(history: _History) -> set[int]:
     return set()
 
 
-def rank_rows(operations: Sequence[Entry], model: Row) -> list[int] | None:
+def rank_rows(operations: Sequence[Entry], model: OrderedContainer) -> list[int] | None:
     """A rank for each operation, by which the search comes straight to an order; None where the times do not tell one."""
     if not _unlike(operations, model):
         return None

@@ -11,7 +11,7 @@ import msgspec
 from framework.core.errors import RAISED, PluginError, SynodError
 from framework.core.tracebacks import blaming, plugin_gave, plugin_raised
 from framework.verify.history import Call
-from framework.verify.model import ILLEGAL, NO_RESULT, Model, Outlook, State, Step, Transitions
+from framework.verify.model import ILLEGAL, NO_RESULT, Model, ModelStep, Outlook, State, Transitions
 from framework.verify.values import Mark, exact, frozen, plain, shown
 
 ANYTHING = Mark("ANYTHING")
@@ -22,7 +22,7 @@ KNOWN = 1_000_000
 STATE_BYTES = 300
 """What a state takes up, besides its values."""
 
-Outcome: TypeAlias = "tuple[Any, State] | Mark"
+ModelOutcome: TypeAlias = "tuple[Any, State] | Mark"
 """What was answered and the state after, or `ILLEGAL`."""
 
 
@@ -53,7 +53,7 @@ class SequentialModel(Model):
         return self.functions
 
     @abstractmethod
-    def apply(self, state: Any, function: str, argument: Any) -> Outcome:
+    def apply(self, state: Any, function: str, argument: Any) -> ModelOutcome:
         """The answer and the state after, `ILLEGAL` if the operation cannot take effect in `state` and so must wait.
 
         The answer is compared with the result that was recorded, `true` being unlike `1`; `ANYTHING` is like any result.
@@ -77,14 +77,14 @@ class SequentialModel(Model):
             raise plugin_gave(self._where, f"first({shown(value)})", state, _IMMUTABLE, type(self)) from None
         return state
 
-    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+    def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
         with blaming(self._where, "argument_of", type(self)):
             asked = exact(frozen(self.argument_of(call)))
         try:
             hash(asked)
         except TypeError:
             raise plugin_gave(self._where, "argument_of", asked, "a value that can be compared", type(self)) from None
-        return Step(call.function, asked, result, call.function in self.observes)
+        return ModelStep(call.function, asked, result, call.function in self.observes)
 
     @property
     def _where(self) -> str:
@@ -98,10 +98,10 @@ class SequentialModel(Model):
         answer, after = outcome
         return after if answer is ANYTHING or result is NO_RESULT or answer == result else ILLEGAL
 
-    def coded(self, steps: Sequence[Step]) -> tuple[Transitions, list[Step]]:
+    def coded(self, steps: Sequence[ModelStep]) -> tuple[Transitions, list[ModelStep]]:
         return _numbered(self, steps)
 
-    def outcome(self, state: State, function: str, argument: Any) -> Outcome:
+    def outcome(self, state: State, function: str, argument: Any) -> ModelOutcome:
         """What `apply` says, with its answer as `exact` has it. PluginError if that is not what a model may say."""
         try:
             outcome = self.apply(state, function, plain(argument))
@@ -164,7 +164,7 @@ class _Numbered(Transitions):
         answer, after = outcome
         return after if answer is ANYTHING or result is NO_RESULT or answer == result else ILLEGAL
 
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
+    def outlook(self, steps: Sequence[ModelStep]) -> Outlook:
         words = self._words
         return Outlook(size=lambda state: words[state] if isinstance(state, int) else 0)
 
@@ -196,7 +196,7 @@ def _words(state: Any) -> int:
     return 1 + len(state) // 8 if isinstance(state, str | bytes) else 1
 
 
-def _numbered(model: SequentialModel, steps: Sequence[Step]) -> tuple[_Numbered, list[Step]]:
+def _numbered(model: SequentialModel, steps: Sequence[ModelStep]) -> tuple[_Numbered, list[ModelStep]]:
     kinds: dict[tuple[str, Any], int] = {}
     coded = []
     for step in steps:

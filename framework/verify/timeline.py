@@ -12,7 +12,7 @@ from itertools import pairwise
 import msgspec
 
 from framework.verify.history import Call
-from framework.verify.model import ANY, ILLEGAL, UNOBSERVED, Entry, Model, Outlook, State, Step, Transitions
+from framework.verify.model import ANY, ILLEGAL, UNOBSERVED, Entry, Model, ModelStep, Outlook, State, Transitions
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
     places: list[int]
     """Where each operation is in the list that was laid out."""
-    steps: list[Step]
+    steps: list[ModelStep]
     """In terms of `object`."""
     object: Transitions
     answered: int
@@ -142,7 +142,7 @@ def _alone(events: list[int], telling: list[bool]) -> list[bool]:
 
 
 def _aims(
-    steps: list[Step], senses: list[frozenset[State] | None], what: Transitions, outlook: Outlook
+    steps: list[ModelStep], senses: list[frozenset[State] | None], what: Transitions, outlook: Outlook
 ) -> tuple[dict[State, int], int]:
     """`targets` and `versatile` of the operations of unknown fate."""
     if any(its is None for its in senses):
@@ -199,7 +199,7 @@ def _same_instant(calls: list[Call], answered: int) -> dict[int, tuple[int, ...]
     return after
 
 
-def _kinds(steps: list[Step], outlook: Outlook, precedes: set[int]) -> list[int]:
+def _kinds(steps: list[ModelStep], outlook: Outlook, precedes: set[int]) -> list[int]:
     """Two operations of one kind may change places; those on which another waits have a kind of their own."""
     known: dict[tuple[object, ...], int] = {}
     kinds = []
@@ -213,7 +213,7 @@ def _kinds(steps: list[Step], outlook: Outlook, precedes: set[int]) -> list[int]
 
 
 def _must_be_met(
-    steps: list[Step], what: Transitions, outlook: Outlook
+    steps: list[ModelStep], what: Transitions, outlook: Outlook
 ) -> tuple[dict[State, int], dict[State, list[int]]]:
     readers: dict[State, int] = {}
     leavers: dict[State, list[int]] = {}

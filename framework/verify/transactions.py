@@ -14,10 +14,10 @@ from framework.verify.model import (
     NO_RESULT,
     Entry,
     Model,
+    ModelStep,
     Outlook,
     Part,
     State,
-    Step,
     Transitions,
     label_of,
     name_of,
@@ -53,7 +53,7 @@ class MultiRegister(Model):
         assert isinstance(state, frozenset)
         return ", ".join(sorted(f"{shown(plain(value))} in {name_of(key)}" for key, value in state)) or "null in each"
 
-    def _prepare(self, call: Call, argument: Any, result: Any) -> Step:
+    def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
         asked = [_micro(call, micro) for micro in _list(call, argument)]
         if result is NO_RESULT or result is None:
             told = [(kind, key, value if kind == "w" else NO_RESULT) for kind, key, value in asked]
@@ -65,7 +65,7 @@ class MultiRegister(Model):
             ):
                 what = f"was asked for {shown(call.argument)} and has the result {shown(call.result)}"
                 raise bad_call(call, what, "A result repeats the micro-operations, with what was read.")
-        return Step("txn", tuple(told), NO_RESULT, all(kind == "r" for kind, _, _ in told))
+        return ModelStep("txn", tuple(told), NO_RESULT, all(kind == "r" for kind, _, _ in told))
 
     def step(self, state: State, function: str, argument: Any, result: Any) -> State:
         assert isinstance(state, frozenset)
@@ -105,7 +105,7 @@ class MultiRegister(Model):
                 what = f"there is no register {name_of(register)}, and the history has {name_of(other)}"
                 raise ConfigError("--initial", what, 'Write pairs: [[1, "a"], [2, "b"]].')
 
-    def coded(self, steps: Sequence[Step]) -> tuple[Transitions, list[Step]]:
+    def coded(self, steps: Sequence[ModelStep]) -> tuple[Transitions, list[ModelStep]]:
         assert isinstance(self.initial, frozenset)
         numbers: dict[State, int] = {}
         coded = []
@@ -134,7 +134,7 @@ class _Row(Transitions):
                 return ILLEGAL
         return state if values is state else tuple(values)
 
-    def outlook(self, steps: Sequence[Step]) -> Outlook:
+    def outlook(self, steps: Sequence[ModelStep]) -> Outlook:
         words = 4 * len(self.initial)  # type: ignore[arg-type]
         return Outlook(size=lambda state: words)
 

@@ -17,7 +17,7 @@ import msgspec
 from framework.core.errors import ConfigError
 from framework.verify.bounds import Bounds
 from framework.verify.chains import guess
-from framework.verify.containers import Row, Set
+from framework.verify.containers import OrderedContainer, Set
 from framework.verify.history import Call
 from framework.verify.linearizability import divide
 from framework.verify.model import NO_RESULT, Model, Part
@@ -60,7 +60,7 @@ def order(calls: Iterable[Call], model: Model, bounds: Bounds) -> list[Placed] |
 
 
 def _ranks(part: Part) -> list[int] | None:
-    if isinstance(part.model, Row):
+    if isinstance(part.model, OrderedContainer):
         return rank_rows(part.operations, part.model)
     if isinstance(part.model, Set):
         return rank_sets(part.operations, part.model)

@@ -4,7 +4,8 @@ from framework import CheckerSpec, CheckResult, Config, ConfigError, hookimpl
 from framework.verify.bounds import DEFAULT, Bounds
 from framework.verify.history import Calls
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import AUTO, Model, Models
+from framework.verify.model import Model
+from framework.verify.models import AUTO, Models
 
 
 class LinearizabilityConfig(Config):

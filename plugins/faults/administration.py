@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from framework import Ask, ConfigError, Duration, FaultConfig, FaultSpec, NodeId, Restart, Strike, View, hookimpl
-from framework.core.faults import Fault, check_target
+from framework.faults.fault import Fault, check_target
 
 SPARE = "spare"
 

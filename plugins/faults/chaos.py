@@ -29,8 +29,8 @@ from framework import (
 )
 from framework.config.plain import BadValue, build
 from framework.core.errors import did_you_mean
-from framework.core.faults import DiskProblem
 from framework.core.time import MILLISECOND, NEVER, format_duration
+from framework.faults.actions import DiskProblem
 
 Count = Annotated[int, Meta(ge=1)]
 Weight = Annotated[int, Meta(ge=0)]

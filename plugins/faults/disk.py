@@ -20,7 +20,7 @@ from framework import (
     View,
     hookimpl,
 )
-from framework.core.faults import DiskProblem
+from framework.faults.actions import DiskProblem
 
 
 class DiskConfig(TargetConfig):

@@ -25,7 +25,7 @@ from framework import (
     check_target,
     hookimpl,
 )
-from framework.core.faults import Joining
+from framework.faults.fault import Joining
 
 _TWO_NODES = re.compile(r"(n\d+)[^\w:]+(n\d+)")
 

@@ -21,7 +21,7 @@ from framework import (
     check_target,
     hookimpl,
 )
-from framework.core.faults import LinkName
+from framework.faults.actions import LinkName
 
 Shape: TypeAlias = Literal["halves", "minority", "majority_ring", "bridge", "isolate", "one_way", "random"]
 SMALLEST = {"halves": 2, "minority": 3, "majority_ring": 4, "bridge": 3, "isolate": 2, "one_way": 2}

@@ -21,10 +21,10 @@ from typing import Any
 
 import msgspec
 
-from framework import Config, ConfigError, Fault, FaultConfig, FaultSpec, Kind, NodeId, Planned, hookimpl
+from framework import Config, ConfigError, Fault, FaultConfig, FaultKind, FaultSpec, NodeId, Planned, hookimpl
 from framework.config.plain import BadValue, build
 from framework.core.errors import did_you_mean
-from framework.core.faults import Strike, View, check_begins
+from framework.faults.fault import Strike, View, check_begins
 
 _EXAMPLE = "Write {at: 2s, fault: crash, target: leader, for: 1s}."
 
@@ -102,7 +102,7 @@ def _follow(step: Step) -> Planned:
 
 
 def _read(
-    steps: Any, where: str, name: str, kinds: Mapping[str, Kind], used: dict[str, int], *, following: bool = False
+    steps: Any, where: str, name: str, kinds: Mapping[str, FaultKind], used: dict[str, int], *, following: bool = False
 ) -> tuple[Step, ...]:
     """The steps that stand at `where`. BadValue, with the step's number, for what cannot be one."""
     if not isinstance(steps, Sequence) or isinstance(steps, str):
@@ -113,7 +113,7 @@ def _read(
 
 
 def _read_one(
-    step: Any, where: str, name: str, kinds: Mapping[str, Kind], used: dict[str, int], following: bool
+    step: Any, where: str, name: str, kinds: Mapping[str, FaultKind], used: dict[str, int], following: bool
 ) -> Step:
     if not isinstance(step, Mapping) or "fault" not in step:
         raise BadValue(where, f"expected keys and values with a `fault`, got {step!r}", _EXAMPLE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from framework import Config, Duration, Link, NetworkModel, NetworkSpec, NodeId, hookimpl
-from framework.core.network import ConstantLink
+from framework.network.model import ConstantLink
 
 
 class PerfectConfig(Config):

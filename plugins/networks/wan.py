@@ -17,8 +17,8 @@ from msgspec import Meta
 from framework import ConfigError, Duration, Link, NetworkModel, NetworkSpec, NodeId, hookimpl
 from framework.core.distributions import Distribution, Lognormal
 from framework.core.errors import did_you_mean
-from framework.core.links import LinkConfig, make_link
 from framework.core.time import MILLISECOND
+from framework.network.shaped_link import LinkConfig, make_link
 
 DATA = Path(__file__).parent / "data"
 

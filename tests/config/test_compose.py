@@ -9,10 +9,12 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 from framework import ConfigError, Duration, PluginError
-from framework.config.compose import Composed, compose, help_text
+from framework.config.compose import compose
 from framework.config.groups import GROUPS
+from framework.config.help import help_text
+from framework.config.resolve import Composed
 from framework.config.schema import RayConfig, SimConfig
-from framework.core.faults import TargetConfig
+from framework.faults.fault import TargetConfig
 from framework.registry.registry import Registry, load
 from plugins.networks.wan import AwsConfig
 from plugins.protocols.raft.config import RaftConfig

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from framework import ConfigError, PluginError, hookimpl
-from framework.config.compose import compose, help_text, load_plugins
+from framework.config.compose import compose, load_plugins
 from framework.config.groups import CONF
+from framework.config.help import help_text
 from framework.registry.discovery import Found
 from tests.registry.loose import PROTOCOL, write_plugin
 

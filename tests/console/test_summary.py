@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from framework.console.summary import print_summary, print_verdict
-from framework.core.faults import Entry
+from framework.faults.ledger import LedgerEntry
 from framework.runs.execute import execute
 from framework.runs.result import RunResult
 from framework.verify.verdict import Verdict
@@ -41,8 +41,10 @@ def test_a_valid_run_shows_its_numbers_and_no_command(tmp_path: Path, capsys: py
 def test_faults_stand_in_a_ledger_with_whom_they_struck_and_what_they_touched(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    crashed = Entry("crash", due=4, fired=3, against={"n1": 2, "n3": 1}, roles={"leader": 3}, emulated=True)
-    lost = Entry("loss", due=1, fired=1, against={"n2": 1}, touched=1200, passed=9000, expected=1000.0, meets="message")
+    crashed = LedgerEntry("crash", due=4, fired=3, against={"n1": 2, "n3": 1}, roles={"leader": 3}, emulated=True)
+    lost = LedgerEntry(
+        "loss", due=1, fired=1, against={"n2": 1}, touched=1200, passed=9000, expected=1000.0, meets="message"
+    )
     tally = counted(2, messages={"pings.Ping": 7}, duplicated={"pings.Ping": 2})
     print_summary(result_of(tmp_path / "run", FakeEngine(ended(tally, ledger=(crashed, lost))), CONTENT), "pings")
 

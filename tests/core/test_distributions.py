@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.core.distributions import Distribution, Latency, normal_score
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from tests.written import written
 
 MS = 1_000_000

@@ -12,8 +12,8 @@ from framework.core.durable import DurableLog, DurableMap, LogWritten, ScalarSet
 from framework.core.effects import Note, Send
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId, Record
-from framework.core.node import Node, handles, on_timer
-from framework.core.node_runtime import Batch, Deliver, NodeRuntime, Start, TimerKey
+from framework.core.node import Node, TimerKey, handles, on_timer
+from framework.core.node_runtime import Batch, Deliver, NodeRuntime, Start
 from framework.core.storage import MemoryStorage
 from framework.core.time import NEVER
 from tests.core.bench import Bench, Noted, Sent, readable

@@ -12,7 +12,7 @@ import pytest
 
 from framework.config.compose import compose
 from framework.core.errors import ConfigError
-from framework.redrive.following import Operation, find_operation, followed, meanwhile
+from framework.redrive.following import TracedOperation, find_operation, followed, meanwhile
 from framework.replay import main as replay
 from framework.run import main as run
 from framework.runs.folder import write_config
@@ -31,13 +31,13 @@ def events(*rows: tuple[Any, ...]) -> pa.Table:
     return pa.table({name: pa.array(column, type) for name, type, column in zip(names, types, columns, strict=True)})
 
 
-def kept(table: pa.Table, operation: Operation) -> list[int]:
+def kept(table: pa.Table, operation: TracedOperation) -> list[int]:
     return [
         seq for seq, keep in zip(table["seq"].to_pylist(), followed(table, operation).to_pylist(), strict=True) if keep
     ]
 
 
-ONE = Operation(1, 10, 30)
+ONE = TracedOperation(1, 10, 30)
 
 
 def test_what_came_of_an_operation_belongs_to_it() -> None:
@@ -99,9 +99,9 @@ def test_crashes_and_faults_meanwhile_belong_to_it_and_one_without_end_goes_on_t
         (3, 16, "n1", "crash", 2, None),
         (4, 90, "n1", "restart", None, None),
     )
-    assert kept(table, Operation(1, 10, None)) == [1, 2, 3, 4]
-    assert kept(table, Operation(1, 10, 15)) == [1, 2]
-    assert meanwhile(table, Operation(1, 10, 15)).to_pylist() == [False, True, True, False, False]
+    assert kept(table, TracedOperation(1, 10, None)) == [1, 2, 3, 4]
+    assert kept(table, TracedOperation(1, 10, 15)) == [1, 2]
+    assert meanwhile(table, TracedOperation(1, 10, 15)).to_pylist() == [False, True, True, False, False]
     assert kept(events(), ONE) == []
 
 

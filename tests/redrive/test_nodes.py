@@ -19,8 +19,8 @@ from framework.engine.ray.station import Station
 from framework.engine.wire import Wire
 from framework.redrive.node import CannotDrive, Departure, NodeDriver
 from framework.redrive.nodes import NodeReport, Redriver
-from framework.redrive.outputs import Outlet, Output
-from framework.redrive.record import Row
+from framework.redrive.outputs import Output, OutputCollector
+from framework.redrive.record import TraceRow
 from framework.trace.reader import open_run
 from framework.verify.monitors import Monitors, Watcher
 from tests.engine.ray.register import Ask, RegisterNode, Stamp, Store, Stored, Told
@@ -298,10 +298,12 @@ def test_a_clock_that_was_set_runs_on_as_it_did(tmp_path: Path) -> None:
     experiment = register_on(tmp_path, Clocks)
     wire = Wire(experiment.protocol)
     nothing: Any = None
-    driver = NodeDriver(experiment, "n1", nothing, Outlet(wire, experiment.nodes), wire)
+    driver = NodeDriver(experiment, "n1", nothing, OutputCollector(wire, experiment.nodes), wire)
 
-    def row(seq: int, time: int, kind: str, message: str = "", cause: int = -1, payload: bytes | None = None) -> Row:
-        return Row(time, seq, "n1", "", kind, "", message, cause, -1, payload)
+    def row(
+        seq: int, time: int, kind: str, message: str = "", cause: int = -1, payload: bytes | None = None
+    ) -> TraceRow:
+        return TraceRow(time, seq, "n1", "", kind, "", message, cause, -1, payload)
 
     def note(now: int, wall: int) -> bytes:
         return f'{{"now":{now},"wall":{wall}}}'.encode()
@@ -320,10 +322,10 @@ def test_a_commit_that_outlives_its_node_beside_its_neighbours_is_no_gap_in_the_
     experiment = register_on(tmp_path, Clocks)
     wire = Wire(experiment.protocol)
     nothing: Any = None
-    driver = NodeDriver(experiment, "n1", nothing, Outlet(wire, experiment.nodes), wire)
+    driver = NodeDriver(experiment, "n1", nothing, OutputCollector(wire, experiment.nodes), wire)
 
-    def row(seq: int, kind: str, payload: bytes | None = None) -> Row:
-        return Row(seq, seq, "n1", "", kind, "", "", -1, -1, payload)
+    def row(seq: int, kind: str, payload: bytes | None = None) -> TraceRow:
+        return TraceRow(seq, seq, "n1", "", kind, "", "", -1, -1, payload)
 
     driver.take(row(1, "start", start_payload(0, EPOCH, {})))
     driver.take(row(2, "crash"))

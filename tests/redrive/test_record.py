@@ -7,16 +7,16 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from framework.redrive.record import Record
+from framework.redrive.record import NodeTrace
 from framework.trace.reader import Run
 
 COLUMNS = ("time", "seq", "node", "kind", "peer", "message", "cause", "size", "payload")
 
 
-def record(*rows: tuple[Any, ...]) -> Record:
+def record(*rows: tuple[Any, ...]) -> NodeTrace:
     columns = dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
     columns["payload"] = pa.array(columns["payload"], pa.binary())  # type: ignore[assignment]
-    return Record(cast(Run, SimpleNamespace(events=pa.table(columns))))
+    return NodeTrace(cast(Run, SimpleNamespace(events=pa.table(columns))))
 
 
 def test_the_bytes_of_a_message_stand_with_its_send() -> None:

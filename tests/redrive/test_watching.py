@@ -19,7 +19,7 @@ from framework.engine.wire import Wire
 from framework.redrive.watching import watch_again
 from framework.runs.invariants import conclusions, watched
 from framework.trace.reader import open_run
-from framework.trace.schema import Kind
+from framework.trace.schema import EventKind
 from framework.verify.monitors import Breach, Watch
 from framework.verify.verdict import Verdict
 from tests.engine.ray.register import RegisterClient, RegisterNode, Store
@@ -191,14 +191,14 @@ def test_what_a_node_became_is_seen_before_anything_happens_elsewhere(
         for number, name in enumerate(("n1", "n2", "driver"))
     )
     start = start_payload(0, 0, {})
-    first = n1.row(Kind.START, 0, -1, 0, payload=start)
-    taken = n1.row(Kind.TIMER, 10 * MILLISECOND, first, 0, name="take")
+    first = n1.row(EventKind.START, 0, -1, 0, payload=start)
+    taken = n1.row(EventKind.TIMER, 10 * MILLISECOND, first, 0, name="take")
     if n1_ends == "drops it":
-        n1.row(Kind.TIMER, 20 * MILLISECOND, taken, 0, name="drop")
+        n1.row(EventKind.TIMER, 20 * MILLISECOND, taken, 0, name="drop")
     elif n1_ends == "is killed":
-        driver.row(Kind.CRASH, 20 * MILLISECOND, -1, 0, payload=b"fault")
-    first = n2.row(Kind.START, 0, -1, 1, payload=start)
-    n2.row(Kind.TIMER, 30 * MILLISECOND, first, 1, name="take")
+        driver.row(EventKind.CRASH, 20 * MILLISECOND, -1, 0, payload=b"fault")
+    first = n2.row(EventKind.START, 0, -1, 1, payload=start)
+    n2.row(EventKind.TIMER, 30 * MILLISECOND, first, 1, name="take")
     for rows in (n1, n2, driver):
         rows.close()
 

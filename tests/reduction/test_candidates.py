@@ -6,7 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from framework.reduction.candidates import Config, dimensions
+from framework.core.message import Config
+from framework.reduction.candidates import dimensions
 
 CONFIG: Config = {
     "nodes": 5, "clients": 4, "duration": "2s", "warmup": "100ms", "quiet": "500ms", "seed": 3,

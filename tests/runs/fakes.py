@@ -13,13 +13,13 @@ from typing import Any
 import pluggy
 
 from framework.core.client import Client, Ok, Operation
-from framework.core.faults import Crash as CrashNode
-from framework.core.faults import Fault, FaultConfig, Strike, View
-from framework.core.network import Link, NetworkModel
 from framework.core.node import Node
 from framework.core.time import SECOND, Duration
-from framework.core.workload import Workload, WorkloadConfig
-from framework.engine.base import Crash, EngineResult, Experiment, Progress, Tally
+from framework.engine.base import EngineResult, Experiment, NodeCrash, Progress, Tally
+from framework.engine.base import NodeCrash as Crash
+from framework.faults.fault import Fault, FaultConfig, Strike, View
+from framework.load.workload import Workload, WorkloadConfig
+from framework.network.model import Link, NetworkModel
 from framework.registry import hookspecs
 from framework.registry.specs import CheckerSpec, FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
 from framework.runs.execute import Plan
@@ -53,7 +53,7 @@ class CrashOne(Fault):
     """Crashes n2."""
 
     def strike(self, view: View) -> Strike | None:
-        return Strike((CrashNode("n2"),), against=("n2",))
+        return Strike((Crash("n2"),), against=("n2",))
 
 
 CRASH = FaultSpec(name="crash", summary="", fault=CrashOne)
@@ -126,7 +126,7 @@ def ended(tally: Tally | None = None, **changes: Any) -> EngineResult:
     return EngineResult(**{**settings, **changes})
 
 
-def raised(node: str = "n2", function: str = "on_vote") -> Crash:
+def raised(node: str = "n2", function: str = "on_vote") -> NodeCrash:
     """A node whose handler divided by zero."""
     text = (
         "Traceback (most recent call last):\n"
@@ -136,7 +136,7 @@ def raised(node: str = "n2", function: str = "on_vote") -> Crash:
         "    share = 1 / 0\n"
         "ZeroDivisionError: division by zero\n"
     )
-    return Crash(node, 1_500_000_000, "ZeroDivisionError: division by zero", text)
+    return NodeCrash(node, 1_500_000_000, "ZeroDivisionError: division by zero", text)
 
 
 class FakeEngine:

@@ -7,14 +7,7 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import ConfigError
-from framework.runs.folder import (
-    claim,
-    claim_default,
-    config_yaml,
-    release,
-    write_atomically,
-    write_config,
-)
+from framework.runs.folder import claim, claim_default, config_yaml, release, write_atomically, write_config
 
 
 def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from framework.core.client import Fail, Ok, Unknown
 from framework.core.errors import ConfigError
-from framework.core.faults import Entry
 from framework.core.time import SECOND
-from framework.engine.base import Crash, Tally, with_restarts
+from framework.engine.base import NodeCrash, Tally, with_restarts
+from framework.faults.ledger import LedgerEntry
 from framework.registry.specs import CheckerSpec
 from framework.runs.judgement import crash_reason, judge, run_checkers
 from framework.verify.models import Models
@@ -41,8 +41,8 @@ def test_a_handler_that_raised_makes_the_run_invalid_and_names_the_handler() -> 
 
 
 def test_a_crash_that_was_asked_for_is_no_reason() -> None:
-    asked = Crash("n2", SECOND, "fault: crash", asked=True)
-    end = ended(crashes=(asked,), ledger=(Entry("crash", due=1, fired=1),))
+    asked = NodeCrash("n2", SECOND, "fault: crash", asked=True)
+    end = ended(crashes=(asked,), ledger=(LedgerEntry("crash", due=1, fired=1),))
 
     assert judge(experiment(RUN, faults=crash()), end, [VALID]).verdict is Verdict.VALID
 
@@ -67,7 +67,7 @@ def test_a_violation_outweighs_every_doubt_and_stands_first() -> None:
         ({}, ended(interrupted=True), [VALID], "interrupted after 2.0 s of 2s"),
         ({}, ended(failure="a machine is gone"), [VALID], "the engine gave up: a machine is gone"),
         ({"trace": "none"}, ended(), [], "trace=none keeps no history to check"),
-        ({"faults": crash()}, ended(ledger=(Entry("crash", due=1),)), [VALID], "fault crash never fired"),
+        ({"faults": crash()}, ended(ledger=(LedgerEntry("crash", due=1),)), [VALID], "fault crash never fired"),
         ({"faults": crash("3s")}, ended(), [VALID], "fault crash had nothing to do within 2s"),
     ],
 )
@@ -77,7 +77,7 @@ def test_what_leaves_a_run_in_doubt(changes: dict[str, Any], end: Any, checks: A
     assert (verdict, reasons) == (Verdict.UNKNOWN, (reason,))
 
 
-STOPPED = Crash("n2", SECOND, "killed unasked")
+STOPPED = NodeCrash("n2", SECOND, "killed unasked")
 
 
 def test_a_node_that_stopped_by_itself_and_never_came_back_leaves_the_run_in_doubt() -> None:
@@ -87,13 +87,13 @@ def test_a_node_that_stopped_by_itself_and_never_came_back_leaves_the_run_in_dou
 
 
 @pytest.mark.parametrize("stopped", [replace(STOPPED, asked=True), replace(STOPPED, restarted=True)])
-def test_a_node_that_a_fault_stopped_or_that_came_back_is_no_reason(stopped: Crash) -> None:
+def test_a_node_that_a_fault_stopped_or_that_came_back_is_no_reason(stopped: NodeCrash) -> None:
     assert judge(experiment(RUN), ended(crashes=(stopped,)), [VALID]) == (Verdict.VALID, ())
 
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_disk_that_failed_without_a_faults_doing_leaves_the_run_in_doubt(restarted: bool) -> None:
-    crash = Crash("n2", SECOND, "disk I/O error", storage=True, restarted=restarted)
+    crash = NodeCrash("n2", SECOND, "disk I/O error", storage=True, restarted=restarted)
     reason = "n2's storage failed without a fault's doing: disk I/O error"
 
     assert judge(experiment(RUN), ended(crashes=(crash,)), [VALID]) == (Verdict.UNKNOWN, (reason,))
@@ -101,7 +101,7 @@ def test_a_disk_that_failed_without_a_faults_doing_leaves_the_run_in_doubt(resta
 
 
 def test_all_but_the_last_crash_of_a_node_were_followed_by_a_restart() -> None:
-    crashes = [Crash("n2", 30, "again"), Crash("n1", 10, "once"), Crash("n2", 20, "once")]
+    crashes = [NodeCrash("n2", 30, "again"), NodeCrash("n1", 10, "once"), NodeCrash("n2", 20, "once")]
     marked = with_restarts(crashes, up={"n1"})
 
     assert [(one.node, one.time, one.restarted) for one in marked] == [
@@ -262,20 +262,20 @@ def test_the_frame_named_is_the_authors_even_when_the_core_raised() -> None:
     )
 
     told = "n1 crashed: PluginError: Votes: no node n9 in on_request (/home/ada/votes.py:12)"
-    assert crash_reason(Crash("n1", 0, "raised", deeper)) == told
+    assert crash_reason(NodeCrash("n1", 0, "raised", deeper)) == told
 
 
 def test_a_message_of_several_lines_is_one_reason() -> None:
     crash = raised()
     longer = crash.traceback.replace("division by zero", "division\n  by\nzero")
 
-    assert crash_reason(Crash("n1", 0, "raised", longer)).startswith(
+    assert crash_reason(NodeCrash("n1", 0, "raised", longer)).startswith(
         "n1 crashed: ZeroDivisionError: division by zero in"
     )
 
 
 def test_a_mistake_that_only_the_core_can_see_names_no_function() -> None:
-    crash = Crash(
+    crash = NodeCrash(
         "n1", 0, "raised",
         'Traceback (most recent call last):\n  File "/opt/synod/framework/core/durable.py", line 5, in check_immutable\n'
         "framework.core.errors.PluginError: Votes.seen: cannot hold a list. Use a tuple.",
@@ -284,4 +284,4 @@ def test_a_mistake_that_only_the_core_can_see_names_no_function() -> None:
 
 
 def test_a_crash_without_a_traceback_is_told_in_the_engines_words() -> None:
-    assert crash_reason(Crash("n1", 0, "killed by the system")) == "n1 crashed: killed by the system"
+    assert crash_reason(NodeCrash("n1", 0, "killed by the system")) == "n1 crashed: killed by the system"

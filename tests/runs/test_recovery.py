@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from framework.core.time import SECOND
-from framework.engine.base import Aftermath, Crash, Tally, Waiting, agreed
+from framework.engine.base import Aftermath, NodeCrash, Tally, Waiting, agreed
 from framework.runs.execute import execute
 from framework.runs.judgement import judge
 from framework.runs.recovery import SHOWN, recovery, unchecked
@@ -78,7 +78,7 @@ def test_a_node_that_was_not_back_in_time_leaves_it_in_doubt() -> None:
 
 
 def test_a_node_that_stopped_by_itself_after_the_faults_leaves_it_in_doubt() -> None:
-    stopped = Crash("n2", SECOND + 1, "killed unasked", restarted=True)
+    stopped = NodeCrash("n2", SECOND + 1, "killed unasked", restarted=True)
     verdict, reason = found(Aftermath(statuses=UP, can_serve=True), crashes=(stopped,)) or (None, "")
     assert verdict is Verdict.UNKNOWN
     assert "after the faults ended, and n2 stopped since without a fault's doing; " in reason
@@ -144,19 +144,19 @@ def test_without_a_quiet_time_recovery_is_not_checked_and_the_result_says_so(tmp
     assert result.details["recovery"] == "not checked: quiet=0 leaves the protocol no time after the faults"
 
 
-FULL = Crash("n3", 2, "no space left on the disk", asked=True, storage=True)
+FULL = NodeCrash("n3", 2, "no space left on the disk", asked=True, storage=True)
 
 
 @pytest.mark.parametrize(
     ("crashes", "why"),
     [
-        ((FULL, Crash("n3", 1, "fault", asked=True)), "no space left on the disk"),
-        ((Crash("n3", 3, "fault", asked=True), FULL), "not back yet"),
-        ((Crash("n3", 3, "KeyError: 3", "Traceback"),), "raised KeyError: 3"),
-        ((Crash("n1", 3, "KeyError: 3", "Traceback"),), "not back yet"),
+        ((FULL, NodeCrash("n3", 1, "fault", asked=True)), "no space left on the disk"),
+        ((NodeCrash("n3", 3, "fault", asked=True), FULL), "not back yet"),
+        ((NodeCrash("n3", 3, "KeyError: 3", "Traceback"),), "raised KeyError: 3"),
+        ((NodeCrash("n1", 3, "KeyError: 3", "Traceback"),), "not back yet"),
     ],
 )
-def test_why_a_node_is_down_is_what_stopped_it_last(crashes: tuple[Crash, ...], why: str) -> None:
+def test_why_a_node_is_down_is_what_stopped_it_last(crashes: tuple[NodeCrash, ...], why: str) -> None:
     after = replace(DOWN, damaged=frozenset())
     assert f"; n3 down for good ({why}), n1 " in (found(after, crashes=crashes) or ("", ""))[1]
     assert "; n3 down for good (disk damaged), n1 " in (found(DOWN, crashes=crashes) or ("", ""))[1]

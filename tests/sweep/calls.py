@@ -14,7 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from framework.sweep.pool import Exhausted, Pool, Task, limit_memory
+from framework.sweep.limits import limit_memory
+from framework.sweep.pool import Pool
+from framework.sweep.tasks import Exhausted, Task
 
 MIB = 1 << 20
 

@@ -12,7 +12,7 @@ from ray.cluster_utils import Cluster
 
 from framework.engine.ray.runtime import quiet
 from framework.run import main as run
-from framework.sweep.rows import Row
+from framework.sweep.rows import SweepRow
 from framework.sweep.store import Store
 
 WORDS = (
@@ -34,7 +34,7 @@ def main(folder: Path) -> int:
     doomed = next(machine for machine in machines if machine.node_id != own)
     add, rows = Store.add, 0
 
-    def add_and_lose(store: Store, row: Row) -> bool:
+    def add_and_lose(store: Store, row: SweepRow) -> bool:
         """After some rows a machine is lost, whose worker is in the middle of a run, and another joins."""
         nonlocal rows
         rows += 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from framework.sweep.point import RunRequest, run_point
-from framework.sweep.pool import Exhausted
-from framework.sweep.rows import Outcome
+from framework.sweep.rows import PointOutcome
+from framework.sweep.tasks import Exhausted
 
 
-def outcomes(overrides: Sequence[str], seeds: Iterable[int]) -> list[Outcome]:
+def outcomes(overrides: Sequence[str], seeds: Iterable[int]) -> list[PointOutcome]:
     """What becomes of these seeds of an experiment."""
     found = []
     for seed in seeds:

@@ -10,10 +10,10 @@ from framework.sweep.course import Course, plan_course
 from framework.sweep.identity import identity_of
 from framework.sweep.plan import plan_sweep
 from framework.sweep.point import Finished, RunRequest
-from framework.sweep.pool import Ended, Failure, Task
 from framework.sweep.reader import open_sweep
-from framework.sweep.rows import Outcome, Row
+from framework.sweep.rows import PointOutcome, SweepRow
 from framework.sweep.store import Store
+from framework.sweep.tasks import Ended, Failure, Task
 
 
 class Scripted:
@@ -21,7 +21,7 @@ class Scripted:
 
     running = 1
 
-    def __init__(self, script: Callable[[RunRequest], Outcome | Failure]) -> None:
+    def __init__(self, script: Callable[[RunRequest], PointOutcome | Failure]) -> None:
         self.script = script
         self.requests: list[RunRequest] = []
 
@@ -32,16 +32,16 @@ class Scripted:
             self.requests.append(request)
             said = self.script(request)
             failure = said if isinstance(said, Failure) else None
-            yield Ended(number, task, Finished(outcome=said) if isinstance(said, Outcome) else None, failure, 0.1)
+            yield Ended(number, task, Finished(outcome=said) if isinstance(said, PointOutcome) else None, failure, 0.1)
 
 
 class Unseen:
     def progress(self, course: Course, workers: int) -> None: ...
-    def found(self, course: Course, row: Row, finished: Finished) -> None: ...
+    def found(self, course: Course, row: SweepRow, finished: Finished) -> None: ...
 
 
 def taken(
-    folder: Path, script: Callable[[RunRequest], Outcome | Failure], *words: str
+    folder: Path, script: Callable[[RunRequest], PointOutcome | Failure], *words: str
 ) -> tuple[Scripted, list[dict[str, object]]]:
     """The runner of a sweep over ten seeds that went as scripted, and its rows by seed."""
     plan = plan_sweep(["experiment=hello", "engine=sim", "seed=range(0,10)", f"sweep.dir={folder}", *words])
@@ -51,7 +51,7 @@ def taken(
     return runner, sorted(open_sweep(folder).rows.to_pylist(), key=lambda row: int(row["seed"]))
 
 
-VALID, INVALID = Outcome(verdict="valid", digest="d"), Outcome(verdict="invalid", digest="d", reason="why")
+VALID, INVALID = PointOutcome(verdict="valid", digest="d"), PointOutcome(verdict="invalid", digest="d", reason="why")
 
 
 def test_an_invalid_run_and_one_valid_run_are_confirmed(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_an_invalid_run_and_one_valid_run_are_confirmed(tmp_path: Path) -> None:
 
 
 def test_a_confirmation_that_dies_decides_nothing(tmp_path: Path) -> None:
-    def script(request: RunRequest) -> Outcome | Failure:
+    def script(request: RunRequest) -> PointOutcome | Failure:
         if request.watched:
             Path(request.kept).mkdir(parents=True) if request.kept else None
             return Failure("died", "its process was killed")
@@ -75,7 +75,7 @@ def test_a_confirmation_that_dies_decides_nothing(tmp_path: Path) -> None:
 
 
 def test_a_run_that_another_history_confirms_has_no_verdict(tmp_path: Path) -> None:
-    _, rows = taken(tmp_path, lambda request: Outcome(verdict="valid", digest="e" if request.watched else "d"))
+    _, rows = taken(tmp_path, lambda request: PointOutcome(verdict="valid", digest="e" if request.watched else "d"))
     assert rows[8]["status"] == "failed" and "(valid with another history)" in str(rows[8]["reason"])
 
 
@@ -99,8 +99,8 @@ def test_configs_of_what_is_being_confirmed_are_not_lost(tmp_path: Path) -> None
     plan = plan_sweep(["experiment=hello", "engine=sim", "seed=0", f"sweep.dir={tmp_path}"])
     identity = identity_of(plan)
 
-    def script(request: RunRequest) -> Outcome:
-        return Outcome(verdict="invalid", digest="d", config="whole" if request.watched else "first")
+    def script(request: RunRequest) -> PointOutcome:
+        return PointOutcome(verdict="invalid", digest="d", config="whole" if request.watched else "first")
 
     with Store(plan.folder, head_of(plan, identity)) as store:
         plan_course(plan, identity, store).run(WithConfig(script), Unseen())

@@ -24,7 +24,9 @@ from framework.core.errors import ConfigError
 from framework.registry.discovery import ROOT
 from framework.sweep import pool as pool_module
 from framework.sweep import processes
-from framework.sweep.pool import Ended, Limits, Pool, Task, TaskFailed, results
+from framework.sweep.limits import Limits
+from framework.sweep.pool import Pool, TaskFailed, results
+from framework.sweep.tasks import Ended, Task
 from tests.sweep import calls
 
 pytestmark = pytest.mark.long

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import ray
 
-from framework.sweep.pool import Limits, Pool, Task
+from framework.sweep.limits import Limits
+from framework.sweep.pool import Pool
+from framework.sweep.tasks import Task
 from tests.sweep import calls
 from tests.sweep.test_pool import is_gone, wait_until
 

@@ -17,7 +17,7 @@ import pytest
 from framework.core.errors import ConfigError
 from framework.sweep import store as stores
 from framework.sweep.reader import open_sweep
-from framework.sweep.rows import Outcome, Row, table_of
+from framework.sweep.rows import PointOutcome, SweepRow, table_of
 from framework.sweep.store import Conflict, Head, Store
 
 HEAD = Head(
@@ -26,10 +26,10 @@ HEAD = Head(
 )  # fmt: skip
 
 
-def row(number: int, digest: str | None = "d", **outcome: object) -> Row:
+def row(number: int, digest: str | None = "d", **outcome: object) -> SweepRow:
     key = f"{number:020x}{'c' * 12}"
-    kept = Outcome(**{"verdict": "valid", "digest": digest, "messages": {"Vote": number}, **outcome})  # type: ignore[arg-type]
-    return Row(key, number, {"nodes": 3, "faults": ["crash", "loss"]}, "c" * 12, kept)
+    kept = PointOutcome(**{"verdict": "valid", "digest": digest, "messages": {"Vote": number}, **outcome})  # type: ignore[arg-type]
+    return SweepRow(key, number, {"nodes": 3, "faults": ["crash", "loss"]}, "c" * 12, kept)
 
 
 def seeds(folder: Path) -> list[int]:

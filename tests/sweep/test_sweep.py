@@ -23,8 +23,8 @@ from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.sweep.course import ALIKE
 from framework.sweep.point import RunRequest, plan_of, run_point
-from framework.sweep.pool import Exhausted
 from framework.sweep.reader import open_sweep
+from framework.sweep.tasks import Exhausted
 from framework.trace.reader import open_run
 from tests.sweep.troubled import write_troubled
 

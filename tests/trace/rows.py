@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.trace.recorder import EventWriter
-from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, Kind, NameTable
+from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, EventKind, NameTable
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Event:
     time: int
     seq: int
     node: str | None = "n1"
-    kind: Kind = Kind.NOTE
+    kind: EventKind = EventKind.NOTE
     peer: str | None = None
     message: str | None = None
     operation: int | None = field(default=None, kw_only=True)

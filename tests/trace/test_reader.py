@@ -14,7 +14,7 @@ from framework.core.message import Message
 from framework.run import main as run_command
 from framework.trace.reader import open_run
 from framework.trace.recorder import HistoryWriter
-from framework.trace.schema import EVENTS, HISTORY, Kind, message_shape
+from framework.trace.schema import EVENTS, HISTORY, EventKind, message_shape
 from tests.trace.rows import Event, write_events
 
 
@@ -30,19 +30,19 @@ ECHO = msgspec.msgpack.encode(Echo("hi", 2))
 def echo_run(folder: Path) -> Path:
     """Two nodes, a file each: n1 sends, n2 hears it twice and notes it, n1's other message is lost."""
     n1 = [
-        Event(10, 100, "n1", Kind.START),
-        Event(20, 101, "n1", Kind.SEND, "n2", "echo.Echo", 100, 40, ECHO),
-        Event(20, 102, "n1", Kind.SEND, "n3", "echo.Echo", 100, 40, ECHO),
-        Event(25, 103, "n1", Kind.DROP, "n3", "echo.Echo", 102, 40, b"lost"),
-        Event(90, 104, "n1", Kind.CRASH, payload="Traceback: é".encode()),
+        Event(10, 100, "n1", EventKind.START),
+        Event(20, 101, "n1", EventKind.SEND, "n2", "echo.Echo", 100, 40, ECHO),
+        Event(20, 102, "n1", EventKind.SEND, "n3", "echo.Echo", 100, 40, ECHO),
+        Event(25, 103, "n1", EventKind.DROP, "n3", "echo.Echo", 102, 40, b"lost"),
+        Event(90, 104, "n1", EventKind.CRASH, payload="Traceback: é".encode()),
     ]
     n2 = [
-        Event(10, 200, "n2", Kind.START),
-        Event(30, 201, "n2", Kind.DELIVER, "n1", "echo.Echo", 101, 40),
-        Event(30, 202, "n2", Kind.NOTE, None, "heard", 201, None, b'{"term":3}'),
-        Event(31, 203, "n2", Kind.DELIVER, "n1", "echo.Echo", 101, 40),
-        Event(31, 204, "n2", Kind.DELIVER, "n1", "echo.Echo", 999, 40),
-        Event(40, 205, "n2", Kind.COMPLETE, None, None, 203, None, b'"done"'),
+        Event(10, 200, "n2", EventKind.START),
+        Event(30, 201, "n2", EventKind.DELIVER, "n1", "echo.Echo", 101, 40),
+        Event(30, 202, "n2", EventKind.NOTE, None, "heard", 201, None, b'{"term":3}'),
+        Event(31, 203, "n2", EventKind.DELIVER, "n1", "echo.Echo", 101, 40),
+        Event(31, 204, "n2", EventKind.DELIVER, "n1", "echo.Echo", 999, 40),
+        Event(40, 205, "n2", EventKind.COMPLETE, None, None, 203, None, b'"done"'),
     ]
     write_events(folder / "trace" / "n1.arrow", n1, {1}, messages=SHAPES, engine="sim")
     write_events(folder / "trace" / "n2.arrow", n2, messages=json.dumps({"echo.Other": None}))
@@ -76,7 +76,7 @@ def test_notes_completions_and_crashes_decode(tmp_path: Path) -> None:
 
 
 def test_a_refused_connection_says_why(tmp_path: Path) -> None:
-    refused = Event(5, -1, "n1", Kind.REJECT, payload=b"a stranger closed")
+    refused = Event(5, -1, "n1", EventKind.REJECT, payload=b"a stranger closed")
     write_events(tmp_path / "trace" / "n1.arrow", [refused], messages=SHAPES)
     assert [row["payload"] for row in open_run(tmp_path).messages("reject")] == [{"why": "a stranger closed"}]
 
@@ -89,7 +89,7 @@ def test_past_two_gigabytes_of_payload_offsets_are_wide(tmp_path: Path, monkeypa
 
 
 def test_a_message_of_unknown_shape_or_with_broken_bytes_is_one_line(tmp_path: Path) -> None:
-    sends = [Event(1, 1, "n1", Kind.SEND, "n2", name, None, 1, b"\x91\x01") for name in ("echo.Echo", "echo.Lost")]
+    sends = [Event(1, 1, "n1", EventKind.SEND, "n2", name, None, 1, b"\x91\x01") for name in ("echo.Echo", "echo.Lost")]
     write_events(tmp_path / "trace" / "n1.arrow", sends, messages=SHAPES)
     run = open_run(tmp_path)
     broken, unknown = run.events.to_pylist()

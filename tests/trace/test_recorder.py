@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from framework.core.errors import Unrecordable
 from framework.trace import recorder
 from framework.trace.recorder import ROWS_PER_BATCH, EventWriter, HistoryWriter
-from framework.trace.schema import EVENTS, HISTORY, Kind, NameTable
+from framework.trace.schema import EVENTS, HISTORY, EventKind, NameTable
 from framework.trace.stream import read_stream
 from tests.trace.rows import Event, record, write_events
 
@@ -28,7 +28,7 @@ EVENT_LISTS = st.lists(
         time=NATURAL,
         seq=NATURAL,
         node=NAMES,
-        kind=st.sampled_from(Kind),
+        kind=st.sampled_from(EventKind),
         peer=NAMES,
         message=NAMES,
         cause=st.none() | NATURAL,
@@ -47,9 +47,9 @@ OPERATIONS = st.lists(
     max_size=12,
 )  # fmt: skip
 THREE = [
-    Event(1, 0, "n1", Kind.SEND, "n2", "echo.Echo", None, 30, b"ab"),
-    Event(2, 1, "n2", Kind.DELIVER, "n1", "echo.Echo", 0),
-    Event(2, 2, "n2", Kind.NOTE, None, "heard", 1, None, b"{}"),
+    Event(1, 0, "n1", EventKind.SEND, "n2", "echo.Echo", None, 30, b"ab"),
+    Event(2, 1, "n2", EventKind.DELIVER, "n1", "echo.Echo", 0),
+    Event(2, 2, "n2", EventKind.NOTE, None, "heard", 1, None, b"{}"),
 ]
 
 
@@ -104,7 +104,7 @@ def test_the_digest_counts_rows_that_still_wait(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"time": 9}, {"seq": 9}, {"node": "n9"}, {"kind": Kind.DROP}, {"peer": "n9"}, {"peer": None}, {"message": "x"},
+        {"time": 9}, {"seq": 9}, {"node": "n9"}, {"kind": EventKind.DROP}, {"peer": "n9"}, {"peer": None}, {"message": "x"},
         {"cause": 9}, {"size": 9}, {"payload": None}, {"payload": b"abc"}, {"payload": b"ac"},
     ],
     ids=str,
@@ -138,7 +138,7 @@ def test_the_history_digest_differs_on_any_change(tmp_path: Path, position: int)
 
 
 def test_dictionaries_grow_from_batch_to_batch(tmp_path: Path) -> None:
-    events = [Event(i, i, f"n{i}", Kind.NOTE, None, f"note-{i % 7}") for i in range(300)]
+    events = [Event(i, i, f"n{i}", EventKind.NOTE, None, f"note-{i % 7}") for i in range(300)]
     path = tmp_path / "n1.arrow"
     write_events(path, events, set(range(300)))
     table = read_stream(path, EVENTS)

@@ -15,12 +15,12 @@ from pyarrow import feather, ipc
 
 from framework.trace.ipc_format import Damaged
 from framework.trace.recorder import HistoryWriter
-from framework.trace.schema import EVENTS, HISTORY, Kind
+from framework.trace.schema import EVENTS, HISTORY, EventKind
 from framework.trace.stream import StreamWriter, read_stream
 from tests.trace.rows import Event, write_events
 
 EVENTS_IN_BATCHES = [
-    Event(i, i, f"n{i % 4}", Kind.SEND, f"n{i // 3}", f"echo.M{i}", i - 1 if i else None, i, bytes(range(i)))
+    Event(i, i, f"n{i % 4}", EventKind.SEND, f"n{i // 3}", f"echo.M{i}", i - 1 if i else None, i, bytes(range(i)))
     for i in range(8)
 ]
 

@@ -17,7 +17,7 @@ from framework.core.errors import ConfigError
 from framework.trace.ipc_format import Damaged
 from framework.trace.reader import open_run
 from framework.trace.recorder import EventWriter
-from framework.trace.schema import Kind, NameTable
+from framework.trace.schema import EventKind, NameTable
 from framework.trace.stream import StreamWriter
 from framework.trace.tail import complete, tail_of
 from tests.trace.rows import Event, record
@@ -27,7 +27,7 @@ EVENTS = [
         10 * i,
         i,
         f"n{i % 3}",
-        Kind.SEND,
+        EventKind.SEND,
         f"n{i // 2}",
         f"echo.M{i}",
         i - 1 if i else None,

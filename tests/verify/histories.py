@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from framework.verify.history import Call, Outcome
-from framework.verify.model import Entry
-from framework.verify.models import ILLEGAL, Model, State
+from framework.core.client import Outcome
+from framework.verify.history import Call
+from framework.verify.model import ILLEGAL, Entry, Model, State
 from framework.verify.timeline import entries
 from framework.verify.values import plain
 

@@ -7,11 +7,13 @@ import pytest
 from experiments.checker_cost.histories import recorded
 from experiments.checker_cost.rows import Row
 from framework.verify.bounds import MIB, Bounds
+from framework.verify.containers import Queue, Set
 from framework.verify.history import Call
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import MultiRegister, Queue, Register, Set
+from framework.verify.registers import Register
 from framework.verify.search import WEIGHT_WORDS, Search
 from framework.verify.timeline import entries, lay_out
+from framework.verify.transactions import MultiRegister
 from framework.verify.verdict import Verdict
 
 from .histories import history

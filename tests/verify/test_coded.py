@@ -12,26 +12,29 @@ from hypothesis import strategies as st
 
 from framework.verify import coded
 from framework.verify.coded import CHUNK, CodedQueue, CodedRow, coded_row, coded_set
-from framework.verify.model import ILLEGAL, NO_RESULT, Model, State, Step
-from framework.verify.models import Queue, Set, Stack
+from framework.verify.containers import Queue, Set, Stack
+from framework.verify.model import ILLEGAL, NO_RESULT, Model, ModelStep, State
 from framework.verify.values import exact
 
 WALKS = 300
 VALUES = st.integers(0, 4)
 RESULTS = st.one_of(st.none(), st.just(NO_RESULT), VALUES)
-PUTS = VALUES.map(lambda value: Step("put", value, NO_RESULT, False))
-TAKES = RESULTS.map(lambda result: Step("take", None, result, result is None))
+PUTS = VALUES.map(lambda value: ModelStep("put", value, NO_RESULT, False))
+TAKES = RESULTS.map(lambda result: ModelStep("take", None, result, result is None))
 TOLD = st.one_of(st.just(NO_RESULT), st.booleans().map(exact))
 CHANGES = st.builds(
-    lambda function, value, told: Step(function, value, told, False), st.sampled_from(["add", "remove"]), VALUES, TOLD
+    lambda function, value, told: ModelStep(function, value, told, False),
+    st.sampled_from(["add", "remove"]),
+    VALUES,
+    TOLD,
 )
-LOOKS = st.builds(lambda value, told: Step("contains", value, told, True), VALUES, TOLD)
+LOOKS = st.builds(lambda value, told: ModelStep("contains", value, told, True), VALUES, TOLD)
 READS = st.one_of(st.just(NO_RESULT), st.frozensets(VALUES), st.just((1, 1))).map(
-    lambda seen: Step("read", None, seen, True)
+    lambda seen: ModelStep("read", None, seen, True)
 )
 
 
-def walked(model: Model, steps: list[Step]) -> tuple[list[bool], list[tuple[State, State]]]:
+def walked(model: Model, steps: list[ModelStep]) -> tuple[list[bool], list[tuple[State, State]]]:
     """Which of `steps` are legal, taken one after the other where they are; and the states of both, in pairs."""
     object, theirs = model.coded(steps)
     state, other = model.initial, object.initial
@@ -49,13 +52,13 @@ def walked(model: Model, steps: list[Step]) -> tuple[list[bool], list[tuple[Stat
 
 @settings(max_examples=WALKS, deadline=None)
 @given(st.sampled_from([Queue(), Stack()]), st.lists(VALUES, max_size=3), st.lists(st.one_of(PUTS, TAKES), max_size=30))
-def test_a_row_of_characters_is_the_queue_or_stack(model: Model, held: list[int], steps: list[Step]) -> None:
+def test_a_row_of_characters_is_the_queue_or_stack(model: Model, held: list[int], steps: list[ModelStep]) -> None:
     walked(model.holding(tuple(held)), steps)
 
 
 @settings(max_examples=WALKS, deadline=None)
 @given(st.frozensets(VALUES), st.lists(st.one_of(CHANGES, LOOKS, READS), max_size=30))
-def test_a_set_of_bits_is_the_set(held: frozenset[int], steps: list[Step]) -> None:
+def test_a_set_of_bits_is_the_set(held: frozenset[int], steps: list[ModelStep]) -> None:
     _, states = walked(Set().holding(held), steps)
     seen: dict[State, State] = {}
     for state, bits in states:
@@ -65,24 +68,24 @@ def test_a_set_of_bits_is_the_set(held: frozenset[int], steps: list[Step]) -> No
 @pytest.mark.parametrize("model", [Queue(), Stack()])
 def test_rows_of_several_chunks_are_rows_too(model: Model) -> None:
     rng = random.Random(7)
-    steps: list[Step] = []
+    steps: list[ModelStep] = []
     row: list[int] = []
     for number in range(6 * CHUNK):
         if row and rng.random() < 0.3:
             taken = row.pop(0 if isinstance(model, Queue) else -1)
-            steps.append(Step("take", None, taken if rng.random() < 0.9 else -1, False))
+            steps.append(ModelStep("take", None, taken if rng.random() < 0.9 else -1, False))
             if steps[-1].result == -1:
                 row.insert(0 if isinstance(model, Queue) else len(row), taken)
         else:
             row.append(number)
-            steps.append(Step("put", number, NO_RESULT, False))
+            steps.append(ModelStep("put", number, NO_RESULT, False))
     legal, _ = walked(model, steps)
     assert legal.count(False) > 5 and legal.count(True) > 5 * CHUNK
 
 
 def test_what_lies_behind_a_value_that_nobody_takes_is_not_kept() -> None:
-    steps = [Step("put", "never taken", NO_RESULT, False)]
-    steps += [Step("put", number, NO_RESULT, False) for number in range(1000)]
+    steps = [ModelStep("put", "never taken", NO_RESULT, False)]
+    steps += [ModelStep("put", number, NO_RESULT, False) for number in range(1000)]
     queue, coded_steps = Queue().coded(steps)
     assert isinstance(queue, CodedQueue)
     state: Any = queue.initial
@@ -95,18 +98,20 @@ def test_more_values_than_there_are_characters_are_kept_as_the_model_keeps_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "maxunicode", 3)
-    steps = [Step("put", number, NO_RESULT, False) for number in range(5)]
+    steps = [ModelStep("put", number, NO_RESULT, False) for number in range(5)]
     assert coded_row(CodedQueue, (), steps) is None
     queue = Queue()
     assert queue.coded(steps) == (queue, steps)
 
 
 def test_a_row_of_a_take_of_unknown_result_blocks_nothing() -> None:
-    row, _ = coded.coded_row(CodedQueue, (), [Step("put", 1, NO_RESULT, False), Step("take", None, NO_RESULT, False)])  # type: ignore[misc]
+    row, _ = coded.coded_row(
+        CodedQueue, (), [ModelStep("put", 1, NO_RESULT, False), ModelStep("take", None, NO_RESULT, False)]
+    )  # type: ignore[misc]
     assert isinstance(row, CodedRow) and row.blocks == frozenset()
 
 
 def test_a_read_of_a_value_that_nobody_added_fits_no_set() -> None:
-    steps = [Step("add", 1, NO_RESULT, False), Step("read", None, frozenset({1, 9}), True)]
+    steps = [ModelStep("add", 1, NO_RESULT, False), ModelStep("read", None, frozenset({1, 9}), True)]
     bits, (add, read) = coded_set((), steps)
     assert bits.step(bits.step(bits.initial, "add", add.argument, NO_RESULT), "read", None, read.result) is ILLEGAL

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from framework import Node, Replica
-from framework.core.replica import SHOWN, Standing, standing
+from framework.core.replica import SHOWN, ReplicaState, replica_state
 from framework.verify.convergence import Settled, Standings, convergence, look, nothing_to_compare
 from framework.verify.verdict import Verdict
 
@@ -25,10 +25,10 @@ class Keeper(Node):
         return Replica(self.applied, lambda: self.held)
 
 
-def at(applied: int, state: object = None) -> Standing:
+def at(applied: int, state: object = None) -> ReplicaState:
     keeper = Keeper()
     keeper.applied, keeper.held = applied, msgspec.msgpack.encode(state)
-    found = standing(keeper, whole=True)
+    found = replica_state(keeper.replica, whole=True)
     assert found is not None
     return found
 
@@ -97,7 +97,7 @@ def test_large_states_are_compared_by_their_digests_alone() -> None:
         ({"n1": at(3), "n2": at(9), "n3": at(2)}, "n3 stays at 2 and n1 stays at 3 while n2 is at 9"),
     ],
 )
-def test_a_replica_that_stays_behind_is_invalid(standings: Mapping[str, Standing], reason: str) -> None:
+def test_a_replica_that_stays_behind_is_invalid(standings: Mapping[str, ReplicaState], reason: str) -> None:
     assert concluded(standings) == (Verdict.INVALID, f"{reason}, 52 ms after clients were quiet")
 
 
@@ -147,7 +147,7 @@ def test_fewer_than_two_replicas_are_not_compared() -> None:
 
 def test_states_are_asked_for_only_where_all_have_applied_as_much() -> None:
     asked: list[bool] = []
-    stand: dict[str, Standing | None] = {"n1": at(2), "n2": at(1)}
+    stand: dict[str, ReplicaState | None] = {"n1": at(2), "n2": at(1)}
 
     def ask(whole: bool) -> Standings:
         asked.append(whole)
@@ -164,5 +164,5 @@ def test_states_are_asked_for_only_where_all_have_applied_as_much() -> None:
 
 
 def test_a_node_without_a_replica_stands_nowhere() -> None:
-    assert standing(Node(), whole=True) is None
-    assert standing(Keeper(), whole=False) == Standing(40)
+    assert replica_state(Node().replica, whole=True) is None
+    assert replica_state(Keeper().replica, whole=False) == ReplicaState(40)

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from framework.core.errors import ConfigError
+from framework.verify.containers import Set
 from framework.verify.files import ReadOptions, read_history
 from framework.verify.history import Call
 from framework.verify.linearizability import check_linearizable
 from framework.verify.model import Model
-from framework.verify.models import Register, Set, model_named
+from framework.verify.models import model_named
+from framework.verify.registers import Register
 
 
 def read_calls(path: Path, model: Model, **how: Any) -> list[Call]:

@@ -9,9 +9,11 @@ import pytest
 
 from framework.core.errors import ConfigError
 from framework.verify.bounds import Bounds
+from framework.verify.containers import Queue, Stack
 from framework.verify.history import Call
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import Counter, KeyValue, Model, Mutex, Queue, Register, Stack
+from framework.verify.model import Model
+from framework.verify.registers import Counter, KeyValue, Mutex, Register
 from framework.verify.verdict import CheckResult, Verdict
 
 from .histories import history, simulated
@@ -257,7 +259,7 @@ def test_a_history_with_quiet_moments_forgets_what_it_need_not_remember() -> Non
 SCRIPT = """
 import msgspec, sys
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import KeyValue
+from framework.verify.registers import KeyValue
 from tests.verify.histories import simulated
 calls = simulated(KeyValue(), 5, 800, 10, ("x", "y"), ("read", "write", "cas", "append"), unknown=0.02)
 reads = [place for place, call in enumerate(calls) if call.function == "read" and call.known and call.key == "x"]

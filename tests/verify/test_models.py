@@ -2,8 +2,11 @@ import msgspec
 import pytest
 
 from framework.core.errors import ConfigError
+from framework.verify.consensus import Consensus
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import ILLEGAL, NO_RESULT, Consensus, Counter, KeyValue, Register, model_named, models
+from framework.verify.model import ILLEGAL, NO_RESULT
+from framework.verify.models import model_named, models
+from framework.verify.registers import Counter, KeyValue, Register
 from framework.verify.verdict import Verdict
 
 from .histories import history

@@ -1,7 +1,9 @@
 """What a person is told about a history that no order explains."""
 
+from framework.verify.containers import Queue, Set, Stack
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import Counter, KeyValue, Model, Mutex, Queue, Register, Set, Stack
+from framework.verify.model import Model
+from framework.verify.registers import Counter, KeyValue, Mutex, Register
 from framework.verify.verdict import Verdict
 
 from .histories import history

@@ -5,26 +5,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from framework.verify.bounds import Bounds
+from framework.verify.consensus import Consensus
+from framework.verify.containers import Queue, Set, SetFull, Stack
 from framework.verify.evidence import shortest_evidence
 from framework.verify.history import Call
 from framework.verify.linearizability import check_linearizable, decide, decide_by_times, divide
-from framework.verify.models import (
-    Consensus,
-    Counter,
-    KeyValue,
-    Model,
-    MultiRegister,
-    Mutex,
-    OwnerMutex,
-    Queue,
-    Register,
-    Set,
-    SetFull,
-    Stack,
-    models,
-)
+from framework.verify.model import Model
+from framework.verify.models import models
+from framework.verify.registers import Counter, KeyValue, Mutex, OwnerMutex, Register
 from framework.verify.search import Search
 from framework.verify.timeline import lay_out
+from framework.verify.transactions import MultiRegister
 from framework.verify.verdict import Verdict
 
 from .histories import drawn, drawn_runs, explained

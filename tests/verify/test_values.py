@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from framework.core.errors import ConfigError
+from framework.core.errors import ConfigError, abbreviated
 from framework.verify.files import Notation, ReadOptions, read_history, value_of
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import Model, model_named
-from framework.verify.values import DEEPEST, Keyword, abbreviated, by_kind, exact, frozen, nested, plain, shown, written
+from framework.verify.model import Model
+from framework.verify.models import model_named
+from framework.verify.values import DEEPEST, Keyword, by_kind, exact, frozen, nested, plain, shown, written
 from framework.verify.verdict import Verdict
 
 JSON = ["1", "1.0", "true", '"1"', '"1.0"', '"true"', "[1]", "[1.0]", "[true]", "[[1]]", "0", "-1", "false", '""', "[]"]

@@ -6,20 +6,13 @@ import pytest
 from hypothesis import given
 
 from framework.verify.bounds import Bounds
+from framework.verify.containers import Queue, Set, Stack
 from framework.verify.history import Call
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import (
-    ILLEGAL,
-    Counter,
-    KeyValue,
-    Model,
-    MultiRegister,
-    Queue,
-    Register,
-    Set,
-    Stack,
-    models,
-)
+from framework.verify.model import ILLEGAL, Model
+from framework.verify.models import models
+from framework.verify.registers import Counter, KeyValue, Register
+from framework.verify.transactions import MultiRegister
 from framework.verify.verdict import Verdict
 from framework.verify.witness import Placed, order
 

@@ -14,12 +14,12 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from framework.core.errors import RAISED, PluginFailed
-from framework.core.faults import Action, CommitFate
 from framework.core.message import NodeId
-from framework.core.replica import Standing
+from framework.core.replica import ReplicaState
 from framework.core.tracebacks import error_line, place
-from framework.engine.base import Crash, Tally, Waiting
+from framework.engine.base import NodeCrash, Tally, Waiting
 from framework.engine.ray.troubles import Birth
+from framework.faults.actions import Action, CommitFate
 from framework.registry.discovery import add_import_path
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Booted:
 
 
 @dataclass(frozen=True)
-class Pulse:
+class WorkerReport:
     """How a station is doing."""
 
     tally: Tally
@@ -64,16 +64,16 @@ class Pulse:
 class Fall:
     """A node's storage failed, and with it the node."""
 
-    crash: Crash
-    pulse: Pulse
+    crash: NodeCrash
+    pulse: WorkerReport
 
 
 @dataclass(frozen=True)
 class Report:
     """What a station has to say at its end."""
 
-    pulse: Pulse
-    crashes: tuple[Crash, ...]
+    pulse: WorkerReport
+    crashes: tuple[NodeCrash, ...]
     rejected: int
 
 
@@ -129,11 +129,11 @@ class StationActor:
         """Frames from another station, in place of a connection."""
         self._loop.call_soon_threadsafe(self._take, frames)
 
-    def pulse(self) -> Pulse:
+    def pulse(self) -> WorkerReport:
         """How the station is doing."""
         return self._call(self._pulse)
 
-    def standings(self, whole: bool) -> dict[NodeId, Standing | None]:
+    def standings(self, whole: bool) -> dict[NodeId, ReplicaState | None]:
         """Where the replicas of its nodes stand, with their states if `whole`."""
         return self._call(lambda: self._station.standings(whole=whole))
 
@@ -167,7 +167,7 @@ class StationActor:
     # In the loop's thread.
 
     def _build(self) -> None:
-        from framework.engine.ray.calls import Calls
+        from framework.engine.ray.calls import ActorCalls
         from framework.engine.ray.crew import Crew
         from framework.engine.ray.mesh import Mesh
         from framework.engine.ray.recording import EventRows, first_seq
@@ -191,7 +191,7 @@ class StationActor:
         if setup.transport == "mesh":
             self._mesh = self._station.transport = Mesh(self._loop, setup.name, setup.secret, self._station)
         else:
-            self._calls = self._station.transport = Calls(self._loop, self._station)
+            self._calls = self._station.transport = ActorCalls(self._loop, self._station)
         if rows is not None:
             self._loop.call_later(FLUSH_S, self._flush)
 
@@ -247,13 +247,13 @@ class StationActor:
         except FrameError as error:
             self._station.rejected(str(error))
 
-    def _pulse(self) -> Pulse:
+    def _pulse(self) -> WorkerReport:
         station = self._station
         crew, troubles = station.crew, station.troubles
         statuses = station.statuses() if crew is None else {}
         turns = {seat.id: seat.turns for seat in station.seats.values()}
         finished = crew is not None and crew.finished
-        return Pulse(station.snapshot(), finished, statuses, turns, troubles.tolls(), dict(troubles.met))
+        return WorkerReport(station.snapshot(), finished, statuses, turns, troubles.tolls(), dict(troubles.met))
 
     def _open_operations(self) -> tuple[tuple[Waiting, ...], int]:
         crew = self._station.crew

@@ -1,6 +1,6 @@
 """For clusters where only Ray's own ports are open: the mesh's frames, as arguments of actor calls.
 
-Everything for one peer in one tick is one call. Calls from one station to another keep their order.
+Everything for one peer in one tick is one call. ActorCalls from one station to another keep their order.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 from framework.engine.ray.inbound import Traffic
 
 UNANSWERED = 64
-"""Calls to one peer that may be under way; more wait in the outbox, which is bounded."""
+"""ActorCalls to one peer that may be under way; more wait in the outbox, which is bounded."""
 
 
-class Calls:
+class ActorCalls:
     """Frames leave as calls of the peers' `receive`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, traffic: Traffic) -> None:
@@ -53,7 +53,7 @@ class CallPeer:
 
     __slots__ = ("_calls", "_down", "_name", "_receive", "_unanswered", "chunks", "size", "waiting")
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: ActorCalls) -> None:
         self.chunks: list[bytes] = []
         self.size = 0
         self.waiting = False

@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 import msgspec
 
-from framework.core.faults import Action, Calm, Disturb, SetClock, SetDisk
 from framework.core.message import NodeId
 from framework.engine.ray.troubles import ClockSetting
+from framework.faults.actions import Action, Calm, Disturb, SetClock, SetDisk
 
 
 class Conditions:
@@ -46,7 +46,7 @@ class Conditions:
         return any(node in self._disks and self._disks[node].trouble == "damage" for node in nodes)
 
     def troubles(self, nodes: Collection[NodeId]) -> tuple[Action, ...]:
-        """Weather on the links out of these nodes, and the state of their disks."""
+        """LinkFaults on the links out of these nodes, and the state of their disks."""
         weather = [outward for disturb in self._weather.values() if (outward := leaving(disturb, nodes)) is not None]
         return (*weather, *(disk for node, disk in self._disks.items() if node in nodes and disk.trouble != "damage"))
 

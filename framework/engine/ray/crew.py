@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework.core.administration import ADMINISTRATOR, Errands
 from framework.core.client import Client, Ok, OperationId, Outcome, Unknown
 from framework.core.errors import RAISED
-from framework.core.faults import Ask
 from framework.core.message import NodeId
 from framework.core.node_runtime import Invoke
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from framework.core.time import NEVER
-from framework.core.workload import Assignment, Load
 from framework.engine.base import OLDEST, Waiting
-from framework.engine.ray.seat import Seat
+from framework.engine.ray.seat import HostedNode
 from framework.engine.ray.station import Station
+from framework.engine.shared.administrator import ADMINISTRATOR, AdministratorQueue
+from framework.faults.actions import Ask
+from framework.load.generator import Assignment, LoadGenerator
 from framework.trace.recorder import HistoryRow, HistoryWriter, operation_row
-from framework.trace.schema import Kind, as_json
+from framework.trace.schema import EventKind, as_json
 
 
 class Crew:
@@ -33,8 +33,8 @@ class Crew:
         self._timeout = int(experiment.workload_config.timeout)
         self._seats = {seat.id: seat for seat in station.seats.values()}
         self._started = False
-        self._errands = Errands()
-        self._load = Load(
+        self._errands = AdministratorQueue()
+        self._load = LoadGenerator(
             experiment.make_workload(), [host for host in station.setup.hosts if host != ADMINISTRATOR],
             lambda purpose, entity: stream(experiment.seed, purpose, entity),
             stop=experiment.duration, first=first, total=len(experiment.clients),
@@ -73,7 +73,7 @@ class Crew:
         self._errands.add(ask)
         self._begin_errand(cause)
 
-    def complete(self, seat: Seat, operation: OperationId, outcome: Outcome, cause: int) -> None:
+    def complete(self, seat: HostedNode, operation: OperationId, outcome: Outcome, cause: int) -> None:
         """The client's operation has ended; one of unknown fate retires the process."""
         assert seat.open is not None and seat.open[0].operation.id == operation
         station, now = self._station, self._station.now()
@@ -85,7 +85,7 @@ class Crew:
                 fields["why"] = outcome.why  # type: ignore[union-attr]
             name = type(outcome).__name__.lower()
             station.rows.row(
-                Kind.COMPLETE, now, cause, seat.index, name=name, payload=as_json(fields), operation=operation
+                EventKind.COMPLETE, now, cause, seat.index, name=name, payload=as_json(fields), operation=operation
             )
         if seat.id == ADMINISTRATOR:
             self._end_errand(seat, outcome)
@@ -100,7 +100,7 @@ class Crew:
         if seat.host is not None:
             self._load.completed(seat.number, now, retired=retired)
 
-    def died(self, seat: Seat) -> None:
+    def died(self, seat: HostedNode) -> None:
         """The client's own code raised: what becomes of its operation nobody knows."""
         if seat.open is not None and seat.id == ADMINISTRATOR:
             self._end_errand(seat, Unknown(f"{seat.id} crashed"))
@@ -113,7 +113,7 @@ class Crew:
         oldest = sorted(busy, key=lambda seat: seat.open[1])[:OLDEST]  # type: ignore[index]
         return tuple(map(self._waiting, oldest)), len(busy)
 
-    def _waiting(self, seat: Seat) -> Waiting:
+    def _waiting(self, seat: HostedNode) -> Waiting:
         assert seat.open is not None
         assignment, since = seat.open
         client, at = None if seat.host is None else seat.host.root, tuple[NodeId, ...]()
@@ -145,12 +145,12 @@ class Crew:
         if operation is not None:
             self._begin(seat, Assignment(seat.id, -1, operation, self._station.now()), 0, cause)
 
-    def _end_errand(self, seat: Seat, outcome: Outcome) -> None:
+    def _end_errand(self, seat: HostedNode, outcome: Outcome) -> None:
         seat.open = None
         token, refused = self._errands.end(outcome)
         self._station.tally.errands[token] = refused
 
-    def _begin(self, seat: Seat, assignment: Assignment, timeout: int, cause: int = -1) -> None:
+    def _begin(self, seat: HostedNode, assignment: Assignment, timeout: int, cause: int = -1) -> None:
         station, runtime, now = self._station, seat.host, self._station.now()
         assert runtime is not None
         seat.open = (assignment, now)
@@ -164,7 +164,7 @@ class Crew:
             return
         station.wake(seat)
 
-    def _invoke_row(self, seat: Seat, assignment: Assignment, now: int, cause: int) -> int:
+    def _invoke_row(self, seat: HostedNode, assignment: Assignment, now: int, cause: int) -> int:
         operation, rows = assignment.operation, self._station.rows
         assert rows is not None
         fields = {
@@ -172,7 +172,7 @@ class Crew:
             "argument": operation.argument, "scheduled": assignment.scheduled,
         }  # fmt: skip
         return rows.row(
-            Kind.INVOKE,
+            EventKind.INVOKE,
             now,
             cause,
             seat.index,
@@ -181,7 +181,7 @@ class Crew:
             operation=operation.id,
         )
 
-    def _end(self, seat: Seat, outcome: Outcome, completed: int | None) -> None:
+    def _end(self, seat: HostedNode, outcome: Outcome, completed: int | None) -> None:
         assert seat.open is not None
         assignment, invoked = seat.open
         if self._history is not None:  # an operation that cannot be recorded stays open

@@ -15,8 +15,8 @@ from framework.engine.wire import Wire
 
 if TYPE_CHECKING:
     from framework.engine.ray.fleet import Fleet
-    from framework.engine.ray.injection import Injection
-    from framework.engine.ray.runtime import Runtime
+    from framework.engine.ray.injection import RayFaultExecutor
+    from framework.engine.ray.runtime import RayRuntime
     from framework.verify.convergence import Settled
 
 LOOK_S = 0.2
@@ -58,14 +58,14 @@ class RayEngine:
 class _Course:
     """One run, from the first actor to the last file."""
 
-    def __init__(self, experiment: Experiment, up: Runtime, progress: Progress, began: float) -> None:
+    def __init__(self, experiment: Experiment, up: RayRuntime, progress: Progress, began: float) -> None:
         from framework.engine.ray.fleet import Fleet
-        from framework.engine.ray.injection import Injection
+        from framework.engine.ray.injection import RayFaultExecutor
 
         self.experiment, self.up, self.progress, self.began = experiment, up, progress, began
         self.rows = _driver_rows(experiment)
         self.fleet: Fleet = Fleet(experiment, up, self.rows)
-        self.injection: Injection = Injection(experiment, self.fleet)
+        self.injection: RayFaultExecutor = RayFaultExecutor(experiment, self.fleet)
         self.interrupted = False
         self.aftermath: Aftermath | None = None
         self.settled: Settled | None = None

@@ -8,13 +8,13 @@ from typing import Any
 
 from framework.core.errors import ConfigError, SynodError
 from framework.core.message import NodeId
-from framework.core.replica import Standing
+from framework.core.replica import ReplicaState
 from framework.core.time import SECOND
 from framework.core.tracebacks import error_line
 from framework.engine.base import OLDEST, Aftermath, Tally, agreed
 from framework.engine.ray.actor import Report
 from framework.engine.ray.lives import Lives, added
-from framework.engine.ray.member import Member
+from framework.engine.ray.member import RemoteWorker
 from framework.engine.ray.runtime import last_words
 
 FINISH_S = 8.0
@@ -33,7 +33,7 @@ class Fleet(Lives):
     # Start.
 
     def start(self, show: Callable[[str], None]) -> None:
-        """Brings every station up, connects them and starts the run. Calls `show` with the name of each stage.
+        """Brings every station up, connects them and starts the run. ActorCalls `show` with the name of each stage.
 
         Raises ConfigError, which names the stage, when one fails or `engine.start_timeout` is over, and PluginFailed for a
         plugin that raises already there.
@@ -61,7 +61,7 @@ class Fleet(Lives):
             member.up = True
             self._pulse(member)
 
-    def _all(self, stage: str, members: Sequence[Member], calls: list[Any], deadline: float) -> list[Any]:
+    def _all(self, stage: str, members: Sequence[RemoteWorker], calls: list[Any], deadline: float) -> list[Any]:
         """The answers of `members` to `calls`."""
         import ray
 
@@ -197,12 +197,12 @@ class Fleet(Lives):
             pass  # it died just now; its watch will tell
         return _DIED
 
-    def standings(self, *, whole: bool) -> dict[NodeId, Standing | None]:
+    def standings(self, *, whole: bool) -> dict[NodeId, ReplicaState | None]:
         """Where the replicas stand; None for one that does not answer in time, absent if it is down or keeps no copy."""
         import ray
 
         asked = [member for member in self.launch.servers if member.up or member.wanted is not None]
-        found: dict[NodeId, Standing | None] = {
+        found: dict[NodeId, ReplicaState | None] = {
             node: None for member in asked for node in member.hosts if node not in self.lost
         }
         calls = {member.handle.standings.remote(whole): member for member in asked if member.up}
@@ -248,7 +248,7 @@ class Fleet(Lives):
             self.failure = self.failure or f"{calls[late[0]].hosts[0]} did not close its files within {FINISH_S:g} s"
         self._fetch()
 
-    def _reported(self, member: Member, report: Report) -> None:
+    def _reported(self, member: RemoteWorker, report: Report) -> None:
         self._took(member, report.pulse)
         self.rejected += report.rejected
         for crash in report.crashes:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from framework.core.administration import ADMINISTRATOR
-from framework.core.faults import (
+from framework.core.message import NodeId
+from framework.core.random_streams import stream
+from framework.engine.base import Experiment
+from framework.engine.ray.conditions import leaving
+from framework.engine.ray.fleet import Fleet
+from framework.engine.ray.member import RemoteWorker
+from framework.engine.shared.administrator import ADMINISTRATOR
+from framework.faults.actions import (
     Action,
     Ask,
     Calm,
     Crash,
     Disturb,
-    Entry,
     Pause,
     Restart,
     Resume,
@@ -20,17 +25,12 @@ from framework.core.faults import (
     action_name,
     commit_fate,
 )
-from framework.core.injector import Injector, Sight
-from framework.core.message import NodeId
-from framework.core.streams import stream
-from framework.engine.base import Experiment
-from framework.engine.ray.conditions import leaving
-from framework.engine.ray.fleet import Fleet
-from framework.engine.ray.member import Member
-from framework.trace.schema import Kind, as_json
+from framework.faults.injector import Injector, Sight
+from framework.faults.ledger import LedgerEntry
+from framework.trace.schema import EventKind, as_json
 
 
-class Injection:
+class RayFaultExecutor:
     """Drives an `Injector` by the run's time and does what it says."""
 
     def __init__(self, experiment: Experiment, fleet: Fleet) -> None:
@@ -77,7 +77,7 @@ class Injection:
         self._returning = bool(self._fleet.away())
         self._fleet.healed(at)
 
-    def ledger(self) -> tuple[Entry, ...]:
+    def ledger(self) -> tuple[LedgerEntry, ...]:
         """What each fault did; to be asked once, when every station has reported."""
         self._injector.count_tolls(self._fleet.tolls())
         self._injector.count_errands(self._fleet.tally().errands)
@@ -125,7 +125,7 @@ class Injection:
             if told is not None:
                 self._fleet.tell(member, told)
 
-    def _crash(self, action: Crash, member: Member) -> bool:
+    def _crash(self, action: Crash, member: RemoteWorker) -> bool:
         if len(member.hosts) > 1:
             self._injector.emulates()
         fate = self._fleet.crash(action.node, self._record(action, action.node), lambda: commit_fate(self._fate))
@@ -139,11 +139,11 @@ class Injection:
             return False
         cause, rows = self._record(action, action.node), self._fleet.rows
         if rows is not None:
-            cause = rows.row(Kind.RESTART, self._fleet.now(), cause, self._order[action.node])
+            cause = rows.row(EventKind.RESTART, self._fleet.now(), cause, self._order[action.node])
         self._fleet.restart(action.node, cause)
         return True
 
-    def _pause(self, action: Pause, member: Member) -> bool:
+    def _pause(self, action: Pause, member: RemoteWorker) -> bool:
         """Stops the process once all its nodes that are up are to stand still."""
         self._still.add(action.node)
         if any(self._fleet.is_up(node) and node not in self._still for node in member.hosts):
@@ -165,20 +165,20 @@ class Injection:
                 " process. Use engine.nodes_per_actor=1, or pause them all"
             )
 
-    def _resume(self, action: Resume, member: Member) -> bool:
+    def _resume(self, action: Resume, member: RemoteWorker) -> bool:
         for node in member.hosts:
             self._record(Resume(node), node)
         self._fleet.pause(member, paused=False)
         return True
 
-    def _set_clock(self, action: SetClock, member: Member) -> bool:
+    def _set_clock(self, action: SetClock, member: RemoteWorker) -> bool:
         if not member.up:
             self._record(action, action.node)  # else its station does, in the very moment
         self._fleet.conditions.note(action, self._fleet.now())
         self._fleet.tell(member, action)
         return True
 
-    def _set_disk(self, action: SetDisk, member: Member) -> bool:
+    def _set_disk(self, action: SetDisk, member: RemoteWorker) -> bool:
         fleet = self._fleet
         alone = len(member.hosts) == 1
         if action.trouble == "damage" and alone and (fleet.is_up(action.node) or not fleet.ruin(action.node)):
@@ -196,6 +196,6 @@ class Injection:
             return -1
         told = as_json(msgspec.structs.asdict(action))
         place = -1 if node is None else self._order[node]
-        cause = rows.row(Kind.FAULT, self._fleet.now(), -1, place, name=action_name(action), payload=told)
+        cause = rows.row(EventKind.FAULT, self._fleet.now(), -1, place, name=action_name(action), payload=told)
         rows.write_through()
         return cause

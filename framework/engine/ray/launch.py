@@ -13,12 +13,12 @@ from framework.core.time import SECOND, format_duration
 from framework.engine.base import Experiment
 from framework.engine.ray.actor import StationActor
 from framework.engine.ray.machines import Agent
-from framework.engine.ray.member import Machine, Member
+from framework.engine.ray.member import Machine, RemoteWorker
 from framework.engine.ray.runtime import own_folders
 from framework.engine.ray.setup import Setup
 
 if TYPE_CHECKING:
-    from framework.engine.ray.runtime import Runtime
+    from framework.engine.ray.runtime import RayRuntime
 
 CLOCK_READINGS = 9
 
@@ -26,7 +26,7 @@ CLOCK_READINGS = 9
 class Launch:
     """Knows where everything goes. `members` are the stations: nodes first, then clients."""
 
-    def __init__(self, experiment: Experiment, runtime: Runtime) -> None:
+    def __init__(self, experiment: Experiment, runtime: RayRuntime) -> None:
         config = experiment.engine_config
         self.experiment, self.runtime = experiment, runtime
         self.run_id = secrets.token_hex(4)
@@ -83,7 +83,7 @@ class Launch:
         machine.set_clock(CLOCK_READINGS)
         return machine
 
-    def create(self, member: Member) -> Any:
+    def create(self, member: RemoteWorker) -> Any:
         """The actor of the member's present incarnation. Its class is named after its nodes: that is what `ps` shows."""
         import ray
         from ray import cloudpickle
@@ -104,7 +104,7 @@ class Launch:
             scheduling_strategy=strategy,
         ).remote([*self.experiment.plugin_paths, *own_folders()], pickled)
 
-    def _setup(self, member: Member) -> Setup:
+    def _setup(self, member: RemoteWorker) -> Setup:
         config, run_dir = self.experiment.engine_config, self.experiment.run_dir
         history = "history.arrow" if len(self.crews) == 1 else f"history-{member.station}.arrow"
         return Setup(
@@ -135,15 +135,15 @@ class Launch:
             remove_placement_group(self._group)
 
 
-def make_members(experiment: Experiment, nodes_per_actor: int, client_actors: int) -> list[Member]:
+def make_members(experiment: Experiment, nodes_per_actor: int, client_actors: int) -> list[RemoteWorker]:
     """The stations of a run: nodes packed in order, clients in equal shares, the administrator with the last of them."""
     nodes, callers = experiment.nodes, experiment.callers
     packed = [nodes[at : at + nodes_per_actor] for at in range(0, len(nodes), nodes_per_actor)]
-    members = [Member(station, hosts) for station, hosts in enumerate(packed)]
+    members = [RemoteWorker(station, hosts) for station, hosts in enumerate(packed)]
     actors = min(client_actors, len(experiment.clients))
     cuts = [len(callers) * number // actors for number in range(actors + 1)]
     for start, stop in itertools.pairwise(cuts):
-        members.append(Member(len(members), callers[start:stop], first_client=start))
+        members.append(RemoteWorker(len(members), callers[start:stop], first_client=start))
     return members
 
 

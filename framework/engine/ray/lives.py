@@ -10,21 +10,20 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from framework.core.faults import CUT, Action, CommitFate, Restart
-from framework.core.faults import Crash as CrashNode
 from framework.core.message import NodeId
-from framework.engine.base import Crash, Experiment, Tally
-from framework.engine.ray.actor import Booted, Contact, Fall, Pulse, Where
+from framework.engine.base import Experiment, NodeCrash, Tally
+from framework.engine.ray.actor import Booted, Contact, Fall, Where, WorkerReport
 from framework.engine.ray.conditions import Conditions
 from framework.engine.ray.launch import Launch
-from framework.engine.ray.member import Machine, Member
+from framework.engine.ray.member import Machine, RemoteWorker
 from framework.engine.ray.setup import database_of, station_name
 from framework.engine.ray.troubles import Birth
-from framework.trace.schema import Kind
+from framework.faults.actions import TORN_COMMIT_CUT, Action, CommitFate, Crash, Restart
+from framework.trace.schema import EventKind
 
 if TYPE_CHECKING:
     from framework.engine.ray.recording import EventRows
-    from framework.engine.ray.runtime import Runtime
+    from framework.engine.ray.runtime import RayRuntime
 
 NODE_PULSE_S, CLIENT_PULSE_S = 0.5, 0.2
 
@@ -32,9 +31,9 @@ NODE_PULSE_S, CLIENT_PULSE_S = 0.5, 0.2
 class Lives:
     """The life of every station, as the driver sees it. `rows` records what the driver does to them (None: not traced)."""
 
-    def __init__(self, experiment: Experiment, runtime: Runtime, rows: EventRows | None) -> None:
+    def __init__(self, experiment: Experiment, runtime: RayRuntime, rows: EventRows | None) -> None:
         self.experiment, self.rows = experiment, rows
-        self.crashes: list[Crash] = []
+        self.crashes: list[NodeCrash] = []
         self.failure = ""
         self.rejected = 0
         self.zero = 0
@@ -56,7 +55,7 @@ class Lives:
         """Nanoseconds since the run's start."""
         return time.monotonic_ns() - self.zero
 
-    def machine(self, member: Member) -> Machine:
+    def machine(self, member: RemoteWorker) -> Machine:
         """Where a station lives."""
         return self.launch.machines[member.machine]
 
@@ -70,7 +69,7 @@ class Lives:
             and node not in self.lost
         )
 
-    def tell(self, member: Member, action: Action, cause: int = -1) -> None:
+    def tell(self, member: RemoteWorker, action: Action, cause: int = -1) -> None:
         """Has a station that is up carry out a fault within its process, in the order of these calls; one that is yet to
         boot is told of all that is in force when it does."""
         if member.up and member.born:
@@ -81,22 +80,22 @@ class Lives:
     def _expect(self, answer: Any, act: Callable[[Any], None]) -> None:
         self._due[answer] = act
 
-    def _row(self, kind: Kind, at: int, cause: int, host: NodeId, **columns: Any) -> int:
+    def _row(self, kind: EventKind, at: int, cause: int, host: NodeId, **columns: Any) -> int:
         return -1 if self.rows is None else self.rows.row(kind, at, cause, self._index[host], **columns)
 
-    def _spawn(self, member: Member) -> None:
+    def _spawn(self, member: RemoteWorker) -> None:
         """Creates the actor of the member's present incarnation and watches it."""
         member.handle = self.launch.create(member)
         member.where = None
         member.up = member.born = member.asked = member.paused = False
         self._watch(member)
 
-    def _watch(self, member: Member) -> None:
+    def _watch(self, member: RemoteWorker) -> None:
         incarnation = member.incarnation
         watch = member.handle.watch.options(concurrency_group="watch").remote()
         self._expect(watch, lambda answer: self._ended(member, incarnation, answer))
 
-    def _boot_call(self, member: Member, cause: int) -> Any:
+    def _boot_call(self, member: RemoteWorker, cause: int) -> Any:
         birth = Birth(
             zero=self.zero + self.machine(member).offset, epoch=self.epoch, cause=cause,
             troubles=self.conditions.troubles(member.hosts), clocks=self.conditions.clocks(member.hosts),
@@ -108,7 +107,7 @@ class Lives:
     def _contacts(self) -> dict[int, Contact]:
         return {member.station: self._contact(member) for member in self.members if member.where is not None}
 
-    def _contact(self, member: Member) -> Contact:
+    def _contact(self, member: RemoteWorker) -> Contact:
         assert member.where is not None
         return station_name(member.station, member.incarnation), member.where.address, member.handle
 
@@ -121,7 +120,7 @@ class Lives:
         """
         member = self.launch.member_of[node]
         if len(member.hosts) > 1:
-            self._turn(member, CrashNode(node), cause, None, fate())
+            self._turn(member, Crash(node), cause, None, fate())
             return None
         in_flight = self._kill(member)
         self._down(member, "fault", cause, asked=True)  # its row comes after the last one of the process
@@ -144,7 +143,7 @@ class Lives:
         self._revive(member)
 
     def _turn(
-        self, member: Member, action: CrashNode | Restart, cause: int, status: dict[str, Any] | None, fate: CommitFate = "kept"
+        self, member: RemoteWorker, action: Crash | Restart, cause: int, status: dict[str, Any] | None, fate: CommitFate = "kept"
     ) -> None:  # fmt: skip
         """Has a station crash or restart one of its nodes, whose status is `status` until it has."""
         if not (member.up and member.born):
@@ -159,10 +158,10 @@ class Lives:
 
         self._expect(self._inflict(member, action, cause, fate), done)
 
-    def _inflict(self, member: Member, action: Action, cause: int, fate: CommitFate = "kept") -> Any:
+    def _inflict(self, member: RemoteWorker, action: Action, cause: int, fate: CommitFate = "kept") -> Any:
         return member.handle.inflict.options(concurrency_group="faults").remote(action, cause, fate)
 
-    def pause(self, member: Member, *, paused: bool) -> None:
+    def pause(self, member: RemoteWorker, *, paused: bool) -> None:
         """SIGSTOP, or SIGCONT, for the process of a station that is up."""
         assert member.where is not None
         self.machine(member).signal(member.where.pid, "stop" if paused else "continue")
@@ -175,7 +174,7 @@ class Lives:
         path = database_of(machine.folder, member.hosts)
         return machine.ruin(path, member.acknowledged if member.acknowledged is not None else 1 << 62)
 
-    def _kill(self, member: Member) -> bool:
+    def _kill(self, member: RemoteWorker) -> bool:
         """Ends the process of a station; whether a commit was in flight, of which `member.acknowledged` then is the last before."""
         assert member.where is not None
         member.asked = True
@@ -185,7 +184,7 @@ class Lives:
         member.torn = False
         return begun > acknowledged
 
-    def _leave(self, member: Member, fate: CommitFate) -> CommitFate:
+    def _leave(self, member: RemoteWorker, fate: CommitFate) -> CommitFate:
         """Leaves the commit in flight of a process that was killed as `fate` says; what really became of it."""
         assert member.acknowledged is not None
         machine = self.machine(member)
@@ -197,25 +196,25 @@ class Lives:
 
     # Death and rebirth.
 
-    def _down(self, member: Member, why: str, cause: int, *, asked: bool = False) -> None:
+    def _down(self, member: RemoteWorker, why: str, cause: int, *, asked: bool = False) -> None:
         self._bury(member)
         for host in member.hosts:
             now = self.now()
-            self.crashes.append(Crash(host, now, why, asked=asked))
-            self._row(Kind.CRASH, now, cause, host, payload=why.encode())
+            self.crashes.append(NodeCrash(host, now, why, asked=asked))
+            self._row(EventKind.CRASH, now, cause, host, payload=why.encode())
 
-    def _bury(self, member: Member) -> None:
+    def _bury(self, member: RemoteWorker) -> None:
         """What the station has counted stays."""
         member.up = False
         self._ended_tallies.append(member.tally)
         self._tolls = added(self._tolls, member.tolls)
         member.tally, member.tolls, member.met, member.statuses, member.turns = Tally(), {}, {}, {}, {}
 
-    def _crashed(self, crash: Crash) -> None:
+    def _crashed(self, crash: NodeCrash) -> None:
         if crash not in self.crashes:
             self.crashes.append(crash)
 
-    def _replace(self, member: Member) -> None:
+    def _replace(self, member: RemoteWorker) -> None:
         """The next incarnation's process starts; it boots once it is `wanted`."""
         member.incarnation += 1
         member.wanted, member.arriving = None, True
@@ -231,7 +230,7 @@ class Lives:
 
         self._expect(member.handle.listen.remote(self.launch.listen_host()), arrived)
 
-    def _revive(self, member: Member) -> None:
+    def _revive(self, member: RemoteWorker) -> None:
         """Boots the next incarnation, when it is there and wanted, and tells the others where it is."""
         if member.where is None or member.wanted is None or member.up:
             return
@@ -248,7 +247,7 @@ class Lives:
         def booted(answer: Any) -> None:
             if isinstance(answer, Booted):
                 if answer.cut and member.torn:
-                    self.came(member.hosts[0], CUT)
+                    self.came(member.hosts[0], TORN_COMMIT_CUT)
                 if answer.refused:
                     self._refused(member, answer.refused)
             if member.handle is handle and member.up:
@@ -256,18 +255,18 @@ class Lives:
 
         self._expect(handle.learn.remote(self._contacts()), connected)
 
-    def _refused(self, member: Member, why: str) -> None:
+    def _refused(self, member: RemoteWorker, why: str) -> None:
         """A station's storage cannot be read: as a fault has left it, or the run cannot go on."""
         if not self.conditions.ruined(member.hosts):
             self.failure = self.failure or why
             return
         self._bury(member)
         for node in member.hosts:
-            self._crashed(Crash(node, self.now(), f"storage damaged: {why}", asked=True, storage=True))
+            self._crashed(NodeCrash(node, self.now(), f"storage damaged: {why}", asked=True, storage=True))
             self.lost.add(node)
             self.met(node)
 
-    def _ended(self, member: Member, incarnation: int, answer: Any) -> None:
+    def _ended(self, member: RemoteWorker, incarnation: int, answer: Any) -> None:
         """A station's watch has ended: it failed, or its process is gone."""
         if self._ending or member.incarnation != incarnation or member.asked:
             return
@@ -291,10 +290,10 @@ class Lives:
         self._replace(member)
         cause = -1
         for host in member.hosts:
-            cause = self._row(Kind.RESTART, self.now(), -1, host)
+            cause = self._row(EventKind.RESTART, self.now(), -1, host)
         member.wanted = cause
 
-    def _fell(self, member: Member, fall: Fall) -> None:
+    def _fell(self, member: RemoteWorker, fall: Fall) -> None:
         """A node stopped because of its storage. A process that served it alone goes too, and nothing but a restart
         brings the node back."""
         self._took(member, fall.pulse)
@@ -311,7 +310,7 @@ class Lives:
 
     # What they say.
 
-    def _pulse(self, member: Member) -> None:
+    def _pulse(self, member: RemoteWorker) -> None:
         member.pulsing = True
         handle = member.handle
         member.next_pulse = time.monotonic() + (NODE_PULSE_S if member.first_client is None else CLIENT_PULSE_S)
@@ -319,12 +318,12 @@ class Lives:
         def came(answer: Any) -> None:
             if member.handle is handle:
                 member.pulsing = False
-                if isinstance(answer, Pulse) and member.up:
+                if isinstance(answer, WorkerReport) and member.up:
                     self._took(member, answer)
 
         self._expect(handle.pulse.remote(), came)
 
-    def _took(self, member: Member, pulse: Pulse) -> None:
+    def _took(self, member: RemoteWorker, pulse: WorkerReport) -> None:
         """Takes note of what a station says of itself."""
         member.tally, member.finished, member.tolls = pulse.tally, pulse.finished, pulse.tolls
         asked = {node: member.statuses.get(node) for node, turns in member.turns.items() if pulse.turns[node] < turns}

@@ -9,9 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from framework.core.faults import CommitFate
 from framework.engine.ray.flight import FlightError, read_flight
 from framework.engine.ray.ruin import leave, ruin
+from framework.faults.actions import CommitFate
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
 

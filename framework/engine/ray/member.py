@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.core.faults import CommitFate
 from framework.core.message import NodeId
 from framework.engine.base import Tally
 from framework.engine.ray.machines import Agent
+from framework.faults.actions import CommitFate
 
 if TYPE_CHECKING:
     from framework.engine.ray.actor import Where
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ANSWER_S = 10.0
 
 
-class Member:
+class RemoteWorker:
     """A station through all its incarnations."""
 
     def __init__(self, station: int, hosts: tuple[NodeId, ...], first_client: int | None = None) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId
-from framework.core.network import Link, Links
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from framework.core.time import NEVER
 from framework.engine.ray.frames import HEADER, HEADER_SIZE, LENGTH_SIZE
 from framework.engine.ray.mesh import QUEUE_BYTES, Outbox
-from framework.engine.ray.seat import Route, Seat
+from framework.engine.ray.seat import HostedNode, Route
+from framework.network.model import Link, Links
 
 if TYPE_CHECKING:
     from framework.engine.ray.residents import Residents
@@ -57,7 +57,7 @@ class Outgoing:
             _, _, route, path, message, index, seq, payload = heappop(self._delayed)
             self._depart(route, path, message, index, seq, payload)
 
-    def send(self, seat: Seat, targets: tuple[NodeId, ...], path: str, message: Message, cause: int) -> None:
+    def send(self, seat: HostedNode, targets: tuple[NodeId, ...], path: str, message: Message, cause: int) -> None:
         """One message to each target, encoded once. PluginError for a message that cannot be sent, or a
         target that the run does not know."""
         wire = self._station.wire
@@ -79,7 +79,7 @@ class Outgoing:
             else:
                 self._transmit(seat.id, to, route, path, message, index, seq, payload)
 
-    def _route(self, seat: Seat, to: NodeId) -> Route:
+    def _route(self, seat: HostedNode, to: NodeId) -> Route:
         target = self._index.get(to)
         if target is None:
             raise PluginError(

@@ -10,7 +10,7 @@ from framework.core.clock import Clock
 from framework.core.durable import Stored
 from framework.engine.wire import Wire
 from framework.trace.recorder import EventWriter
-from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, Kind, NameTable
+from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, EventKind, NameTable
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -55,7 +55,7 @@ class EventRows:
         self._seq = first
 
     def row(
-        self, kind: Kind, at: int, cause: int, node: int, path: str = "", *, name: str | None = None,
+        self, kind: EventKind, at: int, cause: int, node: int, path: str = "", *, name: str | None = None,
         payload: bytes | None = None, size: int = -1, operation: int | None = None,
     ) -> int:  # fmt: skip
         """Any event of one node (-1: of none); returns its `seq`. `name` goes into the column `message`."""
@@ -79,7 +79,7 @@ class EventRows:
         sender = place[source] if place else self._place(source, path)
         receiver = place[target] if place else self._place(target, path)
         rows = self._writer
-        rows.rows.append(_pack(at, seq, cause, size, size, sender, receiver, self._messages[message], Kind.SEND))
+        rows.rows.append(_pack(at, seq, cause, size, size, sender, receiver, self._messages[message], EventKind.SEND))
         rows.payloads.append(payload)
         if operation is not None:
             rows.operations.append(_pack_operation(seq, operation))
@@ -100,7 +100,7 @@ class EventRows:
         self._seq = seq = self._seq + 1
         receiver, sender = self._place(target, path), self._place(source, path)
         self._writer.rows.append(
-            _pack(at, seq, cause, size, -1, receiver, sender, self._messages[message], Kind.DELIVER)
+            _pack(at, seq, cause, size, -1, receiver, sender, self._messages[message], EventKind.DELIVER)
         )
         if operation is not None:
             self._writer.operations.append(_pack_operation(seq, operation))
@@ -115,7 +115,7 @@ class EventRows:
         payload = why.encode()
         sender, receiver = self._place(source, path), self._place(target, path)
         name = self._messages[message]
-        self._writer.rows.append(_pack(at, seq, cause, size, len(payload), sender, receiver, name, Kind.DROP))
+        self._writer.rows.append(_pack(at, seq, cause, size, len(payload), sender, receiver, name, EventKind.DROP))
         self._writer.payloads.append(payload)
         if operation is not None:
             self._writer.operations.append(_pack_operation(seq, operation))

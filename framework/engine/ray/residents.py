@@ -12,24 +12,25 @@ from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
 from framework.core.errors import RAISED
-from framework.core.faults import CommitFate
 from framework.core.message import NodeId
-from framework.core.node_runtime import NodeRuntime, Start, TimerKey
-from framework.core.replica import Standing, standing
+from framework.core.node import TimerKey
+from framework.core.node_runtime import NodeRuntime, Start
+from framework.core.random_streams import stream
+from framework.core.replica import ReplicaState, replica_state
 from framework.core.storage import StorageDamaged
-from framework.core.streams import stream
 from framework.core.time import NEVER
 from framework.core.tracebacks import error_line, printable
-from framework.engine.base import Crash, Tally, agreed, check_nodes_own
+from framework.engine.base import NodeCrash, Tally, agreed, check_nodes_own
 from framework.engine.ray.commits import Commits, MemoryCommits
 from framework.engine.ray.outgoing import Outgoing, Transport
 from framework.engine.ray.recording import EventRows, start_payload
-from framework.engine.ray.seat import Seat, make_seats
+from framework.engine.ray.seat import HostedNode, make_seats
 from framework.engine.ray.storage import Commit, StorageError
 from framework.engine.ray.timing import Alarm
 from framework.engine.ray.troubles import Troubles
 from framework.engine.wire import Wire
-from framework.trace.schema import Kind
+from framework.faults.actions import CommitFate
+from framework.trace.schema import EventKind
 
 if TYPE_CHECKING:
     from framework.engine.ray.crew import Crew
@@ -45,9 +46,9 @@ class Residents(ABC):
         self.setup, self.experiment, self.loop, self.rows = setup, experiment, loop, rows
         self.wire = Wire(experiment.protocol)
         self.tally = Tally()
-        self.crashes: list[Crash] = []
+        self.crashes: list[NodeCrash] = []
         self.rejected_count = 0
-        self.fell: Callable[[Crash], None] = lambda crash: None  # told of a node whose storage failed
+        self.fell: Callable[[NodeCrash], None] = lambda crash: None  # told of a node whose storage failed
         self.crew: Crew | None = None
         self.transport: Transport | None = None
         self.zero = 0  # the run's start on this machine's monotonic clock
@@ -57,9 +58,9 @@ class Residents(ABC):
         self._when_landed: list[Callable[[], None]] = []
         self._names = experiment.hosts
         self._index = {name: index for index, name in enumerate(self._names)}
-        self.seats: dict[int, Seat] = make_seats(setup, self._index)
+        self.seats: dict[int, HostedNode] = make_seats(setup, self._index)
         self._delivered = [0] * len(self.wire.names)
-        self._dirty: list[Seat] = []
+        self._dirty: list[HostedNode] = []
         self._scheduled = False
         self._flying: Commit = ()  # the commit under way
         self._undone: set[NodeId] = set()  # whose part of it a crash takes back
@@ -75,7 +76,7 @@ class Residents(ABC):
         """A batch for each seat that something waits for, a commit, and what leaves then."""
 
     @abstractmethod
-    def timer_step(self, seat: Seat, key: TimerKey, cause: int) -> int:
+    def timer_step(self, seat: HostedNode, key: TimerKey, cause: int) -> int:
         """The number of the step that a timer of the seat takes now."""
 
     @abstractmethod
@@ -86,13 +87,13 @@ class Residents(ABC):
         """Nanoseconds since the run's start."""
         return time.monotonic_ns() - self.zero
 
-    def seat(self, node: NodeId) -> Seat:
+    def seat(self, node: NodeId) -> HostedNode:
         """The place of a node that lives here."""
         return self.seats[self._index[node]]
 
     # Time.
 
-    def set_clocks(self, seat: Seat, host: NodeRuntime, now: int) -> None:
+    def set_clocks(self, seat: HostedNode, host: NodeRuntime, now: int) -> None:
         """What the node sees of the time `now`."""
         clock = seat.clock
         if clock is None:
@@ -101,7 +102,7 @@ class Residents(ABC):
             host.now = local = clock.local(now)
             host.wall_clock = local + self.epoch + clock.wall_offset
 
-    def queue(self, seat: Seat) -> None:
+    def queue(self, seat: HostedNode) -> None:
         """Sees to it that the seat is woken at its earliest deadline, by its own clock."""
         host = seat.host
         if host is None or host.wake >= NEVER:
@@ -111,7 +112,7 @@ class Residents(ABC):
             seat.queued = at
             heappush(self._wakes, (at, seat.index))
 
-    def wake(self, seat: Seat) -> None:
+    def wake(self, seat: HostedNode) -> None:
         """Sees to it that the seat has a batch in the next tick."""
         if not seat.dirty:
             seat.dirty = True
@@ -125,7 +126,7 @@ class Residents(ABC):
 
     # Life and death.
 
-    def boot(self, seat: Seat, storage: Any, cause: int = -1) -> None:
+    def boot(self, seat: HostedNode, storage: Any, cause: int = -1) -> None:
         """Makes the seat's node from its storage and runs `on_start`; its effects leave with the next commit."""
         name = seat.id if not seat.incarnation else f"{seat.id}#{seat.incarnation}"
         try:
@@ -142,7 +143,7 @@ class Residents(ABC):
             step = -1
             if self.rows is not None:
                 payload = start_payload(seat.incarnation, self.epoch, host.stored, seat.clock)
-                step = self.rows.row(Kind.START, now, cause, seat.index, payload=payload)
+                step = self.rows.row(EventKind.START, now, cause, seat.index, payload=payload)
             self.tally.steps += 1
             host.take(Start(seat.class_, seat.config, seat.peers, seat.spare, step))
         except StorageDamaged as damaged:
@@ -189,7 +190,7 @@ class Residents(ABC):
         self._stop(seat, why, "", cause, asked=asked)
         return fate if flying else None
 
-    def raised(self, seat: Seat, error: BaseException) -> None:
+    def raised(self, seat: HostedNode, error: BaseException) -> None:
         """Crashes the node: its batch is lost and it stays down. Raises errors again that other plugins, the trace or a lack
         of memory caused (see `check_nodes_own`)."""
         check_nodes_own(error, seat.id, seat.class_)
@@ -197,7 +198,7 @@ class Residents(ABC):
         self._stop(seat, error_line(error), text, seat.host.step if seat.host is not None else -1)
         seat.raised = True
 
-    def _storage_failed(self, seat: Seat, why: str, cause: int, *, asked: bool = False) -> None:
+    def _storage_failed(self, seat: HostedNode, why: str, cause: int, *, asked: bool = False) -> None:
         """The node crashes, and whoever may bring it back is told. `asked`: a fault has troubled its disk."""
         if asked:
             self.troubles.meets(seat.id)
@@ -207,12 +208,12 @@ class Residents(ABC):
         self.fell(self.crashes[-1])
 
     def _stop(
-        self, seat: Seat, why: str, text: str, cause: int, *, asked: bool = False, storage: bool = False
+        self, seat: HostedNode, why: str, text: str, cause: int, *, asked: bool = False, storage: bool = False
     ) -> None:  # fmt: skip
         now = self.now()
-        self.crashes.append(Crash(seat.id, now, why, text, asked, storage))
+        self.crashes.append(NodeCrash(seat.id, now, why, text, asked, storage))
         if self.rows is not None:
-            self.rows.row(Kind.CRASH, now, cause, seat.index, payload=f"{why}\n{text}".rstrip().encode())
+            self.rows.row(EventKind.CRASH, now, cause, seat.index, payload=f"{why}\n{text}".rstrip().encode())
         inbox, seat.inbox = seat.inbox, []
         seat.host, seat.deaf = None, True
         for path, source, message, index, seq, size in inbox:
@@ -241,16 +242,16 @@ class Residents(ABC):
                 self.raised(seat, error)
         return agreed(answers)
 
-    def standings(self, *, whole: bool) -> dict[NodeId, Standing | None]:
+    def standings(self, *, whole: bool) -> dict[NodeId, ReplicaState | None]:
         """Where each seat's replica stands; None for a node that is down, absent if nothing brings it back or it keeps none."""
-        found: dict[NodeId, Standing | None] = {}
+        found: dict[NodeId, ReplicaState | None] = {}
         for seat in self.seats.values():
             if seat.host is None:
                 if not seat.raised:
                     found[seat.id] = None
                 continue
             try:
-                stands = standing(seat.host.root, whole=whole)
+                stands = replica_state(seat.host.root.replica, whole=whole)
             except RAISED as error:
                 self.raised(seat, error)
                 continue

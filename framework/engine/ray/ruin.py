@@ -6,9 +6,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from framework.core.faults import CommitFate
 from framework.engine.ray.storage import CHECKPOINT_FRAMES, Database, StorageError, connect
 from framework.engine.ray.wal import log_of, tear
+from framework.faults.actions import CommitFate
 
 _LOCAL = 400
 """Of a record, so many bytes surely stand in one piece in the file."""

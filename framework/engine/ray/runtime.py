@@ -32,7 +32,7 @@ _JOIN = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, log
 
 
 @dataclass(frozen=True)
-class Runtime:
+class RayRuntime:
     """A runtime that is up."""
 
     machine: str  # Ray's id of the driver's machine
@@ -41,7 +41,7 @@ class Runtime:
 
 
 @contextmanager
-def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Iterator[Runtime]:
+def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Iterator[RayRuntime]:
     """A runtime for as long as the context lasts; one that this process had before stays up.
 
     `address` None starts one for `actors` actors. On a cluster the code of `modules` (packages or files) is sent to the
@@ -52,7 +52,7 @@ def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Itera
     with quiet(), _interpreter_as_it_is():
         if ray.is_initialized():
             many = len(ray.nodes()) > 1  # type: ignore[no-untyped-call]
-            yield Runtime(ray.get_runtime_context().get_node_id(), False, many)
+            yield RayRuntime(ray.get_runtime_context().get_node_id(), False, many)
         elif address is None:
             with _local(actors) as started:
                 yield started
@@ -96,7 +96,7 @@ def _interpreter_as_it_is() -> Iterator[None]:
 
 
 @contextmanager
-def _local(actors: int) -> Iterator[Runtime]:
+def _local(actors: int) -> Iterator[RayRuntime]:
     import ray
 
     root = str(Path(__file__).resolve().parents[3])
@@ -122,7 +122,7 @@ def _local(actors: int) -> Iterator[Runtime]:
                 raise
             raise ConfigError("engine=ray", f"Ray does not start on this machine ({_line(error)})") from error
         try:
-            yield Runtime(ray.get_runtime_context().get_node_id(), True, False)
+            yield RayRuntime(ray.get_runtime_context().get_node_id(), True, False)
         finally:
             with undisturbed():
                 _stop_local()
@@ -143,7 +143,7 @@ def _stop_local() -> None:
 
 
 @contextmanager
-def _joined(address: str, modules: tuple[str, ...]) -> Iterator[Runtime]:
+def _joined(address: str, modules: tuple[str, ...]) -> Iterator[RayRuntime]:
     import ray
 
     address = _running_here(address) if address in HERE else address
@@ -156,7 +156,7 @@ def _joined(address: str, modules: tuple[str, ...]) -> Iterator[Runtime]:
     except (Exception, SystemExit) as error:
         raise ConfigError(WHERE, f"{address} cannot be joined ({_line(error)})") from error
     try:
-        yield Runtime(ray.get_runtime_context().get_node_id(), False, True)
+        yield RayRuntime(ray.get_runtime_context().get_node_id(), False, True)
     finally:
         ray.shutdown()
 

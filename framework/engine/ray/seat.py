@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from framework.core.clock import Clock
 from framework.core.message import Message, NodeId
-from framework.core.network import Link
 from framework.core.node_runtime import NodeRuntime
 from framework.core.time import NEVER
-from framework.core.workload import Assignment
+from framework.load.generator import Assignment
+from framework.network.model import Link
 
 if TYPE_CHECKING:
     from framework.engine.base import Seating
@@ -26,11 +26,13 @@ class Route:
 
     __slots__ = ("link", "peer", "seat", "source", "target")
 
-    def __init__(self, source: int, target: int, seat: Seat | None, peer: Outbox | None, link: Link | None) -> None:
+    def __init__(
+        self, source: int, target: int, seat: HostedNode | None, peer: Outbox | None, link: Link | None
+    ) -> None:
         self.source, self.target, self.seat, self.peer, self.link = source, target, seat, peer, link
 
 
-class Seat:
+class HostedNode:
     """Per-node state of a station. `__slots__`: this is the hot path."""
 
     __slots__ = (
@@ -60,12 +62,12 @@ class Seat:
         self.open: tuple[Assignment, int] | None = None  # the operation under way, and when it was invoked
 
 
-def make_seats(setup: Setup, index: Mapping[NodeId, int]) -> dict[int, Seat]:
+def make_seats(setup: Setup, index: Mapping[NodeId, int]) -> dict[int, HostedNode]:
     """The seats of a station by the index of their host."""
     experiment = setup.experiment
-    seats: dict[int, Seat] = {}
+    seats: dict[int, HostedNode] = {}
     for number, host in enumerate(setup.hosts):
-        seat = Seat(index[host], host, experiment.seating(host), experiment.protocol_config)
+        seat = HostedNode(index[host], host, experiment.seating(host), experiment.protocol_config)
         if setup.first_client is None:
             seat.incarnation = setup.incarnation
         else:

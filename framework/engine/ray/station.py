@@ -19,7 +19,8 @@ from framework.core.durable import Change
 from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import RAISED
 from framework.core.message import Message, NodeId
-from framework.core.node_runtime import Batch, Deliver, NodeRuntime, TimerKey
+from framework.core.node import TimerKey
+from framework.core.node_runtime import Batch, Deliver, NodeRuntime
 from framework.core.time import NEVER, SECOND
 from framework.engine.base import Tally, check_nodes_own
 from framework.engine.ray.frames import (
@@ -32,9 +33,9 @@ from framework.engine.ray.frames import (
     whole_frames,
 )
 from framework.engine.ray.residents import Residents
-from framework.engine.ray.seat import Envelope, Seat
+from framework.engine.ray.seat import Envelope, HostedNode
 from framework.engine.ray.storage import Commit
-from framework.trace.schema import Kind, as_json
+from framework.trace.schema import EventKind, as_json
 
 REJECT_ROWS = 1_000
 """Refused connections that a station records one by one; beyond, they are only counted."""
@@ -44,7 +45,7 @@ INBOX_BYTES = 64 << 20
 
 _unpack = HEADER.unpack_from
 
-Ran: TypeAlias = tuple[Seat, NodeRuntime, Batch]
+Ran: TypeAlias = tuple[HostedNode, NodeRuntime, Batch]
 """A seat that has run a batch, and the runtime that did: another one has its place if it was restarted since."""
 
 
@@ -119,7 +120,7 @@ class Station(Residents):
         self.rejected_count += 1
         if self.rows is not None and self.rejected_count <= REJECT_ROWS:
             first = next(iter(self.seats))
-            self.rows.row(Kind.REJECT, self.now(), -1, first, payload=why.encode())
+            self.rows.row(EventKind.REJECT, self.now(), -1, first, payload=why.encode())
 
     def end(self) -> None:
         """Nothing happens any more after this."""
@@ -178,7 +179,7 @@ class Station(Residents):
         if not self._ended:
             self.commits.commit(commit, lambda why: self._landed(ran, commit, why))
 
-    def _batch(self, seat: Seat, runtime: NodeRuntime) -> Batch | None:
+    def _batch(self, seat: HostedNode, runtime: NodeRuntime) -> Batch | None:
         """Runs all that waits for a seat; None if a handler raised."""
         inbox = seat.inbox
         try:
@@ -198,7 +199,7 @@ class Station(Residents):
             self.queue(seat)
         return batch
 
-    def _inputs(self, seat: Seat, runtime: NodeRuntime, inbox: list[Envelope]) -> Iterator[Deliver]:
+    def _inputs(self, seat: HostedNode, runtime: NodeRuntime, inbox: list[Envelope]) -> Iterator[Deliver]:
         """The messages whose mounts are there, each with the number of its step: `_step` written out, for its speed."""
         rows, delivered, names, has_operation = self.rows, self._delivered, self._names, self.wire.has_operation
         now, tally, to, step = self._now, self.tally, seat.index, -1
@@ -214,7 +215,7 @@ class Station(Residents):
                 step = rows.deliver(now, seq, to, source, path, index, size, operation)
             yield Deliver(path, names[source], message, step)
 
-    def _step(self, seat: Seat, envelope: Envelope) -> int:
+    def _step(self, seat: HostedNode, envelope: Envelope) -> int:
         """The number of the step that takes a message."""
         path, source, message, index, seq, size = envelope
         self._delivered[index] += 1
@@ -224,11 +225,11 @@ class Station(Residents):
         operation = message.operation if self.wire.has_operation[index] else None  # type: ignore[attr-defined]
         return self.rows.deliver(self._now, seq, seat.index, source, path, index, size, operation)
 
-    def timer_step(self, seat: Seat, key: TimerKey, cause: int) -> int:
+    def timer_step(self, seat: HostedNode, key: TimerKey, cause: int) -> int:
         self.tally.steps += 1
         if self.rows is None:
             return -1
-        return self.rows.row(Kind.TIMER, self._now, cause, seat.index, key[0], name=key[1])
+        return self.rows.row(EventKind.TIMER, self._now, cause, seat.index, key[0], name=key[1])
 
     def _collect(self, ran: list[Ran]) -> list[tuple[NodeId, Sequence[Change]]]:
         """Lets go what need not wait, and gathers what is to be made durable."""
@@ -302,11 +303,11 @@ class Station(Residents):
         assert self.rows is not None
         now, last = self.now(), {seat.id: batch.last for seat, _, batch in ran}
         for node, changes in commit:
-            self.rows.row(Kind.COMMIT, now, last[node], self._index[node], size=len(changes))
+            self.rows.row(EventKind.COMMIT, now, last[node], self._index[node], size=len(changes))
 
     # What goes out.
 
-    def _leave(self, seat: Seat, runtime: NodeRuntime, effects: Sequence[Effect]) -> None:
+    def _leave(self, seat: HostedNode, runtime: NodeRuntime, effects: Sequence[Effect]) -> None:
         """Lets effects go, each with its own step as the cause."""
         send = self.outgoing.send
         try:
@@ -326,11 +327,11 @@ class Station(Residents):
             if seat.host is runtime:
                 self.raised(seat, error)
 
-    def _note(self, seat: Seat, note: Note) -> None:
+    def _note(self, seat: HostedNode, note: Note) -> None:
         self.tally.notes[note.name] = self.tally.notes.get(note.name, 0) + 1
         if self.rows is not None:
             payload = as_json(note.fields)
-            self.rows.row(Kind.NOTE, self.now(), note.step, seat.index, note.path, name=note.name, payload=payload)
+            self.rows.row(EventKind.NOTE, self.now(), note.step, seat.index, note.path, name=note.name, payload=payload)
 
     # Time.
 

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from framework.core.clock import Clock
-from framework.core.faults import (
+from framework.core.message import NodeId
+from framework.core.random_streams import stream
+from framework.core.time import NEVER
+from framework.engine.ray.storage import Commit
+from framework.faults.actions import (
     Action,
     Ask,
     Calm,
@@ -23,16 +27,12 @@ from framework.core.faults import (
     SetDisk,
     action_name,
 )
-from framework.core.message import NodeId
-from framework.core.streams import stream
-from framework.core.time import NEVER
-from framework.core.weather import Weather
-from framework.engine.ray.storage import Commit
-from framework.trace.schema import Kind
+from framework.faults.link_faults import LinkFaults
+from framework.trace.schema import EventKind
 
 if TYPE_CHECKING:
     from framework.engine.ray.residents import Residents
-    from framework.engine.ray.seat import Seat
+    from framework.engine.ray.seat import HostedNode
 
 ClockSetting: TypeAlias = tuple[int, int, int]
 """(time of the run, drift in ppm, step of the wall clock in nanoseconds)"""
@@ -58,7 +58,7 @@ class Troubles:
     """The faults of one station. Everything happens in the thread of its loop."""
 
     def __init__(self, station: Residents) -> None:
-        self.weather = Weather(self._stream)
+        self.weather = LinkFaults(self._stream)
         self.met: dict[NodeId, int] = {}  # commits that met a disk in trouble, and restarts that it refused
         self._station = station
         self._disks: dict[NodeId, SetDisk] = {}
@@ -132,7 +132,7 @@ class Troubles:
         if action.trouble == "none":
             del self._disks[action.node]
 
-    def _set_clock(self, seat: Seat, action: SetClock) -> None:
+    def _set_clock(self, seat: HostedNode, action: SetClock) -> None:
         station = self._station
         now = station.now()
         if seat.clock is None:
@@ -140,7 +140,7 @@ class Troubles:
         seat.clock.set(now, action.drift_ppm, action.step)
         if station.rows is not None:
             told = msgspec.json.encode(msgspec.structs.asdict(action))
-            station.rows.row(Kind.FAULT, now, -1, seat.index, name=action_name(action), payload=told)
+            station.rows.row(EventKind.FAULT, now, -1, seat.index, name=action_name(action), payload=told)
         seat.queued = NEVER  # the wake-up that stands in the heap was reckoned with the old drift
         station.wake(seat)  # a batch of nothing, which sets it anew
 

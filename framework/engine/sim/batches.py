@@ -13,31 +13,33 @@ from typing import TYPE_CHECKING
 
 from framework.core.client import Unknown
 from framework.core.errors import RAISED
-from framework.core.faults import CommitFate, commit_fate
 from framework.core.message import NodeId
-from framework.core.node_runtime import Batch, Deliver, NodeRuntime, Start, TimerKey
-from framework.core.storage import StorageDamaged, StorageFailure, TroubledStorage
+from framework.core.node import TimerKey
+from framework.core.node_runtime import Batch, Deliver, NodeRuntime, Start
+from framework.core.storage import StorageDamaged, StorageFailure
 from framework.core.time import NEVER
 from framework.core.tracebacks import error_line, printable
-from framework.engine.base import Crash, agreed, check_nodes_own
+from framework.engine.base import NodeCrash, agreed, check_nodes_own
 from framework.engine.sim.post import Post
-from framework.engine.sim.seat import Envelope, Seat
-from framework.trace.schema import Kind
+from framework.engine.sim.seat import Envelope, SimNode
+from framework.faults.actions import CommitFate, commit_fate
+from framework.faults.disk_faults import FaultyStorage
+from framework.trace.schema import EventKind
 
 if TYPE_CHECKING:
-    from framework.engine.sim.injection import Injection
+    from framework.engine.sim.injection import SimFaultExecutor
 
 
 class Batches(Post):
     """Runs the nodes."""
 
-    injection: Injection
+    injection: SimFaultExecutor
     _served = 0
     """Steps of the batch under way that take service time: all but those of timers with after=0."""
 
     # A batch of one input, at once.
 
-    def _finish(self, seat: Seat, runtime: NodeRuntime, batch: Batch) -> None:
+    def _finish(self, seat: SimNode, runtime: NodeRuntime, batch: Batch) -> None:
         """Ends a batch that takes no time: what leaves before the commit, the commit, then the effects."""
         if batch.early:
             self._release(seat, batch.early)
@@ -51,17 +53,17 @@ class Batches(Post):
         if seat.watch is not None:
             seat.watch(runtime, self.now, batch.last)
 
-    def _timer_step(self, seat: Seat, key: TimerKey, cause: int) -> int:
+    def _timer_step(self, seat: SimNode, key: TimerKey, cause: int) -> int:
         self.seq = seq = self.seq + 1
         self.steps += 1
         if key in seat.host.timers:  # type: ignore[union-attr]
             self._served += 1
         if self._rows is not None:
             name = self.recording.names.index(key[1])
-            self.recording.row(Kind.TIMER, self.now, seq, cause, self._place(seat, key[0]), message=name)
+            self.recording.row(EventKind.TIMER, self.now, seq, cause, self._place(seat, key[0]), message=name)
         return seq
 
-    def _wake(self, seat: Seat) -> None:
+    def _wake(self, seat: SimNode) -> None:
         """The seat's wake-up has come: a batch of its overdue timers, of which there are none if they were moved meanwhile."""
         runtime = seat.host
         if runtime is None:
@@ -83,7 +85,7 @@ class Batches(Post):
 
     # A batch that takes time.
 
-    def _run_batch(self, seat: Seat) -> None:
+    def _run_batch(self, seat: SimNode) -> None:
         """Runs all that waits at a slow seat as one batch; its effects leave after service time and commit."""
         runtime = seat.host
         assert runtime is not None and not seat.busy
@@ -96,7 +98,7 @@ class Batches(Post):
         except RAISED as error:
             self.raised(seat, error)
 
-    def _inputs(self, seat: Seat, runtime: NodeRuntime, mailbox: list[Envelope]) -> Iterator[Deliver]:
+    def _inputs(self, seat: SimNode, runtime: NodeRuntime, mailbox: list[Envelope]) -> Iterator[Deliver]:
         for envelope in mailbox:
             message, sender, path, index, _, _ = envelope
             if not runtime.has_mount(path):
@@ -110,7 +112,7 @@ class Batches(Post):
                 self._deliver_row(seat, envelope, seq)
             yield Deliver(path, sender.id, message, seq)
 
-    def _take_off(self, seat: Seat, batch: Batch, service: int) -> None:
+    def _take_off(self, seat: SimNode, batch: Batch, service: int) -> None:
         """Commits a batch after `service` nanoseconds of work; nothing else happens at the seat meanwhile."""
         if batch.early:
             self._release(seat, batch.early)
@@ -125,7 +127,7 @@ class Batches(Post):
         seat.busy, seat.flight = True, batch
         self.call_at(self.now + delay, lambda: self._land(seat, batch) if seat.flight is batch else None)
 
-    def _land(self, seat: Seat, batch: Batch) -> None:
+    def _land(self, seat: SimNode, batch: Batch) -> None:
         if seat.paused:
             seat.landed = True
             return
@@ -151,15 +153,15 @@ class Batches(Post):
         if seat.watch is not None:
             seat.watch(runtime, self.now, batch.last)
 
-    def _committed(self, seat: Seat, changes: int, cause: int) -> None:
+    def _committed(self, seat: SimNode, changes: int, cause: int) -> None:
         self.tally.fsyncs += 1
         self.seq += 1
         if self._rows is not None:
-            self.recording.row(Kind.COMMIT, self.now, self.seq, cause, seat.index, size=changes)
+            self.recording.row(EventKind.COMMIT, self.now, self.seq, cause, seat.index, size=changes)
 
     # Life and death.
 
-    def _boot(self, seat: Seat, cause: int) -> None:
+    def _boot(self, seat: SimNode, cause: int) -> None:
         """Makes the seat's node from its storage and runs `on_start`."""
         try:
             runtime = NodeRuntime(
@@ -174,7 +176,7 @@ class Batches(Post):
         seat.wake_at, seat.wake_order = NEVER, -1
         self.seq = seq = self.seq + 1
         self.steps += 1
-        self.recording.row(Kind.START, self.now, seq, cause, seat.index)
+        self.recording.row(EventKind.START, self.now, seq, cause, seat.index)
         try:
             batch = runtime.run_one(Start(seat.class_, seat.config, seat.peers, seat.spare, seq))
             if seat.slow:
@@ -185,7 +187,7 @@ class Batches(Post):
         except RAISED as error:
             self.raised(seat, error)
 
-    def raised(self, seat: Seat, error: BaseException) -> None:
+    def raised(self, seat: SimNode, error: BaseException) -> None:
         """Crashes the node: its batch is lost and it stays down. Raises errors again that other plugins, the trace or a lack
         of memory caused (see `check_nodes_own`)."""
         check_nodes_own(error, seat.id, seat.class_)
@@ -196,20 +198,20 @@ class Batches(Post):
         seat.raised = True
         self._stop(seat, error_line(error), printable("".join(traceback.format_exception(error))), cause)
 
-    def _storage_failed(self, seat: Seat, failure: StorageFailure, cause: int) -> None:
+    def _storage_failed(self, seat: SimNode, failure: StorageFailure, cause: int) -> None:
         if failure.asked:
             self.injection.met(seat.id)
-        if isinstance(seat.storage, TroubledStorage) and seat.storage.trouble == "none":
+        if isinstance(seat.storage, FaultyStorage) and seat.storage.trouble == "none":
             seat.storage = seat.storage.storage  # what failed once is well again
         self._stop(seat, str(failure), "", cause, asked=failure.asked, storage=True)
 
     def _stop(
-        self, seat: Seat, why: str, text: str, cause: int, *, asked: bool = False, storage: bool = False
+        self, seat: SimNode, why: str, text: str, cause: int, *, asked: bool = False, storage: bool = False
     ) -> None:  # fmt: skip
-        self.crashes.append(Crash(seat.id, self.now, why, text, asked, storage))
+        self.crashes.append(NodeCrash(seat.id, self.now, why, text, asked, storage))
         self.seq += 1
         payload = f"{why}\n{text}".rstrip().encode()
-        self.recording.row(Kind.CRASH, self.now, self.seq, cause, seat.index, payload=payload)
+        self.recording.row(EventKind.CRASH, self.now, self.seq, cause, seat.index, payload=payload)
         seat.host, seat.busy, seat.flight, seat.landed = None, False, None, False
         seat.paused, seat.slow = False, seat.slow_by_nature or seat.slower > 0
         for envelope in seat.mailbox:
@@ -225,7 +227,7 @@ class Batches(Post):
         seat = self.seats[node]
         flight = seat.flight
         fate = commit_fate(self._disk) if flight is not None and flight.changes else None
-        if fate == "kept" and isinstance(seat.storage, TroubledStorage):
+        if fate == "kept" and isinstance(seat.storage, FaultyStorage):
             fate = "lost"
         if flight is not None and fate == "kept":
             seat.storage.commit(flight.changes)
@@ -251,7 +253,7 @@ class Batches(Post):
         seat.stands_by = False
         seat.incarnation += 1
         self.seq += 1
-        self.recording.row(Kind.RESTART, self.now, self.seq, cause, seat.index)
+        self.recording.row(EventKind.RESTART, self.now, self.seq, cause, seat.index)
         self._boot(seat, cause=self.seq)
         if seat.torn and not seat.lost:
             seat.torn = False

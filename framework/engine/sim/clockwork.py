@@ -10,14 +10,14 @@ from typing import Any
 from framework.core.client import Outcome
 from framework.core.clock import Clock
 from framework.core.message import NodeId
-from framework.core.network import Links
 from framework.core.node_runtime import NodeRuntime
-from framework.core.streams import stream
-from framework.core.weather import Weather
-from framework.engine.base import Crash, Experiment, Seating, Tally
+from framework.core.random_streams import stream
+from framework.engine.base import Experiment, NodeCrash, Seating, Tally
 from framework.engine.sim.recording import Recording
-from framework.engine.sim.seat import WALL_EPOCH, Seat
+from framework.engine.sim.seat import WALL_EPOCH, SimNode
 from framework.engine.wire import Wire
+from framework.faults.link_faults import LinkFaults
+from framework.network.model import Links
 
 
 class Clockwork(ABC):
@@ -35,12 +35,12 @@ class Clockwork(ABC):
         self.recording = recording
         self.wire = wire
         self.tally = tally
-        self.crashes: list[Crash] = []
+        self.crashes: list[NodeCrash] = []
         self.now = 0
         self.seq = 0
         self.steps = 0
         self.delivered = [0] * len(wire.names)
-        self._heap: list[tuple[int, int, Seat | None, Any, Any, str, int, int, int]] = []
+        self._heap: list[tuple[int, int, SimNode | None, Any, Any, str, int, int, int]] = []
         self._rows = recording.events.rows if recording.events is not None else None
         self._payloads = recording.events.payloads if recording.events is not None else []
         self._operations = recording.events.operations if recording.events is not None else []
@@ -51,8 +51,8 @@ class Clockwork(ABC):
         self._service_time = int(experiment.engine_config.service_time)
         self._links = Links(experiment.make_network(), experiment.network.name)
         self._sized = self._links.model.needs_size or self._rows is not None
-        self.weather = Weather(lambda link: stream(experiment.seed, "weather", f"{link[0]}->{link[1]}"))
-        self.seats: dict[NodeId, Seat] = {}
+        self.weather = LinkFaults(lambda link: stream(experiment.seed, "weather", f"{link[0]}->{link[1]}"))
+        self.seats: dict[NodeId, SimNode] = {}
         self._make_seats()
 
     def _make_seats(self) -> None:
@@ -64,9 +64,9 @@ class Clockwork(ABC):
             seat.client = number
             seat.slow = seat.slow_by_nature = False
 
-    def _make_seat(self, node: NodeId, seating: Seating) -> Seat:
+    def _make_seat(self, node: NodeId, seating: Seating) -> SimNode:
         experiment, config = self.experiment, self.experiment.engine_config
-        seat = Seat(self.recording.names.index(node), node, seating, experiment.protocol_config)
+        seat = SimNode(self.recording.names.index(node), node, seating, experiment.protocol_config)
         seat.rng = stream(experiment.seed, "node", node)
         seat.slow = seat.slow_by_nature = self._disk_latency > 0 or self._service_time > 0
         drift, offset = int(config.clock_drift_ppm), int(config.clock_offset)
@@ -76,18 +76,18 @@ class Clockwork(ABC):
         return seat
 
     @abstractmethod
-    def _complete(self, seat: Seat, operation: int, outcome: Outcome, cause: int) -> None:
+    def _complete(self, seat: SimNode, operation: int, outcome: Outcome, cause: int) -> None:
         """A client has completed its operation."""
 
     @abstractmethod
-    def _end_operation(self, seat: Seat, outcome: Outcome) -> None:
+    def _end_operation(self, seat: SimNode, outcome: Outcome) -> None:
         """The operation of a client is over."""
 
     def call_at(self, at: int, call: Callable[[], None]) -> None:
         self.seq += 1
         heappush(self._heap, (at, self.seq, None, call, None, "", 0, 0, 0))
 
-    def rearm(self, seat: Seat, runtime: NodeRuntime) -> None:
+    def rearm(self, seat: SimNode, runtime: NodeRuntime) -> None:
         """Sees to it that a wake-up stands in the heap no later than the earliest deadline."""
         wake = runtime.wake
         if wake < seat.wake_at:
@@ -96,12 +96,12 @@ class Clockwork(ABC):
             at = wake if seat.clock is None else seat.clock.true(wake)
             heappush(self._heap, (max(at, self.now), self.seq, seat, None, None, "", 0, 0, 0))
 
-    def _set_clocks(self, seat: Seat, runtime: NodeRuntime) -> None:
+    def _set_clocks(self, seat: SimNode, runtime: NodeRuntime) -> None:
         clock = seat.clock
         runtime.now = local = self.now if clock is None else clock.local(self.now)
         runtime.wall_clock = WALL_EPOCH + local + (0 if clock is None else clock.wall_offset)
 
-    def _place(self, seat: Seat, path: str) -> int:
+    def _place(self, seat: SimNode, path: str) -> int:
         """The index of a node's, or a mount's, name in the trace."""
         if not path:
             return seat.index

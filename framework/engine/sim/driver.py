@@ -14,7 +14,7 @@ import msgspec
 from framework.core.errors import PluginFailed
 from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Progress, Tally, with_restarts
-from framework.engine.sim.recording import Pulse, Recording
+from framework.engine.sim.recording import Heartbeat, Recording
 from framework.engine.sim.simulation import Simulation, Stalled
 from framework.engine.wire import Wire
 from framework.verify.monitors import Halt, Monitors, Watch
@@ -38,7 +38,7 @@ class SimEngine:
         interrupted, failure, traceback = False, "", ""
         monitors = _monitors(experiment)
         start = time.perf_counter()
-        pulse = Pulse(recording, progress, tally)
+        pulse = Heartbeat(recording, progress, tally)
         self.simulation = simulation = Simulation(experiment, recording, wire, pulse, tally, self.stop)
         if monitors is not None:
             for node in experiment.watched:

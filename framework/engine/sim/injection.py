@@ -6,39 +6,39 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from framework.core.administration import ADMINISTRATOR
 from framework.core.clock import Clock
 from framework.core.errors import RAISED
-from framework.core.faults import (
-    CUT,
+from framework.core.message import NodeId
+from framework.core.random_streams import stream
+from framework.core.time import NEVER
+from framework.engine.base import OLDEST, Aftermath, Waiting
+from framework.engine.shared.administrator import ADMINISTRATOR
+from framework.faults.actions import (
+    TORN_COMMIT_CUT,
     Action,
     Ask,
     Calm,
     Crash,
     Disturb,
-    Entry,
     Pause,
     Restart,
     Resume,
     SetClock,
     SetDisk,
-    Status,
     action_name,
 )
-from framework.core.injector import Injector, Sight
-from framework.core.message import NodeId
-from framework.core.storage import TroubledStorage
-from framework.core.streams import stream
-from framework.core.time import NEVER
-from framework.engine.base import OLDEST, Aftermath, Waiting
-from framework.trace.schema import NO_NAME, Kind
+from framework.faults.disk_faults import FaultyStorage
+from framework.faults.fault import Status
+from framework.faults.injector import Injector, Sight
+from framework.faults.ledger import LedgerEntry
+from framework.trace.schema import NO_NAME, EventKind
 
 if TYPE_CHECKING:
-    from framework.engine.sim.seat import Seat
+    from framework.engine.sim.seat import SimNode
     from framework.engine.sim.simulation import Simulation
 
 
-class Injection:
+class SimFaultExecutor:
     """Drives an `Injector` by virtual time and does what it says."""
 
     def __init__(self, run: Simulation) -> None:
@@ -58,7 +58,7 @@ class Injection:
 
     def cut(self, node: NodeId) -> None:
         """A node that restarts has found a commit that its crash had left half written."""
-        self._injector.came(node, CUT)
+        self._injector.came(node, TORN_COMMIT_CUT)
 
     def schedule(self) -> None:
         at = self._injector.next_at
@@ -66,7 +66,7 @@ class Injection:
             self._at = at
             self._run.call_at(max(at, self._run.now), self._turn)
 
-    def ledger(self) -> tuple[Entry, ...]:
+    def ledger(self) -> tuple[LedgerEntry, ...]:
         """What each fault did; to be asked once, when the run is over."""
         tolls = {token: (toll.passed, toll.touched) for token, toll in self._run.weather.tolls.items()}
         self._injector.count_tolls(tolls)
@@ -93,7 +93,7 @@ class Injection:
             open=len(waiting),
         )
 
-    def _waiting(self, seat: Seat) -> Waiting:
+    def _waiting(self, seat: SimNode) -> Waiting:
         assert seat.open is not None
         assignment, since = seat.open
         return Waiting(
@@ -117,7 +117,7 @@ class Injection:
         spares = tuple(node for node, seat in self._servers.items() if seat.stands_by)
         return Sight(statuses, stopped, lost, spares)
 
-    def _status(self, seat: Seat) -> Status | None:
+    def _status(self, seat: SimNode) -> Status | None:
         """What a node reports; None if it is down, or goes down because its `status` raises."""
         try:
             return None if seat.host is None else seat.host.root.status
@@ -162,7 +162,7 @@ class Injection:
                 self._set_disk(seat, action)
         return True
 
-    def _set_clock(self, seat: Seat, action: SetClock) -> None:
+    def _set_clock(self, seat: SimNode, action: SetClock) -> None:
         if seat.clock is None:
             seat.clock = Clock()
         seat.clock.set(self._run.now, action.drift_ppm, action.step)
@@ -170,22 +170,22 @@ class Injection:
             seat.wake_at = NEVER  # the wake-up that stands in the heap was reckoned with the old drift
             self._run.rearm(seat, seat.host)
 
-    def _set_disk(self, seat: Seat, action: SetDisk) -> None:
-        healthy = seat.storage.storage if isinstance(seat.storage, TroubledStorage) else seat.storage
+    def _set_disk(self, seat: SimNode, action: SetDisk) -> None:
+        healthy = seat.storage.storage if isinstance(seat.storage, FaultyStorage) else seat.storage
         troubled = action.trouble in ("failed_fsync", "full", "damage")
         if _damaged(seat):
             return  # nothing mends what is damaged
-        seat.storage = TroubledStorage(healthy, action.trouble) if troubled else healthy
+        seat.storage = FaultyStorage(healthy, action.trouble) if troubled else healthy
         seat.slower = action.latency if action.trouble == "slow" else 0
         seat.slow = seat.slow_by_nature or seat.slower > 0 or seat.paused or seat.busy
 
-    def _record(self, action: Action, seat: Seat | None) -> int:
+    def _record(self, action: Action, seat: SimNode | None) -> int:
         run = self._run
         run.seq = cause = run.seq + 1
         name = run.recording.names.index(action_name(action))
         node = NO_NAME if seat is None else seat.index
         run.recording.row(
-            Kind.FAULT,
+            EventKind.FAULT,
             run.now,
             cause,
             -1,
@@ -196,11 +196,11 @@ class Injection:
         return cause
 
 
-def _damaged(seat: Seat) -> bool:
-    return isinstance(seat.storage, TroubledStorage) and seat.storage.trouble == "damage"
+def _damaged(seat: SimNode) -> bool:
+    return isinstance(seat.storage, FaultyStorage) and seat.storage.trouble == "damage"
 
 
-def _applies(action: Action, seat: Seat) -> bool:
+def _applies(action: Action, seat: SimNode) -> bool:
     up = seat.host is not None
     match action:
         case Crash():

@@ -9,15 +9,15 @@ from typing import Any
 from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId
-from framework.core.network import Link
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from framework.engine.sim.clockwork import Clockwork
-from framework.engine.sim.seat import Envelope, Seat
-from framework.trace.schema import EVENT_ROW, OPERATION, Kind, as_json
+from framework.engine.sim.seat import Envelope, SimNode
+from framework.network.model import Link
+from framework.trace.schema import EVENT_ROW, OPERATION, EventKind, as_json
 
 _pack = EVENT_ROW.pack
 _pack_operation = OPERATION.pack
-_SEND = int(Kind.SEND)
+_SEND = int(EventKind.SEND)
 
 
 class Post(Clockwork):
@@ -27,7 +27,7 @@ class Post(Clockwork):
         super().__init__(*parts)
         self._codes: dict[type[Message], tuple[int, int]] = {}  # of the types that were tried often enough
 
-    def _release(self, seat: Seat, effects: Sequence[Effect]) -> None:
+    def _release(self, seat: SimNode, effects: Sequence[Effect]) -> None:
         links = seat.links
         for effect in effects:
             if type(effect) is Send:
@@ -53,17 +53,17 @@ class Post(Clockwork):
                 assert isinstance(effect, Complete)
                 self._complete(seat, effect.operation, effect.outcome, effect.step)
 
-    def _note(self, seat: Seat, note: Note) -> None:
+    def _note(self, seat: SimNode, note: Note) -> None:
         self.seq += 1
         notes = self.tally.notes
         notes[note.name] = notes.get(note.name, 0) + 1
         if self._rows is not None:
             name, payload = self.recording.names.index(note.name), as_json(note.fields)
             place = self._place(seat, note.path)
-            self.recording.row(Kind.NOTE, self.now, self.seq, note.step, place, message=name, payload=payload)
+            self.recording.row(EventKind.NOTE, self.now, self.seq, note.step, place, message=name, payload=payload)
 
     def _send(
-        self, seat: Seat, entry: tuple[Link, Seat], message: Message, path: str, index: int, name: int, cause: int, payload: bytes
+        self, seat: SimNode, entry: tuple[Link, SimNode], message: Message, path: str, index: int, name: int, cause: int, payload: bytes
     ) -> None:  # fmt: skip
         link, target = entry
         self.seq = seq = self.seq + 1
@@ -73,7 +73,7 @@ class Post(Clockwork):
         if rows is not None:
             if path:
                 self.recording.row(
-                    Kind.SEND, now, seq, cause, self._place(seat, path), peer=self._place(target, path), message=name,
+                    EventKind.SEND, now, seq, cause, self._place(seat, path), peer=self._place(target, path), message=name,
                     size=size, payload=payload, operation=self.wire.operation_of(index, message),
                 )  # fmt: skip
             else:
@@ -97,7 +97,7 @@ class Post(Clockwork):
             self.seq += 1
             heappush(self._heap, (at, self.seq, target, message, seat, path, index, seq, size))
 
-    def _code(self, seat: Seat, message: Message) -> tuple[int, int]:
+    def _code(self, seat: SimNode, message: Message) -> tuple[int, int]:
         code = self._codes.get(type(message))
         if code is None:
             index = self.wire.index_of(message, seat.class_)
@@ -106,7 +106,7 @@ class Post(Clockwork):
                 self._codes[type(message)] = code
         return code
 
-    def _connect(self, seat: Seat, to: NodeId) -> tuple[Link, Seat]:
+    def _connect(self, seat: SimNode, to: NodeId) -> tuple[Link, SimNode]:
         target = self.seats.get(to)
         if target is None:
             raise PluginError(
@@ -121,14 +121,14 @@ class Post(Clockwork):
         seat.links[to] = entry = (link, target)
         return entry
 
-    def _drop(self, target: Seat, envelope: Envelope, why: str) -> None:
+    def _drop(self, target: SimNode, envelope: Envelope, why: str) -> None:
         message, sender, path, index, cause, size = envelope
         self.seq += 1
         name = self.wire.names[index]
         self.tally.dropped[name] = self.tally.dropped.get(name, 0) + 1
         if self._rows is not None:
             self.recording.row(
-                Kind.DROP, self.now, self.seq, cause, self._place(sender, path), peer=self._place(target, path),
+                EventKind.DROP, self.now, self.seq, cause, self._place(sender, path), peer=self._place(target, path),
                 message=self.recording.message_names[index], size=size, payload=why.encode(),
                 operation=self.wire.operation_of(index, message),
             )  # fmt: skip
@@ -137,13 +137,13 @@ class Post(Clockwork):
         name = self.wire.names[index]
         self.tally.duplicated[name] = self.tally.duplicated.get(name, 0) + copies
 
-    def _mount_gone(self, seat: Seat, envelope: Envelope) -> None:
+    def _mount_gone(self, seat: SimNode, envelope: Envelope) -> None:
         self._drop(seat, envelope, f"{seat.id} has no mount {envelope[2]!r}")
 
-    def _deliver_row(self, seat: Seat, envelope: Envelope, seq: int) -> None:
+    def _deliver_row(self, seat: SimNode, envelope: Envelope, seq: int) -> None:
         message, sender, path, index, cause, size = envelope
         self.recording.row(
-            Kind.DELIVER, self.now, seq, cause, self._place(seat, path), peer=self._place(sender, path),
+            EventKind.DELIVER, self.now, seq, cause, self._place(seat, path), peer=self._place(sender, path),
             message=self.recording.message_names[index], size=size, operation=self.wire.operation_of(index, message),
         )  # fmt: skip
 

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from framework.core.client import Outcome
-from framework.core.workload import Assignment
 from framework.engine.base import Experiment, Progress, Tally
 from framework.engine.wire import Wire
+from framework.load.generator import Assignment
 from framework.trace.recorder import EventWriter, HistoryWriter, operation_row
-from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, Kind, NameTable
+from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, EventKind, NameTable
 
 
 class Recording:
@@ -34,7 +34,7 @@ class Recording:
             self.history = HistoryWriter(folder / "history.arrow")
 
     def row(
-        self, kind: Kind, at: int, seq: int, cause: int, node: int, *, peer: int = NO_NAME, message: int = NO_NAME,
+        self, kind: EventKind, at: int, seq: int, cause: int, node: int, *, peer: int = NO_NAME, message: int = NO_NAME,
         size: int = -1, payload: bytes | None = None, operation: int | None = None,
     ) -> None:  # fmt: skip
         """One event, if the trace is full."""
@@ -69,7 +69,7 @@ class Recording:
         return None if writer is None else writer.digest
 
 
-class Pulse:
+class Heartbeat:
     """Every so often by the wall clock: flush what waits, tell the screen, and end the run if a signal asked for it.
 
     While it is entered, SIGINT and SIGTERM wait for the next beat, which raises KeyboardInterrupt between two steps:
@@ -85,7 +85,7 @@ class Pulse:
         self.asked = False  # whether a signal came, be it after the last beat
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> Pulse:
+    def __enter__(self) -> Heartbeat:
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         return self

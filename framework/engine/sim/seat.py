@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from framework.core.clock import Clock
 from framework.core.message import NodeId
-from framework.core.network import Link
 from framework.core.node_runtime import Batch, NodeRuntime
 from framework.core.storage import MemoryStorage, Storage
 from framework.core.time import NEVER
+from framework.network.model import Link
 
 if TYPE_CHECKING:
-    from framework.core.workload import Assignment
     from framework.engine.base import Seating
+    from framework.load.generator import Assignment
 
 WALL_EPOCH = 1_577_836_800_000_000_000
 """Virtual wall clocks start at 2020-01-01T00:00:00Z."""
 
-Envelope: TypeAlias = tuple[Any, "Seat", str, int, int, int]
+Envelope: TypeAlias = tuple[Any, "SimNode", str, int, int, int]
 """(message, sender, mount path, message index, seq of the send, size in bytes)"""
 
 
-class Seat:
+class SimNode:
     """Per-node simulator state. `__slots__`: this is the hot path."""
 
     __slots__ = (
@@ -75,7 +75,7 @@ class Seat:
         self.storage: Storage = MemoryStorage()
         self.durable = any(mounted._declared for mounted in (class_, *class_.mounts)) or bool(class_.mounts)
         self.clock: Clock | None = None  # None: true time
-        self.links: dict[NodeId, tuple[Link, Seat]] = {}
+        self.links: dict[NodeId, tuple[Link, SimNode]] = {}
         self.slow_by_nature = False  # whether steps or commits take time here
         self.slow = False  # ... or a fault makes it so
         self.slower = 0  # how much longer a commit takes, by a fault

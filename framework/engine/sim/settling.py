@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from framework.core.errors import RAISED
 from framework.core.message import NodeId
-from framework.core.replica import Standing, standing
+from framework.core.replica import ReplicaState, replica_state
 from framework.core.time import MILLISECOND
 from framework.verify.convergence import Settled, look
 
@@ -51,13 +51,13 @@ class Settling:
         )
         self._over()
 
-    def _ask(self, whole: bool) -> dict[NodeId, Standing]:
-        found: dict[NodeId, Standing] = {}
+    def _ask(self, whole: bool) -> dict[NodeId, ReplicaState]:
+        found: dict[NodeId, ReplicaState] = {}
         for seat in self._servers:
             if seat.host is None:
                 continue
             try:
-                stands = standing(seat.host.root, whole=whole)
+                stands = replica_state(seat.host.root.replica, whole=whole)
             except RAISED as error:  # an author's mistake, as in a handler
                 self._run.raised(seat, error)
                 continue

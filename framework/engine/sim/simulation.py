@@ -5,24 +5,24 @@ from __future__ import annotations
 from heapq import heappop
 from typing import Any
 
-from framework.core.administration import ADMINISTRATOR, Errands
 from framework.core.client import Client, Fail, Ok, Outcome, Unknown
 from framework.core.errors import RAISED, SynodError
-from framework.core.faults import Ask
 from framework.core.message import NodeId
 from framework.core.node_runtime import Invoke, NodeRuntime
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from framework.core.time import NEVER, format_duration
-from framework.core.workload import Assignment, Load
 from framework.engine.base import Aftermath, Experiment, Tally
+from framework.engine.shared.administrator import ADMINISTRATOR, AdministratorQueue
 from framework.engine.sim.batches import Batches
-from framework.engine.sim.injection import Injection
-from framework.engine.sim.recording import Pulse, Recording
-from framework.engine.sim.seat import WALL_EPOCH, Seat
+from framework.engine.sim.injection import SimFaultExecutor
+from framework.engine.sim.recording import Heartbeat, Recording
+from framework.engine.sim.seat import WALL_EPOCH, SimNode
 from framework.engine.sim.settling import Settling
 from framework.engine.wire import Wire
+from framework.faults.actions import Ask
+from framework.load.generator import Assignment, LoadGenerator
 from framework.trace.recorder import HistoryRow, operation_row
-from framework.trace.schema import EVENT_ROW, OPERATION, Kind, as_json
+from framework.trace.schema import EVENT_ROW, OPERATION, EventKind, as_json
 
 STEPS_PER_PULSE = 2_048
 STALLED_PULSES = 100
@@ -30,7 +30,7 @@ STALLED_PULSES = 100
 
 _pack = EVENT_ROW.pack
 _pack_operation = OPERATION.pack
-_DELIVER = int(Kind.DELIVER)
+_DELIVER = int(EventKind.DELIVER)
 
 
 class Stalled(SynodError):
@@ -45,7 +45,7 @@ class Simulation(Batches):
         experiment: Experiment,
         recording: Recording,
         wire: Wire,
-        pulse: Pulse,
+        pulse: Heartbeat,
         tally: Tally,
         stop: int | None = None,
     ) -> None:
@@ -58,11 +58,11 @@ class Simulation(Batches):
         self.settling = Settling(self, self._stop_here) if experiment.settle else None
         self._load_at = NEVER
         self.aftermath: Aftermath | None = None
-        self._errands = Errands()
-        self.injection = Injection(self)
+        self._errands = AdministratorQueue()
+        self.injection = SimFaultExecutor(self)
         if recording.history is not None:
             recording.history.under_way = self._under_way
-        self.load = Load(
+        self.load = LoadGenerator(
             experiment.make_workload(),
             experiment.clients,
             lambda purpose, entity: stream(experiment.seed, purpose, entity),
@@ -182,7 +182,7 @@ class Simulation(Batches):
             self._invoke(seat, seat.host, assignment, self._timeout)
         self._schedule_load()
 
-    def _invoke(self, seat: Seat, host: NodeRuntime, assignment: Assignment, timeout: int, cause: int = -1) -> None:
+    def _invoke(self, seat: SimNode, host: NodeRuntime, assignment: Assignment, timeout: int, cause: int = -1) -> None:
         seat.open = (assignment, self.now)
         operation = assignment.operation
         self._set_clocks(seat, host)
@@ -197,14 +197,21 @@ class Simulation(Batches):
             )  # fmt: skip
             name = self.recording.names.index(operation.function)
             self.recording.row(
-                Kind.INVOKE, self.now, seq, cause, seat.index, message=name, payload=payload, operation=operation.id
+                EventKind.INVOKE,
+                self.now,
+                seq,
+                cause,
+                seat.index,
+                message=name,
+                payload=payload,
+                operation=operation.id,
             )
         try:
             self._finish(seat, host, host.run_one(Invoke(operation, timeout, seq)))
         except RAISED as error:
             self.raised(seat, error)
 
-    def _complete(self, seat: Seat, operation: int, outcome: Any, cause: int) -> None:
+    def _complete(self, seat: SimNode, operation: int, outcome: Any, cause: int) -> None:
         assert seat.open is not None and seat.open[0].operation.id == operation
         self.seq += 1
         if self._rows is not None:
@@ -215,7 +222,7 @@ class Simulation(Batches):
                 else {"operation": operation, "why": outcome.why}
             )
             self.recording.row(
-                Kind.COMPLETE,
+                EventKind.COMPLETE,
                 self.now,
                 self.seq,
                 cause,
@@ -233,13 +240,13 @@ class Simulation(Batches):
         else:
             self._free(seat, retired=False)
 
-    def _retire(self, seat: Seat, cause: int) -> None:
+    def _retire(self, seat: SimNode, cause: int) -> None:
         if seat.host is not None:
             assert seat.open is None, f"{seat.id} would lose the operation that it has under way"
             self._boot(seat, cause)
             self._free(seat, retired=True)
 
-    def _end_operation(self, seat: Seat, outcome: Outcome) -> None:
+    def _end_operation(self, seat: SimNode, outcome: Outcome) -> None:
         assert seat.open is not None
         assignment, invoked = seat.open
         if seat.id == ADMINISTRATOR:
@@ -259,7 +266,7 @@ class Simulation(Batches):
         rows = [operation_row(seat.open[0], fate, seat.open[1], None) for seat in seats if seat.open is not None]
         return self.now, rows
 
-    def _free(self, seat: Seat, *, retired: bool) -> None:
+    def _free(self, seat: SimNode, *, retired: bool) -> None:
         """The client may be given its next operation."""
         self.load.completed(seat.client, self.now, retired=retired)
         self._schedule_load()
@@ -288,7 +295,7 @@ class Simulation(Batches):
             self.aftermath = self.injection.aftermath()
         self._end_if_done()
 
-    def awaited_nodes(self, seat: Seat) -> tuple[NodeId, ...]:
+    def awaited_nodes(self, seat: SimNode) -> tuple[NodeId, ...]:
         """The nodes from which a client awaits an answer, as it says."""
         client = None if seat.host is None else seat.host.root
         try:

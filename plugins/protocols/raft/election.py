@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from framework import NodeId, durable, handles, on_timer
-from framework.core.quorums import Majority, Quorums
+from framework.replication.quorums import Majority, Quorums
 from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.log import LogKeeping
 from plugins.protocols.raft.messages import RequestVote, Vote

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from framework import Invariant, NodeId, Step, Violation
-from framework.core.quorums import Quorums
+from framework.replication.quorums import Quorums
 from plugins.protocols.raft.election import LEADER
 from plugins.protocols.raft.messages import Configuration
 from plugins.protocols.raft.node import Raft

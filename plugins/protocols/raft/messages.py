@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from framework import Command, Message, NodeId, Record
-from framework.core.quorums import Joint, Majority, Quorums
+from framework.replication.quorums import Joint, Majority, Quorums
 
 
 class Configuration(Record):

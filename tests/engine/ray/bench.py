@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from framework.config.schema import RayConfig, SchedulingConfig
-from framework.core.state_machine import StateMachineChoice
 from framework.core.time import SECOND, Duration
 from framework.engine.base import Experiment
 from framework.engine.ray.driver import RayEngine
+from framework.replication.state_machine import StateMachineChoice
 from plugins.networks.perfect import register_network_models
 from plugins.protocols.raft import register_protocols
 from plugins.protocols.raft.config import RaftConfig

@@ -18,7 +18,7 @@ from framework.engine.ray.driver import RayEngine
 from framework.trace.reader import Run
 from framework.verify.history import calls_from_table
 from framework.verify.linearizability import check_linearizable
-from framework.verify.models import Register
+from framework.verify.registers import Register
 from framework.verify.verdict import Verdict
 from tests.engine.ray.register import crash, register_run
 

@@ -11,7 +11,7 @@ import pytest
 
 from framework import Client, Message, Node, NodeId, Ok, Operation, ProtocolSpec, Replica, durable, handles, on_timer
 from framework.core.durable import Change, ScalarSet
-from framework.core.replica import Standing
+from framework.core.replica import ReplicaState
 from framework.core.storage import MemoryStorage, Storage
 from framework.engine.base import Experiment
 from framework.engine.ray.frames import HEADER, FrameError
@@ -338,10 +338,10 @@ def test_replicas_stand_where_they_say_unless_they_are_down_and_one_that_raises_
     story.commits.land()
     whole = station.standings(whole=True)["n1"]
     assert whole is not None and (whole.applied, whole.state) == (25, b"copy") and whole.digest
-    assert station.standings(whole=False) == {"n1": Standing(25), "n2": None}, "n2 may come back"
+    assert station.standings(whole=False) == {"n1": ReplicaState(25), "n2": None}, "n2 may come back"
     station.restart("n2")
     story.turn()
-    assert station.standings(whole=False) == {"n1": Standing(25)}, "n2's total is 0, and nothing brings it back"
+    assert station.standings(whole=False) == {"n1": ReplicaState(25)}, "n2's total is 0, and nothing brings it back"
     assert station.crashes[-1].why.startswith("ZeroDivisionError")
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from framework.core.durable import LogWritten, MapWritten, MountDropped, ScalarSet
-from framework.core.faults import CommitFate
 from framework.engine.ray import storage
 from framework.engine.ray.flight import Flight, FlightError, flight_file, read_flight, write_flight
 from framework.engine.ray.machines import Agent
 from framework.engine.ray.ruin import leave, ruin
 from framework.engine.ray.storage import Database, StorageError
 from framework.engine.ray.wal import look
+from framework.faults.actions import CommitFate
 
 TERM = [("n1", [ScalarSet("", "term", 3)])]
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from framework import Calm, Disturb, Disturbance, Message, SetClock, SetDisk
-from framework.core.faults import Action, CommitFate, Restart
-from framework.core.faults import Crash as CrashNode
 from framework.core.time import SECOND
-from framework.engine.base import Crash
+from framework.engine.base import NodeCrash
 from framework.engine.ray.conditions import Conditions, leaving
 from framework.engine.ray.storage import StorageError
 from framework.engine.ray.troubles import wound
+from framework.faults.actions import Action, CommitFate, Crash, Restart
 from tests.engine.ray.test_station import Add, Hint, Story, Sum
 
 MS = 1_000_000
@@ -53,7 +52,7 @@ def arrives(story: Story, count: int) -> list[Message]:
 
 
 def test_an_fsync_that_fails_is_a_crash_and_the_next_one_works(story: Story) -> None:
-    fallen: list[Crash] = []
+    fallen: list[NodeCrash] = []
     story.station.fell = fallen.append
     befalls(story, SetDisk("n1", "failed_fsync"))
     story.arrive(Add(1))
@@ -76,7 +75,7 @@ def test_a_crash_of_a_node_that_has_fallen_already_is_no_second_one(story: Story
     befalls(story, SetDisk("n1", "full"))
     story.arrive(Add(1))
     story.turn()
-    befalls(story, CrashNode("n1"))
+    befalls(story, Crash("n1"))
     assert [crash.why for crash in story.station.crashes] == ["no space left on the disk"]
     assert story.station.seat("n1").turns == 1, "it was told, and what it shows has it behind it"
 
@@ -88,12 +87,12 @@ def test_a_crash_among_others_leaves_the_commit_in_flight_as_its_fate_says(tmp_p
     story.arrive(Add(2), target=1)
     story.turn()
     told = "lost" if fate == "torn" else fate  # beside those of its neighbours nothing of it can be left
-    assert story.station.troubles.inflict(CrashNode("n2"), -1, fate) == told
+    assert story.station.troubles.inflict(Crash("n2"), -1, fate) == told
     story.station.troubles.inflict(Restart("n2"), -1)
     story.commits.land()
     assert story.commits.undone == ([] if fate == "kept" else ["n2"]), "before the next commit, and before its restart"
     assert story.station.statuses() == {"n1": {}, "n2": {}}
-    assert story.station.troubles.inflict(CrashNode("n2"), -1, fate) is None, "nothing of it is in flight now"
+    assert story.station.troubles.inflict(Crash("n2"), -1, fate) is None, "nothing of it is in flight now"
 
 
 def test_a_disk_that_fails_by_itself_while_a_fault_is_yet_to_show_is_no_faults_doing(story: Story) -> None:
@@ -113,7 +112,7 @@ def test_storage_that_a_restart_cannot_read_is_a_crash_and_no_faults_doing(
         raise StorageError("n1.db: commit 2 is damaged: its CRC does not fit")
 
     monkeypatch.setattr(story.commits, "storage", broken)
-    befalls(story, CrashNode("n1"))
+    befalls(story, Crash("n1"))
     befalls(story, Restart("n1"))
     crash = story.station.crashes[-1]
     assert crash.why == "storage damaged: n1.db: commit 2 is damaged: its CRC does not fit"
@@ -159,7 +158,7 @@ def test_a_slow_disk_holds_the_commit_back_and_counts_it(story: Story) -> None:
 
 
 def test_damaged_storage_is_never_served_again(story: Story) -> None:
-    befalls(story, CrashNode("n1"))
+    befalls(story, Crash("n1"))
     befalls(story, SetDisk("n1", "damage"))
     befalls(story, SetDisk("n1", "none"))
     story.station.restart("n1")

@@ -8,14 +8,14 @@ from typing import Any
 
 from framework.core.client import Client, Ok, Operation, OperationId
 from framework.core.durable import DurableLog, durable_log
-from framework.core.faults import TargetConfig
 from framework.core.message import Config, Message, NodeId
-from framework.core.network import ConstantLink, Link, NetworkModel
 from framework.core.node import Node, handles, on_timer
 from framework.core.time import MILLISECOND, SECOND, Duration
-from framework.core.workload import Workload, WorkloadConfig
 from framework.engine.base import EngineResult, Experiment
-from framework.engine.sim import SimEngine
+from framework.engine.sim.driver import SimEngine
+from framework.faults.fault import TargetConfig
+from framework.load.workload import Workload, WorkloadConfig
+from framework.network.model import ConstantLink, Link, NetworkModel
 from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
 from plugins.faults.crash import CrashFault
 

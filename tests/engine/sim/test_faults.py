@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from framework.config.compose import Composed, compose
-from framework.core.storage import MemoryStorage, StorageFailure, TroubledStorage
+from framework.config.compose import compose
+from framework.config.resolve import Composed
+from framework.core.storage import MemoryStorage, StorageFailure
 from framework.core.time import MILLISECOND
+from framework.faults.disk_faults import FaultyStorage
 from framework.registry.registry import Registry, load
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
@@ -212,10 +214,10 @@ def test_a_failed_fsync_crashes_the_node_once_and_its_batch_is_not_tried_again(t
 def test_a_disk_that_fails_by_itself_after_a_fault_was_done_with_it_is_no_faults_doing(
     take: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed: list[TroubledStorage] = []
-    commit = TroubledStorage.commit
+    failed: list[FaultyStorage] = []
+    commit = FaultyStorage.commit
 
-    def troubled(storage: TroubledStorage, changes: Any) -> None:
+    def troubled(storage: FaultyStorage, changes: Any) -> None:
         failed.append(storage)
         commit(storage, changes)
 
@@ -225,7 +227,7 @@ def test_a_disk_that_fails_by_itself_after_a_fault_was_done_with_it_is_no_faults
         sound(storage, changes)
 
     sound = MemoryStorage.commit
-    monkeypatch.setattr(TroubledStorage, "commit", troubled)
+    monkeypatch.setattr(FaultyStorage, "commit", troubled)
     monkeypatch.setattr(MemoryStorage, "commit", broken)
     run = take("disk", "target=n2", "trouble=failed_fsync", verdict=Verdict.UNKNOWN)
     assert len(failed) == 1, "the fault is over once it has struck"

@@ -11,15 +11,15 @@ import pytest
 
 from framework.core.client import Ok
 from framework.core.errors import Violation
-from framework.core.invariants import Invariant, Step
 from framework.core.message import NodeId
 from framework.core.node import Node, handles
 from framework.core.time import MILLISECOND, Duration
 from framework.engine.base import EngineResult
-from framework.engine.sim import SimEngine
+from framework.engine.sim.driver import SimEngine
 from framework.registry.specs import ProtocolSpec
 from framework.runs.invariants import conclusions
 from framework.trace.reader import open_run
+from framework.verify.invariants import Invariant, Step
 from framework.verify.verdict import Verdict
 from tests.engine.sim.journal import Appended, Engine, Journal, Writer, crash, experiment, moody, simulate
 

@@ -15,9 +15,9 @@ from framework.core.client import Operation
 from framework.core.message import NodeId
 from framework.core.node import handles, on_timer
 from framework.core.time import MILLISECOND, SECOND, Duration
-from framework.core.workload import WorkloadConfig
 from framework.engine.base import EngineResult
-from framework.engine.sim import SimEngine
+from framework.engine.sim.driver import SimEngine
+from framework.load.workload import WorkloadConfig
 from framework.registry.specs import ProtocolSpec
 from framework.trace.reader import open_run
 from tests.engine.sim.journal import Append, Appended, Engine, Journal, Writer, crash, experiment, moody, simulate

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from framework import ConfigError, Verdict
-from framework.verify.history import Call, Outcome
+from framework.core.client import Outcome
+from framework.verify.history import Call
 from framework.verify.models import Models
 from plugins.checkers.echo import check_echo
 from plugins.checkers.linearizability import LinearizabilityConfig, check, ready

@@ -10,8 +10,9 @@ import pytest
 
 from framework.config.compose import compose
 from framework.core.errors import ConfigError
-from framework.core.faults import Crash, Pause, Planned, SetDisk, View
 from framework.core.time import MILLISECOND, SECOND, Duration
+from framework.faults.actions import Crash, Pause, SetDisk
+from framework.faults.fault import Planned, View
 from framework.registry.registry import Registry, load
 from plugins.faults.chaos import LAST_CHANCE, Chaos, ChaosConfig
 from tests.plugins.faults.views import NODES

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from framework import NetworkModel
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from plugins.networks.lan import register_network_models
 from tests.written import written
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from framework import ConfigError, NetworkModel
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from plugins.networks.wan import register_network_models, round_trips
 from tests.written import written
 

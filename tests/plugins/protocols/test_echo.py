@@ -7,7 +7,7 @@ import random
 from framework import Ok, Operation
 from framework.core.effects import Complete, Send
 from framework.core.node_runtime import Deliver, Invoke, NodeRuntime, Start
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from plugins.protocols.echo import Echo, EchoClient, EchoNode, EchoReply
 from plugins.workloads.echo import EchoWorkload, EchoWorkloadConfig
 

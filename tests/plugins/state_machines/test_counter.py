@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from framework import Refused
 from framework.verify.history import Call
-from framework.verify.models import ILLEGAL, model_named
+from framework.verify.model import ILLEGAL
+from framework.verify.models import model_named
 from plugins.state_machines.counter import Counters, register_state_machines
 
 

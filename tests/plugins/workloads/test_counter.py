@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from plugins.workloads.counter import CounterConfig, CounterWorkload, register_workloads
 from tests.written import written
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from plugins.state_machines.kv import KeyValueStore
 from plugins.workloads.kv import KeyValueConfig, KeyValueWorkload, register_workloads, zipf_weights
 from tests.written import written

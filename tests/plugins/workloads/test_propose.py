@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from framework.core.streams import stream
+from framework.core.random_streams import stream
 from plugins.workloads.propose import ProposeConfig, ProposeWorkload, register_workloads
 from tests.written import written
 

@@ -22,9 +22,10 @@ import msgspec
 from framework import Administer, Command, Message, NodeId, Operation, Outcome, Query, Request, SessionClient
 from framework.core.durable import LogWritten, ScalarSet
 from framework.core.effects import Complete, Effect, Multicast, Note, Send
-from framework.core.node_runtime import Batch, Deliver, Fire, Input, Invoke, NodeRuntime, Start, TimerKey
-from framework.core.session import OPEN
+from framework.core.node import TimerKey
+from framework.core.node_runtime import Batch, Deliver, Fire, Input, Invoke, NodeRuntime, Start
 from framework.core.storage import MemoryStorage
+from framework.replication.sessions import OPEN
 from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.messages import Entry, PreVote, PreVoted, RequestVote, Vote
 from plugins.protocols.raft.node import Raft

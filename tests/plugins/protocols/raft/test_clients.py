@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from framework import Command, NotLeader, Ok, Reply, Request
-from framework.core.session import OPEN
+from framework.replication.sessions import OPEN
 from plugins.protocols.raft.messages import AppendEntries
 from tests.plugins.protocols.raft.cluster import Cluster, add, elect
 

@@ -21,7 +21,7 @@ from experiments.planted_bugs.raft_mutants import (
     VotesForAnyLog,
 )
 from framework import Command, NodeId, Violation, handles, on_timer
-from framework.core.session import OPEN
+from framework.replication.sessions import OPEN
 from plugins.protocols.raft.messages import AppendEntries, Entry, RequestVote, Vote
 from plugins.protocols.raft.node import Raft
 from tests.plugins.protocols.raft.cluster import FIGURE_2, Cluster, add, elect

@@ -8,7 +8,7 @@ import pytest
 
 from framework import Answer, Command, Duration, Message
 from framework.core.durable import LogWritten
-from framework.core.session import OPEN
+from framework.replication.sessions import OPEN
 from plugins.protocols.raft.messages import (
     Appended,
     AppendEntries,

@@ -9,7 +9,7 @@ import pytest
 from experiments.planted_bugs.raft_mutants import ChangesBeforeItsTerm
 from framework import Administered, Command, NotLeader, Reply, Violation
 from framework.core.node_runtime import Deliver
-from framework.core.session import OPEN
+from framework.replication.sessions import OPEN
 from plugins.protocols.raft.messages import Appended, AppendEntries, Configuration, PreVote, RequestVote
 from plugins.protocols.raft.node import Raft
 from tests.plugins.protocols.raft.cluster import Cluster, add, elect, set_off

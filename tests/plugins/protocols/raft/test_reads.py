@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from framework import Answer, Command, Duration, NotLeader, Query, Reply
-from framework.core.session import OPEN
+from framework.replication.sessions import OPEN
 from plugins.protocols.raft.messages import Appended, AppendEntries
 from tests.plugins.protocols.raft.cluster import Cluster, add, elect, set_off
 from tests.plugins.protocols.raft.tape import Tape

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import Command
-from framework.core.session import OPEN
+from framework.replication.sessions import OPEN
 from plugins.protocols.raft.log import fitting
 from plugins.protocols.raft.messages import Appended, AppendEntries, Entry, RequestVote, Vote
 from plugins.protocols.raft.node import Raft

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from framework import Command
-from framework.core.session import OPEN
+from framework.replication.sessions import OPEN
 from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.messages import Appended, AppendEntries, InstallSnapshot, Snapshot, SnapshotReceived
 from tests.plugins.protocols.raft.cluster import Cluster, Envelope, add, elect

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from framework import Administered, Command, Duration, NotLeader, Ok, Reply, Request
-from framework.core.session import OPEN
+from framework.replication.sessions import OPEN
 from plugins.protocols.raft.messages import Appended, AppendEntries, PreVote, RequestVote, TimeoutNow
 from tests.plugins.protocols.raft.cluster import Cluster, elect
 

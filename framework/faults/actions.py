@@ -1,0 +1,116 @@
+"""Actions: everything that a fault can do to a system. Every engine carries out each of them."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal, TypeAlias
+
+from framework.core.message import NodeId, Record
+
+LinkName: TypeAlias = tuple[NodeId, NodeId]
+"""One direction: (sender, receiver)."""
+
+
+class Crash(Record):
+    """The node stops at once; what was not durable is lost."""
+
+    node: NodeId
+
+
+class Restart(Record):
+    """The node boots again over its storage."""
+
+    node: NodeId
+
+
+class Pause(Record):
+    """The node stands still, as under SIGSTOP: messages wait, clocks go on."""
+
+    node: NodeId
+
+
+class Resume(Record):
+    """The node goes on."""
+
+    node: NodeId
+
+
+class Disturbance(Record):
+    """What befalls messages on some links, besides what the network does. All probabilities are a message's own."""
+
+    cut: bool = False
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    delay: int = 0
+    """Nanoseconds on top of the network's delay; what is reordered waits up to `spread` longer, and overtakes nothing."""
+    spread: int = 0
+
+
+class Disturb(Record):
+    """From now on `links` suffer `disturbance`, until `Calm` with the same token. Disturbances add up."""
+
+    token: int
+    links: tuple[LinkName, ...]
+    disturbance: Disturbance
+
+
+class Calm(Record):
+    """The disturbance `token` is over."""
+
+    token: int
+
+
+class SetClock(Record):
+    """From now on the node's clocks run `drift_ppm` parts per million faster than they do by nature; its wall clock steps by
+    `step` nanoseconds."""
+
+    node: NodeId
+    drift_ppm: int
+    step: int = 0
+
+
+DiskProblem: TypeAlias = Literal["slow", "failed_fsync", "full", "damage"]
+"""What can be wrong with a disk."""
+
+DiskTrouble: TypeAlias = DiskProblem | Literal["none"]
+
+
+class SetDisk(Record):
+    """The node's disk is in trouble from now on: each commit takes `latency` longer (`slow`), the next fsync fails, there is
+    no room for another commit (`full`), or an acknowledged record is damaged, which the next restart finds. `none`: mended."""
+
+    node: NodeId
+    trouble: DiskTrouble
+    latency: int = 0
+
+
+CommitFate: TypeAlias = Literal["kept", "lost", "torn"]
+"""What a crash makes of a commit in flight, of which nobody was told: it is there afterwards, or it is not, or a part of it is,
+which recovery cuts off."""
+
+
+TORN_COMMIT_CUT = "the torn commit was cut off at its restart"
+"""How the ledger tells that recovery found one."""
+
+
+def commit_fate(rng: random.Random) -> CommitFate:
+    """The fate of one commit: half of them survive, and half of the others are torn."""
+    drawn = rng.random()
+    return "kept" if drawn < 0.5 else "lost" if drawn < 0.75 else "torn"
+
+
+class Ask(Record):
+    """The administrator asks the group for `function`, one of the protocol's `administration`, on `node`."""
+
+    token: int
+    function: str
+    node: NodeId
+
+
+Action: TypeAlias = Crash | Restart | Pause | Resume | Disturb | Calm | SetClock | SetDisk | Ask
+
+
+def action_name(action: Action) -> str:
+    """`crash`, `set_clock`: how traces and ledgers call it."""
+    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in type(action).__name__).lstrip("_")

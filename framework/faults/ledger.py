@@ -1,0 +1,61 @@
+"""The ledger: what the faults of a run really did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class LedgerEntry:
+    """One fault of a run: how often it was due, how often it fired, against whom, in which role and phase.
+
+    `touched` counts what the fault did to what came by: the messages that a disturbance lost, repeated or held back, the
+    commits and restarts that met a disk in trouble, the administrative operations that were done. `sought` is a role that nobody had when the fault was due, `seen` are
+    the roles that there were instead. `expected` is how many it should have been, if that is a matter of
+    chance. `meets` says what has to come by for the fault to show: `message`, `commit`, `answer`, or nothing. `failure`: why
+    its plugin could not say what to expect.
+    """
+
+    fault: str
+    due: int = 0
+    fired: int = 0
+    against: dict[str, int] = field(default_factory=dict)
+    roles: dict[str, int] = field(default_factory=dict)
+    phases: dict[str, int] = field(default_factory=dict)
+    details: list[str] = field(default_factory=list)
+    sought: str = ""
+    seen: list[str] = field(default_factory=list)
+    touched: int = 0
+    passed: int = 0
+    expected: float | None = None
+    emulated: bool = False
+    meets: str = ""
+    failure: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """As result.json shows it."""
+        always = ("fault", "due", "fired", *(("touched",) if self.meets else ()))
+        return {name: value for name, value in vars(self).items() if value or name in always}
+
+    @property
+    def missed(self) -> str:
+        """Why this fault cannot count as having happened; "" if it did."""
+        if self.failure or not self.due:
+            return self.failure
+        if not self.fired:
+            return f"fault {self.fault} never fired" + (f": {self._nobody}" if self.sought else "")
+        if self.touched or not self.meets:
+            return ""
+        if self.meets == "answer":
+            return f"fault {self.fault}: nothing that it asked for was done"
+        if self.expected is None:
+            return f"fault {self.fault} never showed: no {self.meets} met it"
+        if self.expected >= 5:
+            return f"fault {self.fault} touched none of {self.passed} messages, {self.expected:.0f} expected"
+        return ""
+
+    @property
+    def _nobody(self) -> str:
+        seen = f"roles seen: {', '.join(self.seen)}" if self.seen else "no node reported a role"
+        return f"no node was ever {self.sought!r} when it was due; {seen}"

@@ -1,0 +1,93 @@
+"""What faults do to links, on top of the network: one place for every engine."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+
+from framework.faults.actions import Disturbance, LinkName
+
+
+class Toll:
+    """How many messages came by a disturbance, and how many it touched."""
+
+    __slots__ = ("passed", "touched")
+
+    def __init__(self) -> None:
+        self.passed = self.touched = 0
+
+
+class LinkFaults:
+    """The disturbances in force. `stream` gives a link's own random stream for them.
+
+    An engine asks `transmit` for each message while `active`; otherwise nothing disturbs any link. Links stay FIFO but
+    for what is reordered, also when a delay ends: what is sent later never overtakes what was held up.
+    """
+
+    __slots__ = ("_last", "_links", "_rngs", "_stream", "active", "tolls")
+
+    def __init__(self, stream: Callable[[LinkName], random.Random]) -> None:
+        self.active = False
+        self.tolls: dict[int, Toll] = {}  # by token; kept after the calm
+        self._stream = stream
+        self._rngs: dict[LinkName, random.Random] = {}
+        self._links: dict[LinkName, dict[int, Disturbance]] = {}
+        self._last: dict[LinkName, int] = {}  # the latest arrival on a link that a delay has held up
+
+    def disturb(self, token: int, links: Iterable[LinkName], disturbance: Disturbance) -> None:
+        """`disturbance` befalls `links` from now on."""
+        self.tolls.setdefault(token, Toll())
+        for link in links:
+            self._links.setdefault(link, {})[token] = disturbance
+        self.active = bool(self._links or self._last)
+
+    def calm(self, token: int) -> None:
+        """The disturbance `token` is over; nothing happens if it is already."""
+        for link in [link for link, tokens in self._links.items() if token in tokens]:
+            del self._links[link][token]
+            if not self._links[link]:
+                del self._links[link]
+        self.active = bool(self._links or self._last)
+
+    def cut(self, link: LinkName) -> bool:
+        """Whether nothing gets through now."""
+        return any(disturbance.cut for disturbance in self._links.get(link, {}).values())
+
+    def transmit(self, link: LinkName, now: int, arrivals: tuple[int, ...]) -> tuple[int, ...]:
+        """When the copies of a message arrive that the network would deliver at `arrivals`; none: it is lost."""
+        tokens = self._links.get(link)
+        if tokens is None:
+            return self._behind(link, now, arrivals) if link in self._last else arrivals
+        rng = self._rngs.get(link)
+        if rng is None:
+            rng = self._rngs[link] = self._stream(link)
+        overtakes = False
+        for token, disturbance in tokens.items():
+            if not arrivals:  # lost already
+                break
+            toll = self.tolls[token]
+            toll.passed += 1
+            before = arrivals
+            if disturbance.cut or (disturbance.loss and rng.random() < disturbance.loss):
+                arrivals = ()
+            if disturbance.delay:
+                arrivals = tuple(at + disturbance.delay for at in arrivals)
+            if disturbance.duplicate and rng.random() < disturbance.duplicate:
+                arrivals = (*arrivals, *(at + 1 + rng.randrange(disturbance.spread + 1) for at in arrivals[:1]))
+            if disturbance.reorder and rng.random() < disturbance.reorder:
+                overtakes = True
+                arrivals = tuple(at + rng.randrange(disturbance.spread + 1) for at in arrivals)
+            toll.touched += arrivals != before
+        return arrivals if overtakes else self._behind(link, now, arrivals)
+
+    def _behind(self, link: LinkName, now: int, arrivals: tuple[int, ...]) -> tuple[int, ...]:
+        """Not before what was sent earlier."""
+        last = self._last.get(link, 0)
+        arrivals = tuple(max(at, last) for at in arrivals)
+        latest = max((last, *arrivals))
+        if latest > now:
+            self._last[link] = latest
+        elif link in self._last and link not in self._links:
+            del self._last[link]
+            self.active = bool(self._links or self._last)
+        return arrivals

@@ -1,0 +1,1 @@
+"""Load: what clients do, and when."""

@@ -1,0 +1,174 @@
+"""The load generator: when operations start, and which client runs each.
+
+Closed loop: each client starts its next operation when the last one ended (and it has thought). Open loop: operations
+fall due at a rate whatever the system does, a pool of sessions runs them, and latency counts from when one was due.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import ClassVar
+
+import msgspec
+
+from framework.core.client import Operation
+from framework.core.distributions import Constant, Distribution, Exponential
+from framework.core.errors import RAISED
+from framework.core.message import NodeId, Record
+from framework.core.time import NEVER, SECOND, Duration
+from framework.core.tracebacks import plugin_gave, plugin_raised
+from framework.core.value import Value
+from framework.load.workload import Workload, WorkloadConfig
+
+_INT64 = 1 << 63
+_pack, _write = msgspec.msgpack.Encoder().encode, msgspec.json.Encoder().encode
+
+
+class Assignment(Record, array_like=False):
+    """An operation for a client: `scheduled` is when it was due (nanoseconds of the run)."""
+
+    client: NodeId
+    process: int
+    operation: Operation
+    scheduled: int
+
+
+class LoadGenerator:
+    """The load generator of one client actor: no clock, no I/O; the engine asks when `next_at` has come.
+
+    `name` is the workload's, as users type it. `clients` are the clients that this generator serves, `first` the index of the first among all `total` clients
+    of the run. Operations start at `start` and none starts at or after `stop`, not even one that fell due earlier.
+    `stream(purpose, entity)` gives the seeded random streams.
+    """
+
+    _ARRIVAL: ClassVar[int] = -1
+
+    def __init__(
+        self,
+        workload: Workload,
+        clients: Sequence[NodeId],
+        stream: Callable[[str, str], random.Random],
+        *,
+        stop: int,
+        start: int = 0,
+        first: int = 0,
+        total: int | None = None,
+        name: str = "",
+    ) -> None:
+        self.workload = workload
+        self._where = f"workload={name or type(workload).__qualname__}"
+        self.clients = tuple(clients)
+        self.stop = stop
+        self.started = 0
+        self._total = total if total is not None else len(self.clients)
+        self._first = first
+        self._open = workload.config.loop == "open"
+        self._turns: list[tuple[int, int]] = []  # (time, client index | _ARRIVAL)
+        self._idle: deque[int] = deque(range(len(self.clients)))
+        self._backlog: deque[tuple[int, tuple[str, str | None, Value]]] = deque()
+        self._processes = [first + index for index in range(len(self.clients))]
+        if self._open:
+            self._arrival_rng = stream("arrivals", self.clients[0])
+            self._operation_rng = stream("workload", self.clients[0])
+            self._gap = _gap(workload.config, len(self.clients), self._total)
+            self._turns.append((start + self._next_gap(), self._ARRIVAL))
+        else:
+            self._rngs = [stream("workload", client) for client in self.clients]
+            self._turns = [(start, index) for index in range(len(self.clients))]
+        self.next_at = self._next_turn()
+
+    def due(self, now: int) -> list[Assignment]:
+        """The operations to invoke now, in order; sets `next_at`. PluginFailed if the workload raises, or gives none."""
+        assignments: list[Assignment] = []
+        if now >= self.stop:
+            self.next_at = NEVER
+            return assignments
+        turns = self._turns
+        while turns and turns[0][0] <= now:
+            at, index = heapq.heappop(turns)
+            if index == self._ARRIVAL:
+                client = self.clients[self._idle[0]] if self._idle else self.clients[0]
+                self._backlog.append((at, self._next(client, self._operation_rng)))
+                heapq.heappush(turns, (at + self._next_gap(), self._ARRIVAL))
+            elif not self._open:
+                call = self._next(self.clients[index], self._rngs[index])
+                assignments.append(self._assign(index, call, at))
+        while self._backlog and self._idle and self._open:
+            scheduled, call = self._backlog.popleft()
+            assignments.append(self._assign(self._idle.popleft(), call, scheduled))
+        self.next_at = self._next_turn()
+        return assignments
+
+    def completed(self, client: int, now: int, *, retired: bool) -> None:
+        """Client number `client` (of this generator) is free again; `retired`: under a new process id."""
+        if retired:
+            self._processes[client] += self._total
+        if self._open:
+            self._idle.append(client)
+            if self._backlog and now < self.stop:
+                self.next_at = min(self.next_at, now)
+        else:
+            at = now + self.workload.config.think_time
+            if at < self.stop:
+                heapq.heappush(self._turns, (at, client))
+                self.next_at = min(self.next_at, at)
+
+    @property
+    def waiting(self) -> int:
+        """Operations that fell due and have no client yet; those that wait at `stop` are never invoked."""
+        return len(self._backlog)
+
+    def _next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+        workload = self.workload
+        try:
+            call = workload.next(client, rng)
+        except MemoryError:
+            raise
+        except RAISED as error:
+            raise plugin_raised(self._where, "next", error, type(workload)) from error
+        if not isinstance(call, (tuple, list)) or len(call) != 3:
+            raise plugin_gave(self._where, "next", call, "(function, key, argument)", type(workload).next)
+        for text, may_be_none in ((call[0], False), (call[1], True)):
+            if not (isinstance(text, str) or (text is None and may_be_none)) or not _travels(text):
+                raise plugin_gave(self._where, "next", text, "a text", type(workload).next)
+        if not _travels(call[2]):
+            raise plugin_gave(
+                self._where, "next", call[2], "an argument that can be sent and recorded", type(workload).next
+            )
+        return call[0], call[1], call[2]
+
+    def _assign(self, index: int, call: tuple[str, str | None, Value], scheduled: int) -> Assignment:
+        operation = Operation(self.started * self._total + self._first, *call)
+        self.started += 1
+        return Assignment(self.clients[index], self._processes[index], operation, scheduled)
+
+    def _next_turn(self) -> int:
+        return self._turns[0][0] if self._turns and self._turns[0][0] < self.stop else NEVER
+
+    def _next_gap(self) -> int:
+        return self._gap.sample(self._arrival_rng)
+
+
+def _travels(value: Value) -> bool:
+    """Whether a message can carry the value, and a history hold it."""
+    kind = type(value)
+    if value is None or (kind is str and value.isascii()) or (kind is int and -_INT64 <= value < _INT64):
+        return True
+    try:
+        _pack(value)
+        _write(value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        return False
+    return True
+
+
+def _gap(config: WorkloadConfig, clients: int, total: int) -> Distribution:
+    """The time between two arrivals at `clients` of the `total` clients of a run."""
+    second, least = Duration(SECOND), Duration(1)
+    fixed, poisson = Constant(delay=second, minimum=least), Exponential(mean=second, minimum=least)
+    law = fixed if config.arrivals == "fixed" else poisson
+    return law.scaled(Fraction(total, clients) / Fraction(config.rate))

@@ -1,0 +1,1 @@
+"""Network models: the links between nodes."""

@@ -1,0 +1,97 @@
+"""Links that lose, repeat, reorder and queue: what the network models of a config are made of."""
+
+from __future__ import annotations
+
+import random
+import re
+from fractions import Fraction
+from typing import Annotated
+
+from msgspec import Meta
+
+from framework.core.distributions import Distribution
+from framework.core.message import Config
+from framework.core.time import SECOND, Duration
+from framework.network.model import ConstantLink, Link
+
+_PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_UNITS = {"bit": 1, "b": 8}
+_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(bit|b)(?:/s)?")
+
+Probability = Annotated[float, Meta(ge=0, le=1)]
+
+
+def parse_bandwidth(text: str) -> Fraction:
+    """Bits a second of `"100mbit"`, `"1gbit/s"` (bits) or `"12.5MB"` (bytes; 1 MB is 10**6); ValueError otherwise."""
+    form = _FORM.fullmatch(text.strip().lower())
+    if form is None:
+        raise ValueError(
+            f"{text!r} is not a bandwidth: write a number and one of bit, kbit, mbit, gbit (bits a second) "
+            "or B, kB, MB, GB (bytes a second), as in 100mbit"
+        )
+    bits = Fraction(form[1]) * _PREFIXES[form[2]] * _UNITS[form[3]]
+    if not bits:
+        raise ValueError(f"{text!r} lets nothing through: write a positive bandwidth, or null for no limit")
+    return bits
+
+
+class LinkConfig(Config):
+    """What befalls messages on every link, besides delay. Links are FIFO, as TCP is, but for what is reordered."""
+
+    loss: Probability = 0.0
+    """The probability that a message is lost."""
+    duplicate: Probability = 0.0
+    """The probability that a message arrives twice, the second time after a delay of its own."""
+    reorder: Probability = 0.0
+    """The probability that a message is held back, and neither waits for earlier messages nor holds up later ones."""
+    reorder_delay: Duration = Duration("5ms")
+    """The longest that a reordered message is held back beyond its delay; any time up to it is as likely."""
+    bandwidth: str | None = None
+    """`100mbit`, `12.5MB` (a second); null is no limit. What is sent faster queues at the sender's end of the link."""
+
+    def __post_init__(self) -> None:
+        if self.bandwidth is not None:
+            parse_bandwidth(self.bandwidth)
+
+
+class ShapedLink(Link):
+    """A link that does all that a `LinkConfig` says, with delays of one law. Lost messages take up bandwidth too."""
+
+    __slots__ = ("_bits", "_delay", "_duplicate", "_free", "_last", "_loss", "_reorder", "_reorder_delay", "_rng")
+
+    def __init__(self, config: LinkConfig, delay: Distribution, rng: random.Random) -> None:
+        super().__init__()
+        self._delay, self._rng = delay, rng
+        self._loss, self._duplicate, self._reorder = config.loss, config.duplicate, config.reorder
+        self._reorder_delay = int(config.reorder_delay)
+        bandwidth = None if config.bandwidth is None else parse_bandwidth(config.bandwidth)
+        self._bits = bandwidth and (bandwidth.numerator, 8 * SECOND * bandwidth.denominator)
+        self._free = 0  # when the sender's end has sent all that queues there
+        self._last = 0  # when the latest message arrives that was not reordered
+
+    def transmit(self, now: int, size: int) -> tuple[int, ...]:
+        if self._bits:
+            bits, scale = self._bits
+            now = self._free = max(now, self._free) - size * scale // -bits
+        rng = self._rng
+        if self._loss and rng.random() < self._loss:
+            return ()
+        first = self._arrival(now, rng)
+        if self._duplicate and rng.random() < self._duplicate:
+            return (first, self._arrival(now, rng))
+        return (first,)
+
+    def _arrival(self, sent: int, rng: random.Random) -> int:
+        at = sent + self._delay.sample(rng)
+        if self._reorder and rng.random() < self._reorder:
+            return at + (self._reorder_delay * rng.getrandbits(32) >> 32)
+        if at < self._last:
+            return self._last
+        self._last = at
+        return at
+
+
+def make_link(config: LinkConfig, delay: Distribution, rng: random.Random) -> Link:
+    """The simplest link that does what `config` says with delays of the law `delay`."""
+    plain = not (config.loss or config.duplicate or config.reorder or config.bandwidth)
+    return ConstantLink(delay.constant) if plain and delay.constant > 0 else ShapedLink(config, delay, rng)

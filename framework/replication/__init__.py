@@ -1,0 +1,1 @@
+"""Parts of replicated protocols: state machines, sessions, quorums, administration."""

@@ -1,0 +1,142 @@
+"""State machines: what a replicated log is applied to, apart from the protocol that replicates it.
+
+    class Counter(StateMachine):
+        def __init__(self, config: Config | None = None) -> None:
+            super().__init__(config)
+            self.value = 0
+
+        @operation
+        def increment(self, key: str | None, argument: Value) -> Value: ...
+
+To a protocol, commands and results are bytes: `apply(command) -> result`, `snapshot()`, `restore(bytes)`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+from framework.core.errors import PluginError, SynodError
+from framework.core.message import Config, Record
+from framework.core.value import Value
+
+M = TypeVar("M", bound=Callable[[Any, "str | None", Any], Any])
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_value = msgspec.msgpack.Decoder().decode
+_REFUSAL = 1  # msgpack's extension type of a refusal in place of a result
+_decode_command = msgspec.msgpack.Decoder(tuple[str, str | None, Any]).decode
+
+
+class Refused(SynodError):
+    """Raised by an operation that this state does not allow: nothing has changed, and its client is told `Fail`."""
+
+
+def operation(method: M) -> M:
+    """Marks a method `(key, argument) -> result` that clients may call by its name."""
+    method.__operation__ = True  # type: ignore[attr-defined]
+    return method
+
+
+def query(method: M) -> M:
+    """Marks an operation that changes nothing: a protocol may answer it outside its log."""
+    method.__query__ = True  # type: ignore[attr-defined]
+    return operation(method)
+
+
+class StateMachine:
+    """Deterministic: the same commands in the same order give the same results and the same snapshot everywhere."""
+
+    plain: ClassVar[bool] = True
+    operations: ClassVar[tuple[str, ...]] = ()
+    queries: ClassVar[frozenset[str]] = frozenset()
+    """The operations that change nothing."""
+    _methods: ClassVar[dict[str, Callable[..., Any]]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        names = {
+            name: None
+            for base in reversed(cls.__mro__)
+            for name, method in vars(base).items()
+            if getattr(method, "__operation__", False)
+        }
+        cls._methods = {name: getattr(cls, name) for name in names}
+        for name in names:
+            _check_operation(cls, name)
+        cls.operations = tuple(cls._methods)
+        cls.queries = frozenset(name for name in names if getattr(cls._methods[name], "__query__", False))
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config
+
+    @staticmethod
+    def command(function: str, key: str | None, argument: Value) -> bytes:
+        """The command's bytes, as a client writes them."""
+        return _encode((function, key, argument))
+
+    @staticmethod
+    def result(data: bytes) -> Value:
+        """What a client reads from the bytes that `apply` returned; lists become tuples, however deep. Refused if it was."""
+        value = _decode_value(data)
+        if type(value) is msgspec.msgpack.Ext:
+            raise Refused(bytes(value.data).decode())
+        return _as_tuple(value) if type(value) is list else value
+
+    def apply(self, command: bytes) -> bytes:
+        """Executes one command. PluginError if it names an operation that this machine lacks."""
+        function, key, argument = _decode_command(command)
+        method = self._methods.get(function)
+        if method is None:
+            raise PluginError(
+                type(self).__qualname__, f"has no operation {function!r}", f"It has: {', '.join(self.operations)}."
+            )
+        try:
+            return _encode(method(self, key, _as_tuple(argument) if type(argument) is list else argument))
+        except Refused as refusal:
+            return _encode(msgspec.msgpack.Ext(_REFUSAL, str(refusal).encode()))
+
+    def snapshot(self) -> bytes:
+        """The whole state; equal states give equal bytes."""
+        raise PluginError(type(self).__qualname__, "has no snapshot()", "Write snapshot() -> bytes and restore(bytes).")
+
+    def restore(self, snapshot: bytes) -> None:
+        """Becomes the state that `snapshot` holds."""
+        raise PluginError(type(self).__qualname__, "has no restore()", "Write snapshot() -> bytes and restore(bytes).")
+
+    def copy(self) -> Any:
+        twin = type(self)(self.config)
+        twin.restore(self.snapshot())
+        return twin
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, StateMachine) and self.snapshot() == other.snapshot()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class StateMachineChoice(Record):
+    """Which state machine a run replicates; a protocol makes its own with `self.config.state_machine.build()`."""
+
+    machine: type[StateMachine]
+    config: Config | None = None
+
+    def build(self) -> StateMachine:
+        return self.machine(self.config)
+
+
+def _as_tuple(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(_as_tuple(value) if type(value) is list else value for value in values)
+
+
+def _check_operation(cls: type, name: str) -> None:
+    method = getattr(cls, name)
+    if not inspect.isfunction(method) or len(inspect.signature(method).parameters) != 3:
+        raise PluginError(
+            f"{cls.__qualname__}.{name}",
+            "an operation takes a key and an argument",
+            f"Write def {name}(self, key: str | None, argument: Value) -> Value.",
+        )
