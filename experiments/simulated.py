@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from framework.checking.verdict import Verdict
 from framework.config.compose import compose
 from framework.config.resolve import Composed
 from framework.core.message import NodeId
@@ -19,7 +20,6 @@ from framework.engine.sim.simulation import Simulation
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
 from framework.trace.reader import Run, open_run
-from framework.verify.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 
+from framework.checking.monitors import Halt
 from framework.config.compose import compose
 from framework.core.effects import Effect, Send
 from framework.core.message import Message, NodeId
@@ -19,7 +20,6 @@ from framework.engine.base import Experiment, Tally
 from framework.engine.sim.recording import Heartbeat, Recording
 from framework.engine.sim.simulation import Simulation
 from framework.engine.wire import Wire
-from framework.verify.monitors import Halt
 
 
 @lru_cache

@@ -10,6 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from framework.checking.invariants import Invariant, Step
+    from framework.checking.models.model import ILLEGAL
+    from framework.checking.models.sequential import ANYTHING, SequentialModel
+    from framework.checking.verdict import CheckResult, Verdict
     from framework.core.client import Client, Fail, Ok, Operation, OperationId, Outcome, Unknown
     from framework.core.durable import DurableLog, DurableMap, durable, durable_log, durable_map
     from framework.core.errors import ConfigError, PluginError, Violation
@@ -84,13 +88,9 @@ if TYPE_CHECKING:
     from framework.replication.state_machine import Refused, StateMachine, StateMachineChoice, operation, query
     from framework.sweep.reader import Sweep, open_sweep
     from framework.trace.reader import Run, open_run
-    from framework.verify.invariants import Invariant, Step
-    from framework.verify.model import ILLEGAL
-    from framework.verify.sequential import ANYTHING, SequentialModel
-    from framework.verify.verdict import CheckResult, Verdict
 
 _HOMES = {
-    "ANYTHING": "framework.verify.sequential",
+    "ANYTHING": "framework.checking.models.sequential",
     "Action": "framework.faults.actions",
     "Administer": "framework.replication.administration",
     "Administered": "framework.replication.administration",
@@ -99,7 +99,7 @@ _HOMES = {
     "Applied": "framework.replication.sessions",
     "Ask": "framework.faults.actions",
     "Calm": "framework.faults.actions",
-    "CheckResult": "framework.verify.verdict",
+    "CheckResult": "framework.checking.verdict",
     "CheckerSpec": "framework.registry.specs",
     "Client": "framework.core.client",
     "Command": "framework.replication.sessions",
@@ -116,8 +116,8 @@ _HOMES = {
     "FaultConfig": "framework.faults.fault",
     "FaultKind": "framework.faults.fault",
     "FaultSpec": "framework.registry.specs",
-    "ILLEGAL": "framework.verify.model",
-    "Invariant": "framework.verify.invariants",
+    "ILLEGAL": "framework.checking.models.model",
+    "Invariant": "framework.checking.invariants",
     "Joint": "framework.replication.quorums",
     "LeaderClient": "framework.replication.leader_client",
     "Link": "framework.network.model",
@@ -154,7 +154,7 @@ _HOMES = {
     "Resume": "framework.faults.actions",
     "RetryConfig": "framework.replication.leader_client",
     "Run": "framework.trace.reader",
-    "SequentialModel": "framework.verify.sequential",
+    "SequentialModel": "framework.checking.models.sequential",
     "SessionClient": "framework.replication.sessions",
     "SetClock": "framework.faults.actions",
     "SetDisk": "framework.faults.actions",
@@ -162,7 +162,7 @@ _HOMES = {
     "StateMachine": "framework.replication.state_machine",
     "StateMachineChoice": "framework.replication.state_machine",
     "StateMachineSpec": "framework.registry.specs",
-    "Step": "framework.verify.invariants",
+    "Step": "framework.checking.invariants",
     "Strike": "framework.faults.fault",
     "Sweep": "framework.sweep.reader",
     "TargetConfig": "framework.faults.fault",
@@ -170,7 +170,7 @@ _HOMES = {
     "Threshold": "framework.replication.quorums",
     "Unknown": "framework.core.client",
     "Value": "framework.core.value",
-    "Verdict": "framework.verify.verdict",
+    "Verdict": "framework.checking.verdict",
     "View": "framework.faults.fault",
     "Violation": "framework.core.errors",
     "Weighted": "framework.replication.quorums",

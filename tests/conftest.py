@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-scenarios", action="store_true", help="write what came out into tests/scenarios")
 
 
-LONG = ("docs", "experiments", "reduction")
+LONG = ("docs", "experiments", "shrink")
 """Folders whose tests walk through the docs, run studies or shrink: `make test` has them, `make quick` has not."""
 
 

@@ -94,8 +94,8 @@ def register_workloads() -> list[WorkloadSpec]:
 CHECKER = '''"""Every word was said twice."""
 
 from framework import CheckerSpec, CheckResult, Config, Verdict, hookimpl
-from framework.verify.history import Calls
-from framework.verify.models import Models
+from framework.checking.history.calls import Calls
+from framework.checking.models.catalog import Models
 
 
 def check(calls: Calls, models: Models, config: Config | None) -> CheckResult:

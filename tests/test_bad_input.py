@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.run import main
+from framework.run.__main__ import main
 from tests.installing import python, run
 
 HELLO = "experiment=hello engine=sim duration=100ms"

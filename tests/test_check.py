@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from framework.check import main
-from framework.run import main as run
+from framework.check.__main__ import main
+from framework.run.__main__ import main as run
 
 COMMAND = ["linearizability", "--model"]
 
@@ -163,7 +163,7 @@ def test_a_witness_keeps_the_values_of_the_file(tmp_path: Path) -> None:
 
 MODELS = """
 from framework import ModelSpec, hookimpl
-from framework.verify.sequential import SequentialModel
+from framework.checking.models.sequential import SequentialModel
 
 class Broken(SequentialModel):
     functions = ("work", "rest")

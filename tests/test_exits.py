@@ -25,7 +25,7 @@ COMMANDS = {
 }
 """Every module that can be run, by its full name: in its docstring it may speak of it."""
 
-WORDS = {"framework.redrive.__main__": ("RUN", "INTO")}
+WORDS = {"framework.replay.second_run": ("RUN", "INTO")}
 """What a command needs to come as far as its own code."""
 
 SITE = """
@@ -126,7 +126,7 @@ def test_a_command_begins_where_nothing_is_imported_yet(name: str) -> None:
         f"    run_as_command('{name}')"
     )
     (main,) = [one for one in rest if isinstance(one, ast.FunctionDef) and one.name == "main"]
-    assert len(main.args.args) == 1 or (name == "framework.run" and len(main.args.args) == 2)
+    assert len(main.args.args) == 1 or (name == "framework.run.__main__" and len(main.args.args) == 2)
     assert not [one for one in rest if isinstance(one, ast.If) and "__main__" in ast.unparse(one.test)]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from framework.run import main
+from framework.run.__main__ import main
 
 HELLO = ("experiment=hello", "engine=sim", "duration=300ms", "workload.timeout=50ms", "--quiet", "run.dir=RUN")
 

@@ -6,30 +6,34 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
+import framework
+from tests.exports import written
 
 ROOT = Path(__file__).parent.parent
 STANDARD = sys.stdlib_module_names
 
-BELOW = {
-    "core": (),
-    "trace": ("core",),
-    "verify": ("core",),
-    "registry": ("core", "verify"),
-    "engine": ("core", "trace", "verify", "registry"),
-    "config": ("core", "trace", "verify", "registry", "engine.base"),
-    "redrive": ("core", "trace", "verify", "registry", "engine", "config"),
-    "runs": ("core", "trace", "verify", "registry", "engine", "config", "redrive"),
-    "reduction": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs"),
-    "sweep": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs"),
-    "console": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs", "reduction", "sweep"),
-    "report": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs"),
-    "testing": ("core", "trace", "verify", "registry", "engine", "config", "redrive", "runs"),
-}
-"""The packages of the framework, and what each may import besides itself, at any depth. The commands may import all."""
+LAYERS = (
+    ("core",),
+    ("replication", "network", "faults"),
+    ("load",),
+    ("trace",),
+    ("checking",),
+    ("registry",),
+    ("engine.base",),
+    ("config",),
+    ("engine",),
+    ("replay",),
+    ("runs",),
+    ("shrink", "sweep"),
+    ("console",),
+    ("testing",),
+)
+"""The packages of the framework from the bottom up. Each imports itself and what stands above it here, nothing of its own
+layer. Commands (`__main__`) import all."""
 
 
 class Import(NamedTuple):
@@ -44,17 +48,17 @@ class Import(NamedTuple):
         return f"{self.file.relative_to(ROOT)}:{self.line} imports {self.module}"
 
 
-def imports(*folders: str) -> list[Import]:
-    """Every import that can run in the modules below `folders`; those for type checkers alone cannot."""
+def imports(*folders: str, checked: bool = False) -> list[Import]:
+    """Every import that can run in the modules below `folders`; with `checked`, those for type checkers alone as well."""
     files = [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
-    return [found for file in files for found in _walk(ast.parse(file.read_text()), file, lazy=False)]
+    return [found for file in files for found in _walk(ast.parse(file.read_text()), file, False, checked)]
 
 
-def _walk(node: ast.AST, file: Path, lazy: bool) -> Iterator[Import]:
+def _walk(node: ast.AST, file: Path, lazy: bool, checked: bool) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+        if not checked and isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
             for other in child.orelse:
-                yield from _walk(other, file, lazy)
+                yield from _walk(other, file, lazy, checked)
             continue
         if isinstance(child, ast.Import):
             for alias in child.names:
@@ -63,7 +67,8 @@ def _walk(node: ast.AST, file: Path, lazy: bool) -> Iterator[Import]:
             assert not child.level, f"{file}:{child.lineno}: imports stand with their full names"
             for module in _modules(child):
                 yield Import(file, child.lineno, module, lazy)
-        yield from _walk(child, file, lazy or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)))
+        is_lazy = lazy or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        yield from _walk(child, file, is_lazy, checked)
 
 
 def _modules(statement: ast.ImportFrom) -> list[str]:
@@ -84,31 +89,69 @@ def is_within(module: str, package: str) -> bool:
     return module == package or module.startswith(package + ".")
 
 
-def packages() -> list[str]:
-    return sorted(folder.parent.name for folder in (ROOT / "framework").glob("*/__init__.py"))
+COMMANDS = ("run", "check", "new", "plugins")
+"""Packages that hold a command alone."""
+
+SECOND_RUN = "framework.replay.second_run"
+"""A command that `engine.verify_determinism` starts."""
+
+
+def layer_of(module: str) -> int:
+    """The place of a module of the framework in `LAYERS`; commands come last."""
+    if module.endswith(".__main__") or module == SECOND_RUN or module.split(".")[1] in COMMANDS:
+        return len(LAYERS)
+    return max(
+        (len(name), number)
+        for number, names in enumerate(LAYERS)
+        for name in names
+        if is_within(module, f"framework.{name}")
+    )[1]
+
+
+def name_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def test_every_package_of_the_framework_has_its_layer() -> None:
-    assert set(packages()) <= set(BELOW)
+    found = {folder.parent.name for folder in (ROOT / "framework").glob("*/__init__.py")}
+    assert found == {name for names in LAYERS for name in names if "." not in name} | set(COMMANDS)
 
 
-@pytest.mark.parametrize("package", packages())
-def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
-    allowed = [f"framework.{name}" for name in (package, *BELOW[package])]
-    wrong = [
-        str(found)
-        for found in imports(f"framework/{package}")
-        if found.file.name != "__main__.py"  # a command
-        if is_within(found.module, "framework") and found.module != "framework"
-        if not any(is_within(found.module, name) for name in allowed)
-    ]
+def test_a_package_imports_only_what_lies_below_it() -> None:
+    wrong = []
+    for found in imports("framework", checked=True):
+        own = name_of(found.file)
+        if own == "framework" or not found.module.startswith("framework."):
+            continue
+        here, there = layer_of(own), layer_of(found.module)
+        same = own.split(".")[1] == found.module.split(".")[1]
+        if there > here or (there == here and not same and here < len(LAYERS)):
+            wrong.append(str(found))
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_layers_have_no_cycle() -> None:
-    order = list(BELOW)
-    for package, below in BELOW.items():
-        assert all(order.index(name.partition(".")[0]) < order.index(package) for name in below)
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports that are lazy or for type checkers count."""
+    graph: dict[str, set[str]] = {}
+    for found in imports("framework", checked=True):
+        own = name_of(found.file)
+        if own != "framework" and found.module.startswith("framework."):
+            graph.setdefault(own, set()).add(found.module)
+    TopologicalSorter({own: others - {own} for own, others in graph.items()}).prepare()  # CycleError names the circle
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "framework").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(name_of(file))
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
+def test_the_exports_are_up_to_date_and_listed() -> None:
+    assert (ROOT / "framework/__init__.py").read_text() == written()
+    assert set(framework.__all__) <= set(dir(framework))
 
 
 def test_the_framework_names_no_plugin() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from framework import new, plugins
+import framework.new.__main__ as new
+import framework.plugins.__main__ as plugins
 from framework.registry.discovery import ROOT
 
 

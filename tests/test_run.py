@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from framework.run import main
+from framework.run.__main__ import main
 
 ROOT = Path(__file__).parent.parent
 HELLO = ["experiment=hello", "engine=sim", "duration=200ms"]
@@ -242,7 +242,7 @@ def test_a_config_folder_of_ones_own_brings_its_experiments(capsys: pytest.Captu
 def test_a_simulated_run_imports_neither_ray_nor_uvloop() -> None:
     script = (
         "import sys\n"
-        "from framework.run import main\n"
+        "from framework.run.__main__ import main\n"
         f"code = main({[*HELLO, '--quiet']!r})\n"
         "print(code, sorted({'ray', 'uvloop', 'rich'} & set(sys.modules)))\n"
     )

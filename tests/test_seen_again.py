@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from framework.replay import main as replay
-from framework.run import main as run
-from tests.reduction.test_shrink import FORGETFUL
+from framework.replay.__main__ import main as replay
+from framework.run.__main__ import main as run
+from tests.shrink.test_shrink import FORGETFUL
 
 EXPERIMENT = """# @package _global_
 defaults:

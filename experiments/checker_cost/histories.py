@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import structs
 
 from experiments.checker_cost.rows import Row
-from framework.verify.history import Call
+from framework.checking.history.calls import Call
 
 LONGEST = 1000
 """Ticks that an operation may take; the next follows within 20."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from experiments.checker_cost.histories import recorded
 from experiments.checker_cost.rows import Row
+from framework.checking.history.calls import no_endings
+from framework.checking.linearizability.bounds import DEFAULT
+from framework.checking.linearizability.checker import find
+from framework.checking.models.catalog import model_named
 from framework.sweep.pool import results
-from framework.verify.bounds import DEFAULT
-from framework.verify.history import no_endings
-from framework.verify.linearizability import find
-from framework.verify.models import model_named
 
 
 @dataclass(frozen=True)

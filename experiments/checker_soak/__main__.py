@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.checker_soak.compare import LONGEST, SHORTEST, Share, compare
+from framework.checking.models.catalog import models
 from framework.console.command import Parser, count, one_of, whole
 from framework.console.entry import carried_out
 from framework.sweep.pool import results
-from framework.verify.models import models
 
 
 def table(shares: dict[str, list[Share]]) -> Table:

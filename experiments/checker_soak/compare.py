@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from framework.verify.history import Call
-from framework.verify.linearizability import check_linearizable, decide_by_times, divide
-from framework.verify.model import Model
-from framework.verify.models import model_named
-from framework.verify.verdict import Verdict
-from tests.verify.histories import drawn, drawn_runs, explained
+from framework.checking.history.calls import Call
+from framework.checking.linearizability.checker import check_linearizable, decide_by_times, divide
+from framework.checking.models.catalog import model_named
+from framework.checking.models.model import Model
+from framework.checking.verdict import Verdict
+from tests.checking.histories import drawn, drawn_runs, explained
 
 SHORTEST, LONGEST = 3, 7
 """Operations of a case; those that failed or were not answered are among them."""

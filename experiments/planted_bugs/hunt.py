@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from framework.checking.verdict import Verdict
 from framework.config.compose import compose
 from framework.runs.commands import replay_command
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
-from framework.verify.verdict import Verdict
 
 CONFIGS = "experiments/planted_bugs/conf"
 """Where the experiments stand that mutants are put through, seen from the repository's root."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from framework.checking.models.catalog import Models
 from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, label
 from framework.config.plain import BadValue, build, is_path, plain, spelled, texts
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
@@ -24,7 +25,6 @@ from framework.registry.registry import KINDS, Registry
 from framework.registry.specs import CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
 from framework.replication.sessions import ReplicatedConfig
 from framework.replication.state_machine import StateMachineChoice
-from framework.verify.models import Models
 
 
 @dataclass(frozen=True, kw_only=True)

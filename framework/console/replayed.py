@@ -7,11 +7,11 @@ from typing import Any
 
 from framework.core.durable import DurableLog
 from framework.core.node import Node
-from framework.redrive.node import Departure
-from framework.redrive.nodes import NodeReport
-from framework.redrive.outputs import Output
-from framework.redrive.telling import described, of_difference, shortened
-from framework.redrive.whole import Again
+from framework.replay.node_driver import Divergence
+from framework.replay.outputs import Output
+from framework.replay.ray_replay import NodeReport
+from framework.replay.sim_replay import SimReplay
+from framework.replay.step_text import described, of_difference, shortened
 from framework.runs.result import versions
 from framework.trace.reader import Run
 
@@ -20,7 +20,7 @@ SUSPECTS = (
 )
 
 
-def of_whole(run: Run, again: Again) -> Iterator[str]:
+def of_whole(run: Run, again: SimReplay) -> Iterator[str]:
     """Whether a simulated run came out the same."""
     if not again.compared:
         yield "cannot compare: the run was recorded at trace=none"
@@ -66,13 +66,13 @@ def of_node(run: Run, report: NodeReport) -> Iterator[str]:
         yield f"{report.node}: same ({done})"
 
 
-def of_departure(run: Run, departure: Departure) -> Iterator[str]:
+def of_departure(run: Run, departure: Divergence) -> Iterator[str]:
     """The step, and the two sides."""
     step = departure.step
     row = {**step._asdict(), "cause": None if step.cause < 0 else step.cause}
     yield f"  {step.time / 1e6:,.6f} ms  {departure.node} {described(run, row)}"
     yield f"  recorded:     {_side(run, departure.recorded)}"
-    yield f"  driven again: {_side(run, departure.redriven)}"
+    yield f"  driven again: {_side(run, departure.replayed)}"
 
 
 def _side(run: Run, side: Output | str) -> str:

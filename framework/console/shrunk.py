@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from framework.reduction.trial import Trial
-from framework.verify.verdict import Verdict
+from framework.checking.verdict import Verdict
+from framework.shrink.trial import Trial
 
 
 def of_both(before: Trial, after: Trial) -> Iterator[str]:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from framework.checking.verdict import CheckResult, Verdict
 from framework.console.wording import milliseconds, rate, shortened, tallied
 from framework.runs.result import CrashRecord, RunResult
-from framework.verify.verdict import CheckResult, Verdict
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -11,18 +11,17 @@ from framework.core.client import Fail, Ok, Outcome
 from framework.core.errors import PluginFailed, Unrecordable
 from framework.core.message import NodeId
 from framework.core.node import Node
-from framework.engine.shared.administrator import ADMINISTRATOR
 from framework.faults.fault import Fault, Status
 from framework.faults.ledger import LedgerEntry
 from framework.load.histogram import LatencyHistogram
 from framework.load.workload import Workload
 from framework.network.model import NetworkModel
 from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
-from framework.replication.administration import Administrator
+from framework.replication.administration import ADMINISTRATOR, Administrator
 
 if TYPE_CHECKING:
-    from framework.verify.convergence import Settled
-    from framework.verify.monitors import Watch
+    from framework.checking.convergence import Settled
+    from framework.checking.monitors import Watch
 
 TraceLevel = Literal["full", "history", "none"]
 

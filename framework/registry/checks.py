@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from framework.checking.invariants import Invariant
+from framework.checking.models.model import Model
 from framework.core.client import Client
 from framework.core.errors import ConfigError, PluginError, did_you_mean
 from framework.core.message import Config, Message, check_message
@@ -33,8 +35,6 @@ from framework.registry.specs import (
 from framework.replication.administration import Administer
 from framework.replication.sessions import ReplicatedConfig, SessionClient
 from framework.replication.state_machine import StateMachine
-from framework.verify.invariants import Invariant
-from framework.verify.model import Model
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MODEL_NAME = re.compile(r"[a-z][a-z0-9_-]*")

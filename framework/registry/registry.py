@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
+from framework.checking.models.model import Model
 from framework.core.errors import RAISED, ConfigError, PluginError, did_you_mean
 from framework.registry import hookspecs
 from framework.registry.checks import check_functions, check_spec, checked_folders
@@ -30,7 +31,6 @@ from framework.registry.specs import (
     StateMachineSpec,
     WorkloadSpec,
 )
-from framework.verify.model import Model
 
 A = TypeVar("A")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from framework.checking.invariants import Invariant
 from framework.core.client import Client
 from framework.core.message import Config
 from framework.core.node import Node
@@ -14,13 +15,12 @@ from framework.faults.fault import Fault, FaultConfig
 from framework.load.workload import Workload, WorkloadConfig
 from framework.network.model import NetworkModel
 from framework.replication.state_machine import StateMachine
-from framework.verify.invariants import Invariant
 
 if TYPE_CHECKING:
-    from framework.verify.history import Calls
-    from framework.verify.model import Model
-    from framework.verify.models import Models
-    from framework.verify.verdict import CheckResult
+    from framework.checking.history.calls import Calls
+    from framework.checking.models.catalog import Models
+    from framework.checking.models.model import Model
+    from framework.checking.verdict import CheckResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ class FaultSpec(Spec):
 class CheckerSpec(Spec):
     """A check of what clients saw.
 
-    `check(calls, models, config)` takes the calls of the history (`framework.verify.history.Calls`: a walk through them
+    `check(calls, models, config)` takes the calls of the history (`framework.checking.history.calls.Calls`: a walk through them
     needs little memory, a list of them much), the sequential models that are installed (`models.own` is the name of the
     run's, or None), and this spec's config. `ready(models, config)` raises ConfigError if the check could not be made;
     it is asked before the run.

@@ -13,6 +13,9 @@ from framework.core.message import Message, NodeId
 from framework.core.node import handles
 from framework.replication.leader_client import LeaderClient
 
+ADMINISTRATOR: NodeId = "admin"
+"""The name of a run's administrator."""
+
 
 class Administer(Message):
     """Asks the leader to see to it that `function`, one of the protocol's `administration`, is done to `node`.

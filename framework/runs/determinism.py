@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.core.message import NodeId
-from framework.redrive.telling import of_difference
+from framework.replay.step_text import of_difference
 from framework.trace.difference import Difference, first_difference
 from framework.trace.reader import Run, open_run
 
@@ -27,7 +27,7 @@ def doubt_about(run_dir: Path, digest: str | None) -> str:
     if digest is None:
         return "its determinism cannot be verified at trace=none"
     with tempfile.TemporaryDirectory(prefix="synod-again-") as folder:
-        command = [sys.executable, "-P", "-m", "framework.redrive", str(run_dir.resolve()), folder]
+        command = [sys.executable, "-P", "-m", "framework.replay.second_run", str(run_dir.resolve()), folder]
         environment = {**own_environment(), "PYTHONHASHSEED": "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"}
         second = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if second.returncode:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from framework.checking.models.catalog import Models
+from framework.checking.monitors import Watch
+from framework.checking.verdict import CheckResult
 from framework.core.errors import RAISED, ConfigError, PluginError
 from framework.core.tracebacks import error_line, place, plugin_raised
 from framework.engine.base import Engine, EngineResult, Experiment, Progress, Tally
@@ -22,12 +25,9 @@ from framework.runs.interrupts import Interrupts
 from framework.runs.judgement import judge, run_checkers, undecided
 from framework.runs.result import RunResult, build_result
 from framework.runs.settling import settling
-from framework.verify.models import Models
-from framework.verify.monitors import Watch
-from framework.verify.verdict import CheckResult
 
 if TYPE_CHECKING:
-    from framework.verify.history import Calls
+    from framework.checking.history.calls import Calls
 
 _PROGRESS_EVERY_S = 1.0
 
@@ -174,9 +174,9 @@ def _doubts(
 
 def _calls(experiment: Experiment) -> Calls:
     """The run's history. ConfigError if it is damaged."""
+    from framework.checking.history.calls import RecordedCalls
     from framework.runs.endings import endings_of
     from framework.trace.reader import open_run
-    from framework.verify.history import RecordedCalls
 
     run = open_run(experiment.run_dir)
     calls = RecordedCalls(run.history_batches, partial(endings_of, run))

@@ -11,13 +11,13 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from framework.checking.monitors import Breach, Watch
+from framework.checking.verdict import CheckResult, Verdict
 from framework.core.errors import ConfigError
 from framework.core.tracebacks import error_line, summed_up
 from framework.engine.base import EngineResult, Experiment
-from framework.redrive.telling import described
+from framework.replay.step_text import described
 from framework.trace.reader import Run, open_run
-from framework.verify.monitors import Breach, Watch
-from framework.verify.verdict import CheckResult, Verdict
 
 EVENTS_TOLD = 8
 """Events of each node in a story: the last before the invariant broke."""
@@ -30,7 +30,7 @@ def watched(experiment: Experiment, ended: EngineResult) -> Watch | None:
     asked = getattr(experiment.engine_config, "check_invariants", False) and experiment.protocol.invariants
     if ended.watch is not None or not asked or experiment.trace != "full":
         return ended.watch
-    from framework.redrive.watching import watch_again
+    from framework.replay.invariants import watch_again
 
     try:
         return watch_again(open_run(experiment.run_dir), experiment)

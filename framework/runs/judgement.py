@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from framework.checking.verdict import NO_CHECKER, CheckResult, Verdict, worst
 from framework.core.errors import ConfigError, PluginError, PluginFailed
 from framework.core.time import format_duration
 from framework.core.tracebacks import defined_at, error_line, place, plugin_gave, summed_up
@@ -15,11 +16,10 @@ from framework.engine.base import EngineResult, Experiment, NodeCrash
 from framework.faults.ledger import LedgerEntry
 from framework.registry.specs import CheckerSpec
 from framework.runs.recovery import recovery
-from framework.verify.verdict import NO_CHECKER, CheckResult, Verdict, worst
 
 if TYPE_CHECKING:
-    from framework.verify.history import Calls
-    from framework.verify.models import Models
+    from framework.checking.history.calls import Calls
+    from framework.checking.models.catalog import Models
 
 
 class Judgement(NamedTuple):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from framework.checking.verdict import Verdict
 from framework.core.message import NodeId
 from framework.core.time import MILLISECOND, format_duration
 from framework.engine.base import Aftermath, EngineResult, Experiment, NodeCrash, Waiting
-from framework.verify.verdict import Verdict
 
 NAME = "recovery"
 

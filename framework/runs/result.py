@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
+from framework.checking.verdict import CheckResult, Verdict
 from framework.core.tracebacks import printable
 from framework.engine.base import EngineResult, Experiment
 from framework.runs.judgement import Judgement
-from framework.verify.verdict import CheckResult, Verdict
 
 _PACKAGES = ("synod", "msgspec", "pyarrow", "numpy")
 

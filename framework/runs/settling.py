@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from framework.checking.convergence import NAME, convergence, nothing_to_compare
+from framework.checking.verdict import CheckResult
 from framework.engine.base import EngineResult
-from framework.verify.convergence import NAME, convergence, nothing_to_compare
-from framework.verify.verdict import CheckResult
 
 
 def settling(ended: EngineResult) -> tuple[list[CheckResult], dict[str, Any]]:

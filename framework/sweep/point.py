@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from framework.checking.verdict import Verdict
 from framework.config.compose import compose
 from framework.config.resolve import Composed
 from framework.core.errors import ConfigError, SynodError
@@ -35,7 +36,6 @@ from framework.sweep.rows import PointOutcome, Status, outcome_of
 from framework.sweep.tasks import Exhausted
 from framework.trace.history import history_digest
 from framework.trace.reader import open_run
-from framework.verify.verdict import Verdict
 
 _OUT_OF_MEMORY = re.compile(r"^(?:[\w.]*\.)?(?:Arrow)?MemoryError\b.*", re.MULTILINE)
 """A MemoryError as the last line of a traceback, or at the beginning of a reason."""

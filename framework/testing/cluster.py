@@ -24,8 +24,7 @@ from framework.core.node import Node, TimerKey
 from framework.core.node_runtime import Deliver, Fire, Input, Invoke, NodeRuntime, Start
 from framework.core.random_streams import stream
 from framework.core.storage import MemoryStorage
-from framework.engine.shared.administrator import ADMINISTRATOR
-from framework.replication.administration import Administrator
+from framework.replication.administration import ADMINISTRATOR, Administrator
 
 
 @dataclass(frozen=True)

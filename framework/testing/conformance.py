@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from framework.checking.verdict import Verdict
 from framework.config.compose import compose
 from framework.config.resolve import Composed
 from framework.core.errors import ConfigError
@@ -28,7 +29,6 @@ from framework.registry.registry import load
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
-from framework.verify.verdict import Verdict
 
 MAX_STEPS = 200
 """Crashes are tried after each of the first steps of the scenario, this many at the most."""

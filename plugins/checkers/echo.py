@@ -1,8 +1,8 @@
 """Every answer is what was said."""
 
 from framework import CheckerSpec, CheckResult, Config, Verdict, hookimpl
-from framework.verify.history import Calls
-from framework.verify.models import Models
+from framework.checking.history.calls import Calls
+from framework.checking.models.catalog import Models
 
 
 def check_echo(calls: Calls, models: Models, config: Config | None) -> CheckResult:

@@ -1,11 +1,11 @@
 """Linearizability: each operation takes effect at one instant between its invocation and its completion."""
 
 from framework import CheckerSpec, CheckResult, Config, ConfigError, hookimpl
-from framework.verify.bounds import DEFAULT, Bounds
-from framework.verify.history import Calls
-from framework.verify.linearizability import check_linearizable
-from framework.verify.model import Model
-from framework.verify.models import AUTO, Models
+from framework.checking.history.calls import Calls
+from framework.checking.linearizability.bounds import DEFAULT, Bounds
+from framework.checking.linearizability.checker import check_linearizable
+from framework.checking.models.catalog import AUTO, Models
+from framework.checking.models.model import Model
 
 
 class LinearizabilityConfig(Config):

@@ -1,7 +1,7 @@
 """The sequential models that come with Synod."""
 
 from framework import ModelSpec, hookimpl
-from framework.verify.models import models
+from framework.checking.models.catalog import models
 
 SUMMARIES = {
     "register": "One value: read, write, compare-and-set.",

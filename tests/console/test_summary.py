@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from framework.checking.verdict import Verdict
 from framework.console.summary import print_summary, print_verdict
 from framework.faults.ledger import LedgerEntry
 from framework.runs.execute import execute
 from framework.runs.result import RunResult
-from framework.verify.verdict import Verdict
 from tests.runs.fakes import CONTENT, FakeEngine, checker, counted, ended, plan, raised
 
 STALE = checker(Verdict.INVALID, "c1 read an old value", ("1 ms  c1 wrote [red]2", "2 ms  c1 read 1"), name="stale")

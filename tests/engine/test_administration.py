@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from framework.checking.verdict import Verdict
 from framework.config.compose import compose
 from framework.core.errors import ConfigError
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
 from framework.trace.reader import open_run
-from framework.verify.verdict import Verdict
 
 CLUB = Path(__file__).parent / "club.py"
 JOIN_JOIN_LEAVE = (

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from framework import Crash, Restart, open_run
+from framework.checking.verdict import Verdict
 from framework.config.compose import compose
 from framework.core.time import SECOND
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
-from framework.verify.verdict import Verdict
 from tests.engine.ray.register import Timed, register_run
 
 DAMAGE = ("faults=disk", "faults.disk.trouble=damage", "faults.disk.at=1s", "faults.disk.for=500ms")

@@ -9,9 +9,9 @@ import pytest
 from experiments.checker_cost.histories import recorded
 from experiments.checker_cost.rows import Row, rows
 from experiments.checker_soak import compare as soak
-from framework.verify.linearizability import check_linearizable
-from framework.verify.models import model_named
-from framework.verify.verdict import CheckResult, Verdict
+from framework.checking.linearizability.checker import check_linearizable
+from framework.checking.models.catalog import model_named
+from framework.checking.verdict import CheckResult, Verdict
 
 
 def test_cases_are_counted_by_what_they_are() -> None:

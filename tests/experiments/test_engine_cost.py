@@ -30,7 +30,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository of one commit."""
     place = tmp_path / "repository"
     (place / "framework").mkdir(parents=True)
-    (place / "framework/run.py").write_text("")
+    (place / "framework/run/__main__.py").write_text("")
     git(place, "init", "-q")
     git(place, "add", ".")
     git(place, "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-q", "-m", "one")

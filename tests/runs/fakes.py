@@ -12,6 +12,7 @@ from typing import Any
 
 import pluggy
 
+from framework.checking.verdict import CheckResult, Verdict
 from framework.core.client import Client, Ok, Operation
 from framework.core.node import Node
 from framework.core.time import SECOND, Duration
@@ -24,7 +25,6 @@ from framework.registry import hookspecs
 from framework.registry.specs import CheckerSpec, FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
 from framework.runs.execute import Plan
 from framework.runs.folder import claim, write_config
-from framework.verify.verdict import CheckResult, Verdict
 
 
 class Server(Node):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.run import main
+from framework.run.__main__ import main
 
 WANDERER = '''
 """An echo whose nodes gossip: in an order, and with contents, that the config chooses the source of."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from framework.checking.models.catalog import Models
+from framework.checking.verdict import CheckResult, Verdict
 from framework.core.errors import ConfigError, PluginError
 from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Progress, Tally
@@ -16,8 +18,6 @@ from framework.registry.hookspecs import hookimpl
 from framework.registry.specs import CheckerSpec
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
-from framework.verify.models import Models
-from framework.verify.verdict import CheckResult, Verdict
 from tests.runs.fakes import CONTENT, FakeEngine, checker, counted, ended, interrupt, listening, plan, raised
 
 

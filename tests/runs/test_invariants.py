@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from framework.checking.monitors import Breach, Watch
+from framework.checking.verdict import CheckResult, Verdict
 from framework.runs.invariants import conclusions, details
 from framework.runs.judgement import judge
-from framework.verify.monitors import Breach, Watch
-from framework.verify.verdict import CheckResult, Verdict
 from tests.runs.fakes import ended, experiment
 
 RUN = Path("runs/none")
 BREACH = Breach("election safety", ("n1", "n3"), "both were elected in term 4", time=1_203_000_000, seq=88)
 HELD = Watch(("Elections", "Logs"), 1_200)
 TRACEBACK = """Traceback (most recent call last):
-  File "/opt/synod/framework/verify/monitors.py", line 130, in observe
+  File "/opt/synod/framework/checking/monitors.py", line 130, in observe
     invariant.observe(step, node)
   File "/home/ada/logs.py", line 9, in observe
     self.logs["n9"]

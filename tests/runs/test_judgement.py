@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from framework.checking.models.catalog import Models
+from framework.checking.verdict import CheckResult, Verdict
 from framework.core.client import Fail, Ok, Unknown
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
@@ -19,8 +21,6 @@ from framework.engine.base import NodeCrash, Tally, with_restarts
 from framework.faults.ledger import LedgerEntry
 from framework.registry.specs import CheckerSpec
 from framework.runs.judgement import crash_reason, judge, run_checkers
-from framework.verify.models import Models
-from framework.verify.verdict import CheckResult, Verdict
 from tests.runs.fakes import counted, crash, ended, experiment, raised
 
 RUN = Path("runs/none")

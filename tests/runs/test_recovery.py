@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from framework.checking.verdict import Verdict
 from framework.core.time import SECOND
 from framework.engine.base import Aftermath, NodeCrash, Tally, Waiting, agreed
 from framework.runs.execute import execute
 from framework.runs.judgement import judge
 from framework.runs.recovery import SHOWN, recovery, unchecked
-from framework.verify.verdict import Verdict
 from tests.runs.fakes import CONTENT, FakeEngine, counted, crash, ended, experiment, plan
 
 STUCK = {"healed_at": SECOND, "asked": 3}

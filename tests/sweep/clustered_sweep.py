@@ -11,7 +11,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from framework.engine.ray.runtime import quiet
-from framework.run import main as run
+from framework.run.__main__ import main as run
 from framework.sweep.rows import SweepRow
 from framework.sweep.store import Store
 

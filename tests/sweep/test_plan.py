@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import SynodError
-from framework.run import main
+from framework.run.__main__ import main
 from framework.sweep.axes import Choices
 from framework.sweep.identity import Identity, identity_of
 from framework.sweep.plan import SweepPlan, plan_sweep

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from framework.registry.discovery import ROOT
-from framework.run import main
+from framework.run.__main__ import main
 from framework.sweep.reader import open_sweep
 from framework.trace.reader import open_run
 from tests.sweep.troubled import write_troubled

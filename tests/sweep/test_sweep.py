@@ -18,7 +18,7 @@ import pytest
 
 from framework.config.compose import compose
 from framework.core.errors import ConfigError
-from framework.run import main
+from framework.run.__main__ import main
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.sweep.course import ALIKE

@@ -9,18 +9,18 @@ import pyarrow as pa
 import pytest
 
 import framework.trace.recorder as recorder
-from framework.check import main as check
+from framework.check.__main__ import main as check
+from framework.checking.history.calls import calls_from_table
+from framework.checking.linearizability.checker import check_linearizable
+from framework.checking.models.catalog import model_named
+from framework.checking.verdict import Verdict
 from framework.core.errors import ConfigError
-from framework.run import main as run_command
+from framework.run.__main__ import main as run_command
 from framework.trace.history import HistoryReader
 from framework.trace.reader import open_run
 from framework.trace.recorder import HistoryRow, HistoryWriter
 from framework.trace.schema import HISTORY
 from framework.trace.stream import StreamReader, StreamWriter
-from framework.verify.history import calls_from_table
-from framework.verify.linearizability import check_linearizable
-from framework.verify.models import model_named
-from framework.verify.verdict import Verdict
 
 CHAOS = ["experiment=raft_chaos", "engine=sim", "duration=4s", "quiet=1s", "workload.keys=1", "trace=history"]
 

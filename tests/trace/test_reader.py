@@ -11,7 +11,7 @@ import pytest
 import framework.trace.reader as reader
 from framework.core.errors import ConfigError
 from framework.core.message import Message
-from framework.run import main as run_command
+from framework.run.__main__ import main as run_command
 from framework.trace.reader import open_run
 from framework.trace.recorder import HistoryWriter
 from framework.trace.schema import EVENTS, HISTORY, EventKind, message_shape

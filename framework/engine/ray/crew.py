@@ -13,9 +13,10 @@ from framework.core.time import NEVER
 from framework.engine.base import OLDEST, Waiting
 from framework.engine.ray.seat import HostedNode
 from framework.engine.ray.station import Station
-from framework.engine.shared.administrator import ADMINISTRATOR, AdministratorQueue
+from framework.engine.shared.administrator import AdministratorQueue
 from framework.faults.actions import Ask
 from framework.load.generator import Assignment, LoadGenerator
+from framework.replication.administration import ADMINISTRATOR
 from framework.trace.recorder import HistoryRow, HistoryWriter, operation_row
 from framework.trace.schema import EventKind, as_json
 

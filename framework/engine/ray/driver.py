@@ -14,10 +14,10 @@ from framework.engine.base import Aftermath, EngineResult, Experiment, Progress,
 from framework.engine.wire import Wire
 
 if TYPE_CHECKING:
+    from framework.checking.convergence import Settled
     from framework.engine.ray.fleet import Fleet
     from framework.engine.ray.injection import RayFaultExecutor
     from framework.engine.ray.runtime import RayRuntime
-    from framework.verify.convergence import Settled
 
 LOOK_S = 0.2
 """How often the driver looks up at least."""
@@ -131,7 +131,7 @@ class _Course:
 
     def _converge(self) -> None:
         """Clients are quiet: until all replicas are equal, or that has taken too long."""
-        from framework.verify.convergence import Settled, look
+        from framework.checking.convergence import Settled, look
 
         experiment, fleet = self.experiment, self.fleet
         began = fleet.now()

@@ -10,7 +10,6 @@ from framework.engine.base import Experiment
 from framework.engine.ray.conditions import leaving
 from framework.engine.ray.fleet import Fleet
 from framework.engine.ray.member import RemoteWorker
-from framework.engine.shared.administrator import ADMINISTRATOR
 from framework.faults.actions import (
     Action,
     Ask,
@@ -27,6 +26,7 @@ from framework.faults.actions import (
 )
 from framework.faults.injector import Injector, Sight
 from framework.faults.ledger import LedgerEntry
+from framework.replication.administration import ADMINISTRATOR
 from framework.trace.schema import EventKind, as_json
 
 

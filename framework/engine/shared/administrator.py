@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from framework.core.client import Ok, Operation, Outcome
-from framework.core.message import NodeId
 from framework.faults.actions import Ask
-
-ADMINISTRATOR: NodeId = "admin"
-"""The name of a run's administrator."""
 
 
 class AdministratorQueue:

@@ -11,13 +11,13 @@ from traceback import format_exc
 
 import msgspec
 
+from framework.checking.monitors import Halt, Monitors, Watch
 from framework.core.errors import PluginFailed
 from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Progress, Tally, with_restarts
 from framework.engine.sim.recording import Heartbeat, Recording
 from framework.engine.sim.simulation import Simulation, Stalled
 from framework.engine.wire import Wire
-from framework.verify.monitors import Halt, Monitors, Watch
 
 
 class SimEngine:

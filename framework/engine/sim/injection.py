@@ -12,7 +12,6 @@ from framework.core.message import NodeId
 from framework.core.random_streams import stream
 from framework.core.time import NEVER
 from framework.engine.base import OLDEST, Aftermath, Waiting
-from framework.engine.shared.administrator import ADMINISTRATOR
 from framework.faults.actions import (
     TORN_COMMIT_CUT,
     Action,
@@ -31,6 +30,7 @@ from framework.faults.disk_faults import FaultyStorage
 from framework.faults.fault import Status
 from framework.faults.injector import Injector, Sight
 from framework.faults.ledger import LedgerEntry
+from framework.replication.administration import ADMINISTRATOR
 from framework.trace.schema import NO_NAME, EventKind
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from framework.checking.convergence import Settled, look
 from framework.core.errors import RAISED
 from framework.core.message import NodeId
 from framework.core.replica import ReplicaState, replica_state
 from framework.core.time import MILLISECOND
-from framework.verify.convergence import Settled, look
 
 if TYPE_CHECKING:
     from framework.engine.sim.batches import Batches

@@ -12,7 +12,7 @@ from framework.core.node_runtime import Invoke, NodeRuntime
 from framework.core.random_streams import stream
 from framework.core.time import NEVER, format_duration
 from framework.engine.base import Aftermath, Experiment, Tally
-from framework.engine.shared.administrator import ADMINISTRATOR, AdministratorQueue
+from framework.engine.shared.administrator import AdministratorQueue
 from framework.engine.sim.batches import Batches
 from framework.engine.sim.injection import SimFaultExecutor
 from framework.engine.sim.recording import Heartbeat, Recording
@@ -21,6 +21,7 @@ from framework.engine.sim.settling import Settling
 from framework.engine.wire import Wire
 from framework.faults.actions import Ask
 from framework.load.generator import Assignment, LoadGenerator
+from framework.replication.administration import ADMINISTRATOR
 from framework.trace.recorder import HistoryRow, operation_row
 from framework.trace.schema import EVENT_ROW, OPERATION, EventKind, as_json
 

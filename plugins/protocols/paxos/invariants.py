@@ -23,7 +23,7 @@ from itertools import islice
 from typing import Any
 
 from framework import DurableMap, Invariant, NodeId, Step, Violation
-from framework.verify.invariants import CLOCKS_APART
+from framework.checking.invariants import CLOCKS_APART
 from plugins.protocols.paxos.acceptor import UNBOUND, Vow
 from plugins.protocols.paxos.messages import NO_BALLOT, Ballot, Proposal
 from plugins.protocols.paxos.node import Paxos

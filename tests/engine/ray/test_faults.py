@@ -10,8 +10,8 @@ import pytest
 
 from framework import Calm, Crash, Disturb, Disturbance, Pause, Restart, Resume, SetClock, SetDisk, open_run
 from framework.core.time import SECOND
-from framework.redrive.watching import watch_again
-from framework.run import main as run_command
+from framework.replay.invariants import watch_again
+from framework.run.__main__ import main as run_command
 from tests.engine.ray.register import Timed, crash, register_run
 from tests.engine.ray.ring import Hasty, Ring, ring
 from tests.engine.ray.test_runs import MS, assert_nothing_is_left, is_atomic, ran

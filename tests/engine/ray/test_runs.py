@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from framework import open_run
+from framework.checking.history.calls import calls_from_table
+from framework.checking.linearizability.checker import check_linearizable
+from framework.checking.models.registers import Register
+from framework.checking.verdict import Verdict
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Tally
 from framework.engine.ray.driver import RayEngine
 from framework.trace.reader import Run
-from framework.verify.history import calls_from_table
-from framework.verify.linearizability import check_linearizable
-from framework.verify.registers import Register
-from framework.verify.verdict import Verdict
 from tests.engine.ray.register import crash, register_run
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]

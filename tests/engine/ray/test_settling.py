@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.run import main
+from framework.run.__main__ import main
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_runtime")]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from framework.checking.verdict import Verdict
 from framework.config.compose import compose
 from framework.config.resolve import Composed
 from framework.core.storage import MemoryStorage, StorageFailure
@@ -19,7 +20,6 @@ from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
 from framework.trace.reader import open_run
-from framework.verify.verdict import Verdict
 
 RAFT = (
     "experiment=raft_5nodes", "engine=sim", "duration=1s", "quiet=300ms", "clients=4", "workload.loop=open",

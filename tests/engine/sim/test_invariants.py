@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
+from framework.checking.invariants import Invariant, Step
+from framework.checking.verdict import Verdict
 from framework.core.client import Ok
 from framework.core.errors import Violation
 from framework.core.message import NodeId
@@ -19,8 +21,6 @@ from framework.engine.sim.driver import SimEngine
 from framework.registry.specs import ProtocolSpec
 from framework.runs.invariants import conclusions
 from framework.trace.reader import open_run
-from framework.verify.invariants import Invariant, Step
-from framework.verify.verdict import Verdict
 from tests.engine.sim.journal import Appended, Engine, Journal, Writer, crash, experiment, moody, simulate
 
 

@@ -12,8 +12,8 @@ import pytest
 from framework.config.compose import compose
 from framework.core.time import SECOND
 from framework.engine.sim.driver import SimEngine
-from framework.replay import main as replay
-from framework.run import main as run
+from framework.replay.__main__ import main as replay
+from framework.run.__main__ import main as run
 from framework.runs.settling import settling
 from framework.trace.reader import open_run
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from framework import ConfigError, Verdict
+from framework.checking.history.calls import Call
+from framework.checking.models.catalog import Models
 from framework.core.client import Outcome
-from framework.verify.history import Call
-from framework.verify.models import Models
 from plugins.checkers.echo import check_echo
 from plugins.checkers.linearizability import LinearizabilityConfig, check, ready
 

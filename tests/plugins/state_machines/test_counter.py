@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import Refused
-from framework.verify.history import Call
-from framework.verify.model import ILLEGAL
-from framework.verify.models import model_named
+from framework.checking.history.calls import Call
+from framework.checking.models.catalog import model_named
+from framework.checking.models.model import ILLEGAL
 from plugins.state_machines.counter import Counters, register_state_machines
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from framework import Fail, NodeId, Ok, OperationId
+from framework.checking.verdict import Verdict
 from framework.config.compose import compose
 from framework.core.time import MILLISECOND
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
 from framework.testing.cluster import Cluster
-from framework.verify.verdict import Verdict
 from plugins.protocols.paxos.client import PaxosClient
 from plugins.protocols.paxos.config import PaxosConfig
 from plugins.protocols.paxos.messages import Accept, Ballot, Prepare, Promise, Propose

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.planted_bugs.hunt import Ground
-from framework.verify.verdict import Verdict
+from framework.checking.verdict import Verdict
 
 DRIFTING = (
     *("~faults.crash", "~faults.leader_crashes", "~faults.disk", "~faults.pause", "~faults.deaf_leader"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from framework import NodeId, Violation
-from framework.verify.monitors import Halt, Monitors
+from framework.checking.monitors import Halt, Monitors
 from plugins.protocols.raft.invariants import INVARIANTS
 from tests.plugins.protocols.raft.cluster import Cluster
 from tests.plugins.protocols.raft.properties import Properties

@@ -1,0 +1,1 @@
+"""The command `python -m framework.check`: the verdict on recorded histories of any system."""

@@ -1,0 +1,219 @@
+"""Is there an order of the operations, within their intervals, that a single object could have executed?
+
+Linearizability (Herlihy and Wing, 1990) is local: a history is linearizable if that of each key is. Each key takes
+the fast path of `zones`, `rows` or `sets` if it can, else the `search`. When a key fails, `evidence` and `story` say why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from framework.checking.history.calls import Call, Endings, RecordedCalls, check_calls, no_endings
+from framework.checking.history.values import Key, by_kind, written
+from framework.checking.linearizability.bounds import DEFAULT, Bounds, Deadline, Spent
+from framework.checking.linearizability.counter_example import shortest_evidence
+from framework.checking.linearizability.grow_only_sets import decide_sets
+from framework.checking.linearizability.queues_and_stacks import decide_rows
+from framework.checking.linearizability.search import Search
+from framework.checking.linearizability.timeline import entries, lay_out
+from framework.checking.linearizability.unique_values import decide_zones
+from framework.checking.linearizability.value_chains import guess
+from framework.checking.models.consensus import Consensus
+from framework.checking.models.containers import OrderedContainer, Set
+from framework.checking.models.model import Entry, Model, Part
+from framework.checking.models.registers import Counter, Register
+from framework.checking.story import tell, told
+from framework.checking.verdict import CheckResult, Verdict
+
+NAME = "linearizability"
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The verdict on one object's operations, and if INVALID some of them that suffice to show it.
+
+    `search` is what the verdict cost, None on the fast path; a search that is UNKNOWN can go on.
+    """
+
+    verdict: Verdict
+    suspects: list[Entry]
+    search: Search | None = None
+
+    @property
+    def steps(self) -> int:
+        return self.search.steps if self.search else 0
+
+    @property
+    def explained(self) -> int:
+        return self.search.explained if self.search else 0
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A verdict, at once; `explained` looks for the evidence, which may take longer than the verdict did."""
+
+    result: CheckResult
+    explained: Callable[[], CheckResult]
+    """The result with its story. Of a verdict that is not INVALID it is `result`."""
+
+
+def concluded(result: CheckResult) -> Finding:
+    """The finding of a result that there is nothing to add to."""
+    return Finding(result, lambda: result)
+
+
+def check_linearizable(calls: Iterable[Call], model: Model, bounds: Bounds = DEFAULT) -> CheckResult:
+    """Whether `calls` are linearizable, each key on its own, as `model` specifies one; with the story if they are not.
+
+    UNKNOWN when no call succeeded, or when `bounds` are spent before each key is decided. ConfigError for calls that no
+    client can have made.
+    """
+    endings = calls.endings if isinstance(calls, RecordedCalls) else no_endings
+    return find(list(calls), model, bounds, endings).explained()
+
+
+def find(calls: list[Call], model: Model, bounds: Bounds, endings: Endings) -> Finding:
+    """The verdict of `check_linearizable`, whose story is still to be told; `endings` says how operations ended.
+
+    The steps are first shared out equally, so that one hard key does not hide what is wrong with another; what is left
+    goes to the hard ones. The result is the same in every run, unless `bounds.seconds` cut it short.
+    """
+    check_calls(calls)
+    check = _Check(divide(calls, model), calls, bounds, endings)
+    if not check.operations:
+        return check.concluded(Verdict.UNKNOWN, "no operation succeeded, nothing to check")
+    return check.first_round() or check.second_round()
+
+
+class _Check:
+    """One check of a history: which parts are hard, and what was spent so far."""
+
+    def __init__(self, parts: list[Part], calls: list[Call], bounds: Bounds, endings: Endings) -> None:
+        self.operations = sum(call.known for call in calls)
+        self._parts, self._calls, self._bounds, self._endings = parts, calls, bounds, endings
+        self._deadline = bounds.deadline()
+        self._hard: list[tuple[Part, Search | None]] = []
+        self._kept_bytes = 0
+        self._steps = 0
+
+    def first_round(self) -> Finding | None:
+        """Gives each part its share of the steps; a finding if one is INVALID, or all are VALID."""
+        share = self._bounds.steps // len(self._parts)
+        for part in self._parts:
+            decision = decide(part.operations, part.model, share, self._memory_bytes, self._deadline)
+            self._steps += decision.steps
+            if decision.verdict is Verdict.INVALID:
+                return self._invalid(part, decision)
+            if decision.search is not None and decision.verdict is Verdict.UNKNOWN:
+                self._hard.append((part, self._kept(decision.search)))
+        return None if self._hard else self._valid()
+
+    def second_round(self) -> Finding:
+        """Gives what is left to the hard parts, in turn."""
+        for number, (part, kept) in enumerate(self._hard):
+            search = self._new(part) if kept is None else kept
+            others = sum(other.bytes for _, other in self._hard if other is not None and other is not search)
+            search.allow(self._bounds.memory_bytes - others)
+            before = search.steps
+            verdict = search.run(before + self._bounds.steps - self._steps, self._deadline)
+            self._steps += search.steps - before
+            if verdict is Verdict.INVALID:
+                return self._invalid(part, Decision(verdict, part.operations, search))
+            if verdict is Verdict.UNKNOWN:
+                assert search.spent is not None
+                more = len(self._hard) - number - 1
+                return self.concluded(verdict, self._spent(search.spent, part, more), part.key)
+            self._hard[number] = (part, None)
+        return self._valid()
+
+    @property
+    def _memory_bytes(self) -> int:
+        """What one search may take up: all, or half where others wait for their second round in the other half."""
+        return self._bounds.memory_bytes // (1 if len(self._parts) == 1 else 2)
+
+    def _kept(self, search: Search) -> Search | None:
+        """`search` for the second round, without the places that failed if they are too many; None if all of it is too much."""
+        room = self._bounds.memory_bytes - self._memory_bytes - self._kept_bytes
+        if len(self._parts) > 1 and search.bytes > room:
+            search.forget()
+            if search.bytes > room:
+                return None
+        self._kept_bytes += search.bytes
+        return search
+
+    def _new(self, part: Part) -> Search:
+        ranks = guess(part.operations, part.model) if isinstance(part.model, Register) else None
+        assert not isinstance(ranks, set), "the first round would have known"
+        return Search(lay_out(part.operations, part.model, ranks), self._memory_bytes)
+
+    def _spent(self, spent: Spent, part: Part, more: int) -> str:
+        what = {
+            Spent.STEPS: f"budget of {self._bounds.steps:,} steps spent",
+            Spent.MEMORY: f"memory of {self._bounds.memory_mib:,} MiB spent",
+            Spent.TIME: f"time limit of {self._bounds.seconds:g} s reached" if self._bounds.seconds else "",
+        }[spent]
+        return f"{what} on {part.label}" + (f" and {more:,} more" if more else "")
+
+    def _valid(self) -> Finding:
+        keys = len({call.key for call in self._calls})
+        reason = f"{self.operations:,} operations on {keys:,} {'key' if keys == 1 else 'keys'} explained"
+        return self.concluded(Verdict.VALID, reason)
+
+    def _invalid(self, part: Part, decision: Decision) -> Finding:
+        known = sum(call.known for call, _ in part.operations)
+        result = self._result(Verdict.INVALID, f"{part.label}: no order explains its {known:,} operations", part.key)
+
+        def explained() -> CheckResult:
+            evidence = shortest_evidence(part.operations, decision, part.model, decide, self._bounds)
+            *lines, why = tell(evidence, part, self._calls, self._endings(told(evidence)))
+            if not evidence.left:
+                shown = f"{len(evidence.operations):,} operations"
+                lines.append(f"shortened to {shown} within the budget; there may be fewer that show it")
+            return msgspec.structs.replace(result, reason=f"{part.label}: {why}", story=(*lines, why))
+
+        return Finding(result, explained)
+
+    def concluded(self, verdict: Verdict, reason: str, key: Key = None) -> Finding:
+        return concluded(self._result(verdict, reason, key))
+
+    def _result(self, verdict: Verdict, reason: str, key: Key) -> CheckResult:
+        part = key if key is None or isinstance(key, str) else written(key)
+        return CheckResult(
+            name=NAME, verdict=verdict, reason=reason, operations=self.operations, steps=self._steps, key=part
+        )
+
+
+def divide(calls: Sequence[Call], model: Model) -> list[Part]:
+    """The operations that may have happened: each key's, in the order of the keys (no key first), or less at a time."""
+    keys: dict[Key, list[Entry]] = {}
+    for entry in entries(calls, model):
+        keys.setdefault(entry[0].key, []).append(entry)
+    return [part for key in sorted(keys, key=by_kind) for part in model.parts(key, keys[key])]
+
+
+def decide(
+    operations: list[Entry],
+    model: Model,
+    budget_steps: int,
+    memory_bytes: int,
+    deadline: Deadline | None = None,
+) -> Decision:
+    """The verdict on one object's operations; UNKNOWN once something is spent (the fast path needs nothing)."""
+    told = decide_by_times(operations, model)
+    if told is not None:
+        return Decision(*told)
+    ranks = guess(operations, model) if isinstance(model, Register) else None
+    if isinstance(ranks, set):
+        return Decision(Verdict.INVALID, [operations[place] for place in sorted(ranks)])
+    search = Search(lay_out(operations, model, ranks), memory_bytes)
+    verdict = search.run(budget_steps, deadline)
+    return Decision(verdict, operations if verdict is Verdict.INVALID else [], search)
+
+
+def decide_by_times(operations: list[Entry], model: Model) -> tuple[Verdict, list[Entry]] | None:
+    """The fast path of `model`: the verdict, with operations that suffice to show it if INVALID; None if unknown."""
+    if isinstance(model, OrderedContainer):
+        return decide_rows(operations, model)
+    if isinstance(model, Set):
+        return decide_sets(operations, model)
+    return decide_zones(operations, model) if isinstance(model, Register | Counter | Consensus) else None

@@ -1,0 +1,176 @@
+"""What follows from how values were made: which operations come right after each other, and a guess at the rest.
+
+Where only one operation can have made a value, it made it, and whoever saw the value came between that operation and
+the next. A value that can only have been appended to, or compared with, to make another is left for that other one
+and for no third. So the values fall into chains, each of which took place in one stretch; what nobody saw is a chain
+of its own. Of two chains the one comes first in which an operation ends before one of the other begins; if each has
+to come first, nothing explains the history (the argument is that of `zones`).
+
+Else the chains have an order, and with it their operations. It explains all that is in a chain, but what was left out
+of them (where a value was made twice, or an operation told what a value was *not*) may contradict it: a guess that
+the search tries first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from framework.checking.linearizability.deletes import NEVER, Chain, Times, fill, in_order
+from framework.checking.linearizability.writers import Makers
+from framework.checking.models.model import Entry, ModelStep, State
+from framework.checking.models.registers import Register
+
+_LAST = 1 << 60
+"""The rank of operations of which nothing is guessed."""
+
+
+class _Visit:
+    """A value that only one operation can have made: `maker`, None at first.
+
+    `grown`: it was made from another, `after`. `starts`: a chain starts with it, as nothing is known of what was before.
+    """
+
+    __slots__ = ("after", "following", "grown", "maker", "readers", "starts")
+
+    def __init__(self, maker: int | None, after: State, starts: bool, grown: bool = False) -> None:
+        self.maker, self.after, self.starts, self.grown = maker, after, starts, grown
+        self.readers: list[int] = []
+        self.following: list[_Visit] = []
+
+
+def guess(operations: Sequence[Entry], model: Register) -> list[int] | set[int]:
+    """A rank for each operation, by which the search is to try them; a set of places if no order at all explains the
+    operations there."""
+    steps = [step for _, step in operations]
+    visits = _visits(steps, Makers(steps, model.initial, model.makes))
+    for visit in visits.values():
+        if len(visit.following) > 1:
+            return {*_places(visit), *(place for other in visit.following[:2] for place in _seen(other))}
+    ours: dict[int, _Visit] = {}
+    for visit in visits.values():
+        if visit.maker is not None and ours.setdefault(visit.maker, visit) is not visit:
+            return {*_seen(ours[visit.maker]), *_seen(visit)}
+    times = Times((call.invoked, call.completed if call.known else None) for call, _ in operations)
+    chains = [_chain(visit) for visit in visits.values() if visit.starts]
+    alone = [
+        place
+        for place, (call, step) in enumerate(operations)
+        if call.known and not step.pure and place not in ours and not (step.function == "append" and not step.argument)
+    ]
+    ranks = _ranks(chains + [[[place]] for place in alone], times)
+    clearers = [place for place in alone if model.makes(steps[place]) is None]
+    if isinstance(ranks, set) or not clearers:
+        return ranks
+    from_nothing = {visit.maker for visit in visits.values() if visit.starts and visit.grown and visit.after is None}
+    grown = [chain for chain in chains if chain[0] and chain[0][0] in from_nothing]
+    readers = [place for place, step in enumerate(steps) if step.function == "read" and step.result is None]
+    rest = [chain for chain in chains if chain not in grown] + [
+        [[place]] for place in alone if place not in set(clearers)
+    ]
+    filled = _ranks(fill(rest, grown, clearers, readers, times), times)
+    return ranks if isinstance(filled, set) else filled
+
+
+def _places(visit: _Visit) -> list[int]:
+    return [] if visit.maker is None else [visit.maker]
+
+
+def _seen(visit: _Visit) -> list[int]:
+    """What made a value and what came of it, up to the first operation that saw something of that."""
+    places = _places(visit)
+    while not visit.readers and visit.following:
+        visit = visit.following[0]
+        places += _places(visit)
+    return places + visit.readers[:1]
+
+
+def _visits(steps: Sequence[ModelStep], makers: Makers) -> dict[State, _Visit]:
+    """The values that someone saw, or that they were made from, as far as it is known who made them."""
+    visits: dict[State, _Visit] = {}
+    for place, step in enumerate(steps):
+        if step.function == "read":
+            wanted, reader = step.result, place
+        elif step.function == "cas" and step.result is True:
+            wanted, reader = step.argument[1], None
+        else:
+            continue
+        new: State = wanted
+        while new not in visits:
+            visit = _visit(new, steps, makers)
+            if visit is None:
+                break
+            visits[new] = visit
+            if visit.starts:
+                break
+            new = visit.after
+        if reader is not None and wanted in visits:
+            visits[wanted].readers.append(reader)
+    for visit in visits.values():
+        if not visit.starts:
+            before = visits.get(visit.after)
+            if before is None:
+                visit.starts = True  # who made what it was made from is not known
+            else:
+                before.following.append(visit)
+    return visits
+
+
+def _visit(value: State, steps: Sequence[ModelStep], makers: Makers) -> _Visit | None:
+    """What is known of `value`; None if several operations can have made it, or none."""
+    possible = makers.of(value)
+    if len(possible) != 1:
+        return None
+    maker = possible[0]
+    if maker is None:
+        return _Visit(None, None, True)
+    step = steps[maker]
+    if step.function == "cas":
+        return _Visit(maker, step.argument[0], False, True)
+    if step.function != "append":
+        return _Visit(maker, None, True)
+    assert isinstance(value, str)
+    before: State = value[: -len(step.argument)]
+    if before != "":
+        return _Visit(maker, before, False, True)
+    return _Visit(maker, "" if makers.of("") else None, bool(makers.of("") and makers.of(None)), True)
+
+
+def _chain(visit: _Visit) -> Chain:
+    """The operations of a chain in order; those within one list may come in any.
+
+    The first list is empty for the chain that begins with what the object holds at first, which comes before all.
+    """
+    chain: Chain = []
+    while True:
+        chain.append([] if visit.maker is None else [visit.maker])
+        chain.append(visit.readers)
+        if not visit.following:
+            return chain
+        visit = visit.following[0]
+
+
+def _ranks(chains: list[Chain], times: Times) -> list[int] | set[int]:
+    """The ranks, or the places of one chain or two that cannot be."""
+    for chain in chains:
+        latest = -NEVER
+        for group in chain:
+            if any(times.ends[place] < latest for place in group):
+                return _all(chain)
+            latest = max([latest, *(times.begins[place] for place in group)])
+    ranks = [_LAST] * len(times.ends)
+    now, rank = -NEVER, 0
+    last: Chain = []
+    for first, latest, chain in in_order(chains, times):
+        if first < now:
+            return _all(last) | _all(chain)
+        if latest > now:
+            now, last = latest, chain
+        for group in chain:
+            for place in group:
+                ranks[place] = rank
+            rank += 1
+    return ranks
+
+
+def _all(chain: Chain) -> set[int]:
+    return {place for group in chain for place in group}

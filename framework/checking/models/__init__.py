@@ -1,0 +1,1 @@
+"""Sequential specifications of the objects that histories are checked against."""

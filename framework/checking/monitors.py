@@ -1,0 +1,159 @@
+"""Monitors: a protocol's invariants at work on a run, and what they found.
+
+An engine calls `observe` of a node's watcher when the effects of a batch leave. The first violation ends the run.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from framework.checking.invariants import Invariant, Step
+from framework.core.errors import RAISED, Violation
+from framework.core.message import NodeId
+from framework.core.node import Node
+from framework.core.node_runtime import NodeRuntime
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A broken invariant: the property, the nodes concerned and what happened.
+
+    `seq` is the step that broke it, `time` its time in the run, in nanoseconds.
+    """
+
+    name: str
+    nodes: tuple[NodeId, ...]
+    what: str
+    time: int
+    seq: int
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What came of watching a run: `observations` of nodes, and the breach that ended it, if one did.
+
+    `failures` has the traceback of each invariant that raised something else than a Violation, by its name. It was
+    asked no more from then on, so it proves nothing. `lost` says of nodes that could not be followed all the time why, and
+    `unseen` for how many nanoseconds at the most: what was concluded may rest on a state of theirs that was out of date.
+    """
+
+    invariants: tuple[str, ...]
+    observations: int
+    breach: Breach | None = None
+    failures: dict[str, str] = field(default_factory=dict)
+    lost: dict[NodeId, str] = field(default_factory=dict)
+    unseen: int = 0
+
+
+class Halt(BaseException):
+    """Ends a run at once, between two steps. Not an Exception: no engine may take it for the crash of a node."""
+
+
+class Monitors:
+    """The invariants of one run. Of every `every` batches of a node one is shown to them, the first one first."""
+
+    def __init__(self, invariants: Sequence[type[Invariant[Any]]], every: int = 1) -> None:
+        assert every >= 1
+        self.every = every
+        self._classes = tuple(invariants)
+        self._groups: dict[str, list[Invariant[Any]]] = {}  # by mount path
+        self._watchers: dict[NodeId, Watcher] = {}
+        self._breach: Breach | None = None
+        self._failures: dict[str, str] = {}
+
+    def watcher(self, node: NodeId) -> Watcher:
+        """The one who is to be shown this node."""
+        return self._watchers.setdefault(node, Watcher(node, self))
+
+    def watch(self) -> Watch:
+        """What came of it so far."""
+        names = tuple(invariant.__qualname__ for invariant in self._classes)
+        observations = sum(watcher.observations for watcher in self._watchers.values())
+        return Watch(names, observations, self._breach, dict(self._failures))
+
+    def group(self, path: str, node: Node) -> list[Invariant[Any]]:
+        """Those of the group at `path` that watch nodes of this class."""
+        group = self._groups.get(path)
+        if group is None:
+            made = [self._made(invariant) for invariant in self._classes]
+            group = self._groups[path] = [invariant for invariant in made if invariant is not None]
+        return [each for each in group if isinstance(node, each.watches) and not self.has_failed(each)]
+
+    def has_failed(self, invariant: Invariant[Any]) -> bool:
+        return type(invariant).__qualname__ in self._failures
+
+    def halt(self, violation: Violation, step: Step) -> NoReturn:
+        """Takes down what was broken, and ends the run."""
+        nodes = violation.nodes or (step.node,)
+        self._breach = Breach(violation.name, nodes, violation.what, step.time, step.seq)
+        raise Halt from violation
+
+    def retire(self, invariant: type[Invariant[Any]]) -> None:
+        """Asks this invariant no more: it has just raised what an invariant does not."""
+        self._failures[invariant.__qualname__] = traceback.format_exc()
+        for watcher in self._watchers.values():
+            watcher.forget_failed()
+
+    def _made(self, invariant: type[Invariant[Any]]) -> Invariant[Any] | None:
+        """One of this class; None if it raises already when it is made."""
+        try:
+            return invariant()
+        except RAISED:
+            self.retire(invariant)
+            return None
+
+
+class Watcher:
+    """Shows one node, and all that is mounted in it, to the invariants."""
+
+    __slots__ = ("_left", "_monitors", "_seen", "_step", "observations")
+
+    def __init__(self, node: NodeId, monitors: Monitors) -> None:
+        self.observations = 0
+        self._monitors = monitors
+        self._left = 1  # batches until the next that is shown
+        self._seen: dict[str, tuple[Node, list[Invariant[Any]]]] = {}  # by mount path: the node last seen
+        self._step = Step(node)
+
+    def observe(self, host: NodeRuntime, time: int, seq: int) -> None:
+        """Shows the node as it is after step `seq`, `time` nanoseconds into the run. Halt if that breaks one."""
+        if self._left > 1:
+            self._left -= 1
+            return
+        self._left = self._monitors.every
+        self.observations += 1
+        seen, step = self._seen, self._step
+        step.time, step.seq = time, seq
+        for path, node in host.nodes.items():
+            known = seen.get(path)
+            step.path, step.started = path, False
+            if known is None or known[0] is not node:
+                known = seen[path] = (node, self._monitors.group(path, node))
+                step.started = True
+            for invariant in known[1]:
+                try:
+                    invariant.observe(step, node)
+                except Violation as violation:
+                    self._monitors.halt(violation, step)
+                except RAISED:  # an invariant may be anyone's: what it raises is no failure of the node
+                    self._monitors.retire(type(invariant))
+
+    def on_crash(self) -> None:
+        """Calls `on_crash` of every invariant that has observed the node or one of its mounts."""
+        for _, invariants in list(self._seen.values()):
+            for invariant in invariants:
+                try:
+                    invariant.on_crash(self._step.node)
+                except Violation as violation:
+                    self._monitors.halt(violation, self._step)
+                except RAISED:  # as in `observe`
+                    self._monitors.retire(type(invariant))
+
+    def forget_failed(self) -> None:
+        """Shows nothing more to invariants that have failed."""
+        has_failed = self._monitors.has_failed
+        for path, (node, invariants) in self._seen.items():
+            self._seen[path] = (node, [each for each in invariants if not has_failed(each)])

@@ -1,0 +1,1 @@
+"""The command `python -m framework.new`: the files of a new protocol."""

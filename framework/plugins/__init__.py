@@ -1,0 +1,1 @@
+"""The command `python -m framework.plugins`: what is installed, with its settings."""

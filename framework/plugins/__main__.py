@@ -1,0 +1,102 @@
+"""`python -m framework.plugins [KIND [NAME]]`: all that is installed, with its settings and their defaults.
+
+Of one plugin it says what each setting means, too. The list of all ends with the folders of configs that plugins bring.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("framework.plugins.__main__")
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from framework.config.explained import Setting, explained
+from framework.config.groups import LISTS
+from framework.console.entry import carried_out
+from framework.core.errors import ConfigError, did_you_mean
+from framework.registry.registry import KINDS, Registry, load
+from framework.registry.specs import ProtocolSpec, Spec, StateMachineSpec
+from framework.replication.state_machine import StateMachine
+
+USAGE = "usage: python -m framework.plugins [KIND [NAME]] [plugins.path=FOLDER]"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the list; 0, or 2 with one line on stderr if there is no such kind or plugin."""
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print(f"{USAGE}\nKinds: {', '.join(KINDS)}.")
+        return 0
+    return carried_out(lambda: _list(arguments))
+
+
+def _list(arguments: Sequence[str]) -> int:
+    paths = [word.partition("=")[2] for word in arguments if word.startswith("plugins.path=")]
+    words = [word for word in arguments if not word.startswith("plugins.path=")]
+    if len(words) > 2:
+        raise ConfigError("framework.plugins", "takes a kind and a name", USAGE)
+    registry = load(paths)
+    for line in listing(registry, *words):
+        print(line)
+    for warning in registry.warnings():
+        print(warning, file=sys.stderr)
+    return 0
+
+
+def listing(registry: Registry, kind: str | None = None, name: str | None = None) -> Iterator[str]:
+    """The lines for all plugins, for those of one kind, or for one. ConfigError for a kind or name that is unknown."""
+    if kind is not None and kind not in KINDS and f"{kind}s" not in KINDS and kind.removesuffix("s") not in KINDS:
+        raise ConfigError("framework.plugins", f"there is no kind of plugin {kind!r}", did_you_mean(kind, KINDS))
+    wanted = [group for group in KINDS if kind is None or kind.removesuffix("s") == group.removesuffix("s")]
+    if name is not None:
+        registry.get(wanted[0], name)
+    for group in wanted:
+        specs = registry.names(group)
+        if name is None:
+            yield f"{group} ({len(specs)})"
+        for spec in sorted(specs.values(), key=lambda spec: spec.name):
+            if name is None or spec.name == name:
+                yield from _described(registry, group, spec, name is not None)
+    if kind is None:
+        yield from _config_folders(registry)
+
+
+def _config_folders(registry: Registry) -> Iterator[str]:
+    """The folders of configs that plugins bring, each with the files in it."""
+    yield f"config folders ({len(registry.config_folders)})"
+    for folder, plugin in registry.config_folders.items():
+        yield f"  {folder}"
+        yield f"    from {plugin}"
+        for file in sorted(folder.glob("*/**/*.yaml")):
+            group, _, option = file.relative_to(folder).with_suffix("").as_posix().partition("/")
+            yield f"    {group}={option}"
+
+
+def _described(registry: Registry, group: str, spec: Spec, in_full: bool) -> Iterator[str]:
+    yield f"  {spec.name:16} {spec.summary}"
+    yield f"    from {registry.origins[group, spec.name]}"
+    if isinstance(spec, ProtocolSpec):
+        operations = ", ".join(spec.operations) or "those of the state machine"
+        yield f"    operations: {operations}; checkers: {', '.join(spec.checkers) or 'none'}"
+        if spec.invariants:
+            yield f"    invariants: {', '.join(invariant.__qualname__ for invariant in spec.invariants)}"
+    if isinstance(spec, StateMachineSpec):
+        machine: type[StateMachine] = spec.machine
+        yield f"    operations: {', '.join(machine.operations)}; model: {spec.model or 'none'}"
+    if spec.config is not None:
+        key = f"{group}.{spec.name}" if group in LISTS else group
+        for setting in explained(spec.config(), key):
+            yield from _told(setting, in_full)
+
+
+def _told(setting: Setting, in_full: bool) -> Iterator[str]:
+    """`key=default`; in full, the words that it may be and what it means too."""
+    if setting.default is not None:
+        words = f"  ({' | '.join(setting.words)})" if in_full and setting.words else ""
+        yield f"    {setting.key}={setting.default}{words}"
+    elif in_full:
+        yield f"    {setting.key}"
+    if in_full and setting.text:
+        yield f"        {setting.text}"

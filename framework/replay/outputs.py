@@ -1,0 +1,79 @@
+"""What a batch lets out, as the trace would record it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from framework.core.client import Ok
+from framework.core.effects import Complete, Effect, Multicast, Note, Send
+from framework.core.errors import PluginError
+from framework.core.message import NodeId
+from framework.engine.wire import Wire
+from framework.replay.node_trace import TraceRow
+
+_json = msgspec.json.Encoder().encode
+
+RAISE = "raise"
+"""Not an output: the effect that no engine can carry out, at which the node crashes."""
+
+
+class Output(NamedTuple):
+    """One output; `step` is the step that made it. A commit has its changes counted in `size`."""
+
+    kind: str
+    step: int
+    path: str = ""
+    peer: NodeId = ""
+    name: str = ""
+    payload: bytes | None = None
+    size: int = -1
+
+
+def recorded(row: TraceRow) -> Output:
+    """The output that a row of the trace tells of."""
+    if row.kind == "commit":
+        return Output("commit", row.cause, size=row.size)
+    peer = row.peer if row.kind == "send" else ""
+    path = "" if row.kind == "complete" else row.path
+    return Output(row.kind, row.cause, path, peer, row.message, row.payload)
+
+
+class OutputCollector:
+    """Turns effects into outputs, for the hosts of one run."""
+
+    def __init__(self, wire: Wire, hosts: Sequence[NodeId]) -> None:
+        self._wire, self._hosts = wire, frozenset(hosts)
+
+    def outputs(self, effects: Sequence[Effect]) -> list[Output]:
+        """What `effects` let out, in order."""
+        found: list[Output] = []
+        for effect in effects:
+            if isinstance(effect, Send):
+                found += self._sends((effect.to,), effect.path, effect.message, effect.step)
+            elif isinstance(effect, Multicast):
+                found += self._sends(effect.to, effect.path, effect.message, effect.step)
+            elif isinstance(effect, Note):
+                found.append(Output("note", effect.step, effect.path, "", effect.name, _json(effect.fields)))
+            else:
+                assert isinstance(effect, Complete)
+                outcome = effect.outcome
+                fields: dict[str, Any] = {"operation": effect.operation}
+                fields |= {"value": outcome.value} if type(outcome) is Ok else {"why": outcome.why}
+                found.append(Output("complete", effect.step, "", "", type(outcome).__name__.lower(), _json(fields)))
+        return found
+
+    def _sends(self, targets: Sequence[NodeId], path: str, message: Any, step: int) -> list[Output]:
+        try:
+            index, payload = self._wire.check(message, type(message))
+        except PluginError:
+            return [Output(RAISE, step)]
+        name = self._wire.names[index]
+        sends: list[Output] = []
+        for to in targets:
+            if to not in self._hosts:
+                return [*sends, Output(RAISE, step)]
+            sends.append(Output("send", step, path, to, name, payload))
+        return sends

@@ -1,0 +1,1 @@
+"""The command `python -m framework.run`: one run, or a sweep."""

@@ -1,0 +1,110 @@
+"""`python -m framework.run experiment=NAME [group=option] [key=value] …`: takes one run and keeps its folder. With `-m`:
+a sweep, a run for each combination of values.
+
+The last lines on stdout are `verdict: valid|invalid|unknown[ — reason]` and `run: FOLDER`, of a sweep `sweep: FOLDER`. Exit
+code 0 for valid, 1 for invalid, 2 for unknown and for whatever else went wrong, which is one line on stderr (see
+`framework.console.entry`).
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    from framework.console.entry import run_as_command
+
+    run_as_command("framework.run.__main__")
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from framework.console import arguments
+from framework.console.entry import carried_out, keeping_tracebacks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from framework.config.resolve import Composed
+    from framework.console.arguments import Arguments
+    from framework.runs.execute import Plan
+
+
+def main(argv: Sequence[str], began: float | None = None) -> int:
+    """The exit code of the command with these arguments; `began` is when it began, on `time.time()`."""
+    start = time.time() if began is None else began
+    return carried_out(lambda: _run(arguments.parse(argv), start), "interrupted before the run began")
+
+
+def _run(asked: Arguments, began: float) -> int:
+    if asked.help:
+        return _help(asked)
+    if asked.sweep:
+        from framework.console.sweeping import sweep
+
+        return sweep(asked)
+    from framework.config.compose import compose
+
+    composed = compose(list(asked.overrides), asked.config_dir)
+    for warning in composed.registry.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+    if asked.show_config:
+        from framework.runs.folder import config_yaml
+
+        print(config_yaml(composed.config), end="")
+        return 0
+    run_dir = _claimed(composed)
+    with keeping_tracebacks(run_dir):
+        return _execute(_plan(composed, run_dir, asked, began), composed.title, asked.quiet)
+
+
+def _help(asked: Arguments) -> int:
+    from framework.config.compose import config_folders, load_plugins
+    from framework.config.help import help_text
+
+    groups = help_text(load_plugins(asked.overrides, asked.config_dir), config_folders(asked.config_dir))
+    print(arguments.help_head(), groups, sep="\n\n")
+    return 0
+
+
+def _claimed(composed: Composed) -> Path:
+    """The run's folder, which is there now and nobody else's."""
+    from framework.runs import folder
+
+    return (folder.claim if composed.run_dir_chosen else folder.claim_default)(composed.experiment.run_dir)
+
+
+def _plan(composed: Composed, run_dir: Path, asked: Arguments, began: float) -> Plan:
+    """The run that was asked for; its folder holds config.yaml."""
+    from framework.runs import folder
+    from framework.runs.commands import replay_command
+    from framework.runs.execute import Plan
+
+    experiment = composed.experiment
+    config = {**composed.config, "run": {"dir": str(run_dir)}}
+    folder.write_config(run_dir, config)
+    return Plan(
+        experiment=replace(experiment, run_dir=run_dir),
+        config=config,
+        engine=composed.engine,
+        checkers=composed.checkers,
+        models=composed.models,
+        hook=composed.registry.hook,
+        command=replay_command(asked.overrides, asked.config_dir, experiment.seed),
+        began=began,
+    )
+
+
+def _execute(plan: Plan, title: str, quiet: bool) -> int:
+    from framework.console.progress import screen
+    from framework.console.summary import print_summary, print_verdict
+    from framework.runs.engines import engine_named
+    from framework.runs.execute import execute
+
+    experiment = plan.experiment
+    with screen(title, experiment.duration, quiet=quiet) as shown:
+        result = execute(plan, engine_named(plan.engine), shown.show, shown.checking)
+    if not quiet:
+        print_summary(result, title)
+    print_verdict(result, experiment.run_dir)
+    return result.verdict.exit_code

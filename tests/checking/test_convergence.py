@@ -1,0 +1,168 @@
+"""What is concluded from where the replicas of a run stood at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from framework import Node, Replica
+from framework.checking.convergence import Settled, Standings, convergence, look, nothing_to_compare
+from framework.checking.verdict import Verdict
+from framework.core.replica import SHOWN, ReplicaState, replica_state
+
+
+class Keeper(Node):
+    """Keeps whatever it is given."""
+
+    applied = 40
+    held = b"apples"
+
+    @property
+    def replica(self) -> Replica:
+        return Replica(self.applied, lambda: self.held)
+
+
+def at(applied: int, state: object = None) -> ReplicaState:
+    keeper = Keeper()
+    keeper.applied, keeper.held = applied, msgspec.msgpack.encode(state)
+    found = replica_state(keeper.replica, whole=True)
+    assert found is not None
+    return found
+
+
+def settled(standings: Standings, down: tuple[str, ...] = (), excuse: str = "") -> Settled:
+    nodes = len({*standings, *down})
+    return Settled(nodes=nodes, standings=standings, down=down, took=52_000_000, excuse=excuse)
+
+
+def concluded(standings: Standings, down: tuple[str, ...] = (), excuse: str = "") -> tuple[Verdict, str]:
+    result = convergence(settled(standings, down, excuse))
+    return result.verdict, result.reason
+
+
+def test_replicas_that_hold_the_same_are_valid() -> None:
+    same = {node: at(1234, {"k": 1}) for node in ("n1", "n2", "n3")}
+    assert concluded(same) == (Verdict.VALID, "3 replicas equal at 1,234, 52 ms after clients were quiet")
+
+
+def test_nodes_that_are_down_are_left_out_and_named() -> None:
+    verdict, reason = concluded({"n1": at(7), "n2": at(7), "n5": at(7)}, down=("n3", "n4"))
+    assert verdict is Verdict.VALID
+    assert reason == "3 replicas equal at 7, 52 ms after clients were quiet; n3 n4 are down"
+
+
+def test_replicas_that_applied_as_much_and_differ_have_diverged_on_any_engine() -> None:
+    apart = {"n1": at(40, [["a", 1], ["b", 2]]), "n2": at(40, [["a", 1], ["b", 3]]), "n3": at(40, [["a", 1], ["b", 2]])}
+    result = convergence(settled(apart, excuse="it is slow"))
+    assert (result.verdict, result.reason) == (Verdict.INVALID, "replicas that applied 40 differ: n1 n3 against n2")
+    assert result.story[0].startswith("n1 n3 at 40: a state with the digest ")
+    assert result.story[2:] == ("the first difference:", "  n1 has ['b', 2]", "  n2 has ['b', 3]")
+
+
+def test_two_that_differ_are_found_also_where_a_third_stays_behind() -> None:
+    verdict, reason = concluded({"n1": at(40, "x"), "n2": at(40, "y"), "n3": at(12)})
+    assert (verdict, reason) == (Verdict.INVALID, "replicas that applied 40 differ: n1 against n2")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "sides"),
+    [
+        ([["a", 1]], [["a", 1], ["b", 2]], ("nothing more", "['b', 2]")),
+        ([msgspec.msgpack.encode([["a", 1]]), []], [msgspec.msgpack.encode([["a", 2]]), []], ("['a', 1]", "['a', 2]")),
+        ([b"\xc1", [[3, 4]]], [b"\xc1", [[3, 5]]], ("[3, 4]", "[3, 5]")),
+        (b"\xc1a", b"\xc1b", (r"b'\xc1a'", r"b'\xc1b'")),
+        ([True], [1], ("[True]", "[1]")),
+        ("x" * 500, "y", (f"'{'x' * 119} …", "'y'")),
+    ],
+    ids=["longer", "within bytes", "after bytes that are equal", "no msgpack", "equal to Python", "long"],
+)
+def test_the_first_difference_is_shown(one: object, other: object, sides: tuple[str, str]) -> None:
+    story = convergence(settled({"n1": at(1, one), "n2": at(1, other)})).story
+    assert story[3:] == (f"  n1 has {sides[0]}", f"  n2 has {sides[1]}")
+
+
+def test_large_states_are_compared_by_their_digests_alone() -> None:
+    story = convergence(settled({"n1": at(1, "x" * SHOWN), "n2": at(1, "y" * SHOWN)})).story
+    assert len(story) == 2 and "digest" in story[0]
+
+
+@pytest.mark.parametrize(
+    ("standings", "reason"),
+    [
+        ({"n1": at(40), "n2": at(40), "n3": at(12)}, "n3 stays at 12 while n1 n2 are at 40"),
+        ({"n1": at(41), "n2": at(40), "n3": at(40)}, "n2 n3 stay at 40 while n1 is at 41"),
+        ({"n1": at(3), "n2": at(9), "n3": at(2)}, "n3 stays at 2 and n1 stays at 3 while n2 is at 9"),
+    ],
+)
+def test_a_replica_that_stays_behind_is_invalid(standings: Mapping[str, ReplicaState], reason: str) -> None:
+    assert concluded(standings) == (Verdict.INVALID, f"{reason}, 52 ms after clients were quiet")
+
+
+def test_where_time_is_real_it_is_unknown_whether_one_that_stays_behind_would_have_come() -> None:
+    verdict, reason = concluded({"n1": at(40), "n2": at(12)}, excuse="the machine may be slow")
+    assert verdict is Verdict.UNKNOWN
+    assert reason == "n2 stays at 12 while n1 is at 40, 52 ms after clients were quiet (the machine may be slow)"
+
+
+def test_without_an_order_a_difference_may_be_no_more_than_lateness() -> None:
+    apart = {"n1": at(0, "new"), "n2": at(0, "old")}
+    assert concluded(apart)[0] is Verdict.INVALID
+    assert concluded(apart, excuse="it is slow") == (
+        Verdict.UNKNOWN, "replicas differ, 52 ms after clients were quiet: n1 against n2 (it is slow)",
+    )  # fmt: skip
+
+
+def test_without_a_majority_nobody_need_come_on() -> None:
+    verdict, reason = concluded({"n1": at(40), "n2": at(12)}, down=("n3", "n4"))
+    assert verdict is Verdict.UNKNOWN
+    assert reason.endswith("(only 2 of 4 nodes run)")
+
+
+def test_what_the_protocol_says_of_those_that_run_outweighs_their_number() -> None:
+    standings = {"n1": at(40), "n2": at(12), "n3": at(40)}
+    behind = "n2 stays at 12 while n1 n3 are at 40, 52 ms after clients were quiet"
+
+    def found(down: tuple[str, ...], can_serve: bool) -> tuple[Verdict, str]:
+        result = convergence(replace(settled(standings, down), can_serve=can_serve))
+        return result.verdict, result.reason
+
+    assert found(("n4",), False) == (Verdict.UNKNOWN, f"{behind} (only 3 of 4 nodes run, too few to serve)")
+    assert found(("n4", "n5", "n6"), True) == (Verdict.INVALID, behind)
+    assert concluded({"n1": at(40, "x"), "n2": at(40, "y")}, down=("n3", "n4"))[0] is Verdict.INVALID
+
+
+def test_one_that_does_not_answer_leaves_it_unknown() -> None:
+    assert concluded({"n1": at(40), "n2": at(40), "n3": None}) == (Verdict.UNKNOWN, "n3 did not answer")
+    assert concluded({"n1": None, "n2": None}) == (Verdict.UNKNOWN, "n1 n2 did not answer")
+
+
+def test_fewer_than_two_replicas_are_not_compared() -> None:
+    assert nothing_to_compare(settled({"n1": at(4)})) == "nothing to compare: n1 alone keeps a copy"
+    assert nothing_to_compare(settled({})) == "nothing to compare: no node that runs keeps a copy"
+    assert nothing_to_compare(settled({"n1": at(4), "n2": None})) == ""
+
+
+def test_states_are_asked_for_only_where_all_have_applied_as_much() -> None:
+    asked: list[bool] = []
+    stand: dict[str, ReplicaState | None] = {"n1": at(2), "n2": at(1)}
+
+    def ask(whole: bool) -> Standings:
+        asked.append(whole)
+        return stand
+
+    assert look(ask, last=False) is None and asked == [False]
+    stand["n2"] = None
+    assert look(ask, last=False) is None and asked == [False, False]
+    stand["n2"] = at(2, "something else")
+    assert look(ask, last=False) is None and asked == [False, False, False, True]
+    assert look(ask, last=True) == stand
+    stand["n2"] = at(2)
+    assert look(ask, last=False) == stand
+
+
+def test_a_node_without_a_replica_stands_nowhere() -> None:
+    assert replica_state(Node().replica, whole=True) is None
+    assert replica_state(Keeper().replica, whole=False) == ReplicaState(40)
