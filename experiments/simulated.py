@@ -15,7 +15,7 @@ from framework.config.compose import compose
 from framework.config.resolve import Composed
 from framework.core.message import NodeId
 from framework.core.time import MILLISECOND
-from framework.engine.sim.driver import SimEngine
+from framework.engine.sim.engine import SimEngine
 from framework.engine.sim.simulation import Simulation
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
@@ -35,9 +35,9 @@ class Simulated:
     def leader(self) -> NodeId | None:
         """Who leads at the end."""
         leading = [
-            seat.id
-            for seat in self.simulation.seats.values()
-            if seat.host is not None and seat.host.root.status.get("role") == "leader"
+            hosted.id
+            for hosted in self.simulation.hosted_nodes.values()
+            if hosted.runtime is not None and hosted.runtime.root.status.get("role") == "leader"
         ]
         return leading[0] if len(leading) == 1 else None
 

@@ -19,7 +19,7 @@ from framework.core.node_runtime import NodeRuntime
 from framework.engine.base import Experiment, Tally
 from framework.engine.sim.recording import Heartbeat, Recording
 from framework.engine.sim.simulation import Simulation
-from framework.engine.wire import Wire
+from framework.engine.wire_codec import Wire
 
 
 @lru_cache
@@ -38,7 +38,7 @@ class Trial(Simulation, ABC):
         recording = Recording(experiment, wire)
         super().__init__(experiment, recording, wire, Heartbeat(recording, lambda now, tally: None, tally), tally)
         for node in experiment.nodes:
-            self.seats[node].watch = self._observe
+            self.hosted_nodes[node].watch = self._observe
 
     @abstractmethod
     def seen_enough(self, host: NodeRuntime) -> bool:
@@ -52,7 +52,7 @@ class Trial(Simulation, ABC):
     def send_at(self, at: int, sender: NodeId, messages: Mapping[NodeId, Message]) -> None:
         """At `at` the links of `sender` carry these messages, as if it had sent them."""
         effects: list[Effect] = [Send(to, "", message) for to, message in messages.items()]
-        self.call_at(at, lambda: self._release(self.seats[sender], effects))
+        self.call_at(at, lambda: self._release(self.hosted_nodes[sender], effects))
 
     def play(self) -> bool:
         """Whether enough was seen before the experiment's end."""

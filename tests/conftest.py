@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from framework.engine.sim.driver import settle_collector
+from framework.engine.sim.engine import settle_collector
 
 # How long an example takes is the machine's business. The same examples each time; pytest --hypothesis-profile=other
 # draws others.

@@ -41,7 +41,9 @@ class ElectionTrial(Trial):
         """Every disk holds `term`, a vote and a log of so many entries of that term."""
         for node, length in logs.items():
             log = LogWritten("", "log", 1, 1, [Entry(term, None)] * length)
-            self.seats[node].storage.commit([ScalarSet("", "term", term), ScalarSet("", "voted_for", voted_for), log])
+            self.hosted_nodes[node].storage.commit(
+                [ScalarSet("", "term", term), ScalarSet("", "voted_for", voted_for), log]
+            )
 
     def crash_at(self, at: int, *nodes: NodeId) -> None:
         """These servers stop at `at`, for good: nobody waits for them to hear of the leader."""
@@ -51,7 +53,11 @@ class ElectionTrial(Trial):
     def hold(self) -> Election:
         """Runs to the first leader of whom all others that are up have heard, or to the experiment's end."""
         if not self.play():
-            term = max(cast(Raft, seat.host.root).term for seat in self.seats.values() if seat.host is not None)
+            term = max(
+                cast(Raft, hosted.runtime.root).term
+                for hosted in self.hosted_nodes.values()
+                if hosted.runtime is not None
+            )
             return Election(None, term, self.now, self.now)
         term = next(filter(self._known, self._elected))
         leader, elected = self._elected[term]

@@ -24,7 +24,7 @@ from experiments.raft_snapshots.writes import KV, machine_after, writes
 from experiments.studies import show
 from framework.console.command import Parser, count
 from framework.console.entry import carried_out
-from framework.engine.ray.storage import Database
+from framework.engine.ray.disk.database import Database
 from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.messages import Entry
 

@@ -43,7 +43,7 @@ class Absence(Trial):
                 LogWritten("", "log", first, first, log[first - 1 :]),
             ]
         for node in ("n1", "n2"):
-            self.seats[node].storage.commit(disk)
+            self.hosted_nodes[node].storage.commit(disk)
 
     def seen_enough(self, host: NodeRuntime) -> bool:
         node = cast(Raft, host.root)

@@ -11,7 +11,7 @@ from typing import cast
 from framework import Command, Request
 from framework.core.effects import Send
 from framework.core.node_runtime import Batch, Deliver, Fire, NodeRuntime, Start
-from framework.engine.ray.storage import Database, NodeStorage
+from framework.engine.ray.disk.database import Database, NodeStorage
 from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.node import Raft
 

@@ -36,7 +36,7 @@ class Settled:
     """
 
     nodes: int
-    standings: Standings
+    replica_states: Standings
     down: tuple[NodeId, ...]
     took: int
     excuse: str = ""
@@ -50,25 +50,25 @@ def look(ask: Callable[[bool], Standings], *, last: bool) -> Standings | None:
     """
     if not last and not _level(ask(False)):
         return None
-    standings = ask(True)
-    return standings if last or _equal(standings) else None
+    replica_states = ask(True)
+    return replica_states if last or _equal(replica_states) else None
 
 
 def convergence(settled: Settled) -> CheckResult:
     """INVALID if replicas diverged or stayed behind without an excuse, UNKNOWN if that cannot be told, else VALID."""
-    standings = {node: found for node, found in settled.standings.items() if found is not None}
-    by_index = _grouped({node: found.applied for node, found in standings.items()})
+    replica_states = {node: found for node, found in settled.replica_states.items() if found is not None}
+    by_index = _grouped({node: found.applied for node, found in replica_states.items()})
     after = f"{settled.took / 1e6:,.0f} ms after clients were quiet"
     excuse = settled.excuse or _too_few(settled)
     for index in sorted(by_index, reverse=True):
-        copies = {node: standings[node] for node in by_index[index]}
+        copies = {node: replica_states[node] for node in by_index[index]}
         if not _equal(copies) and (index or not excuse):
             return _result(
                 Verdict.INVALID, f"replicas that applied {index:,} differ: {_sides(copies)}", tuple(_story(copies))
             )
         if not _equal(copies):  # without an order, one that is late differs and no more
             return _result(Verdict.UNKNOWN, f"replicas differ, {after}: {_sides(copies)} ({excuse})")
-    silent = [node for node, found in settled.standings.items() if found is None]
+    silent = [node for node, found in settled.replica_states.items() if found is None]
     if silent:
         return _result(Verdict.UNKNOWN, f"{_names(silent)} did not answer")
     if len(by_index) > 1:
@@ -76,25 +76,27 @@ def convergence(settled: Settled) -> CheckResult:
         return _result(Verdict.UNKNOWN if excuse else Verdict.INVALID, f"{reason} ({excuse})" if excuse else reason)
     (index,) = by_index
     left_out = f"; {_names(settled.down)} {_be(settled.down)} down" if settled.down else ""
-    return _result(Verdict.VALID, f"{len(standings)} replicas equal at {index:,}, {after}{left_out}")
+    return _result(Verdict.VALID, f"{len(replica_states)} replicas equal at {index:,}, {after}{left_out}")
 
 
 def nothing_to_compare(settled: Settled) -> str:
     """Why there is nothing to judge, if that is so."""
-    keeping = list(settled.standings)
+    keeping = list(settled.replica_states)
     if len(keeping) > 1:
         return ""
     return f"nothing to compare: {f'{keeping[0]} alone' if keeping else 'no node that runs'} keeps a copy"
 
 
-def _level(standings: Standings) -> bool:
+def _level(replica_states: Standings) -> bool:
     """Whether all have answered, and applied as much."""
-    return None not in standings.values() and len({found.applied for found in standings.values() if found}) <= 1
+    return (
+        None not in replica_states.values() and len({found.applied for found in replica_states.values() if found}) <= 1
+    )
 
 
-def _equal(standings: Standings) -> bool:
+def _equal(replica_states: Standings) -> bool:
     """... and hold the same."""
-    return _level(standings) and len({found.digest for found in standings.values() if found}) <= 1
+    return _level(replica_states) and len({found.digest for found in replica_states.values() if found}) <= 1
 
 
 def _grouped(marks: Mapping[NodeId, Any]) -> dict[Any, list[NodeId]]:

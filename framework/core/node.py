@@ -112,7 +112,7 @@ class Node:
         cls._timers = timer_names(cls)
 
     @classmethod
-    def _seat(
+    def _at_runtime(
         cls: type[N], runtime: Runtime, path: str, config: Any, peers: tuple[NodeId, ...], spare: bool = False
     ) -> N:
         """An instance at `runtime`, mounted at `path`, its durable fields restored, not yet started."""
@@ -283,7 +283,7 @@ class Node:
                 f"mounts {node_class.__qualname__} without having said so",
                 f"Write mounts = ({node_class.__qualname__},) in the class.",
             )
-        child = node_class._seat(self._runtime, path, config, tuple(peer for peer in peers if peer != self.id))
+        child = node_class._at_runtime(self._runtime, path, config, tuple(peer for peer in peers if peer != self.id))
         child.on_start()
         child._check_state()
         return child

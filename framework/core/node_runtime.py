@@ -258,7 +258,7 @@ class NodeRuntime:
             client._begin(given.operation, given.timeout)
         else:
             assert isinstance(given, Start)
-            node = given.node_class._seat(self, "", given.config, given.peers, given.spare)
+            node = given.node_class._at_runtime(self, "", given.config, given.peers, given.spare)
             node.on_start()
             self.settle()
             node._check_state()

@@ -27,10 +27,10 @@ TraceLevel = Literal["full", "history", "none"]
 
 
 @dataclass(frozen=True)
-class Seating:
+class EndpointSpec:
     """The class of a node or client, the nodes that it knows, and whether it stands by."""
 
-    host: type[Node]
+    node_class: type[Node]
     peers: tuple[NodeId, ...]
     spare: bool = False
 
@@ -78,16 +78,16 @@ class Experiment:
         return (*self.clients, self.administrator) if self.administrator else self.clients
 
     @property
-    def hosts(self) -> tuple[NodeId, ...]:
+    def endpoints(self) -> tuple[NodeId, ...]:
         """All nodes and clients, in the order of their indices in traces and frames."""
         return (*self.nodes, *self.callers)
 
-    def seating(self, host: NodeId) -> Seating:
+    def endpoint(self, host: NodeId) -> EndpointSpec:
         """What a host's instances are made of."""
         if host in self.nodes:
             peers = tuple(node for node in self.members if node != host)
-            return Seating(self.protocol.node, peers, host in self.spares)
-        return Seating(Administrator if host == self.administrator else self.protocol.client, self.nodes)
+            return EndpointSpec(self.protocol.node, peers, host in self.spares)
+        return EndpointSpec(Administrator if host == self.administrator else self.protocol.client, self.nodes)
 
     @property
     def watched(self) -> tuple[NodeId, ...]:
@@ -215,7 +215,7 @@ class Tally:
     stuck: int = 0  # operations that were under way at the heal, of which
     freed: int = 0  # ... completed with Ok since
     abandoned: dict[NodeId, int] = field(default_factory=dict)  # operations that outlived their time-out, by client
-    errands: dict[int, str] = field(
+    administered: dict[int, str] = field(
         default_factory=dict
     )  # administrative operations that ended, by token: "", or why not
 

@@ -94,7 +94,7 @@ class Injector:
         self._undoes: list[tuple[int, int, tuple[Action, ...]]] = []  # by the order of the strike that they undo
         self._holders: dict[tuple[NodeId, str], tuple[int, Action]] = {}  # whose strike has an aspect of a node
         self._disks: dict[NodeId, LedgerEntry] = {}  # who troubled a node's disk last
-        self._errands: dict[int, tuple[LedgerEntry, Ask]] = {}  # by token
+        self._administration: dict[int, tuple[LedgerEntry, Ask]] = {}  # by token
         self._remarks: list[str] = []
         self._crashes: dict[NodeId, tuple[LedgerEntry, int]] = {}  # by node, the detail that tells of its last crash
         self._doubtful: list[
@@ -161,9 +161,9 @@ class Injector:
         """The engine does something else than the strike under way asks for, as near to it as it can: the ledger says so."""
         self._emulated = True
 
-    def count_tolls(self, tolls: Mapping[int, tuple[int, int]]) -> None:
+    def count_touched(self, touched_counts: Mapping[int, tuple[int, int]]) -> None:
         """Enters how many messages (came by, were touched) by token; called once, at the end."""
-        for token, (passed, touched) in tolls.items():
+        for token, (passed, touched) in touched_counts.items():
             entry, fault, strike = self.tokens[token]
             entry.passed += passed
             entry.touched += touched
@@ -176,10 +176,10 @@ class Injector:
             if expected is not None:
                 entry.expected = (entry.expected or 0.0) + expected
 
-    def count_errands(self, errands: Mapping[int, str]) -> None:
+    def count_administered(self, administered: Mapping[int, str]) -> None:
         """Enters how administrative operations ended, by token: "" if it was done, else why not; called once, at the end."""
-        for token, refused in errands.items():
-            entry, ask = self._errands[token]
+        for token, refused in administered.items():
+            entry, ask = self._administration[token]
             if refused:
                 entry.details.append(f"{ask.function} {ask.node} was refused: {refused}")
             else:
@@ -282,7 +282,7 @@ class Injector:
                 self.tokens[action.token] = (entry, planned.fault, strike)
                 entry.meets = "message"
             elif isinstance(action, Ask):
-                self._errands[action.token] = (entry, action)
+                self._administration[action.token] = (entry, action)
                 entry.meets = "answer"
             elif isinstance(action, SetDisk) and self._watches_disks:
                 self._disks[action.node] = entry

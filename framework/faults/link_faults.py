@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from framework.faults.actions import Disturbance, LinkName
 
 
-class Toll:
+class TouchedCount:
     """How many messages came by a disturbance, and how many it touched."""
 
     __slots__ = ("passed", "touched")
@@ -24,11 +24,11 @@ class LinkFaults:
     for what is reordered, also when a delay ends: what is sent later never overtakes what was held up.
     """
 
-    __slots__ = ("_last", "_links", "_rngs", "_stream", "active", "tolls")
+    __slots__ = ("_last", "_links", "_rngs", "_stream", "active", "touched_counts")
 
     def __init__(self, stream: Callable[[LinkName], random.Random]) -> None:
         self.active = False
-        self.tolls: dict[int, Toll] = {}  # by token; kept after the calm
+        self.touched_counts: dict[int, TouchedCount] = {}  # by token; kept after the calm
         self._stream = stream
         self._rngs: dict[LinkName, random.Random] = {}
         self._links: dict[LinkName, dict[int, Disturbance]] = {}
@@ -36,7 +36,7 @@ class LinkFaults:
 
     def disturb(self, token: int, links: Iterable[LinkName], disturbance: Disturbance) -> None:
         """`disturbance` befalls `links` from now on."""
-        self.tolls.setdefault(token, Toll())
+        self.touched_counts.setdefault(token, TouchedCount())
         for link in links:
             self._links.setdefault(link, {})[token] = disturbance
         self.active = bool(self._links or self._last)
@@ -65,8 +65,8 @@ class LinkFaults:
         for token, disturbance in tokens.items():
             if not arrivals:  # lost already
                 break
-            toll = self.tolls[token]
-            toll.passed += 1
+            count = self.touched_counts[token]
+            count.passed += 1
             before = arrivals
             if disturbance.cut or (disturbance.loss and rng.random() < disturbance.loss):
                 arrivals = ()
@@ -77,7 +77,7 @@ class LinkFaults:
             if disturbance.reorder and rng.random() < disturbance.reorder:
                 overtakes = True
                 arrivals = tuple(at + rng.randrange(disturbance.spread + 1) for at in arrivals)
-            toll.touched += arrivals != before
+            count.touched += arrivals != before
         return arrivals if overtakes else self._behind(link, now, arrivals)
 
     def _behind(self, link: LinkName, now: int, arrivals: tuple[int, ...]) -> tuple[int, ...]:

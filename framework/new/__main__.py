@@ -121,7 +121,7 @@ from framework.core.client import Operation
 from framework.core.effects import Send
 from framework.core.node_runtime import Deliver, Invoke, NodeRuntime, Start
 from framework.core.random_streams import stream
-from framework.engine.sim.driver import SimEngine
+from framework.engine.sim.engine import SimEngine
 from framework.trace.reader import open_run
 from framework.checking.history.calls import calls_from_table
 from {module} import {names}

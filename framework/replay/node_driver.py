@@ -23,7 +23,7 @@ from framework.core.node_runtime import Deliver, Fire, Invoke, NodeRuntime, Star
 from framework.core.random_streams import stream
 from framework.core.replica import replica_state
 from framework.engine.base import Experiment
-from framework.engine.ray.recording import process_of
+from framework.engine.ray.worker.trace_rows import process_of
 from framework.replay.node_trace import INPUTS, OUTPUTS, NodeTrace, TraceRow
 from framework.replay.outputs import RAISE, Output, OutputCollector, recorded
 
@@ -82,11 +82,11 @@ class NodeDriver:
         self, experiment: Experiment, node: NodeId, record: NodeTrace, outlet: OutputCollector, wire: Any
     ) -> None:
         server = node in experiment.nodes
-        self._seating = experiment.seating(node)
+        self._endpoint = experiment.endpoint(node)
         self.node, self.steps, self.compared = node, 0, 0
-        self.host: NodeRuntime | None = None
+        self.runtime: NodeRuntime | None = None
         self._experiment, self._record, self._outlet, self._wire = experiment, record, outlet, wire
-        self._class = self._seating.host
+        self._class = self._endpoint.node_class
         self._durable = server and bool(self._class._declared or self._class.mounts)
         self._clock, self._epoch = Clock(), 0
         self._batch: list[TraceRow] = []  # the steps whose outputs have not been gathered
@@ -111,7 +111,7 @@ class NodeDriver:
             self._compare(row)
         elif row.kind == "crash":
             self._crashed(row)
-        elif row.kind == "fault" and row.message == "set_clock" and row.payload and self.host is not None:
+        elif row.kind == "fault" and row.message == "set_clock" and row.payload and self.runtime is not None:
             self._set_clock(row)
         return False
 
@@ -121,7 +121,7 @@ class NodeDriver:
         if row.kind == "start":
             self._boot(row)
             return
-        if self.host is None:
+        if self.runtime is None:
             raise CannotDrive(f"it takes a step at {row.time / 1e6:,.3f} ms, but its start was not recorded")
         if self._raised:
             raise self._departed("goes on", f"raises {self._raised}")
@@ -129,9 +129,9 @@ class NodeDriver:
         if self._due:
             raise self._departed("nothing more", self._due[0])
         self._begin(row)
-        given = self._input(self.host, row)
+        given = self._input(self.runtime, row)
         try:
-            self.host.take(given)
+            self.runtime.take(given)
         except RAISED as error:
             self._raised = f"{type(error).__name__}: {error}"
 
@@ -144,16 +144,16 @@ class NodeDriver:
         self._epoch, self._clock = told["epoch"], Clock.of(told["clock"]) if "clock" in told else Clock()
         self._batch, self._due, self._raised = [], [], ""
         rng = stream(self._experiment.seed, "node", name)
-        self.host = NodeRuntime(self.node, rng, _Restored(told["stored"]), is_durable=self._durable)
+        self.runtime = NodeRuntime(self.node, rng, _Restored(told["stored"]), is_durable=self._durable)
         self._begin(row)
-        config, seating = self._experiment.protocol_config, self._seating
+        config, endpoint = self._experiment.protocol_config, self._endpoint
         try:
-            self.host.take(Start(self._class, config, seating.peers, seating.spare, row.seq))
+            self.runtime.take(Start(self._class, config, endpoint.peers, endpoint.spare, row.seq))
         except RAISED as error:
             self._raised = f"{type(error).__name__}: {error}"
 
     def _begin(self, row: TraceRow) -> None:
-        host = self.host
+        host = self.runtime
         assert host is not None
         self.steps += 1
         self._batch.append(row)
@@ -212,7 +212,7 @@ class NodeDriver:
 
     def _gather(self) -> None:
         """What the batch so far lets out becomes due."""
-        host = self.host
+        host = self.runtime
         assert host is not None
         if self._raised:
             raise self._departed("goes on", f"raises {self._raised}")
@@ -230,14 +230,14 @@ class NodeDriver:
 
     def _landed(self) -> None:
         """The batch is over, once nothing more of it is due."""
-        if self.watch is not None and not self._due and self._last is not None and self.host is not None:
-            self.watch(self.host, self._last.time, self._last.seq)
+        if self.watch is not None and not self._due and self._last is not None and self.runtime is not None:
+            self.watch(self.runtime, self._last.time, self._last.seq)
             self._last = None
 
     def _compare(self, row: TraceRow) -> None:
-        if self.host is None and row.kind == "commit":
+        if self.runtime is None and row.kind == "commit":
             return  # it was in flight at a crash, beside those of its neighbours, and was kept
-        if self.host is None:
+        if self.runtime is None:
             raise CannotDrive(f"it lets {row.kind} {row.message} out while its record says that it is down")
         if self._batch:
             if self._due:
@@ -254,9 +254,9 @@ class NodeDriver:
 
     def _crashed(self, row: TraceRow) -> None:
         own_fault = b"\n" in (row.payload or b"")
-        if own_fault and self.host is not None and not self._would_raise():
+        if own_fault and self.runtime is not None and not self._would_raise():
             raise self._departed("crashes by an exception", "raises nothing")
-        self.host = None
+        self.runtime = None
         self._killed()
 
     def _killed(self) -> None:
@@ -268,12 +268,12 @@ class NodeDriver:
     def _would_raise(self) -> bool:
         if self._raised or any(output.kind == RAISE for output in self._due[:1]):
             return True
-        assert self.host is not None
+        assert self.runtime is not None
         try:
             if self._batch:
                 self._gather()
-            _ = self.host.root.status
-            replica_state(self.host.root.replica, whole=True)
+            _ = self.runtime.root.status
+            replica_state(self.runtime.root.replica, whole=True)
         except Diverged:
             return False
         except RAISED:

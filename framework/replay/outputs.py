@@ -11,7 +11,7 @@ from framework.core.client import Ok
 from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import PluginError
 from framework.core.message import NodeId
-from framework.engine.wire import Wire
+from framework.engine.wire_codec import Wire
 from framework.replay.node_trace import TraceRow
 
 _json = msgspec.json.Encoder().encode
@@ -42,10 +42,10 @@ def recorded(row: TraceRow) -> Output:
 
 
 class OutputCollector:
-    """Turns effects into outputs, for the hosts of one run."""
+    """Turns effects into outputs, for the endpoints of one run."""
 
-    def __init__(self, wire: Wire, hosts: Sequence[NodeId]) -> None:
-        self._wire, self._hosts = wire, frozenset(hosts)
+    def __init__(self, wire: Wire, endpoints: Sequence[NodeId]) -> None:
+        self._wire, self._endpoints = wire, frozenset(endpoints)
 
     def outputs(self, effects: Sequence[Effect]) -> list[Output]:
         """What `effects` let out, in order."""
@@ -73,7 +73,7 @@ class OutputCollector:
         name = self._wire.names[index]
         sends: list[Output] = []
         for to in targets:
-            if to not in self._hosts:
+            if to not in self._endpoints:
                 return [*sends, Output(RAISE, step)]
             sends.append(Output("send", step, path, to, name, payload))
         return sends

@@ -12,7 +12,7 @@ from framework.core.message import NodeId
 from framework.core.node import Node
 from framework.core.time import NEVER
 from framework.engine.base import Experiment
-from framework.engine.wire import Wire
+from framework.engine.wire_codec import Wire
 from framework.replay.node_driver import CannotDrive, Diverged, Divergence, NodeDriver
 from framework.replay.node_trace import LIFE, NodeTrace, TraceRow
 from framework.replay.outputs import OutputCollector
@@ -72,14 +72,14 @@ class RayReplay:
                 str(run.folder), f"was traced at level {experiment.trace}: its nodes' inputs were not recorded",
                 "Run it with trace=full.",
             )  # fmt: skip
-        hosts = experiment.hosts
+        endpoints = experiment.endpoints
         for node in nodes or ():
-            if node not in hosts:
-                raise ConfigError(f"node {node}", "is not in this run", did_you_mean(node, hosts))
-        self.nodes = tuple(host for host in hosts if nodes is None or host in nodes)
+            if node not in endpoints:
+                raise ConfigError(f"node {node}", "is not in this run", did_you_mean(node, endpoints))
+        self.nodes = tuple(host for host in endpoints if nodes is None or host in nodes)
         self._record = NodeTrace(run)
         wire = Wire(experiment.protocol)
-        outlet = OutputCollector(wire, hosts)
+        outlet = OutputCollector(wire, endpoints)
         self._drivers = {node: NodeDriver(experiment, node, self._record, outlet, wire) for node in self.nodes}
         if watcher is not None:
             for node, driver in self._drivers.items():
@@ -118,8 +118,8 @@ class RayReplay:
             else:
                 if driver.in_batch:
                     self._in_batch[node] = driver
-                if stepped and driver.host is not None and "" in driver.host.nodes:
-                    yield ReplayedStep(row, driver.host.root, driver.host.nodes.get(row.path))
+                if stepped and driver.runtime is not None and "" in driver.runtime.nodes:
+                    yield ReplayedStep(row, driver.runtime.root, driver.runtime.nodes.get(row.path))
         self._close_batches(NEVER)
 
     def _close_batches(self, now: int) -> None:
@@ -144,7 +144,7 @@ class RayReplay:
 
     def root(self, node: NodeId) -> Node | None:
         """The node as it stands now; None if it is down."""
-        host = self._drivers[node].host
+        host = self._drivers[node].runtime
         return None if host is None else host.nodes.get("")
 
     def reports(self) -> list[NodeReport]:

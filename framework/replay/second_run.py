@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _drive_again(run: str, into: str) -> int:
-    from framework.engine.sim.driver import SimEngine
+    from framework.engine.sim.engine import SimEngine
 
     experiment = saved_experiment(open_run(run))
     ended = SimEngine().run(dataclasses.replace(experiment, run_dir=Path(into)), lambda now, tally: None)

@@ -53,7 +53,7 @@ def drive_again(
     `full` records every event even if the run did not. A run that was cut off is compared as far as it was recorded.
     Raises ConfigError, PluginError.
     """
-    from framework.engine.sim.driver import SimEngine
+    from framework.engine.sim.engine import SimEngine
 
     if not is_simulated(run):
         raise ConfigError(str(run.folder), "is no simulated run", "Only engine=sim can drive a whole run again.")

@@ -9,7 +9,7 @@ from framework.engine.base import Engine
 
 _HOMES = {
     "sim": ("framework.engine.sim", "SimEngine"),
-    "ray": ("framework.engine.ray.driver", "RayEngine"),
+    "ray": ("framework.engine.ray.driver.engine", "RayEngine"),
 }
 
 

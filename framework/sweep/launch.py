@@ -25,7 +25,7 @@ def runner_of(plan: SweepPlan) -> Iterator[Runner]:
         with Pool(run_point, settings.workers or processors(), limits=limits) as pool:
             yield pool
         return
-    from framework.engine.ray.driver import code_modules
+    from framework.engine.ray.driver.engine import code_modules
     from framework.engine.ray.runtime import runtime
 
     actors = len(plan.composed.experiment.nodes) + 2 if plan.engine == "ray" else settings.workers or processors()

@@ -25,7 +25,7 @@ from framework.core.errors import ConfigError, SynodError
 from framework.core.message import Config
 from framework.core.tracebacks import error_line, one_line
 from framework.engine.base import Experiment
-from framework.engine.sim.driver import settle_collector
+from framework.engine.sim.engine import settle_collector
 from framework.runs import folder
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute

@@ -40,7 +40,7 @@ Order = tuple[Any, ...]
 """A method of Processes and its arguments."""
 
 
-class WorkerActor:
+class PoolActor:
     """Hosts one worker process at a time. `path` is put onto `sys.path`."""
 
     def __init__(self, path: list[str], function: bytes, limits: Limits) -> None:
@@ -191,7 +191,7 @@ class RayWorkers:
     def _created(self) -> _Actor:
         import ray
 
-        kind: Any = ray.remote(**OPTIONS)(WorkerActor)
+        kind: Any = ray.remote(**OPTIONS)(PoolActor)
         actor = _Actor(kind.remote(own_folders(), self._function, self._limits), None)
         actor.ask()
         self._actors.append(actor)

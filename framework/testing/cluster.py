@@ -77,7 +77,7 @@ class Cluster:
         self._operations = 0
         self._places: dict[NodeId, tuple[type[Node], tuple[NodeId, ...], MemoryStorage]] = {}
         self._spares = frozenset(spares)
-        self._hosts: dict[NodeId, NodeRuntime] = {}
+        self._endpoints: dict[NodeId, NodeRuntime] = {}
         self._lives: dict[NodeId, int] = {}
         for name in nodes:
             self._places[name] = (node, tuple(peer for peer in nodes if peer != name), MemoryStorage())
@@ -98,7 +98,7 @@ class Cluster:
 
     @property
     def up(self) -> list[NodeId]:
-        return list(self._hosts)
+        return list(self._endpoints)
 
     def timers(self, name: NodeId) -> dict[TimerKey, int]:
         """The timers that are set at a node, with their deadlines."""
@@ -165,7 +165,9 @@ class Cluster:
     def administer(self, function: str, node: NodeId) -> int:
         """Has an administrator ask for an operation, as fault schedules do; its id. Its end stands in `outcomes`."""
         if ADMINISTRATOR not in self._places:
-            nodes = tuple(name for name, (class_, _, _) in self._places.items() if not issubclass(class_, Client))
+            nodes = tuple(
+                name for name, (node_class, _, _) in self._places.items() if not issubclass(node_class, Client)
+            )
             self._places[ADMINISTRATOR] = (Administrator, nodes, MemoryStorage())
             self._boot(ADMINISTRATOR)
         return self.invoke(ADMINISTRATOR, function, None, node)
@@ -173,12 +175,12 @@ class Cluster:
     def crash(self, name: NodeId) -> None:
         """Stops a node; what is durable stays."""
         self._host(name)
-        del self._hosts[name]
+        del self._endpoints[name]
         self.log.append(f"{name} crashed")
 
     def restart(self, name: NodeId) -> None:
         """Boots a node that is down, over its storage."""
-        if name in self._hosts:
+        if name in self._endpoints:
             raise ConfigError(f"restart {name}", "it is up", "Crash it first.")
         self._boot(name)
 
@@ -187,9 +189,9 @@ class Cluster:
     def _host(self, name: NodeId) -> NodeRuntime:
         if name not in self._places:
             raise ConfigError(name, "no such node", did_you_mean(name, self._places))
-        if name not in self._hosts:
+        if name not in self._endpoints:
             raise ConfigError(name, "the node is down", "Restart it first.")
-        return self._hosts[name]
+        return self._endpoints[name]
 
     def _take(self, to: NodeId | None, sender: NodeId | None, kind: str | None) -> Letter:
         for number, letter in enumerate(self.letters):
@@ -205,23 +207,23 @@ class Cluster:
         )
 
     def _arrive(self, letter: Letter) -> None:
-        if letter.to not in self._hosts:
+        if letter.to not in self._endpoints:
             self.log.append(f"lost, {letter.to} is down: {letter}")
             return
-        if not self._hosts[letter.to].has_mount(letter.path):
+        if not self._endpoints[letter.to].has_mount(letter.path):
             self.log.append(f"lost, {letter.to} has no mount {letter.path!r}: {letter}")
             return
         self._batch(letter.to, Deliver(letter.path, letter.sender, letter.message))
 
     def _boot(self, name: NodeId) -> None:
-        class_, peers, storage = self._places[name]
+        node_class, peers, storage = self._places[name]
         life = self._lives[name] = self._lives.get(name, -1) + 1
-        self._hosts[name] = NodeRuntime(name, stream(self._seed, "node", f"{name}#{life}"), storage)
+        self._endpoints[name] = NodeRuntime(name, stream(self._seed, "node", f"{name}#{life}"), storage)
         self.log.append(f"{name} started")
-        self._batch(name, Start(class_, self._config, peers, name in self._spares))
+        self._batch(name, Start(node_class, self._config, peers, name in self._spares))
 
     def _batch(self, name: NodeId, given: Input) -> None:
-        runtime = self._hosts[name]
+        runtime = self._endpoints[name]
         runtime.now = runtime.wall_clock = self.now
         batch = runtime.run_one(given)
         self._release(name, batch.early)
@@ -249,7 +251,7 @@ class Cluster:
 
     def _earliest(self) -> tuple[int, NodeId, TimerKey] | None:
         best: tuple[int, NodeId, TimerKey] | None = None
-        for name, host in self._hosts.items():
+        for name, host in self._endpoints.items():
             for key, (deadline, _) in host.timers.items():
                 if best is None or deadline < best[0]:
                     best = (deadline, name, key)

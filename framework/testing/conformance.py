@@ -108,7 +108,7 @@ def state_is_plain_data(overrides: Sequence[str], folder: Path) -> None:
     from framework.engine.base import Tally
     from framework.engine.sim.recording import Heartbeat, Recording
     from framework.engine.sim.simulation import Simulation
-    from framework.engine.wire import Wire
+    from framework.engine.wire_codec import Wire
 
     experiment = replace(_composed(overrides).experiment, run_dir=folder)
     wire = Wire(experiment.protocol)
@@ -116,9 +116,9 @@ def state_is_plain_data(overrides: Sequence[str], folder: Path) -> None:
     run = Simulation(experiment, recording, wire, Heartbeat(recording, lambda time, tally: None, tally), tally)
     run.run()
     recording.close()
-    for name, seat in run.seats.items():
-        assert seat.host is not None, f"{name} is down: {[crash.why for crash in run.crashes]}"
-        for path, node in seat.host.nodes.items():
+    for name, hosted in run.hosted_nodes.items():
+        assert hosted.runtime is not None, f"{name} is down: {[crash.why for crash in run.crashes]}"
+        for path, node in hosted.runtime.nodes.items():
             state = node.state()
             where = f"{name}/{path}".rstrip("/")
             assert copy_plain(state, where) == state, f"the copy of {where}'s state differs from it"

@@ -33,13 +33,13 @@ def at(applied: int, state: object = None) -> ReplicaState:
     return found
 
 
-def settled(standings: Standings, down: tuple[str, ...] = (), excuse: str = "") -> Settled:
-    nodes = len({*standings, *down})
-    return Settled(nodes=nodes, standings=standings, down=down, took=52_000_000, excuse=excuse)
+def settled(replica_states: Standings, down: tuple[str, ...] = (), excuse: str = "") -> Settled:
+    nodes = len({*replica_states, *down})
+    return Settled(nodes=nodes, replica_states=replica_states, down=down, took=52_000_000, excuse=excuse)
 
 
-def concluded(standings: Standings, down: tuple[str, ...] = (), excuse: str = "") -> tuple[Verdict, str]:
-    result = convergence(settled(standings, down, excuse))
+def concluded(replica_states: Standings, down: tuple[str, ...] = (), excuse: str = "") -> tuple[Verdict, str]:
+    result = convergence(settled(replica_states, down, excuse))
     return result.verdict, result.reason
 
 
@@ -90,15 +90,15 @@ def test_large_states_are_compared_by_their_digests_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standings", "reason"),
+    ("replica_states", "reason"),
     [
         ({"n1": at(40), "n2": at(40), "n3": at(12)}, "n3 stays at 12 while n1 n2 are at 40"),
         ({"n1": at(41), "n2": at(40), "n3": at(40)}, "n2 n3 stay at 40 while n1 is at 41"),
         ({"n1": at(3), "n2": at(9), "n3": at(2)}, "n3 stays at 2 and n1 stays at 3 while n2 is at 9"),
     ],
 )
-def test_a_replica_that_stays_behind_is_invalid(standings: Mapping[str, ReplicaState], reason: str) -> None:
-    assert concluded(standings) == (Verdict.INVALID, f"{reason}, 52 ms after clients were quiet")
+def test_a_replica_that_stays_behind_is_invalid(replica_states: Mapping[str, ReplicaState], reason: str) -> None:
+    assert concluded(replica_states) == (Verdict.INVALID, f"{reason}, 52 ms after clients were quiet")
 
 
 def test_where_time_is_real_it_is_unknown_whether_one_that_stays_behind_would_have_come() -> None:
@@ -122,11 +122,11 @@ def test_without_a_majority_nobody_need_come_on() -> None:
 
 
 def test_what_the_protocol_says_of_those_that_run_outweighs_their_number() -> None:
-    standings = {"n1": at(40), "n2": at(12), "n3": at(40)}
+    replica_states = {"n1": at(40), "n2": at(12), "n3": at(40)}
     behind = "n2 stays at 12 while n1 n3 are at 40, 52 ms after clients were quiet"
 
     def found(down: tuple[str, ...], can_serve: bool) -> tuple[Verdict, str]:
-        result = convergence(replace(settled(standings, down), can_serve=can_serve))
+        result = convergence(replace(settled(replica_states, down), can_serve=can_serve))
         return result.verdict, result.reason
 
     assert found(("n4",), False) == (Verdict.UNKNOWN, f"{behind} (only 3 of 4 nodes run, too few to serve)")

@@ -107,7 +107,7 @@ def test_quiet_0_is_no_reason_for_invalid(tmp_path: Path) -> None:
 
 @pytest.mark.ray
 def test_on_ray_recovery_counts_from_when_the_last_process_is_back(tmp_path: Path) -> None:
-    from framework.engine.ray.driver import RayEngine
+    from framework.engine.ray.driver.engine import RayEngine
 
     def crash(node: str) -> Timed:
         return Timed(500_000_000, f"crash-{node}", (Crash(node),), (Restart(node),), 0, (node,))

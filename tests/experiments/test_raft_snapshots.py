@@ -10,7 +10,7 @@ from experiments.raft_snapshots.__main__ import absences, disks, pauses, spread
 from experiments.raft_snapshots.absence import Absence
 from experiments.raft_snapshots.solo import Solo, restarted
 from experiments.raft_snapshots.writes import KV, writes
-from framework.engine.ray.storage import Database
+from framework.engine.ray.disk.database import Database
 from plugins.protocols.raft.config import RaftConfig
 
 

@@ -182,7 +182,7 @@ def disturbs(view: View) -> Strike:
 def test_a_fault_of_chance_counts_what_it_touched_and_what_it_should_have() -> None:
     world = World(("loss", Says(disturbs, expects=0.5, at="1s", every="4s", lasts="1s"))).run()
     first, second = world.injector.tokens
-    world.injector.count_tolls({first: (10, 4), second: (20, 9)})
+    world.injector.count_touched({first: (10, 4), second: (20, 9)})
     entry = world.injector.entries["loss"]
     assert (entry.passed, entry.touched, entry.expected, entry.missed) == (30, 13, 15.0, "")
 
@@ -190,7 +190,7 @@ def test_a_fault_of_chance_counts_what_it_touched_and_what_it_should_have() -> N
 def test_a_fault_that_touches_nothing_did_not_happen_unless_that_is_chance() -> None:
     def missed(passed: int, expects: float | None) -> str:
         world = World(("loss", Says(disturbs, expects=expects, at="1s", lasts="1s"))).run()
-        world.injector.count_tolls(dict.fromkeys(world.injector.tokens, (passed, 0)))
+        world.injector.count_touched(dict.fromkeys(world.injector.tokens, (passed, 0)))
         return world.injector.entries["loss"].missed
 
     assert missed(100, 0.5) == "fault loss touched none of 100 messages, 50 expected"
@@ -341,6 +341,6 @@ def test_a_fault_that_cannot_say_what_to_expect_makes_only_itself_doubtful() -> 
     odd = Says(lambda view: Strike((cut,)), expects=1.0)
     odd.expected = lambda strike, messages: {}["x"]  # type: ignore[method-assign]
     world = World(("odd", odd), ("even", crashes("n1", at="1s", lasts="1s"))).run()
-    world.injector.count_tolls({7: (10, 5)})
+    world.injector.count_touched({7: (10, 5)})
     assert world.injector.entries["odd"].missed.startswith("faults=odd: expected raised KeyError: 'x' (")
     assert world.injector.entries["even"].missed == ""

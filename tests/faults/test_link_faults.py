@@ -13,23 +13,23 @@ from framework.faults.link_faults import LinkFaults
 LINK = ("n1", "n2")
 
 
-def weather() -> LinkFaults:
+def link_faults() -> LinkFaults:
     return LinkFaults(lambda link: random.Random("->".join(link)))
 
 
 def test_one_direction_is_cut_and_the_other_is_not() -> None:
-    sky = weather()
+    sky = link_faults()
     sky.disturb(1, [LINK], Disturbance(cut=True))
     assert sky.active and sky.cut(LINK) and not sky.cut(("n2", "n1"))
     assert sky.transmit(LINK, 0, (5,)) == ()
     assert sky.transmit(("n2", "n1"), 0, (5,)) == (5,)
     sky.calm(1)
     assert not sky.active and sky.transmit(LINK, 10, (15,)) == (15,)
-    assert (sky.tolls[1].passed, sky.tolls[1].touched) == (1, 1)
+    assert (sky.touched_counts[1].passed, sky.touched_counts[1].touched) == (1, 1)
 
 
 def test_disturbances_add_up_and_end_one_by_one() -> None:
-    sky = weather()
+    sky = link_faults()
     sky.disturb(1, [LINK], Disturbance(delay=10))
     sky.disturb(2, [LINK], Disturbance(delay=100))
     assert sky.transmit(LINK, 0, (5,)) == (115,)
@@ -39,15 +39,15 @@ def test_disturbances_add_up_and_end_one_by_one() -> None:
 
 
 def test_what_is_lost_already_does_not_come_by_what_else_is_in_force() -> None:
-    sky = weather()
+    sky = link_faults()
     sky.disturb(1, [LINK], Disturbance(cut=True))
     sky.disturb(2, [LINK], Disturbance(delay=100))
     assert sky.transmit(LINK, 0, (5,)) == ()
-    assert (sky.tolls[2].passed, sky.tolls[2].touched) == (0, 0)
+    assert (sky.touched_counts[2].passed, sky.touched_counts[2].touched) == (0, 0)
 
 
 def test_what_is_sent_after_a_delay_ends_does_not_overtake_what_was_held_up() -> None:
-    sky = weather()
+    sky = link_faults()
     sky.disturb(1, [LINK], Disturbance(delay=1000))
     assert sky.transmit(LINK, 0, (5,)) == (1005,)
     sky.calm(1)
@@ -59,17 +59,17 @@ def test_what_is_sent_after_a_delay_ends_does_not_overtake_what_was_held_up() ->
 
 
 def test_probabilities_hold_within_chance() -> None:
-    sky = weather()
+    sky = link_faults()
     sky.disturb(1, [LINK], Disturbance(loss=0.25))
     sky.disturb(2, [LINK], Disturbance(duplicate=0.25, spread=3))
     arrivals = [sky.transmit(LINK, now, (now + 5,)) for now in range(0, 100_000, 10)]
     assert 2200 < sum(not copies for copies in arrivals) < 2800
     assert 1600 < sum(len(copies) == 2 for copies in arrivals) < 2200
-    assert 2200 < sky.tolls[1].touched < 2800
+    assert 2200 < sky.touched_counts[1].touched < 2800
 
 
 def test_reordered_messages_are_overtaken() -> None:
-    sky = weather()
+    sky = link_faults()
     sky.disturb(1, [LINK], Disturbance(reorder=0.5, spread=1000))
     arrivals = [sky.transmit(LINK, now, (now + 5,))[0] for now in range(0, 10_000, 10)]
     assert arrivals != sorted(arrivals)
@@ -91,7 +91,7 @@ events = st.lists(st.tuples(st.integers(0, 60), st.one_of(st.none(), st.integers
 def test_without_reordering_nothing_overtakes_however_disturbances_come_and_go(
     happens: list[tuple[int, object]],
 ) -> None:
-    sky, now, token, latest = weather(), 0, 10, 0
+    sky, now, token, latest = link_faults(), 0, 10, 0
     for gap, event in happens:
         now += gap
         if isinstance(event, Disturbance):

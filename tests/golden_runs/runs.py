@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.config.compose import compose
-from framework.engine.sim.driver import SimEngine
+from framework.engine.sim.engine import SimEngine
 from framework.trace.reader import open_run
 
 DIGESTS = Path(__file__).with_name("digests.json")

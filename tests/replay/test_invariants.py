@@ -16,14 +16,14 @@ from framework.checking.monitors import Breach, Watch
 from framework.checking.verdict import Verdict
 from framework.core.time import MILLISECOND, SECOND
 from framework.engine.base import Experiment
-from framework.engine.ray.recording import EventRows, first_seq, start_payload
-from framework.engine.wire import Wire
+from framework.engine.ray.worker.trace_rows import EventRows, first_seq, start_payload
+from framework.engine.wire_codec import Wire
 from framework.replay.invariants import watch_again
 from framework.runs.invariants import conclusions, watched
 from framework.trace.reader import open_run
 from framework.trace.schema import EventKind
 from tests.engine.ray.register import RegisterClient, RegisterNode, Store
-from tests.replay.stations import register_on, run_on_stations
+from tests.replay.local_workers import register_on, run_on_stations
 from tests.runs.fakes import ended
 
 
@@ -186,7 +186,7 @@ def test_what_a_node_became_is_seen_before_anything_happens_elsewhere(
     )
     n1, n2, driver = (
         EventRows(
-            tmp_path / "trace" / f"{name}.arrow", Wire(experiment.protocol), experiment.hosts, first_seq(number, 0)
+            tmp_path / "trace" / f"{name}.arrow", Wire(experiment.protocol), experiment.endpoints, first_seq(number, 0)
         )
         for number, name in enumerate(("n1", "n2", "driver"))
     )

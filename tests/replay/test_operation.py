@@ -17,7 +17,7 @@ from framework.replay.operation import TracedOperation, find_operation, followed
 from framework.run.__main__ import main as run
 from framework.runs.folder import write_config
 from framework.trace.reader import open_run
-from tests.replay.stations import run_on_stations
+from tests.replay.local_workers import run_on_stations
 from tests.replay.test_replay import REGISTERED
 
 RAFT = ["experiment=raft_3nodes", "engine=sim", "duration=400ms", "clients=2", "workload.think_time=10ms", "--quiet"]

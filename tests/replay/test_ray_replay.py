@@ -15,16 +15,16 @@ from framework.checking.monitors import Monitors, Watcher
 from framework.core.node import Node
 from framework.core.node_runtime import NodeRuntime
 from framework.engine.base import Experiment
-from framework.engine.ray.recording import start_payload
-from framework.engine.ray.station import Station
-from framework.engine.wire import Wire
+from framework.engine.ray.worker.trace_rows import start_payload
+from framework.engine.ray.worker.worker import Worker
+from framework.engine.wire_codec import Wire
 from framework.replay.node_driver import CannotDrive, Divergence, NodeDriver
 from framework.replay.node_trace import TraceRow
 from framework.replay.outputs import Output, OutputCollector
 from framework.replay.ray_replay import NodeReport, RayReplay
 from framework.trace.reader import open_run
 from tests.engine.ray.register import Ask, RegisterNode, Stamp, Store, Stored, Told
-from tests.replay.stations import EPOCH, register_on, run_on_stations
+from tests.replay.local_workers import EPOCH, register_on, run_on_stations
 
 
 def answered(count: int) -> Any:
@@ -97,7 +97,7 @@ def test_the_events_of_an_operation_bear_its_number(tmp_path: Path) -> None:
 def test_nodes_that_crash_and_come_back_go_on_from_what_they_had_committed(tmp_path: Path) -> None:
     done: list[str] = []
 
-    def trouble(stations: list[Station]) -> None:
+    def trouble(stations: list[Worker]) -> None:
         servers, ok = stations[0], stations[1].tally.ok
         if ok >= 20 and not done:
             done.append("crash")

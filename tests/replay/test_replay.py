@@ -12,7 +12,7 @@ from framework.config.compose import compose
 from framework.replay.__main__ import main as replay
 from framework.run.__main__ import main as run
 from framework.runs.folder import write_config
-from tests.replay.stations import run_on_stations
+from tests.replay.local_workers import run_on_stations
 from tests.runs.test_determinism import WANDERER
 
 RAFT = ["experiment=raft_3nodes", "engine=sim", "duration=400ms", "clients=2", "workload.think_time=10ms", "--quiet"]

@@ -1,5 +1,5 @@
 """The deterministic simulator: virtual time, one process, the same digest on every machine."""
 
-from framework.engine.sim.driver import SimEngine
+from framework.engine.sim.engine import SimEngine
 
 __all__ = ["SimEngine"]

@@ -12,7 +12,7 @@ import msgspec
 
 from framework.core.client import Outcome
 from framework.engine.base import Experiment, Progress, Tally
-from framework.engine.wire import Wire
+from framework.engine.wire_codec import Wire
 from framework.load.generator import Assignment
 from framework.trace.recorder import EventWriter, HistoryWriter, operation_row
 from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, EventKind, NameTable

@@ -26,7 +26,7 @@ class Settling:
     def __init__(self, run: Batches, over: Callable[[], None]) -> None:
         self.settled: Settled | None = None
         self._run, self._over = run, over
-        self._servers = [run.seats[node] for node in run.experiment.nodes]
+        self._servers = [run.hosted_nodes[node] for node in run.experiment.nodes]
         self._began: int | None = None
 
     def begin(self) -> None:
@@ -39,28 +39,32 @@ class Settling:
         run, began = self._run, self._began
         assert began is not None
         end = began + run.experiment.settle
-        standings = look(self._ask, last=run.now >= end)
-        if standings is None:
+        replica_states = look(self._ask, last=run.now >= end)
+        if replica_states is None:
             run.call_at(min(run.now + LOOK_EVERY, end), self._look)
             return
-        called = [seat for seat in self._servers if not seat.stands_by]
-        down = tuple(seat.id for seat in called if seat.host is None)
-        running = [seat.id for seat in called if seat.host is not None]
+        called = [hosted for hosted in self._servers if not hosted.stands_by]
+        down = tuple(hosted.id for hosted in called if hosted.runtime is None)
+        running = [hosted.id for hosted in called if hosted.runtime is not None]
         self.settled = Settled(
-            nodes=len(called), standings=standings, down=down, took=run.now - began, can_serve=run.can_serve(running)
+            nodes=len(called),
+            replica_states=replica_states,
+            down=down,
+            took=run.now - began,
+            can_serve=run.can_serve(running),
         )
         self._over()
 
     def _ask(self, whole: bool) -> dict[NodeId, ReplicaState]:
         found: dict[NodeId, ReplicaState] = {}
-        for seat in self._servers:
-            if seat.host is None:
+        for hosted in self._servers:
+            if hosted.runtime is None:
                 continue
             try:
-                stands = replica_state(seat.host.root.replica, whole=whole)
+                stands = replica_state(hosted.runtime.root.replica, whole=whole)
             except RAISED as error:  # an author's mistake, as in a handler
-                self._run.raised(seat, error)
+                self._run.raised(hosted, error)
                 continue
             if stands is not None:
-                found[seat.id] = stands
+                found[hosted.id] = stands
         return found

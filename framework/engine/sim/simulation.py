@@ -14,11 +14,11 @@ from framework.core.time import NEVER, format_duration
 from framework.engine.base import Aftermath, Experiment, Tally
 from framework.engine.shared.administrator import AdministratorQueue
 from framework.engine.sim.batches import Batches
-from framework.engine.sim.injection import SimFaultExecutor
+from framework.engine.sim.fault_executor import SimFaultExecutor
 from framework.engine.sim.recording import Heartbeat, Recording
-from framework.engine.sim.seat import WALL_EPOCH, SimNode
 from framework.engine.sim.settling import Settling
-from framework.engine.wire import Wire
+from framework.engine.sim.sim_node import WALL_EPOCH, SimNode
+from framework.engine.wire_codec import Wire
 from framework.faults.actions import Ask
 from framework.load.generator import Assignment, LoadGenerator
 from framework.replication.administration import ADMINISTRATOR
@@ -59,7 +59,7 @@ class Simulation(Batches):
         self.settling = Settling(self, self._stop_here) if experiment.settle else None
         self._load_at = NEVER
         self.aftermath: Aftermath | None = None
-        self._errands = AdministratorQueue()
+        self._administration = AdministratorQueue()
         self.injection = SimFaultExecutor(self)
         if recording.history is not None:
             recording.history.under_way = self._under_way
@@ -75,9 +75,9 @@ class Simulation(Batches):
         """Runs to the end of the load and of the operations under way; Stalled if virtual time stands still."""
         until = 0
         try:
-            for seat in self.seats.values():
-                if not seat.stands_by:
-                    self._boot(seat, cause=-1)
+            for hosted in self.hosted_nodes.values():
+                if not hosted.stands_by:
+                    self._boot(hosted, cause=-1)
             self.call_at(self.experiment.duration, self._end_load)
             if self.settling is not None:
                 self.call_at(self._latest, self.settling.begin)
@@ -94,11 +94,11 @@ class Simulation(Batches):
         has_operation, operations = self._has_operation, self._operations
         countdown, seen, still = STEPS_PER_PULSE, -1, 0
         while heap:
-            time, order, seat, message, sender, path, index, cause, size = heappop(heap)
+            time, order, hosted, message, sender, path, index, cause, size = heappop(heap)
             if time > self._end:
                 break
             self.now = time
-            if seat is None:
+            if hosted is None:
                 message()
                 continue
             countdown -= 1
@@ -109,26 +109,26 @@ class Simulation(Batches):
                 seen = time
                 if still > STALLED_PULSES:
                     raise Stalled(
-                        f"virtual time stands still at {format_duration(time)}: {seat.id} and its peers never rest"
+                        f"virtual time stands still at {format_duration(time)}: {hosted.id} and its peers never rest"
                     )
             if message is None:
-                if order == seat.wake_order:
-                    seat.wake_at = NEVER
-                    self._wake(seat)
+                if order == hosted.wake_order:
+                    hosted.wake_at = NEVER
+                    self._wake(hosted)
                 continue
-            host = seat.host
+            host = hosted.runtime
             if host is None:
-                self._drop(seat, (message, sender, path, index, cause, size), f"{seat.id} is down")
+                self._drop(hosted, (message, sender, path, index, cause, size), f"{hosted.id} is down")
                 continue
-            if seat.slow:
-                seat.mailbox.append((message, sender, path, index, cause, size))
-                if not seat.busy:
-                    self._run_batch(seat)
+            if hosted.slow:
+                hosted.mailbox.append((message, sender, path, index, cause, size))
+                if not hosted.busy:
+                    self._run_batch(hosted)
                 continue
             if path and not host.has_mount(path):
-                self._mount_gone(seat, (message, sender, path, index, cause, size))
+                self._mount_gone(hosted, (message, sender, path, index, cause, size))
                 continue
-            clock = seat.clock
+            clock = hosted.clock
             if clock is None:
                 host.now = time
                 host.wall_clock = WALL_EPOCH + time
@@ -140,15 +140,15 @@ class Simulation(Batches):
             delivered[index] += 1
             if rows is not None:
                 if path:
-                    self._deliver_row(seat, (message, sender, path, index, cause, size), seq)
+                    self._deliver_row(hosted, (message, sender, path, index, cause, size), seq)
                 else:
-                    rows.append(_pack(time, seq, cause, size, -1, seat.index, sender.index, codes[index], _DELIVER))
+                    rows.append(_pack(time, seq, cause, size, -1, hosted.index, sender.index, codes[index], _DELIVER))
                     if has_operation[index]:
                         operations.append(_pack_operation(seq, message.operation))
             try:
-                self._finish(seat, host, host.deliver_one(path, sender.id, message, seq))
+                self._finish(hosted, host, host.deliver_one(path, sender.id, message, seq))
             except RAISED as error:
-                self.raised(seat, error)
+                self.raised(hosted, error)
 
     def _settle_tally(self) -> None:
         self.tally.steps = self.steps
@@ -158,7 +158,7 @@ class Simulation(Batches):
 
     def up(self) -> frozenset[NodeId]:
         """The nodes and clients that run."""
-        return frozenset(seat.id for seat in self.seats.values() if seat.host is not None)
+        return frozenset(hosted.id for hosted in self.hosted_nodes.values() if hosted.runtime is not None)
 
     # Clients.
 
@@ -173,20 +173,22 @@ class Simulation(Batches):
             return
         self._load_at = NEVER
         for assignment in self.load.due(self.now):
-            seat = self.seats[assignment.client]
-            if seat.host is None:  # its client class raised
-                refused = Fail(f"{seat.id} is down")
+            hosted = self.hosted_nodes[assignment.client]
+            if hosted.runtime is None:  # its client class raised
+                refused = Fail(f"{hosted.id} is down")
                 self.tally.completed(refused, assignment.scheduled, self.now, self.experiment.warmup)
                 self.recording.operation(assignment, refused, self.now, self.now)
                 continue
             self._outstanding += 1
-            self._invoke(seat, seat.host, assignment, self._timeout)
+            self._invoke(hosted, hosted.runtime, assignment, self._timeout)
         self._schedule_load()
 
-    def _invoke(self, seat: SimNode, host: NodeRuntime, assignment: Assignment, timeout: int, cause: int = -1) -> None:
-        seat.open = (assignment, self.now)
+    def _invoke(
+        self, hosted: SimNode, host: NodeRuntime, assignment: Assignment, timeout: int, cause: int = -1
+    ) -> None:
+        hosted.open = (assignment, self.now)
         operation = assignment.operation
-        self._set_clocks(seat, host)
+        self._set_clocks(hosted, host)
         self.seq = seq = self.seq + 1
         self.steps += 1
         if self._rows is not None:
@@ -202,18 +204,18 @@ class Simulation(Batches):
                 self.now,
                 seq,
                 cause,
-                seat.index,
+                hosted.index,
                 message=name,
                 payload=payload,
                 operation=operation.id,
             )
         try:
-            self._finish(seat, host, host.run_one(Invoke(operation, timeout, seq)))
+            self._finish(hosted, host, host.run_one(Invoke(operation, timeout, seq)))
         except RAISED as error:
-            self.raised(seat, error)
+            self.raised(hosted, error)
 
-    def _complete(self, seat: SimNode, operation: int, outcome: Any, cause: int) -> None:
-        assert seat.open is not None and seat.open[0].operation.id == operation
+    def _complete(self, hosted: SimNode, operation: int, outcome: Any, cause: int) -> None:
+        assert hosted.open is not None and hosted.open[0].operation.id == operation
         self.seq += 1
         if self._rows is not None:
             name = self.recording.names.index(type(outcome).__name__.lower())
@@ -227,35 +229,35 @@ class Simulation(Batches):
                 self.now,
                 self.seq,
                 cause,
-                seat.index,
+                hosted.index,
                 message=name,
                 payload=as_json(fields),
                 operation=operation,
             )
-        self._end_operation(seat, outcome)
-        if seat.id == ADMINISTRATOR:
+        self._end_operation(hosted, outcome)
+        if hosted.id == ADMINISTRATOR:
             return
         if type(outcome) is Unknown:  # a new process starts, and only then is the client free again
             order = self.seq
-            self.call_at(self.now, lambda: self._retire(seat, order))
+            self.call_at(self.now, lambda: self._retire(hosted, order))
         else:
-            self._free(seat, retired=False)
+            self._free(hosted, retired=False)
 
-    def _retire(self, seat: SimNode, cause: int) -> None:
-        if seat.host is not None:
-            assert seat.open is None, f"{seat.id} would lose the operation that it has under way"
-            self._boot(seat, cause)
-            self._free(seat, retired=True)
+    def _retire(self, hosted: SimNode, cause: int) -> None:
+        if hosted.runtime is not None:
+            assert hosted.open is None, f"{hosted.id} would lose the operation that it has under way"
+            self._boot(hosted, cause)
+            self._free(hosted, retired=True)
 
-    def _end_operation(self, seat: SimNode, outcome: Outcome) -> None:
-        assert seat.open is not None
-        assignment, invoked = seat.open
-        if seat.id == ADMINISTRATOR:
-            seat.open = None
-            self._end_errand(outcome)
+    def _end_operation(self, hosted: SimNode, outcome: Outcome) -> None:
+        assert hosted.open is not None
+        assignment, invoked = hosted.open
+        if hosted.id == ADMINISTRATOR:
+            hosted.open = None
+            self._end_administration(outcome)
             return
         self.recording.operation(assignment, outcome, invoked, self.now)  # one that cannot be recorded stays open
-        seat.open = None
+        hosted.open = None
         self._outstanding -= 1
         self.tally.completed(outcome, assignment.scheduled, self.now, self.experiment.warmup)
         self._end_if_done()
@@ -263,46 +265,50 @@ class Simulation(Batches):
     def _under_way(self) -> tuple[int, list[HistoryRow]]:
         """The present time, and the operations whose end is not in the history yet."""
         fate = Unknown("under way")
-        seats = (seat for seat in self.seats.values() if seat.id != ADMINISTRATOR)
-        rows = [operation_row(seat.open[0], fate, seat.open[1], None) for seat in seats if seat.open is not None]
+        hosted_nodes = (hosted for hosted in self.hosted_nodes.values() if hosted.id != ADMINISTRATOR)
+        rows = [
+            operation_row(hosted.open[0], fate, hosted.open[1], None)
+            for hosted in hosted_nodes
+            if hosted.open is not None
+        ]
         return self.now, rows
 
-    def _free(self, seat: SimNode, *, retired: bool) -> None:
+    def _free(self, hosted: SimNode, *, retired: bool) -> None:
         """The client may be given its next operation."""
-        self.load.completed(seat.client, self.now, retired=retired)
+        self.load.completed(hosted.client, self.now, retired=retired)
         self._schedule_load()
 
     # The administrator.
 
     def administer(self, ask: Ask, cause: int) -> None:
         """Has the administrator ask for it, when all that it was told before is done."""
-        self._errands.add(ask)
-        self._begin_errand(cause)
+        self._administration.add(ask)
+        self._begin_administration(cause)
 
-    def _begin_errand(self, cause: int) -> None:
-        seat = self.seats[ADMINISTRATOR]
-        operation = None if seat.host is None else self._errands.begin()
-        if operation is not None and seat.host is not None:
-            self._invoke(seat, seat.host, Assignment(seat.id, -1, operation, self.now), 0, cause)
+    def _begin_administration(self, cause: int) -> None:
+        hosted = self.hosted_nodes[ADMINISTRATOR]
+        operation = None if hosted.runtime is None else self._administration.begin()
+        if operation is not None and hosted.runtime is not None:
+            self._invoke(hosted, hosted.runtime, Assignment(hosted.id, -1, operation, self.now), 0, cause)
 
-    def _end_errand(self, outcome: Outcome) -> None:
-        token, refused = self._errands.end(outcome)
-        self.tally.errands[token] = refused
+    def _end_administration(self, outcome: Outcome) -> None:
+        token, refused = self._administration.end(outcome)
+        self.tally.administered[token] = refused
         order = self.seq
-        self.call_at(self.now, lambda: self._begin_errand(order))
+        self.call_at(self.now, lambda: self._begin_administration(order))
 
     def _end_load(self) -> None:
         if self.tally.healed_at is not None:
             self.aftermath = self.injection.aftermath()
         self._end_if_done()
 
-    def awaited_nodes(self, seat: SimNode) -> tuple[NodeId, ...]:
+    def awaited_nodes(self, hosted: SimNode) -> tuple[NodeId, ...]:
         """The nodes from which a client awaits an answer, as it says."""
-        client = None if seat.host is None else seat.host.root
+        client = None if hosted.runtime is None else hosted.runtime.root
         try:
             return tuple(client.awaited_nodes()) if isinstance(client, Client) else ()
         except RAISED as error:  # an author's mistake, as in a handler
-            self.raised(seat, error)
+            self.raised(hosted, error)
             return ()
 
     def _end_if_done(self) -> None:
@@ -317,12 +323,12 @@ class Simulation(Batches):
 
     def _abandon_operations(self, until: int) -> None:
         """Operations that are still open: nobody knows what becomes of them. The run went on `until` then."""
-        for seat in self.seats.values():
-            if seat.open is not None and seat.id != ADMINISTRATOR:
-                assignment, invoked = seat.open
+        for hosted in self.hosted_nodes.values():
+            if hosted.open is not None and hosted.id != ADMINISTRATOR:
+                assignment, invoked = hosted.open
                 outcome = Unknown("the run ended")
-                clock = seat.clock
+                clock = hosted.clock
                 lasted = until - invoked if clock is None else clock.local(until) - clock.local(invoked)
-                self.tally.abandon(seat.id, lasted, self._timeout)
+                self.tally.abandon(hosted.id, lasted, self._timeout)
                 self.tally.completed(outcome, assignment.scheduled, self.now, self.experiment.warmup)
                 self.recording.operation(assignment, outcome, invoked, None)

@@ -13,7 +13,7 @@ from pathlib import Path
 from framework.config.schema import RayConfig, SchedulingConfig
 from framework.core.time import SECOND, Duration
 from framework.engine.base import Experiment
-from framework.engine.ray.driver import RayEngine
+from framework.engine.ray.driver.engine import RayEngine
 from framework.replication.state_machine import StateMachineChoice
 from plugins.networks.perfect import register_network_models
 from plugins.protocols.raft import register_protocols

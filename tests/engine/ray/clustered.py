@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster
 from framework.config.schema import SchedulingConfig
 from framework.core.errors import ConfigError
 from framework.core.time import MILLISECOND, SECOND, Duration
-from framework.engine.ray.driver import RayEngine
+from framework.engine.ray.driver.engine import RayEngine
 from tests.engine.ray.register import crash, register_run
 
 

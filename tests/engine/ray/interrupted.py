@@ -11,7 +11,7 @@ from pathlib import Path
 
 from framework.core.time import SECOND
 from framework.engine.base import Tally
-from framework.engine.ray.driver import RayEngine
+from framework.engine.ray.driver.engine import RayEngine
 from tests.engine.ray.register import register_run
 
 

@@ -22,15 +22,15 @@ SLACK = 150 * MS
 """How late the driver may be with a fault on a machine that has other things to do."""
 
 
-def weather(at: int, name: str, token: int, link: tuple[str, str], disturbance: Disturbance, lasts: int) -> Timed:
+def link_faults(at: int, name: str, token: int, link: tuple[str, str], disturbance: Disturbance, lasts: int) -> Timed:
     return Timed(at, name, (Disturb(token, (link,), disturbance),), (Calm(token),), lasts)
 
 
 SCRIPT = (
     Timed(300 * MS, "pause", (Pause("n1"),), (Resume("n1"),), 700 * MS, ("n1",)),
-    weather(400 * MS, "one_way", 1, ("n2", "c1"), Disturbance(cut=True), 600 * MS),
-    weather(400 * MS, "duplicate", 2, ("c2", "n2"), Disturbance(duplicate=1.0), 1200 * MS),
-    weather(400 * MS, "delay", 3, ("c3", "n3"), Disturbance(delay=40 * MS), 1200 * MS),
+    link_faults(400 * MS, "one_way", 1, ("n2", "c1"), Disturbance(cut=True), 600 * MS),
+    link_faults(400 * MS, "duplicate", 2, ("c2", "n2"), Disturbance(duplicate=1.0), 1200 * MS),
+    link_faults(400 * MS, "delay", 3, ("c3", "n3"), Disturbance(delay=40 * MS), 1200 * MS),
     Timed(500 * MS, "clock", (SetClock("n4", 500_000, 60 * SECOND),), (SetClock("n4", 0, -60 * SECOND),), 0, ("n4",)),
     Timed(1100 * MS, "slow", (SetDisk("n3", "slow", 80 * MS),), (SetDisk("n3", "none"),), 500 * MS, ("n3",)),
     Timed(1200 * MS, "damage", (Crash("n5"), SetDisk("n5", "damage")), (Restart("n5"),), 900 * MS, ("n5",)),

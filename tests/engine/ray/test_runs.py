@@ -18,7 +18,7 @@ from framework.checking.verdict import Verdict
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Tally
-from framework.engine.ray.driver import RayEngine
+from framework.engine.ray.driver.engine import RayEngine
 from framework.trace.reader import Run
 from tests.engine.ray.register import crash, register_run
 

@@ -12,7 +12,7 @@ from framework.core.message import Config, Message, NodeId
 from framework.core.node import Node, handles, on_timer
 from framework.core.time import MILLISECOND, SECOND, Duration
 from framework.engine.base import EngineResult, Experiment
-from framework.engine.sim.driver import SimEngine
+from framework.engine.sim.engine import SimEngine
 from framework.faults.fault import TargetConfig
 from framework.load.workload import Workload, WorkloadConfig
 from framework.network.model import ConstantLink, Link, NetworkModel

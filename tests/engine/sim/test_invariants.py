@@ -17,7 +17,7 @@ from framework.core.message import NodeId
 from framework.core.node import Node, handles
 from framework.core.time import MILLISECOND, Duration
 from framework.engine.base import EngineResult
-from framework.engine.sim.driver import SimEngine
+from framework.engine.sim.engine import SimEngine
 from framework.registry.specs import ProtocolSpec
 from framework.runs.invariants import conclusions
 from framework.trace.reader import open_run

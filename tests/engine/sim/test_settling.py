@@ -11,7 +11,7 @@ import pytest
 
 from framework.config.compose import compose
 from framework.core.time import SECOND
-from framework.engine.sim.driver import SimEngine
+from framework.engine.sim.engine import SimEngine
 from framework.replay.__main__ import main as replay
 from framework.run.__main__ import main as run
 from framework.runs.settling import settling

@@ -16,7 +16,7 @@ from framework.core.message import NodeId
 from framework.core.node import handles, on_timer
 from framework.core.time import MILLISECOND, SECOND, Duration
 from framework.engine.base import EngineResult
-from framework.engine.sim.driver import SimEngine
+from framework.engine.sim.engine import SimEngine
 from framework.load.workload import WorkloadConfig
 from framework.registry.specs import ProtocolSpec
 from framework.trace.reader import open_run

@@ -1,0 +1,259 @@
+"""RayEngine: runs an experiment on Ray actors, in real time."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.core.errors import ConfigError
+from framework.core.time import SECOND
+from framework.engine.base import Aftermath, EngineResult, Experiment, Progress, Tally, with_restarts
+from framework.engine.wire_codec import Wire
+
+if TYPE_CHECKING:
+    from framework.checking.convergence import Settled
+    from framework.engine.ray.driver.fault_executor import RayFaultExecutor
+    from framework.engine.ray.driver.supervisor import Supervisor
+    from framework.engine.ray.runtime import RayRuntime
+
+LOOK_S = 0.2
+"""How often the driver looks up at least."""
+
+SETTLE_LOOK_S = 0.05
+"""How often it asks the replicas where they stand, once clients are quiet."""
+
+BUSY = "a machine that is busy may need longer"
+"""Why a replica that stays behind is not to blame for sure."""
+
+DRAIN_SLACK = SECOND
+"""How much longer than their time-out operations may take to end."""
+
+
+class RayEngine:
+    """Nodes are Ray actors. Of the run, nothing is left but its folder: no process, no file elsewhere."""
+
+    def run(self, experiment: Experiment, progress: Progress) -> EngineResult:
+        """Runs to the end of the load, or to a KeyboardInterrupt.
+
+        Raises ConfigError for what cannot start: an address that does not answer, actors that find no place.
+        """
+        from framework.engine.ray.runtime import is_up, runtime
+
+        experiment = dataclasses.replace(experiment, run_dir=Path(experiment.run_dir).resolve())
+        Wire(experiment.protocol)
+        config = experiment.engine_config
+        servers = -(-len(experiment.nodes) // int(config.nodes_per_actor))
+        _check(experiment, servers)
+        actors = servers + int(config.client_actors)
+        began = time.perf_counter()
+        if not is_up():
+            progress(0, Tally(stage="starting Ray" if config.address is None else f"joining Ray at {config.address}"))
+        with runtime(config.address, actors, code_modules(experiment)) as up:
+            return _Course(experiment, up, progress, began).run()
+
+
+class _Course:
+    """One run, from the first actor to the last file."""
+
+    def __init__(self, experiment: Experiment, up: RayRuntime, progress: Progress, began: float) -> None:
+        from framework.engine.ray.driver.fault_executor import RayFaultExecutor
+        from framework.engine.ray.driver.supervisor import Supervisor
+
+        self.experiment, self.up, self.progress, self.began = experiment, up, progress, began
+        self.rows = _driver_rows(experiment)
+        self.supervisor: Supervisor = Supervisor(experiment, up, self.rows)
+        self.injection: RayFaultExecutor = RayFaultExecutor(experiment, self.supervisor)
+        self.interrupted = False
+        self.aftermath: Aftermath | None = None
+        self.settled: Settled | None = None
+        self._shown = 0.0
+        self.seconds = {"start": 0.0, "end": 0.0}
+
+    def run(self) -> EngineResult:
+        from framework.engine.ray.runtime import undisturbed
+
+        supervisor = self.supervisor
+        ended = 0
+        try:
+            try:
+                supervisor.start(self._show_stage)
+                self.seconds["start"] = time.perf_counter() - self.began
+                self._drive()
+                self._converge()
+            except KeyboardInterrupt:
+                self.interrupted = True
+            ended = supervisor.now() if supervisor.zero else 0
+            began = time.perf_counter()
+            with undisturbed():
+                self._show_stage("closing the files of the actors")
+                supervisor.finish()
+                self._settle()
+            self.seconds["end"] = time.perf_counter() - began
+        finally:
+            with undisturbed():
+                try:
+                    self._show_stage("stopping the actors and Ray" if self.up.local else "stopping the actors")
+                    if self.rows is not None:
+                        self.rows.close()
+                finally:
+                    supervisor.kill()
+                self._complete_traces()
+        return self._result(ended)
+
+    def _show_stage(self, stage: str) -> None:
+        self.progress(self.supervisor.now() if self.supervisor.zero else 0, Tally(stage=stage))
+
+    def _drive(self) -> None:
+        """To the end of the load; every operation may still end, bounded by its time-out."""
+        experiment, supervisor = self.experiment, self.supervisor
+        last = experiment.duration + int(experiment.workload_config.timeout) + DRAIN_SLACK
+        while not supervisor.failure:
+            now = supervisor.now()
+            if now >= experiment.duration and self.aftermath is None and self.injection.healed_at is not None:
+                self.aftermath = supervisor.aftermath()
+            if now >= last or (now >= experiment.duration and supervisor.load_finished):
+                return
+            due = min(self.injection.next_at, last, experiment.duration if now < experiment.duration else last)
+            self._turn(min(LOOK_S, max(0, due - now) / SECOND))
+
+    def _turn(self, seconds: float) -> None:
+        """Takes what comes within `seconds`, and does what is due."""
+        self.supervisor.wait(seconds)
+        self.injection.carry_out_due()
+        if time.monotonic() - self._shown >= LOOK_S:
+            self._shown = time.monotonic()
+            self.progress(self.supervisor.now(), self._tally())
+            if self.rows is not None:
+                self.rows.flush_if_due()
+
+    def _converge(self) -> None:
+        """Clients are quiet: until all replicas are equal, or that has taken too long."""
+        from framework.checking.convergence import Settled, look
+
+        experiment, supervisor = self.experiment, self.supervisor
+        began = supervisor.now()
+        while experiment.settle and not supervisor.failure:
+            took = supervisor.now() - began
+            replica_states = look(lambda whole: supervisor.replica_states(whole=whole), last=took >= experiment.settle)
+            if replica_states is not None:
+                called = [node for node in experiment.nodes if node not in supervisor.standing_by]
+                self.settled = Settled(
+                    nodes=len(called), replica_states=replica_states, took=took, excuse=BUSY,
+                    down=tuple(node for node in called if node not in replica_states and not supervisor.is_up(node)),
+                )  # fmt: skip
+                return
+            self._turn(SETTLE_LOOK_S)
+
+    def _tally(self) -> Tally:
+        tally = self.supervisor.tally()
+        tally.faults, tally.healed_at = self.injection.fired, self.injection.healed_at
+        tally.leaders = self.supervisor.leaders
+        return tally
+
+    def _settle(self) -> None:
+        """One history of the parts that several client actors wrote."""
+        if len(self.supervisor.launch.client_workers) > 1 and self.experiment.trace != "none":
+            from framework.engine.ray.worker.trace_rows import merge_histories
+
+            folder = self.experiment.run_dir
+            parts = [folder / f"history-{worker.worker}.arrow" for worker in self.supervisor.launch.client_workers]
+            merge_histories(parts, folder / "history.arrow")
+
+    def _complete_traces(self) -> None:
+        """Gives the trace files of processes that were killed an end, now that none of them runs any more."""
+        from framework.trace.ipc_format import Damaged
+        from framework.trace.tail import complete
+
+        for tail in sorted((self.experiment.run_dir / "trace").glob("*.tail")):
+            with suppress(Damaged, OSError):  # it stays as it is, and whoever reads it hears what is wrong with it
+                complete(tail.with_suffix(".arrow"))
+
+    def _result(self, ended: int) -> EngineResult:
+        experiment, supervisor = self.experiment, self.supervisor
+        return EngineResult(
+            tally=self._tally(),
+            crashes=with_restarts(supervisor.crashes, {node for node in experiment.nodes if supervisor.is_up(node)}),
+            wall_s=ended / SECOND,
+            virtual_s=ended / SECOND,
+            measured_s=max(0, min(ended, experiment.duration) - experiment.warmup) / SECOND,
+            digest=None,
+            interrupted=self.interrupted,
+            failure=supervisor.failure,
+            ledger=self.injection.ledger(),
+            aftermath=self.aftermath,
+            settled=self.settled,
+            details=self._details(),
+        )
+
+    def _details(self) -> dict[str, Any]:
+        from framework.engine.ray.driver.workers import NODE_REPORT_S
+
+        supervisor = self.supervisor
+        errors = [machine.error for machine in supervisor.launch.machines.values()]
+        details: dict[str, Any] = {
+            "machines": len(supervisor.launch.machines),
+            "clock_error_ms": round(max(errors, default=0) / 1e6, 3),
+            "start_s": round(self.seconds["start"], 3),
+            "end_s": round(self.seconds["end"], 3),
+            "transport": self.experiment.engine_config.transport,
+            "storage": self.experiment.engine_config.storage,
+            "fsync_ms": round(supervisor.launch.fsync / 1e6, 3),
+        }
+        if killed := sum(worker.incarnation for worker in supervisor.launch.servers):
+            details["uncounted"] = (
+                f"up to {NODE_REPORT_S:g} s of the steps, fsyncs and messages of each process killed ({killed})"
+            )
+        if supervisor.rejected:
+            details["rejected_connections"] = supervisor.rejected
+        return details
+
+
+def _check(experiment: Experiment, servers: int) -> None:
+    """ConfigError for what can be known not to work before Ray starts; `servers` are the actors of nodes."""
+    from framework.engine.ray.runtime import check_address, is_up
+
+    config = experiment.engine_config
+    if config.address is not None and not is_up():
+        check_address(config.address)
+    elif experiment.scheduling_config.strategy == "strict_spread" and servers > 1 and not is_up():
+        raise ConfigError(
+            "scheduling=strict_spread", f"{servers} node actors need as many machines, and a Ray of our own has this one",
+            "Join a cluster with engine.address=HOST:PORT, or use scheduling=spread.",
+        )  # fmt: skip
+    if config.storage == "memory" and experiment.faults and int(config.nodes_per_actor) == 1:
+        raise ConfigError(
+            "engine.storage", "memory forgets everything when a process is killed, and faults kill processes",
+            "Use engine.storage=sqlite, or no faults.",
+        )  # fmt: skip
+
+
+def code_modules(experiment: Experiment) -> tuple[str, ...]:
+    """The code that other machines need: framework, plugins, and wherever the experiment's classes come from."""
+    import importlib
+
+    kinds: list[type] = [experiment.protocol.node, experiment.protocol.client, experiment.workload.workload]
+    kinds += [experiment.network.model, *(spec.fault for _, spec, _ in experiment.faults)]
+    choice = getattr(experiment.protocol_config, "state_machine", None)
+    kinds += [choice.machine] if choice is not None else []
+    places: dict[str, None] = {}
+    for name in dict.fromkeys(["framework", *(kind.__module__.partition(".")[0] for kind in kinds)]):
+        module = importlib.import_module(name)
+        if hasattr(module, "__path__"):
+            places[str(Path(next(iter(module.__path__))))] = None
+        elif module.__file__ is not None:
+            places[module.__file__] = None
+    return tuple(places)
+
+
+def _driver_rows(experiment: Experiment) -> Any:
+    """The driver's own trace file: faults, crashes and restarts."""
+    if experiment.trace != "full":
+        return None
+    from framework.engine.ray.worker.trace_rows import EventRows, first_seq
+
+    endpoints = experiment.endpoints
+    first = first_seq(len(endpoints), 0)
+    return EventRows(experiment.run_dir / "trace" / "driver.arrow", Wire(experiment.protocol), endpoints, first)

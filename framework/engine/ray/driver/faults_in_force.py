@@ -1,0 +1,66 @@
+"""What faults have laid upon links and nodes and is still in force: what a process that starts meanwhile is told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from framework.core.message import NodeId
+from framework.engine.ray.worker.local_faults import ClockSetting
+from framework.faults.actions import Action, Calm, Disturb, SetClock, SetDisk
+
+
+class FaultsInForce:
+    """Kept by the driver. Clocks and disks are a node's, and outlive its processes; link_faults is a link's."""
+
+    def __init__(self) -> None:
+        self._link_faults: dict[int, Disturb] = {}
+        self._disks: dict[NodeId, SetDisk] = {}
+        self._clocks: dict[NodeId, list[ClockSetting]] = {}
+
+    def note(self, action: Disturb | Calm | SetDisk | SetClock, now: int) -> None:
+        """From now on this is so."""
+        match action:
+            case Disturb():  # a node that joins extends a disturbance that is in force already
+                known = self._link_faults.get(action.token)
+                links = action.links if known is None else (*known.links, *action.links)
+                self._link_faults[action.token] = msgspec.structs.replace(action, links=links)
+            case Calm():
+                self._link_faults.pop(action.token, None)
+            case SetClock():
+                self._clocks.setdefault(action.node, []).append((now, action.drift_ppm, action.step))
+            case SetDisk():
+                if not self.damaged((action.node,)):
+                    self._disks[action.node] = action
+                    if action.trouble == "none":
+                        del self._disks[action.node]
+
+    def on_storage_failed(self, node: NodeId) -> None:
+        """The node's storage failed: an fsync that fails does so once."""
+        if node in self._disks and self._disks[node].trouble == "failed_fsync":
+            del self._disks[node]
+
+    def damaged(self, nodes: Collection[NodeId]) -> bool:
+        """Whether one of these nodes has damaged storage."""
+        return any(node in self._disks and self._disks[node].trouble == "damage" for node in nodes)
+
+    def faults(self, nodes: Collection[NodeId]) -> tuple[Action, ...]:
+        """LinkFaults on the links out of these nodes, and the state of their disks."""
+        link_faults = [
+            outward for disturb in self._link_faults.values() if (outward := leaving(disturb, nodes)) is not None
+        ]
+        return (
+            *link_faults,
+            *(disk for node, disk in self._disks.items() if node in nodes and disk.trouble != "damage"),
+        )
+
+    def clocks(self, nodes: Collection[NodeId]) -> dict[NodeId, tuple[ClockSetting, ...]]:
+        """How the clocks of these nodes were set, in order."""
+        return {node: tuple(settings) for node, settings in self._clocks.items() if node in nodes}
+
+
+def leaving(disturb: Disturb, nodes: Collection[NodeId]) -> Disturb | None:
+    """The part of a disturbance that befalls links out of these nodes; None if there is none."""
+    links = tuple(link for link in disturb.links if link[0] in nodes)
+    return msgspec.structs.replace(disturb, links=links) if links else None

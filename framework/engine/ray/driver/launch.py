@@ -1,0 +1,153 @@
+"""How workers come into the world: machines reserved and met, actors created where their storage is."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from framework.core.errors import ConfigError
+from framework.core.time import SECOND, format_duration
+from framework.engine.base import Experiment
+from framework.engine.ray.driver.machine_agent import MachineAgent
+from framework.engine.ray.driver.remote_worker import Machine, RemoteWorker
+from framework.engine.ray.runtime import own_folders
+from framework.engine.ray.worker.actor import WorkerActor
+from framework.engine.ray.worker.setup import Setup
+
+if TYPE_CHECKING:
+    from framework.engine.ray.runtime import RayRuntime
+
+CLOCK_READINGS = 9
+
+
+class Launch:
+    """Knows where everything goes. `workers` are the workers: nodes first, then clients."""
+
+    def __init__(self, experiment: Experiment, runtime: RayRuntime) -> None:
+        config = experiment.engine_config
+        self.experiment, self.runtime = experiment, runtime
+        self.run_id = secrets.token_hex(4)
+        self.machines: dict[str, Machine] = {}
+        self.workers = make_workers(experiment, int(config.nodes_per_actor), int(config.client_actors))
+        self.servers = [worker for worker in self.workers if worker.first_client is None]
+        self.client_workers = [worker for worker in self.workers if worker.first_client is not None]
+        self.worker_of = {host: worker for worker in self.workers for host in worker.endpoints}
+        endpoints = experiment.endpoints
+        self._station_of = tuple(self.worker_of[host].worker for host in endpoints)
+        self.fsync = 0  # of the slowest disk, nanoseconds; 0: not asked
+        self._secret = secrets.token_bytes(32)
+        self._group: Any = None
+
+    def reserve(self) -> None:
+        """Finds a machine for every worker, and an agent on each. ConfigError when the nodes cannot be placed."""
+        import ray
+        from ray.util.placement_group import placement_group, placement_group_table
+
+        scheduling = self.experiment.scheduling_config
+        bundles = [{"CPU": float(scheduling.cpus_per_actor)} for _ in self.servers]
+        self._group = placement_group(bundles, strategy=scheduling.strategy.upper(), name=f"synod-{self.run_id}")
+        ready, _ = ray.wait([self._group.ready()], timeout=int(scheduling.timeout) / SECOND)
+        if not ready:
+            raise ConfigError(
+                f"scheduling={scheduling.strategy}",
+                f"{len(bundles)} node actors cannot be placed on {_machine_count()} machine(s) within "
+                f"{format_duration(scheduling.timeout)}",
+                "Use scheduling=spread, fewer nodes, or more machines.",
+            )
+        placed = placement_group_table(self._group)["bundles_to_node_id"]
+        for bundle, worker in enumerate(self.servers):
+            worker.machine = placed[bundle]
+        for worker in self.client_workers:
+            worker.machine = self.runtime.machine
+        self._meet_all()
+
+    def _meet_all(self) -> None:
+        for name in dict.fromkeys([self.runtime.machine, *(worker.machine for worker in self.workers)]):
+            self.machines[name] = self._meet(name)
+        if self.experiment.engine_config.storage == "sqlite":
+            self.fsync = max(self.machines[worker.machine].fsync() for worker in self.servers)
+
+    def _meet(self, name: str) -> Machine:
+        """An agent within this process on the driver's own machine, an actor on every other."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        if name == self.runtime.machine:
+            return Machine(self.experiment.run_dir, MachineAgent())
+        options: dict[str, Any] = {"scheduling_strategy": NodeAffinitySchedulingStrategy(name, soft=False)}
+        agent = ray.remote(MachineAgent).options(num_cpus=0, **options).remote()
+        machine = Machine(Path(tempfile.gettempdir()) / f"synod-{self.run_id}-{name[:8]}", None, agent)
+        machine.set_clock(CLOCK_READINGS)
+        return machine
+
+    def create(self, worker: RemoteWorker) -> Any:
+        """The actor of the worker's present incarnation. Its class is named after its nodes: that is what `ps` shows."""
+        import ray
+        from ray import cloudpickle
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
+
+        if worker.first_client is None:
+            strategy: Any = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=worker.worker)
+        else:
+            strategy = NodeAffinitySchedulingStrategy(worker.machine, soft=False)
+        label = worker.endpoints[0] if len(worker.endpoints) == 1 else f"{worker.endpoints[0]}-{worker.endpoints[-1]}"
+        options: dict[str, Any] = {"max_concurrency": 8, "concurrency_groups": {"frames": 1, "watch": 1, "faults": 1}}
+        actor: Any = ray.remote(**options)(type(label, (WorkerActor,), {}))
+        pickled = cloudpickle.dumps(self._setup(worker))  # type: ignore[no-untyped-call]
+        return actor.options(
+            name=f"synod-{self.run_id}-{label}-{worker.incarnation}",
+            num_cpus=0,
+            max_restarts=0,
+            scheduling_strategy=strategy,
+        ).remote([*self.experiment.plugin_paths, *own_folders()], pickled)
+
+    def _setup(self, worker: RemoteWorker) -> Setup:
+        config, run_dir = self.experiment.engine_config, self.experiment.run_dir
+        history = "history.arrow" if len(self.client_workers) == 1 else f"history-{worker.worker}.arrow"
+        return Setup(
+            experiment=self.experiment,
+            worker=worker.worker,
+            incarnation=worker.incarnation,
+            endpoints=worker.endpoints,
+            first_client=worker.first_client,
+            worker_of=self._station_of,
+            secret=self._secret,
+            transport=config.transport,
+            storage=config.storage,
+            folder=self.machines[worker.machine].folder,
+            history=run_dir / history,
+        )
+
+    def listen_host(self) -> str:
+        """WorkerAddress workers listen: on this machine alone, or at the driver's machine's address within the cluster."""
+        return "127.0.0.1" if self.runtime.local else ""
+
+    def release(self) -> None:
+        """Gives back the machines, without what the run left on them outside its folder."""
+        from ray.util.placement_group import remove_placement_group
+
+        for name, machine in self.machines.items():
+            machine.clean(home=name == self.runtime.machine)
+        if self._group is not None:
+            remove_placement_group(self._group)
+
+
+def make_workers(experiment: Experiment, nodes_per_actor: int, client_actors: int) -> list[RemoteWorker]:
+    """The workers of a run: nodes packed in order, clients in equal shares, the administrator with the last of them."""
+    nodes, callers = experiment.nodes, experiment.callers
+    packed = [nodes[at : at + nodes_per_actor] for at in range(0, len(nodes), nodes_per_actor)]
+    workers = [RemoteWorker(worker, endpoints) for worker, endpoints in enumerate(packed)]
+    actors = min(client_actors, len(experiment.clients))
+    cuts = [len(callers) * number // actors for number in range(actors + 1)]
+    for start, stop in itertools.pairwise(cuts):
+        workers.append(RemoteWorker(len(workers), callers[start:stop], first_client=start))
+    return workers
+
+
+def _machine_count() -> int:
+    import ray
+
+    return len(ray.nodes())  # type: ignore[no-untyped-call]

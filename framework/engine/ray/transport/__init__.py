@@ -1,0 +1,1 @@
+"""Frames between workers: a TCP mesh, or Ray actor calls."""

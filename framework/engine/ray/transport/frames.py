@@ -1,0 +1,53 @@
+"""How a message stands on the wire: a header, the mount's path, the message's bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from framework.core.node import PATH_BYTES
+from framework.engine.wire_codec import MESSAGE_BYTES
+
+HEADER = struct.Struct("<IHHHBq")
+"""Bytes that follow the first field; message index; index of the sender, of the receiver; length of the mount's path;
+`seq` of the send."""
+
+HEADER_SIZE = HEADER.size
+LENGTH_SIZE = 4
+MAX_FRAME = HEADER_SIZE + PATH_BYTES + MESSAGE_BYTES
+"""Bytes of the longest frame that a worker takes."""
+
+
+class FrameError(ValueError):
+    """What came is no frame of this run; says why."""
+
+
+def check_length(length: int, path_length: int) -> None:
+    """FrameError unless a frame may be so long."""
+    if length > MAX_FRAME:
+        raise FrameError(f"a frame of {length} bytes; the longest allowed has {MAX_FRAME}")
+    if length < HEADER_SIZE - LENGTH_SIZE + path_length:
+        raise FrameError(f"a frame of {length} bytes is shorter than its header")
+
+
+def whole_frames(data: bytes) -> Iterator[tuple[int, int, int, str, int, bytes]]:
+    """(message index, sender, receiver, path, seq, the message's bytes) of each whole frame: for what never left."""
+    at, end = 0, len(data)
+    while end - at >= HEADER_SIZE:
+        length, message, source, target, path_length, seq = HEADER.unpack_from(data, at)
+        body = at + HEADER_SIZE
+        at += LENGTH_SIZE + length
+        if at <= end:
+            path = data[body : body + path_length].decode()
+            yield message, source, target, path, seq, data[body + path_length : at]
+
+
+def from_frame(data: bytes, at: int) -> bytes:
+    """The frames of `data` from the one that `at` lies in; what is before has been sent whole."""
+    start = 0
+    while start < len(data):
+        end = start + LENGTH_SIZE + int.from_bytes(data[start : start + LENGTH_SIZE], "little")
+        if end > at:
+            return data[start:]
+        start = end
+    return b""

@@ -1,0 +1,158 @@
+"""What faults do within a worker: link_faults on the links out of it, wrong clocks, disks in trouble."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from framework.core.clock import Clock
+from framework.core.message import NodeId
+from framework.core.random_streams import stream
+from framework.core.time import NEVER
+from framework.engine.ray.disk.database import Commit
+from framework.faults.actions import (
+    Action,
+    Ask,
+    Calm,
+    CommitFate,
+    Crash,
+    Disturb,
+    LinkName,
+    Restart,
+    SetClock,
+    SetDisk,
+    action_name,
+)
+from framework.faults.link_faults import LinkFaults
+from framework.trace.schema import EventKind
+
+if TYPE_CHECKING:
+    from framework.engine.ray.worker.nodes import WorkerNodes
+    from framework.engine.ray.worker.worker_node import WorkerNode
+
+ClockSetting: TypeAlias = tuple[int, int, int]
+"""(time of the run, drift in ppm, step of the wall clock in nanoseconds)"""
+
+EMULATED = "fault (emulated: the node shares its process)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootOrder:
+    """What an incarnation of a worker is told when it boots: the run's start on its machine's monotonic clock and on the
+    wall clock, the restart that it is, what is in force, the last commit that counts (None: all that are there), and the spares that have never run."""
+
+    zero: int
+    epoch: int
+    cause: int = -1
+    faults: tuple[Action, ...] = ()
+    clocks: Mapping[NodeId, tuple[ClockSetting, ...]] = field(default_factory=dict)
+    acknowledged: int | None = None
+    standing_by: frozenset[NodeId] = frozenset()
+
+
+class LocalFaults:
+    """The faults of one worker. Everything happens in the thread of its loop."""
+
+    def __init__(self, worker: WorkerNodes) -> None:
+        self.link_faults = LinkFaults(self._stream)
+        self.met: dict[NodeId, int] = {}  # commits that met a disk in trouble, and restarts that it refused
+        self._worker = worker
+        self._disks: dict[NodeId, SetDisk] = {}
+
+    def apply(self, action: Action, cause: int, fate: CommitFate = "kept") -> CommitFate | None:
+        """Carries out what befalls this worker from now on. For a crash, what became of the node's commit in flight, if
+        there was one: `fate`."""
+        worker = self._worker
+        match action:
+            case Disturb():
+                self.link_faults.disturb(action.token, action.links, action.disturbance)
+            case Calm():
+                self.link_faults.calm(action.token)
+            case SetDisk():
+                self._set_disk(action)
+            case SetClock():
+                self._set_clock(worker.hosted(action.node), action)
+            case Crash():
+                return worker.crash(action.node, EMULATED, cause, asked=True, fate=fate)
+            case Restart():
+                worker.restart(action.node, cause)
+            case Ask():
+                assert worker.clients is not None, "the administrator is one of the clients"
+                worker.clients.administer(action, cause)
+            case _:
+                raise AssertionError(f"{action_name(action)} befalls processes from without")
+        return None
+
+    def set_clocks_before(self, clocks: Mapping[NodeId, tuple[ClockSetting, ...]]) -> None:
+        """Clocks that were set wrong before this incarnation began go on from there."""
+        for node, settings in clocks.items():
+            self._worker.hosted(node).clock = clock_after(settings)
+
+    def touched_counts(self) -> dict[int, tuple[int, int]]:
+        """How many messages came by each disturbance, and how many it touched."""
+        return {token: (count.passed, count.touched) for token, count in self.link_faults.touched_counts.items()}
+
+    def damaged(self, node: NodeId) -> bool:
+        """Whether the node's storage must not be served again."""
+        disk = self._disks.get(node)
+        return disk is not None and disk.trouble == "damage"
+
+    def meets(self, node: NodeId) -> None:
+        """Counts a commit or a restart that met the node's disk in trouble."""
+        self.met[node] = self.met.get(node, 0) + 1
+
+    def refuse(self, commit: Commit) -> tuple[dict[NodeId, str], int]:
+        """Of the nodes that commit, those whose disk takes nothing, and why; how much longer the others' commit takes."""
+        if not self._disks:
+            return {}, 0
+        refused: dict[NodeId, str] = {}
+        latency = 0
+        for node, _ in commit:
+            disk = self._disks.get(node)
+            if disk is None or disk.trouble == "damage":
+                continue
+            if disk.trouble == "slow":
+                self.meets(node)
+                latency = max(latency, disk.latency)
+            elif disk.trouble == "full":
+                refused[node] = "no space left on the disk"
+            else:
+                del self._disks[node]
+                refused[node] = "fsync failed: the commit may be lost, and is not tried again"
+        return refused, latency
+
+    def _set_disk(self, action: SetDisk) -> None:
+        if self.damaged(action.node):
+            return  # nothing mends what is damaged
+        self._disks[action.node] = action
+        if action.trouble == "none":
+            del self._disks[action.node]
+
+    def _set_clock(self, hosted: WorkerNode, action: SetClock) -> None:
+        worker = self._worker
+        now = worker.now()
+        if hosted.clock is None:
+            hosted.clock = Clock()
+        hosted.clock.set(now, action.drift_ppm, action.step)
+        if worker.rows is not None:
+            told = msgspec.json.encode(msgspec.structs.asdict(action))
+            worker.rows.row(EventKind.FAULT, now, -1, hosted.index, name=action_name(action), payload=told)
+        hosted.queued = NEVER  # the wake-up that stands in the heap was reckoned with the old drift
+        worker.wake(hosted)  # a batch of nothing, which sets it anew
+
+    def _stream(self, link: LinkName) -> random.Random:
+        setup = self._worker.setup
+        name = f"{link[0]}->{link[1]}"
+        return stream(setup.experiment.seed, "weather", f"{name}#{setup.incarnation}" if setup.incarnation else name)
+
+
+def clock_after(settings: tuple[ClockSetting, ...]) -> Clock:
+    """The clock that was set so."""
+    clock = Clock()
+    for at, drift_ppm, step in settings:
+        clock.set(at, drift_ppm, step)
+    return clock

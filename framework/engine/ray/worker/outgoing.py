@@ -1,0 +1,161 @@
+"""What leaves a worker's endpoints: through the links of the network model, to hosted_nodes here or to peers elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, Protocol
+
+from framework.core.errors import PluginError
+from framework.core.message import Message, NodeId
+from framework.core.random_streams import stream
+from framework.core.time import NEVER
+from framework.engine.ray.transport.frames import HEADER, HEADER_SIZE, LENGTH_SIZE
+from framework.engine.ray.transport.mesh import QUEUE_BYTES, Outbox
+from framework.engine.ray.worker.worker_node import Route, WorkerNode
+from framework.network.model import Link, Links
+
+if TYPE_CHECKING:
+    from framework.engine.ray.worker.nodes import WorkerNodes
+
+_pack = HEADER.pack
+
+
+class Transport(Protocol):
+    """How frames leave for other workers."""
+
+    waiting: list[Any]
+
+    def peer(self, worker: int) -> Outbox: ...
+
+    def flush(self) -> None: ...
+
+    def resume(self) -> None:
+        """Reads on, if it had stopped because the worker was flooded."""
+
+    def close(self) -> None: ...
+
+
+class Outgoing:
+    """The ways out of one worker, and the messages that a link holds back."""
+
+    def __init__(self, worker: WorkerNodes, index: Mapping[NodeId, int]) -> None:
+        self._worker, self._index = worker, index
+        self._link_faults = worker.faults.link_faults
+        self._links = Links(worker.experiment.make_network(), worker.experiment.network.name)
+        self._delayed: list[tuple[int, int, Route, str, Message, int, int, bytes]] = []
+        self._order = 0
+
+    @property
+    def next_at(self) -> int:
+        """When the next held message departs."""
+        return self._delayed[0][0] if self._delayed else NEVER
+
+    def release(self, now: int) -> None:
+        """Lets go what the links held until now."""
+        while self._delayed and self._delayed[0][0] <= now:
+            _, _, route, path, message, index, seq, payload = heappop(self._delayed)
+            self._depart(route, path, message, index, seq, payload)
+
+    def send(self, hosted: WorkerNode, targets: tuple[NodeId, ...], path: str, message: Message, cause: int) -> None:
+        """One message to each target, encoded once. PluginError for a message that cannot be sent, or a
+        target that the run does not know."""
+        wire = self._worker.wire
+        index = wire.tried.get(type(message), -1)
+        if index < 0:
+            index = wire.index_of(message, hosted.node_class)
+        routes, rows, payload, link_faults = hosted.routes, self._worker.rows, b"", self._link_faults
+        for to in targets:
+            route = routes.get(to) or self._route(hosted, to)
+            link = route.link
+            if not payload and (route.hosted is None or rows is not None or link is not None):
+                payload = wire.pack(message, hosted.node_class)
+            seq = -1
+            if rows is not None:
+                operation = wire.operation_of(index, message)
+                seq = rows.send(self._worker.now(), cause, hosted.index, route.target, path, index, payload, operation)
+            if link is None and not link_faults.active:
+                self._depart(route, path, message, index, seq, payload)
+            else:
+                self._transmit(hosted.id, to, route, path, message, index, seq, payload)
+
+    def _route(self, hosted: WorkerNode, to: NodeId) -> Route:
+        target = self._index.get(to)
+        if target is None:
+            raise PluginError(
+                hosted.node_class.__qualname__, f"{hosted.id} sends to {to!r}, which is not a node of this run",
+                "Send to self.peers.",
+            )  # fmt: skip
+        link: Link | None = None
+        if to != hosted.id and not self._links.model.simulated_only:
+            name = f"{hosted.id}->{to}" if not hosted.incarnation else f"{hosted.id}->{to}#{hosted.incarnation}"
+            link = self._links.link(hosted.id, to, stream(self._worker.experiment.seed, "link", name))
+        local = self._worker.hosted_nodes.get(target)
+        assert self._worker.transport is not None
+        peer = self._worker.transport.peer(self._worker.setup.worker_of[target]) if local is None else None
+        route = hosted.routes[to] = Route(hosted.index, target, local, peer, link)
+        return route
+
+    def _transmit(
+        self, source: NodeId, to: NodeId, route: Route, path: str, message: Message, index: int, seq: int, payload: bytes
+    ) -> None:  # fmt: skip
+        """Through the network's link, then through the link_faults on it."""
+        now, link, link_faults = self._worker.now(), route.link, self._link_faults
+        self.release(now)  # what was sent earlier and is due goes first
+        if link is None:
+            arrivals: tuple[int, ...] = (now,)
+        else:
+            arrivals = (now + link.constant,) if link.constant >= 0 else self._links.transmit(link, now, len(payload))
+        if link_faults.active and arrivals:
+            arrivals = link_faults.transmit((source, to), now, arrivals)
+        if not arrivals:
+            why = "cut" if link_faults.active and link_faults.cut((source, to)) else "lost"
+            self.drop(route.source, route.target, path, message, index, seq, len(payload), why)
+        elif len(arrivals) > 1:
+            self._count_copies(index, len(arrivals) - 1)
+        for at in arrivals:
+            if at <= now:
+                self._depart(route, path, message, index, seq, payload)
+            else:
+                self._order += 1
+                heappush(self._delayed, (at, self._order, route, path, message, index, seq, payload))
+
+    def _depart(self, route: Route, path: str, message: Message, index: int, seq: int, payload: bytes) -> None:
+        peer = route.peer
+        if peer is None:
+            hosted = route.hosted
+            assert hosted is not None
+            if hosted.drops_input:
+                self.drop(route.source, route.target, path, message, index, seq, len(payload), f"{hosted.id} is down")
+            else:
+                hosted.inbox.append((path, route.source, message, index, seq, len(payload)))
+                self._worker.wake(hosted)
+            return
+        mount = path.encode() if path else b""
+        size = HEADER_SIZE + len(mount) + len(payload)
+        if peer.size and peer.size + size > QUEUE_BYTES:
+            self.drop(route.source, route.target, path, message, index, seq, len(payload), "queue full")
+            return
+        head = _pack(size - LENGTH_SIZE, index, route.source, route.target, len(mount), seq)
+        peer.chunks.append(head + mount if mount else head)
+        peer.chunks.append(payload)
+        peer.size += size
+        if not peer.waiting:
+            peer.waiting = True
+            assert self._worker.transport is not None
+            self._worker.transport.waiting.append(peer)
+
+    def _count_copies(self, index: int, copies: int) -> None:
+        name, duplicated = self._worker.wire.names[index], self._worker.tally.duplicated
+        duplicated[name] = duplicated.get(name, 0) + copies
+
+    def drop(
+        self, source: int, target: int, path: str, message: Message | None, index: int, seq: int, size: int, why: str
+    ) -> None:  # fmt: skip
+        """Counts and records a message that will not arrive; None for one that cannot be decoded, or need not be."""
+        wire = self._worker.wire
+        name = wire.names[index]
+        self._worker.tally.dropped[name] = self._worker.tally.dropped.get(name, 0) + 1
+        if self._worker.rows is not None:
+            operation = wire.operation_of(index, message)
+            self._worker.rows.drop(self._worker.now(), seq, source, target, path, index, size, why, operation)

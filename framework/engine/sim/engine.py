@@ -1,0 +1,131 @@
+"""SimEngine: runs an experiment in virtual time."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from traceback import format_exc
+
+import msgspec
+
+from framework.checking.monitors import Halt, Monitors, Watch
+from framework.core.errors import PluginFailed
+from framework.core.time import SECOND
+from framework.engine.base import EngineResult, Experiment, Progress, Tally, with_restarts
+from framework.engine.sim.recording import Heartbeat, Recording
+from framework.engine.sim.simulation import Simulation, Stalled
+from framework.engine.wire_codec import Wire
+
+
+class SimEngine:
+    """The simulator. Same seed and config, same digest, on any machine.
+
+    With `stop`, nanoseconds, a run ends early, after all that happens until then. `simulation` is the last run.
+    """
+
+    def __init__(self, stop: int | None = None) -> None:
+        self.stop = stop
+        self.simulation: Simulation | None = None
+
+    def run(self, experiment: Experiment, progress: Progress) -> EngineResult:
+        """Runs to the end, to a KeyboardInterrupt, or to a stall; the files are closed in every case."""
+        tally = Tally()
+        wire = Wire(experiment.protocol)
+        recording = Recording(experiment, wire)
+        interrupted, failure, traceback = False, "", ""
+        monitors = _monitors(experiment)
+        start = time.perf_counter()
+        pulse = Heartbeat(recording, progress, tally)
+        self.simulation = simulation = Simulation(experiment, recording, wire, pulse, tally, self.stop)
+        if monitors is not None:
+            for node in experiment.watched:
+                hosted, watcher = simulation.hosted_nodes[node], monitors.watcher(node)
+                hosted.watch, hosted.on_crash = watcher.observe, watcher.on_crash
+        with _quiet_collector(), pulse:
+            try:
+                simulation.run()
+            except KeyboardInterrupt:
+                interrupted = True
+            except Stalled as stalled:
+                failure = str(stalled)
+            except PluginFailed as failed:
+                failure, traceback = str(failed), format_exc()
+            except Halt:
+                pass  # the monitors know why
+            finally:
+                recording.close()
+        return EngineResult(
+            tally=tally,
+            crashes=with_restarts(simulation.crashes, simulation.up()),
+            wall_s=time.perf_counter() - start,
+            virtual_s=simulation.now / SECOND,
+            measured_s=max(0, min(simulation.now, experiment.duration) - experiment.warmup) / SECOND,
+            digest=recording.digest,
+            interrupted=interrupted or pulse.asked,
+            failure=failure,
+            ledger=simulation.injection.ledger(),
+            settled=None if simulation.settling is None else simulation.settling.settled,
+            aftermath=simulation.aftermath,
+            watch=None if monitors is None else _confirmed(monitors, experiment),
+            details={
+                "never_started": simulation.load.waiting,
+                **({"failure_traceback": traceback} if traceback else {}),
+            },
+        )
+
+
+def _monitors(experiment: Experiment) -> Monitors | None:
+    """The protocol's invariants, if it has any and the config asks for them."""
+    invariants = experiment.protocol.invariants
+    every = int(experiment.engine_config.check_invariants_every) if invariants else 0
+    return Monitors(invariants, every) if every else None
+
+
+def _confirmed(monitors: Monitors, experiment: Experiment) -> Watch:
+    """What the monitors saw. A violation that they saw in some batches only is looked for again, in all of them.
+
+    Where not every batch is shown, an invariant that spans nodes may hold one node's present state against another's past.
+    """
+    watch = monitors.watch()
+    if watch.breach is None or monitors.every == 1:
+        return watch
+    config = msgspec.structs.replace(experiment.engine_config, check_invariants_every=1)
+    closer = dataclasses.replace(experiment, trace="none", engine_config=config)
+    again = SimEngine(stop=watch.breach.time).run(closer, lambda now, tally: None)
+    if again.watch is not None and again.watch.breach is not None:
+        return again.watch
+    why = f"{watch.breach.what}, but only where every {monitors.every}th batch is shown; check_invariants_every=1 shows all"
+    if again.interrupted or again.failure:
+        cut = "interrupted" if again.interrupted else again.failure
+        why = f"{watch.breach.what}, where every {monitors.every}th batch is shown; looking again in all of them was cut off: {cut}"
+    return dataclasses.replace(watch, invariants=(), breach=None, failures={**watch.failures, watch.breach.name: why})
+
+
+_RARELY = (200_000, 20, 20)
+"""How often cycles are collected: a simulation makes tuples by the million and next to no cycles."""
+
+
+def settle_collector() -> None:
+    """For a process that takes many runs: collections pass over all that it holds now, and come rarely from now on. Each run
+    begins the sooner."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_RARELY)
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """The same for one run, unless the process has done it for all."""
+    before = gc.get_threshold()
+    if before == _RARELY:
+        yield
+        return
+    settle_collector()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
