@@ -36,7 +36,7 @@ class Simulated:
         """Who leads at the end."""
         leading = [
             hosted.id
-            for hosted in self.simulation.hosted_nodes.values()
+            for hosted in self.simulation.nodes.values()
             if hosted.runtime is not None and hosted.runtime.root.status.get("role") == "leader"
         ]
         return leading[0] if len(leading) == 1 else None

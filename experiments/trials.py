@@ -16,10 +16,8 @@ from framework.config.compose import compose
 from framework.core.effects import Effect, Send
 from framework.core.message import Message, NodeId
 from framework.core.node_runtime import NodeRuntime
-from framework.engine.base import Experiment, Tally
-from framework.engine.sim.recording import Heartbeat, Recording
+from framework.engine.base import Experiment
 from framework.engine.sim.simulation import Simulation
-from framework.engine.wire_codec import Wire
 
 
 @lru_cache
@@ -33,12 +31,9 @@ class Trial(Simulation, ABC):
     """One run. `play` drives it to the first moment at which `seen_enough`."""
 
     def __init__(self, experiment: Experiment, seed: int) -> None:
-        experiment = replace(experiment, seed=seed)
-        wire, tally = Wire(experiment.protocol), Tally()
-        recording = Recording(experiment, wire)
-        super().__init__(experiment, recording, wire, Heartbeat(recording, lambda now, tally: None, tally), tally)
-        for node in experiment.nodes:
-            self.hosted_nodes[node].watch = self._observe
+        super().__init__(replace(experiment, seed=seed))
+        for node in self.servers.values():
+            node.watch = self._observe
 
     @abstractmethod
     def seen_enough(self, host: NodeRuntime) -> bool:
@@ -52,7 +47,7 @@ class Trial(Simulation, ABC):
     def send_at(self, at: int, sender: NodeId, messages: Mapping[NodeId, Message]) -> None:
         """At `at` the links of `sender` carry these messages, as if it had sent them."""
         effects: list[Effect] = [Send(to, "", message) for to, message in messages.items()]
-        self.call_at(at, lambda: self._release(self.hosted_nodes[sender], effects))
+        self.call_at(at, lambda: self._release(self.nodes[sender], effects))
 
     def play(self) -> bool:
         """Whether enough was seen before the experiment's end."""
@@ -65,7 +60,7 @@ class Trial(Simulation, ABC):
         return False
 
     def _crash_one(self, node: NodeId) -> None:
-        self.crash(node, "the study stops it")
+        self.crash(self.nodes[node], "the study stops it")
 
     def _observe(self, host: NodeRuntime, now: int, step: int) -> None:
         if self.seen_enough(host):

@@ -26,7 +26,7 @@ class FirstElection(Trial):
     def seen_enough(self, host: NodeRuntime) -> bool:
         role = cast(MultiPaxos, host.root).role
         if role in (CANDIDATE, LEADER) and self.began is None:
-            self.began = self.now
+            self.began = self.true_time
         return role == LEADER
 
 
@@ -42,7 +42,7 @@ class Loss(Trial):
         node = cast(MultiPaxos, host.root)
         if self.leader is None and node.role == LEADER:
             self.leader = node.id
-            self.crash_at(self.now, *node.peers[: self.down])
+            self.crash_at(self.true_time, *node.peers[: self.down])
         return node.id == self.leader and node.role != LEADER
 
 
@@ -54,7 +54,7 @@ def elected_after(settings: tuple[str, ...], seed: int, down: int = 0) -> float 
     if not trial.play():
         return None
     assert trial.began is not None
-    return (trial.now - trial.began) / MILLISECOND
+    return (trial.true_time - trial.began) / MILLISECOND
 
 
 def keeps_its_lead(settings: tuple[str, ...], seed: int, down: int) -> bool:

@@ -41,9 +41,7 @@ class ElectionTrial(Trial):
         """Every disk holds `term`, a vote and a log of so many entries of that term."""
         for node, length in logs.items():
             log = LogWritten("", "log", 1, 1, [Entry(term, None)] * length)
-            self.hosted_nodes[node].storage.commit(
-                [ScalarSet("", "term", term), ScalarSet("", "voted_for", voted_for), log]
-            )
+            self.nodes[node].storage.commit([ScalarSet("", "term", term), ScalarSet("", "voted_for", voted_for), log])
 
     def crash_at(self, at: int, *nodes: NodeId) -> None:
         """These servers stop at `at`, for good: nobody waits for them to hear of the leader."""
@@ -54,11 +52,9 @@ class ElectionTrial(Trial):
         """Runs to the first leader of whom all others that are up have heard, or to the experiment's end."""
         if not self.play():
             term = max(
-                cast(Raft, hosted.runtime.root).term
-                for hosted in self.hosted_nodes.values()
-                if hosted.runtime is not None
+                cast(Raft, hosted.runtime.root).term for hosted in self.nodes.values() if hosted.runtime is not None
             )
-            return Election(None, term, self.now, self.now)
+            return Election(None, term, self.true_time, self.true_time)
         term = next(filter(self._known, self._elected))
         leader, elected = self._elected[term]
         return Election(leader, term, elected, max(self._heard[term].values()))

@@ -43,21 +43,21 @@ class Absence(Trial):
                 LogWritten("", "log", first, first, log[first - 1 :]),
             ]
         for node in ("n1", "n2"):
-            self.hosted_nodes[node].storage.commit(disk)
+            self.nodes[node].storage.commit(disk)
 
     def seen_enough(self, host: NodeRuntime) -> bool:
         node = cast(Raft, host.root)
         if host.id != "n3":
             return False
         if self._heard_at < 0 and node.leader is not None:
-            self._heard_at = self.now
+            self._heard_at = self.true_time
         return node.commit >= self.entries
 
     def hold(self) -> Return:
         assert self.play(), "the follower never caught up"
         sent = self.tally.messages
         return Return(
-            (self.now - self._heard_at) / MILLISECOND,
+            (self.true_time - self._heard_at) / MILLISECOND,
             sent.get("raft.AppendEntries", 0),
             sent.get("raft.InstallSnapshot", 0),
             self.tally.notes.get("elected", 0),

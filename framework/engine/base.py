@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from framework.core.client import Fail, Ok, Outcome
-from framework.core.errors import PluginFailed, Unrecordable
 from framework.core.message import NodeId
 from framework.core.node import Node
 from framework.faults.fault import Fault, Status
@@ -122,15 +121,6 @@ class NodeCrash:
     asked: bool = False
     storage: bool = False
     restarted: bool = False
-
-
-def check_nodes_own(error: BaseException, node: NodeId, kind: type[Node]) -> None:
-    """Raises `error` again, as a PluginFailed or MemoryError, if it came up in a step of this node and is not its doing: another
-    plugin's, the trace's, or the machine's."""
-    if isinstance(error, (PluginFailed, MemoryError)):
-        raise error
-    if isinstance(error, Unrecordable):
-        raise PluginFailed(kind.__qualname__, f"{node} {error}") from error
 
 
 def with_restarts(crashes: Iterable[NodeCrash], up: Container[NodeId]) -> tuple[NodeCrash, ...]:

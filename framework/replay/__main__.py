@@ -88,7 +88,7 @@ def _whole(run: Run, asked: argparse.Namespace, operation: TracedOperation | Non
     shown = asked.steps or asked.node is not None or operation is not None
     with tempfile.TemporaryDirectory(prefix="synod-replay-") as folder:
         again = drive_again(run, Path(folder), stop=stop, full=shown)
-        hosted_nodes: dict[str, Any] = again.engine.simulation.hosted_nodes
+        hosted_nodes: dict[str, Any] = again.engine.simulation.nodes
         if asked.node is not None and asked.node not in hosted_nodes:
             raise ConfigError(f"--node {asked.node}", "is not in this run", did_you_mean(asked.node, hosted_nodes))
         nodes = None if asked.node is None else (asked.node,)

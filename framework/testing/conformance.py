@@ -105,18 +105,12 @@ def handlers_are_total(overrides: Sequence[str], folder: Path) -> None:
 def state_is_plain_data(overrides: Sequence[str], folder: Path) -> None:
     """At the end of a run the state of every node can be copied, compared and printed."""
     from framework.core.plain_state import copy_plain
-    from framework.engine.base import Tally
-    from framework.engine.sim.recording import Heartbeat, Recording
     from framework.engine.sim.simulation import Simulation
-    from framework.engine.wire_codec import Wire
 
-    experiment = replace(_composed(overrides).experiment, run_dir=folder)
-    wire = Wire(experiment.protocol)
-    recording, tally = Recording(experiment, wire), Tally()
-    run = Simulation(experiment, recording, wire, Heartbeat(recording, lambda time, tally: None, tally), tally)
+    run = Simulation(replace(_composed(overrides).experiment, run_dir=folder))
     run.run()
-    recording.close()
-    for name, hosted in run.hosted_nodes.items():
+    run.recording.close()
+    for name, hosted in run.nodes.items():
         assert hosted.runtime is not None, f"{name} is down: {[crash.why for crash in run.crashes]}"
         for path, node in hosted.runtime.nodes.items():
             state = node.state()

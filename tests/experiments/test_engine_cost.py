@@ -29,7 +29,7 @@ def result(steps: int, verdict: str = "valid") -> dict[str, Any]:
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository of one commit."""
     place = tmp_path / "repository"
-    (place / "framework").mkdir(parents=True)
+    (place / "framework" / "run").mkdir(parents=True)
     (place / "framework/run/__main__.py").write_text("")
     git(place, "init", "-q")
     git(place, "add", ".")
@@ -48,7 +48,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     order: list[str] = []
 
     def measure(overrides: Sequence[str], folder: Path, tree: Path | None = None) -> dict[str, Any]:
-        assert tree is None or (tree / "framework" / "run.py").exists()
+        assert tree is None or (tree / "framework" / "run" / "__main__.py").exists()
         order.append("now" if tree is None else "before")
         return result(100 if tree is None else 50)
 

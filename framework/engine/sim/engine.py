@@ -14,10 +14,8 @@ import msgspec
 from framework.checking.monitors import Halt, Monitors, Watch
 from framework.core.errors import PluginFailed
 from framework.core.time import SECOND
-from framework.engine.base import EngineResult, Experiment, Progress, Tally, with_restarts
-from framework.engine.sim.recording import Heartbeat, Recording
+from framework.engine.base import EngineResult, Experiment, Progress, with_restarts
 from framework.engine.sim.simulation import Simulation, Stalled
-from framework.engine.wire_codec import Wire
 
 
 class SimEngine:
@@ -32,19 +30,16 @@ class SimEngine:
 
     def run(self, experiment: Experiment, progress: Progress) -> EngineResult:
         """Runs to the end, to a KeyboardInterrupt, or to a stall; the files are closed in every case."""
-        tally = Tally()
-        wire = Wire(experiment.protocol)
-        recording = Recording(experiment, wire)
         interrupted, failure, traceback = False, "", ""
         monitors = _monitors(experiment)
         start = time.perf_counter()
-        pulse = Heartbeat(recording, progress, tally)
-        self.simulation = simulation = Simulation(experiment, recording, wire, pulse, tally, self.stop)
+        self.simulation = simulation = Simulation(experiment, progress, self.stop)
+        recording, heartbeat = simulation.recording, simulation.heartbeat
         if monitors is not None:
-            for node in experiment.watched:
-                hosted, watcher = simulation.hosted_nodes[node], monitors.watcher(node)
-                hosted.watch, hosted.on_crash = watcher.observe, watcher.on_crash
-        with _quiet_collector(), pulse:
+            for name in experiment.watched:
+                node, watcher = simulation.nodes[name], monitors.watcher(name)
+                node.watch, node.on_crash = watcher.observe, watcher.on_crash
+        with _quiet_collector(), heartbeat:
             try:
                 simulation.run()
             except KeyboardInterrupt:
@@ -58,20 +53,20 @@ class SimEngine:
             finally:
                 recording.close()
         return EngineResult(
-            tally=tally,
+            tally=simulation.tally,
             crashes=with_restarts(simulation.crashes, simulation.up()),
             wall_s=time.perf_counter() - start,
-            virtual_s=simulation.now / SECOND,
-            measured_s=max(0, min(simulation.now, experiment.duration) - experiment.warmup) / SECOND,
+            virtual_s=simulation.true_time / SECOND,
+            measured_s=max(0, min(simulation.true_time, experiment.duration) - experiment.warmup) / SECOND,
             digest=recording.digest,
-            interrupted=interrupted or pulse.asked,
+            interrupted=interrupted or heartbeat.asked,
             failure=failure,
-            ledger=simulation.injection.ledger(),
+            ledger=simulation.ledger(),
             settled=None if simulation.settling is None else simulation.settling.settled,
             aftermath=simulation.aftermath,
             watch=None if monitors is None else _confirmed(monitors, experiment),
             details={
-                "never_started": simulation.load.waiting,
+                "never_started": simulation.clients.never_started,
                 **({"failure_traceback": traceback} if traceback else {}),
             },
         )

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from framework.checking.convergence import Settled, look
-from framework.core.errors import RAISED
 from framework.core.message import NodeId
-from framework.core.replica import ReplicaState, replica_state
 from framework.core.time import MILLISECOND
-
-if TYPE_CHECKING:
-    from framework.engine.sim.batches import Batches
+from framework.engine.base import Experiment
+from framework.engine.shared.node_life import NodeLife, NodeState
+from framework.engine.sim.sim_node import SimNode
 
 LOOK_EVERY = 10 * MILLISECOND
+
+
+class SettlingRun(Protocol):
+    """What settling needs of a simulation."""
+
+    experiment: Experiment
+    servers: dict[NodeId, SimNode]
+    life: NodeLife
+
+    def now(self) -> int: ...
+    def call_at(self, at: int, call: Callable[[], None]) -> None: ...
 
 
 class Settling:
@@ -23,48 +32,31 @@ class Settling:
     `settled` then says how they stand.
     """
 
-    def __init__(self, run: Batches, over: Callable[[], None]) -> None:
+    def __init__(self, run: SettlingRun, over: Callable[[], None]) -> None:
         self.settled: Settled | None = None
         self._run, self._over = run, over
-        self._servers = [run.hosted_nodes[node] for node in run.experiment.nodes]
         self._began: int | None = None
 
     def begin(self) -> None:
         """Clients are quiet from now on; only the first time counts."""
         if self._began is None:
-            self._began = self._run.now
-            self._run.call_at(self._run.now, self._look)
+            self._began = self._run.now()
+            self._run.call_at(self._began, self._look)
 
     def _look(self) -> None:
         run, began = self._run, self._began
         assert began is not None
-        end = began + run.experiment.settle
-        replica_states = look(self._ask, last=run.now >= end)
+        now, end = run.now(), began + run.experiment.settle
+        nodes = list(run.servers.values())
+        replica_states = look(lambda whole: run.life.replica_states(nodes, whole=whole), last=now >= end)
         if replica_states is None:
-            run.call_at(min(run.now + LOOK_EVERY, end), self._look)
+            run.call_at(min(now + LOOK_EVERY, end), self._look)
             return
-        called = [hosted for hosted in self._servers if not hosted.stands_by]
-        down = tuple(hosted.id for hosted in called if hosted.runtime is None)
-        running = [hosted.id for hosted in called if hosted.runtime is not None]
+        started = [node for node in nodes if node.state is not NodeState.STANDBY]
+        running = [node.id for node in started if node.runtime is not None]
         self.settled = Settled(
-            nodes=len(called),
-            replica_states=replica_states,
-            down=down,
-            took=run.now - began,
-            can_serve=run.can_serve(running),
-        )
+            nodes=len(started), replica_states=replica_states, took=now - began,
+            down=tuple(node.id for node in started if node.runtime is None),
+            can_serve=run.life.can_serve([run.servers[name] for name in running], running),
+        )  # fmt: skip
         self._over()
-
-    def _ask(self, whole: bool) -> dict[NodeId, ReplicaState]:
-        found: dict[NodeId, ReplicaState] = {}
-        for hosted in self._servers:
-            if hosted.runtime is None:
-                continue
-            try:
-                stands = replica_state(hosted.runtime.root.replica, whole=whole)
-            except RAISED as error:  # an author's mistake, as in a handler
-                self._run.raised(hosted, error)
-                continue
-            if stands is not None:
-                found[hosted.id] = stands
-        return found

@@ -1,334 +1,652 @@
-"""The event loop, and the clients' load: a whole run."""
+"""One simulated run: the event loop, batches and commits, messages on their way, the lives of nodes.
+
+A node without service time and disk latency runs each input as a batch of its own, at once (`_finish`). At any other,
+inputs wait while a batch is under way (`_run_batch`).
+"""
 
 from __future__ import annotations
 
-from heapq import heappop
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
-from framework.core.client import Client, Fail, Ok, Outcome, Unknown
-from framework.core.errors import RAISED, SynodError
-from framework.core.message import NodeId
-from framework.core.node_runtime import Invoke, NodeRuntime
+from framework.core.clock import Clock
+from framework.core.effects import Complete, Effect, Multicast, Note, Send
+from framework.core.errors import RAISED, PluginError, SynodError
+from framework.core.message import Message, NodeId
+from framework.core.node import TimerKey
+from framework.core.node_runtime import Batch, Deliver, Invoke, NodeRuntime, Start
 from framework.core.random_streams import stream
 from framework.core.time import NEVER, format_duration
-from framework.engine.base import Aftermath, Experiment, Tally
-from framework.engine.shared.administrator import AdministratorQueue
-from framework.engine.sim.batches import Batches
-from framework.engine.sim.fault_executor import SimFaultExecutor
+from framework.engine.base import Aftermath, Experiment, NodeCrash, Progress, Tally
+from framework.engine.shared.client_driver import ClientDriver
+from framework.engine.shared.fault_executor import FaultExecutor
+from framework.engine.shared.network_path import NetworkPath
+from framework.engine.shared.node_life import NodeLife, NodeState
+from framework.engine.sim.fault_ports import SimFaultPorts
 from framework.engine.sim.recording import Heartbeat, Recording
 from framework.engine.sim.settling import Settling
-from framework.engine.sim.sim_node import WALL_EPOCH, SimNode
+from framework.engine.sim.sim_node import Envelope, SimNode
 from framework.engine.wire_codec import Wire
-from framework.faults.actions import Ask
-from framework.load.generator import Assignment, LoadGenerator
-from framework.replication.administration import ADMINISTRATOR
-from framework.trace.recorder import HistoryRow, operation_row
-from framework.trace.schema import EVENT_ROW, OPERATION, EventKind, as_json
+from framework.faults.actions import TORN_COMMIT_CUT, CommitFate, commit_fate
+from framework.faults.disk_faults import FaultyStorage
+from framework.faults.ledger import LedgerEntry
+from framework.faults.link_faults import LinkFaults
+from framework.network.model import Link, Links
+from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, EventKind, as_json
 
-STEPS_PER_PULSE = 2_048
-STALLED_PULSES = 100
-"""Pulses without any progress of virtual time before the run is given up."""
+WALL_EPOCH = 1_577_836_800_000_000_000
+"""Virtual wall clocks start at 2020-01-01T00:00:00Z."""
+
+STEPS_PER_BEAT = 2_048
+STALLED_BEATS = 100
+"""Heartbeats without any progress of virtual time before the run is given up."""
 
 _pack = EVENT_ROW.pack
 _pack_operation = OPERATION.pack
-_DELIVER = int(EventKind.DELIVER)
+_SEND, _DELIVER = int(EventKind.SEND), int(EventKind.DELIVER)
 
 
 class Stalled(SynodError):
     """Virtual time stands still: nodes send to themselves, or set timers, without end."""
 
 
-class Simulation(Batches):
-    """One run. `run` drives it to its end; the attributes say how it went."""
+class Simulation:
+    """One run. `run` drives it to its end, or to `stop` (nanoseconds); the attributes say how it went.
+
+    Heap entries are flat tuples `(time, order, node, message, sender, path, message index, cause, size)`. A message of
+    None is a wake-up of the node, valid only if `order` is the node's current one; a node of None is a call of
+    `message()`. `order` is drawn from the same counter as the trace's `seq`, at every trace level alike, so that equal
+    times are broken in the order of causes and the trace level changes nothing in the run. (Only at `full`, and where
+    a network asks for sizes, are messages encoded: a value that msgpack cannot carry shows there, and on Ray.)
+    """
 
     def __init__(
-        self,
-        experiment: Experiment,
-        recording: Recording,
-        wire: Wire,
-        pulse: Heartbeat,
-        tally: Tally,
-        stop: int | None = None,
+        self, experiment: Experiment, progress: Progress = lambda now, tally: None, stop: int | None = None
     ) -> None:
-        super().__init__(experiment, recording, wire, tally)
-        self.pulse = pulse
-        self._outstanding = 0
-        self._timeout = int(experiment.workload_config.timeout)
-        self._latest = experiment.duration + self._timeout + 1  # when clients are quiet at the latest
+        self.experiment = experiment
+        self.wire = wire = Wire(experiment.protocol)
+        self.recording = recording = Recording(experiment, wire)
+        self.tally = tally = Tally()
+        self.heartbeat = Heartbeat(recording, progress, tally)
+        self.true_time = self.seq = self.steps = 0
+        self.delivered = [0] * len(wire.names)
+        self.aftermath: Aftermath | None = None
+        self._heap: list[tuple[int, int, SimNode | None, Any, Any, str, int, int, int]] = []
+        events = recording.events
+        self._rows = None if events is None else events.rows
+        self._payloads = [] if events is None else events.payloads
+        self._operations = [] if events is None else events.operations
+        self._has_operation = wire.has_operation
+        self._codes: dict[type[Message], tuple[int, int]] = {}  # of the types that were tried often enough
+        self._mount_names: dict[tuple[NodeId, str], int] = {}
+        self._disk = stream(experiment.seed, "disk")
+        self._disk_latency = int(experiment.engine_config.disk_latency)
+        self._service_time = int(experiment.engine_config.service_time)
+        self._served = 0  # steps of the batch under way that take service time: all but those of timers with after=0
+        self._links = Links(experiment.make_network(), experiment.network.name)
+        self._sized = self._links.model.needs_size or self._rows is not None
+        self.link_faults = LinkFaults(lambda link: stream(experiment.seed, "weather", f"{link[0]}->{link[1]}"))
+        self._path = NetworkPath(self._links, self.link_faults, tally, wire.names)
+        self.nodes = {endpoint: self._make_node(endpoint) for endpoint in experiment.endpoints}
+        self.servers = {node: self.nodes[node] for node in experiment.nodes}
+        for number, client in enumerate(experiment.callers):
+            self.nodes[client].client = number
+        self.life = NodeLife(self)
+        self._latest = experiment.duration + int(experiment.workload_config.timeout) + 1  # when clients are quiet
         self._end = min(self._latest + experiment.settle, NEVER if stop is None else stop)
         self.settling = Settling(self, self._stop_here) if experiment.settle else None
-        self._load_at = NEVER
-        self.aftermath: Aftermath | None = None
-        self._administration = AdministratorQueue()
-        self.injection = SimFaultExecutor(self)
-        if recording.history is not None:
-            recording.history.under_way = self._under_way
-        self.load = LoadGenerator(
-            experiment.make_workload(),
-            experiment.clients,
-            lambda purpose, entity: stream(experiment.seed, purpose, entity),
-            stop=experiment.duration,
-            name=experiment.workload.name,
-        )
+        self._load_at = self._faults_at = NEVER
+        self.faults = FaultExecutor(experiment, SimFaultPorts(self))
+        callers = [self.nodes[client] for client in experiment.callers]
+        self.clients = ClientDriver(experiment, callers, self, tally, recording.history)
+
+    def _make_node(self, name: NodeId) -> SimNode:
+        experiment, config = self.experiment, self.experiment.engine_config
+        rng = stream(experiment.seed, "node", name)
+        has_delays = name in experiment.nodes and (self._disk_latency > 0 or self._service_time > 0)
+        index, endpoint = self.recording.names.index(name), experiment.endpoint(name)
+        node = SimNode(index, name, endpoint, experiment.protocol_config, rng, has_delays=has_delays)
+        drift, offset = int(config.clock_drift_ppm), int(config.clock_offset)
+        if drift or offset:
+            rng = stream(experiment.seed, "clock", name)
+            node.clock = Clock(rng.randint(-drift, drift), rng.randint(-offset, offset))
+        return node
 
     def run(self) -> None:
         """Runs to the end of the load and of the operations under way; Stalled if virtual time stands still."""
         until = 0
         try:
-            for hosted in self.hosted_nodes.values():
-                if not hosted.stands_by:
-                    self._boot(hosted, cause=-1)
+            for node in self.nodes.values():
+                if node.state is not NodeState.STANDBY:
+                    self._boot(node, cause=-1)
             self.call_at(self.experiment.duration, self._end_load)
             if self.settling is not None:
                 self.call_at(self._latest, self.settling.begin)
-            self.injection.schedule()
-            self._schedule_load()
+            self._schedule_faults()
+            self.load_changed()
             self._loop()
             until = self._end  # or all has come to rest before
         finally:
-            self._settle_tally()
-            self._abandon_operations(until)  # however it ended: what was invoked may have taken effect
+            self.tally.steps = self.steps
+            names = zip(self.wire.names, self.delivered, strict=True)
+            self.tally.messages = {name: count for name, count in names if count}
+            self.clients.close(until)  # however it ended: what was invoked may have taken effect
+
+    def ledger(self) -> tuple[LedgerEntry, ...]:
+        """What each fault did; asked once, when the run is over."""
+        counts = self.link_faults.touched_counts.items()
+        return self.faults.ledger({token: (count.passed, count.touched) for token, count in counts}, self.tally)
+
+    @property
+    def crashes(self) -> list[NodeCrash]:
+        return self.life.crashes
+
+    def up(self) -> frozenset[NodeId]:
+        """The nodes and clients that run."""
+        return frozenset(node.id for node in self.nodes.values() if node.runtime is not None)
+
+    # The event loop.
+
+    def now(self) -> int:
+        """True time, nanoseconds of the run."""
+        return self.true_time
+
+    def call_at(self, at: int, call: Callable[[], None]) -> None:
+        """Calls it at the time `at`."""
+        self.seq += 1
+        heappush(self._heap, (at, self.seq, None, call, None, "", 0, 0, 0))
 
     def _loop(self) -> None:
         heap, delivered, codes, rows = self._heap, self.delivered, self.recording.message_names, self._rows
         has_operation, operations = self._has_operation, self._operations
-        countdown, seen, still = STEPS_PER_PULSE, -1, 0
+        countdown, seen, still = STEPS_PER_BEAT, -1, 0
         while heap:
-            time, order, hosted, message, sender, path, index, cause, size = heappop(heap)
+            time, order, node, message, sender, path, index, cause, size = heappop(heap)
             if time > self._end:
                 break
-            self.now = time
-            if hosted is None:
+            self.true_time = time
+            if node is None:
                 message()
                 continue
             countdown -= 1
             if not countdown:
-                countdown = STEPS_PER_PULSE
-                self.pulse.beat(time)
+                countdown = STEPS_PER_BEAT
+                self.heartbeat.beat(time)
                 still = still + 1 if time == seen else 0
                 seen = time
-                if still > STALLED_PULSES:
+                if still > STALLED_BEATS:
                     raise Stalled(
-                        f"virtual time stands still at {format_duration(time)}: {hosted.id} and its peers never rest"
+                        f"virtual time stands still at {format_duration(time)}: {node.id} and its peers never rest"
                     )
             if message is None:
-                if order == hosted.wake_order:
-                    hosted.wake_at = NEVER
-                    self._wake(hosted)
+                if order == node.wake_order:
+                    node.wake_at = NEVER
+                    self._wake(node)
                 continue
-            host = hosted.runtime
-            if host is None:
-                self._drop(hosted, (message, sender, path, index, cause, size), f"{hosted.id} is down")
+            runtime = node.runtime
+            if runtime is None:
+                self._drop(node, (message, sender, path, index, cause, size), f"{node.id} is down")
                 continue
-            if hosted.slow:
-                hosted.mailbox.append((message, sender, path, index, cause, size))
-                if not hosted.busy:
-                    self._run_batch(hosted)
+            if node.waits:
+                node.mailbox.append((message, sender, path, index, cause, size))
+                if node.state is NodeState.IDLE:
+                    self._run_batch(node)
                 continue
-            if path and not host.has_mount(path):
-                self._mount_gone(hosted, (message, sender, path, index, cause, size))
+            if path and not runtime.has_mount(path):
+                self._mount_gone(node, (message, sender, path, index, cause, size))
                 continue
-            clock = hosted.clock
+            clock = node.clock
             if clock is None:
-                host.now = time
-                host.wall_clock = WALL_EPOCH + time
+                runtime.now = time
+                runtime.wall_clock = WALL_EPOCH + time
             else:
-                host.now = local = clock.local(time)
-                host.wall_clock = WALL_EPOCH + local + clock.wall_offset
+                runtime.now = local = clock.local(time)
+                runtime.wall_clock = WALL_EPOCH + local + clock.wall_offset
             self.seq = seq = self.seq + 1
             self.steps += 1
             delivered[index] += 1
             if rows is not None:
                 if path:
-                    self._deliver_row(hosted, (message, sender, path, index, cause, size), seq)
+                    self._deliver_row(node, (message, sender, path, index, cause, size), seq)
                 else:
-                    rows.append(_pack(time, seq, cause, size, -1, hosted.index, sender.index, codes[index], _DELIVER))
+                    rows.append(_pack(time, seq, cause, size, -1, node.index, sender.index, codes[index], _DELIVER))
                     if has_operation[index]:
                         operations.append(_pack_operation(seq, message.operation))
             try:
-                self._finish(hosted, host, host.deliver_one(path, sender.id, message, seq))
+                self._finish(node, runtime, runtime.deliver_one(path, sender.id, message, seq))
             except RAISED as error:
-                self.raised(hosted, error)
+                self.life.raised(node, error)
 
-    def _settle_tally(self) -> None:
-        self.tally.steps = self.steps
-        self.tally.messages = {
-            name: count for name, count in zip(self.wire.names, self.delivered, strict=True) if count
-        }
+    def rearm(self, node: SimNode, runtime: NodeRuntime) -> None:
+        """Sees to it that a wake-up is in the heap no later than the earliest deadline."""
+        wake = runtime.wake
+        if wake < node.wake_at:
+            node.wake_at = wake
+            self.seq = node.wake_order = self.seq + 1
+            at = wake if node.clock is None else node.clock.true(wake)
+            heappush(self._heap, (max(at, self.true_time), self.seq, node, None, None, "", 0, 0, 0))
 
-    def up(self) -> frozenset[NodeId]:
-        """The nodes and clients that run."""
-        return frozenset(hosted.id for hosted in self.hosted_nodes.values() if hosted.runtime is not None)
+    # A batch of one input, at once.
 
-    # Clients.
+    def _finish(self, node: SimNode, runtime: NodeRuntime, batch: Batch) -> None:
+        """Ends a batch that takes no time: what leaves before the commit, the commit, then the effects."""
+        if batch.early:
+            self._release(node, batch.early)
+        if batch.changes:
+            node.storage.commit(batch.changes)
+            self._committed(node, len(batch.changes), batch.last)
+        if batch.effects:
+            self._release(node, batch.effects)
+        if runtime.wake < node.wake_at:
+            self.rearm(node, runtime)
+        if node.watch is not None:
+            node.watch(runtime, self.true_time, batch.last)
 
-    def _schedule_load(self) -> None:
-        at = self.load.next_at
+    def timer_step(self, node: SimNode, key: TimerKey, cause: int) -> int:
+        """Records a timer that fires; returns the number of its step."""
+        self.steps += 1
+        if key in node.runtime.timers:  # type: ignore[union-attr]
+            self._served += 1
+        self.seq = seq = self.seq + 1
+        if self._rows is not None:
+            name = self.recording.names.index(key[1])
+            self.recording.row(EventKind.TIMER, self.true_time, seq, cause, self._place(node, key[0]), message=name)
+        return seq
+
+    def _wake(self, node: SimNode) -> None:
+        """The node's wake-up has come: a batch of its overdue timers, of which there are none if they were moved meanwhile."""
+        runtime = node.runtime
+        if runtime is None:
+            return
+        if node.waits:
+            if node.state is NodeState.IDLE:
+                self._run_batch(node)
+            return
+        node.set_clocks(runtime, self.true_time, WALL_EPOCH)
+        before = runtime.step
+        try:
+            batch = runtime.run()
+            if batch.last == before:
+                self.rearm(node, runtime)
+            else:
+                self._finish(node, runtime, batch)
+        except RAISED as error:
+            self.life.raised(node, error)
+
+    # A batch that takes time.
+
+    def _run_batch(self, node: SimNode) -> None:
+        """Runs all that waits as one batch; its effects leave after service time and commit."""
+        runtime = node.runtime
+        assert runtime is not None and node.state is NodeState.IDLE
+        node.set_clocks(runtime, self.true_time, WALL_EPOCH)
+        mailbox, node.mailbox = node.mailbox, []
+        self._served = 0
+        try:
+            batch = runtime.run(self._inputs(node, runtime, mailbox))
+            self._begin_commit(node, batch, self._served * self._service_time)
+        except RAISED as error:
+            self.life.raised(node, error)
+
+    def _inputs(self, node: SimNode, runtime: NodeRuntime, mailbox: list[Envelope]) -> Iterator[Deliver]:
+        for envelope in mailbox:
+            message, sender, path, index, _, _ = envelope
+            if not runtime.has_mount(path):
+                self._mount_gone(node, envelope)
+                continue
+            self.seq = seq = self.seq + 1
+            self.steps += 1
+            self._served += 1
+            self.delivered[index] += 1
+            if self._rows is not None:
+                self._deliver_row(node, envelope, seq)
+            yield Deliver(path, sender.id, message, seq)
+
+    def _begin_commit(self, node: SimNode, batch: Batch, service: int) -> None:
+        """Commits a batch after `service` nanoseconds of work; the node does nothing else meanwhile."""
+        if batch.early:
+            self._release(node, batch.early)
+        delay = service
+        if batch.changes:
+            delay += self._disk_latency + node.disk_delay
+            if node.disk_delay:
+                self.faults.injector.met(node.id)
+        if not delay:
+            self._end_commit(node, batch)
+            return
+        node.on("commit")
+        node.in_flight = batch
+        self.call_at(self.true_time + delay, lambda: self._end_commit(node, batch) if node.in_flight is batch else None)
+
+    def _end_commit(self, node: SimNode, batch: Batch) -> None:
+        if node.in_flight is not None:
+            node.on("committed")
+            if node.is_paused:
+                return
+        runtime = node.runtime
+        assert runtime is not None
+        node.in_flight = None
+        try:
+            if batch.changes:
+                node.storage.commit(batch.changes)
+                self._committed(node, len(batch.changes), batch.last)
+            if batch.effects:
+                self._release(node, batch.effects)
+        except RAISED as error:
+            self.life.raised(node, error)
+            return
+        node.set_clocks(runtime, self.true_time, WALL_EPOCH)
+        is_overdue = runtime.overdue() is not None
+        if node.mailbox or is_overdue:
+            self.call_at(self.true_time, lambda: self._go_on(node, runtime))
+        self.rearm(node, runtime)
+        if is_overdue:
+            runtime.wake = runtime.now  # for the batch that fires it
+        if node.watch is not None:
+            node.watch(runtime, self.true_time, batch.last)
+
+    def _go_on(self, node: SimNode, runtime: NodeRuntime) -> None:
+        """Runs the next batch, unless the node has crashed or begun one meanwhile."""
+        if node.runtime is runtime and node.state is NodeState.IDLE:
+            self._run_batch(node)
+
+    def _committed(self, node: SimNode, changes: int, cause: int) -> None:
+        self.tally.fsyncs += 1
+        self.seq = seq = self.seq + 1
+        if self._rows is not None:
+            self.recording.row(EventKind.COMMIT, self.true_time, seq, cause, node.index, size=changes)
+
+    # Life and death.
+
+    def _boot(self, node: SimNode, cause: int) -> None:
+        self.life.boot(node, node.storage, node.rng, cause)
+
+    def start(self, node: SimNode, runtime: NodeRuntime, cause: int) -> None:
+        """Takes the first step of an incarnation."""
+        node.set_clocks(runtime, self.true_time, WALL_EPOCH)
+        node.reset()
+        self.steps += 1
+        step = self.record(EventKind.START, cause, node)
+        batch = runtime.run_one(Start(node.node_class, node.config, node.peers, node.spare, step))
+        if node.waits:
+            self._begin_commit(node, batch, self._service_time)
+            self.rearm(node, runtime)
+        else:
+            self._finish(node, runtime, batch)
+
+    def stopped(self, node: SimNode) -> None:
+        """Gives up what waits for a node that has stopped."""
+        node.in_flight = None
+        node.update_waits()
+        mailbox, node.mailbox = node.mailbox, []
+        for envelope in mailbox:
+            self._drop(node, envelope, f"{node.id} crashed")
+        if node.on_crash is not None:
+            node.on_crash()
+        if node.client >= 0:
+            self.clients.stopped(node)
+
+    def storage_failed(self, node: SimNode, crash: NodeCrash) -> None:
+        """A node has stopped because of its storage."""
+        if crash.asked:
+            self.faults.injector.met(node.id)
+        if isinstance(node.storage, FaultyStorage) and node.storage.trouble == "none":
+            node.storage = node.storage.storage  # what failed once is well again
+
+    def crash(self, node: SimNode, why: str, cause: int = -1) -> CommitFate | None:
+        """Crashes a node that is up; returns what becomes of its commit in flight, by the seed. None: there was none."""
+        batch = node.in_flight
+        fate = commit_fate(self._disk) if batch is not None and batch.changes else None
+        if fate == "kept" and isinstance(node.storage, FaultyStorage):
+            fate = "lost"
+        if batch is not None and fate == "kept":
+            node.storage.commit(batch.changes)
+            self._committed(node, len(batch.changes), cause)
+        node.torn = fate == "torn"
+        self.life.stop(node, "crash", why, cause, asked=True)
+        return fate
+
+    def restart(self, node: SimNode, cause: int = -1) -> None:
+        """Boots a node that is down: a new instance over its storage."""
+        node.incarnation += 1
+        self._boot(node, self.record(EventKind.RESTART, cause, node))
+        if node.torn and node.state is not NodeState.LOST:
+            node.torn = False
+            self.faults.injector.came(node.id, TORN_COMMIT_CUT)
+
+    def pause(self, node: SimNode) -> None:
+        """The node stands still: what arrives waits, timers are late, a commit under way ends but nothing follows from it."""
+        node.on("pause")
+        node.update_waits()
+
+    def resume(self, node: SimNode) -> None:
+        """The node goes on with all that waits as its next batch."""
+        is_over = node.state is NodeState.PAUSED_COMMITTED
+        node.on("resume")
+        node.update_waits()
+        if node.in_flight is None:
+            self._run_batch(node)
+        elif is_over:
+            self._end_commit(node, node.in_flight)
+
+    # Effects leave: messages find their links, notes and completions their places.
+
+    def _release(self, node: SimNode, effects: Sequence[Effect]) -> None:
+        links = node.links
+        for effect in effects:
+            if type(effect) is Send:
+                message = effect.message
+                entry = links.get(effect.to)
+                if entry is None:
+                    entry = self._connect(node, effect.to)
+                index, name = self._code(node, message)
+                payload = self.wire.pack(message, node.node_class) if self._sized else b""
+                self._send(node, entry, message, effect.path, index, name, effect.step, payload)
+            elif isinstance(effect, Multicast):
+                message, path, cause = effect.message, effect.path, effect.step
+                index, name = self._code(node, message)
+                payload = self.wire.pack(message, node.node_class) if self._sized else b""
+                for to in effect.to:
+                    entry = links.get(to)
+                    if entry is None:
+                        entry = self._connect(node, to)
+                    self._send(node, entry, message, path, index, name, cause, payload)
+            elif isinstance(effect, Note):
+                notes = self.tally.notes
+                notes[effect.name] = notes.get(effect.name, 0) + 1
+                self.record(EventKind.NOTE, effect.step, node, effect.path, name=effect.name, fields=effect.fields)
+            else:
+                assert isinstance(effect, Complete)
+                self.clients.complete(node, effect.operation, effect.outcome, effect.step)
+
+    def _send(
+        self, node: SimNode, entry: tuple[Link, SimNode], message: Message, path: str, index: int, name: int, cause: int, payload: bytes
+    ) -> None:  # fmt: skip
+        link, target = entry
+        self.seq = seq = self.seq + 1
+        now = self.true_time
+        size = len(payload)
+        rows = self._rows
+        if rows is not None:
+            if path:
+                self.recording.row(
+                    EventKind.SEND, now, seq, cause, self._place(node, path), peer=self._place(target, path), message=name,
+                    size=size, payload=payload, operation=self.wire.operation_of(index, message),
+                )  # fmt: skip
+            else:
+                rows.append(_pack(now, seq, cause, size, size, node.index, target.index, name, _SEND))
+                self._payloads.append(payload)
+                if self._has_operation[index]:
+                    self._operations.append(_pack_operation(seq, message.operation))  # type: ignore[attr-defined]
+        delay = link.constant
+        if delay >= 0 and (not self.link_faults.active or target is node):
+            heappush(self._heap, (now + delay, seq, target, message, node, path, index, seq, size))
+            return
+        arrivals, why = self._path.arrivals(link, node.id, target.id, now, size, index)
+        if not arrivals:
+            self._drop(target, (message, node, path, index, seq, size), why)
+        for at in arrivals:
+            self.seq += 1
+            heappush(self._heap, (at, self.seq, target, message, node, path, index, seq, size))
+
+    def _code(self, node: SimNode, message: Message) -> tuple[int, int]:
+        code = self._codes.get(type(message))
+        if code is None:
+            index = self.wire.index_of(message, node.node_class)
+            code = index, self.recording.message_names[index]
+            if type(message) in self.wire.tried:
+                self._codes[type(message)] = code
+        return code
+
+    def _connect(self, node: SimNode, to: NodeId) -> tuple[Link, SimNode]:
+        target = self.nodes.get(to)
+        if target is None:
+            raise PluginError(
+                node.node_class.__qualname__,
+                f"{node.id} sends to {to!r}, which is not a node of this run",
+                "Send to self.peers.",
+            )
+        if target is node:
+            link: Link = _Loopback(0)
+        else:
+            link = self._links.link(node.id, to, stream(self.experiment.seed, "link", f"{node.id}->{to}"))
+        node.links[to] = entry = (link, target)
+        return entry
+
+    def _drop(self, target: SimNode, envelope: Envelope, why: str) -> None:
+        message, sender, path, index, cause, size = envelope
+        self.seq += 1
+        self._path.drop(index)
+        if self._rows is not None:
+            self.recording.row(
+                EventKind.DROP, self.true_time, self.seq, cause, self._place(sender, path),
+                peer=self._place(target, path), message=self.recording.message_names[index], size=size,
+                payload=why.encode(), operation=self.wire.operation_of(index, message),
+            )  # fmt: skip
+
+    def _mount_gone(self, node: SimNode, envelope: Envelope) -> None:
+        self._drop(node, envelope, f"{node.id} has no mount {envelope[2]!r}")
+
+    # Rows of the trace.
+
+    def record(
+        self, kind: EventKind, cause: int, node: SimNode | None, path: str = "", *, name: str | None = None,
+        fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
+    ) -> int:  # fmt: skip
+        """Writes a row, if the trace is full, and returns its `seq`, which is spent at every trace level alike."""
+        self.seq = seq = self.seq + 1
+        if self._rows is not None:
+            place = NO_NAME if node is None else self._place(node, path)
+            message = NO_NAME if name is None else self.recording.names.index(name)
+            told = payload if fields is None else as_json(fields)
+            self.recording.row(
+                kind, self.true_time, seq, cause, place, message=message, size=size, payload=told, operation=operation
+            )
+        return seq
+
+    def _deliver_row(self, node: SimNode, envelope: Envelope, seq: int) -> None:
+        message, sender, path, index, cause, size = envelope
+        self.recording.row(
+            EventKind.DELIVER, self.true_time, seq, cause, self._place(node, path), peer=self._place(sender, path),
+            message=self.recording.message_names[index], size=size, operation=self.wire.operation_of(index, message),
+        )  # fmt: skip
+
+    def _place(self, node: SimNode, path: str) -> int:
+        """The index of a node's, or a mount's, name in the trace."""
+        if not path:
+            return node.index
+        place = self._mount_names.get((node.id, path))
+        if place is None:
+            place = self._mount_names[(node.id, path)] = self.recording.names.index(f"{node.id}/{path}")
+        return place
+
+    # Clients and faults.
+
+    def load_changed(self) -> None:
+        """Calls `begin_due` when the next operation is due."""
+        at = self.clients.next_at
         if at < self._load_at:
             self._load_at = at
-            self.call_at(max(at, self.now), self._load_turn)
+            self.call_at(max(at, self.true_time), self._load_turn)
 
     def _load_turn(self) -> None:
-        if self.now < self._load_at:
-            return
-        self._load_at = NEVER
-        for assignment in self.load.due(self.now):
-            hosted = self.hosted_nodes[assignment.client]
-            if hosted.runtime is None:  # its client class raised
-                refused = Fail(f"{hosted.id} is down")
-                self.tally.completed(refused, assignment.scheduled, self.now, self.experiment.warmup)
-                self.recording.operation(assignment, refused, self.now, self.now)
-                continue
-            self._outstanding += 1
-            self._invoke(hosted, hosted.runtime, assignment, self._timeout)
-        self._schedule_load()
+        if self.true_time >= self._load_at:
+            self._load_at = NEVER
+            self.clients.begin_due()
 
-    def _invoke(
-        self, hosted: SimNode, host: NodeRuntime, assignment: Assignment, timeout: int, cause: int = -1
-    ) -> None:
-        hosted.open = (assignment, self.now)
-        operation = assignment.operation
-        self._set_clocks(hosted, host)
-        self.seq = seq = self.seq + 1
+    def invoke(self, node: SimNode, runtime: NodeRuntime, given: Invoke) -> None:
+        """Has a client take its operation."""
+        node.set_clocks(runtime, self.true_time, WALL_EPOCH)
         self.steps += 1
-        if self._rows is not None:
-            payload = as_json(
-                {
-                    "operation": operation.id, "process": assignment.process, "key": operation.key,
-                    "argument": operation.argument, "scheduled": assignment.scheduled,
-                }
-            )  # fmt: skip
-            name = self.recording.names.index(operation.function)
-            self.recording.row(
-                EventKind.INVOKE,
-                self.now,
-                seq,
-                cause,
-                hosted.index,
-                message=name,
-                payload=payload,
-                operation=operation.id,
-            )
         try:
-            self._finish(hosted, host, host.run_one(Invoke(operation, timeout, seq)))
+            self._finish(node, runtime, runtime.run_one(given))
         except RAISED as error:
-            self.raised(hosted, error)
+            self.life.raised(node, error)
 
-    def _complete(self, hosted: SimNode, operation: int, outcome: Any, cause: int) -> None:
-        assert hosted.open is not None and hosted.open[0].operation.id == operation
-        self.seq += 1
-        if self._rows is not None:
-            name = self.recording.names.index(type(outcome).__name__.lower())
-            fields = (
-                {"operation": operation, "value": outcome.value}
-                if type(outcome) is Ok
-                else {"operation": operation, "why": outcome.why}
-            )
-            self.recording.row(
-                EventKind.COMPLETE,
-                self.now,
-                self.seq,
-                cause,
-                hosted.index,
-                message=name,
-                payload=as_json(fields),
-                operation=operation,
-            )
-        self._end_operation(hosted, outcome)
-        if hosted.id == ADMINISTRATOR:
-            return
-        if type(outcome) is Unknown:  # a new process starts, and only then is the client free again
-            order = self.seq
-            self.call_at(self.now, lambda: self._retire(hosted, order))
-        else:
-            self._free(hosted, retired=False)
+    def reboot(self, node: SimNode, cause: int) -> None:
+        """Starts a client's next process."""
+        self._boot(node, cause)
 
-    def _retire(self, hosted: SimNode, cause: int) -> None:
-        if hosted.runtime is not None:
-            assert hosted.open is None, f"{hosted.id} would lose the operation that it has under way"
-            self._boot(hosted, cause)
-            self._free(hosted, retired=True)
+    def soon(self, call: Callable[[], None]) -> None:
+        """Calls it as the next thing that happens now."""
+        self.call_at(self.true_time, call)
 
-    def _end_operation(self, hosted: SimNode, outcome: Outcome) -> None:
-        assert hosted.open is not None
-        assignment, invoked = hosted.open
-        if hosted.id == ADMINISTRATOR:
-            hosted.open = None
-            self._end_administration(outcome)
-            return
-        self.recording.operation(assignment, outcome, invoked, self.now)  # one that cannot be recorded stays open
-        hosted.open = None
-        self._outstanding -= 1
-        self.tally.completed(outcome, assignment.scheduled, self.now, self.experiment.warmup)
-        self._end_if_done()
-
-    def _under_way(self) -> tuple[int, list[HistoryRow]]:
-        """The present time, and the operations whose end is not in the history yet."""
-        fate = Unknown("under way")
-        hosted_nodes = (hosted for hosted in self.hosted_nodes.values() if hosted.id != ADMINISTRATOR)
-        rows = [
-            operation_row(hosted.open[0], fate, hosted.open[1], None)
-            for hosted in hosted_nodes
-            if hosted.open is not None
-        ]
-        return self.now, rows
-
-    def _free(self, hosted: SimNode, *, retired: bool) -> None:
-        """The client may be given its next operation."""
-        self.load.completed(hosted.client, self.now, retired=retired)
-        self._schedule_load()
-
-    # The administrator.
-
-    def administer(self, ask: Ask, cause: int) -> None:
-        """Has the administrator ask for it, when all that it was told before is done."""
-        self._administration.add(ask)
-        self._begin_administration(cause)
-
-    def _begin_administration(self, cause: int) -> None:
-        hosted = self.hosted_nodes[ADMINISTRATOR]
-        operation = None if hosted.runtime is None else self._administration.begin()
-        if operation is not None and hosted.runtime is not None:
-            self._invoke(hosted, hosted.runtime, Assignment(hosted.id, -1, operation, self.now), 0, cause)
-
-    def _end_administration(self, outcome: Outcome) -> None:
-        token, refused = self._administration.end(outcome)
-        self.tally.administered[token] = refused
-        order = self.seq
-        self.call_at(self.now, lambda: self._begin_administration(order))
-
-    def _end_load(self) -> None:
-        if self.tally.healed_at is not None:
-            self.aftermath = self.injection.aftermath()
-        self._end_if_done()
-
-    def awaited_nodes(self, hosted: SimNode) -> tuple[NodeId, ...]:
-        """The nodes from which a client awaits an answer, as it says."""
-        client = None if hosted.runtime is None else hosted.runtime.root
-        try:
-            return tuple(client.awaited_nodes()) if isinstance(client, Client) else ()
-        except RAISED as error:  # an author's mistake, as in a handler
-            self.raised(hosted, error)
-            return ()
-
-    def _end_if_done(self) -> None:
-        if not self._outstanding and self.now >= self.experiment.duration and self.load.next_at == NEVER:
+    def operation_ended(self) -> None:
+        """Ends the run with its last operation, once the load is over."""
+        if (
+            not self.clients.outstanding
+            and self.true_time >= self.experiment.duration
+            and self.clients.next_at == NEVER
+        ):
             if self.settling is not None:
                 self.settling.begin()
             else:
                 self._stop_here()
 
-    def _stop_here(self) -> None:
-        self._end = self.now
+    def _end_load(self) -> None:
+        if self.tally.healed_at is not None:
+            self.aftermath = self._aftermath()
+        self.operation_ended()
 
-    def _abandon_operations(self, until: int) -> None:
-        """Operations that are still open: nobody knows what becomes of them. The run went on `until` then."""
-        for hosted in self.hosted_nodes.values():
-            if hosted.open is not None and hosted.id != ADMINISTRATOR:
-                assignment, invoked = hosted.open
-                outcome = Unknown("the run ended")
-                clock = hosted.clock
-                lasted = until - invoked if clock is None else clock.local(until) - clock.local(invoked)
-                self.tally.abandon(hosted.id, lasted, self._timeout)
-                self.tally.completed(outcome, assignment.scheduled, self.now, self.experiment.warmup)
-                self.recording.operation(assignment, outcome, invoked, None)
+    def _aftermath(self) -> Aftermath:
+        """The servers, and the operations that are open."""
+        sight = self.faults.look()
+        down = [node for node, status in sight.statuses.items() if status is None]
+        running = [node for node in sight.statuses if node not in down]
+        waiting, is_open = self.clients.open_operations()
+        return Aftermath(
+            statuses=sight.statuses,
+            for_good=sight.lost.intersection(down),
+            damaged=frozenset(node for node in down if self.nodes[node].is_damaged),
+            can_serve=self.life.can_serve([self.nodes[node] for node in running], running),
+            waiting=waiting,
+            open=is_open,
+        )
+
+    def _schedule_faults(self) -> None:
+        at = self.faults.injector.next_at
+        if at < self._faults_at:
+            self._faults_at = at
+            self.call_at(max(at, self.true_time), self._fault_turn)
+
+    def _fault_turn(self) -> None:
+        if self.true_time < self._faults_at:
+            return
+        self._faults_at = NEVER
+        self.faults.carry_out_due(self.true_time)
+        self.tally.faults = self.faults.fired
+        self.tally.healed_at = self.faults.injector.healed_at
+        self._schedule_faults()
+
+    def _stop_here(self) -> None:
+        self._end = self.true_time
+
+
+class _Loopback(Link):
+    """A node's link to itself: the next thing that happens."""
+
+    __slots__ = ()
+
+    def transmit(self, now: int, size: int) -> tuple[int, ...]:
+        return (now,)

@@ -34,7 +34,7 @@ SCRIPT = (
     Timed(500 * MS, "clock", (SetClock("n4", 500_000, 60 * SECOND),), (SetClock("n4", 0, -60 * SECOND),), 0, ("n4",)),
     Timed(1100 * MS, "slow", (SetDisk("n3", "slow", 80 * MS),), (SetDisk("n3", "none"),), 500 * MS, ("n3",)),
     Timed(1200 * MS, "damage", (Crash("n5"), SetDisk("n5", "damage")), (Restart("n5"),), 900 * MS, ("n5",)),
-    Timed(1700 * MS, "fsync", (SetDisk("n4", "failed_fsync"),), (SetDisk("n4", "none"), Restart("n4")), 800 * MS, ("n4",)),
+    Timed(1700 * MS, "fsync", (SetDisk("n4", "failed_fsync"),), (SetDisk("n4", "none"), Restart("n4")), 400 * MS, ("n4",)),
 )  # fmt: skip
 
 

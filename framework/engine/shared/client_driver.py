@@ -1,0 +1,214 @@
+"""Runs the clients of one process: the load generator's assignments, their outcomes, the history, the administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from framework.core.client import Client, Fail, Ok, OperationId, Outcome, Unknown
+from framework.core.errors import RAISED
+from framework.core.message import NodeId
+from framework.core.node_runtime import Invoke, NodeRuntime
+from framework.core.random_streams import stream
+from framework.engine.base import OLDEST, Experiment, Tally, Waiting
+from framework.engine.shared.administrator import AdministratorQueue
+from framework.engine.shared.node_life import HostedNode, NodeLife
+from framework.faults.actions import Ask
+from framework.load.generator import Assignment, LoadGenerator
+from framework.replication.administration import ADMINISTRATOR
+from framework.trace.recorder import HistoryRow, HistoryWriter, operation_row
+from framework.trace.schema import EventKind
+
+
+class ClientPorts(Protocol):
+    """What an engine gives to `ClientDriver`."""
+
+    life: NodeLife
+
+    def now(self) -> int: ...
+
+    def record(
+        self, kind: EventKind, cause: int, node: Any, path: str = "", *, name: str | None = None,
+        fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
+    ) -> int: ...  # fmt: skip
+
+    def invoke(self, node: Any, runtime: NodeRuntime, given: Invoke) -> None:
+        """Has a client take its operation; what that raises crashes it."""
+
+    def reboot(self, node: Any, cause: int) -> None:
+        """Starts a client's next process."""
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Calls it now, or as the next thing that happens now."""
+
+    def load_changed(self) -> None:
+        """`next_at` may have changed."""
+
+    def operation_ended(self) -> None:
+        """An operation is over."""
+
+
+class ClientDriver:
+    """Starts each operation when it is due and records how it ended.
+
+    `first` is the number of the process's first client among all of the run. `outstanding` operations are under way.
+    """
+
+    def __init__(
+        self, experiment: Experiment, nodes: Iterable[HostedNode], ports: ClientPorts, tally: Tally,
+        history: HistoryWriter | None, first: int = 0,
+    ) -> None:  # fmt: skip
+        self.outstanding = 0
+        self._ports, self._tally, self._history = ports, tally, history
+        self._now, self._record, self._load_changed = ports.now, ports.record, ports.load_changed
+        if history is not None:
+            history.under_way = self._under_way
+        self._warmup = experiment.warmup
+        self._timeout = int(experiment.workload_config.timeout)
+        self._nodes = {node.id: node for node in nodes}
+        self._administration = AdministratorQueue()
+        self._load = LoadGenerator(
+            experiment.make_workload(), [node for node in self._nodes if node != ADMINISTRATOR],
+            lambda purpose, entity: stream(experiment.seed, purpose, entity),
+            stop=experiment.duration, first=first, total=len(experiment.clients), name=experiment.workload.name,
+        )  # fmt: skip
+
+    @property
+    def next_at(self) -> int:
+        """When the next operation is due; NEVER if none will start."""
+        return self._load.next_at
+
+    @property
+    def never_started(self) -> int:
+        """Operations that fell due and found no client that was free."""
+        return self._load.waiting
+
+    def begin_due(self) -> None:
+        """Invokes what is due."""
+        now = self._now()
+        for assignment in self._load.due(now):
+            node = self._nodes[assignment.client]
+            if node.runtime is None:  # its client class raised
+                refused = Fail(f"{node.id} is down")
+                self._tally.completed(refused, assignment.scheduled, now, self._warmup)
+                if self._history is not None:
+                    self._history.append(operation_row(assignment, refused, now, now))
+                continue
+            self.outstanding += 1
+            self._invoke(node, node.runtime, assignment, self._timeout)
+        self._load_changed()
+
+    def complete(self, node: HostedNode, operation: OperationId, outcome: Outcome, cause: int) -> None:
+        """A client's operation has ended; one of unknown fate retires its process."""
+        assert node.open is not None and node.open[0].operation.id == operation
+        fields: dict[str, Any] = {"operation": operation}
+        if type(outcome) is Ok:
+            fields["value"] = outcome.value
+        else:
+            fields["why"] = outcome.why  # type: ignore[union-attr]
+        name = type(outcome).__name__.lower()
+        step = self._record(EventKind.COMPLETE, cause, node, name=name, fields=fields, operation=operation)
+        if node.id == ADMINISTRATOR:
+            self._administered(node, outcome, step)
+            return
+        now = self._now()
+        self._end(node, outcome, now)
+        self._ports.operation_ended()
+        if type(outcome) is Unknown:  # a new process starts, and only then is the client free again
+            self._ports.soon(lambda: self._retire(node, step))
+        else:
+            self._free(node, now, retired=False)
+
+    def stopped(self, node: HostedNode) -> None:
+        """A client's own code raised: nobody knows what becomes of its operation."""
+        if node.open is None:
+            return
+        outcome = Unknown(f"{node.id} crashed")
+        if node.id == ADMINISTRATOR:
+            self._administered(node, outcome, -1)
+        else:
+            self._end(node, outcome, self._now())
+            self._ports.operation_ended()
+
+    def administer(self, ask: Ask, cause: int) -> None:
+        """Has the administrator ask for it, when all that it was told before is done."""
+        self._administration.add(ask)
+        self._begin_administration(cause)
+
+    def open_operations(self) -> tuple[tuple[Waiting, ...], int]:
+        """The oldest of the operations that are open, and how many are."""
+        busy = [node for node in self._nodes.values() if node.open is not None and node.id != ADMINISTRATOR]
+        oldest = sorted(busy, key=lambda node: node.open[1])[:OLDEST]  # type: ignore[index]
+        return tuple(map(self._waiting, oldest)), len(busy)
+
+    def close(self, until: int) -> None:
+        """Ends the operations that are still open when the run is over, at `until`: nobody knows what becomes of them."""
+        for node in self._nodes.values():
+            if node.open is not None and node.id != ADMINISTRATOR:
+                self._tally.abandon(node.id, node.lasted(node.open[1], until), self._timeout)
+                self._end(node, Unknown("the run ended"), None)
+
+    def _waiting(self, node: HostedNode) -> Waiting:
+        assert node.open is not None
+        assignment, since = node.open
+        client, at = None if node.runtime is None else node.runtime.root, tuple[NodeId, ...]()
+        try:
+            at = tuple(client.awaited_nodes()) if isinstance(client, Client) else ()
+        except RAISED as error:  # an author's mistake, as in a handler
+            self._ports.life.raised(node, error)
+        return Waiting(node.id, assignment.operation.function, assignment.operation.key, since, at)
+
+    def _under_way(self) -> tuple[int, list[HistoryRow]]:
+        """The present time, and the operations whose end is not in the history yet."""
+        fate = Unknown("under way")
+        clients = (node for node in self._nodes.values() if node.id != ADMINISTRATOR)
+        rows = [operation_row(node.open[0], fate, node.open[1], None) for node in clients if node.open is not None]
+        return self._now(), rows
+
+    def _invoke(
+        self, node: HostedNode, runtime: NodeRuntime, assignment: Assignment, timeout: int, cause: int = -1
+    ) -> None:
+        operation, now = assignment.operation, self._now()
+        node.open = (assignment, now)
+        fields = {
+            "operation": operation.id, "process": assignment.process, "key": operation.key,
+            "argument": operation.argument, "scheduled": assignment.scheduled,
+        }  # fmt: skip
+        step = self._record(
+            EventKind.INVOKE, cause, node, name=operation.function, fields=fields, operation=operation.id
+        )
+        self._ports.invoke(node, runtime, Invoke(operation, timeout, step))
+
+    def _retire(self, node: HostedNode, cause: int) -> None:
+        if node.runtime is not None:
+            assert node.open is None, f"{node.id} would lose the operation that it has under way"
+            self._ports.reboot(node, cause)
+        if node.runtime is not None:
+            self._free(node, self._now(), retired=True)
+
+    def _free(self, node: HostedNode, now: int, *, retired: bool) -> None:
+        """The client may be given its next operation."""
+        self._load.completed(node.client, now, retired=retired)
+        self._load_changed()
+
+    def _end(self, node: HostedNode, outcome: Outcome, completed: int | None) -> None:
+        assert node.open is not None
+        assignment, invoked = node.open
+        if self._history is not None:  # an operation that cannot be recorded stays open
+            self._history.append(operation_row(assignment, outcome, invoked, completed))
+        node.open = None
+        self.outstanding -= 1
+        now = self._now() if completed is None else completed
+        self._tally.completed(outcome, assignment.scheduled, now, self._warmup)
+
+    def _begin_administration(self, cause: int) -> None:
+        node = self._nodes[ADMINISTRATOR]
+        operation = None if node.runtime is None else self._administration.begin()
+        if operation is not None and node.runtime is not None:
+            self._invoke(node, node.runtime, Assignment(node.id, -1, operation, self._now()), 0, cause)
+
+    def _administered(self, node: HostedNode, outcome: Outcome, cause: int) -> None:
+        node.open = None
+        token, refused = self._administration.end(outcome)
+        self._tally.administered[token] = refused
+        self._ports.soon(lambda: self._begin_administration(cause))

@@ -1,0 +1,96 @@
+"""Carries out the faults of an experiment: what the injector says is due, through what the engine can do."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from framework.core.message import NodeId
+from framework.core.random_streams import stream
+from framework.engine.base import Experiment, Tally
+from framework.faults.actions import (
+    Action,
+    Ask,
+    Calm,
+    Crash,
+    Disturb,
+    Pause,
+    Restart,
+    Resume,
+    SetClock,
+    SetDisk,
+)
+from framework.faults.injector import Injector, Sight
+from framework.faults.ledger import LedgerEntry
+
+
+class FaultPorts(Protocol):
+    """What an engine can do to a run. Each writes the action to the trace before it carries it out.
+
+    Those that return a bool say whether it made a difference. They are asked only where it applies: a node that is up
+    crashes or pauses, one that is paused resumes, one that is down restarts.
+    """
+
+    def look(self) -> Sight: ...
+    def is_up(self, node: NodeId) -> bool: ...
+    def is_paused(self, node: NodeId) -> bool: ...
+    def change_links(self, action: Disturb | Calm) -> None: ...
+    def administer(self, action: Ask) -> None: ...
+    def crash(self, action: Crash) -> bool: ...
+    def restart(self, action: Restart) -> bool: ...
+    def pause(self, action: Pause) -> bool: ...
+    def resume(self, action: Resume) -> bool: ...
+    def set_clock(self, action: SetClock) -> bool: ...
+    def set_disk(self, action: SetDisk) -> bool: ...
+
+
+class FaultExecutor:
+    """Drives an `Injector` by the run's time and does what it says."""
+
+    def __init__(self, experiment: Experiment, ports: FaultPorts) -> None:
+        self._ports = ports
+        self.injector = Injector(
+            experiment.make_faults(), experiment.clients, quiet_at=experiment.duration - experiment.quiet,
+            stream=lambda name: stream(experiment.seed, "fault", name), do=self._do, watches_disks=True,
+        )  # fmt: skip
+
+    @property
+    def fired(self) -> dict[str, int]:
+        """How often each fault has fired."""
+        return {name: entry.fired for name, entry in self.injector.entries.items()}
+
+    def look(self) -> Sight:
+        """The servers as faults see them."""
+        return self._ports.look()
+
+    def carry_out_due(self, now: int) -> None:
+        """Does all that is due now."""
+        self.injector.due(now, self._ports.look)
+
+    def ledger(self, touched_counts: dict[int, tuple[int, int]], tally: Tally) -> tuple[LedgerEntry, ...]:
+        """What each fault did, given how many messages (came by, were touched) by disturbance; asked once, at the end."""
+        self.injector.count_touched(touched_counts)
+        self.injector.count_administered(tally.administered)
+        return tuple(self.injector.entries.values())
+
+    def _do(self, action: Action) -> bool:
+        """Carries out `action`; whether it makes a difference."""
+        ports = self._ports
+        match action:
+            case Disturb() | Calm():
+                ports.change_links(action)
+                return True
+            case Ask():
+                ports.administer(action)
+                return True
+            case Crash():
+                return ports.is_up(action.node) and ports.crash(action)
+            case Restart():
+                return not ports.is_up(action.node) and ports.restart(action)
+            case Pause():
+                return ports.is_up(action.node) and not ports.is_paused(action.node) and ports.pause(action)
+            case Resume():
+                return ports.is_paused(action.node) and ports.resume(action)
+            case SetClock():
+                return ports.set_clock(action)
+            case SetDisk():
+                return ports.set_disk(action)

@@ -1,0 +1,43 @@
+"""What befalls messages between two nodes: the network's link first, then the link faults in force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from framework.core.message import NodeId
+from framework.engine.base import Tally
+from framework.faults.link_faults import LinkFaults
+from framework.network.model import Link, Links
+
+
+class NetworkPath:
+    """The way between nodes, for messages that a constant delay does not settle. `names` are the wire's message names."""
+
+    def __init__(self, links: Links, link_faults: LinkFaults, tally: Tally, names: Sequence[str]) -> None:
+        self._links, self._link_faults, self._tally, self._names = links, link_faults, tally, names
+
+    def arrivals(
+        self, link: Link | None, source: NodeId, to: NodeId, now: int, size: int, index: int
+    ) -> tuple[tuple[int, ...], str]:
+        """When the copies of a message arrive; if there are none, why it is lost. Counts copies besides the first.
+
+        Without a link it arrives at once, but for link faults. `index` is the message's on the wire.
+        """
+        faults = self._link_faults
+        if link is None:
+            arrivals: tuple[int, ...] = (now,)
+        else:
+            arrivals = (now + link.constant,) if link.constant >= 0 else self._links.transmit(link, now, size)
+        if faults.active and arrivals:
+            arrivals = faults.transmit((source, to), now, arrivals)
+        if not arrivals:
+            return arrivals, "cut" if faults.active and faults.cut((source, to)) else "lost"
+        if len(arrivals) > 1:
+            name, duplicated = self._names[index], self._tally.duplicated
+            duplicated[name] = duplicated.get(name, 0) + len(arrivals) - 1
+        return arrivals, ""
+
+    def drop(self, index: int) -> None:
+        """Counts a message that will not arrive."""
+        name, dropped = self._names[index], self._tally.dropped
+        dropped[name] = dropped.get(name, 0) + 1

@@ -1,0 +1,234 @@
+"""The life of a node: its states, and what starts, stops and inspects it.
+
+A worker of the Ray engine knows STANDBY, DOWN, BOOTING, IDLE, FAILED and LOST: a commit is in flight for all its nodes at
+once, and a process that stands still knows nothing of it. The simulator knows all states.
+"""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import Collection, Iterable, Mapping
+from enum import Enum
+from functools import partial
+from typing import Any, Literal, Protocol, TypeAlias
+
+from framework.core.clock import Clock
+from framework.core.errors import RAISED, PluginFailed, Unrecordable
+from framework.core.message import NodeId
+from framework.core.node import TimerKey
+from framework.core.node_runtime import NodeRuntime
+from framework.core.replica import ReplicaState, replica_state
+from framework.core.storage import Storage, StorageDamaged, StorageFailure
+from framework.core.tracebacks import error_line, printable
+from framework.engine.base import EndpointSpec, NodeCrash, agreed
+from framework.faults.fault import Status
+from framework.load.generator import Assignment
+from framework.trace.schema import EventKind
+
+
+class NodeState(Enum):
+    """Where a node is in its life."""
+
+    STANDBY = "a spare that has never run"
+    DOWN = "crashed; a restart brings it back"
+    BOOTING = "made from its storage; `on_start` runs"
+    IDLE = "takes its next batch as soon as there is one"
+    COMMITTING = "a batch is being served or committed; inputs wait"
+    PAUSED = "stands still; inputs and timers wait"
+    PAUSED_COMMITTING = "stands still while a commit is in flight"
+    PAUSED_COMMITTED = "stands still; its commit is over, and the effects wait"
+    FAILED = "a handler raised; nothing brings it back"
+    LOST = "its storage is damaged; nothing brings it back"
+
+
+NodeEvent: TypeAlias = Literal["boot", "booted", "commit", "committed", "pause", "resume", "crash", "fail", "damage"]
+
+_RUNNING = (
+    NodeState.BOOTING, NodeState.IDLE, NodeState.COMMITTING, NodeState.PAUSED, NodeState.PAUSED_COMMITTING,
+    NodeState.PAUSED_COMMITTED,
+)  # fmt: skip
+
+TRANSITIONS: Mapping[tuple[NodeState, NodeEvent], NodeState] = {
+    (NodeState.STANDBY, "boot"): NodeState.BOOTING,
+    (NodeState.DOWN, "boot"): NodeState.BOOTING,
+    (NodeState.IDLE, "boot"): NodeState.BOOTING,  # a client's next process
+    (NodeState.BOOTING, "booted"): NodeState.IDLE,
+    (NodeState.BOOTING, "commit"): NodeState.COMMITTING,
+    (NodeState.BOOTING, "damage"): NodeState.LOST,
+    (NodeState.IDLE, "commit"): NodeState.COMMITTING,
+    (NodeState.COMMITTING, "committed"): NodeState.IDLE,
+    (NodeState.IDLE, "pause"): NodeState.PAUSED,
+    (NodeState.COMMITTING, "pause"): NodeState.PAUSED_COMMITTING,
+    (NodeState.PAUSED_COMMITTING, "committed"): NodeState.PAUSED_COMMITTED,
+    (NodeState.PAUSED, "resume"): NodeState.IDLE,
+    (NodeState.PAUSED_COMMITTING, "resume"): NodeState.COMMITTING,
+    (NodeState.PAUSED_COMMITTED, "resume"): NodeState.COMMITTING,  # which is over at once
+    **{(state, "crash"): NodeState.DOWN for state in _RUNNING},
+    **{(state, "fail"): NodeState.FAILED for state in _RUNNING},
+}
+"""What may happen to a node in each state, and the state that it leads to. Anything else is a mistake of the engine."""
+
+GONE = frozenset({NodeState.FAILED, NodeState.LOST})
+PAUSES = frozenset({NodeState.PAUSED, NodeState.PAUSED_COMMITTING, NodeState.PAUSED_COMMITTED})
+
+
+class HostedNode:
+    """A node or client of one process, through all its incarnations. Engines add slots of their own."""
+
+    __slots__ = (
+        "client", "clock", "config", "durable", "id", "incarnation", "index", "node_class", "open", "peers", "runtime",
+        "spare", "state",
+    )  # fmt: skip
+
+    def __init__(self, index: int, node_id: NodeId, endpoint: EndpointSpec, config: Any) -> None:
+        self.index = index
+        self.id = node_id
+        self.node_class = node_class = endpoint.node_class
+        self.config = config
+        self.peers = endpoint.peers
+        self.spare = endpoint.spare
+        self.durable = bool(node_class._declared or node_class.mounts)
+        self.incarnation = 0
+        self.clock: Clock | None = None  # None: true time
+        self.runtime: NodeRuntime | None = None  # None: not running
+        self.state = NodeState.STANDBY if endpoint.spare else NodeState.DOWN
+        self.client = -1  # its number among the clients of the process; -1: a server
+        self.open: tuple[Assignment, int] | None = None  # the operation under way, and when it was invoked
+
+    def on(self, event: NodeEvent) -> None:
+        """Moves to the state that `event` leads to, which `TRANSITIONS` must allow."""
+        after = TRANSITIONS.get((self.state, event))
+        assert after is not None, f"{self.id}: {event} while {self.state.name}"
+        self.state = after
+
+    def set_clocks(self, runtime: NodeRuntime, now: int, epoch: int) -> None:
+        """Sets what the node sees of the true time `now`; `epoch` is the wall clock's zero."""
+        clock = self.clock
+        if clock is None:
+            runtime.now, runtime.wall_clock = now, now + epoch
+        else:
+            runtime.now = local = clock.local(now)
+            runtime.wall_clock = local + epoch + clock.wall_offset
+
+    def lasted(self, since: int, until: int) -> int:
+        """How much time passed between two true times by the node's clock."""
+        return until - since if self.clock is None else self.clock.local(until) - self.clock.local(since)
+
+
+class NodePorts(Protocol):
+    """What an engine gives to `NodeLife`."""
+
+    def now(self) -> int:
+        """True time, nanoseconds of the run."""
+
+    def timer_step(self, node: Any, key: TimerKey, cause: int) -> int:
+        """Records a timer that fires; returns the number of its step."""
+
+    def record(
+        self, kind: EventKind, cause: int, node: Any, path: str = "", *, name: str | None = None,
+        fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
+    ) -> int:  # fmt: skip
+        """Writes a row of the trace, if there is one, and returns its `seq`. `fields` become its payload as JSON."""
+
+    def start(self, node: Any, runtime: NodeRuntime, cause: int) -> None:
+        """Takes the first step of an incarnation."""
+
+    def stopped(self, node: Any) -> None:
+        """Gives up what waits for a node that has stopped."""
+
+    def storage_failed(self, node: Any, crash: NodeCrash) -> None:
+        """A node has stopped because of its storage."""
+
+
+class NodeLife:
+    """Starts, stops and inspects the nodes of one process."""
+
+    def __init__(self, ports: NodePorts) -> None:
+        self.crashes: list[NodeCrash] = []
+        self._ports = ports
+
+    def boot(self, node: HostedNode, storage: Storage | None, rng: random.Random, cause: int) -> None:
+        """Makes the node from its storage and runs `on_start`."""
+        ports = self._ports
+        node.on("boot")
+        try:
+            runtime = NodeRuntime(
+                node.id, rng, storage, on_timer_step=partial(ports.timer_step, node), is_durable=node.durable
+            )
+        except StorageDamaged as damaged:
+            self.storage_failed(node, damaged, cause)
+            return
+        node.runtime = runtime
+        try:
+            ports.start(node, runtime, cause)
+        except RAISED as error:
+            self.raised(node, error)
+        if node.state is NodeState.BOOTING:
+            node.on("booted")
+
+    def raised(self, node: HostedNode, error: BaseException) -> None:
+        """Stops a node that raised: its batch is lost and it stays down. Raises errors again that other plugins, the trace or
+        a lack of memory caused."""
+        if isinstance(error, (PluginFailed, MemoryError)):
+            raise error
+        if isinstance(error, Unrecordable):
+            raise PluginFailed(node.node_class.__qualname__, f"{node.id} {error}") from error
+        cause = node.runtime.step if node.runtime is not None else -1
+        if isinstance(error, StorageFailure):  # the disk's doing, not the protocol's
+            self.storage_failed(node, error, cause)
+            return
+        text = printable("".join(traceback.format_exception(error)))
+        self.stop(node, "fail", error_line(error), cause, text=text)
+
+    def storage_failed(self, node: HostedNode, failure: StorageFailure, cause: int) -> None:
+        """Stops a node whose storage failed; for good if it is damaged."""
+        event: NodeEvent = "damage" if isinstance(failure, StorageDamaged) else "crash"
+        crash = self.stop(node, event, str(failure), cause, asked=failure.asked, storage=True)
+        self._ports.storage_failed(node, crash)
+
+    def stop(
+        self, node: HostedNode, event: NodeEvent, why: str, cause: int, *, text: str = "", asked: bool = False,
+        storage: bool = False,
+    ) -> NodeCrash:  # fmt: skip
+        """Crashes a node: what it holds in memory is gone, and what waits for it is dropped."""
+        node.on(event)
+        crash = NodeCrash(node.id, self._ports.now(), why, text, asked, storage)
+        self.crashes.append(crash)
+        self._ports.record(EventKind.CRASH, cause, node, payload=f"{why}\n{text}".rstrip().encode())
+        node.runtime = None
+        self._ports.stopped(node)
+        return crash
+
+    # What nodes say of themselves. What raises there is an author's mistake, as in a handler.
+
+    def status(self, node: HostedNode) -> Status | None:
+        """What the node reports; None if it is down, or goes down because its `status` raises."""
+        try:
+            return None if node.runtime is None else dict(node.runtime.root.status)
+        except RAISED as error:
+            self.raised(node, error)
+            return None
+
+    def can_serve(self, nodes: Iterable[HostedNode], running: Collection[NodeId]) -> bool | None:
+        """Whether the nodes `running` are enough to serve, as those of `nodes` that run see it; None if none says."""
+        answers: list[bool | None] = []
+        for node in nodes:
+            try:
+                answers.append(node.runtime.root.can_serve(running) if node.runtime is not None else None)
+            except RAISED as error:
+                self.raised(node, error)
+        return agreed(answers)
+
+    def replica_states(self, nodes: Iterable[HostedNode], *, whole: bool) -> dict[NodeId, ReplicaState]:
+        """How far the replicas of those of `nodes` that run have come, with their states if `whole`."""
+        found: dict[NodeId, ReplicaState] = {}
+        for node in nodes:
+            try:
+                state = None if node.runtime is None else replica_state(node.runtime.root.replica, whole=whole)
+            except RAISED as error:
+                self.raised(node, error)
+                continue
+            if state is not None:
+                found[node.id] = state
+        return found
