@@ -11,7 +11,6 @@ from typing import Any
 
 from framework.core.node import Node
 from framework.engine.base import Experiment
-from framework.engine.ray.worker.clients import WorkerClients
 from framework.engine.ray.worker.setup import Setup
 from framework.engine.ray.worker.trace_rows import EventRows, first_seq
 from framework.engine.ray.worker.worker import Worker
@@ -90,17 +89,17 @@ def run_on_stations(
         workers.append(Worker(setup, loop, rows[-1]))
         workers[-1].transport = Local(workers)
     _, clients = workers
-    clients.clients = WorkerClients(clients, HistoryWriter(folder / "history.arrow"))
+    clients.history = HistoryWriter(folder / "history.arrow")
     for worker in workers:
         worker.zero, worker.epoch = time.monotonic_ns(), EPOCH
     for worker in workers:
-        for hosted in worker.hosted_nodes.values():
-            worker.boot(hosted, worker.commits.storage(hosted.id) if hosted.durable else None)
-    clients.clients.start()
+        for node in worker.nodes.values():
+            worker.boot(node, worker.commits.storage(node.id) if node.durable else None)
+    clients.start_clients()
     loop.run_until_complete(_turns(workers, until, meanwhile))
     for worker in workers:
         worker.end()
-    clients.clients.close()
+    clients.end_clients()
     for written in rows:
         written.close()
     loop.close()

@@ -116,6 +116,15 @@ class HostedNode:
         return until - since if self.clock is None else self.clock.local(until) - self.clock.local(since)
 
 
+def check_own(node: HostedNode, error: BaseException) -> None:
+    """Raises `error` again, as a PluginFailed or MemoryError, if it came up in a step of this node and is not its doing: another
+    plugin's, the trace's, or the machine's."""
+    if isinstance(error, (PluginFailed, MemoryError)):
+        raise error
+    if isinstance(error, Unrecordable):
+        raise PluginFailed(node.node_class.__qualname__, f"{node.id} {error}") from error
+
+
 class NodePorts(Protocol):
     """What an engine gives to `NodeLife`."""
 
@@ -168,12 +177,9 @@ class NodeLife:
             node.on("booted")
 
     def raised(self, node: HostedNode, error: BaseException) -> None:
-        """Stops a node that raised: its batch is lost and it stays down. Raises errors again that other plugins, the trace or
-        a lack of memory caused."""
-        if isinstance(error, (PluginFailed, MemoryError)):
-            raise error
-        if isinstance(error, Unrecordable):
-            raise PluginFailed(node.node_class.__qualname__, f"{node.id} {error}") from error
+        """Stops a node that raised: its batch is lost and it stays down. Raises errors again that are not its doing (see
+        `check_own`)."""
+        check_own(node, error)
         cause = node.runtime.step if node.runtime is not None else -1
         if isinstance(error, StorageFailure):  # the disk's doing, not the protocol's
             self.storage_failed(node, error, cause)

@@ -10,6 +10,7 @@ from framework.core.message import NodeId
 from framework.engine.base import Tally
 from framework.engine.ray.driver.machine_agent import MachineAgent
 from framework.faults.actions import CommitFate
+from framework.faults.fault import Status
 
 if TYPE_CHECKING:
     from framework.engine.ray.worker.actor import WorkerAddress
@@ -34,7 +35,7 @@ class RemoteWorker:
         self.paused = False
         self.acknowledged: int | None = None  # the last commit that a crash left it; None: all that are there
         self.torn = False  # whether that crash left a commit half written
-        self.statuses: dict[NodeId, dict[str, Any] | None] = {}
+        self.statuses: dict[NodeId, Status | None] = {}
         self.turns: dict[NodeId, int] = {}  # crashes and restarts that this incarnation was told of
         self.tally = Tally()
         self.touched_counts: dict[int, tuple[int, int]] = {}

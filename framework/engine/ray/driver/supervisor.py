@@ -16,6 +16,7 @@ from framework.engine.ray.driver.remote_worker import RemoteWorker
 from framework.engine.ray.driver.workers import Workers, added
 from framework.engine.ray.runtime import last_words
 from framework.engine.ray.worker.actor import FinalReport
+from framework.faults.fault import Status
 
 FINISH_S = 8.0
 """How long a worker may take to close its files."""
@@ -120,7 +121,7 @@ class Supervisor(Workers):
         """Whether no client has an operation under way, and none will start."""
         return all(worker.finished for worker in self.launch.client_workers)
 
-    def statuses(self) -> dict[NodeId, dict[str, Any] | None]:
+    def statuses(self) -> dict[NodeId, Status | None]:
         """What the nodes show of themselves now: None for one that is down.
 
         Of one that stands still, or does not answer in time, it is what it showed last.
@@ -142,7 +143,7 @@ class Supervisor(Workers):
         """Those whose last word was that they lead; of two, one may not have heard yet that it does not."""
         return tuple(node for node in self.experiment.nodes if (self._status(node) or {}).get("role") == "leader")
 
-    def _status(self, node: NodeId) -> dict[str, Any] | None:
+    def _status(self, node: NodeId) -> Status | None:
         worker = self.launch.worker_of[node]
         return worker.statuses.get(node) if worker.up else None
 

@@ -19,6 +19,7 @@ from framework.engine.ray.worker.actor import Booted, Contact, NodeFailed, Worke
 from framework.engine.ray.worker.local_faults import BootOrder
 from framework.engine.ray.worker.setup import database_of, worker_name
 from framework.faults.actions import TORN_COMMIT_CUT, Action, CommitFate, Crash, Restart
+from framework.faults.fault import Status
 from framework.trace.schema import EventKind
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Workers:
         self._revive(worker)
 
     def _turn(
-        self, worker: RemoteWorker, action: Crash | Restart, cause: int, status: dict[str, Any] | None, fate: CommitFate = "kept"
+        self, worker: RemoteWorker, action: Crash | Restart, cause: int, status: Status | None, fate: CommitFate = "kept"
     ) -> None:  # fmt: skip
         """Has a worker crash or restart one of its nodes, whose status is `status` until it has."""
         if not (worker.up and worker.booted):

@@ -20,6 +20,7 @@ from framework.core.tracebacks import error_line, place
 from framework.engine.base import NodeCrash, Tally, Waiting
 from framework.engine.ray.worker.local_faults import BootOrder
 from framework.faults.actions import Action, CommitFate
+from framework.faults.fault import Status
 from framework.registry.discovery import add_import_path
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class WorkerReport:
 
     tally: Tally
     finished: bool  # no operation is under way, and none will start
-    statuses: dict[NodeId, dict[str, Any] | None]  # None: down; absent: for good
+    statuses: dict[NodeId, Status | None]  # None: down; absent: for good
     turns: dict[NodeId, int]  # crashes and restarts that a status has behind it, of those that faults asked of the node
     touched_counts: dict[int, tuple[int, int]]  # messages that came by each disturbance, and those that it touched
     met: dict[NodeId, int]  # commits and restarts that met the node's disk in trouble
@@ -134,7 +135,7 @@ class WorkerActor:
         return self._call(self._report)
 
     def replica_states(self, whole: bool) -> dict[NodeId, ReplicaState | None]:
-        """WorkerAddress the replicas of its nodes stand, with their states if `whole`."""
+        """How far the replicas of its nodes have come, with their states if `whole`."""
         return self._call(lambda: self._worker.replica_states(whole=whole))
 
     def apply(self, action: Action, cause: int, fate: CommitFate) -> CommitFate | None:
@@ -169,7 +170,6 @@ class WorkerActor:
     def _build(self) -> None:
         from framework.engine.ray.transport.actor_calls import ActorCalls
         from framework.engine.ray.transport.mesh import Mesh
-        from framework.engine.ray.worker.clients import WorkerClients
         from framework.engine.ray.worker.trace_rows import EventRows, first_seq
         from framework.engine.ray.worker.worker import Worker
         from framework.engine.wire_codec import Wire
@@ -185,8 +185,7 @@ class WorkerActor:
         self._worker = Worker(setup, self._loop, rows)
         self._worker.on_storage_failed = lambda crash: self._news.put(NodeFailed(crash, self._report()))
         if setup.first_client is not None:
-            history = HistoryWriter(setup.history) if experiment.trace != "none" else None
-            self._worker.clients = WorkerClients(self._worker, history)
+            self._worker.history = HistoryWriter(setup.history) if experiment.trace != "none" else None
         self._mesh: Mesh | None = None
         if setup.transport == "mesh":
             self._mesh = self._worker.transport = Mesh(self._loop, setup.name, setup.secret, self._worker)
@@ -206,24 +205,23 @@ class WorkerActor:
         worker.faults.set_clocks_before(order.clocks)
         again, cut = setup.incarnation > 0, False
         try:
-            if setup.storage == "sqlite" and any(hosted.durable for hosted in worker.hosted_nodes.values()):
+            if setup.storage == "sqlite" and any(node.durable for node in worker.nodes.values()):
                 path = setup.database
                 database = Database.reopen(path, order.acknowledged) if again else Database.create(path)
                 cut = database.cut
                 worker.commits = DatabaseCommits(database, self._loop)
-            durable = [hosted.id for hosted in worker.hosted_nodes.values() if hosted.durable]
+            durable = [node.id for node in worker.nodes.values() if node.durable]
             storages = {node: worker.commits.storage(node) for node in durable}
         except StorageError as error:
-            for hosted in worker.hosted_nodes.values():
-                worker.crash(hosted.id, f"storage damaged: {error}" if again else str(error), cause)
+            for node in worker.nodes.values():
+                worker.refuse(node, f"storage damaged: {error}" if again else str(error), cause)
             if self._rows is not None:
                 self._rows.write_through()
             return Booted(str(error), cut)
-        for hosted in worker.hosted_nodes.values():
-            if hosted.id not in order.standing_by:
-                worker.boot(hosted, storages.get(hosted.id), cause)
-        if worker.clients is not None:
-            worker.clients.start()
+        for node in worker.nodes.values():
+            if node.id not in order.standing_by:
+                worker.boot(node, storages.get(node.id), cause)
+        worker.start_clients()
         if self._rows is not None:
             self._rows.write_through()  # however short its life, the trace says that it began
         return Booted("", cut)
@@ -249,10 +247,10 @@ class WorkerActor:
 
     def _report(self) -> WorkerReport:
         worker = self._worker
-        clients, faults = worker.clients, worker.faults
-        statuses = worker.statuses() if clients is None else {}
-        turns = {hosted.id: hosted.turns for hosted in worker.hosted_nodes.values()}
-        finished = clients is not None and clients.finished
+        faults = worker.faults
+        statuses = worker.statuses() if self._setup.first_client is None else {}
+        turns = {node.id: node.turns for node in worker.nodes.values()}
+        finished = worker.is_load_finished
         return WorkerReport(worker.snapshot(), finished, statuses, turns, faults.touched_counts(), dict(faults.met))
 
     def _open_operations(self) -> tuple[tuple[Waiting, ...], int]:
@@ -269,8 +267,7 @@ class WorkerActor:
         worker.end()
         report = self._report()
         worker.commits.close()
-        if worker.clients is not None:
-            worker.clients.close()
+        worker.end_clients()
         if self._rows is not None:
             self._rows.close()
             self._rows = None

@@ -1,11 +1,11 @@
-"""What faults do within a worker: link_faults on the links out of it, wrong clocks, disks in trouble."""
+"""What faults do within a worker: to the links out of it, to its nodes' clocks and disks."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -14,6 +14,10 @@ from framework.core.message import NodeId
 from framework.core.random_streams import stream
 from framework.core.time import NEVER
 from framework.engine.ray.disk.database import Commit
+from framework.engine.ray.worker.setup import Setup
+from framework.engine.ray.worker.trace_rows import EventRows
+from framework.engine.ray.worker.worker_node import WorkerNode
+from framework.engine.shared.client_driver import ClientDriver
 from framework.faults.actions import (
     Action,
     Ask,
@@ -29,10 +33,6 @@ from framework.faults.actions import (
 )
 from framework.faults.link_faults import LinkFaults
 from framework.trace.schema import EventKind
-
-if TYPE_CHECKING:
-    from framework.engine.ray.worker.nodes import WorkerNodes
-    from framework.engine.ray.worker.worker_node import WorkerNode
 
 ClockSetting: TypeAlias = tuple[int, int, int]
 """(time of the run, drift in ppm, step of the wall clock in nanoseconds)"""
@@ -54,10 +54,24 @@ class BootOrder:
     standing_by: frozenset[NodeId] = frozenset()
 
 
+class FaultyWorker(Protocol):
+    """What faults need of a worker."""
+
+    setup: Setup
+    rows: EventRows | None
+    clients: ClientDriver | None
+
+    def now(self) -> int: ...
+    def node(self, name: NodeId) -> WorkerNode: ...
+    def wake(self, node: WorkerNode) -> None: ...
+    def crash(self, name: NodeId, why: str, cause: int = -1, fate: CommitFate = "kept") -> CommitFate | None: ...
+    def restart(self, name: NodeId, cause: int = -1) -> None: ...
+
+
 class LocalFaults:
     """The faults of one worker. Everything happens in the thread of its loop."""
 
-    def __init__(self, worker: WorkerNodes) -> None:
+    def __init__(self, worker: FaultyWorker) -> None:
         self.link_faults = LinkFaults(self._stream)
         self.met: dict[NodeId, int] = {}  # commits that met a disk in trouble, and restarts that it refused
         self._worker = worker
@@ -75,9 +89,9 @@ class LocalFaults:
             case SetDisk():
                 self._set_disk(action)
             case SetClock():
-                self._set_clock(worker.hosted(action.node), action)
+                self._set_clock(worker.node(action.node), action)
             case Crash():
-                return worker.crash(action.node, EMULATED, cause, asked=True, fate=fate)
+                return worker.crash(action.node, EMULATED, cause, fate)
             case Restart():
                 worker.restart(action.node, cause)
             case Ask():
@@ -90,7 +104,7 @@ class LocalFaults:
     def set_clocks_before(self, clocks: Mapping[NodeId, tuple[ClockSetting, ...]]) -> None:
         """Clocks that were set wrong before this incarnation began go on from there."""
         for node, settings in clocks.items():
-            self._worker.hosted(node).clock = clock_after(settings)
+            self._worker.node(node).clock = clock_after(settings)
 
     def touched_counts(self) -> dict[int, tuple[int, int]]:
         """How many messages came by each disturbance, and how many it touched."""
@@ -132,17 +146,17 @@ class LocalFaults:
         if action.trouble == "none":
             del self._disks[action.node]
 
-    def _set_clock(self, hosted: WorkerNode, action: SetClock) -> None:
+    def _set_clock(self, node: WorkerNode, action: SetClock) -> None:
         worker = self._worker
         now = worker.now()
-        if hosted.clock is None:
-            hosted.clock = Clock()
-        hosted.clock.set(now, action.drift_ppm, action.step)
+        if node.clock is None:
+            node.clock = Clock()
+        node.clock.set(now, action.drift_ppm, action.step)
         if worker.rows is not None:
             told = msgspec.json.encode(msgspec.structs.asdict(action))
-            worker.rows.row(EventKind.FAULT, now, -1, hosted.index, name=action_name(action), payload=told)
-        hosted.queued = NEVER  # the wake-up that stands in the heap was reckoned with the old drift
-        worker.wake(hosted)  # a batch of nothing, which sets it anew
+            worker.rows.row(EventKind.FAULT, now, -1, node.index, name=action_name(action), payload=told)
+        node.queued = NEVER  # the wake-up that stands in the heap was reckoned with the old drift
+        worker.wake(node)  # a batch of nothing, which sets it anew
 
     def _stream(self, link: LinkName) -> random.Random:
         setup = self._worker.setup

@@ -1,22 +1,25 @@
-"""What leaves a worker's endpoints: through the links of the network model, to hosted_nodes here or to peers elsewhere."""
+"""What leaves a worker's endpoints: through the links of the network model, to nodes of this worker or to peers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId
 from framework.core.random_streams import stream
 from framework.core.time import NEVER
+from framework.engine.base import Experiment, Tally
 from framework.engine.ray.transport.frames import HEADER, HEADER_SIZE, LENGTH_SIZE
 from framework.engine.ray.transport.mesh import QUEUE_BYTES, Outbox
+from framework.engine.ray.worker.setup import Setup
+from framework.engine.ray.worker.trace_rows import EventRows
 from framework.engine.ray.worker.worker_node import Route, WorkerNode
+from framework.engine.shared.network_path import NetworkPath
+from framework.engine.wire_codec import Wire
+from framework.faults.link_faults import LinkFaults
 from framework.network.model import Link, Links
-
-if TYPE_CHECKING:
-    from framework.engine.ray.worker.nodes import WorkerNodes
 
 _pack = HEADER.pack
 
@@ -36,13 +39,28 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
+class SendingWorker(Protocol):
+    """What `Outgoing` needs of a worker."""
+
+    setup: Setup
+    experiment: Experiment
+    wire: Wire
+    tally: Tally
+    rows: EventRows | None
+    transport: Transport | None
+    nodes: dict[int, WorkerNode]
+
+    def now(self) -> int: ...
+    def wake(self, node: WorkerNode) -> None: ...
+
+
 class Outgoing:
     """The ways out of one worker, and the messages that a link holds back."""
 
-    def __init__(self, worker: WorkerNodes, index: Mapping[NodeId, int]) -> None:
-        self._worker, self._index = worker, index
-        self._link_faults = worker.faults.link_faults
+    def __init__(self, worker: SendingWorker, index: Mapping[NodeId, int], link_faults: LinkFaults) -> None:
+        self._worker, self._index, self._link_faults = worker, index, link_faults
         self._links = Links(worker.experiment.make_network(), worker.experiment.network.name)
+        self._path = NetworkPath(self._links, link_faults, worker.tally, worker.wire.names)
         self._delayed: list[tuple[int, int, Route, str, Message, int, int, bytes]] = []
         self._order = 0
 
@@ -57,62 +75,54 @@ class Outgoing:
             _, _, route, path, message, index, seq, payload = heappop(self._delayed)
             self._depart(route, path, message, index, seq, payload)
 
-    def send(self, hosted: WorkerNode, targets: tuple[NodeId, ...], path: str, message: Message, cause: int) -> None:
+    def send(self, node: WorkerNode, targets: tuple[NodeId, ...], path: str, message: Message, cause: int) -> None:
         """One message to each target, encoded once. PluginError for a message that cannot be sent, or a
         target that the run does not know."""
         wire = self._worker.wire
         index = wire.tried.get(type(message), -1)
         if index < 0:
-            index = wire.index_of(message, hosted.node_class)
-        routes, rows, payload, link_faults = hosted.routes, self._worker.rows, b"", self._link_faults
+            index = wire.index_of(message, node.node_class)
+        routes, rows, payload, link_faults = node.routes, self._worker.rows, b"", self._link_faults
         for to in targets:
-            route = routes.get(to) or self._route(hosted, to)
+            route = routes.get(to) or self._route(node, to)
             link = route.link
-            if not payload and (route.hosted is None or rows is not None or link is not None):
-                payload = wire.pack(message, hosted.node_class)
+            if not payload and (route.node is None or rows is not None or link is not None):
+                payload = wire.pack(message, node.node_class)
             seq = -1
             if rows is not None:
                 operation = wire.operation_of(index, message)
-                seq = rows.send(self._worker.now(), cause, hosted.index, route.target, path, index, payload, operation)
+                seq = rows.send(self._worker.now(), cause, node.index, route.target, path, index, payload, operation)
             if link is None and not link_faults.active:
                 self._depart(route, path, message, index, seq, payload)
             else:
-                self._transmit(hosted.id, to, route, path, message, index, seq, payload)
+                self._transmit(node.id, to, route, path, message, index, seq, payload)
 
-    def _route(self, hosted: WorkerNode, to: NodeId) -> Route:
+    def _route(self, node: WorkerNode, to: NodeId) -> Route:
         target = self._index.get(to)
         if target is None:
             raise PluginError(
-                hosted.node_class.__qualname__, f"{hosted.id} sends to {to!r}, which is not a node of this run",
+                node.node_class.__qualname__, f"{node.id} sends to {to!r}, which is not a node of this run",
                 "Send to self.peers.",
             )  # fmt: skip
         link: Link | None = None
-        if to != hosted.id and not self._links.model.simulated_only:
-            name = f"{hosted.id}->{to}" if not hosted.incarnation else f"{hosted.id}->{to}#{hosted.incarnation}"
-            link = self._links.link(hosted.id, to, stream(self._worker.experiment.seed, "link", name))
-        local = self._worker.hosted_nodes.get(target)
+        if to != node.id and not self._links.model.simulated_only:
+            name = f"{node.id}->{to}" if not node.incarnation else f"{node.id}->{to}#{node.incarnation}"
+            link = self._links.link(node.id, to, stream(self._worker.experiment.seed, "link", name))
+        local = self._worker.nodes.get(target)
         assert self._worker.transport is not None
         peer = self._worker.transport.peer(self._worker.setup.worker_of[target]) if local is None else None
-        route = hosted.routes[to] = Route(hosted.index, target, local, peer, link)
+        route = node.routes[to] = Route(node.index, target, local, peer, link)
         return route
 
     def _transmit(
         self, source: NodeId, to: NodeId, route: Route, path: str, message: Message, index: int, seq: int, payload: bytes
     ) -> None:  # fmt: skip
-        """Through the network's link, then through the link_faults on it."""
-        now, link, link_faults = self._worker.now(), route.link, self._link_faults
+        """Through the network's link, then through the faults on it."""
+        now = self._worker.now()
         self.release(now)  # what was sent earlier and is due goes first
-        if link is None:
-            arrivals: tuple[int, ...] = (now,)
-        else:
-            arrivals = (now + link.constant,) if link.constant >= 0 else self._links.transmit(link, now, len(payload))
-        if link_faults.active and arrivals:
-            arrivals = link_faults.transmit((source, to), now, arrivals)
+        arrivals, why = self._path.arrivals(route.link, source, to, now, len(payload), index)
         if not arrivals:
-            why = "cut" if link_faults.active and link_faults.cut((source, to)) else "lost"
             self.drop(route.source, route.target, path, message, index, seq, len(payload), why)
-        elif len(arrivals) > 1:
-            self._count_copies(index, len(arrivals) - 1)
         for at in arrivals:
             if at <= now:
                 self._depart(route, path, message, index, seq, payload)
@@ -123,13 +133,13 @@ class Outgoing:
     def _depart(self, route: Route, path: str, message: Message, index: int, seq: int, payload: bytes) -> None:
         peer = route.peer
         if peer is None:
-            hosted = route.hosted
-            assert hosted is not None
-            if hosted.drops_input:
-                self.drop(route.source, route.target, path, message, index, seq, len(payload), f"{hosted.id} is down")
+            node = route.node
+            assert node is not None
+            if node.drops_input:
+                self.drop(route.source, route.target, path, message, index, seq, len(payload), f"{node.id} is down")
             else:
-                hosted.inbox.append((path, route.source, message, index, seq, len(payload)))
-                self._worker.wake(hosted)
+                node.inbox.append((path, route.source, message, index, seq, len(payload)))
+                self._worker.wake(node)
             return
         mount = path.encode() if path else b""
         size = HEADER_SIZE + len(mount) + len(payload)
@@ -145,17 +155,12 @@ class Outgoing:
             assert self._worker.transport is not None
             self._worker.transport.waiting.append(peer)
 
-    def _count_copies(self, index: int, copies: int) -> None:
-        name, duplicated = self._worker.wire.names[index], self._worker.tally.duplicated
-        duplicated[name] = duplicated.get(name, 0) + copies
-
     def drop(
         self, source: int, target: int, path: str, message: Message | None, index: int, seq: int, size: int, why: str
     ) -> None:  # fmt: skip
         """Counts and records a message that will not arrive; None for one that cannot be decoded, or need not be."""
         wire = self._worker.wire
-        name = wire.names[index]
-        self._worker.tally.dropped[name] = self._worker.tally.dropped.get(name, 0) + 1
+        self._path.drop(index)
         if self._worker.rows is not None:
             operation = wire.operation_of(index, message)
             self._worker.rows.drop(self._worker.now(), seq, source, target, path, index, size, why, operation)

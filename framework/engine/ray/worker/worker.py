@@ -1,17 +1,19 @@
-"""A worker: one process's share of a run. It owns the endpoints, and everything happens in the thread of its loop.
+"""A worker: one process's share of a run. It owns its nodes or clients, and everything happens in the thread of its loop.
 
-What arrives waits in the hosted_nodes' inboxes. A tick, once per turn of the loop, makes one batch for each hosted that something
+What arrives waits in the nodes' inboxes. A tick, once per turn of the loop, makes one batch for each node that something
 waits for: a step for each input, overdue timers, timers with after=0. Then effects marked `before_commit` leave; one
-commit makes the changes of all hosted_nodes durable; then all other effects leave, with one write for each connection. While
+commit makes the changes of all nodes durable; then all other effects leave, with one write for each connection. While
 the commit is in flight the loop receives, and no node takes input.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Iterator, Sequence
-from heapq import heappop
-from typing import TypeAlias
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -20,10 +22,14 @@ from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import RAISED
 from framework.core.message import Message, NodeId
 from framework.core.node import TimerKey
-from framework.core.node_runtime import Batch, Deliver, NodeRuntime
+from framework.core.node_runtime import Batch, Deliver, Invoke, NodeRuntime, Start
+from framework.core.random_streams import stream
+from framework.core.replica import ReplicaState
+from framework.core.storage import Storage, StorageDamaged, StorageFailure
 from framework.core.time import NEVER, SECOND
-from framework.engine.base import Tally, check_nodes_own
-from framework.engine.ray.disk.database import Commit
+from framework.engine.base import NodeCrash, Tally
+from framework.engine.ray.disk.commits import Commits, MemoryCommits
+from framework.engine.ray.disk.database import Commit, StorageError
 from framework.engine.ray.transport.frames import (
     HEADER,
     HEADER_SIZE,
@@ -33,8 +39,19 @@ from framework.engine.ray.transport.frames import (
     check_length,
     whole_frames,
 )
-from framework.engine.ray.worker.nodes import WorkerNodes
-from framework.engine.ray.worker.worker_node import Envelope, WorkerNode
+from framework.engine.ray.worker.alarm import Alarm
+from framework.engine.ray.worker.local_faults import LocalFaults
+from framework.engine.ray.worker.outgoing import Outgoing, Transport
+from framework.engine.ray.worker.setup import Setup
+from framework.engine.ray.worker.trace_rows import EventRows, start_payload
+from framework.engine.ray.worker.worker_node import Envelope, WorkerNode, make_worker_nodes
+from framework.engine.shared.client_driver import ClientDriver
+from framework.engine.shared.node_life import GONE, NodeLife, check_own
+from framework.engine.wire_codec import Wire
+from framework.faults.actions import CommitFate
+from framework.faults.disk_faults import FaultyStorage
+from framework.faults.fault import Status
+from framework.trace.recorder import HistoryWriter
 from framework.trace.schema import EventKind, as_json
 
 REJECT_ROWS = 1_000
@@ -46,18 +63,58 @@ INBOX_BYTES = 64 << 20
 _unpack = HEADER.unpack_from
 
 Ran: TypeAlias = tuple[WorkerNode, NodeRuntime, Batch]
-"""A hosted that has run a batch, and the runtime that did: another one has its place if it was restarted since."""
+"""A node that has run a batch, and the runtime that did: another one has its place if it was restarted since."""
 
 
-class Worker(WorkerNodes):
-    """Drives the nodes or clients of one process."""
+class Worker:
+    """Drives the nodes or clients of one process. Its owner sets `transport`, `commits` and the two origins of time before the
+    first `boot`."""
+
+    def __init__(self, setup: Setup, loop: asyncio.AbstractEventLoop, rows: EventRows | None = None) -> None:
+        experiment = setup.experiment
+        self.setup, self.experiment, self.loop, self.rows = setup, experiment, loop, rows
+        self.wire = Wire(experiment.protocol)
+        self.tally = Tally()
+        self.rejected_count = 0
+        self.on_storage_failed: Callable[[NodeCrash], None] = lambda crash: None
+        self.transport: Transport | None = None
+        self.zero = 0  # the run's start on this machine's monotonic clock
+        self.epoch = 0  # the run's start on the wall clock
+        self.commits: Commits = MemoryCommits()
+        self.clients: ClientDriver | None = None  # from their start on
+        self.history: HistoryWriter | None = None  # of its clients
+        self.life = NodeLife(self)
+        self._inbox_bytes = 0
+        self._when_landed: list[Callable[[], None]] = []
+        self._names = experiment.endpoints
+        self._index = {name: index for index, name in enumerate(self._names)}
+        self.nodes: dict[int, WorkerNode] = make_worker_nodes(setup, self._index)
+        self._delivered = [0] * len(self.wire.names)
+        self._dirty: list[WorkerNode] = []
+        self._scheduled = False
+        self._flying: Commit = ()  # the commit under way
+        self._undone: set[NodeId] = set()  # whose part of it a crash takes back
+        self._wakes: list[tuple[int, int]] = []
+        self.faults = LocalFaults(self)
+        self.outgoing = Outgoing(self, self._index, self.faults.link_faults)
+        self._now = 0  # when the batches under way began
+        self._alarm = Alarm(loop, self.now, self._ring)
+        self._ended = False
+
+    @property
+    def crashes(self) -> list[NodeCrash]:
+        return self.life.crashes
+
+    def node(self, name: NodeId) -> WorkerNode:
+        """A node that this worker hosts."""
+        return self.nodes[self._index[name]]
 
     # What comes in.
 
     def take(self, data: bytes) -> int:
         """Takes the whole frames at the start of `data`; returns how many bytes they are. Raises FrameError."""
         at, end = 0, len(data)
-        hosted_nodes, decode, endpoints = self.hosted_nodes, self.wire.decode, len(self._names)
+        nodes, decode, endpoints = self.nodes, self.wire.decode, len(self._names)
         try:
             while end - at >= HEADER_SIZE:
                 length, index, source, target, path_length, seq = _unpack(data, at)
@@ -73,17 +130,17 @@ class Worker(WorkerNodes):
                 if path_length:
                     path = data[body : body + path_length].decode()
                     body += path_length
-                hosted = hosted_nodes[target]
+                node = nodes[target]
                 payload = data[body:stop]
                 message = decode[index](payload)
                 at = stop
-                if hosted.drops_input:
-                    self.outgoing.drop(source, target, path, message, index, seq, stop - body, f"{hosted.id} is down")
+                if node.drops_input:
+                    self.outgoing.drop(source, target, path, message, index, seq, stop - body, f"{node.id} is down")
                     continue
-                hosted.inbox.append((path, source, message, index, seq, stop - body))
-                if not hosted.dirty:
-                    hosted.dirty = True
-                    self._dirty.append(hosted)
+                node.inbox.append((path, source, message, index, seq, stop - body))
+                if not node.dirty:
+                    node.dirty = True
+                    self._dirty.append(node)
         except msgspec.ValidationError as error:
             raise FrameError(f"{self._names[source]} sent {self.wire.misfit(index, error)}") from error
         except (LookupError, msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -119,7 +176,7 @@ class Worker(WorkerNodes):
         """A connection was refused or closed for what came over it."""
         self.rejected_count += 1
         if self.rows is not None and self.rejected_count <= REJECT_ROWS:
-            first = next(iter(self.hosted_nodes))
+            first = next(iter(self.nodes))
             self.rows.row(EventKind.REJECT, self.now(), -1, first, payload=why.encode())
 
     def end(self) -> None:
@@ -147,21 +204,21 @@ class Worker(WorkerNodes):
         self._inbox_bytes = 0
         ran: list[Ran] = []
         self._now = now = self.now()
-        for hosted in dirty:
-            hosted.dirty = False
-            runtime = hosted.runtime
+        for node in dirty:
+            node.dirty = False
+            runtime = node.runtime
             if runtime is not None:
-                self.set_clocks(hosted, runtime, now)
-                batch = self._batch(hosted, runtime)
+                node.set_clocks(runtime, now, self.epoch)
+                batch = self._batch(node, runtime)
                 if batch is not None:
-                    ran.append((hosted, runtime, batch))
+                    ran.append((node, runtime, batch))
         commit = self._collect(ran)
         refused, latency = self.faults.refuse(commit)
         if refused:
-            commit = [(node, changes) for node, changes in commit if node not in refused]
-            for hosted, _, batch in ran:
-                if hosted.id in refused:
-                    self._storage_failed(hosted, refused[hosted.id], batch.last, asked=True)
+            commit = [(owner, changes) for owner, changes in commit if owner not in refused]
+            for node, _, batch in ran:
+                if node.id in refused:
+                    self.life.storage_failed(node, StorageFailure(refused[node.id], asked=True), batch.last)
         if not commit:
             self._land(ran, commit)
             return
@@ -179,33 +236,33 @@ class Worker(WorkerNodes):
         if not self._ended:
             self.commits.commit(commit, lambda why: self._landed(ran, commit, why))
 
-    def _batch(self, hosted: WorkerNode, runtime: NodeRuntime) -> Batch | None:
-        """Runs all that waits for a hosted; None if a handler raised."""
-        inbox = hosted.inbox
+    def _batch(self, node: WorkerNode, runtime: NodeRuntime) -> Batch | None:
+        """Runs all that waits for a node; None if a handler raised."""
+        inbox = node.inbox
         try:
             if not inbox:
                 batch = runtime.run()
             else:
-                hosted.inbox = []
+                node.inbox = []
                 if len(inbox) == 1 and runtime.wake > runtime.now and runtime.has_mount(inbox[0][0]):
                     path, source, message = inbox[0][:3]
-                    batch = runtime.deliver_one(path, self._names[source], message, self._step(hosted, inbox[0]))
+                    batch = runtime.deliver_one(path, self._names[source], message, self._step(node, inbox[0]))
                 else:
-                    batch = runtime.run(self._inputs(hosted, runtime, inbox))
+                    batch = runtime.run(self._inputs(node, runtime, inbox))
         except RAISED as error:
-            self.raised(hosted, error)
+            self.life.raised(node, error)
             return None
         if runtime.wake < NEVER:
-            self.queue(hosted)
+            self.queue(node)
         return batch
 
-    def _inputs(self, hosted: WorkerNode, runtime: NodeRuntime, inbox: list[Envelope]) -> Iterator[Deliver]:
+    def _inputs(self, node: WorkerNode, runtime: NodeRuntime, inbox: list[Envelope]) -> Iterator[Deliver]:
         """The messages whose mounts are there, each with the number of its step: `_step` written out, for its speed."""
         rows, delivered, names, has_operation = self.rows, self._delivered, self._names, self.wire.has_operation
-        now, tally, to, step = self._now, self.tally, hosted.index, -1
+        now, tally, to, step = self._now, self.tally, node.index, -1
         for path, source, message, index, seq, size in inbox:
             if path and not runtime.has_mount(path):
-                why = f"{hosted.id} has no mount {path!r}"
+                why = f"{node.id} has no mount {path!r}"
                 self.outgoing.drop(source, to, path, message, index, seq, size, why)
                 continue
             delivered[index] += 1
@@ -215,7 +272,7 @@ class Worker(WorkerNodes):
                 step = rows.deliver(now, seq, to, source, path, index, size, operation)
             yield Deliver(path, names[source], message, step)
 
-    def _step(self, hosted: WorkerNode, envelope: Envelope) -> int:
+    def _step(self, node: WorkerNode, envelope: Envelope) -> int:
         """The number of the step that takes a message."""
         path, source, message, index, seq, size = envelope
         self._delivered[index] += 1
@@ -223,27 +280,27 @@ class Worker(WorkerNodes):
         if self.rows is None:
             return -1
         operation = message.operation if self.wire.has_operation[index] else None  # type: ignore[attr-defined]
-        return self.rows.deliver(self._now, seq, hosted.index, source, path, index, size, operation)
+        return self.rows.deliver(self._now, seq, node.index, source, path, index, size, operation)
 
-    def timer_step(self, hosted: WorkerNode, key: TimerKey, cause: int) -> int:
+    def timer_step(self, node: WorkerNode, key: TimerKey, cause: int) -> int:
         self.tally.steps += 1
         if self.rows is None:
             return -1
-        return self.rows.row(EventKind.TIMER, self._now, cause, hosted.index, key[0], name=key[1])
+        return self.rows.row(EventKind.TIMER, self._now, cause, node.index, key[0], name=key[1])
 
     def _collect(self, ran: list[Ran]) -> list[tuple[NodeId, Sequence[Change]]]:
         """Lets go what need not wait, and gathers what is to be made durable."""
         commit: list[tuple[NodeId, Sequence[Change]]] = []
-        for hosted, runtime, batch in ran:
+        for node, runtime, batch in ran:
             if batch.changes:
                 try:
-                    self.commits.encode(hosted.id, batch.changes)
+                    self.commits.encode(node.id, batch.changes)
                 except RAISED as error:
-                    self.raised(hosted, error)
+                    self.life.raised(node, error)
                     continue
-                commit.append((hosted.id, batch.changes))
+                commit.append((node.id, batch.changes))
             if batch.early:
-                self._leave(hosted, runtime, batch.early)
+                self._leave(node, runtime, batch.early)
         return commit
 
     def _landed(self, ran: list[Ran], commit: Commit, why: str) -> None:
@@ -253,9 +310,9 @@ class Worker(WorkerNodes):
             return
         why = why or self._take_back(undone)
         if why:
-            for hosted, runtime, batch in ran:
-                if hosted.runtime is runtime:
-                    self._storage_failed(hosted, f"storage failed: {why}", batch.last)
+            for node, runtime, batch in ran:
+                if node.runtime is runtime:
+                    self.life.storage_failed(node, StorageFailure(f"storage failed: {why}"), batch.last)
             self._land([], [])  # the others of the worker go on
         else:
             self._land(ran, [part for part in commit if part[0] not in undone])
@@ -277,11 +334,11 @@ class Worker(WorkerNodes):
             self.tally.fsyncs += 1
             if self.rows is not None:
                 self._commit_rows(ran, commit)
-        for hosted, runtime, batch in ran:
-            if batch.effects and hosted.runtime is runtime:
-                self._leave(hosted, runtime, batch.effects)
+        for node, runtime, batch in ran:
+            if batch.effects and node.runtime is runtime:
+                self._leave(node, runtime, batch.effects)
         if self.clients is not None:
-            self.clients.begin_due()
+            self._begin_due(self.clients)
         self._flush()
         if self.rows is not None:
             self.rows.flush_if_due()
@@ -301,41 +358,223 @@ class Worker(WorkerNodes):
 
     def _commit_rows(self, ran: list[Ran], commit: Commit) -> None:
         assert self.rows is not None
-        now, last = self.now(), {hosted.id: batch.last for hosted, _, batch in ran}
-        for node, changes in commit:
-            self.rows.row(EventKind.COMMIT, now, last[node], self._index[node], size=len(changes))
+        now, last = self.now(), {node.id: batch.last for node, _, batch in ran}
+        for owner, changes in commit:
+            self.rows.row(EventKind.COMMIT, now, last[owner], self._index[owner], size=len(changes))
 
     # What goes out.
 
-    def _leave(self, hosted: WorkerNode, runtime: NodeRuntime, effects: Sequence[Effect]) -> None:
+    def _leave(self, node: WorkerNode, runtime: NodeRuntime, effects: Sequence[Effect]) -> None:
         """Lets effects go, each with its own step as the cause."""
         send = self.outgoing.send
         try:
             for effect in effects:
                 if type(effect) is Send:
-                    send(hosted, (effect.to,), effect.path, effect.message, effect.step)
+                    send(node, (effect.to,), effect.path, effect.message, effect.step)
                 elif isinstance(effect, Multicast):
-                    send(hosted, effect.to, effect.path, effect.message, effect.step)
+                    send(node, effect.to, effect.path, effect.message, effect.step)
                 elif isinstance(effect, Complete):
                     assert self.clients is not None
-                    self.clients.complete(hosted, effect.operation, effect.outcome, effect.step)
+                    self.clients.complete(node, effect.operation, effect.outcome, effect.step)
                 else:
                     assert isinstance(effect, Note)
-                    self._note(hosted, effect)
+                    self.tally.notes[effect.name] = self.tally.notes.get(effect.name, 0) + 1
+                    self.record(EventKind.NOTE, effect.step, node, effect.path, name=effect.name, fields=effect.fields)
         except RAISED as error:
-            check_nodes_own(error, hosted.id, hosted.node_class)
-            if hosted.runtime is runtime:
-                self.raised(hosted, error)
+            check_own(node, error)
+            if node.runtime is runtime:
+                self.life.raised(node, error)
 
-    def _note(self, hosted: WorkerNode, note: Note) -> None:
-        self.tally.notes[note.name] = self.tally.notes.get(note.name, 0) + 1
+    def record(
+        self, kind: EventKind, cause: int, node: WorkerNode, path: str = "", *, name: str | None = None,
+        fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
+    ) -> int:  # fmt: skip
+        """Writes a row, if the trace is full, and returns its `seq`."""
+        if self.rows is None:
+            return -1
+        told = payload if fields is None else as_json(fields)
+        return self.rows.row(
+            kind, self.now(), cause, node.index, path, name=name, payload=told, size=size, operation=operation
+        )
+
+    # Life and death.
+
+    def boot(self, node: WorkerNode, storage: Storage | None, cause: int = -1) -> None:
+        """Makes the node from its storage and runs `on_start`; its effects leave with the next commit."""
+        name = node.id if not node.incarnation else f"{node.id}#{node.incarnation}"
+        if storage is not None and self.faults.damaged(node.id):
+            storage = FaultyStorage(storage, "damage")
+        self.life.boot(node, storage, stream(self.experiment.seed, "node", name), cause)
+        self.wake(node)
+
+    def start(self, node: WorkerNode, runtime: NodeRuntime, cause: int) -> None:
+        """Takes the first step of an incarnation."""
+        node.drops_input = False
+        node.queued = NEVER
+        now = self.now()
+        node.set_clocks(runtime, now, self.epoch)
+        step = -1
         if self.rows is not None:
-            payload = as_json(note.fields)
-            self.rows.row(
-                EventKind.NOTE, self.now(), note.step, hosted.index, note.path, name=note.name, payload=payload
-            )
+            payload = start_payload(node.incarnation, self.epoch, runtime.stored, node.clock)
+            step = self.rows.row(EventKind.START, now, cause, node.index, payload=payload)
+        self.tally.steps += 1
+        runtime.take(Start(node.node_class, node.config, node.peers, node.spare, step))
+
+    def refuse(self, node: WorkerNode, why: str, cause: int = -1) -> None:
+        """The node cannot start, since its storage cannot be read."""
+        node.on("boot")
+        self.life.stop(node, "damage", why, cause)
+
+    def restart(self, name: NodeId, cause: int = -1) -> None:
+        """Boots a node that is down over what it had committed, once no commit is in flight."""
+        if self._flying:
+            self._when_landed.append(lambda: self.restart(name, cause))
+            return
+        node = self.node(name)
+        node.turns += 1
+        if node.runtime is not None or node.state in GONE:
+            return
+        node.incarnation += 1
+        node.routes = {}
+        try:
+            storage = self.commits.storage(name)
+        except StorageError as error:
+            node.on("boot")
+            self.life.storage_failed(node, StorageDamaged(f"storage damaged: {error}"), cause)
+        else:
+            self.boot(node, storage, cause)
+
+    def crash(self, name: NodeId, why: str, cause: int = -1, fate: CommitFate = "kept") -> CommitFate | None:
+        """Discards a node and all that waits for it, as a fault asks; what it committed stays.
+
+        Returns the fate of its commit in flight (a torn one is lost here: neighbours share the file); None if there was
+        none.
+        """
+        node = self.node(name)
+        node.turns += 1
+        if node.runtime is None:  # it has stopped by itself before it was told
+            return None
+        fate = "lost" if fate == "torn" else fate
+        flying = any(owner == name for owner, _ in self._flying)
+        if flying and fate != "kept":
+            self._undone.add(name)
+        self.life.stop(node, "crash", why, cause, asked=True)
+        return fate if flying else None
+
+    def stopped(self, node: WorkerNode) -> None:
+        """Gives up what waits for a node that has stopped."""
+        node.drops_input = True
+        inbox, node.inbox = node.inbox, []
+        for path, source, message, index, seq, size in inbox:
+            self.outgoing.drop(source, node.index, path, message, index, seq, size, f"{node.id} crashed")
+        if self.clients is not None:
+            self.clients.stopped(node)
+
+    def storage_failed(self, node: WorkerNode, crash: NodeCrash) -> None:
+        """A node has stopped because of its storage: whoever may bring it back is told."""
+        if crash.asked:
+            self.faults.meets(node.id)
+        if self.rows is not None:
+            self.rows.write_through()  # the process may not live much longer
+        self.on_storage_failed(crash)
+
+    def statuses(self) -> dict[NodeId, Status | None]:
+        """What each node shows of itself; None for one that is down, absent if nothing brings it back."""
+        shown = {node.id: self.life.status(node) for node in self.nodes.values()}
+        return {node.id: shown[node.id] for node in self.nodes.values() if node.state not in GONE}
+
+    def can_serve(self, running: Collection[NodeId]) -> bool | None:
+        """Whether the nodes `running` are enough to serve, as those of them that run here see it; None if none says."""
+        return self.life.can_serve(self.nodes.values(), running)
+
+    def replica_states(self, *, whole: bool) -> dict[NodeId, ReplicaState | None]:
+        """The replica of each node; None for a node that is down, absent if nothing brings it back or it keeps none."""
+        found = self.life.replica_states(self.nodes.values(), whole=whole)
+        down = [node.id for node in self.nodes.values() if node.runtime is None and node.state not in GONE]
+        return {**found, **dict.fromkeys(down)}
+
+    # Clients.
+
+    def start_clients(self) -> None:
+        """Begins the load, if this worker hosts clients."""
+        first = self.setup.first_client
+        if first is None:
+            return
+        nodes = self.nodes.values()
+        self.clients = ClientDriver(self.experiment, nodes, self, self.tally, self.history, first)
+        self._begin_due(self.clients)
+
+    @property
+    def is_load_finished(self) -> bool:
+        """Whether every operation has ended and none will start."""
+        return self.clients is not None and not self.clients.outstanding and self.clients.next_at >= NEVER
+
+    def end_clients(self) -> None:
+        """Ends the history."""
+        if self.clients is not None:
+            self.clients.close(self.now())
+        if self.history is not None:
+            self.history.close()
+
+    def _begin_due(self, clients: ClientDriver) -> None:
+        if clients.next_at <= self.now():
+            clients.begin_due()
+        if self.history is not None:
+            self.history.flush_if_due()
+
+    def invoke(self, node: WorkerNode, runtime: NodeRuntime, given: Invoke) -> None:
+        """Has a client take its operation, as the first step of its next batch."""
+        node.set_clocks(runtime, self.now(), self.epoch)
+        self.tally.steps += 1
+        try:
+            runtime.take(given)
+        except RAISED as error:
+            self.life.raised(node, error)
+            return
+        self.wake(node)
+
+    def reboot(self, node: WorkerNode, cause: int) -> None:
+        """Starts a client's next process."""
+        node.incarnation += 1
+        node.inbox = []
+        self.boot(node, None, cause)
+
+    def soon(self, call: Callable[[], None]) -> None:
+        call()
+
+    def load_changed(self) -> None:
+        """The next tick looks at it."""
+
+    def operation_ended(self) -> None:
+        """The driver looks at `is_load_finished`."""
 
     # Time.
+
+    def now(self) -> int:
+        """Nanoseconds since the run's start."""
+        return time.monotonic_ns() - self.zero
+
+    def queue(self, node: WorkerNode) -> None:
+        """Sees to it that the node is woken at its earliest deadline, by its own clock."""
+        runtime = node.runtime
+        if runtime is None or runtime.wake >= NEVER:
+            return
+        at = runtime.wake if node.clock is None else node.clock.true(runtime.wake)
+        if at < node.queued:
+            node.queued = at
+            heappush(self._wakes, (at, node.index))
+
+    def wake(self, node: WorkerNode) -> None:
+        """Sees to it that the node has a batch in the next tick."""
+        if not node.dirty:
+            node.dirty = True
+            self._dirty.append(node)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._flying:
+            self._scheduled = True
+            self.loop.call_soon(self._tick)
 
     def _arm(self) -> None:
         """Sets the alarm for whatever comes next."""
@@ -352,11 +591,11 @@ class Worker(WorkerNodes):
         now = self.now()
         while self._wakes and self._wakes[0][0] <= now:
             at, index = heappop(self._wakes)
-            hosted = self.hosted_nodes[index]
-            if hosted.queued == at:
-                hosted.queued = NEVER
-                if hosted.runtime is not None:
-                    self.wake(hosted)
+            node = self.nodes[index]
+            if node.queued == at:
+                node.queued = NEVER
+                if node.runtime is not None:
+                    self.wake(node)
         self.outgoing.release(now)
         if self._flying:
             self._flush()  # these left their node before

@@ -77,7 +77,7 @@ def test_a_crash_of_a_node_that_has_fallen_already_is_no_second_one(story: Story
     story.turn()
     befalls(story, Crash("n1"))
     assert [crash.why for crash in story.worker.crashes] == ["no space left on the disk"]
-    assert story.worker.hosted("n1").turns == 1, "it was told, and what it shows has it behind it"
+    assert story.worker.node("n1").turns == 1, "it was told, and what it shows has it behind it"
 
 
 @pytest.mark.parametrize("fate", ["kept", "lost", "torn"])
@@ -163,7 +163,7 @@ def test_damaged_storage_is_never_served_again(story: Story) -> None:
     befalls(story, SetDisk("n1", "none"))
     story.worker.restart("n1")
     story.turn()
-    assert story.worker.crashes[-1].why == "storage damaged: an acknowledged record does not fit its checksum"
+    assert story.worker.crashes[-1].why == "an acknowledged record is damaged: its checksum does not match"
     assert story.worker.statuses() == {}, "no restart brings it back"
     assert [crash.asked for crash in story.worker.crashes] == [True, True]
 
@@ -171,12 +171,12 @@ def test_damaged_storage_is_never_served_again(story: Story) -> None:
 def test_a_clock_that_runs_fast_shows_in_both_clocks_and_in_the_timers(story: Story) -> None:
     worker = story.worker
     worker.zero, worker.epoch = time.monotonic_ns(), 1000 * SECOND
-    hosted = worker.hosted_nodes[0]
+    hosted = worker.nodes[0]
     host = hosted.runtime
     assert host is not None
     befalls(story, SetClock("n1", 500_000, 7 * SECOND))
     at = worker.now()
-    worker.set_clocks(hosted, host, at + SECOND)
+    hosted.set_clocks(host, at + SECOND, worker.epoch)
     assert host.now - at >= 1_500 * MS - MS
     assert host.wall_clock - host.now == 1007 * SECOND
     hosted.queued, host.wake = 1 << 62, host.now + 300 * MS

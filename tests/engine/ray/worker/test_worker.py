@@ -150,7 +150,7 @@ class Story:
         self.worker = Worker(setup, self.loop)
         self.wire, self.commits = Wire(), HeldCommits()
         self.worker.transport, self.worker.commits = self.wire, self.commits
-        for hosted in self.worker.hosted_nodes.values():
+        for hosted in self.worker.nodes.values():
             self.worker.boot(hosted, self.commits.storage(hosted.id))
         self.turn()
 
@@ -329,7 +329,7 @@ class Copying(Adder):
 def test_replicas_stand_where_they_say_unless_they_are_down_and_one_that_raises_is_a_crash(tmp_path: Path) -> None:
     story = Story(tmp_path, endpoints=("n1", "n2"))
     worker = story.worker
-    for hosted in worker.hosted_nodes.values():
+    for hosted in worker.nodes.values():
         hosted.node_class = Copying
         worker.crash(hosted.id, "fault")
     worker.restart("n1")
@@ -375,7 +375,7 @@ def test_a_message_that_does_not_fit_is_told_by_its_sender_and_its_field(story: 
 
 
 def test_a_message_that_does_not_fit_crashes_its_sender(story: Story) -> None:
-    hosted = story.worker.hosted_nodes[0]
+    hosted = story.worker.nodes[0]
     assert hosted.runtime is not None
     hosted.runtime.root.send("n2", Hint(1.5))  # type: ignore[arg-type]
     story.worker.wake(hosted)
@@ -406,7 +406,7 @@ def test_a_message_to_nobody_crashes_its_sender_with_a_clear_reason(tmp_path: Pa
             self.send("n9", Sum(1))
 
     story = Story(tmp_path)
-    hosted = story.worker.hosted_nodes[0]
+    hosted = story.worker.nodes[0]
     hosted.node_class = Lost
     story.worker.crash("n1", "fault")
     story.worker.restart("n1")
