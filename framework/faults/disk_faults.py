@@ -18,7 +18,7 @@ class FaultyStorage:
 
     def load(self) -> Stored:
         if self.trouble == "damage":
-            raise StorageDamaged("an acknowledged record is damaged: its checksum does not match", asked=True)
+            raise StorageDamaged("storage damaged: an acknowledged record does not fit its checksum", asked=True)
         return self.storage.load()
 
     def commit(self, changes: Sequence[Change]) -> None:

@@ -39,7 +39,7 @@ SCRIPT = (
 
 
 def test_every_fault_shows_in_the_run_and_in_the_ledger(tmp_path: Path) -> None:
-    experiment = register_run(tmp_path, nodes=5, script=SCRIPT, duration=5 * SECOND, quiet=1500 * MS)
+    experiment = register_run(tmp_path, nodes=5, script=SCRIPT, duration=6 * SECOND, quiet=1500 * MS)
     result, run = ran(experiment)
     assert result.failure == ""
     assert is_atomic(run)
@@ -88,7 +88,7 @@ def test_every_fault_shows_in_the_run_and_in_the_ledger(tmp_path: Path) -> None:
     assert set(result.tally.faults.values()) == {1} and len(result.tally.faults) == len(SCRIPT)
     assert [entry.missed for entry in result.ledger] == [""] * len(SCRIPT)
     assert all(touched(result, name) for name in ("one_way", "duplicate", "delay", "slow", "damage", "fsync"))
-    assert result.tally.healed_at is not None and result.tally.healed_at >= 3500 * MS
+    assert result.tally.healed_at is not None and result.tally.healed_at >= 4500 * MS
     assert result.tally.recovered == result.tally.asked > 0
     assert result.tally.notes == {"started": 6}
     assert_nothing_is_left(tmp_path)

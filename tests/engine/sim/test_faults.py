@@ -246,7 +246,7 @@ def test_a_damaged_record_refuses_the_restart_and_the_others_go_on(take: Any) ->
     run = take("disk", "target=random_minority", "trouble=damage")
     lost = set(run.entry["against"])
     assert [crash.why for crash in run.result.crashes] == ["fault"] * len(lost) + [
-        "an acknowledged record is damaged: its checksum does not match"
+        "storage damaged: an acknowledged record does not fit its checksum"
     ] * len(lost)
     assert not [row for row in run.events("start", START, 10 * END) if row["node"] in lost]
     assert run.entry["touched"] == len(lost)

@@ -15,7 +15,7 @@ from framework.engine.wire_codec import Wire
 
 if TYPE_CHECKING:
     from framework.checking.convergence import Settled
-    from framework.engine.ray.driver.fault_executor import RayFaultExecutor
+    from framework.engine.ray.driver.fault_ports import RayFaults
     from framework.engine.ray.driver.supervisor import Supervisor
     from framework.engine.ray.runtime import RayRuntime
 
@@ -59,13 +59,13 @@ class _Course:
     """One run, from the first actor to the last file."""
 
     def __init__(self, experiment: Experiment, up: RayRuntime, progress: Progress, began: float) -> None:
-        from framework.engine.ray.driver.fault_executor import RayFaultExecutor
+        from framework.engine.ray.driver.fault_ports import RayFaults
         from framework.engine.ray.driver.supervisor import Supervisor
 
         self.experiment, self.up, self.progress, self.began = experiment, up, progress, began
         self.rows = _driver_rows(experiment)
         self.supervisor: Supervisor = Supervisor(experiment, up, self.rows)
-        self.injection: RayFaultExecutor = RayFaultExecutor(experiment, self.supervisor)
+        self.faults: RayFaults = RayFaults(experiment, self.supervisor)
         self.interrupted = False
         self.aftermath: Aftermath | None = None
         self.settled: Settled | None = None
@@ -112,17 +112,17 @@ class _Course:
         last = experiment.duration + int(experiment.workload_config.timeout) + DRAIN_SLACK
         while not supervisor.failure:
             now = supervisor.now()
-            if now >= experiment.duration and self.aftermath is None and self.injection.healed_at is not None:
+            if now >= experiment.duration and self.aftermath is None and self.faults.healed_at is not None:
                 self.aftermath = supervisor.aftermath()
             if now >= last or (now >= experiment.duration and supervisor.load_finished):
                 return
-            due = min(self.injection.next_at, last, experiment.duration if now < experiment.duration else last)
+            due = min(self.faults.next_at, last, experiment.duration if now < experiment.duration else last)
             self._turn(min(LOOK_S, max(0, due - now) / SECOND))
 
     def _turn(self, seconds: float) -> None:
         """Takes what comes within `seconds`, and does what is due."""
         self.supervisor.wait(seconds)
-        self.injection.carry_out_due()
+        self.faults.carry_out_due()
         if time.monotonic() - self._shown >= LOOK_S:
             self._shown = time.monotonic()
             self.progress(self.supervisor.now(), self._tally())
@@ -149,7 +149,7 @@ class _Course:
 
     def _tally(self) -> Tally:
         tally = self.supervisor.tally()
-        tally.faults, tally.healed_at = self.injection.fired, self.injection.healed_at
+        tally.faults, tally.healed_at = self.faults.fired, self.faults.healed_at
         tally.leaders = self.supervisor.leaders
         return tally
 
@@ -182,14 +182,14 @@ class _Course:
             digest=None,
             interrupted=self.interrupted,
             failure=supervisor.failure,
-            ledger=self.injection.ledger(),
+            ledger=self.faults.ledger(),
             aftermath=self.aftermath,
             settled=self.settled,
             details=self._details(),
         )
 
     def _details(self) -> dict[str, Any]:
-        from framework.engine.ray.driver.workers import NODE_REPORT_S
+        from framework.engine.ray.driver.supervisor import NODE_REPORT_S
 
         supervisor = self.supervisor
         errors = [machine.error for machine in supervisor.launch.machines.values()]

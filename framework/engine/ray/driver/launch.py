@@ -36,7 +36,7 @@ class Launch:
         self.client_workers = [worker for worker in self.workers if worker.first_client is not None]
         self.worker_of = {host: worker for worker in self.workers for host in worker.endpoints}
         endpoints = experiment.endpoints
-        self._station_of = tuple(self.worker_of[host].worker for host in endpoints)
+        self._worker_of = tuple(self.worker_of[host].worker for host in endpoints)
         self.fsync = 0  # of the slowest disk, nanoseconds; 0: not asked
         self._secret = secrets.token_bytes(32)
         self._group: Any = None
@@ -113,7 +113,7 @@ class Launch:
             incarnation=worker.incarnation,
             endpoints=worker.endpoints,
             first_client=worker.first_client,
-            worker_of=self._station_of,
+            worker_of=self._worker_of,
             secret=self._secret,
             transport=config.transport,
             storage=config.storage,
@@ -122,7 +122,7 @@ class Launch:
         )
 
     def listen_host(self) -> str:
-        """WorkerAddress workers listen: on this machine alone, or at the driver's machine's address within the cluster."""
+        """Where workers listen: on this machine alone, or at the driver's machine's address within the cluster."""
         return "127.0.0.1" if self.runtime.local else ""
 
     def release(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,22 @@ if TYPE_CHECKING:
 ANSWER_S = 10.0
 
 
+class WorkerState(Enum):
+    """Where the present incarnation of a worker is in its life, as the driver knows it."""
+
+    STARTING = "its process has not answered yet"
+    READY = "its process waits for a restart of its nodes"
+    CONNECTING = "it learns where the others are, and boots then"
+    BOOTING = "its nodes start"
+    RUNNING = "its nodes run"
+    PAUSED = "its process is stopped (SIGSTOP)"
+    REFUSED = "its storage cannot be read; nothing boots it"
+    DEAD = "its process is gone, and no other follows yet"
+
+
+_UP = frozenset({WorkerState.CONNECTING, WorkerState.BOOTING, WorkerState.RUNNING, WorkerState.PAUSED})
+
+
 class RemoteWorker:
     """A worker through all its incarnations."""
 
@@ -27,12 +44,9 @@ class RemoteWorker:
         self.incarnation = 0
         self.handle: Any = None
         self.where: WorkerAddress | None = None  # None: its process has not arrived
-        self.up = False  # whether it was booted and is not known to be gone
-        self.booted = False  # whether this incarnation was told to boot
-        self.asked = False  # whether it was we who killed it
-        self.arriving = False  # whether its next incarnation's process is on the way
+        self.state = WorkerState.STARTING
+        self._before_pause = WorkerState.RUNNING
         self.wanted: int | None = None  # the restart that it shall boot for
-        self.paused = False
         self.acknowledged: int | None = None  # the last commit that a crash left it; None: all that are there
         self.torn = False  # whether that crash left a commit half written
         self.statuses: dict[NodeId, Status | None] = {}
@@ -43,6 +57,46 @@ class RemoteWorker:
         self.finished = False
         self.reporting = False
         self.next_report = 0.0
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it was told to boot, or soon will be, and is not known to be gone."""
+        return self.state in _UP
+
+    @property
+    def is_booted(self) -> bool:
+        """Whether this incarnation was told to boot: what befalls it now, it is told itself."""
+        state = self._before_pause if self.is_paused else self.state
+        return self.is_up and state is not WorkerState.CONNECTING
+
+    @property
+    def is_paused(self) -> bool:
+        return self.state is WorkerState.PAUSED
+
+    def told_to_boot(self) -> None:
+        """Its nodes are told to start."""
+        self._advance(WorkerState.BOOTING)
+
+    def booted(self) -> None:
+        """Its nodes run."""
+        self._advance(WorkerState.RUNNING)
+
+    def _advance(self, state: WorkerState) -> None:
+        """Goes on to `state`, or will once its process goes on."""
+        if self.is_paused:
+            self._before_pause = state
+        else:
+            self.state = state
+
+    def pause(self) -> None:
+        """Its process has been stopped."""
+        assert self.is_up and not self.is_paused
+        self._before_pause, self.state = self.state, WorkerState.PAUSED
+
+    def resume(self) -> None:
+        """Its process goes on."""
+        assert self.is_paused
+        self.state = self._before_pause
 
 
 class Machine:

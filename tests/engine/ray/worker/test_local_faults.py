@@ -163,7 +163,7 @@ def test_damaged_storage_is_never_served_again(story: Story) -> None:
     befalls(story, SetDisk("n1", "none"))
     story.worker.restart("n1")
     story.turn()
-    assert story.worker.crashes[-1].why == "an acknowledged record is damaged: its checksum does not match"
+    assert story.worker.crashes[-1].why == "storage damaged: an acknowledged record does not fit its checksum"
     assert story.worker.statuses() == {}, "no restart brings it back"
     assert [crash.asked for crash in story.worker.crashes] == [True, True]
 
