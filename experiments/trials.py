@@ -36,7 +36,7 @@ class Trial(Simulation, ABC):
             node.watch = self._observe
 
     @abstractmethod
-    def seen_enough(self, host: NodeRuntime) -> bool:
+    def seen_enough(self, runtime: NodeRuntime) -> bool:
         """Is shown a server after each of its batches; True ends the run."""
 
     def crash_at(self, at: int, *nodes: NodeId) -> None:
@@ -62,6 +62,6 @@ class Trial(Simulation, ABC):
     def _crash_one(self, node: NodeId) -> None:
         self.crash(self.nodes[node], "the study stops it")
 
-    def _observe(self, host: NodeRuntime, now: int, step: int) -> None:
-        if self.seen_enough(host):
+    def _observe(self, runtime: NodeRuntime, now: int, step: int) -> None:
+        if self.seen_enough(runtime):
             raise Halt

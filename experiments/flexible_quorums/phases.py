@@ -23,8 +23,8 @@ class FirstElection(Trial):
         super().__init__(experiment, seed)
         self.began: int | None = None  # when somebody first asked for promises
 
-    def seen_enough(self, host: NodeRuntime) -> bool:
-        role = cast(MultiPaxos, host.root).role
+    def seen_enough(self, runtime: NodeRuntime) -> bool:
+        role = cast(MultiPaxos, runtime.root).role
         if role in (CANDIDATE, LEADER) and self.began is None:
             self.began = self.true_time
         return role == LEADER
@@ -38,8 +38,8 @@ class Loss(Trial):
         self.down = down
         self.leader: NodeId | None = None
 
-    def seen_enough(self, host: NodeRuntime) -> bool:
-        node = cast(MultiPaxos, host.root)
+    def seen_enough(self, runtime: NodeRuntime) -> bool:
+        node = cast(MultiPaxos, runtime.root)
         if self.leader is None and node.role == LEADER:
             self.leader = node.id
             self.crash_at(self.true_time, *node.peers[: self.down])

@@ -59,15 +59,15 @@ class ElectionTrial(Trial):
         leader, elected = self._elected[term]
         return Election(leader, term, elected, max(self._heard[term].values()))
 
-    def seen_enough(self, host: NodeRuntime) -> bool:
-        node = cast(Raft, host.root)
+    def seen_enough(self, runtime: NodeRuntime) -> bool:
+        node = cast(Raft, runtime.root)
         if node.role == LEADER:
             if node.term not in self._elected:
-                self._elected[node.term] = (node.id, _when_set(host, "heartbeat", node.config.heartbeat_interval))
+                self._elected[node.term] = (node.id, _when_set(runtime, "heartbeat", node.config.heartbeat_interval))
         elif node.leader is not None:
             heard = self._heard.setdefault(node.term, {})
             if node.id not in heard:
-                heard[node.id] = _when_set(host, "start_election", node.election_timeout)
+                heard[node.id] = _when_set(runtime, "start_election", node.election_timeout)
         return self._known(node.term)
 
     def _known(self, term: int) -> bool:
@@ -77,7 +77,7 @@ class ElectionTrial(Trial):
         return self._heard.get(term, {}).keys() >= self._voters - {self._elected[term][0]}
 
 
-def _when_set(host: NodeRuntime, timer: str, after: int) -> int:
+def _when_set(runtime: NodeRuntime, timer: str, after: int) -> int:
     """When a node last set a timer; unlike the end of the batch in which it did, this leaves out the commit."""
-    deadline, _ = host.timers["", timer, ()]
+    deadline, _ = runtime.timers["", timer, ()]
     return deadline - after

@@ -118,7 +118,7 @@ class Watcher:
         self._seen: dict[str, tuple[Node, list[Invariant[Any]]]] = {}  # by mount path: the node last seen
         self._step = Step(node)
 
-    def observe(self, host: NodeRuntime, time: int, seq: int) -> None:
+    def observe(self, runtime: NodeRuntime, time: int, seq: int) -> None:
         """Shows the node as it is after step `seq`, `time` nanoseconds into the run. Halt if that breaks one."""
         if self._left > 1:
             self._left -= 1
@@ -127,7 +127,7 @@ class Watcher:
         self.observations += 1
         seen, step = self._seen, self._step
         step.time, step.seq = time, seq
-        for path, node in host.nodes.items():
+        for path, node in runtime.nodes.items():
             known = seen.get(path)
             step.path, step.started = path, False
             if known is None or known[0] is not node:

@@ -14,7 +14,7 @@ class Storage(Protocol):
 
     typed: bool
     """True if `load` gives back the very values that were committed; False if it gives msgpack's plain data,
-    which the host converts to the declared types."""
+    which the runtime converts to the declared types."""
 
     def load(self) -> Stored: ...
 

@@ -81,12 +81,12 @@ class Experiment:
         """All nodes and clients, in the order of their indices in traces and frames."""
         return (*self.nodes, *self.callers)
 
-    def endpoint(self, host: NodeId) -> EndpointSpec:
-        """What a host's instances are made of."""
-        if host in self.nodes:
-            peers = tuple(node for node in self.members if node != host)
-            return EndpointSpec(self.protocol.node, peers, host in self.spares)
-        return EndpointSpec(Administrator if host == self.administrator else self.protocol.client, self.nodes)
+    def endpoint(self, name: NodeId) -> EndpointSpec:
+        """The class of an endpoint's instances, and what they know."""
+        if name in self.nodes:
+            peers = tuple(node for node in self.members if node != name)
+            return EndpointSpec(self.protocol.node, peers, name in self.spares)
+        return EndpointSpec(Administrator if name == self.administrator else self.protocol.client, self.nodes)
 
     @property
     def watched(self) -> tuple[NodeId, ...]:
@@ -183,7 +183,7 @@ def agreed(answers: Iterable[bool | None]) -> bool | None:
 
 @dataclass
 class Tally:
-    """What a run counts as it goes; the screen reads it while it grows. LatencyHistogram leave out the warm-up."""
+    """What a run counts as it goes; the screen reads it while it grows. Latencies leave out the warm-up."""
 
     ok: int = 0
     fail: int = 0

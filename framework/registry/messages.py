@@ -51,7 +51,7 @@ def wire_name(message: type[Message], protocol: ProtocolSpec) -> str:
     """
     home = package_of(message.__module__)
     own = home in (package_of(protocol.node.__module__), package_of(protocol.client.__module__))
-    own = own or home.startswith("framework.core.")
+    own = own or home.startswith("framework.")
     return f"{protocol.name if own else home.rpartition('.')[2]}.{message.__name__}"
 
 

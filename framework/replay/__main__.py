@@ -88,9 +88,9 @@ def _whole(run: Run, asked: argparse.Namespace, operation: TracedOperation | Non
     shown = asked.steps or asked.node is not None or operation is not None
     with tempfile.TemporaryDirectory(prefix="synod-replay-") as folder:
         again = drive_again(run, Path(folder), stop=stop, full=shown)
-        hosted_nodes: dict[str, Any] = again.engine.simulation.nodes
-        if asked.node is not None and asked.node not in hosted_nodes:
-            raise ConfigError(f"--node {asked.node}", "is not in this run", did_you_mean(asked.node, hosted_nodes))
+        nodes_by_name: dict[str, Any] = again.engine.simulation.nodes
+        if asked.node is not None and asked.node not in nodes_by_name:
+            raise ConfigError(f"--node {asked.node}", "is not in this run", did_you_mean(asked.node, nodes_by_name))
         nodes = None if asked.node is None else (asked.node,)
         if operation is not None and operation.completed is None and stop is None:
             operation = find_operation(again.again, operation.number)  # its record may have been cut off
@@ -98,8 +98,8 @@ def _whole(run: Run, asked: argparse.Namespace, operation: TracedOperation | Non
             _print(told(again.again, nodes, stop, steps=asked.steps, operation=operation))
             _print(_without_end(operation))
         if asked.node is not None:
-            host = hosted_nodes[asked.node].runtime
-            _state(asked.node, None if host is None else host.root, f"{again.ended.virtual_s:g} s")
+            runtime = nodes_by_name[asked.node].runtime
+            _state(asked.node, None if runtime is None else runtime.root, f"{again.ended.virtual_s:g} s")
         print(f"drove {run.folder} again to {again.ended.virtual_s:g} s of virtual time in {again.ended.wall_s:.1f} s")
         if not run.result.get("interrupted", True):
             _print(_past_the_end(asked.until, round(run.result["virtual_s"] * SECOND)))

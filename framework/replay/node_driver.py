@@ -28,7 +28,7 @@ from framework.replay.node_trace import INPUTS, OUTPUTS, NodeTrace, TraceRow
 from framework.replay.outputs import RAISE, Output, OutputCollector, recorded
 
 Watch: TypeAlias = Callable[[NodeRuntime, int, int], None]
-"""`watch(host, time, seq)`: the node after a batch, and when and in which event its last step was."""
+"""`watch(runtime, time, seq)`: the node after a batch, and when and in which event its last step was."""
 
 
 class CannotDrive(Exception):
@@ -70,7 +70,7 @@ class _Restored:
 
 
 class NodeDriver:
-    """Takes the rows of one node in their order, with `take`; `host` is the live node, None while it is down."""
+    """Takes the rows of one node in their order, with `take`; `runtime` is the live node, None while it is down."""
 
     watch: Watch | None = None
     """Called when a batch is over: all that it let out is in the record, and its changes are durable."""
@@ -153,13 +153,13 @@ class NodeDriver:
             self._raised = f"{type(error).__name__}: {error}"
 
     def _begin(self, row: TraceRow) -> None:
-        host = self.runtime
-        assert host is not None
+        runtime = self.runtime
+        assert runtime is not None
         self.steps += 1
         self._batch.append(row)
         self._origin[row.seq] = (row, self.steps)
-        host.now = local = self._clock.local(row.time)
-        host.wall_clock = local + self._epoch + self._clock.wall_offset
+        runtime.now = local = self._clock.local(row.time)
+        runtime.wall_clock = local + self._epoch + self._clock.wall_offset
 
     def _input(self, runtime: NodeRuntime, row: TraceRow) -> Deliver | Fire | Invoke:
         if row.kind == "deliver":
@@ -212,13 +212,13 @@ class NodeDriver:
 
     def _gather(self) -> None:
         """What the batch so far lets out becomes due."""
-        host = self.runtime
-        assert host is not None
+        runtime = self.runtime
+        assert runtime is not None
         if self._raised:
             raise self._departed("goes on", f"raises {self._raised}")
-        if host.soon:
-            raise self._departed("goes on", f"timer {next(iter(host.soon))[1]} fires at the end of its batch")
-        batch = host.end_batch()
+        if runtime.soon:
+            raise self._departed("goes on", f"timer {next(iter(runtime.soon))[1]} fires at the end of its batch")
+        batch = runtime.end_batch()
         self._due += self._outlet.outputs(batch.early)
         if batch.changes:
             self._due.append(Output("commit", batch.last, size=len(batch.changes)))

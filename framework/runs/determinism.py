@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from framework.core.message import NodeId
@@ -22,12 +22,12 @@ from framework.trace.reader import Run, open_run
 NOT_THE_SAME = "the run is not deterministic: first difference at"
 
 
-def doubt_about(run_dir: Path, digest: str | None) -> str:
-    """Why the simulated run in `run_dir`, whose digest this is, may not be what its config and seed say; "" if it is."""
+def doubt_about(opened: Callable[[], Run], digest: str | None) -> str:
+    """Why the simulated run that `opened()` gives, whose digest this is, may not be what its config and seed say; "" if it is."""
     if digest is None:
         return "its determinism cannot be verified at trace=none"
     with tempfile.TemporaryDirectory(prefix="synod-again-") as folder:
-        command = [sys.executable, "-P", "-m", "framework.replay.second_run", str(run_dir.resolve()), folder]
+        command = [sys.executable, "-P", "-m", "framework.replay.second_run", str(opened().folder.resolve()), folder]
         environment = {**own_environment(), "PYTHONHASHSEED": "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"}
         second = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if second.returncode:
@@ -35,7 +35,7 @@ def doubt_about(run_dir: Path, digest: str | None) -> str:
             return f"its determinism cannot be verified: the second run failed ({lines[-1]})"
         if second.stdout.strip() == digest:
             return ""
-        return _told(open_run(run_dir), open_run(folder))
+        return _told(opened(), open_run(folder))
 
 
 def own_environment() -> dict[str, str]:

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from framework.runs.interrupts import Interrupts
 from framework.runs.judgement import judge, run_checkers, undecided
 from framework.runs.result import RunResult, build_result
 from framework.runs.settling import settling
+from framework.trace.reader import Run, open_run
 
 if TYPE_CHECKING:
     from framework.checking.history.calls import Calls
@@ -70,11 +71,12 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
             folder.release(experiment.run_dir)
             raise
         checking()
-        checks, failed = _check(plan, interrupts)
-        doubts, doubted = _doubts(experiment, ended, interrupts)
-        watch = _watch(experiment, ended, interrupts)
+        opened = cache(lambda: open_run(experiment.run_dir))
+        checks, failed = _check(plan, opened, interrupts)
+        doubts, doubted = _doubts(experiment, ended, opened, interrupts)
+        watch = _watch(experiment, ended, opened, interrupts)
         convergence, uncompared = settling(ended)
-        promises = [*invariants.conclusions(watch, experiment.run_dir), *convergence]
+        promises = [*invariants.conclusions(watch, opened), *convergence]
         result = build_result(
             experiment,
             plan.engine,
@@ -124,14 +126,14 @@ def _drive(
         return watched.cut_off(failure=failure), {"failure_traceback": traceback.format_exc()}
 
 
-def _check(plan: Plan, interrupts: Interrupts) -> tuple[list[CheckResult], dict[str, Any]]:
+def _check(plan: Plan, opened: Callable[[], Run], interrupts: Interrupts) -> tuple[list[CheckResult], dict[str, Any]]:
     """The checkers' conclusions; without a history there are none."""
     if plan.experiment.trace == "none" or not plan.checkers:
         return [], {}
     names = ", ".join(spec.name for spec, _ in plan.checkers)
     try:
         with interrupts.allowed():
-            checks, failures = run_checkers(plan.checkers, _calls(plan.experiment), plan.models)
+            checks, failures = run_checkers(plan.checkers, _calls(opened), plan.models)
             return checks, {"checker_tracebacks": failures} if failures else {}
     except KeyboardInterrupt:
         return [undecided(names, "interrupted while checking")], {}
@@ -143,17 +145,19 @@ def _check(plan: Plan, interrupts: Interrupts) -> tuple[list[CheckResult], dict[
         return [undecided(names, reason)], {"checker_tracebacks": failures}
 
 
-def _watch(experiment: Experiment, ended: EngineResult, interrupts: Interrupts) -> Watch | None:
+def _watch(
+    experiment: Experiment, ended: EngineResult, opened: Callable[[], Run], interrupts: Interrupts
+) -> Watch | None:  # fmt: skip
     """What the protocol's invariants saw of the run."""
     try:
         with interrupts.allowed():
-            return invariants.watched(experiment, ended)
+            return invariants.watched(experiment, ended, opened)
     except KeyboardInterrupt:
         return Watch((), 0, failures={"invariants": "interrupted"})
 
 
 def _doubts(
-    experiment: Experiment, ended: EngineResult, interrupts: Interrupts
+    experiment: Experiment, ended: EngineResult, opened: Callable[[], Run], interrupts: Interrupts
 ) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
     """What a second run says against the first, if one was asked for and the first came to its end; details if it failed."""
     asked = getattr(experiment.engine_config, "verify_determinism", False)
@@ -163,7 +167,7 @@ def _doubts(
 
     try:
         with interrupts.allowed():
-            doubt = doubt_about(experiment.run_dir, ended.digest)
+            doubt = doubt_about(opened, ended.digest)
     except KeyboardInterrupt:
         doubt = "interrupted while its determinism was verified"
     except Exception as error:
@@ -172,13 +176,12 @@ def _doubts(
     return [doubt] if doubt else [], {}
 
 
-def _calls(experiment: Experiment) -> Calls:
+def _calls(opened: Callable[[], Run]) -> Calls:
     """The run's history. ConfigError if it is damaged."""
     from framework.checking.history.calls import RecordedCalls
     from framework.runs.endings import endings_of
-    from framework.trace.reader import open_run
 
-    run = open_run(experiment.run_dir)
+    run = opened()
     calls = RecordedCalls(run.history_batches, partial(endings_of, run))
     len(calls)  # reads the file to its end once, so that damage is found before any checker looks
     return calls

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from framework.core.errors import ConfigError
 from framework.core.tracebacks import error_line, summed_up
 from framework.engine.base import EngineResult, Experiment
 from framework.replay.step_text import described
-from framework.trace.reader import Run, open_run
+from framework.trace.reader import Run
 
 EVENTS_TOLD = 8
 """Events of each node in a story: the last before the invariant broke."""
@@ -25,22 +24,23 @@ EVENTS_TOLD = 8
 _TOLD = pa.array(("start", "deliver", "timer", "note", "crash", "restart", "fault"))
 
 
-def watched(experiment: Experiment, ended: EngineResult) -> Watch | None:
-    """What the engine saw of the invariants; on Ray, which has no eye on all nodes at once, what the trace shows."""
+def watched(experiment: Experiment, ended: EngineResult, opened: Callable[[], Run]) -> Watch | None:
+    """What the engine saw of the invariants; on Ray, which has no eye on all nodes at once, what the trace shows. `opened()`
+    is the run that has ended."""
     asked = getattr(experiment.engine_config, "check_invariants", False) and experiment.protocol.invariants
     if ended.watch is not None or not asked or experiment.trace != "full":
         return ended.watch
     from framework.replay.invariants import watch_again
 
     try:
-        return watch_again(open_run(experiment.run_dir), experiment)
+        return watch_again(opened(), experiment)
     except ConfigError as error:
         return Watch((), 0, failures={"invariants": str(error)})
     except Exception:
         return Watch((), 0, failures={"invariants": traceback.format_exc()})
 
 
-def conclusions(watch: Watch | None, run_dir: Path) -> list[CheckResult]:
+def conclusions(watch: Watch | None, opened: Callable[[], Run]) -> list[CheckResult]:
     """INVALID for a breach, UNKNOWN for an invariant that failed, or if a node could not be followed all the time; else
     VALID. Nothing if nobody watched.
 
@@ -50,7 +50,7 @@ def conclusions(watch: Watch | None, run_dir: Path) -> list[CheckResult]:
         return []
     results = [_failed(name, text) for name, text in watch.failures.items()]
     if watch.breach is not None:
-        return [_broken(watch.breach, watch, run_dir), *results]
+        return [_broken(watch.breach, watch, opened), *results]
     held = [name for name in watch.invariants if name not in watch.failures]
     if held and not watch.observations:
         results.append(_result("invariants", Verdict.UNKNOWN, f"nothing could be seen{_lost(watch)}", 0))
@@ -87,11 +87,11 @@ def _failed(name: str, text: str) -> CheckResult:
     return _result(name, Verdict.UNKNOWN, f"could not be checked: {summed_up(text)}", 0)
 
 
-def _broken(breach: Breach, watch: Watch, run_dir: Path) -> CheckResult:
+def _broken(breach: Breach, watch: Watch, opened: Callable[[], Run]) -> CheckResult:
     reason = f"{breach.what} ({', '.join(breach.nodes)}; after {breach.time / 1e9:.6f} s){_lost(watch)}"
     verdict = Verdict.UNKNOWN if watch.lost else Verdict.INVALID
     try:
-        story = list(_story(open_run(run_dir), breach))
+        story = list(_story(opened(), breach))
     except ConfigError as error:
         story = [f"the trace cannot be read: {error}"]
     except Exception as error:  # it is broken all the same

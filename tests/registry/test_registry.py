@@ -12,6 +12,7 @@ import pytest
 from framework import ConfigError, PluginError, hookimpl
 from framework.registry import discovery
 from framework.registry.discovery import ROOT, Found
+from framework.registry.messages import named_messages
 from framework.registry.registry import CONFIG_FOLDERS, KINDS, load
 from tests.registry.loose import PROTOCOL, write_plugin
 
@@ -29,6 +30,13 @@ def test_our_own_plugins_are_found_without_being_listed_anywhere() -> None:
     assert {"echo", "linearizability"} <= set(registry.registered.checkers)
     assert registry.broken == {}
     assert registry.import_paths == (str(ROOT),)
+
+
+def test_every_message_is_named_after_its_protocol_whichever_part_of_the_framework_brings_it() -> None:
+    protocols = load().registered.protocols.values()
+    names = {spec.name: sorted(named_messages(spec)) for spec in protocols}
+    assert {"raft.Request", "raft.NotLeader", "raft.Administer", "raft.AppendEntries"} <= set(names["raft"])
+    assert all(wire.startswith(f"{name}.") for name, wires in names.items() for wire in wires)
 
 
 def test_loading_twice_gives_two_registries_of_the_same_plugins() -> None:
@@ -285,7 +293,8 @@ def test_every_kind_of_plugin_has_a_hook_and_a_place() -> None:
 
 
 def test_finding_plugins_imports_nothing_heavy() -> None:
-    program = "import sys; from framework.registry.registry import load; load(); print(*sorted(sys.modules))"
+    program = "import sys; from framework.registry.messages import named_messages
+from framework.registry.registry import load; load(); print(*sorted(sys.modules))"
     child = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"ray", "pyarrow", "uvloop", "hydra", "rich"} & set(child.stdout.split())
 

@@ -8,6 +8,7 @@ from framework.checking.monitors import Breach, Watch
 from framework.checking.verdict import CheckResult, Verdict
 from framework.runs.invariants import conclusions, details
 from framework.runs.judgement import judge
+from framework.trace.reader import Run, open_run
 from tests.runs.fakes import ended, experiment
 
 RUN = Path("runs/none")
@@ -25,19 +26,23 @@ VALID = CheckResult(name="linearizability", verdict=Verdict.VALID, reason="expla
 BROKEN = CheckResult(name="linearizability", verdict=Verdict.INVALID, reason="c1 read a value nobody wrote")
 
 
+def no_run() -> Run:
+    raise AssertionError("the run is opened for a breach alone")
+
+
 def test_nobody_watched_nothing_is_concluded() -> None:
-    assert conclusions(None, RUN) == [] and details(None) == {}
+    assert conclusions(None, no_run) == [] and details(None) == {}
 
 
 def test_invariants_that_held_are_one_conclusion() -> None:
-    (held,) = conclusions(HELD, RUN)
+    (held,) = conclusions(HELD, no_run)
     assert (held.name, held.verdict, held.reason) == (
         "invariants", Verdict.VALID, "Elections, Logs held in 1,200 observations",
     )  # fmt: skip
 
 
 def test_an_invariant_that_failed_proves_nothing() -> None:
-    failed, held = conclusions(FAILED, RUN)
+    failed, held = conclusions(FAILED, no_run)
     assert (failed.name, failed.verdict, failed.reason) == (
         "Logs", Verdict.UNKNOWN, "could not be checked: KeyError: 'n9' in observe (/home/ada/logs.py:9)",
     )  # fmt: skip
@@ -48,7 +53,7 @@ def test_an_invariant_that_failed_proves_nothing() -> None:
 
 def test_a_breach_names_the_property_and_its_story_needs_a_trace(tmp_path: Path) -> None:
     watch = Watch(("Elections",), 70, BREACH)
-    (broken,) = conclusions(watch, tmp_path)
+    (broken,) = conclusions(watch, lambda: open_run(tmp_path))
     assert (broken.name, broken.verdict, broken.story) == ("election safety", Verdict.INVALID, ())
     assert broken.reason == "both were elected in term 4 (n1, n3; after 1.203000 s)"
     assert details(watch) == {
@@ -61,11 +66,11 @@ def test_a_breach_names_the_property_and_its_story_needs_a_trace(tmp_path: Path)
 
 def test_a_broken_invariant_comes_before_what_clients_saw_of_it_and_before_faults_that_were_to_come() -> None:
     watch = Watch(("Elections",), 70, BREACH)
-    verdict, reasons = judge(experiment(RUN), ended(watch=watch), [BROKEN], promises=conclusions(watch, RUN))
+    verdict, reasons = judge(experiment(RUN), ended(watch=watch), [BROKEN], promises=conclusions(watch, no_run))
     assert verdict is Verdict.INVALID
     assert [reason.partition(":")[0] for reason in reasons] == ["election safety", "linearizability"]
 
 
 def test_invariants_make_up_for_no_checker() -> None:
-    judged = judge(experiment(RUN), ended(watch=HELD), [], promises=conclusions(HELD, RUN))
+    judged = judge(experiment(RUN), ended(watch=HELD), [], promises=conclusions(HELD, no_run))
     assert judged == (Verdict.UNKNOWN, ("no checker ran",))

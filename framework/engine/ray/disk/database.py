@@ -275,7 +275,7 @@ def _whole(stored: Mapping[str, Mapping[str, Any]]) -> Iterator[Change]:
 
 
 class NodeStorage:
-    """What `load` found for one node, in the form that a host takes. Commits go through the worker's database."""
+    """What `load` found for one node, in the form that a runtime takes. Commits go through the worker's database."""
 
     typed = False
 

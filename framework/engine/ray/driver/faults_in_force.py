@@ -46,7 +46,7 @@ class FaultsInForce:
         return any(node in self._disks and self._disks[node].trouble == "damage" for node in nodes)
 
     def faults(self, nodes: Collection[NodeId]) -> tuple[Action, ...]:
-        """LinkFaults on the links out of these nodes, and the state of their disks."""
+        """Link faults on the links out of these nodes, and the state of their disks."""
         link_faults = [
             outward for disturb in self._link_faults.values() if (outward := leaving(disturb, nodes)) is not None
         ]

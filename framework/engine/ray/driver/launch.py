@@ -34,9 +34,9 @@ class Launch:
         self.workers = make_workers(experiment, int(config.nodes_per_actor), int(config.client_actors))
         self.servers = [worker for worker in self.workers if worker.first_client is None]
         self.client_workers = [worker for worker in self.workers if worker.first_client is not None]
-        self.worker_of = {host: worker for worker in self.workers for host in worker.endpoints}
+        self.worker_of = {endpoint: worker for worker in self.workers for endpoint in worker.endpoints}
         endpoints = experiment.endpoints
-        self._worker_of = tuple(self.worker_of[host].worker for host in endpoints)
+        self._worker_of = tuple(self.worker_of[endpoint].worker for endpoint in endpoints)
         self.fsync = 0  # of the slowest disk, nanoseconds; 0: not asked
         self._secret = secrets.token_bytes(32)
         self._group: Any = None

@@ -60,7 +60,7 @@ class Supervisor:
         self.workers = self.launch.workers
         self._due: dict[Any, Callable[[Any], None]] = {}
         self._ended_tallies: list[Tally] = []
-        self._index = {host: index for index, host in enumerate(experiment.endpoints)}
+        self._index = {node: index for index, node in enumerate(experiment.endpoints)}
         self._ending = False
 
     def now(self) -> int:
@@ -68,7 +68,7 @@ class Supervisor:
         return time.monotonic_ns() - self.zero
 
     def machine(self, worker: RemoteWorker) -> Machine:
-        """WorkerAddress a worker lives."""
+        """The machine that a worker runs on."""
         return self.launch.machines[worker.machine]
 
     def is_up(self, node: NodeId) -> bool:
@@ -92,8 +92,8 @@ class Supervisor:
     def _expect(self, answer: Any, act: Callable[[Any], None]) -> None:
         self._due[answer] = act
 
-    def _row(self, kind: EventKind, at: int, cause: int, host: NodeId, **columns: Any) -> int:
-        return -1 if self.rows is None else self.rows.row(kind, at, cause, self._index[host], **columns)
+    def _row(self, kind: EventKind, at: int, cause: int, node: NodeId, **columns: Any) -> int:
+        return -1 if self.rows is None else self.rows.row(kind, at, cause, self._index[node], **columns)
 
     def _spawn(self, worker: RemoteWorker) -> None:
         """Creates the actor of the worker's present incarnation and watches it."""
@@ -210,10 +210,10 @@ class Supervisor:
 
     def _down(self, worker: RemoteWorker, why: str, cause: int, *, asked: bool = False) -> None:
         self._retire(worker)
-        for host in worker.endpoints:
+        for node in worker.endpoints:
             now = self.now()
-            self.crashes.append(NodeCrash(host, now, why, asked=asked))
-            self._row(EventKind.CRASH, now, cause, host, payload=why.encode())
+            self.crashes.append(NodeCrash(node, now, why, asked=asked))
+            self._row(EventKind.CRASH, now, cause, node, payload=why.encode())
 
     def _retire(self, worker: RemoteWorker) -> None:
         """What the worker has counted stays."""
@@ -304,8 +304,8 @@ class Supervisor:
             return
         self._replace(worker)
         cause = -1
-        for host in worker.endpoints:
-            cause = self._row(EventKind.RESTART, self.now(), -1, host)
+        for node in worker.endpoints:
+            cause = self._row(EventKind.RESTART, self.now(), -1, node)
         worker.wanted = cause
 
     def _fell(self, worker: RemoteWorker, fall: NodeFailed) -> None:
@@ -353,7 +353,7 @@ class Supervisor:
     # Start.
 
     def start(self, show: Callable[[str], None]) -> None:
-        """Brings every worker up, connects them and starts the run. ActorCalls `show` with the name of each stage.
+        """Brings every worker up, connects them and starts the run. Calls `show` with the name of each stage.
 
         Raises ConfigError, which names the stage, when one fails or `engine.start_timeout` is over, and PluginFailed for a
         plugin that raises already there.
@@ -599,7 +599,7 @@ class Supervisor:
 
 
 def added(one: Mapping[int, tuple[int, int]], other: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
-    """The sum of two workers' touched_counts by disturbance."""
+    """The sum of two workers' counts by disturbance."""
     both = {token: (one.get(token, (0, 0)), other.get(token, (0, 0))) for token in (*one, *other)}
     return {token: (a[0] + b[0], a[1] + b[1]) for token, (a, b) in both.items()}
 

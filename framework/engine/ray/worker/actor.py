@@ -33,7 +33,7 @@ FLUSH_S = 0.25
 
 @dataclass(frozen=True)
 class WorkerAddress:
-    """WorkerAddress a worker lives. `address` is None with actor calls."""
+    """Where a worker runs. `address` is None with actor calls."""
 
     name: str
     address: Address | None

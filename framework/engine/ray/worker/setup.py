@@ -18,7 +18,7 @@ class Setup:
     incarnation: int
     endpoints: tuple[NodeId, ...]
     first_client: int | None  # None: a worker of nodes; else the index of its first client among all clients
-    worker_of: tuple[int, ...]  # by the index of a host among all nodes and clients
+    worker_of: tuple[int, ...]  # by the index of an endpoint among all nodes and clients
     secret: bytes
     transport: str  # mesh, actor_calls
     storage: str  # sqlite, memory
@@ -39,7 +39,7 @@ class Setup:
 
 
 def database_of(folder: Path, endpoints: tuple[NodeId, ...]) -> Path:
-    """WorkerAddress the durable state of these nodes stands in the folder of their machine."""
+    """The file with the durable state of these nodes, in the folder of their machine."""
     return folder / "storage" / f"{endpoints[0]}.db"
 
 

@@ -20,7 +20,7 @@ _COUNTER_BITS, _INCARNATION_BITS = 40, 10
 
 
 def first_seq(worker: int, incarnation: int) -> int:
-    """WorkerAddress the `seq`s of one incarnation of a worker start: worker, incarnation and counter make one number.
+    """The `seq` before the first of one incarnation of a worker: worker, incarnation and counter make one number.
 
     ValueError when a worker was started too often to tell its incarnations apart.
     """
@@ -130,12 +130,12 @@ class EventRows:
     def close(self) -> None:
         self._writer.close()
 
-    def _place(self, host: int, path: str) -> int:
+    def _place(self, endpoint: int, path: str) -> int:
         if not path:
-            return self._endpoints[host] if host >= 0 else NO_NAME
-        place = self._mounts.get((host, path))
+            return self._endpoints[endpoint] if endpoint >= 0 else NO_NAME
+        place = self._mounts.get((endpoint, path))
         if place is None:
-            place = self._mounts[(host, path)] = self._names.index(f"{self._endpoint_names[host]}/{path}")
+            place = self._mounts[(endpoint, path)] = self._names.index(f"{self._endpoint_names[endpoint]}/{path}")
         return place
 
 

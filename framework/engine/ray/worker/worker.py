@@ -121,7 +121,7 @@ class Worker:
                 if length > MAX_FRAME or length < HEADER_SIZE:
                     check_length(length, path_length)
                 if source >= endpoints:
-                    raise FrameError(f"a frame from host {source}; there are {endpoints}")
+                    raise FrameError(f"a frame from endpoint {source}; there are {endpoints}")
                 stop = at + LENGTH_SIZE + length
                 if stop > end:
                     break

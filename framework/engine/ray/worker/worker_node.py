@@ -18,7 +18,7 @@ Envelope: TypeAlias = tuple[str, int, Message, int, int, int]
 
 
 class Route:
-    """The way from one host to another: through a link, to a node of the same worker or to a peer."""
+    """The way from one endpoint to another: through a link, to a node of the same worker or to a peer."""
 
     __slots__ = ("link", "node", "peer", "source", "target")
 
@@ -44,11 +44,11 @@ class WorkerNode(HostedNode):
 
 
 def make_worker_nodes(setup: Setup, index: Mapping[NodeId, int]) -> dict[int, WorkerNode]:
-    """The nodes of a worker by the index of their host."""
+    """The nodes of a worker by their index among all endpoints."""
     experiment = setup.experiment
     nodes: dict[int, WorkerNode] = {}
-    for number, host in enumerate(setup.endpoints):
-        node = WorkerNode(index[host], host, experiment.endpoint(host), experiment.protocol_config)
+    for number, name in enumerate(setup.endpoints):
+        node = WorkerNode(index[name], name, experiment.endpoint(name), experiment.protocol_config)
         if setup.first_client is None:
             node.incarnation = setup.incarnation
         else:
