@@ -91,10 +91,10 @@ def test_clients_are_driven_again_for_who_watches_them(tmp_path: Path) -> None:
 
 def test_what_breaks_is_told_with_its_story(tmp_path: Path) -> None:
     experiment = recorded(tmp_path, StopsAtFive)
-    watch = watched(experiment, ended())
+    watch = watched(experiment, ended(), lambda: open_run(tmp_path))
     assert watch is not None and watch.breach is not None
     (node,) = watch.breach.nodes
-    (result,) = conclusions(watch, tmp_path)
+    (result,) = conclusions(watch, lambda: open_run(tmp_path))
     assert (result.name, result.verdict) == ("five stamps", Verdict.INVALID)
     assert re.fullmatch(rf"holds \d+ stamps \({node}; after 0\.\d+ s\)", result.reason)
     assert all(f" {node} " in line for line in result.story)
@@ -112,7 +112,7 @@ class ReadsTheClock(RegisterNode):
 
 def test_a_node_that_does_not_do_again_what_it_did_leaves_its_invariants_in_doubt(tmp_path: Path) -> None:
     experiment = recorded(tmp_path, Grows, ReadsTheClock)
-    (result,) = conclusions(watched(experiment, ended()), tmp_path)
+    (result,) = conclusions(watched(experiment, ended(), lambda: open_run(tmp_path)), lambda: open_run(tmp_path))
     assert result.verdict is Verdict.UNKNOWN
     told = r"; up to \d\.\d s of what n1, n2, n3 did could not be checked: driven again it departs from its record at "
     assert re.search(told, result.reason)
@@ -209,8 +209,8 @@ def test_what_a_node_became_is_seen_before_anything_happens_elsewhere(
 
 def test_without_a_full_trace_or_if_nobody_asks_nothing_is_watched(tmp_path: Path) -> None:
     experiment = recorded(tmp_path, Grows)
-    assert watched(dataclasses.replace(experiment, trace="history"), ended()) is None
+    assert watched(dataclasses.replace(experiment, trace="history"), ended(), lambda: open_run(tmp_path)) is None
     silent = msgspec.structs.replace(experiment.engine_config, check_invariants=False)
-    assert watched(dataclasses.replace(experiment, engine_config=silent), ended()) is None
+    assert watched(dataclasses.replace(experiment, engine_config=silent), ended(), lambda: open_run(tmp_path)) is None
     with pytest.raises(ConfigError, match="its nodes' inputs were not recorded"):
         watch_again(open_run(tmp_path), dataclasses.replace(experiment, trace="history"))

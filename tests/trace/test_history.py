@@ -43,7 +43,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(recorder, "OPERATIONS_PER_BATCH", 10)
-        patched.setattr("framework.engine.sim.simulation.STEPS_PER_PULSE", 64)
+        patched.setattr("framework.engine.sim.simulation.STEPS_PER_BEAT", 64)
         patched.setattr(StreamWriter, "write", noted)
         assert run_command([*CHAOS, f"seed={request.param}", f"run.dir={folder}", "--quiet"]) == 0
     return Whole(folder, sizes)

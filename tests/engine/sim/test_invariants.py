@@ -65,7 +65,7 @@ def test_operations_that_were_open_at_the_end_are_in_the_history(tmp_path: Path)
 
 
 def test_the_story_ends_where_it_broke(tmp_path: Path) -> None:
-    (result,) = conclusions(run(tmp_path, StopsAtFive).watch, tmp_path)
+    (result,) = conclusions(run(tmp_path, StopsAtFive).watch, lambda: open_run(tmp_path))
     assert (result.name, result.verdict) == ("short journal", Verdict.INVALID)
     assert result.reason == "holds 6 lines (n1; after 0.002500 s)"
     *before, broken, last = result.story
@@ -75,7 +75,7 @@ def test_the_story_ends_where_it_broke(tmp_path: Path) -> None:
 
 
 def test_without_a_full_trace_there_is_the_reason_alone(tmp_path: Path) -> None:
-    (result,) = conclusions(run(tmp_path, StopsAtFive, trace="history").watch, tmp_path)
+    (result,) = conclusions(run(tmp_path, StopsAtFive, trace="history").watch, lambda: open_run(tmp_path))
     assert (result.verdict, result.story) == (Verdict.INVALID, ())
 
 
@@ -157,7 +157,7 @@ def test_what_breaks_in_some_batches_is_looked_for_in_all(tmp_path: Path) -> Non
     ended, at_once = run(tmp_path / "some", StopsAtFive, every=4), run(tmp_path / "all", StopsAtFive)
     assert ended.watch is not None and at_once.watch is not None
     assert ended.watch.breach == at_once.watch.breach is not None
-    (result,) = conclusions(ended.watch, tmp_path / "some")
+    (result,) = conclusions(ended.watch, lambda: open_run(tmp_path / "some"))
     assert result.story[-2].endswith("n1 timer seal fires  ← here it broke")
 
 
@@ -177,7 +177,9 @@ class NobodyHearsOfMore(Invariant[Node]):
 def test_a_violation_that_rests_on_an_old_state_is_none(tmp_path: Path) -> None:
     ended = run(tmp_path / "all", NobodyHearsOfMore)
     assert ended.watch is not None and ended.watch.breach is None
-    (result,) = conclusions(run(tmp_path / "some", NobodyHearsOfMore, every=5).watch, tmp_path / "some")
+    (result,) = conclusions(
+        run(tmp_path / "some", NobodyHearsOfMore, every=5).watch, lambda: open_run(tmp_path / "some")
+    )
     assert (result.name, result.verdict) == ("nobody hears of more", Verdict.UNKNOWN)
     assert "but only where every 5th batch is shown; check_invariants_every=1 shows all" in result.reason
 
@@ -208,7 +210,7 @@ def test_a_second_look_that_is_cut_off_says_so(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(SimEngine, "run", cut)
     ended = run(tmp_path / "second", StopsAtFive, every=4)
-    (result,) = conclusions(ended.watch, tmp_path / "second")
+    (result,) = conclusions(ended.watch, lambda: open_run(tmp_path / "second"))
     assert result.verdict is Verdict.UNKNOWN
     assert "looking again in all of them was cut off: interrupted" in result.reason
 
