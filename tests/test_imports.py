@@ -23,6 +23,7 @@ LAYERS = (
     ("trace",),
     ("checking",),
     ("registry",),
+    ("engine.tally",),
     ("engine.base",),
     ("config",),
     ("engine",),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from framework.console.wording import milliseconds, rate
 from framework.core.time import format_duration
-from framework.engine.base import Tally
+from framework.engine.tally import Tally
 
 if TYPE_CHECKING:
     from rich.live import Live

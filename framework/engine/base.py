@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from framework.core.client import Fail, Ok, Outcome
 from framework.core.message import NodeId
 from framework.core.node import Node
+from framework.engine.tally import Tally
 from framework.faults.fault import Fault, Status
 from framework.faults.ledger import LedgerEntry
-from framework.load.histogram import LatencyHistogram
 from framework.load.workload import Workload
 from framework.network.model import NetworkModel
 from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
@@ -179,60 +178,6 @@ def agreed(answers: Iterable[bool | None]) -> bool | None:
     """Whether all say yes; None if nobody says anything."""
     said = [answer for answer in answers if answer is not None]
     return all(said) if said else None
-
-
-@dataclass
-class Tally:
-    """What a run counts as it goes; the screen reads it while it grows. Latencies leave out the warm-up."""
-
-    ok: int = 0
-    fail: int = 0
-    unknown: int = 0
-    latencies: LatencyHistogram = field(default_factory=LatencyHistogram)
-    measured: int = 0  # completed with Ok after the warm-up
-    steps: int = 0
-    fsyncs: int = 0
-    faults: dict[str, int] = field(default_factory=dict)
-    messages: dict[str, int] = field(default_factory=dict)  # delivered, by type
-    dropped: dict[str, int] = field(default_factory=dict)  # by type
-    duplicated: dict[str, int] = field(default_factory=dict)  # copies besides the first, by type
-    notes: dict[str, int] = field(default_factory=dict)  # by name
-    stage: str = ""  # what the engine is doing before the run has begun or after it has ended; "" while it runs
-    leaders: tuple[NodeId, ...] = ()  # those that reported last that they lead, where the engine is told as it goes
-    healed_at: int | None = None  # when the faults ended
-    asked: int = 0  # operations that ended and were due after the heal, of which
-    recovered: int = 0  # ... completed with Ok
-    stuck: int = 0  # operations that were under way at the heal, of which
-    freed: int = 0  # ... completed with Ok since
-    abandoned: dict[NodeId, int] = field(default_factory=dict)  # operations that outlived their time-out, by client
-    administered: dict[int, str] = field(
-        default_factory=dict
-    )  # administrative operations that ended, by token: "", or why not
-
-    def abandon(self, client: NodeId, lasted: int, timeout: int) -> None:
-        """Counts an operation that is open at the very end, if it `lasted` beyond its time-out by its client's clock (0: none)."""
-        if 0 < timeout <= lasted:
-            self.abandoned[client] = self.abandoned.get(client, 0) + 1
-
-    def heal(self, at: int) -> None:
-        """Counts anew what is asked for from now on and what is under way: the faults have ended."""
-        self.healed_at, self.asked, self.recovered, self.stuck, self.freed = at, 0, 0, 0, 0
-
-    def completed(self, outcome: Outcome, scheduled: int, now: int, warmup: int) -> None:
-        """Counts one operation that ended at `now`."""
-        if self.healed_at is not None:
-            due_since, ok = scheduled >= self.healed_at, type(outcome) is Ok
-            self.asked, self.recovered = self.asked + due_since, self.recovered + (due_since and ok)
-            self.stuck, self.freed = self.stuck + (not due_since), self.freed + (not due_since and ok)
-        if type(outcome) is Ok:
-            self.ok += 1
-            if scheduled >= warmup:
-                self.measured += 1
-                self.latencies.record(now - scheduled)
-        elif type(outcome) is Fail:
-            self.fail += 1
-        else:
-            self.unknown += 1
 
 
 @dataclass(frozen=True, kw_only=True)

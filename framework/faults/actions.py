@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Literal, TypeAlias
 
 from framework.core.message import NodeId, Record
@@ -83,21 +82,6 @@ class SetDisk(Record):
     node: NodeId
     trouble: DiskTrouble
     latency: int = 0
-
-
-CommitFate: TypeAlias = Literal["kept", "lost", "torn"]
-"""What a crash makes of a commit in flight, of which nobody was told: it is there afterwards, or it is not, or a part of it is,
-which recovery cuts off."""
-
-
-TORN_COMMIT_CUT = "the torn commit was cut off at its restart"
-"""How the ledger tells that recovery found one."""
-
-
-def commit_fate(rng: random.Random) -> CommitFate:
-    """The fate of one commit: half of them survive, and half of the others are torn."""
-    drawn = rng.random()
-    return "kept" if drawn < 0.5 else "lost" if drawn < 0.75 else "torn"
 
 
 class Ask(Record):

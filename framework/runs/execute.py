@@ -18,7 +18,8 @@ from framework.checking.monitors import Watch
 from framework.checking.verdict import CheckResult
 from framework.core.errors import RAISED, ConfigError, PluginError
 from framework.core.tracebacks import error_line, place, plugin_raised
-from framework.engine.base import Engine, EngineResult, Experiment, Progress, Tally
+from framework.engine.base import Engine, EngineResult, Experiment, Progress
+from framework.engine.tally import Tally
 from framework.registry.specs import CheckerSpec
 from framework.runs import folder, invariants, recovery
 from framework.runs.interrupts import Interrupts

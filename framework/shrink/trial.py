@@ -18,7 +18,7 @@ from typing import Any
 from framework.checking.verdict import Verdict
 from framework.config.saved import recompose
 from framework.core.errors import ConfigError, PluginError
-from framework.engine.base import Tally
+from framework.engine.tally import Tally
 from framework.registry.registry import Registry
 from framework.runs import folder
 from framework.runs.engines import engine_named

@@ -9,7 +9,7 @@ import pytest
 from framework.console.progress import Account, LiveLine, PlainLines, Silent, screen
 from framework.core.client import Ok
 from framework.core.time import SECOND
-from framework.engine.base import Tally
+from framework.engine.tally import Tally
 
 
 def tally(ok: int, **counts: int) -> Tally:

@@ -16,8 +16,9 @@ from framework.checking.verdict import CheckResult, Verdict
 from framework.core.client import Client, Ok, Operation
 from framework.core.node import Node
 from framework.core.time import SECOND, Duration
-from framework.engine.base import EngineResult, Experiment, NodeCrash, Progress, Tally
+from framework.engine.base import EngineResult, Experiment, NodeCrash, Progress
 from framework.engine.base import NodeCrash as Crash
+from framework.engine.tally import Tally
 from framework.faults.fault import Fault, FaultConfig, Strike, View
 from framework.load.workload import Workload, WorkloadConfig
 from framework.network.model import Link, NetworkModel

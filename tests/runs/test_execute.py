@@ -13,7 +13,8 @@ from framework.checking.models.catalog import Models
 from framework.checking.verdict import CheckResult, Verdict
 from framework.core.errors import ConfigError, PluginError
 from framework.core.time import SECOND
-from framework.engine.base import EngineResult, Experiment, Progress, Tally
+from framework.engine.base import EngineResult, Experiment, Progress
+from framework.engine.tally import Tally
 from framework.registry.hookspecs import hookimpl
 from framework.registry.specs import CheckerSpec
 from framework.runs.execute import Plan, execute

@@ -17,7 +17,8 @@ from framework.checking.verdict import CheckResult, Verdict
 from framework.core.client import Fail, Ok, Unknown
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
-from framework.engine.base import NodeCrash, Tally, with_restarts
+from framework.engine.base import NodeCrash, with_restarts
+from framework.engine.tally import Tally
 from framework.faults.ledger import LedgerEntry
 from framework.registry.specs import CheckerSpec
 from framework.runs.judgement import crash_reason, judge, run_checkers

@@ -10,7 +10,8 @@ import pytest
 
 from framework.checking.verdict import Verdict
 from framework.core.time import SECOND
-from framework.engine.base import Aftermath, NodeCrash, Tally, Waiting, agreed
+from framework.engine.base import Aftermath, NodeCrash, Waiting, agreed
+from framework.engine.tally import Tally
 from framework.runs.execute import execute
 from framework.runs.judgement import judge
 from framework.runs.recovery import SHOWN, recovery, unchecked

@@ -10,9 +10,10 @@ from framework.core.errors import RAISED
 from framework.core.message import NodeId
 from framework.core.node_runtime import Invoke, NodeRuntime
 from framework.core.random_streams import stream
-from framework.engine.base import OLDEST, Experiment, Tally, Waiting
+from framework.engine.base import OLDEST, Experiment, Waiting
 from framework.engine.shared.administrator import AdministratorQueue
 from framework.engine.shared.node_life import HostedNode, NodeLife
+from framework.engine.tally import Tally
 from framework.faults.actions import Ask
 from framework.load.generator import Assignment, LoadGenerator
 from framework.replication.administration import ADMINISTRATOR

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from framework.core.message import NodeId
 from framework.core.random_streams import stream
-from framework.engine.base import Experiment, Tally
+from framework.engine.base import Experiment
+from framework.engine.tally import Tally
 from framework.faults.actions import (
     Action,
     Ask,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from framework.core.message import NodeId
-from framework.engine.base import Tally
+from framework.engine.tally import Tally
 from framework.faults.link_faults import LinkFaults
 from framework.network.model import Link, Links
 
@@ -33,11 +33,5 @@ class NetworkPath:
         if not arrivals:
             return arrivals, "cut" if faults.active and faults.cut((source, to)) else "lost"
         if len(arrivals) > 1:
-            name, duplicated = self._names[index], self._tally.duplicated
-            duplicated[name] = duplicated.get(name, 0) + len(arrivals) - 1
+            self._tally.duplicate(self._names[index], len(arrivals) - 1)
         return arrivals, ""
-
-    def drop(self, index: int) -> None:
-        """Counts a message that will not arrive."""
-        name, dropped = self._names[index], self._tally.dropped
-        dropped[name] = dropped.get(name, 0) + 1

@@ -19,7 +19,6 @@ from framework.faults.actions import (
     Action,
     Ask,
     Calm,
-    CommitFate,
     Crash,
     Disturb,
     Pause,
@@ -29,6 +28,7 @@ from framework.faults.actions import (
     SetDisk,
     action_name,
 )
+from framework.faults.commit_fate import CommitFate
 from framework.faults.disk_faults import FaultyStorage
 from framework.faults.injector import Sight
 from framework.faults.link_faults import LinkFaults

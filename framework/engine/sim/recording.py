@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from framework.core.client import Outcome
-from framework.engine.base import Experiment, Progress, Tally
+from framework.engine.base import Experiment, Progress
+from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
 from framework.load.generator import Assignment
 from framework.trace.recorder import EventWriter, HistoryWriter, operation_row

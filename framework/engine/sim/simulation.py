@@ -18,7 +18,7 @@ from framework.core.node import TimerKey
 from framework.core.node_runtime import Batch, Deliver, Invoke, NodeRuntime, Start
 from framework.core.random_streams import stream
 from framework.core.time import NEVER, format_duration
-from framework.engine.base import Aftermath, Experiment, NodeCrash, Progress, Tally
+from framework.engine.base import Aftermath, Experiment, NodeCrash, Progress
 from framework.engine.shared.client_driver import ClientDriver
 from framework.engine.shared.fault_executor import FaultExecutor
 from framework.engine.shared.network_path import NetworkPath
@@ -27,8 +27,9 @@ from framework.engine.sim.fault_ports import SimFaultPorts
 from framework.engine.sim.recording import Heartbeat, Recording
 from framework.engine.sim.settling import Settling
 from framework.engine.sim.sim_node import Envelope, SimNode
+from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
-from framework.faults.actions import TORN_COMMIT_CUT, CommitFate, commit_fate
+from framework.faults.commit_fate import TORN_COMMIT_CUT, CommitFate, commit_fate
 from framework.faults.disk_faults import FaultyStorage
 from framework.faults.ledger import LedgerEntry
 from framework.faults.link_faults import LinkFaults
@@ -453,8 +454,7 @@ class Simulation:
                         entry = self._connect(node, to)
                     self._send(node, entry, message, path, index, name, cause, payload)
             elif isinstance(effect, Note):
-                notes = self.tally.notes
-                notes[effect.name] = notes.get(effect.name, 0) + 1
+                self.tally.note(effect.name)
                 self.record(EventKind.NOTE, effect.step, node, effect.path, name=effect.name, fields=effect.fields)
             else:
                 assert isinstance(effect, Complete)
@@ -517,7 +517,7 @@ class Simulation:
     def _drop(self, target: SimNode, envelope: Envelope, why: str) -> None:
         message, sender, path, index, cause, size = envelope
         self.seq += 1
-        self._path.drop(index)
+        self.tally.drop(self.wire.names[index])
         if self._rows is not None:
             self.recording.row(
                 EventKind.DROP, self.true_time, self.seq, cause, self._place(sender, path),

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from framework.core.time import SECOND
-from framework.engine.base import Tally
 from framework.engine.ray.driver.engine import RayEngine
+from framework.engine.tally import Tally
 from tests.engine.ray.register import register_run
 
 

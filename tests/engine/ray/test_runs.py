@@ -17,8 +17,9 @@ from framework.checking.models.registers import Register
 from framework.checking.verdict import Verdict
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
-from framework.engine.base import EngineResult, Experiment, Tally
+from framework.engine.base import EngineResult, Experiment
 from framework.engine.ray.driver.engine import RayEngine
+from framework.engine.tally import Tally
 from framework.trace.reader import Run
 from tests.engine.ray.register import crash, register_run
 

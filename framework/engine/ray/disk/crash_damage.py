@@ -8,7 +8,7 @@ from pathlib import Path
 
 from framework.engine.ray.disk.database import CHECKPOINT_FRAMES, Database, StorageError, connect
 from framework.engine.ray.disk.write_ahead_log import log_of, tear
-from framework.faults.actions import CommitFate
+from framework.faults.commit_fate import CommitFate
 
 _LOCAL = 400
 """Of a record, so many bytes surely stand in one piece in the file."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
-from framework.engine.base import Aftermath, EngineResult, Experiment, Progress, Tally, with_restarts
+from framework.engine.base import Aftermath, EngineResult, Experiment, Progress, with_restarts
+from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
 
 if TYPE_CHECKING:

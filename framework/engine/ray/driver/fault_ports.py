@@ -22,8 +22,8 @@ from framework.faults.actions import (
     SetClock,
     SetDisk,
     action_name,
-    commit_fate,
 )
+from framework.faults.commit_fate import commit_fate
 from framework.faults.injector import Sight
 from framework.faults.ledger import LedgerEntry
 from framework.replication.administration import ADMINISTRATOR

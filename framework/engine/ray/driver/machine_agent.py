@@ -11,7 +11,7 @@ from pathlib import Path
 
 from framework.engine.ray.disk.commit_in_flight import CommitInFlightError, read_flight
 from framework.engine.ray.disk.crash_damage import damage, leave
-from framework.faults.actions import CommitFate
+from framework.faults.commit_fate import CommitFate
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
 

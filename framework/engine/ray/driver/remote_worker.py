@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.core.message import NodeId
-from framework.engine.base import Tally
 from framework.engine.ray.driver.machine_agent import MachineAgent
-from framework.faults.actions import CommitFate
+from framework.engine.tally import Tally
+from framework.faults.commit_fate import CommitFate
 from framework.faults.fault import Status
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from framework.core.message import NodeId
 from framework.core.replica import ReplicaState
 from framework.core.time import SECOND
 from framework.core.tracebacks import error_line
-from framework.engine.base import OLDEST, Aftermath, Experiment, NodeCrash, Tally, agreed
+from framework.engine.base import OLDEST, Aftermath, Experiment, NodeCrash, agreed
 from framework.engine.ray.driver.faults_in_force import FaultsInForce
 from framework.engine.ray.driver.launch import Launch
 from framework.engine.ray.driver.remote_worker import Machine, RemoteWorker, WorkerState
@@ -19,7 +19,9 @@ from framework.engine.ray.runtime import last_words
 from framework.engine.ray.worker.actor import Booted, Contact, FinalReport, NodeFailed, WorkerAddress, WorkerReport
 from framework.engine.ray.worker.local_faults import BootOrder
 from framework.engine.ray.worker.setup import database_of, worker_name
-from framework.faults.actions import TORN_COMMIT_CUT, Action, CommitFate, Crash, Restart
+from framework.engine.tally import Tally
+from framework.faults.actions import Action, Crash, Restart
+from framework.faults.commit_fate import TORN_COMMIT_CUT, CommitFate
 from framework.faults.fault import Status
 from framework.trace.schema import EventKind
 
@@ -426,7 +428,7 @@ class Supervisor:
 
     def tally(self) -> Tally:
         """What all workers have counted so far."""
-        return merged([*self._ended_tallies, *(worker.tally for worker in self.workers)])
+        return Tally.sum([*self._ended_tallies, *(worker.tally for worker in self.workers)])
 
     def touched_counts(self) -> dict[int, tuple[int, int]]:
         """How many messages came by each disturbance, and how many it touched."""
@@ -607,24 +609,3 @@ def added(one: Mapping[int, tuple[int, int]], other: Mapping[int, tuple[int, int
 def _shortened(names: Sequence[str]) -> str:
     """`n1 n2 n3 and 4 more`."""
     return " ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def merged(tallies: list[Tally]) -> Tally:
-    """The sum of what several workers counted."""
-    whole = Tally()
-    for tally in tallies:
-        whole.ok += tally.ok
-        whole.fail += tally.fail
-        whole.unknown += tally.unknown
-        whole.measured += tally.measured
-        whole.steps += tally.steps
-        whole.fsyncs += tally.fsyncs
-        whole.latencies.add(tally.latencies)
-        for field in ("asked", "recovered", "stuck", "freed"):
-            setattr(whole, field, getattr(whole, field) + getattr(tally, field))
-        whole.administered.update(tally.administered)
-        for field in ("messages", "dropped", "duplicated", "notes", "faults", "abandoned"):
-            mine = getattr(whole, field)
-            for name, count in getattr(tally, field).items():
-                mine[name] = mine.get(name, 0) + count
-    return whole

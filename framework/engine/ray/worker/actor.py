@@ -17,9 +17,11 @@ from framework.core.errors import RAISED, PluginFailed
 from framework.core.message import NodeId
 from framework.core.replica import ReplicaState
 from framework.core.tracebacks import error_line, place
-from framework.engine.base import NodeCrash, Tally, Waiting
+from framework.engine.base import NodeCrash, Waiting
 from framework.engine.ray.worker.local_faults import BootOrder
-from framework.faults.actions import Action, CommitFate
+from framework.engine.tally import Tally
+from framework.faults.actions import Action
+from framework.faults.commit_fate import CommitFate
 from framework.faults.fault import Status
 from framework.registry.discovery import add_import_path
 

@@ -22,7 +22,6 @@ from framework.faults.actions import (
     Action,
     Ask,
     Calm,
-    CommitFate,
     Crash,
     Disturb,
     LinkName,
@@ -31,6 +30,7 @@ from framework.faults.actions import (
     SetDisk,
     action_name,
 )
+from framework.faults.commit_fate import CommitFate
 from framework.faults.link_faults import LinkFaults
 from framework.trace.schema import EventKind
 

@@ -10,13 +10,14 @@ from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId
 from framework.core.random_streams import stream
 from framework.core.time import NEVER
-from framework.engine.base import Experiment, Tally
+from framework.engine.base import Experiment
 from framework.engine.ray.transport.frames import HEADER, HEADER_SIZE, LENGTH_SIZE
 from framework.engine.ray.transport.mesh import QUEUE_BYTES, Outbox
 from framework.engine.ray.worker.setup import Setup
 from framework.engine.ray.worker.trace_rows import EventRows
 from framework.engine.ray.worker.worker_node import Route, WorkerNode
 from framework.engine.shared.network_path import NetworkPath
+from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
 from framework.faults.link_faults import LinkFaults
 from framework.network.model import Link, Links
@@ -160,7 +161,7 @@ class Outgoing:
     ) -> None:  # fmt: skip
         """Counts and records a message that will not arrive; None for one that cannot be decoded, or need not be."""
         wire = self._worker.wire
-        self._path.drop(index)
+        self._worker.tally.drop(wire.names[index])
         if self._worker.rows is not None:
             operation = wire.operation_of(index, message)
             self._worker.rows.drop(self._worker.now(), seq, source, target, path, index, size, why, operation)

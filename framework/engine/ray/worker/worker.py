@@ -27,7 +27,7 @@ from framework.core.random_streams import stream
 from framework.core.replica import ReplicaState
 from framework.core.storage import Storage, StorageDamaged, StorageFailure
 from framework.core.time import NEVER, SECOND
-from framework.engine.base import NodeCrash, Tally
+from framework.engine.base import NodeCrash
 from framework.engine.ray.disk.commits import Commits, MemoryCommits
 from framework.engine.ray.disk.database import Commit, StorageError
 from framework.engine.ray.transport.frames import (
@@ -47,8 +47,9 @@ from framework.engine.ray.worker.trace_rows import EventRows, start_payload
 from framework.engine.ray.worker.worker_node import Envelope, WorkerNode, make_worker_nodes
 from framework.engine.shared.client_driver import ClientDriver
 from framework.engine.shared.node_life import GONE, NodeLife, check_own
+from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
-from framework.faults.actions import CommitFate
+from framework.faults.commit_fate import CommitFate
 from framework.faults.disk_faults import FaultyStorage
 from framework.faults.fault import Status
 from framework.trace.recorder import HistoryWriter
@@ -378,7 +379,7 @@ class Worker:
                     self.clients.complete(node, effect.operation, effect.outcome, effect.step)
                 else:
                     assert isinstance(effect, Note)
-                    self.tally.notes[effect.name] = self.tally.notes.get(effect.name, 0) + 1
+                    self.tally.note(effect.name)
                     self.record(EventKind.NOTE, effect.step, node, effect.path, name=effect.name, fields=effect.fields)
         except RAISED as error:
             check_own(node, error)

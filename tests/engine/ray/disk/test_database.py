@@ -25,7 +25,7 @@ from framework.engine.ray.disk.crash_damage import damage, leave
 from framework.engine.ray.disk.database import Database, StorageError
 from framework.engine.ray.disk.write_ahead_log import look
 from framework.engine.ray.driver.machine_agent import MachineAgent
-from framework.faults.actions import CommitFate
+from framework.faults.commit_fate import CommitFate
 
 TERM = [("n1", [ScalarSet("", "term", 3)])]
 

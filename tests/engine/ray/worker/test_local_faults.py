@@ -14,7 +14,8 @@ from framework.engine.base import NodeCrash
 from framework.engine.ray.disk.database import StorageError
 from framework.engine.ray.driver.faults_in_force import FaultsInForce, leaving
 from framework.engine.ray.worker.local_faults import clock_after
-from framework.faults.actions import Action, CommitFate, Crash, Restart
+from framework.faults.actions import Action, Crash, Restart
+from framework.faults.commit_fate import CommitFate
 from tests.engine.ray.worker.test_worker import Add, Hint, Story, Sum
 
 MS = 1_000_000

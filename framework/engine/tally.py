@@ -1,0 +1,102 @@
+"""What a run counts: operations, messages delivered and dropped, steps, fsyncs, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from framework.core.client import Fail, Ok, Outcome
+from framework.core.message import NodeId
+from framework.load.histogram import LatencyHistogram
+
+
+@dataclass
+class Tally:
+    """What a run counts as it goes; the screen reads it while it grows. Latencies leave out the warm-up."""
+
+    ok: int = 0
+    fail: int = 0
+    unknown: int = 0
+    latencies: LatencyHistogram = field(default_factory=LatencyHistogram)
+    measured: int = 0  # completed with Ok after the warm-up
+    steps: int = 0
+    fsyncs: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    messages: dict[str, int] = field(default_factory=dict)  # delivered, by type
+    dropped: dict[str, int] = field(default_factory=dict)  # by type
+    duplicated: dict[str, int] = field(default_factory=dict)  # copies besides the first, by type
+    notes: dict[str, int] = field(default_factory=dict)  # by name
+    stage: str = ""  # what the engine is doing before the run has begun or after it has ended; "" while it runs
+    leaders: tuple[NodeId, ...] = ()  # those that reported last that they lead, where the engine is told as it goes
+    healed_at: int | None = None  # when the faults ended
+    asked: int = 0  # operations that ended and were due after the heal, of which
+    recovered: int = 0  # ... completed with Ok
+    stuck: int = 0  # operations that were under way at the heal, of which
+    freed: int = 0  # ... completed with Ok since
+    abandoned: dict[NodeId, int] = field(default_factory=dict)  # operations that outlived their time-out, by client
+    administered: dict[int, str] = field(
+        default_factory=dict
+    )  # administrative operations that ended, by token: "", or why not
+
+    def drop(self, message: str) -> None:
+        """Counts a message of this type that will not arrive."""
+        self.dropped[message] = self.dropped.get(message, 0) + 1
+
+    def duplicate(self, message: str, copies: int) -> None:
+        """Counts copies of a message besides the first."""
+        self.duplicated[message] = self.duplicated.get(message, 0) + copies
+
+    def note(self, name: str) -> None:
+        """Counts a domain event."""
+        self.notes[name] = self.notes.get(name, 0) + 1
+
+    def abandon(self, client: NodeId, lasted: int, timeout: int) -> None:
+        """Counts an operation that is open at the very end, if it `lasted` beyond its time-out by its client's clock (0: none)."""
+        if 0 < timeout <= lasted:
+            self.abandoned[client] = self.abandoned.get(client, 0) + 1
+
+    def heal(self, at: int) -> None:
+        """Counts anew what is asked for from now on and what is under way: the faults have ended."""
+        self.healed_at, self.asked, self.recovered, self.stuck, self.freed = at, 0, 0, 0, 0
+
+    def completed(self, outcome: Outcome, scheduled: int, now: int, warmup: int) -> None:
+        """Counts one operation that ended at `now`."""
+        if self.healed_at is not None:
+            due_since, ok = scheduled >= self.healed_at, type(outcome) is Ok
+            self.asked, self.recovered = self.asked + due_since, self.recovered + (due_since and ok)
+            self.stuck, self.freed = self.stuck + (not due_since), self.freed + (not due_since and ok)
+        if type(outcome) is Ok:
+            self.ok += 1
+            if scheduled >= warmup:
+                self.measured += 1
+                self.latencies.record(now - scheduled)
+        elif type(outcome) is Fail:
+            self.fail += 1
+        else:
+            self.unknown += 1
+
+    @classmethod
+    def sum(cls, tallies: Iterable[Tally]) -> Tally:
+        """The sum of what several processes counted."""
+        whole = cls()
+        for tally in tallies:
+            for name in (
+                "ok",
+                "fail",
+                "unknown",
+                "measured",
+                "steps",
+                "fsyncs",
+                "asked",
+                "recovered",
+                "stuck",
+                "freed",
+            ):
+                setattr(whole, name, getattr(whole, name) + getattr(tally, name))
+            whole.latencies.add(tally.latencies)
+            whole.administered.update(tally.administered)
+            for name in ("messages", "dropped", "duplicated", "notes", "faults", "abandoned"):
+                mine = getattr(whole, name)
+                for key, count in getattr(tally, name).items():
+                    mine[key] = mine.get(key, 0) + count
+        return whole
