@@ -60,7 +60,8 @@ class Trial(Simulation, ABC):
         return False
 
     def _crash_one(self, node: NodeId) -> None:
-        self.crash(self.nodes[node], "the study stops it")
+        if self.nodes[node].runtime is not None:
+            self.crash(self.nodes[node], "the study stops it")
 
     def _observe(self, runtime: NodeRuntime, now: int, step: int) -> None:
         if self.seen_enough(runtime):

@@ -17,7 +17,7 @@ from framework.checking.verdict import CheckResult, Verdict
 from framework.core.message import NodeId
 from framework.core.replica import ReplicaState
 
-Standings: TypeAlias = Mapping[NodeId, ReplicaState | None]
+ReplicaStates: TypeAlias = Mapping[NodeId, ReplicaState | None]
 """Of the nodes that keep a copy; None for one that should answer and does not."""
 
 Groups: TypeAlias = Mapping[Any, list[NodeId]]
@@ -36,14 +36,14 @@ class Settled:
     """
 
     nodes: int
-    replica_states: Standings
+    replica_states: ReplicaStates
     down: tuple[NodeId, ...]
     took: int
     excuse: str = ""
     can_serve: bool | None = None
 
 
-def look(ask: Callable[[bool], Standings], *, last: bool) -> Standings | None:
+def look(ask: Callable[[bool], ReplicaStates], *, last: bool) -> ReplicaStates | None:
     """The replicas with their states if they are equal, or if this look is the `last`; `ask(whole)` asks them.
 
     States are asked for only where all have applied as much.
@@ -87,14 +87,14 @@ def nothing_to_compare(settled: Settled) -> str:
     return f"nothing to compare: {f'{keeping[0]} alone' if keeping else 'no node that runs'} keeps a copy"
 
 
-def _level(replica_states: Standings) -> bool:
+def _level(replica_states: ReplicaStates) -> bool:
     """Whether all have answered, and applied as much."""
     return (
         None not in replica_states.values() and len({found.applied for found in replica_states.values() if found}) <= 1
     )
 
 
-def _equal(replica_states: Standings) -> bool:
+def _equal(replica_states: ReplicaStates) -> bool:
     """... and hold the same."""
     return _level(replica_states) and len({found.digest for found in replica_states.values() if found}) <= 1
 

@@ -1,4 +1,4 @@
-"""CounterExample, told so that a person can follow it: who did what when, what they saw, and why it cannot be."""
+"""A counter-example, told so that a person can follow it: who did what when, what they saw, and why it cannot be."""
 
 from __future__ import annotations
 

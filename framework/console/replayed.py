@@ -57,22 +57,22 @@ def changed_versions(run: Run) -> str:
 def of_node(run: Run, report: NodeReport) -> Iterator[str]:
     """How one node of a run on Ray fared."""
     done = f"{report.steps:,} steps, {report.compared:,} outputs"
-    if report.departure is not None:
-        yield f"{report.node}: differs at step {report.departure.number:,}, after {report.compared:,} outputs that are the same"
-        yield from of_departure(run, report.departure)
+    if report.divergence is not None:
+        yield f"{report.node}: differs at step {report.divergence.number:,}, after {report.compared:,} outputs that are the same"
+        yield from of_divergence(run, report.divergence)
     elif report.lacking:
         yield f"{report.node}: same so far ({done}), but cannot be driven on: {report.lacking}"
     else:
         yield f"{report.node}: same ({done})"
 
 
-def of_departure(run: Run, departure: Divergence) -> Iterator[str]:
+def of_divergence(run: Run, divergence: Divergence) -> Iterator[str]:
     """The step, and the two sides."""
-    step = departure.step
+    step = divergence.step
     row = {**step._asdict(), "cause": None if step.cause < 0 else step.cause}
-    yield f"  {step.time / 1e6:,.6f} ms  {departure.node} {described(run, row)}"
-    yield f"  recorded:     {_side(run, departure.recorded)}"
-    yield f"  driven again: {_side(run, departure.replayed)}"
+    yield f"  {step.time / 1e6:,.6f} ms  {divergence.node} {described(run, row)}"
+    yield f"  recorded:     {_side(run, divergence.recorded)}"
+    yield f"  driven again: {_side(run, divergence.replayed)}"
 
 
 def _side(run: Run, side: Output | str) -> str:

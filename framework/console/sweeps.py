@@ -123,9 +123,9 @@ class Summary:
         rows = asked_rows(course)
         self.course = course
         self._axes = [axis.key for axis in course.plan.axes]
-        replica_states = pc.if_else(pc.equal(rows["status"], "ok"), rows["verdict"], rows["status"])
-        self._rows = rows.append_column(_STANDING, replica_states)
-        counts = pc.value_counts(replica_states).to_pylist()
+        outcomes = pc.if_else(pc.equal(rows["status"], "ok"), rows["verdict"], rows["status"])
+        self._rows = rows.append_column(_STANDING, outcomes)
+        counts = pc.value_counts(outcomes).to_pylist()
         self.counts = Counter({entry["values"]: entry["counts"] for entry in counts})
         """Rows by verdict, or by status where there is none."""
         failed = rows.filter(pc.equal(rows["status"], "failed"))["reason"].to_pylist()
@@ -172,15 +172,15 @@ class Summary:
         from rich.table import Table
 
         table = Table(box=None, padding=(0, 2, 0, 0))
-        replica_states = [name for name in (*_VERDICTS, *_STATUSES) if self.counts[name]]
-        for heading in (*self._axes, "runs", *replica_states, "operations/s", "p50", "p99"):
+        outcomes = [name for name in (*_VERDICTS, *_STATUSES) if self.counts[name]]
+        for heading in (*self._axes, "runs", *outcomes, "operations/s", "p50", "p99"):
             table.add_column(heading, justify="left" if heading in self._axes else "right", no_wrap=True)
         for values, rows in self._groups():
             counts = Counter(rows[_STANDING].to_pylist())
             table.add_row(
                 *map(_shown, values),
                 f"{len(rows):,}",
-                *(f"{counts[name]:,}" if counts[name] else "" for name in replica_states),
+                *(f"{counts[name]:,}" if counts[name] else "" for name in outcomes),
                 _spread(_measured(rows, "throughput_ops_s"), lambda value: f"{value:,.0f}"),
                 _spread(_measured(rows, "latency_p50_ms"), milliseconds),
                 _spread(_measured(rows, "latency_p99_ms"), milliseconds),

@@ -69,7 +69,7 @@ class Injector:
 
     `faults` are `(name, fault)`; nothing strikes at or after `quiet_at`, when everything is healed. `do` carries out
     an action and says whether it took effect. `stream(name)` gives a fault's own random stream. `watches_disks`: the
-    engine calls `met` for each commit or restart that meets a disk in trouble, so that those which none meets stand out.
+    engine calls `on_disk_fault_met` for each commit or restart that meets a disk in trouble, so that those which none meets stand out.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Injector:
             if status is None and node not in sight.lost:
                 self._do(Restart(node))
 
-    def met(self, node: NodeId) -> None:
+    def on_disk_fault_met(self, node: NodeId) -> None:
         """A commit was delayed or refused, or a restart refused, because of the node's disk."""
         entry = self._disks.get(node)
         if entry is not None:
@@ -151,7 +151,7 @@ class Injector:
         """Something that the engine has to say of the strike under way, for the ledger."""
         self._remarks.append(text)
 
-    def came(self, node: NodeId, text: str) -> None:
+    def on_crash_outcome(self, node: NodeId, text: str) -> None:
         """What came of the last crash of `node`, of which the engine learned later, for the ledger."""
         if node in self._crashes:
             entry, detail = self._crashes[node]

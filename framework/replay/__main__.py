@@ -123,9 +123,9 @@ def _nodes(run: Run, asked: argparse.Namespace, operation: TracedOperation | Non
     replay = RayReplay(run, nodes)
     replay.drive(stop)
     reports = replay.reports()
-    departures = [report.departure for report in reports if report.departure is not None]
+    divergences = [report.divergence for report in reports if report.divergence is not None]
     if asked.steps or asked.node is not None or operation is not None:
-        ends = [departure.step.time for departure in departures]
+        ends = [divergence.step.time for divergence in divergences]
         _print(told(run, nodes, min(ends) if ends else stop, steps=asked.steps, operation=operation))
         _print(_without_end(operation))
     if asked.node is not None:
@@ -133,7 +133,7 @@ def _nodes(run: Run, asked: argparse.Namespace, operation: TracedOperation | Non
     _print(_past_the_end(asked.until, pc.max(run.events["time"]).as_py() or 0))
     for report in reports:
         _print(of_node(run, report))
-    if departures:
+    if divergences:
         print(changed_versions(run) or SUSPECTS)
         return NOT_THE_SAME
     idle = [report.node for report in reports if not report.steps]

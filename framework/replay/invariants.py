@@ -24,8 +24,8 @@ def watch_again(run: Run, experiment: Experiment) -> Watch:
     lost = {}
     reports = replay.reports()
     for report in reports:
-        if report.departure is not None:
-            at = f"{report.departure.step.time / 1e9:.3f} s"
+        if report.divergence is not None:
+            at = f"{report.divergence.step.time / 1e9:.3f} s"
             lost[report.node] = f"driven again it departs from its record at {at}"
         elif report.lacking:
             lost[report.node] = report.lacking

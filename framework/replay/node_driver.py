@@ -1,6 +1,6 @@
 """One node of a run on Ray, driven again from its recorded inputs.
 
-A station feeds a node batch by batch: steps, then the outputs that need not wait, the commit, all other outputs. The
+A worker feeds a node batch by batch: steps, then the outputs that need not wait, the commit, all other outputs. The
 trace has them in that order, so each run of input rows is one batch (or several that let nothing out), and the output
 rows behind it are held against what the node, driven again, lets out. Where they differ the node departs from its record.
 """
@@ -49,9 +49,9 @@ class Divergence:
 class Diverged(Exception):
     """Carries a `Divergence`."""
 
-    def __init__(self, departure: Divergence) -> None:
-        super().__init__(departure)
-        self.departure = departure
+    def __init__(self, divergence: Divergence) -> None:
+        super().__init__(divergence)
+        self.divergence = divergence
 
 
 class _Restored:
@@ -124,10 +124,10 @@ class NodeDriver:
         if self.runtime is None:
             raise CannotDrive(f"it takes a step at {row.time / 1e6:,.3f} ms, but its start was not recorded")
         if self._raised:
-            raise self._departed("goes on", f"raises {self._raised}")
+            raise self._diverged("goes on", f"raises {self._raised}")
         self.close_batch(row.time)
         if self._due:
-            raise self._departed("nothing more", self._due[0])
+            raise self._diverged("nothing more", self._due[0])
         self._begin(row)
         given = self._input(self.runtime, row)
         try:
@@ -164,7 +164,7 @@ class NodeDriver:
     def _input(self, runtime: NodeRuntime, row: TraceRow) -> Deliver | Fire | Invoke:
         if row.kind == "deliver":
             if not runtime.has_mount(row.path):
-                raise self._departed(f"takes {row.message}", f"there is no mount {row.path!r}")
+                raise self._diverged(f"takes {row.message}", f"there is no mount {row.path!r}")
             return Deliver(row.path, row.peer, self._message(row), row.seq)
         if row.kind == "timer":
             return Fire(self._timer(runtime, row), row.seq)
@@ -185,12 +185,12 @@ class NodeDriver:
         return message
 
     def _timer(self, runtime: NodeRuntime, row: TraceRow) -> TimerKey:
-        """The timer that the station would fire now; Diverged if it is not the one that was fired."""
+        """The timer that the worker would fire now; Diverged if it is not the one that was fired."""
         key, step = runtime.next_timer() or (None, -1)
         if key is None:
-            raise self._departed(f"timer {row.message} fires", "that timer is not due")
+            raise self._diverged(f"timer {row.message} fires", "that timer is not due")
         if key[:2] != (row.path, row.message) or step != row.cause:
-            raise self._departed(f"timer {row.message} fires", f"timer {key[1]} is due first")
+            raise self._diverged(f"timer {row.message} fires", f"timer {key[1]} is due first")
         return key
 
     # Outputs.
@@ -215,9 +215,9 @@ class NodeDriver:
         runtime = self.runtime
         assert runtime is not None
         if self._raised:
-            raise self._departed("goes on", f"raises {self._raised}")
+            raise self._diverged("goes on", f"raises {self._raised}")
         if runtime.soon:
-            raise self._departed("goes on", f"timer {next(iter(runtime.soon))[1]} fires at the end of its batch")
+            raise self._diverged("goes on", f"timer {next(iter(runtime.soon))[1]} fires at the end of its batch")
         batch = runtime.end_batch()
         self._due += self._outlet.outputs(batch.early)
         if batch.changes:
@@ -241,21 +241,21 @@ class NodeDriver:
             raise CannotDrive(f"it lets {row.kind} {row.message} out while its record says that it is down")
         if self._batch:
             if self._due:
-                raise self._departed("nothing more", self._due[0])
+                raise self._diverged("nothing more", self._due[0])
             self._gather()
         shown = recorded(row)
         if not self._due:
-            raise self._departed(shown, "nothing more")
+            raise self._diverged(shown, "nothing more")
         due = self._due.pop(0)
         if due != shown:
-            raise self._departed(shown, due)
+            raise self._diverged(shown, due)
         self.compared += 1
         self._landed()
 
     def _crashed(self, row: TraceRow) -> None:
         own_fault = b"\n" in (row.payload or b"")
         if own_fault and self.runtime is not None and not self._would_raise():
-            raise self._departed("crashes by an exception", "raises nothing")
+            raise self._diverged("crashes by an exception", "raises nothing")
         self.runtime = None
         self._killed()
 
@@ -284,7 +284,7 @@ class NodeDriver:
         told = msgspec.json.decode(row.payload or b"{}")
         self._clock.set(row.time, told["drift_ppm"], told.get("step", 0))
 
-    def _departed(self, was: Output | str, now: Output | str) -> Diverged:
+    def _diverged(self, was: Output | str, now: Output | str) -> Diverged:
         """The step at which it happened: that of the output in question, else the last one."""
         last = self._batch[-1].seq if self._batch else max(self._origin, default=-1)
         sides = [side.step for side in (now, was) if isinstance(side, Output)]

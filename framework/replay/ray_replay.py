@@ -33,13 +33,13 @@ class ReplayedStep:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """How far a node was driven again: `departure` where it differed, `lacking` what kept it from being driven on, at
+    """How far a node was driven again: `divergence` where it differed, `lacking` what kept it from being driven on, at
     least until its next start; `unseen` for how long it then went on, in nanoseconds."""
 
     node: NodeId
     steps: int
     compared: int
-    departure: Divergence | None
+    divergence: Divergence | None
     lacking: str
     unseen: int = 0
 
@@ -50,7 +50,7 @@ class RayReplay:
         replay = RayReplay(open_run(folder))
         for step in replay.steps():
             look_at(step.row.time, step.row.node, step.root)
-        assert all(report.departure is None for report in replay.reports())
+        assert all(report.divergence is None for report in replay.reports())
 
     A step may belong to a batch that a crash then took back. `watcher(node)`, if given, returns an object whose
     `observe(host, time, seq)` is called after each batch that really was, and `on_crash()` when the node has crashed.
@@ -110,8 +110,8 @@ class RayReplay:
             driver = self._drivers[node]
             try:
                 stepped = driver.take(row)
-            except Diverged as departed:
-                self._depart(departed, row.time)
+            except Diverged as diverged:
+                self._diverge(diverged, row.time)
             except CannotDrive as lacking:
                 self._lacking.setdefault(node, str(lacking))
                 self._left[node] = row.time
@@ -127,14 +127,14 @@ class RayReplay:
         for node, driver in list(self._in_batch.items()):
             try:
                 driver.close_batch(now)
-            except Diverged as departed:
-                self._depart(departed, now)
+            except Diverged as diverged:
+                self._diverge(diverged, now)
             if not driver.in_batch or node in self._left:
                 del self._in_batch[node]
 
-    def _depart(self, departed: Diverged, at: int) -> None:
-        node = departed.departure.node
-        self._departures[node] = departed.departure
+    def _diverge(self, diverged: Diverged, at: int) -> None:
+        node = diverged.divergence.node
+        self._departures[node] = diverged.divergence
         self._left[node] = at
 
     def drive(self, stop: int | None = None) -> None:

@@ -1,7 +1,7 @@
 """The layout of Arrow IPC files, as far as pyarrow does not show it: where messages stand, and the footer.
 
 A file is eight bytes of magic, a stream, and a footer that says where the stream's dictionaries and record batches are
-(arrow.apache.org/docs/format/Columnar.html, "IPC File Format"; Schema.fbs, IpcMessage.fbs, File.fbs). pyarrow's own file writer
+(arrow.apache.org/docs/format/Columnar.html, "IPC File Format"; Schema.fbs, Message.fbs, File.fbs). pyarrow's own file writer
 refuses dictionaries that grow, though a footer may name the last of them for all batches: indices never change here.
 """
 
@@ -17,7 +17,7 @@ from pyarrow import ipc
 
 MAGIC = b"ARROW1\0\0"
 END_OF_STREAM = b"\xff\xff\xff\xff" + bytes(4)
-SCHEMA, DICTIONARY, RECORD_BATCH = 1, 2, 3  # IpcMessage.fbs: MessageHeader
+SCHEMA, DICTIONARY, RECORD_BATCH = 1, 2, 3  # Message.fbs: MessageHeader
 
 _CONTINUATION = END_OF_STREAM[:4]
 _LONGEST_METADATA = 1 << 28  # of a message; a longer one is garbage where a length should stand
@@ -89,7 +89,7 @@ def footer(schema: pa.Schema, dictionaries: Sequence[IpcMessage], batches: Seque
 
 
 def _header(metadata: memoryview) -> tuple[int, int, int]:
-    """EventKind, body length and dictionary id of a message (IpcMessage.fbs)."""
+    """Kind, body length and dictionary id of a message (Message.fbs)."""
     fields = _fields(metadata, *struct.unpack_from("<I", metadata))
     kind = metadata[fields[1]]
     (body,) = struct.unpack_from("<q", metadata, fields[3]) if 3 in fields else (0,)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from framework import Node, Replica
-from framework.checking.convergence import Settled, Standings, convergence, look, nothing_to_compare
+from framework.checking.convergence import ReplicaStates, Settled, convergence, look, nothing_to_compare
 from framework.checking.verdict import Verdict
 from framework.core.replica import SHOWN, ReplicaState, replica_state
 
@@ -33,12 +33,12 @@ def at(applied: int, state: object = None) -> ReplicaState:
     return found
 
 
-def settled(replica_states: Standings, down: tuple[str, ...] = (), excuse: str = "") -> Settled:
+def settled(replica_states: ReplicaStates, down: tuple[str, ...] = (), excuse: str = "") -> Settled:
     nodes = len({*replica_states, *down})
     return Settled(nodes=nodes, replica_states=replica_states, down=down, took=52_000_000, excuse=excuse)
 
 
-def concluded(replica_states: Standings, down: tuple[str, ...] = (), excuse: str = "") -> tuple[Verdict, str]:
+def concluded(replica_states: ReplicaStates, down: tuple[str, ...] = (), excuse: str = "") -> tuple[Verdict, str]:
     result = convergence(settled(replica_states, down, excuse))
     return result.verdict, result.reason
 
@@ -149,7 +149,7 @@ def test_states_are_asked_for_only_where_all_have_applied_as_much() -> None:
     asked: list[bool] = []
     stand: dict[str, ReplicaState | None] = {"n1": at(2), "n2": at(1)}
 
-    def ask(whole: bool) -> Standings:
+    def ask(whole: bool) -> ReplicaStates:
         asked.append(whole)
         return stand
 

@@ -38,6 +38,7 @@ class Ports:
         self.rows: list[tuple[EventKind, str]] = []
         self.stopped_nodes: list[str] = []
         self.failed: list[NodeCrash] = []
+        self.met = ""
 
     def now(self) -> int:
         return 7
@@ -45,7 +46,7 @@ class Ports:
     def timer_step(self, node: HostedNode, key: Any, cause: int) -> int:
         return -1
 
-    def record(self, kind: EventKind, cause: int, node: HostedNode, path: str = "", **columns: Any) -> int:
+    def record(self, kind: EventKind, at: int, cause: int, node: HostedNode, path: str = "", **columns: Any) -> int:
         self.rows.append((kind, node.id))
         return -1
 
@@ -54,6 +55,9 @@ class Ports:
 
     def stopped(self, node: HostedNode) -> None:
         self.stopped_nodes.append(node.id)
+
+    def disk_fault_met(self, node: HostedNode) -> None:
+        self.met = node.id
 
     def storage_failed(self, node: HostedNode, crash: NodeCrash) -> None:
         self.failed.append(crash)
@@ -135,4 +139,4 @@ def test_damaged_storage_loses_the_node() -> None:
     life, node = NodeLife(ports), hosted()
     boot(life, node, FaultyStorage(MemoryStorage(), "damage"))
     assert node.state is NodeState.LOST
-    assert ports.failed == life.crashes and life.crashes[0].storage and life.crashes[0].asked
+    assert (ports.failed, ports.met) == (life.crashes, "n1") and life.crashes[0].storage and life.crashes[0].asked

@@ -203,8 +203,8 @@ def test_a_disk_in_trouble_that_no_commit_meets_did_not_show() -> None:
     world = World(("disk", fault), watches_disks=True).run()
     entry = world.injector.entries["disk"]
     assert entry.missed == "fault disk never showed: no commit met it"
-    world.injector.met("n1")
-    world.injector.met("n2")
+    world.injector.on_disk_fault_met("n1")
+    world.injector.on_disk_fault_met("n2")
     assert (entry.touched, entry.missed) == (1, "")
     assert World(("disk", fault)).run().injector.entries["disk"].missed == ""  # an engine that cannot tell
 
@@ -214,7 +214,7 @@ def test_a_disk_that_no_commit_met_is_troubled_again_if_it_is_to_be() -> None:
     fault.again = True
     world = World(("disk", fault), watches_disks=True)
     world.run(until=3 * SECOND)
-    world.injector.met("n1")
+    world.injector.on_disk_fault_met("n1")
     assert world.run().told == [(at, "SetDisk n1") for at in (1000, 2000, 2000, 3000, 3000, 4000)]
     entry = world.injector.entries["disk"]
     assert (entry.due, entry.fired, entry.missed) == (1, 3, "")
@@ -223,10 +223,10 @@ def test_a_disk_that_no_commit_met_is_troubled_again_if_it_is_to_be() -> None:
 def test_what_came_of_a_crash_later_stands_beside_it_in_the_ledger() -> None:
     world = World(("crash", crashes("n1", at="1s", every="2s", lasts="1s")))
     world.run(until=1 * SECOND)
-    world.injector.came("n1", "its commit was torn")
-    world.injector.came("n2", "was never crashed")
+    world.injector.on_crash_outcome("n1", "its commit was torn")
+    world.injector.on_crash_outcome("n2", "was never crashed")
     world.run(until=2 * SECOND)
-    world.injector.came("n1", "which was cut off")
+    world.injector.on_crash_outcome("n1", "which was cut off")
     assert world.run().injector.entries["crash"].details == [
         "1s: n1; its commit was torn; which was cut off", "3s: n1", "5s: n1", "7s: n1",
     ]  # fmt: skip
@@ -234,7 +234,7 @@ def test_what_came_of_a_crash_later_stands_beside_it_in_the_ledger() -> None:
 
 def test_a_crash_that_is_only_counted_has_nothing_beside_it() -> None:
     world = World(("crash", crashes("n1", at="100ms", every="100ms", lasts="50ms"))).run(until=SECOND * 5)
-    world.injector.came("n1", "its commit was torn")
+    world.injector.on_crash_outcome("n1", "its commit was torn")
     details = world.injector.entries["crash"].details
     assert len(details) == 20 and not [detail for detail in details if "torn" in detail]
 

@@ -64,7 +64,7 @@ class Local:
         """Nothing to close."""
 
 
-def run_on_stations(
+def run_on_workers(
     experiment: Experiment,
     *,
     until: Callable[[list[Worker]], bool],

@@ -1,4 +1,4 @@
-"""A run of stations, shown to the protocol's invariants when it is over."""
+"""A run of workers, shown to the protocol's invariants when it is over."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from framework.runs.invariants import conclusions, watched
 from framework.trace.reader import open_run
 from framework.trace.schema import EventKind
 from tests.engine.ray.register import RegisterClient, RegisterNode, Store
-from tests.replay.local_workers import register_on, run_on_stations
+from tests.replay.local_workers import register_on, run_on_workers
 from tests.runs.fakes import ended
 
 
@@ -48,8 +48,8 @@ def recorded(folder: Path, invariant: type[Invariant[Any]], node: type[RegisterN
     """A run of the register, up to its 40th operation; its first server crashes on the way and comes back."""
     done: list[str] = []
 
-    def trouble(stations: Any) -> None:
-        servers, ok = stations[0], stations[1].tally.ok
+    def trouble(workers: Any) -> None:
+        servers, ok = workers[0], workers[1].tally.ok
         if ok >= 10 and not done:
             done.append("crash")
             servers.crash("n1", "fault")
@@ -59,7 +59,7 @@ def recorded(folder: Path, invariant: type[Invariant[Any]], node: type[RegisterN
 
     Grows.seen = {}
     experiment = register_on(folder, node)
-    run_on_stations(experiment, until=lambda stations: stations[1].tally.ok >= 40, meanwhile=trouble)
+    run_on_workers(experiment, until=lambda workers: workers[1].tally.ok >= 40, meanwhile=trouble)
     return dataclasses.replace(experiment, protocol=dataclasses.replace(experiment.protocol, invariants=(invariant,)))
 
 

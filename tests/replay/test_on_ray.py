@@ -54,9 +54,9 @@ def test_every_node_comes_to_the_same_outputs_and_one_that_reads_the_clock_depar
 
     assert replay(["clocked"]) == 2
     lines = capsys.readouterr().out.splitlines()
-    departed = [place for place, line in enumerate(lines) if "differs at step" in line]
-    assert len(departed) == 1
-    where = departed[0]
+    diverged = [place for place, line in enumerate(lines) if "differs at step" in line]
+    assert len(diverged) == 1
+    where = diverged[0]
     assert " takes raft.Vote(term=1, granted=true) from n" in lines[where + 1]
     assert lines[where + 2].startswith("  recorded:     notes at clock=")
     assert lines[where + 3].startswith("  driven again: notes at clock=")

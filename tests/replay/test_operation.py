@@ -17,7 +17,7 @@ from framework.replay.operation import TracedOperation, find_operation, followed
 from framework.run.__main__ import main as run
 from framework.runs.folder import write_config
 from framework.trace.reader import open_run
-from tests.replay.local_workers import run_on_stations
+from tests.replay.local_workers import run_on_workers
 from tests.replay.test_replay import REGISTERED
 
 RAFT = ["experiment=raft_3nodes", "engine=sim", "duration=400ms", "clients=2", "workload.think_time=10ms", "--quiet"]
@@ -221,7 +221,7 @@ def test_an_operation_of_a_run_on_ray_is_shown_from_the_trace(
     Path("first").mkdir()
     write_config(Path("first"), composed.config)
     experiment = dataclasses.replace(composed.experiment, run_dir=Path("first"))
-    run_on_stations(experiment, until=lambda stations: stations[1].tally.ok >= 30)
+    run_on_workers(experiment, until=lambda workers: workers[1].tally.ok >= 30)
 
     number = last_ok(Path("first"))["operation"]
     assert replay(["first", "--operation", str(number)]) == 0

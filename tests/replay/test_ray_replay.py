@@ -1,4 +1,4 @@
-"""Nodes driven again from the inputs that a station recorded: to the same outputs, or to the step where they part."""
+"""Nodes driven again from the inputs that a worker recorded: to the same outputs, or to the step where they part."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from framework import ConfigError, NodeId, handles, on_timer
 from framework.checking.monitors import Monitors, Watcher
+from framework.core.client import Operation
 from framework.core.node import Node
 from framework.core.node_runtime import NodeRuntime
 from framework.engine.base import Experiment
@@ -23,12 +24,12 @@ from framework.replay.node_trace import TraceRow
 from framework.replay.outputs import Output, OutputCollector
 from framework.replay.ray_replay import NodeReport, RayReplay
 from framework.trace.reader import open_run
-from tests.engine.ray.register import Ask, RegisterNode, Stamp, Store, Stored, Told
-from tests.replay.local_workers import EPOCH, register_on, run_on_stations
+from tests.engine.ray.register import Ask, RegisterClient, RegisterNode, Stamp, Store, Stored, Told
+from tests.replay.local_workers import EPOCH, register_on, run_on_workers
 
 
 def answered(count: int) -> Any:
-    return lambda stations: stations[1].tally.ok >= count
+    return lambda workers: workers[1].tally.ok >= count
 
 
 def recorded(
@@ -36,7 +37,7 @@ def recorded(
 ) -> Experiment:
     """A run of the register, `node` its class, up to `until`."""
     experiment = register_on(folder, node, **options)
-    run_on_stations(experiment, until=until, meanwhile=meanwhile)
+    run_on_workers(experiment, until=until, meanwhile=meanwhile)
     return experiment
 
 
@@ -47,6 +48,25 @@ def driven(folder: Path, experiment: Experiment, node: type[Node] | None = None)
     replay = RayReplay(open_run(folder), experiment=experiment)
     replay.drive()
     return {report.node: report for report in replay.reports()}
+
+
+class ClockedClient(RegisterClient):
+    """Shows the time of each operation."""
+
+    def invoke(self, operation: Operation) -> None:
+        self.note("invoked", now=self.now, wall=self.wall_clock)
+        super().invoke(operation)
+
+
+def test_a_client_sees_the_time_of_its_operation_again(tmp_path: Path) -> None:
+    experiment = register_on(tmp_path)
+    experiment = dataclasses.replace(
+        experiment, protocol=dataclasses.replace(experiment.protocol, client=ClockedClient)
+    )
+    run_on_workers(experiment, until=answered(10))
+    found = driven(tmp_path, experiment)
+    assert {report.divergence for report in found.values()} == {None}
+    assert len(list(open_run(tmp_path).messages("note"))) >= 10
 
 
 class Busy(RegisterNode):
@@ -78,7 +98,7 @@ def test_every_node_and_client_comes_to_the_same_outputs(tmp_path: Path) -> None
 
     reports = driven(tmp_path, experiment)
 
-    assert {node: (report.departure, report.lacking) for node, report in reports.items()} == dict.fromkeys(
+    assert {node: (report.divergence, report.lacking) for node, report in reports.items()} == dict.fromkeys(
         ("n1", "n2", "n3", "c1", "c2", "c3"), (None, "")
     )
     assert reports["n1"].steps > 100 and reports["n1"].compared > 100
@@ -97,8 +117,8 @@ def test_the_events_of_an_operation_bear_its_number(tmp_path: Path) -> None:
 def test_nodes_that_crash_and_come_back_go_on_from_what_they_had_committed(tmp_path: Path) -> None:
     done: list[str] = []
 
-    def trouble(stations: list[Worker]) -> None:
-        servers, ok = stations[0], stations[1].tally.ok
+    def trouble(workers: list[Worker]) -> None:
+        servers, ok = workers[0], workers[1].tally.ok
         if ok >= 20 and not done:
             done.append("crash")
             servers.crash("n1", "fault")
@@ -109,7 +129,7 @@ def test_nodes_that_crash_and_come_back_go_on_from_what_they_had_committed(tmp_p
     experiment = recorded(tmp_path, Busy, until=answered(80), meanwhile=trouble)
     reports = driven(tmp_path, experiment)
 
-    assert [(report.departure, report.lacking) for report in reports.values()] == [(None, "")] * 6
+    assert [(report.divergence, report.lacking) for report in reports.values()] == [(None, "")] * 6
     notes = [row["payload"] for row in open_run(tmp_path).messages("note") if row["message"] == "started"]
     assert any(note["accepted"] > 0 for note in notes)
 
@@ -118,12 +138,12 @@ def test_operations_that_time_out_retire_their_process_and_a_node_that_raises_st
     tmp_path: Path,
 ) -> None:
     experiment = recorded(
-        tmp_path, until=lambda stations: stations[0].crashes and stations[1].tally.ok >= 60, boom_after=8
+        tmp_path, until=lambda workers: workers[0].crashes and workers[1].tally.ok >= 60, boom_after=8
     )
 
     reports = driven(tmp_path, experiment)
 
-    assert [(report.departure, report.lacking) for report in reports.values()] == [(None, "")] * 6
+    assert [(report.divergence, report.lacking) for report in reports.values()] == [(None, "")] * 6
 
 
 class ReadsTheClock(RegisterNode):
@@ -153,14 +173,14 @@ def test_what_is_not_deterministic_is_named_with_its_step(
     reports = driven(tmp_path, experiment)
 
     for server in ("n1", "n2", "n3"):
-        departure = reports[server].departure
-        assert departure is not None
-        assert isinstance(departure.recorded, Output) and isinstance(departure.replayed, Output)
-        assert (departure.recorded.kind, departure.replayed.kind) == (kind, kind)
-        assert departure.recorded.payload != departure.replayed.payload
-        assert departure.step.message == f"register.{takes}"
-        assert departure.number <= reports[server].steps
-    assert all(reports[client].departure is None for client in ("c1", "c2", "c3"))
+        divergence = reports[server].divergence
+        assert divergence is not None
+        assert isinstance(divergence.recorded, Output) and isinstance(divergence.replayed, Output)
+        assert (divergence.recorded.kind, divergence.replayed.kind) == (kind, kind)
+        assert divergence.recorded.payload != divergence.replayed.payload
+        assert divergence.step.message == f"register.{takes}"
+        assert divergence.number <= reports[server].steps
+    assert all(reports[client].divergence is None for client in ("c1", "c2", "c3"))
 
 
 class SaysMore(RegisterNode):
@@ -205,10 +225,10 @@ def test_a_class_that_was_changed_departs_from_the_record(
 ) -> None:
     experiment = recorded(tmp_path, until=answered(30))
 
-    departure = driven(tmp_path, experiment, changed)["n2"].departure
+    divergence = driven(tmp_path, experiment, changed)["n2"].divergence
 
-    assert departure is not None
-    assert (_side(departure.recorded), _side(departure.replayed)) == (was, now)
+    assert divergence is not None
+    assert (_side(divergence.recorded), _side(divergence.replayed)) == (was, now)
 
 
 def _side(side: Output | str) -> str:
@@ -222,7 +242,7 @@ def test_a_message_whose_send_is_lost_ends_the_driving_there(tmp_path: Path) -> 
     reports = driven(tmp_path, experiment)
 
     assert reports["c1"].steps == 0
-    assert reports["n1"].departure is None
+    assert reports["n1"].divergence is None
     assert "takes register.Ask from c" in reports["n1"].lacking
     assert "is lost" in reports["n1"].lacking
     assert reports["n1"].unseen > 0 == reports["c1"].unseen
@@ -276,8 +296,8 @@ def test_a_departure_tells_the_step_and_both_sides(tmp_path: Path) -> None:
     report = driven(tmp_path, experiment)["n1"]
     lines = list(of_node(open_run(tmp_path), report))
 
-    assert isinstance(report.departure, Divergence)
-    assert lines[0].startswith(f"n1: differs at step {report.departure.number:,}")
+    assert isinstance(report.divergence, Divergence)
+    assert lines[0].startswith(f"n1: differs at step {report.divergence.number:,}")
     assert "n1 takes register.Store(operation=" in lines[1]
     assert lines[2].startswith("  recorded:     notes stored at=")
     assert lines[3].startswith("  driven again: notes stored at=")

@@ -12,7 +12,7 @@ from framework.config.compose import compose
 from framework.replay.__main__ import main as replay
 from framework.run.__main__ import main as run
 from framework.runs.folder import write_config
-from tests.replay.local_workers import run_on_stations
+from tests.replay.local_workers import run_on_workers
 from tests.runs.test_determinism import WANDERER
 
 RAFT = ["experiment=raft_3nodes", "engine=sim", "duration=400ms", "clients=2", "workload.think_time=10ms", "--quiet"]
@@ -165,7 +165,7 @@ def test_nodes_of_a_run_on_ray_are_driven_again_each_by_itself(capsys: pytest.Ca
     Path("first").mkdir()
     write_config(Path("first"), composed.config)
     experiment = dataclasses.replace(composed.experiment, run_dir=Path("first"))
-    run_on_stations(experiment, until=lambda stations: stations[1].tally.ok >= 30)
+    run_on_workers(experiment, until=lambda workers: workers[1].tally.ok >= 30)
 
     assert replay(["first"]) == 0
     lines = said(capsys)

@@ -1,7 +1,7 @@
 """Is there an order of the operations, within their intervals, that a single object could have executed?
 
 Linearizability (Herlihy and Wing, 1990) is local: a history is linearizable if that of each key is. Each key takes
-the fast path of `zones`, `rows` or `sets` if it can, else the `search`. When a key fails, `evidence` and `story` say why.
+the fast path of `unique_values`, `queues_and_stacks` or `grow_only_sets` if it can, else the `search`. When a key fails, `counter_example` and `story` say why.
 """
 
 from __future__ import annotations

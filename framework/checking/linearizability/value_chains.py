@@ -4,7 +4,7 @@ Where only one operation can have made a value, it made it, and whoever saw the 
 the next. A value that can only have been appended to, or compared with, to make another is left for that other one
 and for no third. So the values fall into chains, each of which took place in one stretch; what nobody saw is a chain
 of its own. Of two chains the one comes first in which an operation ends before one of the other begins; if each has
-to come first, nothing explains the history (the argument is that of `zones`).
+to come first, nothing explains the history (the argument is that of `unique_values`).
 
 Else the chains have an order, and with it their operations. It explains all that is in a chain, but what was left out
 of them (where a value was made twice, or an operation told what a value was *not*) may contradict it: a guess that

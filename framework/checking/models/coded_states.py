@@ -20,7 +20,7 @@ from framework.checking.models.model import ILLEGAL, NO_RESULT, ModelStep, Outlo
 CHUNK = 128
 """Values in a chunk."""
 Chunks: TypeAlias = tuple[str, ...]
-OrderedContainer: TypeAlias = tuple[int, Chunks]
+PackedRow: TypeAlias = tuple[int, Chunks]
 """How many values have ever been put, modulo `CHUNK`, and the values held. Two runs of a queue that did the same have
 their chunks begin at the same values; a stack has no use for the number, and keeps 0."""
 
@@ -71,7 +71,7 @@ class CodedRow(Transitions):
         return Outlook(size=_words)
 
     @abstractmethod
-    def _put(self, row: OrderedContainer, value: str) -> OrderedContainer: ...
+    def _put(self, row: PackedRow, value: str) -> PackedRow: ...
 
     @abstractmethod
     def _take(self, chunks: Chunks) -> tuple[str, Chunks]: ...
@@ -80,7 +80,7 @@ class CodedRow(Transitions):
 class CodedQueue(CodedRow):
     """First in, first out. What is put behind a value that nobody takes is counted and not kept."""
 
-    def _put(self, row: OrderedContainer, value: str) -> OrderedContainer:
+    def _put(self, row: PackedRow, value: str) -> PackedRow:
         phase, chunks = row
         after = (phase + 1) % CHUNK
         if chunks and chunks[-1][-1] in self.blocks:
@@ -97,7 +97,7 @@ class CodedQueue(CodedRow):
 class CodedStack(CodedRow):
     """Last in, first out. What is below a value that nobody takes is not kept."""
 
-    def _put(self, row: OrderedContainer, value: str) -> OrderedContainer:
+    def _put(self, row: PackedRow, value: str) -> PackedRow:
         chunks = row[1]
         if value in self.blocks:
             return 0, (value,)

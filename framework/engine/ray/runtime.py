@@ -173,7 +173,7 @@ def _init(**settings: Any) -> None:
 
 
 def own_folders() -> list[str]:
-    """WorkerAddress this process finds modules that a worker may not: what is on `sys.path` and not Python's own."""
+    """Where this process finds modules that a worker may not: what is on `sys.path` and not Python's own."""
     return [os.path.abspath(folder) for folder in sys.path if not folder.startswith((sys.prefix, sys.base_prefix))]
 
 

@@ -29,12 +29,12 @@ class ClientPorts(Protocol):
     def now(self) -> int: ...
 
     def record(
-        self, kind: EventKind, cause: int, node: Any, path: str = "", *, name: str | None = None,
+        self, kind: EventKind, at: int, cause: int, node: Any, path: str = "", *, name: str | None = None,
         fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
     ) -> int: ...  # fmt: skip
 
-    def invoke(self, node: Any, runtime: NodeRuntime, given: Invoke) -> None:
-        """Has a client take its operation; what that raises crashes it."""
+    def invoke(self, node: Any, runtime: NodeRuntime, given: Invoke, now: int) -> None:
+        """Has a client take its operation, as of the time `now`; what that raises crashes it."""
 
     def reboot(self, node: Any, cause: int) -> None:
         """Starts a client's next process."""
@@ -108,11 +108,11 @@ class ClientDriver:
         else:
             fields["why"] = outcome.why  # type: ignore[union-attr]
         name = type(outcome).__name__.lower()
-        step = self._record(EventKind.COMPLETE, cause, node, name=name, fields=fields, operation=operation)
+        now = self._now()
+        step = self._record(EventKind.COMPLETE, now, cause, node, name=name, fields=fields, operation=operation)
         if node.id == ADMINISTRATOR:
             self._administered(node, outcome, step)
             return
-        now = self._now()
         self._end(node, outcome, now)
         self._ports.operation_ended()
         if type(outcome) is Unknown:  # a new process starts, and only then is the client free again
@@ -176,9 +176,9 @@ class ClientDriver:
             "argument": operation.argument, "scheduled": assignment.scheduled,
         }  # fmt: skip
         step = self._record(
-            EventKind.INVOKE, cause, node, name=operation.function, fields=fields, operation=operation.id
+            EventKind.INVOKE, now, cause, node, name=operation.function, fields=fields, operation=operation.id
         )
-        self._ports.invoke(node, runtime, Invoke(operation, timeout, step))
+        self._ports.invoke(node, runtime, Invoke(operation, timeout, step), now)
 
     def _retire(self, node: HostedNode, cause: int) -> None:
         if node.runtime is not None:

@@ -135,16 +135,19 @@ class NodePorts(Protocol):
         """Records a timer that fires; returns the number of its step."""
 
     def record(
-        self, kind: EventKind, cause: int, node: Any, path: str = "", *, name: str | None = None,
+        self, kind: EventKind, at: int, cause: int, node: Any, path: str = "", *, name: str | None = None,
         fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
     ) -> int:  # fmt: skip
-        """Writes a row of the trace, if there is one, and returns its `seq`. `fields` become its payload as JSON."""
+        """Writes a row of the trace at the time `at`, if there is one, and returns its `seq`. `fields` become its payload as JSON."""
 
     def start(self, node: Any, runtime: NodeRuntime, cause: int) -> None:
         """Takes the first step of an incarnation."""
 
     def stopped(self, node: Any) -> None:
         """Gives up what waits for a node that has stopped."""
+
+    def disk_fault_met(self, node: Any) -> None:
+        """A commit or a restart has met the node's faulty disk."""
 
     def storage_failed(self, node: Any, crash: NodeCrash) -> None:
         """A node has stopped because of its storage."""
@@ -189,6 +192,8 @@ class NodeLife:
 
     def storage_failed(self, node: HostedNode, failure: StorageFailure, cause: int) -> None:
         """Stops a node whose storage failed; for good if it is damaged."""
+        if failure.asked:
+            self._ports.disk_fault_met(node)
         event: NodeEvent = "damage" if isinstance(failure, StorageDamaged) else "crash"
         crash = self.stop(node, event, str(failure), cause, asked=failure.asked, storage=True)
         self._ports.storage_failed(node, crash)
@@ -199,9 +204,10 @@ class NodeLife:
     ) -> NodeCrash:  # fmt: skip
         """Crashes a node: what it holds in memory is gone, and what waits for it is dropped."""
         node.on(event)
-        crash = NodeCrash(node.id, self._ports.now(), why, text, asked, storage)
+        now = self._ports.now()
+        crash = NodeCrash(node.id, now, why, text, asked, storage)
         self.crashes.append(crash)
-        self._ports.record(EventKind.CRASH, cause, node, payload=f"{why}\n{text}".rstrip().encode())
+        self._ports.record(EventKind.CRASH, now, cause, node, payload=f"{why}\n{text}".rstrip().encode())
         node.runtime = None
         self._ports.stopped(node)
         return crash

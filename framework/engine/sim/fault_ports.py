@@ -51,7 +51,7 @@ class SimulatedRun(Protocol):
     def resume(self, node: SimNode) -> None: ...
     def rearm(self, node: SimNode, runtime: NodeRuntime) -> None: ...
     def record(
-        self, kind: EventKind, cause: int, node: SimNode | None, path: str = "", *, name: str | None = None,
+        self, kind: EventKind, at: int, cause: int, node: SimNode | None, path: str = "", *, name: str | None = None,
         fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
     ) -> int: ...  # fmt: skip
 
@@ -139,4 +139,4 @@ class SimFaultPorts:
 
     def _record(self, action: Action, node: SimNode | None) -> int:
         payload = msgspec.json.encode(msgspec.structs.asdict(action))
-        return self._run.record(EventKind.FAULT, -1, node, name=action_name(action), payload=payload)
+        return self._run.record(EventKind.FAULT, self._run.now(), -1, node, name=action_name(action), payload=payload)

@@ -10,12 +10,10 @@ from typing import Any
 
 import msgspec
 
-from framework.core.client import Outcome
 from framework.engine.base import Experiment, Progress
 from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
-from framework.load.generator import Assignment
-from framework.trace.recorder import EventWriter, HistoryWriter, operation_row
+from framework.trace.recorder import EventWriter, HistoryWriter
 from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, EventKind, NameTable
 
 
@@ -47,11 +45,6 @@ class Recording:
             self.events.payloads.append(payload)
         if operation is not None:
             self.events.operations.append(OPERATION.pack(seq, operation))
-
-    def operation(self, assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> None:
-        """One operation of the history; `completed` is None for one that was still open when the run ended."""
-        if self.history is not None:
-            self.history.append(operation_row(assignment, outcome, invoked, completed))
 
     def flush_if_due(self) -> None:
         if self.events is not None:

@@ -1,7 +1,7 @@
-"""One simulated run: the event loop, batches and commits, messages on their way, the lives of nodes.
+"""One simulated run: the event loop, batches and commits, messages on their way, crashes and restarts.
 
-A node without service time and disk latency runs each input as a batch of its own, at once (`_finish`). At any other,
-inputs wait while a batch is under way (`_run_batch`).
+A node without service time and disk latency runs each input as a batch of its own, at once (`_finish`). At any other
+node, inputs wait while a batch is under way (`_run_batch`).
 """
 
 from __future__ import annotations
@@ -312,7 +312,7 @@ class Simulation:
         if batch.changes:
             delay += self._disk_latency + node.disk_delay
             if node.disk_delay:
-                self.faults.injector.met(node.id)
+                self.faults.injector.on_disk_fault_met(node.id)
         if not delay:
             self._end_commit(node, batch)
             return
@@ -368,7 +368,7 @@ class Simulation:
         node.set_clocks(runtime, self.true_time, WALL_EPOCH)
         node.reset()
         self.steps += 1
-        step = self.record(EventKind.START, cause, node)
+        step = self.record(EventKind.START, self.true_time, cause, node)
         batch = runtime.run_one(Start(node.node_class, node.config, node.peers, node.spare, step))
         if node.waits:
             self._begin_commit(node, batch, self._service_time)
@@ -388,10 +388,12 @@ class Simulation:
         if node.client >= 0:
             self.clients.stopped(node)
 
+    def disk_fault_met(self, node: SimNode) -> None:
+        """A commit or a restart has met the node's faulty disk."""
+        self.faults.injector.on_disk_fault_met(node.id)
+
     def storage_failed(self, node: SimNode, crash: NodeCrash) -> None:
         """A node has stopped because of its storage."""
-        if crash.asked:
-            self.faults.injector.met(node.id)
         if isinstance(node.storage, FaultyStorage) and node.storage.trouble == "none":
             node.storage = node.storage.storage  # what failed once is well again
 
@@ -411,10 +413,10 @@ class Simulation:
     def restart(self, node: SimNode, cause: int = -1) -> None:
         """Boots a node that is down: a new instance over its storage."""
         node.incarnation += 1
-        self._boot(node, self.record(EventKind.RESTART, cause, node))
+        self._boot(node, self.record(EventKind.RESTART, self.true_time, cause, node))
         if node.torn and node.state is not NodeState.LOST:
             node.torn = False
-            self.faults.injector.came(node.id, TORN_COMMIT_CUT)
+            self.faults.injector.on_crash_outcome(node.id, TORN_COMMIT_CUT)
 
     def pause(self, node: SimNode) -> None:
         """The node stands still: what arrives waits, timers are late, a commit under way ends but nothing follows from it."""
@@ -455,7 +457,15 @@ class Simulation:
                     self._send(node, entry, message, path, index, name, cause, payload)
             elif isinstance(effect, Note):
                 self.tally.note(effect.name)
-                self.record(EventKind.NOTE, effect.step, node, effect.path, name=effect.name, fields=effect.fields)
+                self.record(
+                    EventKind.NOTE,
+                    self.true_time,
+                    effect.step,
+                    node,
+                    effect.path,
+                    name=effect.name,
+                    fields=effect.fields,
+                )
             else:
                 assert isinstance(effect, Complete)
                 self.clients.complete(node, effect.operation, effect.outcome, effect.step)
@@ -531,17 +541,17 @@ class Simulation:
     # Rows of the trace.
 
     def record(
-        self, kind: EventKind, cause: int, node: SimNode | None, path: str = "", *, name: str | None = None,
+        self, kind: EventKind, at: int, cause: int, node: SimNode | None, path: str = "", *, name: str | None = None,
         fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
     ) -> int:  # fmt: skip
         """Writes a row, if the trace is full, and returns its `seq`, which is spent at every trace level alike."""
         self.seq = seq = self.seq + 1
         if self._rows is not None:
-            place = NO_NAME if node is None else self._place(node, path)
             message = NO_NAME if name is None else self.recording.names.index(name)
+            place = NO_NAME if node is None else self._place(node, path)
             told = payload if fields is None else as_json(fields)
             self.recording.row(
-                kind, self.true_time, seq, cause, place, message=message, size=size, payload=told, operation=operation
+                kind, at, seq, cause, place, message=message, size=size, payload=told, operation=operation
             )
         return seq
 
@@ -575,9 +585,9 @@ class Simulation:
             self._load_at = NEVER
             self.clients.begin_due()
 
-    def invoke(self, node: SimNode, runtime: NodeRuntime, given: Invoke) -> None:
+    def invoke(self, node: SimNode, runtime: NodeRuntime, given: Invoke, now: int) -> None:
         """Has a client take its operation."""
-        node.set_clocks(runtime, self.true_time, WALL_EPOCH)
+        node.set_clocks(runtime, now, WALL_EPOCH)
         self.steps += 1
         try:
             self._finish(node, runtime, runtime.run_one(given))
@@ -614,12 +624,13 @@ class Simulation:
         sight = self.faults.look()
         down = [node for node, status in sight.statuses.items() if status is None]
         running = [node for node in sight.statuses if node not in down]
+        can_serve = self.life.can_serve([self.nodes[node] for node in running], running)
         waiting, is_open = self.clients.open_operations()
         return Aftermath(
             statuses=sight.statuses,
             for_good=sight.lost.intersection(down),
             damaged=frozenset(node for node in down if self.nodes[node].is_damaged),
-            can_serve=self.life.can_serve([self.nodes[node] for node in running], running),
+            can_serve=can_serve,
             waiting=waiting,
             open=is_open,
         )

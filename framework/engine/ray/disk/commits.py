@@ -19,7 +19,7 @@ from framework.engine.ray.disk.database import Commit, Database, NodeStorage, St
 
 
 class Commits(Protocol):
-    """WorkerAddress changes go, and where a node that starts finds them."""
+    """Where changes go, and where a node that starts finds them."""
 
     def encode(self, node: NodeId, changes: Sequence[Change]) -> None:
         """Makes a node's changes ready for the next commit, whose part they will be if it names the node. Raises whatever

@@ -160,7 +160,7 @@ class _Course:
             from framework.engine.ray.worker.trace_rows import merge_histories
 
             folder = self.experiment.run_dir
-            parts = [folder / f"history-{worker.worker}.arrow" for worker in self.supervisor.launch.client_workers]
+            parts = [folder / f"history-{worker.number}.arrow" for worker in self.supervisor.launch.client_workers]
             merge_histories(parts, folder / "history.arrow")
 
     def _complete_traces(self) -> None:

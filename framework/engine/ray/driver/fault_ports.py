@@ -43,7 +43,8 @@ class RayFaults:
         self._still: set[NodeId] = set()  # told to stand still in the strike under way, and their process goes on yet
         self._executor = FaultExecutor(experiment, self)
         self._injector = self._executor.injector
-        supervisor.met, supervisor.came = self._injector.met, self._injector.came
+        supervisor.on_disk_fault_met = self._injector.on_disk_fault_met
+        supervisor.on_crash_outcome = self._injector.on_crash_outcome
 
     @property
     def next_at(self) -> int:
@@ -84,7 +85,7 @@ class RayFaults:
         statuses = supervisor.statuses()
         stopped = frozenset(node for node in self._nodes if self.is_paused(node))
         lost = frozenset(
-            node for node in self._nodes if node in supervisor.lost or supervisor.conditions.damaged((node,))
+            node for node in self._nodes if node in supervisor.lost or supervisor.faults_in_force.damaged((node,))
         )
         return Sight(statuses, stopped, lost, tuple(node for node in self._nodes if node in supervisor.standing_by))
 
@@ -96,7 +97,7 @@ class RayFaults:
 
     def change_links(self, action: Disturb | Calm) -> None:
         self._record(action, None)
-        self._supervisor.conditions.note(action, self._supervisor.now())
+        self._supervisor.faults_in_force.note(action, self._supervisor.now())
         for worker in self._supervisor.workers:
             told = action if isinstance(action, Calm) else leaving(action, worker.endpoints)
             if told is not None:
@@ -148,7 +149,7 @@ class RayFaults:
         worker = self._supervisor.launch.worker_of[action.node]
         if not worker.is_up:
             self._record(action, action.node)  # else its worker does, in the very moment
-        self._supervisor.conditions.note(action, self._supervisor.now())
+        self._supervisor.faults_in_force.note(action, self._supervisor.now())
         self._supervisor.tell(worker, action)
         return True
 
@@ -159,7 +160,7 @@ class RayFaults:
         if damages_file and (supervisor.is_up(action.node) or not supervisor.damage(action.node)):
             return False
         self._record(action, action.node)
-        supervisor.conditions.note(action, supervisor.now())
+        supervisor.faults_in_force.note(action, supervisor.now())
         if not damages_file:
             supervisor.tell(worker, action)
         return True

@@ -12,7 +12,7 @@ from framework.faults.actions import Action, Calm, Disturb, SetClock, SetDisk
 
 
 class FaultsInForce:
-    """Kept by the driver. Clocks and disks are a node's, and outlive its processes; link_faults is a link's."""
+    """Kept by the driver. Clocks and disks are a node's, and outlive its processes; link faults are a link's."""
 
     def __init__(self) -> None:
         self._link_faults: dict[int, Disturb] = {}

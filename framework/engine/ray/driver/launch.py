@@ -24,7 +24,7 @@ CLOCK_READINGS = 9
 
 
 class Launch:
-    """Knows where everything goes. `workers` are the workers: nodes first, then clients."""
+    """Knows where everything goes. `workers`: those of nodes first, then those of clients."""
 
     def __init__(self, experiment: Experiment, runtime: RayRuntime) -> None:
         config = experiment.engine_config
@@ -36,7 +36,7 @@ class Launch:
         self.client_workers = [worker for worker in self.workers if worker.first_client is not None]
         self.worker_of = {endpoint: worker for worker in self.workers for endpoint in worker.endpoints}
         endpoints = experiment.endpoints
-        self._worker_of = tuple(self.worker_of[endpoint].worker for endpoint in endpoints)
+        self._worker_of = tuple(self.worker_of[endpoint].number for endpoint in endpoints)
         self.fsync = 0  # of the slowest disk, nanoseconds; 0: not asked
         self._secret = secrets.token_bytes(32)
         self._group: Any = None
@@ -90,7 +90,7 @@ class Launch:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
         if worker.first_client is None:
-            strategy: Any = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=worker.worker)
+            strategy: Any = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=worker.number)
         else:
             strategy = NodeAffinitySchedulingStrategy(worker.machine, soft=False)
         label = worker.endpoints[0] if len(worker.endpoints) == 1 else f"{worker.endpoints[0]}-{worker.endpoints[-1]}"
@@ -106,10 +106,10 @@ class Launch:
 
     def _setup(self, worker: RemoteWorker) -> Setup:
         config, run_dir = self.experiment.engine_config, self.experiment.run_dir
-        history = "history.arrow" if len(self.client_workers) == 1 else f"history-{worker.worker}.arrow"
+        history = "history.arrow" if len(self.client_workers) == 1 else f"history-{worker.number}.arrow"
         return Setup(
             experiment=self.experiment,
-            worker=worker.worker,
+            worker=worker.number,
             incarnation=worker.incarnation,
             endpoints=worker.endpoints,
             first_client=worker.first_client,

@@ -38,11 +38,11 @@ _UP = frozenset({WorkerState.CONNECTING, WorkerState.BOOTING, WorkerState.RUNNIN
 class RemoteWorker:
     """A worker through all its incarnations."""
 
-    def __init__(self, worker: int, endpoints: tuple[NodeId, ...], first_client: int | None = None) -> None:
-        self.worker, self.endpoints, self.first_client = worker, endpoints, first_client
+    def __init__(self, number: int, endpoints: tuple[NodeId, ...], first_client: int | None = None) -> None:
+        self.number, self.endpoints, self.first_client = number, endpoints, first_client
         self.machine = ""
         self.incarnation = 0
-        self.handle: Any = None
+        self.actor: Any = None  # its handle
         self.where: WorkerAddress | None = None  # None: its process has not arrived
         self.state = WorkerState.STARTING
         self._before_pause = WorkerState.RUNNING

@@ -55,15 +55,20 @@ class Supervisor:
         self.lost: set[NodeId] = set()  # nodes that no restart brings back
         self.standing_by = set(experiment.spares)  # nodes that have never run
         self._touched_counts: dict[int, tuple[int, int]] = {}  # of workers that have ended
-        self.conditions = FaultsInForce()
-        self.met: Callable[[NodeId], None] = lambda node: None  # told of each commit that met a disk in trouble
-        self.came: Callable[[NodeId, str], None] = lambda node, text: None  # told what came of a node's last crash
+        self.faults_in_force = FaultsInForce()
+        self.on_disk_fault_met: Callable[[NodeId], None] = lambda node: (
+            None
+        )  # told of each commit that met a disk in trouble
+        self.on_crash_outcome: Callable[[NodeId, str], None] = lambda node, text: (
+            None
+        )  # told what came of a node's last crash
         self.launch = Launch(experiment, runtime)
         self.workers = self.launch.workers
         self._due: dict[Any, Callable[[Any], None]] = {}
         self._ended_tallies: list[Tally] = []
         self._index = {node: index for index, node in enumerate(experiment.endpoints)}
         self._ending = False
+        self._has_started = False
 
     def now(self) -> int:
         """Nanoseconds since the run's start."""
@@ -99,38 +104,38 @@ class Supervisor:
 
     def _spawn(self, worker: RemoteWorker) -> None:
         """Creates the actor of the worker's present incarnation and watches it."""
-        worker.handle = self.launch.create(worker)
+        worker.actor = self.launch.create(worker)
         worker.where, worker.state = None, WorkerState.STARTING
         self._watch(worker)
 
     def _watch(self, worker: RemoteWorker) -> None:
         incarnation = worker.incarnation
-        watch = worker.handle.watch.options(concurrency_group="watch").remote()
+        watch = worker.actor.watch.options(concurrency_group="watch").remote()
         self._expect(watch, lambda answer: self._ended(worker, incarnation, answer))
 
     def _boot_call(self, worker: RemoteWorker, cause: int) -> Any:
         order = BootOrder(
             zero=self.zero + self.machine(worker).offset, epoch=self.epoch, cause=cause,
-            faults=self.conditions.faults(worker.endpoints), clocks=self.conditions.clocks(worker.endpoints),
+            faults=self.faults_in_force.faults(worker.endpoints), clocks=self.faults_in_force.clocks(worker.endpoints),
             acknowledged=worker.acknowledged, standing_by=frozenset(self.standing_by.intersection(worker.endpoints)),
         )  # fmt: skip
         worker.acknowledged = None
         worker.told_to_boot()
-        return worker.handle.boot.options(concurrency_group="faults").remote(order)
+        return worker.actor.boot.options(concurrency_group="faults").remote(order)
 
     def _contacts(self) -> dict[int, Contact]:
-        return {worker.worker: self._contact(worker) for worker in self.workers if worker.where is not None}
+        return {worker.number: self._contact(worker) for worker in self.workers if worker.where is not None}
 
     def _contact(self, worker: RemoteWorker) -> Contact:
         assert worker.where is not None
-        return worker_name(worker.worker, worker.incarnation), worker.where.address, worker.handle
+        return worker_name(worker.number, worker.incarnation), worker.where.address, worker.actor
 
     # What faults do to them.
 
     def crash(self, node: NodeId, cause: int, fate: Callable[[], CommitFate]) -> CommitFate | None:
         """Crashes a node that is up: SIGKILL for one that has a process to itself, and its replacement starts at once.
 
-        Returns the fate of the commit in flight; None if there was none, or if the injector will hear of it through `came`.
+        Returns the fate of the commit in flight; None if there was none, or if the injector will hear of it through `on_crash_outcome`.
         """
         worker = self.launch.worker_of[node]
         if len(worker.endpoints) > 1:
@@ -168,12 +173,12 @@ class Supervisor:
 
         def done(answer: Any) -> None:
             if isinstance(answer, str):
-                self.came(node, f"{node}'s commit in flight was {answer}")
+                self.on_crash_outcome(node, f"{node}'s commit in flight was {answer}")
 
         self._expect(self._apply(worker, action, cause, fate), done)
 
     def _apply(self, worker: RemoteWorker, action: Action, cause: int, fate: CommitFate = "kept") -> Any:
-        return worker.handle.apply.options(concurrency_group="faults").remote(action, cause, fate)
+        return worker.actor.apply.options(concurrency_group="faults").remote(action, cause, fate)
 
     def pause(self, worker: RemoteWorker, *, paused: bool) -> None:
         """SIGSTOP, or SIGCONT, for the process of a worker that is up."""
@@ -241,30 +246,30 @@ class Supervisor:
                 worker.state = WorkerState.DEAD
                 self.failure = self.failure or f"{worker.endpoints[0]} could not be started again"
 
-        self._expect(worker.handle.listen.remote(self.launch.listen_host()), arrived)
+        self._expect(worker.actor.listen.remote(self.launch.listen_host()), arrived)
 
     def _revive(self, worker: RemoteWorker) -> None:
         """Boots the next incarnation, when it is there and wanted, and tells the others where it is."""
         if worker.state is not WorkerState.READY or worker.wanted is None:
             return
         cause, worker.wanted, worker.state = worker.wanted, None, WorkerState.CONNECTING
-        contact = {worker.worker: self._contact(worker)}
+        contact = {worker.number: self._contact(worker)}
         for other in self.workers:
             if other.is_up and other is not worker:
-                other.handle.learn.remote(contact)
-        handle = worker.handle
+                other.actor.learn.remote(contact)
+        handle = worker.actor
 
         def connected(_: Any) -> None:
-            if worker.handle is handle and worker.is_up:  # else it has died before it could boot
+            if worker.actor is handle and worker.is_up:  # else it has died before it could boot
                 self._expect(self._boot_call(worker, cause), booted)
 
         def booted(answer: Any) -> None:
             if isinstance(answer, Booted):
                 if answer.cut and worker.torn:
-                    self.came(worker.endpoints[0], TORN_COMMIT_CUT)
+                    self.on_crash_outcome(worker.endpoints[0], TORN_COMMIT_CUT)
                 if answer.refused:
                     self._refused(worker, answer.refused)
-            if worker.handle is handle and worker.is_up:
+            if worker.actor is handle and worker.is_up:
                 worker.booted()
                 self._report(worker)
 
@@ -272,7 +277,7 @@ class Supervisor:
 
     def _refused(self, worker: RemoteWorker, why: str) -> None:
         """A worker's storage cannot be read: as a fault has left it, or the run cannot go on."""
-        if not self.conditions.damaged(worker.endpoints):
+        if not self.faults_in_force.damaged(worker.endpoints):
             self.failure = self.failure or why
             return
         self._retire(worker)
@@ -280,7 +285,7 @@ class Supervisor:
         for node in worker.endpoints:
             self._crashed(NodeCrash(node, self.now(), f"storage damaged: {why}", asked=True, storage=True))
             self.lost.add(node)
-            self.met(node)
+            self.on_disk_fault_met(node)
 
     def _ended(self, worker: RemoteWorker, incarnation: int, answer: Any) -> None:
         """A worker's watch has ended: it failed, or its process is gone."""
@@ -290,7 +295,7 @@ class Supervisor:
             self.failure = self.failure or answer
             return
         if isinstance(answer, NodeFailed):
-            self._fell(worker, answer)
+            self._on_node_failed(worker, answer)
             return
         if not worker.is_up:
             self.failure = self.failure or f"{worker.endpoints[0]}: its process died before it was up"
@@ -310,13 +315,13 @@ class Supervisor:
             cause = self._row(EventKind.RESTART, self.now(), -1, node)
         worker.wanted = cause
 
-    def _fell(self, worker: RemoteWorker, fall: NodeFailed) -> None:
+    def _on_node_failed(self, worker: RemoteWorker, failed: NodeFailed) -> None:
         """A node stopped because of its storage. A process that served it alone goes too, and nothing but a restart
         brings the node back."""
-        self._took(worker, fall.report)
-        self._crashed(fall.crash)
-        if fall.crash.asked:
-            self.conditions.on_storage_failed(fall.crash.node)
+        self._note_report(worker, failed.report)
+        self._crashed(failed.crash)
+        if failed.crash.asked:
+            self.faults_in_force.on_storage_failed(failed.crash.node)
         if len(worker.endpoints) > 1:
             self._watch(worker)
             return
@@ -329,25 +334,25 @@ class Supervisor:
 
     def _report(self, worker: RemoteWorker) -> None:
         worker.reporting = True
-        handle = worker.handle
+        handle = worker.actor
         worker.next_report = time.monotonic() + (NODE_REPORT_S if worker.first_client is None else CLIENT_REPORT_S)
 
         def came(answer: Any) -> None:
-            if worker.handle is handle:
+            if worker.actor is handle:
                 worker.reporting = False
                 if isinstance(answer, WorkerReport) and worker.is_up:
-                    self._took(worker, answer)
+                    self._note_report(worker, answer)
 
         self._expect(handle.report.remote(), came)
 
-    def _took(self, worker: RemoteWorker, report: WorkerReport) -> None:
+    def _note_report(self, worker: RemoteWorker, report: WorkerReport) -> None:
         """Takes note of what a worker says of itself."""
         worker.tally, worker.finished, worker.touched_counts = report.tally, report.finished, report.touched_counts
         asked = {node: worker.statuses.get(node) for node, turns in worker.turns.items() if report.turns[node] < turns}
         worker.statuses = {**report.statuses, **asked}  # what it said before it had heard of a crash is out of date
         for node, count in report.met.items():
             for _ in range(count - worker.met.get(node, 0)):
-                self.met(node)
+                self.on_disk_fault_met(node)
         worker.met = report.met
         if worker.first_client is None:
             self.lost.update(node for node in worker.endpoints if node not in worker.statuses)
@@ -367,18 +372,19 @@ class Supervisor:
         show(stage := f"starting {len(workers)} actors")
         for worker in workers:
             self._spawn(worker)
-        listening = [worker.handle.listen.remote(self.launch.listen_host()) for worker in workers]
+        listening = [worker.actor.listen.remote(self.launch.listen_host()) for worker in workers]
         for worker, where in zip(workers, self._all(stage, workers, listening, deadline), strict=True):
             worker.where, worker.state = where, WorkerState.READY
         show(stage := f"connecting {len(workers)} actors")
         contacts = self._contacts()
-        self._all(stage, workers, [worker.handle.connect.remote(contacts) for worker in workers], deadline)
+        self._all(stage, workers, [worker.actor.connect.remote(contacts) for worker in workers], deadline)
         self.zero = time.monotonic_ns()
         self.epoch = time.time_ns()
         show(stage := f"booting {len(experiment.nodes)} nodes and {len(experiment.clients)} clients")
         for group in (self.launch.servers, self.launch.client_workers):
             for booted in self._all(stage, group, [self._boot_call(worker, -1) for worker in group], deadline):
                 self.failure = self.failure or booted.refused
+        self._has_started = True
         for worker in workers:
             worker.booted()
             self._report(worker)
@@ -450,11 +456,11 @@ class Supervisor:
         import ray
 
         asked = [worker for worker in self.launch.servers if worker.is_up and not worker.is_paused]
-        calls = {worker.handle.report.remote(): worker for worker in asked}
+        calls = {worker.actor.report.remote(): worker for worker in asked}
         ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=STATUS_S) if calls else ([], [])
         for call in ready:
             try:
-                self._took(calls[call], ray.get(call))
+                self._note_report(calls[call], ray.get(call))
             except ray.exceptions.RayError:  # it died just now; its watch will tell
                 calls[call].statuses = {}
         return {node: self._status(node) for node in self.experiment.nodes if node not in self.standing_by}
@@ -475,7 +481,7 @@ class Supervisor:
             for node in self.experiment.nodes
             if node not in self.standing_by
             and node not in self.lost
-            and not self.conditions.damaged((node,))
+            and not self.faults_in_force.damaged((node,))
             and self._status(node) is None
         ]
 
@@ -484,12 +490,12 @@ class Supervisor:
         statuses = self.statuses()
         down = [node for node, status in statuses.items() if status is None]
         running = tuple(node for node in statuses if node not in down)
-        workers = {self.launch.worker_of[node].worker: self.launch.worker_of[node] for node in running}
-        answers = self._asked([worker.handle.can_serve.remote(running) for worker in workers.values()])
+        workers = {self.launch.worker_of[node].number: self.launch.worker_of[node] for node in running}
+        answers = self._asked([worker.actor.can_serve.remote(running) for worker in workers.values()])
         said = agreed(answers) if len(answers) == len(workers) else None
-        parts = self._asked([worker.handle.open_operations.remote() for worker in self.launch.client_workers])
+        parts = self._asked([worker.actor.open_operations.remote() for worker in self.launch.client_workers])
         waiting = sorted((one for some, _ in parts for one in some), key=lambda one: one.since)
-        damaged = frozenset(node for node in down if self.conditions.damaged((node,)))
+        damaged = frozenset(node for node in down if self.faults_in_force.damaged((node,)))
         return Aftermath(
             statuses=statuses,
             for_good=damaged.union(self.lost.intersection(down)),
@@ -527,7 +533,7 @@ class Supervisor:
         found: dict[NodeId, ReplicaState | None] = {
             node: None for worker in asked for node in worker.endpoints if node not in self.lost
         }
-        calls = {worker.handle.replica_states.remote(whole): worker for worker in asked if worker.is_up}
+        calls = {worker.actor.replica_states.remote(whole): worker for worker in asked if worker.is_up}
         limit = SNAPSHOT_S if whole else STATUS_S
         ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=limit) if calls else ([], [])
         for call in ready:
@@ -542,7 +548,7 @@ class Supervisor:
     def healed(self, at: int) -> None:
         """Tells the clients that the faults are over."""
         for worker in self.launch.client_workers:
-            worker.handle.healed.options(concurrency_group="faults").remote(at)
+            worker.actor.healed.options(concurrency_group="faults").remote(at)
 
     # End.
 
@@ -555,8 +561,8 @@ class Supervisor:
         for worker in self.workers:
             if worker.where is not None:
                 self.machine(worker).signal(worker.where.pid, "continue")
-            if worker.is_up:
-                calls[worker.handle.finish.remote()] = worker
+            if worker.is_up and self._has_started:
+                calls[worker.actor.finish.remote()] = worker
         ready, late = ray.wait(list(calls), num_returns=len(calls), timeout=FINISH_S) if calls else ([], [])
         for call in ready:
             try:
@@ -573,7 +579,7 @@ class Supervisor:
         self._fetch()
 
     def _reported(self, worker: RemoteWorker, report: FinalReport) -> None:
-        self._took(worker, report.report)
+        self._note_report(worker, report.last)
         self.rejected += report.rejected
         for crash in report.crashes:
             self._crashed(crash)
@@ -595,8 +601,8 @@ class Supervisor:
             here = [worker for worker in self.workers if self.machine(worker) is machine]
             machine.kill([worker.where.pid for worker in here if worker.where is not None])
         for worker in self.workers:
-            if worker.handle is not None:
-                ray.kill(worker.handle, no_restart=True)
+            if worker.actor is not None:
+                ray.kill(worker.actor, no_restart=True)
         self.launch.release()
 
 

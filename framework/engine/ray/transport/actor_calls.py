@@ -1,6 +1,6 @@
 """For clusters where only Ray's own ports are open: the mesh's frames, as arguments of actor calls.
 
-Everything for one peer in one tick is one call. ActorCalls from one worker to another keep their order.
+Everything for one peer in one tick is one call. Calls from one worker to another keep their order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from framework.engine.ray.transport.inbound import Traffic
 
 UNANSWERED = 64
-"""ActorCalls to one peer that may be under way; more wait in the outbox, which is bounded."""
+"""Calls to one peer that may be under way; more wait in the outbox, which is bounded."""
 
 
 class ActorCalls:

@@ -35,7 +35,7 @@ class Outbox(Protocol):
 
 
 class Mesh:
-    """The connections of one worker, which is called `name`. Workers in the thread of its loop."""
+    """The connections of one worker, which is called `name`. Runs in the thread of its loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str, secret: bytes, traffic: Traffic) -> None:
         self.loop, self.name, self.secret, self.traffic = loop, name, secret, traffic

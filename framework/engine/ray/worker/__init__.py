@@ -1,1 +1,1 @@
-"""A worker: one process of a run, which endpoints nodes or clients in one event loop."""
+"""A worker: one process of a run, which hosts nodes or clients in one event loop."""

@@ -75,7 +75,7 @@ class NodeFailed:
 class FinalReport:
     """What a worker has to say at its end."""
 
-    report: WorkerReport
+    last: WorkerReport
     crashes: tuple[NodeCrash, ...]
     rejected: int
 

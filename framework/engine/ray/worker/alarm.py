@@ -22,7 +22,7 @@ class _Itimerspec(ctypes.Structure):
 
 
 class Alarm:
-    """ActorCalls `ring` once for each `set`, at or soon after that time. One time stands at once: the last that was set."""
+    """Calls `ring` once for each `set`, at or soon after that time. One time stands at once: the last that was set."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], int], ring: Callable[[], None]) -> None:
         self.at = NEVER

@@ -217,8 +217,8 @@ class Worker:
         refused, latency = self.faults.refuse(commit)
         if refused:
             commit = [(owner, changes) for owner, changes in commit if owner not in refused]
-            for node, _, batch in ran:
-                if node.id in refused:
+            for node, runtime, batch in ran:
+                if node.id in refused and node.runtime is runtime:
                     self.life.storage_failed(node, StorageFailure(refused[node.id], asked=True), batch.last)
         if not commit:
             self._land(ran, commit)
@@ -380,23 +380,29 @@ class Worker:
                 else:
                     assert isinstance(effect, Note)
                     self.tally.note(effect.name)
-                    self.record(EventKind.NOTE, effect.step, node, effect.path, name=effect.name, fields=effect.fields)
+                    self.record(
+                        EventKind.NOTE,
+                        self.now(),
+                        effect.step,
+                        node,
+                        effect.path,
+                        name=effect.name,
+                        fields=effect.fields,
+                    )
         except RAISED as error:
             check_own(node, error)
             if node.runtime is runtime:
                 self.life.raised(node, error)
 
     def record(
-        self, kind: EventKind, cause: int, node: WorkerNode, path: str = "", *, name: str | None = None,
+        self, kind: EventKind, at: int, cause: int, node: WorkerNode, path: str = "", *, name: str | None = None,
         fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
     ) -> int:  # fmt: skip
         """Writes a row, if the trace is full, and returns its `seq`."""
         if self.rows is None:
             return -1
         told = payload if fields is None else as_json(fields)
-        return self.rows.row(
-            kind, self.now(), cause, node.index, path, name=name, payload=told, size=size, operation=operation
-        )
+        return self.rows.row(kind, at, cause, node.index, path, name=name, payload=told, size=size, operation=operation)
 
     # Life and death.
 
@@ -471,10 +477,12 @@ class Worker:
         if self.clients is not None:
             self.clients.stopped(node)
 
+    def disk_fault_met(self, node: WorkerNode) -> None:
+        """A commit or a restart has met the node's faulty disk."""
+        self.faults.meets(node.id)
+
     def storage_failed(self, node: WorkerNode, crash: NodeCrash) -> None:
         """A node has stopped because of its storage: whoever may bring it back is told."""
-        if crash.asked:
-            self.faults.meets(node.id)
         if self.rows is not None:
             self.rows.write_through()  # the process may not live much longer
         self.on_storage_failed(crash)
@@ -523,9 +531,9 @@ class Worker:
         if self.history is not None:
             self.history.flush_if_due()
 
-    def invoke(self, node: WorkerNode, runtime: NodeRuntime, given: Invoke) -> None:
+    def invoke(self, node: WorkerNode, runtime: NodeRuntime, given: Invoke, now: int) -> None:
         """Has a client take its operation, as the first step of its next batch."""
-        node.set_clocks(runtime, self.now(), self.epoch)
+        node.set_clocks(runtime, now, self.epoch)
         self.tally.steps += 1
         try:
             runtime.take(given)

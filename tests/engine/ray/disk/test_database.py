@@ -37,13 +37,13 @@ def commit(database: Database, *changes: tuple[object, ...], node: str = "n1") -
 def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
     database = Database.create(tmp_path / "n1.db")
     commit(database, ScalarSet("", "term", 3), LogWritten("", "log", 1, 1, ["a", "b", "c"]))
-    commit(database, LogWritten("", "log", 1, 2, ["B"]), MapWritten("shard", "workers", [["n1", 1], ["n2", 2]], []))
-    commit(database, MapWritten("shard", "workers", [], ["n1"]), LogWritten("", "log", 2, 3, ["C"]))
+    commit(database, LogWritten("", "log", 1, 2, ["B"]), MapWritten("shard", "members", [["n1", 1], ["n2", 2]], []))
+    commit(database, MapWritten("shard", "members", [], ["n1"]), LogWritten("", "log", 2, 3, ["C"]))
     commit(database, ScalarSet("", "term", 9), node="n2")
     database.close()
     again = Database.reopen(tmp_path / "n1.db")
     assert again.load() == {
-        "n1": {"": {"term": 3, "log": (2, ["B", "C"])}, "shard": {"workers": {"n2": 2}}},
+        "n1": {"": {"term": 3, "log": (2, ["B", "C"])}, "shard": {"members": {"n2": 2}}},
         "n2": {"": {"term": 9}},
     }
     commit(again, ScalarSet("", "term", 4))

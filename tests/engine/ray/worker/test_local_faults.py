@@ -1,4 +1,4 @@
-"""What faults do within a worker, without Ray: link_faults on its links, its nodes' clocks, their disks."""
+"""What faults do within a worker, without Ray: faults on its links, its nodes' clocks, their disks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from framework import Calm, Disturb, Disturbance, Message, SetClock, SetDisk
+from framework import Calm, Disturb, Disturbance, Message, PluginError, SetClock, SetDisk
 from framework.core.time import SECOND
 from framework.engine.base import NodeCrash
 from framework.engine.ray.disk.database import StorageError
@@ -144,6 +144,19 @@ def test_a_node_whose_disk_is_full_does_not_keep_its_neighbour_from_committing(t
     ((commit, _),) = story.commits.flying
     assert [node for node, _ in commit] == ["n1"]
     assert story.worker.statuses() == {"n1": {}, "n2": None}
+
+
+def test_a_node_that_fails_before_its_commit_meets_no_disk(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PluginError("Adder", "sends to 'n9', which is not a node of this run")
+
+    befalls(story, SetDisk("n1", "full"))
+    monkeypatch.setattr(story.worker.outgoing, "send", refuse)
+    story.arrive(Add(1))
+    story.turn()
+    (crash,) = story.worker.crashes
+    assert crash.why.startswith("PluginError") and not crash.storage
+    assert story.worker.faults.met == {} and story.commits.flying == []
 
 
 def test_a_slow_disk_holds_the_commit_back_and_counts_it(story: Story) -> None:
