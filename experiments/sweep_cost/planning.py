@@ -21,11 +21,11 @@ FINISHED = ("experiment=hello", "engine=sim", "duration=1ms", "seed=range(0,1000
 
 def plan_a_million() -> None:
     """Plans a million points as the driver does, and prints the seconds and the largest size of the process in MiB."""
-    from framework.console.sweeping import head_of
-    from framework.sweep.course import plan_course
+    from framework.console.sweep_command import head_of
     from framework.sweep.identity import identity_of
     from framework.sweep.plan import plan_sweep
     from framework.sweep.store import Store
+    from framework.sweep.sweep_run import plan_course
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sweep-cost-") as folder:

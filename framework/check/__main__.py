@@ -181,7 +181,7 @@ def _check(path: Path, model: Model, asked: argparse.Namespace) -> Verdict:
     cut: int | None = None
     endings: Endings = no_endings
     if path.is_dir():
-        from framework.runs.endings import endings_of
+        from framework.runs.operation_endings import endings_of
         from framework.trace.reader import open_run
 
         run = open_run(path)

@@ -25,12 +25,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from framework.config.changes import put, remove
 from framework.config.files import check_experiment, leads_back, misplaced, read_yaml
 from framework.config.groups import CONF, Groups, shapes, store_entries
 from framework.config.help import help_text as help_text
+from framework.config.override_changes import put, remove
 from framework.config.overrides import COMMAND_LINE, Override, choices_of, chosen_experiment, read_overrides
-from framework.config.plain import BadValue, is_path
+from framework.config.plain_mappings import BadValue, is_path
 from framework.config.resolve import Composed, resolve
 from framework.config.sources import Sources
 from framework.core.errors import ConfigError, did_you_mean

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from framework.config.groups import GROUPS, Groups
-from framework.config.plain import BOOLEAN_TRAP, BadValue
+from framework.config.plain_mappings import BOOLEAN_TRAP, BadValue
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.tracebacks import shown
 

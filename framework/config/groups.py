@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from framework.config.plain import defaults, plain
+from framework.config.plain_mappings import defaults, plain
 from framework.config.schema import ENGINES, SCHEDULINGS, TRACES, RunConfig
 from framework.core.errors import ConfigError, PluginError, did_you_mean
 from framework.core.message import Config

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from framework.config.explained import explained, flat
 from framework.config.groups import CONF, GROUPS, LISTS, WORDS, Groups, first_comment
 from framework.config.overrides import SWEEP
-from framework.config.plain import plain
+from framework.config.plain_mappings import plain
 from framework.config.schema import RunConfig, SchedulingConfig, SweepConfig
+from framework.config.setting_docs import explained, flat
 from framework.registry.registry import Registry
 
 _WIDTH = 22

@@ -12,7 +12,7 @@ import msgspec
 
 from framework.checking.models.catalog import Models
 from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, label
-from framework.config.plain import BadValue, build, is_path, plain, spelled, texts
+from framework.config.plain_mappings import BadValue, build, is_path, plain, spelled, texts
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config

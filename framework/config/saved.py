@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from framework.config.plain import BadValue
+from framework.config.plain_mappings import BadValue
 from framework.config.resolve import Composed, resolve
 from framework.core.errors import ConfigError
 from framework.registry.registry import Registry, load

@@ -9,7 +9,7 @@ from typing import Any
 from framework.config.files import own_choices, read_yaml
 from framework.config.groups import CONF, GROUPS, LISTS, Groups
 from framework.config.overrides import COMMAND_LINE, Override
-from framework.config.plain import BOOLEAN_TRAP, BadValue
+from framework.config.plain_mappings import BOOLEAN_TRAP, BadValue
 from framework.core.errors import ConfigError
 from framework.core.tracebacks import shown
 

@@ -8,7 +8,7 @@ from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from framework.console.wording import milliseconds, rate
+from framework.console.formatting import milliseconds, rate
 from framework.core.time import format_duration
 from framework.engine.tally import Tally
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.checking.verdict import CheckResult, Verdict
-from framework.console.wording import milliseconds, rate, shortened, tallied
+from framework.console.formatting import milliseconds, rate, shortened, tallied
 from framework.runs.result import CrashRecord, RunResult
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import Any
 class LedgerEntry:
     """One fault of a run: how often it was due, how often it fired, against whom, in which role and phase.
 
-    `touched` counts what the fault did to what came by: the messages that a disturbance lost, repeated or held back, the
-    commits and restarts that met a disk in trouble, the administrative operations that were done. `sought` is a role that nobody had when the fault was due, `seen` are
-    the roles that there were instead. `expected` is how many it should have been, if that is a matter of
-    chance. `meets` says what has to come by for the fault to show: `message`, `commit`, `answer`, or nothing. `failure`: why
-    its plugin could not say what to expect.
+    `touched` counts what the fault did: the messages that a disturbance lost, repeated or held back, the commits and
+    restarts that met a faulty disk, the administrative operations that were done. `expected` is how many it should have
+    been, where that is a matter of chance. `meets` says what has to come by for the fault to show: `message`, `commit`,
+    `answer`, or nothing. `sought` is a role that no node had when the fault was due, `seen` the roles that there were
+    instead. `failure`: why its plugin could not say what to expect.
     """
 
     fault: str

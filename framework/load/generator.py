@@ -40,8 +40,8 @@ class Assignment(Record, array_like=False):
 class LoadGenerator:
     """The load generator of one client actor: no clock, no I/O; the engine asks when `next_at` has come.
 
-    `name` is the workload's, as users type it. `clients` are the clients that this generator serves, `first` the index of the first among all `total` clients
-    of the run. Operations start at `start` and none starts at or after `stop`, not even one that fell due earlier.
+    `name` is the workload's, as users type it. `clients` are the clients that this generator serves, `first` the index of
+    the first of them among all `total` clients of the run. Operations start at `start` and none starts at or after `stop`, not even one that fell due earlier.
     `stream(purpose, entity)` gives the seeded random streams.
     """
 

@@ -13,8 +13,8 @@ if __name__ == "__main__":  # before all other imports: what they raise is repor
 import sys
 from collections.abc import Iterator, Sequence
 
-from framework.config.explained import Setting, explained
 from framework.config.groups import LISTS
+from framework.config.setting_docs import Setting, explained
 from framework.console.entry import carried_out
 from framework.core.errors import ConfigError, did_you_mean
 from framework.registry.registry import KINDS, Registry, load

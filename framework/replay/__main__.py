@@ -80,7 +80,7 @@ def _operation(run: Run, asked: argparse.Namespace) -> TracedOperation | None:
 
 
 def _whole(run: Run, asked: argparse.Namespace, operation: TracedOperation | None, stop: int | None) -> int:
-    from framework.console.replayed import of_whole
+    from framework.console.replay_report import of_whole
     from framework.replay.operation import find_operation
     from framework.replay.sim_replay import drive_again
     from framework.replay.step_text import told
@@ -115,7 +115,7 @@ def _whole(run: Run, asked: argparse.Namespace, operation: TracedOperation | Non
 def _nodes(run: Run, asked: argparse.Namespace, operation: TracedOperation | None, stop: int | None) -> int:
     import pyarrow.compute as pc
 
-    from framework.console.replayed import SUSPECTS, changed_versions, of_node
+    from framework.console.replay_report import SUSPECTS, changed_versions, of_node
     from framework.replay.ray_replay import RayReplay
     from framework.replay.step_text import told
 
@@ -143,7 +143,7 @@ def _nodes(run: Run, asked: argparse.Namespace, operation: TracedOperation | Non
 
 
 def _state(name: str, node: Any, when: str) -> None:
-    from framework.console.replayed import of_state
+    from framework.console.replay_report import of_state
 
     print(f"{name} at {when}: down" if node is None else f"{name} at {when}:")
     if node is not None:

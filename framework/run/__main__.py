@@ -40,7 +40,7 @@ def _run(asked: Arguments, began: float) -> int:
     if asked.help:
         return _help(asked)
     if asked.sweep:
-        from framework.console.sweeping import sweep
+        from framework.console.sweep_command import sweep
 
         return sweep(asked)
     from framework.config.compose import compose

@@ -22,10 +22,10 @@ from framework.engine.base import Engine, EngineResult, Experiment, Progress
 from framework.engine.tally import Tally
 from framework.registry.specs import CheckerSpec
 from framework.runs import folder, invariants, recovery
+from framework.runs.convergence import settling
 from framework.runs.interrupts import Interrupts
 from framework.runs.judgement import judge, run_checkers, undecided
 from framework.runs.result import RunResult, build_result
-from framework.runs.settling import settling
 from framework.trace.reader import Run, open_run
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _doubts(
 def _calls(opened: Callable[[], Run]) -> Calls:
     """The run's history. ConfigError if it is damaged."""
     from framework.checking.history.calls import RecordedCalls
-    from framework.runs.endings import endings_of
+    from framework.runs.operation_endings import endings_of
 
     run = opened()
     calls = RecordedCalls(run.history_batches, partial(endings_of, run))

@@ -146,7 +146,7 @@ def _show(dimension: str, best: Trial) -> None:
 
 
 def _tell(first: Trial, best: Trial) -> None:
-    from framework.console.shrunk import of_both, story_of
+    from framework.console.shrink_report import of_both, story_of
 
     for line in (*of_both(first, best), "", *story_of(best)):
         print(line)

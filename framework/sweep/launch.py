@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from framework.core.time import SECOND
-from framework.sweep.course import Runner
 from framework.sweep.limits import Limits
 from framework.sweep.plan import SweepPlan
 from framework.sweep.point import run_point
 from framework.sweep.pool import Pool
+from framework.sweep.sweep_run import Runner
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from framework.config.compose import compose, config_folders, load_plugins
 from framework.config.files import lineage, read_yaml
 from framework.config.groups import GROUPS, WORDS, Groups
 from framework.config.overrides import COMMAND_LINE, SWEEP, parsed_overrides, sweeping_only
-from framework.config.plain import BadValue, build
+from framework.config.plain_mappings import BadValue, build
 from framework.config.resolve import Composed
 from framework.config.schema import SweepConfig
 from framework.core.errors import ConfigError, did_you_mean

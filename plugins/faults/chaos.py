@@ -27,7 +27,7 @@ from framework import (
     View,
     hookimpl,
 )
-from framework.config.plain import BadValue, build
+from framework.config.plain_mappings import BadValue, build
 from framework.core.errors import did_you_mean
 from framework.core.time import MILLISECOND, NEVER, format_duration
 from framework.faults.actions import DiskProblem

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from framework import Config, ConfigError, Fault, FaultConfig, FaultKind, FaultSpec, NodeId, Planned, hookimpl
-from framework.config.plain import BadValue, build
+from framework.config.plain_mappings import BadValue, build
 from framework.core.errors import did_you_mean
 from framework.faults.fault import Strike, View, check_begins
 

@@ -290,7 +290,7 @@ def test_a_node_that_is_not_there_and_a_trace_that_is_not_full_are_mistakes(tmp_
 
 
 def test_a_departure_tells_the_step_and_both_sides(tmp_path: Path) -> None:
-    from framework.console.replayed import of_node
+    from framework.console.replay_report import of_node
 
     experiment = recorded(tmp_path, ReadsTheClock, until=answered(30))
     report = driven(tmp_path, experiment)["n1"]

@@ -14,7 +14,7 @@ from framework.core.time import SECOND
 from framework.engine.sim.engine import SimEngine
 from framework.replay.__main__ import main as replay
 from framework.run.__main__ import main as run
-from framework.runs.settling import settling
+from framework.runs.convergence import settling
 from framework.trace.reader import open_run
 
 MUTANTS = "plugins.path=experiments/planted_bugs/raft_mutants.py"

@@ -42,8 +42,11 @@ EMULATED = "fault (emulated: the node shares its process)"
 
 @dataclass(frozen=True, kw_only=True)
 class BootOrder:
-    """What an incarnation of a worker is told when it boots: the run's start on its machine's monotonic clock and on the
-    wall clock, the restart that it is, what is in force, the last commit that counts (None: all that are there), and the spares that have never run."""
+    """What an incarnation of a worker is told when it boots.
+
+    The run's start on its machine's monotonic clock and on the wall clock, the restart that it is, the faults in force, the
+    last commit that counts (None: all that are there), and the spares that have never run.
+    """
 
     zero: int
     epoch: int

@@ -1,4 +1,4 @@
-"""The course of a sweep: hands out the points that are missing, takes their outcomes, and confirms what matters.
+"""A sweep as it runs: hands out the points that are missing, takes their outcomes, and confirms what matters.
 
 The driver alone writes the store. An invalid run is confirmed: it is taken once more, at full trace, in a process that has
 taken no other, and its folder is kept. If it comes out differently, it has no verdict. So is one valid run of each launch.
@@ -58,15 +58,15 @@ class Runner(Protocol):
 class SweepProgress(Protocol):
     """Shows a sweep as it goes."""
 
-    def progress(self, course: Course, workers: int) -> None:
+    def progress(self, sweep_run: SweepRun, workers: int) -> None:
         """Called after each outcome."""
 
-    def found(self, course: Course, row: SweepRow, finished: Finished) -> None:
+    def found(self, sweep_run: SweepRun, row: SweepRow, finished: Finished) -> None:
         """A run is invalid."""
 
 
 @dataclass
-class Course:
+class SweepRun:
     """One launch of a sweep. `done` were there before; `others` of the missing points have a row by other code."""
 
     plan: SweepPlan
@@ -246,9 +246,9 @@ def kind_of_reason(reason: str) -> str:
     return _PARTICULARS.sub("…", " ".join(told.split()))
 
 
-def plan_course(
+def planned_run(
     plan: SweepPlan, identity: Identity, store: Store, *, rerun: Sequence[str] = (), any_code: bool = False
-) -> Course:
+) -> SweepRun:
     """What is left to do. `rerun` are verdicts (`invalid`, `unknown`), and `failed` for runs without one, whose points run
     again; with `any_code` rows by other code count as done."""
     rows = _Standings(store, identity)
@@ -272,7 +272,7 @@ def plan_course(
             known += point in others
             missing.append(number)
     kept = rows.kept(set(again))
-    return Course(
+    return SweepRun(
         plan, identity, store, missing, any_code=any_code, done=done, others=known, twice=twice, kept=kept
     )  # fmt: skip
 
@@ -301,10 +301,10 @@ class _Standings:
         return sum(key not in but for key in rows["key"].to_pylist())
 
 
-def asked_rows(course: Course) -> pa.Table:
+def asked_rows(sweep_run: SweepRun) -> pa.Table:
     """The rows that count of the points that were asked for."""
-    wanted = {key[:POINT_DIGITS] for key in course.identity.keys_of(course.plan.points)}
-    rows = that_count(course.store.rows(), course.identity.code, any_code=course.any_code)
+    wanted = {key[:POINT_DIGITS] for key in sweep_run.identity.keys_of(sweep_run.plan.points)}
+    rows = that_count(sweep_run.store.rows(), sweep_run.identity.code, any_code=sweep_run.any_code)
     return rows.filter(pa.array([key[:POINT_DIGITS] in wanted for key in rows["key"].to_pylist()], pa.bool_()))
 
 

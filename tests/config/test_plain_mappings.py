@@ -9,7 +9,7 @@ import pytest
 from msgspec import Meta
 
 from framework import Config, ConfigError, Duration, ReplicatedConfig
-from framework.config.plain import BOOLEAN_TRAP, BadValue, build, defaults, plain
+from framework.config.plain_mappings import BOOLEAN_TRAP, BadValue, build, defaults, plain
 
 
 class Constant(Config, tag_field="kind", tag="constant"):

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from framework.console.formatting import counted, milliseconds, rate
 from framework.console.progress import Redrawn
-from framework.console.wording import counted, milliseconds, rate
 from framework.sweep.axes import Interval
-from framework.sweep.course import NOT_ALONE, Course, asked_rows, kind_of_reason
 from framework.sweep.point import Finished
 from framework.sweep.rows import SweepRow, column_value
+from framework.sweep.sweep_run import NOT_ALONE, SweepRun, asked_rows, kind_of_reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,26 +59,26 @@ class SweepScreen:
         if self._line is not None:
             self._line.__exit__(kind, error, trace)
 
-    def progress(self, course: Course, workers: int) -> None:
+    def progress(self, sweep_run: SweepRun, workers: int) -> None:
         every = _PLAIN_EVERY_S if self._line is None else _LIVE_EVERY_S
         if self._quiet or time.monotonic() - self._last < every:
             return
         self._last = time.monotonic()
-        words = progress_words(course, workers)
+        words = progress_words(sweep_run, workers)
         if self._line is not None:
-            self._line.draw(course.finished / max(1, len(course.missing)), words)
+            self._line.draw(sweep_run.finished / max(1, len(sweep_run.missing)), words)
         else:
             print(f"{self._title}  {words}", file=sys.stderr, flush=True)
 
-    def found(self, course: Course, row: SweepRow, finished: Finished) -> None:
+    def found(self, sweep_run: SweepRun, row: SweepRow, finished: Finished) -> None:
         """Says at once that a run is invalid, of the first few; with its story if that ends the sweep."""
-        if self._quiet or course.counts["invalid"] > FOUND_SHOWN:
+        if self._quiet or sweep_run.counts["invalid"] > FOUND_SHOWN:
             return
         lines = [f"invalid: {_point(row.axes, row.seed)}: {row.outcome.reason}"]
-        if course.plan.settings.stop == "first_invalid":
+        if sweep_run.plan.settings.stop == "first_invalid":
             lines += [
                 *(f"  {line}" for line in finished.story[1:]),
-                *_again(course, row.axes, row.seed, row.outcome.kept),
+                *_again(sweep_run, row.axes, row.seed, row.outcome.kept),
             ]
         self._say("\n".join(lines))
 
@@ -89,15 +89,15 @@ class SweepScreen:
             print(text, file=sys.stderr, flush=True)
 
 
-def progress_words(course: Course, workers: int) -> str:
+def progress_words(sweep_run: SweepRun, workers: int) -> str:
     """`312 of 1,000  11.9/s  1m 2s left  310 valid  2 unknown  2 workers`: of this launch."""
-    elapsed = max(time.monotonic() - course.began, 1e-9)
-    pace = course.finished / elapsed
-    left = (len(course.missing) - course.finished) / pace if course.finished >= _SEEN_FOR_PACE else None
-    counts = [f"{course.counts[name]:,} {name}" for name in (*_VERDICTS, *_STATUSES) if course.counts[name]]
+    elapsed = max(time.monotonic() - sweep_run.began, 1e-9)
+    pace = sweep_run.finished / elapsed
+    left = (len(sweep_run.missing) - sweep_run.finished) / pace if sweep_run.finished >= _SEEN_FOR_PACE else None
+    counts = [f"{sweep_run.counts[name]:,} {name}" for name in (*_VERDICTS, *_STATUSES) if sweep_run.counts[name]]
     return "  ".join(
         [
-            f"{course.finished:,} of {len(course.missing):,}",
+            f"{sweep_run.finished:,} of {len(sweep_run.missing):,}",
             rate(pace),
             *([f"{span(left)} left"] if left is not None else []),
             *counts,
@@ -117,12 +117,12 @@ def span(seconds: float) -> str:
 class Summary:
     """What a sweep came to: all rows of the points that were asked for."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, sweep_run: SweepRun) -> None:
         import pyarrow.compute as pc
 
-        rows = asked_rows(course)
-        self.course = course
-        self._axes = [axis.key for axis in course.plan.axes]
+        rows = asked_rows(sweep_run)
+        self.sweep_run = sweep_run
+        self._axes = [axis.key for axis in sweep_run.plan.axes]
         outcomes = pc.if_else(pc.equal(rows["status"], "ok"), rows["verdict"], rows["status"])
         self._rows = rows.append_column(_STANDING, outcomes)
         counts = pc.value_counts(outcomes).to_pylist()
@@ -135,13 +135,13 @@ class Summary:
     def verdict(self) -> str:
         """`invalid — 3 of 1,000 runs`, `unknown — …`, `valid`."""
         counts, total = self.counts, len(self._rows)
-        missing = len(self.course.missing) - self.course.finished
+        missing = len(self.sweep_run.missing) - self.sweep_run.finished
         if self._dependence:
             return "unknown — runs depend on the runs before them in their process"
         if counts["invalid"]:
             return f"invalid — {counts['invalid']:,} of {counted(total, 'run')}"
-        if self.course.stopped:
-            return f"unknown — {self.course.stopped}"
+        if self.sweep_run.stopped:
+            return f"unknown — {self.sweep_run.stopped}"
         if missing:
             return (
                 f"unknown — {missing:,} of {counted(missing + total, 'run')} {'is' if missing == 1 else 'are'} missing"
@@ -191,7 +191,7 @@ class Summary:
         """The rows of each of the first combinations, in the order of the points."""
         import pyarrow.compute as pc
 
-        points, seen = self.course.plan.points, set()
+        points, seen = self.sweep_run.plan.points, set()
         for number in range(min(points.combinations, COMBINATIONS_SHOWN)):
             values = tuple(self._stored(points.combination(number)))
             rows = self._rows
@@ -203,11 +203,11 @@ class Summary:
                 yield values, rows
 
     def _stored(self, values: Iterable[Any]) -> Iterator[Any]:
-        for axis, value in zip(self.course.plan.axes, values, strict=True):
-            yield column_value(value, self.course.store.axes[axis.key])
+        for axis, value in zip(self.sweep_run.plan.axes, values, strict=True):
+            yield column_value(value, self.sweep_run.store.axes[axis.key])
 
     def _lines(self) -> Iterator[str]:
-        combinations = self.course.plan.points.combinations
+        combinations = self.sweep_run.plan.points.combinations
         if combinations > COMBINATIONS_SHOWN:
             yield f"… {combinations - COMBINATIONS_SHOWN:,} more combinations in the rows"
         if len(self._rows) > combinations:
@@ -223,9 +223,9 @@ class Summary:
         yield f"{counted(len(self._rows), 'run')}: {', '.join(named)}"
         yield from self._tally("strikes")
         yield from self._tally("sometimes")
-        if self.course.finished:
+        if self.sweep_run.finished:
             took = sorted(self._rows["took_s"].to_pylist())
-            pace = self.course.finished / max(time.monotonic() - self.course.began, 1e-9)
+            pace = self.sweep_run.finished / max(time.monotonic() - self.sweep_run.began, 1e-9)
             yield f"{rate(pace)}; a run takes {took[len(took) // 2]:.2f} s (median), {took[-1]:.2f} s at the most"
         yield from self._failures()
 
@@ -258,7 +258,9 @@ class Summary:
             rows.sort(key=lambda row: (not row["kept"], row["seed"]))
             for row in rows[:SHOWN]:
                 yield f"  {_point({axis: row[axis] for axis in self._axes}, row['seed'])}: {row['reason']}"
-                yield from (f"  {line}" for line in _again(self.course, self._written(row), row["seed"], row["kept"]))
+                yield from (
+                    f"  {line}" for line in _again(self.sweep_run, self._written(row), row["seed"], row["kept"])
+                )
             if len(rows) > SHOWN:
                 yield f"  … {len(rows) - SHOWN:,} more in the rows"
         if len(kinds) > KINDS_SHOWN:
@@ -267,8 +269,8 @@ class Summary:
     def _written(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The value on each axis as it was asked for; a column of text holds lists as JSON."""
         values = {}
-        for axis in self.course.plan.axes:
-            kind = self.course.store.axes[axis.key]
+        for axis in self.sweep_run.plan.axes:
+            kind = self.sweep_run.store.axes[axis.key]
             asked = [] if isinstance(axis, Interval) or isinstance(axis.values, range) else axis.values
             same = (value for value in asked if column_value(value, kind) == row[axis.key])
             values[axis.key] = next(same, row[axis.key])
@@ -288,10 +290,10 @@ def _point(axes: Mapping[str, Any], seed: int) -> str:
     return ", ".join([*(f"{key}={_shown(value)}" for key, value in axes.items()), f"seed={seed}"])
 
 
-def _again(course: Course, axes: Mapping[str, Any], seed: int, kept: str | None) -> list[str]:
-    there = kept and (course.store.folder / kept).is_dir()
-    folder = [f"  kept: {course.store.folder / kept}"] if kept and there else []
-    return [f"  again: {course.command([axes[axis.key] for axis in course.plan.axes], seed)}", *folder]
+def _again(sweep_run: SweepRun, axes: Mapping[str, Any], seed: int, kept: str | None) -> list[str]:
+    there = kept and (sweep_run.store.folder / kept).is_dir()
+    folder = [f"  kept: {sweep_run.store.folder / kept}"] if kept and there else []
+    return [f"  again: {sweep_run.command([axes[axis.key] for axis in sweep_run.plan.axes], seed)}", *folder]
 
 
 def _rank(standing: str) -> int:

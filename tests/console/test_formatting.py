@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framework.console.wording import milliseconds, rate, shortened, tallied
+from framework.console.formatting import milliseconds, rate, shortened, tallied
 
 
 def test_numbers_keep_the_digits_that_matter() -> None:

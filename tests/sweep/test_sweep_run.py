@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from framework.console.sweeping import head_of
-from framework.sweep.course import Course, plan_course
+from framework.console.sweep_command import head_of
 from framework.sweep.identity import identity_of
 from framework.sweep.plan import plan_sweep
 from framework.sweep.point import Finished, RunRequest
 from framework.sweep.reader import open_sweep
 from framework.sweep.rows import PointOutcome, SweepRow
 from framework.sweep.store import Store
+from framework.sweep.sweep_run import SweepRun, planned_run
 from framework.sweep.tasks import Ended, Failure, Task
 
 
@@ -36,8 +36,8 @@ class Scripted:
 
 
 class Unseen:
-    def progress(self, course: Course, workers: int) -> None: ...
-    def found(self, course: Course, row: SweepRow, finished: Finished) -> None: ...
+    def progress(self, sweep_run: SweepRun, workers: int) -> None: ...
+    def found(self, sweep_run: SweepRun, row: SweepRow, finished: Finished) -> None: ...
 
 
 def taken(
@@ -47,7 +47,7 @@ def taken(
     plan = plan_sweep(["experiment=hello", "engine=sim", "seed=range(0,10)", f"sweep.dir={folder}", *words])
     identity, runner = identity_of(plan), Scripted(script)
     with Store(plan.folder, head_of(plan, identity)) as store:
-        plan_course(plan, identity, store).run(runner, Unseen())
+        planned_run(plan, identity, store).run(runner, Unseen())
     return runner, sorted(open_sweep(folder).rows.to_pylist(), key=lambda row: int(row["seed"]))
 
 
@@ -103,5 +103,5 @@ def test_configs_of_what_is_being_confirmed_are_not_lost(tmp_path: Path) -> None
         return PointOutcome(verdict="invalid", digest="d", config="whole" if request.watched else "first")
 
     with Store(plan.folder, head_of(plan, identity)) as store:
-        plan_course(plan, identity, store).run(WithConfig(script), Unseen())
+        planned_run(plan, identity, store).run(WithConfig(script), Unseen())
     assert set(open_sweep(tmp_path).configs) == {"first", "whole"}

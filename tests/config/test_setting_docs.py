@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from framework.config.explained import Setting, explained
+from framework.config.setting_docs import Setting, explained
 from framework.core.message import Config
 
 

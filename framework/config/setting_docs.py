@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from framework.config.plain import keys_of, options_of, plain
+from framework.config.plain_mappings import keys_of, options_of, plain
 
 
 @dataclass(frozen=True)

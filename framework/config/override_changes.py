@@ -10,7 +10,7 @@ from typing import Any
 
 from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS
 from framework.config.overrides import COMMAND_LINE, Override
-from framework.config.plain import default_at, keys_within, spelled, typed
+from framework.config.plain_mappings import default_at, keys_within, spelled, typed
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config

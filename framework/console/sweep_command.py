@@ -14,15 +14,15 @@ from types import FrameType
 
 from framework.console.arguments import Arguments
 from framework.console.entry import MISTAKE, say
-from framework.console.sweeps import COMBINATIONS_SHOWN, Summary, SweepScreen
-from framework.console.wording import counted
+from framework.console.formatting import counted
+from framework.console.sweep_screen import COMBINATIONS_SHOWN, Summary, SweepScreen
 from framework.core.errors import ConfigError
-from framework.sweep.course import Course, plan_course
 from framework.sweep.identity import Identity, identity_of
 from framework.sweep.launch import runner_of
 from framework.sweep.plan import SweepPlan, plan_sweep
 from framework.sweep.rows import axis_type
 from framework.sweep.store import Head, Store, read_head
+from framework.sweep.sweep_run import SweepRun, planned_run
 
 
 def sweep(asked: Arguments) -> int:
@@ -42,27 +42,27 @@ def _sweep(asked: Arguments) -> int:
         return _show_config(plan)
     identity = identity_of(plan)
     with _interruptible(), Store(plan.folder, head_of(plan, identity, any_code=asked.any_code)) as store:
-        course = plan_course(plan, identity, store, rerun=asked.rerun, any_code=asked.any_code)
+        sweep_run = planned_run(plan, identity, store, rerun=asked.rerun, any_code=asked.any_code)
         if not asked.quiet:
-            _announce(course)
-        if _interrupted(course, quiet=asked.quiet):
-            return _say_verdict(Summary(course))
-        return _conclude(course, quiet=asked.quiet)
+            _announce(sweep_run)
+        if _interrupted(sweep_run, quiet=asked.quiet):
+            return _say_verdict(Summary(sweep_run))
+        return _conclude(sweep_run, quiet=asked.quiet)
 
 
-def _interrupted(course: Course, *, quiet: bool) -> bool:
+def _interrupted(sweep_run: SweepRun, *, quiet: bool) -> bool:
     """Runs what is missing; True if that was interrupted, which is said before workers and Ray are ended."""
-    with runner_of(course.plan) as runner:
+    with runner_of(sweep_run.plan) as runner:
         try:
-            with SweepScreen(course.plan.name, quiet=quiet) as screen:
-                course.began = time.monotonic()
-                course.run(runner, screen)
+            with SweepScreen(sweep_run.plan.name, quiet=quiet) as screen:
+                sweep_run.began = time.monotonic()
+                sweep_run.run(runner, screen)
         except KeyboardInterrupt:
-            course.store.seal()
-            done = f"{course.finished:,} of {counted(len(course.missing), 'run')} {'is' if course.finished == 1 else 'are'} done"
+            sweep_run.store.seal()
+            done = f"{sweep_run.finished:,} of {counted(len(sweep_run.missing), 'run')} {'is' if sweep_run.finished == 1 else 'are'} done"
             print(f"interrupted: {done}; to go on:", file=sys.stderr)
-            code = ["--code", "any"] if course.any_code else []
-            command = shlex.join([*["python", "-m", "framework.run", "--resume"], str(course.plan.folder), *code])
+            code = ["--code", "any"] if sweep_run.any_code else []
+            command = shlex.join([*["python", "-m", "framework.run", "--resume"], str(sweep_run.plan.folder), *code])
             print(f"  {command}", file=sys.stderr, flush=True)
             return True
     return False
@@ -114,23 +114,23 @@ def _show_config(plan: SweepPlan) -> int:
     return 0
 
 
-def _announce(course: Course) -> None:
+def _announce(sweep_run: SweepRun) -> None:
     """Says what there is to do, and what is there already."""
-    plan, asked = course.plan, len(course.missing) + course.done
-    beside = len(course.store.keys) - course.done
-    words = [f"{counted(asked, 'point')}, {len(course.missing):,} to run"]
+    plan, asked = sweep_run.plan, len(sweep_run.missing) + sweep_run.done
+    beside = len(sweep_run.store.keys) - sweep_run.done
+    words = [f"{counted(asked, 'point')}, {len(sweep_run.missing):,} to run"]
     told = {
-        f"{course.done:,} done before": course.done,
-        f"{course.others:,} of them have rows by other code or configs (--code any takes those)": course.others,
-        f"{counted(beside - course.others, 'row')} of other points or code there": beside > course.others,
-        f"{course.twice:,} draws gave a combination again": course.twice,
+        f"{sweep_run.done:,} done before": sweep_run.done,
+        f"{sweep_run.others:,} of them have rows by other code or configs (--code any takes those)": sweep_run.others,
+        f"{counted(beside - sweep_run.others, 'row')} of other points or code there": beside > sweep_run.others,
+        f"{sweep_run.twice:,} draws gave a combination again": sweep_run.twice,
     }
     words += [text for text, is_so in told.items() if is_so]
     print(f"{plan.name}: {', '.join(words)}; folder {plan.folder}", file=sys.stderr, flush=True)
 
 
-def _conclude(course: Course, *, quiet: bool) -> int:
-    summary = Summary(course)
+def _conclude(sweep_run: SweepRun, *, quiet: bool) -> int:
+    summary = Summary(sweep_run)
     if not quiet:
         summary.print()
         print()
@@ -140,7 +140,7 @@ def _conclude(course: Course, *, quiet: bool) -> int:
 def _say_verdict(summary: Summary) -> int:
     """The last two lines, which scripts read."""
     print(f"verdict: {summary.verdict}")
-    print(f"sweep: {summary.course.plan.folder}", flush=True)
+    print(f"sweep: {summary.sweep_run.plan.folder}", flush=True)
     return summary.exit_code
 
 
