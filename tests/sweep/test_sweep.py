@@ -31,7 +31,7 @@ from tests.sweep.troubled import write_troubled
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parent.parent.parent
-HELLO = ("experiment=hello", "engine=sim", "duration=100ms", "sweep.workers=2")
+HELLO = ("experiment=hello", "engine=sim", "duration=100ms", "sweep.workers=1")
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -298,7 +298,7 @@ def wait_for(rows_wanted: int, folder: Path, running: subprocess.Popen[str]) -> 
 
 def test_a_driver_that_is_killed_loses_no_row_and_leaves_no_process(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    running = started(folder, "seed=range(0,300)")
+    running = started(folder, "seed=range(0,300)", "sweep.workers=2")
     workers = wait_for(30, folder, running)
     running.kill()
     running.communicate()
