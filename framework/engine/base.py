@@ -136,7 +136,8 @@ def with_restarts(crashes: Iterable[NodeCrash], up: Container[NodeId]) -> tuple[
 
 @dataclass(frozen=True)
 class Waiting:
-    """An operation that is open since the time `since`, and the nodes from which its client awaits an answer, if it says."""
+    """An operation that is open since the time `since`, and the nodes from which its client awaits an answer, if it
+    says."""
 
     client: NodeId
     function: str
@@ -150,8 +151,8 @@ class Aftermath:
     """The system when the load ended, after the faults.
 
     `statuses` has every server that has run, None if it is down; `for_good` are those that no restart can bring back,
-    `damaged` those of them with a damaged disk. `can_serve`: whether those that run are enough for the protocol; None if it
-    does not say. `waiting` are the oldest of the `open` operations.
+    `damaged` those of them with a damaged disk. `can_serve`: whether those that run are enough for the protocol; None
+    if it does not say. `waiting` are the oldest of the `open` operations.
     """
 
     statuses: Mapping[NodeId, Status | None]
@@ -200,8 +201,8 @@ class EngineResult:
 
 
 Progress = Callable[[int, Tally], None]
-"""Called with the run's time (nanoseconds) and the tally, some ten times a second; before and after the run once for each
-stage, with a tally that counts nothing and names the `stage`."""
+"""Called with the run's time (nanoseconds) and the tally, some ten times a second; before and after the run once for
+each stage, with a tally that counts nothing and names the `stage`."""
 
 
 class Engine(Protocol):

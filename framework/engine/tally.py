@@ -51,7 +51,8 @@ class Tally:
         self.notes[name] = self.notes.get(name, 0) + 1
 
     def abandon(self, client: NodeId, lasted: int, timeout: int) -> None:
-        """Counts an operation that is open at the very end, if it `lasted` beyond its time-out by its client's clock (0: none)."""
+        """Counts an operation that is open at the very end, if it `lasted` beyond its time-out by its client's clock
+        (0: none)."""
         if 0 < timeout <= lasted:
             self.abandoned[client] = self.abandoned.get(client, 0) + 1
 

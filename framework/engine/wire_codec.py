@@ -46,7 +46,8 @@ class Wire:
         self._tries = dict.fromkeys(self.classes, TRIES)
 
     def index_of(self, message: Message, sender: type) -> int:
-        """The index of a message that `sender` is about to send, if there is none in `tried`. PluginError as of `check`."""
+        """The index of a message that `sender` is about to send, if there is none in `tried`. PluginError as of
+        `check`."""
         index, _ = self.check(message, sender)
         kind = self.classes[index]
         self._tries[kind] -= 1
@@ -55,7 +56,8 @@ class Wire:
         return index
 
     def check(self, message: Message, sender: type) -> tuple[int, bytes]:
-        """The index of a message and its bytes. PluginError if nobody handles it, or it cannot be sent, or could not be read by who gets it."""
+        """The index of a message and its bytes. PluginError if nobody handles it, or it cannot be sent, or could not be
+        read by who gets it."""
         kind = type(message)
         index = self.index.get(kind, -1)
         if index < 0:

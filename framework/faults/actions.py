@@ -42,7 +42,8 @@ class Disturbance(Record):
     duplicate: float = 0.0
     reorder: float = 0.0
     delay: int = 0
-    """Nanoseconds on top of the network's delay; what is reordered waits up to `spread` longer, and overtakes nothing."""
+    """Nanoseconds on top of the network's delay; what is reordered waits up to `spread` longer, and overtakes
+    nothing."""
     spread: int = 0
 
 
@@ -61,8 +62,8 @@ class Calm(Record):
 
 
 class SetClock(Record):
-    """From now on the node's clocks run `drift_ppm` parts per million faster than they do by nature; its wall clock steps by
-    `step` nanoseconds."""
+    """From now on the node's clocks run `drift_ppm` parts per million faster than they do by nature; its wall clock
+    steps by `step` nanoseconds."""
 
     node: NodeId
     drift_ppm: int
@@ -76,8 +77,9 @@ DiskTrouble: TypeAlias = DiskProblem | Literal["none"]
 
 
 class SetDisk(Record):
-    """The node's disk is in trouble from now on: each commit takes `latency` longer (`slow`), the next fsync fails, there is
-    no room for another commit (`full`), or an acknowledged record is damaged, which the next restart finds. `none`: mended."""
+    """The node's disk is in trouble from now on: each commit takes `latency` longer (`slow`), the next fsync fails,
+    there is no room for another commit (`full`), or an acknowledged record is damaged, which the next restart finds.
+    `none`: mended."""
 
     node: NodeId
     trouble: DiskTrouble

@@ -6,8 +6,8 @@ import random
 from typing import Literal, TypeAlias
 
 CommitFate: TypeAlias = Literal["kept", "lost", "torn"]
-"""What a crash makes of a commit in flight, of which nobody was told: it is there afterwards, or it is not, or a part of it is,
-which recovery cuts off."""
+"""What a crash makes of a commit in flight, of which nobody was told: it is there afterwards, or it is not, or a part
+of it is, which recovery cuts off."""
 
 
 TORN_COMMIT_CUT = "the torn commit was cut off at its restart"

@@ -10,7 +10,8 @@ from framework.faults.actions import DiskTrouble
 
 
 class FaultyStorage:
-    """A storage whose disk is in trouble: the next fsync fails (that one alone), there is no room, or a record is damaged."""
+    """A storage whose disk is in trouble: the next fsync fails (that one alone), there is no room, or a record is
+    damaged."""
 
     def __init__(self, storage: Storage, trouble: DiskTrouble) -> None:
         self.storage, self.trouble = storage, trouble

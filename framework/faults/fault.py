@@ -30,8 +30,8 @@ class View:
     """The system as a fault sees it when its time has come.
 
     `statuses` has every server in the order of the config: what it reports, or None if it is down. `stopped` are those
-    that stand still, `lost` those that no restart brings back, `spares` those that stand by and have never run, which are
-    not in `statuses`. `token()` gives a fresh token for `Disturb` and `Ask`.
+    that stand still, `lost` those that no restart brings back, `spares` those that stand by and have never run, which
+    are not in `statuses`. `token()` gives a fresh token for `Disturb` and `Ask`.
     """
 
     now: int
@@ -53,9 +53,11 @@ class View:
         return tuple(node for node, status in self.statuses.items() if status is not None and node not in self.stopped)
 
     def aim(self, target: str) -> tuple[NodeId, ...]:
-        """The running nodes that `target` means now: a name, a role, `random`, `random_minority`, `random_majority`, `all`.
+        """The running nodes that `target` means now: a name, a role, `random`, `random_minority`, `random_majority`,
+        `all`.
 
-        A node may report several roles, as words. Empty if nobody is meant: a role that nobody has, a node that is down.
+        A node may report several roles, as words. Empty if nobody is meant: a role that nobody has, a node that is
+        down.
         """
         up = self.up
         if target in self.statuses:
@@ -82,8 +84,8 @@ class Strike:
     """What a fault does now, to whom, and what undoes it.
 
     `detail` is shown in the ledger (`n1 n2 | n3 n4 n5`). `joins` takes a node that boots for the first time while the
-    strike lasts and a random stream of its own; it returns what the strike does to that node's links, under the same token,
-    with a detail that says where the node stands. None: the strike does not extend to nodes that join.
+    strike lasts and a random stream of its own; it returns what the strike does to that node's links, under the same
+    token, with a detail that says where the node stands. None: the strike does not extend to nodes that join.
     """
 
     does: tuple[Action, ...]
@@ -115,12 +117,14 @@ class TargetConfig(FaultConfig):
     """Whom it strikes."""
 
     target: str = "random"
-    """A node's name, a role that nodes report (`leader`, `follower`), `random`, `random_minority`, `random_majority`, `all`."""
+    """A node's name, a role that nodes report (`leader`, `follower`), `random`, `random_minority`, `random_majority`,
+    `all`."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A fault at a time: it strikes at `at`, and is undone `lasts` later (0: at the final heal). `then` counts from there.
+    """A fault at a time: it strikes at `at`, and is undone `lasts` later (0: at the final heal). `then` counts from
+    there.
 
     `again`: a disk in trouble that no commit met in that time is troubled once more, as long as there is time.
     """
@@ -155,7 +159,8 @@ class Fault(ABC):
         return ""
 
     def expected(self, strike: Strike, messages: int) -> float | None:
-        """How many messages a probabilistic fault should have touched, out of those that came by; None if it is not one."""
+        """How many messages a probabilistic fault should have touched, out of those that came by; None if it is not
+        one."""
         return None
 
     def plan(self, name: str, duration: int, rng: random.Random) -> Iterable[Planned]:

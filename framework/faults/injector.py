@@ -32,8 +32,8 @@ DETAILS = 20
 
 @dataclass(frozen=True)
 class Sight:
-    """What an engine sees of its servers: their statuses (None: down), those that stand still, those that no restart brings
-    back, and the spares that have never run, which have no status."""
+    """What an engine sees of its servers: their statuses (None: down), those that stand still, those that no restart
+    brings back, and the spares that have never run, which have no status."""
 
     statuses: Mapping[NodeId, Status | None]
     stopped: frozenset[NodeId] = frozenset()
@@ -56,7 +56,8 @@ _ASPECT: dict[type, str] = {
 
 @dataclass
 class _Lasting:
-    """A disturbance in force: its entry, the number of its line in the details (None: it has none), the nodes taken in."""
+    """A disturbance in force: its entry, the number of its line in the details (None: it has none), the nodes taken
+    in."""
 
     entry: LedgerEntry
     detail: int | None
@@ -67,9 +68,10 @@ class _Lasting:
 class Injector:
     """The faults of one run.
 
-    `faults` are `(name, fault)`; nothing strikes at or after `quiet_at`, when everything is healed. `do` carries out
-    an action and says whether it took effect. `stream(name)` gives a fault's own random stream. `watches_disks`: the
-    engine calls `on_disk_fault_met` for each commit or restart that meets a disk in trouble, so that those which none meets stand out.
+    `faults` are `(name, fault)`; nothing strikes at or after `quiet_at`, when everything is healed. `do` carries out an
+    action and says whether it took effect. `stream(name)` gives a fault's own random stream. `watches_disks`: the
+    engine calls `on_disk_fault_met` for each commit or restart that meets a disk in trouble, so that those which none
+    meets stand out.
     """
 
     def __init__(
@@ -158,7 +160,8 @@ class Injector:
             entry.details[detail] += f"; {text}"
 
     def emulates(self) -> None:
-        """The engine does something else than the strike under way asks for, as near to it as it can: the ledger says so."""
+        """The engine does something else than the strike under way asks for, as near to it as it can: the ledger says
+        so."""
         self._emulated = True
 
     def count_touched(self, touched_counts: Mapping[int, tuple[int, int]]) -> None:
@@ -177,7 +180,8 @@ class Injector:
                 entry.expected = (entry.expected or 0.0) + expected
 
     def count_administered(self, administered: Mapping[int, str]) -> None:
-        """Enters how administrative operations ended, by token: "" if it was done, else why not; called once, at the end."""
+        """Enters how administrative operations ended, by token: "" if it was done, else why not; called once, at the
+        end."""
         for token, refused in administered.items():
             entry, ask = self._administration[token]
             if refused:
@@ -319,7 +323,8 @@ def _joined(lasting: _Lasting, node: NodeId, rng: random.Random) -> Strike:
 
 
 def _struck(planned: Planned, view: View) -> Strike | None:
-    """What the fault does now. PluginFailed if it raises, or gives anything else than actions on nodes that there are."""
+    """What the fault does now. PluginFailed if it raises, or gives anything else than actions on nodes that there
+    are."""
     fault, where = planned.fault, f"faults={planned.name}"
     with blaming(where, "strike", type(fault)):
         strike = fault.strike(view)

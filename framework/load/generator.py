@@ -40,9 +40,9 @@ class Assignment(Record, array_like=False):
 class LoadGenerator:
     """The load generator of one client actor: no clock, no I/O; the engine asks when `next_at` has come.
 
-    `name` is the workload's, as users type it. `clients` are the clients that this generator serves, `first` the index of
-    the first of them among all `total` clients of the run. Operations start at `start` and none starts at or after `stop`, not even one that fell due earlier.
-    `stream(purpose, entity)` gives the seeded random streams.
+    `name` is the workload's, as users type it. `clients` are the clients that this generator serves, `first` the index
+    of the first of them among all `total` clients of the run. Operations start at `start` and none starts at or after
+    `stop`, not even one that fell due earlier. `stream(purpose, entity)` gives the seeded random streams.
     """
 
     _ARRIVAL: ClassVar[int] = -1
@@ -82,7 +82,8 @@ class LoadGenerator:
         self.next_at = self._next_turn()
 
     def due(self, now: int) -> list[Assignment]:
-        """The operations to invoke now, in order; sets `next_at`. PluginFailed if the workload raises, or gives none."""
+        """The operations to invoke now, in order; sets `next_at`. PluginFailed if the workload raises, or gives
+        none."""
         assignments: list[Assignment] = []
         if now >= self.stop:
             self.next_at = NEVER

@@ -1,4 +1,5 @@
-"""Latencies in constant memory: a histogram of buckets 1/1024 of their value wide, as HdrHistogram's with three digits."""
+"""Latencies in constant memory: a histogram of buckets 1/1024 of their value wide, as HdrHistogram's with three
+digits."""
 
 from __future__ import annotations
 

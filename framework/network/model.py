@@ -59,8 +59,8 @@ class NetworkModel(ABC):
 
 
 class Links:
-    """The links of a run, as an engine asks for them: PluginFailed if the network model, which is called `name`, raises or
-    gives none."""
+    """The links of a run, as an engine asks for them: PluginFailed if the network model, which is called `name`, raises
+    or gives none."""
 
     def __init__(self, model: NetworkModel, name: str) -> None:
         self.model = model
@@ -75,8 +75,8 @@ class Links:
         return link
 
     def transmit(self, link: Link, now: int, size: int) -> tuple[int, ...]:
-        """Returns the arrival times (ns) of a message of `size` bytes that enters `link` at `now`: none if it is lost, two if
-        it is duplicated. PluginFailed if the link raises or returns no tuple."""
+        """Returns the arrival times (ns) of a message of `size` bytes that enters `link` at `now`: none if it is lost,
+        two if it is duplicated. PluginFailed if the link raises or returns no tuple."""
         try:
             arrivals = link.transmit(now, size)
         except MemoryError:

@@ -14,8 +14,8 @@ from framework.trace.reader import Run
 def watch_again(run: Run, experiment: Experiment) -> Watch:
     """What the invariants say of the nodes after each batch that really was, by time.
 
-    A node is followed as far as its record goes; `Watch.lost` has those that could not be followed all the time, up to the
-    violation if there was one. Raises ConfigError if the trace has no inputs to drive from, or is damaged.
+    A node is followed as far as its record goes; `Watch.lost` has those that could not be followed all the time, up to
+    the violation if there was one. Raises ConfigError if the trace has no inputs to drive from, or is damaged.
     """
     monitors = Monitors(experiment.protocol.invariants)
     replay = RayReplay(run, experiment.watched, experiment, monitors.watcher)

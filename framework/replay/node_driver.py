@@ -2,7 +2,8 @@
 
 A worker feeds a node batch by batch: steps, then the outputs that need not wait, the commit, all other outputs. The
 trace has them in that order, so each run of input rows is one batch (or several that let nothing out), and the output
-rows behind it are held against what the node, driven again, lets out. Where they differ the node departs from its record.
+rows behind it are held against what the node, driven again, lets out. Where they differ the node departs from its
+record.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class CannotDrive(Exception):
 
 @dataclass(frozen=True)
 class Divergence:
-    """Where a node, driven again, does not do what was recorded: the step (its row, and its number from 1), and both."""
+    """Where a node, driven again, does not do what was recorded: the step (its row, and its number from 1), and
+    both."""
 
     node: NodeId
     step: TraceRow

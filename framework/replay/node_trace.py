@@ -21,7 +21,8 @@ _ROWS = 4_096
 
 
 class TraceRow(NamedTuple):
-    """One event of a node. `path` is the mount's; `peer` the other endpoint of a message; `cause` is -1 if there is none."""
+    """One event of a node. `path` is the mount's; `peer` the other endpoint of a message; `cause` is -1 if there is
+    none."""
 
     time: int
     seq: int

@@ -49,8 +49,8 @@ def followed(events: pa.Table, operation: TracedOperation) -> pa.Array:
     """Which of `events` had a part in the operation while it was under way: a boolean for each.
 
     Those that bear its number; all that came of them: messages, what their receivers did and sent in turn, and the
-    client's timers, but not what other timers did later, and nothing that bears another operation's number; the chain of
-    causes that ends in the completion; and crashes and faults meanwhile.
+    client's timers, but not what other timers did later, and nothing that bears another operation's number; the chain
+    of causes that ends in the completion; and crashes and faults meanwhile.
     """
     trail = _Trail(events, operation)
     trail.follow()

@@ -92,8 +92,8 @@ class RayReplay:
         self._unseen: dict[NodeId, int] = {}
 
     def steps(self, stop: int | None = None) -> Iterator[ReplayedStep]:
-        """Every step of the nodes by time, up to `stop` nanoseconds. A node that departs ends there; one that lacks something
-        goes on at its next start."""
+        """Every step of the nodes by time, up to `stop` nanoseconds. A node that departs ends there; one that lacks
+        something goes on at its next start."""
         for row in self._record.rows(self.nodes):
             if stop is not None and row.time > stop:
                 return

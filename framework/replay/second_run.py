@@ -1,4 +1,5 @@
-"""`python -m framework.replay.second_run RUN INTO`: the second run of `engine.verify_determinism`, in a process of its own.
+"""`python -m framework.replay.second_run RUN INTO`: the second run of `engine.verify_determinism`, in a process of its
+own.
 
 Drives the simulated run in the folder RUN again, writes its files into INTO and prints its digest.
 """

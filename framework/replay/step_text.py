@@ -33,9 +33,9 @@ def told(
 ) -> Iterator[str]:
     """Lines: with `steps` each step with what it sent, noted, completed and committed; else only what is rare.
 
-    Only of `nodes` (None: of all), and up to `stop` nanoseconds. With an `operation` only what happened while it was under
-    way, and without `steps` each step that had a part in it. Outputs stand below their step, even those that left later,
-    after a commit. Raises ConfigError when the trace cannot say what a message means.
+    Only of `nodes` (None: of all), and up to `stop` nanoseconds. With an `operation` only what happened while it was
+    under way, and without `steps` each step that had a part in it. Outputs stand below their step, even those that left
+    later, after a commit. Raises ConfigError when the trace cannot say what a message means.
     """
     table = run.events
     whole = steps or operation is not None
@@ -96,7 +96,8 @@ def _sent(waiting: tuple[str, int | None, list[str]]) -> str:
 
 
 def described(run: Run, row: dict[str, Any]) -> str:
-    """What one event is, in words; a send without its receiver. Raises ConfigError for a payload that has no meaning."""
+    """What one event is, in words; a send without its receiver. Raises ConfigError for a payload that has no
+    meaning."""
     return _WORDS[row["kind"]](run, row)
 
 

@@ -18,7 +18,8 @@ class RetryConfig(Config):
 
 
 class NotLeader(Message):
-    """Nothing was done; `leader` is the node to ask, if the sender knows it. `sequence` is that of the request, or 0."""
+    """Nothing was done; `leader` is the node to ask, if the sender knows it. `sequence` is that of the request, or
+    0."""
 
     operation: OperationId
     sequence: int

@@ -36,8 +36,9 @@ class ReadingConfig(ReplicatedConfig):
     """Base of the config of those that can serve reads without the log (Ongaro's thesis, section 6.4)."""
 
     read_mode: Literal["log", "read_index", "lease"] = "log"
-    """`log`: a read is a command like any other. `read_index`: the leader makes sure that it still leads, by one round of
-    messages for all reads that wait. `lease`: it answers at once while its lease lasts, which trusts clocks to drift little."""
+    """`log`: a read is a command like any other. `read_index`: the leader makes sure that it still leads, by one round
+    of messages for all reads that wait. `lease`: it answers at once while its lease lasts, which trusts clocks to drift
+    little."""
     max_clock_drift_ppm: Annotated[int, Meta(ge=0, lt=1_000_000)] = 1_000
     """Reads by lease are safe while no clock runs too fast or too slow by more parts per million than this."""
 
@@ -81,7 +82,8 @@ class Answer(Message):
 
 
 class Applied(Record):
-    """What came of a command: `result` is None when its session has expired; `again` when it had been executed before."""
+    """What came of a command: `result` is None when its session has expired; `again` when it had been executed
+    before."""
 
     session: int
     result: bytes | None

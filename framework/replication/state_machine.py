@@ -80,7 +80,8 @@ class StateMachine:
 
     @staticmethod
     def result(data: bytes) -> Value:
-        """What a client reads from the bytes that `apply` returned; lists become tuples, however deep. Refused if it was."""
+        """What a client reads from the bytes that `apply` returned; lists become tuples, however deep. Refused if it
+        was."""
         value = _decode_value(data)
         if type(value) is msgspec.msgpack.Ext:
             raise Refused(bytes(value.data).decode())

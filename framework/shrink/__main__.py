@@ -1,8 +1,9 @@
 """`python -m framework.shrink RUN [--budget 60s|TRIES] [--seeds N]`: a smaller run that fails in the same way.
 
-Makes a simulated run that was invalid smaller in every dimension that it can (duration, faults, nodes, clients, network,
-operations, settings), trying a few seeds at each. The smallest so far is kept as an experiment, whenever the search ends; a
-second time it goes on from there. Exit code 0 when that is done, 2 if there is nothing to shrink (it says why).
+Makes a simulated run that was invalid smaller in every dimension that it can (duration, faults, nodes, clients,
+network, operations, settings), trying a few seeds at each. The smallest so far is kept as an experiment, whenever the
+search ends; a second time it goes on from there. Exit code 0 when that is done, 2 if there is nothing to shrink (it
+says why).
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ def _shorter(config: PlainConfig, ended: int) -> Iterator[PlainConfig]:
 
 
 def _in_time(config: PlainConfig) -> PlainConfig:
-    """Without the faults, and the steps of schedules, that would begin after everything is healed: no run takes them."""
+    """Without the faults, and the steps of schedules, that would begin after everything is healed: no run takes
+    them."""
     span = parse_duration(config["duration"]) - parse_duration(config.get("quiet", "0"))
     for key, fault in list((config.get("faults") or {}).items()):
         steps = fault.get("steps")

@@ -19,10 +19,10 @@ Progress = Callable[[str, Trial], None]
 class ShrinkSearch:
     """Makes a failing run smaller: `best`, a trial that fails in one of `kinds` as `first` does, or `first` itself.
 
-    At most `tries` runs (None: as many as the time allows). A candidate is run with the seed that failed last and then with
-    the `seeds` first ones. The search goes on from it if one of them shows such a failure without more operations, strikes
-    of faults, steps or messages than `first`. On the way a run may become longer (a network that loses nothing carries
-    more); `best` is the smallest of all, and never becomes larger.
+    At most `tries` runs (None: as many as the time allows). A candidate is run with the seed that failed last and then
+    with the `seeds` first ones. The search goes on from it if one of them shows such a failure without more operations,
+    strikes of faults, steps or messages than `first`. On the way a run may become longer (a network that loses nothing
+    carries more); `best` is the smallest of all, and never becomes larger.
     """
 
     def __init__(
@@ -105,7 +105,8 @@ class ShrinkSearch:
         return None
 
     def _other_seed(self) -> Trial | None:
-        """The present config with a seed that fails sooner, out of more seeds than a candidate gets; None if none does."""
+        """The present config with a seed that fails sooner, out of more seeds than a candidate gets; None if none
+        does."""
         smallest = self._present
         for seed in range(_MORE * self._seeds):
             if self.over:

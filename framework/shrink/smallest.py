@@ -23,7 +23,8 @@ from framework.trace.reader import Run
 
 
 class Kept:
-    """`experiment=NAME --config-dir FOLDER`: the smallest run known that fails as `first` does, which is `run` again."""
+    """`experiment=NAME --config-dir FOLDER`: the smallest run known that fails as `first` does, which is `run`
+    again."""
 
     def __init__(self, run: Run, first: Trial, registry: Registry) -> None:
         self.name = f"{str(run.config.get('experiment') or first.result.experiment).replace('/', '_')}_shrunk"
@@ -33,7 +34,8 @@ class Kept:
         self._before = self.path.read_bytes() if self.path.exists() else None
 
     def earlier(self, trials: Trials) -> Trial | None:
-        """What was found before, if anything was. ConfigError unless it fails as the run does, and takes no more than that."""
+        """What was found before, if anything was. ConfigError unless it fails as the run does, and takes no more than
+        that."""
         if self._before is None:
             return None
         try:

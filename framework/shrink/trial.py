@@ -45,7 +45,8 @@ class Trial:
 
     @property
     def size(self) -> tuple[int, ...]:
-        """What makes one run smaller than another: fewer steps; of as many steps, fewer operations, strikes, messages."""
+        """What makes one run smaller than another: fewer steps; of as many steps, fewer operations, strikes,
+        messages."""
         operations, strikes, steps, messages = self.amounts
         return steps, operations, strikes, messages
 
@@ -94,7 +95,8 @@ class Trials:
             return None
 
     def taken(self, config: Mapping[str, Any], seed: int) -> Trial:
-        """The config run with `seed`. ConfigError or PluginError if it cannot be, KeyboardInterrupt if it was cut off."""
+        """The config run with `seed`. ConfigError or PluginError if it cannot be, KeyboardInterrupt if it was cut
+        off."""
         if self.interrupted:
             raise KeyboardInterrupt
         self.count += 1
@@ -138,6 +140,7 @@ def kinds(result: RunResult) -> frozenset[str]:
 
 
 def ended_at(result: RunResult) -> int:
-    """When the failure showed, in nanoseconds: at the first exception, else at the end, where a broken invariant stops."""
+    """When the failure showed, in nanoseconds: at the first exception, else at the end, where a broken invariant
+    stops."""
     raised = [crash.time_s for crash in result.crashes if crash.traceback]
     return round(min(raised, default=result.virtual_s) * 1e9)

@@ -20,10 +20,10 @@ WORDS = (
     "engine=sim",
     "duration=500ms",
     "clients=3",
-    "seed=range(0,100)",
+    "seed=range(0,60)",
     "sweep.backend=ray",
 )
-ROWS = 20
+ROWS = 15
 
 
 def main(folder: Path) -> int:

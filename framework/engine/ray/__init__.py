@@ -33,6 +33,6 @@ A *worker* is one process of a run: it hosts one node, several nodes, or many cl
         handshake           what both ends prove first
         actor_calls         the same frames as Ray actor calls
 
-What both engines share (the life of a node, clients, faults) is in `framework.engine.shared`. Ray and uvloop are imported
-here alone, and only when a run starts.
+What both engines share (the life of a node, clients, faults) is in `framework.engine.shared`. Ray and uvloop are
+imported here alone, and only when a run starts.
 """

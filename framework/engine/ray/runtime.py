@@ -79,11 +79,11 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _interpreter_as_it_is() -> Iterator[None]:
-    """Keeps Ray from having every worker started by uv, in a copy of the working directory, where the driver was started by
-    `uv run`.
+    """Keeps Ray from having every worker started by uv, in a copy of the working directory, where the driver was
+    started by `uv run`.
 
-    That builds one environment for each worker, and fails where uv cannot build the driver's own (offline, `--no-sync`). The
-    workers need no other Python than Ray's: Synod puts its own code and the plugins on their path.
+    That builds one environment for each worker, and fails where uv cannot build the driver's own (offline,
+    `--no-sync`). The workers need no other Python than Ray's: Synod puts its own code and the plugins on their path.
     """
     from ray._private import ray_constants
 

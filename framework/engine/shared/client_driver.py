@@ -143,7 +143,8 @@ class ClientDriver:
         return tuple(map(self._waiting, oldest)), len(busy)
 
     def close(self, until: int) -> None:
-        """Ends the operations that are still open when the run is over, at `until`: nobody knows what becomes of them."""
+        """Ends the operations that are still open when the run is over, at `until`: nobody knows what becomes of
+        them."""
         for node in self._nodes.values():
             if node.open is not None and node.id != ADMINISTRATOR:
                 self._tally.abandon(node.id, node.lasted(node.open[1], until), self._timeout)

@@ -68,7 +68,8 @@ class FaultExecutor:
         self.injector.due(now, self._ports.look)
 
     def ledger(self, touched_counts: dict[int, tuple[int, int]], tally: Tally) -> tuple[LedgerEntry, ...]:
-        """What each fault did, given how many messages (came by, were touched) by disturbance; asked once, at the end."""
+        """What each fault did, given how many messages (came by, were touched) by disturbance; asked once, at the
+        end."""
         self.injector.count_touched(touched_counts)
         self.injector.count_administered(tally.administered)
         return tuple(self.injector.entries.values())

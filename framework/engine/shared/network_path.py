@@ -11,7 +11,8 @@ from framework.network.model import Link, Links
 
 
 class NetworkPath:
-    """The way between nodes, for messages that a constant delay does not settle. `names` are the wire's message names."""
+    """The way between nodes, for messages that a constant delay does not settle. `names` are the wire's message
+    names."""
 
     def __init__(self, links: Links, link_faults: LinkFaults, tally: Tally, names: Sequence[str]) -> None:
         self._links, self._link_faults, self._tally, self._names = links, link_faults, tally, names

@@ -1,7 +1,7 @@
 """The life of a node: its states, and what starts, stops and inspects it.
 
-A worker of the Ray engine knows STANDBY, DOWN, BOOTING, IDLE, FAILED and LOST: a commit is in flight for all its nodes at
-once, and a process that stands still knows nothing of it. The simulator knows all states.
+A worker of the Ray engine knows STANDBY, DOWN, BOOTING, IDLE, FAILED and LOST: a commit is in flight for all its nodes
+at once, and a process that stands still knows nothing of it. The simulator knows all states.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ class HostedNode:
 
 
 def check_own(node: HostedNode, error: BaseException) -> None:
-    """Raises `error` again, as a PluginFailed or MemoryError, if it came up in a step of this node and is not its doing: another
-    plugin's, the trace's, or the machine's."""
+    """Raises `error` again, as a PluginFailed or MemoryError, if it came up in a step of this node and is not its
+    doing: another plugin's, the trace's, or the machine's."""
     if isinstance(error, (PluginFailed, MemoryError)):
         raise error
     if isinstance(error, Unrecordable):
@@ -138,7 +138,8 @@ class NodePorts(Protocol):
         self, kind: EventKind, at: int, cause: int, node: Any, path: str = "", *, name: str | None = None,
         fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
     ) -> int:  # fmt: skip
-        """Writes a row of the trace at the time `at`, if there is one, and returns its `seq`. `fields` become its payload as JSON."""
+        """Writes a row of the trace at the time `at`, if there is one, and returns its `seq`. `fields` become its
+        payload as JSON."""
 
     def start(self, node: Any, runtime: NodeRuntime, cause: int) -> None:
         """Takes the first step of an incarnation."""
@@ -180,8 +181,8 @@ class NodeLife:
             node.on("booted")
 
     def raised(self, node: HostedNode, error: BaseException) -> None:
-        """Stops a node that raised: its batch is lost and it stays down. Raises errors again that are not its doing (see
-        `check_own`)."""
+        """Stops a node that raised: its batch is lost and it stays down. Raises errors again that are not its doing
+        (see `check_own`)."""
         check_own(node, error)
         cause = node.runtime.step if node.runtime is not None else -1
         if isinstance(error, StorageFailure):  # the disk's doing, not the protocol's

@@ -82,7 +82,8 @@ def _monitors(experiment: Experiment) -> Monitors | None:
 def _confirmed(monitors: Monitors, experiment: Experiment) -> Watch:
     """What the monitors saw. A violation that they saw in some batches only is looked for again, in all of them.
 
-    Where not every batch is shown, an invariant that spans nodes may hold one node's present state against another's past.
+    Where not every batch is shown, an invariant that spans nodes may hold one node's present state against another's
+    past.
     """
     watch = monitors.watch()
     if watch.breach is None or monitors.every == 1:
@@ -104,8 +105,8 @@ _RARELY = (200_000, 20, 20)
 
 
 def settle_collector() -> None:
-    """For a process that takes many runs: collections pass over all that it holds now, and come rarely from now on. Each run
-    begins the sooner."""
+    """For a process that takes many runs: collections pass over all that it holds now, and come rarely from now on.
+    Each run begins the sooner."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_RARELY)

@@ -92,7 +92,8 @@ class Heartbeat:
         self.asked = True
 
     def beat(self, now: int) -> None:
-        """Once every few thousand steps. Raises KeyboardInterrupt if a signal came, OSError if a file cannot be written."""
+        """Once every few thousand steps. Raises KeyboardInterrupt if a signal came, OSError if a file cannot be
+        written."""
         if self.asked:
             raise KeyboardInterrupt
         self._recording.flush_if_due()

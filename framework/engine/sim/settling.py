@@ -27,7 +27,8 @@ class SettlingRun(Protocol):
 
 
 class Settling:
-    """Looks at the replicas of `run` every 10 ms, from `begin` on; calls `over` when they are equal or it has taken too long.
+    """Looks at the replicas of `run` every 10 ms, from `begin` on; calls `over` when they are equal or it has taken too
+    long.
 
     `settled` then says how they stand.
     """

@@ -256,7 +256,8 @@ class Simulation:
         return seq
 
     def _wake(self, node: SimNode) -> None:
-        """The node's wake-up has come: a batch of its overdue timers, of which there are none if they were moved meanwhile."""
+        """The node's wake-up has come: a batch of its overdue timers, of which there are none if they were moved
+        meanwhile."""
         runtime = node.runtime
         if runtime is None:
             return
@@ -398,7 +399,8 @@ class Simulation:
             node.storage = node.storage.storage  # what failed once is well again
 
     def crash(self, node: SimNode, why: str, cause: int = -1) -> CommitFate | None:
-        """Crashes a node that is up; returns what becomes of its commit in flight, by the seed. None: there was none."""
+        """Crashes a node that is up; returns what becomes of its commit in flight, by the seed. None: there was
+        none."""
         batch = node.in_flight
         fate = commit_fate(self._disk) if batch is not None and batch.changes else None
         if fate == "kept" and isinstance(node.storage, FaultyStorage):
@@ -419,7 +421,8 @@ class Simulation:
             self.faults.injector.on_crash_outcome(node.id, TORN_COMMIT_CUT)
 
     def pause(self, node: SimNode) -> None:
-        """The node stands still: what arrives waits, timers are late, a commit under way ends but nothing follows from it."""
+        """The node stands still: what arrives waits, timers are late, a commit under way ends but nothing follows from
+        it."""
         node.on("pause")
         node.update_waits()
 

@@ -53,7 +53,8 @@ def write_flight(database: Path, number: int) -> None:
 
 
 def read_flight(database: Path) -> tuple[int, int]:
-    """The last commit that was begun and the last that was acknowledged: the same, or the next one. Raises CommitInFlightError."""
+    """The last commit that was begun and the last that was acknowledged: the same, or the next one. Raises
+    CommitInFlightError."""
     path = flight_file(database)
     if not path.exists():
         raise CommitInFlightError(f"{path} is gone: nobody knows what was acknowledged")

@@ -22,8 +22,8 @@ class Commits(Protocol):
     """Where changes go, and where a node that starts finds them."""
 
     def encode(self, node: NodeId, changes: Sequence[Change]) -> None:
-        """Makes a node's changes ready for the next commit, whose part they will be if it names the node. Raises whatever
-        the encoding of a value raises that cannot be stored."""
+        """Makes a node's changes ready for the next commit, whose part they will be if it names the node. Raises
+        whatever the encoding of a value raises that cannot be stored."""
 
     def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
         """Starts a commit; `landed` is called in the loop's thread with "" or why it failed. One at a time."""

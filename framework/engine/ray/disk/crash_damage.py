@@ -1,4 +1,5 @@
-"""What crashes and failing disks leave of a database: a commit in flight kept, lost or torn, an acknowledged record damaged."""
+"""What crashes and failing disks leave of a database: a commit in flight kept, lost or torn, an acknowledged record
+damaged."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ _LOCAL = 400
 
 
 def damage(path: Path, acknowledged: int) -> str:
-    """Flips a byte of one of the first `acknowledged` commits of a database that nobody has open; says what is found then.
+    """Flips a byte of one of the first `acknowledged` commits of a database that nobody has open; says what is found
+    then.
 
     "" if there is no such commit, or no database.
     """
@@ -38,8 +40,8 @@ def damage(path: Path, acknowledged: int) -> str:
 def leave(path: Path, number: int, fate: CommitFate) -> CommitFate:
     """What became of the commit `number`, in flight when the process of a database was killed, and from now on `fate`.
 
-    It is lost if it had not come as far as the file, or `fate` is `lost`, for which `Database.reopen` sees to it, or if it
-    shall be torn and a checkpoint has already moved it to where it cannot be.
+    It is lost if it had not come as far as the file, or `fate` is `lost`, for which `Database.reopen` sees to it, or if
+    it shall be torn and a checkpoint has already moved it to where it cannot be.
     """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:

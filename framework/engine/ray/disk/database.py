@@ -1,8 +1,8 @@
 """Durable state in SQLite: one database a worker, one row a commit, each with its CRC.
 
-A row holds the changes of every node of the worker in that commit, as one msgpack blob; rows count from 1, or from
-a compaction, without a gap. WAL with synchronous=FULL: when `commit` returns, the row has been through one fsync. SQLite itself forgets a
-half-written last commit; any other damage is refused at `reopen`, never skipped.
+A row holds the changes of every node of the worker in that commit, as one msgpack blob; rows count from 1, or from a
+compaction, without a gap. WAL with synchronous=FULL: when `commit` returns, the row has been through one fsync. SQLite
+itself forgets a half-written last commit; any other damage is refused at `reopen`, never skipped.
 """
 
 from __future__ import annotations
@@ -160,7 +160,8 @@ class Database:
         return self._bytes > COMPACT_BYTES and self._garbage.dead * 2 > self._bytes
 
     def compact(self) -> None:
-        """Writes the whole state as one row in place of all rows so far, under the last one's number. Raises StorageError, sqlite3.Error."""
+        """Writes the whole state as one row in place of all rows so far, under the last one's number. Raises
+        StorageError, sqlite3.Error."""
         with self._turn:
             self._compact()
 

@@ -21,9 +21,9 @@ _MASK = 0xFFFFFFFF
 
 
 class Log(NamedTuple):
-    """What a look at a write-ahead log finds: what is wrong with it, or nothing; whether its last commit was cut off; how
-    many frames of it are whole, how long each of them is with its head, and where in the file the last commit's last one
-    starts (0: there is no commit)."""
+    """What a look at a write-ahead log finds: what is wrong with it, or nothing; whether its last commit was cut off;
+    how many frames of it are whole, how long each of them is with its head, and where in the file the last commit's
+    last one starts (0: there is no commit)."""
 
     damage: str = ""
     torn: bool = False

@@ -84,7 +84,8 @@ class Launch:
         return machine
 
     def create(self, worker: RemoteWorker) -> Any:
-        """The actor of the worker's present incarnation. Its class is named after its nodes: that is what `ps` shows."""
+        """The actor of the worker's present incarnation. Its class is named after its nodes: that is what `ps`
+        shows."""
         import ray
         from ray import cloudpickle
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy

@@ -42,8 +42,8 @@ SNAPSHOT_S = 5.0
 
 
 class Supervisor:
-    """Starts the workers of a run, watches, kills, stops and replaces them, and asks them as one. `rows` records what the driver
-    does to them (None: not traced)."""
+    """Starts the workers of a run, watches, kills, stops and replaces them, and asks them as one. `rows` records what
+    the driver does to them (None: not traced)."""
 
     def __init__(self, experiment: Experiment, runtime: RayRuntime, rows: EventRows | None) -> None:
         self.experiment, self.rows = experiment, rows
@@ -135,7 +135,8 @@ class Supervisor:
     def crash(self, node: NodeId, cause: int, fate: Callable[[], CommitFate]) -> CommitFate | None:
         """Crashes a node that is up: SIGKILL for one that has a process to itself, and its replacement starts at once.
 
-        Returns the fate of the commit in flight; None if there was none, or if the injector will hear of it through `on_crash_outcome`.
+        Returns the fate of the commit in flight; None if there was none, or if the injector will hear of it through
+        `on_crash_outcome`.
         """
         worker = self.launch.worker_of[node]
         if len(worker.endpoints) > 1:
@@ -187,14 +188,16 @@ class Supervisor:
         worker.pause() if paused else worker.resume()
 
     def damage(self, node: NodeId) -> str:
-        """Damages the storage of a node that is down; says what a restart will find, "" if there is nothing to damage."""
+        """Damages the storage of a node that is down; says what a restart will find, "" if there is nothing to
+        damage."""
         worker = self.launch.worker_of[node]
         machine = self.machine(worker)
         path = database_of(machine.folder, worker.endpoints)
         return machine.damage(path, worker.acknowledged if worker.acknowledged is not None else 1 << 62)
 
     def _kill(self, worker: RemoteWorker) -> bool:
-        """Ends the process of a worker; whether a commit was in flight, of which `worker.acknowledged` then is the last before."""
+        """Ends the process of a worker; whether a commit was in flight, of which `worker.acknowledged` then is the last
+        before."""
         assert worker.where is not None
         worker.state = WorkerState.DEAD
         machine = self.machine(worker)
@@ -362,8 +365,8 @@ class Supervisor:
     def start(self, show: Callable[[str], None]) -> None:
         """Brings every worker up, connects them and starts the run. Calls `show` with the name of each stage.
 
-        Raises ConfigError, which names the stage, when one fails or `engine.start_timeout` is over, and PluginFailed for a
-        plugin that raises already there.
+        Raises ConfigError, which names the stage, when one fails or `engine.start_timeout` is over, and PluginFailed
+        for a plugin that raises already there.
         """
         deadline = time.monotonic() + int(self.experiment.engine_config.start_timeout) / SECOND
         workers, experiment = self.workers, self.experiment
@@ -526,7 +529,8 @@ class Supervisor:
         return _DIED
 
     def replica_states(self, *, whole: bool) -> dict[NodeId, ReplicaState | None]:
-        """The state of each replica; None for one that does not answer in time, absent if it is down or keeps no copy."""
+        """The state of each replica; None for one that does not answer in time, absent if it is down or keeps no
+        copy."""
         import ray
 
         asked = [worker for worker in self.launch.servers if worker.is_up or worker.wanted is not None]

@@ -45,7 +45,8 @@ class WorkerAddress:
 
 @dataclass(frozen=True)
 class Booted:
-    """How a worker started: why it could not start from its storage, or nothing; whether a half-written commit was cut off."""
+    """How a worker started: why it could not start from its storage, or nothing; whether a half-written commit was cut
+    off."""
 
     refused: str
     cut: bool

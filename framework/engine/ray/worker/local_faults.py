@@ -44,8 +44,8 @@ EMULATED = "fault (emulated: the node shares its process)"
 class BootOrder:
     """What an incarnation of a worker is told when it boots.
 
-    The run's start on its machine's monotonic clock and on the wall clock, the restart that it is, the faults in force, the
-    last commit that counts (None: all that are there), and the spares that have never run.
+    The run's start on its machine's monotonic clock and on the wall clock, the restart that it is, the faults in force,
+    the last commit that counts (None: all that are there), and the spares that have never run.
     """
 
     zero: int
@@ -123,7 +123,8 @@ class LocalFaults:
         self.met[node] = self.met.get(node, 0) + 1
 
     def refuse(self, commit: Commit) -> tuple[dict[NodeId, str], int]:
-        """Of the nodes that commit, those whose disk takes nothing, and why; how much longer the others' commit takes."""
+        """Of the nodes that commit, those whose disk takes nothing, and why; how much longer the others' commit
+        takes."""
         if not self._disks:
             return {}, 0
         refused: dict[NodeId, str] = {}

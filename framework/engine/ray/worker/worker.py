@@ -1,9 +1,10 @@
-"""A worker: one process's share of a run. It owns its nodes or clients, and everything happens in the thread of its loop.
+"""A worker: one process's share of a run. It owns its nodes or clients, and everything happens in the thread of its
+loop.
 
-What arrives waits in the nodes' inboxes. A tick, once per turn of the loop, makes one batch for each node that something
-waits for: a step for each input, overdue timers, timers with after=0. Then effects marked `before_commit` leave; one
-commit makes the changes of all nodes durable; then all other effects leave, with one write for each connection. While
-the commit is in flight the loop receives, and no node takes input.
+What arrives waits in the nodes' inboxes. A tick, once per turn of the loop, makes one batch for each node that
+something waits for: a step for each input, overdue timers, timers with after=0. Then effects marked `before_commit`
+leave; one commit makes the changes of all nodes durable; then all other effects leave, with one write for each
+connection. While the commit is in flight the loop receives, and no node takes input.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ Ran: TypeAlias = tuple[WorkerNode, NodeRuntime, Batch]
 
 
 class Worker:
-    """Drives the nodes or clients of one process. Its owner sets `transport`, `commits` and the two origins of time before the
-    first `boot`."""
+    """Drives the nodes or clients of one process. Its owner sets `transport`, `commits` and the two origins of time
+    before the first `boot`."""
 
     def __init__(self, setup: Setup, loop: asyncio.AbstractEventLoop, rows: EventRows | None = None) -> None:
         experiment = setup.experiment
@@ -164,8 +165,8 @@ class Worker:
             self.outgoing.drop(source, target, path, message, index, seq, len(payload), why)
 
     def _decoded(self, index: int, payload: bytes) -> Message | None:
-        """A message whose operation is to be recorded; None of another, and of one that does not fit its class, which its
-        receiver would have refused."""
+        """A message whose operation is to be recorded; None of another, and of one that does not fit its class, which
+        its receiver would have refused."""
         if self.rows is None or not self.wire.has_operation[index]:
             return None
         try:
@@ -348,8 +349,8 @@ class Worker:
         self._arm()
 
     def _flush(self) -> None:
-        """Writes the waiting rows to the tail, then sends what waits for other workers: what anyone has seen of this process
-        can be read after its death."""
+        """Writes the waiting rows to the tail, then sends what waits for other workers: what anyone has seen of this
+        process can be read after its death."""
         transport = self.transport
         assert transport is not None
         if transport.waiting:
