@@ -9,11 +9,11 @@ A *worker* is one process of a run: it hosts one node, several nodes, or many cl
         supervisor          the workers: started, watched, killed, stopped, replaced, asked, ended
         remote_worker       one of them, with its state; the machines of a run
         fault_ports         what faults can do to a run
-        faults_in_force     what they have done to links and nodes: what a process that starts meanwhile is told
+        faults_in_force     faults in force on links and nodes, for processes that start meanwhile
         machine_agent       what must be done on a machine itself: signals, clocks, files
     worker/                 in each worker
         actor               the Ray actor: a thread with an event loop, and calls that reach into it
-        setup               what a worker is told at its start
+        setup               the settings of a worker, sent at its start
         worker              the loop's owner: batches, commits, steps, timers, the lives of its nodes
         worker_node         a node of it
         local_faults        what faults do to its links, clocks and disks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from framework.core.client import Client, Fail, Ok, OperationId, Outcome, Unknown
@@ -12,7 +12,7 @@ from framework.core.node_runtime import Invoke, NodeRuntime
 from framework.core.random_streams import stream
 from framework.engine.base import OLDEST, Experiment, Waiting
 from framework.engine.shared.administrator import AdministratorQueue
-from framework.engine.shared.node_life import HostedNode, NodeLife
+from framework.engine.shared.node_life import HostedNode, NodeLife, RecordingPorts
 from framework.engine.tally import Tally
 from framework.faults.actions import Ask
 from framework.load.generator import Assignment, LoadGenerator
@@ -21,17 +21,10 @@ from framework.trace.recorder import HistoryRow, HistoryWriter, operation_row
 from framework.trace.schema import EventKind
 
 
-class ClientPorts(Protocol):
+class ClientPorts(RecordingPorts, Protocol):
     """What an engine gives to `ClientDriver`."""
 
     life: NodeLife
-
-    def now(self) -> int: ...
-
-    def record(
-        self, kind: EventKind, at: int, cause: int, node: Any, path: str = "", *, name: str | None = None,
-        fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
-    ) -> int: ...  # fmt: skip
 
     def invoke(self, node: Any, runtime: NodeRuntime, given: Invoke, now: int) -> None:
         """Has a client take its operation, as of the time `now`; what that raises crashes it."""

@@ -125,14 +125,11 @@ def check_own(node: HostedNode, error: BaseException) -> None:
         raise PluginFailed(node.node_class.__qualname__, f"{node.id} {error}") from error
 
 
-class NodePorts(Protocol):
-    """What an engine gives to `NodeLife`."""
+class RecordingPorts(Protocol):
+    """The time and the trace of an engine."""
 
     def now(self) -> int:
         """True time, nanoseconds of the run."""
-
-    def timer_step(self, node: Any, key: TimerKey, cause: int) -> int:
-        """Records a timer that fires; returns the number of its step."""
 
     def record(
         self, kind: EventKind, at: int, cause: int, node: Any, path: str = "", *, name: str | None = None,
@@ -140,6 +137,13 @@ class NodePorts(Protocol):
     ) -> int:  # fmt: skip
         """Writes a row of the trace at the time `at`, if there is one, and returns its `seq`. `fields` become its
         payload as JSON."""
+
+
+class NodePorts(RecordingPorts, Protocol):
+    """What an engine gives to `NodeLife`."""
+
+    def timer_step(self, node: Any, key: TimerKey, cause: int) -> int:
+        """Records a timer that fires; returns the number of its step."""
 
     def start(self, node: Any, runtime: NodeRuntime, cause: int) -> None:
         """Takes the first step of an incarnation."""

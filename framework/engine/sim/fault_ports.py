@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -13,7 +12,7 @@ from framework.core.node_runtime import NodeRuntime
 from framework.core.time import NEVER
 from framework.engine.shared.client_driver import ClientDriver
 from framework.engine.shared.fault_executor import FaultExecutor
-from framework.engine.shared.node_life import GONE, NodeLife, NodeState
+from framework.engine.shared.node_life import GONE, NodeLife, NodeState, RecordingPorts
 from framework.engine.sim.sim_node import SimNode
 from framework.faults.actions import (
     Action,
@@ -35,7 +34,7 @@ from framework.faults.link_faults import LinkFaults
 from framework.trace.schema import EventKind
 
 
-class SimulatedRun(Protocol):
+class SimulatedRun(RecordingPorts, Protocol):
     """What faults need of a simulation."""
 
     servers: dict[NodeId, SimNode]
@@ -44,16 +43,11 @@ class SimulatedRun(Protocol):
     clients: ClientDriver
     faults: FaultExecutor
 
-    def now(self) -> int: ...
     def crash(self, node: SimNode, why: str, cause: int = -1) -> CommitFate | None: ...
     def restart(self, node: SimNode, cause: int = -1) -> None: ...
     def pause(self, node: SimNode) -> None: ...
     def resume(self, node: SimNode) -> None: ...
     def rearm(self, node: SimNode, runtime: NodeRuntime) -> None: ...
-    def record(
-        self, kind: EventKind, at: int, cause: int, node: SimNode | None, path: str = "", *, name: str | None = None,
-        fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
-    ) -> int: ...  # fmt: skip
 
 
 class SimFaultPorts:

@@ -56,12 +56,8 @@ class Supervisor:
         self.standing_by = set(experiment.spares)  # nodes that have never run
         self._touched_counts: dict[int, tuple[int, int]] = {}  # of workers that have ended
         self.faults_in_force = FaultsInForce()
-        self.on_disk_fault_met: Callable[[NodeId], None] = lambda node: (
-            None
-        )  # told of each commit that met a disk in trouble
-        self.on_crash_outcome: Callable[[NodeId, str], None] = lambda node, text: (
-            None
-        )  # told what came of a node's last crash
+        self.on_disk_fault_met: Callable[[NodeId], None] = lambda node: None
+        self.on_crash_outcome: Callable[[NodeId, str], None] = lambda node, text: None
         self.launch = Launch(experiment, runtime)
         self.workers = self.launch.workers
         self._due: dict[Any, Callable[[Any], None]] = {}
