@@ -12,6 +12,7 @@ from framework import (
     Answer,
     Applied,
     Command,
+    IncomingTransfer,
     Message,
     NodeId,
     ProtocolSpec,
@@ -26,7 +27,7 @@ from framework import (
 from framework.replication.quorums import Quorums, Threshold
 from framework.replication.sessions import OPEN
 from plugins.protocols import raft
-from plugins.protocols.raft.election import FOLLOWER, LEADER
+from plugins.protocols.raft.membership import Membership
 from plugins.protocols.raft.messages import (
     Appended,
     AppendEntries,
@@ -37,8 +38,7 @@ from plugins.protocols.raft.messages import (
     Snapshot,
     Vote,
 )
-from plugins.protocols.raft.node import Raft
-from plugins.protocols.raft.snapshots import Arrival
+from plugins.protocols.raft.node import FOLLOWER, LEADER, Raft
 
 # What is durable.
 
@@ -101,8 +101,7 @@ class CountsItselfEarly(Raft):
     def replicate(self) -> None:
         super().replicate()
         if self.role == LEADER:
-            self.match_index[self.id] = self.log.last
-            self.advance_commit()
+            self.on_accepted(self.progress[self.id], self.log.last)
 
 
 # Elections.
@@ -226,18 +225,16 @@ class CountsEarlierTerms(Raft):
     """An entry of an earlier term commits by counting its copies (§5.4.2, Figure 8)."""
 
     def advance_commit(self) -> None:
-        held = self.quorums.held(self.match_index)
+        held = self.held_by_majority()
         if held > self.commit:
-            self._apply(held)
+            self.apply(held)
 
 
 class CommitsByAMinority(Raft):
     """One copy less than a majority commits an entry (§5.3)."""
 
-    def advance_commit(self) -> None:
-        held = almost(self.quorums).held(self.match_index)
-        if held > self.commit and self.log[held].term == self.term:
-            self._apply(held)
+    def held_by_majority(self) -> int:
+        return almost(self.quorums).held(self.match_index)
 
 
 class CommitsPastItsLog(Raft):
@@ -247,7 +244,7 @@ class CommitsPastItsLog(Raft):
     def on_append_entries(self, sender: NodeId, append: AppendEntries) -> None:
         super().on_append_entries(sender, append)
         if append.term == self.term and append.commit > self.commit:
-            self._apply(min(append.commit, self.log.last))
+            self.apply(min(append.commit, self.log.last))
 
 
 class AppliesUncommitted(Raft):
@@ -255,7 +252,7 @@ class AppliesUncommitted(Raft):
 
     def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
         super().adopt(previous, entries)
-        self._apply(min(previous + len(entries), self.log.last))
+        self.apply(min(previous + len(entries), self.log.last))
 
 
 class KeepsTheCommitIndexToItself(Raft):
@@ -270,10 +267,10 @@ class KeepsTheCommitIndexToItself(Raft):
 class AppliesOneOfMany(Raft):
     """Of several entries that commit at once a follower applies the last one only (Figure 2: lastApplied)."""
 
-    def _apply(self, commit: int) -> None:
+    def apply(self, commit: int) -> None:
         if self.role != LEADER:
             self.commit = max(self.commit, commit - 1)
-        super()._apply(commit)
+        super().apply(commit)
 
 
 # Clients.
@@ -322,8 +319,8 @@ class RunsRetriesAgain(Raft):
 class SnapshotsForgetSessions(Raft):
     """A snapshot tells who has a session, and not what was executed in it (thesis 6.3)."""
 
-    def _stand_on(self, snapshot: Snapshot) -> None:
-        super()._stand_on(snapshot)
+    def restore(self, snapshot: Snapshot) -> None:
+        super().restore(snapshot)
         self.machine._sessions = dict.fromkeys(self.machine._sessions, (OPEN, b""))
 
 
@@ -346,31 +343,31 @@ class KeepsTheLogBehindASnapshot(Raft):
 
     def install(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._stand_on(snapshot)
+        self.restore(snapshot)
         self.log.compact(snapshot.index)
 
 
 class TakesChunksAsTheyCome(Raft):
     """A chunk is put behind those before it, whatever its offset (thesis 5.3)."""
 
-    def receive(self, chunk: InstallSnapshot) -> Arrival:
-        return super().receive(msgspec.structs.replace(chunk, offset=self.arrival.size if self.arrival else 0))
+    def receive(self, chunk: InstallSnapshot) -> IncomingTransfer:
+        return super().receive(msgspec.structs.replace(chunk, offset=self.incoming.size if self.incoming else 0))
 
 
 class MixesSnapshots(Raft):
     """A chunk is put behind those of another snapshot (thesis 5.3)."""
 
-    def receive(self, chunk: InstallSnapshot) -> Arrival:
-        if self.arrival is not None:
-            self.arrival.term, self.arrival.index = chunk.term, chunk.last_index
+    def receive(self, chunk: InstallSnapshot) -> IncomingTransfer:
+        if self.incoming is not None:
+            self.incoming.identity = (chunk.term, chunk.last_index)
         return super().receive(chunk)
 
 
 class ForgetsTheSnapshotsTerm(Raft):
     """After a restart the term of the entry that ends the snapshot is not known (thesis 5.1)."""
 
-    def _stand_on(self, snapshot: Snapshot) -> None:
-        super()._stand_on(snapshot)
+    def restore(self, snapshot: Snapshot) -> None:
+        super().restore(snapshot)
         self.base_term = 0
 
 
@@ -399,7 +396,7 @@ class LeaseWithoutEnd(Raft):
     """A lease lasts until its leader learns that it is deposed (thesis 6.4.1)."""
 
     def holds_lease(self) -> bool:
-        return self.lease_end > 0
+        return self.lease.end > 0
 
 
 class LeaseWithoutMargin(Raft):
@@ -412,9 +409,9 @@ class LeaseWithoutMargin(Raft):
 class LeaseFromTheAnswer(Raft):
     """A lease counts from when a majority has answered, not from when it was asked (thesis 6.4.1)."""
 
-    def on_confirmed(self) -> None:
-        self.began[self.confirmed] = self.now
-        super().on_confirmed()
+    def on_round_confirmed(self) -> None:
+        self.rounds.confirmed_at = self.now
+        super().on_round_confirmed()
 
 
 class VotesAgainstItsLeader(Raft):
@@ -447,34 +444,43 @@ class KeepsItsLease(Raft):
 class SwitchesAtOnce(Raft):
     """Two servers join without a joint phase (§6)."""
 
-    def _begin_change(self) -> None:
-        for asker, wish in list(self.wishes.items()):
-            if wish.node in self.ready:  # it waits for a second one
-                del self.wishes[asker]
-                self.send(asker, Administered(wish.operation))
-        if len(self.ready) < 2:
-            super()._begin_change()
+    def begin_change(self) -> None:
+        ready = [server for server, each in self.progress.items() if each.catch_up is not None and each.catch_up.done]
+        for administrator, request in list(self.membership.requests.items()):
+            if request.node in ready:  # it waits for a second one
+                del self.membership.requests[administrator]
+                self.send(administrator, Administered(request.operation))
+        if len(ready) < 2:
+            super().begin_change()
         else:
-            self.propose(Configuration((*self.configuration.voters, *sorted(self.ready))))
+            self.propose(Configuration((*self.configuration.voters, *sorted(ready))))
 
 
 class WaitsForItsConfiguration(Raft):
     """A server goes by a configuration once it is committed, not before (§6)."""
 
-    @property
-    def configuration(self) -> Configuration:
-        return next(each for index, each in reversed(self.configurations) if index <= self.commit)
+    def apply_configuration(self) -> None:
+        super().apply_configuration()
+        self.quorums = self.membership.configuration_at(self.commit).quorums
 
-    def _apply(self, commit: int) -> None:
-        super()._apply(commit)
-        self._go_by_configuration()
+    def apply(self, commit: int) -> None:
+        super().apply(commit)
+        self.apply_configuration()
+
+
+class HoldsOn(Membership):
+    """Keeps the configurations that were truncated."""
+
+    def truncate(self, start: int) -> bool:
+        return False
 
 
 class HoldsOntoItsConfiguration(Raft):
     """A server goes by a configuration that was truncated from its log (§6)."""
 
-    def _is_in_log(self, index: int, configuration: Configuration) -> bool:
-        return True
+    def on_start(self) -> None:
+        super().on_start()
+        self.membership = HoldsOn(self.membership.configurations)
 
 
 class CountsItselfOnceRemoved(Raft):
@@ -485,7 +491,7 @@ class CountsItselfOnceRemoved(Raft):
         if self.id not in voters and not self.configuration.old:
             held = Threshold((*voters, self.id), len(voters) // 2 + 1).held(self.match_index)
             if held > self.commit and self.log[held].term == self.term:
-                self._apply(held)
+                self.apply(held)
         super().advance_commit()
 
 
@@ -506,7 +512,7 @@ class LearnersCount(Raft):
     def advance_commit(self) -> None:
         held = with_learners(self.configuration).held(self.match_index)
         if held > self.commit and self.log[held].term == self.term:
-            self._apply(held)
+            self.apply(held)
         super().advance_commit()
 
 
@@ -521,7 +527,7 @@ class ChangesBeforeItsTerm(Raft):
     """A new leader changes the members, one at a time, before an entry of its own term is committed (Ongaro, 2015)."""
 
     def may_change(self) -> bool:
-        return bool(self.configurations[-1][0] <= self.commit)
+        return self.membership.index <= self.commit
 
     def propose(self, configuration: Configuration) -> None:
         super().propose(msgspec.structs.replace(configuration, old=()))
@@ -531,7 +537,7 @@ class ChangesAmidAChange(Raft):
     """A leader begins a change before the last one is committed (§6)."""
 
     def may_change(self) -> bool:
-        return bool(self.term_at(self.commit) == self.term)
+        return self.term_at(self.commit) == self.term
 
 
 ALONE = ("nodes=1", "~faults.partition", "~faults.deaf_leader")

@@ -10,7 +10,7 @@ from framework.core.durable import LogWritten, ScalarSet
 from framework.core.message import NodeId
 from framework.core.node_runtime import NodeRuntime
 from framework.engine.base import Experiment
-from plugins.protocols.raft.election import LEADER
+from plugins.protocols.raft.node import LEADER
 from plugins.protocols.raft.messages import Entry
 from plugins.protocols.raft.node import Raft
 

@@ -20,9 +20,9 @@ from plugins.protocols.raft.node import Raft
 
 
 class Clocked(Raft):
-    def on_elected(self) -> None:
+    def become_leader(self) -> None:
         self.note("at", clock=time.time_ns())
-        super().on_elected()
+        super().become_leader()
 
 
 @hookimpl

@@ -33,6 +33,9 @@ class RaftConfig(ReadingConfig):
     """Bytes of commands in one AppendEntries, at the most; one entry always fits."""
     max_in_flight: int = 8192
     """A follower with this many entries that it has not acknowledged is sent no more until it does."""
+    max_uncommitted: int = 65_536
+    """A leader with this many entries that are not committed takes no more requests until some are. Without `check_quorum`, a
+    leader that is cut off would take them for ever."""
     snapshot_every: int = 100_000
     """A node takes a snapshot whenever it has applied so many entries since the last one; 0: never. It stands still meanwhile:
     with a large state, snapshots that come often cost much of the throughput."""
@@ -60,6 +63,6 @@ class RaftConfig(ReadingConfig):
         for name in ("snapshot_every", "snapshot_trailing"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} is less than nothing: give 0 or more")
-        for name in ("max_append_entries", "max_append_bytes", "max_in_flight", "snapshot_chunk"):
+        for name in ("max_append_entries", "max_append_bytes", "max_in_flight", "max_uncommitted", "snapshot_chunk"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} sends nothing: give 1 or more")
+                raise ValueError(f"{name}={getattr(self, name)} lets nothing through: give 1 or more")

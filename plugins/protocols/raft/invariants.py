@@ -27,10 +27,9 @@ from itertools import islice
 from typing import TypeAlias
 
 from framework import DurableLog, Invariant, NodeId, Step, Violation
-from plugins.protocols.raft.election import LEADER
 from plugins.protocols.raft.membership_invariants import Configurations
 from plugins.protocols.raft.messages import Entry, Snapshot
-from plugins.protocols.raft.node import Raft
+from plugins.protocols.raft.node import LEADER, Raft
 
 Ballot: TypeAlias = tuple[int, NodeId | None, str]
 """A node's term, vote and role."""

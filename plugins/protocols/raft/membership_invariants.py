@@ -17,9 +17,8 @@ from typing import TypeAlias
 
 from framework import Invariant, NodeId, Step, Violation
 from framework.replication.quorums import Quorums
-from plugins.protocols.raft.election import LEADER
 from plugins.protocols.raft.messages import Configuration
-from plugins.protocols.raft.node import Raft
+from plugins.protocols.raft.node import LEADER, Raft
 
 Placed: TypeAlias = tuple[int, Configuration]
 """A configuration, and its index in a log."""
@@ -54,7 +53,7 @@ class Configurations(Invariant[Raft]):
         log = node.log
         if log.cuts != known.cuts or log.last != known.last:
             self._scan(node, known)
-        covered = [placed for placed in node.configurations if placed[0] <= node.base_index]
+        covered = [placed for placed in node.membership.configurations if placed[0] <= node.base_index]
         placed = covered + [placed for placed in known.placed if placed[0] > node.base_index]
         if node.quorums is not known.quorums or placed[-1][0] != known.in_force:
             known.quorums = node.quorums

@@ -100,6 +100,11 @@ class AppendEntries(Message):
     commit: int
     round: int = 0
 
+    def without_entries_to(self, index: int, term: int) -> AppendEntries:
+        """What it says of the log after the entry at `index`, of `term`, where it may be older."""
+        entries = self.entries[index - self.previous_index :]
+        return AppendEntries(self.term, index, term, entries, self.commit, self.round)
+
 
 class Appended(Message):
     """Answers AppendEntries, and repeats its `round`; `term` is the follower's.

@@ -1,11 +1,926 @@
-"""Raft, whole: the core of Figure 2 and what is built on it."""
+"""Raft in one class: Figure 2 of the extended paper in its order, then what the paper and the thesis add to it.
+
+    follower --time-out--> pre-candidate --a majority would vote--> candidate --majority of votes--> leader
+        ^                       |                                       |                              |
+        +--- higher term, or the leader of this term: `become_follower` +------------------------------+
+
+`become_follower`, `become_pre_candidate`, `become_candidate` and `become_leader` are the only places that change the role,
+and the only ones that reset what belongs to it. What a leader needs besides stands in parts that this class owns and asks:
+`Progress` (each server's log), `HeartbeatRounds` and `Lease`, `ReadQueue`, `PendingRequests`, `Membership`,
+`OutgoingTransfer` and `IncomingTransfer` (snapshots on their way). A part decides; the handler sends.
+
+Three rules about what leaves when:
+
+- A node's own vote, and the leader's own acknowledgement, are messages to itself. They arrive once they are durable, so no
+  vote and no entry is counted that a crash could take back.
+- AppendEntries leaves before the leader's own write is durable, because it promises nothing of the leader's own (thesis
+  10.2.1). So do answers to clients: they rest on what a majority holds durably.
+- `replicate` runs once, at the end of a batch that has appended (a timer with `after=0`).
+"""
 
 from __future__ import annotations
 
-from plugins.protocols.raft.membership import Membership
-from plugins.protocols.raft.reads import Reading
-from plugins.protocols.raft.transfer import Transferring
+from bisect import bisect_right
+from collections.abc import Collection
+from operator import attrgetter
+
+from framework import (
+    Administer,
+    Administered,
+    Answer,
+    DurableLog,
+    HeartbeatRounds,
+    IncomingTransfer,
+    Lease,
+    Node,
+    NodeId,
+    NotLeader,
+    OperationId,
+    PendingRead,
+    PendingRequest,
+    PendingRequests,
+    Query,
+    ReadQueue,
+    Record,
+    Replica,
+    ReplicatedMachine,
+    Reply,
+    Request,
+    durable,
+    durable_log,
+    handles,
+    lease_length,
+    on_timer,
+)
+from plugins.protocols.raft.config import RaftConfig
+from plugins.protocols.raft.membership import ADD, REMOVE, Membership
+from plugins.protocols.raft.messages import (
+    Appended,
+    AppendEntries,
+    Configuration,
+    Entry,
+    InstallSnapshot,
+    PreVote,
+    PreVoted,
+    RequestVote,
+    Snapshot,
+    SnapshotReceived,
+    TimeoutNow,
+    Vote,
+)
+from plugins.protocols.raft.progress import SNAPSHOTTING, CatchUp, Progress
+
+FOLLOWER, PRE_CANDIDATE, CANDIDATE, LEADER = "follower", "pre-candidate", "candidate", "leader"
+LEARNER, OUTSIDE = "learner", "outside"
+
+_term_of = attrgetter("term")
 
 
-class Raft(Membership, Reading, Transferring):
+class LeadershipTransfer(Record):
+    """The server that is to lead next, and the administrator who asked for it."""
+
+    target: NodeId
+    administrator: NodeId
+    operation: OperationId
+
+
+class Raft(Node):
     """A server of Raft."""
+
+    config: RaftConfig
+
+    # Figure 2, State: persistent on all servers, updated before they answer.
+
+    term: int = durable(0)
+    voted_for: NodeId | None = durable(None)
+    log: DurableLog[Entry] = durable_log(Entry)
+    snapshot: Snapshot | None = durable(None)  # §7
+
+    def on_start(self) -> None:
+        config = self.config
+        # Figure 2, State: volatile on all servers.
+        self.commit = 0  # all up to here is committed, and applied
+        assert config.state_machine is not None, "the config group state_machine gives one"
+        self.machine = ReplicatedMachine(config.state_machine.build(), config.max_sessions)
+        self.base_index, self.base_term = 0, 0  # of the last entry that the snapshot covers
+        self.role = FOLLOWER
+        self.leader: NodeId | None = None
+        # When a leader was last heard. A server that restarts may have answered one the moment before.
+        self.heard_at = self.now if config.check_quorum and self.term else None
+        self.election_timeout = self.draw_election_timeout()
+        self.incoming: IncomingTransfer | None = None  # the snapshot that a leader is sending
+        # Volatile on candidates.
+        self.votes: set[NodeId] = set()  # a pre-candidate's are promises of votes
+        self.clear_leader_state()
+
+        self.snapshot_taken_at = self.now  # the latest, since this start
+        self.reset_election_timer()
+        if self.snapshot is not None:
+            self.restore(self.snapshot)
+        self.membership = Membership([self.founding_configuration()])
+        self.membership.extend(self.log.first, tuple(self.log))
+        self.apply_configuration()
+
+    def clear_leader_state(self) -> None:
+        """Figure 2, State: volatile on leaders. Nobody else holds any."""
+        self.progress: dict[NodeId, Progress] = {}
+        self.rounds = HeartbeatRounds()
+        self.lease = Lease()
+        self.opened_at = 0  # the index of the entry that opened its term
+        self.pending: PendingRequests[PendingRequest] = PendingRequests()
+        self.reads = ReadQueue()
+        self.transfer: LeadershipTransfer | None = None
+        self.replication_due = False
+
+    # Figure 2, Rules for Servers: roles.
+
+    def become_follower(self, term: int, leader: NodeId | None = None) -> None:
+        """Follows in `term`, and `leader` in it, if that is known: it has been heard from just now."""
+        assert term >= self.term, f"{self.id} in term {self.term} cannot go back to {term}"
+        led = self.role == LEADER
+        assert not led or term > self.term or leader is None, f"{leader} and {self.id} both lead term {term}"
+        if term > self.term:  # §5.1
+            self.term, self.voted_for = term, None
+            self.election_timeout = self.draw_election_timeout()
+        self.role, self.leader = FOLLOWER, leader
+        if led:
+            self.reset_election_timer()  # a leader's own does not run
+            self.note("stepped_down", term=term)
+            self.leave_office()
+        if leader is not None:
+            self.heard_at = self.now
+            self.reset_election_timer()
+
+    def become_pre_candidate(self) -> None:
+        """Thesis 9.6: asks whether it would win before it raises its term. Nothing of this is durable."""
+        self.role, self.leader = PRE_CANDIDATE, None
+        self.votes = {self.id}
+        self.election_timeout = self.draw_election_timeout()
+        self.reset_election_timer()
+        last = self.log.last
+        self.broadcast(PreVote(self.term + 1, last, self.term_at(last)))
+        if self.quorums.reached(self.votes):
+            self.become_candidate()
+
+    def become_candidate(self, *, transfer: bool = False) -> None:
+        """§5.2: stands in a new term. `transfer`: the leader wants this server to take over."""
+        self.role, self.leader = CANDIDATE, None
+        self.term += 1
+        self.voted_for = self.id
+        self.votes = set()
+        self.election_timeout = self.draw_election_timeout()  # drawn anew, so that split votes do not repeat
+        self.reset_election_timer()
+        # After the commit: a vote is given to the log that this message describes.
+        last = self.log.last
+        self.broadcast(RequestVote(self.term, last, self.term_at(last), transfer))
+        self.send(self.id, Vote(self.term, True))
+
+    def become_leader(self) -> None:
+        self.role, self.leader = LEADER, self.id
+        self.cancel_timer(self.start_election)
+        self.note("elected", term=self.term)
+        self.clear_leader_state()
+        following = self.log.last + 1
+        self.progress = {server: Progress(following) for server in (*self.peers, self.id)}
+        self.membership.departing = dict.fromkeys(self.membership.departing, 0)
+        self.opened_at = self.log.append(Entry(self.term, None))  # §8: under it, entries of earlier terms commit
+        self.replicate_soon()
+        self.begin_round()  # what is replicated is its first message
+        self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
+        self.await_quorum()
+        self.apply_configuration()
+
+    def leave_office(self) -> None:
+        """A leader was deposed.
+
+        The commands that clients wait for may yet commit under another leader, so NotLeader would be a lie: the client asks
+        again under the same sequence number, and the session table tells whether the command was executed. Reads change
+        nothing, and are sent away. So are administrators; their requests are idempotent.
+        """
+        self.cancel_timer(self.heartbeat)
+        self.cancel_timer(self.lose_quorum)
+        self.cancel_timer(self.abort_transfer)
+        if self.transfer is not None:  # the target answers once it leads
+            self.send(self.transfer.administrator, NotLeader(self.transfer.operation, 0, self.transfer.target))
+        for read in self.reads.take_all():
+            self.send(read.client, NotLeader(read.operation, 0, None))
+        for administrator, request in self.membership.requests.items():
+            self.send(administrator, NotLeader(request.operation, 0, None))
+        self.membership.requests = {}
+        for server, progress in self.progress.items():
+            if progress.catch_up is not None:
+                self.cancel_timer(self.give_up_learner, server)
+        self.clear_leader_state()
+        self.apply_configuration()
+
+    # Figure 2, AppendEntries RPC.
+
+    @handles(AppendEntries)
+    def on_append_entries(self, sender: NodeId, append: AppendEntries) -> None:
+        if append.term < self.term:  # from a deposed leader, which learns so
+            self.send(sender, Appended(self.term, False, append.previous_index))
+            return
+        self.become_follower(append.term, sender)
+        if append.previous_index < self.base_index:  # what the snapshot covers is committed: there the logs agree
+            append = append.without_entries_to(self.base_index, self.base_term)
+        previous = append.previous_index
+        if self.term_at(previous) != append.previous_term:
+            hint = self.last_not_after(append.previous_term, min(previous, self.log.last))
+            self.send(sender, Appended(self.term, False, previous, append.round, hint, self.term_at(hint)))
+            return
+        if append.entries:
+            self.adopt(previous, append.entries)
+        agreed = previous + len(append.entries)
+        if append.commit > self.commit:
+            self.apply(min(append.commit, agreed))
+        self.send(sender, Appended(self.term, True, agreed, append.round))
+
+    def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
+        """§5.3: the log after `previous` becomes `entries`, and what follows them if none conflicts."""
+        log = self.log
+        start, is_news = previous + 1, False
+        if previous < log.last:  # what is there already stays: this message may be older than others
+            known = 0
+            while known < len(entries) and self.term_at(start + known) == entries[known].term:
+                known += 1
+            start, entries = start + known, entries[known:]
+            if entries and start <= log.last:
+                assert start > self.commit, f"{self.id} would lose entry {start}, which is committed"
+                self.note("truncated", start=start, last=log.last)
+                log.truncate(start)
+                is_news = self.membership.truncate(start)
+        log.extend(entries)
+        if self.membership.extend(start, entries) or is_news:
+            self.apply_configuration()
+
+    @handles(Appended)
+    def on_appended(self, sender: NodeId, reply: Appended) -> None:
+        if self.role == LEADER and sender not in self.progress:
+            return  # a server that was removed answers an earlier leader
+        if reply.term > self.term:
+            self.become_follower(reply.term)
+            return
+        if self.role != LEADER or reply.term < self.term:  # an answer to a leader that was
+            return
+        progress = self.progress[sender]
+        if reply.ok:
+            self.on_accepted(progress, reply.index)
+        elif not progress.is_stale_refusal(reply.index):
+            # End of §5.3: both sides skip whole terms.
+            progress.probe(self.last_not_after(reply.hint_term, min(reply.hint, reply.index - 1)))
+            self.send_entries([sender], progress.next_index)
+        if self.role == LEADER:
+            self.on_round_answered(sender, reply.round)
+        if self.role == LEADER and progress.catch_up is not None:
+            self.end_catch_up_round(sender, progress, progress.catch_up)
+        elif self.role == LEADER and sender in self.membership.departing:
+            self.dismiss_if_told(sender, progress)
+
+    def on_accepted(self, progress: Progress, index: int) -> None:
+        """A server holds the log up to `index` durably."""
+        if progress.accepted(index) and index > self.commit:
+            self.advance_commit()
+        if progress.lacks_snapshot() and self.is_compacted(progress.next_index):
+            return  # what it lacks is on its way
+        if progress.state is SNAPSHOTTING:
+            progress.end_snapshot()
+        if progress.next_index <= self.log.last:
+            self.replicate_soon()
+
+    def advance_commit(self) -> None:
+        """Commits what a majority holds durably, and goes on with all that waited for it."""
+        held = self.held_by_majority()
+        # §5.4.2: an entry of an earlier term commits only under one of ours.
+        if held > self.commit and self.log[held].term == self.term:
+            self.apply(held)
+        if self.reads:
+            self.answer_ready_reads()
+        configuration = self.configuration
+        if self.membership.requests or configuration.old or self.id not in configuration.voters:
+            self.change_members()
+
+    def held_by_majority(self) -> int:
+        """The last index that a majority holds durably."""
+        return self.quorums.held(self.match_index)
+
+    def apply(self, commit: int) -> None:
+        """All up to `commit` is committed: applies it in one go, and answers the clients that wait for it."""
+        pending = self.pending
+        for index, entry in enumerate(self.log.slice(self.commit + 1, commit + 1), self.commit + 1):
+            if entry.command is None:
+                continue
+            applied = self.machine.apply(index, entry.command)
+            if pending.placed and (request := pending.finish(index)) is not None:
+                reply = Reply(request.operation, request.sequence, applied.result, applied.session)
+                self.send(request.client, reply, before_commit=True)
+        self.commit = max(commit, self.commit)
+        every = self.config.snapshot_every
+        if every and self.commit - self.base_index >= every:
+            self.take_snapshot()
+
+    # Figure 2, RequestVote RPC.
+
+    @handles(RequestVote)
+    def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:
+        self.accompany_if_left_out(sender)
+        if (
+            not request.transfer
+            and self.config.check_quorum
+            and self.hears_leader()
+            and self.asks_for_new_vote(request)
+        ):
+            return  # thesis 4.2.3: it neither votes nor takes the term
+        if request.term < self.term:  # from a term gone by
+            self.send(sender, Vote(self.term, False))
+            return
+        if request.term > self.term:
+            self.become_follower(request.term)
+        granted = self.voted_for in (None, sender) and self.is_current(request)
+        if granted:
+            self.voted_for = sender
+            self.reset_election_timer()  # §5.2: only a vote that is granted puts off one's own election
+        self.send(sender, Vote(self.term, granted))
+
+    def asks_for_new_vote(self, request: RequestVote) -> bool:
+        """Whether it could win a vote that is not given yet.
+
+        That may be in this server's own term: any answer may have raised it while the lease of the leader that it hears
+        goes on. Only a vote that it has given in that term already may be repeated.
+        """
+        return request.term > self.term or (request.term == self.term and self.voted_for is None)
+
+    def is_current(self, request: RequestVote | PreVote) -> bool:
+        """§5.4.1: whether the candidate's log is at least as up to date as this server's."""
+        last = self.log.last
+        return (request.last_term, request.last_index) >= (self.term_at(last), last)
+
+    @handles(Vote)
+    def on_vote(self, sender: NodeId, vote: Vote) -> None:
+        if vote.term > self.term:
+            self.become_follower(vote.term)
+            return
+        if self.role != CANDIDATE or vote.term < self.term or not vote.granted:
+            return  # decided already, from an election gone by, or refused
+        self.votes.add(sender)
+        if self.quorums.reached(self.votes):
+            self.become_leader()
+
+    # Figure 2, Rules for Servers: followers and candidates.
+
+    @on_timer
+    def start_election(self) -> None:
+        """No leader was heard for an election time-out."""
+        if not self.membership.may_stand(self.id, self.commit):
+            self.leader = None
+        elif self.config.prevote:
+            self.become_pre_candidate()
+        else:
+            self.become_candidate()
+
+    def reset_election_timer(self) -> None:
+        self.set_timer(self.start_election, after=self.election_timeout)
+
+    def draw_election_timeout(self) -> int:
+        return self.rng.randint(self.config.election_timeout_min, self.config.election_timeout_max)
+
+    def hears_leader(self) -> bool:
+        """Whether it leads, or heard from a leader within the least election time-out."""
+        if self.role == LEADER:
+            return True
+        return self.heard_at is not None and self.now < self.heard_at + self.config.election_timeout_min
+
+    # Figure 2, Rules for Servers: leaders.
+
+    @handles(Request)
+    def on_request(self, sender: NodeId, request: Request) -> None:
+        operation, command = request.operation, request.command
+        if self.role != LEADER:
+            self.send(sender, NotLeader(operation, command.sequence, self.leader))
+            return
+        if self.pending.is_under_way(operation, command.sequence):  # a retry
+            return
+        is_full = self.log.last - self.commit >= self.config.max_uncommitted
+        if is_full or self.transfer is not None:  # not appended: it can neither be lost nor be executed twice
+            self.send(sender, NotLeader(operation, command.sequence, None))
+            return
+        self.pending.begin(operation, command.sequence)
+        index = self.log.append(Entry(self.term, command))
+        self.pending.place(index, PendingRequest(sender, operation, command.sequence))
+        self.replicate_soon()
+
+    def replicate_soon(self) -> None:
+        if not self.replication_due:
+            self.replication_due = True
+            self.set_timer(self.replicate, after=0)
+
+    @on_timer
+    def replicate(self) -> None:
+        self.replication_due = False
+        if self.role != LEADER:  # deposed within this batch
+            return
+        last = self.log.last
+        while behind := self.lagging(last):
+            for next_index, followers in behind.items():
+                following = self.send_entries(followers, next_index)
+                for follower in followers:
+                    self.progress[follower].next_index = following
+        own = self.progress[self.id]
+        if own.next_index <= last:
+            own.next_index = last + 1
+            self.send(self.id, Appended(self.term, True, last))
+
+    def lagging(self, last: int) -> dict[int, list[NodeId]]:
+        """The followers that are to be sent entries up to `last`, by the entry that each is sent next."""
+        groups: dict[int, list[NodeId]] = {}
+        window = self.config.max_in_flight
+        for follower in self.peers:
+            progress = self.progress[follower]
+            if progress.wants_entries(last, window):
+                groups.setdefault(progress.next_index, []).append(follower)
+        return groups
+
+    def send_entries(self, followers: list[NodeId], start: int) -> int:
+        """Sends them one AppendEntries from `start` on, or the snapshot if that is compacted; the index that follows."""
+        if self.is_compacted(start):
+            for follower in followers:
+                self.send_snapshot(follower)
+            return start
+        config = self.config
+        entries = fitting(self.log.slice(start, start + config.max_append_entries), config.max_append_bytes)
+        append = AppendEntries(self.term, start - 1, self.term_at(start - 1), entries, self.commit, self.rounds.latest)
+        self.multicast(followers, append, before_commit=True)
+        return start + len(entries)
+
+    @on_timer
+    def heartbeat(self) -> None:
+        self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
+        self.beat()
+
+    def beat(self) -> None:
+        """Tells all followers, and asks them in a new round, whether this server still leads.
+
+        A heartbeat stands at the end of all that was sent, so that it is refused if some of that has been lost; or at 0,
+        where all logs agree, if what a follower lacks is compacted.
+        """
+        self.begin_round()
+        groups: dict[int, list[NodeId]] = {}
+        for follower in self.peers:
+            progress = self.progress[follower]
+            previous = progress.next_index - 1
+            if self.is_compacted(progress.next_index):
+                previous = 0
+                if progress.state is not SNAPSHOTTING:  # what was sent may be lost: begin again once this is answered
+                    progress.probe(0)
+            groups.setdefault(previous, []).append(follower)
+        for previous, followers in groups.items():
+            beat = AppendEntries(self.term, previous, self.term_at(previous), (), self.commit, self.rounds.latest)
+            self.multicast(followers, beat, before_commit=True)
+
+    def begin_round(self) -> None:
+        """A server that answers what is sent from now on followed this leader after the round began."""
+        self.on_round_answered(self.id, self.rounds.begin(self.now))
+
+    def on_round_answered(self, server: NodeId, round: int) -> None:
+        if not self.rounds.answer(server, round):
+            return
+        progress = self.progress[server]
+        if progress.state is SNAPSHOTTING and round > progress.chunk_round:
+            self.send_chunk(server, progress)  # what was sent before this round is lost
+        if self.rounds.confirm(self.quorums):
+            self.on_round_confirmed()
+        if self.transfer is not None and server == self.transfer.target:
+            self.go_on_with_transfer(progress)
+
+    def on_round_confirmed(self) -> None:
+        """A majority has answered the round `rounds.confirmed`: all of it followed this leader after that began."""
+        self.await_quorum()
+        if self.config.read_mode == "lease":
+            self.lease.extend(self.rounds.confirmed_at + self.lease_length())
+        self.answer_ready_reads()
+        self.confirm_reads_soon()
+
+    # Check-quorum (thesis 6.2) and the leader's lease (thesis 6.4.1).
+
+    def await_quorum(self) -> None:
+        if self.config.check_quorum:
+            self.set_timer(self.lose_quorum, after=self.election_timeout)
+
+    @on_timer
+    def lose_quorum(self) -> None:
+        """No round was answered for an election time-out: clients are better served elsewhere."""
+        self.become_follower(self.term)
+
+    def lease_length(self) -> int:
+        """Voters vote for nobody else for the least election time-out (thesis 4.2.3)."""
+        return lease_length(self.config.election_timeout_min, self.config.max_clock_drift_ppm)
+
+    def holds_lease(self) -> bool:
+        """Whether nobody else can have been elected so far."""
+        return self.lease.holds(self.now)
+
+    # Reads that go without the log (thesis 6.4).
+
+    @handles(Query)
+    def on_query(self, sender: NodeId, query: Query) -> None:
+        if self.role != LEADER:
+            self.send(sender, NotLeader(query.operation, 0, self.leader))
+            return
+        read = PendingRead(sender, query.operation, query.body, self.rounds.latest + 1, self.read_index())
+        if self.holds_lease() and read.index <= self.commit:
+            self.answer(read)
+        else:
+            self.reads.add(read)
+            self.confirm_reads_soon()
+
+    def read_index(self) -> int:
+        """Up to here a read that comes now must see the log: all that is committed, as far as anybody can know.
+
+        A new leader does not know how much that is before an entry of its own term commits.
+        """
+        return max(self.commit, self.opened_at)
+
+    def confirm_reads_soon(self) -> None:
+        """A round begins at the end of this batch if reads wait for one, and none that they began is under way."""
+        if self.reads.needs_round(self.rounds.latest, self.rounds.confirmed):
+            self.set_timer(self.confirm_reads, after=0)
+
+    @on_timer
+    def confirm_reads(self) -> None:
+        if self.role == LEADER:
+            self.beat()
+            self.reads.round = self.rounds.latest
+
+    def answer_ready_reads(self) -> None:
+        for read in self.reads.take_ready(self.rounds.confirmed, self.commit):
+            self.answer(read)
+
+    def answer(self, read: PendingRead) -> None:
+        self.send(read.client, Answer(read.operation, self.machine.query(read.body)), before_commit=True)
+
+    # PreVote (thesis 9.6).
+
+    @handles(PreVote)
+    def on_prevote(self, sender: NodeId, request: PreVote) -> None:
+        self.accompany_if_left_out(sender)
+        if self.hears_leader():
+            return
+        is_free = request.term == self.term and self.voted_for in (None, sender)
+        if (request.term > self.term or is_free) and self.is_current(request):
+            self.send(sender, PreVoted(request.term, True))
+        else:
+            self.send(sender, PreVoted(self.term, False))
+
+    @handles(PreVoted)
+    def on_prevoted(self, sender: NodeId, answer: PreVoted) -> None:
+        if not answer.granted:
+            if answer.term > self.term:
+                self.become_follower(answer.term)
+            return
+        if self.role != PRE_CANDIDATE or answer.term != self.term + 1:
+            return  # decided already, or from an attempt gone by
+        self.votes.add(sender)
+        if self.quorums.reached(self.votes):
+            self.become_candidate()
+
+    # Snapshots (§7; thesis, chapter 5).
+
+    def take_snapshot(self) -> None:
+        """Snapshot and compaction are one commit."""
+        index = self.commit
+        configuration = self.membership.configuration_at(index)
+        self.snapshot = Snapshot(index, self.term_at(index), self.machine.snapshot(), configuration)
+        self.base_index, self.base_term = index, self.snapshot.term
+        self.note("snapshot_taken", index=index)
+        self.drop_stalled_transfers()
+        self.compact(index)
+        self.membership.compact(index)
+
+    def compact(self, index: int) -> None:
+        """Forgets entries up to `index`, but for some that trail it and those from where a snapshot on its way ends."""
+        ends = [each.transfer.snapshot.index - 1 for each in self.progress.values() if each.transfer is not None]
+        self.log.compact(min([index - self.config.snapshot_trailing, *ends]))
+
+    def is_compacted(self, start: int) -> bool:
+        """Whether a server that is to be sent entries from `start` on lacks some that the log has forgotten."""
+        return start <= self.base_index and (start < self.log.first or self.term_at(start - 1) < 0)
+
+    def send_snapshot(self, follower: NodeId) -> None:
+        assert self.snapshot is not None, f"{self.id} compacted its log without a snapshot"
+        progress = self.progress[follower]
+        progress.start_snapshot(self.snapshot, self.now)
+        self.send_chunk(follower, progress)
+
+    def send_chunk(self, follower: NodeId, progress: Progress) -> None:
+        self.send(follower, progress.next_chunk(self.term, self.rounds.latest, self.config.snapshot_chunk))
+
+    def drop_stalled_transfers(self) -> None:
+        """Whoever has come no further since the last snapshot was taken, and for two time-outs, starts with this one."""
+        since = min(self.snapshot_taken_at, self.now - 2 * self.config.election_timeout_max)
+        self.snapshot_taken_at = self.now
+        for progress in self.progress.values():
+            if progress.transfer is not None and progress.transfer.is_stalled(since):
+                progress.end_snapshot()
+                progress.probe(0)
+
+    @handles(InstallSnapshot)
+    def on_install_snapshot(self, sender: NodeId, chunk: InstallSnapshot) -> None:
+        index = chunk.last_index
+        if chunk.term < self.term:  # from a deposed leader, which learns so
+            self.send(sender, SnapshotReceived(self.term, index, 0))
+            return
+        self.become_follower(chunk.term, sender)
+        if self.holds(chunk):
+            self.incoming = None
+            self.apply(index)
+            self.send(sender, Appended(self.term, True, index))
+            return
+        incoming = self.receive(chunk)
+        if chunk.done and incoming.size == chunk.offset + len(chunk.data):
+            self.incoming = None
+            self.install(Snapshot(index, chunk.last_term, incoming.content(), chunk.configuration))
+            self.send(sender, Appended(self.term, True, index))
+        else:
+            self.send(sender, SnapshotReceived(self.term, index, incoming.size))
+
+    def holds(self, chunk: InstallSnapshot) -> bool:
+        """Whether it needs no snapshot: it has applied as much, or its log has the entry that ends it (Figure 5.3, 6)."""
+        return chunk.last_index <= self.commit or self.term_at(chunk.last_index) == chunk.last_term
+
+    def receive(self, chunk: InstallSnapshot) -> IncomingTransfer:
+        """Takes the chunk if it is the next one; the first of another snapshot, or leader, begins anew."""
+        self.incoming = IncomingTransfer.of((chunk.term, chunk.last_index), self.incoming)
+        self.incoming.take(chunk.offset, chunk.data)
+        return self.incoming
+
+    def install(self, snapshot: Snapshot) -> None:
+        """Figure 5.3: the snapshot takes the place of state machine and log, none of which goes on from it."""
+        self.snapshot = snapshot
+        self.restore(snapshot)
+        self.log.truncate(self.log.first)
+        self.log.compact(snapshot.index)
+        self.note("snapshot_installed", index=snapshot.index)
+        self.membership.configurations = [self.founding_configuration()]
+        self.apply_configuration()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Takes over the state that the snapshot holds."""
+        self.machine.restore(snapshot.state)
+        self.commit = self.base_index = snapshot.index
+        self.base_term = snapshot.term
+
+    @handles(SnapshotReceived)
+    def on_snapshot_received(self, sender: NodeId, reply: SnapshotReceived) -> None:
+        if reply.term > self.term:
+            self.become_follower(reply.term)
+            return
+        progress = self.progress.get(sender)
+        if progress is None or reply.term < self.term:
+            return  # to a leader that was
+        transfer = progress.transfer
+        if transfer is None or reply.last_index != transfer.snapshot.index:
+            return  # about a snapshot that is sent no more
+        if transfer.acknowledge(reply.offset, self.now):
+            self.send_chunk(sender, progress)
+
+    # What administrators ask for.
+
+    @handles(Administer)
+    def on_administer(self, sender: NodeId, request: Administer) -> None:
+        if self.role != LEADER:
+            self.send(sender, NotLeader(request.operation, 0, self.leader))
+        elif request.function == "transfer_leader":
+            self.begin_transfer(sender, request)
+        elif request.function in (ADD, REMOVE):
+            refusal = self.membership.take(sender, request)
+            if refusal:
+                self.send(sender, Administered(request.operation, refusal))
+            else:
+                self.change_members()
+        else:
+            self.send(sender, Administered(request.operation, f"nobody here can {request.function}"))
+
+    # Leadership transfer (thesis 3.10).
+
+    def begin_transfer(self, administrator: NodeId, request: Administer) -> None:
+        """Takes no more requests, brings the target up to date, cedes the lease, and has the target stand at once."""
+        target = request.node
+        if target == self.id:
+            self.send(administrator, Administered(request.operation))
+        elif target not in self.quorums.nodes:
+            voters = ", ".join(sorted(self.quorums.nodes))
+            self.send(administrator, Administered(request.operation, f"{target} is none of {voters}"))
+        else:
+            is_new = self.transfer is None or self.transfer.target != target
+            self.transfer = LeadershipTransfer(target, administrator, request.operation)
+            if is_new:
+                self.note("transfer_began", to=target)
+                self.set_timer(self.abort_transfer, after=self.election_timeout)
+                self.beat()
+
+    def go_on_with_transfer(self, progress: Progress) -> None:
+        """The target has answered a round."""
+        assert self.transfer is not None
+        if progress.match_index == self.log.last:
+            self.cede_lease()
+            self.send(self.transfer.target, TimeoutNow(self.term))
+        else:
+            self.beat()
+
+    def cede_lease(self) -> None:
+        """Another may be elected at any time from now on, however late the message that says so arrives."""
+        self.lease.cede()
+
+    @on_timer
+    def abort_transfer(self) -> None:
+        """The target did not come to lead within an election time-out: goes on as if nothing had been asked, but for the
+        lease."""
+        assert self.transfer is not None
+        self.note("transfer_aborted", to=self.transfer.target)
+        self.transfer = None
+
+    @handles(TimeoutNow)
+    def on_timeout_now(self, sender: NodeId, order: TimeoutNow) -> None:
+        if order.term < self.term:  # it has taken over already, or somebody else has
+            return
+        if order.term > self.term:
+            self.become_follower(order.term)
+        if self.membership.may_stand(self.id, self.commit):
+            self.become_candidate(transfer=True)
+
+    # Membership changes (§6; thesis 4.2).
+
+    @property
+    def configuration(self) -> Configuration:
+        """The latest in the log: the one that this server goes by."""
+        return self.membership.configuration
+
+    def founding_configuration(self) -> tuple[int, Configuration]:
+        """What the log begins with: the configuration of the snapshot, or the one that the run starts with."""
+        if self.snapshot is not None and self.snapshot.configuration is not None:
+            return self.snapshot.index, self.snapshot.configuration
+        first = self.peers if self.spare else (*self.peers, self.id)
+        return 0, Configuration(tuple(sorted(first)))
+
+    def apply_configuration(self) -> None:
+        """Votes are counted, and entries sent, as the latest configuration says."""
+        self.quorums = self.configuration.quorums
+        members, departing = self.configuration.members, self.membership.departing
+        for server in [server for server in departing if server in members]:
+            del departing[server]
+        reached = (*members, *departing) if self.role == LEADER else members
+        self.peers = tuple(server for server in reached if server != self.id)
+        if self.role == LEADER:
+            known = self.progress
+            self.progress = {server: known.get(server) or Progress(self.log.last) for server in (*self.peers, self.id)}
+
+    def may_change(self) -> bool:
+        """Whether the latest configuration is committed, and this leader can know: an entry of its own term is (Ongaro's
+        post of 2015)."""
+        return self.membership.index <= self.commit and self.term_at(self.commit) == self.term
+
+    def change_members(self) -> None:
+        """Takes the next step of a change, if there is one to take now."""
+        if self.role != LEADER or not self.may_change():
+            return
+        configuration = self.configuration
+        if configuration.old:
+            self.propose(Configuration(configuration.voters, (), configuration.learners))
+            return
+        for administrator, request in self.membership.take_fulfilled():
+            self.send(administrator, Administered(request.operation, request.refused))
+        if self.id not in configuration.voters:
+            self.become_follower(self.term)
+        elif self.membership.requests:
+            self.begin_change()
+
+    def begin_change(self) -> None:
+        """Servers that join become learners first; once they have caught up, voters change."""
+        learning = self.membership.with_learners()
+        if learning != self.configuration:
+            self.propose(learning)
+        for learner in self.membership.joining():
+            progress = self.progress[learner]
+            if progress.catch_up is None:
+                progress.catch_up = CatchUp(1, self.log.last, self.now)
+                self.set_timer(self.give_up_learner, learner, after=self.config.catch_up_timeout)
+        ready = [server for server, each in self.progress.items() if each.catch_up is not None and each.catch_up.done]
+        joint = self.membership.joint(ready)
+        if self.may_change() and joint.voters != joint.old:
+            self.propose(joint)
+
+    def propose(self, configuration: Configuration) -> None:
+        """Appends it; this server goes by it from now on."""
+        before = self.configuration.members
+        entry = Entry(self.term, None, configuration)
+        self.membership.extend(self.log.append(entry), (entry,))
+        self.note(
+            "configuration",
+            voters=" ".join(configuration.voters),
+            old=" ".join(configuration.old),
+            learners=" ".join(configuration.learners),
+        )
+        for server in before:
+            if server not in configuration.members:
+                self.accompany(server)
+        for server, progress in self.progress.items():
+            if progress.catch_up is not None and server not in configuration.learners:
+                progress.catch_up = None
+                self.cancel_timer(self.give_up_learner, server)
+        self.apply_configuration()
+        self.replicate_soon()
+
+    def end_catch_up_round(self, learner: NodeId, progress: Progress, round: CatchUp) -> None:
+        if round.done or progress.match_index < round.upto:
+            return
+        progress.catch_up = following = round.following(self.log.last, self.now, self.config)
+        if following is None:
+            self.refuse_learner(learner, f"{learner} did not catch up in {round.number} rounds")
+        elif following.done:
+            self.cancel_timer(self.give_up_learner, learner)
+            self.change_members()
+
+    @on_timer
+    def give_up_learner(self, learner: NodeId) -> None:
+        self.refuse_learner(learner, f"{learner} did not catch up within {self.config.catch_up_timeout}")
+
+    def refuse_learner(self, learner: NodeId, why: str) -> None:
+        self.progress[learner].catch_up = None
+        self.cancel_timer(self.give_up_learner, learner)
+        self.membership.refuse(learner, why)
+        self.change_members()
+
+    # Servers that are left out.
+
+    def accompany_if_left_out(self, candidate: NodeId) -> None:
+        """A server that was cut off when it was left out does not know, and asks for votes."""
+        if candidate not in self.configuration.members:
+            self.accompany(candidate)
+            self.apply_configuration()
+
+    def accompany(self, server: NodeId) -> None:
+        """As leader sends it the log until it knows that it is left out, or for as long as a learner may take."""
+        if server != self.id:
+            self.membership.departing[server] = 0
+            self.set_timer(self.dismiss, server, after=self.config.catch_up_timeout)
+
+    def dismiss_if_told(self, server: NodeId, progress: Progress) -> None:
+        if self.membership.is_told(server, progress.match_index, self.commit, self.rounds):
+            self.cancel_timer(self.dismiss, server)
+            self.dismiss(server)
+
+    @on_timer
+    def dismiss(self, server: NodeId) -> None:
+        self.membership.departing.pop(server, None)
+        self.apply_configuration()
+
+    # The log, and what is seen of this server.
+
+    def term_at(self, index: int) -> int:
+        """The term of the entry at `index`; 0 at 0, which stands for the empty log; -1 where the log holds none."""
+        if self.log.first <= index <= self.log.last:
+            return self.log[index].term
+        if index == self.base_index:
+            return self.base_term
+        return -1 if index else 0
+
+    def last_not_after(self, term: int, upto: int) -> int:
+        """The last index up to `upto` whose entry is of `term` or earlier; 0 if the log holds none."""
+        if upto < self.log.first:
+            return self.base_index if self.base_index <= upto and self.base_term <= term else 0
+        return bisect_right(self.log, term, self.log.first, upto + 1, key=_term_of) - 1
+
+    @property
+    def match_index(self) -> dict[NodeId, int]:
+        """Figure 2: for each server the last index that it is known to hold."""
+        return {server: progress.match_index for server, progress in self.progress.items()}
+
+    @property
+    def status(self) -> dict[str, str | int | bool | None]:
+        shown: dict[str, str | int | bool | None] = {
+            "role": self.standing(), "term": self.term, "leader": self.leader, "commit": self.commit, "last": self.log.last,
+        }  # fmt: skip
+        return shown | {"first": self.log.first, "snapshot": self.base_index} if self.base_index else shown
+
+    def standing(self) -> str:
+        """The role of a server that may lead; `learner` or `outside` for others."""
+        if self.role == LEADER or self.membership.may_stand(self.id, self.commit):
+            return self.role
+        return LEARNER if self.id in self.configuration.learners else OUTSIDE
+
+    @property
+    def replica(self) -> Replica | None:
+        return Replica(self.commit, self.machine.snapshot) if self.id in self.quorums.nodes else None
+
+    def can_serve(self, running: Collection[NodeId]) -> bool:
+        return self.quorums.reached(running)
+
+
+def fitting(entries: tuple[Entry, ...], max_bytes: int) -> tuple[Entry, ...]:
+    """The longest start of `entries` whose commands take `max_bytes` at the most; one entry always fits."""
+    size = 0
+    for count, entry in enumerate(entries):
+        if entry.command is not None:
+            size += len(entry.command.body)
+            if size > max_bytes and count:
+                return entries[:count]
+    return entries

@@ -48,7 +48,7 @@ def test_a_retry_while_the_first_attempt_is_under_way_appends_nothing() -> None:
     assert leader.log.last == 2
     cluster.settle()
     assert cluster.inbox["c1"] == [Reply(1, OPEN, b"", 2)]
-    assert (leader.waiting, leader.asked) == ({}, set())
+    assert (leader.pending.placed, leader.pending.under_way) == ({}, set())
 
 
 def test_a_retry_after_a_lost_answer_executes_once() -> None:
@@ -96,7 +96,7 @@ def test_a_deposed_leader_says_nothing_of_what_it_had_appended() -> None:
     cluster.settle()
     assert leader.role == "follower"
     assert cluster.terms("n1") == [1, 2]
-    assert (leader.waiting, leader.asked, cluster.inbox) == ({}, set(), {})
+    assert (leader.pending.placed, leader.pending.under_way, cluster.inbox) == ({}, set(), {})
 
 
 def test_an_answer_rests_on_a_majority_and_need_not_wait_for_the_leaders_next_write() -> None:

@@ -31,7 +31,7 @@ def test_the_spec() -> None:
         ),
         ({"heartbeat_interval": Duration("150ms")}, "heartbeat_interval=150ms must be above 0 and below"),
         ({"read_mode": "lease", "check_quorum": False}, "read_mode=lease needs check_quorum=true"),
-        ({"max_append_entries": 0}, "max_append_entries=0 sends nothing"),
+        ({"max_append_entries": 0}, "max_append_entries=0 lets nothing through"),
     ],
 )
 def test_a_config_that_could_never_keep_a_leader_is_refused(settings: dict[str, Any], complaint: str) -> None:

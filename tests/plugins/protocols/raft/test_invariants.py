@@ -78,9 +78,8 @@ class Grabs(Raft):
     @on_timer
     def start_election(self) -> None:
         self.term += 1
-        self.role = "leader"
         self.votes = set(self.quorums.nodes)
-        self.on_elected()
+        self.become_leader()
 
 
 def test_election_safety() -> None:

@@ -79,7 +79,7 @@ def test_a_refusal_of_entries_is_an_answer_too() -> None:
     [refusal] = cluster.waiting(Appended, "n2")
     assert refusal.message.ok is False  # type: ignore[attr-defined]
     cluster.deliver(refusal)
-    assert leader.confirmed == 2
+    assert leader.rounds.confirmed == 2
 
 
 def test_answers_to_an_earlier_round_do_not_confirm_a_later_one() -> None:
@@ -89,10 +89,10 @@ def test_answers_to_an_earlier_round_do_not_confirm_a_later_one() -> None:
     cluster.pass_on(AppendEntries)
     late = cluster.waiting(Appended)
     cluster.time_out("n1", "heartbeat")
-    assert (leader.round, leader.confirmed) == (3, 1)
+    assert (leader.rounds.latest, leader.rounds.confirmed) == (3, 1)
     for answer in late:
         cluster.deliver(answer)
-    assert leader.confirmed == 2
+    assert leader.rounds.confirmed == 2
 
 
 def test_who_hears_a_leader_neither_votes_nor_takes_the_term() -> None:
@@ -166,7 +166,7 @@ def test_a_lease_counts_from_the_beginning_of_the_round_that_a_majority_answered
     assert not leader.holds_lease()
     cluster.wait(BEAT)
     cluster.settle()
-    assert leader.lease_end == began + LEAST
+    assert leader.lease.end == began + LEAST
     cluster.hosts["n1"].now = began + LEAST - 1
     assert leader.holds_lease()
     cluster.hosts["n1"].now += 1
@@ -179,18 +179,18 @@ def test_each_round_that_is_answered_prolongs_it() -> None:
     for _ in range(5):
         cluster.time_out("n1", "heartbeat")
         cluster.settle()
-        assert leader.lease_end == cluster.hosts["n1"].now + LEAST
-    assert leader.began == {}
+        assert leader.lease.end == cluster.hosts["n1"].now + LEAST
+    assert not leader.rounds.unconfirmed
 
 
 def test_a_minority_prolongs_nothing() -> None:
     cluster = leased(5)
     leader = elect(cluster, "n1")
-    end = leader.lease_end
+    end = leader.lease.end
     cluster.partition(["n1", "n2"], ["n3", "n4", "n5"])
     cluster.time_out("n1", "heartbeat")
     cluster.settle()
-    assert leader.lease_end == end
+    assert leader.lease.end == end
 
 
 def test_answers_out_of_order_do_not_shorten_it() -> None:
@@ -203,11 +203,11 @@ def test_answers_out_of_order_do_not_shorten_it() -> None:
     cluster.pass_on(AppendEntries)
     for answer in [each for each in cluster.waiting(Appended) if each not in early]:
         cluster.deliver(answer)
-    end = leader.lease_end
+    end = leader.lease.end
     assert end == cluster.hosts["n1"].now + LEAST
     for answer in early:
         cluster.deliver(answer)
-    assert leader.lease_end == end
+    assert leader.lease.end == end
 
 
 @pytest.mark.parametrize(("drift", "length"), [(0, 150_000_000), (1_000, 149_700_299), (300_000, 80_769_230)])

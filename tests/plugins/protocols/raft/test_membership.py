@@ -216,7 +216,7 @@ def test_a_configuration_that_is_truncated_is_forgotten() -> None:
     cluster.partition()
     cluster.time_out("n2", "heartbeat")
     cluster.settle()
-    assert cluster.node("n1").configurations == [(0, Configuration(("n1", "n2", "n3")))]
+    assert cluster.node("n1").membership.configurations == [(0, Configuration(("n1", "n2", "n3")))]
     assert answer(cluster, 7) == NotLeader(7, 0, None)
 
 
@@ -225,11 +225,11 @@ def test_a_restart_finds_the_configuration_in_the_log() -> None:
     elect(cluster, "n1")
     cluster.administer("n1", 7, "add_node", "n4")
     cluster.settle()
-    before = {node.id: node.configurations for node in cluster.up()}
+    before = {node.id: node.membership.configurations for node in cluster.up()}
     for server in cluster.servers:
         cluster.crash(server)
         cluster.restart(server)
-    assert {node.id: node.configurations for node in cluster.up()} == before
+    assert {node.id: node.membership.configurations for node in cluster.up()} == before
     assert elect(cluster, "n4").status["role"] == "leader"
 
 
@@ -277,7 +277,7 @@ def test_a_learner_that_does_not_answer_is_given_up_and_may_be_added_later() -> 
     cluster.crash("n4")
     cluster.administer("n1", 7, "add_node", "n4")
     cluster.settle()
-    cluster.time_out("n1", "give_up")
+    cluster.time_out("n1", "give_up_learner")
     cluster.settle()
     assert answer(cluster, 7) == Administered(7, "n4 did not catch up within 10s")
     cluster.restart("n4")

@@ -53,7 +53,7 @@ def test_a_read_sees_what_was_written_and_writes_nothing(read_mode: str, size: i
     cluster.settle()
     assert told(cluster) == [(1, 1)]
     assert leader.log.last == last
-    assert leader.reads == []
+    assert not leader.reads
 
 
 @pytest.mark.parametrize("read_mode", ["read_index", "lease"])
@@ -94,12 +94,12 @@ def test_one_round_answers_all_that_wait_and_the_next_all_that_came_meanwhile() 
     """6.4: four messages for each round of three servers, however many the reads."""
     cluster = reading()
     leader = elect(cluster, "n1")
-    began = leader.round
+    began = leader.rounds.latest
     cluster.deliver(*[cluster.query("c1", "n1", number) for number in range(10)])
     cluster.deliver(*[cluster.query("c1", "n1", number) for number in range(10, 20)])
     assert len(cluster.waiting(AppendEntries)) == 2
     cluster.settle()
-    assert leader.round == began + 2
+    assert leader.rounds.latest == began + 2
     assert told(cluster) == [(number, 0) for number in range(20)]
 
 
@@ -132,7 +132,7 @@ def test_a_new_leader_answers_once_an_entry_of_its_own_term_is_committed() -> No
     cluster.drop(each for each in cluster.waiting(AppendEntries) if each not in beats)
     cluster.deliver(*beats)
     cluster.pass_on(Appended)
-    assert leader.confirmed >= leader.reads[0].round
+    assert leader.rounds.confirmed >= leader.reads.waiting[0].round
     assert cluster.waiting(Answer) == []
     cluster.time_out("n2", "heartbeat")
     cluster.settle()
@@ -155,7 +155,7 @@ def test_a_leader_that_was_deposed_unawares_never_answers_from_its_past() -> Non
     cluster.time_out("n2", "heartbeat")
     cluster.settle()
     assert told(cluster) == [NotLeader(1, 0, None)]
-    assert old.reads == []
+    assert not old.reads
 
 
 def test_a_leader_that_steps_down_for_want_of_a_majority_sends_its_readers_away() -> None:
@@ -175,7 +175,7 @@ def test_it_works_without_check_quorum() -> None:
     ask(cluster, "n1")
     cluster.settle()
     assert told(cluster) == [(1, 0)]
-    assert leader.began == {}
+    assert not leader.rounds.unconfirmed
 
 
 # By lease.
@@ -197,7 +197,7 @@ def test_while_the_lease_lasts_a_read_costs_no_message_between_servers() -> None
 def test_once_it_has_run_out_a_round_is_needed_and_renews_it() -> None:
     cluster = reading("lease")
     leader = elect(cluster, "n1")
-    cluster.hosts["n1"].now = leader.lease_end
+    cluster.hosts["n1"].now = leader.lease.end
     ask(cluster, "n1", 1)
     assert [type(each.message) for each in cluster.network] == [AppendEntries] * 2
     cluster.settle()

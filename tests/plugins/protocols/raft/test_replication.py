@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from framework import Command
 from framework.replication.sessions import OPEN
-from plugins.protocols.raft.log import fitting
 from plugins.protocols.raft.messages import Appended, AppendEntries, Entry, RequestVote, Vote
-from plugins.protocols.raft.node import Raft
+from plugins.protocols.raft.node import Raft, fitting
+from plugins.protocols.raft.progress import PROBING, REPLICATING, Progress
 from tests.plugins.protocols.raft.cluster import Cluster, Envelope, elect
 
 LEADERS_LOG = (1, 1, 1, 4, 4, 5, 5, 6, 6, 6)
@@ -192,11 +192,11 @@ def test_a_lost_message_is_noticed_by_the_next_and_made_good() -> None:
         cluster.deliver(cluster.ask("c1", "n1", number, opening(b"")))
     cluster.pass_on(AppendEntries, target="n2")
     cluster.pass_on(Appended, source="n2")  # two refusals, of which the first alone is acted upon
-    assert leader.probing == {"n2"}
+    assert leader.progress["n2"].state == PROBING
     [probe] = cluster.waiting(AppendEntries, target="n2")
     assert len(probe.message.entries) == 3  # type: ignore[attr-defined]
     cluster.settle()
-    assert leader.probing == set()
+    assert leader.progress["n2"].state == REPLICATING
     assert cluster.node("n2").log == leader.log
 
 
@@ -291,7 +291,7 @@ def test_commitment_agrees_with_counting(data: st.DataObject) -> None:
     cluster.store("n1", term=2, terms=terms)
     node = cluster.node("n1")
     node.term = max(3, terms[-1])
-    node.match_index = {server: data.draw(st.integers(0, len(terms))) for server in cluster.servers}
+    node.progress = {server: Progress(1, data.draw(st.integers(0, len(terms)))) for server in cluster.servers}
 
     node.advance_commit()
 

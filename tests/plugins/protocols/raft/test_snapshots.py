@@ -118,7 +118,7 @@ def test_a_follower_that_missed_everything_is_sent_chunks_one_at_a_time() -> Non
     assert cluster.tape("n3") == cluster.tape("n1")
     cluster.time_out("n1", "heartbeat")
     cluster.settle()
-    assert cluster.node("n1").shipments == {}
+    assert cluster.node("n1").progress["n3"].transfer is None
     ask(cluster, "n1", 7)
     assert cluster.terms("n3") == [1], "what comes after follows by the normal way"
 
@@ -176,7 +176,7 @@ def test_a_shipment_that_makes_progress_is_finished_and_one_that_does_not_is_rep
     cluster.pass_on(AppendEntries, target="n3")
     cluster.pass_on(Appended, "n3")
     leader = cluster.node("n1")
-    begun = leader.shipments["n3"].snapshot
+    begun = leader.progress["n3"].transfer.snapshot
 
     def next_snapshot() -> None:
         under_way = cluster.waiting(InstallSnapshot)
@@ -187,15 +187,18 @@ def test_a_shipment_that_makes_progress_is_finished_and_one_that_does_not_is_rep
         cluster.network += under_way
 
     next_snapshot()
-    assert leader.shipments["n3"].snapshot is begun
+    assert leader.progress["n3"].transfer.snapshot is begun
     assert leader.log.first == begun.index, "what follows the snapshot on its way stays, and the term at its end"
     cluster.pass_on(InstallSnapshot)
     cluster.pass_on(SnapshotReceived)
     next_snapshot()
-    assert leader.shipments["n3"].snapshot is begun, "a chunk has arrived since"
+    assert leader.progress["n3"].transfer.snapshot is begun, "a chunk has arrived since"
     next_snapshot()
-    assert leader.shipments["n3"].snapshot is leader.snapshot
-    assert leader.shipments["n3"].offset == 0
+    assert leader.progress["n3"].transfer.snapshot is begun, "no time has gone by"
+    cluster.wait(2 * leader.config.election_timeout_max + 1)
+    next_snapshot()
+    next_snapshot()
+    assert leader.progress["n3"].transfer is None
     cluster.settle()
     cluster.time_out("n1", "heartbeat")
     cluster.settle()
@@ -238,7 +241,7 @@ def chunk(index: int, term: int = 1, offset: int = 0, data: bytes = b"", done: b
 
 def test_a_deposed_leader_learns_so_from_the_answer() -> None:
     cluster = filled()
-    cluster.node("n2").enter_term(5)
+    cluster.node("n2").become_follower(5)
     assert forge(cluster, "n2", chunk(20)) == SnapshotReceived(5, 20, 0)
     assert cluster.node("n2").commit == 7
 
@@ -329,7 +332,7 @@ def test_no_schedule_breaks_a_raft_that_compacts_at_every_step(block: int) -> No
     [
         ("snapshot_every", -1, "snapshot_every=-1 is less than nothing: give 0 or more"),
         ("snapshot_trailing", -5, "snapshot_trailing=-5 is less than nothing: give 0 or more"),
-        ("snapshot_chunk", 0, "snapshot_chunk=0 sends nothing: give 1 or more"),
+        ("snapshot_chunk", 0, "snapshot_chunk=0 lets nothing through: give 1 or more"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused(field: str, value: int, complaint: str) -> None:

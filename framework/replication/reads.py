@@ -1,0 +1,59 @@
+"""Reads that go without the log, and wait until they are safe (ReadIndex; Ongaro's thesis, 6.4).
+
+A leader may answer a read from its state machine once two things hold: a quorum has answered a round of heartbeats that
+began after the read came, so that it still led then; and its state machine holds all that was committed by then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from framework.core.client import OperationId
+from framework.core.message import NodeId, Record
+
+
+class PendingRead(Record):
+    """A read that waits until a quorum has answered the heartbeats of `round` and all up to `index` is applied."""
+
+    client: NodeId
+    operation: OperationId
+    body: bytes
+    round: int
+    index: int
+
+
+@dataclass(slots=True)
+class ReadQueue:
+    """The reads that wait, in the order in which they came; rounds and indexes never fall along it."""
+
+    waiting: deque[PendingRead] = field(default_factory=deque)
+    round: int = 0
+    """The latest round of heartbeats that began for the sake of reads."""
+
+    def __bool__(self) -> bool:
+        return bool(self.waiting)
+
+    def add(self, read: PendingRead) -> None:
+        self.waiting.append(read)
+
+    def needs_round(self, latest: int, confirmed: int) -> bool:
+        """Whether a round is to begin: a read waits for one later than `latest`, and none that reads began is under way.
+
+        So one round answers all reads that wait for it, and those that come meanwhile gather for the next.
+        """
+        return bool(self.waiting) and self.waiting[-1].round > latest and self.round <= confirmed
+
+    def take_ready(self, confirmed: int, applied: int) -> list[PendingRead]:
+        """Removes and returns those that are safe once round `confirmed` is answered and `applied` is applied."""
+        ready: list[PendingRead] = []
+        waiting = self.waiting
+        while waiting and waiting[0].round <= confirmed and waiting[0].index <= applied:
+            ready.append(waiting.popleft())
+        return ready
+
+    def take_all(self) -> list[PendingRead]:
+        """Removes and returns all."""
+        taken = list(self.waiting)
+        self.waiting.clear()
+        return taken
