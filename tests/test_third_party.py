@@ -71,7 +71,7 @@ def test_what_is_installed_is_listed_with_where_it_comes_from(site: Path, tmp_pa
     assert "protocol.times=2" in listed.stdout
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINES[:1])
 def test_an_experiment_that_the_package_ships_runs_from_any_folder(
     engine: tuple[str, ...], site: Path, tmp_path: Path
 ) -> None:

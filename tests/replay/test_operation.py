@@ -16,6 +16,7 @@ from framework.replay.__main__ import main as replay
 from framework.replay.operation import TracedOperation, find_operation, followed, meanwhile
 from framework.run.__main__ import main as run
 from framework.runs.folder import write_config
+from framework.trace import recorder
 from framework.trace.reader import open_run
 from tests.replay.local_workers import run_on_workers
 from tests.replay.test_replay import REGISTERED
@@ -154,8 +155,9 @@ def test_with_node_and_steps_it_shows_less_and_more(folder: Path, capsys: pytest
 
 
 def test_one_that_was_under_way_when_its_run_was_killed_is_shown_to_its_end(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(recorder, "OPERATIONS_PER_BATCH", 100)  # batches end by counting, not by the clock on the wall
     words = ["clients=50", "workload.think_time=0", "duration=1s", "trace=history", f"run.dir={tmp_path / 'run'}"]
     run([*RAFT, *words])
     whole = {row["operation"]: row for row in open_run(tmp_path / "run").history.to_pylist()}

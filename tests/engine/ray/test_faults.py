@@ -155,8 +155,10 @@ def touched(result: Any, name: str) -> int:
     return next(int(entry.touched) for entry in result.ledger if entry.fault == f"script/{name}")
 
 
-@pytest.mark.parametrize(("node", "breach"), [(Ring, None), (Hasty, "one holder")])
-@pytest.mark.parametrize("transport", ["mesh", "actor_calls"])
+@pytest.mark.parametrize(
+    ("node", "breach", "transport"),
+    [(Ring, None, "mesh"), (Ring, None, "actor_calls"), (Hasty, "one holder", "mesh")],
+)
 def test_a_node_that_is_killed_is_seen_as_it_was_last(
     tmp_path: Path, node: type[Ring], breach: str | None, transport: str
 ) -> None:
