@@ -10,9 +10,8 @@ from framework.core.durable import LogWritten, ScalarSet
 from framework.core.message import NodeId
 from framework.core.node_runtime import NodeRuntime
 from framework.engine.base import Experiment
-from plugins.protocols.raft.node import LEADER
 from plugins.protocols.raft.messages import Entry
-from plugins.protocols.raft.node import Raft
+from plugins.protocols.raft.node import LEADER, Raft
 
 
 class Election(NamedTuple):
