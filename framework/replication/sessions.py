@@ -3,6 +3,9 @@
 Ongaro's thesis, section 6.3: a client opens a session through the log, numbers its commands, and retries under the
 same number; the session table, which is part of the replicated state, executes each number once and repeats the
 answer. The session's id is the log index that opened it, so no two are ever the same.
+
+Sessions expire by number and not by time: beyond `max_sessions` the one that was idle longest goes, which every replica
+decides alike from the log. Expiry by time would need a clock that all replicas agree on, entry by entry.
 """
 
 from __future__ import annotations

@@ -88,17 +88,24 @@ class StateMachine:
         return _as_tuple(value) if type(value) is list else value
 
     def apply(self, command: bytes) -> bytes:
-        """Executes one command. PluginError if it names an operation that this machine lacks."""
-        function, key, argument = _decode_command(command)
+        """Executes one command; its result's bytes.
+
+        A command that cannot be decoded, or names an operation that this machine lacks, is refused like one that the
+        state does not allow. An exception would crash every replica, and again at each replay of its log.
+        """
+        try:
+            function, key, argument = _decode_command(command)
+        except msgspec.DecodeError as error:
+            return _refusal(f"the command cannot be decoded: {error}")
         method = self._methods.get(function)
         if method is None:
-            raise PluginError(
-                type(self).__qualname__, f"has no operation {function!r}", f"It has: {', '.join(self.operations)}."
+            return _refusal(
+                f"{type(self).__qualname__} has no operation {function!r}. It has: {', '.join(self.operations)}."
             )
         try:
             return _encode(method(self, key, _as_tuple(argument) if type(argument) is list else argument))
         except Refused as refusal:
-            return _encode(msgspec.msgpack.Ext(_REFUSAL, str(refusal).encode()))
+            return _refusal(str(refusal))
 
     def snapshot(self) -> bytes:
         """The whole state; equal states give equal bytes."""
@@ -127,6 +134,10 @@ class StateMachineChoice(Record):
 
     def build(self) -> StateMachine:
         return self.machine(self.config)
+
+
+def _refusal(why: str) -> bytes:
+    return _encode(msgspec.msgpack.Ext(_REFUSAL, why.encode()))
 
 
 def _as_tuple(values: list[Any]) -> tuple[Any, ...]:

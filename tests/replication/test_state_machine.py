@@ -38,9 +38,17 @@ def test_values_arrive_and_return_as_they_were_tuples_however_deep(value: Value)
     assert call(Register(), "echo", "k", value) == ("k", value)
 
 
-def test_an_operation_that_it_lacks_names_those_it_has() -> None:
-    with pytest.raises(PluginError, match=r"Register: has no operation 'sub'\. It has: add, total, echo\."):
+def test_an_operation_that_it_lacks_is_refused_and_names_those_it_has() -> None:
+    with pytest.raises(Refused, match=r"Register has no operation 'sub'\. It has: add, total, echo\."):
         call(Register(), "sub")
+
+
+@pytest.mark.parametrize("command", [b"", b"\xc1", b"\x93\xa3add", b"\x01", b"\x93\x01\xc0\x01", b"\x92\xa3add\xc0"])
+def test_a_command_that_cannot_be_decoded_is_refused_and_changes_nothing(command: bytes) -> None:
+    machine = Register()
+    with pytest.raises(Refused, match="the command cannot be decoded: "):
+        machine.result(machine.apply(command))
+    assert machine == Register()
 
 
 def test_a_refusal_changes_nothing_and_reaches_the_client() -> None:

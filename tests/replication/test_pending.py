@@ -1,0 +1,64 @@
+"""Requests that wait for their commands, and reads that wait until they are safe."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from framework import PendingRead, PendingRequest, PendingRequests, ReadQueue
+
+
+def pending() -> PendingRequests[PendingRequest]:
+    return PendingRequests()
+
+
+def test_a_request_is_taken_once_until_it_is_answered() -> None:
+    requests = pending()
+    assert requests.begin(7, 1) and not requests.begin(7, 1) and requests.begin(7, 2)
+    requests.place(3, PendingRequest("c1", 7, 1))
+    assert requests.is_under_way(7, 1) and requests.finish(4) is None
+    assert requests.finish(3) == PendingRequest("c1", 7, 1)
+    assert not requests.is_under_way(7, 1) and requests.begin(7, 1)
+    assert requests.finish(3) is None
+
+
+def test_who_is_deposed_forgets_all_and_who_leads_on_keeps_what_still_stands() -> None:
+    requests = pending()
+    for index, sequence in ((3, 1), (4, 2)):
+        requests.begin(7, sequence)
+        requests.place(index, PendingRequest("c1", 7, sequence))
+    requests.begin(8, 1)
+    requests.keep({4: requests.placed[4]}, taken=[(8, 1)])
+    assert (requests.is_under_way(7, 1), requests.is_under_way(7, 2), requests.is_under_way(8, 1)) == (
+        False,
+        True,
+        True,
+    )
+    requests.clear()
+    assert requests == pending()
+
+
+def read(operation: int, round: int, index: int) -> PendingRead:
+    return PendingRead("c1", operation, b"", round, index)
+
+
+def test_reads_are_taken_in_order_once_confirmed_and_applied() -> None:
+    """Thesis 6.4."""
+    queue = ReadQueue(deque([read(1, 2, 5), read(2, 2, 6), read(3, 3, 6)]))
+    assert queue.take_ready(confirmed=1, applied=9) == []
+    assert queue.take_ready(confirmed=2, applied=5) == [read(1, 2, 5)]
+    assert queue.take_ready(confirmed=3, applied=5) == []
+    assert queue.take_ready(confirmed=3, applied=6) == [read(2, 2, 6), read(3, 3, 6)]
+    assert not queue and queue.take_all() == []
+
+
+def test_one_round_at_a_time_begins_for_reads() -> None:
+    queue = ReadQueue()
+    assert not queue.needs_round(latest=0, confirmed=0), "nobody waits"
+    queue.add(read(1, 1, 0))
+    assert queue.needs_round(latest=0, confirmed=0)
+    queue.round = 1
+    queue.add(read(2, 2, 0))
+    assert not queue.needs_round(latest=1, confirmed=0), "round 1 is under way"
+    assert queue.needs_round(latest=1, confirmed=1)
+    assert not queue.needs_round(latest=2, confirmed=1), "a heartbeat began round 2 anyway"
+    assert queue.take_all() == [read(1, 1, 0), read(2, 2, 0)] and not queue
