@@ -19,6 +19,7 @@ from tests.docs.markdown import ROOT, Block, Reader, blocks
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = blocks("README.md")
 PAGES = ("README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")))
+PLUGIN_PAGES = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "plugins").rglob("README.md"))
 
 
 def follow(steps: list[Block], folder: Path) -> None:
@@ -56,15 +57,27 @@ def test_the_excerpts_are_whole_files() -> None:
         assert block.text == (ROOT / str(block.setting("excerpt"))).read_text(), block.where
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PLUGIN_PAGES)
+def test_what_the_page_of_a_plugin_quotes_is_its_code(page: str) -> None:
+    for block in blocks(page):
+        if (file := block.setting("excerpt")) is not None:
+            assert block.text in (ROOT / file).read_text(encoding="utf-8"), block.where
+
+
+def test_rafts_page_quotes_figure_2() -> None:
+    quoted = "".join(block.text for block in blocks("plugins/protocols/raft/README.md") if block.setting("excerpt"))
+    assert "def on_append_entries(" in quoted and "def on_request_vote(" in quoted
+
+
+@pytest.mark.parametrize("page", (*PAGES, *PLUGIN_PAGES))
 def test_every_command_exists(page: str) -> None:
     named = set(re.findall(r"python -m ([\w.]+)", (ROOT / page).read_text(encoding="utf-8")))
-    assert "framework.run" in named
+    assert "framework.run" in named or page not in PAGES
     for module in named:
         assert importlib.util.find_spec(module), f"{page}: python -m {module}"
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", (*PAGES, *PLUGIN_PAGES))
 def test_every_link_and_every_make_target_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):

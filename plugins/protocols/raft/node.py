@@ -323,12 +323,7 @@ class Raft(Node):
     @handles(RequestVote)
     def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:
         self.accompany_if_left_out(sender)
-        if (
-            not request.transfer
-            and self.config.check_quorum
-            and self.hears_leader()
-            and self.asks_for_new_vote(request)
-        ):
+        if self.stays_with_leader(request):
             return  # thesis 4.2.3: it neither votes nor takes the term
         if request.term < self.term:  # from a term gone by
             self.send(sender, Vote(self.term, False))
@@ -341,12 +336,13 @@ class Raft(Node):
             self.reset_election_timer()  # §5.2: only a vote that is granted puts off one's own election
         self.send(sender, Vote(self.term, granted))
 
-    def asks_for_new_vote(self, request: RequestVote) -> bool:
-        """Whether it could win a vote that is not given yet.
+    def stays_with_leader(self, request: RequestVote) -> bool:
+        """Whether it hears a leader, and the request could win a vote that it has not given yet.
 
-        That may be in this server's own term: any answer may have raised it while the lease of the leader that it hears
-        goes on. Only a vote that it has given in that term already may be repeated.
+        That may be in its own term: any answer may have raised that while the lease of the leader that it hears goes on.
         """
+        if request.transfer or not self.config.check_quorum or not self.hears_leader():
+            return False
         return request.term > self.term or (request.term == self.term and self.voted_for is None)
 
     def is_current(self, request: RequestVote | PreVote) -> bool:
