@@ -83,7 +83,7 @@ class Membership:
 
     # Decisions.
 
-    def may_stand(self, server: NodeId, commit: int) -> bool:
+    def is_electable(self, server: NodeId, commit: int) -> bool:
         """Whether `server` has a vote, or would have one if its latest configuration came to nothing.
 
         Thesis 4.2.2: until the configuration that leaves it out is committed, the others may need its log.

@@ -5,11 +5,11 @@
         +--- higher term, or the leader of this term: `become_follower` +------------------------------+
 
 `become_follower`, `become_pre_candidate`, `become_candidate` and `become_leader` are the only places that change the role,
-and the only ones that reset what belongs to it. What a leader needs besides stands in parts that this class owns and asks:
-`Progress` (each server's log), `HeartbeatRounds` and `Lease`, `ReadQueue`, `PendingRequests`, `Membership`,
-`OutgoingTransfer` and `IncomingTransfer` (snapshots on their way). A part decides; the handler sends.
+and the only ones that reset its state. The class owns parts that it asks for decisions: `Progress` (each server's log),
+`HeartbeatRounds` and `Lease`, `ReadQueue`, `PendingRequests`, `Membership`, `OutgoingTransfer` and `IncomingTransfer`
+(snapshots on their way). A part decides; the handler sends.
 
-Three rules about what leaves when:
+Three rules for what is sent before and after the commit:
 
 - A node's own vote, and the leader's own acknowledgement, are messages to itself. They arrive once they are durable, so no
   vote and no entry is counted that a crash could take back.
@@ -122,7 +122,7 @@ class Raft(Node):
         self.apply_configuration()
 
     def clear_leader_state(self) -> None:
-        """Figure 2, State: volatile on leaders. Nobody else holds any."""
+        """Figure 2, State: volatile on leaders; all other servers hold none."""
         self.progress: dict[NodeId, Progress] = {}
         self.rounds = HeartbeatRounds()
         self.lease = Lease()
@@ -135,7 +135,7 @@ class Raft(Node):
     # Figure 2, Rules for Servers: roles.
 
     def become_follower(self, term: int, leader: NodeId | None = None) -> None:
-        """Follows in `term`, and `leader` in it, if that is known: it has been heard from just now."""
+        """Becomes a follower in `term`. `leader` leads that term and has just been heard; None: not known."""
         assert term >= self.term, f"{self.id} in term {self.term} cannot go back to {term}"
         led = self.role == LEADER
         assert not led or term > self.term or leader is None, f"{leader} and {self.id} both lead term {term}"
@@ -163,7 +163,7 @@ class Raft(Node):
             self.become_candidate()
 
     def become_candidate(self, *, transfer: bool = False) -> None:
-        """§5.2: stands in a new term. `transfer`: the leader wants this server to take over."""
+        """§5.2: asks for votes in a new term. `transfer`: the leader wants this server to take over."""
         self.role, self.leader = CANDIDATE, None
         self.term += 1
         self.voted_for = self.id
@@ -185,13 +185,13 @@ class Raft(Node):
         self.membership.departing = dict.fromkeys(self.membership.departing, 0)
         self.opened_at = self.log.append(Entry(self.term, None))  # §8: under it, entries of earlier terms commit
         self.replicate_soon()
-        self.begin_round()  # what is replicated is its first message
+        self.begin_round()  # the AppendEntries of `replicate` are its messages
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
         self.await_quorum()
         self.apply_configuration()
 
     def leave_office(self) -> None:
-        """A leader was deposed.
+        """The leader was deposed: answers the clients that must not wait for it, and clears a leader's state.
 
         The commands that clients wait for may yet commit under another leader, so NotLeader would be a lie: the client asks
         again under the same sequence number, and the session table tells whether the command was executed. Reads change
@@ -282,7 +282,7 @@ class Raft(Node):
             self.advance_commit()
         if progress.lacks_snapshot() and self.is_compacted(progress.next_index):
             return  # what it lacks is on its way
-        if progress.state is SNAPSHOTTING:
+        if progress.state == SNAPSHOTTING:
             progress.end_snapshot()
         if progress.next_index <= self.log.last:
             self.replicate_soon()
@@ -366,7 +366,7 @@ class Raft(Node):
     @on_timer
     def start_election(self) -> None:
         """No leader was heard for an election time-out."""
-        if not self.membership.may_stand(self.id, self.commit):
+        if not self.membership.is_electable(self.id, self.commit):
             self.leader = None
         elif self.config.prevote:
             self.become_pre_candidate()
@@ -465,7 +465,7 @@ class Raft(Node):
             previous = progress.next_index - 1
             if self.is_compacted(progress.next_index):
                 previous = 0
-                if progress.state is not SNAPSHOTTING:  # what was sent may be lost: begin again once this is answered
+                if progress.state != SNAPSHOTTING:  # what was sent may be lost: begin again once this is answered
                     progress.probe(0)
             groups.setdefault(previous, []).append(follower)
         for previous, followers in groups.items():
@@ -480,7 +480,7 @@ class Raft(Node):
         if not self.rounds.answer(server, round):
             return
         progress = self.progress[server]
-        if progress.state is SNAPSHOTTING and round > progress.chunk_round:
+        if progress.state == SNAPSHOTTING and round > progress.chunk_round:
             self.send_chunk(server, progress)  # what was sent before this round is lost
         if self.rounds.confirm(self.quorums):
             self.on_round_confirmed()
@@ -740,7 +740,7 @@ class Raft(Node):
             return
         if order.term > self.term:
             self.become_follower(order.term)
-        if self.membership.may_stand(self.id, self.commit):
+        if self.membership.is_electable(self.id, self.commit):
             self.become_candidate(transfer=True)
 
     # Membership changes (§6; thesis 4.2).
@@ -899,7 +899,7 @@ class Raft(Node):
 
     def standing(self) -> str:
         """The role of a server that may lead; `learner` or `outside` for others."""
-        if self.role == LEADER or self.membership.may_stand(self.id, self.commit):
+        if self.role == LEADER or self.membership.is_electable(self.id, self.commit):
             return self.role
         return LEARNER if self.id in self.configuration.learners else OUTSIDE
 

@@ -63,11 +63,11 @@ class Progress:
 
     def wants_entries(self, last: int, window: int) -> bool:
         """Whether it lacks entries up to `last`, and has room for more: `window` may be unacknowledged."""
-        return self.state is REPLICATING and self.next_index <= last and self.next_index <= self.match_index + window
+        return self.state == REPLICATING and self.next_index <= last and self.next_index <= self.match_index + window
 
     def accepted(self, index: int) -> bool:
         """The logs agree up to `index`: whether that is news."""
-        if self.state is PROBING:
+        if self.state == PROBING:
             self.state = REPLICATING
         if index <= self.match_index:
             return False
@@ -79,9 +79,9 @@ class Progress:
         """Whether the refusal of entries after `index` says nothing about what is under way now."""
         if index <= self.match_index:  # overtaken by a later acceptance
             return True
-        if self.state is PROBING:  # it answers an earlier message
+        if self.state == PROBING:  # it answers an earlier message
             return index != self.next_index - 1
-        return self.state is SNAPSHOTTING
+        return self.state == SNAPSHOTTING
 
     def probe(self, agreed: int) -> None:
         """Goes back to the entry after `agreed`, where the logs may agree, or to what is known to."""

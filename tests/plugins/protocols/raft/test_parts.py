@@ -106,11 +106,11 @@ def test_compaction_keeps_the_latest_that_it_reaches() -> None:
     assert (membership.configuration_at(7), membership.configuration_at(8)) == (FOUR, THREE)
 
 
-def test_a_server_that_is_left_out_may_stand_until_that_is_committed() -> None:
+def test_a_server_that_is_left_out_is_electable_until_that_is_committed() -> None:
     """Thesis 4.2.2."""
     membership = Membership([(0, FOUR), (5, THREE)])
-    assert membership.may_stand("n4", commit=4) and not membership.may_stand("n4", commit=5)
-    assert membership.may_stand("n1", commit=5)
+    assert membership.is_electable("n4", commit=4) and not membership.is_electable("n4", commit=5)
+    assert membership.is_electable("n1", commit=5)
 
 
 def test_requests_that_wait_together_are_one_change_and_the_first_of_two_that_contradict_counts() -> None:
