@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import ConfigError
-from framework.testing.scenario import Script, check_scenario, parse
+from framework.testing.golden import parse
+from framework.testing.scenario import Script, check_scenario
 
 SCRIPTS = sorted((Path(__file__).parent / "scenarios").rglob("*.txt"))
 

@@ -87,6 +87,27 @@ class StateMachine:
             raise Refused(bytes(value.data).decode())
         return _as_tuple(value) if type(value) is list else value
 
+    @staticmethod
+    def describe_command(command: bytes) -> str:
+        """The command as a person writes it, its argument in JSON: `write x 1`. `5 bytes` if it is not one."""
+        try:
+            function, key, argument = _decode_command(command)
+            words = [function, *([] if key is None else [key])]
+            return " ".join([*words, *([] if argument is None else [_spell_value(argument)])])
+        except (msgspec.MsgspecError, TypeError):
+            return f"{len(command)} bytes"
+
+    @staticmethod
+    def describe_result(data: bytes) -> str:
+        """What `apply` returned: None, a value in JSON, or `refused: …`. `5 bytes` if it is none of these."""
+        try:
+            value = _decode_value(data)
+            if type(value) is msgspec.msgpack.Ext:
+                return f"refused: {bytes(value.data).decode()}"
+            return "None" if value is None else _spell_value(value)
+        except (msgspec.MsgspecError, TypeError):
+            return f"{len(data)} bytes"
+
     def apply(self, command: bytes) -> bytes:
         """Executes one command. PluginError if it names an operation that this machine lacks."""
         function, key, argument = _decode_command(command)
@@ -127,6 +148,10 @@ class StateMachineChoice(Record):
 
     def build(self) -> StateMachine:
         return self.machine(self.config)
+
+
+def _spell_value(value: Value) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _as_tuple(values: list[Any]) -> tuple[Any, ...]:
