@@ -37,9 +37,8 @@ from framework.core.node import Node, TimerKey
 from framework.core.node_runtime import Batch, Deliver, Fire, Input, Invoke, NodeRuntime, Start
 from framework.core.random_streams import stream
 from framework.core.storage import MemoryStorage
-from framework.core.time import format_duration
 from framework.replication.administration import ADMINISTRATOR, Administrator
-from framework.testing.describe import describe, describe_change, describe_fields
+from framework.testing.describe import describe, describe_change, describe_fields, describe_time
 
 
 @dataclass(frozen=True)
@@ -434,9 +433,7 @@ class Cluster:
         groups = [(side,) if isinstance(side, str) else tuple(side) for side in sides]
         named = [name for group in groups for name in group]
         if len(groups) < 2:
-            raise ConfigError(
-                "partition", f"{len(groups)} sides cut no link", "Name two sides or more; heal() ends it."
-            )
+            raise ConfigError("partition", f"takes two sides or more, not {len(groups)}", "heal ends a partition.")
         for name in named:
             self._member(name)
             if named.count(name) > 1:
@@ -465,7 +462,7 @@ class Cluster:
         if found:
             return found[0]
         name = what.__name__ if isinstance(what, type) else what
-        wanted = " ".join(filter(None, (name, sender and f"from {sender}", to and f"to {to}"))) or "envelope"
+        wanted = " ".join(filter(None, (name or "envelope", sender and f"from {sender}", to and f"to {to}")))
         on_their_way = "; ".join(map(str, self.envelopes)) or "none"
         raise ConfigError(verb, f"no {wanted} is on its way", f"On their way: {on_their_way}.")
 
@@ -544,7 +541,7 @@ class Cluster:
         self._check_takes_input(verb, name)
         path, timer, arguments = key
         shown = f"{timer}({', '.join(map(describe, arguments))})" if arguments else timer
-        time = f" at {format_duration(self.clock(name))}" if at else ""
+        time = f" at {describe_time(self.clock(name))}" if at else ""
         self._log.append(_Line(f"{name}{_at(path)} fires {shown}{time}"))
         self._batch(name, [Fire(key)])
 

@@ -8,6 +8,7 @@
 | a text | as it is if it is a word, else in double quotes |
 | bytes | the text if it is short and printable, else their number: `24 bytes` |
 | a tuple or list; a set; a mapping | `[a, b]`; `{a, b}`, sorted; `{key: value}` |
+| an object without a `__repr__` of its own | its class: `a StateMachine` |
 
 A protocol that wants another form for one of its records gives that record a `__str__`; nothing else has to know.
 """
@@ -42,12 +43,17 @@ def describe(value: Any) -> str:
         return "{" + ", ".join(sorted(map(describe, value))) + "}"
     if isinstance(value, (Mapping, DurableMap)):
         return "{" + ", ".join(f"{describe(key)}: {describe(each)}" for key, each in value.items()) + "}"
-    return repr(value)
+    return f"a {type(value).__name__}" if type(value).__repr__ is object.__repr__ else repr(value)
 
 
 def describe_fields(fields: Iterable[tuple[str, Any]]) -> str:
     """`name=value, name=value`."""
     return ", ".join(f"{name}={describe(value)}" for name, value in fields)
+
+
+def describe_time(nanoseconds: int) -> str:
+    """A point of time in milliseconds, to the microsecond: `264.787ms`."""
+    return f"{nanoseconds / 1e6:.3f}".rstrip("0").rstrip(".") + "ms"
 
 
 def describe_change(change: Change) -> str:

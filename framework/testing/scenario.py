@@ -36,7 +36,9 @@ took; indented below are the node's durable changes, the messages that it sent, 
     finish_commit NODE             … this, or a crash: what waits for the commit leaves
     fast_disk NODE                 ends slow_disk, and the commit under way
     partition NODE … | NODE … · heal    cuts the links between the sides
-    status [NODE …] · envelopes · state NODE · quiet COMMAND…    (envelopes: on their way; quiet hides the output)
+    status [NODE …] · state NODE · stored NODE    what it says of itself, all of its attributes, its durable state
+    envelopes                      those on their way
+    quiet COMMAND …                hides the output of one command
 """
 
 from __future__ import annotations
@@ -90,6 +92,7 @@ class Script:
             "status": self._status,
             "envelopes": self._envelopes,
             "state": self._state,
+            "stored": self._stored,
             "quiet": self._quiet,
         }
 
@@ -244,6 +247,16 @@ class Script:
     def _state(self, words: list[str]) -> list[str]:
         (node,) = _exactly(words, "state NODE", 1)
         return [f"{name} = {describe(value)}" for name, value in sorted(self.cluster.node(node).state().items())]
+
+    def _stored(self, words: list[str]) -> list[str]:
+        (node,) = _exactly(words, "stored NODE", 1)
+        lines = []
+        for path, fields in sorted(self.cluster.stored(node).items()):
+            for name, value in sorted(fields.items()):
+                is_log = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], list)
+                first, shown = (f"[{value[0]}:]", value[1]) if is_log else ("", value)
+                lines.append(f"{path}/{name}{first} = {describe(shown)}".lstrip("/"))
+        return lines or ["nothing"]
 
     def _quiet(self, words: list[str]) -> list[str]:
         self._run(" ".join(words), self.name)
