@@ -95,7 +95,7 @@ class StateMachine:
             words = [function, *([] if key is None else [key])]
             return " ".join([*words, *([] if argument is None else [_spell_value(argument)])])
         except (msgspec.MsgspecError, TypeError):
-            return f"{len(command)} bytes"
+            return _count(command)
 
     @staticmethod
     def describe_result(data: bytes) -> str:
@@ -106,7 +106,7 @@ class StateMachine:
                 return f"refused: {bytes(value.data).decode()}"
             return "None" if value is None else _spell_value(value)
         except (msgspec.MsgspecError, TypeError):
-            return f"{len(data)} bytes"
+            return _count(data)
 
     def apply(self, command: bytes) -> bytes:
         """Executes one command. PluginError if it names an operation that this machine lacks."""
@@ -148,6 +148,10 @@ class StateMachineChoice(Record):
 
     def build(self) -> StateMachine:
         return self.machine(self.config)
+
+
+def _count(data: bytes) -> str:
+    return f"{len(data)} byte{'' if len(data) == 1 else 's'}"
 
 
 def _spell_value(value: Value) -> str:

@@ -43,7 +43,7 @@ def describe(value: Any) -> str:
         return "{" + ", ".join(sorted(map(describe, value))) + "}"
     if isinstance(value, (Mapping, DurableMap)):
         return "{" + ", ".join(f"{describe(key)}: {describe(each)}" for key, each in value.items()) + "}"
-    return f"a {type(value).__name__}" if type(value).__repr__ is object.__repr__ else repr(value)
+    return repr(value) if _has_own(value, "__repr__") else f"a {type(value).__name__}"
 
 
 def describe_fields(fields: Iterable[tuple[str, Any]]) -> str:
@@ -67,12 +67,12 @@ def describe_change(change: Change) -> str:
         put = {key for key, _ in change.puts}
         gone = [f"{place}{change.field}[{describe(key)}] deleted" for key in change.deleted if key not in put]
         return ", ".join([*gone, *(f"{place}{change.field}[{describe(k)}]={describe(v)}" for k, v in change.puts)])
-    return f"{place} dropped"
+    return f"{change.path} dropped"
 
 
-def _describe_record(record: msgspec.Struct) -> str:
+def _describe_record(record: Any) -> str:
     kind = type(record)
-    if kind.__str__ is not object.__str__:
+    if _has_own(record, "__str__"):
         return str(record)
     fields = msgspec.structs.fields(record)
     if kind.__struct_config__.order:
@@ -93,6 +93,10 @@ def _describe_bytes(data: bytes) -> str:
     if len(data) <= _SHORT and data.isascii() and data.decode().isprintable():
         return repr(data)
     return f"{len(data)} byte{'' if len(data) == 1 else 's'}"
+
+
+def _has_own(value: object, method: str) -> bool:
+    return getattr(type(value), method) is not getattr(object, method)
 
 
 def _is_number(text: str) -> bool:
