@@ -1,6 +1,6 @@
-"""A cluster driven by hand: every delivery, loss, time-out, crash and finished write is a call.
+"""A cluster driven by hand: every delivery, loss, time-out, crash and finished commit is a call.
 
-For tests that are stories: fire this timer, deliver that message, crash here, and compare all that left.
+For tests that read as stories: fire this timer, deliver that message, crash here, and compare all effects.
 
     cluster = Cluster(Raft, config, ["n1", "n2", "n3"], client=SessionClient, clients=["c1"])
     cluster.fire("n1", "start_election")
@@ -17,7 +17,7 @@ For tests that are stories: fire this timer, deliver that message, crash here, a
 | disks | `slow_disk` `finish_commit` `fast_disk` `store` |
 | links | `partition` `heal` |
 
-A call that cannot be done raises ConfigError, which says what to do instead.
+A call that makes no sense in the cluster's state raises ConfigError, with a remedy.
 """
 
 from __future__ import annotations
@@ -68,15 +68,19 @@ class _Member:
     is_spare: bool = False
     clock: int = 0
     life: int = -1
-    runtime: NodeRuntime | None = None
 
 
 class Cluster:
-    """Nodes and clients over in-memory storage. One input is one batch, unless `deliver_batch` makes it several.
+    """Nodes and clients over in-memory storage. Each input is a batch of its own, except in `deliver_batch`.
 
-    Spares wait for their `restart`. All nodes show one clock, or with `own_clocks` each its own; clocks stand still
-    unless a call moves them. What nodes send to a name that is not of the cluster ends in `inbox`, so that a test can
-    play a client itself (`send`). Where messages are selected, `kind`, `sender` and `to` are all that is left open.
+    Spares wait for their `restart`. All nodes share one clock; with `own_clocks` each has its own. Clocks stand still
+    until a call moves them.
+
+    A test can play a client or administrator itself: it calls `send` under a name that is not in the cluster, and reads
+    the answers in `inbox`.
+
+    Verbs that select messages take a kind (a class of messages, or its name), a sender and a receiver, in that order.
+    Each of the three matches everything when it is left out.
     """
 
     def __init__(
@@ -88,17 +92,17 @@ class Cluster:
         self.envelopes: list[Envelope] = []
         """The messages on their way, oldest first."""
         self.inbox: dict[NodeId, list[Message]] = {}
-        """The messages that arrived at names outside the cluster."""
+        """The messages delivered to names outside the cluster."""
         self.notes: list[tuple[NodeId, str, dict[str, Any]]] = []
-        """All notes of all nodes: node, name, fields."""
+        """The notes of all nodes, oldest first: node, name, fields."""
         self.outcomes: dict[int, Outcome] = {}
-        """The outcomes of the operations that ended."""
+        """The outcome of each operation that has ended."""
         self.committing: dict[NodeId, Batch] = {}
-        """The batches whose commit is under way, on slow disks."""
+        """The batch that each node with a slow disk is committing."""
         self.slow_disks: set[NodeId] = set()
         self.paused: set[NodeId] = set()
         self.on_commit: Callable[[NodeId], None] | None = None
-        """Called after each batch of a node, once its commit is done and all that waited for it has left."""
+        """Called with a node's name after each of its batches, when the commit is done and its effects have left."""
         self._seed, self._own_clocks = seed, own_clocks
         self._sides: dict[NodeId, int] = {}
         self._operations = 0
@@ -109,6 +113,9 @@ class Cluster:
             self._members[name] = _Member(node, tuple(peer for peer in nodes if peer != name), MemoryStorage())
         for name in spares:
             self._members[name] = _Member(node, tuple(nodes), MemoryStorage(), is_spare=True)
+        names = (*self.servers, *clients)
+        if len(set(names)) < len(names):
+            raise ConfigError("Cluster", f"a name is given twice in {', '.join(names)}", "Give each node its own.")
         if clients and client is None:
             raise ConfigError("Cluster", f"{len(clients)} clients without a class", "Give client=SessionClient, say.")
         for name in clients:
@@ -125,7 +132,7 @@ class Cluster:
         return self.runtime(name).root
 
     def nodes(self) -> list[Any]:
-        """The nodes that are up, without clients."""
+        """The nodes that are up, in the order of `servers`; clients are left out."""
         return [self._up[name].root for name in self.servers if name in self._up]
 
     @property
@@ -134,7 +141,7 @@ class Cluster:
         return list(self._up)
 
     def runtime(self, name: NodeId) -> NodeRuntime:
-        """The runtime of a node, for monitors that observe it; ConfigError if it is down or unknown."""
+        """The runtime of a node, as monitors of invariants observe it; ConfigError if it is down or unknown."""
         self._member(name)
         if name not in self._up:
             raise ConfigError(name, "the node is down", "Restart it first.")
@@ -150,7 +157,7 @@ class Cluster:
 
     @property
     def now(self) -> int:
-        """The time on the clock; with `own_clocks` on the one that is furthest ahead."""
+        """The time on the shared clock; with `own_clocks`, on the clock that is furthest ahead."""
         return max(member.clock for member in self._members.values())
 
     def clock(self, name: NodeId) -> int:
@@ -168,22 +175,22 @@ class Cluster:
         ]
 
     def deliverable(self) -> list[Envelope]:
-        """The envelopes that would arrive now: no partition is in their way, and their receiver takes input."""
+        """The envelopes that can be delivered now: no partition is in their way, and the receiver takes input."""
         return [envelope for envelope in self.envelopes if not self._is_cut(envelope) and not self._must_wait(envelope)]
 
     @property
     def log(self) -> list[str]:
-        """All that happened since `clear_log`, grouped by the node that acted: what it took, and below it what it did."""
+        """The events since `clear_log`, a line each: the input that a node took, and indented below it the effects."""
         return [str(line) for line in self._log]
 
     def clear_log(self) -> None:
-        """Begins the log anew."""
+        """Empties the log."""
         self._log.clear()
 
     # Messages.
 
     def send(self, sender: NodeId, to: NodeId, message: Message, path: str = "") -> Envelope:
-        """Puts a message on its way, in the name of `sender`, which need not be of the cluster."""
+        """Puts a message on its way. Neither `sender` nor `to` has to be in the cluster."""
         envelope = Envelope(sender, to, message, path)
         self.envelopes.append(envelope)
         return envelope
@@ -191,16 +198,17 @@ class Cluster:
     def deliver(
         self, what: Envelope | Kind | None = None, sender: NodeId | None = None, to: NodeId | None = None
     ) -> Envelope:
-        """Delivers this envelope, or the oldest that matches. To a node that is down or cut off it is lost.
+        """Delivers an envelope: `what` itself, or the oldest that matches. It is lost if its receiver is down or if a
+        partition is in its way.
 
-        ConfigError if there is none, or if its receiver takes no input: it is paused, or in the middle of a commit.
+        ConfigError if no envelope matches, or if the receiver takes no input: it is paused, or it is committing.
         """
         envelope = self._select("deliver", what, sender, to)
         self._deliver([envelope])
         return envelope
 
     def deliver_batch(self, *envelopes: Envelope) -> None:
-        """Delivers these envelopes to the one node that they are for as one batch, with one commit."""
+        """Delivers several envelopes to the same node as one batch, with one commit."""
         if len({envelope.to for envelope in envelopes}) != 1:
             names = ", ".join(dict.fromkeys(envelope.to for envelope in envelopes)) or "nobody"
             raise ConfigError("deliver_batch", f"these envelopes are for {names}", "A batch is one node's.")
@@ -211,8 +219,10 @@ class Cluster:
     def deliver_all(
         self, kind: Kind | None = None, sender: NodeId | None = None, to: NodeId | None = None
     ) -> list[Envelope]:
-        """Delivers the envelopes that match, one by one, and none that is sent meanwhile. Some stay on their way if
-        their receiver takes no input. Returns the others."""
+        """Delivers the envelopes that match, one by one, and none that is sent meanwhile. Returns them.
+
+        An envelope stays on its way if its receiver takes no input.
+        """
         delivered = []
         for envelope in self.waiting(kind, sender, to):
             if not self._must_wait(envelope):
@@ -222,7 +232,7 @@ class Cluster:
     def drop(
         self, what: Envelope | Kind | None = None, sender: NodeId | None = None, to: NodeId | None = None
     ) -> Envelope:
-        """Loses this envelope, or the oldest that matches."""
+        """Loses an envelope: `what` itself, or the oldest that matches."""
         envelope = self._select("drop", what, sender, to)
         del self.envelopes[self._place("drop", envelope)]
         return envelope
@@ -236,7 +246,7 @@ class Cluster:
     def duplicate(
         self, what: Envelope | Kind | None = None, sender: NodeId | None = None, to: NodeId | None = None
     ) -> Envelope:
-        """Delivers this envelope, or the oldest that matches, and leaves a copy on its way, behind all others."""
+        """Delivers an envelope, `what` itself or the oldest that matches, and puts a copy on its way behind all others."""
         envelope = self._select("duplicate", what, sender, to)
         self._check_takes_input("duplicate", envelope.to)
         self.envelopes.append(envelope)
@@ -244,9 +254,9 @@ class Cluster:
         return envelope
 
     def stabilize(self, limit: int = 10_000) -> int:
-        """Delivers envelopes, oldest first, until none is left but those that wait for a node which takes no input.
+        """Delivers envelopes, oldest first, until none is left except for receivers that take no input.
 
-        Returns the number of envelopes; ConfigError after `limit` of them.
+        Returns the number of deliveries; ConfigError after `limit` of them.
         """
         delivered = 0
         while (envelope := next((each for each in self.envelopes if not self._must_wait(each)), None)) is not None:
@@ -261,14 +271,16 @@ class Cluster:
     # Timers and clocks.
 
     def fire(self, name: NodeId, timer: str, *arguments: Any, path: str = "") -> None:
-        """Fires a timer that is set, whatever its deadline: no clock moves. The arguments are needed only where the
-        timer is set with several."""
+        """Fires a timer that is set, whatever its deadline. No clock moves.
+
+        `arguments` may be left out unless the timer is set several times, with different ones.
+        """
         self._fire("fire", name, self._timer("fire", name, timer, arguments, path))
 
     def time_out(self, name: NodeId, timer: str | None = None, *arguments: Any, path: str = "") -> None:
-        """Moves the clock on to the deadline of a timer, and fires it; without `timer` the one that is due first.
+        """Moves the clock to the deadline of a timer, and fires that timer only; by default the node's earliest.
 
-        With `own_clocks` it is the node's clock, else everybody's. No other timer fires.
+        With `own_clocks`, only the node's clock moves.
         """
         timers = self.timers(name)
         if timer is None and not timers:
@@ -282,10 +294,10 @@ class Cluster:
         self._fire("time_out", name, key, at=True)
 
     def advance(self, duration: int, *names: NodeId, fire: bool = True) -> None:
-        """Moves all clocks on by `duration`, and fires what falls due on the way, earliest first. With fire=False no
-        timer fires. With `names`, for which it takes `own_clocks`, it moves and fires theirs alone.
+        """Moves all clocks forward by `duration`, and fires the timers that fall due on the way, earliest first.
 
-        A node that takes no input keeps its timers until it does.
+        With fire=False no timer fires. With `names`, only the clocks of these nodes move and only their timers fire;
+        this needs `own_clocks`. Timers of a node that takes no input stay set.
         """
         if duration < 0:
             raise ConfigError("advance", "clocks do not go back", "Give a duration of 0 or more.")
@@ -303,7 +315,10 @@ class Cluster:
         self._move(moved, left)
 
     def run(self, until: Callable[[], bool], timers: int = 5_000) -> None:
-        """Lets time pass, with messages that take none, until `until` holds. AssertionError after so many timers."""
+        """Delivers all messages and fires the next timer, in turn, until `until()` holds: messages take no time.
+
+        AssertionError if it does not hold after this number of timers.
+        """
         for _ in range(timers):
             self.stabilize()
             if until():
@@ -318,7 +333,7 @@ class Cluster:
     # Clients.
 
     def invoke(self, client: NodeId, function: str, key: str | None = None, argument: Any = None) -> int:
-        """Starts an operation, which never times out. Returns its id; its end is found in `outcomes`."""
+        """Starts an operation that never times out, and returns its id. `outcomes` has its outcome."""
         if not isinstance(self.node(client), Client):
             raise ConfigError(f"invoke {client}", "it is a node and no client", "Give clients=[…] to the cluster.")
         self._check_takes_input("invoke", client)
@@ -331,7 +346,7 @@ class Cluster:
         return operation.id
 
     def administer(self, function: str, node: NodeId) -> int:
-        """Has an administrator, `admin`, ask for an operation, as fault schedules do. Returns its id, like `invoke`."""
+        """Has the administrator `admin` ask for an operation, as fault schedules do. Returns its id, like `invoke`."""
         if ADMINISTRATOR not in self._members:
             self._members[ADMINISTRATOR] = _Member(Administrator, self.servers, MemoryStorage(), clock=self.now)
             self._boot(ADMINISTRATOR)
@@ -340,8 +355,10 @@ class Cluster:
     # Crashes and pauses.
 
     def crash(self, name: NodeId, *, keep_commit: bool = False) -> None:
-        """Stops a node; what is durable stays. A commit under way is lost, or durable with `keep_commit`: either way
-        nothing that waited for it leaves."""
+        """Stops a node. Its durable state stays.
+
+        A commit under way is lost, or with `keep_commit` durable. Either way its effects never leave.
+        """
         self.runtime(name)
         batch = self.committing.get(name)
         if keep_commit and batch is None:
@@ -355,14 +372,14 @@ class Cluster:
         self._log.append(_Line(f"{name} crashed{ending}"))
 
     def restart(self, name: NodeId) -> None:
-        """Boots a node that is down, over its storage."""
+        """Starts a node that is down, with its durable state."""
         self._member(name)
         if name in self._up:
             raise ConfigError(f"restart {name}", "it is up", "Crash it first.")
         self._boot(name)
 
     def pause(self, name: NodeId) -> None:
-        """Halts a node: it takes no input, its timers do not fire, and messages to it wait. Its clock goes on."""
+        """Halts a node: it takes no input, its timers do not fire, and messages to it wait. Its clock keeps running."""
         self.runtime(name)
         if name in self.paused:
             raise ConfigError(f"pause {name}", "it is paused", "Resume it first.")
@@ -370,7 +387,7 @@ class Cluster:
         self._log.append(_Line(f"{name} paused"))
 
     def resume(self, name: NodeId) -> None:
-        """Ends a pause. Timers that fell due meanwhile fire at the next `advance`, be it by 0."""
+        """Ends a pause. Timers that fell due meanwhile fire at the next `advance`, for which `advance(0)` is enough."""
         self._member(name)
         if name not in self.paused:
             raise ConfigError(f"resume {name}", "it is not paused", "Pause it first.")
@@ -380,15 +397,15 @@ class Cluster:
     # Disks.
 
     def slow_disk(self, name: NodeId) -> None:
-        """From its next batch that changes durable state on, a node stays committing until `finish_commit` or a crash.
+        """Makes each later commit of a node last until `finish_commit` or a crash. Meanwhile the node takes no input.
 
-        What need not wait for the commit leaves at once. Meanwhile the node takes no input.
+        Messages sent with `before_commit` leave at once. A batch without durable changes commits nothing.
         """
         self._member(name)
         self.slow_disks.add(name)
 
     def finish_commit(self, name: NodeId) -> None:
-        """Ends the commit that is under way on a slow disk: it is durable, and what waited for it leaves."""
+        """Ends the commit under way on a slow disk: its changes are durable, and its effects leave."""
         self._member(name)
         if name not in self.committing:
             raise ConfigError(f"finish_commit {name}", "it is not committing", "Give it a slow_disk, and input.")
@@ -405,9 +422,9 @@ class Cluster:
             self.finish_commit(name)
 
     def store(self, name: NodeId, **fields: Any) -> None:
-        """Gives durable fields these values, a log its entries from index 1 and a map all its keys.
+        """Replaces the values of durable fields: `store("n1", term=2, log=[entry])`. A log begins at index 1.
 
-        A node that is up crashes and restarts with them; one that is down has them at its restart.
+        A node that is up crashes and restarts with these values. A node that is down has them when it restarts.
         """
         member = self._member(name)
         declared = member.node._durable
@@ -426,9 +443,9 @@ class Cluster:
     # Links.
 
     def partition(self, *sides: Iterable[NodeId] | NodeId) -> None:
-        """Cuts the links between these sides, in place of an earlier partition. What crosses is lost on its arrival.
+        """Cuts the links between the sides. A message from one side to another is lost when it is delivered.
 
-        A node or client that is on no side reaches everybody.
+        A node or client on no side reaches everyone. A later partition replaces this one.
         """
         groups = [(side,) if isinstance(side, str) else tuple(side) for side in sides]
         named = [name for group in groups for name in group]
@@ -467,7 +484,7 @@ class Cluster:
         raise ConfigError(verb, f"no {wanted} is on its way", f"On their way: {on_their_way}.")
 
     def _place(self, verb: str, envelope: Envelope) -> int:
-        """Where this very envelope is among those on their way: others may be equal to it."""
+        """The place of this very envelope among those on their way: others may be equal to it."""
         for number, each in enumerate(self.envelopes):
             if each is envelope:
                 return number
@@ -497,11 +514,13 @@ class Cluster:
 
     def _is_cut(self, envelope: Envelope) -> bool:
         sides = self._sides
+        if not sides:
+            return False
         sender, to = sides.get(envelope.sender), sides.get(envelope.to)
         return sender is not None and to is not None and sender != to
 
     def _earliest(self, names: Iterable[NodeId]) -> tuple[int, NodeId, TimerKey] | None:
-        """The timer that falls due first, and after how long."""
+        """The timer that falls due first, after the time until then."""
         best: tuple[int, NodeId, TimerKey] | None = None
         of = set(names)
         for name, runtime in self._up.items():

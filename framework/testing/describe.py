@@ -2,15 +2,15 @@
 
 | value | written as |
 | --- | --- |
-| a record with a `__str__` of its own | what that returns |
+| a record with its own `__str__` | the result of that |
 | an ordered record, such as a ballot | its fields with dots between them: `2.n3` |
 | any other record or message | `Name(field=value)`, without the fields that hold their default |
 | a text | as it is if it is a word, else in double quotes |
 | bytes | the text if it is short and printable, else their number: `24 bytes` |
 | a tuple or list; a set; a mapping | `[a, b]`; `{a, b}`, sorted; `{key: value}` |
-| an object without a `__repr__` of its own | its class: `a StateMachine` |
+| an object without its own `__repr__` | its class: `a StateMachine` |
 
-A protocol that wants another form for one of its records gives that record a `__str__`; nothing else has to know.
+To write one of its records in another form, a protocol gives the record a `__str__`.
 """
 
 from __future__ import annotations

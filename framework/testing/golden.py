@@ -1,4 +1,4 @@
-"""Scripts with golden output: commands in a text file, each block followed by all that came of it. A flag rewrites it.
+"""Scripts with golden output: a text file of commands, each block followed by its expected output.
 
     # A comment, which stays with the block below it.
     COMMAND …
@@ -6,7 +6,7 @@
     ----
     the output, up to an empty line
 
-What the commands are is the caller's: `framework.testing.scenario` drives a cluster by them.
+The caller defines the commands. In `framework.testing.scenario` they drive a cluster.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Block:
 def check_golden(path: Path, run: Callable[[Block], str], *, rewrite: bool = False) -> None:
     """Compares what `run` returns for each block with the script: AssertionError with the first difference.
 
-    With `rewrite` the script is written anew with what came out.
+    With `rewrite`, writes the returned output into the script instead.
     """
     blocks = parse(path.read_text(), path.name)
     answered = [(block, run(block)) for block in blocks]

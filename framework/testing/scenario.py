@@ -1,4 +1,4 @@
-"""Scenario scripts: steps in a text file, each followed by all that it caused. A flag rewrites the answers.
+"""Scenario scripts: a text file of commands that drive a cluster, with golden output.
 
     # Ongaro & Ousterhout, §5.2: a majority of votes makes a leader.
     cluster protocol=raft nodes=3
@@ -14,30 +14,31 @@
       → n2, n3: RequestVote(term=1, last_index=0, last_term=0)
     …
 
-A block is some lines of commands, `----`, the output, and an empty line. The output names a node with the input that it
-took; indented below are the node's durable changes, the messages that it sent, its notes and completions
-(`framework.testing.describe` has how values are written). Commands:
+A block is some lines of commands, `----`, the output, and an empty line. The output names a node with the input that
+it took, and indented below the effects: messages, durable changes, notes, completions. `framework.testing.describe` says
+how values are written. Commands:
 
     cluster KEY=VALUE …            a new cluster, composed like a run (`protocol=… nodes=3 clients=1 state_machine=kv`)
-    deliver [MESSAGE] [from NODE] [to NODE]    the oldest envelope that matches
-    deliver …, …, …                several envelopes for one node as one batch
-    drop … · duplicate …           loses it; delivers it and leaves a copy on its way
-    deliver_all … · drop_all …     all that match and are on their way now
+    deliver [MESSAGE] [from NODE] [to NODE]    delivers the oldest envelope that matches
+    deliver …, …, …                delivers several envelopes to the same node as one batch
+    drop … · duplicate …           loses an envelope; delivers it and puts a copy on its way
+    deliver_all … · drop_all …     the same for all that match now
     stabilize                      delivers everything until nothing is on its way
     fire NODE TIMER [ARGUMENT …]   fires a timer that is set, and moves no clock
-    time_out NODE [TIMER]          moves the clock to a timer's deadline and fires it; without TIMER the earliest
-    advance 100ms                  moves time, firing what falls due
-    invoke CLIENT FUNCTION [KEY [VALUE]]    VALUE is JSON
-    administer OPERATION NODE      as an operator asks: add_node, transfer_leader
+    time_out NODE [TIMER]          moves the clock to the deadline of a timer (the earliest), and fires it
+    advance 100ms                  moves the clock, and fires the timers that fall due
+    invoke CLIENT FUNCTION [KEY [VALUE]]    starts an operation; VALUE is JSON
+    administer OPERATION NODE      asks for an operation as an administrator: add_node, transfer_leader
     crash NODE · restart NODE      a spare (`cluster … spares=1`) waits for its restart
-    crash NODE keep_commit         in the middle of a commit, which is durable all the same; without the word it is lost
-    pause NODE · resume NODE       meanwhile it takes no input, its timers do not fire, messages wait
-    slow_disk NODE                 from now on a commit lasts until …
-    finish_commit NODE             … this, or a crash: what waits for the commit leaves
+    crash NODE keep_commit         keeps the commit under way, which a crash loses otherwise; its effects never leave
+    pause NODE · resume NODE       a paused node takes no input and fires no timer; its messages wait
+    slow_disk NODE                 makes each commit last until finish_commit or a crash
+    finish_commit NODE             ends the commit under way: its effects leave
     fast_disk NODE                 ends slow_disk, and the commit under way
-    partition NODE … | NODE … · heal    cuts the links between the sides
-    status [NODE …] · state NODE · stored NODE    what it says of itself, all of its attributes, its durable state
-    envelopes                      those on their way
+    partition NODE … | NODE … · heal    cuts the links between the sides; restores them
+    status [NODE …]                prints what nodes report of themselves
+    state NODE · stored NODE       prints all attributes of a node; its durable state
+    envelopes                      prints the messages on their way
     quiet COMMAND …                hides the output of one command
 """
 
@@ -57,7 +58,8 @@ from framework.testing.golden import Block, check_golden
 
 
 def check_scenario(path: Path, *, rewrite: bool = False) -> None:
-    """Runs the script and compares every block: AssertionError with the first difference. `rewrite` writes what came out."""
+    """Runs the script and compares every block: AssertionError with the first difference. With `rewrite`, writes the output
+    into the script instead."""
     check_golden(path, Script(path.name).run, rewrite=rewrite)
 
 
@@ -97,7 +99,7 @@ class Script:
         }
 
     def run(self, block: Block) -> str:
-        """All that the block's commands caused; a mistake in a script is part of its output, so that it can be tested."""
+        """The output of the block's commands. A mistake in a script is part of its output, so that it can be tested."""
         lines: list[str] = []
         for command in block.commands:
             try:

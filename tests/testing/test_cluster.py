@@ -149,7 +149,9 @@ def test_a_node_that_is_down(verb: str) -> None:
         getattr(cluster, verb)("n1")
 
 
-def test_clients_have_a_class() -> None:
+def test_each_name_is_given_once_and_clients_have_a_class() -> None:
+    with wrong("Cluster: a name is given twice in n1, n2, n1. Give each node its own."):
+        Cluster(Keeper, ReplicatedConfig(), ["n1", "n2"], spares=["n1"])
     with wrong("Cluster: 1 clients without a class. Give client=SessionClient, say."):
         Cluster(Keeper, ReplicatedConfig(), ["n1"], clients=["c1"])
 
@@ -543,9 +545,9 @@ def test_store_presets_durable_state() -> None:
 
 def test_a_partition_loses_what_crosses_it() -> None:
     cluster = keepers()
-    crossing, beside, outside = (
-        cluster.send("n1", "n3", Rumour("a")), cluster.send("n1", "n2", Rumour("b")), cluster.send("x", "n3", Rumour("c"))
-    )  # fmt: skip
+    crossing = cluster.send("n1", "n3", Rumour("a"))
+    beside = cluster.send("n1", "n2", Rumour("b"))
+    outside = cluster.send("x", "n3", Rumour("c"))
     cluster.partition(["n1", "n2"], "n3")
     assert cluster.deliverable() == [beside, outside]
     cluster.deliver(crossing)
