@@ -17,7 +17,9 @@ settings.load_profile("synod")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rewrite-scenarios", action="store_true", help="write what came out into tests/scenarios")
+    parser.addoption(
+        "--rewrite-scenarios", action="store_true", help="write the output of scripts into their golden files"
+    )
 
 
 LONG = ("docs", "experiments", "shrink")

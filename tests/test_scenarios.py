@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from framework.core.errors import ConfigError
-from framework.testing.scenario import Script, check_scenario, parse
+from framework.testing.golden import parse
+from framework.testing.scenario import Script, check_scenario
 
 SCRIPTS = sorted((Path(__file__).parent / "scenarios").rglob("*.txt"))
 
@@ -41,3 +42,25 @@ def test_a_mistake_in_a_script_says_where_and_what_to_write() -> None:
     assert script.run(block) == "error: x.txt:1: no command 'fyre'. Did you mean 'fire'?"
     (block,) = parse("fire n1 tick\n----\n", "x.txt")
     assert script.run(block) == "error: x.txt:1: there is no cluster yet. Start with: cluster protocol=NAME nodes=3."
+
+
+def test_a_command_with_the_wrong_words_says_what_to_write() -> None:
+    script = Script("x.txt")
+    (start,) = parse("cluster protocol=echo workload=echo nodes=2 clients=1\ninvoke c1 echo x 1\n----\n", "x.txt")
+    script.run(start)
+    answers = {
+        "deliver Echo from": "deliver: cannot read 'Echo from'. Write deliver [MESSAGE] [from NODE] [to NODE].",
+        "drop_all Echo EchoReply": (
+            "drop_all: cannot read 'Echo EchoReply'. Write drop_all [MESSAGE] [from NODE] [to NODE]."
+        ),
+        "deliver Echo, Echo": "deliver: no Echo is on its way besides the 1 before it. Look at envelopes.",
+        "time_out": "time_out: takes a node, and maybe a timer. Write time_out NODE [TIMER].",
+        "crash n1 kept": "crash: takes 1 words, not 2. Write crash NODE [keep_commit].",
+        "slow_disk": "slow_disk: takes 1 words, not 0. Write slow_disk NODE.",
+        "pause n1 n2": "pause: takes 1 words, not 2. Write pause NODE.",
+        "heal n1": "heal: takes 0 words, not 1. Write heal.",
+        "stored n3": "n3: no such node. There are: c1, n1, n2.",
+        "partition n1 | n2 | n1": "partition: n1 is named twice. Put each node on one side.",
+    }
+    (block,) = parse("\n".join([*answers, "----\n"]), "x.txt")
+    assert script.run(block).splitlines() == [f"error: {answer}" for answer in answers.values()]

@@ -53,6 +53,12 @@ class Command(Record):
     sequence: int
     body: bytes
 
+    def __str__(self) -> str:
+        """`write x 1 #7.2`: the second command of session 7."""
+        if self.sequence == OPEN:
+            return "open a session"
+        return f"{StateMachine.describe_command(self.body)} #{self.session}.{self.sequence}"
+
 
 class Request(Message):
     """A client's command to whoever leads."""
@@ -69,6 +75,14 @@ class Reply(Message):
     result: bytes | None
     session: int = 0
 
+    def __str__(self) -> str:
+        answered = f"Reply(operation={self.operation}, sequence={self.sequence}, session={self.session}"
+        if self.result is None:
+            return f"{answered}, expired)"
+        if self.sequence == OPEN:
+            return f"{answered})"
+        return f"{answered}, result={StateMachine.describe_result(self.result)})"
+
 
 class Query(Message):
     """A client's read to whoever leads, outside any session: it changes nothing, so that a retry does no harm."""
@@ -76,12 +90,18 @@ class Query(Message):
     operation: OperationId
     body: bytes
 
+    def __str__(self) -> str:
+        return f"Query(operation={self.operation}, {StateMachine.describe_command(self.body)})"
+
 
 class Answer(Message):
     """The result of a `Query`."""
 
     operation: OperationId
     result: bytes
+
+    def __str__(self) -> str:
+        return f"Answer(operation={self.operation}, result={StateMachine.describe_result(self.result)})"
 
 
 class Applied(Record):

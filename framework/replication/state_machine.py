@@ -87,6 +87,27 @@ class StateMachine:
             raise Refused(bytes(value.data).decode())
         return _as_tuple(value) if type(value) is list else value
 
+    @staticmethod
+    def describe_command(command: bytes) -> str:
+        """The command as a person writes it, its argument in JSON: `write x 1`. `5 bytes` if it is not one."""
+        try:
+            function, key, argument = _decode_command(command)
+            words = [function, *([] if key is None else [key])]
+            return " ".join([*words, *([] if argument is None else [_spell_value(argument)])])
+        except (msgspec.MsgspecError, TypeError):
+            return _count(command)
+
+    @staticmethod
+    def describe_result(data: bytes) -> str:
+        """What `apply` returned: None, a value in JSON, or `refused: …`. `5 bytes` if it is none of these."""
+        try:
+            value = _decode_value(data)
+            if type(value) is msgspec.msgpack.Ext:
+                return f"refused: {bytes(value.data).decode()}"
+            return "None" if value is None else _spell_value(value)
+        except (msgspec.MsgspecError, TypeError):
+            return _count(data)
+
     def apply(self, command: bytes) -> bytes:
         """Executes one command; its result's bytes.
 
@@ -138,6 +159,14 @@ class StateMachineChoice(Record):
 
 def _refusal(why: str) -> bytes:
     return _encode(msgspec.msgpack.Ext(_REFUSAL, why.encode()))
+
+
+def _count(data: bytes) -> str:
+    return f"{len(data)} byte{'' if len(data) == 1 else 's'}"
+
+
+def _spell_value(value: Value) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _as_tuple(values: list[Any]) -> tuple[Any, ...]:

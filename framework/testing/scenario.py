@@ -1,4 +1,4 @@
-"""Scenario scripts: steps in a text file, each followed by all that it caused. A flag rewrites the answers.
+"""Scenario scripts: a text file of commands that drive a cluster, with golden output.
 
     # Ongaro & Ousterhout, §5.2: a majority of votes makes a leader.
     cluster protocol=raft nodes=3
@@ -9,90 +9,58 @@
 
     fire n1 start_election
     ----
-    n1 → n2: RequestVote(term=1, last_index=0, last_term=0)
+    n1 fires start_election
+      commits term=1, voted_for=n1
+      → n2, n3: RequestVote(term=1, last_index=0, last_term=0)
     …
 
-A block is some lines of commands, `----`, the output, and an empty line. Commands:
+A block is some lines of commands, `----`, the output, and an empty line. The output names a node with the input that
+it took, and indented below the effects: messages, durable changes, notes, completions. `framework.testing.describe` says
+how values are written. Commands:
 
-    cluster KEY=VALUE …                    a new cluster, composed like a run (`protocol=… nodes=3 clients=1 state_machine=kv`)
-    fire NODE TIMER [ARGUMENT …]           fires a timer that is set
-    deliver [MESSAGE] [from NODE] [to NODE]    the oldest letter that matches; also: drop …, duplicate …
-    stabilize                              delivers everything until nothing is on its way
-    advance 100ms                          moves time, firing what falls due
-    invoke CLIENT FUNCTION [KEY [VALUE]]   VALUE is JSON
-    crash NODE · restart NODE              a spare (`cluster … spares=1`) waits for its restart
-    administer OPERATION NODE              as an operator asks: add_node, transfer_leader
-    status [NODE …] · letters · state NODE · quiet COMMAND…   (quiet hides the output)
+    cluster KEY=VALUE …            a new cluster, composed like a run (`protocol=… nodes=3 clients=1 state_machine=kv`)
+    deliver [MESSAGE] [from NODE] [to NODE]    delivers the oldest envelope that matches
+    deliver …, …, …                delivers several envelopes to the same node as one batch
+    drop … · duplicate …           loses an envelope; delivers it and puts a copy on its way
+    deliver_all … · drop_all …     the same for all that match now
+    stabilize                      delivers everything until nothing is on its way
+    fire NODE TIMER [ARGUMENT …]   fires a timer that is set, and moves no clock
+    time_out NODE [TIMER]          moves the clock to the deadline of a timer (the earliest), and fires it
+    advance 100ms                  moves the clock, and fires the timers that fall due
+    invoke CLIENT FUNCTION [KEY [VALUE]]    starts an operation; VALUE is JSON
+    administer OPERATION NODE      asks for an operation as an administrator: add_node, transfer_leader
+    crash NODE · restart NODE      a spare (`cluster … spares=1`) waits for its restart
+    crash NODE keep_commit         keeps the commit under way, which a crash loses otherwise; its effects never leave
+    pause NODE · resume NODE       a paused node takes no input and fires no timer; its messages wait
+    slow_disk NODE                 makes each commit last until finish_commit or a crash
+    finish_commit NODE             ends the commit under way: its effects leave
+    fast_disk NODE                 ends slow_disk, and the commit under way
+    partition NODE … | NODE … · heal    cuts the links between the sides; restores them
+    status [NODE …]                prints what nodes report of themselves
+    state NODE · stored NODE       prints all attributes of a node; its durable state
+    envelopes                      prints the messages on their way
+    quiet COMMAND …                hides the output of one command
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from framework.config.compose import compose
 from framework.core.errors import ConfigError, SynodError, did_you_mean
 from framework.core.time import parse_duration
-from framework.testing.cluster import Cluster
-
-RULE = "----"
-
-
-@dataclass(frozen=True)
-class Block:
-    """Commands with their expected output; `line` is where it starts, `lead` the comments before it."""
-
-    line: int
-    lead: tuple[str, ...]
-    commands: tuple[str, ...]
-    expected: str
+from framework.testing.cluster import Cluster, Envelope
+from framework.testing.describe import describe
+from framework.testing.golden import Block, check_golden
 
 
 def check_scenario(path: Path, *, rewrite: bool = False) -> None:
-    """Runs the script and compares every block: AssertionError with the first difference. `rewrite` writes what came out."""
-    blocks = parse(path.read_text(), path.name)
-    script = Script(path.name)
-    answered = [(block, script.run(block)) for block in blocks]
-    if rewrite:
-        path.write_text("\n".join(_print(block, output) for block, output in answered))
-        return
-    for block, output in answered:
-        assert output == block.expected, (
-            f"{path.name}:{block.line}: {' ; '.join(block.commands)}\n--- expected\n{block.expected}\n--- came\n{output}"
-        )
-
-
-def parse(text: str, name: str) -> list[Block]:
-    """The blocks of a script; ConfigError naming the line of a block without its rule."""
-    blocks: list[Block] = []
-    lead: list[str] = []
-    commands: list[str] = []
-    expected: list[str] | None = None
-    start = 0
-    for number, line in enumerate([*text.splitlines(), ""], 1):
-        if expected is not None:
-            if line.strip():
-                expected.append(line)
-                continue
-            blocks.append(Block(start, tuple(lead), tuple(commands), "\n".join(expected)))
-            lead, commands, expected = [], [], None
-        elif line.strip() == RULE:
-            expected = []
-        elif line.startswith("#") or (not line.strip() and not commands):
-            lead.append(line)
-        elif line.strip():
-            start = start if commands else number
-            commands.append(line.strip())
-        else:
-            raise ConfigError(f"{name}:{start}", f"{commands[-1]!r} has no answer", f"Write {RULE} under the commands.")
-    return blocks
-
-
-def _print(block: Block, output: str) -> str:
-    return "\n".join([*block.lead, *block.commands, RULE, *([output] if output else [])]) + "\n"
+    """Runs the script and compares every block: AssertionError with the first difference. With `rewrite`, writes the output
+    into the script instead."""
+    check_golden(path, Script(path.name).run, rewrite=rewrite)
 
 
 class Script:
@@ -103,24 +71,35 @@ class Script:
         self._cluster: Cluster | None = None
         self._commands: dict[str, Callable[[list[str]], list[str]]] = {
             "cluster": self._new_cluster,
-            "fire": self._fire,
-            "deliver": lambda words: self._letter("deliver", words),
-            "drop": lambda words: self._letter("drop", words),
-            "duplicate": lambda words: self._letter("duplicate", words),
+            "deliver": self._deliver,
+            "drop": self._drop,
+            "duplicate": self._duplicate,
+            "deliver_all": self._deliver_all,
+            "drop_all": self._drop_all,
             "stabilize": self._stabilize,
+            "fire": self._fire,
+            "time_out": self._time_out,
             "advance": self._advance,
             "invoke": self._invoke,
             "administer": self._administer,
-            "crash": lambda words: self._life("crash", words),
-            "restart": lambda words: self._life("restart", words),
+            "crash": self._crash,
+            "restart": self._at_node(Cluster.restart),
+            "pause": self._at_node(Cluster.pause),
+            "resume": self._at_node(Cluster.resume),
+            "slow_disk": self._at_node(Cluster.slow_disk),
+            "finish_commit": self._at_node(Cluster.finish_commit),
+            "fast_disk": self._at_node(Cluster.fast_disk),
+            "partition": self._partition,
+            "heal": self._heal,
             "status": self._status,
-            "letters": self._letters,
+            "envelopes": self._envelopes,
             "state": self._state,
+            "stored": self._stored,
             "quiet": self._quiet,
         }
 
     def run(self, block: Block) -> str:
-        """All that the block's commands caused; a mistake in a script is part of its output, so that it can be tested."""
+        """The output of the block's commands. A mistake in a script is part of its output, so that it can be tested."""
         lines: list[str] = []
         for command in block.commands:
             try:
@@ -144,7 +123,8 @@ class Script:
         return self._cluster
 
     def _drain(self) -> list[str]:
-        lines, self.cluster.log[:] = list(self.cluster.log), []
+        lines = self.cluster.log
+        self.cluster.clear_log()
         return lines
 
     def _new_cluster(self, words: list[str]) -> list[str]:
@@ -155,27 +135,59 @@ class Script:
         )  # fmt: skip
         return []
 
+    # Messages.
+
+    def _deliver(self, words: list[str]) -> list[str]:
+        first, *others = (selection.split() for selection in " ".join(words).split(","))
+        if not others:
+            self.cluster.deliver(*_selection("deliver", first))
+            return []
+        batch: list[Envelope] = []
+        for selection in (first, *others):
+            found = self.cluster.waiting(*_selection("deliver", selection))
+            left = [envelope for envelope in found if not any(envelope is each for each in batch)]
+            if not left:
+                what = f"no {' '.join(selection)} is on its way besides the {len(batch)} before it"
+                raise ConfigError("deliver", what, "Look at envelopes.")
+            batch.append(left[0])
+        self.cluster.deliver_batch(*batch)
+        return []
+
+    def _drop(self, words: list[str]) -> list[str]:
+        return [f"dropped {self.cluster.drop(*_selection('drop', words))}"]
+
+    def _duplicate(self, words: list[str]) -> list[str]:
+        self.cluster.duplicate(*_selection("duplicate", words))
+        return []
+
+    def _deliver_all(self, words: list[str]) -> list[str]:
+        self.cluster.deliver_all(*_selection("deliver_all", words))
+        return []
+
+    def _drop_all(self, words: list[str]) -> list[str]:
+        return [f"dropped {envelope}" for envelope in self.cluster.drop_all(*_selection("drop_all", words))]
+
+    def _stabilize(self, words: list[str]) -> list[str]:
+        _exactly(words, "stabilize", 0)
+        self.cluster.stabilize()
+        return []
+
+    def _envelopes(self, words: list[str]) -> list[str]:
+        _exactly(words, "envelopes", 0)
+        return [str(envelope) for envelope in self.cluster.envelopes] or ["none"]
+
+    # Timers and time.
+
     def _fire(self, words: list[str]) -> list[str]:
         if len(words) < 2:
             raise ConfigError("fire", "lacks a node or a timer", "Write fire NODE TIMER [ARGUMENT …].")
         self.cluster.fire(*words)
         return []
 
-    def _letter(self, verb: str, words: list[str]) -> list[str]:
-        given: dict[str, str] = {}
-        rest = list(words)
-        while rest:
-            word = rest.pop(0)
-            if word in ("from", "to") and rest:
-                given["sender" if word == "from" else "to"] = rest.pop(0)
-            else:
-                given["kind"] = word
-        letter = getattr(self.cluster, verb)(**given)
-        return [f"dropped {letter}"] if verb == "drop" else []
-
-    def _stabilize(self, words: list[str]) -> list[str]:
-        _exactly(words, "stabilize", 0)
-        self.cluster.stabilize()
+    def _time_out(self, words: list[str]) -> list[str]:
+        if len(words) not in (1, 2):
+            raise ConfigError("time_out", "takes a node, and maybe a timer", "Write time_out NODE [TIMER].")
+        self.cluster.time_out(*words)
         return []
 
     def _advance(self, words: list[str]) -> list[str]:
@@ -185,6 +197,8 @@ class Script:
         except ValueError as error:
             raise ConfigError("advance", str(error)) from error
         return []
+
+    # Clients.
 
     def _invoke(self, words: list[str]) -> list[str]:
         if len(words) < 2:
@@ -201,26 +215,69 @@ class Script:
         self.cluster.administer(function, node)
         return []
 
-    def _life(self, verb: str, words: list[str]) -> list[str]:
-        (node,) = _exactly(words, f"{verb} NODE", 1)
-        getattr(self.cluster, verb)(node)
+    # Faults.
+
+    def _at_node(self, verb: Callable[[Cluster, str], None]) -> Callable[[list[str]], list[str]]:
+        def run(words: list[str]) -> list[str]:
+            (node,) = _exactly(words, f"{verb.__name__} NODE", 1)
+            verb(self.cluster, node)
+            return []
+
+        return run
+
+    def _crash(self, words: list[str]) -> list[str]:
+        keep = words[1:] == ["keep_commit"]
+        (node,) = _exactly(words[:1] if keep else words, "crash NODE [keep_commit]", 1)
+        self.cluster.crash(node, keep_commit=keep)
         return []
+
+    def _partition(self, words: list[str]) -> list[str]:
+        self.cluster.partition(*(side.split() for side in " ".join(words).split("|")))
+        return []
+
+    def _heal(self, words: list[str]) -> list[str]:
+        _exactly(words, "heal", 0)
+        self.cluster.heal()
+        return []
+
+    # State.
 
     def _status(self, words: list[str]) -> list[str]:
         statuses = [(node, self.cluster.node(node).status) for node in words or self.cluster.up]
         return [f"{node}: {_fields(status)}" for node, status in statuses if status or words]
 
-    def _letters(self, words: list[str]) -> list[str]:
-        _exactly(words, "letters", 0)
-        return [str(letter) for letter in self.cluster.letters] or ["none"]
-
     def _state(self, words: list[str]) -> list[str]:
         (node,) = _exactly(words, "state NODE", 1)
-        return [f"{name} = {value!r}" for name, value in sorted(self.cluster.node(node).state().items())]
+        return [f"{name} = {describe(value)}" for name, value in sorted(self.cluster.node(node).state().items())]
+
+    def _stored(self, words: list[str]) -> list[str]:
+        (node,) = _exactly(words, "stored NODE", 1)
+        lines = []
+        for path, fields in sorted(self.cluster.stored(node).items()):
+            for name, value in sorted(fields.items()):
+                is_log = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], list)
+                first, shown = (f"[{value[0]}:]", value[1]) if is_log else ("", value)
+                lines.append(f"{path}/{name}{first} = {describe(shown)}".lstrip("/"))
+        return lines or ["nothing"]
 
     def _quiet(self, words: list[str]) -> list[str]:
         self._run(" ".join(words), self.name)
         return []
+
+
+def _selection(verb: str, words: list[str]) -> tuple[str | None, str | None, str | None]:
+    """Kind, sender and receiver of `[MESSAGE] [from NODE] [to NODE]`."""
+    found: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        place = word if word in ("from", "to") else "kind"
+        if place in found or (place != "kind" and not rest):
+            raise ConfigError(
+                verb, f"cannot read {' '.join(words)!r}", f"Write {verb} [MESSAGE] [from NODE] [to NODE]."
+            )
+        found[place] = word if place == "kind" else rest.pop(0)
+    return found.get("kind"), found.get("from"), found.get("to")
 
 
 def _exactly(words: list[str], form: str, count: int) -> list[str]:

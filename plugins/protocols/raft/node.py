@@ -317,6 +317,8 @@ class Raft(Node):
         every = self.config.snapshot_every
         if every and self.commit - self.base_index >= every:
             self.take_snapshot()
+        elif not self.is_member and self.base_index < self.membership.index <= self.commit:
+            self.take_snapshot()  # it is left out for good; a restart finds that in the snapshot, and starts no election
 
     # Figure 2, RequestVote RPC.
 
@@ -465,7 +467,7 @@ class Raft(Node):
             previous = progress.next_index - 1
             if self.is_compacted(progress.next_index):
                 previous = 0
-                if progress.state != SNAPSHOTTING:  # what was sent may be lost: begin again once this is answered
+                if progress.is_ahead():  # what was sent may be lost: begin again once this is answered
                     progress.probe(0)
             groups.setdefault(previous, []).append(follower)
         for previous, followers in groups.items():
@@ -761,6 +763,7 @@ class Raft(Node):
         """Votes are counted, and entries sent, as the latest configuration says."""
         self.quorums = self.configuration.quorums
         members, departing = self.configuration.members, self.membership.departing
+        self.is_member = self.id in members
         for server in [server for server in departing if server in members]:
             del departing[server]
         reached = (*members, *departing) if self.role == LEADER else members

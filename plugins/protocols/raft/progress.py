@@ -65,6 +65,10 @@ class Progress:
         """Whether it lacks entries up to `last`, and has room for more: `window` may be unacknowledged."""
         return self.state == REPLICATING and self.next_index <= last and self.next_index <= self.match_index + window
 
+    def is_ahead(self) -> bool:
+        """Whether entries were sent that are not acknowledged."""
+        return self.state != SNAPSHOTTING and self.next_index > self.match_index + 1
+
     def accepted(self, index: int) -> bool:
         """The logs agree up to `index`: whether that is news."""
         if self.state == PROBING:

@@ -44,7 +44,7 @@ class Watched:
         self.cluster.invoke(client, function, key, value)
         for kind in ("Query", "Held"):
             for _ in range(3):
-                self.cluster.deliver(kind=kind)
+                self.cluster.deliver(kind)
 
 
 def test_abd_itself_comes_through_writes_reads_and_restarts() -> None:
@@ -64,9 +64,9 @@ def test_timestamp_order_within_a_life() -> None:
     watched = Watched(TakesOlderVersions)
     watched.query("c1", "write", "x", "lesser")
     watched.query("c2", "write", "x", "greater")
-    watched.cluster.deliver(kind="Propagate", sender="c2", to="n1")
+    watched.cluster.deliver("Propagate", sender="c2", to="n1")
     watched.look()
-    watched.cluster.deliver(kind="Propagate", sender="c1", to="n1")
+    watched.cluster.deliver("Propagate", sender="c1", to="n1")
     with pytest.raises(Violation, match=r"timestamp order broken at n1: went back from \(1, 1\) to \(1, 0\) at 'x'"):
         watched.look()
 
@@ -84,8 +84,8 @@ def test_one_value_a_timestamp() -> None:
     watched = Watched(client=SignsNothing)
     watched.query("c1", "write", "x", "one")
     watched.query("c2", "write", "x", "two")
-    watched.cluster.deliver(kind="Propagate", sender="c1", to="n1")
-    watched.cluster.deliver(kind="Propagate", sender="c2", to="n2")
+    watched.cluster.deliver("Propagate", sender="c1", to="n1")
+    watched.cluster.deliver("Propagate", sender="c2", to="n2")
     with pytest.raises(Violation, match=r"timestamp broken at n1, n2: \(1, 0\) at 'x' stands for 'one' and for 'two'"):
         watched.look()
 
@@ -110,8 +110,8 @@ def test_promises_kept() -> None:
     watched.run("c1", "write", "x", "a")
     watched.query("c1", "write", "x", "b")
     for replica in ("n2", "n1"):
-        cluster.deliver(kind="Propagate", to=replica)
-        cluster.deliver(kind="Stored")
+        cluster.deliver("Propagate", to=replica)
+        cluster.deliver("Stored")
     cluster.crash("n2")  # never seen to hold what it has promised
     watched.look()
     cluster.restart("n2")

@@ -9,9 +9,10 @@ import pytest
 from experiments.planted_bugs.multipaxos_mutants import AnswersForAnyOwnBallot, BeginsEachCheckpointAnew
 from framework import Administrator, Client, Duration, Message, Ok, QuorumConfig, SessionClient
 from framework.core.time import MILLISECOND
-from framework.testing.cluster import Cluster, Letter
+from framework.testing.cluster import Cluster, Envelope
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
 from plugins.protocols.multipaxos.messages import (
+    Accept,
     Accepted,
     Ballot,
     Checkpoint,
@@ -63,23 +64,27 @@ def tapes(cluster: Cluster) -> list[list[int]]:
 
 
 def sent(cluster: Cluster, kind: str) -> list[str]:
-    return [letter.to for letter in cluster.letters if type(letter.message).__name__ == kind]
+    return [envelope.to for envelope in cluster.waiting(kind)]
 
 
 def test_a_command_takes_two_messages_for_each_follower() -> None:
     cluster = cluster_of(5)
     add(cluster, 1)
-    cluster.log.clear()
-    add(cluster, 2)
-    between = [line for line in cluster.log if "→" in line and ("Accept(" in line or "Accepted(" in line)]
-    assert len([line for line in between if "n1 → n1" not in line]) == 2 * 4
+    operation = cluster.invoke("c1", "add", None, 2)
+    between = []
+    while cluster.envelopes:
+        envelope = cluster.deliver()
+        if envelope.sender != envelope.to and isinstance(envelope.message, Accept | Accepted):
+            between.append(envelope)
+    assert operation in cluster.outcomes
+    assert len(between) == 2 * 4
 
 
 def test_thrifty_asks_a_smallest_quorum_and_everyone_once_it_does_not_answer() -> None:
     cluster = cluster_of(5, thrifty=True)
     beat(cluster)
     cluster.invoke("c1", "add", None, 1)
-    cluster.deliver("n1", kind="Request")
+    cluster.deliver("Request", to="n1")
     assert sent(cluster, "Accept") == ["n2", "n3"]
     cluster.stabilize()
     beat(cluster)  # the others learn of it so
@@ -89,7 +94,7 @@ def test_thrifty_asks_a_smallest_quorum_and_everyone_once_it_does_not_answer() -
         cluster.advance(50 * MILLISECOND)
         cluster.stabilize()
     cluster.invoke("c1", "add", None, 2)
-    cluster.deliver("n1", kind="Request")
+    cluster.deliver("Request", to="n1")
     assert sent(cluster, "Accept") == ["n3", "n4", "n5"]
 
 
@@ -116,7 +121,7 @@ def test_no_more_than_the_window_is_in_flight_and_the_rest_follows() -> None:
     for number in range(1, 5):
         cluster.invoke(f"c{number}", "add", None, number)
     for _ in range(4):
-        cluster.deliver("n1", kind="Request")
+        cluster.deliver("Request", to="n1")
     leader = cluster.node("n1")
     assert (leader.last, len(leader.queue)) == (2, 2)
     cluster.stabilize()
@@ -128,12 +133,12 @@ def test_what_lies_beyond_a_gap_survives_a_crash_and_joins_the_log_when_the_gap_
     add(cluster, 1, 2)  # the first slot opens the session
     for client, value in (("c2", 3), ("c3", 4)):
         cluster.invoke(client, "add", None, value)
-        cluster.deliver("n1", kind="Request")
-    cluster.drop("n3", kind="Accept")
-    cluster.deliver("n3", kind="Accept")
+        cluster.deliver("Request", to="n1")
+    cluster.drop("Accept", to="n3")
+    cluster.deliver("Accept", to="n3")
     follower = cluster.node("n3")
     assert (follower.accepted.last, list(follower.beyond), follower.mark) == (3, [5], 3)
-    cluster.drop("n1", kind="Learn")
+    cluster.drop("Learn", to="n1")
     cluster.crash("n3")
     cluster.restart("n3")
     assert list(cluster.node("n3").beyond) == [5]
@@ -183,16 +188,16 @@ def test_a_part_that_is_lost_is_asked_for_again() -> None:
     cluster.restart("n3")
     cluster.fire("n1", "heartbeat")
     for _ in range(3):
-        while not any(type(letter.message).__name__ == "Part" for letter in cluster.letters):
+        while not cluster.waiting(Part):
             cluster.deliver()
-        cluster.drop(kind="Part")
+        cluster.drop("Part")
         cluster.stabilize()
         for _ in range(4):
             cluster.advance(50 * MILLISECOND)
-            cluster.deliver("n3", kind="Heartbeat")
-            cluster.deliver("n2", kind="Heartbeat")
+            cluster.deliver("Heartbeat", to="n3")
+            cluster.deliver("Heartbeat", to="n2")
             while sent(cluster, "Accepted"):
-                cluster.deliver("n1", kind="Accepted")
+                cluster.deliver("Accepted", to="n1")
     cluster.stabilize()
     beat(cluster)
     assert tapes(cluster) == [list(range(8))] * 3
@@ -205,25 +210,24 @@ def returning(node: type[MultiPaxos] = MultiPaxos) -> Cluster:
     add(cluster, *range(60))
     cluster.restart("n3")
     cluster.fire("n1", "heartbeat")
-    cluster.deliver("n3", kind="Heartbeat")
-    cluster.deliver("n1", kind="Learn")
-    cluster.deliver("n3", kind="Part")
+    cluster.deliver("Heartbeat", to="n3")
+    cluster.deliver("Learn", to="n1")
+    cluster.deliver("Part", to="n3")
     assert cluster.node("n3").incoming.slot == cluster.node("n1").checkpoint.slot
     return cluster
 
 
 def add_meanwhile(cluster: Cluster, *values: int) -> None:
     """The others go on, while what n3 says and is told takes its time."""
-    held: list[Letter] = []
+    held: list[Envelope] = []
     for value in values:
         cluster.invoke("c1", "add", None, value)
         while True:
-            held += [letter for letter in cluster.letters if "n3" in (letter.sender, letter.to)]
-            cluster.letters[:] = [letter for letter in cluster.letters if "n3" not in (letter.sender, letter.to)]
-            if not cluster.letters:
+            held += [cluster.drop(each) for each in cluster.envelopes[:] if "n3" in (each.sender, each.to)]
+            if not cluster.envelopes:
                 break
             cluster.deliver()
-    cluster.letters[:] = held
+    cluster.envelopes[:] = held
 
 
 def transfer(cluster: Cluster) -> list[int]:
@@ -232,9 +236,9 @@ def transfer(cluster: Cluster) -> list[int]:
         if not sent(cluster, "Fetch"):
             break
         add_meanwhile(cluster, *range(value, value + 5))
-        cluster.deliver("n1", kind="Fetch")
-        cluster.deliver("n3", kind="Part")
-    return [int(line.split("slot=")[1].rstrip(")")) for line in cluster.log if "n3 notes installed_snapshot" in line]
+        cluster.deliver("Fetch", to="n1")
+        cluster.deliver("Part", to="n3")
+    return [fields["slot"] for node, name, fields in cluster.notes if (node, name) == ("n3", "installed_snapshot")]
 
 
 def test_a_transfer_is_finished_however_many_checkpoints_are_taken_meanwhile() -> None:
@@ -247,7 +251,7 @@ def test_a_transfer_is_finished_however_many_checkpoints_are_taken_meanwhile() -
     cluster.stabilize()
     beat(cluster)
     beat(cluster)
-    assert len([line for line in cluster.log if "n3 notes installed_snapshot" in line]) == 1
+    assert len([note for note in cluster.notes if note[:2] == ("n3", "installed_snapshot")]) == 1
     assert tapes(cluster)[0] == tapes(cluster)[2] and leader.shipments == {}
     add(cluster, *range(500, 560))
     assert len(leader.accepted) <= 10
@@ -280,13 +284,13 @@ def test_a_follower_that_restarts_over_and_over_does_not_hold_up_the_log_either(
     for value in range(60, 110):
         cluster.crash("n3")
         cluster.restart("n3")
-        cluster.letters.clear()
+        cluster.drop_all()
         cluster.fire("n1", "heartbeat")
         for to, kind in (("n3", "Heartbeat"), ("n1", "Learn"), ("n3", "Part"), ("n1", "Fetch")):
-            cluster.deliver(to, kind=kind)
+            cluster.deliver(kind, to=to)
         lose(cluster, "Part")
         add_meanwhile(cluster, value)
-        cluster.now += 50 * MILLISECOND
+        cluster.advance(50 * MILLISECOND, fire=False)
         assert len(leader.accepted) < 30, "the log only grows"
 
 
@@ -304,20 +308,20 @@ def test_the_log_stays_bounded() -> None:
 def test_a_leader_that_hears_no_quorum_steps_down() -> None:
     cluster = cluster_of(3)
     for _ in range(8):
-        cluster.letters.clear()
+        cluster.drop_all()
         cluster.advance(50 * MILLISECOND)
     assert cluster.node("n1").role != "leader"
-    assert any("n1 notes stepped_down" in line for line in cluster.log)
+    assert ("n1", "stepped_down") in [note[:2] for note in cluster.notes]
 
 
 def test_a_raised_ballot_keeps_the_clients_that_wait() -> None:
     cluster = cluster_of(3)
     add(cluster, 1)
     cluster.fire("n3", "stand")  # it has missed nothing, and stands all the same
-    cluster.letters[:] = [letter for letter in cluster.letters if letter.to == "n3"]
+    cluster.envelopes[:] = cluster.waiting(to="n3")
     operation = cluster.invoke("c1", "add", None, 2)
     cluster.stabilize()
-    assert [line for line in cluster.log if "raised" in line]
+    assert "raised" in [name for _, name, _ in cluster.notes]
     assert operation in cluster.outcomes and cluster.now == 0
     beat(cluster)
     assert tapes(cluster) == [[1, 2]] * 3
@@ -325,14 +329,15 @@ def test_a_raised_ballot_keeps_the_clients_that_wait() -> None:
 
 def lose(cluster: Cluster, *kinds: str) -> None:
     """All messages of these kinds that are on their way."""
-    cluster.letters[:] = [letter for letter in cluster.letters if type(letter.message).__name__ not in kinds]
+    for kind in kinds:
+        cluster.drop_all(kind)
 
 
 def win(cluster: Cluster, candidate: str, *voters: str) -> None:
     """The candidate gathers the promises of `voters`, before its own."""
     for voter in voters:
-        cluster.deliver(voter, sender=candidate, kind="Prepare")
-        cluster.deliver(candidate, sender=voter, kind="Promise")
+        cluster.deliver("Prepare", sender=candidate, to=voter)
+        cluster.deliver("Promise", sender=voter, to=candidate)
     assert cluster.node(candidate).role == "leader"
 
 
@@ -344,27 +349,27 @@ def overtaken(node: type[MultiPaxos] = MultiPaxos) -> tuple[Cluster, int]:
     add(cluster, 2, client="c2")
     beat(cluster)
     cluster.invoke("c1", "add", None, 10)
-    cluster.deliver("n1", kind="Request")
-    cluster.deliver("n2", kind="Accept")
+    cluster.deliver("Request", to="n1")
+    cluster.deliver("Accept", to="n2")
     lose(cluster, "Accept", "Accepted")
 
     # It hears nobody for long, steps down, and comes back with those that have not accepted anything there.
-    cluster.now += 400 * MILLISECOND
+    cluster.advance(400 * MILLISECOND, fire=False)
     cluster.fire("n1", "heartbeat")
-    cluster.letters.clear()
+    cluster.drop_all()
     assert cluster.node("n1").role == "follower"
     cluster.fire("n1", "stand")
     win(cluster, "n1", "n3", "n4", "n5")
     lose(cluster, "Prepare")
     second = cluster.invoke("c2", "add", None, 20)
-    cluster.deliver("n1", sender="c2", kind="Request")
+    cluster.deliver("Request", sender="c2", to="n1")
     lose(cluster, "Accept", "Accepted")
 
     # n2 stands, and refuses n1, which raises its ballot.
     cluster.fire("n2", "stand")
     lose(cluster, "Prepare")
-    cluster.deliver("n2", sender="n1", kind="Heartbeat")
-    cluster.deliver("n1", sender="n2", kind="Refused")
+    cluster.deliver("Heartbeat", sender="n1", to="n2")
+    cluster.deliver("Refused", sender="n2", to="n1")
     win(cluster, "n1", "n2", "n3", "n4")
     return cluster, second
 
@@ -394,18 +399,18 @@ def test_the_client_of_what_is_found_waits_on_however_often_the_ballot_is_raised
     cluster = cluster_of(5)
     add(cluster, 1)
     operation = cluster.invoke("c1", "add", None, 2)
-    cluster.deliver("n1", kind="Request")
-    cluster.deliver("n2", kind="Accept")
+    cluster.deliver("Request", to="n1")
+    cluster.deliver("Accept", to="n2")
     lose(cluster, "Accept", "Accepted")
     for _ in range(2):
         cluster.fire("n3", "stand")
         lose(cluster, "Prepare", "Accept")
         cluster.fire("n1", "heartbeat")
-        cluster.deliver("n3", sender="n1", kind="Heartbeat")
-        cluster.deliver("n1", sender="n3", kind="Refused")
+        cluster.deliver("Heartbeat", sender="n1", to="n3")
+        cluster.deliver("Refused", sender="n3", to="n1")
         win(cluster, "n1", "n2", "n3", "n4")
         lose(cluster, "Accept", "Accepted", "Prepare", "Promise", "Heartbeat")
-    assert len([line for line in cluster.log if "n1 notes raised" in line]) == 2
+    assert len([note for note in cluster.notes if note[:2] == ("n1", "raised")]) == 2
     cluster.fire("n1", "heartbeat")
     cluster.stabilize()
     assert cluster.outcomes == {0: Ok(1), operation: Ok(2)} and cluster.now == 0
@@ -439,13 +444,13 @@ def test_no_message_but_one_of_a_new_leader_takes_an_acceptor_out_of_its_leaders
         cluster.crash("n3")
         cluster.restart("n3")
     bound = cluster.node("n3").promised
-    cluster.now = Duration("150ms") - 1
-    cluster.letters.append(Letter("n2", "n3", "", message))
-    cluster.deliver("n3", sender="n2")
+    cluster.advance(Duration("150ms") - 1 - cluster.now, fire=False)
+    cluster.send("n2", "n3", message)
+    cluster.deliver(sender="n2", to="n3")
     assert (cluster.node("n3").promised, cluster.node("n3").role) == (bound, "follower")
-    cluster.now += 1  # the lease is over
-    cluster.letters.append(Letter("n2", "n3", "", Prepare(Ballot(9, "n2"), cluster.node("n3").chosen + 1)))
-    cluster.deliver("n3", sender="n2", kind="Prepare")
+    cluster.advance(1, fire=False)  # the lease is over
+    cluster.send("n2", "n3", Prepare(Ballot(9, "n2"), cluster.node("n3").chosen + 1))
+    cluster.deliver("Prepare", sender="n2", to="n3")
     assert cluster.node("n3").promised == Ballot(9, "n2")
 
 
@@ -466,7 +471,7 @@ def test_an_heir_that_does_not_come_along_is_given_up() -> None:
     cluster.crash("n3")
     cluster.node("n1").marks.pop("n3")
     cluster.invoke("c1", "transfer_leader", None, "n3")
-    cluster.deliver("n1", kind="Administer")
+    cluster.deliver("Administer", to="n1")
     assert cluster.node("n1").heir == "n3"
     for _ in range(7):
         cluster.advance(50 * MILLISECOND)
@@ -480,8 +485,8 @@ def test_a_checkpoint_that_the_log_has_overtaken_is_asked_for_no_longer() -> Non
     beat(cluster)
     cluster.node("n3").incoming = Checkpoint(2, b"the beginning of one")
     cluster.invoke("c1", "add", None, 4)
-    cluster.deliver("n1", kind="Request")
-    cluster.drop("n3", kind="Accept")
+    cluster.deliver("Request", to="n1")
+    cluster.drop("Accept", to="n3")
     cluster.stabilize()
     beat(cluster)
     beat(cluster)
@@ -494,11 +499,11 @@ def test_a_part_that_was_asked_for_before_a_restart_is_left_alone() -> None:
     add(cluster, *range(8))
     cluster.restart("n3")
     cluster.fire("n1", "heartbeat")
-    cluster.deliver("n3", kind="Heartbeat")
-    cluster.deliver("n1", kind="Learn")
+    cluster.deliver("Heartbeat", to="n3")
+    cluster.deliver("Learn", to="n1")
     cluster.crash("n3")
     cluster.restart("n3")
-    cluster.deliver("n3", kind="Part")
+    cluster.deliver("Part", to="n3")
     assert cluster.node("n3").incoming.slot == 0
     cluster.stabilize()
     beat(cluster)

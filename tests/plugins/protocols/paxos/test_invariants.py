@@ -13,7 +13,7 @@ from experiments.planted_bugs.paxos_mutants import (
 )
 from framework import Message, NodeId, Step, Violation
 from framework.core.time import SECOND
-from framework.testing.cluster import Cluster, Letter
+from framework.testing.cluster import Cluster
 from plugins.protocols.paxos.config import PaxosConfig
 from plugins.protocols.paxos.invariants import INVARIANTS
 from plugins.protocols.paxos.messages import Accept, Ballot, Decided, Prepare, Promise, Propose
@@ -35,8 +35,8 @@ class Watched:
 
     def tell(self, name: NodeId, *messages: Message) -> None:
         for message in messages:
-            self.cluster.letters[:] = [Letter("n2", name, "", message)]
-            self.cluster.deliver()
+            self.cluster.drop_all()
+            self.cluster.deliver(self.cluster.send("n2", name, message))
             self.look(name)
 
     def look(self, name: NodeId, *, started: bool = False) -> None:

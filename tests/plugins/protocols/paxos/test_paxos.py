@@ -41,8 +41,8 @@ def decided(cluster: Cluster, instance: str = "x") -> dict[NodeId, str]:
 
 def tick(cluster: Cluster) -> None:
     """A synchronous network at its most unkind: all that is on its way arrives within the millisecond, Prepare first."""
-    for letter in sorted(cluster.letters, key=lambda letter: not isinstance(letter.message, Prepare)):
-        cluster.deliver(letter.to, sender=letter.sender, kind=type(letter.message).__name__)
+    for envelope in sorted(cluster.envelopes, key=lambda each: not isinstance(each.message, Prepare)):
+        cluster.deliver(envelope)
     cluster.advance(MILLISECOND)
 
 
@@ -52,12 +52,12 @@ def duel(seed: int, ticks: int, **settings: Any) -> Cluster:
     for client in ("c1", "c2"):
         duelling.invoke(client, "propose", "x", client)
     first, second = (
-        dataclasses.replace(letter, to=to) for letter, to in zip(duelling.letters, ("n1", "n2"), strict=True)
+        dataclasses.replace(envelope, to=to) for envelope, to in zip(duelling.envelopes, ("n1", "n2"), strict=True)
     )
-    duelling.letters[:] = [first]
+    duelling.envelopes[:] = [first]
     for number in range(ticks):
         if number == 2:
-            duelling.letters.append(second)
+            duelling.envelopes.append(second)
         tick(duelling)
     return duelling
 
@@ -101,13 +101,13 @@ def test_no_accept_leaves_before_its_round_is_durable_though_promises_to_an_earl
 def test_a_client_without_an_answer_asks_another_proposer_and_is_told_the_same() -> None:
     synod = cluster()
     operation: OperationId = synod.invoke("c1", "propose", "x", "a")
-    asked = synod.letters[0].to
+    asked = synod.envelopes[0].to
     synod.stabilize()
     synod.outcomes.clear()
     operation = synod.invoke("c1", "propose", "x", "b")
     first = synod.drop().to
     synod.fire("c1", "ask")
-    assert synod.letters[0].to != first
+    assert synod.envelopes[0].to != first
     synod.stabilize()
     assert synod.outcomes == {operation: Ok("a")}, asked
 
@@ -116,7 +116,7 @@ def test_what_is_no_text_is_refused_before_anyone_is_asked() -> None:
     synod = cluster()
     operation = synod.invoke("c1", "propose", "x", 3)
     assert synod.outcomes == {operation: Fail("a proposal is a text")}
-    assert synod.letters == []
+    assert synod.envelopes == []
 
 
 def test_instances_decide_apart_from_one_another() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from framework import NodeId, Violation
+from framework.testing.cluster import Cluster
 from plugins.protocols.raft.messages import Entry
-from tests.plugins.protocols.raft.cluster import Cluster
 
 
 class Properties:

@@ -14,7 +14,7 @@ import msgspec
 from framework import Ok, Violation
 from plugins.protocols.raft.messages import PreVote, PreVoted, RequestVote, Vote
 from plugins.protocols.raft.node import Raft
-from tests.plugins.protocols.raft.cluster import Cluster, Envelope
+from tests.plugins.protocols.raft.cluster import administer, raft_cluster, tape_of
 from tests.plugins.protocols.raft.properties import Properties
 from tests.plugins.protocols.raft.watching import Watching
 
@@ -40,26 +40,28 @@ class Swarm:
             "snapshot_trailing": rng.choice((0, 0, 1, 5)),
             "snapshot_chunk": rng.choice((1 << 20, 8)),
         }
-        self.cluster = Cluster(size, node, seed, spares, **(drawn | config))
-        self.cluster.one_clock = self.cluster.config.read_mode == "lease"  # without, each goes its own pace
+        self.clients = ("c1", "c2", "c3")
+        settings = drawn | config
+        own_clocks = settings["read_mode"] != "lease"  # each goes its own pace
+        self.cluster = raft_cluster(
+            size, node, seed, spares=spares, clients=self.clients, own_clocks=own_clocks, **settings
+        )
         self.properties = Properties(self.cluster)
         self.watching = Watching(self.cluster, self.properties)
         slow_share = rng.choice((0, 0.5, 1))
-        self.cluster.slow = {server for server in self.cluster.servers if rng.random() < slow_share}
+        for server in self.cluster.servers:
+            if rng.random() < slow_share:
+                self.cluster.slow_disk(server)
         self.in_order = rng.random() < 0.4
-        self.clients = ("c1", "c2", "c3")
         self.busy: dict[str, tuple[int, int]] = {}  # client -> (operation, `newest` when it was invoked)
-        self.invoked = 0
         self.wished = 0  # changes of members, so far
         self.added = 0  # values, so far
         self.adding: dict[str, bool] = {}  # client -> whether it adds; else it reads
         self.newest = 0  # the highest place that an answer told of
-        for client in self.clients:
-            self.cluster.add_client(client)
         self.crashes = rng.choice((0, 3, 8))
         odds = {
             self.deliver: 60,
-            self.finish_write: rng.choice((5, 25)),
+            self.finish_commit: rng.choice((5, 25)),
             self.fire_timer: rng.choice((2, 5, 10)),
             self.campaign: rng.choice((0, 2, 8)),
             self.invoke: 8,
@@ -84,22 +86,20 @@ class Swarm:
     def heal(self) -> None:
         """No more trouble: every operation ends, and all nodes hold the same tape, with each value once."""
         cluster = self.cluster
-        cluster.partition()
-        cluster.slow.clear()
-        for server in list(cluster.writing):
-            cluster.written(server)
+        cluster.heal()
         for server in cluster.servers:
-            if server not in cluster.hosts:
+            cluster.fast_disk(server)
+            if server not in cluster.up:
                 cluster.restart(server)
         cluster.run(until=lambda: all(operation in cluster.outcomes for operation, _ in self.busy.values()))
         self.collect()
         committed = len(self.properties.committed)
         cluster.run(
             until=lambda: all(
-                node.commit >= committed and node.commit == node.log.last for node in cluster.up() if node.replica
+                node.commit >= committed and node.commit == node.log.last for node in cluster.nodes() if node.replica
             )
         )
-        tapes = [cluster.tape(node.id) for node in cluster.up() if node.replica]
+        tapes = [tape_of(cluster, node.id) for node in cluster.nodes() if node.replica]
         if any(tape != tapes[0] for tape in tapes) or sorted(tapes[0]) != list(range(1, self.added + 1)):
             raise Violation("once only", cluster.servers, f"{self.added} values were added, the tapes hold {tapes}")
 
@@ -117,107 +117,112 @@ class Swarm:
 
     def deliver(self) -> None:
         cluster, rng = self.cluster, self.rng
-        near = self.within_reach()
+        near = cluster.deliverable()
         if near:
             first = near[0] if self.in_order and rng.random() < 0.9 else rng.choice(near)
-            batch = [each for each in near if each.target == first.target and each is not first]
-            cluster.deliver(first, *batch[: rng.choice((0, 0, 1, 3))])
-        if len(cluster.network) > 80:
-            cluster.drop([each for each in cluster.network[:20] if each.source != each.target])
+            batch = [each for each in near if each.to == first.to and each is not first]
+            cluster.deliver_batch(first, *batch[: rng.choice((0, 0, 1, 3))])
+        if len(cluster.envelopes) > 80:
+            for each in cluster.envelopes[:20]:
+                if each.sender != each.to:
+                    cluster.drop(each)
 
-    def within_reach(self) -> list[Envelope]:
-        """The messages under way that can be taken now."""
-        cluster = self.cluster
-        return [
-            each
-            for each in cluster.network
-            if each.target not in cluster.writing and not cluster.cut(each.source, each.target)
-        ]
-
-    def finish_write(self) -> None:
-        if self.cluster.writing:
-            self.cluster.written(self.rng.choice(sorted(self.cluster.writing)))
+    def finish_commit(self) -> None:
+        if self.cluster.committing:
+            self.cluster.finish_commit(self.rng.choice(sorted(self.cluster.committing)))
 
     def fire_timer(self) -> None:
-        free = [node for node, host in self.cluster.hosts.items() if node not in self.cluster.writing and host.timers]
+        cluster = self.cluster
+        free = [name for name in cluster.up if name not in cluster.committing and cluster.timers(name)]
         if free:
             for chosen in self.rng.sample(free, min(len(free), self.rng.choice((1, 1, 2)))):
-                timers = self.cluster.hosts[chosen].timers
-                self.cluster.fire(chosen, min(timers, key=lambda key: timers[key][0]))
+                cluster.time_out(chosen)
 
     def campaign(self) -> None:
         """One or two servers stand; their election runs ahead of other traffic, amid writes and crashes."""
         cluster, rng = self.cluster, self.rng
-        free = [node.id for node in cluster.up() if node.id not in cluster.writing and cluster.waits(node.id)]
+        election = ("", "start_election", ())
+        free = [
+            node.id
+            for node in cluster.nodes()
+            if node.id not in cluster.committing and election in cluster.timers(node.id)
+        ]
         for candidate in rng.sample(free, min(len(free), rng.choice((1, 1, 2)))):
-            cluster.time_out(candidate)
+            cluster.time_out(candidate, "start_election")
         for _ in range(2 * len(cluster.servers)):
-            for server in sorted(cluster.writing):
+            for server in sorted(cluster.committing):
                 what = rng.random()
                 if what < 0.7:
-                    cluster.written(server)
+                    cluster.finish_commit(server)
                 elif what < 0.7 + self.crashes / 40 and server in cluster.servers:
-                    cluster.crash(server, kept=rng.random() < 0.3)
+                    cluster.crash(server, keep_commit=rng.random() < 0.3)
                     cluster.restart(server)
-            ballots = [each for each in self.within_reach() if isinstance(each.message, BALLOTS)]
+            ballots = [each for each in cluster.deliverable() if isinstance(each.message, BALLOTS)]
             if ballots:
                 cluster.deliver(rng.choice(ballots))
 
     def invoke(self) -> None:
         client = self.rng.choice(self.clients)
         if client not in self.busy:
-            self.invoked += 1
-            self.busy[client] = (self.invoked, self.newest)
             adds = self.adding[client] = self.rng.random() < 0.6
             self.added += adds
-            self.cluster.invoke(client, self.invoked, self.added if adds else None)
+            call = ("add", None, self.added) if adds else ("read", None, None)
+            self.busy[client] = (self.cluster.invoke(client, *call), self.newest)
 
     def transfer(self) -> None:
         """An administrator wants another leader."""
-        up = [server for server in self.cluster.servers if server in self.cluster.hosts]
-        free = [server for server in up if server not in self.cluster.writing]
+        up = [server for server in self.cluster.servers if server in self.cluster.up]
+        free = [server for server in up if server not in self.cluster.committing]
         if free:
-            self.cluster.administer(self.rng.choice(free), 0, "transfer_leader", self.rng.choice(up))
+            administer(self.cluster, self.rng.choice(free), 0, "transfer_leader", self.rng.choice(up))
 
     def change_members(self) -> None:
         """An administrator wants a server in the group, or out of it."""
-        up = [server for server in self.cluster.servers if server in self.cluster.hosts]
-        free = [server for server in up if server not in self.cluster.writing]
+        up = [server for server in self.cluster.servers if server in self.cluster.up]
+        free = [server for server in up if server not in self.cluster.committing]
         if free:
             function, about = self.rng.choice(("add_node", "remove_node")), self.rng.choice(self.cluster.servers)
             self.wished += 1
-            self.cluster.administer(self.rng.choice(free), self.wished, function, about, self.rng.choice(("a1", "a2")))
+            administer(self.cluster, self.rng.choice(free), self.wished, function, about, self.rng.choice(("a1", "a2")))
 
     def drop(self) -> None:
-        between = [each for each in self.cluster.network if each.source != each.target]
+        between = [each for each in self.cluster.envelopes if each.sender != each.to]
         if between:
-            self.cluster.drop([self.rng.choice(between)])
+            self.cluster.drop(self.rng.choice(between))
 
     def double(self) -> None:
-        if self.cluster.network:
-            self.cluster.network.append(self.rng.choice(self.cluster.network))
+        if self.cluster.envelopes:
+            self.cluster.envelopes.append(self.rng.choice(self.cluster.envelopes))
 
     def crash(self) -> None:
         """Most crashes come in the middle of a write, where they hurt."""
-        writing = [server for server in self.cluster.servers if server in self.cluster.writing]
-        up = [server for server in self.cluster.servers if server in self.cluster.hosts]
+        writing = [server for server in self.cluster.servers if server in self.cluster.committing]
+        up = [server for server in self.cluster.servers if server in self.cluster.up]
         among = writing if writing and self.rng.random() < 0.7 else up
         if among:
-            self.cluster.crash(self.rng.choice(among), kept=self.rng.random() < 0.3)
+            struck, keeps = self.rng.choice(among), self.rng.random() < 0.3
+            self.cluster.crash(struck, keep_commit=keeps and struck in self.cluster.committing)
 
     def restart(self) -> None:
-        down = [server for server in self.cluster.servers if server not in self.cluster.hosts]
+        down = [server for server in self.cluster.servers if server not in self.cluster.up]
         if down:
             self.cluster.restart(self.rng.choice(down))
 
     def change_disk(self) -> None:
-        self.cluster.slow ^= {self.rng.choice(self.cluster.servers)}
+        server = self.rng.choice(self.cluster.servers)
+        if server in self.cluster.slow_disks:
+            self.cluster.fast_disk(server)
+        else:
+            self.cluster.slow_disk(server)
 
     def change_partition(self) -> None:
         servers = list(self.cluster.servers)
         self.rng.shuffle(servers)
         middle = self.rng.randrange(len(servers))
-        self.cluster.partition(*((servers[:middle], servers[middle:]) if middle else ()))
+        if middle:
+            self.cluster.partition(servers[:middle], servers[middle:])
+        else:
+            self.cluster.heal()
 
 
 def swarm(seed: int, node: type[Raft] = Raft, spares: int = 0, **config: Any) -> None:

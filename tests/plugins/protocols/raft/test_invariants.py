@@ -20,18 +20,19 @@ from experiments.planted_bugs.raft_mutants import (
     VotesEarly,
     VotesForAnyLog,
 )
-from framework import Command, NodeId, Violation, handles, on_timer
+from framework import Command, NodeId, Request, Violation, handles, on_timer
 from framework.replication.sessions import OPEN
+from framework.testing.cluster import Cluster
 from plugins.protocols.raft.messages import AppendEntries, Entry, RequestVote, Vote
 from plugins.protocols.raft.node import Raft
-from tests.plugins.protocols.raft.cluster import FIGURE_2, Cluster, add, elect
+from tests.plugins.protocols.raft.cluster import FIGURE_2, add, elect, length, raft_cluster, terms_of
 from tests.plugins.protocols.raft.swarm import swarm
 from tests.plugins.protocols.raft.test_replication import figure_8
 from tests.plugins.protocols.raft.watching import Watching
 
 
 def watched(node: type[Raft], size: int = 3) -> Cluster:
-    cluster = Cluster(size, node)
+    cluster = raft_cluster(size, node)
     Watching(cluster)
     return cluster
 
@@ -84,9 +85,9 @@ class Grabs(Raft):
 
 def test_election_safety() -> None:
     cluster = watched(Grabs)
-    cluster.time_out("n1")
+    cluster.time_out("n1", "start_election")
     with pytest.raises(Violation, match=r"election safety broken at n1, n2: both were elected in term 1"):
-        cluster.time_out("n2")
+        cluster.time_out("n2", "start_election")
 
 
 class VotesForAll(Raft):
@@ -99,23 +100,23 @@ class VotesForAll(Raft):
 
 def test_one_vote_a_term() -> None:
     cluster = watched(VotesForAll)
-    cluster.time_out("n1")
-    cluster.time_out("n2")
-    cluster.pass_on(RequestVote, "n1", "n3")
+    cluster.time_out("n1", "start_election")
+    cluster.time_out("n2", "start_election")
+    cluster.deliver_all(RequestVote, "n1", "n3")
     with pytest.raises(Violation, match=r"one vote a term broken at n3: voted for n1 in term 1, then for n2"):
-        cluster.pass_on(RequestVote, "n2", "n3")
+        cluster.deliver_all(RequestVote, "n2", "n3")
 
 
 def test_a_vote_that_a_crash_took_was_never_given() -> None:
     cluster = watched(Raft)
-    cluster.slow = {"n3"}
-    cluster.time_out("n1")
-    cluster.time_out("n2")
-    cluster.pass_on(RequestVote, "n1", "n3")
+    cluster.slow_disk("n3")
+    cluster.time_out("n1", "start_election")
+    cluster.time_out("n2", "start_election")
+    cluster.deliver_all(RequestVote, "n1", "n3")
     cluster.crash("n3")
     cluster.restart("n3")
-    cluster.pass_on(RequestVote, "n2", "n3")
-    cluster.written("n3")
+    cluster.deliver_all(RequestVote, "n2", "n3")
+    cluster.finish_commit("n3")
     assert cluster.node("n3").voted_for == "n2"
 
 
@@ -131,10 +132,10 @@ class Rejoins(Raft):
 def test_term_order() -> None:
     cluster = watched(Rejoins)
     elect(cluster, "n1")
-    cluster.time_out("n3")
+    cluster.time_out("n3", "start_election")
     cluster.time_out("n1", "heartbeat")
     with pytest.raises(Violation, match="term order broken at n3: went back from term 2 to 1"):
-        cluster.pass_on(AppendEntries, "n1", "n3")
+        cluster.deliver_all(AppendEntries, "n1", "n3")
 
 
 class Regrets(Raft):
@@ -195,26 +196,29 @@ def test_leader_completeness() -> None:
     cluster = watched(VotesForAnyLog)
     cluster.partition(("n1", "n2"), ("n3",))
     elect(cluster, "n1")
-    cluster.partition()
+    cluster.heal()
     with pytest.raises(Violation, match=r"leader completeness broken at n1, n3: n3 leads term 2 without entry 1"):
         for _ in range(2):  # the first is refused: its term is gone by
-            cluster.time_out("n3")
-            cluster.settle()
+            cluster.time_out("n3", "start_election")
+            cluster.stabilize()
 
 
 def test_an_earlier_leader_that_commits_late_is_held_against_the_newest_one() -> None:
     cluster = watched(VotesForAnyLog)
     cluster.partition(("n1", "n2"), ("n3",))
-    cluster.time_out("n1")
+    cluster.time_out("n1", "start_election")
     while not cluster.waiting(AppendEntries, "n1", "n2"):
-        cluster.deliver(next(each for each in cluster.network if "n3" not in (each.source, each.target)))
-    cluster.pass_on(AppendEntries, "n1", "n2")
-    acknowledged = [each for each in cluster.network if each.target == "n1"]
-    cluster.drop([each for each in cluster.network if each.target != "n1"])
+        cluster.deliver(next(each for each in cluster.envelopes if "n3" not in (each.sender, each.to)))
+    cluster.deliver_all(AppendEntries, "n1", "n2")
+    acknowledged = [each for each in cluster.envelopes if each.to == "n1"]
+    for each in cluster.envelopes[:]:
+        if each.to != "n1":
+            cluster.drop(each)
+    cluster.heal()
     for _ in range(2):  # the first is refused: its term is gone by
-        cluster.time_out("n3")
-        cluster.pass_on(RequestVote, "n3", "n2")
-        cluster.pass_on(Vote, target="n3")
+        cluster.time_out("n3", "start_election")
+        cluster.deliver_all(RequestVote, "n3", "n2")
+        cluster.deliver_all(Vote, to="n3")
     assert cluster.node("n3").role == "leader"
     with pytest.raises(Violation, match="leader completeness broken at n1, n3"):
         for each in acknowledged:
@@ -234,7 +238,7 @@ def test_state_machine_safety_across_a_restart() -> None:
     cluster = watched(Loses)
     elect(cluster, "n1")
     cluster.time_out("n1", "heartbeat")
-    cluster.settle()
+    cluster.stabilize()
     cluster.crash("n2")
     with pytest.raises(Violation, match=r"state machine safety broken at n1, n2: n2 lost entry 1 of term 1"):
         cluster.restart("n2")
@@ -281,29 +285,29 @@ class VotesAfterARestart(Raft):
 @pytest.mark.parametrize("planted", [VotesAfterARestart, VotesAgainstItsLeader])
 def test_lease_exclusivity(planted: type[Raft]) -> None:
     """n2 hears the leader and n3, which do not hear one another."""
-    cluster = Cluster(3, planted, check_quorum=True, read_mode="lease")
+    cluster = raft_cluster(3, planted, check_quorum=True, read_mode="lease")
     Watching(cluster)
     elect(cluster, "n1")
     cluster.time_out("n1", "heartbeat")
-    cluster.settle()
+    cluster.stabilize()
     cluster.crash("n2")
     cluster.restart("n2")
     cluster.partition(("n1",), ("n2", "n3"))
     elect(cluster, "n3")
     assert cluster.node("n1").holds_lease()
-    cluster.deliver(cluster.query("c1", "n1", 1))  # it may have come before n3 was elected
+    cluster.deliver(cluster.send("c1", "n1", length(1)))  # it may have come before n3 was elected
     with pytest.raises(Violation, match="lease exclusivity broken at n1, n3: n1 holds a lease of term 1, and n3 leads"):
-        cluster.deliver(cluster.query("c1", "n1", 2))
+        cluster.deliver(cluster.send("c1", "n1", length(2)))
 
 
 def test_raft_itself_elects_nobody_while_a_lease_lasts() -> None:
-    cluster = Cluster(3, check_quorum=True, read_mode="lease")
+    cluster = raft_cluster(3, check_quorum=True, read_mode="lease")
     elect(cluster, "n1")
     cluster.crash("n2")
     cluster.restart("n2")
     cluster.partition(("n1",), ("n2", "n3"))
-    cluster.time_out("n3")
-    cluster.settle()
+    cluster.time_out("n3", "start_election")
+    cluster.stabilize()
     assert cluster.node("n3").role == "candidate"
 
 
@@ -313,7 +317,7 @@ def test_figure_8_is_caught_where_it_ends() -> None:
     Watching(cluster)
     assert cluster.node("n1").commit == 2
     cluster.crash("n1")
-    cluster.network.clear()
+    cluster.drop_all()
     with pytest.raises(Violation, match=r"leader completeness broken at n1, n5: n5 leads term 5 without entry 2"):
         elect(cluster, "n5")
 
@@ -322,15 +326,15 @@ def test_raft_itself_comes_through_an_election_a_conflict_and_a_restart() -> Non
     cluster = watched(Raft, size=3)
     elect(cluster, "n1")
     cluster.partition(("n1",), ("n2", "n3"))
-    cluster.ask("c1", "n1", 1, add(0, OPEN, 1))
-    cluster.settle()
+    cluster.send("c1", "n1", Request(1, add(0, OPEN, 1)))
+    cluster.stabilize()
     elect(cluster, "n2")
-    cluster.partition()
+    cluster.heal()
     cluster.time_out("n2", "heartbeat")
-    cluster.settle()
+    cluster.stabilize()
     cluster.crash("n1")
     cluster.restart("n1")
     cluster.time_out("n2", "heartbeat")
-    cluster.settle()
-    assert cluster.terms("n1") == cluster.terms("n2") == [1, 2]
+    cluster.stabilize()
+    assert terms_of(cluster, "n1") == terms_of(cluster, "n2") == [1, 2]
     assert ("n1", "truncated", {"start": 2, "last": 2}) in cluster.notes

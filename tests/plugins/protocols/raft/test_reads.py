@@ -6,30 +6,31 @@ from typing import Any
 
 import pytest
 
-from framework import Answer, Command, Duration, NotLeader, Query, Reply
+from framework import Answer, Command, Duration, NotLeader, Query, Reply, Request
 from framework.replication.sessions import OPEN
+from framework.testing.cluster import Cluster
 from plugins.protocols.raft.messages import Appended, AppendEntries
-from tests.plugins.protocols.raft.cluster import Cluster, add, elect, set_off
+from tests.plugins.protocols.raft.cluster import add, elect, length, raft_cluster, set_off
 from tests.plugins.protocols.raft.tape import Tape
 
 LEAST = Duration("150ms")
 
 
 def reading(read_mode: str = "read_index", size: int = 3, **config: Any) -> Cluster:
-    return Cluster(size, prevote=True, check_quorum=True, read_mode=read_mode, **config)
+    return raft_cluster(size, prevote=True, check_quorum=True, read_mode=read_mode, **config)
 
 
 def ask(cluster: Cluster, server: str, operation: int = 1) -> None:
-    cluster.deliver(cluster.query("c1", server, operation))
+    cluster.deliver(cluster.send("c1", server, length(operation)))
 
 
 def write(cluster: Cluster, server: str, value: str) -> None:
     """Opens a session and adds to the tape."""
-    cluster.deliver(cluster.ask("w", server, 100, Command(0, OPEN, b"")))
-    cluster.settle()
+    cluster.deliver(cluster.send("w", server, Request(100, Command(0, OPEN, b""))))
+    cluster.stabilize()
     session = cluster.inbox["w"][-1].session  # type: ignore[attr-defined]
-    cluster.deliver(cluster.ask("w", server, 101, add(session, 1, value)))
-    cluster.settle()
+    cluster.deliver(cluster.send("w", server, Request(101, add(session, 1, value))))
+    cluster.stabilize()
     assert isinstance(cluster.inbox["w"][-1], Reply)
 
 
@@ -50,7 +51,7 @@ def test_a_read_sees_what_was_written_and_writes_nothing(read_mode: str, size: i
     write(cluster, "n1", "x")
     last = leader.log.last
     ask(cluster, "n1")
-    cluster.settle()
+    cluster.stabilize()
     assert told(cluster) == [(1, 1)]
     assert leader.log.last == last
     assert not leader.reads
@@ -62,7 +63,7 @@ def test_who_does_not_lead_says_who_does(read_mode: str) -> None:
     ask(cluster, "n2", 1)
     elect(cluster, "n1")
     ask(cluster, "n2", 2)
-    cluster.settle()
+    cluster.stabilize()
     assert told(cluster) == [NotLeader(1, 0, None), NotLeader(2, 0, "n1")]
 
 
@@ -73,20 +74,20 @@ def test_it_is_answered_when_a_majority_has_answered_a_round_that_began_later() 
     cluster = reading(size=5)
     elect(cluster, "n1")
     cluster.time_out("n1", "heartbeat")
-    earlier = list(cluster.network)
+    earlier = list(cluster.envelopes)
     ask(cluster, "n1")
-    later = [each for each in cluster.network if each not in earlier]
-    assert [each.target for each in later] == ["n2", "n3", "n4", "n5"]
+    later = [each for each in cluster.envelopes if each not in earlier]
+    assert [each.to for each in later] == ["n2", "n3", "n4", "n5"]
     for append in earlier:
         cluster.deliver(append)
-    cluster.pass_on(Appended)
+    cluster.deliver_all(Appended)
     assert told(cluster) == []
     cluster.deliver(later[0])
-    cluster.pass_on(Appended)
+    cluster.deliver_all(Appended)
     assert cluster.waiting(Answer) == []
     cluster.deliver(later[1])
-    cluster.pass_on(Appended)
-    cluster.pass_on(Answer)
+    cluster.deliver_all(Appended)
+    cluster.deliver_all(Answer)
     assert told(cluster) == [(1, 0)]
 
 
@@ -95,10 +96,10 @@ def test_one_round_answers_all_that_wait_and_the_next_all_that_came_meanwhile() 
     cluster = reading()
     leader = elect(cluster, "n1")
     began = leader.rounds.latest
-    cluster.deliver(*[cluster.query("c1", "n1", number) for number in range(10)])
-    cluster.deliver(*[cluster.query("c1", "n1", number) for number in range(10, 20)])
+    cluster.deliver_batch(*[cluster.send("c1", "n1", length(number)) for number in range(10)])
+    cluster.deliver_batch(*[cluster.send("c1", "n1", length(number)) for number in range(10, 20)])
     assert len(cluster.waiting(AppendEntries)) == 2
-    cluster.settle()
+    cluster.stabilize()
     assert leader.rounds.latest == began + 2
     assert told(cluster) == [(number, 0) for number in range(20)]
 
@@ -107,11 +108,11 @@ def test_a_round_that_is_lost_is_made_good_by_the_next_heartbeat() -> None:
     cluster = reading()
     elect(cluster, "n1")
     ask(cluster, "n1")
-    cluster.network = []
+    cluster.drop_all()
     ask(cluster, "n1", 2)
-    assert cluster.network == []  # a round is under way, as far as the leader knows
+    assert cluster.envelopes == []  # a round is under way, as far as the leader knows
     cluster.time_out("n1", "heartbeat")
-    cluster.settle()
+    cluster.stabilize()
     assert told(cluster) == [(1, 0), (2, 0)]
 
 
@@ -121,21 +122,23 @@ def test_a_new_leader_answers_once_an_entry_of_its_own_term_is_committed() -> No
     elect(cluster, "n1")
     write(cluster, "n1", "x")
     for server in cluster.servers:
-        cluster.wait(LEAST)
+        cluster.advance(LEAST, fire=False)
         cluster.crash(server)
         cluster.restart(server)
-    cluster.wait(LEAST)
+    cluster.advance(LEAST, fire=False)
     leader = set_off(cluster, "n2")
     assert leader.commit == 0
     ask(cluster, "n2")
     beats = [each for each in cluster.waiting(AppendEntries) if not each.message.entries]  # type: ignore[attr-defined]
-    cluster.drop(each for each in cluster.waiting(AppendEntries) if each not in beats)
-    cluster.deliver(*beats)
-    cluster.pass_on(Appended)
+    for each in cluster.waiting(AppendEntries):
+        if each not in beats:
+            cluster.drop(each)
+    cluster.deliver_all(AppendEntries)
+    cluster.deliver_all(Appended)
     assert leader.rounds.confirmed >= leader.reads.waiting[0].round
     assert cluster.waiting(Answer) == []
     cluster.time_out("n2", "heartbeat")
-    cluster.settle()
+    cluster.stabilize()
     assert told(cluster) == [(1, 1)]
 
 
@@ -143,17 +146,17 @@ def test_a_leader_that_was_deposed_unawares_never_answers_from_its_past() -> Non
     cluster = reading()
     old = elect(cluster, "n1")
     cluster.partition(["n1"], ["n2", "n3"])
-    cluster.wait(LEAST)
+    cluster.advance(LEAST, fire=False)
     elect(cluster, "n2")
     write(cluster, "n2", "x")
     assert old.role == "leader"
     ask(cluster, "n1")
-    cluster.settle()
+    cluster.stabilize()
     assert told(cluster) == []
 
-    cluster.partition()
+    cluster.heal()
     cluster.time_out("n2", "heartbeat")
-    cluster.settle()
+    cluster.stabilize()
     assert told(cluster) == [NotLeader(1, 0, None)]
     assert not old.reads
 
@@ -163,17 +166,17 @@ def test_a_leader_that_steps_down_for_want_of_a_majority_sends_its_readers_away(
     elect(cluster, "n1")
     cluster.partition(["n1"], ["n2", "n3"])
     ask(cluster, "n1")
-    cluster.settle()
+    cluster.stabilize()
     cluster.time_out("n1", "lose_quorum")
-    cluster.settle()
+    cluster.stabilize()
     assert told(cluster) == [NotLeader(1, 0, None)]
 
 
 def test_it_works_without_check_quorum() -> None:
-    cluster = Cluster(3, read_mode="read_index")
+    cluster = raft_cluster(3, read_mode="read_index")
     leader = elect(cluster, "n1")
     ask(cluster, "n1")
-    cluster.settle()
+    cluster.stabilize()
     assert told(cluster) == [(1, 0)]
     assert not leader.rounds.unconfirmed
 
@@ -186,24 +189,24 @@ def test_while_the_lease_lasts_a_read_costs_no_message_between_servers() -> None
     cluster = reading("lease")
     elect(cluster, "n1")
     cluster.time_out("n1", "heartbeat")
-    cluster.settle()
+    cluster.stabilize()
     for number in range(100):
         ask(cluster, "n1", number)
-        assert [type(each.message) for each in cluster.network] == [Answer]
-        cluster.settle()
+        assert [type(each.message) for each in cluster.envelopes] == [Answer]
+        cluster.stabilize()
     assert told(cluster) == [(number, 0) for number in range(100)]
 
 
 def test_once_it_has_run_out_a_round_is_needed_and_renews_it() -> None:
     cluster = reading("lease")
     leader = elect(cluster, "n1")
-    cluster.hosts["n1"].now = leader.lease.end
+    cluster.advance(leader.lease.end - cluster.clock("n1"), "n1", fire=False)
     ask(cluster, "n1", 1)
-    assert [type(each.message) for each in cluster.network] == [AppendEntries] * 2
-    cluster.settle()
+    assert [type(each.message) for each in cluster.envelopes] == [AppendEntries] * 2
+    cluster.stabilize()
     ask(cluster, "n1", 2)
-    assert [type(each.message) for each in cluster.network] == [Answer]
-    cluster.settle()
+    assert [type(each.message) for each in cluster.envelopes] == [Answer]
+    cluster.stabilize()
     assert told(cluster) == [(1, 0), (2, 0)]
 
 
@@ -211,11 +214,11 @@ def test_a_leader_that_was_deposed_unawares_has_no_lease_left() -> None:
     cluster = reading("lease")
     old = elect(cluster, "n1")
     cluster.partition(["n1"], ["n2", "n3"])
-    cluster.wait(LEAST)
+    cluster.advance(LEAST, fire=False)
     elect(cluster, "n2")
     assert old.role == "leader"
     ask(cluster, "n1")
-    cluster.settle()
+    cluster.stabilize()
     assert told(cluster) == []
 
 
@@ -226,13 +229,15 @@ def test_a_lease_without_an_entry_of_the_leaders_term_is_of_no_use() -> None:
     for server in cluster.servers:
         cluster.crash(server)
         cluster.restart(server)
-    cluster.wait(LEAST)
+    cluster.advance(LEAST, fire=False)
     leader = set_off(cluster, "n2")
     ask(cluster, "n2")
     beats = [each for each in cluster.waiting(AppendEntries) if not each.message.entries]  # type: ignore[attr-defined]
-    cluster.drop(each for each in cluster.waiting(AppendEntries) if each not in beats)
-    cluster.deliver(*beats)
-    cluster.pass_on(Appended)
+    for each in cluster.waiting(AppendEntries):
+        if each not in beats:
+            cluster.drop(each)
+    cluster.deliver_all(AppendEntries)
+    cluster.deliver_all(Appended)
     assert leader.holds_lease()
     ask(cluster, "n2", 2)
     assert cluster.waiting(Answer) == []
@@ -246,6 +251,6 @@ def test_a_query_that_comes_twice_is_answered_twice() -> None:
     elect(cluster, "n1")
     ask(cluster, "n1")
     ask(cluster, "n1")
-    cluster.settle()
+    cluster.stabilize()
     assert told(cluster) == [(1, 0), (1, 0)]
     assert cluster.waiting(Query) == []

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework import Command
+from framework import Command, Request
 from framework.replication.sessions import OPEN
+from framework.testing.cluster import Cluster
 from plugins.protocols.raft.messages import Appended, AppendEntries, Entry, RequestVote, Vote
 from plugins.protocols.raft.node import Raft, fitting
 from plugins.protocols.raft.progress import PROBING, REPLICATING, Progress
-from tests.plugins.protocols.raft.cluster import Cluster, Envelope, elect
+from tests.plugins.protocols.raft.cluster import elect, raft_cluster, store, tape_of, terms_of
 
 LEADERS_LOG = (1, 1, 1, 4, 4, 5, 5, 6, 6, 6)
 FIGURE_7 = {
@@ -31,13 +32,13 @@ def opening(body: bytes) -> Command:
 @pytest.mark.parametrize("batch", [1, 3, 1024])
 def test_figure_7(batch: int) -> None:
     """A leader comes to power in term 8; every follower's log becomes its own."""
-    cluster = Cluster(7, max_append_entries=batch)
-    cluster.store("n1", term=7, terms=LEADERS_LOG)
+    cluster = raft_cluster(7, max_append_entries=batch)
+    store(cluster, "n1", term=7, terms=LEADERS_LOG)
     for server, terms in zip(cluster.servers[1:], FIGURE_7.values(), strict=True):
-        cluster.store(server, term=7, terms=terms)
+        store(cluster, server, term=7, terms=terms)
     leader = elect(cluster, "n1")
     assert leader.term == 8
-    assert [cluster.terms(server) for server in cluster.servers] == [[*LEADERS_LOG, 8]] * 7
+    assert [terms_of(cluster, server) for server in cluster.servers] == [[*LEADERS_LOG, 8]] * 7
     assert leader.commit == 11
     truncated = {node: fields["start"] for node, name, fields in cluster.notes if name == "truncated"}
     assert truncated == {"n4": 11, "n5": 11, "n6": 6, "n7": 4}
@@ -46,43 +47,43 @@ def test_figure_7(batch: int) -> None:
 @pytest.mark.parametrize(("follower", "refusals"), [("a", 1), ("b", 1), ("c", 0), ("e", 1), ("f", 1)])
 def test_a_refusal_skips_a_term_not_an_entry(follower: str, refusals: int) -> None:
     """§5.3: the leader skips all that it cannot share with the follower."""
-    cluster = Cluster(3)
-    cluster.store("n1", term=7, terms=LEADERS_LOG)
-    cluster.store("n2", term=7, terms=LEADERS_LOG)
-    cluster.store("n3", term=7, terms=FIGURE_7[follower])
-    cluster.time_out("n1")
-    cluster.pass_on(RequestVote, target="n2")
-    cluster.pass_on(Vote)
+    cluster = raft_cluster(3)
+    store(cluster, "n1", term=7, terms=LEADERS_LOG)
+    store(cluster, "n2", term=7, terms=LEADERS_LOG)
+    store(cluster, "n3", term=7, terms=FIGURE_7[follower])
+    cluster.time_out("n1", "start_election")
+    cluster.deliver_all(RequestVote, to="n2")
+    cluster.deliver_all(Vote)
     seen = 0
-    while cluster.network:
-        oldest = cluster.network[0]
-        seen += oldest.source == "n3" and isinstance(oldest.message, Appended) and not oldest.message.ok
+    while cluster.envelopes:
+        oldest = cluster.envelopes[0]
+        seen += oldest.sender == "n3" and isinstance(oldest.message, Appended) and not oldest.message.ok
         cluster.deliver(oldest)
-    assert cluster.terms("n3") == [*LEADERS_LOG, 8]
+    assert terms_of(cluster, "n3") == [*LEADERS_LOG, 8]
     assert seen == refusals
 
 
 def figure_8(node: type[Raft] = Raft) -> Cluster:
     """Figure 8 at (c): n1 leads term 4 and has brought its entry of term 2 to n3, and so to a majority."""
-    cluster = Cluster(5, node, max_append_entries=1)
+    cluster = raft_cluster(5, node, max_append_entries=1)
     for server, terms in (("n1", (1, 2)), ("n2", (1, 2)), ("n3", (1,)), ("n4", (1,)), ("n5", (1, 3))):
-        cluster.store(server, term=3, terms=terms)
-    cluster.time_out("n1")
-    cluster.pass_on(RequestVote)
-    cluster.pass_on(Vote)
-    cluster.drop(cluster.waiting(AppendEntries, target="n4"))
+        store(cluster, server, term=3, terms=terms)
+    cluster.time_out("n1", "start_election")
+    cluster.deliver_all(RequestVote)
+    cluster.deliver_all(Vote)
+    cluster.drop_all(AppendEntries, to="n4")
     for follower in ("n2", "n3"):
         while cluster.node(follower).log.last < 2 or cluster.node("n1").match_index[follower] < 2:
-            if not cluster.waiting(AppendEntries, target=follower):
+            if not cluster.waiting(AppendEntries, to=follower):
                 cluster.time_out("n1", "heartbeat")
-            append = cluster.waiting(AppendEntries, target=follower)[0]
+            append = cluster.waiting(AppendEntries, to=follower)[0]
             if any(entry.term == 4 for entry in append.message.entries):  # type: ignore[attr-defined]
-                cluster.drop([append])
+                cluster.drop(append)
             else:
                 cluster.deliver(append)
-            cluster.pass_on(Appended, source=follower)
-    cluster.pass_on(Appended, source="n1")
-    assert [cluster.terms(server) for server in cluster.servers] == [[1, 2, 4], [1, 2], [1, 2], [1], [1, 3]]
+            cluster.deliver_all(Appended, sender=follower)
+    cluster.deliver_all(Appended, sender="n1")
+    assert [terms_of(cluster, server) for server in cluster.servers] == [[1, 2, 4], [1, 2], [1, 2], [1], [1, 3]]
     return cluster
 
 
@@ -91,12 +92,12 @@ def test_figure_8_an_entry_of_an_earlier_term_is_not_committed_by_counting() -> 
     cluster = figure_8()
     assert cluster.node("n1").commit == 0
     cluster.crash("n1")
-    cluster.network.clear()
+    cluster.drop_all()
     elect(cluster, "n5")  # by n2, n3 and n4, whose last term is 2 at the most
     cluster.restart("n1")
     cluster.time_out("n5", "heartbeat")
-    cluster.settle()
-    assert [cluster.terms(server) for server in cluster.servers] == [[1, 3, 5]] * 5
+    cluster.stabilize()
+    assert [terms_of(cluster, server) for server in cluster.servers] == [[1, 3, 5]] * 5
 
 
 def test_figure_8_it_commits_under_an_entry_of_the_leaders_term() -> None:
@@ -105,65 +106,65 @@ def test_figure_8_it_commits_under_an_entry_of_the_leaders_term() -> None:
     for follower in ("n2", "n3"):
         cluster.time_out("n1", "heartbeat")
         for _ in range(4):
-            cluster.pass_on(AppendEntries, target=follower)
-            cluster.pass_on(Appended)
+            cluster.deliver_all(AppendEntries, to=follower)
+            cluster.deliver_all(Appended)
     assert cluster.node("n1").commit == 3
     cluster.crash("n1")
-    cluster.network.clear()
-    cluster.time_out("n5")
-    cluster.settle()
+    cluster.drop_all()
+    cluster.time_out("n5", "start_election")
+    cluster.stabilize()
     assert cluster.node("n5").role == "candidate"
     assert cluster.node("n5").votes == {"n5", "n4"}
 
 
 def test_the_leader_sends_while_it_writes_and_counts_itself_when_it_has_written() -> None:
     """Thesis 10.2.1."""
-    cluster = Cluster(3)
+    cluster = raft_cluster(3)
     leader = elect(cluster, "n1")
-    cluster.slow = {"n1"}
-    cluster.deliver(cluster.ask("c1", "n1", 1, opening(b"")))
-    assert [each.target for each in cluster.waiting(AppendEntries)] == ["n2", "n3"]
-    cluster.pass_on(AppendEntries, target="n2")
-    cluster.written("n1")
+    cluster.slow_disk("n1")
+    cluster.deliver(cluster.send("c1", "n1", Request(1, opening(b""))))
+    assert [each.to for each in cluster.waiting(AppendEntries)] == ["n2", "n3"]
+    cluster.deliver_all(AppendEntries, to="n2")
+    cluster.finish_commit("n1")
     assert leader.commit == 1
-    cluster.pass_on(Appended, source="n1")
+    cluster.deliver_all(Appended, sender="n1")
     assert (leader.commit, leader.match_index) == (1, {"n2": 1, "n3": 1, "n1": 2})
-    cluster.pass_on(Appended, source="n2")
+    cluster.deliver_all(Appended, sender="n2")
     assert leader.commit == 2
 
 
 def test_a_leader_that_loses_its_write_follows_those_who_have_it() -> None:
-    cluster = Cluster(3)
+    cluster = raft_cluster(3)
     elect(cluster, "n1")
-    cluster.slow = {"n1"}
-    cluster.deliver(cluster.ask("c1", "n1", 1, opening(b"")))
-    cluster.pass_on(AppendEntries)
+    cluster.slow_disk("n1")
+    cluster.deliver(cluster.send("c1", "n1", Request(1, opening(b""))))
+    cluster.deliver_all(AppendEntries)
     cluster.crash("n1")
-    cluster.slow.clear()
+    cluster.fast_disk("n1")
     cluster.restart("n1")
-    assert [cluster.terms(server) for server in cluster.servers] == [[1], [1, 1], [1, 1]]
-    cluster.time_out("n1")
-    cluster.settle()
+    assert [terms_of(cluster, server) for server in cluster.servers] == [[1], [1, 1], [1, 1]]
+    cluster.time_out("n1", "start_election")
+    cluster.stabilize()
     assert cluster.node("n1").role == "candidate"  # §5.4.1: the others' logs are longer
     elect(cluster, "n2")
-    assert [cluster.terms(server) for server in cluster.servers] == [[1, 1, 3]] * 3
+    assert [terms_of(cluster, server) for server in cluster.servers] == [[1, 1, 3]] * 3
 
 
 def test_a_follower_acknowledges_what_is_durable_only() -> None:
-    cluster = Cluster(3)
+    cluster = raft_cluster(3)
     elect(cluster, "n1")
-    cluster.slow = {"n2"}
-    cluster.deliver(cluster.ask("c1", "n1", 1, opening(b"")))
-    cluster.pass_on(AppendEntries, target="n2")
-    assert cluster.waiting(Appended, source="n2") == []
-    cluster.written("n2")
-    assert [each.message for each in cluster.waiting(Appended, source="n2")] == [Appended(1, True, 2, round=1)]
+    cluster.slow_disk("n2")
+    cluster.deliver(cluster.send("c1", "n1", Request(1, opening(b""))))
+    cluster.deliver_all(AppendEntries, to="n2")
+    assert cluster.waiting(Appended, sender="n2") == []
+    cluster.finish_commit("n2")
+    assert [each.message for each in cluster.waiting(Appended, sender="n2")] == [Appended(1, True, 2, round=1)]
 
 
 def test_requests_of_a_batch_travel_together_in_one_message() -> None:
-    cluster = Cluster(3)
+    cluster = raft_cluster(3)
     elect(cluster, "n1")
-    cluster.deliver(*[cluster.ask(f"c{number}", "n1", number, opening(b"")) for number in range(5)])
+    cluster.deliver_batch(*[cluster.send(f"c{number}", "n1", Request(number, opening(b""))) for number in range(5)])
     sent = [each.message for each in cluster.waiting(AppendEntries)]
     assert [len(append.entries) for append in sent] == [5, 5]  # type: ignore[attr-defined]
     assert sent[0] is sent[1]
@@ -171,115 +172,114 @@ def test_requests_of_a_batch_travel_together_in_one_message() -> None:
 
 def test_entries_are_sent_without_waiting_for_the_last_answer() -> None:
     """Pipelining: next_index runs ahead of match_index, as far as max_in_flight allows."""
-    cluster = Cluster(3, max_in_flight=2)
+    cluster = raft_cluster(3, max_in_flight=2)
     leader = elect(cluster, "n1")
     for number in range(5):
-        cluster.deliver(cluster.ask("c1", "n1", number, opening(b"%d" % number)))
-    to_n2 = cluster.waiting(AppendEntries, target="n2")
+        cluster.deliver(cluster.send("c1", "n1", Request(number, opening(b"%d" % number))))
+    to_n2 = cluster.waiting(AppendEntries, to="n2")
     assert [each.message.previous_index for each in to_n2] == [1, 2]  # type: ignore[attr-defined]
     assert leader.match_index["n2"] == 1
-    cluster.settle()
+    cluster.stabilize()
     assert leader.commit == 6
 
 
 def test_a_lost_message_is_noticed_by_the_next_and_made_good() -> None:
-    cluster = Cluster(3)
+    cluster = raft_cluster(3)
     leader = elect(cluster, "n1")
-    cluster.deliver(cluster.ask("c1", "n1", 1, opening(b"")))
-    cluster.drop(cluster.waiting(AppendEntries, target="n2"))
-    cluster.settle()
+    cluster.deliver(cluster.send("c1", "n1", Request(1, opening(b""))))
+    cluster.drop_all(AppendEntries, to="n2")
+    cluster.stabilize()
     for number in (2, 3):
-        cluster.deliver(cluster.ask("c1", "n1", number, opening(b"")))
-    cluster.pass_on(AppendEntries, target="n2")
-    cluster.pass_on(Appended, source="n2")  # two refusals, of which the first alone is acted upon
+        cluster.deliver(cluster.send("c1", "n1", Request(number, opening(b""))))
+    cluster.deliver_all(AppendEntries, to="n2")
+    cluster.deliver_all(Appended, sender="n2")  # two refusals, of which the first alone is acted upon
     assert leader.progress["n2"].state == PROBING
-    [probe] = cluster.waiting(AppendEntries, target="n2")
+    [probe] = cluster.waiting(AppendEntries, to="n2")
     assert len(probe.message.entries) == 3  # type: ignore[attr-defined]
-    cluster.settle()
+    cluster.stabilize()
     assert leader.progress["n2"].state == REPLICATING
     assert cluster.node("n2").log == leader.log
 
 
 def test_a_follower_that_is_down_holds_nobody_up() -> None:
-    cluster = Cluster(3, max_in_flight=2)
+    cluster = raft_cluster(3, max_in_flight=2)
     leader = elect(cluster, "n1")
     cluster.crash("n3")
     for number in range(10):
-        cluster.deliver(cluster.ask("c1", "n1", number, opening(b"")))
-        cluster.settle()
+        cluster.deliver(cluster.send("c1", "n1", Request(number, opening(b""))))
+        cluster.stabilize()
     assert leader.commit == 11
     cluster.restart("n3")
     cluster.time_out("n1", "heartbeat")
-    cluster.settle()
+    cluster.stabilize()
     assert cluster.node("n3").log == leader.log
 
 
 def test_an_old_message_does_not_shorten_the_log() -> None:
     """§5.3: only a conflict truncates."""
-    cluster = Cluster(3)
+    cluster = raft_cluster(3)
     elect(cluster, "n1")
     for number in range(2):
-        cluster.deliver(cluster.ask("c1", "n1", number, opening(b"")))
-    older, newer = cluster.waiting(AppendEntries, target="n2")
-    cluster.network.append(older)
-    cluster.deliver(older, newer)
+        cluster.deliver(cluster.send("c1", "n1", Request(number, opening(b""))))
+    older, newer = cluster.waiting(AppendEntries, to="n2")
+    cluster.envelopes.append(older)
+    cluster.deliver_batch(older, newer)
     cluster.deliver(older)
     assert cluster.node("n2").log.last == 3
-    answers = [each.message for each in cluster.waiting(Appended, source="n2")]
+    answers = [each.message for each in cluster.waiting(Appended, sender="n2")]
     assert answers == [Appended(1, True, index, round=1) for index in (2, 3, 2)]
 
 
 def test_a_message_of_a_deposed_leader_is_refused_and_deposes_it() -> None:
     """§5.1."""
-    cluster = Cluster(3)
+    cluster = raft_cluster(3)
     elect(cluster, "n1")
-    cluster.deliver(cluster.ask("c1", "n1", 1, opening(b"")))
+    cluster.deliver(cluster.send("c1", "n1", Request(1, opening(b""))))
     late = cluster.waiting(AppendEntries)
-    cluster.network.clear()
+    cluster.drop_all()
     cluster.partition(["n1"], ["n2", "n3"])
     elect(cluster, "n2")
-    cluster.partition()
-    cluster.network.extend(late)
-    cluster.pass_on(AppendEntries, target="n3")
-    assert cluster.terms("n3") == [1, 2]
+    cluster.heal()
+    cluster.envelopes.extend(late)
+    cluster.deliver_all(AppendEntries, to="n3")
+    assert terms_of(cluster, "n3") == [1, 2]
     assert [each.message for each in cluster.waiting(Appended)] == [Appended(2, False, 1)]
-    cluster.pass_on(Appended)
+    cluster.deliver_all(Appended)
     assert cluster.node("n1").role == "follower"
 
 
 def test_heartbeats_carry_the_commit_index_and_no_entries() -> None:
-    cluster = Cluster(3)
+    cluster = raft_cluster(3)
     elect(cluster, "n1")
     assert cluster.node("n2").commit == 0
     cluster.time_out("n1", "heartbeat")
     beats = [each.message for each in cluster.waiting(AppendEntries)]
     assert beats == [AppendEntries(1, 1, 1, (), 1, round=2)] * 2
-    cluster.settle()
+    cluster.stabilize()
     assert cluster.node("n2").commit == 1
 
 
 def test_a_follower_commits_no_further_than_the_message_vouches_for() -> None:
     """Figure 2, AppendEntries 5: min(leaderCommit, index of last new entry)."""
-    cluster = Cluster(3)
-    cluster.store("n2", term=1, terms=(1, 1, 1))
-    cluster.network.append(Envelope("n1", "n2", AppendEntries(2, 1, 1, (Entry(2, None),), 3)))
-    cluster.settle()
-    assert (cluster.node("n2").commit, cluster.terms("n2")) == (2, [1, 2])
+    cluster = raft_cluster(3)
+    store(cluster, "n2", term=1, terms=(1, 1, 1))
+    cluster.send("n1", "n2", AppendEntries(2, 1, 1, (Entry(2, None),), 3))
+    cluster.stabilize()
+    assert (cluster.node("n2").commit, terms_of(cluster, "n2")) == (2, [1, 2])
 
 
 def test_after_a_restart_the_log_is_applied_anew() -> None:
-    cluster = Cluster(3)
+    cluster = raft_cluster(3, clients=["c1"])
     elect(cluster, "n1")
-    cluster.add_client("c1")
-    cluster.invoke("c1", 1, "x")
-    cluster.settle()
+    cluster.invoke("c1", "add", None, "x")
+    cluster.stabilize()
     for server in cluster.servers:
         cluster.crash(server)
     for server in cluster.servers:
         cluster.restart(server)
-    assert [cluster.tape(server) for server in cluster.servers] == [[], [], []]
+    assert [tape_of(cluster, server) for server in cluster.servers] == [[], [], []]
     elect(cluster, "n3")
-    assert cluster.tape("n3") == ["x"]
+    assert tape_of(cluster, "n3") == ["x"]
 
 
 @given(st.data())
@@ -287,8 +287,8 @@ def test_commitment_agrees_with_counting(data: st.DataObject) -> None:
     """The naive twin: the highest index of the leader's term that a majority holds."""
     size = data.draw(st.integers(1, 7))
     terms = sorted(data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=6)))
-    cluster = Cluster(size)
-    cluster.store("n1", term=2, terms=terms)
+    cluster = raft_cluster(size)
+    store(cluster, "n1", term=2, terms=terms)
     node = cluster.node("n1")
     node.term = max(3, terms[-1])
     node.progress = {server: Progress(1, data.draw(st.integers(0, len(terms)))) for server in cluster.servers}
@@ -305,8 +305,8 @@ def test_commitment_agrees_with_counting(data: st.DataObject) -> None:
 @given(st.lists(st.integers(1, 5)), st.integers(0, 6), st.data())
 def test_the_last_entry_not_after_a_term_agrees_with_a_scan(drawn: list[int], term: int, data: st.DataObject) -> None:
     terms = sorted(drawn)
-    cluster = Cluster(1)
-    cluster.store("n1", term=9, terms=terms)
+    cluster = raft_cluster(1)
+    store(cluster, "n1", term=9, terms=terms)
     upto = data.draw(st.integers(0, len(terms)))
     scan = max((index for index in range(1, upto + 1) if terms[index - 1] <= term), default=0)
     assert cluster.node("n1").last_not_after(term, upto) == scan

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from framework import Command
+from framework import Command, Request
 from framework.replication.sessions import OPEN
+from framework.testing.cluster import Cluster
 from plugins.protocols.raft.config import RaftConfig
 from plugins.protocols.raft.messages import Appended, AppendEntries, InstallSnapshot, Snapshot, SnapshotReceived
-from tests.plugins.protocols.raft.cluster import Cluster, Envelope, add, elect
+from tests.plugins.protocols.raft.cluster import add, elect, leader_of, raft_cluster, store, tape_of, terms_of
 from tests.plugins.protocols.raft.swarm import swarm
 
 OPENING = Command(0, OPEN, b"")
@@ -19,13 +20,13 @@ OPENING = Command(0, OPEN, b"")
 def ask(cluster: Cluster, server: str, sequence: int) -> None:
     """The client whose session is entry 2 adds `sequence` to the tape, as entry `sequence + 2`; number 0 opens it."""
     command = add(2, sequence, sequence) if sequence else OPENING
-    cluster.deliver(cluster.ask("c1", server, sequence, command))
-    cluster.settle()
+    cluster.deliver(cluster.send("c1", server, Request(sequence, command)))
+    cluster.stabilize()
 
 
 def filled(size: int = 3, adds: int = 6, down: str = "", **config: Any) -> Cluster:
     """n1 leads, has committed `adds` additions, entries 3 and following, and takes snapshots often; `down` missed all."""
-    cluster = Cluster(size, **({"snapshot_every": 4, "snapshot_trailing": 0} | config))
+    cluster = raft_cluster(size, **({"snapshot_every": 4, "snapshot_trailing": 0} | config))
     elect(cluster, "n1")
     if down:
         cluster.crash(down)
@@ -35,16 +36,14 @@ def filled(size: int = 3, adds: int = 6, down: str = "", **config: Any) -> Clust
 
 
 def sent(cluster: Cluster, kind: type[Any], target: str) -> list[Any]:
-    return [envelope.message for envelope in cluster.waiting(kind, target=target)]
+    return [envelope.message for envelope in cluster.waiting(kind, to=target)]
 
 
 def forge(cluster: Cluster, target: str, chunk: InstallSnapshot) -> Any:
     """Hands `target` this chunk as from n1, and returns its answer."""
-    envelope = Envelope("n1", target, chunk)
-    cluster.network.append(envelope)
-    cluster.deliver(envelope)
+    cluster.deliver(cluster.send("n1", target, chunk))
     (answer,) = cluster.waiting(Appended, target) + cluster.waiting(SnapshotReceived, target)
-    cluster.drop([answer])
+    cluster.drop(answer)
     return answer.message
 
 
@@ -53,11 +52,11 @@ def forge(cluster: Cluster, target: str, chunk: InstallSnapshot) -> Any:
 
 def test_a_snapshot_and_the_compaction_are_one_commit() -> None:
     cluster = filled(adds=1)
-    cluster.slow = {"n1"}
+    cluster.slow_disk("n1")
     ask(cluster, "n1", 2)
-    cluster.written("n1")
-    cluster.deliver(*cluster.waiting(Appended, target="n1"))
-    changes = cluster.writing["n1"].changes
+    cluster.finish_commit("n1")
+    cluster.deliver_batch(*cluster.waiting(Appended, to="n1"))
+    changes = cluster.committing["n1"].changes
     assert sorted(change.field for change in changes) == ["log", "snapshot"]
     cluster.crash("n1")
     cluster.restart("n1")
@@ -66,12 +65,12 @@ def test_a_snapshot_and_the_compaction_are_one_commit() -> None:
 
 def test_some_entries_trail_the_snapshot() -> None:
     cluster = filled(snapshot_trailing=3)
-    assert cluster.leader().status | {"first": 6, "snapshot": 8} == cluster.leader().status
-    assert (cluster.leader().snapshot.index, cluster.leader().log.first) == (8, 6)
+    assert leader_of(cluster).status | {"first": 6, "snapshot": 8} == leader_of(cluster).status
+    assert (leader_of(cluster).snapshot.index, leader_of(cluster).log.first) == (8, 6)
 
 
 def test_zero_takes_none() -> None:
-    leader = filled(adds=40, snapshot_every=0).leader()
+    leader = leader_of(filled(adds=40, snapshot_every=0))
     assert (leader.snapshot, leader.log.first, "snapshot" in leader.status) == (None, 1, False)
 
 
@@ -80,10 +79,10 @@ def test_a_restart_begins_with_the_snapshot_and_its_sessions() -> None:
     cluster.crash("n1")
     cluster.restart("n1")
     node = cluster.node("n1")
-    assert (node.commit, node.log.first, cluster.tape("n1")) == (8, 9, [1, 2, 3, 4, 5, 6])
+    assert (node.commit, node.log.first, tape_of(cluster, "n1")) == (8, 9, [1, 2, 3, 4, 5, 6])
     elect(cluster, "n1")
     ask(cluster, "n1", 6)
-    assert cluster.tape("n1") == [1, 2, 3, 4, 5, 6], "a retry is known from the snapshot's session table"
+    assert tape_of(cluster, "n1") == [1, 2, 3, 4, 5, 6], "a retry is known from the snapshot's session table"
     assert cluster.inbox["c1"][-1].result == b"\x06"
 
 
@@ -103,8 +102,8 @@ def test_a_follower_that_missed_everything_is_sent_chunks_one_at_a_time() -> Non
     cluster = filled(down="n3", snapshot_chunk=10)
     cluster.restart("n3")
     cluster.time_out("n1", "heartbeat")
-    cluster.pass_on(AppendEntries, target="n3")
-    cluster.pass_on(Appended, "n3")
+    cluster.deliver_all(AppendEntries, to="n3")
+    cluster.deliver_all(Appended, "n3")
     state = cluster.node("n1").snapshot.state
     offset = 0
     while sent(cluster, InstallSnapshot, "n3"):
@@ -112,15 +111,15 @@ def test_a_follower_that_missed_everything_is_sent_chunks_one_at_a_time() -> Non
         assert (chunk.offset, chunk.data) == (offset, state[offset : offset + 10])
         offset += len(chunk.data)
         assert chunk.done == (offset == len(state))
-        cluster.pass_on(InstallSnapshot)
-        cluster.pass_on(SnapshotReceived)
-    cluster.settle()
-    assert cluster.tape("n3") == cluster.tape("n1")
+        cluster.deliver_all(InstallSnapshot)
+        cluster.deliver_all(SnapshotReceived)
+    cluster.stabilize()
+    assert tape_of(cluster, "n3") == tape_of(cluster, "n1")
     cluster.time_out("n1", "heartbeat")
-    cluster.settle()
+    cluster.stabilize()
     assert cluster.node("n1").progress["n3"].transfer is None
     ask(cluster, "n1", 7)
-    assert cluster.terms("n3") == [1], "what comes after follows by the normal way"
+    assert terms_of(cluster, "n3") == [1], "what comes after follows by the normal way"
 
 
 def test_a_follower_that_is_down_is_sent_nothing_but_heartbeats() -> None:
@@ -134,21 +133,20 @@ def test_a_follower_that_is_down_is_sent_nothing_but_heartbeats() -> None:
 
 def test_a_paused_follower_is_sent_a_window_and_heartbeats_and_catches_up_at_once() -> None:
     cluster = filled(adds=0, max_in_flight=8)
-    cluster.slow = {"n3"}
+    cluster.slow_disk("n3")
     for sequence in range(1, 101):
         ask(cluster, "n1", sequence)
-    assert "n3" in cluster.writing
+    assert "n3" in cluster.committing
     assert sum(len(append.entries) for append in sent(cluster, AppendEntries, "n3")) <= 8
-    before = len(cluster.network)
+    before = len(cluster.envelopes)
     for beats in range(1, 21):
         cluster.time_out("n1", "heartbeat")
-        cluster.drop(cluster.waiting(AppendEntries, target="n2"))
-        assert len(cluster.network) == before + beats, "one message for each heartbeat"
-    cluster.slow.clear()
-    cluster.written("n3")
-    cluster.settle()
+        cluster.drop_all(AppendEntries, to="n2")
+        assert len(cluster.envelopes) == before + beats, "one message for each heartbeat"
+    cluster.fast_disk("n3")
+    cluster.stabilize()
     cluster.time_out("n1", "heartbeat")
-    cluster.settle()
+    cluster.stabilize()
     assert cluster.node("n3").commit == cluster.node("n1").commit == 102
 
 
@@ -156,16 +154,16 @@ def test_a_lost_chunk_is_sent_again_once_a_later_heartbeat_is_answered() -> None
     cluster = filled(down="n3", snapshot_chunk=10)
     cluster.restart("n3")
     cluster.time_out("n1", "heartbeat")
-    cluster.pass_on(AppendEntries, target="n3")
-    cluster.pass_on(Appended, "n3")
-    cluster.pass_on(InstallSnapshot)
-    cluster.pass_on(SnapshotReceived)
+    cluster.deliver_all(AppendEntries, to="n3")
+    cluster.deliver_all(Appended, "n3")
+    cluster.deliver_all(InstallSnapshot)
+    cluster.deliver_all(SnapshotReceived)
     (lost,) = sent(cluster, InstallSnapshot, "n3")
-    cluster.drop(cluster.waiting(InstallSnapshot))
+    cluster.drop_all(InstallSnapshot)
     cluster.time_out("n1", "heartbeat")
     assert sent(cluster, InstallSnapshot, "n3") == []
-    cluster.pass_on(AppendEntries, target="n3")
-    cluster.pass_on(Appended, "n3")
+    cluster.deliver_all(AppendEntries, to="n3")
+    cluster.deliver_all(Appended, "n3")
     assert sent(cluster, InstallSnapshot, "n3") == [lost], "it goes on where it was"
 
 
@@ -173,52 +171,51 @@ def test_a_shipment_that_makes_progress_is_finished_and_one_that_does_not_is_rep
     cluster = filled(down="n3", snapshot_chunk=10, snapshot_trailing=1)
     cluster.restart("n3")
     cluster.time_out("n1", "heartbeat")
-    cluster.pass_on(AppendEntries, target="n3")
-    cluster.pass_on(Appended, "n3")
+    cluster.deliver_all(AppendEntries, to="n3")
+    cluster.deliver_all(Appended, "n3")
     leader = cluster.node("n1")
     begun = leader.progress["n3"].transfer.snapshot
 
     def next_snapshot() -> None:
-        under_way = cluster.waiting(InstallSnapshot)
-        cluster.drop(under_way)
+        under_way = cluster.drop_all(InstallSnapshot)
         latest = leader.snapshot
         while leader.snapshot is latest:
             ask(cluster, "n1", leader.log.last - 1)
-        cluster.network += under_way
+        cluster.envelopes += under_way
 
     next_snapshot()
     assert leader.progress["n3"].transfer.snapshot is begun
     assert leader.log.first == begun.index, "what follows the snapshot on its way stays, and the term at its end"
-    cluster.pass_on(InstallSnapshot)
-    cluster.pass_on(SnapshotReceived)
+    cluster.deliver_all(InstallSnapshot)
+    cluster.deliver_all(SnapshotReceived)
     next_snapshot()
     assert leader.progress["n3"].transfer.snapshot is begun, "a chunk has arrived since"
     next_snapshot()
     assert leader.progress["n3"].transfer.snapshot is begun, "no time has gone by"
-    cluster.wait(2 * leader.config.election_timeout_max + 1)
+    cluster.advance(2 * leader.config.election_timeout_max + 1, fire=False)
     next_snapshot()
     next_snapshot()
     assert leader.progress["n3"].transfer is None
-    cluster.settle()
+    cluster.stabilize()
     cluster.time_out("n1", "heartbeat")
-    cluster.settle()
-    assert cluster.tape("n3") == cluster.tape("n1")
+    cluster.stabilize()
+    assert tape_of(cluster, "n3") == tape_of(cluster, "n1")
 
 
 def test_a_follower_that_lost_what_had_arrived_is_sent_it_from_the_start() -> None:
     cluster = filled(down="n3", snapshot_chunk=10)
     cluster.restart("n3")
     cluster.time_out("n1", "heartbeat")
-    cluster.pass_on(AppendEntries, target="n3")
-    cluster.pass_on(Appended, "n3")
-    cluster.pass_on(InstallSnapshot)
-    cluster.pass_on(SnapshotReceived)
+    cluster.deliver_all(AppendEntries, to="n3")
+    cluster.deliver_all(Appended, "n3")
+    cluster.deliver_all(InstallSnapshot)
+    cluster.deliver_all(SnapshotReceived)
     cluster.crash("n3")
     cluster.restart("n3")
-    cluster.pass_on(InstallSnapshot)
+    cluster.deliver_all(InstallSnapshot)
     assert [reply.offset for reply in sent(cluster, SnapshotReceived, "n1")] == [0]
-    cluster.settle()
-    assert cluster.tape("n3") == cluster.tape("n1")
+    cluster.stabilize()
+    assert tape_of(cluster, "n3") == tape_of(cluster, "n1")
 
 
 def test_a_leader_that_compacts_over_what_a_follower_may_have_lost_finds_out() -> None:
@@ -226,10 +223,10 @@ def test_a_leader_that_compacts_over_what_a_follower_may_have_lost_finds_out() -
     cluster.partition(["n1", "n2"], ["n3"])
     for sequence in range(3, 12):
         ask(cluster, "n1", sequence)
-    cluster.partition()
+    cluster.heal()
     cluster.time_out("n1", "heartbeat")
-    cluster.settle()
-    assert cluster.tape("n3") == cluster.tape("n1")
+    cluster.stabilize()
+    assert tape_of(cluster, "n3") == tape_of(cluster, "n1")
 
 
 # Receiving one: Figure 5.3.
@@ -256,8 +253,8 @@ def test_a_snapshot_of_what_is_applied_or_stands_in_the_log_is_not_installed() -
 
 
 def test_a_snapshot_replaces_a_log_that_does_not_go_on_from_it() -> None:
-    cluster = Cluster(3)
-    cluster.store("n3", term=2, terms=[1, 1, 2, 2, 2])
+    cluster = raft_cluster(3)
+    store(cluster, "n3", term=2, terms=[1, 1, 2, 2, 2])
     donor = filled()
     state = donor.node("n1").snapshot.state
     answer = forge(cluster, "n3", chunk(4, term=3, data=state, leads=3))
@@ -268,11 +265,11 @@ def test_a_snapshot_replaces_a_log_that_does_not_go_on_from_it() -> None:
     cluster.restart("n3")
     node = cluster.node("n3")
     assert (node.snapshot, node.log.last) == (Snapshot(4, 3, state), 4)
-    assert cluster.tape("n3") == [1, 2, 3, 4, 5, 6]
+    assert tape_of(cluster, "n3") == [1, 2, 3, 4, 5, 6]
 
 
 def test_chunks_count_in_their_order_only_and_never_for_another_snapshot() -> None:
-    cluster = Cluster(3)
+    cluster = raft_cluster(3)
     state = filled().node("n1").snapshot.state
     assert forge(cluster, "n3", chunk(8, offset=5, data=state[5:])).offset == 0, "the first one lacks"
     assert forge(cluster, "n3", chunk(8, data=state[:5], done=False)).offset == 5
@@ -283,7 +280,7 @@ def test_chunks_count_in_their_order_only_and_never_for_another_snapshot() -> No
     assert cluster.node("n3").snapshot is None
     forge(cluster, "n3", chunk(9, data=state[:5], done=False, leads=2))
     assert forge(cluster, "n3", chunk(9, offset=5, data=state[5:], leads=2)) == Appended(2, True, 9)
-    assert cluster.tape("n3") == [1, 2, 3, 4, 5, 6]
+    assert tape_of(cluster, "n3") == [1, 2, 3, 4, 5, 6]
 
 
 def test_entries_that_reach_below_a_snapshot_are_taken_from_its_end() -> None:
@@ -291,9 +288,7 @@ def test_entries_that_reach_below_a_snapshot_are_taken_from_its_end() -> None:
     node = cluster.node("n1")
     cluster.node("n2")
     late = AppendEntries(1, 0, 0, (), 0)
-    envelope = Envelope("n1", "n2", late)
-    cluster.network.append(envelope)
-    cluster.deliver(envelope)
+    cluster.deliver(cluster.send("n1", "n2", late))
     (answer,) = cluster.waiting(Appended, "n2")
     assert answer.message == Appended(1, True, cluster.node("n2").base_index)
     assert node.base_index == 8
@@ -303,15 +298,14 @@ def test_each_chunk_puts_off_an_election() -> None:
     cluster = filled(down="n3", snapshot_chunk=10)
     cluster.restart("n3")
     cluster.time_out("n1", "heartbeat")
-    cluster.pass_on(AppendEntries, target="n3")
-    cluster.pass_on(Appended, "n3")
-    host = cluster.hosts["n3"]
+    cluster.deliver_all(AppendEntries, to="n3")
+    cluster.deliver_all(Appended, "n3")
     while sent(cluster, InstallSnapshot, "n3"):
-        host.now += cluster.config.election_timeout_min // 2
-        cluster.pass_on(InstallSnapshot)
-        (due,) = [at for (_, name, *_), (at, _) in host.timers.items() if name == "start_election"]
-        assert due >= host.now + cluster.config.election_timeout_min
-        cluster.pass_on(SnapshotReceived)
+        cluster.advance(cluster.config.election_timeout_min // 2, "n3", fire=False)
+        cluster.deliver_all(InstallSnapshot)
+        (due,) = [at for (_, name, *_), at in cluster.timers("n3").items() if name == "start_election"]
+        assert due >= cluster.clock("n3") + cluster.config.election_timeout_min
+        cluster.deliver_all(SnapshotReceived)
     assert cluster.node("n3").snapshot is not None
 
 

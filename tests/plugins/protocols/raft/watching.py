@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from framework import NodeId, Violation
 from framework.checking.monitors import Halt, Monitors
+from framework.testing.cluster import Cluster
 from plugins.protocols.raft.invariants import INVARIANTS
-from tests.plugins.protocols.raft.cluster import Cluster
 from tests.plugins.protocols.raft.properties import Properties
 
 
@@ -23,7 +23,7 @@ class Watching:
         self.cluster, self.twin = cluster, twin
         self.monitors = Monitors(INVARIANTS)
         self.batches = 0
-        cluster.observe = self.observe
+        cluster.on_commit = self.observe
         for server in cluster.servers:
             self.observe(server)
 
@@ -44,7 +44,7 @@ class Watching:
         """What breaks when the invariants see this server."""
         self.batches += 1
         try:
-            self.monitors.watcher(node_id).observe(self.cluster.hosts[node_id], 0, self.batches)
+            self.monitors.watcher(node_id).observe(self.cluster.runtime(node_id), 0, self.batches)
         except Halt as halt:
             assert isinstance(halt.__cause__, Violation)
             return halt.__cause__

@@ -1,0 +1,76 @@
+"""Scripts with golden output: a text file of commands, each block followed by its expected output.
+
+    # A comment, which stays with the block below it.
+    COMMAND …
+    COMMAND …
+    ----
+    the output, up to an empty line
+
+The caller defines the commands. In `framework.testing.scenario` they drive a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from framework.core.errors import ConfigError
+
+RULE = "----"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Commands with their expected output; `line` is where it starts, `lead` the comments before it."""
+
+    line: int
+    lead: tuple[str, ...]
+    commands: tuple[str, ...]
+    expected: str
+
+
+def check_golden(path: Path, run: Callable[[Block], str], *, rewrite: bool = False) -> None:
+    """Compares what `run` returns for each block with the script: AssertionError with the first difference.
+
+    With `rewrite`, writes the returned output into the script instead.
+    """
+    blocks = parse(path.read_text(), path.name)
+    answered = [(block, run(block)) for block in blocks]
+    if rewrite:
+        path.write_text("\n".join(_print(block, output) for block, output in answered))
+        return
+    for block, output in answered:
+        assert output == block.expected, (
+            f"{path.name}:{block.line}: {' ; '.join(block.commands)}\n--- expected\n{block.expected}\n--- came\n{output}"
+        )
+
+
+def parse(text: str, name: str) -> list[Block]:
+    """The blocks of a script; ConfigError naming the line of a block without its rule."""
+    blocks: list[Block] = []
+    lead: list[str] = []
+    commands: list[str] = []
+    expected: list[str] | None = None
+    start = 0
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        if expected is not None:
+            if line.strip():
+                expected.append(line)
+                continue
+            blocks.append(Block(start, tuple(lead), tuple(commands), "\n".join(expected)))
+            lead, commands, expected = [], [], None
+        elif line.strip() == RULE:
+            expected = []
+        elif line.startswith("#") or (not line.strip() and not commands):
+            lead.append(line)
+        elif line.strip():
+            start = start if commands else number
+            commands.append(line.strip())
+        else:
+            raise ConfigError(f"{name}:{start}", f"{commands[-1]!r} has no answer", f"Write {RULE} under the commands.")
+    return blocks
+
+
+def _print(block: Block, output: str) -> str:
+    return "\n".join([*block.lead, *block.commands, RULE, *([output] if output else [])]) + "\n"
