@@ -89,7 +89,7 @@ class Configurations(Invariant[Raft]):
             return
         configuration = next(found for index, found in reversed(placed) if index <= stood_with)
         if not configuration.quorums.reached(node.votes):
-            what = f"leads term {node.term} by the votes of {_names(node.votes)}, with {_spelled(configuration)}"
+            what = f"leads term {node.term} by the votes of {_names(node.votes)}, with {configuration}"
             raise Violation("elected by a quorum", (node.id,), what)
 
     def _check_change(self, node: Raft, before: Placed, now: Placed) -> None:
@@ -107,7 +107,7 @@ class Configurations(Invariant[Raft]):
         in_force = [found for index, found in placed if index >= known.in_force]
         if max(found.quorums.held(node.match_index) for found in in_force) < node.commit:
             holders = [server for server, held in node.match_index.items() if held >= node.commit]
-            what = f"committed index {node.commit}, held by {_names(holders)}, with {_spelled(in_force[-1])}"
+            what = f"committed index {node.commit}, held by {_names(holders)}, with {in_force[-1]}"
             raise Violation("committed by a quorum", (node.id,), what)
 
 
@@ -126,14 +126,7 @@ def _apart(one: Configuration, other: Configuration) -> tuple[tuple[NodeId, ...]
 
 
 def _told(placed: Placed) -> str:
-    return f"{_spelled(placed[1])} (index {placed[0]})"
-
-
-def _spelled(configuration: Configuration) -> str:
-    """`n1 n2 n3 → n1 n2 n3 n4, learning: n5`."""
-    old = f"{_names(configuration.old)} → " if configuration.old else ""
-    learners = f", learning: {_names(configuration.learners)}" if configuration.learners else ""
-    return f"{old}{_names(configuration.voters)}{learners}"
+    return f"{placed[1]} (index {placed[0]})"
 
 
 def _names(servers: tuple[NodeId, ...] | set[NodeId] | list[NodeId]) -> str:

@@ -25,6 +25,12 @@ class Configuration(Record):
         """§6: while it is joint, an election and a commitment take a majority of the old voters and one of the new."""
         return Joint(Majority(self.old), Majority(self.voters)) if self.old else Majority(self.voters)
 
+    def __str__(self) -> str:
+        """`n1 n2 n3 → n1 n2 n3 n4, learning: n5`."""
+        old = f"{' '.join(sorted(self.old))} → " if self.old else ""
+        learners = f", learning: {' '.join(sorted(self.learners))}" if self.learners else ""
+        return f"{old}{' '.join(sorted(self.voters))}{learners}"
+
 
 class Entry(Record, repr_omit_defaults=True):
     """One entry of the log; without `command` and `configuration` it is the no-op that opens a term (§8)."""
@@ -32,6 +38,12 @@ class Entry(Record, repr_omit_defaults=True):
     term: int
     command: Command | None
     configuration: Configuration | None = None
+
+    def __str__(self) -> str:
+        """`3: write x 1 #7.2`, its term first."""
+        if self.configuration is not None:
+            return f"{self.term}: members ({self.configuration})"
+        return f"{self.term}: {self.command or 'no-op'}"
 
 
 class Snapshot(Record):
