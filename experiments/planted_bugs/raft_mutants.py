@@ -174,7 +174,7 @@ class StandsOnce(Raft):
 class TruncatesAlways(Raft):
     """Every AppendEntries cuts the log behind it, also where nothing conflicts (§5.3)."""
 
-    def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
+    def store_entries(self, previous: int, entries: tuple[Entry, ...]) -> None:
         if previous < self.log.last:
             self.log.truncate(previous + 1)
         self.log.extend(entries)
@@ -183,7 +183,7 @@ class TruncatesAlways(Raft):
 class KeepsConflictingEntries(Raft):
     """Entries that conflict with the leader's stay where they are (§5.3)."""
 
-    def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
+    def store_entries(self, previous: int, entries: tuple[Entry, ...]) -> None:
         self.log.extend(entries[self.log.last - previous :])
 
 
@@ -250,8 +250,8 @@ class CommitsPastItsLog(Raft):
 class AppliesUncommitted(Raft):
     """A follower applies entries as soon as it holds them (§5.3)."""
 
-    def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
-        super().adopt(previous, entries)
+    def store_entries(self, previous: int, entries: tuple[Entry, ...]) -> None:
+        super().store_entries(previous, entries)
         self.apply(min(previous + len(entries), self.log.last))
 
 
@@ -368,7 +368,7 @@ class ForgetsTheSnapshotsTerm(Raft):
 
     def restore(self, snapshot: Snapshot) -> None:
         super().restore(snapshot)
-        self.base_term = 0
+        self.snapshot_term = 0
 
 
 # Reads outside the log, and leases.

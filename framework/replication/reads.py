@@ -31,10 +31,17 @@ class ReadQueue:
     round: int = 0
     """The latest round of heartbeats that began for the sake of reads."""
 
-    def __bool__(self) -> bool:
-        return bool(self.waiting)
+    asked: set[tuple[NodeId, OperationId]] = field(default_factory=set)
+    """Client and operation of each."""
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+    def is_waiting(self, client: NodeId, operation: OperationId) -> bool:
+        return (client, operation) in self.asked
 
     def add(self, read: PendingRead) -> None:
+        self.asked.add((read.client, read.operation))
         self.waiting.append(read)
 
     def needs_round(self, latest: int, confirmed: int) -> bool:
@@ -49,11 +56,14 @@ class ReadQueue:
         ready: list[PendingRead] = []
         waiting = self.waiting
         while waiting and waiting[0].round <= confirmed and waiting[0].index <= applied:
-            ready.append(waiting.popleft())
+            read = waiting.popleft()
+            self.asked.discard((read.client, read.operation))
+            ready.append(read)
         return ready
 
     def take_all(self) -> list[PendingRead]:
         """Removes and returns all."""
         taken = list(self.waiting)
         self.waiting.clear()
+        self.asked.clear()
         return taken

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from framework import PendingRead, PendingRequest, PendingRequests, ReadQueue
 
 
@@ -43,11 +41,15 @@ def read(operation: int, round: int, index: int) -> PendingRead:
 
 def test_reads_are_taken_in_order_once_confirmed_and_applied() -> None:
     """Thesis 6.4."""
-    queue = ReadQueue(deque([read(1, 2, 5), read(2, 2, 6), read(3, 3, 6)]))
+    queue = ReadQueue()
+    for each in (read(1, 2, 5), read(2, 2, 6), read(3, 3, 6)):
+        queue.add(each)
+    assert queue.is_waiting("c1", 3) and not queue.is_waiting("c2", 3) and not queue.is_waiting("c1", 4)
     assert queue.take_ready(confirmed=1, applied=9) == []
     assert queue.take_ready(confirmed=2, applied=5) == [read(1, 2, 5)]
     assert queue.take_ready(confirmed=3, applied=5) == []
     assert queue.take_ready(confirmed=3, applied=6) == [read(2, 2, 6), read(3, 3, 6)]
+    assert not queue.is_waiting("c1", 3)
     assert not queue and queue.take_all() == []
 
 

@@ -34,8 +34,8 @@ class RaftConfig(ReadingConfig):
     max_in_flight: int = 8192
     """A follower with this many entries that it has not acknowledged is sent no more until it does."""
     max_uncommitted: int = 65_536
-    """A leader with this many entries that are not committed takes no more requests until some are. Without `check_quorum`, a
-    leader that is cut off would take them for ever."""
+    """A leader with this many entries that are not committed takes no more requests until some are, and no more reads than
+    this may wait. Without `check_quorum`, a leader that is cut off would take them for ever."""
     snapshot_every: int = 100_000
     """A node takes a snapshot whenever it has applied so many entries since the last one; 0: never. It stands still meanwhile:
     with a large state, snapshots that come often cost much of the throughput."""

@@ -156,11 +156,11 @@ class Logs(Invariant[Raft]):
 
     def _check_compaction(self, node: Raft, entries: list[Entry | None]) -> None:
         """What was compacted and not seen here is the past of the entry that ends the snapshot."""
-        log, held, base = node.log, len(entries), node.base_index
+        log, held, base = node.log, len(entries), node.snapshot_index
         if held >= log.first and base == log.first - 1:
-            self._check_match(node.id, base, log[log.first], node.base_term)
+            self._check_match(node.id, base, log[log.first], node.snapshot_term)
         if held < log.first - 1:
-            entries += self._past(base, node.base_term, held)[: log.first - 1 - held]
+            entries += self._past(base, node.snapshot_term, held)[: log.first - 1 - held]
             self.first += [UNSEEN] * (log.first - 1 - len(self.first))
 
     def _past(self, index: int, term: int, start: int) -> list[Entry | None]:

@@ -92,6 +92,12 @@ class Membership:
             return True
         return server in self.configuration.quorums.nodes
 
+    def is_removal(self, server: NodeId, commit: int) -> bool:
+        """Whether the latest configuration is committed and leaves `server` out, and an earlier one did not."""
+        if self.index > commit or server in self.configuration.members:
+            return False
+        return any(server in earlier.members for _, earlier in self.configurations[:-1])
+
     def take(self, administrator: NodeId, request: Administer) -> str:
         """Takes a request in, unless it has; why it never can be fulfilled, if so."""
         removed = {other.node for other in self.requests.values() if other.function == REMOVE} | {request.node}
@@ -146,7 +152,7 @@ class Membership:
 
     # Servers that are left out.
 
-    def is_told(self, server: NodeId, match_index: int, commit: int, rounds: HeartbeatRounds) -> bool:
+    def knows_removal(self, server: NodeId, match_index: int, commit: int, rounds: HeartbeatRounds) -> bool:
         """Whether a departing server, which has just answered, knows that it is left out.
 
         It has to hold the configuration, and to know that it is committed: a heartbeat after that says so.

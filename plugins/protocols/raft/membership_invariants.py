@@ -53,8 +53,8 @@ class Configurations(Invariant[Raft]):
         log = node.log
         if log.cuts != known.cuts or log.last != known.last:
             self._scan(node, known)
-        covered = [placed for placed in node.membership.configurations if placed[0] <= node.base_index]
-        placed = covered + [placed for placed in known.placed if placed[0] > node.base_index]
+        covered = [placed for placed in node.membership.configurations if placed[0] <= node.snapshot_index]
+        placed = covered + [placed for placed in known.placed if placed[0] > node.snapshot_index]
         if node.quorums is not known.quorums or placed[-1][0] != known.in_force:
             known.quorums = node.quorums
             if node.quorums != placed[-1][1].quorums:
@@ -84,7 +84,7 @@ class Configurations(Invariant[Raft]):
             self._check_commit(node, known, placed)
 
     def _check_votes(self, node: Raft, placed: list[Placed]) -> None:
-        stood_with = node.last_not_after(node.term - 1, node.log.last) or node.base_index
+        stood_with = node.last_not_after(node.term - 1, node.log.last) or node.snapshot_index
         if node.term_at(stood_with) == node.term:  # seen so late that the entries before its term are compacted
             return
         configuration = next(found for index, found in reversed(placed) if index <= stood_with)

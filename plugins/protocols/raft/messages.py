@@ -98,6 +98,12 @@ class TimeoutNow(Message):
     term: int
 
 
+class Removed(Message):
+    """Tells the leader that `server`, which is no member, asks for votes: it does not know that it was removed."""
+
+    server: NodeId
+
+
 class AppendEntries(Message):
     """The entries that follow (`previous_index`, `previous_term`) in the leader's log.
 

@@ -62,6 +62,7 @@ from plugins.protocols.raft.messages import (
     InstallSnapshot,
     PreVote,
     PreVoted,
+    Removed,
     RequestVote,
     Snapshot,
     SnapshotReceived,
@@ -102,7 +103,7 @@ class Raft(Node):
         self.commit = 0  # all up to here is committed, and applied
         assert config.state_machine is not None, "the config group state_machine gives one"
         self.machine = ReplicatedMachine(config.state_machine.build(), config.max_sessions)
-        self.base_index, self.base_term = 0, 0  # of the last entry that the snapshot covers
+        self.snapshot_index, self.snapshot_term = 0, 0  # of the last entry that the snapshot covers
         self.role = FOLLOWER
         self.leader: NodeId | None = None
         # When a leader was last heard. A server that restarts may have answered one the moment before.
@@ -110,7 +111,7 @@ class Raft(Node):
         self.election_timeout = self.draw_election_timeout()
         self.incoming: IncomingTransfer | None = None  # the snapshot that a leader is sending
         # Volatile on candidates.
-        self.votes: set[NodeId] = set()  # a pre-candidate's are promises of votes
+        self.votes: set[NodeId] = set()  # of a pre-candidate: grants of PreVote, which bind nobody
         self.clear_leader_state()
 
         self.snapshot_taken_at = self.now  # the latest, since this start
@@ -126,7 +127,7 @@ class Raft(Node):
         self.progress: dict[NodeId, Progress] = {}
         self.rounds = HeartbeatRounds()
         self.lease = Lease()
-        self.opened_at = 0  # the index of the entry that opened its term
+        self.noop_index = 0  # of the no-op that it appended when it was elected (§8)
         self.pending: PendingRequests[PendingRequest] = PendingRequests()
         self.reads = ReadQueue()
         self.transfer: LeadershipTransfer | None = None
@@ -146,7 +147,7 @@ class Raft(Node):
         if led:
             self.reset_election_timer()  # a leader's own does not run
             self.note("stepped_down", term=term)
-            self.leave_office()
+            self.end_leadership()
         if leader is not None:
             self.heard_at = self.now
             self.reset_election_timer()
@@ -183,14 +184,14 @@ class Raft(Node):
         following = self.log.last + 1
         self.progress = {server: Progress(following) for server in (*self.peers, self.id)}
         self.membership.departing = dict.fromkeys(self.membership.departing, 0)
-        self.opened_at = self.log.append(Entry(self.term, None))  # §8: under it, entries of earlier terms commit
+        self.noop_index = self.log.append(Entry(self.term, None))  # §8: under it, entries of earlier terms commit
         self.replicate_soon()
         self.begin_round()  # the AppendEntries of `replicate` are its messages
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
         self.await_quorum()
         self.apply_configuration()
 
-    def leave_office(self) -> None:
+    def end_leadership(self) -> None:
         """The leader was deposed: answers the clients that must not wait for it, and clears a leader's state.
 
         The commands that clients wait for may yet commit under another leader, so NotLeader would be a lie: the client asks
@@ -221,22 +222,22 @@ class Raft(Node):
             self.send(sender, Appended(self.term, False, append.previous_index))
             return
         self.become_follower(append.term, sender)
-        if append.previous_index < self.base_index:  # what the snapshot covers is committed: there the logs agree
-            append = append.without_entries_to(self.base_index, self.base_term)
+        if append.previous_index < self.snapshot_index:  # what the snapshot covers is committed: there the logs agree
+            append = append.without_entries_to(self.snapshot_index, self.snapshot_term)
         previous = append.previous_index
         if self.term_at(previous) != append.previous_term:
             hint = self.last_not_after(append.previous_term, min(previous, self.log.last))
             self.send(sender, Appended(self.term, False, previous, append.round, hint, self.term_at(hint)))
             return
         if append.entries:
-            self.adopt(previous, append.entries)
+            self.store_entries(previous, append.entries)
         agreed = previous + len(append.entries)
         if append.commit > self.commit:
             self.apply(min(append.commit, agreed))
         self.send(sender, Appended(self.term, True, agreed, append.round))
 
-    def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
-        """§5.3: the log after `previous` becomes `entries`, and what follows them if none conflicts."""
+    def store_entries(self, previous: int, entries: tuple[Entry, ...]) -> None:
+        """Figure 2, AppendEntries, 3 and 4: deletes entries that conflict with these, and appends those that are new."""
         log = self.log
         start, is_news = previous + 1, False
         if previous < log.last:  # what is there already stays: this message may be older than others
@@ -274,7 +275,7 @@ class Raft(Node):
         if self.role == LEADER and progress.catch_up is not None:
             self.end_catch_up_round(sender, progress, progress.catch_up)
         elif self.role == LEADER and sender in self.membership.departing:
-            self.dismiss_if_told(sender, progress)
+            self.dismiss_if_informed(sender, progress)
 
     def on_accepted(self, progress: Progress, index: int) -> None:
         """A server holds the log up to `index` durably."""
@@ -315,16 +316,20 @@ class Raft(Node):
                 self.send(request.client, reply, before_commit=True)
         self.commit = max(commit, self.commit)
         every = self.config.snapshot_every
-        if every and self.commit - self.base_index >= every:
+        if every and self.commit - self.snapshot_index >= every:
             self.take_snapshot()
-        elif not self.is_member and self.base_index < self.membership.index <= self.commit:
-            self.take_snapshot()  # it is left out for good; a restart finds that in the snapshot, and starts no election
+        elif not self.is_member and self.snapshot_index < self.membership.index and self.was_removed():
+            self.take_snapshot()  # so that a restart knows, and starts no election
+
+    def was_removed(self) -> bool:
+        """Whether a committed configuration leaves it out, and one before that did not."""
+        return self.membership.is_removal(self.id, self.commit)
 
     # Figure 2, RequestVote RPC.
 
     @handles(RequestVote)
     def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:
-        self.accompany_if_left_out(sender)
+        self.notice_removed_server(sender)
         if self.stays_with_leader(request):
             return  # thesis 4.2.3: it neither votes nor takes the term
         if request.term < self.term:  # from a term gone by
@@ -339,9 +344,10 @@ class Raft(Node):
         self.send(sender, Vote(self.term, granted))
 
     def stays_with_leader(self, request: RequestVote) -> bool:
-        """Whether it hears a leader, and the request could win a vote that it has not given yet.
+        """Whether to ignore the request, because a leader was heard within the least election time-out (thesis 4.2.3).
 
-        That may be in its own term: any answer may have raised that while the lease of the leader that it hears goes on.
+        A vote already given may be repeated. One that is not may be asked for in this server's own term: any answer may
+        have raised that, while the lease of the leader that it hears goes on.
         """
         if request.transfer or not self.config.check_quorum or not self.hears_leader():
             return False
@@ -452,10 +458,10 @@ class Raft(Node):
     @on_timer
     def heartbeat(self) -> None:
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
-        self.beat()
+        self.send_heartbeats()
 
-    def beat(self) -> None:
-        """Tells all followers, and asks them in a new round, whether this server still leads.
+    def send_heartbeats(self) -> None:
+        """Begins a round: an AppendEntries without entries to every follower.
 
         A heartbeat stands at the end of all that was sent, so that it is refused if some of that has been lost; or at 0,
         where all logs agree, if what a follower lacks is compacted.
@@ -487,7 +493,7 @@ class Raft(Node):
         if self.rounds.confirm(self.quorums):
             self.on_round_confirmed()
         if self.transfer is not None and server == self.transfer.target:
-            self.go_on_with_transfer(progress)
+            self.continue_transfer(progress)
 
     def on_round_confirmed(self) -> None:
         """A majority has answered the round `rounds.confirmed`: all of it followed this leader after that began."""
@@ -523,9 +529,13 @@ class Raft(Node):
         if self.role != LEADER:
             self.send(sender, NotLeader(query.operation, 0, self.leader))
             return
+        if self.reads.is_waiting(sender, query.operation):  # a retry
+            return
         read = PendingRead(sender, query.operation, query.body, self.rounds.latest + 1, self.read_index())
         if self.holds_lease() and read.index <= self.commit:
             self.answer(read)
+        elif len(self.reads) >= self.config.max_uncommitted:
+            self.send(sender, NotLeader(query.operation, 0, None))
         else:
             self.reads.add(read)
             self.confirm_reads_soon()
@@ -535,7 +545,7 @@ class Raft(Node):
 
         A new leader does not know how much that is before an entry of its own term commits.
         """
-        return max(self.commit, self.opened_at)
+        return max(self.commit, self.noop_index)
 
     def confirm_reads_soon(self) -> None:
         """A round begins at the end of this batch if reads wait for one, and none that they began is under way."""
@@ -545,7 +555,7 @@ class Raft(Node):
     @on_timer
     def confirm_reads(self) -> None:
         if self.role == LEADER:
-            self.beat()
+            self.send_heartbeats()
             self.reads.round = self.rounds.latest
 
     def answer_ready_reads(self) -> None:
@@ -559,7 +569,7 @@ class Raft(Node):
 
     @handles(PreVote)
     def on_prevote(self, sender: NodeId, request: PreVote) -> None:
-        self.accompany_if_left_out(sender)
+        self.notice_removed_server(sender)
         if self.hears_leader():
             return
         is_free = request.term == self.term and self.voted_for in (None, sender)
@@ -587,9 +597,11 @@ class Raft(Node):
         index = self.commit
         configuration = self.membership.configuration_at(index)
         self.snapshot = Snapshot(index, self.term_at(index), self.machine.snapshot(), configuration)
-        self.base_index, self.base_term = index, self.snapshot.term
+        self.snapshot_index, self.snapshot_term = index, self.snapshot.term
         self.note("snapshot_taken", index=index)
-        self.drop_stalled_transfers()
+        if self.incoming is not None and self.incoming.identity <= (self.term, index):  # it has come this far without
+            self.incoming = None
+        self.restart_stalled_transfers()
         self.compact(index)
         self.membership.compact(index)
 
@@ -600,7 +612,7 @@ class Raft(Node):
 
     def is_compacted(self, start: int) -> bool:
         """Whether a server that is to be sent entries from `start` on lacks some that the log has forgotten."""
-        return start <= self.base_index and (start < self.log.first or self.term_at(start - 1) < 0)
+        return start <= self.snapshot_index and (start < self.log.first or self.term_at(start - 1) < 0)
 
     def send_snapshot(self, follower: NodeId) -> None:
         assert self.snapshot is not None, f"{self.id} compacted its log without a snapshot"
@@ -611,8 +623,8 @@ class Raft(Node):
     def send_chunk(self, follower: NodeId, progress: Progress) -> None:
         self.send(follower, progress.next_chunk(self.term, self.rounds.latest, self.config.snapshot_chunk))
 
-    def drop_stalled_transfers(self) -> None:
-        """Whoever has come no further since the last snapshot was taken, and for two time-outs, starts with this one."""
+    def restart_stalled_transfers(self) -> None:
+        """Begins each transfer anew, with this snapshot, that made no progress since the one before and for two time-outs."""
         since = min(self.snapshot_taken_at, self.now - 2 * self.config.election_timeout_max)
         self.snapshot_taken_at = self.now
         for progress in self.progress.values():
@@ -632,6 +644,8 @@ class Raft(Node):
             self.apply(index)
             self.send(sender, Appended(self.term, True, index))
             return
+        if self.incoming is not None and (chunk.term, index) < self.incoming.identity:
+            return  # late, of a snapshot that the leader has given up
         incoming = self.receive(chunk)
         if chunk.done and incoming.size == chunk.offset + len(chunk.data):
             self.incoming = None
@@ -663,17 +677,19 @@ class Raft(Node):
     def restore(self, snapshot: Snapshot) -> None:
         """Takes over the state that the snapshot holds."""
         self.machine.restore(snapshot.state)
-        self.commit = self.base_index = snapshot.index
-        self.base_term = snapshot.term
+        self.commit = self.snapshot_index = snapshot.index
+        self.snapshot_term = snapshot.term
 
     @handles(SnapshotReceived)
     def on_snapshot_received(self, sender: NodeId, reply: SnapshotReceived) -> None:
+        if self.role == LEADER and sender not in self.progress:
+            return  # a server that was removed answers an earlier leader
         if reply.term > self.term:
             self.become_follower(reply.term)
             return
-        progress = self.progress.get(sender)
-        if progress is None or reply.term < self.term:
-            return  # to a leader that was
+        if self.role != LEADER or reply.term < self.term:  # an answer to a leader that was
+            return
+        progress = self.progress[sender]
         transfer = progress.transfer
         if transfer is None or reply.last_index != transfer.snapshot.index:
             return  # about a snapshot that is sent no more
@@ -713,16 +729,16 @@ class Raft(Node):
             if is_new:
                 self.note("transfer_began", to=target)
                 self.set_timer(self.abort_transfer, after=self.election_timeout)
-                self.beat()
+                self.send_heartbeats()
 
-    def go_on_with_transfer(self, progress: Progress) -> None:
-        """The target has answered a round."""
+    def continue_transfer(self, progress: Progress) -> None:
+        """The target has answered a round: has it stand once its log is complete, or asks again."""
         assert self.transfer is not None
         if progress.match_index == self.log.last:
             self.cede_lease()
             self.send(self.transfer.target, TimeoutNow(self.term))
         else:
-            self.beat()
+            self.send_heartbeats()
 
     def cede_lease(self) -> None:
         """Another may be elected at any time from now on, however late the message that says so arrives."""
@@ -766,6 +782,7 @@ class Raft(Node):
         self.is_member = self.id in members
         for server in [server for server in departing if server in members]:
             del departing[server]
+            self.cancel_timer(self.dismiss, server)
         reached = (*members, *departing) if self.role == LEADER else members
         self.peers = tuple(server for server in reached if server != self.id)
         if self.role == LEADER:
@@ -820,7 +837,7 @@ class Raft(Node):
         )
         for server in before:
             if server not in configuration.members:
-                self.accompany(server)
+                self.keep_replicating_to(server)
         for server, progress in self.progress.items():
             if progress.catch_up is not None and server not in configuration.learners:
                 progress.catch_up = None
@@ -848,22 +865,33 @@ class Raft(Node):
         self.membership.refuse(learner, why)
         self.change_members()
 
-    # Servers that are left out.
+    # Servers that were removed.
 
-    def accompany_if_left_out(self, candidate: NodeId) -> None:
-        """A server that was cut off when it was left out does not know, and asks for votes."""
-        if candidate not in self.configuration.members:
-            self.accompany(candidate)
-            self.apply_configuration()
+    def notice_removed_server(self, candidate: NodeId) -> None:
+        """A server that was cut off while it was removed does not know, and asks for votes: the leader is to tell it.
 
-    def accompany(self, server: NodeId) -> None:
-        """As leader sends it the log until it knows that it is left out, or for as long as a learner may take."""
+        That server may know none of today's members but this one, so a follower passes its name on.
+        """
+        if candidate in self.configuration.members:
+            return
+        self.keep_replicating_to(candidate)
+        self.apply_configuration()
+        if self.leader not in (None, self.id):
+            self.send(self.leader, Removed(candidate))
+
+    @handles(Removed)
+    def on_removed(self, sender: NodeId, removed: Removed) -> None:
+        if self.role == LEADER:
+            self.notice_removed_server(removed.server)
+
+    def keep_replicating_to(self, server: NodeId) -> None:
+        """The leader sends a removed server the log until it knows that it was, or for as long as a learner may take."""
         if server != self.id:
             self.membership.departing[server] = 0
             self.set_timer(self.dismiss, server, after=self.config.catch_up_timeout)
 
-    def dismiss_if_told(self, server: NodeId, progress: Progress) -> None:
-        if self.membership.is_told(server, progress.match_index, self.commit, self.rounds):
+    def dismiss_if_informed(self, server: NodeId, progress: Progress) -> None:
+        if self.membership.knows_removal(server, progress.match_index, self.commit, self.rounds):
             self.cancel_timer(self.dismiss, server)
             self.dismiss(server)
 
@@ -878,14 +906,14 @@ class Raft(Node):
         """The term of the entry at `index`; 0 at 0, which stands for the empty log; -1 where the log holds none."""
         if self.log.first <= index <= self.log.last:
             return self.log[index].term
-        if index == self.base_index:
-            return self.base_term
+        if index == self.snapshot_index:
+            return self.snapshot_term
         return -1 if index else 0
 
     def last_not_after(self, term: int, upto: int) -> int:
         """The last index up to `upto` whose entry is of `term` or earlier; 0 if the log holds none."""
         if upto < self.log.first:
-            return self.base_index if self.base_index <= upto and self.base_term <= term else 0
+            return self.snapshot_index if self.snapshot_index <= upto and self.snapshot_term <= term else 0
         return bisect_right(self.log, term, self.log.first, upto + 1, key=_term_of) - 1
 
     @property
@@ -898,7 +926,7 @@ class Raft(Node):
         shown: dict[str, str | int | bool | None] = {
             "role": self.standing(), "term": self.term, "leader": self.leader, "commit": self.commit, "last": self.log.last,
         }  # fmt: skip
-        return shown | {"first": self.log.first, "snapshot": self.base_index} if self.base_index else shown
+        return shown | {"first": self.log.first, "snapshot": self.snapshot_index} if self.snapshot_index else shown
 
     def standing(self) -> str:
         """The role of a server that may lead; `learner` or `outside` for others."""

@@ -13,7 +13,7 @@ A new leader takes every server for REPLICATING, its own log's end being the mos
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from framework import OutgoingTransfer, Record
 from plugins.protocols.raft.config import RaftConfig
@@ -52,6 +52,8 @@ class Progress:
     """The entry to send next; it runs ahead of `match_index`, because entries go out without waiting for answers."""
     match_index: int = 0
     """The logs agree up to here, durably."""
+    window_start: int = field(init=False)
+    """Entries after this one are unacknowledged: `match_index`, or the entry before the first that was sent."""
     state: str = REPLICATING
     transfer: OutgoingTransfer[Snapshot] | None = None
     """The snapshot on its way, while SNAPSHOTTING."""
@@ -61,9 +63,12 @@ class Progress:
     catch_up: CatchUp | None = None
     """Of a learner that an administrator wants to vote."""
 
+    def __post_init__(self) -> None:
+        self.window_start = self.next_index - 1
+
     def wants_entries(self, last: int, window: int) -> bool:
         """Whether it lacks entries up to `last`, and has room for more: `window` may be unacknowledged."""
-        return self.state == REPLICATING and self.next_index <= last and self.next_index <= self.match_index + window
+        return self.state == REPLICATING and self.next_index <= last and self.next_index <= self.window_start + window
 
     def is_ahead(self) -> bool:
         """Whether entries were sent that are not acknowledged."""
@@ -76,6 +81,7 @@ class Progress:
         if index <= self.match_index:
             return False
         self.match_index = index
+        self.window_start = max(self.window_start, index)
         self.next_index = max(self.next_index, index + 1)
         return True
 
@@ -90,7 +96,8 @@ class Progress:
     def probe(self, agreed: int) -> None:
         """Goes back to the entry after `agreed`, where the logs may agree, or to what is known to."""
         self.state = PROBING
-        self.next_index = max(agreed, self.match_index) + 1
+        self.window_start = max(agreed, self.match_index)
+        self.next_index = self.window_start + 1
 
     def start_snapshot(self, snapshot: Snapshot, now: int) -> None:
         self.state, self.transfer = SNAPSHOTTING, OutgoingTransfer(snapshot, now)

@@ -31,7 +31,7 @@ class Properties:
             self._check_election(node_id, node.term, log)
             self._check_append_only(node_id, node.term, len(log))
         self._check_committed(node_id, log[: node.commit], node.commit)
-        if not node.log.first - 1 <= node.base_index <= node.commit:
+        if not node.log.first - 1 <= node.snapshot_index <= node.commit:
             raise Violation(
                 "snapshot safety", [node_id], "its snapshot covers less than it should, or more than it may"
             )
@@ -40,7 +40,7 @@ class Properties:
     def _compacted(self, node: Any) -> list[Entry]:
         """What its log has forgotten: the past of the entry that its snapshot ends with."""
         past: list[Entry] = []
-        index, term = node.base_index, node.base_term
+        index, term = node.snapshot_index, node.snapshot_term
         while index:
             # The invariants, which may look at some batches only, cannot know that.
             assert (index, term) in self.before, f"the snapshot of {node.id} covers index {index}, which nobody held"

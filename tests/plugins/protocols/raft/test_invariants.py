@@ -59,9 +59,9 @@ def broken_by(node: type[Raft], seeds: int, **config: Any) -> dict[str, int]:
         (ForgetsItsVote, 20, {"one vote a term"}),
         (ForgetsItsTerm, 20, {"one vote a term", "term order"}),
         (VotesForAnyLog, 20, {"leader completeness"}),
-        (ComparesLengthOnly, 60, {"leader completeness"}),
+        (ComparesLengthOnly, 100, {"leader completeness"}),
         (AcknowledgesEarly, 80, {"leader completeness"}),
-        (VotesEarly, 60, {"election safety"}),
+        (VotesEarly, 120, {"election safety"}),
         (CountsStaleVotes, 120, {"election safety"}),
         (TruncatesAlways, 120, {"state machine safety"}),
         (TrustsTheIndexAlone, 20, {"log matching"}),
@@ -182,8 +182,8 @@ def test_an_entry_that_changes_below_one_that_stays_is_seen(planted: type[Raft])
 class Overwrites(Raft):
     """Keeps the terms of the entries that it is sent, and not the commands."""
 
-    def adopt(self, previous: int, entries: tuple[Entry, ...]) -> None:
-        super().adopt(previous, tuple(Entry(each.term, Command(0, OPEN, b"mine")) for each in entries))
+    def store_entries(self, previous: int, entries: tuple[Entry, ...]) -> None:
+        super().store_entries(previous, tuple(Entry(each.term, Command(0, OPEN, b"mine")) for each in entries))
 
 
 def test_log_matching() -> None:

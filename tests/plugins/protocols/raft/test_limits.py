@@ -8,7 +8,8 @@ import pytest
 from framework import Command, NotLeader, Refused, Reply, Request
 from framework.replication.sessions import OPEN
 from framework.testing.cluster import Cluster
-from tests.plugins.protocols.raft.cluster import administer, elect, raft_cluster, tape_of
+from plugins.protocols.raft.messages import Appended, AppendEntries, InstallSnapshot, PreVote, SnapshotReceived
+from tests.plugins.protocols.raft.cluster import administer, elect, length, raft_cluster, set_off, store, tape_of
 from tests.plugins.protocols.raft.tape import Tape
 from tests.plugins.protocols.raft.watching import Watching
 
@@ -115,3 +116,85 @@ def test_a_leader_that_was_removed_and_restarts_starts_none_either() -> None:
     cluster.restart("n1")
     cluster.run(until=lambda: cluster.clock("n1") > 3 * SECOND)
     assert [node.term for node in cluster.nodes()] == [1, 2, 2] and cluster.node("n2").role == "leader"
+
+
+def test_a_removed_server_whose_known_peers_never_lead_is_told() -> None:
+    """n1 was down while n4 joined and n1 was removed: n4, which leads, is no member that n1 knows of."""
+    cluster = raft_cluster(3, spares=1, own_clocks=False, prevote=True, check_quorum=True)
+    Watching(cluster)
+    elect(cluster, "n2")
+    cluster.crash("n1")
+    administer(cluster, "n2", 1, "add_node", "n4")
+    cluster.run(
+        until=lambda: "n4" in cluster.node("n2").configuration.voters and not cluster.node("n2").configuration.old
+    )
+    administer(cluster, "n2", 2, "transfer_leader", "n4")
+    cluster.run(
+        until=lambda: cluster.node("n4").role == "leader" and cluster.node("n4").commit == cluster.node("n4").log.last
+    )
+    administer(cluster, "n4", 3, "remove_node", "n1")
+    cluster.run(until=lambda: cluster.node("n4").peers == ("n2", "n3"))
+    cluster.restart("n1")
+    cluster.partition(["n1", "n2", "n3"], ["n4"])  # until the others have heard it
+    cluster.time_out("n1", "start_election")
+    cluster.deliver_all(PreVote)
+    cluster.heal()
+    cluster.run(until=lambda: cluster.node("n1").status["role"] == "outside")
+    assert (cluster.node("n4").role, cluster.node("n4").peers) == ("leader", ("n2", "n3", "n1"))
+    cluster.run(until=lambda: cluster.node("n4").peers == ("n2", "n3"))
+
+
+def test_a_learner_takes_no_snapshots_of_the_times_before_it_joined() -> None:
+    cluster = raft_cluster(3, spares=2, snapshot_every=0, max_append_entries=2)
+    elect(cluster, "n1")
+    for operation, function in enumerate(("add_node", "remove_node") * 3):
+        administer(cluster, "n1", operation, function, "n5")
+        cluster.stabilize()
+    cluster.notes.clear()
+    administer(cluster, "n1", 9, "add_node", "n4")
+    cluster.stabilize()
+    cluster.time_out("n1", "heartbeat")
+    cluster.stabilize()
+    assert "n4" in cluster.node("n1").configuration.voters
+    assert [note for note in cluster.notes if note[:2] == ("n4", "snapshot_taken")] == []
+
+
+def test_a_new_leader_with_a_long_log_sends_entries_at_once() -> None:
+    """The window counts from what it sends first, for it does not know yet what the others hold."""
+    cluster = raft_cluster(3, max_in_flight=2)
+    for server in cluster.servers:
+        store(cluster, server, term=1, terms=[1] * 5)
+    set_off(cluster, "n1")
+    assert [len(each.message.entries) for each in cluster.waiting(AppendEntries)] == [1, 1]  # type: ignore[attr-defined]
+
+
+def test_a_late_chunk_of_an_older_snapshot_does_not_spoil_the_one_under_way() -> None:
+    cluster = raft_cluster(3)
+
+    def chunk(index: int, offset: int) -> list[int]:
+        cluster.deliver(cluster.send("n1", "n2", InstallSnapshot(1, index, 1, offset, bytes(8), False)))
+        return [each.message.offset for each in cluster.waiting(SnapshotReceived)]  # type: ignore[attr-defined]
+
+    assert chunk(20, 0) == [8] and chunk(20, 8) == [8, 16]
+    assert chunk(10, 0) == [8, 16], "it is dropped"
+    assert chunk(20, 16) == [8, 16, 24]
+    assert chunk(30, 0) == [8, 16, 24, 8], "the leader has begun anew"
+
+
+def test_reads_that_wait_are_bounded() -> None:
+    cluster = raft_cluster(3, read_mode="read_index", max_uncommitted=4)
+    leader = elect(cluster, "n1")
+    cluster.partition(["n1"], ["n2", "n3"])
+    for operation in range(6):
+        for _ in range(3):  # the client tries again
+            cluster.deliver(cluster.send("c1", "n1", length(operation)))
+    cluster.stabilize()
+    assert len(leader.reads) == 4
+    assert {answer.operation for answer in cluster.inbox["c1"]} == {4, 5}  # type: ignore[attr-defined]
+
+
+def test_who_was_removed_deposes_nobody_by_an_answer() -> None:
+    cluster = removed()
+    for answer in (Appended(9, False, 0), SnapshotReceived(9, 1, 0)):
+        cluster.deliver(cluster.send("n4", "n1", answer))
+    assert (cluster.node("n1").role, cluster.node("n1").term) == ("leader", 1)

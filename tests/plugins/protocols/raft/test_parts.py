@@ -24,12 +24,17 @@ def placed(term: int, configuration: Configuration | None = None) -> Entry:
 def test_entries_go_out_within_the_window_until_one_is_refused() -> None:
     progress = Progress(next_index=5)
     assert progress.wants_entries(last=5, window=8) and not progress.wants_entries(last=4, window=8)
-    progress.next_index = 10
-    assert not progress.wants_entries(last=20, window=8)
-    assert progress.accepted(4) and progress.wants_entries(last=20, window=8)
+    progress.next_index = 13
+    assert not progress.wants_entries(last=20, window=8), "5 to 12 are not acknowledged"
+    assert progress.accepted(4) and not progress.wants_entries(last=20, window=8)
+    assert progress.accepted(5) and progress.wants_entries(last=20, window=8)
     progress.probe(agreed=6)
     assert (progress.state, progress.next_index) == (PROBING, 7) and not progress.wants_entries(last=20, window=8)
-    assert not progress.accepted(4) and progress.state is REPLICATING, "no news, but an answer"
+    assert not progress.accepted(5) and progress.state == REPLICATING, "no news, but an answer"
+    progress.next_index = 14
+    assert progress.wants_entries(last=20, window=8)
+    progress.next_index = 15
+    assert not progress.wants_entries(last=20, window=8), "7 to 14 are not acknowledged"
 
 
 def test_it_never_probes_below_what_is_known_to_agree() -> None:

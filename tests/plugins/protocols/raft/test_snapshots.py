@@ -290,8 +290,8 @@ def test_entries_that_reach_below_a_snapshot_are_taken_from_its_end() -> None:
     late = AppendEntries(1, 0, 0, (), 0)
     cluster.deliver(cluster.send("n1", "n2", late))
     (answer,) = cluster.waiting(Appended, "n2")
-    assert answer.message == Appended(1, True, cluster.node("n2").base_index)
-    assert node.base_index == 8
+    assert answer.message == Appended(1, True, cluster.node("n2").snapshot_index)
+    assert node.snapshot_index == 8
 
 
 def test_each_chunk_puts_off_an_election() -> None:
