@@ -8,8 +8,6 @@ from msgspec import Meta
 
 from framework import Duration, QuorumConfig, ReadingConfig
 
-PPM = 1_000_000
-
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -53,9 +51,9 @@ class MultiPaxosConfig(ReadingConfig):
             )
 
     @property
-    def lease(self) -> int:
-        """How long a leader may trust that nobody else leads, on its own clock, since it sent a heartbeat that a quorum answered.
+    def others_turn(self) -> int:
+        """How long a candidate that cannot win leaves the field to the others, in nanoseconds.
 
-        Its clock may be slow and theirs fast.
+        Each of them begins a ballot within `election_timeout_max`, and has as long again to win it.
         """
-        return self.election_timeout_min * (PPM - self.max_clock_drift_ppm) // (PPM + self.max_clock_drift_ppm)
+        return 2 * self.election_timeout_max
