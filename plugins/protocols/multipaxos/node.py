@@ -456,6 +456,7 @@ class MultiPaxos(Node):
         if self.config.read_mode == "lease":
             self.lease.extend(self.rounds.confirmed_at + self.lease_length())
         self.answer_ready_reads()
+        self.confirm_reads_soon()
 
     def choose_audience(self) -> tuple[NodeId, ...]:
         """The peers that have answered of late; if thrifty, a smallest quorum of them."""
@@ -637,7 +638,7 @@ class MultiPaxos(Node):
             self.answer(read)
         else:
             self.reads.add(read)
-            self.set_timer(self.confirm_reads, after=0)
+            self.confirm_reads_soon()
 
     def read_index(self) -> int:
         """Up to here a read must see the log: all that earlier leaders may have had chosen. What this one has, it has applied."""
@@ -647,10 +648,16 @@ class MultiPaxos(Node):
         """Acceptors promise nothing to others for the least election time-out."""
         return lease_length(self.config.election_timeout_min, self.config.max_clock_drift_ppm)
 
+    def confirm_reads_soon(self) -> None:
+        """A round begins at the end of this batch if reads wait for one, and none that they began is under way."""
+        if self.reads.needs_round(self.rounds.latest, self.rounds.confirmed):
+            self.set_timer(self.confirm_reads, after=0)
+
     @on_timer
     def confirm_reads(self) -> None:
         if self.role == LEADER:
             self.beat()
+            self.reads.round = self.rounds.latest
 
     def answer_ready_reads(self) -> None:
         for read in self.reads.take_ready(self.rounds.confirmed, self.chosen):
