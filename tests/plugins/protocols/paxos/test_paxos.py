@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from framework import Fail, NodeId, Ok, OperationId
+from framework import Ballot, Fail, NodeId, Ok, OperationId
 from framework.checking.verdict import Verdict
 from framework.config.compose import compose
 from framework.core.time import MILLISECOND
@@ -18,7 +18,7 @@ from framework.runs.result import RunResult
 from framework.testing.cluster import Cluster
 from plugins.protocols.paxos.client import PaxosClient
 from plugins.protocols.paxos.config import PaxosConfig
-from plugins.protocols.paxos.messages import Accept, Ballot, Prepare, Promise, Propose
+from plugins.protocols.paxos.messages import Accept, Prepare, Promise, Propose
 from plugins.protocols.paxos.node import Paxos
 from tests.core.bench import Bench, Sent, readable
 from tests.written import written
