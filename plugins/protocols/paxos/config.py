@@ -25,7 +25,7 @@ class PaxosConfig(Config):
     phase_timeout: Duration = Duration("100ms")
     """A proposer that has no quorum of answers after this long begins its next ballot."""
     backoff: Literal["none", "fixed", "randomised"] = "randomised"
-    """How long a refused proposer waits before its next ballot: not at all (duels may never end), `backoff_delay`, or a
+    """How long a proposer that has given up a refused ballot waits: not at all (duels may never end), `backoff_delay`, or a
     time drawn up to that, and up to twice as much after each further refusal."""
     backoff_delay: Duration = Duration("20ms")
     client_retry: Duration = Duration("300ms")

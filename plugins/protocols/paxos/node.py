@@ -51,6 +51,8 @@ class Attempt:
     """Whether a quorum has promised."""
     promises: dict[NodeId, Proposal | None] = field(default_factory=dict)
     """By acceptor: the proposal that its promise reported."""
+    refused: set[NodeId] = field(default_factory=set)
+    """The acceptors that have refused the ballot."""
     highest: Ballot = NO_BALLOT
     """The highest ballot that an acceptor preferred."""
     given_up: int = 0
@@ -58,7 +60,7 @@ class Attempt:
 
     def begin(self, ballot: Ballot) -> None:
         """Begins phase 1 of `ballot`."""
-        self.ballot, self.prepared, self.promises = ballot, False, {}
+        self.ballot, self.prepared, self.promises, self.refused = ballot, False, {}, set()
 
     def give_up(self) -> None:
         self.ballot = NO_BALLOT
@@ -138,9 +140,17 @@ class Paxos(Node):
         if attempt is None or nack.ballot != attempt.ballot:
             return  # about an earlier ballot
         attempt.highest = max(attempt.highest, nack.promised)
-        self.note("refused", instance=nack.instance, ballot=str(nack.ballot), promised=str(nack.promised))
+        attempt.refused.add(sender)
+        if self.can_win(attempt):
+            return
+        self.note("refused", instance=nack.instance, ballot=str(nack.ballot), promised=str(attempt.highest))
         self.set_timer(self.prepare, nack.instance, after=self.backoff(attempt.given_up))
         attempt.give_up()
+
+    def can_win(self, attempt: Attempt) -> bool:
+        """Whether the acceptors that have not refused the ballot hold the quorums that it still needs."""
+        others = [acceptor for acceptor in self.acceptors if acceptor not in attempt.refused]
+        return self.quorums.phase2.reached(others) and (attempt.prepared or self.quorums.phase1.reached(others))
 
     def backoff(self, given_up: int) -> int:
         """How long to leave the field to the other proposer (section 2.4: else the two may go on for ever)."""
