@@ -8,17 +8,17 @@
              +------------------------- a higher ballot -------------+------------------------------+
 
 `become_follower`, `become_lagging`, `become_candidate` and `become_leader` are the only places that change the role, and the
-only ones that reset what belongs to it. A `raising` node led the ballot before the one that it prepares, and keeps its
-clients. What a role needs besides stands in parts that this class owns and asks: `Slots` (what is accepted), `Scout` (phase
-1), `PendingRequests`, `HeartbeatRounds` and `Lease`, `ReadQueue`, `OutgoingTransfer` and `IncomingTransfer` (checkpoints on their way).
-A part decides; the handler sends.
+only ones that reset what belongs to it. A raising node led the ballot before the one that it prepares, and keeps its clients.
+What a role needs besides stands in parts that this class owns and asks: `Slots` (what is accepted), `Scout` (phase 1),
+`PendingRequests`, `HeartbeatRounds` and `Lease`, `ReadQueue`, `OutgoingTransfer` and `IncomingTransfer` (checkpoints on their
+way). A part decides; the handler sends.
 
 Three rules about what leaves when:
 
 - A candidate's own promise, and a leader's own acceptance, are messages to itself. They arrive once they are durable.
 - Accept and Heartbeat leave before the commit, because they promise nothing of the leader's own. So do answers to clients:
   they rest on what a quorum holds durably.
-- `propose` runs once, at the end of a batch that has brought requests (a timer with `after=0`).
+- `propose` runs once, at the end of a batch that has brought requests.
 
 PMS is Lamport, *Paxos Made Simple*, 2001; PML is Chandra, Griesemer and Redstone, *Paxos Made Live*, PODC 2007; PMMC is van
 Renesse and Altinbuken, *Paxos Made Moderately Complex*, 2015.
@@ -163,7 +163,7 @@ class MultiPaxos(Node):
     # Roles.
 
     def become_follower(self, leader: NodeId | None = None) -> None:
-        """Leads no more, and tries to no more; `leader` does, if that is known."""
+        """Neither leads nor tries to. `leader`: the node that does lead, if that is known."""
         led = self.role in (LEADER, RAISING)
         self.role, self.leader = FOLLOWER, leader
         self.scout = None
@@ -173,7 +173,7 @@ class MultiPaxos(Node):
         self.await_leader()
 
     def become_lagging(self) -> None:
-        """An acceptor knows more to be chosen than it can report: it can win, and this node cannot."""
+        """Gives way: an acceptor knows more to be chosen than it can report, so it can win and this node cannot."""
         self.become_follower()
         self.role = LAGGING
         self.set_timer(self.stand, after=self.config.others_turn)
@@ -216,8 +216,7 @@ class MultiPaxos(Node):
         """A leader was deposed.
 
         What it proposed may yet be chosen under another leader, so NotLeader would be a lie: the client asks again under the
-        same sequence number, and the session table tells whether the command was executed. What it has not proposed, and
-        reads, which change nothing, are sent away.
+        same sequence number, and the session table tells whether the command was executed. The rest is sent away.
         """
         for waiting in self.queue:
             if waiting.client and waiting.value is not None:
@@ -307,10 +306,9 @@ class MultiPaxos(Node):
     def stand(self) -> None:
         """No leader was heard for a time-out, or a candidate has not won within one.
 
-        A promise puts off the candidacy of the node that gives it, so a ballot that cannot win does harm. Where links are
-        lost so that a single node reaches a quorum (the quorum loss of Ng, Haridi and Carbone, *Omni-Paxos*, EuroSys 2023),
-        the others would hold that node back for ever with ever higher ballots. So a candidate begins a higher one only once
-        a quorum has answered, be it with refusals.
+        A candidate begins a higher ballot only once a quorum has answered, be it with refusals. Where links are lost so that
+        a single node reaches a quorum (the quorum loss of Ng, Haridi and Carbone, *Omni-Paxos*, EuroSys 2023), the others
+        would otherwise hold that node back for ever: a promise puts off the candidacy of the node that gives it.
         """
         if self.scout is not None and not self.scout.is_answered(self.quorums.phase1):
             self.await_leader()  # meanwhile `prepare_again` goes on for this ballot
@@ -431,9 +429,8 @@ class MultiPaxos(Node):
     def heartbeat(self) -> None:
         if self.role != LEADER:  # its ballot is being raised
             return
-        if (
-            self.now - self.rounds.confirmed_at > self.config.election_timeout_max
-        ):  # it binds acceptors, and cannot lead
+        unconfirmed = self.now - self.rounds.confirmed_at
+        if unconfirmed > self.config.election_timeout_max:  # it binds acceptors, and cannot lead
             self.become_follower()
             return
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
@@ -454,7 +451,8 @@ class MultiPaxos(Node):
         """A quorum has answered the round `rounds.confirmed`: no higher ballot had a quorum when that began."""
         self.heard_at = self.rounds.confirmed_at
         if self.config.read_mode == "lease":
-            self.lease.extend(self.rounds.confirmed_at + self.lease_length())
+            length = lease_length(self.config.election_timeout_min, self.config.max_clock_drift_ppm)
+            self.lease.extend(self.rounds.confirmed_at + length)
         self.answer_ready_reads()
         self.confirm_reads_soon()
 
@@ -508,12 +506,9 @@ class MultiPaxos(Node):
         self.proposed = max(self.proposed, chosen, proposed)
         if chosen > self.chosen:
             self.apply(min(chosen, self.mark))
-        if self.mark < self.proposed and (self.asked_from <= self.mark or self.is_unanswered()):
+        is_lost = self.now - self.asked_at >= self.config.election_timeout_min  # the last question, or its answer
+        if self.mark < self.proposed and (self.asked_from <= self.mark or is_lost):
             self.ask()
-
-    def is_unanswered(self) -> bool:
-        """Whether the leader was asked so long ago that the question, or its answer, must be lost."""
-        return self.now - self.asked_at >= self.config.election_timeout_min
 
     def ask(self) -> None:
         """Asks the leader for the next part of a checkpoint if one is coming, otherwise for the first slots that are missing."""
@@ -552,7 +547,10 @@ class MultiPaxos(Node):
     def take_checkpoint(self) -> None:
         self.checkpoint = Checkpoint(self.chosen, self.machine.snapshot())
         self.learned = self.chosen
-        self.drop_stalled_transfers()
+        # A follower that has come no further since the last checkpoint, and for two time-outs, starts with this one.
+        since = min(self.checkpoint_taken_at, self.now - 2 * self.config.election_timeout_max)
+        self.checkpoint_taken_at = self.now
+        self.transfers = {to: each for to, each in self.transfers.items() if not each.is_stalled(since)}
 
     def trim(self, most: int) -> None:
         """Cuts off what the checkpoint covers, `most` slots at a time: all at once would hold the node up."""
@@ -561,21 +559,12 @@ class MultiPaxos(Node):
         if self.slots.compacted < end:
             self.slots.compact(min(end, self.slots.compacted + most))
 
-    def drop_stalled_transfers(self) -> None:
-        """Whoever has come no further since the last checkpoint was taken, and for two time-outs, starts with this one."""
-        since = min(self.checkpoint_taken_at, self.now - 2 * self.config.election_timeout_max)
-        self.checkpoint_taken_at = self.now
-        self.transfers = {to: each for to, each in self.transfers.items() if not each.is_stalled(since)}
-
     def transfer_to(self, follower: NodeId) -> OutgoingTransfer[Checkpoint]:
         """The one that is under way, or else one of the latest checkpoint."""
         return self.transfers.setdefault(follower, OutgoingTransfer(self.checkpoint, self.now))
 
     def send_part(self, follower: NodeId, transfer: OutgoingTransfer[Checkpoint], offset: int) -> None:
-        """The follower asks for what is at `offset`: it holds the bytes before it.
-
-        Whoever asks again is answered again, with the part that is due: the one before may be lost.
-        """
+        """The follower holds the bytes before `offset`. If it asks again it is answered again: a part may be lost."""
         transfer.acknowledge(offset, self.now)
         slot, size = transfer.snapshot.slot, len(transfer.snapshot.state)
         data = transfer.chunk(self.config.checkpoint_part)
@@ -641,12 +630,8 @@ class MultiPaxos(Node):
             self.confirm_reads_soon()
 
     def read_index(self) -> int:
-        """Up to here a read must see the log: all that earlier leaders may have had chosen. What this one has, it has applied."""
+        """Up to here a read must see the log: what earlier leaders may have had chosen. What this one has, it has applied."""
         return self.found_last
-
-    def lease_length(self) -> int:
-        """Acceptors promise nothing to others for the least election time-out."""
-        return lease_length(self.config.election_timeout_min, self.config.max_clock_drift_ppm)
 
     def confirm_reads_soon(self) -> None:
         """A round begins at the end of this batch if reads wait for one, and none that they began is under way."""
@@ -709,13 +694,9 @@ class MultiPaxos(Node):
 
     @property
     def status(self) -> dict[str, str | int | bool | None]:
-        return {
-            "role": self.role,
-            "ballot": str(self.promised),
-            "leader": self.leader,
-            "chosen": self.chosen,
-            "last": max(self.mark, self.chosen),
-        }
+        last = max(self.mark, self.chosen)
+        known = {"leader": self.leader, "chosen": self.chosen, "last": last}
+        return {"role": self.role, "ballot": str(self.promised), **known}
 
     @property
     def replica(self) -> Replica:
