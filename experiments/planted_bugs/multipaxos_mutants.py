@@ -31,7 +31,7 @@ from plugins.protocols.multipaxos.messages import (
     Value,
 )
 from plugins.protocols.multipaxos.node import LEADER, MultiPaxos, ProposedRequest
-from plugins.protocols.multipaxos.slots import Slots
+from plugins.protocols.multipaxos.slots import AcceptedSlots
 
 # What is durable.
 
@@ -168,7 +168,7 @@ class CountsOverBallots(MultiPaxos):
         super().on_accepted(sender, Accepted(self.promised, accepted.mark, accepted.round))
 
 
-class SlotsOfAnyBallot(Slots):
+class SlotsOfAnyBallot(AcceptedSlots):
     def has_accepted(self, slot: int, ballot: Ballot) -> bool:
         return self.proposal(slot) is not None
 
@@ -306,6 +306,12 @@ class StandsInVain(MultiPaxos):
 
 
 READ_INDEX = ("protocol.read_mode=read_index",)
+EAGER_READS = (  # many reads, and a past that takes a new leader many rounds to choose again
+    *READ_INDEX,
+    "protocol.window=1",
+    "clients=12",
+    "workload.mix={read: 80, write: 20}",
+)
 LEASE = (  # many reads, by clients that go on beside a leader that is cut off
     "protocol.read_mode=lease",
     "protocol.max_clock_drift_ppm=0",
@@ -353,7 +359,7 @@ MUTANTS = (
     Mutant(AppliesEarlierBallots),
     Mutant(NeverAsks),
     Mutant(ReadsAtOnce, needs=READ_INDEX),
-    Mutant(ReadsBeforeItKnowsThePast, needs=(*READ_INDEX, "protocol.window=1")),
+    Mutant(ReadsBeforeItKnowsThePast, needs=EAGER_READS),
     Mutant(BreaksTheLease, needs=LEASE),
     Mutant(LosesTheSessions),
     Mutant(InstallsOlderCheckpoints),

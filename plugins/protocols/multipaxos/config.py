@@ -22,7 +22,7 @@ class MultiPaxosConfig(ReadingConfig):
     """A follower that hears from no leader for this long at the least begins a ballot; for this long after it heard
     from a leader it promises nothing to others, which is the leader's lease."""
     election_timeout_max: Duration = Duration("300ms")
-    """... and for this long at the most, drawn anew each time. A leader that no quorum answers for this long steps down."""
+    """... and for this long at the most, drawn anew each time. A leader that no quorum answers so long steps down."""
     heartbeat_interval: Duration = Duration("50ms")
     """How often a leader says that it is there."""
     window: Count = 8192
@@ -34,7 +34,7 @@ class MultiPaxosConfig(ReadingConfig):
     checkpoint_every: Annotated[int, Meta(ge=0)] = 50_000
     """Slots from one checkpoint to the next; 0: none is ever taken, and the log grows for ever."""
     checkpoint_trailing: Annotated[int, Meta(ge=0)] = 5_000
-    """Slots below a checkpoint that are kept for those who are a little behind."""
+    """Slots below a checkpoint that are kept for followers that are a little behind."""
     checkpoint_part: Count = 256 << 10
     """Bytes of a checkpoint in one Part, at the most."""
 

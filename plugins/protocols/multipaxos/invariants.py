@@ -10,8 +10,8 @@
 | chosen stays | what is proposed for a slot after it was chosen is what was chosen | Paxos Made Simple, §2.2, P2c |
 | chosen order | what a replica knows to be chosen grows from slot to slot, and it holds it until a checkpoint covers it | Paxos Made Live, §5.5 |
 
-`Ballots` looks at promises and leaders, `Slots` at what is accepted and chosen. A step costs what it changed: while a log
-has only grown at its end, what it held before is not looked at again; a map tells which slots were written last.
+`Ballots` looks at promises and leaders, `Slots` at what is accepted and chosen. A step costs what it changed: while a
+log has only grown at its end, what it held before is not looked at again; a map tells which slots were written last.
 """
 
 from __future__ import annotations

@@ -7,21 +7,21 @@
       +------|--- TooFarBehind ---+     |                            | no quorum answers            |
              +------------------------- a higher ballot -------------+------------------------------+
 
-`become_follower`, `become_lagging`, `become_candidate` and `become_leader` are the only places that change the role, and the
-only ones that reset what belongs to it. A raising node led the ballot before the one that it prepares, and keeps its clients.
-What a role needs besides stands in parts that this class owns and asks: `Slots` (what is accepted), `Scout` (phase 1),
-`PendingRequests`, `HeartbeatRounds` and `Lease`, `ReadQueue`, `OutgoingTransfer` and `IncomingTransfer` (checkpoints on their
-way). A part decides; the handler sends.
+`become_follower`, `become_lagging`, `become_candidate` and `become_leader` are the only places that change the role,
+and the only ones that reset what belongs to it. A raising node led the ballot before the one that it prepares, and
+keeps its clients. What a role needs besides stands in parts that this class owns and asks: `AcceptedSlots`, `Scout`
+(phase 1), `PendingRequests`, `HeartbeatRounds` and `Lease`, `ReadQueue`, `OutgoingTransfer` and `IncomingTransfer`
+(checkpoints on their way). A part decides; the handler sends.
 
 Three rules about what leaves when:
 
 - A candidate's own promise, and a leader's own acceptance, are messages to itself. They arrive once they are durable.
-- Accept and Heartbeat leave before the commit, because they promise nothing of the leader's own. So do answers to clients:
-  they rest on what a quorum holds durably.
+- Accept and Heartbeat leave before the commit, because they promise nothing of the leader's own. So do answers to
+  clients: they rest on what a quorum holds durably.
 - `propose` runs once, at the end of a batch that has brought requests.
 
-PMS is Lamport, *Paxos Made Simple*, 2001; PML is Chandra, Griesemer and Redstone, *Paxos Made Live*, PODC 2007; PMMC is van
-Renesse and Altinbuken, *Paxos Made Moderately Complex*, 2015.
+PMS is Lamport, *Paxos Made Simple*, 2001; PML is Chandra, Griesemer and Redstone, *Paxos Made Live*, PODC 2007; PMMC is
+van Renesse and Altinbuken, *Paxos Made Moderately Complex*, 2015.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ from plugins.protocols.multipaxos.messages import (
     Value,
 )
 from plugins.protocols.multipaxos.scout import Scout
-from plugins.protocols.multipaxos.slots import Slots, fitting
+from plugins.protocols.multipaxos.slots import AcceptedSlots, fitting
 
 FOLLOWER, LAGGING, CANDIDATE, RAISING, LEADER = "follower", "lagging", "candidate", "raising", "leader"
 
@@ -119,7 +119,7 @@ class MultiPaxos(Node):
         self.role = FOLLOWER
         self.leader: NodeId | None = None  # of the ballot promised, once it has been heard
         # Volatile on acceptors.
-        self.slots = Slots(self.accepted, self.beyond)
+        self.slots = AcceptedSlots(self.accepted, self.beyond)
         # When a leader was last heard. One that restarts may have answered a leader whose lease lasts.
         self.heard_at = self.now if config.read_mode == "lease" and self.promised != NO_BALLOT else None
         self.reported_from = 0  # of what it accepted, the candidate promised has been sent all from here on
@@ -215,8 +215,8 @@ class MultiPaxos(Node):
     def leave_office(self) -> None:
         """A leader was deposed.
 
-        What it proposed may yet be chosen under another leader, so NotLeader would be a lie: the client asks again under the
-        same sequence number, and the session table tells whether the command was executed. The rest is sent away.
+        What it proposed may yet be chosen under another leader, so NotLeader would be a lie. The client asks again with
+        the same sequence number, and the session table tells whether the command was executed. The rest is sent away.
         """
         for waiting in self.queue:
             if waiting.client and waiting.value is not None:
@@ -292,7 +292,7 @@ class MultiPaxos(Node):
         self.await_leader()
 
     def accept(self, slot: int, values: tuple[Value, ...]) -> None:
-        """Accepts `values` from `slot` on in the ballot promised. A restart applies what is known to be chosen by then."""
+        """Accepts `values` from `slot` on in the ballot promised. A restart applies what is known to be chosen now."""
         self.slots.accept(slot, values, self.promised)
         self.learned = self.chosen
 
@@ -306,9 +306,9 @@ class MultiPaxos(Node):
     def stand(self) -> None:
         """No leader was heard for a time-out, or a candidate has not won within one.
 
-        A candidate begins a higher ballot only once a quorum has answered, be it with refusals. Where links are lost so that
-        a single node reaches a quorum (the quorum loss of Ng, Haridi and Carbone, *Omni-Paxos*, EuroSys 2023), the others
-        would otherwise hold that node back for ever: a promise puts off the candidacy of the node that gives it.
+        A candidate begins a higher ballot only once a quorum has answered, be it with refusals. Where links are lost so
+        that a single node reaches a quorum (the quorum loss of Ng, Haridi and Carbone, *Omni-Paxos*, EuroSys 2023), the
+        others would otherwise hold that node back for ever: a promise puts off the candidacy of the node that gives it.
         """
         if self.scout is not None and not self.scout.is_answered(self.quorums.phase1):
             self.await_leader()  # meanwhile `prepare_again` goes on for this ballot
@@ -466,7 +466,7 @@ class MultiPaxos(Node):
         return quorum if set(quorum) <= set(prompt) else prompt
 
     def keep_clients(self, found: dict[int, Proposal]) -> None:
-        """After a ballot was raised: a client waits on if its command is proposed for its slot again, or has no slot yet."""
+        """After a ballot was raised: a client waits on if its command is proposed in its slot again, or has none."""
         self.queue = deque(waiting for waiting in self.queue if waiting.client)
         placed = {slot: each for slot, each in self.pending.placed.items() if self.is_found(each, found.get(slot))}
         queued = [(each.operation, each.value.sequence) for each in self.queue if each.value is not None]
@@ -475,9 +475,9 @@ class MultiPaxos(Node):
     def is_found(self, request: ProposedRequest, found: Proposal | None) -> bool:
         """Whether `found`, which phase 1 found for the request's slot, is the command of the request.
 
-        It is if this node proposed it, in the ballot in which it proposed the command first or in a later one: it has led
-        each of those, and proposed the same again. In an earlier ballot, before it stepped down in between, it may have
-        proposed another client's command there.
+        It is if this node proposed it, in the ballot in which it proposed the command first or in a later one: it has
+        led each of those, and proposed the same again. In an earlier ballot, before it stepped down in between, it may
+        have proposed another client's command there.
         """
         return found is not None and found.ballot.node == self.id and found.ballot >= request.ballot
 
@@ -511,7 +511,7 @@ class MultiPaxos(Node):
             self.ask()
 
     def ask(self) -> None:
-        """Asks the leader for the next part of a checkpoint if one is coming, otherwise for the first slots that are missing."""
+        """Asks the leader for the next part of a checkpoint if one is coming, otherwise for the first slots missing."""
         assert self.leader is not None
         self.asked_from, self.asked_at = self.mark + 1, self.now
         if self.incoming is not None and self.incoming_slot > self.chosen:  # else the log was there before it
@@ -521,7 +521,7 @@ class MultiPaxos(Node):
             self.send(self.leader, Learn(self.promised, *self.slots.missing(last, self.promised)))
 
     def apply(self, upto: int) -> None:
-        """All up to `upto` is chosen: applies it in one go, and answers the clients that wait for it (PMMC: perform)."""
+        """All up to `upto` is chosen: applies it in one go, and answers the clients that wait (PMMC: perform)."""
         if upto <= self.chosen:
             return
         assert upto <= self.accepted.last, f"{self.id} lacks what is chosen for slot {upto}"
@@ -630,7 +630,7 @@ class MultiPaxos(Node):
             self.confirm_reads_soon()
 
     def read_index(self) -> int:
-        """Up to here a read must see the log: what earlier leaders may have had chosen. What this one has, it has applied."""
+        """A read must see the log up to here: what earlier leaders may have had chosen. This one's it has applied."""
         return self.found_last
 
     def confirm_reads_soon(self) -> None:
@@ -681,7 +681,7 @@ class MultiPaxos(Node):
 
     @handles(TakeOver)
     def on_take_over(self, sender: NodeId, order: TakeOver) -> None:
-        """Begins a ballot at once. Its Prepare says whose lease has ended, so that acceptors promise although they are bound."""
+        """Begins a ballot at once. Its Prepare names the lease that has ended, so that acceptors do not wait for it."""
         if order.ballot == self.promised and self.role == FOLLOWER:
             self.become_candidate(relieves=order.ballot)
 

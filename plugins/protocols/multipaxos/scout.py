@@ -1,7 +1,7 @@
 """Phase 1 of one ballot, as its candidate sees it (PMMC, §4.1: the scout).
 
-It ends when a quorum of acceptors has promised and reported all that it has accepted (PMMC: adopted). The candidate then
-leads, and proposes `values` from the first slot on that it does not know to be chosen.
+It ends when a quorum of acceptors has promised and reported all that it has accepted (PMMC: adopted). The candidate
+then leads, and proposes `values` from the first slot on that it does not know to be chosen.
 """
 
 from __future__ import annotations
@@ -67,5 +67,5 @@ class Scout:
         return [None if proposal is None else proposal.value for proposal in found]
 
     def gaps(self, chosen: int) -> list[int]:
-        """The slots after `chosen`, below the last that was reported, of which no report tells: nothing can be chosen there."""
+        """The slots after `chosen`, below the last one reported, that no report names: nothing can be chosen there."""
         return [slot for slot in range(chosen + 1, max(self.found, default=chosen)) if slot not in self.found]

@@ -4,8 +4,8 @@ A slot may be accepted before those below it:
 
     slot     5 6 7 8 9 10 11 12 13
     ballot   2 2 2 1 1     2  2
-             |-------|     |---|       `log` ends at the first gap; `beyond` holds what lies past it
-                 ^                     the mark: up to here all is chosen, or accepted in the ballot promised, which is 2
+             |-------|     |---|     `log` ends at the first gap; `beyond` holds what lies past it
+                 ^                   the mark: up to here all is chosen, or accepted in the ballot promised, which is 2
 
 The mark is the one number that acknowledges it all. It is not durable: it follows from the log, and grows again after a
 restart.
@@ -20,7 +20,7 @@ from plugins.protocols.multipaxos.messages import Proposal, Pvalue, Value
 
 
 @dataclass(slots=True)
-class Slots:
+class AcceptedSlots:
     """The proposals accepted. The node owns `log` and `beyond`, and declares them durable."""
 
     log: DurableLog[Proposal]
@@ -71,7 +71,7 @@ class Slots:
             del beyond[slot]
 
     def advance_mark(self, chosen: int, ballot: Ballot) -> None:
-        """All up to `chosen` is chosen: the mark moves there, and on over what is accepted in `ballot`, the one promised."""
+        """The mark moves to `chosen`, up to which all is chosen, and on over what is accepted in `ballot`."""
         mark = max(self.mark, chosen)
         while self.has_accepted(mark + 1, ballot):
             mark += 1
@@ -83,14 +83,14 @@ class Slots:
         self.close_gap()
 
     def missing(self, last: int, ballot: Ballot) -> tuple[int, int]:
-        """The first and the last of the slots after the mark, up to `last`, that are not accepted in `ballot`, without a gap."""
+        """The first and the last of the slots after the mark, up to `last`, that have no value accepted in `ballot`."""
         first = end = self.mark + 1
         while end < last and not self.has_accepted(end + 1, ballot):
             end += 1
         return first, end
 
     def report(self, slot: int, max_slots: int, max_bytes: int) -> tuple[tuple[Pvalue, ...], int]:
-        """All that is accepted from `slot` on, as far as it fits, and the slot at which the rest begins; 0: there is none."""
+        """What is accepted from `slot` on, as far as it fits, and the slot where the rest begins; 0: there is none."""
         reported: list[Pvalue] = []
         size = 0
         for at in range(slot, max(self.beyond, default=self.log.last) + 1):

@@ -1,15 +1,15 @@
-"""Single-decree Paxos, the Synod, in one class: proposer, acceptor and learner (Lamport, *Paxos Made Simple*, section 2).
+"""Single-decree Paxos, the Synod, in one class (Lamport, *Paxos Made Simple*, section 2): proposer, acceptor, learner.
 
     idle --Propose--> Prepare sent --quorum of promises--> Accept sent --quorum of votes--> decided
                           ^      |                          |
-                          +------+--------------------------+  no quorum can follow, or none did in time: a higher ballot
+                          +------+--------------------------+ a higher ballot, once no quorum can follow or none has
 
-A node plays its roles in every instance at once; each key of an operation names an instance of its own. Which roles a node
-plays, the config says.
+A node plays its roles in every instance at once; each key of an operation names an instance of its own. The config says
+which roles a node plays.
 
-What a proposer sends promises nothing of its own, so it leaves before the commit. Accept alone waits until the round of its
-ballot is durable: whatever crashes, only one incarnation of a proposer ever sends Accept in a ballot (section 2.5). What an
-acceptor has promised and accepted must survive a crash too, so its answers leave after the commit.
+What a proposer sends promises nothing of its own, so it leaves before the commit. Accept alone waits until the round of
+its ballot is durable: whatever crashes, only one incarnation of a proposer ever sends Accept in a ballot (section 2.5).
+What an acceptor has promised and accepted must survive a crash too, so its answers leave after the commit.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class Paxos(Node):
         self.learn(decided.instance, Proposal(decided.ballot, decided.value))
 
     def learn(self, instance: str, chosen: Proposal) -> None:
-        """The instance has decided: answers the clients that wait, and tells the learners if that is the proposer's part."""
+        """The instance has decided: answers the clients that wait, and tells the learners if the proposer has to."""
         known = self.decided.get(instance)
         if known is not None:
             assert known.value == chosen.value, f"{instance} decided {known.value!r}, and then {chosen.value!r}"
