@@ -9,8 +9,7 @@ from framework.core.message import NodeId
 from framework.core.node_runtime import NodeRuntime
 from framework.core.time import MILLISECOND
 from framework.engine.base import Experiment
-from plugins.protocols.multipaxos.election import CANDIDATE, LEADER
-from plugins.protocols.multipaxos.node import MultiPaxos
+from plugins.protocols.multipaxos.node import CANDIDATE, LEADER, MultiPaxos
 
 PATIENT = ("duration=10s", "protocol.election_timeout_min=1s", "protocol.election_timeout_max=2s")
 """Time-outs so far apart that two candidates seldom meet, and a leader whom no quorum answers steps down after 2 s."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from experiments.planted_bugs.mutant import Mutant, mutated
 from framework import (
+    NO_BALLOT,
+    Ballot,
     Message,
     NodeId,
+    PendingRead,
     ProtocolSpec,
     Query,
     QuorumSystem,
@@ -16,20 +19,19 @@ from framework import (
     on_timer,
 )
 from plugins.protocols import multipaxos
-from plugins.protocols.multipaxos.checkpoints import NO_CHECKPOINT
-from plugins.protocols.multipaxos.election import LEADER
-from plugins.protocols.multipaxos.learner import Pending
 from plugins.protocols.multipaxos.messages import (
-    NO_BALLOT,
+    NO_CHECKPOINT,
     Accept,
     Accepted,
     Checkpoint,
     Part,
     Prepare,
     Promise,
+    Proposal,
     Value,
 )
-from plugins.protocols.multipaxos.node import MultiPaxos
+from plugins.protocols.multipaxos.node import LEADER, MultiPaxos, ProposedRequest
+from plugins.protocols.multipaxos.slots import AcceptedSlots
 
 # What is durable.
 
@@ -82,12 +84,12 @@ class TakesTheOldestValue(MultiPaxos):
 
     @handles(Promise)
     def on_promise(self, sender: NodeId, promise: Promise) -> None:
-        if promise.ballot == self.promised:
+        if self.scout is not None and promise.ballot == self.promised:
+            found = self.scout.found
             for pvalue in promise.accepted:
-                known = self.found.get(pvalue.slot)
-                if known is not None and pvalue.ballot < known.ballot:
-                    del self.found[pvalue.slot]
-            fitting = (pvalue for pvalue in promise.accepted if pvalue.slot not in self.found)
+                if pvalue.slot in found and pvalue.ballot < found[pvalue.slot].ballot:
+                    del found[pvalue.slot]
+            fitting = (pvalue for pvalue in promise.accepted if pvalue.slot not in found)
             promise = Promise(promise.ballot, tuple(fitting), promise.following)
         super().on_promise(sender, promise)
 
@@ -114,7 +116,9 @@ class PromisesBelowItsCheckpoint(MultiPaxos):
 
     @handles(Prepare)
     def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
-        super().on_prepare(sender, Prepare(prepare.ballot, max(prepare.slot, self.compacted + 1), prepare.relieves))
+        super().on_prepare(
+            sender, Prepare(prepare.ballot, max(prepare.slot, self.slots.compacted + 1), prepare.relieves)
+        )
 
 
 class QuorumOneShort(MultiPaxos):
@@ -154,11 +158,18 @@ class AcceptsBelowItsPromise(MultiPaxos):
 class CountsOverBallots(MultiPaxos):
     """Acceptances of an earlier ballot of its own count in this one (PMS §2.2)."""
 
+    def on_start(self) -> None:
+        super().on_start()
+        self.slots = SlotsOfAnyBallot(self.accepted, self.beyond, self.slots.mark)
+        self.slots.advance_mark(self.chosen, self.promised)
+
     @handles(Accepted)
     def on_accepted(self, sender: NodeId, accepted: Accepted) -> None:
         super().on_accepted(sender, Accepted(self.promised, accepted.mark, accepted.round))
 
-    def has_accepted(self, slot: int) -> bool:
+
+class SlotsOfAnyBallot(AcceptedSlots):
+    def has_accepted(self, slot: int, ballot: Ballot) -> bool:
         return self.proposal(slot) is not None
 
 
@@ -176,16 +187,16 @@ class MarksPastGaps(MultiPaxos):
 class ChoosesWhatItHas(MultiPaxos):
     """A follower takes all that it has accepted for chosen (PMS §2.3)."""
 
-    def on_heard(self, chosen: int, last: int) -> None:
-        super().on_heard(max(chosen, self.mark), last)
+    def learn(self, chosen: int, proposed: int) -> None:
+        super().learn(max(chosen, self.mark), proposed)
 
 
 class AppliesEarlierBallots(MultiPaxos):
     """A follower applies what it has accepted in whatever ballot, up to where the leader says all is chosen (PMS §2.3)."""
 
-    def on_heard(self, chosen: int, last: int) -> None:
+    def learn(self, chosen: int, proposed: int) -> None:
         self.apply(min(chosen, self.accepted.last))
-        super().on_heard(chosen, last)
+        super().learn(chosen, proposed)
 
 
 class NeverAsks(MultiPaxos):
@@ -204,7 +215,7 @@ class ReadsAtOnce(MultiPaxos):
     @handles(Query)
     def on_query(self, sender: NodeId, query: Query) -> None:
         if self.role == LEADER:
-            self.answer(sender, query.operation, query.body)
+            self.answer(PendingRead(sender, query.operation, query.body, 0, 0))
         else:
             super().on_query(sender, query)
 
@@ -212,8 +223,8 @@ class ReadsAtOnce(MultiPaxos):
 class ReadsBeforeItKnowsThePast(MultiPaxos):
     """A new leader reads before it has chosen again what earlier ones may have chosen (PML §5.2)."""
 
-    def knows_the_past(self) -> bool:
-        return True
+    def read_index(self) -> int:
+        return 0
 
 
 class BreaksTheLease(MultiPaxos):
@@ -254,7 +265,9 @@ class JoinsPartsAsTheyCome(MultiPaxos):
 
     @handles(Part)
     def on_part(self, sender: NodeId, part: Part) -> None:
-        offset = len(self.incoming.state) if part.slot == self.incoming.slot else part.offset
+        offset = part.offset
+        if self.incoming is not None and part.slot == self.incoming_slot:
+            offset = self.incoming.size
         super().on_part(sender, Part(part.ballot, part.slot, offset, part.size, part.data))
 
 
@@ -272,8 +285,7 @@ class RestartsWithoutItsCheckpoint(MultiPaxos):
 class AnswersForAnyOwnBallot(MultiPaxos):
     """A client is answered with what its leader proposed for the slot in any ballot, be it another client's command (PMS §3)."""
 
-    def is_found(self, slot: int, pending: Pending) -> bool:
-        found = self.found.get(slot)
+    def is_found(self, request: ProposedRequest, found: Proposal | None) -> bool:
         return found is not None and found.ballot.node == self.id
 
 
@@ -282,7 +294,7 @@ class BeginsEachCheckpointAnew(MultiPaxos):
 
     def take_checkpoint(self) -> None:
         super().take_checkpoint()
-        self.shipments = {}
+        self.transfers = {}
 
 
 class StandsInVain(MultiPaxos):
@@ -290,10 +302,16 @@ class StandsInVain(MultiPaxos):
 
     @on_timer
     def stand(self) -> None:
-        self.prepare()
+        self.become_candidate()
 
 
 READ_INDEX = ("protocol.read_mode=read_index",)
+EAGER_READS = (  # many reads, and a past that takes a new leader many rounds to choose again
+    *READ_INDEX,
+    "protocol.window=1",
+    "clients=12",
+    "workload.mix={read: 80, write: 20}",
+)
 LEASE = (  # many reads, by clients that go on beside a leader that is cut off
     "protocol.read_mode=lease",
     "protocol.max_clock_drift_ppm=0",
@@ -341,7 +359,7 @@ MUTANTS = (
     Mutant(AppliesEarlierBallots),
     Mutant(NeverAsks),
     Mutant(ReadsAtOnce, needs=READ_INDEX),
-    Mutant(ReadsBeforeItKnowsThePast, needs=(*READ_INDEX, "protocol.window=1")),
+    Mutant(ReadsBeforeItKnowsThePast, needs=EAGER_READS),
     Mutant(BreaksTheLease, needs=LEASE),
     Mutant(LosesTheSessions),
     Mutant(InstallsOlderCheckpoints),

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from experiments.planted_bugs.mutant import Mutant, mutated
-from framework import Message, NodeId, ProtocolSpec, Quorums, QuorumSystem, Threshold, handles, hookimpl
-from plugins.protocols import paxos
-from plugins.protocols.paxos.acceptor import Vow
-from plugins.protocols.paxos.messages import (
+from framework import (
     NO_BALLOT,
-    Accept,
-    Accepted,
-    Nack,
-    Prepare,
-    Promise,
+    Message,
+    NodeId,
     Proposal,
+    ProtocolSpec,
+    Quorums,
+    QuorumSystem,
+    Threshold,
+    Vow,
+    handles,
+    hookimpl,
 )
-from plugins.protocols.paxos.node import Paxos
-from plugins.protocols.paxos.proposer import Attempt
+from plugins.protocols import paxos
+from plugins.protocols.paxos.messages import Accept, Accepted, Nack, Prepare, Promise
+from plugins.protocols.paxos.node import Attempt, Paxos
 
 # What is durable.
 
@@ -142,10 +144,11 @@ class HidesItsVote(Paxos):
     def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
         instance, ballot = prepare.instance, prepare.ballot
         vow = self.vow(instance)
-        if ballot < vow.promised:
+        promise = vow.prepare(ballot)
+        if promise is None:
             self.send(sender, Nack(instance, ballot, vow.promised))
             return
-        self.vows[instance] = Vow(ballot, vow.accepted)
+        self.vows[instance] = promise
         self.send(sender, Promise(instance, ballot, None))
 
 

@@ -51,6 +51,13 @@ class ReadQueue:
         """
         return bool(self.waiting) and self.waiting[-1].round > latest and self.round <= confirmed
 
+    def wait_for(self, index: int) -> None:
+        """All that wait now wait until `index` is applied as well: more may have been committed before they came."""
+        self.waiting = deque(
+            PendingRead(read.client, read.operation, read.body, read.round, max(read.index, index))
+            for read in self.waiting
+        )
+
     def take_ready(self, confirmed: int, applied: int) -> list[PendingRead]:
         """Removes and returns those that are safe once round `confirmed` is answered and `applied` is applied."""
         ready: list[PendingRead] = []

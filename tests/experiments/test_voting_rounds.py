@@ -28,16 +28,16 @@ def test_alone_a_proposer_needs_one_ballot_whatever_the_number_of_nodes(nodes: i
 
 
 def test_proposers_that_never_wait_may_duel_for_ever() -> None:
-    duels = hold(Decisions(5, 5, "none"), range(5))
+    duels = hold(Decisions(8, 8, "none"), range(10))
     assert [one.rounds for one in duels if not one.decided].count(LIMIT) >= 3
-    assert beyond(duels, claimed(PAXOS, 5)) > 0.5
+    assert beyond(duels, claimed(PAXOS, 8)) > 0.5
 
 
 def test_to_wait_a_while_ends_every_duel() -> None:
-    duels = hold(Decisions(5, 2, "none"), range(60))
-    patient = hold(Decisions(5, 2, "up to 20 ms"), range(60))
+    duels = hold(Decisions(4, 2, "none"), range(60))
+    patient = hold(Decisions(4, 2, "up to 20 ms"), range(60))
     assert all(one.decided for one in duels + patient)
-    assert beyond(duels, claimed(PAXOS, 5)) > 0 == beyond(patient, claimed(PAXOS, 5))
+    assert beyond(duels, claimed(PAXOS, 4)) > 0 == beyond(patient, claimed(PAXOS, 4))
     assert sum(one.begun for one in duels) > 1.5 * sum(one.begun for one in patient)
 
 

@@ -64,3 +64,13 @@ def test_one_round_at_a_time_begins_for_reads() -> None:
     assert queue.needs_round(latest=1, confirmed=1)
     assert not queue.needs_round(latest=2, confirmed=1), "a heartbeat began round 2 anyway"
     assert queue.take_all() == [read(1, 1, 0), read(2, 2, 0)] and not queue
+
+
+def test_reads_that_wait_can_be_made_to_wait_for_more() -> None:
+    queue = ReadQueue()
+    queue.add(read(1, 1, 2))
+    queue.wait_for(5)
+    queue.add(read(2, 1, 5))
+    assert queue.take_ready(confirmed=1, applied=4) == []
+    queue.wait_for(3)
+    assert queue.take_ready(confirmed=1, applied=5) == [read(1, 1, 5), read(2, 1, 5)]

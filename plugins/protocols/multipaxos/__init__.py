@@ -6,7 +6,6 @@ from framework import ProtocolSpec, SessionClient, Sometimes, hookimpl
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
 from plugins.protocols.multipaxos.invariants import INVARIANTS
 from plugins.protocols.multipaxos.node import MultiPaxos
-from plugins.protocols.multipaxos.transfer import TRANSFER_LEADER
 
 
 @hookimpl
@@ -27,6 +26,6 @@ def register_protocols() -> list[ProtocolSpec]:
                 Sometimes("a checkpoint was installed", "installed_snapshot"),
             ),
             invariants=INVARIANTS,
-            administration=(TRANSFER_LEADER,),
+            administration=("transfer_leader",),
         )
     ]

@@ -8,8 +8,6 @@ from msgspec import Meta
 
 from framework import Duration, QuorumConfig, ReadingConfig
 
-PPM = 1_000_000
-
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -24,7 +22,7 @@ class MultiPaxosConfig(ReadingConfig):
     """A follower that hears from no leader for this long at the least begins a ballot; for this long after it heard
     from a leader it promises nothing to others, which is the leader's lease."""
     election_timeout_max: Duration = Duration("300ms")
-    """... and for this long at the most, drawn anew each time. A leader that no quorum answers for this long steps down."""
+    """... and for this long at the most, drawn anew each time. A leader that no quorum answers so long steps down."""
     heartbeat_interval: Duration = Duration("50ms")
     """How often a leader says that it is there."""
     window: Count = 8192
@@ -36,7 +34,7 @@ class MultiPaxosConfig(ReadingConfig):
     checkpoint_every: Annotated[int, Meta(ge=0)] = 50_000
     """Slots from one checkpoint to the next; 0: none is ever taken, and the log grows for ever."""
     checkpoint_trailing: Annotated[int, Meta(ge=0)] = 5_000
-    """Slots below a checkpoint that are kept for those who are a little behind."""
+    """Slots below a checkpoint that are kept for followers that are a little behind."""
     checkpoint_part: Count = 256 << 10
     """Bytes of a checkpoint in one Part, at the most."""
 
@@ -53,9 +51,9 @@ class MultiPaxosConfig(ReadingConfig):
             )
 
     @property
-    def lease(self) -> int:
-        """How long a leader may trust that nobody else leads, on its own clock, since it sent a heartbeat that a quorum answered.
+    def others_turn(self) -> int:
+        """How long a candidate that cannot win leaves the field to the others, in nanoseconds.
 
-        Its clock may be slow and theirs fast.
+        Each of them begins a ballot within `election_timeout_max`, and has as long again to win it.
         """
-        return self.election_timeout_min * (PPM - self.max_clock_drift_ppm) // (PPM + self.max_clock_drift_ppm)
+        return 2 * self.election_timeout_max

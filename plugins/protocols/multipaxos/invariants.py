@@ -10,16 +10,15 @@
 | chosen stays | what is proposed for a slot after it was chosen is what was chosen | Paxos Made Simple, §2.2, P2c |
 | chosen order | what a replica knows to be chosen grows from slot to slot, and it holds it until a checkpoint covers it | Paxos Made Live, §5.5 |
 
-`Ballots` looks at promises and leaders, `Slots` at what is accepted and chosen. A step costs what it changed: while a log
-has only grown at its end, what it held before is not looked at again; a map tells which slots were written last.
+`Ballots` looks at promises and leaders, `Slots` at what is accepted and chosen. A step costs what it changed: while a
+log has only grown at its end, what it held before is not looked at again; a map tells which slots were written last.
 """
 
 from __future__ import annotations
 
-from framework import Invariant, NodeId, Step, Violation
-from plugins.protocols.multipaxos.election import LEADER
-from plugins.protocols.multipaxos.messages import NO_BALLOT, Ballot, Proposal, Value
-from plugins.protocols.multipaxos.node import MultiPaxos
+from framework import NO_BALLOT, Ballot, Invariant, NodeId, Step, Violation
+from plugins.protocols.multipaxos.messages import Proposal, Value
+from plugins.protocols.multipaxos.node import LEADER, MultiPaxos
 
 
 class Ballots(Invariant[MultiPaxos]):
@@ -37,7 +36,7 @@ class Ballots(Invariant[MultiPaxos]):
         ballot, known = node.promised, self.promised.get(name, NO_BALLOT)
         if ballot is not known:
             if ballot < known:
-                raise Violation("promise order", (name,), f"promised {tell(known)}, and then {tell(ballot)}")
+                raise Violation("promise order", (name,), f"promised {known}, and then {ballot}")
             self.promised[name] = ballot
         if node.role == LEADER:
             self._check_leader(name, ballot)
@@ -46,7 +45,7 @@ class Ballots(Invariant[MultiPaxos]):
         led = self.leaders.setdefault(ballot, (name, self.lives[name]))
         if led != (name, self.lives[name]):
             what = f"{led[0]} and {name} lead" if led[0] != name else f"{name} leads in two of its lives"
-            raise Violation("one proposer", dict.fromkeys((led[0], name)), f"{what} ballot {tell(ballot)}")
+            raise Violation("one proposer", dict.fromkeys((led[0], name)), f"{what} ballot {ballot}")
 
 
 class _Replica:
@@ -67,7 +66,7 @@ class _Replica:
         if self.seen == seen:
             return []
         log, beyond = node.accepted, node.beyond
-        start = max(self.chosen, last if log.cuts == cuts else 0, node.compacted) + 1
+        start = max(self.chosen, last if log.cuts == cuts else 0, node.slots.compacted) + 1
         further = [slot for slot in beyond.latest(beyond.writes - writes) if slot > self.chosen]
         return [*range(start, log.last + 1), *further]
 
@@ -99,9 +98,9 @@ class Slots(Invariant[MultiPaxos]):
         for slot, ballot in known.held.items():
             if slot <= node.chosen:
                 continue
-            proposal = node.proposal(slot)
+            proposal = node.slots.proposal(slot)
             if proposal is None or proposal.ballot < ballot:
-                what = f"forgot what it accepted for slot {slot} in ballot {tell(ballot)}"
+                what = f"forgot what it accepted for slot {slot} in ballot {ballot}"
                 raise Violation("accepted stays", (node.id,), what)
         known.chosen = min(known.chosen, node.chosen)
         known.see(node)
@@ -111,11 +110,11 @@ class Slots(Invariant[MultiPaxos]):
     def _check_accepted(self, node: MultiPaxos, known: _Replica, fresh: list[int]) -> None:
         name = node.id
         for slot in fresh:
-            proposal = node.proposal(slot)
+            proposal = node.slots.proposal(slot)
             assert proposal is not None
             ballot = proposal.ballot
             if ballot < known.held.get(slot, NO_BALLOT):
-                what = f"accepted ballot {tell(ballot)} for slot {slot} after {tell(known.held[slot])}"
+                what = f"accepted ballot {ballot} for slot {slot} after {known.held[slot]}"
                 raise Violation("accepted stays", (name,), what)
             known.held[slot] = ballot
             chosen = self.chosen.get(slot)
@@ -125,14 +124,14 @@ class Slots(Invariant[MultiPaxos]):
             proposed = self.proposals.setdefault(slot, {})
             value, where = proposed.setdefault(ballot, (proposal.value, name))
             if value is not proposal.value and value != proposal.value:
-                what = f"ballot {tell(ballot)} proposed two values for slot {slot}"
+                what = f"ballot {ballot} proposed two values for slot {slot}"
                 raise Violation("one proposal", dict.fromkeys((where, name)), what)
 
     def _check_later(self, name: NodeId, slot: int, later: Proposal, chosen: Proposal, where: NodeId) -> None:
         if later.ballot >= chosen.ballot and later.value is not chosen.value and later.value != chosen.value:
             what = (
-                f"ballot {tell(later.ballot)} proposes another value for slot {slot}, "
-                f"which {where} knows to be chosen since ballot {tell(chosen.ballot)}"
+                f"ballot {later.ballot} proposes another value for slot {slot}, "
+                f"which {where} knows to be chosen since ballot {chosen.ballot}"
             )
             raise Violation("chosen stays", dict.fromkeys((where, name)), what)
 
@@ -142,10 +141,10 @@ class Slots(Invariant[MultiPaxos]):
             raise Violation("chosen order", (node.id,), what)
         for slot in range(known.chosen + 1, node.chosen + 1):
             known.held.pop(slot, None)
-            proposal = node.proposal(slot)
+            proposal = node.slots.proposal(slot)
             if proposal is not None:
                 self._check_agreement(node.id, slot, proposal)
-            elif slot > node.compacted:
+            elif slot > node.slots.compacted:
                 raise Violation("chosen order", (node.id,), f"knows slot {slot} to be chosen, and not what it holds")
         known.chosen = node.chosen
 
@@ -160,10 +159,6 @@ class Slots(Invariant[MultiPaxos]):
         if chosen.value is not proposal.value and chosen.value != proposal.value:
             what = f"{where} and {name} know different values to be chosen for slot {slot}"
             raise Violation("agreement", dict.fromkeys((where, name)), what)
-
-
-def tell(ballot: Ballot) -> str:
-    return f"{ballot.round}.{ballot.node}"
 
 
 INVARIANTS = (Ballots, Slots)

@@ -1,36 +1,29 @@
 """What the nodes of Multi-Paxos say to one another, and what they keep.
 
-| message | from, to | says | answered by |
-| --- | --- | --- | --- |
-| Prepare | candidate to all | phase 1a, for all slots from one on | Promise, Refused, or nothing |
-| Promise | acceptor to candidate | phase 1b, with what was accepted there | |
-| Accept | leader to all | phase 2a, for consecutive slots | Accepted or Refused |
-| Heartbeat | leader to all | that it leads, and how far it has come | Accepted or Refused |
-| Accepted | acceptor to leader | phase 2b, cumulative | |
-| Refused | acceptor to proposer | that it promised a higher ballot, or that the candidate is too far behind | |
-| Learn | follower to leader | the slots that it has missed | Accept, or the first Part |
-| Part, Fetch | leader to follower, and back | a checkpoint, piece by piece | one another |
-| TakeOver | leader to its heir | that it has ceased to lead | Prepare, to all |
+| message | PMMC | from, to | says | answered by |
+| --- | --- | --- | --- | --- |
+| Prepare | p1a | candidate to all | asks for a promise, for all slots from one on | Promise, Preempted, TooFarBehind, or nothing |
+| Promise | p1b | acceptor to candidate | promised; and what was accepted there | Prepare, if there is more |
+| Accept | p2a | leader to all | proposes values for consecutive slots | Accepted or Preempted |
+| Heartbeat | | leader to all | that it leads, and how far it has come | Accepted or Preempted |
+| Accepted | p2b | acceptor to leader | accepted, up to a slot | |
+| Preempted | p1b, p2b | acceptor to candidate or leader | that it has promised a higher ballot | |
+| TooFarBehind | | acceptor to candidate | that slots which the candidate does not know are cut off | |
+| Learn | | follower to leader | the slots that it has missed | Accept, or the first Part |
+| Part, Fetch | | leader to follower, and back | a checkpoint, part by part | one another |
+| TakeOver | | leader to its heir | that it has ceased to lead | Prepare, to all |
+
+PMMC is van Renesse and Altinbuken, *Paxos Made Moderately Complex*, ACM Computing Surveys 2015.
 """
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-from framework import Command, Message, NodeId, Record
+from framework import NO_BALLOT, Ballot, Command, Message, Record
 
 Value: TypeAlias = Command | None
 """What a slot decides; None is a no-op, which fills a gap."""
-
-
-class Ballot(Record, order=True):
-    """A ballot's number: unique, because only `node` ever begins it."""
-
-    round: int
-    node: NodeId
-
-
-NO_BALLOT = Ballot(0, "")
 
 
 class Proposal(Record):
@@ -41,17 +34,27 @@ class Proposal(Record):
 
 
 class Pvalue(Record):
-    """A proposal with its slot."""
+    """A proposal with its slot (PMMC: a pvalue)."""
 
     slot: int
     ballot: Ballot
     value: Value
 
 
+class Checkpoint(Record):
+    """The state of a replica that has applied all slots up to `slot`."""
+
+    slot: int
+    state: bytes
+
+
+NO_CHECKPOINT = Checkpoint(0, b"")
+
+
 class Prepare(Message):
     """Phase 1a for all slots from `slot` on, the first that the candidate does not know to be chosen.
 
-    The leader of `relieves` has ceased to lead in the candidate's favour, so that its lease binds nobody.
+    `relieves`: the ballot whose leader has ceased to lead in the candidate's favour, so that its lease binds nobody.
     """
 
     ballot: Ballot
@@ -62,7 +65,7 @@ class Prepare(Message):
 class Promise(Message):
     """Phase 1b: what the acceptor has accepted from the slot of Prepare on.
 
-    `following` is the slot from which to ask again, because all was too much for one message; 0 if this is the end.
+    `following`: the slot from which to ask for the rest, which did not fit; 0: this is all.
     """
 
     ballot: Ballot
@@ -80,7 +83,10 @@ class Accept(Message):
 
 
 class Heartbeat(Message):
-    """The leader is there; it has proposed up to `last`. Its heartbeats are numbered by `round`."""
+    """The leader is alive, and has proposed up to `last`. All slots up to `chosen` are chosen.
+
+    `round` numbers its heartbeats.
+    """
 
     ballot: Ballot
     round: int
@@ -91,7 +97,7 @@ class Heartbeat(Message):
 class Accepted(Message):
     """Phase 2b: each slot up to `mark` is chosen, as the acceptor knows, or accepted by it in `ballot`, durably.
 
-    `round` is that of the heartbeat that this answers.
+    `round`: that of the heartbeat that this answers; 0: it answers none.
     """
 
     ballot: Ballot
@@ -99,14 +105,19 @@ class Accepted(Message):
     round: int = 0
 
 
-class Refused(Message):
-    """The acceptor has promised `ballot`, which is higher.
+class Preempted(Message):
+    """Refuses Prepare, Accept or Heartbeat: the acceptor has promised `ballot`, which is higher (PMMC: preempted)."""
 
-    Or the candidate is too far `behind`: slots that it does not know are cut off there, and nothing could be told of them.
+    ballot: Ballot
+
+
+class TooFarBehind(Message):
+    """Refuses Prepare of `ballot`: the acceptor has cut off slots that the candidate does not know to be chosen.
+
+    It could report nothing of what was chosen there, and so promises nothing.
     """
 
     ballot: Ballot
-    behind: bool = False
 
 
 class Learn(Message):
@@ -117,15 +128,8 @@ class Learn(Message):
     last: int
 
 
-class Checkpoint(Record):
-    """The replica's state once all slots up to `slot` are applied."""
-
-    slot: int
-    state: bytes
-
-
 class Part(Message):
-    """What stands at `offset` in the checkpoint of `slot`, which has `size` bytes."""
+    """The bytes at `offset` of the checkpoint of `slot`, which has `size` bytes."""
 
     ballot: Ballot
     slot: int
@@ -143,6 +147,6 @@ class Fetch(Message):
 
 
 class TakeOver(Message):
-    """The leader of `ballot` leads no more; the receiver may begin a ballot at once."""
+    """The leader of `ballot` has ceased to lead: the receiver may begin a ballot at once."""
 
     ballot: Ballot

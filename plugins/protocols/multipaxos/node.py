@@ -1,11 +1,706 @@
-"""Multi-Paxos, whole: the two phases, and what is built on them."""
+"""Multi-Paxos in one class: acceptor, candidate, leader, learner, each with its messages in the order of the paper.
+
+    lagging --time-out--+                                          +--Preempted by a minority--> raising
+      ^                 v                                          |  <--quorum of promises--       |
+      |   follower --time-out--> candidate --quorum of promises--> leader                           |
+      |      ^                    |     |                            |                              |
+      +------|--- TooFarBehind ---+     |                            | no quorum answers            |
+             +------------------------- a higher ballot -------------+------------------------------+
+
+`become_follower`, `become_lagging`, `become_candidate` and `become_leader` are the only places that change the role,
+and the only ones that reset what belongs to it. A raising node led the ballot before the one that it prepares, and
+keeps its clients. What a role needs besides stands in parts that this class owns and asks: `AcceptedSlots`, `Scout`
+(phase 1), `PendingRequests`, `HeartbeatRounds` and `Lease`, `ReadQueue`, `OutgoingTransfer` and `IncomingTransfer`
+(checkpoints on their way). A part decides; the handler sends.
+
+Three rules about what leaves when:
+
+- A candidate's own promise, and a leader's own acceptance, are messages to itself. They arrive once they are durable.
+- Accept and Heartbeat leave before the commit, because they promise nothing of the leader's own. So do answers to
+  clients: they rest on what a quorum holds durably.
+- `propose` runs once, at the end of a batch that has brought requests.
+
+PMS is Lamport, *Paxos Made Simple*, 2001; PML is Chandra, Griesemer and Redstone, *Paxos Made Live*, PODC 2007; PMMC is
+van Renesse and Altinbuken, *Paxos Made Moderately Complex*, 2015.
+"""
 
 from __future__ import annotations
 
-from plugins.protocols.multipaxos.checkpoints import Checkpoints
-from plugins.protocols.multipaxos.reads import Reads
-from plugins.protocols.multipaxos.transfer import Transfer
+from collections import deque
+from collections.abc import Collection
+
+from framework import (
+    NO_BALLOT,
+    Administer,
+    Administered,
+    Answer,
+    Ballot,
+    DurableLog,
+    DurableMap,
+    HeartbeatRounds,
+    IncomingTransfer,
+    Lease,
+    Node,
+    NodeId,
+    NotLeader,
+    OperationId,
+    OutgoingTransfer,
+    PendingRead,
+    PendingRequest,
+    PendingRequests,
+    Query,
+    ReadQueue,
+    Record,
+    Replica,
+    ReplicatedMachine,
+    Reply,
+    Request,
+    durable,
+    durable_log,
+    durable_map,
+    handles,
+    lease_length,
+    on_timer,
+)
+from plugins.protocols.multipaxos.config import MultiPaxosConfig
+from plugins.protocols.multipaxos.messages import (
+    NO_CHECKPOINT,
+    Accept,
+    Accepted,
+    Checkpoint,
+    Fetch,
+    Heartbeat,
+    Learn,
+    Part,
+    Preempted,
+    Prepare,
+    Promise,
+    Proposal,
+    TakeOver,
+    TooFarBehind,
+    Value,
+)
+from plugins.protocols.multipaxos.scout import Scout
+from plugins.protocols.multipaxos.slots import AcceptedSlots, fitting
+
+FOLLOWER, LAGGING, CANDIDATE, RAISING, LEADER = "follower", "lagging", "candidate", "raising", "leader"
 
 
-class MultiPaxos(Transfer, Reads, Checkpoints):
-    """A node that is proposer, acceptor and learner."""
+class ProposedRequest(PendingRequest):
+    """A request whose command has a slot, and the ballot in which this node proposed it there first."""
+
+    ballot: Ballot
+
+
+class Unproposed(Record):
+    """A value that waits for a slot, and the client that asked for it; no client: phase 1 found it."""
+
+    value: Value
+    client: NodeId = ""
+    operation: OperationId = 0
+
+
+class MultiPaxos(Node):
+    """A node that is acceptor, candidate or leader, and learner (PMMC: acceptor, leader and replica)."""
+
+    config: MultiPaxosConfig
+
+    # What an acceptor must not forget (PMS, §2.5), and what saves a learner from starting anew.
+
+    promised: Ballot = durable(NO_BALLOT)
+    accepted: DurableLog[Proposal] = durable_log(Proposal)
+    beyond: DurableMap[int, Proposal] = durable_map(int, Proposal)
+    learned: int = durable(0)
+    """All up to here was chosen when something was last accepted: a restart goes on from there."""
+    checkpoint: Checkpoint = durable(NO_CHECKPOINT)
+
+    def on_start(self) -> None:
+        config = self.config
+        self.role = FOLLOWER
+        self.leader: NodeId | None = None  # of the ballot promised, once it has been heard
+        # Volatile on acceptors.
+        self.slots = AcceptedSlots(self.accepted, self.beyond)
+        # When a leader was last heard. One that restarts may have answered a leader whose lease lasts.
+        self.heard_at = self.now if config.read_mode == "lease" and self.promised != NO_BALLOT else None
+        self.reported_from = 0  # of what it accepted, the candidate promised has been sent all from here on
+        # Volatile on learners.
+        assert config.state_machine is not None, "the config group state_machine gives one"
+        self.machine = ReplicatedMachine(config.state_machine.build(), config.max_sessions)
+        self.chosen = self.slots.compacted  # all up to here is chosen, and applied
+        self.proposed = 0  # the leader has proposed up to here, as far as is known
+        self.asked_from, self.asked_at = 0, 0  # the slot from which the leader was asked last, and when
+        self.incoming: IncomingTransfer | None = None  # the checkpoint that the leader is sending
+        self.checkpoint_taken_at = self.now  # the latest, since this start
+        # Volatile on candidates, and on leaders.
+        self.quorums = config.quorums.build(tuple(sorted((*self.peers, self.id))))
+        self.scout: Scout | None = None  # phase 1 of the ballot promised, while it is under way
+        self.highest_round = 0  # of a ballot that was preferred to one of this node's
+        self.clear_leader_state()
+
+        if self.checkpoint.slot:
+            self.machine.restore(self.checkpoint.state)
+            self.chosen = self.checkpoint.slot
+        self.apply(self.learned)
+        self.slots.advance_mark(self.chosen, self.promised)
+        self.await_leader()
+
+    def clear_leader_state(self) -> None:
+        """Volatile on leaders, and on a leader that raises its ballot. Nobody else holds any."""
+        self.queue: deque[Unproposed] = deque()
+        self.pending: PendingRequests[ProposedRequest] = PendingRequests()
+        self.last = 0  # the last slot that it has proposed in its ballot
+        self.found_last = 0  # the last slot for which an earlier leader may have had a value chosen
+        self.marks: dict[NodeId, int] = {}
+        self.answered_at: dict[NodeId, int] = {}  # when each acceptor last accepted something, or a heartbeat
+        self.audience: tuple[NodeId, ...] = ()  # those to whom values are sent
+        self.rounds = HeartbeatRounds()
+        self.lease = Lease()
+        self.reads = ReadQueue()
+        self.transfers: dict[NodeId, OutgoingTransfer[Checkpoint]] = {}
+        self.heir: NodeId | None = None
+        self.propose_due = False
+
+    # Roles.
+
+    def become_follower(self, leader: NodeId | None = None) -> None:
+        """Neither leads nor tries to. `leader`: the node that does lead, if that is known."""
+        led = self.role in (LEADER, RAISING)
+        self.role, self.leader = FOLLOWER, leader
+        self.scout = None
+        if led:
+            self.note("stepped_down", round=self.promised.round)
+            self.leave_office()
+        self.await_leader()
+
+    def become_lagging(self) -> None:
+        """Gives way: an acceptor knows more to be chosen than it can report, so it can win and this node cannot."""
+        self.become_follower()
+        self.role = LAGGING
+        self.set_timer(self.stand, after=self.config.others_turn)
+
+    def become_candidate(self, *, relieves: Ballot = NO_BALLOT) -> None:
+        """Begins a ballot above all that are known, and phase 1 of it (PMMC: spawns a scout).
+
+        Prepare leaves when the ballot is durable, so that none is begun twice.
+        """
+        ballot = Ballot(max(self.promised.round, self.highest_round) + 1, self.id)
+        self.role = RAISING if self.role in (LEADER, RAISING) else CANDIDATE
+        self.promise(ballot)
+        self.await_leader()
+        everyone = (self.id, *self.peers)
+        self.scout = Scout.of(everyone, self.chosen + 1, relieves)
+        self.multicast(everyone, Prepare(ballot, self.chosen + 1, relieves))
+        self.set_timer(self.prepare_again, after=self.config.heartbeat_interval)
+
+    def become_leader(self, scout: Scout) -> None:
+        """Leads: what phase 1 found is proposed again, before anything else (PMMC: adopted)."""
+        self.note("raised" if self.role == RAISING else "elected", round=self.promised.round)
+        self.role, self.leader, self.heard_at = LEADER, self.id, self.now
+        self.scout = None
+        self.cancel_timer(self.stand)
+        for slot in scout.gaps(self.chosen):
+            self.note("filled", slot=slot)
+        values = scout.values(self.chosen)
+        self.last, self.found_last = self.chosen, self.chosen + len(values)
+        self.marks, self.transfers, self.lease = {}, {}, Lease()
+        self.answered_at = dict.fromkeys(self.peers, self.now)
+        # The quorum of promises confirms what an answered round would: nobody led a higher ballot when it was begun.
+        self.rounds = HeartbeatRounds(self.rounds.latest, self.rounds.latest, self.now)
+        self.reads.wait_for(self.read_index())
+        self.keep_clients(scout.found)
+        self.queue.extendleft(Unproposed(value) for value in reversed(values))
+        self.heartbeat()
+        self.propose_soon()
+
+    def leave_office(self) -> None:
+        """A leader was deposed.
+
+        What it proposed may yet be chosen under another leader, so NotLeader would be a lie. The client asks again with
+        the same sequence number, and the session table tells whether the command was executed. The rest is sent away.
+        """
+        for waiting in self.queue:
+            if waiting.client and waiting.value is not None:
+                self.send(waiting.client, NotLeader(waiting.operation, waiting.value.sequence, self.leader))
+        for read in self.reads.take_all():
+            self.send(read.client, NotLeader(read.operation, 0, self.leader))
+        self.cancel_timer(self.heartbeat)
+        self.cancel_timer(self.give_up_heir)
+        self.clear_leader_state()
+
+    # The acceptor: phase 1b, phase 2b (PMS, §2.2).
+
+    @handles(Prepare)
+    def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
+        if prepare.ballot < self.promised:
+            self.send(sender, Preempted(self.promised))
+            return
+        if prepare.slot <= self.slots.compacted:
+            self.send(sender, TooFarBehind(prepare.ballot))
+            return
+        if prepare.ballot > self.promised:
+            if self.is_bound(sender) and prepare.relieves != self.promised:  # by another's lease
+                return
+            self.promise(prepare.ballot)
+        if prepare.slot > self.reported_from and self.role != LEADER:
+            self.reported_from = prepare.slot
+            self.await_leader()  # a candidate that is promised, and hears it, has its chance
+        reported = self.slots.report(prepare.slot, self.config.max_accept_slots, self.config.max_accept_bytes)
+        self.send(sender, Promise(self.promised, *reported))
+
+    def is_bound(self, candidate: NodeId) -> bool:
+        """Whether a leader other than `candidate` may hold this acceptor's lease (PML, §5.2)."""
+        if self.leader == candidate or self.heard_at is None:
+            return False
+        return self.now - self.heard_at < self.config.election_timeout_min
+
+    def promise(self, ballot: Ballot) -> None:
+        """Promises to accept nothing in a lower ballot."""
+        assert ballot > self.promised, f"{self.id} promised {self.promised} and cannot go back to {ballot}"
+        self.promised = ballot
+        self.leader, self.heard_at = None, None
+        self.slots.mark = self.chosen
+        self.proposed = self.asked_from = self.reported_from = 0
+        self.incoming = None
+        if ballot.node != self.id and self.role != FOLLOWER:
+            self.become_follower()
+
+    @handles(Accept)
+    def on_accept(self, sender: NodeId, accept: Accept) -> None:
+        if accept.ballot < self.promised:  # from a deposed leader
+            self.send(sender, Preempted(self.promised))
+            return
+        self.follow(sender, accept.ballot)
+        self.accept(accept.slot, accept.values)
+        self.learn(accept.chosen, accept.slot + len(accept.values) - 1)
+        self.send(sender, Accepted(accept.ballot, self.mark))
+
+    @handles(Heartbeat)
+    def on_heartbeat(self, sender: NodeId, beat: Heartbeat) -> None:
+        if beat.ballot < self.promised:  # from a deposed leader
+            self.send(sender, Preempted(self.promised))
+            return
+        self.follow(sender, beat.ballot)
+        self.learn(beat.chosen, beat.last)
+        self.send(sender, Accepted(beat.ballot, self.mark, beat.round))
+
+    def follow(self, leader: NodeId, ballot: Ballot) -> None:
+        """`leader` leads `ballot`: from now on this acceptor is bound to it for the length of its lease."""
+        assert self.role == FOLLOWER or ballot > self.promised, f"{leader} and {self.id} both lead {ballot}"
+        if ballot > self.promised:
+            self.promise(ballot)
+        self.leader, self.heard_at = leader, self.now
+        self.await_leader()
+
+    def accept(self, slot: int, values: tuple[Value, ...]) -> None:
+        """Accepts `values` from `slot` on in the ballot promised. A restart applies what is known to be chosen now."""
+        self.slots.accept(slot, values, self.promised)
+        self.learned = self.chosen
+
+    # The candidate: phase 1a, once for the whole log (PMS, §3; PML, §4.1).
+
+    def await_leader(self) -> None:
+        after = self.rng.randint(self.config.election_timeout_min, self.config.election_timeout_max)
+        self.set_timer(self.stand, after=after)
+
+    @on_timer
+    def stand(self) -> None:
+        """No leader was heard for a time-out, or a candidate has not won within one.
+
+        A candidate begins a higher ballot only once a quorum has answered, be it with refusals. Where links are lost so
+        that a single node reaches a quorum (the quorum loss of Ng, Haridi and Carbone, *Omni-Paxos*, EuroSys 2023), the
+        others would otherwise hold that node back for ever: a promise puts off the candidacy of the node that gives it.
+        """
+        if self.scout is not None and not self.scout.is_answered(self.quorums.phase1):
+            self.await_leader()  # meanwhile `prepare_again` goes on for this ballot
+        else:
+            self.become_candidate()
+
+    @on_timer
+    def prepare_again(self) -> None:
+        """Asks those anew that have not reported all: a message was lost, or they were bound by a lease."""
+        if self.scout is not None:
+            for acceptor, slot in self.scout.waiting_for.items():
+                self.send(acceptor, Prepare(self.promised, slot, self.scout.relieves))
+            self.set_timer(self.prepare_again, after=self.config.heartbeat_interval)
+
+    @handles(Promise)
+    def on_promise(self, sender: NodeId, promise: Promise) -> None:
+        scout = self.scout
+        if scout is None or promise.ballot != self.promised:  # decided already, or of an earlier ballot
+            return
+        if scout.take(sender, promise):
+            self.await_leader()  # a long log takes its time
+            self.send(sender, Prepare(self.promised, promise.following, scout.relieves))
+        elif scout.is_adopted(self.quorums.phase1):
+            self.become_leader(scout)
+
+    @handles(Preempted)
+    def on_preempted(self, sender: NodeId, preempted: Preempted) -> None:
+        """A leader that has a quorum takes the acceptor along into a higher ballot; one that has none gives up."""
+        if preempted.ballot <= self.promised:  # about an earlier ballot
+            return
+        self.highest_round = max(self.highest_round, preempted.ballot.round)
+        if self.scout is not None:
+            self.scout.refused(sender)
+        elif self.role == LEADER and self.now - self.rounds.confirmed_at < self.config.election_timeout_min:
+            self.become_candidate()
+        elif self.role == LEADER:
+            self.become_follower()
+
+    @handles(TooFarBehind)
+    def on_too_far_behind(self, sender: NodeId, refusal: TooFarBehind) -> None:
+        if self.scout is None or refusal.ballot != self.promised:  # decided already, or about an earlier ballot
+            return
+        self.become_lagging()
+
+    # The leader: phase 2a, slot after slot, many at once (PMS, §3; PMMC, §4.2).
+
+    @handles(Request)
+    def on_request(self, sender: NodeId, request: Request) -> None:
+        command = request.command
+        if self.role != LEADER:
+            self.send(sender, NotLeader(request.operation, command.sequence, self.leader))
+            return
+        if not self.pending.begin(request.operation, command.sequence):  # a retry
+            return
+        self.queue.append(Unproposed(command, sender, request.operation))
+        self.propose_soon()
+
+    def propose_soon(self) -> None:
+        if not self.propose_due:
+            self.propose_due = True
+            self.set_timer(self.propose, after=0)
+
+    @on_timer
+    def propose(self) -> None:
+        """Gives slots to what waits, as far as the window allows, and sends it without waiting for the slots before."""
+        self.propose_due = False
+        if self.role != LEADER or self.heir is not None:  # deposed within this batch, or about to give way
+            return
+        values = self.take(self.chosen + self.config.window - self.last)
+        if not values:
+            return
+        slot = self.last + 1
+        self.last += len(values)
+        self.accept(slot, values)
+        while values:
+            count = fitting(values, self.config.max_accept_slots, self.config.max_accept_bytes)
+            accept = Accept(self.promised, slot, values[:count], self.chosen)
+            self.multicast(self.audience, accept, before_commit=True)
+            slot, values = slot + count, values[count:]
+        self.send(self.id, Accepted(self.promised, self.last))
+
+    def take(self, most: int) -> tuple[Value, ...]:
+        """The first of the queue, which get the next slots."""
+        values: list[Value] = []
+        for slot in range(self.last + 1, self.last + 1 + min(most, len(self.queue))):
+            waiting = self.queue.popleft()
+            client, operation, value = waiting.client, waiting.operation, waiting.value
+            if client and value is not None:
+                self.pending.place(slot, ProposedRequest(client, operation, value.sequence, self.promised))
+            values.append(value)
+        return tuple(values)
+
+    @handles(Accepted)
+    def on_accepted(self, sender: NodeId, accepted: Accepted) -> None:
+        if self.role != LEADER or accepted.ballot != self.promised:  # an answer to a deposed leader
+            return
+        self.answered_at[sender] = self.now
+        if accepted.mark > self.marks.get(sender, -1):
+            self.marks[sender] = accepted.mark
+            if accepted.mark > self.chosen:
+                self.choose()
+        self.on_round_answered(sender, accepted.round)
+        if self.transfers:
+            self.end_transfer_if_installed(sender)
+        if self.heir is not None:
+            self.hand_over(self.heir)
+
+    def choose(self) -> None:
+        """What a quorum has accepted in this ballot, slot by slot, is chosen (PMMC: decision)."""
+        # Acceptors may know more to be chosen than this leader has proposed.
+        held = min(self.quorums.phase2.held(self.marks), self.last)
+        if held > self.chosen:
+            self.apply(held)
+            if self.queue:
+                self.propose_soon()
+
+    @on_timer
+    def heartbeat(self) -> None:
+        if self.role != LEADER:  # its ballot is being raised
+            return
+        unconfirmed = self.now - self.rounds.confirmed_at
+        if unconfirmed > self.config.election_timeout_max:  # it binds acceptors, and cannot lead
+            self.become_follower()
+            return
+        self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
+        self.audience = self.choose_audience()
+        self.beat()
+
+    def beat(self) -> None:
+        """Tells all, and asks them in a new round, whether this node still leads."""
+        round = self.rounds.begin(self.now)
+        self.broadcast(Heartbeat(self.promised, round, self.last, self.chosen), before_commit=True)
+        self.on_round_answered(self.id, round)
+
+    def on_round_answered(self, acceptor: NodeId, round: int) -> None:
+        if self.rounds.answer(acceptor, round) and self.rounds.confirm(self.quorums.phase2):
+            self.on_round_confirmed()
+
+    def on_round_confirmed(self) -> None:
+        """A quorum has answered the round `rounds.confirmed`: no higher ballot had a quorum when that began."""
+        self.heard_at = self.rounds.confirmed_at
+        if self.config.read_mode == "lease":
+            length = lease_length(self.config.election_timeout_min, self.config.max_clock_drift_ppm)
+            self.lease.extend(self.rounds.confirmed_at + length)
+        self.answer_ready_reads()
+        self.confirm_reads_soon()
+
+    def choose_audience(self) -> tuple[NodeId, ...]:
+        """The peers that have answered of late; if thrifty, a smallest quorum of them."""
+        since = self.now - self.config.election_timeout_max
+        prompt = tuple(peer for peer in self.peers if self.answered_at[peer] >= since)
+        if not self.config.thrifty:
+            return prompt
+        quorum = tuple(node for node in self.quorums.phase2.smallest(self.id) if node != self.id)
+        return quorum if set(quorum) <= set(prompt) else prompt
+
+    def keep_clients(self, found: dict[int, Proposal]) -> None:
+        """After a ballot was raised: a client waits on if its command is proposed in its slot again, or has none."""
+        self.queue = deque(waiting for waiting in self.queue if waiting.client)
+        placed = {slot: each for slot, each in self.pending.placed.items() if self.is_found(each, found.get(slot))}
+        queued = [(each.operation, each.value.sequence) for each in self.queue if each.value is not None]
+        self.pending.keep(placed, queued)
+
+    def is_found(self, request: ProposedRequest, found: Proposal | None) -> bool:
+        """Whether `found`, which phase 1 found for the request's slot, is the command of the request.
+
+        It is if this node proposed it, in the ballot in which it proposed the command first or in a later one: it has
+        led each of those, and proposed the same again. In an earlier ballot, before it stepped down in between, it may
+        have proposed another client's command there.
+        """
+        return found is not None and found.ballot.node == self.id and found.ballot >= request.ballot
+
+    @handles(Learn)
+    def on_learn(self, sender: NodeId, learn: Learn) -> None:
+        """Proposes to the follower alone what stands in these slots; where a value is chosen it can be no other."""
+        if self.role != LEADER or learn.ballot != self.promised:
+            return
+        if learn.first <= self.slots.compacted:
+            self.send_part(sender, self.transfer_to(sender), 0)
+            return
+        max_slots, max_bytes = self.config.max_accept_slots, self.config.max_accept_bytes
+        last = min(learn.last, self.last, learn.first + max_slots - 1)
+        values = tuple(proposal.value for proposal in self.accepted.slice(learn.first, last + 1))
+        count = fitting(values, max_slots, max_bytes)
+        accept = Accept(self.promised, learn.first, values[:count], self.chosen)
+        self.send(sender, accept, before_commit=True)
+
+    # The learner: what is chosen, and the state machine that it is applied to (PMS, §2.3; PMMC: replica).
+
+    def learn(self, chosen: int, proposed: int) -> None:
+        """The leader says that all up to `chosen` is chosen, and that it has proposed up to `proposed`.
+
+        What this node has accepted in the leader's own ballot is what was chosen there. For what it has not it asks.
+        """
+        self.proposed = max(self.proposed, chosen, proposed)
+        if chosen > self.chosen:
+            self.apply(min(chosen, self.mark))
+        is_lost = self.now - self.asked_at >= self.config.election_timeout_min  # the last question, or its answer
+        if self.mark < self.proposed and (self.asked_from <= self.mark or is_lost):
+            self.ask()
+
+    def ask(self) -> None:
+        """Asks the leader for the next part of a checkpoint if one is coming, otherwise for the first slots missing."""
+        assert self.leader is not None
+        self.asked_from, self.asked_at = self.mark + 1, self.now
+        if self.incoming is not None and self.incoming_slot > self.chosen:  # else the log was there before it
+            self.send(self.leader, Fetch(self.promised, self.incoming_slot, self.incoming.size))
+        else:
+            last = min(self.proposed, self.mark + self.config.max_accept_slots)
+            self.send(self.leader, Learn(self.promised, *self.slots.missing(last, self.promised)))
+
+    def apply(self, upto: int) -> None:
+        """All up to `upto` is chosen: applies it in one go, and answers the clients that wait (PMMC: perform)."""
+        if upto <= self.chosen:
+            return
+        assert upto <= self.accepted.last, f"{self.id} lacks what is chosen for slot {upto}"
+        pending, execute = self.pending, self.machine.apply
+        for slot, proposal in enumerate(self.accepted.slice(self.chosen + 1, upto + 1), self.chosen + 1):
+            if proposal.value is None:
+                continue
+            applied = execute(slot, proposal.value)
+            if pending.placed and (request := pending.finish(slot)) is not None:
+                reply = Reply(request.operation, request.sequence, applied.result, applied.session)
+                self.send(request.client, reply, before_commit=True)
+        count = upto - self.chosen
+        self.chosen = upto
+        self.slots.mark = max(self.mark, upto)
+        self.trim(2 * count)
+        if self.config.checkpoint_every and self.chosen - self.checkpoint.slot >= self.config.checkpoint_every:
+            self.take_checkpoint()
+        if self.reads:
+            self.answer_ready_reads()
+
+    # Checkpoints (PML, §5.5).
+
+    def take_checkpoint(self) -> None:
+        self.checkpoint = Checkpoint(self.chosen, self.machine.snapshot())
+        self.learned = self.chosen
+        # A follower that has come no further since the last checkpoint, and for two time-outs, starts with this one.
+        since = min(self.checkpoint_taken_at, self.now - 2 * self.config.election_timeout_max)
+        self.checkpoint_taken_at = self.now
+        self.transfers = {to: each for to, each in self.transfers.items() if not each.is_stalled(since)}
+
+    def trim(self, most: int) -> None:
+        """Cuts off what the checkpoint covers, `most` slots at a time: all at once would hold the node up."""
+        ends = [transfer.snapshot.slot for transfer in self.transfers.values()]
+        end = min([self.checkpoint.slot - self.config.checkpoint_trailing, *ends])
+        if self.slots.compacted < end:
+            self.slots.compact(min(end, self.slots.compacted + most))
+
+    def transfer_to(self, follower: NodeId) -> OutgoingTransfer[Checkpoint]:
+        """The one that is under way, or else one of the latest checkpoint."""
+        return self.transfers.setdefault(follower, OutgoingTransfer(self.checkpoint, self.now))
+
+    def send_part(self, follower: NodeId, transfer: OutgoingTransfer[Checkpoint], offset: int) -> None:
+        """The follower holds the bytes before `offset`. If it asks again it is answered again: a part may be lost."""
+        transfer.acknowledge(offset, self.now)
+        slot, size = transfer.snapshot.slot, len(transfer.snapshot.state)
+        data = transfer.chunk(self.config.checkpoint_part)
+        self.send(follower, Part(self.promised, slot, transfer.offset, size, data))
+
+    @handles(Fetch)
+    def on_fetch(self, sender: NodeId, fetch: Fetch) -> None:
+        if self.role != LEADER or fetch.ballot != self.promised:
+            return
+        transfer = self.transfer_to(sender)
+        self.send_part(sender, transfer, fetch.offset if fetch.slot == transfer.snapshot.slot else 0)
+
+    def end_transfer_if_installed(self, follower: NodeId) -> None:
+        transfer = self.transfers.get(follower)
+        if transfer is not None and self.marks.get(follower, -1) >= transfer.snapshot.slot:
+            del self.transfers[follower]
+
+    @handles(Part)
+    def on_part(self, sender: NodeId, part: Part) -> None:
+        if sender != self.leader or part.ballot != self.promised or part.slot <= self.chosen:
+            return  # from a deposed leader, or asked for before a restart, or overtaken by the log
+        if part.offset == 0 and part.slot > self.incoming_slot:
+            self.incoming = IncomingTransfer((part.slot,))
+        incoming = self.incoming
+        if incoming is None or part.slot != self.incoming_slot or not incoming.take(part.offset, part.data):
+            return  # of another checkpoint, or one that has come already
+        if incoming.size == part.size:
+            self.install(Checkpoint(part.slot, incoming.content()))
+        else:
+            self.ask()
+
+    @property
+    def incoming_slot(self) -> int:
+        """The slot of the checkpoint that is coming; 0: none is."""
+        return 0 if self.incoming is None else int(self.incoming.identity[0])
+
+    def install(self, checkpoint: Checkpoint) -> None:
+        """The checkpoint takes the place of the state machine, and of the log up to its slot."""
+        self.note("installed_snapshot", slot=checkpoint.slot)
+        self.incoming = None
+        self.machine.restore(checkpoint.state)
+        self.checkpoint = checkpoint
+        self.chosen = self.learned = checkpoint.slot
+        self.slots.compact(checkpoint.slot)
+        self.slots.advance_mark(self.chosen, self.promised)
+        assert self.leader is not None
+        self.send(self.leader, Accepted(self.promised, self.mark))
+        if self.mark < self.proposed:
+            self.ask()
+
+    # Reads without the log (PML, §5.2).
+
+    @handles(Query)
+    def on_query(self, sender: NodeId, query: Query) -> None:
+        if self.role != LEADER:
+            self.send(sender, NotLeader(query.operation, 0, self.leader))
+            return
+        read = PendingRead(sender, query.operation, query.body, self.rounds.latest + 1, self.read_index())
+        if self.lease.holds(self.now) and read.index <= self.chosen:
+            self.answer(read)
+        else:
+            self.reads.add(read)
+            self.confirm_reads_soon()
+
+    def read_index(self) -> int:
+        """A read must see the log up to here: what earlier leaders may have had chosen. This one's it has applied."""
+        return self.found_last
+
+    def confirm_reads_soon(self) -> None:
+        """A round begins at the end of this batch if reads wait for one, and none that they began is under way."""
+        if self.reads.needs_round(self.rounds.latest, self.rounds.confirmed):
+            self.set_timer(self.confirm_reads, after=0)
+
+    @on_timer
+    def confirm_reads(self) -> None:
+        if self.role == LEADER:
+            self.beat()
+            self.reads.round = self.rounds.latest
+
+    def answer_ready_reads(self) -> None:
+        for read in self.reads.take_ready(self.rounds.confirmed, self.chosen):
+            self.answer(read)
+
+    def answer(self, read: PendingRead) -> None:
+        self.send(read.client, Answer(read.operation, self.machine.query(read.body)), before_commit=True)
+
+    # `transfer_leader`: the leader gives way to a node of an administrator's choice.
+
+    @handles(Administer)
+    def on_administer(self, sender: NodeId, request: Administer) -> None:
+        """The administrator is answered by the heir, once that leads and is asked again."""
+        if self.role != LEADER:
+            self.send(sender, NotLeader(request.operation, 0, self.leader))
+        elif request.node == self.id:
+            self.send(sender, Administered(request.operation))
+        elif request.node not in self.peers:
+            self.send(sender, Administered(request.operation, f"{request.node} is no member"))
+        elif self.heir is None:
+            self.heir = request.node
+            self.set_timer(self.give_up_heir, after=self.config.election_timeout_max)
+            self.hand_over(request.node)
+
+    def hand_over(self, heir: NodeId) -> None:
+        """Ceases to lead, its lease with it, once the heir has accepted all that was proposed."""
+        if self.marks.get(heir, -1) >= self.last:
+            self.become_follower(heir)
+            self.send(heir, TakeOver(self.promised))
+
+    @on_timer
+    def give_up_heir(self) -> None:
+        """The heir did not come along within an election time-out."""
+        self.heir = None
+        self.propose_soon()
+
+    @handles(TakeOver)
+    def on_take_over(self, sender: NodeId, order: TakeOver) -> None:
+        """Begins a ballot at once. Its Prepare names the lease that has ended, so that acceptors do not wait for it."""
+        if order.ballot == self.promised and self.role == FOLLOWER:
+            self.become_candidate(relieves=order.ballot)
+
+    # What is seen of this node.
+
+    @property
+    def mark(self) -> int:
+        """All up to here is chosen, or accepted in the ballot promised."""
+        return self.slots.mark
+
+    @property
+    def status(self) -> dict[str, str | int | bool | None]:
+        last = max(self.mark, self.chosen)
+        known = {"leader": self.leader, "chosen": self.chosen, "last": last}
+        return {"role": self.role, "ballot": str(self.promised), **known}
+
+    @property
+    def replica(self) -> Replica:
+        return Replica(self.chosen, self.machine.snapshot)
+
+    def can_serve(self, running: Collection[NodeId]) -> bool:
+        return self.quorums.phase1.reached(running) and self.quorums.phase2.reached(running)

@@ -21,12 +21,12 @@ class PaxosConfig(Config):
     quorums: QuorumConfig = QuorumConfig()
     """Over the acceptors: phase 1 is Prepare, phase 2 is Accept."""
     learning: Literal["acceptors", "proposer"] = "acceptors"
-    """Who tells the learners: every acceptor, at once; or the proposer, one message delay later, with fewer messages."""
+    """What tells the learners: every acceptor, at once; or the proposer, one message delay later, in fewer messages."""
     phase_timeout: Duration = Duration("100ms")
     """A proposer that has no quorum of answers after this long begins its next ballot."""
     backoff: Literal["none", "fixed", "randomised"] = "randomised"
-    """How long a refused proposer waits before its next ballot: not at all (duels may never end), `backoff_delay`, or a
-    time drawn up to that, and up to twice as much after each further refusal."""
+    """How long a proposer that has given up a refused ballot waits before its next one: not at all (duels may never
+    end), `backoff_delay`, or a time drawn up to that, and up to twice as much after each further ballot given up."""
     backoff_delay: Duration = Duration("20ms")
     client_retry: Duration = Duration("300ms")
     """How long a client waits for an answer before it asks another proposer."""

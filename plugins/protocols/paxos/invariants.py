@@ -22,10 +22,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from framework import DurableMap, Invariant, NodeId, Step, Violation
+from framework import NO_BALLOT, UNBOUND, Ballot, DurableMap, Invariant, NodeId, Proposal, Step, Violation, Vow
 from framework.checking.invariants import CLOCKS_APART
-from plugins.protocols.paxos.acceptor import UNBOUND, Vow
-from plugins.protocols.paxos.messages import NO_BALLOT, Ballot, Proposal
 from plugins.protocols.paxos.node import Paxos
 
 
@@ -120,10 +118,8 @@ class Promises(Invariant[Paxos]):
             del owed[instance]
             promised = node.vow(instance).promised
             if promised < ballot:
-                what = (
-                    f"{instance}: {ballot.proposer} counts on its promise of {ballot}, and it knows of {promised} only"
-                )
-                raise Violation("promise given", (node.id, ballot.proposer), what)
+                what = f"{instance}: {ballot.node} counts on its promise of {ballot}, and it knows of {promised} only"
+                raise Violation("promise given", (node.id, ballot.node), what)
 
 
 @dataclass

@@ -1,29 +1,8 @@
-"""What the Synod's roles say to one another (Paxos Made Simple, section 2.2), for each instance of it."""
+"""The messages between the roles of an instance (Paxos Made Simple, section 2.2), and those of clients."""
 
 from __future__ import annotations
 
-from framework import Message, NodeId, OperationId, Record
-
-
-class Ballot(Record, order=True):
-    """A proposal's number. No two proposers share one, and of two the one of the later round is higher."""
-
-    round: int
-    proposer: NodeId
-
-    def __str__(self) -> str:
-        return f"{self.round}.{self.proposer}"
-
-
-NO_BALLOT = Ballot(0, "")
-"""Lower than any."""
-
-
-class Proposal(Record):
-    """A value, and the ballot that it was put to."""
-
-    ballot: Ballot
-    value: str
+from framework import Ballot, Message, OperationId, Proposal
 
 
 class Prepare(Message):
@@ -50,7 +29,7 @@ class Accept(Message):
 
 
 class Accepted(Message):
-    """Phase 2b: the sender's vote, to who learns from it."""
+    """Phase 2b: the sender's vote, to all that learn from it."""
 
     instance: str
     ballot: Ballot

@@ -1,23 +1,246 @@
-"""A node of the Synod: proposer, acceptor and learner in one; which of them it plays, the config says."""
+"""Single-decree Paxos, the Synod, in one class (Lamport, *Paxos Made Simple*, section 2): proposer, acceptor, learner.
+
+    idle --Propose--> Prepare sent --quorum of promises--> Accept sent --quorum of votes--> decided
+                          ^      |                          |
+                          +------+--------------------------+ a higher ballot, once no quorum can follow or none has
+
+A node plays its roles in every instance at once; each key of an operation names an instance of its own. The config says
+which roles a node plays.
+
+What a proposer sends promises nothing of its own, so it leaves before the commit. Accept alone waits until the round of
+its ballot is durable: whatever crashes, only one incarnation of a proposer ever sends Accept in a ballot (section 2.5).
+What an acceptor has promised and accepted must survive a crash too, so its answers leave after the commit.
+"""
 
 from __future__ import annotations
 
-from plugins.protocols.paxos.acceptor import Acceptor
-from plugins.protocols.paxos.messages import NO_BALLOT
-from plugins.protocols.paxos.proposer import Proposer
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from framework import (
+    NO_BALLOT,
+    UNBOUND,
+    Ballot,
+    DurableMap,
+    Node,
+    NodeId,
+    OperationId,
+    Proposal,
+    Vow,
+    durable_map,
+    handles,
+    highest_proposal,
+    on_timer,
+)
+from plugins.protocols.paxos.config import PaxosConfig, in_order
+from plugins.protocols.paxos.messages import Accept, Accepted, Chosen, Decided, Nack, Prepare, Promise, Propose
+
+MOST_DOUBLINGS = 6
+"""How often a randomised backoff grows at the most."""
 
 
-class Paxos(Proposer, Acceptor):
-    """Plays its roles in every instance at once; each key of an operation names an instance of the Synod."""
+@dataclass(slots=True)
+class Attempt:
+    """What a proposer does about an instance: its own value, the clients to answer, and its ballot under way."""
+
+    value: str
+    waiting: dict[OperationId, NodeId]
+    ballot: Ballot = NO_BALLOT
+    """NO_BALLOT: none is under way, the next one waits for `backoff`."""
+    prepared: bool = False
+    """Whether a quorum has promised."""
+    promises: dict[NodeId, Proposal | None] = field(default_factory=dict)
+    """By acceptor: the proposal that its promise reported."""
+    refused: set[NodeId] = field(default_factory=set)
+    """The acceptors that have refused the ballot."""
+    highest: Ballot = NO_BALLOT
+    """The highest ballot that an acceptor preferred."""
+    given_up: int = 0
+    """Ballots given up because of refusals."""
+
+    def begin(self, ballot: Ballot) -> None:
+        """Begins phase 1 of `ballot`."""
+        self.ballot, self.prepared, self.promises, self.refused = ballot, False, {}, set()
+
+    def give_up(self) -> None:
+        self.ballot = NO_BALLOT
+        self.given_up += 1
+
+
+class Paxos(Node):
+    """A node that is proposer, acceptor and learner."""
+
+    config: PaxosConfig
+
+    rounds: DurableMap[str, int] = durable_map(str, int)
+    """Of a proposer, by instance: the round of its latest ballot."""
+    vows: DurableMap[str, Vow] = durable_map(str, Vow)
+    """Of an acceptor, by instance: what it has promised and accepted, in one value."""
+
+    def on_start(self) -> None:
+        nodes = in_order((self.id, *self.peers))
+        self.proposers = self.config.proposers or nodes
+        self.acceptors = self.config.acceptors or nodes
+        self.learners = self.config.learners or nodes
+        self.quorums = self.config.quorums.build(self.acceptors)
+        # Volatile, all by instance. After a crash the client asks again, and a new ballot finds what was chosen.
+        self.attempts: dict[str, Attempt] = {}
+        self.decided: dict[str, Proposal] = {}
+        self.votes: dict[str, dict[Ballot, set[NodeId]]] = {}
+
+    # The proposer (section 2.2).
+
+    @handles(Propose)
+    def on_propose(self, sender: NodeId, propose: Propose) -> None:
+        instance = propose.instance
+        if instance in self.decided:
+            self.send(sender, Chosen(propose.operation, self.decided[instance].value), before_commit=True)
+        elif instance in self.attempts:
+            self.attempts[instance].waiting[propose.operation] = sender
+        else:
+            self.attempts[instance] = Attempt(propose.value, {propose.operation: sender})
+            self.prepare(instance)
+
+    @on_timer
+    def prepare(self, instance: str) -> None:
+        """Phase 1a, in a ballot above all that this node has used or was refused for."""
+        attempt = self.attempts[instance]
+        self.rounds[instance] = max(self.rounds.get(instance) or 0, attempt.highest.round) + 1
+        attempt.begin(Ballot(self.rounds[instance], self.id))
+        self.note("proposed", instance=instance, ballot=str(attempt.ballot))
+        self.multicast(self.acceptors, Prepare(instance, attempt.ballot), before_commit=True)
+        self.set_timer(self.prepare, instance, after=self.config.phase_timeout)
+
+    @handles(Promise)
+    def on_promise(self, sender: NodeId, promise: Promise) -> None:
+        """Phase 2a, once a quorum has promised."""
+        instance = promise.instance
+        attempt = self.attempts.get(instance)
+        if attempt is None or promise.ballot != attempt.ballot or attempt.prepared:
+            return  # of an earlier ballot, or one promise more than it took
+        attempt.promises[sender] = promise.accepted
+        if self.quorums.phase1.reached(attempt.promises):
+            attempt.prepared = True
+            accept = Accept(instance, attempt.ballot, self.choose(instance, attempt))
+            # Not before the commit: promises to an incarnation that lost this round may come with it in one batch.
+            self.multicast(self.acceptors, accept)
+            self.set_timer(self.prepare, instance, after=self.config.phase_timeout)
+
+    def choose(self, instance: str, attempt: Attempt) -> str:
+        """P2c: the value of the highest proposal that the quorum has accepted; its own if there is none."""
+        highest = highest_proposal(attempt.promises.values())
+        if highest is None:
+            return attempt.value
+        self.note("adopted", instance=instance, ballot=str(attempt.ballot))
+        return highest.value
+
+    @handles(Nack)
+    def on_nack(self, sender: NodeId, nack: Nack) -> None:
+        attempt = self.attempts.get(nack.instance)
+        if attempt is None or nack.ballot != attempt.ballot:
+            return  # about an earlier ballot
+        attempt.highest = max(attempt.highest, nack.promised)
+        attempt.refused.add(sender)
+        if self.can_win(attempt):
+            return
+        self.note("refused", instance=nack.instance, ballot=str(nack.ballot), promised=str(attempt.highest))
+        self.set_timer(self.prepare, nack.instance, after=self.backoff(attempt.given_up))
+        attempt.give_up()
+
+    def can_win(self, attempt: Attempt) -> bool:
+        """Whether the acceptors that have not refused the ballot hold the quorums that it still needs."""
+        others = [acceptor for acceptor in self.acceptors if acceptor not in attempt.refused]
+        return self.quorums.phase2.reached(others) and (attempt.prepared or self.quorums.phase1.reached(others))
+
+    def backoff(self, given_up: int) -> int:
+        """How long to leave the field to the other proposer (section 2.4: else the two may go on for ever)."""
+        if self.config.backoff == "none":
+            return 0
+        delay = int(self.config.backoff_delay)
+        return delay if self.config.backoff == "fixed" else self.rng.randint(1, delay << min(given_up, MOST_DOUBLINGS))
+
+    # The acceptor (section 2.2).
+
+    @handles(Prepare)
+    def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
+        """Phase 1b."""
+        instance, ballot = prepare.instance, prepare.ballot
+        vow = self.vow(instance)
+        promise = vow.prepare(ballot)
+        if promise is None:
+            self.send(sender, Nack(instance, ballot, vow.promised))
+            return
+        self.vows[instance] = promise
+        self.send(sender, Promise(instance, ballot, promise.accepted))
+
+    @handles(Accept)
+    def on_accept(self, sender: NodeId, accept: Accept) -> None:
+        """Phase 2b."""
+        instance, ballot = accept.instance, accept.ballot
+        vow = self.vow(instance)
+        vote = vow.accept(Proposal(ballot, accept.value))
+        if vote is None:
+            self.send(sender, Nack(instance, ballot, vow.promised))
+            return
+        self.vows[instance] = vote
+        self.multicast(self.audience(ballot), Accepted(instance, ballot, accept.value))
+
+    def vow(self, instance: str) -> Vow:
+        return self.vows.get(instance) or UNBOUND
+
+    def audience(self, ballot: Ballot) -> tuple[NodeId, ...]:
+        """The nodes that hear of a vote: the ballot's proposer, and all learners unless the proposer tells them."""
+        if self.config.learning == "proposer":
+            return (ballot.node,)
+        return self.learners if ballot.node in self.learners else (*self.learners, ballot.node)
+
+    # The learner (section 2.3): a value is chosen once a quorum has accepted it in one ballot.
+
+    @handles(Accepted)
+    def on_accepted(self, sender: NodeId, accepted: Accepted) -> None:
+        if accepted.instance in self.decided:  # one vote more than it took
+            return
+        voters = self.votes.setdefault(accepted.instance, {}).setdefault(accepted.ballot, set())
+        voters.add(sender)
+        if self.quorums.phase2.reached(voters):
+            self.learn(accepted.instance, Proposal(accepted.ballot, accepted.value))
+
+    @handles(Decided)
+    def on_decided(self, sender: NodeId, decided: Decided) -> None:
+        self.learn(decided.instance, Proposal(decided.ballot, decided.value))
+
+    def learn(self, instance: str, chosen: Proposal) -> None:
+        """The instance has decided: answers the clients that wait, and tells the learners if the proposer has to."""
+        known = self.decided.get(instance)
+        if known is not None:
+            assert known.value == chosen.value, f"{instance} decided {known.value!r}, and then {chosen.value!r}"
+            return
+        self.decided[instance] = chosen
+        self.votes.pop(instance, None)
+        self.note("decided", instance=instance, ballot=str(chosen.ballot))
+        attempt = self.attempts.pop(instance, None)
+        if attempt is not None:
+            self.cancel_timer(self.prepare, instance)
+            for operation, client in attempt.waiting.items():
+                self.send(client, Chosen(operation, chosen.value), before_commit=True)
+        if self.config.learning == "proposer" and chosen.ballot.node == self.id:
+            others = tuple(learner for learner in self.learners if learner != self.id)
+            self.multicast(others, Decided(instance, chosen.ballot, chosen.value), before_commit=True)
+
+    # What is seen of this node.
 
     @property
     def status(self) -> dict[str, str | int | bool | None]:
-        casts = {"proposer": self.proposers, "acceptor": self.acceptors, "learner": self.learners}
+        roles = {"proposer": self.proposers, "acceptor": self.acceptors, "learner": self.learners}
         under_way = [attempt.ballot for attempt in self.attempts.values()]
         return {
-            "role": " ".join(role for role, cast in casts.items() if self.id in cast),
+            "role": " ".join(role for role, nodes in roles.items() if self.id in nodes),
             "proposing": len(under_way),
             "ballot": str(max(under_way)) if under_way and max(under_way) > NO_BALLOT else None,
             "bound": len(self.vows),
             "decided": len(self.decided),
         }
+
+    def can_serve(self, running: Collection[NodeId]) -> bool:
+        votes = self.quorums.phase1.reached(running) and self.quorums.phase2.reached(running)
+        return votes and any(proposer in running for proposer in self.proposers)

@@ -7,22 +7,31 @@ from typing import Any
 import pytest
 
 from experiments.planted_bugs.multipaxos_mutants import AnswersForAnyOwnBallot, BeginsEachCheckpointAnew
-from framework import Administrator, Client, Duration, Message, Ok, QuorumConfig, SessionClient
+from framework import (
+    Administrator,
+    Ballot,
+    Client,
+    Duration,
+    IncomingTransfer,
+    Message,
+    Ok,
+    QuorumConfig,
+    SessionClient,
+)
 from framework.core.time import MILLISECOND
 from framework.testing.cluster import Cluster, Envelope
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
 from plugins.protocols.multipaxos.messages import (
     Accept,
     Accepted,
-    Ballot,
-    Checkpoint,
     Fetch,
     Learn,
     Part,
+    Preempted,
     Prepare,
     Promise,
-    Refused,
     TakeOver,
+    TooFarBehind,
 )
 from plugins.protocols.multipaxos.node import MultiPaxos
 from tests.plugins.protocols.raft.tape import TAPE
@@ -213,7 +222,7 @@ def returning(node: type[MultiPaxos] = MultiPaxos) -> Cluster:
     cluster.deliver("Heartbeat", to="n3")
     cluster.deliver("Learn", to="n1")
     cluster.deliver("Part", to="n3")
-    assert cluster.node("n3").incoming.slot == cluster.node("n1").checkpoint.slot
+    assert cluster.node("n3").incoming_slot == cluster.node("n1").checkpoint.slot
     return cluster
 
 
@@ -247,12 +256,12 @@ def test_a_transfer_is_finished_however_many_checkpoints_are_taken_meanwhile() -
     leader = cluster.node("n1")
     slot = leader.checkpoint.slot
     assert transfer(cluster) == [slot]
-    assert leader.checkpoint.slot > slot + 20 and leader.compacted == slot
+    assert leader.checkpoint.slot > slot + 20 and leader.slots.compacted == slot
     cluster.stabilize()
     beat(cluster)
     beat(cluster)
     assert len([note for note in cluster.notes if note[:2] == ("n3", "installed_snapshot")]) == 1
-    assert tapes(cluster)[0] == tapes(cluster)[2] and leader.shipments == {}
+    assert tapes(cluster)[0] == tapes(cluster)[2] and leader.transfers == {}
     add(cluster, *range(500, 560))
     assert len(leader.accepted) <= 10
 
@@ -270,7 +279,7 @@ def test_a_follower_that_goes_away_during_a_transfer_does_not_hold_up_the_log() 
         cluster.advance(50 * MILLISECOND)
         cluster.stabilize()
         assert len(leader.accepted) < 30, "the log only grows"
-    assert leader.shipments == {} and len(leader.accepted) <= 10
+    assert leader.transfers == {} and len(leader.accepted) <= 10
     cluster.restart("n3")
     beat(cluster)
     beat(cluster)
@@ -369,7 +378,7 @@ def overtaken(node: type[MultiPaxos] = MultiPaxos) -> tuple[Cluster, int]:
     cluster.fire("n2", "stand")
     lose(cluster, "Prepare")
     cluster.deliver("Heartbeat", sender="n1", to="n2")
-    cluster.deliver("Refused", sender="n2", to="n1")
+    cluster.deliver("Preempted", sender="n2", to="n1")
     win(cluster, "n1", "n2", "n3", "n4")
     return cluster, second
 
@@ -407,7 +416,7 @@ def test_the_client_of_what_is_found_waits_on_however_often_the_ballot_is_raised
         lose(cluster, "Prepare", "Accept")
         cluster.fire("n1", "heartbeat")
         cluster.deliver("Heartbeat", sender="n1", to="n3")
-        cluster.deliver("Refused", sender="n3", to="n1")
+        cluster.deliver("Preempted", sender="n3", to="n1")
         win(cluster, "n1", "n2", "n3", "n4")
         lose(cluster, "Accept", "Accepted", "Prepare", "Promise", "Heartbeat")
     assert len([note for note in cluster.notes if note[:2] == ("n1", "raised")]) == 2
@@ -425,8 +434,8 @@ def test_the_client_of_what_is_found_waits_on_however_often_the_ballot_is_raised
         Prepare(Ballot(9, "n2"), 1, relieves=Ballot(8, "n2")),  # relieves another leader than the one that it follows
         Promise(Ballot(9, "n2"), ()),
         Accepted(Ballot(9, "n2"), 5, 5),
-        Refused(Ballot(9, "n2")),
-        Refused(Ballot(9, "n2"), behind=True),
+        Preempted(Ballot(9, "n2")),
+        TooFarBehind(Ballot(9, "n2")),
         Learn(Ballot(9, "n2"), 1, 1),
         Fetch(Ballot(9, "n2"), 1, 0),
         Part(Ballot(9, "n2"), 9, 0, 2, b"x"),
@@ -483,7 +492,7 @@ def test_a_checkpoint_that_the_log_has_overtaken_is_asked_for_no_longer() -> Non
     cluster = cluster_of(3)
     add(cluster, 1, 2, 3)
     beat(cluster)
-    cluster.node("n3").incoming = Checkpoint(2, b"the beginning of one")
+    cluster.node("n3").incoming = IncomingTransfer((2,), [b"the beginning of one"], 20)
     cluster.invoke("c1", "add", None, 4)
     cluster.deliver("Request", to="n1")
     cluster.drop("Accept", to="n3")
@@ -504,7 +513,86 @@ def test_a_part_that_was_asked_for_before_a_restart_is_left_alone() -> None:
     cluster.crash("n3")
     cluster.restart("n3")
     cluster.deliver("Part", to="n3")
-    assert cluster.node("n3").incoming.slot == 0
+    assert cluster.node("n3").incoming_slot == 0
     cluster.stabilize()
     beat(cluster)
     assert tapes(cluster) == [list(range(8))] * 3
+
+
+def test_a_candidate_that_is_too_far_behind_gives_way_to_those_that_can_win() -> None:
+    cluster = cluster_of(3, checkpoint_every=5, checkpoint_trailing=0)
+    cluster.crash("n3")
+    add(cluster, *range(13))
+    beat(cluster)
+    cluster.crash("n1")
+    cluster.restart("n3")
+    cluster.advance(Duration("150ms"), fire=False)  # n2 is no longer bound
+    cluster.fire("n3", "stand")
+    cluster.stabilize()
+    config = MultiPaxosConfig()
+    assert cluster.node("n3").role == "lagging"
+    assert cluster.timers("n3")["", "stand", ()] == cluster.now + 2 * config.election_timeout_max
+    for _ in range(2):  # its first ballot is below n3's
+        cluster.fire("n2", "stand")
+        cluster.stabilize()
+    assert [cluster.node(name).role for name in ("n2", "n3")] == ["leader", "follower"]
+    assert cluster.timers("n3")["", "stand", ()] <= cluster.now + config.election_timeout_max
+    beat(cluster, "n2")
+    assert tapes(cluster) == [list(range(13))] * 2
+
+
+def test_that_an_earlier_ballot_was_too_far_behind_says_nothing_about_the_one_under_way() -> None:
+    cluster = cluster_of(3)
+    cluster.crash("n1")
+    cluster.advance(Duration("150ms"), fire=False)
+    cluster.fire("n2", "stand")
+    earlier = cluster.node("n2").promised
+    cluster.fire("n3", "stand")
+    cluster.deliver("Prepare", sender="n2", to="n3")
+    cluster.deliver("Preempted", sender="n3", to="n2")
+    cluster.deliver("Prepare", sender="n2", to="n2")
+    cluster.deliver("Promise", sender="n2", to="n2")
+    cluster.fire("n2", "stand")  # a quorum has answered
+    assert cluster.node("n2").promised > earlier
+    timers = cluster.timers("n2")
+    cluster.send("n3", "n2", TooFarBehind(earlier))
+    cluster.deliver("TooFarBehind", to="n2")
+    assert (cluster.node("n2").role, cluster.timers("n2")) == ("candidate", timers)
+    cluster.stabilize()
+    assert cluster.node("n2").role == "leader"
+
+
+def test_a_read_that_waits_while_the_ballot_is_raised_sees_what_another_leader_had_chosen_before_it_came() -> None:
+    cluster = cluster_of(3, clients=2, read_mode="read_index")
+    add(cluster, 1)
+    add(cluster, 2, client="c2")
+    cluster.advance(Duration("100ms"), fire=False)
+    cluster.fire("n1", "heartbeat")
+    cluster.deliver("Heartbeat", to="n3")
+    cluster.deliver("Accepted", sender="n3", to="n1")
+    cluster.drop_all()
+
+    # n2 is free to promise at 150 ms. n1 hears nothing of ballot 2, in which c2's command is chosen.
+    cluster.advance(Duration("50ms"), fire=False)
+    cluster.fire("n3", "stand")
+    win(cluster, "n3", "n3", "n2")
+    cluster.drop_all()
+    write = cluster.invoke("c2", "add", None, 3)
+    cluster.send("c2", "n3", cluster.drop("Request", sender="c2").message)
+    cluster.deliver("Request", to="n3")
+    cluster.drop("Accept", to="n1")
+    cluster.stabilize()
+    assert cluster.outcomes[write] == Ok(3)
+    cluster.crash("n3")
+
+    read = cluster.invoke("c1", "read")
+    cluster.deliver("Query", to="n1")
+    cluster.deliver("Heartbeat", sender="n1", to="n2")
+    cluster.deliver("Preempted", sender="n2", to="n1")
+    assert cluster.node("n1").role == "raising"
+    cluster.stabilize()  # n2 is bound by n3's lease
+    assert read not in cluster.outcomes
+    cluster.advance(Duration("150ms"), fire=False)
+    cluster.fire("n1", "prepare_again")
+    cluster.stabilize()
+    assert (cluster.node("n1").role, cluster.outcomes[read]) == ("leader", Ok(3))

@@ -11,12 +11,12 @@ from experiments.planted_bugs.paxos_mutants import (
     PromisesAnything,
     ReusesBallots,
 )
-from framework import Message, NodeId, Step, Violation
+from framework import Ballot, Message, NodeId, Step, Violation
 from framework.core.time import SECOND
 from framework.testing.cluster import Cluster
 from plugins.protocols.paxos.config import PaxosConfig
 from plugins.protocols.paxos.invariants import INVARIANTS
-from plugins.protocols.paxos.messages import Accept, Ballot, Decided, Prepare, Promise, Propose
+from plugins.protocols.paxos.messages import Accept, Decided, Prepare, Promise, Propose
 from plugins.protocols.paxos.node import Paxos
 
 NODES = ("n1", "n2", "n3")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from framework import Fail, NodeId, Ok, OperationId
+from framework import NO_BALLOT, Ballot, Fail, NodeId, Ok, OperationId, Proposal
 from framework.checking.verdict import Verdict
 from framework.config.compose import compose
 from framework.core.time import MILLISECOND
@@ -18,7 +18,7 @@ from framework.runs.result import RunResult
 from framework.testing.cluster import Cluster
 from plugins.protocols.paxos.client import PaxosClient
 from plugins.protocols.paxos.config import PaxosConfig
-from plugins.protocols.paxos.messages import Accept, Ballot, Prepare, Promise, Propose
+from plugins.protocols.paxos.messages import Accept, Accepted, Nack, Prepare, Promise, Propose
 from plugins.protocols.paxos.node import Paxos
 from tests.core.bench import Bench, Sent, readable
 from tests.written import written
@@ -74,6 +74,67 @@ def test_a_randomised_backoff_ends_the_same_duel(seed: int) -> None:
     assert set(decided(duelling)) == set(FIVE)
     assert len(set(decided(duelling).values())) == 1
     assert duelling.outcomes == dict.fromkeys((0, 1), Ok(decided(duelling)["n1"]))
+
+
+# Refusals (section 2.2).
+
+
+def refuse(proposer: Bench, *acceptors: NodeId) -> Ballot:
+    """These refuse the first ballot of n1; the ballot that is under way then."""
+    for acceptor in acceptors:
+        proposer.step(acceptor, Nack("x", Ballot(1, "n1"), Ballot(2, "n5")))
+    proposer.finish()
+    ballot: Ballot = proposer.node.attempts["x"].ballot
+    return ballot
+
+
+def proposing(*promises: NodeId, **settings: Any) -> Bench:
+    """n1 has begun its first ballot, and these have promised."""
+    proposer = Bench(Paxos, written(PaxosConfig, **settings), peers=FIVE[1:])
+    proposer.step("c1", Propose(0, "x", "a"))
+    for acceptor in promises:
+        proposer.step(acceptor, Promise("x", Ballot(1, "n1"), None))
+    proposer.finish()
+    return proposer
+
+
+def test_a_minority_of_refusals_does_not_end_a_ballot_for_which_a_quorum_can_still_vote() -> None:
+    proposer = proposing("n1", "n2", "n3")
+    assert refuse(proposer, "n4", "n5", "n5") == Ballot(1, "n1")
+    for acceptor in ("n1", "n2", "n3"):
+        proposer.step(acceptor, Accepted("x", Ballot(1, "n1"), "a"))
+    assert proposer.node.decided["x"] == Proposal(Ballot(1, "n1"), "a")
+
+
+def test_a_minority_of_refusals_does_not_end_a_ballot_that_a_quorum_can_still_promise() -> None:
+    proposer = proposing("n1")
+    assert refuse(proposer, "n4", "n5") == Ballot(1, "n1")
+    for acceptor in ("n2", "n3"):
+        proposer.step(acceptor, Promise("x", Ballot(1, "n1"), None))
+    assert proposer.node.attempts["x"].prepared
+
+
+def test_a_ballot_is_given_up_once_no_quorum_is_left() -> None:
+    proposer = proposing("n1", "n2", "n3", backoff="fixed", backoff_delay="7ms")
+    assert refuse(proposer, "n3", "n4", "n5") == NO_BALLOT
+    proposer.advance(7 * MILLISECOND)
+    assert proposer.node.attempts["x"].ballot == Ballot(3, "n1")
+
+
+@pytest.mark.parametrize(
+    ("promises", "refusals", "can_win"),
+    [
+        (("n1",), ("n5",), True),
+        (("n1",), ("n4", "n5"), False),  # four must promise
+        (("n1", "n2", "n3", "n4"), ("n3", "n4", "n5"), True),  # two must vote
+        (("n1", "n2", "n3", "n4"), ("n2", "n3", "n4", "n5"), False),
+    ],
+)
+def test_which_quorum_must_be_left_depends_on_the_phase(
+    promises: tuple[NodeId, ...], refusals: tuple[NodeId, ...], can_win: bool
+) -> None:
+    proposer = proposing(*promises, quorums={"kind": "flexible", "phase1": 4, "phase2": 2})
+    assert (refuse(proposer, *refusals) == Ballot(1, "n1")) == can_win
 
 
 # Crashes (section 2.5).
@@ -162,7 +223,7 @@ def test_it_decides_with_any_cast_and_any_quorums(tmp_path: Path, overrides: tup
 
 def test_quorums_that_miss_one_another_decide_twice_and_the_checker_sees_it(tmp_path: Path) -> None:
     unsafe = "protocol.quorums={kind: flexible, phase1: 2, phase2: 2, unsafe: true}"
-    seen = run(tmp_path, unsafe, "network=lossy", "engine.check_invariants_every=0")
+    seen = run(tmp_path, unsafe, "network=lossy", "engine.check_invariants_every=0", "seed=2")
     assert seen.verdict is Verdict.INVALID
     assert "linearizability" in seen.reasons[0]
 
