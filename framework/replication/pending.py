@@ -1,7 +1,8 @@
 """Requests that wait for their commands to be executed.
 
-if not self.pending.begin(request.operation, command.sequence):
-    return  # a retry while the first attempt is under way
+if self.pending.is_under_way(request.operation, command.sequence):
+    return  # a retry
+self.pending.begin(request.operation, command.sequence)
 index = self.log.append(Entry(self.term, command))
 self.pending.place(index, PendingRequest(sender, request.operation, command.sequence))
 ...
@@ -38,13 +39,9 @@ class PendingRequests(Generic[R]):
     under_way: set[tuple[OperationId, int]] = field(default_factory=set)
     """Operation and sequence of every request that is taken and not answered."""
 
-    def begin(self, operation: OperationId, sequence: int) -> bool:
-        """Takes a request; False if it is under way already."""
-        key = (operation, sequence)
-        if key in self.under_way:
-            return False
-        self.under_way.add(key)
-        return True
+    def begin(self, operation: OperationId, sequence: int) -> None:
+        """Takes a request that is not under way."""
+        self.under_way.add((operation, sequence))
 
     def is_under_way(self, operation: OperationId, sequence: int) -> bool:
         return (operation, sequence) in self.under_way

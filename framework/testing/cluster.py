@@ -114,6 +114,8 @@ class Cluster:
         for name in spares:
             self._members[name] = _Member(node, tuple(nodes), MemoryStorage(), is_spare=True)
         names = (*self.servers, *clients)
+        if ADMINISTRATOR in names:
+            raise ConfigError("Cluster", f"{ADMINISTRATOR!r} is the administrator's name", "Choose another.")
         if len(set(names)) < len(names):
             raise ConfigError("Cluster", f"a name is given twice in {', '.join(names)}", "Give each node its own.")
         if clients and client is None:
@@ -212,8 +214,11 @@ class Cluster:
         if len({envelope.to for envelope in envelopes}) != 1:
             names = ", ".join(dict.fromkeys(envelope.to for envelope in envelopes)) or "nobody"
             raise ConfigError("deliver_batch", f"these envelopes are for {names}", "A batch is one node's.")
-        for envelope in envelopes:
+        for number, envelope in enumerate(envelopes):
             self._place("deliver_batch", envelope)
+            copies = sum(envelope is each for each in self.envelopes)
+            if sum(envelope is each for each in envelopes[: number + 1]) > copies:
+                raise ConfigError("deliver_batch", f"{envelope} is given twice", "duplicate() it first.")
         self._deliver(envelopes)
 
     def deliver_all(
@@ -305,7 +310,7 @@ class Cluster:
             raise ConfigError("advance", "all nodes show one clock", "Make the cluster with own_clocks=True.")
         for name in names:
             self._member(name)
-        moved = names or tuple(self._members)
+        moved = tuple(dict.fromkeys(names)) or tuple(self._members)
         left = duration
         while fire and (due := self._earliest(moved)) is not None and due[0] <= left:
             after, name, key = due
@@ -334,9 +339,13 @@ class Cluster:
 
     def invoke(self, client: NodeId, function: str, key: str | None = None, argument: Any = None) -> int:
         """Starts an operation that never times out, and returns its id. `outcomes` has its outcome."""
-        if not isinstance(self.node(client), Client):
+        root = self.node(client)
+        if not isinstance(root, Client):
             raise ConfigError(f"invoke {client}", "it is a node and no client", "Give clients=[…] to the cluster.")
         self._check_takes_input("invoke", client)
+        if root.current is not None:
+            what = f"it is busy with operation {root.current}, and a client is one sequential process"
+            raise ConfigError(f"invoke {client}", what, "Give the cluster another client.")
         operation = Operation(self._operations, function, key, argument)
         self._operations += 1
         shown = [] if argument is None else [msgspec.json.encode(argument).decode()]
@@ -417,9 +426,9 @@ class Cluster:
     def fast_disk(self, name: NodeId) -> None:
         """Ends `slow_disk`, and the commit that is under way."""
         self._member(name)
-        self.slow_disks.discard(name)
         if name in self.committing:
             self.finish_commit(name)
+        self.slow_disks.discard(name)
 
     def store(self, name: NodeId, **fields: Any) -> None:
         """Replaces the values of durable fields: `store("n1", term=2, log=[entry])`. A log begins at index 1.
@@ -474,6 +483,8 @@ class Cluster:
     def _select(self, verb: str, what: Envelope | Kind | None, sender: NodeId | None, to: NodeId | None) -> Envelope:
         if isinstance(what, Envelope):
             self._place(verb, what)
+            if sender not in (None, what.sender) or to not in (None, what.to):
+                raise ConfigError(verb, f"{what} is from {what.sender} to {what.to}", "Name the envelope alone.")
             return what
         found = self.waiting(what, sender, to)
         if found:
@@ -495,9 +506,11 @@ class Cluster:
         found = [key for key in timers if key[:2] == (path, timer) and arguments in ((), key[2])]
         if not found:
             names = list(dict.fromkeys(known[1] for known in timers))
-            raise ConfigError(
-                f"{verb} {name} {timer}", "that timer is not set", did_you_mean(timer, names) or f"{name} has none."
+            with_others = "; ".join(describe(key[2]) for key in timers if key[:2] == (path, timer))
+            remedy = (
+                f"It is set with {with_others}." if with_others else did_you_mean(timer, names) or f"{name} has none."
             )
+            raise ConfigError(f"{verb} {name} {timer}", "that timer is not set", remedy)
         if len(found) > 1 and (path, timer, ()) not in found:
             several = ", ".join(describe(key[2]) for key in found)
             raise ConfigError(f"{verb} {name} {timer}", f"it is set with {several}", "Give the arguments of one.")
@@ -598,9 +611,14 @@ class Cluster:
 
     def _batch(self, name: NodeId, inputs: Sequence[Input]) -> None:
         runtime = self._up[name]
-        for number, given in enumerate(inputs, start=runtime.step + 1):
-            runtime.take(msgspec.structs.replace(given, step=number))
-        batch = runtime.end_batch()
+        try:
+            for number, given in enumerate(inputs, start=runtime.step + 1):
+                runtime.take(msgspec.structs.replace(given, step=number))
+            batch = runtime.end_batch()
+        except Exception as error:  # a handler raised: the node has crashed, as on every engine
+            del self._up[name]
+            self._log.append(_Line(f"  crashes: {type(error).__name__}: {error}"))
+            raise
         self._release(name, batch.early)
         self.committing[name] = batch
         if batch.changes:

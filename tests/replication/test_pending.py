@@ -11,12 +11,13 @@ def pending() -> PendingRequests[PendingRequest]:
 
 def test_a_request_is_taken_once_until_it_is_answered() -> None:
     requests = pending()
-    assert requests.begin(7, 1) and not requests.begin(7, 1) and requests.begin(7, 2)
+    assert not requests.is_under_way(7, 1)
+    requests.begin(7, 1)
+    assert requests.is_under_way(7, 1) and not requests.is_under_way(7, 2)
     requests.place(3, PendingRequest("c1", 7, 1))
     assert requests.is_under_way(7, 1) and requests.finish(4) is None
     assert requests.finish(3) == PendingRequest("c1", 7, 1)
-    assert not requests.is_under_way(7, 1) and requests.begin(7, 1)
-    assert requests.finish(3) is None
+    assert not requests.is_under_way(7, 1) and requests.finish(3) is None
 
 
 def test_who_is_deposed_forgets_all_and_who_leads_on_keeps_what_still_stands() -> None:

@@ -634,3 +634,48 @@ def test_failed_operations_are_told() -> None:
     cluster.clear_log()
     cluster.deliver(cluster.send("n1", "c1", Kept("a")))
     assert cluster.log[-1] == '  completes operation 5: Fail(why="it is late")'
+
+
+class Careless(Keeper):
+    """Raises when it is nudged."""
+
+    @handles(Nudge)
+    def on_nudge(self, sender: NodeId, nudge: Nudge) -> None:
+        raise ArithmeticError("nudged")
+
+
+def test_a_handler_that_raises_crashes_its_node() -> None:
+    cluster = Cluster(Careless, None, ["n1", "n2"])
+    with pytest.raises(ArithmeticError, match="nudged"):
+        cluster.deliver(cluster.send("x", "n1", Nudge()))
+    assert cluster.up == ["n2"] and [node.id for node in cluster.nodes()] == ["n2"]
+    assert cluster.log[-1] == "  crashes: ArithmeticError: nudged"
+    cluster.restart("n1")
+    assert cluster.up == ["n2", "n1"]
+
+
+def test_an_envelope_is_in_a_batch_once() -> None:
+    cluster = Cluster(Keeper, None, ["n1", "n2"])
+    envelope = cluster.send("x", "n1", Nudge())
+    with pytest.raises(ConfigError, match=r"deliver_batch: .* is given twice\. duplicate\(\) it first\."):
+        cluster.deliver_batch(envelope, envelope)
+    assert cluster.envelopes == [envelope]
+
+
+def test_an_envelope_has_its_own_sender_and_receiver() -> None:
+    cluster = Cluster(Keeper, None, ["n1", "n2"])
+    envelope = cluster.send("x", "n1", Nudge())
+    with pytest.raises(ConfigError, match=r"is from x to n1\. Name the envelope alone\."):
+        cluster.deliver(envelope, to="n2")
+    assert cluster.deliver(envelope, sender="x", to="n1") is envelope
+
+
+def test_a_clock_that_is_named_twice_moves_once() -> None:
+    cluster = Cluster(Keeper, None, ["n1", "n2"], own_clocks=True)
+    cluster.advance(7, "n1", "n1", fire=False)
+    assert (cluster.clock("n1"), cluster.clock("n2")) == (7, 0)
+
+
+def test_the_administrators_name_is_taken() -> None:
+    with pytest.raises(ConfigError, match="'admin' is the administrator's name"):
+        Cluster(Keeper, None, ["n1", "admin"])

@@ -26,7 +26,8 @@ class MultiPaxosConfig(ReadingConfig):
     heartbeat_interval: Duration = Duration("50ms")
     """How often a leader says that it is there."""
     window: Count = 8192
-    """Slots in flight: no more than these are proposed beyond those known to be chosen."""
+    """Slots in flight: no more than these are proposed beyond those known to be chosen. As many requests may wait for slots;
+    further ones are refused."""
     max_accept_slots: Count = 1024
     """Slots in one Accept or Promise, at the most."""
     max_accept_bytes: Count = 1 << 20

@@ -361,8 +361,12 @@ class MultiPaxos(Node):
         if self.role != LEADER:
             self.send(sender, NotLeader(request.operation, command.sequence, self.leader))
             return
-        if not self.pending.begin(request.operation, command.sequence):  # a retry
+        if self.pending.is_under_way(request.operation, command.sequence):  # a retry
             return
+        if len(self.queue) >= self.config.window:  # not taken: the client asks again after its backoff
+            self.send(sender, NotLeader(request.operation, command.sequence, None))
+            return
+        self.pending.begin(request.operation, command.sequence)
         self.queue.append(Unproposed(command, sender, request.operation))
         self.propose_soon()
 
@@ -621,6 +625,8 @@ class MultiPaxos(Node):
     def on_query(self, sender: NodeId, query: Query) -> None:
         if self.role != LEADER:
             self.send(sender, NotLeader(query.operation, 0, self.leader))
+            return
+        if self.reads.is_waiting(sender, query.operation):  # a retry
             return
         read = PendingRead(sender, query.operation, query.body, self.rounds.latest + 1, self.read_index())
         if self.lease.holds(self.now) and read.index <= self.chosen:

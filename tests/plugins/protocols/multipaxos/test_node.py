@@ -11,14 +11,18 @@ from framework import (
     Administrator,
     Ballot,
     Client,
+    Command,
     Duration,
     IncomingTransfer,
     Message,
+    NotLeader,
     Ok,
     QuorumConfig,
+    Request,
     SessionClient,
 )
 from framework.core.time import MILLISECOND
+from framework.replication.sessions import OPEN
 from framework.testing.cluster import Cluster, Envelope
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
 from plugins.protocols.multipaxos.messages import (
@@ -135,6 +139,21 @@ def test_no_more_than_the_window_is_in_flight_and_the_rest_follows() -> None:
     assert (leader.last, len(leader.queue)) == (2, 2)
     cluster.stabilize()
     assert len(cluster.outcomes) == 4 and not leader.queue
+
+
+def test_requests_that_wait_for_slots_are_bounded() -> None:
+    cluster = cluster_of(3, window=2)
+    leader = cluster.node("n1")
+    for name in ("n2", "n3"):
+        cluster.pause(name)
+    for operation in range(6):
+        for _ in range(2):  # the second is a retry
+            cluster.deliver(cluster.send("x", "n1", Request(operation, Command(0, OPEN, b""))))
+    cluster.drop_all(to="n2")
+    cluster.drop_all(to="n3")
+    cluster.stabilize()
+    assert (leader.last - leader.chosen, len(leader.queue)) == (2, 2)
+    assert cluster.inbox["x"] == [NotLeader(operation, OPEN, None) for operation in (4, 4, 5, 5)]
 
 
 def test_what_lies_beyond_a_gap_survives_a_crash_and_joins_the_log_when_the_gap_is_closed() -> None:
