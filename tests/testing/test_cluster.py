@@ -388,6 +388,15 @@ def test_a_node_is_no_client() -> None:
         keepers().invoke("n1", "put", "a")
 
 
+def test_a_client_is_one_sequential_process() -> None:
+    cluster = keepers()
+    cluster.invoke("c1", "put", "a", 1)
+    with pytest.raises(ConfigError, match="invoke c1: it is busy with operation 0, and a client is one sequential"):
+        cluster.invoke("c1", "put", "b", 2)
+    cluster.stabilize()
+    assert cluster.outcomes == {0: Ok("a")}
+
+
 def test_the_administrator_is_a_client_of_all_nodes() -> None:
     cluster = keepers(spares=["n4"])
     cluster.administer("add_node", "n4")
