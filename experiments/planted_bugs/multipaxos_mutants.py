@@ -117,7 +117,7 @@ class PromisesBelowItsCheckpoint(MultiPaxos):
     @handles(Prepare)
     def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
         super().on_prepare(
-            sender, Prepare(prepare.ballot, max(prepare.slot, self.slots.compacted + 1), prepare.relieves)
+            sender, Prepare(prepare.ballot, max(prepare.slot, self.slots.compacted + 1), prepare.released)
         )
 
 
@@ -234,7 +234,7 @@ class BreaksTheLease(MultiPaxos):
         return False
 
     def await_leader(self) -> None:
-        self.set_timer(self.stand, after=2 * self.config.heartbeat_interval)
+        self.set_timer(self.start_election, after=2 * self.config.heartbeat_interval)
 
 
 # Checkpoints.
@@ -301,7 +301,7 @@ class StandsInVain(MultiPaxos):
     """A candidate begins ever higher ballots, whether a quorum answers it or not (Ng, Haridi and Carbone, 2023)."""
 
     @on_timer
-    def stand(self) -> None:
+    def start_election(self) -> None:
         self.become_candidate()
 
 

@@ -402,7 +402,7 @@ class LeaseWithoutEnd(Raft):
 class LeaseWithoutMargin(Raft):
     """A lease is as long as the least election time-out, however clocks may drift (thesis 6.4.1)."""
 
-    def lease_length(self) -> int:
+    def lease_duration(self) -> int:
         return int(self.config.election_timeout_min)
 
 

@@ -11,7 +11,7 @@
 | TooFarBehind | | acceptor to candidate | that slots which the candidate does not know are cut off | |
 | Learn | | follower to leader | the slots that it has missed | Accept, or the first Part |
 | Part, Fetch | | leader to follower, and back | a checkpoint, part by part | one another |
-| TakeOver | | leader to its heir | that it has ceased to lead | Prepare, to all |
+| TakeOver | | leader to its successor | that it has ceased to lead | Prepare, to all |
 
 PMMC is van Renesse and Altinbuken, *Paxos Made Moderately Complex*, ACM Computing Surveys 2015.
 """
@@ -54,12 +54,12 @@ NO_CHECKPOINT = Checkpoint(0, b"")
 class Prepare(Message):
     """Phase 1a for all slots from `slot` on, the first that the candidate does not know to be chosen.
 
-    `relieves`: the ballot whose leader has ceased to lead in the candidate's favour, so that its lease binds nobody.
+    `released`: the ballot whose leader has ceased to lead in the candidate's favour, so that its lease binds nobody.
     """
 
     ballot: Ballot
     slot: int
-    relieves: Ballot = NO_BALLOT
+    released: Ballot = NO_BALLOT
 
 
 class Promise(Message):

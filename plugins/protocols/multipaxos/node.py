@@ -1,19 +1,34 @@
 """Multi-Paxos in one class: acceptor, candidate, leader, learner, each with its messages in the order of the paper.
 
-    lagging --time-out--+                                          +--Preempted by a minority--> raising
-      ^                 v                                          |  <--quorum of promises--       |
-      |   follower --time-out--> candidate --quorum of promises--> leader                           |
-      |      ^                    |     |                            |                              |
-      +------|--- TooFarBehind ---+     |                            | no quorum answers            |
-             +------------------------- a higher ballot -------------+------------------------------+
+    | role | event | next role |
+    | --- | --- | --- |
+    | follower, lagging | no leader is heard for a time-out | candidate |
+    | candidate | a quorum promises | leader |
+    | candidate | a time-out, and a quorum has answered | candidate, in a higher ballot |
+    | candidate | TooFarBehind | lagging |
+    | leader | Preempted, while its last confirmed round is younger than `election_timeout_min` | raising |
+    | raising | a quorum promises | leader |
+    | raising | no quorum answers for a time-out | candidate |
+    | leader | Preempted otherwise, or no quorum answers for `election_timeout_max` | follower |
+    | any | it promises a higher ballot | follower |
 
-`become_follower`, `become_lagging`, `become_candidate` and `become_leader` are the only places that change the role,
-and the only ones that reset what belongs to it. A raising node led the ballot before the one that it prepares, and
-keeps its clients. What a role needs besides stands in parts that this class owns and asks: `AcceptedSlots`, `Scout`
-(phase 1), `PendingRequests`, `HeartbeatRounds` and `Lease`, `ReadQueue`, `OutgoingTransfer` and `IncomingTransfer`
-(checkpoints on their way). A part decides; the handler sends.
+`become_follower`, `become_lagging`, `become_candidate`, `become_leader` and `lose_quorum` are the only places that
+change the role, and the only ones that reset its state. A raising node led the ballot before the one that it prepares, and keeps its
+clients. The class owns parts that it asks for decisions: `AcceptedSlots`, `Scout` (phase 1), `PendingRequests`,
+`HeartbeatRounds` and `Lease`, `ReadQueue`, `OutgoingTransfer` and `IncomingTransfer` (checkpoints on their way). A part
+decides; the handler sends.
 
-Three rules about what leaves when:
+    | position | all slots up to it are |
+    | --- | --- |
+    | `slots.compacted` | chosen, and cut off from the log |
+    | `learned` | chosen, as was known when something was last written (durable) |
+    | `chosen` | chosen, and applied |
+    | `mark` | chosen, or accepted by this node in the ballot promised |
+    | `last` | proposed by this leader in its ballot |
+    | `proposed` | proposed by the leader, as far as a follower knows |
+    | `found_last` | slots for which an earlier leader may have had a value chosen |
+
+Three rules for what is sent before and after the commit:
 
 - A candidate's own promise, and a leader's own acceptance, are messages to itself. They arrive once they are durable.
 - Accept and Heartbeat leave before the commit, because they promise nothing of the leader's own. So do answers to
@@ -122,7 +137,9 @@ class MultiPaxos(Node):
         self.slots = AcceptedSlots(self.accepted, self.beyond)
         # When a leader was last heard. One that restarts may have answered a leader whose lease lasts.
         self.heard_at = self.now if config.read_mode == "lease" and self.promised != NO_BALLOT else None
-        self.reported_from = 0  # of what it accepted, the candidate promised has been sent all from here on
+        self.reported_from = (
+            0  # the highest slot of a Prepare answered in this ballot; one that repeats puts off no election
+        )
         # Volatile on learners.
         assert config.state_machine is not None, "the config group state_machine gives one"
         self.machine = ReplicatedMachine(config.state_machine.build(), config.max_sessions)
@@ -152,12 +169,12 @@ class MultiPaxos(Node):
         self.found_last = 0  # the last slot for which an earlier leader may have had a value chosen
         self.marks: dict[NodeId, int] = {}
         self.answered_at: dict[NodeId, int] = {}  # when each acceptor last accepted something, or a heartbeat
-        self.audience: tuple[NodeId, ...] = ()  # those to whom values are sent
+        self.accept_targets: tuple[NodeId, ...] = ()  # those to whom values are sent
         self.rounds = HeartbeatRounds()
         self.lease = Lease()
         self.reads = ReadQueue()
         self.transfers: dict[NodeId, OutgoingTransfer[Checkpoint]] = {}
-        self.heir: NodeId | None = None
+        self.successor: NodeId | None = None
         self.propose_due = False
 
     # Roles.
@@ -169,16 +186,17 @@ class MultiPaxos(Node):
         self.scout = None
         if led:
             self.note("stepped_down", round=self.promised.round)
-            self.leave_office()
+            self.end_leadership()
         self.await_leader()
 
     def become_lagging(self) -> None:
-        """Gives way: an acceptor knows more to be chosen than it can report, so it can win and this node cannot."""
+        """Gives way to an acceptor that has cut off slots which this node lacks: without its promise a quorum may not come
+        together, and it can win a ballot of its own."""
         self.become_follower()
         self.role = LAGGING
-        self.set_timer(self.stand, after=self.config.others_turn)
+        self.set_timer(self.start_election, after=self.config.others_turn)
 
-    def become_candidate(self, *, relieves: Ballot = NO_BALLOT) -> None:
+    def become_candidate(self, *, released: Ballot = NO_BALLOT) -> None:
         """Begins a ballot above all that are known, and phase 1 of it (PMMC: spawns a scout).
 
         Prepare leaves when the ballot is durable, so that none is begun twice.
@@ -188,8 +206,8 @@ class MultiPaxos(Node):
         self.promise(ballot)
         self.await_leader()
         everyone = (self.id, *self.peers)
-        self.scout = Scout.of(everyone, self.chosen + 1, relieves)
-        self.multicast(everyone, Prepare(ballot, self.chosen + 1, relieves))
+        self.scout = Scout.of(everyone, self.chosen + 1, released)
+        self.multicast(everyone, Prepare(ballot, self.chosen + 1, released))
         self.set_timer(self.prepare_again, after=self.config.heartbeat_interval)
 
     def become_leader(self, scout: Scout) -> None:
@@ -197,7 +215,7 @@ class MultiPaxos(Node):
         self.note("raised" if self.role == RAISING else "elected", round=self.promised.round)
         self.role, self.leader, self.heard_at = LEADER, self.id, self.now
         self.scout = None
-        self.cancel_timer(self.stand)
+        self.cancel_timer(self.start_election)
         for slot in scout.gaps(self.chosen):
             self.note("filled", slot=slot)
         values = scout.values(self.chosen)
@@ -212,7 +230,13 @@ class MultiPaxos(Node):
         self.heartbeat()
         self.propose_soon()
 
-    def leave_office(self) -> None:
+    def lose_quorum(self) -> None:
+        """A raising node that no quorum answers is a mere candidate from now on: clients are better served elsewhere."""
+        self.role = CANDIDATE
+        self.note("stepped_down", round=self.promised.round)
+        self.end_leadership()
+
+    def end_leadership(self) -> None:
         """A leader was deposed.
 
         What it proposed may yet be chosen under another leader, so NotLeader would be a lie. The client asks again with
@@ -224,7 +248,7 @@ class MultiPaxos(Node):
         for read in self.reads.take_all():
             self.send(read.client, NotLeader(read.operation, 0, self.leader))
         self.cancel_timer(self.heartbeat)
-        self.cancel_timer(self.give_up_heir)
+        self.cancel_timer(self.give_up_successor)
         self.clear_leader_state()
 
     # The acceptor: phase 1b, phase 2b (PMS, §2.2).
@@ -238,7 +262,7 @@ class MultiPaxos(Node):
             self.send(sender, TooFarBehind(prepare.ballot))
             return
         if prepare.ballot > self.promised:
-            if self.is_bound(sender) and prepare.relieves != self.promised:  # by another's lease
+            if self.is_bound(sender) and prepare.released != self.promised:  # by another's lease
                 return
             self.promise(prepare.ballot)
         if prepare.slot > self.reported_from and self.role != LEADER:
@@ -300,10 +324,10 @@ class MultiPaxos(Node):
 
     def await_leader(self) -> None:
         after = self.rng.randint(self.config.election_timeout_min, self.config.election_timeout_max)
-        self.set_timer(self.stand, after=after)
+        self.set_timer(self.start_election, after=after)
 
     @on_timer
-    def stand(self) -> None:
+    def start_election(self) -> None:
         """No leader was heard for a time-out, or a candidate has not won within one.
 
         A candidate begins a higher ballot only once a quorum has answered, be it with refusals. Where links are lost so
@@ -311,6 +335,8 @@ class MultiPaxos(Node):
         others would otherwise hold that node back for ever: a promise puts off the candidacy of the node that gives it.
         """
         if self.scout is not None and not self.scout.is_answered(self.quorums.phase1):
+            if self.role == RAISING:
+                self.lose_quorum()
             self.await_leader()  # meanwhile `prepare_again` goes on for this ballot
         else:
             self.become_candidate()
@@ -320,7 +346,7 @@ class MultiPaxos(Node):
         """Asks those anew that have not reported all: a message was lost, or they were bound by a lease."""
         if self.scout is not None:
             for acceptor, slot in self.scout.waiting_for.items():
-                self.send(acceptor, Prepare(self.promised, slot, self.scout.relieves))
+                self.send(acceptor, Prepare(self.promised, slot, self.scout.released))
             self.set_timer(self.prepare_again, after=self.config.heartbeat_interval)
 
     @handles(Promise)
@@ -330,7 +356,7 @@ class MultiPaxos(Node):
             return
         if scout.take(sender, promise):
             self.await_leader()  # a long log takes its time
-            self.send(sender, Prepare(self.promised, promise.following, scout.relieves))
+            self.send(sender, Prepare(self.promised, promise.following, scout.released))
         elif scout.is_adopted(self.quorums.phase1):
             self.become_leader(scout)
 
@@ -379,7 +405,7 @@ class MultiPaxos(Node):
     def propose(self) -> None:
         """Gives slots to what waits, as far as the window allows, and sends it without waiting for the slots before."""
         self.propose_due = False
-        if self.role != LEADER or self.heir is not None:  # deposed within this batch, or about to give way
+        if self.role != LEADER or self.successor is not None:  # deposed within this batch, or about to give way
             return
         values = self.take(self.chosen + self.config.window - self.last)
         if not values:
@@ -390,7 +416,7 @@ class MultiPaxos(Node):
         while values:
             count = fitting(values, self.config.max_accept_slots, self.config.max_accept_bytes)
             accept = Accept(self.promised, slot, values[:count], self.chosen)
-            self.multicast(self.audience, accept, before_commit=True)
+            self.multicast(self.accept_targets, accept, before_commit=True)
             slot, values = slot + count, values[count:]
         self.send(self.id, Accepted(self.promised, self.last))
 
@@ -414,15 +440,16 @@ class MultiPaxos(Node):
             self.marks[sender] = accepted.mark
             if accepted.mark > self.chosen:
                 self.choose()
-        self.on_round_answered(sender, accepted.round)
+        if accepted.round:
+            self.on_round_answered(sender, accepted.round)
         if self.transfers:
             self.end_transfer_if_installed(sender)
-        if self.heir is not None:
-            self.hand_over(self.heir)
+        if self.successor is not None:
+            self.hand_over(self.successor)
 
     def choose(self) -> None:
         """What a quorum has accepted in this ballot, slot by slot, is chosen (PMMC: decision)."""
-        # Acceptors may know more to be chosen than this leader has proposed.
+        # A mark counts what earlier leaders had chosen too, and may lie beyond what this leader has proposed.
         held = min(self.quorums.phase2.held(self.marks), self.last)
         if held > self.chosen:
             self.apply(held)
@@ -438,10 +465,10 @@ class MultiPaxos(Node):
             self.become_follower()
             return
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
-        self.audience = self.choose_audience()
-        self.beat()
+        self.accept_targets = self.choose_accept_targets()
+        self.send_heartbeats()
 
-    def beat(self) -> None:
+    def send_heartbeats(self) -> None:
         """Tells all, and asks them in a new round, whether this node still leads."""
         round = self.rounds.begin(self.now)
         self.broadcast(Heartbeat(self.promised, round, self.last, self.chosen), before_commit=True)
@@ -460,7 +487,7 @@ class MultiPaxos(Node):
         self.answer_ready_reads()
         self.confirm_reads_soon()
 
-    def choose_audience(self) -> tuple[NodeId, ...]:
+    def choose_accept_targets(self) -> tuple[NodeId, ...]:
         """The peers that have answered of late; if thrifty, a smallest quorum of them."""
         since = self.now - self.config.election_timeout_max
         prompt = tuple(peer for peer in self.peers if self.answered_at[peer] >= since)
@@ -647,7 +674,7 @@ class MultiPaxos(Node):
     @on_timer
     def confirm_reads(self) -> None:
         if self.role == LEADER:
-            self.beat()
+            self.send_heartbeats()
             self.reads.round = self.rounds.latest
 
     def answer_ready_reads(self) -> None:
@@ -661,35 +688,35 @@ class MultiPaxos(Node):
 
     @handles(Administer)
     def on_administer(self, sender: NodeId, request: Administer) -> None:
-        """The administrator is answered by the heir, once that leads and is asked again."""
+        """The administrator is answered by the successor, once that leads and is asked again."""
         if self.role != LEADER:
             self.send(sender, NotLeader(request.operation, 0, self.leader))
         elif request.node == self.id:
             self.send(sender, Administered(request.operation))
         elif request.node not in self.peers:
             self.send(sender, Administered(request.operation, f"{request.node} is no member"))
-        elif self.heir is None:
-            self.heir = request.node
-            self.set_timer(self.give_up_heir, after=self.config.election_timeout_max)
+        elif self.successor is None:
+            self.successor = request.node
+            self.set_timer(self.give_up_successor, after=self.config.election_timeout_max)
             self.hand_over(request.node)
 
-    def hand_over(self, heir: NodeId) -> None:
-        """Ceases to lead, its lease with it, once the heir has accepted all that was proposed."""
-        if self.marks.get(heir, -1) >= self.last:
-            self.become_follower(heir)
-            self.send(heir, TakeOver(self.promised))
+    def hand_over(self, successor: NodeId) -> None:
+        """Ceases to lead, its lease with it, once the successor has accepted all that was proposed."""
+        if self.marks.get(successor, -1) >= self.last:
+            self.become_follower(successor)
+            self.send(successor, TakeOver(self.promised))
 
     @on_timer
-    def give_up_heir(self) -> None:
-        """The heir did not come along within an election time-out."""
-        self.heir = None
+    def give_up_successor(self) -> None:
+        """The successor did not come along within an election time-out."""
+        self.successor = None
         self.propose_soon()
 
     @handles(TakeOver)
     def on_take_over(self, sender: NodeId, order: TakeOver) -> None:
         """Begins a ballot at once. Its Prepare names the lease that has ended, so that acceptors do not wait for it."""
         if order.ballot == self.promised and self.role == FOLLOWER:
-            self.become_candidate(relieves=order.ballot)
+            self.become_candidate(released=order.ballot)
 
     # What is seen of this node.
 

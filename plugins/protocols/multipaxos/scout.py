@@ -19,7 +19,7 @@ class Scout:
 
     waiting_for: dict[NodeId, int]
     """The acceptors that have neither refused nor reported all (PMMC: waitfor), each with the slot to report from."""
-    relieves: Ballot = NO_BALLOT
+    released: Ballot = NO_BALLOT
     """The ballot whose leader gave way to this candidate."""
     answered: set[NodeId] = field(default_factory=set)
     """The acceptors that have answered, with a promise or a refusal."""
@@ -29,9 +29,9 @@ class Scout:
     """By slot: the proposal of the highest ballot that was reported (PMMC: pmax)."""
 
     @classmethod
-    def of(cls, acceptors: Iterable[NodeId], slot: int, relieves: Ballot) -> Scout:
+    def of(cls, acceptors: Iterable[NodeId], slot: int, released: Ballot) -> Scout:
         """Begins phase 1 with `acceptors`, for all slots from `slot` on."""
-        return cls(dict.fromkeys(acceptors, slot), relieves)
+        return cls(dict.fromkeys(acceptors, slot), released)
 
     def take(self, acceptor: NodeId, promise: Promise) -> bool:
         """Takes a promise in. Returns whether the acceptor has more to report, from `promise.following` on."""

@@ -130,7 +130,7 @@ class Raft(Node):
         self.noop_index = 0  # of the no-op that it appended when it was elected (§8)
         self.pending: PendingRequests[PendingRequest] = PendingRequests()
         self.reads = ReadQueue()
-        self.transfer: LeadershipTransfer | None = None
+        self.leadership_transfer: LeadershipTransfer | None = None
         self.replication_due = False
 
     # Figure 2, Rules for Servers: roles.
@@ -201,8 +201,11 @@ class Raft(Node):
         self.cancel_timer(self.heartbeat)
         self.cancel_timer(self.lose_quorum)
         self.cancel_timer(self.abort_transfer)
-        if self.transfer is not None:  # the target answers once it leads
-            self.send(self.transfer.administrator, NotLeader(self.transfer.operation, 0, self.transfer.target))
+        if self.leadership_transfer is not None:  # the target answers once it leads
+            self.send(
+                self.leadership_transfer.administrator,
+                NotLeader(self.leadership_transfer.operation, 0, self.leadership_transfer.target),
+            )
         for read in self.reads.take_all():
             self.send(read.client, NotLeader(read.operation, 0, None))
         for administrator, request in self.membership.requests.items():
@@ -269,8 +272,8 @@ class Raft(Node):
         elif not progress.is_stale_refusal(reply.index):
             # End of §5.3: both sides skip whole terms.
             progress.probe(self.last_not_after(reply.hint_term, min(reply.hint, reply.index - 1)))
-            self.send_entries([sender], progress.next_index)
-        if self.role == LEADER:
+            self.send_from([sender], progress.next_index)
+        if reply.round > self.rounds.answered.get(sender, 0) and self.role == LEADER:
             self.on_round_answered(sender, reply.round)
         if self.role == LEADER and progress.catch_up is not None:
             self.end_catch_up_round(sender, progress, progress.catch_up)
@@ -281,9 +284,9 @@ class Raft(Node):
         """A server holds the log up to `index` durably."""
         if progress.accepted(index) and index > self.commit:
             self.advance_commit()
-        if progress.lacks_snapshot() and self.is_compacted(progress.next_index):
-            return  # what it lacks is on its way
         if progress.state == SNAPSHOTTING:
+            if progress.lacks_snapshot() and self.is_compacted(progress.next_index):
+                return  # what it lacks is on its way
             progress.end_snapshot()
         if progress.next_index <= self.log.last:
             self.replicate_soon()
@@ -404,7 +407,9 @@ class Raft(Node):
         if self.pending.is_under_way(operation, command.sequence):  # a retry
             return
         is_full = self.log.last - self.commit >= self.config.max_uncommitted
-        if is_full or self.transfer is not None:  # not appended: it can neither be lost nor be executed twice
+        if (
+            is_full or self.leadership_transfer is not None
+        ):  # not appended: it can neither be lost nor be executed twice
             self.send(sender, NotLeader(operation, command.sequence, None))
             return
         self.pending.begin(operation, command.sequence)
@@ -425,7 +430,7 @@ class Raft(Node):
         last = self.log.last
         while behind := self.lagging(last):
             for next_index, followers in behind.items():
-                following = self.send_entries(followers, next_index)
+                following = self.send_from(followers, next_index)
                 for follower in followers:
                     self.progress[follower].next_index = following
         own = self.progress[self.id]
@@ -443,8 +448,8 @@ class Raft(Node):
                 groups.setdefault(progress.next_index, []).append(follower)
         return groups
 
-    def send_entries(self, followers: list[NodeId], start: int) -> int:
-        """Sends them one AppendEntries from `start` on, or the snapshot if that is compacted; the index that follows."""
+    def send_from(self, followers: list[NodeId], start: int) -> int:
+        """Sends AppendEntries from `start` on, or begins a snapshot if `start` is compacted. Returns the next index to send."""
         if self.is_compacted(start):
             for follower in followers:
                 self.send_snapshot(follower)
@@ -463,8 +468,8 @@ class Raft(Node):
     def send_heartbeats(self) -> None:
         """Begins a round: an AppendEntries without entries to every follower.
 
-        A heartbeat stands at the end of all that was sent, so that it is refused if some of that has been lost; or at 0,
-        where all logs agree, if what a follower lacks is compacted.
+        A heartbeat's previous index is the last index sent, so the follower refuses it if an AppendEntries was lost. If the
+        next entry is compacted, the previous index is 0, which every follower accepts.
         """
         self.begin_round()
         groups: dict[int, list[NodeId]] = {}
@@ -489,17 +494,17 @@ class Raft(Node):
             return
         progress = self.progress[server]
         if progress.state == SNAPSHOTTING and round > progress.chunk_round:
-            self.send_chunk(server, progress)  # what was sent before this round is lost
+            self.send_chunk(server, progress)  # presumed lost: a later heartbeat was answered first
         if self.rounds.confirm(self.quorums):
             self.on_round_confirmed()
-        if self.transfer is not None and server == self.transfer.target:
+        if self.leadership_transfer is not None and server == self.leadership_transfer.target:
             self.continue_transfer(progress)
 
     def on_round_confirmed(self) -> None:
         """A majority has answered the round `rounds.confirmed`: all of it followed this leader after that began."""
         self.await_quorum()
         if self.config.read_mode == "lease":
-            self.lease.extend(self.rounds.confirmed_at + self.lease_length())
+            self.lease.extend(self.rounds.confirmed_at + self.lease_duration())
         self.answer_ready_reads()
         self.confirm_reads_soon()
 
@@ -514,8 +519,11 @@ class Raft(Node):
         """No round was answered for an election time-out: clients are better served elsewhere."""
         self.become_follower(self.term)
 
-    def lease_length(self) -> int:
-        """Voters vote for nobody else for the least election time-out (thesis 4.2.3)."""
+    def lease_duration(self) -> int:
+        """Voters vote for nobody else for the least election time-out (thesis 4.2.3).
+
+        A change of members does not end a lease: any quorum of a configuration meets each quorum of the one before.
+        """
         return lease_length(self.config.election_timeout_min, self.config.max_clock_drift_ppm)
 
     def holds_lease(self) -> bool:
@@ -601,13 +609,13 @@ class Raft(Node):
         self.note("snapshot_taken", index=index)
         if self.incoming is not None and self.incoming.identity <= (self.term, index):  # it has come this far without
             self.incoming = None
-        self.restart_stalled_transfers()
+        self.restart_stalled_snapshots()
         self.compact(index)
         self.membership.compact(index)
 
     def compact(self, index: int) -> None:
         """Forgets entries up to `index`, but for some that trail it and those from where a snapshot on its way ends."""
-        ends = [each.transfer.snapshot.index - 1 for each in self.progress.values() if each.transfer is not None]
+        ends = [each.outgoing.snapshot.index - 1 for each in self.progress.values() if each.outgoing is not None]
         self.log.compact(min([index - self.config.snapshot_trailing, *ends]))
 
     def is_compacted(self, start: int) -> bool:
@@ -623,12 +631,12 @@ class Raft(Node):
     def send_chunk(self, follower: NodeId, progress: Progress) -> None:
         self.send(follower, progress.next_chunk(self.term, self.rounds.latest, self.config.snapshot_chunk))
 
-    def restart_stalled_transfers(self) -> None:
+    def restart_stalled_snapshots(self) -> None:
         """Begins each transfer anew, with this snapshot, that made no progress since the one before and for two time-outs."""
         since = min(self.snapshot_taken_at, self.now - 2 * self.config.election_timeout_max)
         self.snapshot_taken_at = self.now
         for progress in self.progress.values():
-            if progress.transfer is not None and progress.transfer.is_stalled(since):
+            if progress.outgoing is not None and progress.outgoing.is_stalled(since):
                 progress.end_snapshot()
                 progress.probe(0)
 
@@ -690,7 +698,7 @@ class Raft(Node):
         if self.role != LEADER or reply.term < self.term:  # an answer to a leader that was
             return
         progress = self.progress[sender]
-        transfer = progress.transfer
+        transfer = progress.outgoing
         if transfer is None or reply.last_index != transfer.snapshot.index:
             return  # about a snapshot that is sent no more
         if transfer.acknowledge(reply.offset, self.now):
@@ -716,7 +724,10 @@ class Raft(Node):
     # Leadership transfer (thesis 3.10).
 
     def begin_transfer(self, administrator: NodeId, request: Administer) -> None:
-        """Takes no more requests, brings the target up to date, cedes the lease, and has the target stand at once."""
+        """Starts a leadership transfer: refuses new requests from now on, and asks the target how far it is.
+
+        `continue_transfer` goes on. A later administrator takes the place of an earlier one, which asks again by itself.
+        """
         target = request.node
         if target == self.id:
             self.send(administrator, Administered(request.operation))
@@ -724,8 +735,8 @@ class Raft(Node):
             voters = ", ".join(sorted(self.quorums.nodes))
             self.send(administrator, Administered(request.operation, f"{target} is none of {voters}"))
         else:
-            is_new = self.transfer is None or self.transfer.target != target
-            self.transfer = LeadershipTransfer(target, administrator, request.operation)
+            is_new = self.leadership_transfer is None or self.leadership_transfer.target != target
+            self.leadership_transfer = LeadershipTransfer(target, administrator, request.operation)
             if is_new:
                 self.note("transfer_began", to=target)
                 self.set_timer(self.abort_transfer, after=self.election_timeout)
@@ -733,10 +744,10 @@ class Raft(Node):
 
     def continue_transfer(self, progress: Progress) -> None:
         """The target has answered a round: has it stand once its log is complete, or asks again."""
-        assert self.transfer is not None
+        assert self.leadership_transfer is not None
         if progress.match_index == self.log.last:
             self.cede_lease()
-            self.send(self.transfer.target, TimeoutNow(self.term))
+            self.send(self.leadership_transfer.target, TimeoutNow(self.term))
         else:
             self.send_heartbeats()
 
@@ -748,9 +759,9 @@ class Raft(Node):
     def abort_transfer(self) -> None:
         """The target did not come to lead within an election time-out: goes on as if nothing had been asked, but for the
         lease."""
-        assert self.transfer is not None
-        self.note("transfer_aborted", to=self.transfer.target)
-        self.transfer = None
+        assert self.leadership_transfer is not None
+        self.note("transfer_aborted", to=self.leadership_transfer.target)
+        self.leadership_transfer = None
 
     @handles(TimeoutNow)
     def on_timeout_now(self, sender: NodeId, order: TimeoutNow) -> None:
@@ -845,12 +856,12 @@ class Raft(Node):
         self.apply_configuration()
         self.replicate_soon()
 
-    def end_catch_up_round(self, learner: NodeId, progress: Progress, round: CatchUp) -> None:
-        if round.done or progress.match_index < round.upto:
+    def end_catch_up_round(self, learner: NodeId, progress: Progress, catch_up: CatchUp) -> None:
+        if catch_up.done or progress.match_index < catch_up.upto:
             return
-        progress.catch_up = following = round.following(self.log.last, self.now, self.config)
+        progress.catch_up = following = catch_up.following(self.log.last, self.now, self.config)
         if following is None:
-            self.refuse_learner(learner, f"{learner} did not catch up in {round.number} rounds")
+            self.refuse_learner(learner, f"{learner} did not catch up in {catch_up.number} rounds")
         elif following.done:
             self.cancel_timer(self.give_up_learner, learner)
             self.change_members()

@@ -1,12 +1,10 @@
 """What a leader knows of each server's log (after etcd's `tracker/progress.go`).
 
-    REPLICATING   entries go out as they come, until `max_in_flight` of them are not acknowledged
-        |  refused             ^ accepted
-        v                      |
-    PROBING       one AppendEntries after each refusal, otherwise heartbeats, until the logs agree
-        |  lacks what is compacted (REPLICATING too)
-        v
-    SNAPSHOTTING  one chunk of a snapshot at a time, and heartbeats; back to REPLICATING once the log holds what follows
+    | state | is sent | ends |
+    | --- | --- | --- |
+    | REPLICATING | entries as they come, about `max_in_flight` unacknowledged ones | refused: PROBING; the next entry is compacted: SNAPSHOTTING, or PROBING while earlier ones are unacknowledged |
+    | PROBING | one AppendEntries after each refusal, otherwise heartbeats | accepted: REPLICATING; the next entry is compacted: SNAPSHOTTING |
+    | SNAPSHOTTING | one chunk of a snapshot at a time, and heartbeats | the log holds what follows: REPLICATING; stalled: PROBING |
 
 A new leader takes every server for REPLICATING, its own log's end being the most likely place where the logs agree.
 """
@@ -55,11 +53,11 @@ class Progress:
     window_start: int = field(init=False)
     """Entries after this one are unacknowledged: `match_index`, or the entry before the first that was sent."""
     state: str = REPLICATING
-    transfer: OutgoingTransfer[Snapshot] | None = None
+    outgoing: OutgoingTransfer[Snapshot] | None = None
     """The snapshot on its way, while SNAPSHOTTING."""
     chunk_round: int = 0
-    """The round of heartbeats in which the latest chunk was sent. An answer to a later round, with the chunk unanswered,
-    says that the chunk was lost."""
+    """The round of heartbeats in which the latest chunk was sent. If a later round is answered first, the chunk is
+    presumed lost."""
     catch_up: CatchUp | None = None
     """Of a learner that an administrator wants to vote."""
 
@@ -100,20 +98,20 @@ class Progress:
         self.next_index = self.window_start + 1
 
     def start_snapshot(self, snapshot: Snapshot, now: int) -> None:
-        self.state, self.transfer = SNAPSHOTTING, OutgoingTransfer(snapshot, now)
+        self.state, self.outgoing = SNAPSHOTTING, OutgoingTransfer(snapshot, now)
 
     def lacks_snapshot(self) -> bool:
         """Whether a snapshot is on its way, and the server does not hold the entry that ends it."""
-        return self.transfer is not None and self.match_index < self.transfer.snapshot.index
+        return self.outgoing is not None and self.match_index < self.outgoing.snapshot.index
 
     def next_chunk(self, term: int, round: int, max_bytes: int) -> InstallSnapshot:
         """The bytes that follow those that the server holds of the snapshot, as sent in `round`."""
-        assert self.transfer is not None, "no snapshot is on its way"
+        assert self.outgoing is not None, "no snapshot is on its way"
         self.chunk_round = round
-        snapshot, offset, data = self.transfer.snapshot, self.transfer.offset, self.transfer.chunk(max_bytes)
-        done = self.transfer.is_last(data)
+        snapshot, offset, data = self.outgoing.snapshot, self.outgoing.offset, self.outgoing.chunk(max_bytes)
+        done = self.outgoing.is_last(data)
         return InstallSnapshot(term, snapshot.index, snapshot.term, offset, data, done, snapshot.configuration)
 
     def end_snapshot(self) -> None:
         """The log holds what follows: entries go on."""
-        self.state, self.transfer = REPLICATING, None
+        self.state, self.outgoing = REPLICATING, None

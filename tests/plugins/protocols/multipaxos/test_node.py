@@ -17,6 +17,7 @@ from framework import (
     Message,
     NotLeader,
     Ok,
+    Query,
     QuorumConfig,
     Request,
     SessionClient,
@@ -54,7 +55,7 @@ def cluster_of(
     names = [f"c{number}" for number in range(1, clients + 1)]
     settings = MultiPaxosConfig(state_machine=TAPE, **config)
     cluster = Cluster(node, settings, nodes, client=client, clients=names)
-    cluster.fire("n1", "stand")
+    cluster.fire("n1", "start_election")
     cluster.stabilize()
     assert cluster.node("n1").role == "leader"
     return cluster
@@ -345,7 +346,7 @@ def test_a_leader_that_hears_no_quorum_steps_down() -> None:
 def test_a_raised_ballot_keeps_the_clients_that_wait() -> None:
     cluster = cluster_of(3)
     add(cluster, 1)
-    cluster.fire("n3", "stand")  # it has missed nothing, and stands all the same
+    cluster.fire("n3", "start_election")  # it has missed nothing, and stands all the same
     cluster.envelopes[:] = cluster.waiting(to="n3")
     operation = cluster.invoke("c1", "add", None, 2)
     cluster.stabilize()
@@ -353,6 +354,31 @@ def test_a_raised_ballot_keeps_the_clients_that_wait() -> None:
     assert operation in cluster.outcomes and cluster.now == 0
     beat(cluster)
     assert tapes(cluster) == [[1, 2]] * 3
+
+
+def test_a_ballot_that_cannot_be_raised_ends_the_leadership() -> None:
+    """Its clients are told to ask elsewhere, and it goes on as a candidate for the ballot that it has begun."""
+    cluster = cluster_of(3, read_mode="read_index")
+    leader = cluster.node("n1")
+    cluster.fire("n3", "start_election")
+    cluster.envelopes[:] = cluster.waiting(to="n3")
+    cluster.invoke("c1", "add", None, 2)
+    cluster.deliver_all("Prepare")
+    cluster.deliver(cluster.send("x", "n1", Query(7, TAPE.machine.command("read", None, None))))
+    while leader.role == "leader":
+        cluster.deliver(to="n3") if cluster.waiting(to="n3") else cluster.deliver("Preempted")
+    assert (leader.role, len(leader.reads)) == ("raising", 1)
+    ballot = leader.promised
+    cluster.partition(["n1"], ["n2", "n3"])
+    cluster.stabilize()
+    cluster.fire("n1", "start_election")
+    cluster.stabilize()
+    assert (leader.role, leader.promised, len(leader.reads)) == ("candidate", ballot, 0)
+    assert cluster.inbox["x"] == [NotLeader(7, 0, None)]
+    cluster.heal()
+    cluster.fire("n1", "prepare_again")
+    cluster.stabilize()
+    assert (leader.role, leader.promised) == ("leader", ballot)
 
 
 def lose(cluster: Cluster, *kinds: str) -> None:
@@ -386,7 +412,7 @@ def overtaken(node: type[MultiPaxos] = MultiPaxos) -> tuple[Cluster, int]:
     cluster.fire("n1", "heartbeat")
     cluster.drop_all()
     assert cluster.node("n1").role == "follower"
-    cluster.fire("n1", "stand")
+    cluster.fire("n1", "start_election")
     win(cluster, "n1", "n3", "n4", "n5")
     lose(cluster, "Prepare")
     second = cluster.invoke("c2", "add", None, 20)
@@ -394,7 +420,7 @@ def overtaken(node: type[MultiPaxos] = MultiPaxos) -> tuple[Cluster, int]:
     lose(cluster, "Accept", "Accepted")
 
     # n2 stands, and refuses n1, which raises its ballot.
-    cluster.fire("n2", "stand")
+    cluster.fire("n2", "start_election")
     lose(cluster, "Prepare")
     cluster.deliver("Heartbeat", sender="n1", to="n2")
     cluster.deliver("Preempted", sender="n2", to="n1")
@@ -431,7 +457,7 @@ def test_the_client_of_what_is_found_waits_on_however_often_the_ballot_is_raised
     cluster.deliver("Accept", to="n2")
     lose(cluster, "Accept", "Accepted")
     for _ in range(2):
-        cluster.fire("n3", "stand")
+        cluster.fire("n3", "start_election")
         lose(cluster, "Prepare", "Accept")
         cluster.fire("n1", "heartbeat")
         cluster.deliver("Heartbeat", sender="n1", to="n3")
@@ -450,7 +476,7 @@ def test_the_client_of_what_is_found_waits_on_however_often_the_ballot_is_raised
     "message",
     [
         Prepare(Ballot(9, "n2"), 1),
-        Prepare(Ballot(9, "n2"), 1, relieves=Ballot(8, "n2")),  # relieves another leader than the one that it follows
+        Prepare(Ballot(9, "n2"), 1, released=Ballot(8, "n2")),  # released another leader than the one that it follows
         Promise(Ballot(9, "n2"), ()),
         Accepted(Ballot(9, "n2"), 5, 5),
         Preempted(Ballot(9, "n2")),
@@ -500,11 +526,11 @@ def test_an_heir_that_does_not_come_along_is_given_up() -> None:
     cluster.node("n1").marks.pop("n3")
     cluster.invoke("c1", "transfer_leader", None, "n3")
     cluster.deliver("Administer", to="n1")
-    assert cluster.node("n1").heir == "n3"
+    assert cluster.node("n1").successor == "n3"
     for _ in range(7):
         cluster.advance(50 * MILLISECOND)
         cluster.stabilize()
-    assert (cluster.node("n1").heir, cluster.node("n1").role) == (None, "leader")
+    assert (cluster.node("n1").successor, cluster.node("n1").role) == (None, "leader")
 
 
 def test_a_checkpoint_that_the_log_has_overtaken_is_asked_for_no_longer() -> None:
@@ -546,16 +572,16 @@ def test_a_candidate_that_is_too_far_behind_gives_way_to_those_that_can_win() ->
     cluster.crash("n1")
     cluster.restart("n3")
     cluster.advance(Duration("150ms"), fire=False)  # n2 is no longer bound
-    cluster.fire("n3", "stand")
+    cluster.fire("n3", "start_election")
     cluster.stabilize()
     config = MultiPaxosConfig()
     assert cluster.node("n3").role == "lagging"
-    assert cluster.timers("n3")["", "stand", ()] == cluster.now + 2 * config.election_timeout_max
+    assert cluster.timers("n3")["", "start_election", ()] == cluster.now + 2 * config.election_timeout_max
     for _ in range(2):  # its first ballot is below n3's
-        cluster.fire("n2", "stand")
+        cluster.fire("n2", "start_election")
         cluster.stabilize()
     assert [cluster.node(name).role for name in ("n2", "n3")] == ["leader", "follower"]
-    assert cluster.timers("n3")["", "stand", ()] <= cluster.now + config.election_timeout_max
+    assert cluster.timers("n3")["", "start_election", ()] <= cluster.now + config.election_timeout_max
     beat(cluster, "n2")
     assert tapes(cluster) == [list(range(13))] * 2
 
@@ -564,14 +590,14 @@ def test_that_an_earlier_ballot_was_too_far_behind_says_nothing_about_the_one_un
     cluster = cluster_of(3)
     cluster.crash("n1")
     cluster.advance(Duration("150ms"), fire=False)
-    cluster.fire("n2", "stand")
+    cluster.fire("n2", "start_election")
     earlier = cluster.node("n2").promised
-    cluster.fire("n3", "stand")
+    cluster.fire("n3", "start_election")
     cluster.deliver("Prepare", sender="n2", to="n3")
     cluster.deliver("Preempted", sender="n3", to="n2")
     cluster.deliver("Prepare", sender="n2", to="n2")
     cluster.deliver("Promise", sender="n2", to="n2")
-    cluster.fire("n2", "stand")  # a quorum has answered
+    cluster.fire("n2", "start_election")  # a quorum has answered
     assert cluster.node("n2").promised > earlier
     timers = cluster.timers("n2")
     cluster.send("n3", "n2", TooFarBehind(earlier))
@@ -593,7 +619,7 @@ def test_a_read_that_waits_while_the_ballot_is_raised_sees_what_another_leader_h
 
     # n2 is free to promise at 150 ms. n1 hears nothing of ballot 2, in which c2's command is chosen.
     cluster.advance(Duration("50ms"), fire=False)
-    cluster.fire("n3", "stand")
+    cluster.fire("n3", "start_election")
     win(cluster, "n3", "n3", "n2")
     cluster.drop_all()
     write = cluster.invoke("c2", "add", None, 3)

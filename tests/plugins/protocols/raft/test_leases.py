@@ -214,7 +214,7 @@ def test_answers_out_of_order_do_not_shorten_it() -> None:
 def test_clocks_that_may_drift_shorten_it(drift: int, length: int) -> None:
     """A leader's clock that is slow by the margin runs out before a voter's does that is as fast."""
     cluster = raft_cluster(3, check_quorum=True, read_mode="lease", max_clock_drift_ppm=drift)
-    assert cluster.node("n1").lease_length() == length
+    assert cluster.node("n1").lease_duration() == length
     assert length * (1_000_000 + drift) <= LEAST * (1_000_000 - drift)
 
 

@@ -62,7 +62,7 @@ def test_a_snapshot_is_sent_until_the_log_holds_what_follows() -> None:
     progress.accepted(6)
     assert not progress.lacks_snapshot()
     progress.end_snapshot()
-    assert (progress.state, progress.next_index, progress.transfer) == (REPLICATING, 7, None)
+    assert (progress.state, progress.next_index, progress.outgoing) == (REPLICATING, 7, None)
 
 
 def test_a_learner_has_caught_up_after_a_round_as_short_as_an_election() -> None:

@@ -117,7 +117,7 @@ def test_a_follower_that_missed_everything_is_sent_chunks_one_at_a_time() -> Non
     assert tape_of(cluster, "n3") == tape_of(cluster, "n1")
     cluster.time_out("n1", "heartbeat")
     cluster.stabilize()
-    assert cluster.node("n1").progress["n3"].transfer is None
+    assert cluster.node("n1").progress["n3"].outgoing is None
     ask(cluster, "n1", 7)
     assert terms_of(cluster, "n3") == [1], "what comes after follows by the normal way"
 
@@ -174,7 +174,7 @@ def test_a_shipment_that_makes_progress_is_finished_and_one_that_does_not_is_rep
     cluster.deliver_all(AppendEntries, to="n3")
     cluster.deliver_all(Appended, "n3")
     leader = cluster.node("n1")
-    begun = leader.progress["n3"].transfer.snapshot
+    begun = leader.progress["n3"].outgoing.snapshot
 
     def next_snapshot() -> None:
         under_way = cluster.drop_all(InstallSnapshot)
@@ -184,18 +184,18 @@ def test_a_shipment_that_makes_progress_is_finished_and_one_that_does_not_is_rep
         cluster.envelopes += under_way
 
     next_snapshot()
-    assert leader.progress["n3"].transfer.snapshot is begun
+    assert leader.progress["n3"].outgoing.snapshot is begun
     assert leader.log.first == begun.index, "what follows the snapshot on its way stays, and the term at its end"
     cluster.deliver_all(InstallSnapshot)
     cluster.deliver_all(SnapshotReceived)
     next_snapshot()
-    assert leader.progress["n3"].transfer.snapshot is begun, "a chunk has arrived since"
+    assert leader.progress["n3"].outgoing.snapshot is begun, "a chunk has arrived since"
     next_snapshot()
-    assert leader.progress["n3"].transfer.snapshot is begun, "no time has gone by"
+    assert leader.progress["n3"].outgoing.snapshot is begun, "no time has gone by"
     cluster.advance(2 * leader.config.election_timeout_max + 1, fire=False)
     next_snapshot()
     next_snapshot()
-    assert leader.progress["n3"].transfer is None
+    assert leader.progress["n3"].outgoing is None
     cluster.stabilize()
     cluster.time_out("n1", "heartbeat")
     cluster.stabilize()
