@@ -22,18 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-LONG = (
-    "docs", "experiments", "packaging", "replay", "shrink", "test_bad_input.py", "test_check.py", "test_exits.py", "test_new.py",
-    "test_run.py", "test_third_party.py", "plugins/protocols/raft/test_swarm.py",
-)  # fmt: skip
-"""Tests that walk through the docs, run studies, shrink, start commands as processes, or take many schedules: `make test` has
-them, `make quick` has not."""
+LONG = ("docs", "experiments", "packaging", "replay", "shrink")
+"""Folders whose tests walk through the docs, run studies, replay or shrink: `make test` has them, `make quick` has not. A
+single file says so by its `pytestmark`."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    places = [config.rootpath / "tests" / name for name in LONG]
+    folders = [config.rootpath / "tests" / name for name in LONG]
     for item in items:
-        if any(place == item.path or place in item.path.parents for place in places):
+        if any(folder in item.path.parents for folder in folders):
             item.add_marker(pytest.mark.long)
 
 

@@ -15,6 +15,8 @@ from framework.engine.ray import runtime
 from framework.run.__main__ import main
 from tests.installing import python, run
 
+pytestmark = pytest.mark.long
+
 HELLO = "experiment=hello engine=sim duration=100ms"
 RAFT = "experiment=raft_5nodes engine=sim duration=100ms"
 TRAP = "In YAML the bare words off, no, on and yes are booleans: put quotes around the word."

@@ -11,6 +11,8 @@ import pytest
 from framework.check.__main__ import main
 from framework.run.__main__ import main as run
 
+pytestmark = pytest.mark.long
+
 COMMAND = ["linearizability", "--model"]
 
 

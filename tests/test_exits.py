@@ -14,6 +14,8 @@ import pytest
 
 from tests.test_imports import ROOT
 
+pytestmark = pytest.mark.long
+
 ENDS_S = 60
 """A bound and no measurement."""
 

@@ -12,6 +12,8 @@ import framework.new.__main__ as new
 import framework.plugins.__main__ as plugins
 from framework.registry.discovery import ROOT
 
+pytestmark = pytest.mark.long
+
 
 def test_a_new_protocol_runs_and_passes_its_test_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert new.main(["protocol", "first_steps", "--dir", str(tmp_path)]) == 0

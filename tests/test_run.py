@@ -16,6 +16,8 @@ import yaml
 
 from framework.run.__main__ import main
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 HELLO = ["experiment=hello", "engine=sim", "duration=200ms"]
 

@@ -12,6 +12,8 @@ from framework.registry.discovery import ROOT
 from tests.installing import install, python, run
 from tests.parrot import CHOICES, EXPERIMENT, lay_file, lay_folder, lay_package
 
+pytestmark = pytest.mark.long
+
 ENGINES = [
     pytest.param(("engine=sim", "duration=300ms"), id="sim"),
     pytest.param(("engine=ray", "duration=1s"), id="ray", marks=pytest.mark.ray),

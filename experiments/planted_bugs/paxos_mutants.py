@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from experiments.planted_bugs.mutant import Mutant, mutated
 from framework import (
     NO_BALLOT,
@@ -17,7 +19,7 @@ from framework import (
     hookimpl,
 )
 from plugins.protocols import paxos
-from plugins.protocols.paxos.messages import Accept, Accepted, Nack, Prepare, Promise
+from plugins.protocols.paxos.messages import Accept, Accepted, Prepare, Promise
 from plugins.protocols.paxos.node import Attempt, Paxos
 
 # What is durable.
@@ -140,16 +142,10 @@ class AcceptsBelowItsPromise(Paxos):
 class HidesItsVote(Paxos):
     """A promise does not tell what the acceptor has accepted (section 2.2)."""
 
-    @handles(Prepare)
-    def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
-        instance, ballot = prepare.instance, prepare.ballot
-        vow = self.vow(instance)
-        promise = vow.prepare(ballot)
-        if promise is None:
-            self.send(sender, Nack(instance, ballot, vow.promised))
-            return
-        self.vows[instance] = promise
-        self.send(sender, Promise(instance, ballot, None))
+    def send(self, to: NodeId, message: Message, *, before_commit: bool = False) -> None:
+        if type(message) is Promise:
+            message = msgspec.structs.replace(message, accepted=None)
+        super().send(to, message, before_commit=before_commit)
 
 
 # Learners.

@@ -40,3 +40,8 @@ def format_size(size: int) -> str:
     """The exact spelling in the largest binary unit that needs no fraction: `512MiB`."""
     units = ("GiB", "MiB", "KiB", "B") if size else ("B",)
     return next(f"{size // _UNITS[unit]}{unit}" for unit in units if size % _UNITS[unit] == 0)
+
+
+def format_bytes(count: int) -> str:
+    """`1 byte`, `24 bytes`: a length, as prose has it."""
+    return f"{count} byte{'' if count == 1 else 's'}"

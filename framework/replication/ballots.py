@@ -1,16 +1,18 @@
 """Ballots, what an acceptor is bound by, and which value a new ballot may propose (Lamport, *Paxos Made Simple*, §2.2).
 
-vows: DurableMap[str, Vow] = durable_map(str, Vow)
+    vows: DurableMap[str, Vow] = durable_map(str, Vow)
 
-@handles(Prepare)
-def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
-    vow = self.vows.get(prepare.instance) or UNBOUND
-    promise = vow.prepare(prepare.ballot)
-    if promise is None:
-        self.send(sender, Nack(prepare.ballot, vow.promised))
-        return
-    self.vows[prepare.instance] = promise
-    self.send(sender, Promise(prepare.ballot, promise.accepted))
+    @handles(Prepare)
+    def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
+        vow = self.vows.get(prepare.instance) or UNBOUND
+        promise = vow.prepare(prepare.ballot)
+        if promise is None:
+            self.send(sender, Nack(prepare.ballot, vow.promised))
+            return
+        self.vows[prepare.instance] = promise
+        self.send(sender, Promise(prepare.ballot, promise.accepted))
+
+A vow is one durable value. The node stores the state that a vow returns, and answers.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """Requests that wait for their commands to be executed.
 
-if self.pending.is_under_way(request.operation, command.sequence):
-    return  # a retry
-self.pending.begin(request.operation, command.sequence)
-index = self.log.append(Entry(self.term, command))
-self.pending.place(index, PendingRequest(sender, request.operation, command.sequence))
-...
-request = self.pending.finish(index)     # when the entry at `index` is applied
+    if self.pending.is_under_way(request.operation, command.sequence):
+        return  # a retry
+    self.pending.begin(request.operation, command.sequence)
+    index = self.log.append(Entry(self.term, command))
+    self.pending.place(index, PendingRequest(sender, request.operation, command.sequence))
+    ...
+    request = self.pending.finish(index)     # when the entry at `index` is applied
+
+A leader that is deposed forgets them all: their clients ask again under the same sequence number.
 """
 
 from __future__ import annotations

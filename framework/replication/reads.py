@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+import msgspec
+
 from framework.core.client import OperationId
 from framework.core.message import NodeId, Record
 
@@ -53,10 +55,7 @@ class ReadQueue:
 
     def wait_for(self, index: int) -> None:
         """All that wait now wait until `index` is applied as well: more may have been committed before they came."""
-        self.waiting = deque(
-            PendingRead(read.client, read.operation, read.body, read.round, max(read.index, index))
-            for read in self.waiting
-        )
+        self.waiting = deque(msgspec.structs.replace(read, index=max(read.index, index)) for read in self.waiting)
 
     def take_ready(self, confirmed: int, applied: int) -> list[PendingRead]:
         """Removes and returns those that are safe once round `confirmed` is answered and `applied` is applied."""

@@ -21,6 +21,7 @@ import msgspec
 
 from framework.core.errors import PluginError, SynodError
 from framework.core.message import Config, Record
+from framework.core.size import format_bytes
 from framework.core.value import Value
 
 M = TypeVar("M", bound=Callable[[Any, "str | None", Any], Any])
@@ -92,10 +93,9 @@ class StateMachine:
         """The command as a person writes it, its argument in JSON: `write x 1`. `5 bytes` if it is not one."""
         try:
             function, key, argument = _decode_command(command)
-            words = [function, *([] if key is None else [key])]
-            return " ".join([*words, *([] if argument is None else [_spell_value(argument)])])
+            return describe_call(function, key, argument)
         except (msgspec.MsgspecError, TypeError):
-            return _count(command)
+            return format_bytes(len(command))
 
     @staticmethod
     def describe_result(data: bytes) -> str:
@@ -106,7 +106,7 @@ class StateMachine:
                 return f"refused: {bytes(value.data).decode()}"
             return "None" if value is None else _spell_value(value)
         except (msgspec.MsgspecError, TypeError):
-            return _count(data)
+            return format_bytes(len(data))
 
     def apply(self, command: bytes) -> bytes:
         """Executes one command; its result's bytes.
@@ -157,12 +157,14 @@ class StateMachineChoice(Record):
         return self.machine(self.config)
 
 
+def describe_call(function: str, key: str | None, argument: Value) -> str:
+    """A call as a person writes it, its argument in JSON: `write x 1`."""
+    words = [function, *([] if key is None else [key])]
+    return " ".join([*words, *([] if argument is None else [_spell_value(argument)])])
+
+
 def _refusal(why: str) -> bytes:
     return _encode(msgspec.msgpack.Ext(_REFUSAL, why.encode()))
-
-
-def _count(data: bytes) -> str:
-    return f"{len(data)} byte{'' if len(data) == 1 else 's'}"
 
 
 def _spell_value(value: Value) -> str:

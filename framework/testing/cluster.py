@@ -38,6 +38,7 @@ from framework.core.node_runtime import Batch, Deliver, Fire, Input, Invoke, Nod
 from framework.core.random_streams import stream
 from framework.core.storage import MemoryStorage
 from framework.replication.administration import ADMINISTRATOR, Administrator
+from framework.replication.state_machine import describe_call
 from framework.testing.describe import describe, describe_change, describe_fields, describe_time
 
 
@@ -214,10 +215,9 @@ class Cluster:
         if len({envelope.to for envelope in envelopes}) != 1:
             names = ", ".join(dict.fromkeys(envelope.to for envelope in envelopes)) or "nobody"
             raise ConfigError("deliver_batch", f"these envelopes are for {names}", "A batch is one node's.")
-        for number, envelope in enumerate(envelopes):
+        for envelope in envelopes:
             self._place("deliver_batch", envelope)
-            copies = sum(envelope is each for each in self.envelopes)
-            if sum(envelope is each for each in envelopes[: number + 1]) > copies:
+            if _copies(envelope, envelopes) > _copies(envelope, self.envelopes):
                 raise ConfigError("deliver_batch", f"{envelope} is given twice", "duplicate() it first.")
         self._deliver(envelopes)
 
@@ -348,9 +348,9 @@ class Cluster:
             raise ConfigError(f"invoke {client}", what, "Give the cluster another client.")
         operation = Operation(self._operations, function, key, argument)
         self._operations += 1
-        shown = [] if argument is None else [msgspec.json.encode(argument).decode()]
-        call = " ".join([function, *([] if key is None else [key]), *shown])
-        self._log.append(_Line(f"{client} invokes {call} as operation {operation.id}"))
+        self._log.append(
+            _Line(f"{client} invokes {describe_call(function, key, argument)} as operation {operation.id}")
+        )
         self._batch(client, [Invoke(operation, 0)])
         return operation.id
 
@@ -677,6 +677,10 @@ def _spell(part: Any) -> str:
     if isinstance(part, Note):
         return f"{part.name}({describe_fields(part.fields.items())}){_at(part.path)}"
     return str(part) if isinstance(part, Envelope) else describe(part)
+
+
+def _copies(envelope: Envelope, among: Sequence[Envelope]) -> int:
+    return sum(envelope is each for each in among)
 
 
 def _is_kind(message: Message, kind: Kind | None) -> bool:

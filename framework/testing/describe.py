@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from framework.core.durable import Change, DurableLog, DurableMap, LogWritten, MapWritten, ScalarSet
+from framework.core.size import format_bytes
 
 _WORD = re.compile(r"[\w.-]+")
 _LITERALS = ("None", "True", "False")
@@ -92,7 +93,7 @@ def _describe_text(text: str) -> str:
 def _describe_bytes(data: bytes) -> str:
     if len(data) <= _SHORT and data.isascii() and data.decode().isprintable():
         return repr(data)
-    return f"{len(data)} byte{'' if len(data) == 1 else 's'}"
+    return format_bytes(len(data))
 
 
 def _has_own(value: object, method: str) -> bool:

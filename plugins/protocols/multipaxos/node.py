@@ -440,8 +440,8 @@ class MultiPaxos(Node):
             self.marks[sender] = accepted.mark
             if accepted.mark > self.chosen:
                 self.choose()
-        if accepted.round:
-            self.on_round_answered(sender, accepted.round)
+        if self.rounds.answer(sender, accepted.round):
+            self.confirm_round()
         if self.transfers:
             self.end_transfer_if_installed(sender)
         if self.successor is not None:
@@ -472,14 +472,13 @@ class MultiPaxos(Node):
         """Tells all, and asks them in a new round, whether this node still leads."""
         round = self.rounds.begin(self.now)
         self.broadcast(Heartbeat(self.promised, round, self.last, self.chosen), before_commit=True)
-        self.on_round_answered(self.id, round)
+        self.rounds.answer(self.id, round)
+        self.confirm_round()
 
-    def on_round_answered(self, acceptor: NodeId, round: int) -> None:
-        if self.rounds.answer(acceptor, round) and self.rounds.confirm(self.quorums.phase2):
-            self.on_round_confirmed()
-
-    def on_round_confirmed(self) -> None:
-        """A quorum has answered the round `rounds.confirmed`: no higher ballot had a quorum when that began."""
+    def confirm_round(self) -> None:
+        """Once a quorum has answered a later round: no higher ballot had a quorum when that began."""
+        if not self.rounds.confirm(self.quorums.phase2):
+            return
         self.heard_at = self.rounds.confirmed_at
         if self.config.read_mode == "lease":
             length = lease_length(self.config.election_timeout_min, self.config.max_clock_drift_ppm)

@@ -273,8 +273,8 @@ class Raft(Node):
             # End of §5.3: both sides skip whole terms.
             progress.probe(self.last_not_after(reply.hint_term, min(reply.hint, reply.index - 1)))
             self.send_from([sender], progress.next_index)
-        if reply.round > self.rounds.answered.get(sender, 0) and self.role == LEADER:
-            self.on_round_answered(sender, reply.round)
+        if self.role == LEADER and self.rounds.answer(sender, reply.round):
+            self.on_round_answered(sender, progress)
         if self.role == LEADER and progress.catch_up is not None:
             self.end_catch_up_round(sender, progress, progress.catch_up)
         elif self.role == LEADER and sender in self.membership.departing:
@@ -321,12 +321,12 @@ class Raft(Node):
         every = self.config.snapshot_every
         if every and self.commit - self.snapshot_index >= every:
             self.take_snapshot()
-        elif not self.is_member and self.snapshot_index < self.membership.index and self.was_removed():
+        elif (
+            not self.is_member
+            and self.snapshot_index < self.membership.index
+            and self.membership.is_removal(self.id, self.commit)
+        ):
             self.take_snapshot()  # so that a restart knows, and starts no election
-
-    def was_removed(self) -> bool:
-        """Whether a committed configuration leaves it out, and one before that did not."""
-        return self.membership.is_removal(self.id, self.commit)
 
     # Figure 2, RequestVote RPC.
 
@@ -487,13 +487,12 @@ class Raft(Node):
 
     def begin_round(self) -> None:
         """A server that answers what is sent from now on followed this leader after the round began."""
-        self.on_round_answered(self.id, self.rounds.begin(self.now))
+        self.rounds.answer(self.id, self.rounds.begin(self.now))
+        self.on_round_answered(self.id, self.progress[self.id])
 
-    def on_round_answered(self, server: NodeId, round: int) -> None:
-        if not self.rounds.answer(server, round):
-            return
-        progress = self.progress[server]
-        if progress.state == SNAPSHOTTING and round > progress.chunk_round:
+    def on_round_answered(self, server: NodeId, progress: Progress) -> None:
+        """A server has answered a later round than before."""
+        if progress.state == SNAPSHOTTING and self.rounds.answered[server] > progress.chunk_round:
             self.send_chunk(server, progress)  # presumed lost: a later heartbeat was answered first
         if self.rounds.confirm(self.quorums):
             self.on_round_confirmed()

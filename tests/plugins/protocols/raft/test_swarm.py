@@ -19,6 +19,8 @@ from experiments.planted_bugs.raft_mutants import (
 )
 from tests.plugins.protocols.raft.swarm import first_failure, swarm
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("block", range(8))
 def test_no_schedule_breaks_raft(block: int) -> None:
