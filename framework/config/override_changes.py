@@ -1,6 +1,6 @@
 """What the command line changes in a composed config: values that it sets, entries and items that it deletes.
 
-Values are put into plain data one after the other, so that what cannot be is told of the one that asked for it.
+Values are put into plain data one by one, so that an error names the setting that caused it.
 """
 
 from __future__ import annotations

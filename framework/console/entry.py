@@ -12,8 +12,8 @@
 | 2 | unknown, a mistake in what was asked, Ctrl-C, an exception that nobody expected, a stdout that cannot be written to |
 
 Whatever went wrong is one line on stderr. An unexpected exception leaves its traceback in a file that this line names:
-`traceback.txt` in the folder of the run, or if there is none yet a temporary file. What stdout and stderr do when they
-fail is told in `framework.console.streams`.
+`traceback.txt` in the folder of the run, or if there is none yet a temporary file. `framework.console.streams`
+describes what happens if stdout or stderr fail.
 
 This module imports nothing but what Python has loaded already: it must work where nothing else can be imported.
 """

@@ -182,8 +182,8 @@ class DurableLog(Generic[T]):
             self._dirty = self.first + start
 
     def replace(self, start: int, entries: Sequence[T]) -> None:
-        """Puts `entries` from `start` on in place of what stands there; what follows them stays. The log grows if they
-        reach past its end. All from `start` on is written anew. IndexError outside `first..last + 1`."""
+        """Overwrites the entries from `start` on with `entries`, and keeps those after them. The log grows if they reach
+        past its end. Everything from `start` on is written anew. IndexError outside `first..last + 1`."""
         if not self.first <= start <= self.last + 1:
             raise IndexError(f"replace({start}): the log holds {self.first}..{self.last}")
         if not entries:

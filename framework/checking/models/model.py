@@ -67,7 +67,7 @@ class Part(msgspec.Struct, frozen=True):
     """
 
     label: str
-    """What a person is told it is: `key 'x'`."""
+    """The object's name in messages: `key 'x'`."""
     key: Key
     model: Model
     operations: list[Entry]
@@ -192,12 +192,12 @@ class Model(Transitions):
 
 
 def label_of(key: Key) -> str:
-    """What a person is told the object `key` is."""
+    """The name of the object `key` in messages."""
     if key is None:
         return "the object"
     return f"key {name_of(key)}"
 
 
 def name_of(key: Key) -> str:
-    """A key as a person is told it."""
+    """A key as messages write it."""
     return abbreviated(repr(key) if isinstance(key, str) else written(key))

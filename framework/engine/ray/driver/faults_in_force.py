@@ -1,4 +1,4 @@
-"""What faults have laid upon links and nodes and is still in force: what a process that starts meanwhile is told."""
+"""The disturbances of links and nodes that are in force. A process that starts meanwhile is sent them."""
 
 from __future__ import annotations
 

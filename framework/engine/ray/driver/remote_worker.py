@@ -65,7 +65,7 @@ class RemoteWorker:
 
     @property
     def is_booted(self) -> bool:
-        """Whether this incarnation was told to boot: what befalls it now, it is told itself."""
+        """Whether this incarnation has been sent its boot order; from then on faults are sent to it directly."""
         state = self._before_pause if self.is_paused else self.state
         return self.is_up and state is not WorkerState.CONNECTING
 
