@@ -37,7 +37,7 @@ class Simulated:
         leading = [
             hosted.id
             for hosted in self.simulation.nodes.values()
-            if hosted.runtime is not None and hosted.runtime.root.status.get("role") == "leader"
+            if hosted.runtime is not None and "leader" in hosted.runtime.root.status.roles
         ]
         return leading[0] if len(leading) == 1 else None
 

@@ -93,12 +93,11 @@ def register_workloads() -> list[WorkloadSpec]:
 
 CHECKER = '''"""Every word was said twice."""
 
-from framework import CheckerSpec, CheckResult, Config, Verdict, hookimpl
-from framework.checking.history.calls import Calls
-from framework.checking.models.catalog import Models
+from framework import CheckerSpec, CheckResult, Config, FinishedRun, Verdict, hookimpl
 
 
-def check(calls: Calls, models: Models, config: Config | None) -> CheckResult:
+def check(run: FinishedRun, config: Config | None) -> CheckResult:
+    calls = run.history
     wrong = [call for call in calls if call.known and call.result != f"{call.argument} {call.argument}"]
     verdict = Verdict.INVALID if wrong else Verdict.VALID
     reason = f"{len(wrong)} of {len(calls)} words were not said twice"

@@ -88,7 +88,7 @@ UNFIT = [
 
 CRASH = "experiment=hello engine=sim duration=10s faults=crash"
 STEP = "{at: 9s, fault: crash}"
-NEVER = "can never strike: from {} on there are no faults (duration less quiet). Let it strike sooner"
+NEVER = "can never happen: from {} on there are no faults (duration less quiet). Let it begin sooner"
 LATE = [
     (f"{CRASH} faults.crash.at=100s", f"faults.crash.at=100s: {NEVER.format('9s')}"),
     (f"{CRASH} faults.crash.at=9s faults.crash.every=2s", f"faults.crash.at=9s: {NEVER.format('9s')}"),

@@ -68,7 +68,7 @@ STALE = HISTORY + (
 LIAR = """
 from framework import CheckerSpec, CheckResult, Verdict, hookimpl
 
-def check(calls, model, config):
+def check(run, config):
     return CheckResult(name="liar", verdict=Verdict.INVALID, reason="caf\\u00e9 \\u2603 \\U0001d11e", story=("\\u2192 \\ud800",))
 
 @hookimpl

@@ -19,15 +19,15 @@ HELLO = ("experiment=hello", "engine=sim", "duration=300ms", "workload.timeout=5
 CHECKER = """
 from framework import CheckerSpec, CheckResult, Verdict, hookimpl
 
-def check(calls, model, config):
+def check(run, config):
     {check}
 
-def ready(model, config):
-    {ready}
+def validate(models, config):
+    {validate}
 
 @hookimpl
 def register_checkers():
-    return [CheckerSpec(name="mine", summary="Mine.", check=check, ready=ready)]
+    return [CheckerSpec(name="mine", summary="Mine.", check=check, validate=validate)]
 """
 WORKLOAD = """
 from framework import Workload, WorkloadConfig, WorkloadSpec, hookimpl
@@ -52,25 +52,32 @@ class Mine(Workload):
 def register_workloads():
     return [WorkloadSpec(name="mine", summary="Mine.", workload=Mine)]
 """
-FAULT = """
-from framework import Disturb, Disturbance, Fault, FaultSpec, Strike, Crash, hookimpl
+PLAN = """
+from framework import Config, FaultPlan, FaultSpec, hookimpl
 
-CUT = Disturb(7, (("n1", "n2"),), Disturbance(loss=0.5))
+class Mine(FaultPlan):
+    def planned_faults(self, name, span, rng):
+        {planned_faults}
+
+@hookimpl
+def register_faults():
+    return [FaultSpec(name="mine", summary="Mine.", plan=Mine, config=Config)]
+"""
+FAULT = """
+from framework import ImpairLinks, Impairment, Fault, FaultSpec, Injection, Crash, hookimpl
+
+CUT = ImpairLinks(7, (("n1", "n2"),), Impairment(loss=0.5))
 
 class Mine(Fault):
-    def needs(self, key, nodes):
-        {needs}
+    def validate_nodes(self, key, nodes, spares):
+        {validate_nodes}
 
-    def plan(self, name, duration, rng):
-        {plan}
-        return super().plan(name, duration, rng)
+    def inject(self, view):
+        {inject}
+        return Injection((CUT,), targets=("n1",))
 
-    def strike(self, view):
-        {strike}
-        return Strike((CUT,), against=("n1",))
-
-    def expected(self, strike, messages):
-        {expected}
+    def expected_touched(self, injection, messages):
+        {expected_touched}
 
 @hookimpl
 def register_faults():
@@ -181,10 +188,10 @@ BEFORE = [
         {"functions": "raise SystemExit(0)"},
         "workload=mine: functions raised SystemExit: 0 (",
     ),
-    (FAULT, "faults=mine", {"needs": RAISE}, f"faults=mine: its set-up {RAISED}"),
-    (FAULT, "faults=mine", {"plan": RAISE}, f"faults=mine: its set-up {RAISED}"),
+    (FAULT, "faults=mine", {"validate_nodes": RAISE}, f"faults=mine: its set-up {RAISED}"),
+    (PLAN, "faults=mine", {"planned_faults": RAISE}, f"faults=mine: its set-up {RAISED}"),
     (NETWORK, "network=mine", {"init": RAISE}, f"network=mine: __init__ {RAISED}"),
-    (CHECKER, "checker=mine", {"ready": RAISE}, f"checker=mine: ready {RAISED}"),
+    (CHECKER, "checker=mine", {"validate": RAISE}, f"checker=mine: validate {RAISED}"),
 ]
 
 
@@ -247,21 +254,26 @@ DURING = [
     ),
     (WORKLOAD, "workload=mine", {"next": "return 'echo', None, object()"}, f"gave <object object> (object), {CANNOT}"),
     (WORKLOAD, "workload=mine", {"next": DEEP}, f"gave a value of type tuple, {CANNOT}"),
-    (FAULT, "faults=mine", {"strike": RAISE}, f"{GAVE_UP}faults=mine: strike {RAISED}"),
+    (FAULT, "faults=mine", {"inject": RAISE}, f"{GAVE_UP}faults=mine: inject {RAISED}"),
     (
         FAULT,
         "faults=mine",
-        {"strike": "return 'x'"},
-        f"{GAVE_UP}faults=mine: strike gave 'x' (str), where a Strike of tuples",
+        {"inject": "return 'x'"},
+        f"{GAVE_UP}faults=mine: inject gave 'x' (str), where an Injection of tuples",
     ),
-    (FAULT, "faults=mine", {"strike": "return Strike(Crash('n1'))"}, f"{GAVE_UP}faults=mine: strike gave Strike("),
     (
         FAULT,
         "faults=mine",
-        {"strike": "return Strike((Crash('n9'),))"},
-        "strike gave Crash(node='n9') (Crash), where an action",
+        {"inject": "return Injection(Crash('n1'))"},
+        f"{GAVE_UP}faults=mine: inject gave Injection(",
     ),
-    (FAULT, "faults=mine", {"expected": RAISE}, f"faults=mine: expected {RAISED}"),
+    (
+        FAULT,
+        "faults=mine",
+        {"inject": "return Injection((Crash('n9'),))"},
+        "inject gave Crash(node='n9') (Crash), where an action",
+    ),
+    (FAULT, "faults=mine", {"expected_touched": RAISE}, f"faults=mine: expected_touched {RAISED}"),
     (NETWORK, "network=mine", {"link": RAISE}, f"{GAVE_UP}network=mine: link {RAISED}"),
     (
         NETWORK,
@@ -335,7 +347,7 @@ DURING = [
     (
         CHECKER,
         "checker=mine",
-        {"check": "return check(calls, model, config)"},
+        {"check": "return check(run, config)"},
         "mine: the checker failed: RecursionError",
     ),
 ]

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.checker_soak.compare import LONGEST, SHORTEST, Share, compare
-from framework.checking.models.catalog import models
+from framework.checking.models.catalog import built_in_models
 from framework.console.command import Parser, count, one_of, whole
 from framework.console.entry import carried_out
 from framework.sweep.pool import results
@@ -58,7 +58,9 @@ def main(arguments: Sequence[str]) -> int:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser("experiments.checker_soak", str(__doc__).split("\n")[0])
     parser.add_argument("--cases", type=count, default=20_000, help="cases of each model (default 20000)")
-    parser.add_argument("--only", action="append", type=one_of(models()), help="this model alone; may be repeated")
+    parser.add_argument(
+        "--only", action="append", type=one_of(built_in_models()), help="this model alone; may be repeated"
+    )
     parser.add_argument("--seed", type=whole, default=0, help="where the drawing begins (default 0)")
     parser.add_argument("--processes", type=count, default=os.cpu_count() or 1, help="processes (default: one a core)")
     return parser.read(arguments)
@@ -66,7 +68,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _soak(options: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else 140)
-    shares: dict[str, list[Share]] = {name: [] for name in options.only or models()}
+    shares: dict[str, list[Share]] = {name: [] for name in options.only or built_in_models()}
     portion = -(-options.cases // options.processes)
     calls = [
         (name, min(portion, options.cases - begun), options.seed + 1000 * turn)

@@ -20,7 +20,7 @@ from framework.core.random_streams import stream
 from framework.core.time import format_duration
 from framework.core.tracebacks import blaming, printable
 from framework.engine.base import Experiment
-from framework.faults.fault import Fault
+from framework.faults.plan import FaultKinds, FaultPlan
 from framework.registry.registry import KINDS, Registry
 from framework.registry.specs import CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
 from framework.replication.sessions import ReplicatedConfig
@@ -85,7 +85,7 @@ def resolve(
         network=network,
         network_config=network_config,
         faults=tuple((key, spec, config) for key, (spec, config) in faults.items()),
-        fault_kinds=registry.registered.faults,
+        fault_kinds=FaultKinds(registry.registered.faults, _build_fault_config),
         quiet=int(run.quiet) if faults else 0,
         settle=int(run.settle) if protocol.converges else 0,
         engine_config=build(ENGINES[engine][0], parts.settings("engine"), "engine"),
@@ -301,13 +301,14 @@ def _try_out(experiment: Experiment) -> None:
         raise _placed(error, "network") from error
     try:
         if isinstance(experiment.protocol_config, Config):
-            with blaming(f"protocol={protocol.name}", "fits", type(experiment.protocol_config)):
-                experiment.protocol_config.fits(experiment.members, "protocol")
+            with blaming(f"protocol={protocol.name}", "validate_nodes", type(experiment.protocol_config)):
+                experiment.protocol_config.validate_nodes("protocol", experiment.members)
     except ConfigError as error:
         raise BadValue(error.where, error.what, error.fix) from error
     for key, spec, config in experiment.faults:
-        with blaming(f"faults={spec.name}", "its set-up", spec.fault, BadValue):
-            _try_out_fault(experiment, key, spec.fault(config, experiment.fault_kinds))
+        with blaming(f"faults={spec.name}", "its set-up", spec.implementation, BadValue):
+            plan = spec.make_plan(config, experiment.fault_kinds, experiment.members, experiment.spares)
+            _try_out_faults(experiment, key, plan)
     if experiment.spares and "add_node" not in experiment.protocol.administration:
         raise BadValue(
             f"spares={len(experiment.spares)}",
@@ -316,11 +317,18 @@ def _try_out(experiment: Experiment) -> None:
         )
 
 
-def _try_out_fault(experiment: Experiment, key: str, fault: Fault) -> None:
-    fault.nodes, fault.spares = experiment.members, experiment.spares
-    _check_asked(experiment, f"faults.{key}", fault)
+def _build_fault_config(config: type[Config], options: Mapping[str, Any], key: str) -> Any:
+    """`build` for plans, which know no BadValue: ConfigError."""
     try:
-        fault.needs(f"faults.{key}", experiment.nodes)
+        return build(config, options, key)
+    except BadValue as error:
+        raise ConfigError(error.shown, error.what, error.fix) from error
+
+
+def _try_out_faults(experiment: Experiment, key: str, plan: FaultPlan) -> None:
+    try:
+        _check_admin_operations(experiment, f"faults.{key}", plan)
+        plan.validate_nodes(f"faults.{key}")
     except ValueError as error:
         raise BadValue(f"faults.{key}", str(error)) from error
     except ConfigError as error:
@@ -333,8 +341,8 @@ def _try_out_fault(experiment: Experiment, key: str, fault: Fault) -> None:
         raise BadValue("quiet", what, fix)
     span = experiment.duration - experiment.quiet
     try:
-        fault.fits(f"faults.{key}", span)
-        next(iter(fault.plan(key, span, stream(experiment.seed, "fault", key))), None)
+        plan.validate_span(f"faults.{key}", span)
+        next(iter(plan.planned_faults(key, span, stream(experiment.seed, "fault", key))), None)
     except ValueError as error:
         raise BadValue(f"faults.{key}", str(error)) from error
     except ConfigError as error:
@@ -349,10 +357,10 @@ def _placed(error: ConfigError, within: str) -> BadValue:
     return BadValue(key, error.what, error.fix, shown=error.where if key != within else "")
 
 
-def _check_asked(experiment: Experiment, key: str, fault: Fault) -> None:
-    """BadValue if the fault asks for an administrative operation that the protocol does not have."""
+def _check_admin_operations(experiment: Experiment, key: str, plan: FaultPlan) -> None:
+    """BadValue if a planned fault requires an administrative operation that the protocol does not have."""
     protocol = experiment.protocol
-    for function in fault.asks(key):
+    for function in plan.required_admin_operations(key):
         if function not in protocol.administration:
             has = ", ".join(protocol.administration) or "none"
             raise BadValue(
@@ -364,9 +372,9 @@ def _check_asked(experiment: Experiment, key: str, fault: Fault) -> None:
 def _try_checkers(checkers: Mapping[str, tuple[CheckerSpec, Any]], models: Models) -> None:
     """ConfigError if a checker could not judge this run's history, before there is one."""
     for spec, config in checkers.values():
-        if spec.ready is not None:
-            with blaming(f"checker={spec.name}", "ready", spec.ready):
-                spec.ready(models, config)
+        if spec.validate is not None:
+            with blaming(f"checker={spec.name}", "validate", spec.validate):
+                spec.validate(models, config)
 
 
 def _run_dir(merged: Mapping[str, Any], name: str, seed: int) -> Path:

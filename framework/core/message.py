@@ -45,15 +45,13 @@ class Message(Record, array_like=True):
 class Config(msgspec.Struct, metaclass=_FrozenMeta, kw_only=True, forbid_unknown_fields=True):
     """A plugin's settings. The defaults given here are the defaults that users see; durations are `Duration`s."""
 
-    def fits(self, nodes: tuple[NodeId, ...], key: str) -> None:
-        """ConfigError if a protocol so configured, under `key`, cannot run on `nodes`; asked before the run.
-
-        Asks the configs within, each with its own key.
-        """
+    def validate_nodes(self, key: str, nodes: tuple[NodeId, ...]) -> None:
+        """Raises ConfigError if the config, which stands under `key`, does not fit a protocol on `nodes`; called before the
+        run. Validates the configs within, each under its own key."""
         for name, field in zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True):
             inner = getattr(self, field)
             if isinstance(inner, Config):
-                inner.fits(nodes, f"{key}.{name}")
+                inner.validate_nodes(f"{key}.{name}", nodes)
 
 
 def check_message(message: type[Record]) -> None:

@@ -17,6 +17,7 @@ from framework.core.message import Config, Message, NodeId
 from framework.core.node_class import RESERVED, check_body, declared_fields, handler_names, timer_names, typed_fields
 from framework.core.plain_state import copy_plain
 from framework.core.replica import Replica
+from framework.core.status import NOTHING_SHOWN, Status
 
 F = TypeVar("F", bound=Callable[..., None])
 N = TypeVar("N", bound="Node")
@@ -161,9 +162,9 @@ class Node:
         """Runs after boot and after every restart, with the durable fields restored."""
 
     @property
-    def status(self) -> dict[str, str | int | bool | None]:
-        """What this node shows to faults, ledgers and screens: `{"role": "leader", "term": 3}`."""
-        return {}
+    def status(self) -> Status:
+        """What this node shows of itself to faults, ledgers and screens: `Status(roles=("leader",), term=3)`."""
+        return NOTHING_SHOWN
 
     @property
     def replica(self) -> Replica | None:

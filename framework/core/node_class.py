@@ -10,7 +10,7 @@ import inspect
 import sys
 import typing
 from collections import deque
-from types import SimpleNamespace
+from types import SimpleNamespace, UnionType
 from typing import Any
 
 import msgspec
@@ -133,6 +133,57 @@ def _check_handler(cls: type, name: str, message: type[Message]) -> None:
             "a handler takes a sender and a message",
             f"Write def {name}(self, sender: NodeId, message: {message.__name__}) -> None.",
         )
+
+
+def check_handler_types(cls: type) -> None:
+    """PluginError unless the annotated message of each handler of the node class `cls` admits the classes it handles.
+
+    An annotation that spells the name of the handled class is accepted as it is, so that a local class need not be
+    importable; any other is resolved. For registration, when every module is loaded.
+    """
+    for message, handler in cls._handlers.items():  # type: ignore[attr-defined]
+        *_, last = inspect.signature(handler).parameters.values()
+        annotation = last.annotation
+        if annotation is inspect.Parameter.empty or annotation is message:
+            continue
+        if isinstance(annotation, str) and message.__name__ in _spelled_names(annotation):
+            continue
+        where = f"{cls.__qualname__}.{handler.__name__}"
+        admitted = _resolved(annotation, handler, where)
+        if not any(base in (Any, object) or issubclass(message, _class_of(base)) for base in admitted):
+            spelled = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+            raise PluginError(
+                where,
+                f"handles {message.__name__}, but its parameter is {last.name}: {spelled}",
+                f"Write {last.name}: {message.__name__}, or @handles({spelled}).",
+            )
+
+
+def _spelled_names(annotation: str) -> list[str]:
+    """The last part of each member of a union as written: `["Vote", "Denial"]` of `messages.Vote | Denial`."""
+    return [member.strip().rpartition(".")[2] for member in annotation.split("|")]
+
+
+def _resolved(annotation: Any, handler: Any, where: str) -> tuple[Any, ...]:
+    """The classes that an annotation admits: one, or the members of a union."""
+    if isinstance(annotation, str):
+        bare = SimpleNamespace(__annotations__={"message": annotation})
+        try:
+            annotation = typing.get_type_hints(bare, handler.__globals__)["message"]
+        except (NameError, AttributeError, SyntaxError, TypeError) as error:
+            raise PluginError(
+                where, f"the type of its message cannot be found: {error}", f"Import it in {handler.__module__}."
+            ) from error
+    if isinstance(annotation, typing.TypeVar):
+        return annotation.__constraints__ or (annotation.__bound__ or object,)
+    if typing.get_origin(annotation) in (typing.Union, UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _class_of(hint: Any) -> Any:
+    """A class that `issubclass` takes; an annotation that is no class admits nothing."""
+    return hint if isinstance(hint, type) else ()
 
 
 def timer_names(cls: type) -> frozenset[str]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from framework.core.message import NodeId
 from framework.core.node import Node
+from framework.core.status import Status
 from framework.engine.tally import Tally
-from framework.faults.fault import Fault, Status
 from framework.faults.ledger import LedgerEntry
+from framework.faults.plan import FaultKinds, FaultPlan
 from framework.load.workload import Workload
 from framework.network.model import NetworkModel
 from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
@@ -55,7 +56,7 @@ class Experiment:
     trace: TraceLevel
     run_dir: Path
     plugin_paths: tuple[str, ...] = ()
-    fault_kinds: Mapping[str, FaultSpec] = field(default_factory=dict)
+    fault_kinds: FaultKinds = field(default_factory=FaultKinds)
     quiet: int = 0  # with faults: how long before `duration` everything is healed
     settle: int = 0  # how long replicas may take to become equal after the last operation; 0: they are not compared
     spares: tuple[NodeId, ...] = ()  # those of `nodes` that stand by until a fault or an administrator boots them
@@ -99,11 +100,11 @@ class Experiment:
     def make_network(self) -> NetworkModel:
         return self.network.model(self.network_config, self.nodes, self.callers)
 
-    def make_faults(self) -> list[tuple[str, Fault]]:
-        faults = [(name, spec.fault(config, self.fault_kinds)) for name, spec, config in self.faults]
-        for _, fault in faults:
-            fault.nodes, fault.spares = self.members, self.spares
-        return faults
+    def make_fault_plans(self) -> list[tuple[str, FaultPlan]]:
+        return [
+            (name, spec.make_plan(config, self.fault_kinds, self.members, self.spares))
+            for name, spec, config in self.faults
+        ]
 
 
 @dataclass(frozen=True)

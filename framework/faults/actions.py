@@ -1,4 +1,4 @@
-"""Actions: everything that a fault can do to a system. Every engine carries out each of them."""
+"""Actions: everything that a fault can do to a system. Every engine carries out all of them."""
 
 from __future__ import annotations
 
@@ -34,29 +34,28 @@ class Resume(Record):
     node: NodeId
 
 
-class Disturbance(Record):
-    """What befalls messages on some links, besides what the network does. All probabilities are a message's own."""
+class Impairment(Record):
+    """What happens to messages on some links, besides what the network does. Probabilities are those of a single message."""
 
     cut: bool = False
     loss: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0
     delay: int = 0
-    """Nanoseconds on top of the network's delay; what is reordered waits up to `spread` longer, and overtakes
-    nothing."""
+    """Nanoseconds on top of the network's delay; a message that is reordered waits up to `spread` longer."""
     spread: int = 0
 
 
-class Disturb(Record):
-    """From now on `links` suffer `disturbance`, until `Calm` with the same token. Disturbances add up."""
+class ImpairLinks(Record):
+    """Applies `impairment` to `links` until `RestoreLinks` with the same token. Impairments add up."""
 
     token: int
     links: tuple[LinkName, ...]
-    disturbance: Disturbance
+    impairment: Impairment
 
 
-class Calm(Record):
-    """The disturbance `token` is over."""
+class RestoreLinks(Record):
+    """Ends the impairment `token`."""
 
     token: int
 
@@ -86,15 +85,17 @@ class SetDisk(Record):
     latency: int = 0
 
 
-class Ask(Record):
-    """The administrator asks the group for `function`, one of the protocol's `administration`, on `node`."""
+class RunAdminOperation(Record):
+    """Has the administrator request `function`, one of the protocol's `administration`, for `node`."""
 
     token: int
     function: str
     node: NodeId
 
 
-Action: TypeAlias = Crash | Restart | Pause | Resume | Disturb | Calm | SetClock | SetDisk | Ask
+Action: TypeAlias = (
+    Crash | Restart | Pause | Resume | ImpairLinks | RestoreLinks | SetClock | SetDisk | RunAdminOperation
+)
 
 
 def action_name(action: Action) -> str:

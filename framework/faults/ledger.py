@@ -10,7 +10,7 @@ from typing import Any
 class LedgerEntry:
     """One fault of a run: how often it was due, how often it fired, against whom, in which role and phase.
 
-    `touched` counts what the fault did: the messages that a disturbance lost, repeated or held back, the commits and
+    `touched` counts what the fault did: the messages that an impairment lost, repeated or held back, the commits and
     restarts that met a faulty disk, the administrative operations that were done. `expected` is how many it should have
     been, where that is a matter of chance. `meets` says what has to come by for the fault to show: `message`, `commit`,
     `answer`, or nothing. `sought` is a role that no node had when the fault was due, `seen` the roles that there were

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 
-from framework.faults.actions import Disturbance, LinkName
+from framework.faults.actions import Impairment, LinkName
 
 
 class TouchedCount:
-    """How many messages came by a disturbance, and how many it touched."""
+    """How many messages came by an impairment, and how many it touched."""
 
     __slots__ = ("passed", "touched")
 
@@ -18,9 +18,9 @@ class TouchedCount:
 
 
 class LinkFaults:
-    """The disturbances in force. `stream` gives a link's own random stream for them.
+    """The impairments in force. `stream` gives a link's own random stream for them.
 
-    An engine asks `transmit` for each message while `active`; otherwise nothing disturbs any link. Links stay FIFO but
+    An engine asks `transmit` for each message while `active`; otherwise nothing impairs any link. Links stay FIFO but
     for what is reordered, also when a delay ends: what is sent later never overtakes what was held up.
     """
 
@@ -28,21 +28,21 @@ class LinkFaults:
 
     def __init__(self, stream: Callable[[LinkName], random.Random]) -> None:
         self.active = False
-        self.touched_counts: dict[int, TouchedCount] = {}  # by token; kept after the calm
+        self.touched_counts: dict[int, TouchedCount] = {}  # by token; kept after the end
         self._stream = stream
         self._rngs: dict[LinkName, random.Random] = {}
-        self._links: dict[LinkName, dict[int, Disturbance]] = {}
+        self._links: dict[LinkName, dict[int, Impairment]] = {}
         self._last: dict[LinkName, int] = {}  # the latest arrival on a link that a delay has held up
 
-    def disturb(self, token: int, links: Iterable[LinkName], disturbance: Disturbance) -> None:
-        """`disturbance` befalls `links` from now on."""
+    def impair(self, token: int, links: Iterable[LinkName], impairment: Impairment) -> None:
+        """`impairment` befalls `links` from now on."""
         self.touched_counts.setdefault(token, TouchedCount())
         for link in links:
-            self._links.setdefault(link, {})[token] = disturbance
+            self._links.setdefault(link, {})[token] = impairment
         self.active = bool(self._links or self._last)
 
-    def calm(self, token: int) -> None:
-        """The disturbance `token` is over; nothing happens if it is already."""
+    def restore(self, token: int) -> None:
+        """The impairment `token` is over; nothing happens if it is already."""
         for link in [link for link, tokens in self._links.items() if token in tokens]:
             del self._links[link][token]
             if not self._links[link]:
@@ -51,7 +51,7 @@ class LinkFaults:
 
     def cut(self, link: LinkName) -> bool:
         """Whether nothing gets through now."""
-        return any(disturbance.cut for disturbance in self._links.get(link, {}).values())
+        return any(impairment.cut for impairment in self._links.get(link, {}).values())
 
     def transmit(self, link: LinkName, now: int, arrivals: tuple[int, ...]) -> tuple[int, ...]:
         """When the copies of a message arrive that the network would deliver at `arrivals`; none: it is lost."""
@@ -62,21 +62,21 @@ class LinkFaults:
         if rng is None:
             rng = self._rngs[link] = self._stream(link)
         overtakes = False
-        for token, disturbance in tokens.items():
+        for token, impairment in tokens.items():
             if not arrivals:  # lost already
                 break
             count = self.touched_counts[token]
             count.passed += 1
             before = arrivals
-            if disturbance.cut or (disturbance.loss and rng.random() < disturbance.loss):
+            if impairment.cut or (impairment.loss and rng.random() < impairment.loss):
                 arrivals = ()
-            if disturbance.delay:
-                arrivals = tuple(at + disturbance.delay for at in arrivals)
-            if disturbance.duplicate and rng.random() < disturbance.duplicate:
-                arrivals = (*arrivals, *(at + 1 + rng.randrange(disturbance.spread + 1) for at in arrivals[:1]))
-            if disturbance.reorder and rng.random() < disturbance.reorder:
+            if impairment.delay:
+                arrivals = tuple(at + impairment.delay for at in arrivals)
+            if impairment.duplicate and rng.random() < impairment.duplicate:
+                arrivals = (*arrivals, *(at + 1 + rng.randrange(impairment.spread + 1) for at in arrivals[:1]))
+            if impairment.reorder and rng.random() < impairment.reorder:
                 overtakes = True
-                arrivals = tuple(at + rng.randrange(disturbance.spread + 1) for at in arrivals)
+                arrivals = tuple(at + rng.randrange(impairment.spread + 1) for at in arrivals)
             count.touched += arrivals != before
         return arrivals if overtakes else self._behind(link, now, arrivals)
 

@@ -16,8 +16,9 @@ from framework.core.client import Client
 from framework.core.errors import ConfigError, PluginError, did_you_mean
 from framework.core.message import Config, Message, check_message
 from framework.core.node import Node
-from framework.core.node_class import check_durable_types
-from framework.faults.fault import Fault
+from framework.core.node_class import check_durable_types, check_handler_types
+from framework.faults.fault import Fault, FaultConfig
+from framework.faults.plan import FaultPlan
 from framework.load.workload import Workload, WorkloadConfig
 from framework.network.model import NetworkModel
 from framework.registry.messages import named_messages, node_classes, package_of
@@ -54,10 +55,29 @@ def check_spec(spec: Spec, siblings: Sequence[Spec] = (), home: str | None = Non
     check_config(spec, WorkloadConfig if isinstance(spec, WorkloadSpec) else Config)
     for field, base in _PARTS.get(type(spec), ()):
         check_class(spec, field, base)
+    if isinstance(spec, FaultSpec):
+        _check_fault(spec)
     if isinstance(spec, ModelSpec):
         _check_model(spec)
     if isinstance(spec, CheckerSpec) and not callable(spec.check):
-        raise PluginError(spec.name, "check is not a function", "Write check(calls, models, config) -> CheckResult.")
+        raise PluginError(spec.name, "check is not a function", "Write check(run, config) -> CheckResult.")
+
+
+def _check_fault(spec: FaultSpec) -> None:
+    """PluginError unless the spec has a fault with a FaultConfig, or a plan."""
+    where = f"fault {spec.name!r}"
+    if (spec.fault is None) == (spec.plan is None):
+        what = "has neither a fault nor a plan" if spec.fault is None else "has both a fault and a plan"
+        raise PluginError(where, what, "Give FaultSpec fault=MyFault, or plan=MyPlan.")
+    if spec.plan is not None:
+        check_class(spec, "plan", FaultPlan)
+        return
+    check_class(spec, "fault", Fault)
+    if spec.config is None or not issubclass(spec.config, FaultConfig):
+        shown = spec.config.__qualname__ if spec.config else "None"
+        raise PluginError(
+            where, f"config={shown} is not a FaultConfig, so it does not say when", f"Write class {shown}(FaultConfig)."
+        )
 
 
 def _check_model(spec: ModelSpec) -> None:
@@ -82,7 +102,6 @@ _PARTS: dict[type[Spec], tuple[tuple[str, type], ...]] = {
     StateMachineSpec: (("machine", StateMachine),),
     WorkloadSpec: (("workload", Workload),),
     NetworkSpec: (("model", NetworkModel),),
-    FaultSpec: (("fault", Fault),),
     ModelSpec: (("model", Model),),
 }
 
@@ -106,6 +125,7 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
         check_message(message)
     for node in node_classes(spec):
         check_durable_types(node)
+        check_handler_types(node)
     for sibling in siblings:
         handled.update(named_messages(sibling).values())
     for message in package_messages(home or package_of(spec.node.__module__)):

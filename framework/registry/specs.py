@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from framework.checking.invariants import Invariant
 from framework.core.client import Client
-from framework.core.message import Config
+from framework.core.message import Config, NodeId
 from framework.core.node import Node
 from framework.core.tracebacks import blaming
 from framework.faults.fault import Fault, FaultConfig
+from framework.faults.plan import FaultKinds, FaultPlan, PeriodicPlan
 from framework.load.workload import Workload, WorkloadConfig
 from framework.network.model import NetworkModel
 from framework.replication.state_machine import StateMachine
 
 if TYPE_CHECKING:
-    from framework.checking.history.calls import Calls
+    from framework.checking.finished_run import FinishedRun
     from framework.checking.models.catalog import Models
     from framework.checking.models.model import Model
     from framework.checking.verdict import CheckResult
@@ -94,24 +95,40 @@ class NetworkSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class FaultSpec(Spec):
-    """A kind of fault; its config derives from `FaultConfig`."""
+    """A kind of fault: a `fault` whose config, which derives from `FaultConfig`, says when it is injected; or a `plan`, which
+    makes faults of other kinds and says when."""
 
-    fault: type[Fault]
+    fault: type[Fault] | None = None
+    plan: type[FaultPlan] | None = None
     config: type[Config] | None = FaultConfig
+
+    @property
+    def implementation(self) -> type[Fault] | type[FaultPlan]:
+        """The class of the plugin."""
+        found = self.fault or self.plan
+        assert found is not None, "registration sees to it"
+        return found
+
+    def make_plan(
+        self, config: Any, kinds: FaultKinds, nodes: Sequence[NodeId] = (), spares: Sequence[NodeId] = ()
+    ) -> FaultPlan:
+        """The plan of one run, whose servers are `nodes` and, standing by, `spares`."""
+        if self.plan is not None:
+            return self.plan(config, kinds, nodes, spares)
+        assert self.fault is not None
+        return PeriodicPlan(self.fault(config), nodes, spares)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckerSpec(Spec):
     """A check of what clients saw.
 
-    `check(calls, models, config)` takes the calls of the history (`framework.checking.history.calls.Calls`: a walk through them
-    needs little memory, a list of them much), the sequential models that are installed (`models.own` is the name of the
-    run's, or None), and this spec's config. `ready(models, config)` raises ConfigError if the check could not be made;
-    it is asked before the run.
+    `check(run, config)` judges a `FinishedRun`, given this spec's config. `validate(models, config)`, called before the run,
+    raises ConfigError if the check could not be made.
     """
 
-    check: Callable[[Calls, Models, Any], CheckResult]
-    ready: Callable[[Models, Any], None] | None = None
+    check: Callable[[FinishedRun, Any], CheckResult]
+    validate: Callable[[Models, Any], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

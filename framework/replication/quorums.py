@@ -253,7 +253,7 @@ class QuorumConfig(Config):
             if not given and kind == self.kind:
                 raise ValueError(f"kind={kind} needs {' or '.join(names)}")
 
-    def fits(self, nodes: tuple[NodeId, ...], key: str) -> None:
+    def validate_nodes(self, key: str, nodes: tuple[NodeId, ...]) -> None:
         for name in self.weights:
             if name not in nodes:
                 what = f"there is no node {name!r} among those that vote"

@@ -29,6 +29,7 @@ from framework.runs.result import RunResult, build_result
 from framework.trace.reader import Run, open_run
 
 if TYPE_CHECKING:
+    from framework.checking.finished_run import FinishedRun
     from framework.checking.history.calls import Calls
 
 _PROGRESS_EVERY_S = 1.0
@@ -73,7 +74,7 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
             raise
         checking()
         opened = cache(lambda: open_run(experiment.run_dir))
-        checks, failed = _check(plan, opened, interrupts)
+        checks, failed = _check(plan, ended, opened, interrupts)
         doubts, doubted = _doubts(experiment, ended, opened, interrupts)
         watch = _watch(experiment, ended, opened, interrupts)
         convergence, uncompared = settling(ended)
@@ -127,14 +128,16 @@ def _drive(
         return watched.cut_off(failure=failure), {"failure_traceback": traceback.format_exc()}
 
 
-def _check(plan: Plan, opened: Callable[[], Run], interrupts: Interrupts) -> tuple[list[CheckResult], dict[str, Any]]:
+def _check(
+    plan: Plan, ended: EngineResult, opened: Callable[[], Run], interrupts: Interrupts
+) -> tuple[list[CheckResult], dict[str, Any]]:  # fmt: skip
     """The checkers' conclusions; without a history there are none."""
     if plan.experiment.trace == "none" or not plan.checkers:
         return [], {}
     names = ", ".join(spec.name for spec, _ in plan.checkers)
     try:
         with interrupts.allowed():
-            checks, failures = run_checkers(plan.checkers, _calls(opened), plan.models)
+            checks, failures = run_checkers(plan.checkers, _finished_run(plan, ended, opened))
             return checks, {"checker_tracebacks": failures} if failures else {}
     except KeyboardInterrupt:
         return [undecided(names, "interrupted while checking")], {}
@@ -175,6 +178,20 @@ def _doubts(
         doubt = f"its determinism cannot be verified: {error_line(error)} ({place(error)})"
         return [doubt], {"determinism_traceback": traceback.format_exc()}
     return [doubt] if doubt else [], {}
+
+
+def _finished_run(plan: Plan, ended: EngineResult, opened: Callable[[], Run]) -> FinishedRun:
+    """The run as checkers see it. ConfigError if its history is damaged."""
+    from framework.checking.finished_run import FinishedRun
+
+    return FinishedRun(
+        history=_calls(opened),
+        replicas={} if ended.settled is None else ended.settled.replica_states,
+        ledger=ended.ledger,
+        config=plan.config,
+        models=plan.models,
+        open_trace=opened,
+    )
 
 
 def _calls(opened: Callable[[], Run]) -> Calls:

@@ -18,8 +18,7 @@ from framework.registry.specs import CheckerSpec
 from framework.runs.recovery import recovery
 
 if TYPE_CHECKING:
-    from framework.checking.history.calls import Calls
-    from framework.checking.models.catalog import Models
+    from framework.checking.finished_run import FinishedRun
 
 
 class Judgement(NamedTuple):
@@ -58,7 +57,7 @@ def judge(
 
 
 def run_checkers(
-    checkers: Sequence[tuple[CheckerSpec, Any]], calls: Calls, models: Models
+    checkers: Sequence[tuple[CheckerSpec, Any]], run: FinishedRun
 ) -> tuple[list[CheckResult], dict[str, str]]:
     """What each checker concludes, and the tracebacks of those that failed, by name; these conclude UNKNOWN.
 
@@ -68,7 +67,7 @@ def run_checkers(
     failures: dict[str, str] = {}
     for number, (spec, config) in enumerate(checkers):
         try:
-            results.append(_conclusion(spec, spec.check(calls, models, config)))
+            results.append(_conclusion(spec, spec.check(run, config)))
         except KeyboardInterrupt:
             names = ", ".join(other.name for other, _ in checkers[number:])
             results.append(undecided(names, "interrupted while checking"))

@@ -6,11 +6,12 @@ can be concluded. The reason names who is down and why, what the others report o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from framework.checking.verdict import Verdict
 from framework.core.message import NodeId
+from framework.core.status import Status, shown
 from framework.core.time import MILLISECOND, format_duration
 from framework.engine.base import Aftermath, EngineResult, Experiment, NodeCrash, Waiting
 
@@ -92,11 +93,12 @@ def _down(node: NodeId, after: Aftermath, crashes: Sequence[NodeCrash]) -> str:
     return f"down{' for good' if node in after.for_good else ''} ({why})"
 
 
-def _state(status: Mapping[str, Any]) -> str:
-    """`candidate (term 7)`: the role, and the first other thing that the node reports."""
-    role = str(status.get("role") or "")
-    other = next((f"{name} {value}" for name, value in status.items() if name != "role" and value is not None), "")
-    return f"{role} ({other})" if role and other else role or other or "running"
+def _state(status: Status) -> str:
+    """`candidate (term 7)`: the roles, and the first other thing that the node reports."""
+    fields = shown(status)
+    roles = " ".join(status.roles)
+    other = next((f"{name} {value}" for name, value in fields.items() if name != "roles"), "")
+    return f"{roles} ({other})" if roles and other else roles or other or "running"
 
 
 def _waits(waiting: Waiting) -> str:

@@ -59,7 +59,9 @@ def _modules(experiment: Experiment) -> list[ModuleType]:
         experiment.network.model,
     ]
     choice = getattr(experiment.protocol_config, "state_machine", None)
-    kinds += [spec.fault for _, spec, _ in experiment.faults] + ([choice.machine] if choice is not None else [])
+    kinds += [spec.implementation for _, spec, _ in experiment.faults] + (
+        [choice.machine] if choice is not None else []
+    )
     bases = [base for kind in kinds for base in kind.__mro__]
     packages = {base.__module__.partition(".")[0] for base in bases} - {
         "builtins",

@@ -32,7 +32,7 @@ from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
 from framework.runs.shared_state import changed, variables_of
 from framework.sweep.limits import limit_memory
-from framework.sweep.rows import PointOutcome, Status, outcome_of
+from framework.sweep.rows import PointOutcome, RowStatus, outcome_of
 from framework.sweep.tasks import Exhausted
 from framework.trace.history import history_digest
 from framework.trace.reader import open_run
@@ -191,7 +191,7 @@ def _folder_of(request: RunRequest) -> Iterator[Path]:
     yield folder.claim(kept)
 
 
-def _without_verdict(status: Status, reason: str, told: str, took_s: float) -> PointOutcome:
+def _without_verdict(status: RowStatus, reason: str, told: str, took_s: float) -> PointOutcome:
     return PointOutcome(
         status=status, reason=one_line(reason), traceback=told, took_s=round(took_s, 4), machine=platform.node()
     )

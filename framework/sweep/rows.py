@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from framework.runs.result import RunResult
 from framework.sweep.axes import Axis, AxisValue, Choices, canonical
 
-Status = Literal["ok", "failed", "timeout", "memory", "died"]
+RowStatus = Literal["ok", "failed", "timeout", "memory", "died"]
 """ok: the run came to its end and has a verdict; else the run has none: it raised, took too long or too much memory, or its
 process ended."""
 
@@ -33,7 +33,7 @@ class PointOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     without its seed. `kept` is the folder of the run within the sweep's, "" if there is none.
     """
 
-    status: Status = "ok"
+    status: RowStatus = "ok"
     verdict: str | None = None
     reason: str = ""
     traceback: str = ""

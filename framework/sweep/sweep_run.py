@@ -27,7 +27,7 @@ from framework.sweep.axes import canonical
 from framework.sweep.identity import Identity
 from framework.sweep.plan import SweepPlan
 from framework.sweep.point import Finished, RunRequest
-from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS, PointOutcome, Status, SweepRow, standing, that_count
+from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS, PointOutcome, RowStatus, SweepRow, standing, that_count
 from framework.sweep.store import KEPT, Conflict, Store
 from framework.sweep.tasks import Ended, Task
 
@@ -316,7 +316,7 @@ def _finished(ended: Ended) -> Finished:
     failure = ended.failure
     if isinstance(failure.error, SynodError):
         raise failure.error
-    status: Status = "failed" if failure.kind == "raised" else failure.kind
+    status: RowStatus = "failed" if failure.kind == "raised" else failure.kind
     outcome = PointOutcome(
         status=status, reason=failure.reason, traceback=failure.traceback, took_s=round(ended.took_s, 4)
     )

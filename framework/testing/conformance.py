@@ -133,7 +133,7 @@ def survives_a_crash_at_every_step(overrides: Sequence[str], folder: Path) -> No
     calm = replace(base.experiment, run_dir=folder / "calm")
     result = _run(base, calm)
     assert result.verdict is Verdict.VALID, f"without any crash: {result.reasons}"
-    crash: Any = base.experiment.fault_kinds["crash"]
+    crash: Any = base.experiment.fault_kinds.specs["crash"]
     for number, (time, node) in enumerate(_steps(folder / "calm", base.experiment.nodes)):
         at = crash.config(at=Duration(time + 1), lasts=Duration(DOWN), target=node)
         there = folder / f"crash-{number}"

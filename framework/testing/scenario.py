@@ -51,6 +51,7 @@ from typing import Any
 
 from framework.config.compose import compose
 from framework.core.errors import ConfigError, SynodError, did_you_mean
+from framework.core.status import reported_status, shown
 from framework.core.time import parse_duration
 from framework.testing.cluster import Cluster, Envelope
 from framework.testing.describe import describe
@@ -243,8 +244,8 @@ class Script:
     # State.
 
     def _status(self, words: list[str]) -> list[str]:
-        statuses = [(node, self.cluster.node(node).status) for node in words or self.cluster.up]
-        return [f"{node}: {_fields(status)}" for node, status in statuses if status or words]
+        statuses = [(node, shown(reported_status(self.cluster.node(node)))) for node in words or self.cluster.up]
+        return [f"{node}: {_fields(fields)}" for node, fields in statuses if fields or words]
 
     def _state(self, words: list[str]) -> list[str]:
         (node,) = _exactly(words, "state NODE", 1)
@@ -293,5 +294,6 @@ def _json(text: str) -> Any:
         raise ConfigError("invoke", f"{text} is not JSON ({error.msg})", 'Write a string as "text".') from error
 
 
-def _fields(status: dict[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in status.items())
+def _fields(fields: dict[str, object]) -> str:
+    spelled = {name: " ".join(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+    return " ".join(f"{name}={value}" for name, value in spelled.items())

@@ -1,14 +1,12 @@
 """Every answer is what was said."""
 
-from framework import CheckerSpec, CheckResult, Config, Verdict, hookimpl
-from framework.checking.history.calls import Calls
-from framework.checking.models.catalog import Models
+from framework import CheckerSpec, CheckResult, Config, FinishedRun, Verdict, hookimpl
 
 
-def check_echo(calls: Calls, models: Models, config: Config | None) -> CheckResult:
+def check_echo(run: FinishedRun, config: Config | None) -> CheckResult:
     """Invalid at the first `echo` whose result is not its argument; unknown if none succeeded."""
     count = 0
-    for call in calls:
+    for call in run.history:
         if call.function != "echo" or not call.known:
             continue
         count += 1

@@ -1,11 +1,20 @@
 """Linearizability: each operation takes effect at one instant between its invocation and its completion."""
 
-from framework import CheckerSpec, CheckResult, Config, ConfigError, hookimpl
-from framework.checking.history.calls import Calls
-from framework.checking.linearizability.bounds import DEFAULT, Bounds
-from framework.checking.linearizability.checker import check_linearizable
-from framework.checking.models.catalog import AUTO, Models
-from framework.checking.models.model import Model
+from framework import (
+    AUTO,
+    Bounds,
+    CheckerSpec,
+    CheckResult,
+    Config,
+    ConfigError,
+    FinishedRun,
+    Model,
+    Models,
+    check_linearizable,
+    hookimpl,
+)
+
+DEFAULT = Bounds()
 
 
 class LinearizabilityConfig(Config):
@@ -26,15 +35,15 @@ class LinearizabilityConfig(Config):
                 raise ValueError(f"{name}={getattr(self, name)} checks nothing: write a number above 0")
 
 
-def ready(models: Models, config: LinearizabilityConfig) -> None:
+def validate(models: Models, config: LinearizabilityConfig) -> None:
     """ConfigError if there is no model to check against."""
     _chosen(models, config)
 
 
-def check(calls: Calls, models: Models, config: LinearizabilityConfig) -> CheckResult:
+def check(run: FinishedRun, config: LinearizabilityConfig) -> CheckResult:
     """The verdict of `check_linearizable`. ConfigError if there is no model to check against."""
     bounds = Bounds(steps=config.budget, memory_mib=config.memory_mib, evidence_steps=config.evidence_budget)
-    return check_linearizable(calls, _chosen(models, config), bounds)
+    return check_linearizable(run.history, _chosen(run.models, config), bounds)
 
 
 def _chosen(models: Models, config: LinearizabilityConfig) -> Model:
@@ -54,7 +63,7 @@ def register_checkers() -> list[CheckerSpec]:
         CheckerSpec(
             name="linearizability",
             check=check,
-            ready=ready,
+            validate=validate,
             config=LinearizabilityConfig,
             summary="Each operation takes effect at one instant between its invocation and its completion.",
         )

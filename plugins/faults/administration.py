@@ -16,8 +16,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from framework import Ask, ConfigError, Duration, FaultConfig, FaultSpec, NodeId, Restart, Strike, View, hookimpl
-from framework.faults.fault import Fault, check_target
+from framework import (
+    ClusterView,
+    ConfigError,
+    Duration,
+    Fault,
+    FaultConfig,
+    FaultSpec,
+    Injection,
+    NodeId,
+    Restart,
+    RunAdminOperation,
+    check_target,
+    hookimpl,
+)
 
 SPARE = "spare"
 
@@ -51,14 +63,14 @@ class Administration(Fault):
 
     function: ClassVar[str]
 
-    def asks(self, key: str) -> tuple[str, ...]:
+    def required_admin_operations(self, key: str) -> tuple[str, ...]:
         return (self.function,)
 
     @property
-    def aimed_at(self) -> str:
+    def target(self) -> str:
         return str(self.config.target)
 
-    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+    def validate_nodes(self, key: str, nodes: Sequence[NodeId], spares: Sequence[NodeId]) -> None:
         target = self.config.target
         if target in ("all", "random_minority", "random_majority"):
             raise ConfigError(
@@ -66,12 +78,12 @@ class Administration(Fault):
             )
         check_target(f"{key}.target", target, nodes)
 
-    def strike(self, view: View) -> Strike | None:
-        nodes = view.aim(self.config.target)
+    def inject(self, view: ClusterView) -> Injection | None:
+        nodes = view.select(self.config.target)
         return self.ask(view, view.rng.choice(nodes)) if nodes else None
 
-    def ask(self, view: View, node: NodeId) -> Strike:
-        return Strike((Ask(view.token(), self.function, node),), (), (node,))
+    def ask(self, view: ClusterView, node: NodeId) -> Injection:
+        return Injection((RunAdminOperation(view.token(), self.function, node),), (), (node,))
 
 
 class AddNode(Administration):
@@ -80,22 +92,22 @@ class AddNode(Administration):
     function = "add_node"
 
     @property
-    def aimed_at(self) -> str:
+    def target(self) -> str:
         return "" if self.config.target == SPARE else str(self.config.target)
 
-    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+    def validate_nodes(self, key: str, nodes: Sequence[NodeId], spares: Sequence[NodeId]) -> None:
         if self.config.target != SPARE:
-            super().needs(key, nodes)
-        elif not self.spares:
+            super().validate_nodes(key, nodes, spares)
+        elif not spares:
             raise ConfigError(f"{key}.target={SPARE}", "there is no spare to add", "Write spares=1, or more.")
 
-    def strike(self, view: View) -> Strike | None:
+    def inject(self, view: ClusterView) -> Injection | None:
         target = self.config.target
         node = next(iter(view.spares), None) if target == SPARE else target
         if node in view.spares:
             joins = self.ask(view, node)
-            return Strike((Restart(node), *joins.does), (), joins.against)
-        return None if target == SPARE else super().strike(view)
+            return Injection((Restart(node), *joins.actions), (), joins.targets)
+        return None if target == SPARE else super().inject(view)
 
 
 class RemoveNode(Administration):

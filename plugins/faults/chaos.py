@@ -7,36 +7,37 @@ at once, so that a majority can go on unless the network keeps it from it.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from framework import (
+    MILLISECOND,
+    NEVER,
+    ClusterView,
     Config,
     ConfigError,
+    DiskProblem,
     Duration,
     Fault,
-    FaultConfig,
+    FaultPlan,
     FaultSpec,
+    Injection,
     NodeId,
-    Planned,
+    PlannedFault,
     SetDisk,
-    Strike,
-    View,
+    did_you_mean,
+    format_duration,
     hookimpl,
 )
-from framework.config.plain_mappings import BadValue, build
-from framework.core.errors import did_you_mean
-from framework.core.time import MILLISECOND, NEVER, format_duration
-from framework.faults.actions import DiskProblem
 
 Count = Annotated[int, Meta(ge=1)]
 Weight = Annotated[int, Meta(ge=0)]
 
 LAST_CHANCE = 500 * MILLISECOND
-"""Nothing begins later than this before the end: what finds nobody to strike has time to look again."""
+"""Nothing begins later than this before the end, so that a fault that finds no target has time to try again."""
 
 MANY, DISK = "random_minority", "disk"
 
@@ -72,39 +73,29 @@ class ChaosConfig(Config):
             raise ValueError("disk=[] leaves nothing to be wrong with a disk: leave the kind out with kinds.disk=0")
 
 
-class Chaos(Fault):
-    """Plans a swarm; the faults of the swarm strike."""
+class Chaos(FaultPlan):
+    """Plans a swarm of faults."""
 
     config: ChaosConfig
 
-    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
-        known = self._known()
+    def validate_nodes(self, key: str) -> None:
+        known = self.kinds.names
         for kind in self.config.kinds:
             if kind not in known:
-                raise BadValue(f"{key}.kinds.{kind}", f"there is no fault {kind!r}", did_you_mean(kind, known))
+                raise ConfigError(f"{key}.kinds.{kind}", f"there is no fault {kind!r}", did_you_mean(kind, known))
         usual = ChaosConfig().kinds
         for kind, weight in self.config.kinds.items():
             # A weight equal to the default cannot be told from one that was not given.
             if weight and weight != usual.get(kind):
-                _at_anybody(self._make(kind, {})).needs(f"{key}.kinds.{kind}", nodes)
+                fault = _with_random_target(self.kinds.make(kind, {}, kind))
+                fault.validate_nodes(f"{key}.kinds.{kind}", (*self.nodes, *self.spares), self.spares)
 
-    def asks(self, key: str) -> tuple[str, ...]:
-        known = self._known()
-        drawn = [self._make(kind, {}) for kind, weight in self.config.kinds.items() if weight and kind in known]
-        return tuple(dict.fromkeys(function for fault in drawn for function in fault.asks(key)))
+    def required_admin_operations(self, key: str) -> tuple[str, ...]:
+        kinds = [kind for kind, weight in self.config.kinds.items() if weight and kind in self.kinds.names]
+        drawn = [self.kinds.make(kind, {}, kind) for kind in kinds]
+        return tuple(dict.fromkeys(function for fault in drawn for function in fault.required_admin_operations(key)))
 
-    def _known(self) -> list[str]:
-        """The kinds that a swarm can draw."""
-        return [name for name, kind in self.kinds.items() if kind.config and issubclass(kind.config, FaultConfig)]
-
-    def _make(self, kind: str, options: Mapping[str, Any]) -> Fault:
-        spec = self.kinds[kind]
-        assert spec.config is not None
-        fault = spec.fault(build(spec.config, {"every": "0", **options}, kind), self.kinds)
-        fault.nodes, fault.spares = self.nodes, self.spares
-        return fault
-
-    def fits(self, key: str, span: int) -> None:
+    def validate_span(self, key: str, span: int) -> None:
         if self._earliest + LAST_CHANCE >= span:
             needs, ends = format_duration(self._earliest + LAST_CHANCE), format_duration(span)
             raise ConfigError(
@@ -114,17 +105,14 @@ class Chaos(Fault):
             )
         if not self._possible():
             kinds = ", ".join(kind for kind, weight in self.config.kinds.items() if weight)
-            raise BadValue(
+            raise ConfigError(
                 f"{key}.kinds",
                 f"leave nothing to draw: {len(self.nodes)} nodes are too few for {kinds}, with max_down={self.config.max_down}",
                 "Write nodes=3, or add a kind that takes no node down, as in kinds.loss=1.",
             )
 
-    def strike(self, view: View) -> Strike | None:
-        raise AssertionError("a swarm's faults strike")
-
-    def plan(self, name: str, duration: int, rng: random.Random) -> Iterable[Planned]:
-        latest = duration - LAST_CHANCE
+    def planned_faults(self, name: str, span: int, rng: random.Random) -> Iterable[PlannedFault]:
+        latest = span - LAST_CHANCE
         if self._earliest >= latest or not self._possible():
             return []
         planned = self._draw_swarm(name, lambda: int(self.config.at) + self._draw_time(rng) // 2, latest, rng)
@@ -144,13 +132,14 @@ class Chaos(Fault):
         return self.config.max_down if self.config.max_down >= 0 else (len(self.nodes) - 1) // 2
 
     def _weights(self) -> dict[str, int]:
-        """The kinds that can strike these nodes at all, and how likely each is."""
+        """The kinds that fit these nodes, and how likely each is."""
         weights = {kind: weight for kind, weight in sorted(self.config.kinds.items()) if weight}
         return {kind: weight for kind, weight in weights.items() if self._fits_nodes(kind)}
 
     def _fits_nodes(self, kind: str) -> bool:
         try:
-            _at_anybody(self._make(kind, {})).needs(kind, self.nodes)
+            fault = _with_random_target(self.kinds.make(kind, {}, kind))
+            fault.validate_nodes(kind, self.nodes, self.spares)
         except ConfigError:
             return False
         return True
@@ -162,18 +151,18 @@ class Chaos(Fault):
     def _spares_nodes(self, kind: str) -> bool:
         """Whether a fault of this kind may leave all nodes in service."""
         options = [{"trouble": problem} for problem in self.config.disk] if kind == DISK else [{}]
-        return any(not self._make(kind, option).takes_down() for option in options)
+        return any(not self.kinds.make(kind, option, kind).disables_target() for option in options)
 
-    def _draw_swarm(self, name: str, begin: Callable[[], int], latest: int, rng: random.Random) -> list[Planned]:
+    def _draw_swarm(self, name: str, begin: Callable[[], int], latest: int, rng: random.Random) -> list[PlannedFault]:
         """The faults that begin before `latest`, several chains of them, each of which begins at `begin()`."""
-        swarm, guard, planned = self._draw_kinds(rng), Guard(self._most), list[Planned]()
+        swarm, guard, planned = self._draw_kinds(rng), Guard(self._most), list[PlannedFault]()
         for _ in range(rng.randint(1, self.config.at_once)):
             at = begin()
             while at < latest:
                 lasts = self._draw_time(rng)
                 drawn = self._draw(swarm, guard, at, lasts, rng)
                 if drawn is not None:
-                    planned.append(Planned(at, drawn[1], f"{name}/{drawn[0]}", lasts, again=True))
+                    planned.append(PlannedFault(at, drawn[1], f"{name}/{drawn[0]}", lasts, retry_if_unmet=True))
                 at += lasts + self._draw_time(rng) // 2
         return planned
 
@@ -194,13 +183,18 @@ class Chaos(Fault):
     ) -> tuple[str, Fault] | None:
         """A kind and its fault for this time; None if what was drawn would take down one node too many."""
         kind = rng.choices(list(swarm), list(swarm.values()))[0]
-        options = self.kinds[kind].fault.drawn(rng)
+        options = self._random_options(kind, rng)
         while kind == DISK and options["trouble"] not in self.config.disk:
-            options = self.kinds[kind].fault.drawn(rng)
-        fault = self._make(kind, options)
-        if fault.takes_down() and not guard.reserve(fault, at, lasts):
+            options = self._random_options(kind, rng)
+        fault = self.kinds.make(kind, options, kind)
+        if fault.disables_target() and not guard.reserve(fault, at, lasts):
             return None
         return kind, Guarded(fault, guard, lasts)
+
+    def _random_options(self, kind: str, rng: random.Random) -> dict[str, Any]:
+        fault = self.kinds.specs[kind].fault
+        assert fault is not None, "a plan is no kind that a swarm draws"
+        return fault.random_options(rng)
 
 
 class Guard:
@@ -221,59 +215,57 @@ class Guard:
         self._reserved.append((at, end, wants))
         return True
 
-    def room(self, view: View) -> int:
+    def room(self, view: ClusterView) -> int:
         """How many nodes may still be taken down now."""
         broken = {node for node, until in self._broken.items() if until > view.now}
         out = {node for node in view.nodes if node not in view.up} | view.lost | broken
         return self.most - len(out)
 
-    def takes(self, strike: Strike, until: int) -> None:
-        """Remembers whose disks are broken, before that shows."""
-        self._broken |= {action.node: until for action in strike.does if isinstance(action, SetDisk)}
+    def note_disks(self, injection: Injection, until: int) -> None:
+        """Remembers the nodes whose disks the injection breaks, before that shows."""
+        self._broken |= {action.node: until for action in injection.actions if isinstance(action, SetDisk)}
 
 
 class Guarded(Fault):
-    """A fault of a swarm: struck at another target if its own does not exist, and held back if it is one too many."""
+    """A fault of a swarm: injected into a random target if its own does not exist, and held back if it is one too many."""
 
     def __init__(self, fault: Fault, guard: Guard, lasts: int) -> None:
-        super().__init__(fault.config, fault.kinds)
+        super().__init__(fault.config)
         self._fault, self._guard, self._lasts = fault, guard, lasts
-        self._other = _at_anybody(fault)
+        self._other = _with_random_target(fault)
 
-    def strike(self, view: View) -> Strike | None:
-        if not self._fault.takes_down():
-            return self._fault.strike(view) or self._other.strike(view)
+    def inject(self, view: ClusterView) -> Injection | None:
+        if not self._fault.disables_target():
+            return self._fault.inject(view) or self._other.inject(view)
         room = self._guard.room(view)
         if room < 1:
             return None
-        strike = self._fault.strike(view)
-        if strike is None or len(strike.against) > room:
-            strike = self._other.strike(view)
-        if strike is not None:
-            self._guard.takes(strike, view.now + self._lasts)
-        return strike
+        injection = self._fault.inject(view)
+        if injection is None or len(injection.targets) > room:
+            injection = self._other.inject(view)
+        if injection is not None:
+            self._guard.note_disks(injection, view.now + self._lasts)
+        return injection
 
-    def expected(self, strike: Strike, messages: int) -> float | None:
+    def expected_touched(self, injection: Injection, messages: int) -> float | None:
         """Of a swarm's faults one may hide another, or fall on links that carry nothing: that is chance too."""
-        expected = self._fault.expected(strike, messages)
+        expected = self._fault.expected_touched(injection, messages)
         return float(messages) if expected is None else expected
 
 
-def _at_anybody(fault: Fault) -> Fault:
-    """The same fault, aimed at a target that there always is."""
-    aim = next((key for key in ("target", "links") if key in fault.config.__struct_fields__), None)
-    if aim is None:
+def _with_random_target(fault: Fault) -> Fault:
+    """The same fault with the target `random`, which always exists."""
+    field = next((key for key in ("target", "links") if key in fault.config.__struct_fields__), None)
+    if field is None:
         return fault
-    other = type(fault)(msgspec.structs.replace(fault.config, **{aim: "random"}), fault.kinds)
-    other.nodes, other.spares = fault.nodes, fault.spares
-    return other
+    return type(fault)(msgspec.structs.replace(fault.config, **{field: "random"}))
 
 
 @hookimpl
 def register_faults() -> list[FaultSpec]:
     return [
         FaultSpec(
-            name="chaos", fault=Chaos, config=ChaosConfig,
+            name="chaos", plan=Chaos, config=ChaosConfig,
             summary="A swarm of faults: each seed draws which kinds, how many at once, and how long.",
         )
     ]  # fmt: skip

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from framework import (
+    ClusterView,
     Duration,
     FaultSpec,
+    Injection,
     NodeId,
     SetClock,
-    Strike,
     TargetConfig,
     TargetedFault,
-    View,
     hookimpl,
 )
 
@@ -45,18 +45,18 @@ class ClockFault(TargetedFault):
 
     config: ClockConfig
 
-    def strike(self, view: View) -> Strike | None:
-        nodes = view.aim(self.config.target)
+    def inject(self, view: ClusterView) -> Injection | None:
+        nodes = view.select(self.config.target)
         if not nodes:
             return None
         signs = {node: self._sign(view.rng) for node in nodes}
         does = tuple(self._wrong(node, sign) for node, sign in signs.items())
         undoes = tuple(SetClock(node, 0, -sign * self.config.step) for node, sign in signs.items())
         told = ", ".join(f"{node} {'fast' if sign > 0 else 'slow'}" for node, sign in signs.items())
-        return Strike(does, undoes, nodes, told)
+        return Injection(does, undoes, nodes, told)
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+    def random_options(cls, rng: random.Random) -> dict[str, Any]:
         steps = ("0", "100ms", "2s")
         return {"drift_ppm": rng.choice((1_000, 50_000, 300_000)), "step": rng.choice(steps)}
 

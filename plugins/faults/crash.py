@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from framework import (
+    ClusterView,
     Crash,
     Duration,
     FaultSpec,
+    Injection,
     NodeId,
     Pause,
     Restart,
     Resume,
-    Strike,
     TargetConfig,
     TargetedFault,
-    View,
     hookimpl,
 )
 
@@ -32,34 +32,34 @@ class AgainConfig(TargetConfig):
 class CrashFault(TargetedFault):
     """Crashes nodes, and restarts them over their storage."""
 
-    def takes_down(self) -> bool:
+    def disables_target(self) -> bool:
         return True
 
-    def strike(self, view: View) -> Strike | None:
-        nodes = view.aim(self.config.target)
+    def inject(self, view: ClusterView) -> Injection | None:
+        nodes = view.select(self.config.target)
         if not nodes:
             return None
-        return Strike(tuple(map(Crash, nodes)), tuple(map(Restart, nodes)), nodes)
+        return Injection(tuple(map(Crash, nodes)), tuple(map(Restart, nodes)), nodes)
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+    def random_options(cls, rng: random.Random) -> dict[str, Any]:
         return {"target": rng.choice(("leader", "random", "random", "random_minority"))}
 
 
 class PauseFault(TargetedFault):
     """Stops nodes where they stand, as SIGSTOP does, and lets them go on: to them no time has passed but on the clock."""
 
-    def takes_down(self) -> bool:
+    def disables_target(self) -> bool:
         return True
 
-    def strike(self, view: View) -> Strike | None:
-        nodes = view.aim(self.config.target)
+    def inject(self, view: ClusterView) -> Injection | None:
+        nodes = view.select(self.config.target)
         if not nodes:
             return None
-        return Strike(tuple(map(Pause, nodes)), tuple(map(Resume, nodes)), nodes)
+        return Injection(tuple(map(Pause, nodes)), tuple(map(Resume, nodes)), nodes)
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+    def random_options(cls, rng: random.Random) -> dict[str, Any]:
         return {"target": rng.choice(("leader", "leader", "random", "random_minority"))}
 
 
@@ -68,10 +68,10 @@ class RestartFault(TargetedFault):
 
     config: AgainConfig
 
-    def strike(self, view: View) -> Strike | None:
+    def inject(self, view: ClusterView) -> Injection | None:
         down = [node for node, status in view.statuses.items() if status is None and node not in view.lost]
         nodes = _among(down, self.config.target, view)
-        return Strike(tuple(map(Restart, nodes)), (), nodes) if nodes else None
+        return Injection(tuple(map(Restart, nodes)), (), nodes) if nodes else None
 
 
 class ResumeFault(TargetedFault):
@@ -79,12 +79,12 @@ class ResumeFault(TargetedFault):
 
     config: AgainConfig
 
-    def strike(self, view: View) -> Strike | None:
+    def inject(self, view: ClusterView) -> Injection | None:
         nodes = _among([node for node in view.nodes if node in view.stopped], self.config.target, view)
-        return Strike(tuple(map(Resume, nodes)), (), nodes) if nodes else None
+        return Injection(tuple(map(Resume, nodes)), (), nodes) if nodes else None
 
 
-def _among(nodes: Sequence[NodeId], target: str, view: View) -> tuple[NodeId, ...]:
+def _among(nodes: Sequence[NodeId], target: str, view: ClusterView) -> tuple[NodeId, ...]:
     if target == "random":
         return (view.rng.choice(nodes),) if nodes else ()
     return tuple(node for node in nodes if target in ("all", node))

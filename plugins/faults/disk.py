@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from framework import (
+    ClusterView,
     ConfigError,
     Crash,
+    DiskProblem,
     Duration,
     FaultSpec,
+    Injection,
     NodeId,
     Restart,
     SetDisk,
-    Strike,
     TargetConfig,
     TargetedFault,
-    View,
     hookimpl,
 )
-from framework.faults.actions import DiskProblem
 
 
 class DiskConfig(TargetConfig):
@@ -45,26 +45,26 @@ class DiskFault(TargetedFault):
 
     config: DiskConfig
 
-    def takes_down(self) -> bool:
+    def disables_target(self) -> bool:
         return self.config.trouble != "slow"
 
-    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
-        super().needs(key, nodes)
+    def validate_nodes(self, key: str, nodes: Sequence[NodeId], spares: Sequence[NodeId]) -> None:
+        super().validate_nodes(key, nodes, spares)
         if self.config.trouble == "damage" and len(nodes) < 3:
             raise ConfigError(
                 f"{key}.trouble=damage", f"would leave no majority of {len(nodes)} nodes", "Write nodes=3."
             )
 
-    def strike(self, view: View) -> Strike | None:
-        nodes = view.aim(self.config.target)
+    def inject(self, view: ClusterView) -> Injection | None:
+        nodes = view.select(self.config.target)
         if self.config.trouble == "damage":
             nodes = nodes[: max(0, (len(view.nodes) - 1) // 2 - len(view.lost))]
         if not nodes:
             return None
-        return Strike(self._does(nodes), self._undoes(nodes), nodes, f"{self.config.trouble}: {' '.join(nodes)}")
+        return Injection(self._does(nodes), self._undoes(nodes), nodes, f"{self.config.trouble}: {' '.join(nodes)}")
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+    def random_options(cls, rng: random.Random) -> dict[str, Any]:
         trouble = rng.choice(("slow", "slow", "failed_fsync", "failed_fsync", "full", "damage"))
         target = rng.choice(("leader", "random", "random"))
         return {"trouble": trouble, "target": target, "latency": rng.choice(("2ms", "20ms", "100ms"))}

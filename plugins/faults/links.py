@@ -11,21 +11,21 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from framework import (
-    Calm,
+    ClusterView,
     ConfigError,
-    Disturb,
-    Disturbance,
     Duration,
     Fault,
     FaultConfig,
     FaultSpec,
+    ImpairLinks,
+    Impairment,
+    Injection,
     NodeId,
-    Strike,
-    View,
+    OnJoin,
+    RestoreLinks,
     check_target,
     hookimpl,
 )
-from framework.faults.fault import Joining
 
 _TWO_NODES = re.compile(r"(n\d+)[^\w:]+(n\d+)")
 
@@ -91,14 +91,14 @@ class LinksFault(Fault):
     config: LinksConfig
 
     @abstractmethod
-    def disturbance(self) -> Disturbance:
+    def impairment(self) -> Impairment:
         """What befalls each message."""
 
     @property
-    def aimed_at(self) -> str:
+    def target(self) -> str:
         return self.config.links
 
-    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+    def validate_nodes(self, key: str, nodes: Sequence[NodeId], spares: Sequence[NodeId]) -> None:
         sender, colon, receiver = self.config.links.partition(":")
         misspelt = _TWO_NODES.fullmatch(self.config.links)
         if misspelt is not None:
@@ -118,41 +118,43 @@ class LinksFault(Fault):
                     f"There are: {', '.join(nodes)}; write {nodes[0]}:{nodes[-1]}.",
                 )  # fmt: skip
 
-    def strike(self, view: View) -> Strike | None:
+    def inject(self, view: ClusterView) -> Injection | None:
         links, against, detail = self._links(view)
         if not links:
             return None
         token = view.token()
-        joins = None if ":" in self.config.links else self._joining(token, against, view)
-        return Strike((Disturb(token, links, self.disturbance()),), (Calm(token),), against, detail, joins)
+        on_join = None if ":" in self.config.links else self._on_join(token, against, view)
+        return Injection(
+            (ImpairLinks(token, links, self.impairment()),), (RestoreLinks(token),), against, detail, on_join
+        )
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+    def random_options(cls, rng: random.Random) -> dict[str, Any]:
         return {"links": rng.choice(("all", "all", "leader", "random", "random_minority"))}
 
-    def _links(self, view: View) -> tuple[tuple[tuple[NodeId, NodeId], ...], tuple[NodeId, ...], str]:
+    def _links(self, view: ClusterView) -> tuple[tuple[tuple[NodeId, NodeId], ...], tuple[NodeId, ...], str]:
         """The links, whom they belong to, and what to call them."""
         chosen = self.config.links
         sender, colon, receiver = chosen.partition(":")
         if colon:
             return ((sender, receiver),), (sender, receiver), f"{sender} to {receiver}"
         everyone = (*view.nodes, *view.clients)
-        servers = view.nodes if chosen == "all" else view.aim(chosen)
+        servers = view.nodes if chosen == "all" else view.select(chosen)
         links = tuple((a, b) for a in everyone for b in everyone if a != b and (a in servers or b in servers))
         return links, servers, "all links" if chosen == "all" else f"links of {' '.join(servers)}"
 
-    def _joining(self, token: int, struck: Sequence[NodeId], view: View) -> Joining:
-        """Which links of a node that joins suffer too: all of them, or those with the servers that were struck."""
+    def _on_join(self, token: int, servers: Sequence[NodeId], view: ClusterView) -> OnJoin:
+        """Extends the impairment to a node that joins: to all its links, or to those with the targets `servers`."""
         everyone = [*view.nodes, *view.clients]
 
-        def joins(node: NodeId, rng: random.Random) -> Strike:
-            others = everyone if self.config.links == "all" else struck
+        def extend(node: NodeId, rng: random.Random) -> Injection:
+            others = everyone if self.config.links == "all" else servers
             links = tuple(link for other in others for link in ((node, other), (other, node)))
             everyone.append(node)
-            which = "all its links" if self.config.links == "all" else f"its links with {' '.join(struck)}"
-            return Strike((Disturb(token, links, self.disturbance()),), detail=f"{node} joined, {which} too")
+            which = "all its links" if self.config.links == "all" else f"its links with {' '.join(servers)}"
+            return Injection((ImpairLinks(token, links, self.impairment()),), detail=f"{node} joined, {which} too")
 
-        return joins
+        return extend
 
 
 class LossFault(LinksFault):
@@ -160,15 +162,15 @@ class LossFault(LinksFault):
 
     config: LossConfig
 
-    def disturbance(self) -> Disturbance:
-        return Disturbance(loss=self.config.probability)
+    def impairment(self) -> Impairment:
+        return Impairment(loss=self.config.probability)
 
-    def expected(self, strike: Strike, messages: int) -> float:
+    def expected_touched(self, injection: Injection, messages: int) -> float:
         return messages * self.config.probability
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> dict[str, Any]:
-        return super().drawn(rng) | {"probability": rng.choice((0.02, 0.1, 0.3))}
+    def random_options(cls, rng: random.Random) -> dict[str, Any]:
+        return super().random_options(rng) | {"probability": rng.choice((0.02, 0.1, 0.3))}
 
 
 class DuplicateFault(LinksFault):
@@ -176,15 +178,18 @@ class DuplicateFault(LinksFault):
 
     config: DuplicateConfig
 
-    def disturbance(self) -> Disturbance:
-        return Disturbance(duplicate=self.config.probability, spread=int(self.config.spread))
+    def impairment(self) -> Impairment:
+        return Impairment(duplicate=self.config.probability, spread=int(self.config.spread))
 
-    def expected(self, strike: Strike, messages: int) -> float:
+    def expected_touched(self, injection: Injection, messages: int) -> float:
         return messages * self.config.probability
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> dict[str, Any]:
-        return super().drawn(rng) | {"probability": rng.choice((0.05, 0.2)), "spread": rng.choice(("2ms", "50ms"))}
+    def random_options(cls, rng: random.Random) -> dict[str, Any]:
+        return super().random_options(rng) | {
+            "probability": rng.choice((0.05, 0.2)),
+            "spread": rng.choice(("2ms", "50ms")),
+        }
 
 
 class ReorderFault(LinksFault):
@@ -192,15 +197,18 @@ class ReorderFault(LinksFault):
 
     config: ReorderConfig
 
-    def disturbance(self) -> Disturbance:
-        return Disturbance(reorder=self.config.probability, spread=int(self.config.spread))
+    def impairment(self) -> Impairment:
+        return Impairment(reorder=self.config.probability, spread=int(self.config.spread))
 
-    def expected(self, strike: Strike, messages: int) -> float:
+    def expected_touched(self, injection: Injection, messages: int) -> float:
         return messages * self.config.probability
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> dict[str, Any]:
-        return super().drawn(rng) | {"probability": rng.choice((0.1, 0.5)), "spread": rng.choice(("5ms", "50ms"))}
+    def random_options(cls, rng: random.Random) -> dict[str, Any]:
+        return super().random_options(rng) | {
+            "probability": rng.choice((0.1, 0.5)),
+            "spread": rng.choice(("5ms", "50ms")),
+        }
 
 
 class DelayFault(LinksFault):
@@ -208,12 +216,12 @@ class DelayFault(LinksFault):
 
     config: DelayConfig
 
-    def disturbance(self) -> Disturbance:
-        return Disturbance(delay=int(self.config.by))
+    def impairment(self) -> Impairment:
+        return Impairment(delay=int(self.config.by))
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> dict[str, Any]:
-        return super().drawn(rng) | {"by": rng.choice(("5ms", "50ms", "200ms"))}
+    def random_options(cls, rng: random.Random) -> dict[str, Any]:
+        return super().random_options(rng) | {"by": rng.choice(("5ms", "50ms", "200ms"))}
 
 
 @hookimpl

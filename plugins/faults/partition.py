@@ -7,21 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from framework import (
-    Calm,
+    ClusterView,
     ConfigError,
-    Disturb,
-    Disturbance,
     Duration,
     Fault,
     FaultConfig,
     FaultSpec,
+    ImpairLinks,
+    Impairment,
+    Injection,
+    LinkName,
     NodeId,
-    Strike,
-    View,
+    RestoreLinks,
     check_target,
     hookimpl,
 )
-from framework.faults.actions import LinkName
 
 Shape: TypeAlias = Literal["halves", "minority", "majority_ring", "bridge", "isolate", "one_way", "random"]
 SMALLEST = {"halves": 2, "minority": 3, "majority_ring": 4, "bridge": 3, "isolate": 2, "one_way": 2}
@@ -51,10 +51,10 @@ class PartitionFault(Fault):
     config: PartitionConfig
 
     @property
-    def aimed_at(self) -> str:
+    def target(self) -> str:
         return self.config.target
 
-    def needs(self, key: str, nodes: Sequence[NodeId]) -> None:
+    def validate_nodes(self, key: str, nodes: Sequence[NodeId], spares: Sequence[NodeId]) -> None:
         check_target(f"{key}.target", self.config.target, nodes)
         least = SMALLEST.get(self.config.kind, 2)
         if len(nodes) < least:
@@ -63,7 +63,7 @@ class PartitionFault(Fault):
                 f"Write nodes={least}.",
             )  # fmt: skip
 
-    def strike(self, view: View) -> Strike | None:
+    def inject(self, view: ClusterView) -> Injection | None:
         kinds = [kind for kind, least in SMALLEST.items() if len(view.nodes) >= least]
         kind = view.rng.choice(kinds) if self.config.kind == "random" else self.config.kind
         split, against, detail = self._shape(kind, view)
@@ -76,20 +76,20 @@ class PartitionFault(Fault):
         )
         links += self._client_links(split, beside, split.nodes)
 
-        def joins(node: NodeId, rng: random.Random) -> Strike:
+        def extend(node: NodeId, rng: random.Random) -> Injection:
             where, cut = split.take_in(node, rng)
-            return Strike((self._cut(token, (*cut, *self._client_links(split, beside, (node,)))),), detail=where)
+            return Injection((self._cut(token, (*cut, *self._client_links(split, beside, (node,)))),), detail=where)
 
-        return Strike((self._cut(token, links),), (Calm(token),), against, f"{kind}: {detail}", joins)
+        return Injection((self._cut(token, links),), (RestoreLinks(token),), against, f"{kind}: {detail}", extend)
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> dict[str, Any]:
+    def random_options(cls, rng: random.Random) -> dict[str, Any]:
         return {"kind": "random", "target": rng.choice(("leader", "random"))}
 
-    def _cut(self, token: int, links: Sequence[LinkName]) -> Disturb:
-        return Disturb(token, tuple(links), Disturbance(cut=True))
+    def _cut(self, token: int, links: Sequence[LinkName]) -> ImpairLinks:
+        return ImpairLinks(token, tuple(links), Impairment(cut=True))
 
-    def _shape(self, kind: str, view: View) -> tuple[Split, tuple[NodeId, ...], str]:
+    def _shape(self, kind: str, view: ClusterView) -> tuple[Split, tuple[NodeId, ...], str]:
         """Who hears whom, whom that is against, and how it looks."""
         nodes = view.rng.sample(view.nodes, len(view.nodes))
         count = len(nodes)
@@ -104,7 +104,7 @@ class PartitionFault(Fault):
             return split, (nodes[0],), f"{' '.join(one)} | {nodes[0]} | {' '.join(other)}"
         if kind == "majority_ring":
             return Ring(view.nodes, nodes), view.nodes, " - ".join(nodes)
-        targets = view.aim(self.config.target)
+        targets = view.select(self.config.target)
         others = _sorted([node for node in nodes if node not in targets], view)
         named = " ".join(targets)
         if kind == "isolate":
@@ -182,7 +182,7 @@ class Ring(Split):
         return [other for other in self._ring if other not in near]
 
 
-def _sorted(nodes: Sequence[NodeId], view: View) -> tuple[NodeId, ...]:
+def _sorted(nodes: Sequence[NodeId], view: ClusterView) -> tuple[NodeId, ...]:
     return tuple(node for node in view.nodes if node in nodes)
 
 

@@ -1,7 +1,6 @@
 """The sequential models that come with Synod."""
 
-from framework import ModelSpec, hookimpl
-from framework.checking.models.catalog import models
+from framework import ModelSpec, built_in_models, hookimpl
 
 SUMMARIES = {
     "register": "One value: read, write, compare-and-set.",
@@ -20,4 +19,6 @@ SUMMARIES = {
 
 @hookimpl
 def register_models() -> list[ModelSpec]:
-    return [ModelSpec(name=name, model=type(model), summary=SUMMARIES[name]) for name, model in models().items()]
+    return [
+        ModelSpec(name=name, model=type(model), summary=SUMMARIES[name]) for name, model in built_in_models().items()
+    ]

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import random
 
-from framework import Duration, Link, NetworkModel, NetworkSpec, NodeId, hookimpl
-from framework.core.distributions import Latency, Lognormal
-from framework.network.shaped_link import LinkConfig, Probability, make_link
+from framework import (
+    Duration,
+    Latency,
+    Link,
+    LinkConfig,
+    Lognormal,
+    NetworkModel,
+    NetworkSpec,
+    NodeId,
+    Probability,
+    hookimpl,
+    make_link,
+)
 
 LATENCY = Lognormal(median=Duration("250us"), sigma=0.3)
 """A quarter of a millisecond one way, as within a data centre; one message in a hundred takes twice as long."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 
-from framework import Config, Duration, Link, NetworkModel, NetworkSpec, NodeId, hookimpl
-from framework.network.model import ConstantLink
+from framework import Config, ConstantLink, Duration, Link, NetworkModel, NetworkSpec, NodeId, hookimpl
 
 
 class PerfectConfig(Config):

@@ -14,11 +14,21 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from msgspec import Meta
 
-from framework import ConfigError, Duration, Link, NetworkModel, NetworkSpec, NodeId, hookimpl
-from framework.core.distributions import Distribution, Lognormal
-from framework.core.errors import did_you_mean
-from framework.core.time import MILLISECOND
-from framework.network.shaped_link import LinkConfig, make_link
+from framework import (
+    MILLISECOND,
+    ConfigError,
+    Distribution,
+    Duration,
+    Link,
+    LinkConfig,
+    Lognormal,
+    NetworkModel,
+    NetworkSpec,
+    NodeId,
+    did_you_mean,
+    hookimpl,
+    make_link,
+)
 
 DATA = Path(__file__).parent / "data"
 

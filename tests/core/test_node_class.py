@@ -12,7 +12,7 @@ from framework.core.durable import DurableLog, DurableMap, durable, durable_log,
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId, Record
 from framework.core.node import Node, handles, on_timer
-from framework.core.node_class import RESERVED, check_durable_types
+from framework.core.node_class import RESERVED, check_durable_types, check_handler_types
 from tests.core.bench import Bench, MsgpackStorage, Sent
 
 if TYPE_CHECKING:
@@ -490,3 +490,85 @@ class Greeter(Node):
 
 def test_the_smallest_node_needs_no_declaration_at_all() -> None:
     assert Bench(Greeter).left == [Sent("n2", Ping(1)), Sent("n3", Ping(1))]
+
+
+# Annotations of handlers, at registration.
+
+
+class Odd(Message):
+    count: int
+
+
+class Numbered(Message):
+    count: int
+
+
+class NumberedPing(Numbered):
+    pass
+
+
+class Agreeing(Node):
+    @handles(Ping)
+    def on_ping(self, sender: NodeId, ping: Ping) -> None: ...
+
+    @handles(Pong, Odd)
+    def on_either(self, sender: NodeId, message: Pong | Odd) -> None: ...
+
+    @handles(NumberedPing)
+    def on_numbered(self, sender: NodeId, message: Numbered) -> None: ...
+
+
+class Unannotated(Node):
+    @handles(Ping)
+    def on_ping(self, sender, ping): ...  # type: ignore[no-untyped-def]
+
+    @handles(Pong)
+    def on_pong(self, sender: NodeId, pong: Any) -> None: ...
+
+
+class Disagreeing(Node):
+    @handles(Ping)
+    def on_ping(self, sender: NodeId, ping: Pong) -> None: ...
+
+
+class HalfAgreeing(Node):
+    @handles(Ping, Odd)
+    def on_either(self, sender: NodeId, message: Ping | Pong) -> None: ...
+
+
+class Unresolved(Node):
+    @handles(Ping)
+    def on_ping(self, sender: NodeId, ping: Nowhere) -> None: ...
+
+
+class Numeric(Node):
+    @handles(Ping)
+    def on_ping(self, sender: NodeId, ping: int) -> None: ...
+
+
+class Misread(Agreeing):
+    def on_ping(self, sender: NodeId, ping: Pong) -> None: ...  # type: ignore[override]
+
+
+def test_the_annotation_of_a_handler_admits_what_it_handles() -> None:
+    check_handler_types(Agreeing)
+    check_handler_types(Unannotated)
+    wrong = "Disagreeing.on_ping: handles Ping, but its parameter is ping: Pong"
+    refused(lambda: check_handler_types(Disagreeing), wrong, "Write ping: Ping, or @handles(Pong)")
+    refused(lambda: check_handler_types(HalfAgreeing), "HalfAgreeing.on_either: handles Odd", "message: Ping | Pong")
+    refused(
+        lambda: check_handler_types(Unresolved), "Unresolved.on_ping", "cannot be found", "'Nowhere'", "Import it in"
+    )
+    refused(lambda: check_handler_types(Numeric), "Numeric.on_ping: handles Ping, but its parameter is ping: int")
+    refused(lambda: check_handler_types(Misread), "Misread.on_ping: handles Ping, but its parameter is ping: Pong")
+
+
+def test_a_local_class_is_accepted_by_its_name() -> None:
+    class Local(Message):
+        count: int
+
+    class Handler(Node):
+        @handles(Local, Ping)
+        def on_local(self, sender: NodeId, message: Local | Ping) -> None: ...
+
+    check_handler_types(Handler)

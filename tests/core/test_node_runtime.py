@@ -14,6 +14,7 @@ from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId, Record
 from framework.core.node import Node, TimerKey, handles, on_timer
 from framework.core.node_runtime import Batch, Deliver, NodeRuntime, Start
+from framework.core.status import Status
 from framework.core.storage import MemoryStorage
 from framework.core.time import NEVER
 from tests.core.bench import Bench, Noted, Sent, readable
@@ -378,7 +379,7 @@ def test_a_node_knows_its_clocks_its_name_its_peers_its_config_and_its_own_rando
         5, 1_600_000_000, "n1", ("n2", "n3"), {"any": 1},
     )  # fmt: skip
     assert node.rng is bench.host.rng
-    assert node.status == {}
+    assert node.status == Status()
     with pytest.raises(AttributeError):
         node.now = 7
 

@@ -15,6 +15,7 @@ from framework import (
     OperationId,
     ProtocolSpec,
     ReplicatedConfig,
+    Status,
     durable,
     handles,
     hookimpl,
@@ -54,8 +55,8 @@ class Member(Node):
         pass
 
     @property
-    def status(self) -> dict[str, str | int | bool | None]:
-        return {"role": "leader" if self.id == self.leader else "follower", "members": " ".join(self.members)}
+    def status(self) -> Status:
+        return Status(("leader" if self.id == self.leader else "follower",), " ".join(self.members))
 
     @handles(Greeting)
     def on_greeting(self, sender: NodeId, greeting: Greeting) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from framework import PeriodicPlan, Status
 from framework.core.errors import PluginFailed
 from framework.core.time import MILLISECOND, NEVER, SECOND, Duration
-from framework.faults.actions import Action, Calm, Crash, Disturb, Disturbance, Restart, SetClock, SetDisk
-from framework.faults.fault import Fault, FaultConfig, Planned, Strike, View
+from framework.faults.actions import Action, Crash, ImpairLinks, Impairment, Restart, RestoreLinks, SetClock, SetDisk
+from framework.faults.fault import ClusterView, Fault, FaultConfig, Injection
 from framework.faults.injector import Injector, Sight
+from framework.faults.plan import PlannedFault
 
 NODES = ("n1", "n2", "n3")
 
@@ -21,23 +24,28 @@ class Says(Fault):
     """Does what a test says."""
 
     def __init__(
-        self, strike: Callable[[View], Strike | None], *, expects: float | None = None, at: str = "1s", every: str = "0",
+        self, strike: Callable[[ClusterView], Injection | None], *, expects: float | None = None, at: str = "1s", every: str = "0",
         lasts: str = "1s",
     ) -> None:  # fmt: skip
-        super().__init__(FaultConfig(at=Duration(at), every=Duration(every), lasts=Duration(lasts)), {})
+        super().__init__(FaultConfig(at=Duration(at), every=Duration(every), lasts=Duration(lasts)))
         self.says, self.expects = strike, expects
-        self.then: tuple[Planned, ...] = ()
+        self.then: tuple[PlannedFault, ...] = ()
         self.again = False
 
-    def strike(self, view: View) -> Strike | None:
+    def inject(self, view: ClusterView) -> Injection | None:
         return self.says(view)
 
-    def expected(self, strike: Strike, messages: int) -> float | None:
+    def expected_touched(self, injection: Injection, messages: int) -> float | None:
         return None if self.expects is None else self.expects * messages
 
-    def plan(self, name: str, duration: int, rng: random.Random) -> Any:
-        for planned in super().plan(name, duration, rng):
-            yield Planned(planned.at, planned.fault, planned.name, planned.lasts, self.then, self.again)
+
+class Plan(PeriodicPlan):
+    """The fault's own times, with what a test says follows it."""
+
+    def planned_faults(self, name: str, span: int, rng: random.Random) -> Any:
+        for planned in super().planned_faults(name, span, rng):
+            assert isinstance(self.fault, Says)
+            yield replace(planned, then=self.fault.then, retry_if_unmet=self.fault.again)
 
 
 class World:
@@ -51,7 +59,14 @@ class World:
         self.roles = dict.fromkeys(NODES, "follower")
         self.log: list[tuple[int, Action]] = []
         self.streams: list[str] = []
-        self.injector = Injector(faults, ("c1",), quiet_at=quiet_at, stream=self._stream, do=self._do, **options)
+        self.injector = Injector(
+            [(name, Plan(fault)) for name, fault in faults],
+            ("c1",),
+            quiet_at=quiet_at,
+            stream=self._stream,
+            do=self._do,
+            **options,
+        )
 
     def run(self, until: int = 20 * SECOND) -> World:
         while (at := self.injector.next_at) <= until:
@@ -68,7 +83,7 @@ class World:
         return random.Random(name)
 
     def _look(self) -> Sight:
-        statuses = {node: None if node in self.down else {"role": self.roles[node]} for node in NODES}
+        statuses = {node: None if node in self.down else Status((self.roles[node],)) for node in NODES}
         return Sight(statuses, lost=frozenset(self.lost), spares=tuple(self.spares))
 
     def _do(self, action: Action) -> bool:
@@ -86,7 +101,7 @@ class World:
 
 
 def crashes(node: str, **times: Any) -> Says:
-    return Says(lambda view: Strike((Crash(node),), (Restart(node),), (node,)), **times)
+    return Says(lambda view: Injection((Crash(node),), (Restart(node),), (node,)), **times)
 
 
 def test_a_fault_strikes_and_is_undone_as_often_as_it_should() -> None:
@@ -125,11 +140,11 @@ def test_nothing_strikes_in_the_quiet_and_without_faults_nothing_heals() -> None
 def test_a_fault_that_finds_nobody_looks_again_and_then_gives_up() -> None:
     looked: list[int] = []
 
-    def leader(view: View) -> Strike | None:
+    def leader(view: ClusterView) -> Injection | None:
         looked.append(view.now // MILLISECOND)
         if view.now < 1_050 * MILLISECOND:
             return None
-        return Strike((Crash("n2"),), (Restart("n2"),), ("n2",))
+        return Injection((Crash("n2"),), (Restart("n2"),), ("n2",))
 
     world = World(("crash", Says(leader, at="1s", lasts="100ms"))).run()
     assert looked == [1000, 1020, 1040, 1060]
@@ -147,7 +162,7 @@ def test_an_action_without_effect_is_no_strike() -> None:
 
 def test_what_follows_is_counted_from_the_end_of_what_went_before() -> None:
     fault = crashes("n1", at="1s", lasts="500ms")
-    fault.then = (Planned(100 * MILLISECOND, crashes("n2"), "first/then", 200 * MILLISECOND),)
+    fault.then = (PlannedFault(100 * MILLISECOND, crashes("n2"), "first/then", 200 * MILLISECOND),)
     assert World(("first", fault)).run().told == [
         (1000, "Crash n1"), (1500, "Restart n1"), (1600, "Crash n2"), (1800, "Restart n2"),
     ]  # fmt: skip
@@ -155,7 +170,7 @@ def test_what_follows_is_counted_from_the_end_of_what_went_before() -> None:
 
 def test_of_two_faults_that_hold_a_node_down_the_later_ones_end_counts() -> None:
     disk = Says(
-        lambda view: Strike((SetDisk("n1", "full"),), (SetDisk("n1", "none"), Restart("n1"))), at="1s", lasts="2s"
+        lambda view: Injection((SetDisk("n1", "full"),), (SetDisk("n1", "none"), Restart("n1"))), at="1s", lasts="2s"
     )
     crash = crashes("n1", at="2s", lasts="2s")
     assert World(("disk", disk), ("crash", crash)).run().told == [
@@ -165,7 +180,7 @@ def test_of_two_faults_that_hold_a_node_down_the_later_ones_end_counts() -> None
 
 def test_a_clock_that_is_set_twice_keeps_the_later_drift_until_that_ends() -> None:
     def drifts(ppm: int, step: int, **times: Any) -> Says:
-        return Says(lambda view: Strike((SetClock("n1", ppm, step),), (SetClock("n1", 0, -step),)), **times)
+        return Says(lambda view: Injection((SetClock("n1", ppm, step),), (SetClock("n1", 0, -step),)), **times)
 
     first, second = drifts(100, 7, at="1s", lasts="2s"), drifts(-50, 5, at="2s", lasts="2s")
     actions = [action for _, action in World(("first", first), ("second", second)).run().log]
@@ -174,13 +189,15 @@ def test_a_clock_that_is_set_twice_keeps_the_later_drift_until_that_ends() -> No
     ]  # fmt: skip
 
 
-def disturbs(view: View) -> Strike:
+def impairs(view: ClusterView) -> Injection:
     token = view.token()
-    return Strike((Disturb(token, (("n1", "n2"),), Disturbance(loss=0.5)),), (Calm(token),), detail="n1->n2")
+    return Injection(
+        (ImpairLinks(token, (("n1", "n2"),), Impairment(loss=0.5)),), (RestoreLinks(token),), detail="n1->n2"
+    )
 
 
 def test_a_fault_of_chance_counts_what_it_touched_and_what_it_should_have() -> None:
-    world = World(("loss", Says(disturbs, expects=0.5, at="1s", every="4s", lasts="1s"))).run()
+    world = World(("loss", Says(impairs, expects=0.5, at="1s", every="4s", lasts="1s"))).run()
     first, second = world.injector.tokens
     world.injector.count_touched({first: (10, 4), second: (20, 9)})
     entry = world.injector.entries["loss"]
@@ -189,7 +206,7 @@ def test_a_fault_of_chance_counts_what_it_touched_and_what_it_should_have() -> N
 
 def test_a_fault_that_touches_nothing_did_not_happen_unless_that_is_chance() -> None:
     def missed(passed: int, expects: float | None) -> str:
-        world = World(("loss", Says(disturbs, expects=expects, at="1s", lasts="1s"))).run()
+        world = World(("loss", Says(impairs, expects=expects, at="1s", lasts="1s"))).run()
         world.injector.count_touched(dict.fromkeys(world.injector.tokens, (passed, 0)))
         return world.injector.entries["loss"].missed
 
@@ -199,7 +216,9 @@ def test_a_fault_that_touches_nothing_did_not_happen_unless_that_is_chance() -> 
 
 
 def test_a_disk_in_trouble_that_no_commit_meets_did_not_show() -> None:
-    fault = Says(lambda view: Strike((SetDisk("n1", "full"),), (SetDisk("n1", "none"),), ("n1",)), at="1s", lasts="1s")
+    fault = Says(
+        lambda view: Injection((SetDisk("n1", "full"),), (SetDisk("n1", "none"),), ("n1",)), at="1s", lasts="1s"
+    )
     world = World(("disk", fault), watches_disks=True).run()
     entry = world.injector.entries["disk"]
     assert entry.missed == "fault disk never showed: no commit met it"
@@ -210,7 +229,7 @@ def test_a_disk_in_trouble_that_no_commit_meets_did_not_show() -> None:
 
 
 def test_a_disk_that_no_commit_met_is_troubled_again_if_it_is_to_be() -> None:
-    fault = Says(lambda view: Strike((SetDisk("n1", "full"),), (SetDisk("n1", "none"),)), at="1s", lasts="1s")
+    fault = Says(lambda view: Injection((SetDisk("n1", "full"),), (SetDisk("n1", "none"),)), at="1s", lasts="1s")
     fault.again = True
     world = World(("disk", fault), watches_disks=True)
     world.run(until=3 * SECOND)
@@ -253,27 +272,27 @@ def test_what_the_engine_has_to_say_of_a_strike_stands_in_the_ledger() -> None:
 
 # Nodes that join.
 
-CUT = Disturbance(cut=True)
+CUT = Impairment(cut=True)
 
 
-def cuts(view: View) -> Strike:
+def cuts(view: ClusterView) -> Injection:
     """Cuts n1 from n2, and whoever joins from n1."""
     token = view.token()
 
-    def joins(node: str, rng: random.Random) -> Strike:
-        return Strike((Disturb(token, ((node, "n1"),), CUT),), detail=f"{node} joined")
+    def joins(node: str, rng: random.Random) -> Injection:
+        return Injection((ImpairLinks(token, ((node, "n1"),), CUT),), detail=f"{node} joined")
 
-    return Strike((Disturb(token, (("n2", "n1"),), CUT),), (Calm(token),), detail="cut", joins=joins)
+    return Injection((ImpairLinks(token, (("n2", "n1"),), CUT),), (RestoreLinks(token),), detail="cut", on_join=joins)
 
 
 def boots(node: str, at: str) -> Says:
-    return Says(lambda view: Strike((Restart(node),), (), (node,)), at=at)
+    return Says(lambda view: Injection((Restart(node),), (), (node,)), at=at)
 
 
 def test_a_disturbance_extends_to_a_node_that_joins_before_that_node_boots() -> None:
     world = World(("cut", Says(cuts, at="1s", lasts="3s")), ("join", boots("n4", "2s"))).run()
     assert [action for _, action in world.log] == [
-        Disturb(1, (("n2", "n1"),), CUT), Disturb(1, (("n4", "n1"),), CUT), Restart("n4"), Calm(1),
+        ImpairLinks(1, (("n2", "n1"),), CUT), ImpairLinks(1, (("n4", "n1"),), CUT), Restart("n4"), RestoreLinks(1),
     ]  # fmt: skip
     assert world.injector.entries["cut"].details == ["1s: cut; n4 joined"]
     assert world.streams == ["cut", "join", "cut/n4"], "a stream of its own: nothing else that is drawn shifts"
@@ -281,9 +300,9 @@ def test_a_disturbance_extends_to_a_node_that_joins_before_that_node_boots() -> 
 
 def test_one_that_is_over_extends_to_nobody_nor_to_a_node_that_has_run_before() -> None:
     over = World(("cut", Says(cuts, at="1s", lasts="500ms")), ("join", boots("n4", "2s"))).run()
-    assert over.told == [(1000, "Disturb"), (1500, "Calm"), (2000, "Restart n4")]
+    assert over.told == [(1000, "ImpairLinks"), (1500, "RestoreLinks"), (2000, "Restart n4")]
     again = World(("cut", Says(cuts, at="1s", lasts="3s")), ("crash", crashes("n3", at="1500ms", lasts="500ms"))).run()
-    assert again.told == [(1000, "Disturb"), (1500, "Crash n3"), (2000, "Restart n3"), (4000, "Calm")]
+    assert again.told == [(1000, "ImpairLinks"), (1500, "Crash n3"), (2000, "Restart n3"), (4000, "RestoreLinks")]
     assert again.injector.entries["cut"].details == ["1s: cut"]
 
 
@@ -291,16 +310,24 @@ def test_a_node_that_could_not_boot_at_once_joins_once() -> None:
     world = World(("cut", Says(cuts, at="1s", lasts="3s")), ("join", boots("n4", "2s")))
     do, tries = world.injector._do, [True, True, False]
     world.injector._do = lambda action: tries.pop() if isinstance(action, Restart) and not tries[-1] else do(action)
-    assert world.run().told == [(1000, "Disturb"), (2000, "Disturb"), (2020, "Restart n4"), (4000, "Calm")]
+    assert world.run().told == [
+        (1000, "ImpairLinks"),
+        (2000, "ImpairLinks"),
+        (2020, "Restart n4"),
+        (4000, "RestoreLinks"),
+    ]
     assert world.injector.entries["cut"].details == ["1s: cut; n4 joined"]
 
 
 @pytest.mark.parametrize(
     ("gives", "says"),
     [
-        (KeyError("x"), "faults=cut: joins raised KeyError: 'x' (tests/faults/test_injector.py:"),
-        (None, "faults=cut: joins gave None, where a Strike of disturbances was due (tests/faults/test_injector.py:"),
-        (Strike((Crash("n1"),)), "where a Strike of disturbances was due"),
+        (KeyError("x"), "faults=cut: on_join raised KeyError: 'x' (tests/faults/test_injector.py:"),
+        (
+            None,
+            "faults=cut: on_join gave None, where an Injection of ImpairLinks was due (tests/faults/test_injector.py:",
+        ),
+        (Injection((Crash("n1"),)), "where an Injection of ImpairLinks was due"),
     ],
 )
 def test_a_fault_that_does_not_take_in_a_node_as_it_should_is_named(gives: Any, says: str) -> None:
@@ -309,8 +336,8 @@ def test_a_fault_that_does_not_take_in_a_node_as_it_should_is_named(gives: Any, 
             raise gives
         return gives
 
-    def cut(view: View) -> Strike:
-        return Strike((Disturb(1, (("n2", "n1"),), CUT),), (Calm(1),), detail="cut", joins=joins)
+    def cut(view: ClusterView) -> Injection:
+        return Injection((ImpairLinks(1, (("n2", "n1"),), CUT),), (RestoreLinks(1),), detail="cut", on_join=joins)
 
     with pytest.raises(PluginFailed) as failed:
         World(("cut", Says(cut, at="1s", lasts="3s")), ("join", boots("n4", "2s"))).run()
@@ -320,27 +347,27 @@ def test_a_fault_that_does_not_take_in_a_node_as_it_should_is_named(gives: Any, 
 @pytest.mark.parametrize(
     ("strike", "says"),
     [
-        (None, "strike raised KeyError: 'x' (tests/faults/test_injector.py:"),
-        ("x", "strike gave 'x' (str), where a Strike of tuples was due (tests/faults/test_injector.py:"),
-        (Strike(Crash("n1")), "where a Strike of tuples was due"),  # type: ignore[arg-type]
-        (Strike((Crash("n1"), "x")), "strike gave 'x' (str), where an action on one of the nodes was due"),  # type: ignore[arg-type]
-        (Strike((Crash("n1"),), (Restart("n9"),)), "strike gave Restart(node='n9') (Restart), where an action"),
+        (None, "inject raised KeyError: 'x' (tests/faults/test_injector.py:"),
+        ("x", "inject gave 'x' (str), where an Injection of tuples was due (tests/faults/test_injector.py:"),
+        (Injection(Crash("n1")), "where an Injection of tuples was due"),  # type: ignore[arg-type]
+        (Injection((Crash("n1"), "x")), "inject gave 'x' (str), where an action on one of the nodes was due"),  # type: ignore[arg-type]
+        (Injection((Crash("n1"),), (Restart("n9"),)), "inject gave Restart(node='n9') (Restart), where an action"),
     ],
 )
 def test_a_fault_that_does_not_strike_as_it_should_is_named(strike: Any, says: str) -> None:
-    def struck(view: View) -> Any:
+    def struck(view: ClusterView) -> Any:
         return {}["x"] if strike is None else strike
 
     with pytest.raises(PluginFailed) as failed:
         World(("odd", Says(struck))).run()
-    assert str(failed.value).startswith("faults=odd: strike ") and says in str(failed.value)
+    assert str(failed.value).startswith("faults=odd: inject ") and says in str(failed.value)
 
 
 def test_a_fault_that_cannot_say_what_to_expect_makes_only_itself_doubtful() -> None:
-    cut = Disturb(7, (("n1", "n2"),), Disturbance(loss=0.5))
-    odd = Says(lambda view: Strike((cut,)), expects=1.0)
-    odd.expected = lambda strike, messages: {}["x"]  # type: ignore[method-assign]
+    cut = ImpairLinks(7, (("n1", "n2"),), Impairment(loss=0.5))
+    odd = Says(lambda view: Injection((cut,)), expects=1.0)
+    odd.expected_touched = lambda strike, messages: {}["x"]  # type: ignore[method-assign]
     world = World(("odd", odd), ("even", crashes("n1", at="1s", lasts="1s"))).run()
     world.injector.count_touched({7: (10, 5)})
-    assert world.injector.entries["odd"].missed.startswith("faults=odd: expected raised KeyError: 'x' (")
+    assert world.injector.entries["odd"].missed.startswith("faults=odd: expected_touched raised KeyError: 'x' (")
     assert world.injector.entries["even"].missed == ""

@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.faults.actions import Disturbance
+from framework.faults.actions import Impairment
 from framework.faults.link_faults import LinkFaults
 
 LINK = ("n1", "n2")
@@ -19,38 +19,38 @@ def link_faults() -> LinkFaults:
 
 def test_one_direction_is_cut_and_the_other_is_not() -> None:
     sky = link_faults()
-    sky.disturb(1, [LINK], Disturbance(cut=True))
+    sky.impair(1, [LINK], Impairment(cut=True))
     assert sky.active and sky.cut(LINK) and not sky.cut(("n2", "n1"))
     assert sky.transmit(LINK, 0, (5,)) == ()
     assert sky.transmit(("n2", "n1"), 0, (5,)) == (5,)
-    sky.calm(1)
+    sky.restore(1)
     assert not sky.active and sky.transmit(LINK, 10, (15,)) == (15,)
     assert (sky.touched_counts[1].passed, sky.touched_counts[1].touched) == (1, 1)
 
 
 def test_disturbances_add_up_and_end_one_by_one() -> None:
     sky = link_faults()
-    sky.disturb(1, [LINK], Disturbance(delay=10))
-    sky.disturb(2, [LINK], Disturbance(delay=100))
+    sky.impair(1, [LINK], Impairment(delay=10))
+    sky.impair(2, [LINK], Impairment(delay=100))
     assert sky.transmit(LINK, 0, (5,)) == (115,)
-    sky.calm(2)
-    sky.calm(2)
+    sky.restore(2)
+    sky.restore(2)
     assert sky.transmit(LINK, 200, (205,)) == (215,)
 
 
 def test_what_is_lost_already_does_not_come_by_what_else_is_in_force() -> None:
     sky = link_faults()
-    sky.disturb(1, [LINK], Disturbance(cut=True))
-    sky.disturb(2, [LINK], Disturbance(delay=100))
+    sky.impair(1, [LINK], Impairment(cut=True))
+    sky.impair(2, [LINK], Impairment(delay=100))
     assert sky.transmit(LINK, 0, (5,)) == ()
     assert (sky.touched_counts[2].passed, sky.touched_counts[2].touched) == (0, 0)
 
 
 def test_what_is_sent_after_a_delay_ends_does_not_overtake_what_was_held_up() -> None:
     sky = link_faults()
-    sky.disturb(1, [LINK], Disturbance(delay=1000))
+    sky.impair(1, [LINK], Impairment(delay=1000))
     assert sky.transmit(LINK, 0, (5,)) == (1005,)
-    sky.calm(1)
+    sky.restore(1)
     assert sky.active
     assert sky.transmit(LINK, 10, (15,)) == (1005,)
     assert sky.transmit(LINK, 2000, (2005,)) == (2005,)
@@ -60,8 +60,8 @@ def test_what_is_sent_after_a_delay_ends_does_not_overtake_what_was_held_up() ->
 
 def test_probabilities_hold_within_chance() -> None:
     sky = link_faults()
-    sky.disturb(1, [LINK], Disturbance(loss=0.25))
-    sky.disturb(2, [LINK], Disturbance(duplicate=0.25, spread=3))
+    sky.impair(1, [LINK], Impairment(loss=0.25))
+    sky.impair(2, [LINK], Impairment(duplicate=0.25, spread=3))
     arrivals = [sky.transmit(LINK, now, (now + 5,)) for now in range(0, 100_000, 10)]
     assert 2200 < sum(not copies for copies in arrivals) < 2800
     assert 1600 < sum(len(copies) == 2 for copies in arrivals) < 2200
@@ -70,14 +70,14 @@ def test_probabilities_hold_within_chance() -> None:
 
 def test_reordered_messages_are_overtaken() -> None:
     sky = link_faults()
-    sky.disturb(1, [LINK], Disturbance(reorder=0.5, spread=1000))
+    sky.impair(1, [LINK], Impairment(reorder=0.5, spread=1000))
     arrivals = [sky.transmit(LINK, now, (now + 5,))[0] for now in range(0, 10_000, 10)]
     assert arrivals != sorted(arrivals)
     assert all(at >= now + 5 for at, now in zip(arrivals, range(0, 10_000, 10), strict=True))
 
 
 kinds = st.builds(
-    Disturbance,
+    Impairment,
     cut=st.booleans(),
     loss=st.sampled_from((0.0, 0.5)),
     delay=st.integers(0, 500),
@@ -94,11 +94,11 @@ def test_without_reordering_nothing_overtakes_however_disturbances_come_and_go(
     sky, now, token, latest = link_faults(), 0, 10, 0
     for gap, event in happens:
         now += gap
-        if isinstance(event, Disturbance):
+        if isinstance(event, Impairment):
             token += 1
-            sky.disturb(token, [LINK], event)
+            sky.impair(token, [LINK], event)
         elif isinstance(event, int):
-            sky.calm(token - event)
+            sky.restore(token - event)
         else:
             arrivals = sky.transmit(LINK, now, (now + 5,)) if sky.active else (now + 5,)
             assert all(at >= latest and at >= now + 5 for at in arrivals)

@@ -60,7 +60,7 @@ class Parent(Node):
     mounts = (Child,)
 
     @handles(Ping, Detailed)
-    def on_ping(self, sender: NodeId, ping: Ping) -> None: ...
+    def on_ping(self, sender: NodeId, ping: Ping | Detailed) -> None: ...
 
 
 Child.mounts = (Parent,)  # a tree of either kind
@@ -101,7 +101,7 @@ def test_a_protocol_whose_messages_are_all_handled_is_accepted() -> None:
 def test_a_message_that_nobody_handles_is_named_with_what_to_write() -> None:
     class Deaf(Node):
         @handles(Ping, Detailed)
-        def on_ping(self, sender: NodeId, ping: Ping) -> None: ...
+        def on_ping(self, sender: NodeId, ping: Ping | Detailed) -> None: ...
 
     error = refused(dataclasses.replace(SPEC, node=Deaf))
     assert "nobody handles Pong" in error
@@ -125,7 +125,7 @@ def test_two_messages_of_one_wire_name_are_refused() -> None:
 
     class Both(Node):
         @handles(Ping, twin)
-        def on_ping(self, sender: NodeId, ping: Ping) -> None: ...
+        def on_ping(self, sender: NodeId, ping: Ping | Detailed) -> None: ...
 
     assert wire_name(twin, SPEC) == "ping.Ping"
     assert "two messages are called ping.Ping" in refused(dataclasses.replace(SPEC, node=Both))

@@ -227,7 +227,7 @@ def test_a_config_that_does_not_fit_the_nodes_is_refused(
     settings: dict[str, object], nodes: tuple[NodeId, ...], complaint: str
 ) -> None:
     with pytest.raises(ConfigError, match=complaint) as refused:
-        config(**settings).fits(nodes, "protocol.quorums")
+        config(**settings).validate_nodes("protocol.quorums", nodes)
     assert refused.value.where.startswith("protocol.quorums")
 
 

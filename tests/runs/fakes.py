@@ -19,7 +19,7 @@ from framework.core.time import SECOND, Duration
 from framework.engine.base import EngineResult, Experiment, NodeCrash, Progress
 from framework.engine.base import NodeCrash as Crash
 from framework.engine.tally import Tally
-from framework.faults.fault import Fault, FaultConfig, Strike, View
+from framework.faults.fault import ClusterView, Fault, FaultConfig, Injection
 from framework.load.workload import Workload, WorkloadConfig
 from framework.network.model import Link, NetworkModel
 from framework.registry import hookspecs
@@ -53,8 +53,8 @@ class NoNetwork(NetworkModel):
 class CrashOne(Fault):
     """Crashes n2."""
 
-    def strike(self, view: View) -> Strike | None:
-        return Strike((Crash("n2"),), against=("n2",))
+    def inject(self, view: ClusterView) -> Injection | None:
+        return Injection((Crash("n2"),), targets=("n2",))
 
 
 CRASH = FaultSpec(name="crash", summary="", fault=CrashOne)
@@ -104,7 +104,7 @@ def listening(*plugins: Any) -> Any:
 def checker(verdict: Verdict, reason: str = "", story: tuple[str, ...] = (), name: str = "check") -> CheckerSpec:
     """A checker that has made up its mind."""
     concluded = CheckResult(name=name, verdict=verdict, reason=reason, story=story)
-    return CheckerSpec(name=name, summary="", check=lambda calls, models, config: concluded)
+    return CheckerSpec(name=name, summary="", check=lambda run, config: concluded)
 
 
 CONTENT = checker(Verdict.VALID, "two pings explained")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from framework.checking.models.catalog import Models
+from framework.checking.finished_run import FinishedRun
 from framework.checking.verdict import CheckResult, Verdict
 from framework.core.errors import ConfigError, PluginError
 from framework.core.time import SECOND
@@ -58,8 +58,8 @@ def test_a_valid_run_leaves_its_numbers(tmp_path: Path) -> None:
 def test_checkers_see_the_history_that_the_engine_left(tmp_path: Path) -> None:
     seen: list[Any] = []
 
-    def look(calls: list[Any], models: Models, config: Any) -> CheckResult:
-        seen.extend((call.client, call.function, call.outcome) for call in calls)
+    def look(run: FinishedRun, config: Any) -> CheckResult:
+        seen.extend((call.client, call.function, call.outcome) for call in run.history)
         return CheckResult(name="look", verdict=Verdict.VALID, reason="")
 
     take(plan(tmp_path / "run", CheckerSpec(name="look", summary="", check=look)), FakeEngine())
@@ -162,7 +162,7 @@ def test_an_engine_that_lets_ctrl_c_through_loses_nothing_either(tmp_path: Path)
 
 
 def test_a_long_check_can_be_interrupted(tmp_path: Path) -> None:
-    def endless(calls: list[Any], models: Models, config: Any) -> CheckResult:
+    def endless(run: FinishedRun, config: Any) -> CheckResult:
         interrupt()
         raise AssertionError("interrupted before")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from framework.checking.models.catalog import Models
+from framework.checking.finished_run import FinishedRun
 from framework.checking.verdict import CheckResult, Verdict
 from framework.core.client import Fail, Ok, Unknown
 from framework.core.errors import ConfigError
@@ -168,11 +168,11 @@ def test_an_interrupted_run_does_not_complain_of_faults_that_were_still_to_come(
 
 
 def test_a_checker_that_raises_concludes_nothing_and_keeps_its_traceback() -> None:
-    def careless(calls: list[Any], models: Models, config: Any) -> CheckResult:
+    def careless(run: FinishedRun, config: Any) -> CheckResult:
         raise KeyError("x")
 
     spec = CheckerSpec(name="careless", summary="", check=careless)
-    results, failures = run_checkers([(spec, None)], [], Models())
+    results, failures = run_checkers([(spec, None)], FinishedRun(history=[]))
 
     (result,) = results
     assert (result.name, result.verdict) == ("careless", Verdict.UNKNOWN)
@@ -188,7 +188,7 @@ class Unspeakable(Exception):
 
 
 def no_conclusion(returned: Any) -> Callable[..., Any]:
-    def check(calls: list[Any], model: str | None, config: Any) -> Any:
+    def check(run: FinishedRun, config: Any) -> Any:
         if isinstance(returned, BaseException):
             raise returned
         return returned
@@ -221,8 +221,8 @@ def test_a_checker_without_a_conclusion_is_unknown_and_the_others_are_asked_all_
     returned: Any, says: str
 ) -> None:
     odd = CheckerSpec(name="odd", summary="", check=no_conclusion(returned))
-    sound = CheckerSpec(name="sound", summary="", check=lambda calls, model, config: BROKEN)
-    (unknown, broken), _ = run_checkers([(odd, None), (sound, None)], [], None)
+    sound = CheckerSpec(name="sound", summary="", check=lambda run, config: BROKEN)
+    (unknown, broken), _ = run_checkers([(odd, None), (sound, None)], FinishedRun(history=[]))
 
     assert (unknown.name, unknown.verdict) == ("odd", Verdict.UNKNOWN)
     assert unknown.reason.startswith(says) and "test_judgement.py:" in unknown.reason
@@ -230,12 +230,12 @@ def test_a_checker_without_a_conclusion_is_unknown_and_the_others_are_asked_all_
 
 
 def test_an_interrupted_check_loses_nothing_that_was_concluded_before() -> None:
-    def endless(calls: list[Any], model: str | None, config: Any) -> CheckResult:
+    def endless(run: FinishedRun, config: Any) -> CheckResult:
         raise KeyboardInterrupt
 
-    sound = CheckerSpec(name="sound", summary="", check=lambda calls, model, config: BROKEN)
+    sound = CheckerSpec(name="sound", summary="", check=lambda run, config: BROKEN)
     slow = CheckerSpec(name="slow", summary="", check=endless)
-    results, _ = run_checkers([(sound, None), (slow, None), (sound, None)], [], None)
+    results, _ = run_checkers([(sound, None), (slow, None), (sound, None)], FinishedRun(history=[]))
 
     assert results[0] == BROKEN
     assert [(result.name, result.reason) for result in results[1:]] == [("slow, sound", "interrupted while checking")]
@@ -246,10 +246,12 @@ def line_of(function: Callable[..., Any]) -> int:
 
 
 def test_a_checker_that_cannot_be_asked_so_says_why_in_its_own_words() -> None:
-    def choosy(calls: list[Any], models: Models, config: Any) -> CheckResult:
+    def choosy(run: FinishedRun, config: Any) -> CheckResult:
         raise ConfigError("checker=choosy", "there is no model to check against")
 
-    results, failures = run_checkers([(CheckerSpec(name="choosy", summary="", check=choosy), None)], [], Models())
+    results, failures = run_checkers(
+        [(CheckerSpec(name="choosy", summary="", check=choosy), None)], FinishedRun(history=[])
+    )
 
     assert [result.reason for result in results] == ["checker=choosy: there is no model to check against"]
     assert failures == {}

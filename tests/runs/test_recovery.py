@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from framework import Status
 from framework.checking.verdict import Verdict
 from framework.core.time import SECOND
 from framework.engine.base import Aftermath, NodeCrash, Waiting, agreed
@@ -18,7 +19,7 @@ from framework.runs.recovery import SHOWN, recovery, unchecked
 from tests.runs.fakes import CONTENT, FakeEngine, counted, crash, ended, experiment, plan
 
 STUCK = {"healed_at": SECOND, "asked": 3}
-UP = {"n1": {"role": "candidate", "term": 7}, "n2": {"role": "follower", "term": 7}}
+UP = {"n1": Status(("candidate",), term=7), "n2": Status(("follower",), term=7)}
 DOWN = Aftermath(
     statuses={**UP, "n3": None}, for_good=frozenset({"n3"}), damaged=frozenset({"n3"}), can_serve=True
 )  # fmt: skip
@@ -35,7 +36,7 @@ def found(after: Aftermath | None = None, **changes: Any) -> tuple[Verdict, str]
 
 
 def test_where_all_nodes_run_a_protocol_that_does_not_recover_is_invalid_and_their_roles_are_told() -> None:
-    after = Aftermath(statuses={**UP, "n3": {"role": "follower", "term": 7}}, can_serve=True)
+    after = Aftermath(statuses={**UP, "n3": Status(("follower",), term=7)}, can_serve=True)
     assert found(after) == (
         Verdict.INVALID,
         "no progress within 1s after everything was healed; n1 candidate (term 7), n2 n3 follower (term 7)",
@@ -102,7 +103,7 @@ def test_what_clients_wait_for_is_told_the_oldest_first() -> None:
 
 
 def test_many_nodes_that_differ_are_not_all_told() -> None:
-    statuses = {f"n{number}": {"role": "candidate", "term": number} for number in range(1, SHOWN + 2)}
+    statuses = {f"n{number}": Status(("candidate",), term=number) for number in range(1, SHOWN + 2)}
     _, reason = found(Aftermath(statuses=statuses, can_serve=True)) or (None, "")
     assert reason.endswith(f"n{SHOWN} candidate (term {SHOWN}), …")
 
@@ -110,13 +111,13 @@ def test_many_nodes_that_differ_are_not_all_told() -> None:
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        ({}, "running"),
-        ({"role": "replica"}, "replica"),
-        ({"role": None, "term": 3}, "term 3"),
-        ({"term": None}, "running"),
+        (Status(), "running"),
+        (Status(("replica",)), "replica"),
+        (Status(("proposer", "acceptor"), "phase1", 3), "proposer acceptor (phase phase1)"),
+        (Status(term=3), "term 3"),
     ],
 )
-def test_what_a_node_reports_is_told_in_brief(status: dict[str, Any], told: str) -> None:
+def test_what_a_node_reports_is_told_in_brief(status: Status, told: str) -> None:
     assert (found(Aftermath(statuses={"n1": status}, can_serve=True)) or ("", ""))[1].endswith(f"; n1 {told}")
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 Chain: TypeAlias = list[list[int]]
 """Operations in order; those within one list may come in any."""
-NEVER = 1 << 200
+NOT_DELETED = 1 << 200
 
 
 class Times:
@@ -20,13 +20,13 @@ class Times:
     def __init__(self, spans: Iterable[tuple[int, int | None]]) -> None:
         known = list(spans)
         self.begins = [2 * begin for begin, _ in known]
-        self.ends = [NEVER if end is None else 2 * end + 1 for _, end in known]
+        self.ends = [NOT_DELETED if end is None else 2 * end + 1 for _, end in known]
 
     def stretch(self, chain: Chain) -> tuple[int, int]:
         """The first end and the last beginning; a chain that begins with an empty list comes before all."""
         places = [place for group in chain for place in group]
-        first = min((self.ends[place] for place in places), default=NEVER) if chain[0] else -NEVER
-        return first, max((self.begins[place] for place in places), default=-NEVER)
+        first = min((self.ends[place] for place in places), default=NOT_DELETED) if chain[0] else -NOT_DELETED
+        return first, max((self.begins[place] for place in places), default=-NOT_DELETED)
 
 
 def in_order(chains: Iterable[Chain], times: Times) -> list[tuple[int, int, Chain]]:
@@ -44,13 +44,13 @@ def fill(
     free = sorted(clearers, key=times.ends.__getitem__)
     left = sorted(readers, key=times.ends.__getitem__)
     others = [place for chain in [*chains, *grown] for group in chain for place in group]
-    soonest = min((times.ends[place] for place in [*others, *clearers]), default=NEVER)
+    soonest = min((times.ends[place] for place in [*others, *clearers]), default=NOT_DELETED)
     early = [place for place in left if times.begins[place] <= soonest]
     filled: list[Chain] = [[[], early]] if early else []
     left = [place for place in left if times.begins[place] > soonest]
     ours = {id(chain) for chain in grown}
     holds: list[tuple[int, int]] = []
-    now = -NEVER
+    now = -NOT_DELETED
     for first, latest, chain in in_order([*chains, *grown], times):
         if id(chain) in ours:
             clearer = _take(free, max(now, min(first, latest)), first, times)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from framework.checking.linearizability.deletes import NEVER, Chain, Times, fill, in_order
+from framework.checking.linearizability.deletes import NOT_DELETED, Chain, Times, fill, in_order
 from framework.checking.linearizability.writers import Makers
 from framework.checking.models.model import Entry, ModelStep, State
 from framework.checking.models.registers import Register
@@ -152,13 +152,13 @@ def _chain(visit: _Visit) -> Chain:
 def _ranks(chains: list[Chain], times: Times) -> list[int] | set[int]:
     """The ranks, or the places of one chain or two that cannot be."""
     for chain in chains:
-        latest = -NEVER
+        latest = -NOT_DELETED
         for group in chain:
             if any(times.ends[place] < latest for place in group):
                 return _all(chain)
             latest = max([latest, *(times.begins[place] for place in group)])
     ranks = [_LAST] * len(times.ends)
-    now, rank = -NEVER, 0
+    now, rank = -NOT_DELETED, 0
     last: Chain = []
     for first, latest, chain in in_order(chains, times):
         if first < now:

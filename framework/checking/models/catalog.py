@@ -36,7 +36,7 @@ AUTO = "auto"
 """The choice of the model that a protocol or state machine names."""
 
 
-def models() -> dict[str, Model]:
+def built_in_models() -> dict[str, Model]:
     """Every sequential model that comes with Synod, by name."""
     every = (
         Register(), KeyValue(), Counter(), Queue(), Stack(), Set(), SetFull(), Mutex(), OwnerMutex(), Consensus(),
@@ -49,7 +49,7 @@ class Models:
     """The sequential models that can be checked against; `own`: the one that a run's protocol or state machine names."""
 
     def __init__(self, known: Mapping[str, Model] | None = None, own: str | None = None) -> None:
-        self._known = models() if known is None else known
+        self._known = built_in_models() if known is None else known
         self.own = own
 
     @property

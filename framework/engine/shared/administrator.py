@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from framework.core.client import Ok, Operation, Outcome
-from framework.faults.actions import Ask
+from framework.faults.actions import RunAdminOperation
 
 
 class AdministratorQueue:
@@ -15,11 +15,11 @@ class AdministratorQueue:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[Ask] = deque()
-        self._current: Ask | None = None
+        self._waiting: deque[RunAdminOperation] = deque()
+        self._current: RunAdminOperation | None = None
         self._begun = 0
 
-    def add(self, ask: Ask) -> None:
+    def add(self, ask: RunAdminOperation) -> None:
         self._waiting.append(ask)
 
     def begin(self) -> Operation | None:

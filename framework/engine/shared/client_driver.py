@@ -14,7 +14,7 @@ from framework.engine.base import OLDEST, Experiment, Waiting
 from framework.engine.shared.administrator import AdministratorQueue
 from framework.engine.shared.node_life import HostedNode, NodeLife, RecordingPorts
 from framework.engine.tally import Tally
-from framework.faults.actions import Ask
+from framework.faults.actions import RunAdminOperation
 from framework.load.generator import Assignment, LoadGenerator
 from framework.replication.administration import ADMINISTRATOR
 from framework.trace.recorder import HistoryRow, HistoryWriter, operation_row
@@ -124,7 +124,7 @@ class ClientDriver:
             self._end(node, outcome, self._now())
             self._ports.operation_ended()
 
-    def administer(self, ask: Ask, cause: int) -> None:
+    def administer(self, ask: RunAdminOperation, cause: int) -> None:
         """Has the administrator ask for it, when all that it was told before is done."""
         self._administration.add(ask)
         self._begin_administration(cause)

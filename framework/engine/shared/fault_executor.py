@@ -10,13 +10,13 @@ from framework.engine.base import Experiment
 from framework.engine.tally import Tally
 from framework.faults.actions import (
     Action,
-    Ask,
-    Calm,
     Crash,
-    Disturb,
+    ImpairLinks,
     Pause,
     Restart,
+    RestoreLinks,
     Resume,
+    RunAdminOperation,
     SetClock,
     SetDisk,
 )
@@ -34,8 +34,8 @@ class FaultPorts(Protocol):
     def look(self) -> Sight: ...
     def is_up(self, node: NodeId) -> bool: ...
     def is_paused(self, node: NodeId) -> bool: ...
-    def change_links(self, action: Disturb | Calm) -> None: ...
-    def administer(self, action: Ask) -> None: ...
+    def change_links(self, action: ImpairLinks | RestoreLinks) -> None: ...
+    def administer(self, action: RunAdminOperation) -> None: ...
     def crash(self, action: Crash) -> bool: ...
     def restart(self, action: Restart) -> bool: ...
     def pause(self, action: Pause) -> bool: ...
@@ -50,7 +50,7 @@ class FaultExecutor:
     def __init__(self, experiment: Experiment, ports: FaultPorts) -> None:
         self._ports = ports
         self.injector = Injector(
-            experiment.make_faults(), experiment.clients, quiet_at=experiment.duration - experiment.quiet,
+            experiment.make_fault_plans(), experiment.clients, quiet_at=experiment.duration - experiment.quiet,
             stream=lambda name: stream(experiment.seed, "fault", name), do=self._do, watches_disks=True,
         )  # fmt: skip
 
@@ -68,7 +68,7 @@ class FaultExecutor:
         self.injector.due(now, self._ports.look)
 
     def ledger(self, touched_counts: dict[int, tuple[int, int]], tally: Tally) -> tuple[LedgerEntry, ...]:
-        """What each fault did, given how many messages (came by, were touched) by disturbance; asked once, at the
+        """What each fault did, given how many messages (came by, were touched) by impairment; asked once, at the
         end."""
         self.injector.count_touched(touched_counts)
         self.injector.count_administered(tally.administered)
@@ -78,10 +78,10 @@ class FaultExecutor:
         """Carries out `action`; whether it makes a difference."""
         ports = self._ports
         match action:
-            case Disturb() | Calm():
+            case ImpairLinks() | RestoreLinks():
                 ports.change_links(action)
                 return True
-            case Ask():
+            case RunAdminOperation():
                 ports.administer(action)
                 return True
             case Crash():

@@ -19,10 +19,10 @@ from framework.core.message import NodeId
 from framework.core.node import TimerKey
 from framework.core.node_runtime import NodeRuntime
 from framework.core.replica import ReplicaState, replica_state
+from framework.core.status import Status, reported_status
 from framework.core.storage import Storage, StorageDamaged, StorageFailure
 from framework.core.tracebacks import error_line, printable
 from framework.engine.base import EndpointSpec, NodeCrash, agreed
-from framework.faults.fault import Status
 from framework.load.generator import Assignment
 from framework.trace.schema import EventKind
 
@@ -220,9 +220,9 @@ class NodeLife:
     # What nodes say of themselves. What raises there is an author's mistake, as in a handler.
 
     def status(self, node: HostedNode) -> Status | None:
-        """What the node reports; None if it is down, or goes down because its `status` raises."""
+        """What the node reports; None if it is down, or goes down because its `status` raises or is no Status."""
         try:
-            return None if node.runtime is None else dict(node.runtime.root.status)
+            return None if node.runtime is None else reported_status(node.runtime.root)
         except RAISED as error:
             self.raised(node, error)
             return None

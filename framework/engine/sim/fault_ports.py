@@ -16,13 +16,13 @@ from framework.engine.shared.node_life import GONE, NodeLife, NodeState, Recordi
 from framework.engine.sim.sim_node import SimNode
 from framework.faults.actions import (
     Action,
-    Ask,
-    Calm,
     Crash,
-    Disturb,
+    ImpairLinks,
     Pause,
     Restart,
+    RestoreLinks,
     Resume,
+    RunAdminOperation,
     SetClock,
     SetDisk,
     action_name,
@@ -72,14 +72,14 @@ class SimFaultPorts:
     def is_paused(self, node: NodeId) -> bool:
         return self._servers[node].is_paused
 
-    def change_links(self, action: Disturb | Calm) -> None:
+    def change_links(self, action: ImpairLinks | RestoreLinks) -> None:
         self._record(action, None)
-        if isinstance(action, Disturb):
-            self._run.link_faults.disturb(action.token, action.links, action.disturbance)
+        if isinstance(action, ImpairLinks):
+            self._run.link_faults.impair(action.token, action.links, action.impairment)
         else:
-            self._run.link_faults.calm(action.token)
+            self._run.link_faults.restore(action.token)
 
-    def administer(self, action: Ask) -> None:
+    def administer(self, action: RunAdminOperation) -> None:
         self._run.clients.administer(action, self._record(action, None))
 
     def crash(self, action: Crash) -> bool:

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 
-from framework import Invariant, Node, NodeId, OperationId, QuorumSystem, Step, Violation
-from framework.checking.invariants import CLOCKS_APART
+from framework import CLOCKS_APART, Invariant, Node, NodeId, OperationId, QuorumSystem, Step, Violation
 from plugins.protocols.abd.client import RegisterClient
 from plugins.protocols.abd.messages import Timestamp, Value
 from plugins.protocols.abd.node import Replica

@@ -70,6 +70,7 @@ from framework import (
     ReplicatedMachine,
     Reply,
     Request,
+    Status,
     durable,
     durable_log,
     durable_map,
@@ -113,6 +114,15 @@ class Unproposed(Record):
     value: Value
     client: NodeId = ""
     operation: OperationId = 0
+
+
+class MultiPaxosStatus(Status):
+    """What a node shows of itself: its term is the round of the ballot that it has promised."""
+
+    ballot: Ballot = NO_BALLOT
+    leader: NodeId | None = None
+    chosen: int = 0
+    last: int = 0
 
 
 class MultiPaxos(Node):
@@ -725,10 +735,12 @@ class MultiPaxos(Node):
         return self.slots.mark
 
     @property
-    def status(self) -> dict[str, str | int | bool | None]:
+    def status(self) -> MultiPaxosStatus:
         last = max(self.mark, self.chosen)
-        known = {"leader": self.leader, "chosen": self.chosen, "last": last}
-        return {"role": self.role, "ballot": str(self.promised), **known}
+        return MultiPaxosStatus(
+            (self.role,), "phase1" if self.scout else "", self.promised.round,
+            self.promised, self.leader, self.chosen, last,
+        )  # fmt: skip
 
     @property
     def replica(self) -> Replica:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from framework import Config, ConfigError, Duration, NodeId, QuorumConfig
-from framework.core.errors import did_you_mean
+from framework import Config, ConfigError, Duration, NodeId, QuorumConfig, did_you_mean
 
 
 class PaxosConfig(Config):
@@ -36,7 +35,7 @@ class PaxosConfig(Config):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)} leaves no time for an answer: give more than 0")
 
-    def fits(self, nodes: tuple[NodeId, ...], key: str) -> None:
+    def validate_nodes(self, key: str, nodes: tuple[NodeId, ...]) -> None:
         for role in ("proposers", "acceptors", "learners"):
             named = getattr(self, role)
             for node in named:
@@ -44,7 +43,7 @@ class PaxosConfig(Config):
                     raise ConfigError(f"{key}.{role}", f"there is no node {node!r}", did_you_mean(node, nodes))
             if len(set(named)) < len(named):
                 raise ConfigError(f"{key}.{role}", f"a node stands twice in {', '.join(named)}", "Name it once.")
-        self.quorums.fits(self.acceptors or nodes, f"{key}.quorums")
+        self.quorums.validate_nodes(f"{key}.quorums", self.acceptors or nodes)
 
 
 def in_order(nodes: Iterable[NodeId]) -> tuple[NodeId, ...]:

@@ -22,8 +22,19 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from framework import NO_BALLOT, UNBOUND, Ballot, DurableMap, Invariant, NodeId, Proposal, Step, Violation, Vow
-from framework.checking.invariants import CLOCKS_APART
+from framework import (
+    CLOCKS_APART,
+    NO_BALLOT,
+    UNBOUND,
+    Ballot,
+    DurableMap,
+    Invariant,
+    NodeId,
+    Proposal,
+    Step,
+    Violation,
+    Vow,
+)
 from plugins.protocols.paxos.node import Paxos
 
 

@@ -26,6 +26,7 @@ from framework import (
     NodeId,
     OperationId,
     Proposal,
+    Status,
     Vow,
     durable_map,
     handles,
@@ -65,6 +66,16 @@ class Attempt:
     def give_up(self) -> None:
         self.ballot = NO_BALLOT
         self.given_up += 1
+
+
+class PaxosStatus(Status):
+    """What a node shows of itself: the highest ballot that it has under way, and how many instances it proposes in, is
+    bound in as an acceptor, and has learned the decision of."""
+
+    ballot: Ballot | None = None
+    proposing: int = 0
+    bound: int = 0
+    decided: int = 0
 
 
 class Paxos(Node):
@@ -230,16 +241,15 @@ class Paxos(Node):
     # What is seen of this node.
 
     @property
-    def status(self) -> dict[str, str | int | bool | None]:
+    def status(self) -> PaxosStatus:
         roles = {"proposer": self.proposers, "acceptor": self.acceptors, "learner": self.learners}
         under_way = [attempt.ballot for attempt in self.attempts.values()]
-        return {
-            "role": " ".join(role for role, nodes in roles.items() if self.id in nodes),
-            "proposing": len(under_way),
-            "ballot": str(max(under_way)) if under_way and max(under_way) > NO_BALLOT else None,
-            "bound": len(self.vows),
-            "decided": len(self.decided),
-        }
+        return PaxosStatus(
+            tuple(role for role, nodes in roles.items() if self.id in nodes),
+            "proposing" if under_way else "",
+            ballot=max(under_way, default=None),
+            proposing=len(under_way), bound=len(self.vows), decided=len(self.decided),
+        )  # fmt: skip
 
     def can_serve(self, running: Collection[NodeId]) -> bool:
         votes = self.quorums.phase1.reached(running) and self.quorums.phase2.reached(running)

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from framework import Invariant, NodeId, Step, Violation
-from framework.replication.quorums import Quorums
+from framework import Invariant, NodeId, Quorums, Step, Violation
 from plugins.protocols.raft.messages import Configuration
 from plugins.protocols.raft.node import LEADER, Raft
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from framework import Command, Message, NodeId, Record
-from framework.replication.quorums import Joint, Majority, Quorums
+from framework import Command, Joint, Majority, Message, NodeId, Quorums, Record
 
 
 class Configuration(Record):

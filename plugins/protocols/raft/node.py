@@ -46,6 +46,7 @@ from framework import (
     ReplicatedMachine,
     Reply,
     Request,
+    Status,
     durable,
     durable_log,
     handles,
@@ -83,6 +84,16 @@ class LeadershipTransfer(Record):
     target: NodeId
     administrator: NodeId
     operation: OperationId
+
+
+class RaftStatus(Status):
+    """What a server shows of itself; its phase is `joint` while one set of voters gives way to another (§6)."""
+
+    leader: NodeId | None = None
+    commit: int = 0
+    first: int = 0
+    last: int = 0
+    snapshot: int = 0
 
 
 class Raft(Node):
@@ -932,11 +943,11 @@ class Raft(Node):
         return {server: progress.match_index for server, progress in self.progress.items()}
 
     @property
-    def status(self) -> dict[str, str | int | bool | None]:
-        shown: dict[str, str | int | bool | None] = {
-            "role": self.standing(), "term": self.term, "leader": self.leader, "commit": self.commit, "last": self.log.last,
-        }  # fmt: skip
-        return shown | {"first": self.log.first, "snapshot": self.snapshot_index} if self.snapshot_index else shown
+    def status(self) -> RaftStatus:
+        return RaftStatus(
+            (self.standing(),), "joint" if self.configuration.old else "", self.term,
+            self.leader, self.commit, self.log.first, self.log.last, self.snapshot_index,
+        )  # fmt: skip
 
     def standing(self) -> str:
         """The role of a server that may lead; `learner` or `outside` for others."""

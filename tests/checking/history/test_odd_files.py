@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from framework.check.__main__ import main
 from framework.checking.history import files
 from framework.checking.history.byte_chunks import PIECE
-from framework.checking.models.catalog import models
+from framework.checking.models.catalog import built_in_models
 from framework.core.tracebacks import LONGEST_LINE
 
 JSON = '{"process": 0, "type": "invoke", "f": "write", "value": 1}\n{"process": 0, "type": "ok", "f": "write"}\n'
@@ -165,7 +165,7 @@ FRAGMENTS = [
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.sampled_from(FRAGMENTS), max_size=20), st.sampled_from(sorted(models())))
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=20), st.sampled_from(sorted(built_in_models())))
 def test_any_mixture_ends_in_a_verdict_or_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], fragments: list[str], model: str
 ) -> None:

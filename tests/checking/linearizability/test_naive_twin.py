@@ -10,7 +10,7 @@ from framework.checking.linearizability.checker import check_linearizable, decid
 from framework.checking.linearizability.counter_example import shortest_evidence
 from framework.checking.linearizability.search import Search
 from framework.checking.linearizability.timeline import lay_out
-from framework.checking.models.catalog import models
+from framework.checking.models.catalog import built_in_models
 from framework.checking.models.consensus import Consensus
 from framework.checking.models.containers import Queue, Set, SetFull, Stack
 from framework.checking.models.model import Model
@@ -23,7 +23,7 @@ EXAMPLES = 500
 twin = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 STEPS = 1_000_000
 MEMORY = 1 << 28
-MODELS = list(models().values())
+MODELS = list(built_in_models().values())
 CASES = st.one_of([st.tuples(st.just(model), drawn(model, 8) | drawn_runs(model, 8)) for model in MODELS])
 """A model, and a history of its operations."""
 

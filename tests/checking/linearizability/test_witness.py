@@ -9,7 +9,7 @@ from framework.checking.history.calls import Call
 from framework.checking.linearizability.bounds import Bounds
 from framework.checking.linearizability.checker import check_linearizable
 from framework.checking.linearizability.witness import Placed, order
-from framework.checking.models.catalog import models
+from framework.checking.models.catalog import built_in_models
 from framework.checking.models.containers import Queue, Set, Stack
 from framework.checking.models.model import ILLEGAL, Model
 from framework.checking.models.multi_register import MultiRegister
@@ -18,7 +18,7 @@ from framework.checking.verdict import Verdict
 from tests.checking.histories import drawn, drawn_runs, history, precedes, simulated
 from tests.checking.linearizability.test_naive_twin import twin
 
-MODELS = list(models().values())
+MODELS = list(built_in_models().values())
 
 
 def verify(placed: list[Placed], calls: list[Call], model: Model) -> None:

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from framework.checking.linearizability.checker import check_linearizable
-from framework.checking.models.catalog import model_named, models
+from framework.checking.models.catalog import built_in_models, model_named
 from framework.checking.models.consensus import Consensus
 from framework.checking.models.model import ILLEGAL, NO_RESULT
 from framework.checking.models.registers import Counter, KeyValue, Register
@@ -82,8 +82,8 @@ def test_what_a_write_answers_is_not_looked_at() -> None:
 
 def test_models_are_found_by_name() -> None:
     names = ["register", "kv", "counter", "queue", "stack", "set", "set-full", "mutex", "owner-mutex", "consensus"]
-    assert list(models()) == [*names, "multi-register"]
-    assert all(model_named(name).name == name for name in models())
+    assert list(built_in_models()) == [*names, "multi-register"]
+    assert all(model_named(name).name == name for name in built_in_models())
     assert isinstance(model_named("cas-register"), Register)
 
 

@@ -12,12 +12,15 @@ from typing import Any
 
 from framework import (
     Client,
+    ClusterView,
     Config,
     Crash,
     DurableLog,
     Duration,
     Fault,
+    FaultPlan,
     FaultSpec,
+    Injection,
     Link,
     Message,
     NetworkModel,
@@ -27,13 +30,12 @@ from framework import (
     Ok,
     Operation,
     OperationId,
-    Planned,
+    PlannedFault,
     ProtocolSpec,
     Record,
     Restart,
-    Strike,
+    Status,
     Value,
-    View,
     Workload,
     WorkloadConfig,
     WorkloadSpec,
@@ -75,6 +77,10 @@ class Boom(Message):
     operation: OperationId
 
 
+class RegisterStatus(Status):
+    accepted: int = 0
+
+
 class RegisterNode(Node):
     stamp: Stamp = durable(Stamp(0, ""))
     value: str | None = durable(None)
@@ -99,8 +105,8 @@ class RegisterNode(Node):
         raise ZeroDivisionError("as asked")
 
     @property
-    def status(self) -> dict[str, str | int | bool | None]:
-        return {"role": "replica", "accepted": self.accepted.last}
+    def status(self) -> RegisterStatus:
+        return RegisterStatus(("replica",), accepted=self.accepted.last)
 
 
 class RegisterClient(Client):
@@ -200,24 +206,21 @@ class ScriptConfig(Config):
     strikes: tuple[Timed, ...] = ()
 
 
-class Script(Fault):
+class Script(FaultPlan):
     """Does what it is told, when it is told."""
 
     config: ScriptConfig
 
-    def plan(self, name: str, duration: int, rng: random.Random) -> Iterable[Planned]:
+    def planned_faults(self, name: str, span: int, rng: random.Random) -> Iterable[PlannedFault]:
         for timed in self.config.strikes:
-            yield Planned(timed.at, OneDeed(timed, {}), f"{name}/{timed.name}", timed.lasts)
-
-    def strike(self, view: View) -> Strike | None:
-        raise AssertionError("its deeds strike")
+            yield PlannedFault(timed.at, OneDeed(timed), f"{name}/{timed.name}", timed.lasts)
 
 
 class OneDeed(Fault):
     config: Timed
 
-    def strike(self, view: View) -> Strike | None:
-        return Strike(self.config.does, self.config.undoes, self.config.against)
+    def inject(self, view: ClusterView) -> Injection | None:
+        return Injection(self.config.does, self.config.undoes, self.config.against)
 
 
 def crash(at: int, node: NodeId, lasts: int = 0) -> Timed:
@@ -229,7 +232,7 @@ WORKLOAD = WorkloadSpec(
     name="register", summary="Reads and writes.", workload=RegisterWorkload, config=RegisterWorkloadConfig
 )
 BARE = NetworkSpec(name="bare", summary="The real network.", model=Bare)
-SCRIPT = FaultSpec(name="script", summary="Actions by the clock.", fault=Script, config=ScriptConfig)
+SCRIPT = FaultSpec(name="script", summary="Actions by the clock.", plan=Script, config=ScriptConfig)
 
 
 def register_run(folder: Path, **options: Any) -> Experiment:

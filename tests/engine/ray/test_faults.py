@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from framework import Calm, Crash, Disturb, Disturbance, Pause, Restart, Resume, SetClock, SetDisk, open_run
+from framework import Crash, ImpairLinks, Impairment, Pause, Restart, RestoreLinks, Resume, SetClock, SetDisk, open_run
 from framework.core.time import SECOND
 from framework.replay.invariants import watch_again
 from framework.run.__main__ import main as run_command
@@ -22,15 +22,15 @@ SLACK = 150 * MS
 """How late the driver may be with a fault on a machine that has other things to do."""
 
 
-def link_faults(at: int, name: str, token: int, link: tuple[str, str], disturbance: Disturbance, lasts: int) -> Timed:
-    return Timed(at, name, (Disturb(token, (link,), disturbance),), (Calm(token),), lasts)
+def link_faults(at: int, name: str, token: int, link: tuple[str, str], impairment: Impairment, lasts: int) -> Timed:
+    return Timed(at, name, (ImpairLinks(token, (link,), impairment),), (RestoreLinks(token),), lasts)
 
 
 SCRIPT = (
     Timed(300 * MS, "pause", (Pause("n1"),), (Resume("n1"),), 700 * MS, ("n1",)),
-    link_faults(400 * MS, "one_way", 1, ("n2", "c1"), Disturbance(cut=True), 600 * MS),
-    link_faults(400 * MS, "duplicate", 2, ("c2", "n2"), Disturbance(duplicate=1.0), 1200 * MS),
-    link_faults(400 * MS, "delay", 3, ("c3", "n3"), Disturbance(delay=40 * MS), 1200 * MS),
+    link_faults(400 * MS, "one_way", 1, ("n2", "c1"), Impairment(cut=True), 600 * MS),
+    link_faults(400 * MS, "duplicate", 2, ("c2", "n2"), Impairment(duplicate=1.0), 1200 * MS),
+    link_faults(400 * MS, "delay", 3, ("c3", "n3"), Impairment(delay=40 * MS), 1200 * MS),
     Timed(500 * MS, "clock", (SetClock("n4", 500_000, 60 * SECOND),), (SetClock("n4", 0, -60 * SECOND),), 0, ("n4",)),
     Timed(1100 * MS, "slow", (SetDisk("n3", "slow", 80 * MS),), (SetDisk("n3", "none"),), 500 * MS, ("n3",)),
     Timed(1200 * MS, "damage", (Crash("n5"), SetDisk("n5", "damage")), (Restart("n5"),), 900 * MS, ("n5",)),
@@ -52,7 +52,7 @@ def test_every_fault_shows_in_the_run_and_in_the_ledger(tmp_path: Path) -> None:
     assert [row for row in events if row["node"] == "n1" and row["kind"] == "deliver" and row["time"] > resumed]
 
     # n2 was heard by everyone but c1, and itself heard c1.
-    cut, calm = moment(faults, "disturb", None), moment(faults, "calm", None)
+    cut, calm = moment(faults, "impair", None), moment(faults, "calm", None)
     drops = [row for row in events if row["kind"] == "drop" and row["payload"] == b"cut"]
     assert drops and {(row["node"], row["peer"]) for row in drops} == {("n2", "c1")}
     middle = [row for row in events if row["kind"] == "deliver" and cut + SLACK < row["time"] < calm]

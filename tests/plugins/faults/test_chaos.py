@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from framework import FaultKinds, Status
 from framework.config.compose import compose
 from framework.core.errors import ConfigError
 from framework.core.time import MILLISECOND, SECOND, Duration
 from framework.faults.actions import Crash, Pause, SetDisk
-from framework.faults.fault import Planned, View
+from framework.faults.fault import ClusterView
+from framework.faults.plan import PlannedFault
 from framework.registry.registry import Registry, load
 from plugins.faults.chaos import LAST_CHANCE, Chaos, ChaosConfig
 from tests.plugins.faults.views import NODES
@@ -27,13 +28,12 @@ def registry() -> Registry:
 
 def plan(
     registry: Registry, seed: int, nodes: tuple[str, ...] = NODES, duration: int = 10 * SECOND, **config: Any
-) -> list[Planned]:
-    chaos = Chaos(ChaosConfig(**config), registry.registered.faults)
-    chaos.nodes = nodes
-    return list(chaos.plan("chaos", duration, random.Random(seed)))
+) -> list[PlannedFault]:
+    chaos = Chaos(ChaosConfig(**config), FaultKinds(registry.registered.faults), nodes)
+    return list(chaos.planned_faults("chaos", duration, random.Random(seed)))
 
 
-def told(planned: list[Planned]) -> list[tuple[Any, ...]]:
+def told(planned: list[PlannedFault]) -> list[tuple[Any, ...]]:
     return [(one.at, one.lasts, one.name, one.fault.config) for one in planned]
 
 
@@ -76,10 +76,10 @@ def test_a_swarm_of_a_short_run_is_never_empty_and_begins_within_it(registry: Re
 
 
 def test_only_what_would_be_empty_is_drawn_again(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[list[Planned]] = []
+    drawn: list[list[PlannedFault]] = []
     draw = Chaos._draw_swarm
 
-    def watched(chaos: Chaos, *arguments: Any) -> list[Planned]:
+    def watched(chaos: Chaos, *arguments: Any) -> list[PlannedFault]:
         drawn.append(draw(chaos, *arguments))
         return drawn[-1]
 
@@ -128,17 +128,16 @@ class Cluster:
     def __init__(self, nodes: tuple[str, ...]) -> None:
         self.nodes, self.out, self.worst = nodes, dict[str, str](), 0
 
-    def view(self, now: int, rng: random.Random) -> View:
-        def status(node: str) -> Mapping[str, str] | None:
-            return (
-                None if self.out.get(node) in ("down", "lost") else {"role": "leader" if node == "n1" else "follower"}
-            )
+    def view(self, now: int, rng: random.Random) -> ClusterView:
+        def status(node: str) -> Status | None:
+            role = "leader" if node == "n1" else "follower"
+            return None if self.out.get(node) in ("down", "lost") else Status((role,))
 
         def those(state: str) -> frozenset[str]:
             return frozenset(node for node, known in self.out.items() if known == state)
 
         statuses = {node: status(node) for node in self.nodes}
-        return View(now, statuses, (), rng, lambda: 1, those("stopped"), those("lost"))
+        return ClusterView(now, statuses, (), rng, lambda: 1, those("stopped"), those("lost"))
 
     def do(self, action: Any) -> None:
         if isinstance(action, Crash | Pause):
@@ -164,11 +163,11 @@ def test_no_more_than_a_minority_is_out_of_service_at_once(
             for _, _, undo in sorted(entry for entry in pending if entry[0] <= one.at):
                 cluster.do(undo)
             pending = [entry for entry in pending if entry[0] > one.at]
-            strike = one.fault.strike(cluster.view(one.at, rng))
+            strike = one.fault.inject(cluster.view(one.at, rng))
             assert strike is not None, f"seed {seed}: {one.name} at {one.at} could not fire"
-            for action in strike.does:
+            for action in strike.actions:
                 cluster.do(action)
-            pending += [(one.at + one.lasts, number * 100 + order, undo) for order, undo in enumerate(strike.undoes)]
+            pending += [(one.at + one.lasts, number * 100 + order, undo) for order, undo in enumerate(strike.undo)]
         worst.add(cluster.worst)
     assert max(worst) == most
 
@@ -176,8 +175,8 @@ def test_no_more_than_a_minority_is_out_of_service_at_once(
 def test_a_role_that_nobody_has_is_replaced_by_anybody(registry: Registry) -> None:
     for seed in SEEDS:
         for one in plan(registry, seed, kinds={"crash": 1}, at_once=1)[:1]:
-            view = View(0, {node: {"role": "acceptor"} for node in NODES}, (), random.Random(seed), lambda: 1)
-            assert one.fault.strike(view) is not None
+            view = ClusterView(0, {node: Status(("acceptor",)) for node in NODES}, (), random.Random(seed), lambda: 1)
+            assert one.fault.inject(view) is not None
 
 
 @pytest.mark.parametrize(

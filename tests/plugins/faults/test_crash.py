@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from framework import ConfigError, Crash, Duration, Pause, Restart, Resume, Strike, TargetConfig
+from framework import ConfigError, Crash, Duration, Injection, Pause, PeriodicPlan, Restart, Resume, TargetConfig
 from plugins.faults.crash import CrashFault, PauseFault
 from tests.plugins.faults.views import NODES, view
 
@@ -12,31 +12,31 @@ SECOND = 1_000_000_000
 
 
 def test_a_node_crashes_and_is_restarted_when_it_is_over() -> None:
-    fault = CrashFault(TargetConfig(target="n2"), {})
-    assert fault.strike(view()) == Strike((Crash("n2"),), (Restart("n2"),), ("n2",))
+    fault = CrashFault(TargetConfig(target="n2"))
+    assert fault.inject(view()) == Injection((Crash("n2"),), (Restart("n2"),), ("n2",))
 
 
 def test_a_node_stands_still_and_goes_on_when_it_is_over() -> None:
-    fault = PauseFault(TargetConfig(target="n2"), {})
-    assert fault.strike(view()) == Strike((Pause("n2"),), (Resume("n2"),), ("n2",))
+    fault = PauseFault(TargetConfig(target="n2"))
+    assert fault.inject(view()) == Injection((Pause("n2"),), (Resume("n2"),), ("n2",))
 
 
 def test_whoever_leads_is_struck_and_nobody_while_nobody_leads() -> None:
-    fault = CrashFault(TargetConfig(target="leader"), {})
-    struck = fault.strike(view(roles={"n3": "leader"}))
-    assert struck is not None and struck.against == ("n3",)
-    assert fault.strike(view()) is None
+    fault = CrashFault(TargetConfig(target="leader"))
+    struck = fault.inject(view(roles={"n3": "leader"}))
+    assert struck is not None and struck.targets == ("n3",)
+    assert fault.inject(view()) is None
 
 
 def test_a_node_that_is_down_or_stands_still_is_not_struck_again() -> None:
-    fault = CrashFault(TargetConfig(target="n2"), {})
-    assert fault.strike(view(down=("n2",))) is None
-    assert fault.strike(view(stopped=("n2",))) is None
+    fault = CrashFault(TargetConfig(target="n2"))
+    assert fault.inject(view(down=("n2",))) is None
+    assert fault.inject(view(stopped=("n2",))) is None
 
 
 def test_it_strikes_every_so_often_until_the_end() -> None:
     config = TargetConfig(at=Duration("1s"), every=Duration("4s"), lasts=Duration("500ms"))
-    planned = list(CrashFault(config, {}).plan("crash", 10 * SECOND, view().rng))
+    planned = list(PeriodicPlan(CrashFault(config)).planned_faults("crash", 10 * SECOND, view().rng))
     assert [(one.at, one.lasts) for one in planned] == [(at * SECOND, SECOND // 2) for at in (1, 5, 9)]
 
 
@@ -47,7 +47,7 @@ def test_a_target_that_is_no_node_of_this_run_is_refused() -> None:
         ("", "There are"),
     ):
         with pytest.raises(ConfigError) as refused:
-            CrashFault(TargetConfig(target=target), {}).needs("faults.crash", NODES)
+            CrashFault(TargetConfig(target=target)).validate_nodes("faults.crash", NODES, ())
         assert f"faults.crash.target={target}: there is no such " in str(refused.value)
         assert remedy in str(refused.value)
 

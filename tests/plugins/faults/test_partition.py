@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from framework import Calm, ConfigError, Disturb, Strike
+from framework import ConfigError, ImpairLinks, Injection, RestoreLinks
 from plugins.faults.partition import PartitionConfig, PartitionFault, Ring
 from tests.plugins.faults.views import CLIENTS, NODES, view
 
@@ -14,18 +14,20 @@ SEEDS = range(30)
 NODES_7 = (*NODES, "n6", "n7")
 
 
-def strike(kind: str, seed: int = 1, target: str = "random", clients: str = "all", **world: dict[str, str]) -> Strike:
+def strike(
+    kind: str, seed: int = 1, target: str = "random", clients: str = "all", **world: dict[str, str]
+) -> Injection:
     config = PartitionConfig(kind=kind, target=target, clients=clients)  # type: ignore[arg-type]
-    struck = PartitionFault(config, {}).strike(view(seed=seed, **world))  # type: ignore[arg-type]
+    struck = PartitionFault(config).inject(view(seed=seed, **world))  # type: ignore[arg-type]
     assert struck is not None
     return struck
 
 
-def cut(struck: Strike) -> set[tuple[str, str]]:
-    (disturb,) = struck.does
-    assert isinstance(disturb, Disturb) and disturb.disturbance.cut
-    assert struck.undoes == (Calm(disturb.token),)
-    return set(disturb.links)
+def cut(struck: Injection) -> set[tuple[str, str]]:
+    (impair,) = struck.actions
+    assert isinstance(impair, ImpairLinks) and impair.impairment.cut
+    assert struck.undo == (RestoreLinks(impair.token),)
+    return set(impair.links)
 
 
 def heard(node: str, links: set[tuple[str, str]]) -> set[str]:
@@ -37,7 +39,7 @@ def heard(node: str, links: set[tuple[str, str]]) -> set[str]:
 def test_halves_are_two_sides_that_hear_themselves_alone(seed: int) -> None:
     struck = strike("halves", seed)
     links = cut(struck)
-    few = set(struck.against)
+    few = set(struck.targets)
     assert len(few) == 2
     for node in NODES:
         assert heard(node, links) == (few if node in few else set(NODES) - few)
@@ -45,7 +47,7 @@ def test_halves_are_two_sides_that_hear_themselves_alone(seed: int) -> None:
 
 
 def test_a_minority_is_fewer_than_half_however_many() -> None:
-    sizes = {len(strike("minority", seed).against) for seed in SEEDS}
+    sizes = {len(strike("minority", seed).targets) for seed in SEEDS}
     assert sizes == {1, 2}
 
 
@@ -59,7 +61,7 @@ def test_on_a_ring_each_hears_a_majority_and_no_two_the_same(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_bridge_hears_both_sides_which_do_not_hear_each_other(seed: int) -> None:
     struck = strike("bridge", seed)
-    links, (bridge,) = cut(struck), struck.against
+    links, (bridge,) = cut(struck), struck.targets
     assert heard(bridge, links) == set(NODES)
     assert all(len(heard(node, links)) == 3 for node in NODES if node != bridge)
 
@@ -67,7 +69,7 @@ def test_a_bridge_hears_both_sides_which_do_not_hear_each_other(seed: int) -> No
 def test_whoever_leads_is_isolated() -> None:
     struck = strike("isolate", target="leader", roles={"n3": "leader"})
     links = cut(struck)
-    assert struck.against == ("n3",) and heard("n3", links) == {"n3"}
+    assert struck.targets == ("n3",) and heard("n3", links) == {"n3"}
     assert heard("n1", links) == set(NODES) - {"n3"}
 
 
@@ -99,7 +101,7 @@ def test_clients_of_the_majority_hear_only_servers_that_hear_one() -> None:
     struck = strike("halves", clients="majority_only")
     for client in CLIENTS:
         lost = {node for node in NODES if (client, node) in cut(struck)}
-        assert lost == set(struck.against)
+        assert lost == set(struck.targets)
 
 
 def test_clients_may_hear_everyone() -> None:
@@ -107,29 +109,29 @@ def test_clients_may_hear_everyone() -> None:
 
 
 def test_a_shape_that_takes_more_nodes_than_there_are_is_refused() -> None:
-    fault = PartitionFault(PartitionConfig(kind="majority_ring"), {})
+    fault = PartitionFault(PartitionConfig(kind="majority_ring"))
     with pytest.raises(ConfigError, match="takes at least 4 nodes, and there are 3"):
-        fault.needs("faults.partition", ("n1", "n2", "n3"))
-    PartitionFault(PartitionConfig(), {}).needs("faults.partition", ("n1", "n2"))
+        fault.validate_nodes("faults.partition", ("n1", "n2", "n3"), ())
+    PartitionFault(PartitionConfig()).validate_nodes("faults.partition", ("n1", "n2"), ())
 
 
 def test_nobody_to_isolate_is_no_strike() -> None:
-    fault = PartitionFault(PartitionConfig(kind="isolate", target="leader"), {})
-    assert fault.strike(view()) is None
+    fault = PartitionFault(PartitionConfig(kind="isolate", target="leader"))
+    assert fault.inject(view()) is None
 
 
 # Nodes that join while it lasts.
 
 
-def join(struck: Strike, node: str, seed: int = 1) -> tuple[str, set[tuple[str, str]]]:
+def join(struck: Injection, node: str, seed: int = 1) -> tuple[str, set[tuple[str, str]]]:
     """Where a node that joins stands, and which of its links are cut."""
-    assert struck.joins is not None
-    joined = struck.joins(node, random.Random(seed))
-    (disturb,) = joined.does
-    assert isinstance(disturb, Disturb) and disturb.disturbance.cut
-    assert struck.undoes == (Calm(disturb.token),), "it ends with the rest"
-    assert all(node in link for link in disturb.links)
-    return joined.detail, set(disturb.links)
+    assert struck.on_join is not None
+    joined = struck.on_join(node, random.Random(seed))
+    (impair,) = joined.actions
+    assert isinstance(impair, ImpairLinks) and impair.impairment.cut
+    assert struck.undo == (RestoreLinks(impair.token),), "it ends with the rest"
+    assert all(node in link for link in impair.links)
+    return joined.detail, set(impair.links)
 
 
 def apart(node: str, links: set[tuple[str, str]], others: tuple[str, ...] = NODES) -> set[str]:
@@ -142,7 +144,7 @@ def test_a_node_that_joins_stands_on_one_of_two_sides_by_its_seed(kind: str) -> 
     sides = set()
     for seed in SEEDS:
         struck = strike(kind)
-        few = set(struck.against)
+        few = set(struck.targets)
         where, links = join(struck, "n6", seed)
         side = set(NODES) - apart("n6", links)
         assert side in (few, set(NODES) - few)
@@ -167,7 +169,7 @@ def test_of_two_that_join_each_hears_the_other_only_on_its_own_side() -> None:
 def test_whoever_joins_is_no_bridge() -> None:
     for seed in SEEDS:
         struck = strike("bridge", seed)
-        (bridge,) = struck.against
+        (bridge,) = struck.targets
         _, links = join(struck, "n6", seed)
         assert len(apart("n6", links)) == 2 and bridge not in apart("n6", links)
 

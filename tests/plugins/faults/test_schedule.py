@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from framework import FaultKinds
 from framework.config.compose import compose
 from framework.core.errors import ConfigError
 from framework.core.time import MILLISECOND, SECOND
@@ -21,8 +22,8 @@ def registry() -> Registry:
 
 
 def planned(registry: Registry, *steps: dict[str, Any]) -> list[Any]:
-    fault = Schedule(ScheduleConfig(steps=steps), registry.registered.faults)
-    return list(fault.plan("schedule", 10 * SECOND, random.Random(1)))
+    schedule = Schedule(ScheduleConfig(steps=steps), FaultKinds(registry.registered.faults))
+    return list(schedule.planned_faults("schedule", 10 * SECOND, random.Random(1)))
 
 
 def test_each_step_is_a_fault_of_its_own_with_its_own_options(registry: Registry) -> None:
@@ -73,13 +74,13 @@ def test_what_follows_is_nested_and_each_line_of_the_ledger_has_a_name(registry:
         ("[{fault: crash,then: [{fault: loss,links: n1:n7}]}]", "steps.0.then.0.links=n1:n7: there is no node 'n7'"),
         (
             "[{fault: crash,then: [{fault: loss,every: 2s}]}]",
-            "steps.0.then.0.every: what follows another fault strikes once",
+            "steps.0.then.0.every: a step that follows another happens once",
         ),
         ("[{fault: crash,then: 3}]", "steps.0.then: expected a list of steps, got 3"),
         ("[{fault: delay,by: 0}]", "by=0 delays nothing"),
         (
             "[{fault: crash,at: 1s,for: 5s,then: [{fault: loss,at: 4s}]}]",
-            "steps.0.then.0.at: can never strike: from 9s on there are no faults",
+            "steps.0.then.0.at: can never happen: from 9s on there are no faults",
         ),
     ],
 )

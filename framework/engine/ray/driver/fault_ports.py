@@ -12,13 +12,13 @@ from framework.engine.ray.driver.supervisor import Supervisor
 from framework.engine.shared.fault_executor import FaultExecutor
 from framework.faults.actions import (
     Action,
-    Ask,
-    Calm,
     Crash,
-    Disturb,
+    ImpairLinks,
     Pause,
     Restart,
+    RestoreLinks,
     Resume,
+    RunAdminOperation,
     SetClock,
     SetDisk,
     action_name,
@@ -95,15 +95,15 @@ class RayFaults:
     def is_paused(self, node: NodeId) -> bool:
         return self._supervisor.launch.worker_of[node].is_paused
 
-    def change_links(self, action: Disturb | Calm) -> None:
+    def change_links(self, action: ImpairLinks | RestoreLinks) -> None:
         self._record(action, None)
         self._supervisor.faults_in_force.note(action, self._supervisor.now())
         for worker in self._supervisor.workers:
-            told = action if isinstance(action, Calm) else leaving(action, worker.endpoints)
+            told = action if isinstance(action, RestoreLinks) else leaving(action, worker.endpoints)
             if told is not None:
                 self._supervisor.tell(worker, told)
 
-    def administer(self, action: Ask) -> None:
+    def administer(self, action: RunAdminOperation) -> None:
         worker = self._supervisor.launch.worker_of[ADMINISTRATOR]
         self._supervisor.tell(worker, action, self._record(action, None))
 

@@ -1,4 +1,4 @@
-"""The disturbances of links and nodes that are in force. A process that starts meanwhile is sent them."""
+"""The impairments of links and nodes that are in force. A process that starts meanwhile is sent them."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import msgspec
 
 from framework.core.message import NodeId
 from framework.engine.ray.worker.local_faults import ClockSetting
-from framework.faults.actions import Action, Calm, Disturb, SetClock, SetDisk
+from framework.faults.actions import Action, ImpairLinks, RestoreLinks, SetClock, SetDisk
 
 
 class FaultsInForce:
     """Kept by the driver. Clocks and disks are a node's, and outlive its processes; link faults are a link's."""
 
     def __init__(self) -> None:
-        self._link_faults: dict[int, Disturb] = {}
+        self._link_faults: dict[int, ImpairLinks] = {}
         self._disks: dict[NodeId, SetDisk] = {}
         self._clocks: dict[NodeId, list[ClockSetting]] = {}
 
-    def note(self, action: Disturb | Calm | SetDisk | SetClock, now: int) -> None:
+    def note(self, action: ImpairLinks | RestoreLinks | SetDisk | SetClock, now: int) -> None:
         """From now on this is so."""
         match action:
-            case Disturb():  # a node that joins extends a disturbance that is in force already
+            case ImpairLinks():  # a node that joins extends an impairment that is in force already
                 known = self._link_faults.get(action.token)
                 links = action.links if known is None else (*known.links, *action.links)
                 self._link_faults[action.token] = msgspec.structs.replace(action, links=links)
-            case Calm():
+            case RestoreLinks():
                 self._link_faults.pop(action.token, None)
             case SetClock():
                 self._clocks.setdefault(action.node, []).append((now, action.drift_ppm, action.step))
@@ -48,7 +48,7 @@ class FaultsInForce:
     def faults(self, nodes: Collection[NodeId]) -> tuple[Action, ...]:
         """Link faults on the links out of these nodes, and the state of their disks."""
         link_faults = [
-            outward for disturb in self._link_faults.values() if (outward := leaving(disturb, nodes)) is not None
+            outward for impair in self._link_faults.values() if (outward := leaving(impair, nodes)) is not None
         ]
         return (
             *link_faults,
@@ -60,7 +60,7 @@ class FaultsInForce:
         return {node: tuple(settings) for node, settings in self._clocks.items() if node in nodes}
 
 
-def leaving(disturb: Disturb, nodes: Collection[NodeId]) -> Disturb | None:
-    """The part of a disturbance that befalls links out of these nodes; None if there is none."""
-    links = tuple(link for link in disturb.links if link[0] in nodes)
-    return msgspec.structs.replace(disturb, links=links) if links else None
+def leaving(impair: ImpairLinks, nodes: Collection[NodeId]) -> ImpairLinks | None:
+    """The part of an impairment that befalls links out of these nodes; None if there is none."""
+    links = tuple(link for link in impair.links if link[0] in nodes)
+    return msgspec.structs.replace(impair, links=links) if links else None

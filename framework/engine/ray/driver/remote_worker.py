@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.core.message import NodeId
+from framework.core.status import Status
 from framework.engine.ray.driver.machine_agent import MachineAgent
 from framework.engine.tally import Tally
 from framework.faults.commit_fate import CommitFate
-from framework.faults.fault import Status
 
 if TYPE_CHECKING:
     from framework.engine.ray.worker.actor import WorkerAddress

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from framework.core.errors import ConfigError, SynodError
 from framework.core.message import NodeId
 from framework.core.replica import ReplicaState
+from framework.core.status import NOTHING_SHOWN, Status
 from framework.core.time import SECOND
 from framework.core.tracebacks import error_line
 from framework.engine.base import OLDEST, Aftermath, Experiment, NodeCrash, agreed
@@ -22,7 +23,6 @@ from framework.engine.ray.worker.setup import database_of, worker_name
 from framework.engine.tally import Tally
 from framework.faults.actions import Action, Crash, Restart
 from framework.faults.commit_fate import TORN_COMMIT_CUT, CommitFate
-from framework.faults.fault import Status
 from framework.trace.schema import EventKind
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Supervisor:
         if worker.is_booted:
             self.standing_by.discard(node)
         if len(worker.endpoints) > 1 or stood_by:
-            self._turn(worker, Restart(node), cause, {})
+            self._turn(worker, Restart(node), cause, NOTHING_SHOWN)
             return
         if worker.state is WorkerState.DEAD:
             self._replace(worker)
@@ -436,7 +436,7 @@ class Supervisor:
         return Tally.sum([*self._ended_tallies, *(worker.tally for worker in self.workers)])
 
     def touched_counts(self) -> dict[int, tuple[int, int]]:
-        """How many messages came by each disturbance, and how many it touched."""
+        """How many messages came by each impairment, and how many it touched."""
         whole = self._touched_counts
         for worker in self.workers:
             whole = added(whole, worker.touched_counts)
@@ -467,7 +467,7 @@ class Supervisor:
     @property
     def leaders(self) -> tuple[NodeId, ...]:
         """Those whose last word was that they lead; of two, one may not have heard yet that it does not."""
-        return tuple(node for node in self.experiment.nodes if (self._status(node) or {}).get("role") == "leader")
+        return tuple(node for node in self.experiment.nodes if "leader" in (self._status(node) or NOTHING_SHOWN).roles)
 
     def _status(self, node: NodeId) -> Status | None:
         worker = self.launch.worker_of[node]
@@ -607,7 +607,7 @@ class Supervisor:
 
 
 def added(one: Mapping[int, tuple[int, int]], other: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
-    """The sum of two workers' counts by disturbance."""
+    """The sum of two workers' counts by impairment."""
     both = {token: (one.get(token, (0, 0)), other.get(token, (0, 0))) for token in (*one, *other)}
     return {token: (a[0] + b[0], a[1] + b[1]) for token, (a, b) in both.items()}
 

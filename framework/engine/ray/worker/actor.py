@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from framework.core.errors import RAISED, PluginFailed
 from framework.core.message import NodeId
 from framework.core.replica import ReplicaState
+from framework.core.status import Status
 from framework.core.tracebacks import error_line, place
 from framework.engine.base import NodeCrash, Waiting
 from framework.engine.ray.worker.local_faults import BootOrder
 from framework.engine.tally import Tally
 from framework.faults.actions import Action
 from framework.faults.commit_fate import CommitFate
-from framework.faults.fault import Status
 from framework.registry.discovery import add_import_path
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class WorkerReport:
     finished: bool  # no operation is under way, and none will start
     statuses: dict[NodeId, Status | None]  # None: down; absent: for good
     turns: dict[NodeId, int]  # crashes and restarts that a status has behind it, of those that faults asked of the node
-    touched_counts: dict[int, tuple[int, int]]  # messages that came by each disturbance, and those that it touched
+    touched_counts: dict[int, tuple[int, int]]  # messages that came by each impairment, and those that it touched
     met: dict[NodeId, int]  # commits and restarts that met the node's disk in trouble
 
 

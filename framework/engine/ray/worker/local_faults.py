@@ -20,12 +20,12 @@ from framework.engine.ray.worker.worker_node import WorkerNode
 from framework.engine.shared.client_driver import ClientDriver
 from framework.faults.actions import (
     Action,
-    Ask,
-    Calm,
     Crash,
-    Disturb,
+    ImpairLinks,
     LinkName,
     Restart,
+    RestoreLinks,
+    RunAdminOperation,
     SetClock,
     SetDisk,
     action_name,
@@ -85,10 +85,10 @@ class LocalFaults:
         there was one: `fate`."""
         worker = self._worker
         match action:
-            case Disturb():
-                self.link_faults.disturb(action.token, action.links, action.disturbance)
-            case Calm():
-                self.link_faults.calm(action.token)
+            case ImpairLinks():
+                self.link_faults.impair(action.token, action.links, action.impairment)
+            case RestoreLinks():
+                self.link_faults.restore(action.token)
             case SetDisk():
                 self._set_disk(action)
             case SetClock():
@@ -97,7 +97,7 @@ class LocalFaults:
                 return worker.crash(action.node, EMULATED, cause, fate)
             case Restart():
                 worker.restart(action.node, cause)
-            case Ask():
+            case RunAdminOperation():
                 assert worker.clients is not None, "the administrator is one of the clients"
                 worker.clients.administer(action, cause)
             case _:
@@ -110,7 +110,7 @@ class LocalFaults:
             self._worker.node(node).clock = clock_after(settings)
 
     def touched_counts(self) -> dict[int, tuple[int, int]]:
-        """How many messages came by each disturbance, and how many it touched."""
+        """How many messages came by each impairment, and how many it touched."""
         return {token: (count.passed, count.touched) for token, count in self.link_faults.touched_counts.items()}
 
     def damaged(self, node: NodeId) -> bool:

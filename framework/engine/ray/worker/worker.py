@@ -26,6 +26,7 @@ from framework.core.node import TimerKey
 from framework.core.node_runtime import Batch, Deliver, Invoke, NodeRuntime, Start
 from framework.core.random_streams import stream
 from framework.core.replica import ReplicaState
+from framework.core.status import Status
 from framework.core.storage import Storage, StorageDamaged, StorageFailure
 from framework.core.time import NEVER, SECOND
 from framework.engine.base import NodeCrash
@@ -52,7 +53,6 @@ from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
 from framework.faults.commit_fate import CommitFate
 from framework.faults.disk_faults import FaultyStorage
-from framework.faults.fault import Status
 from framework.trace.recorder import HistoryWriter
 from framework.trace.schema import EventKind, as_json
 

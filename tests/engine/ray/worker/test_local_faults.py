@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from framework import Calm, Disturb, Disturbance, Message, PluginError, SetClock, SetDisk
+from framework import ImpairLinks, Impairment, Message, PluginError, RestoreLinks, SetClock, SetDisk
 from framework.core.time import SECOND
 from framework.engine.base import NodeCrash
 from framework.engine.ray.disk.database import StorageError
@@ -208,23 +208,23 @@ def test_clocks_of_a_new_incarnation_go_on_where_they_were_set() -> None:
 
 
 def test_nothing_gets_through_a_cut_and_the_toll_is_counted(story: Story) -> None:
-    befalls(story, Disturb(7, (("n1", "n2"),), Disturbance(cut=True)))
+    befalls(story, ImpairLinks(7, (("n1", "n2"),), Impairment(cut=True)))
     story.arrive(Add(1), Add(2))
     story.turn()
     assert story.left() == []
     assert story.worker.tally.dropped == {"adder.Hint": 2}
     assert story.worker.faults.touched_counts() == {7: (2, 2)}
-    befalls(story, Calm(7))
+    befalls(story, RestoreLinks(7))
     story.commits.land()
     story.turn()
     assert story.left() == [Sum(3)]
 
 
 def test_what_is_sent_after_a_delay_ends_does_not_overtake_what_it_held_up(story: Story) -> None:
-    befalls(story, Disturb(7, (("n1", "n2"),), Disturbance(delay=30 * MS)))
+    befalls(story, ImpairLinks(7, (("n1", "n2"),), Impairment(delay=30 * MS)))
     story.arrive(Add(1))
     story.turn()
-    befalls(story, Calm(7))
+    befalls(story, RestoreLinks(7))
     story.commits.land()
     story.turn()
     assert story.left() == []
@@ -232,19 +232,25 @@ def test_what_is_sent_after_a_delay_ends_does_not_overtake_what_it_held_up(story
 
 
 def test_a_message_that_comes_twice_is_counted_once_more(story: Story) -> None:
-    befalls(story, Disturb(7, (("n1", "n2"),), Disturbance(duplicate=1.0, spread=MS)))
+    befalls(story, ImpairLinks(7, (("n1", "n2"),), Impairment(duplicate=1.0, spread=MS)))
     story.arrive(Add(1))
     assert arrives(story, 2) == [Hint(1), Hint(1)]
     assert story.worker.tally.duplicated == {"adder.Hint": 1}
 
 
 def test_a_station_is_told_of_the_links_out_of_it_and_of_what_is_still_in_force() -> None:
-    cut = Disturb(1, (("n1", "n2"), ("n2", "n1")), Disturbance(cut=True))
-    assert leaving(cut, ("n1",)) == Disturb(1, (("n1", "n2"),), Disturbance(cut=True))
+    cut = ImpairLinks(1, (("n1", "n2"), ("n2", "n1")), Impairment(cut=True))
+    assert leaving(cut, ("n1",)) == ImpairLinks(1, (("n1", "n2"),), Impairment(cut=True))
     assert leaving(cut, ("n3",)) is None
     conditions = FaultsInForce()
     slow = SetDisk("n1", "slow", 5 * MS)
-    for action in (cut, Disturb(2, cut.links, Disturbance(loss=0.5)), Calm(2), slow, SetDisk("n2", "failed_fsync")):
+    for action in (
+        cut,
+        ImpairLinks(2, cut.links, Impairment(loss=0.5)),
+        RestoreLinks(2),
+        slow,
+        SetDisk("n2", "failed_fsync"),
+    ):
         conditions.note(action, 0)
     assert conditions.faults(("n1",)) == (leaving(cut, ("n1",)), slow)
     assert len(conditions.faults(("n2",))) == 2
@@ -257,9 +263,9 @@ def test_a_station_is_told_of_the_links_out_of_it_and_of_what_is_still_in_force(
 
 def test_a_station_that_boots_is_told_of_the_links_of_a_node_that_joined_meanwhile_too() -> None:
     conditions = FaultsInForce()
-    conditions.note(Disturb(1, (("n1", "n2"),), Disturbance(cut=True)), 0)
-    conditions.note(Disturb(1, (("n1", "n4"), ("n4", "n1")), Disturbance(cut=True)), 1)
-    assert conditions.faults(("n1",)) == (Disturb(1, (("n1", "n2"), ("n1", "n4")), Disturbance(cut=True)),)
-    assert conditions.faults(("n4",)) == (Disturb(1, (("n4", "n1"),), Disturbance(cut=True)),)
-    conditions.note(Calm(1), 2)
+    conditions.note(ImpairLinks(1, (("n1", "n2"),), Impairment(cut=True)), 0)
+    conditions.note(ImpairLinks(1, (("n1", "n4"), ("n4", "n1")), Impairment(cut=True)), 1)
+    assert conditions.faults(("n1",)) == (ImpairLinks(1, (("n1", "n2"), ("n1", "n4")), Impairment(cut=True)),)
+    assert conditions.faults(("n4",)) == (ImpairLinks(1, (("n4", "n1"),), Impairment(cut=True)),)
+    conditions.note(RestoreLinks(1), 2)
     assert conditions.faults(("n1", "n4")) == ()

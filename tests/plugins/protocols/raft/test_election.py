@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plugins.protocols.raft.messages import AppendEntries, RequestVote, Vote
+from plugins.protocols.raft.node import RaftStatus
 from tests.plugins.protocols.raft.cluster import elect, leader_of, raft_cluster, store, terms_of
 
 
@@ -13,13 +14,7 @@ def test_a_cluster_elects_a_leader_when_time_passes() -> None:
     cluster.run(until=lambda: sum(node.role == "leader" for node in cluster.nodes()) == 1)
     leader = leader_of(cluster)
     assert [node.leader for node in cluster.nodes()] == [leader.id] * 5
-    assert leader.status == {
-        "role": "leader",
-        "term": leader.term,
-        "leader": leader.id,
-        "commit": 1,
-        "last": 1,
-    }
+    assert leader.status == RaftStatus(("leader",), term=leader.term, leader=leader.id, commit=1, first=1, last=1)
     assert (leader.id, "elected", {"term": leader.term}) in cluster.notes
 
 
@@ -32,13 +27,7 @@ def test_a_candidate_asks_all_and_waits_for_a_majority() -> None:
     """§5.2: it increments its term, votes for itself, and wins with the votes of a majority."""
     cluster = raft_cluster(5)
     cluster.time_out("n1", "start_election")
-    assert cluster.node("n1").status == {
-        "role": "candidate",
-        "term": 1,
-        "leader": None,
-        "commit": 0,
-        "last": 0,
-    }
+    assert cluster.node("n1").status == RaftStatus(("candidate",), term=1, leader=None, commit=0, first=1, last=0)
     assert [each.to for each in cluster.waiting(RequestVote)] == ["n2", "n3", "n4", "n5"]
 
     cluster.deliver_all(Vote, to="n1")  # its own
@@ -138,7 +127,7 @@ def test_a_candidate_follows_the_leader_of_its_term() -> None:
     cluster.deliver_all(RequestVote, sender="n1", to="n3")
     cluster.deliver_all(Vote, to="n1")
     cluster.deliver_all(AppendEntries, to="n2")
-    assert cluster.node("n2").status["leader"] == "n1"
+    assert cluster.node("n2").status.leader == "n1"
     assert cluster.node("n2").role == "follower"
 
 
@@ -153,13 +142,7 @@ def test_a_leader_that_was_cut_off_steps_down() -> None:
     cluster.heal()
     cluster.time_out("n1", "heartbeat")
     cluster.stabilize()
-    assert cluster.node("n1").status == {
-        "role": "follower",
-        "term": 2,
-        "leader": None,
-        "commit": 1,
-        "last": 1,
-    }
+    assert cluster.node("n1").status == RaftStatus(("follower",), term=2, leader=None, commit=1, first=1, last=1)
     assert ("n1", "stepped_down", {"term": 2}) in cluster.notes
     cluster.time_out("n2", "heartbeat")
     cluster.stabilize()

@@ -19,6 +19,7 @@ from plugins.protocols.raft.messages import (
     TimeoutNow,
     Vote,
 )
+from plugins.protocols.raft.node import RaftStatus
 from tests.plugins.protocols.raft.cluster import add, administer, elect, length, raft_cluster, set_off, store
 from tests.plugins.protocols.raft.tape import Tape
 
@@ -49,7 +50,7 @@ def test_a_leader_whose_rounds_go_unanswered_steps_down() -> None:
     cluster.time_out("n1", "heartbeat")
     cluster.stabilize()
     cluster.time_out("n1", "lose_quorum")
-    assert leader.status == {"role": "follower", "term": 1, "leader": None, "commit": 1, "last": 1}
+    assert leader.status == RaftStatus(("follower",), term=1, commit=1, first=1, last=1)
     assert ("n1", "stepped_down", {"term": 1}) in cluster.notes
     assert [key[1] for key in cluster.timers("n1")] == ["start_election"]
 

@@ -48,7 +48,7 @@ def test_a_spare_stands_for_nothing_and_is_no_replica() -> None:
     spare = cluster.node("n4")
     cluster.time_out("n4", "start_election")
     assert cluster.envelopes == []
-    assert (spare.status["role"], spare.replica) == ("outside", None)
+    assert (spare.status.roles[0], spare.replica) == ("outside", None)
 
 
 def test_a_spare_that_is_asked_votes_by_its_own_log() -> None:
@@ -172,7 +172,7 @@ def test_a_leader_that_is_left_out_does_not_count_itself_and_steps_down_at_the_e
     cluster.time_out("n1", "heartbeat")
     cluster.stabilize()
     assert answer(cluster, 7) == Administered(7)
-    assert (leader.status["role"], leader.replica, leader.commit) == ("outside", None, leader.log.last)
+    assert (leader.status.roles[0], leader.replica, leader.commit) == ("outside", None, leader.log.last)
     cluster.time_out("n1", "start_election")
     assert cluster.envelopes == []
     assert elect(cluster, "n2").log.last == 4
@@ -231,7 +231,7 @@ def test_a_restart_finds_the_configuration_in_the_log() -> None:
         cluster.crash(server)
         cluster.restart(server)
     assert {node.id: node.membership.configurations for node in cluster.nodes()} == before
-    assert elect(cluster, "n4").status["role"] == "leader"
+    assert elect(cluster, "n4").status.roles[0] == "leader"
 
 
 def test_a_learner_neither_votes_nor_counts() -> None:
@@ -247,7 +247,7 @@ def test_a_learner_neither_votes_nor_counts() -> None:
     cluster.time_out("n1", "heartbeat")
     cluster.stabilize()
     learner = cluster.node("n3")
-    assert (learner.status["role"], learner.log.last) == ("learner", leader.log.last)
+    assert (learner.status.roles[0], learner.log.last) == ("learner", leader.log.last)
     assert leader.commit < leader.log.last
     cluster.crash("n1")
     cluster.restart("n1")
@@ -269,7 +269,7 @@ def test_a_learner_that_lags_behind_for_too_many_rounds_is_refused() -> None:
     assert configurations(cluster) == ["n1 n2 n3 | n4", "n1 n2 n3"]
     cluster.time_out("n1", "heartbeat")
     cluster.stabilize()
-    assert cluster.node("n4").status["role"] == "outside"
+    assert cluster.node("n4").status.roles[0] == "outside"
 
 
 def test_a_learner_that_does_not_answer_is_given_up_and_may_be_added_later() -> None:
@@ -306,7 +306,7 @@ def test_a_server_that_did_not_hear_that_it_was_left_out_is_told() -> None:
         cluster.time_out("n1", "heartbeat")
         cluster.stabilize()
     assert (leader.role, leader.term, leader.peers) == ("leader", 1, ("n2", "n3"))
-    assert cluster.node("n4").status["role"] == "outside"
+    assert cluster.node("n4").status.roles[0] == "outside"
     cluster.time_out("n4", "start_election")
     assert cluster.envelopes == []
 
@@ -322,7 +322,7 @@ def test_without_prevote_it_deposes_the_leader_at_most_until_it_is_told(check_qu
     for _ in range(3):
         cluster.time_out("n4", "start_election")
         cluster.stabilize()
-    cluster.run(until=lambda: cluster.node("n4").status["role"] == "outside")
+    cluster.run(until=lambda: cluster.node("n4").status.roles[0] == "outside")
     assert leader_of(cluster).id != "n4"
 
 
@@ -341,7 +341,7 @@ def test_one_that_is_left_out_is_elected_if_the_others_need_its_log() -> None:
     assert cluster.node("n2").role != "leader"  # it lacks the last entry, and n1 votes by its log
     cluster.time_out("n1", "start_election")
     cluster.stabilize()
-    assert cluster.node("n1").status["role"] == "outside"
+    assert cluster.node("n1").status.roles[0] == "outside"
     assert elect(cluster, "n2").log.last == cluster.node("n1").log.last + 1
 
 

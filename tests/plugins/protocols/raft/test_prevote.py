@@ -50,7 +50,7 @@ def test_a_server_that_was_cut_off_deposes_nobody_when_it_is_back() -> None:
 
     cluster.time_out("n1", "heartbeat")
     cluster.stabilize()
-    assert cluster.node("n3").status["leader"] == "n1"
+    assert cluster.node("n3").status.leader == "n1"
 
 
 def test_without_it_the_server_that_was_cut_off_does() -> None:
@@ -150,7 +150,7 @@ def test_a_pre_candidate_that_hears_the_leader_follows_it() -> None:
     cluster.time_out("n1", "heartbeat")
     cluster.deliver_all(PreVoted, sender="n1")
     cluster.deliver_batch(*cluster.waiting(sender="n1", to="n3"))
-    assert cluster.node("n3").status["leader"] == "n1"
+    assert cluster.node("n3").status.leader == "n1"
     cluster.deliver_all(PreVoted)
     assert (cluster.node("n3").role, cluster.node("n3").term) == ("follower", 1)
 

@@ -26,7 +26,7 @@ def test_the_target_leads_at_once_although_all_have_just_heard_the_leader() -> N
     administer(cluster, "n1", 7, "transfer_leader", "n3")
     before = [cluster.clock(server) for server in cluster.servers]
     cluster.stabilize()
-    assert [node.status["leader"] for node in cluster.nodes()] == ["n3"] * 3
+    assert [node.status.leader for node in cluster.nodes()] == ["n3"] * 3
     assert cluster.node("n3").term == 2
     assert [cluster.clock(server) for server in cluster.servers] == before
     assert cluster.waiting(PreVote) == []
@@ -155,7 +155,7 @@ def test_one_that_comes_twice_or_late_does_nothing() -> None:
     cluster.stabilize()
     cluster.envelopes.append(order)
     cluster.stabilize()
-    assert cluster.node("n3").status["term"] == 2
+    assert cluster.node("n3").status.term == 2
 
 
 def test_another_target_takes_the_place_of_the_first() -> None:

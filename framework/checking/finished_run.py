@@ -1,0 +1,51 @@
+"""A run that has ended, as checkers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from framework.checking.history.calls import Calls
+from framework.checking.models.catalog import AUTO, Models
+from framework.checking.models.model import Model
+from framework.core.errors import ConfigError
+from framework.core.message import NodeId
+from framework.core.replica import ReplicaState
+from framework.faults.ledger import LedgerEntry
+
+if TYPE_CHECKING:
+    from framework.trace.reader import Run
+
+
+def _no_folder() -> Run:
+    raise ConfigError("trace", "this run has no folder", "Make the FinishedRun with open_trace=lambda: open_run(folder).")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """All that is known of a run when its checkers start; nothing in it may be changed.
+
+    `history` has the operations of the clients, as `Call`s. It may be long and can be walked through any number of times: a walk
+    needs little memory, a list of it much. `replicas` has the final states of the nodes that keep a replica, None for one that
+    did not answer; it is empty if they were not compared. `ledger` says what the faults really did, `config` is what config.yaml
+    holds, `models` are the sequential models that are installed. `open_trace` returns the run's folder, opened.
+    """
+
+    history: Calls
+    replicas: Mapping[NodeId, ReplicaState | None] = field(default_factory=dict)
+    ledger: Sequence[LedgerEntry] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    models: Models = field(default_factory=Models)
+    open_trace: Callable[[], Run] = field(default=_no_folder, repr=False)
+
+    @property
+    def model(self) -> Model | None:
+        """The sequential model that the run's protocol or state machine names; None if it names none."""
+        return self.models.chosen(AUTO, "model")
+
+    @cached_property
+    def trace(self) -> Run:
+        """The run's files: `trace.events` has a row for each event if the run was traced in full, else none."""
+        return self.open_trace()
