@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def _no_folder() -> Run:
-    raise ConfigError("trace", "this run has no folder", "Make the FinishedRun with open_trace=lambda: open_run(folder).")
+    raise ConfigError(
+        "trace", "this run has no folder", "Make the FinishedRun with open_trace=lambda: open_run(folder)."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
