@@ -42,7 +42,7 @@ class Mine(Workload):
         {functions}
         return ("echo",)
 
-    def next(self, client, rng):
+    def next(self, client, now, rng):
         self.count += 1
         if self.count > 20:
             {next}

@@ -32,13 +32,15 @@ class FinishedRun:
     `history` has the operations of the clients, as `Call`s. It may be long and can be walked through any number of times: a walk
     needs little memory, a list of it much. `replicas` has the final states of the nodes that keep a replica, None for one that
     did not answer; it is empty if they were not compared. `ledger` says what the faults really did, `config` is what config.yaml
-    holds, `models` are the sequential models that are installed. `open_trace` returns the run's folder, opened.
+    holds, `models` are the sequential models that are installed. `final_at`: when the final phase of the workload began, in nanoseconds; None
+    if there was none. `open_trace` returns the run's folder, opened.
     """
 
     history: Calls
     replicas: Mapping[NodeId, ReplicaState | None] = field(default_factory=dict)
     ledger: Sequence[LedgerEntry] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
+    final_at: int | None = None
     models: Models = field(default_factory=Models)
     open_trace: Callable[[], Run] = field(default=_no_folder, repr=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from framework.core.message import NodeId
 from framework.core.node import Node
@@ -32,6 +32,13 @@ class EndpointSpec:
     node_class: type[Node]
     peers: tuple[NodeId, ...]
     spare: bool = False
+
+
+class FinalPhase(NamedTuple):
+    """How long after the load the final phase begins, and how long it may last, in nanoseconds."""
+
+    after: int
+    limit: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +103,13 @@ class Experiment:
 
     def make_workload(self) -> Workload:
         return self.workload.workload(self.workload_config)
+
+    @property
+    def final_phase(self) -> FinalPhase | None:
+        """The final phase of the workload; None if it has none."""
+        if self.workload.workload.final is Workload.final:
+            return None
+        return FinalPhase(int(self.workload_config.final_after), int(self.workload_config.final_time))
 
     def make_network(self) -> NetworkModel:
         return self.network.model(self.network_config, self.nodes, self.callers)
@@ -198,6 +212,7 @@ class EngineResult:
     aftermath: Aftermath | None = None  # of the faults, as the load ended; None: they had not been undone
     watch: Watch | None = None  # what came of the protocol's invariants; None: nobody looked
     settled: Settled | None = None  # how the replicas stood at the end; None: the run did not wait for them
+    final_at: int | None = None  # when the final phase of the workload began; None: it did not
     details: dict[str, Any] = field(default_factory=dict)  # clock error bound, machines, whatever the engine has to say
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -19,7 +20,7 @@ from framework.core.node import Node
 from framework.core.node_class import check_durable_types, check_handler_types
 from framework.faults.fault import Fault, FaultConfig
 from framework.faults.plan import FaultPlan
-from framework.load.workload import Workload, WorkloadConfig
+from framework.load.workload import FinalPhaseConfig, Workload, WorkloadConfig
 from framework.network.model import NetworkModel
 from framework.registry.messages import named_messages, node_classes, package_of
 from framework.registry.specs import (
@@ -57,10 +58,29 @@ def check_spec(spec: Spec, siblings: Sequence[Spec] = (), home: str | None = Non
         check_class(spec, field, base)
     if isinstance(spec, FaultSpec):
         _check_fault(spec)
+    if isinstance(spec, WorkloadSpec):
+        _check_workload(spec)
     if isinstance(spec, ModelSpec):
         _check_model(spec)
     if isinstance(spec, CheckerSpec) and not callable(spec.check):
         raise PluginError(spec.name, "check is not a function", "Write check(run, config) -> CheckResult.")
+
+
+def _check_workload(spec: WorkloadSpec) -> None:
+    """PluginError unless `next` and `final` take what they are given, and a final phase has its settings."""
+    where, cls = f"workload {spec.name!r}", spec.workload
+    for name in ("next", "final"):
+        parameters = inspect.signature(getattr(cls, name)).parameters
+        if len(parameters) != 4 and not any(one.kind is one.VAR_POSITIONAL for one in parameters.values()):
+            raise PluginError(
+                where, f"{cls.__qualname__}.{name} does not take a client, the time and a random stream",
+                f"Write def {name}(self, client: NodeId, now: int, rng: random.Random).",
+            )  # fmt: skip
+    if cls.final is not Workload.final and not (spec.config and issubclass(spec.config, FinalPhaseConfig)):
+        shown = spec.config.__qualname__ if spec.config else "MyConfig"
+        raise PluginError(
+            where, f"has a final phase, and config={shown} has no settings for it", f"Write class {shown}(FinalPhaseConfig)."
+        )  # fmt: skip
 
 
 def _check_fault(spec: FaultSpec) -> None:

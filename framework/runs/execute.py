@@ -190,6 +190,7 @@ def _finished_run(plan: Plan, ended: EngineResult, opened: Callable[[], Run]) ->
         ledger=ended.ledger,
         config=plan.config,
         models=plan.models,
+        final_at=ended.final_at,
         open_trace=opened,
     )
 

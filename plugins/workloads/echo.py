@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from framework import NodeId, Value, Workload, WorkloadConfig, WorkloadSpec, hookimpl
+from framework import Invocation, NodeId, Workload, WorkloadConfig, WorkloadSpec, hookimpl
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -23,7 +23,7 @@ class EchoWorkload(Workload):
     def functions(self) -> tuple[str, ...]:
         return ("echo",)
 
-    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation:
         return "echo", None, "".join(rng.choice(_LETTERS) for _ in range(self.config.length))
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, structs
 
-from framework import Config, NodeId, Value, Workload, WorkloadConfig, WorkloadSpec, hookimpl
+from framework import Config, Invocation, NodeId, Workload, WorkloadConfig, WorkloadSpec, hookimpl
 
 Weight = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
@@ -72,7 +72,7 @@ class KeyValueWorkload(Workload):
     def functions(self) -> tuple[str, ...]:
         return self._functions
 
-    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation:
         function = self._functions[bisect_right(self._bounds, int(rng.random() * self._bounds[-1]))]
         key = self._key(rng)
         if function == "read":

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from framework import NodeId, Value, Workload, WorkloadConfig, WorkloadSpec, hookimpl
+from framework import Invocation, NodeId, Workload, WorkloadConfig, WorkloadSpec, hookimpl
 
 
 class ProposeConfig(WorkloadConfig):
@@ -36,7 +36,7 @@ class ProposeWorkload(Workload):
     def functions(self) -> tuple[str, ...]:
         return ("propose",)
 
-    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation:
         keys, proposals = self.config.keys, self.config.proposals
         count = self._counts[client]
         self._counts[client] += 1

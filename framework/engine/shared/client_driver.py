@@ -45,7 +45,8 @@ class ClientPorts(RecordingPorts, Protocol):
 class ClientDriver:
     """Starts each operation when it is due and records how it ended.
 
-    `first` is the number of the process's first client among all of the run. `outstanding` operations are under way.
+    `first` is the number of the process's first client among all of the run. `outstanding` operations are under way;
+    `is_final` says that they are those of the final phase.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ClientDriver:
         history: HistoryWriter | None, first: int = 0,
     ) -> None:  # fmt: skip
         self.outstanding = 0
+        self.is_final = False
         self._ports, self._tally, self._history = ports, tally, history
         self._now, self._record, self._load_changed = ports.now, ports.record, ports.load_changed
         if history is not None:
@@ -84,12 +86,19 @@ class ClientDriver:
             node = self._nodes[assignment.client]
             if node.runtime is None:  # its client class raised
                 refused = Fail(f"{node.id} is down")
-                self._tally.completed(refused, assignment.scheduled, now, self._warmup)
+                self._count(assignment, refused, now)
                 if self._history is not None:
                     self._history.append(operation_row(assignment, refused, now, now))
                 continue
             self.outstanding += 1
             self._invoke(node, node.runtime, assignment, self._timeout)
+        self._load_changed()
+
+    def begin_final(self) -> None:
+        """Begins the final phase of the workload."""
+        self.is_final = True
+        clients = [node for node in self._nodes.values() if node.id != ADMINISTRATOR]
+        self._load.begin_final(self._now(), [node.client for node in clients if node.open is None])
         self._load_changed()
 
     def complete(self, node: HostedNode, operation: OperationId, outcome: Outcome, cause: int) -> None:
@@ -194,7 +203,14 @@ class ClientDriver:
         node.open = None
         self.outstanding -= 1
         now = self._now() if completed is None else completed
-        self._tally.completed(outcome, assignment.scheduled, now, self._warmup)
+        self._count(assignment, outcome, now)
+
+    def _count(self, assignment: Assignment, outcome: Outcome, now: int) -> None:
+        self._load.ended(assignment.client, assignment.operation, outcome)
+        if self.is_final:
+            self._tally.count(outcome)
+        else:
+            self._tally.completed(outcome, assignment.scheduled, now, self._warmup)
 
     def _begin_administration(self, cause: int) -> None:
         node = self._nodes[ADMINISTRATOR]

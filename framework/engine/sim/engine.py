@@ -64,6 +64,7 @@ class SimEngine:
             ledger=simulation.ledger(),
             settled=None if simulation.settling is None else simulation.settling.settled,
             aftermath=simulation.aftermath,
+            final_at=simulation.final_at,
             watch=None if monitors is None else _confirmed(monitors, experiment),
             details={
                 "never_started": simulation.clients.never_started,

@@ -95,8 +95,12 @@ class Simulation:
             self.nodes[client].client = number
         self.life = NodeLife(self)
         self._latest = experiment.duration + int(experiment.workload_config.timeout) + 1  # when clients are quiet
-        self._end = min(self._latest + experiment.settle, NEVER if stop is None else stop)
-        self.settling = Settling(self, self._stop_here) if experiment.settle else None
+        self._final = final = experiment.final_phase
+        self.final_at: int | None = None
+        timeout = int(experiment.workload_config.timeout)
+        rest = experiment.settle + (0 if final is None else final.after + final.limit + timeout + 1)
+        self._end = min(self._latest + rest, NEVER if stop is None else stop)
+        self.settling = Settling(self, self._after_settling) if experiment.settle else None
         self._load_at = self._faults_at = NEVER
         self.faults = FaultExecutor(experiment, SimFaultPorts(self))
         callers = [self.nodes[client] for client in experiment.callers]
@@ -122,8 +126,8 @@ class Simulation:
                 if node.state is not NodeState.STANDBY:
                     self._boot(node, cause=-1)
             self.call_at(self.experiment.duration, self._end_load)
-            if self.settling is not None:
-                self.call_at(self._latest, self.settling.begin)
+            if self.settling is not None or self._final is not None:
+                self.call_at(self._latest, self._after_load)
             self._schedule_faults()
             self.load_changed()
             self._loop()
@@ -587,6 +591,8 @@ class Simulation:
         if self.true_time >= self._load_at:
             self._load_at = NEVER
             self.clients.begin_due()
+            if self.clients.is_final:
+                self.operation_ended()  # the clients may have been asked for their last operation before
 
     def invoke(self, node: SimNode, runtime: NodeRuntime, given: Invoke, now: int) -> None:
         """Has a client take its operation."""
@@ -606,16 +612,36 @@ class Simulation:
         self.call_at(self.true_time, call)
 
     def operation_ended(self) -> None:
-        """Ends the run with its last operation, once the load is over."""
+        """Goes on to what follows the last operation, once the load is over."""
         if (
             not self.clients.outstanding
             and self.true_time >= self.experiment.duration
             and self.clients.next_at == NEVER
         ):
-            if self.settling is not None:
-                self.settling.begin()
-            else:
+            if self.clients.is_final:
                 self._stop_here()
+            else:
+                self._after_load()
+
+    def _after_load(self) -> None:
+        """Clients are quiet: replicas settle, if they are to."""
+        if self.settling is not None:
+            self.settling.begin()
+        elif self._final is not None:
+            self._after_settling()
+        else:
+            self._stop_here()
+
+    def _after_settling(self) -> None:
+        """Begins the final phase in its time; without one the run ends. Only the first call counts."""
+        if self._final is None:
+            self._stop_here()
+        elif self.final_at is None:
+            self.final_at = self.true_time + self._final.after
+            self.call_at(self.final_at, self._begin_final)
+
+    def _begin_final(self) -> None:
+        self.clients.begin_final()
 
     def _end_load(self) -> None:
         if self.tally.healed_at is not None:

@@ -15,6 +15,8 @@ from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from framework.checking.convergence import Settled
     from framework.engine.ray.driver.fault_ports import RayFaults
     from framework.engine.ray.driver.supervisor import Supervisor
@@ -70,6 +72,7 @@ class _Course:
         self.interrupted = False
         self.aftermath: Aftermath | None = None
         self.settled: Settled | None = None
+        self.final_at: int | None = None
         self._shown = 0.0
         self.seconds = {"start": 0.0, "end": 0.0}
 
@@ -84,6 +87,7 @@ class _Course:
                 self.seconds["start"] = time.perf_counter() - self.began
                 self._drive()
                 self._converge()
+                self._run_final_phase()
             except KeyboardInterrupt:
                 self.interrupted = True
             ended = supervisor.now() if supervisor.zero else 0
@@ -148,6 +152,23 @@ class _Course:
                 return
             self._turn(SETTLE_LOOK_S)
 
+    def _run_final_phase(self) -> None:
+        """The final phase of the workload, if it has one: until all clients have done it, or its time is over."""
+        phase, supervisor = self.experiment.final_phase, self.supervisor
+        if phase is None or supervisor.failure:
+            return
+        self._turns_until(supervisor.now() + phase.after, lambda: False)
+        self.final_at = supervisor.now()
+        supervisor.begin_final()
+        last = self.final_at + phase.limit + int(self.experiment.workload_config.timeout) + DRAIN_SLACK
+        self._turns_until(last, lambda: supervisor.final_finished)
+
+    def _turns_until(self, last: int, is_over: Callable[[], bool]) -> None:
+        """Takes turns until `is_over`, or the run's time is `last`, or the run has failed."""
+        supervisor = self.supervisor
+        while not supervisor.failure and not is_over() and (left := last - supervisor.now()) > 0:
+            self._turn(min(LOOK_S, left / SECOND))
+
     def _tally(self) -> Tally:
         tally = self.supervisor.tally()
         tally.faults, tally.healed_at = self.faults.fired, self.faults.healed_at
@@ -186,6 +207,7 @@ class _Course:
             ledger=self.faults.ledger(),
             aftermath=self.aftermath,
             settled=self.settled,
+            final_at=self.final_at,
             details=self._details(),
         )
 

@@ -55,6 +55,7 @@ class RemoteWorker:
         self.touched_counts: dict[int, tuple[int, int]] = {}
         self.met: dict[NodeId, int] = {}
         self.finished = False
+        self.is_final = False
         self.reporting = False
         self.next_report = 0.0
 

@@ -346,7 +346,8 @@ class Supervisor:
 
     def _note_report(self, worker: RemoteWorker, report: WorkerReport) -> None:
         """Takes note of what a worker says of itself."""
-        worker.tally, worker.finished, worker.touched_counts = report.tally, report.finished, report.touched_counts
+        worker.tally, worker.touched_counts = report.tally, report.touched_counts
+        worker.finished, worker.is_final = report.finished, report.is_final
         asked = {node: worker.statuses.get(node) for node, turns in worker.turns.items() if report.turns[node] < turns}
         worker.statuses = {**report.statuses, **asked}  # what it said before it had heard of a crash is out of date
         for node, count in report.met.items():
@@ -446,6 +447,17 @@ class Supervisor:
     def load_finished(self) -> bool:
         """Whether no client has an operation under way, and none will start."""
         return all(worker.finished for worker in self.launch.client_workers)
+
+    def begin_final(self) -> None:
+        """Has the clients begin the final phase of the workload."""
+        for worker in self.launch.client_workers:
+            if worker.is_up:
+                self._expect(worker.actor.begin_final.remote(), lambda answer: None)
+
+    @property
+    def final_finished(self) -> bool:
+        """Whether the clients have done all that the final phase asks of them."""
+        return all(worker.is_final and worker.finished for worker in self.launch.client_workers if worker.is_up)
 
     def statuses(self) -> dict[NodeId, Status | None]:
         """What the nodes show of themselves now: None for one that is down.

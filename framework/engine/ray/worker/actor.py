@@ -58,6 +58,7 @@ class WorkerReport:
 
     tally: Tally
     finished: bool  # no operation is under way, and none will start
+    is_final: bool  # ... in the final phase of the workload
     statuses: dict[NodeId, Status | None]  # None: down; absent: for good
     turns: dict[NodeId, int]  # crashes and restarts that a status has behind it, of those that faults asked of the node
     touched_counts: dict[int, tuple[int, int]]  # messages that came by each impairment, and those that it touched
@@ -151,6 +152,10 @@ class WorkerActor:
     def healed(self, at: int) -> None:
         """The faults are over since `at`: what clients are answered from now on counts apart."""
         self._call(lambda: self._worker.tally.heal(at))
+
+    def begin_final(self) -> None:
+        """Begins the final phase of the workload."""
+        self._call(self._worker.begin_final)
 
     def can_serve(self, running: tuple[NodeId, ...]) -> bool | None:
         """Whether the nodes `running` are enough to serve, as those of them that run here see it."""
@@ -254,7 +259,10 @@ class WorkerActor:
         statuses = worker.statuses() if self._setup.first_client is None else {}
         turns = {node.id: node.turns for node in worker.nodes.values()}
         finished = worker.is_load_finished
-        return WorkerReport(worker.snapshot(), finished, statuses, turns, faults.touched_counts(), dict(faults.met))
+        is_final = worker.clients is not None and worker.clients.is_final
+        return WorkerReport(
+            worker.snapshot(), finished, is_final, statuses, turns, faults.touched_counts(), dict(faults.met)
+        )
 
     def _open_operations(self) -> tuple[tuple[Waiting, ...], int]:
         clients = self._worker.clients

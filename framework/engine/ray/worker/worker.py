@@ -519,6 +519,12 @@ class Worker:
         """Whether every operation has ended and none will start."""
         return self.clients is not None and not self.clients.outstanding and self.clients.next_at >= NEVER
 
+    def begin_final(self) -> None:
+        """Begins the final phase of the workload, if this worker hosts clients."""
+        if self.clients is not None:
+            self.clients.begin_final()
+            self._schedule()
+
     def end_clients(self) -> None:
         """Ends the history."""
         if self.clients is not None:
