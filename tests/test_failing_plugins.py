@@ -223,8 +223,8 @@ DURING = [
     (
         WORKLOAD,
         "workload=mine",
-        {"next": "return None"},
-        f"{GAVE_UP}workload=mine: next gave None, where (function, key, ",
+        {"next": "return 7"},
+        f"{GAVE_UP}workload=mine: next gave 7 (int), where (function, key, ",
     ),
     (
         WORKLOAD,

@@ -44,6 +44,7 @@ class Unknown(Record):
 
 
 Outcome: TypeAlias = Ok | Fail | Unknown
+"""How an operation ended."""
 
 
 class Client(Node):

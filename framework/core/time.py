@@ -9,8 +9,11 @@ NEVER = 1 << 62
 """Later than every deadline."""
 
 MICROSECOND = 1_000
+"""Nanoseconds of a microsecond."""
 MILLISECOND = 1_000_000
+"""Nanoseconds of a millisecond."""
 SECOND = 1_000_000_000
+"""Nanoseconds of a second."""
 UNITS = {"ns": 1, "us": MICROSECOND, "ms": MILLISECOND, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
 """Nanoseconds of each unit."""
 _LONGEST = 40

@@ -96,6 +96,7 @@ class RunAdminOperation(Record):
 Action: TypeAlias = (
     Crash | Restart | Pause | Resume | ImpairLinks | RestoreLinks | SetClock | SetDisk | RunAdminOperation
 )
+"""Anything that a fault can do."""
 
 
 def action_name(action: Action) -> str:

@@ -97,6 +97,7 @@ class Injection:
 
 
 OnJoin: TypeAlias = Callable[[NodeId, random.Random], Injection]
+"""Extends an injection to the links of a node that joins, given the node and a random stream of its own."""
 
 
 class FaultConfig(Config):

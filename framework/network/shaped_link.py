@@ -19,6 +19,7 @@ _UNITS = {"bit": 1, "b": 8}
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(bit|b)(?:/s)?")
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
+"""The type of a config field from 0 to 1."""
 
 
 def parse_bandwidth(text: str) -> Fraction:
