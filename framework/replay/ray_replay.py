@@ -92,8 +92,8 @@ class RayReplay:
         self._unseen: dict[NodeId, int] = {}
 
     def steps(self, stop: int | None = None) -> Iterator[ReplayedStep]:
-        """Yields every step of the nodes by time, up to `stop` nanoseconds. A node that diverges ends there; a node with
-        an incomplete record goes on at its next start."""
+        """Yields every step of the nodes by time, up to `stop` nanoseconds. A node that diverges ends there; one
+        with an incomplete record goes on at its next start."""
         for row in self._record.rows(self.nodes):
             if stop is not None and row.time > stop:
                 return
