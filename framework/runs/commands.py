@@ -1,4 +1,4 @@
-"""Commands that a person types to see a run again."""
+"""Commands that a user types to repeat a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SEED = re.compile(r"^[+]*seed=")
 
 
 def replay_command(overrides: Iterable[str], config_dir: str | None, seed: int) -> str:
-    """The command that takes a run again: its overrides and its seed, in a folder of its own."""
+    """Returns the command that repeats a run: its overrides and its seed, in a folder of its own."""
     kept = [word for word in overrides if not _RUN_DIR.match(word) and not _SEED.match(word)]
     elsewhere = [] if config_dir is None else ["--config-dir", config_dir]
     return shlex.join(["python", "-m", "framework.run", *kept, f"seed={seed}", *elsewhere])
