@@ -1,1 +1,2 @@
-"""Verdicts: histories held against sequential specifications, invariants held against nodes, replicas against each other."""
+"""Verdicts: checks histories against sequential specifications, nodes against
+invariants, replicas against each other."""
