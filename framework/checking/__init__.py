@@ -1,2 +1,1 @@
-"""Verdicts: checks histories against sequential specifications, nodes against
-invariants, replicas against each other."""
+"""Verdicts: checks of histories against specifications, nodes against invariants, and replicas against each other."""

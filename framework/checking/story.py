@@ -167,8 +167,7 @@ def _named(call: Call) -> str:
 
 
 def _refused(evidence: CounterExample, part: Part, calls: Sequence[Call]) -> Call | None:
-    """Returns the failed call whose value was seen, if no other call has that
-    value: it took effect, which it must not."""
+    """Returns the failed call whose value was seen although no other call has that value; None if there is none."""
     known = [call for call, _ in evidence.operations if call.known]
     if not known:
         return None

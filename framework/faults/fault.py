@@ -142,8 +142,7 @@ class Fault(ABC):
         return ""
 
     def expected_touched(self, injection: Injection, messages: int) -> float | None:
-        """Returns how many of the `messages` that passed a probabilistic fault should have
-        touched; None if it is not probabilistic."""
+        """Returns the expected number of touched messages out of `messages`; None if the fault is not probabilistic."""
         return None
 
     def disables_target(self) -> bool:

@@ -94,8 +94,7 @@ class FaultPlan(ABC):
 
     @abstractmethod
     def planned_faults(self, name: str, span: int, rng: random.Random) -> Iterable[PlannedFault]:
-        """Returns the faults to inject within the first `span` nanoseconds of
-        the run; their names begin with `name`."""
+        """Returns the faults to inject in the first `span` nanoseconds of the run; their names begin with `name`."""
 
     def validate_nodes(self, key: str) -> None:
         """Raises ConfigError if the config at `key` cannot be carried out on `nodes` and `spares`."""
@@ -134,8 +133,7 @@ class PeriodicPlan(FaultPlan):
 
 
 def check_begins(where: str, begins: int, span: int) -> None:
-    """Raises ConfigError unless `begins` lies within the first `span`
-    nanoseconds, after which all faults are undone."""
+    """Raises ConfigError unless `begins` is within `span` nanoseconds, after which all faults are undone."""
     if begins >= span:
         raise ConfigError(
             where,

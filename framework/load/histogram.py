@@ -1,5 +1,4 @@
-"""Latencies in constant memory: a histogram whose buckets are 1/1024 of their value wide,
-like HdrHistogram's with three digits."""
+"""Latencies in constant memory: a histogram with buckets of 1/1024 of their value, like HdrHistogram's three digits."""
 
 from __future__ import annotations
 

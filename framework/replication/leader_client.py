@@ -29,9 +29,9 @@ class NotLeader(Message):
 
 
 class LeaderClient(Client):
-    """Base of such clients: `ask` sends a request to the presumed leader, repeatedly, until `end` ends the operation.
+    """Base of the clients of a protocol with a leader. The config has a `RetryConfig` under `session`.
 
-    The config has a `RetryConfig` under `session`.
+    `ask` sends a request to the presumed leader, and repeats it until `end` ends the operation.
     """
 
     def on_start(self) -> None:

@@ -191,7 +191,7 @@ def grid_rows(nodes: Sequence[NodeId], rows: int) -> tuple[Quorum, ...]:
 
 
 def grid_columns(nodes: Sequence[NodeId], rows: int) -> tuple[Quorum, ...]:
-    """Returns the columns of the same grid."""
+    """Returns the columns of the grid whose rows `grid_rows` returns."""
     return tuple(zip(*grid_rows(nodes, rows), strict=True))
 
 

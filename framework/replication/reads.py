@@ -56,13 +56,11 @@ class ReadQueue:
         return bool(self.waiting) and self.waiting[-1].round > latest and self.round <= confirmed
 
     def wait_for(self, index: int) -> None:
-        """Makes all waiting reads also wait until `index` is applied: more may
-        have been committed before they arrived."""
+        """Makes all waiting reads also wait for `index`: more may have been committed before they arrived."""
         self.waiting = deque(msgspec.structs.replace(read, index=max(read.index, index)) for read in self.waiting)
 
     def take_ready(self, confirmed: int, applied: int) -> list[PendingRead]:
-        """Removes and returns the reads that are safe with round `confirmed`
-        answered and the log applied up to `applied`."""
+        """Removes and returns the reads that are safe once round `confirmed` is answered, and `applied` is applied."""
         ready: list[PendingRead] = []
         waiting = self.waiting
         while waiting and waiting[0].round <= confirmed and waiting[0].index <= applied:

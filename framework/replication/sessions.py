@@ -108,8 +108,7 @@ class Answer(Message):
 
 
 class Applied(Record):
-    """The outcome of a command: `result` is None if its session has expired; `again`
-    is True if it had been executed before."""
+    """The outcome of a command: `result` is None if its session has expired; `again`: it had been executed before."""
 
     session: int
     result: bytes | None

@@ -57,7 +57,7 @@ class OutgoingTransfer(Generic[S]):
         return self.offset + len(chunk) == len(self.snapshot.state)
 
     def is_stalled(self, since: int) -> bool:
-        """Returns whether the receiver has made no progress since then."""
+        """Returns whether the receiver has made no progress since the time `since`."""
         return self.progressed_at < since
 
 

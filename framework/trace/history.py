@@ -34,8 +34,7 @@ def history_files(folder: Path) -> list[Path]:
 
 
 def history_digest(batches: Iterable[pa.RecordBatch]) -> str:
-    """Returns the SHA-256 of a whole history, in hex: equal to its writer's digest, and
-    to that of a run with `trace=history`."""
+    """Returns the SHA-256 of a whole history, in hex: the digest of its writer, and of a run with `trace=history`."""
     whole = hashlib.sha256()
     for batch in batches:
         columns = [batch[name].to_pylist() for name in HISTORY.names]
@@ -66,8 +65,7 @@ class HistoryReader:
             yield self._up_to_cut(history_batch(self._under_way, *names, HISTORY))
 
     def _up_to_cut(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Returns what clients had seen of these operations before the cut: for a single
-        file everything, as the cut is its own."""
+        """Returns what clients had seen of these operations before the cut. A single file ends at its own cut."""
         if self.cut is None or len(self._paths) == 1:
             return batch
         batch = batch.filter(pc.less(batch["invoked"], self.cut))

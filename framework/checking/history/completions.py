@@ -58,8 +58,7 @@ class Completions:
         return self._model.untold
 
     def readings(self, calls: list[Call]) -> tuple[list[list[Call]], tuple[str, ...]]:
-        """Returns the readings of `calls`: one, or two if values are ambiguous,
-        together with the ambiguous functions."""
+        """Returns one reading of `calls`, or two if values are ambiguous, and the ambiguous functions."""
         meanings = {call.function: self._meaning_of(call.function) for call in calls if call.operation in self._either}
         if not meanings:
             return [calls], ()

@@ -132,13 +132,11 @@ class _Check:
 
     @property
     def _memory_bytes(self) -> int:
-        """The memory limit of one search: all, or half if other searches wait
-        for the second round in the other half."""
+        """The memory limit of one search: all, or half if other searches may wait in the other half."""
         return self._bounds.memory_bytes // (1 if len(self._parts) == 1 else 2)
 
     def _kept(self, search: Search) -> Search | None:
-        """Returns `search` for the second round; without its failed places if
-        they are too large, None if all of it is."""
+        """Keeps `search` for the second round, without failed places if memory is short; None if still too large."""
         room = self._bounds.memory_bytes - self._memory_bytes - self._kept_bytes
         if len(self._parts) > 1 and search.bytes > room:
             search.forget()
@@ -190,8 +188,7 @@ class _Check:
 
 
 def divide(calls: Sequence[Call], model: Model) -> list[Part]:
-    """Divides the operations that may have happened by key, in key order (no key
-    first), and further if the model can."""
+    """Divides the operations that may have happened by key (no key first), and further if the model can."""
     keys: dict[Key, list[Entry]] = {}
     for entry in entries(calls, model):
         keys.setdefault(entry[0].key, []).append(entry)
@@ -218,8 +215,7 @@ def decide(
 
 
 def decide_by_times(operations: list[Entry], model: Model) -> tuple[Verdict, list[Entry]] | None:
-    """Takes the fast path of `model`: the verdict, with operations that suffice
-    to show it if INVALID; None if unknown."""
+    """Takes the fast path of `model`: the verdict and, if INVALID, operations that show it; None if undecided."""
     if isinstance(model, OrderedContainer):
         return decide_rows(operations, model)
     if isinstance(model, Set):

@@ -21,8 +21,7 @@ ATTEMPT_STEPS = 200_000
 LAYING_OUT = 12
 """The cost of laying out one operation, in steps."""
 SHORT = 128
-"""The maximum number of completions of a history that is searched as a whole, and
-of the first stretch of a longer one."""
+"""The maximum number of completions searched as a whole, and in the first stretch of a longer history."""
 
 Exchange: TypeAlias = list[tuple[Entry, list[Entry]]]
 """Operations, each with its replacements, if any. An exchange is made completely or not at all."""
@@ -132,8 +131,7 @@ class _Attempts:
     def reduce(
         self, operations: list[Entry], exchanges: list[Exchange], model: Model, *, at_last: bool = False
     ) -> list[Entry]:
-        """Returns `operations` after the harmless ones of `exchanges`, tried in
-        halves, quarters, and so on down to one."""
+        """Applies the harmless ones of `exchanges` to `operations`, trying halves, quarters, and so on down to one."""
         suffices = self.unexplained_at_last if at_last else self.unexplained
         kept, size = operations, (len(exchanges) + 1) // 2
         while size and self.left:
@@ -259,8 +257,7 @@ def _shortest_prefix(stretch: _Stretch, attempts: _Attempts) -> _Stretch:
 
 
 def _prefix(operations: list[Entry], ends: Sequence[Entry], model: Model) -> list[Entry]:
-    """Returns the operations as known at the last of `ends`, the first
-    completions: the rest is under way or left out."""
+    """Returns the operations as known after `ends`, the first completions. The rest is under way or left out."""
     now = _end(ends[-1])
     seen: list[Entry] = []
     for entry in operations:

@@ -95,8 +95,7 @@ def _joining(chain: Chain, readers: list[int], times: Times) -> tuple[list[int],
 
 
 def _take(free: list[int], since: int, until: int, times: Times) -> int | None:
-    """Takes the operation that ends first of those that can take place between
-    `since` and `until`; None if none can."""
+    """Takes the first operation to end that can take place between `since` and `until`; None if there is none."""
     for place in free:
         if times.begins[place] <= until and times.ends[place] >= since:
             free.remove(place)

@@ -36,8 +36,7 @@ class Failures:
         return self._young_bytes + self._old_bytes
 
     def covers(self, place: Place, pures: tuple[int, ...], opens: int) -> bool:
-        """Returns whether a place failed that is at least as good: with no more
-        unmet reads, and at least all `opens`."""
+        """Returns whether a place at least as good failed: with no more unmet reads, and at least all `opens`."""
         for generation in (self._young, self._old):
             remainders = generation.get(place)
             if remainders is not None:

@@ -83,8 +83,7 @@ def _explained(operations: Sequence[Entry], members: Values, end_shift: int) -> 
 
 
 def rank_sets(operations: Sequence[Entry], model: Set) -> list[int] | None:
-    """Returns a rank for each operation, by the first read that showed its
-    value; None unless all are adds and reads."""
+    """Returns ranks by the first read that showed each value; None unless all operations are adds and reads."""
     if any(step.function not in ("add", "read") for _, step in operations):
         return None
     reads = [step.result for _, step in operations if step.function == "read"]

@@ -120,8 +120,7 @@ def _decide(operations: Sequence[Entry], model: OrderedContainer, end_shift: int
 
 
 def _conflict(history: _History, first_in: bool) -> set[int] | None:
-    """Returns the places of operations that conflict, apart from takes with unknown
-    outcome; None if that takes too long."""
+    """Returns the places of conflicting operations, without takes of unknown outcome; None if that takes too long."""
     order = (_queue_conflict if first_in else _stack_conflict)(history.values)
     return order if order or order is None else _never_empty(history)
 
@@ -131,8 +130,7 @@ def _some(operations: Sequence[Entry], places: set[int]) -> list[Entry]:
 
 
 def _read(operations: Sequence[Entry], model: OrderedContainer, end_shift: int) -> _History | set[int]:
-    """Returns the history, or the places of operations that conflict: a value
-    taken twice, or taken but not put before."""
+    """Returns the history, or the places of conflicting operations: a value taken twice, or not put before."""
     values: dict[State, _Value] = {
         value: _Value(None, place - _NEVER, place - _NEVER) for place, value in enumerate(model.held)
     }

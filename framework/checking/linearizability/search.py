@@ -210,8 +210,7 @@ class Search:
         return node
 
     def _restart(self) -> None:
-        """Discards all other places, after a legal read with no other operation
-        under way: any order goes through here."""
+        """Discards all other places after a legal read with no other operation under way: every order leads here."""
         self._path.clear()
         self._path_bytes = 0
         self._failed.clear()

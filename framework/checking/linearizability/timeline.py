@@ -131,8 +131,7 @@ def lay_out(operations: Sequence[Entry], model: Model, ranks: Sequence[int] | No
 
 
 def _by_kind(ranks: list[int], kinds: list[int], answered: int) -> list[int]:
-    """Sorts the ranks of operations with unknown outcome within each kind:
-    operations of one kind are interchangeable."""
+    """Sorts the ranks of operations with unknown outcome within each kind, where they are interchangeable."""
     alike: dict[int, list[int]] = {}
     for number in range(answered, len(ranks)):
         alike.setdefault(kinds[number], []).append(number)

@@ -39,8 +39,7 @@ class _Visit:
 
 
 def guess(operations: Sequence[Entry], model: Register) -> list[int] | set[int]:
-    """Returns a rank for each operation, by which the search tries them; or a set of
-    places whose operations no order explains."""
+    """Returns a rank per operation for the search, or a set of places whose operations no order explains."""
     steps = [step for _, step in operations]
     visits = _visits(steps, Makers(steps, model.initial, model.makes))
     for visit in visits.values():

@@ -122,8 +122,7 @@ def _words(state: State) -> int:
 def coded_row(
     row: type[CodedRow], held: Iterable[State], steps: Sequence[ModelStep]
 ) -> tuple[CodedRow, list[ModelStep]] | None:
-    """Returns a row that initially holds `held`, and `steps` in its terms; None if
-    there are more values than characters."""
+    """Returns a row that initially holds `held`, and `steps` in its terms; None if there are too many values."""
     codes = Codes()
     first = [codes.number(value) for value in held]
     numbers = [codes.number(value) for value in map(_value, steps) if value is not None]

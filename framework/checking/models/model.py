@@ -113,8 +113,7 @@ class Model(Transitions):
     observes: ClassVar[tuple[str, ...]]
     """The functions without effect."""
     replaces: ClassVar[tuple[str, ...]] = ()
-    """The functions that replace the state by a new one: of two equal operations,
-    the later makes the earlier redundant."""
+    """The functions that replace the state: of two equal operations, the later makes the earlier redundant."""
 
     untold: ClassVar[Any] = None
     """The result of a call that returned none although its function may have one."""

@@ -96,8 +96,7 @@ class MultiRegister(Model):
         return parts
 
     def _check_initial(self, registers: set[State]) -> None:
-        """Raises ConfigError if a register of the initial state is spelled like a
-        register of the history, but differs."""
+        """Raises ConfigError if an initial register is spelled like one of the history, but differs from it."""
         assert isinstance(self.initial, frozenset)
         by_text = {str(plain(register)): register for register in registers}
         for register, _ in sorted(self.initial, key=repr):
