@@ -30,7 +30,7 @@ _LIBRARY = (os.path.join(os.path.dirname(os.__file__), ""), "<")
 
 
 def error_line(error: BaseException) -> str:
-    """Returns `KeyError: 'x'`: type and message on one line, shortened if long. Never raises."""
+    """Returns `KeyError: 'x'`: type and message on one line, shortened if long, even if `__str__` raises."""
     try:
         text = str(error)
     except Exception:  # the exception's own __str__ may be broken
