@@ -27,13 +27,14 @@ def _no_folder() -> Run:
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """All that is known of a run when its checkers start; nothing in it may be changed.
+    """Everything known of a run when its checkers start. Checkers must not change it.
 
-    `history` has the operations of the clients, as `Call`s. It may be long and can be walked through any number of times: a walk
-    needs little memory, a list of it much. `replicas` has the final states of the nodes that keep a replica, None for one that
-    did not answer; it is empty if they were not compared. `ledger` says what the faults really did, `config` is what config.yaml
-    holds, `models` are the sequential models that are installed. `final_at`: when the final phase of the workload began, in nanoseconds; None
-    if there was none. `open_trace` returns the run's folder, opened.
+    `history` has the operations of the clients, as `Call`s. It may be long, and can be iterated over any number of
+    times: an iteration needs little memory, a list of it much. `replicas` has the final states of the nodes that keep a
+    replica, None for a node that did not answer; it is empty if replicas were not compared. `ledger` has the actual
+    effects of faults, `config` is the content of config.yaml, `models` are the installed sequential models. `final_at`
+    is the start of the workload's final phase, in nanoseconds; None if there was none. `open_trace` opens the run's
+    folder.
     """
 
     history: Calls
@@ -46,10 +47,10 @@ class FinishedRun:
 
     @property
     def model(self) -> Model | None:
-        """The sequential model that the run's protocol or state machine names; None if it names none."""
+        """The sequential model named by the run's protocol or state machine; None if there is none."""
         return self.models.chosen(AUTO, "model")
 
     @cached_property
     def trace(self) -> Run:
-        """The run's files: `trace.events` has a row for each event if the run was traced in full, else none."""
+        """The run's files. `trace.events` has a row for each event if the run was traced in full, else no rows."""
         return self.open_trace()

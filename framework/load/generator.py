@@ -1,8 +1,8 @@
-"""The load generator: when operations start, and which client runs each.
+"""The load generator: decides when operations start, and which client runs each.
 
-Closed loop: each client starts its next operation when the last one ended (and it has thought). Open loop: operations
-fall due at a rate whatever the system does, a pool of sessions runs them, and latency counts from when one was due. The
-final phase, if the workload has one, is a closed loop.
+Closed loop: each client starts its next operation when the last one has ended, after its think time. Open loop:
+operations fall due at a given rate whatever the system does, a pool of sessions runs them, and latency counts from the
+time when an operation was due. The final phase, if the workload has one, is a closed loop.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _pack, _write = msgspec.msgpack.Encoder().encode, msgspec.json.Encoder().encode
 
 
 class Assignment(Record, array_like=False):
-    """An operation for a client: `scheduled` is when it was due (nanoseconds of the run)."""
+    """An operation for a client. `scheduled` is the time when it was due, in nanoseconds of the run."""
 
     client: NodeId
     process: int
@@ -39,11 +39,12 @@ class Assignment(Record, array_like=False):
 
 
 class LoadGenerator:
-    """The load generator of one client actor: no clock, no I/O; the engine asks when `next_at` has come.
+    """The load generator of one client actor. It has no clock and does no I/O: the engine calls `due` at `next_at`.
 
-    `name` is the workload's, as users type it. `clients` are the clients that this generator serves, `first` the index
-    of the first of them among all `total` clients of the run. Operations start at `start` and none starts at or after
-    `stop`, not even one that fell due earlier. `stream(purpose, entity)` gives the seeded random streams.
+    `name` is the workload's name as users type it. `clients` are the clients that this generator serves, `first` is the
+    index of the first of them among all `total` clients of the run. Operations start from `start` on, and none starts
+    at or after `stop`, not even an operation that fell due earlier. `stream(purpose, entity)` returns the seeded random
+    streams.
     """
 
     _ARRIVAL: ClassVar[int] = -1
@@ -73,7 +74,7 @@ class LoadGenerator:
         self._idle: deque[int] = deque(range(len(self.clients)))
         self._backlog: deque[tuple[int, Invocation]] = deque()
         self._source = workload.next
-        self._ended: list[tuple[NodeId, Operation, Outcome]] = []  # operations that the workload has not heard of yet
+        self._ended: list[tuple[NodeId, Operation, Outcome]] = []  # ended operations not yet reported to the workload
         self._hears = type(workload).completed is not Workload.completed
         self._processes = [first + index for index in range(len(self.clients))]
         if self._open:
@@ -87,8 +88,10 @@ class LoadGenerator:
         self.next_at = self._next_turn()
 
     def due(self, now: int) -> list[Assignment]:
-        """The operations to invoke now, in order; sets `next_at`. PluginFailed if the workload raises, or gives
-        none."""
+        """Returns the operations to invoke now, in order; sets `next_at`.
+
+        Raises PluginFailed if the workload raises, or returns anything but an operation or None.
+        """
         assignments: list[Assignment] = []
         if now >= self.stop:
             self.next_at = NEVER
@@ -115,13 +118,13 @@ class LoadGenerator:
         return assignments
 
     def ended(self, client: NodeId, operation: Operation, outcome: Outcome) -> None:
-        """An operation has ended: the workload is told before it is asked for the next one."""
+        """Records the end of an operation, which is reported to the workload before its next operation is requested."""
         if self._hears:
             self._ended.append((client, operation, outcome))
 
     def begin_final(self, now: int, free: Iterable[int]) -> None:
-        """Begins the final phase, a closed loop of the workload's final operations. The clients numbered `free` begin now,
-        the others when their operations have ended."""
+        """Begins the final phase, a closed loop of the workload's final operations. The clients numbered `free` begin
+        now, the others when their current operations have ended."""
         config = self.workload.config
         assert isinstance(config, FinalPhaseConfig), "registration sees to it"
         self._open = False
@@ -133,7 +136,7 @@ class LoadGenerator:
         self.next_at = self._next_turn()
 
     def completed(self, client: int, now: int, *, retired: bool) -> None:
-        """Client number `client` (of this generator) is free again; `retired`: under a new process id."""
+        """Frees client number `client` of this generator; `retired`: it continues under a new process id."""
         if retired:
             self._processes[client] += self._total
         if self._open:
@@ -148,7 +151,7 @@ class LoadGenerator:
 
     @property
     def waiting(self) -> int:
-        """Operations that fell due and have no client yet; those that wait at `stop` are never invoked."""
+        """The number of operations that are due and have no client yet. Those waiting at `stop` are never invoked."""
         return len(self._backlog)
 
     def _next(self, client: NodeId, now: int, rng: random.Random) -> Invocation | None:
@@ -173,7 +176,7 @@ class LoadGenerator:
         return call[0], call[1], call[2]
 
     def _report_ended(self) -> None:
-        """Tells the workload of the operations that have ended. PluginFailed if it raises."""
+        """Reports the ended operations to the workload. Raises PluginFailed if the workload raises."""
         ended, self._ended = self._ended, []
         try:
             for client, operation, outcome in ended:
@@ -196,7 +199,7 @@ class LoadGenerator:
 
 
 def _travels(value: Value) -> bool:
-    """Whether a message can carry the value, and a history hold it."""
+    """Returns whether messages can carry the value, and histories can hold it."""
     kind = type(value)
     if value is None or (kind is str and value.isascii()) or (kind is int and -_INT64 <= value < _INT64):
         return True
@@ -209,7 +212,7 @@ def _travels(value: Value) -> bool:
 
 
 def _gap(config: WorkloadConfig, clients: int, total: int) -> Distribution:
-    """The time between two arrivals at `clients` of the `total` clients of a run."""
+    """Returns the law of the time between two arrivals at `clients` of the `total` clients of a run."""
     second, least = Duration(SECOND), Duration(1)
     fixed, poisson = Constant(delay=second, minimum=least), Exponential(mean=second, minimum=least)
     law = fixed if config.arrivals == "fixed" else poisson
