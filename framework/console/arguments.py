@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError, did_you_mean
 
-WHERE = "framework.run"
-USAGE = "python -m framework.run experiment=NAME [group=option] [key=value] …"
+COMMAND = "framework.run"
 _FLAGS = {
     "--help": "this text",
     "--cfg job": "print the composed config and do nothing",
@@ -69,14 +69,14 @@ def _checked(asked: Arguments) -> Arguments:
     asked = asked._replace(sweep=asked.sweep or asked.resume is not None)
     for flag, given in (("--rerun", asked.rerun), ("--code", asked.any_code)):
         if given and not asked.sweep:
-            raise ConfigError(WHERE, f"{flag} is for sweeps", "Add -m, or --resume DIR.")
+            raise _mistake(f"{flag} is for sweeps", "Add -m, or --resume DIR.")
     return asked
 
 
 def help_head() -> str:
     """Usage, flags and examples."""
     lines = [
-        f"usage: {USAGE}",
+        f"usage: {command_line(COMMAND)} experiment=NAME [group=option] [key=value] …",
         "",
         "Runs one experiment, checks what its clients saw and keeps a folder with trace and result.",
         "With -m, runs a sweep: every combination of the values that keys have, and keeps a row of each run.",
@@ -86,12 +86,12 @@ def help_head() -> str:
         *(f"  {flag:<18} {meaning}" for flag, meaning in _FLAGS.items()),
         "",
         "examples:",
-        "  python -m framework.run experiment=hello engine=sim",
-        "  python -m framework.run experiment=raft_5nodes engine=sim faults=crash seed=7",
-        "  python -m framework.run experiment=raft_5nodes nodes=3 duration=30s run.dir=runs/mine",
-        "  python -m framework.run experiment=raft_5nodes --cfg job",
-        "  python -m framework.run -m experiment=raft_5nodes engine=sim protocol=raft,multipaxos nodes=3,5 'seed=range(0,100)'",
-        "  python -m framework.run -m sweep=raft_chaos",
+        f"  {command_line(COMMAND)} experiment=hello engine=sim",
+        f"  {command_line(COMMAND)} experiment=raft_5nodes engine=sim faults=crash seed=7",
+        f"  {command_line(COMMAND)} experiment=raft_5nodes nodes=3 duration=30s run.dir=runs/mine",
+        f"  {command_line(COMMAND)} experiment=raft_5nodes --cfg job",
+        f"  {command_line(COMMAND)} -m experiment=raft_5nodes engine=sim protocol=raft,multipaxos nodes=3,5 'seed=range(0,100)'",
+        f"  {command_line(COMMAND)} -m sweep=raft_chaos",
     ]
     return "\n".join(lines)
 
@@ -99,19 +99,23 @@ def help_head() -> str:
 def _with_value(asked: Arguments, flag: str, value: str) -> Arguments:
     if flag in ("--config-dir", "--resume"):
         if not value:
-            raise ConfigError(WHERE, f"{flag} needs a folder", f"Write {flag} DIR.")
+            raise _mistake(f"{flag} needs a folder", f"Write {flag} DIR.")
         return asked._replace(config_dir=value) if flag == "--config-dir" else asked._replace(resume=value)
     if flag == "--rerun":
         kinds = tuple(value.split(","))
         wrong = next((kind for kind in kinds if kind not in RERUN), None)
         if wrong is not None:
-            raise ConfigError(WHERE, f"--rerun {wrong}".rstrip() + " is not known", did_you_mean(wrong, RERUN))
+            raise _mistake(f"--rerun {wrong}".rstrip() + " is not known", did_you_mean(wrong, RERUN))
         return asked._replace(rerun=kinds)
     only = _WITH_VALUE[flag]
     if value != only:
-        raise ConfigError(WHERE, f"{flag} {value}".rstrip() + " is not known", f"Write {flag} {only}.")
+        raise _mistake(f"{flag} {value}".rstrip() + " is not known", f"Write {flag} {only}.")
     return asked._replace(show_config=True) if flag == "--cfg" else asked._replace(any_code=True)
 
 
+def _mistake(what: str, fix: str) -> ConfigError:
+    return ConfigError(command_name(COMMAND), what, fix)
+
+
 def _unknown(word: str) -> ConfigError:
-    return ConfigError(WHERE, f"unknown flag {word}", did_you_mean(word.partition("=")[0], _NAMES))
+    return _mistake(f"unknown flag {word}", did_you_mean(word.partition("=")[0], _NAMES))

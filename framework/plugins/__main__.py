@@ -16,27 +16,30 @@ from collections.abc import Iterator, Sequence
 from framework.config.groups import LISTS
 from framework.config.setting_docs import Setting, explained
 from framework.console.entry import carried_out
+from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError, did_you_mean
 from framework.registry.registry import KINDS, Registry, load
 from framework.registry.specs import ProtocolSpec, Spec, StateMachineSpec
 from framework.replication.state_machine import StateMachine
 
-USAGE = "usage: python -m framework.plugins [KIND [NAME]] [plugins.path=FOLDER]"
-
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the list; 0, or 2 with one line on stderr if there is no such kind or plugin."""
     if any(argument in ("-h", "--help") for argument in arguments):
-        print(f"{USAGE}\nKinds: {', '.join(KINDS)}.")
+        print(f"{_usage()}\nKinds: {', '.join(KINDS)}.")
         return 0
     return carried_out(lambda: _list(arguments))
+
+
+def _usage() -> str:
+    return f"usage: {command_line('framework.plugins')} [KIND [NAME]] [plugins.path=FOLDER]"
 
 
 def _list(arguments: Sequence[str]) -> int:
     paths = [word.partition("=")[2] for word in arguments if word.startswith("plugins.path=")]
     words = [word for word in arguments if not word.startswith("plugins.path=")]
     if len(words) > 2:
-        raise ConfigError("framework.plugins", "takes a kind and a name", USAGE)
+        raise ConfigError(command_name("framework.plugins"), "takes a kind and a name", _usage())
     registry = load(paths)
     for line in listing(registry, *words):
         print(line)
@@ -48,7 +51,9 @@ def _list(arguments: Sequence[str]) -> int:
 def listing(registry: Registry, kind: str | None = None, name: str | None = None) -> Iterator[str]:
     """The lines for all plugins, for those of one kind, or for one. ConfigError for a kind or name that is unknown."""
     if kind is not None and kind not in KINDS and f"{kind}s" not in KINDS and kind.removesuffix("s") not in KINDS:
-        raise ConfigError("framework.plugins", f"there is no kind of plugin {kind!r}", did_you_mean(kind, KINDS))
+        raise ConfigError(
+            command_name("framework.plugins"), f"there is no kind of plugin {kind!r}", did_you_mean(kind, KINDS)
+        )
     wanted = [group for group in KINDS if kind is None or kind.removesuffix("s") == group.removesuffix("s")]
     if name is not None:
         registry.get(wanted[0], name)
