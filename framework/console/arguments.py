@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from framework.config.setting_table import paragraph, row
 from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError, did_you_mean
 
 COMMAND = "framework.run"
 _FLAGS = {
-    "--help": "this text",
+    "--help": "this text; behind options or keys, what those can be given and what that means",
     "--cfg job": "print the composed config and do nothing",
     "--config-dir DIR": "a folder of your own config groups, searched besides conf/",
     "--quiet": "print the verdict and the folder, nothing else",
@@ -19,6 +20,16 @@ _FLAGS = {
     "--rerun WHAT": "run again the points of a sweep that were invalid, unknown or failed (several: a,b)",
     "--code any": "let rows of a sweep count that other code left",
 }
+_EXAMPLES = (
+    "experiment=hello engine=sim",
+    "experiment=raft_5nodes engine=sim faults=crash seed=7",
+    "experiment=raft_5nodes nodes=3 duration=30s run.dir=runs/mine",
+    "experiment=raft_5nodes --cfg job",
+    "-m experiment=raft_5nodes engine=sim protocol=raft,multipaxos nodes=3,5 'seed=range(0,100)'",
+    "-m sweep=raft_chaos",
+    "protocol=raft faults=crash --help",
+    "experiment=raft_wan --help",
+)
 _NAMES = ("--help", "--cfg", "--config-dir", "--quiet", "--multirun", "--resume", "--rerun", "--code")
 RERUN = ("invalid", "unknown", "failed")
 _WITH_VALUE = {"--config-dir": "", "--resume": "", "--rerun": "", "--cfg": "job", "--code": "any"}
@@ -73,25 +84,27 @@ def _checked(asked: Arguments) -> Arguments:
     return asked
 
 
-def help_head() -> str:
-    """Usage, flags and examples."""
+def help_head(width: int = 120) -> str:
+    """Usage, flags and examples, in lines of `width`."""
+    run = command_line(COMMAND)
     lines = [
-        f"usage: {command_line(COMMAND)} experiment=NAME [group=option] [key=value] …",
+        *paragraph(f"usage: {run} experiment=NAME [group=option] [key=value] …", width, "    ", ""),
         "",
-        "Runs one experiment, checks what its clients saw and keeps a folder with trace and result.",
-        "With -m, runs a sweep: every combination of the values that keys have, and keeps a row of each run.",
-        "Exit code: 0 valid, 1 invalid, 2 unknown or a mistake in what was asked.",
+        *paragraph(
+            "Runs one experiment, checks what its clients saw and keeps a folder with trace and result.", width, ""
+        ),
+        *paragraph(
+            "With -m, runs a sweep: every combination of the values that keys have, and keeps a row of each run.",
+            width,
+            "",
+        ),
+        *paragraph("Exit code: 0 valid, 1 invalid, 2 unknown or a mistake in what was asked.", width, ""),
         "",
         "flags:",
-        *(f"  {flag:<18} {meaning}" for flag, meaning in _FLAGS.items()),
+        *(line for flag, meaning in _FLAGS.items() for line in row(flag, meaning, width, column=21)),
         "",
         "examples:",
-        f"  {command_line(COMMAND)} experiment=hello engine=sim",
-        f"  {command_line(COMMAND)} experiment=raft_5nodes engine=sim faults=crash seed=7",
-        f"  {command_line(COMMAND)} experiment=raft_5nodes nodes=3 duration=30s run.dir=runs/mine",
-        f"  {command_line(COMMAND)} experiment=raft_5nodes --cfg job",
-        f"  {command_line(COMMAND)} -m experiment=raft_5nodes engine=sim protocol=raft,multipaxos nodes=3,5 'seed=range(0,100)'",
-        f"  {command_line(COMMAND)} -m sweep=raft_chaos",
+        *(f"  {run} {words}" for words in _EXAMPLES),  # not folded: a person copies them
     ]
     return "\n".join(lines)
 

@@ -14,13 +14,15 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from framework.config.groups import LISTS
-from framework.config.setting_docs import Setting, explained
+from framework.config.option_help import facts, option_help
+from framework.config.plain_mappings import defaults
+from framework.config.setting_docs import flat
 from framework.console.entry import carried_out
+from framework.console.formatting import terminal_width
 from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError, did_you_mean
 from framework.registry.registry import KINDS, Registry, load
-from framework.registry.specs import ProtocolSpec, Spec, StateMachineSpec
-from framework.replication.state_machine import StateMachine
+from framework.registry.specs import Spec
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,14 +58,13 @@ def listing(registry: Registry, kind: str | None = None, name: str | None = None
         )
     wanted = [group for group in KINDS if kind is None or kind.removesuffix("s") == group.removesuffix("s")]
     if name is not None:
-        registry.get(wanted[0], name)
+        yield from option_help(registry, wanted[0], registry.get(wanted[0], name), terminal_width())
+        return
     for group in wanted:
         specs = registry.names(group)
-        if name is None:
-            yield f"{group} ({len(specs)})"
+        yield f"{group} ({len(specs)})"
         for spec in sorted(specs.values(), key=lambda spec: spec.name):
-            if name is None or spec.name == name:
-                yield from _described(registry, group, spec, name is not None)
+            yield from _described(registry, group, spec)
     if kind is None:
         yield from _config_folders(registry)
 
@@ -79,29 +80,8 @@ def _config_folders(registry: Registry) -> Iterator[str]:
             yield f"    {group}={option}"
 
 
-def _described(registry: Registry, group: str, spec: Spec, in_full: bool) -> Iterator[str]:
+def _described(registry: Registry, group: str, spec: Spec) -> Iterator[str]:
     yield f"  {spec.name:16} {spec.summary}"
-    yield f"    from {registry.origins[group, spec.name]}"
-    if isinstance(spec, ProtocolSpec):
-        operations = ", ".join(spec.operations) or "those of the state machine"
-        yield f"    operations: {operations}; checkers: {', '.join(spec.checkers) or 'none'}"
-        if spec.invariants:
-            yield f"    invariants: {', '.join(invariant.__qualname__ for invariant in spec.invariants)}"
-    if isinstance(spec, StateMachineSpec):
-        machine: type[StateMachine] = spec.machine
-        yield f"    operations: {', '.join(machine.operations)}; model: {spec.model or 'none'}"
-    if spec.config is not None:
-        key = f"{group}.{spec.name}" if group in LISTS else group
-        for setting in explained(spec.config(), key):
-            yield from _told(setting, in_full)
-
-
-def _told(setting: Setting, in_full: bool) -> Iterator[str]:
-    """`key=default`; in full, the words that it may be and what it means too."""
-    if setting.default is not None:
-        words = f"  ({' | '.join(setting.words)})" if in_full and setting.words else ""
-        yield f"    {setting.key}={setting.default}{words}"
-    elif in_full:
-        yield f"    {setting.key}"
-    if in_full and setting.text:
-        yield f"        {setting.text}"
+    yield from (f"    {fact}" for fact in facts(registry, group, spec))
+    key = f"{group}.{spec.name}" if group in LISTS else group
+    yield from (f"    {key}={value}" for key, value in flat(defaults(spec.config), key) if spec.config is not None)

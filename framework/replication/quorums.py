@@ -236,6 +236,7 @@ class QuorumConfig(Config):
     rows: Annotated[int, Meta(ge=0)] = 0
     """grid: rows times columns are the nodes; one that is 0 follows from the other."""
     columns: Annotated[int, Meta(ge=0)] = 0
+    """grid: see `rows`."""
     weights: dict[NodeId, Annotated[int, Meta(ge=0)]] = {}
     """weighted: the votes of each node; who is not named has one."""
     unsafe: bool = False
