@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any
 
-from hydra.core.override_parser.types import ChoiceSweep, Glob, Sweep
+from hydra.core.override_parser.types import ChoiceSweep, Glob, QuotedString, Sweep
 
 from framework.config.files import check_experiment, leads_back, own_choices, read_yaml
 from framework.config.groups import CONF, GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, WORDS, Groups, first_comment
@@ -103,7 +103,7 @@ class _Asked:
 
 def _values(value: Any, options: Iterable[str]) -> Iterable[Any]:
     if isinstance(value, ChoiceSweep):
-        return value.list
+        return [one.text if isinstance(one, QuotedString) else one for one in value.list]
     if isinstance(value, Glob):
         return [name for name in options if any(fnmatch(name, pattern) for pattern in value.include)]
     if value is None or isinstance(value, dict | Sweep):

@@ -67,7 +67,7 @@ def test_an_option_is_what_it_is_and_all_of_its_settings(groups: Groups) -> None
 
 
 def test_several_options_stand_one_below_the_other(groups: Groups) -> None:
-    words = ("workload=kv", "faults=[crash,loss]", "+faults=pause", "network=lan,lossy", "engine=sim")
+    words = ("workload=kv", "faults=[crash,loss]", "+faults=pause", "network=lan,'lossy'", "engine=sim")
     heads = [part.splitlines()[0] for part in parts(groups, *words)]
     assert heads == [
         "workload=kv", "faults=crash", "faults=loss", "faults=pause", "network=lan", "network=lossy", "engine=sim",
