@@ -84,8 +84,9 @@ def _verdict(path: Path, model: Model | None, asked: argparse.Namespace) -> Verd
 
 
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:
-    head, _, rest = str(__doc__).partition("\n\n")
-    parser = Parser("framework.check", f"{head}\n\n{rest}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    described = str(__doc__).partition("`: ")[2]
+    description = f"{described[0].upper()}{described[1:]}"
+    parser = Parser("framework.check", description, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = ", ".join(Models().names)
     # fmt: off
     parser.add_argument("check", metavar="linearizability", type=one_of(CHECKS), help="what is checked")

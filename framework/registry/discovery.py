@@ -126,7 +126,8 @@ def _refuse_taken(name: str, file: Path) -> None:
     origin = spec.origin if spec is not None else None
     if spec is not None and (origin is None or Path(origin).resolve() != file):
         where = origin or ", ".join(spec.submodule_search_locations or ["memory"])
-        raise PluginError(str(file), f"the name {name!r} is taken by {where}", "Rename the file.")
+        mine = "folder" if file.name == "__init__.py" else "file"
+        raise PluginError(str(file), f"the name {name!r} is taken by {where}", f"Rename the {mine}.")
 
 
 def _importable(name: str) -> Found:

@@ -239,6 +239,7 @@ class QuorumConfig(Config):
     rows: Annotated[int, Meta(ge=0)] = 0
     """grid: the number of rows. Rows times columns is the number of nodes; if one is 0, it follows from the other."""
     columns: Annotated[int, Meta(ge=0)] = 0
+    """grid: see `rows`."""
     weights: dict[NodeId, Annotated[int, Meta(ge=0)]] = {}
     """weighted: the votes of each node; 1 for nodes that are not named."""
     unsafe: bool = False

@@ -31,6 +31,7 @@ class ReplicatedConfig(Config):
     state_machine: StateMachineChoice | None = None
     """Chosen by the config group `state_machine`; never None when a node starts."""
     session: RetryConfig = RetryConfig()
+    """How a client tries again."""
     max_sessions: int = 100_000
     """The number of sessions that the table keeps; beyond it the longest idle session expires."""
 

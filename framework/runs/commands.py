@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
+
+from framework.core.command_line import command_line
 
 _RUN_DIR = re.compile(r"^[+~]*run\.dir(=|$)")
 _SEED = re.compile(r"^[+]*seed=")
@@ -14,4 +15,4 @@ def replay_command(overrides: Iterable[str], config_dir: str | None, seed: int) 
     """Returns the command that repeats a run: its overrides and its seed, in a folder of its own."""
     kept = [word for word in overrides if not _RUN_DIR.match(word) and not _SEED.match(word)]
     elsewhere = [] if config_dir is None else ["--config-dir", config_dir]
-    return shlex.join(["python", "-m", "framework.run", *kept, f"seed={seed}", *elsewhere])
+    return command_line("framework.run", *kept, f"seed={seed}", *elsewhere)

@@ -14,7 +14,6 @@ if __name__ == "__main__":  # before all other imports, so that their exceptions
     run_as_command("framework.shrink.__main__")
 
 import argparse
-import shlex
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from framework.console.command import Parser, duration, number, whole
 from framework.console.entry import carried_out
+from framework.core.command_line import command_line
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
 
@@ -109,8 +109,8 @@ def _shrink(folder: str, seconds: float, tries: int | None, seeds: int) -> int:
     cut = "interrupted" if interrupted else "the budget is spent"
     print(f"\n{trials.count:,} runs in {took_s:.0f} s; {'nothing can be made smaller any more' if finished else cut}")
     print(f"experiment: {kept.path}{_beside(earlier, search.best)}")
-    command = ["python", "-m", "framework.run", f"experiment={kept.name}", "--config-dir", str(kept.folder)]
-    print(f"to see it:  {shlex.join(command)}")
+    command = command_line("framework.run", f"experiment={kept.name}", "--config-dir", str(kept.folder))
+    print(f"to see it:  {command}")
     return DONE
 
 
@@ -134,7 +134,7 @@ def _beside(earlier: Trial | None, best: Trial) -> str:
 
 
 def _not_again(run: Run, first: Trial) -> ConfigError:
-    command = f"python -m framework.replay {shlex.quote(str(run.folder))}"
+    command = command_line("framework.replay", str(run.folder))
     return ConfigError(
         str(run.folder), f"is {first.result.verdict} when it is run again", f"See where it differs: {command}."
     )

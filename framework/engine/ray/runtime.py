@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,13 +161,28 @@ def _joined(address: str, modules: tuple[str, ...]) -> Iterator[RayRuntime]:
         ray.shutdown()
 
 
-def _init(**settings: Any) -> None:
-    """Calls `ray.init`, but keeps the program's own SIGTERM handler, which it would replace."""
-    import ray
+class _NoFolders(list[str]):
+    """A list that stays empty, whatever Ray adds."""
 
+    def extend(self, folders: Iterable[str]) -> None:
+        pass
+
+
+def _init(**settings: Any) -> None:
+    """Calls `ray.init` without two of its side effects.
+
+    It would replace the program's own SIGTERM handler. And it would put the driver's working directory first on the import
+    path of the workers, where a folder called `framework` would shadow Synod's; Synod's actors append the driver's folders
+    themselves (`own_folders`).
+    """
+    import ray
+    from ray.job_config import JobConfig
+
+    job = JobConfig()
+    job._py_driver_sys_path = _NoFolders()
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM) if main else None
-    ray.init(**settings)
+    ray.init(job_config=job, **settings)
     if main:
         signal.signal(signal.SIGTERM, before)
 
@@ -217,7 +232,7 @@ def _probe(address: str) -> None:
         raise ConfigError(WHERE, f"nobody answers at {address} ({error})", "Is the cluster up?") from error
     try:
         joined = subprocess.run(
-            [sys.executable, "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_S, check=False,
+            [sys.executable, "-P", "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_S, check=False,
             env={**os.environ, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
