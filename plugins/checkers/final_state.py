@@ -2,12 +2,12 @@
 
 Each checker examines the workload's final phase, which must reflect everything acknowledged to clients during the load.
 
-- `set` is invalid if an acknowledged value is in no final read, or if a read shows a value that was never added, or one
-  value twice. It is unknown if final reads differ, or if there are none.
-- `counter` is invalid if every final read misses acknowledged increments, or if one counts more than was ever attempted.
-  It is unknown if some final reads are out of bounds, or if there are none.
-- `total_queue` is invalid if an acknowledged value never came out although the queue was emptied, or if a value came out
-  that was never put in, or twice. It is unknown if a queue was not emptied.
+- `set` is invalid if an acknowledged value is in no final read, or if a read shows a value that was never added, or
+  one value twice. It is unknown if final reads differ, or if there are none.
+- `counter` is invalid if every final read misses acknowledged increments, or if one counts more than was ever
+  attempted. It is unknown if some final reads are out of bounds, or if there are none.
+- `total_queue` is invalid if an acknowledged value never came out although the queue was emptied, or if a value came
+  out that was never put in, or twice. It is unknown if a queue was not emptied.
 
 `set` and `total_queue` follow Jepsen's checkers of the same names. Linearizability is a stronger promise and has a
 separate checker.

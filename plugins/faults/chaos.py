@@ -85,7 +85,7 @@ class Chaos(FaultPlan):
                 raise ConfigError(f"{key}.kinds.{kind}", f"there is no fault {kind!r}", did_you_mean(kind, known))
         usual = ChaosConfig().kinds
         for kind, weight in self.config.kinds.items():
-            # A weight equal to the default cannot be told from one that was not given.
+            # A weight equal to the default is indistinguishable from an unset one.
             if weight and weight != usual.get(kind):
                 fault = _with_random_target(self.kinds.make(kind, {}, kind))
                 fault.validate_nodes(f"{key}.kinds.{kind}", (*self.nodes, *self.spares), self.spares)

@@ -152,7 +152,7 @@ class Split:
         return f"{node} joined {where}", apart
 
     def _place(self, node: NodeId, rng: random.Random) -> tuple[str, list[LinkName]]:
-        if not self._sides:  # everyone stands alone
+        if not self._sides:  # every node is alone
             return "alone", [link for other in self.nodes for link in ((node, other), (other, node))]
         side = rng.choice(self._sides)
         like, where = side[0], f"on the side of {' '.join(side)}"
