@@ -1,4 +1,4 @@
-"""Nodes crash and come back; nodes stand still and go on."""
+"""Crash and pause faults: nodes crash and restart, or pause and resume."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class LanConfig(LinkConfig):
 
 
 class LossyConfig(LanConfig):
-    """A local network in a bad state."""
+    """A local network that drops, duplicates and reorders messages."""
 
     loss: Probability = 0.02
     duplicate: Probability = 0.01

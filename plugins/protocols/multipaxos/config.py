@@ -25,7 +25,7 @@ class MultiPaxosConfig(ReadingConfig):
     """Maximum time without a leader before a follower begins a ballot; the time-out is drawn anew each time. A leader
     steps down if no quorum answers for this long."""
     heartbeat_interval: Duration = Duration("50ms")
-    """How often a leader says that it is there."""
+    """Interval between the heartbeats of a leader."""
     window: Count = 8192
     """Maximum number of slots proposed beyond those known to be chosen. As many requests may wait for slots; further
     requests are refused."""

@@ -126,7 +126,7 @@ class MultiPaxosStatus(Status):
 
 
 class MultiPaxos(Node):
-    """A node that is acceptor, candidate or leader, and learner (PMMC: acceptor, leader and replica)."""
+    """A node in all roles: acceptor, candidate or leader, and learner (PMMC: acceptor, leader and replica)."""
 
     config: MultiPaxosConfig
 

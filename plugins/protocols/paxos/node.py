@@ -79,7 +79,7 @@ class PaxosStatus(Status):
 
 
 class Paxos(Node):
-    """A node that is proposer, acceptor and learner."""
+    """A node that acts as proposer, acceptor and learner, as configured."""
 
     config: PaxosConfig
 

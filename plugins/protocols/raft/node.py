@@ -624,7 +624,7 @@ class Raft(Node):
         self.membership.compact(index)
 
     def compact(self, index: int) -> None:
-        """Compacts entries up to `index`, except some trailing ones and those after a snapshot in transit."""
+        """Compacts entries up to `index`, except trailing ones and those from the end of a snapshot in transit."""
         ends = [each.outgoing.snapshot.index - 1 for each in self.progress.values() if each.outgoing is not None]
         self.log.compact(min([index - self.config.snapshot_trailing, *ends]))
 
