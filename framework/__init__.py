@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from framework.replication.state_machine import Refused, StateMachine, StateMachineChoice, operation, query
     from framework.replication.transfers import IncomingTransfer, OutgoingTransfer
     from framework.sweep.reader import Sweep, open_sweep
+    from framework.testing.judged_run import JudgedRun
     from framework.trace.reader import Run, open_run
 
 _HOMES = {
@@ -147,6 +148,7 @@ _HOMES = {
     "Injection": "framework.faults.fault",
     "Invariant": "framework.checking.invariants",
     "Joint": "framework.replication.quorums",
+    "JudgedRun": "framework.testing.judged_run",
     "Latency": "framework.core.distributions",
     "LeaderClient": "framework.replication.leader_client",
     "Lease": "framework.replication.heartbeats",
@@ -296,6 +298,7 @@ __all__ = [
     "Injection",
     "Invariant",
     "Joint",
+    "JudgedRun",
     "Latency",
     "LeaderClient",
     "Lease",
