@@ -38,13 +38,14 @@ class OutputDiffers(AssertionError):
 def check_golden(path: Path, run: Callable[[Block], str], *, rewrite: bool = False) -> None:
     """Compares what `run` returns for each block with the script: OutputDiffers for the first difference.
 
-    With `rewrite`, writes the returned output into the script instead. ConfigError for a file that is no script.
+    With `rewrite`, writes the returned output into the script instead. ConfigError for a file that is no script. What `run`
+    raises gets a note that says at which block.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(path.name, f"cannot be read ({error})") from error
-    answered = [(block, run(block)) for block in parse(text, path.name)]
+    answered = [(block, _answer(block, run, path.name)) for block in parse(text, path.name)]
     if rewrite:
         rewritten = "\n".join(_print(block, output) for block, output in answered)
         if rewritten != text:
@@ -81,6 +82,14 @@ def parse(text: str, name: str) -> list[Block]:
         else:
             raise ConfigError(f"{name}:{start}", f"{commands[-1]!r} has no answer", f"Write {RULE} under the commands.")
     return blocks
+
+
+def _answer(block: Block, run: Callable[[Block], str], name: str) -> str:
+    try:
+        return run(block)
+    except Exception as error:
+        error.add_note(f"at {name}:{block.line}: {' ; '.join(block.commands)}")
+        raise
 
 
 def _diff(expected: str, came: str) -> list[str]:

@@ -46,6 +46,7 @@ import os
 import re
 import shlex
 import shutil
+import traceback
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -202,11 +203,15 @@ class ScenarioItem(pytest.Item):
         check_scenario(self.path, plugins=_plugins(self.config), rewrite=self.config.getoption("--synod-rewrite"))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        from framework.console.formatting import shortened
         from framework.testing.golden import OutputDiffers
 
         if isinstance(excinfo.value, OutputDiffers):
-            return f"{excinfo.value}\n\n- stands in the file, + came. To accept what came: python -m pytest {_typed(self)} --synod-rewrite"
-        return str(excinfo.value) if isinstance(excinfo.value, SynodError) else super().repr_failure(excinfo, style)
+            accept = f"python -m pytest {_typed(self)} --synod-rewrite"
+            return f"{excinfo.value}\n\n- stands in the file, + came. To accept what came: {accept}"
+        if isinstance(excinfo.value, SynodError):
+            return str(excinfo.value)
+        return shortened("".join(traceback.format_exception(excinfo.value)))
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, self.path.name
@@ -341,10 +346,13 @@ def _make(item: pytest.Item, check: Check, folder: Path) -> None:
     """Makes a check. Its folder is kept if the protocol does not stand it."""
     from framework.testing.conformance import NotConforming
 
+    told = ""
     try:
         check.run(folder)
     except (NotConforming, SynodError) as error:
-        pytest.fail(f"{check}: {error}\n\nruns: {folder}", pytrace=False)
+        told = f"{check}: {error}\n\nruns: {folder}"
+    if told:
+        pytest.fail(told, pytrace=False)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -401,7 +409,10 @@ def _one_line_at_collection() -> Iterator[None]:
 @contextmanager
 def _one_line_when_run() -> Iterator[None]:
     """A run that is refused is reported without a traceback."""
+    told = ""
     try:
         yield
     except SynodError as error:
-        pytest.fail(str(error), pytrace=False)
+        told = str(error)
+    if told:
+        pytest.fail(told, pytrace=False)

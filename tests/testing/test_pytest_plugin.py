@@ -292,6 +292,37 @@ def test_what_is_no_script_is_one_line(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+def test_a_handler_that_raises_is_shown_with_the_block(pytester: pytest.Pytester) -> None:
+    (pytester.path / "biased.py").write_text(BIASED.replace("say.text.startswith", "say.txet.startswith"), "utf-8")
+    pytester.makeini("[pytest]\nsynod_plugins = biased.py\n")
+    (pytester.path / "says_it.scenario").write_text(SCENARIO.replace("biased", "biased protocol.wrong=a"), "utf-8")
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "Traceback (most recent call last):",
+            "  … * more",
+            '  File "*biased.py", line *, in on_say',
+            "AttributeError: 'Say' object has no attribute 'txet'",
+            'at says_it.scenario:7: quiet invoke c1 echo x "hello" ; deliver Say to n1',
+        ]
+    )
+
+
+def test_several_plugins_stand_in_one_list(biased: pytest.Pytester) -> None:
+    other = biased.path / "in a folder" / "other.py"
+    other.parent.mkdir()
+    other.write_text(BIASED.replace('"biased"', '"other"'), encoding="utf-8")
+    biased.makeini('[pytest]\nsynod_plugins = biased.py "in a folder"\n')
+    marked(biased, 'synod(overrides=["protocol=other", "workload=echo", "duration=20ms"], verdict="invalid")')
+    result = biased.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    (command,) = [line for line in result.outlines if line.startswith("  python -m framework.run")]
+    assert "plugins.path=[biased.py,'in a folder']" in shlex.split(command)
+    again = run_command(*shlex.split(command)[3:], "--quiet", "run.dir=again", cwd=biased.path)
+    assert again.returncode == 0, again.stderr
+
+
 def test_scenario_files_may_be_called_otherwise(biased: pytest.Pytester) -> None:
     folder = biased.mkdir("stories")
     (folder / "says_it.txt").write_text(SCENARIO, encoding="utf-8")
@@ -323,6 +354,7 @@ def test_a_check_that_fails_says_how_to_see_it_again(biased: pytest.Pytester) ->
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*During handling*")
 
 
 def test_a_check_that_cannot_be_made_is_one_line(pytester: pytest.Pytester) -> None:
