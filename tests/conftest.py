@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import distributions
 
 import pytest
 from hypothesis import settings
@@ -12,7 +12,8 @@ from hypothesis import settings
 from framework.engine.sim.engine import settle_collector
 
 pytest_plugins = ["pytester"]
-if not entry_points(group="pytest11", name="synod"):  # a checkout that is on the import path and not installed
+_INSTALLED = {(entry.group, entry.name) for found in distributions() for entry in found.entry_points}
+if ("pytest11", "synod") not in _INSTALLED:  # a checkout that is on the import path and not installed
     pytest_plugins.append("framework.testing.pytest_plugin")
     os.environ["PYTEST_PLUGINS"] = "framework.testing.pytest_plugin"  # for the sessions that tests start
 

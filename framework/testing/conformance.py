@@ -12,7 +12,6 @@ What an author sets stands: the kit's own settings are for what neither `overrid
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from framework.core.errors import ConfigError, did_you_mean
 from framework.core.time import MILLISECOND, Duration, format_duration
 from framework.engine.base import Experiment
 from framework.runs.commands import replay_command
+from framework.runs.determinism import own_environment
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
@@ -310,9 +310,8 @@ def _told(what: str, result: RunResult, command: str) -> str:
 def _digest_in_a_process(settings: Settings, folder: Path, hash_seed: str) -> str:
     elsewhere = () if settings.config_dir is None else ("--config-dir", settings.config_dir)
     words = (*settings.overrides, "engine=sim", "--quiet", f"run.dir={folder}", *elsewhere)
-    command = [sys.executable, "-m", "framework.run", *words]
-    path = os.pathsep.join(place for place in sys.path if place)  # imports what this process imports
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
+    command = [sys.executable, "-P", "-m", "framework.run", *words]
+    environment = {**own_environment(), "PYTHONHASHSEED": hash_seed}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     _require((folder / "result.json").exists(), f"{shlex.join(command)}: {ended.stderr}")
     return str(json.loads((folder / "result.json").read_text())["digest"])
