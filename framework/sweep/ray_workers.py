@@ -1,7 +1,7 @@
 """Workers on a Ray cluster: each is a process that a pooled actor hosts, so that limits and deaths are as on one machine.
 
 The pool sends orders to an actor, and the actor reports what has happened whenever it is asked, which it always is: the
-call `report` returns when there is something, and after a second in any case.
+call `report` returns when there is something, and after two seconds in any case.
 
 An actor is given up when Ray says that it is gone, when its machine has left the cluster, when it does not start, and when
 it neither reports nor carries out its orders: after the loss of a machine, Ray may fail to deliver calls to any actor.
@@ -26,7 +26,7 @@ from framework.sweep.tasks import Death, Event
 LOOK_S = 1.0
 """How often the machines of the cluster are looked at."""
 
-BEAT_S = 1.0
+BEAT_S = 2.0
 """How often an actor reports at least."""
 
 SILENT_S = 10.0
@@ -144,9 +144,9 @@ class RayWorkers:
         self._hosts: dict[int, _Actor] = {}
         self._cpus, self._gone, self._looked = 0, frozenset[str](), float("-inf")
         self._clock_s, self._waited = 0.0, time.monotonic()
+        self._look()
         self._silence = ExitStack()
         self._silence.enter_context(quiet())
-        self._look()
 
     @property
     def wanted(self) -> int:
