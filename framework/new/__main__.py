@@ -1,8 +1,9 @@
 """`python -m framework.new KIND NAME [--dir FOLDER]`: a plugin that runs, with its experiment and its tests.
 
-It writes a package below FOLDER, or else below the project that one stands in: the nearest folder with a pyproject.toml, else
-the current folder. The package can be installed with pip, and is tested and run without that. In Synod's own repository it
-writes a module of `plugins/`. Each kind has a small example (`templates/`), whose docstring says what to change first.
+It writes a package below FOLDER, or else below the project that one stands in: the nearest folder with a
+pyproject.toml, else the current folder. The package can be installed with pip, and is tested and run without that. In
+Synod's own repository it writes a module of `plugins/`. Each kind has a small example (`templates/`), whose docstring
+says what to change first.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ KIND is one of: {", ".join(KIND_NAMES)}."""
 
 
 class Written(NamedTuple):
-    """What was written: the plugin, its files, those that were changed, and the lines that a person has to add to others."""
+    """What was written: the plugin, its files, those that were changed, and what a person has to add to others."""
 
     plugin: NewPlugin
     files: list[Path]
@@ -92,8 +93,8 @@ def write_plugin(kind: str, name: str, folder: Path) -> Written:
 
 
 def _extended(file: Path, name: str) -> tuple[dict[Path, str], dict[Path, list[str]]]:
-    """The pyproject.toml with the plugin in it; and the lines to add, to it if it cannot be edited, and to the file that
-    configures pytest in its stead."""
+    """The pyproject.toml with the plugin in it; and the lines to add, to it if it cannot be edited, and to the file
+    that configures pytest in its stead."""
     try:
         text = file.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
