@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from framework.checking.finished_run import FinishedRun
     from framework.checking.history.calls import Call
+    from framework.checking.history.values import exact
     from framework.checking.invariants import CLOCKS_APART, Invariant, Step
     from framework.checking.linearizability.bounds import Bounds
     from framework.checking.linearizability.checker import check_linearizable
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     )
     from framework.faults.ledger import LedgerEntry
     from framework.faults.plan import FaultKinds, FaultPlan, PeriodicPlan, PlannedFault, check_begins
-    from framework.load.workload import Workload, WorkloadConfig
+    from framework.load.workload import FinalPhaseConfig, Invocation, Workload, WorkloadConfig
     from framework.network.model import ConstantLink, Link, NetworkModel
     from framework.network.shaped_link import LinkConfig, Probability, make_link
     from framework.registry.hookspecs import hookimpl
@@ -139,6 +140,7 @@ _HOMES = {
     "FaultKinds": "framework.faults.plan",
     "FaultPlan": "framework.faults.plan",
     "FaultSpec": "framework.registry.specs",
+    "FinalPhaseConfig": "framework.load.workload",
     "FinishedRun": "framework.checking.finished_run",
     "HeartbeatRounds": "framework.replication.heartbeats",
     "ILLEGAL": "framework.checking.models.model",
@@ -147,6 +149,7 @@ _HOMES = {
     "IncomingTransfer": "framework.replication.transfers",
     "Injection": "framework.faults.fault",
     "Invariant": "framework.checking.invariants",
+    "Invocation": "framework.load.workload",
     "Joint": "framework.replication.quorums",
     "JudgedRun": "framework.testing.judged_run",
     "Latency": "framework.core.distributions",
@@ -241,6 +244,7 @@ _HOMES = {
     "durable": "framework.core.durable",
     "durable_log": "framework.core.durable",
     "durable_map": "framework.core.durable",
+    "exact": "framework.checking.history.values",
     "format_duration": "framework.core.time",
     "grid_columns": "framework.replication.quorums",
     "grid_rows": "framework.replication.quorums",
@@ -289,6 +293,7 @@ __all__ = [
     "FaultKinds",
     "FaultPlan",
     "FaultSpec",
+    "FinalPhaseConfig",
     "FinishedRun",
     "HeartbeatRounds",
     "ILLEGAL",
@@ -297,6 +302,7 @@ __all__ = [
     "IncomingTransfer",
     "Injection",
     "Invariant",
+    "Invocation",
     "Joint",
     "JudgedRun",
     "Latency",
@@ -391,6 +397,7 @@ __all__ = [
     "durable",
     "durable_log",
     "durable_map",
+    "exact",
     "format_duration",
     "grid_columns",
     "grid_rows",

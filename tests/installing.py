@@ -13,6 +13,24 @@ from framework.registry.discovery import ROOT
 PIP_S, RUN_S = 60, 60
 
 
+SYNOD = """#!{python}
+import sys
+from framework.console.synod import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+"""The script that pip makes of the entry point: Python puts the script's folder onto its path, and not the current one."""
+
+
+def lay_synod(folder: Path) -> Path:
+    """The command `synod` in `folder`, as pip installs it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    script = folder / "synod"
+    script.write_text(SYNOD.format(python=sys.executable))
+    script.chmod(0o755)
+    return script
+
+
 def pip(*words: str | Path, cwd: Path) -> None:
     """Runs pip offline, with the builder that this Python has. AssertionError with what it said if it fails."""
     command = [sys.executable, "-m", "pip", *map(str, words), "--no-index", "--no-deps", "--quiet"]

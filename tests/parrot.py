@@ -82,7 +82,7 @@ class Words(Workload):
     def functions(self) -> tuple[str, ...]:
         return ("say",)
 
-    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+    def next(self, client: NodeId, now: int, rng: random.Random) -> tuple[str, str | None, Value]:
         return "say", None, rng.choice(self.config.words)
 
 

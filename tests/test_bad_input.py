@@ -58,7 +58,7 @@ UNFIT = [
     ),
     (
         f"{HELLO} nodes=2 faults=clock",
-        "faults.clock.target=random_minority: fewer than half of 2 is nobody. Write nodes=3, or random.",
+        "faults.clock.target=random_minority: fewer than half of 2 is no node. Write nodes=3, or random.",
     ),
     (
         f"{RAFT} faults=chaos 'faults.chaos.disk=[slow,fulll]'",

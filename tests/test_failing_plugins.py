@@ -42,7 +42,7 @@ class Mine(Workload):
         {functions}
         return ("echo",)
 
-    def next(self, client, rng):
+    def next(self, client, now, rng):
         self.count += 1
         if self.count > 20:
             {next}
@@ -223,8 +223,8 @@ DURING = [
     (
         WORKLOAD,
         "workload=mine",
-        {"next": "return None"},
-        f"{GAVE_UP}workload=mine: next gave None, where (function, key, ",
+        {"next": "return 7"},
+        f"{GAVE_UP}workload=mine: next gave 7 (int), where (function, key, ",
     ),
     (
         WORKLOAD,

@@ -13,6 +13,7 @@ import pytest
 
 import framework.new.__main__ as new
 import framework.plugins.__main__ as plugins
+import framework.run.__main__ as run
 from framework.new import files, pyproject
 from framework.new.names import KIND_NAMES
 from framework.registry.discovery import ROOT
@@ -292,9 +293,16 @@ def test_the_list_shows_every_plugin_with_its_settings(capsys: pytest.CaptureFix
 def test_one_kind_or_one_plugin_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert plugins.main(["protocols", "raft"]) == 0
     text = capsys.readouterr().out
-    assert "    protocol.heartbeat_interval=50ms\n        How often a leader says that it is there.\n" in text
-    assert "    protocol.read_mode=log  (log | read_index | lease)\n        `log`: a read is" in text
+    assert "  protocol.heartbeat_interval=50ms     duration\n      How often a leader says that it is there.\n" in text
+    assert "  protocol.read_mode=log               log | read_index | lease\n      `log`: a read is" in text
     assert "echo" not in text
+
+
+def test_one_plugin_is_told_as_the_help_of_a_run_tells_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert plugins.main(["faults", "crash"]) == 0
+    told = capsys.readouterr().out
+    assert run.main(["faults=crash", "--help"]) == 0
+    assert capsys.readouterr().out.startswith(told)
 
 
 def test_what_settings_mean_is_left_out_of_longer_lists(capsys: pytest.CaptureFixture[str]) -> None:

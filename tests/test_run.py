@@ -229,6 +229,32 @@ def test_help_lists_flags_groups_options_and_keys(capsys: pytest.CaptureFixture[
     assert all(word in text for word in ("--config-dir", "workload", "raft_5nodes", "wan_aws", "duration", "crash"))
 
 
+def test_help_of_an_option_is_what_it_can_be_given(capsys: pytest.CaptureFixture[str], liar: list[str]) -> None:
+    assert main(["protocol=raft", "--help"]) == 0
+    assert "  protocol.heartbeat_interval=50ms     duration\n" in capsys.readouterr().out
+
+    assert main([liar[0], "protocol=liar", "protocol.breaks=true", "-m", "--help"]) == 0
+    assert "  protocol.breaks=false  true | false\n" in capsys.readouterr().out
+
+    assert main(["protocol=lair", "--help"]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120, 300])
+def test_help_fits_the_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    widest = max(60, min(columns, 120))
+    long = [line for line in text.splitlines() if len(line) > widest]
+    assert all(
+        line.startswith(("  python -m framework.run ", "    network.regions=", "  What they mean")) for line in long
+    )
+
+
 def test_a_config_folder_of_ones_own_brings_its_experiments(capsys: pytest.CaptureFixture[str]) -> None:
     own = Path("conf/experiment")
     own.mkdir(parents=True)

@@ -5,16 +5,16 @@ A FILE is the folder of a run, which knows its model, or Jepsen's EDN, or a JSON
     {"process": 0, "type": "invoke", "f": "cas", "key": "x", "value": [1, 2], "time": 1000}
     {"process": 0, "type": "ok", "f": "cas", "key": "x", "value": true, "time": 2500}
 
-`type` is invoke, ok, fail (did not happen) or info (may happen at any time); a completion's value is the result; times
-are nanoseconds, or left out if the lines are in order. For each file stdout has its operations and time, and
-`verdict: valid|invalid|unknown — reason`; after that, of an invalid one, few operations that show it. A file that cannot
-be read is a line on stderr, with file and line, and counts as unknown. Exit code 1 if one is invalid, else 2 if one is
-unknown, else 0.
+`type` is invoke, ok, fail (did not happen) or info (may happen at any time). A completion's value is the result. Times
+are nanoseconds; they may be omitted if the lines are in order. For each file, stdout has its operations and time, and
+`verdict: valid|invalid|unknown — reason`, followed for an invalid file by a few operations that show it. A file that
+cannot be read is reported by a line on stderr, with file and line, and counts as unknown. Exit code 1 if a file is
+invalid, else 2 if one is unknown, else 0.
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+if __name__ == "__main__":  # before all other imports, so that their exceptions are reported too
     from framework.console.entry import run_as_command
 
     run_as_command("framework.check.__main__")
@@ -50,7 +50,7 @@ PLUGINS = "plugins.path="
 
 
 def main(argv: Sequence[str]) -> int:
-    """The exit code of the command with these arguments."""
+    """Runs the command with these arguments; returns its exit code."""
     return carried_out(lambda: _check_all(_parsed(argv)), "interrupted before the check was complete")
 
 
@@ -64,7 +64,7 @@ def _check_all(asked: argparse.Namespace) -> int:
 
 
 def _check_initial(text: str, model: Model) -> None:
-    """ConfigError if no history can begin with the value: neither one in JSON nor one in EDN."""
+    """Raises ConfigError if no history, in JSON or in EDN, can begin with the value."""
     try:
         model.starting(value_of(text, "JSON", "--initial"))
     except ConfigError as mistake:
@@ -75,7 +75,7 @@ def _check_initial(text: str, model: Model) -> None:
 
 
 def _verdict(path: Path, model: Model | None, asked: argparse.Namespace) -> Verdict:
-    """The verdict on one file; a mistake in it is a line on stderr, and UNKNOWN."""
+    """Returns the verdict on one file. An error in the file is reported on stderr, and yields UNKNOWN."""
     try:
         return _check(path, _model_for(path, asked.plugins) if model is None else model, asked)
     except (ConfigError, PluginError) as error:
@@ -84,8 +84,9 @@ def _verdict(path: Path, model: Model | None, asked: argparse.Namespace) -> Verd
 
 
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:
-    head, _, rest = str(__doc__).partition("\n\n")
-    parser = Parser("framework.check", f"{head}\n\n{rest}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    described = str(__doc__).partition("`: ")[2]
+    description = f"{described[0].upper()}{described[1:]}"
+    parser = Parser("framework.check", description, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = ", ".join(Models().names)
     # fmt: off
     parser.add_argument("check", metavar="linearizability", type=one_of(CHECKS), help="what is checked")
@@ -141,7 +142,7 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _model_for(path: Path, plugins: Sequence[str]) -> Model:
-    """The model that the run in a folder names. ConfigError if there is none."""
+    """Returns the model that the run in a folder names. Raises ConfigError if there is none."""
     model = _model_of_run(path, plugins) if path.is_dir() else None
     if model is None:
         names = ", ".join(Models().names)
@@ -150,7 +151,7 @@ def _model_for(path: Path, plugins: Sequence[str]) -> Model:
 
 
 def _named(name: str, plugins: Sequence[str]) -> Model:
-    """The model of that name; plugins are loaded only for one that does not come with Synod."""
+    """Returns the model of that name. Plugins are loaded only if given, or for a model that is not built in."""
     models = Models()
     if plugins or name not in models.names:
         from framework.registry.registry import load
@@ -158,12 +159,12 @@ def _named(name: str, plugins: Sequence[str]) -> Model:
         registry = load(plugins)
         models = Models(registry.models)
         if registry.broken and name not in models.names:
-            registry.get("model", name)  # says which plugin may have it, and what is wrong with that
+            registry.get("model", name)  # raises an error that names the plugin that may have it, and its defect
     return models.named(name, "--model")
 
 
 def _model_of_run(folder: Path, plugins: Sequence[str]) -> Model | None:
-    """The model that the run's own checker had; else the one that its protocol or state machine names, if any."""
+    """Returns the model of the run's own checker; else the one that its protocol or state machine names, if any."""
     from framework.config.saved import recompose, saved_plugin_paths
     from framework.registry.registry import load
     from framework.trace.reader import open_run
@@ -218,7 +219,7 @@ def _answers_nil(call: Call) -> bool:
 
 
 def _judge(history: HistoryFile, model: Model, bounds: Bounds, endings: Endings) -> Finding:
-    """The verdict on each reading of the history, or UNKNOWN if they differ."""
+    """Returns the verdict on all readings of the history, or UNKNOWN if they differ."""
     first, *others = (find(calls, model, bounds, endings) for calls in history.readings)
     verdict = first.result.verdict
     for other in others:
@@ -282,5 +283,5 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _say(text: str) -> None:
-    """One line, of bounded length whatever the history holds."""
+    """Prints one line, of bounded length whatever the history holds."""
     print(abbreviated(printable(text.replace("\n", " ")), LONGEST_LINE), flush=True)

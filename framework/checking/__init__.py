@@ -1,1 +1,1 @@
-"""Verdicts: histories held against sequential specifications, invariants held against nodes, replicas against each other."""
+"""Verdicts: checks of histories against specifications, nodes against invariants, and replicas against each other."""

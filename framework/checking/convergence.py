@@ -1,8 +1,8 @@
 """Convergence: once clients are quiet and faults are over, all replicas become equal.
 
-An engine lets a run settle after its last operation: it asks the replicas now and then where they stand, until they are
-equal or the time for it is over. Two replicas that have applied as much and differ have diverged; one that has applied
-less than others stays behind. A node that is down is left out.
+An engine lets a run settle after its last operation: it polls the progress of the replicas until they are equal or the
+time limit is reached. Two replicas that have applied equally much and differ have diverged; a replica that has applied
+less than others is behind. Nodes that are down are left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from framework.core.message import NodeId
 from framework.core.replica import ReplicaState
 
 ReplicaStates: TypeAlias = Mapping[NodeId, ReplicaState | None]
-"""Of the nodes that keep a copy; None for one that should answer and does not."""
+"""The states of the nodes that keep a copy; None for a node that should answer but does not."""
 
 Groups: TypeAlias = Mapping[Any, list[NodeId]]
 
@@ -28,11 +28,11 @@ WIDEST = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """How the replicas of a run stood at its end, `took` nanoseconds after clients were known to be quiet.
+    """The replicas at the end of a run, `took` nanoseconds after clients were known to be quiet.
 
-    `nodes` are all servers of the run, `down` those that did not run. `can_serve`: whether those that did are enough for
-    the protocol; None if it does not say. `excuse` says why a replica that stays behind need not be to blame, on an engine
-    where that may be.
+    `nodes` is the number of servers of the run, `down` are the servers that did not run. `can_serve`: whether the
+    running servers suffice for the protocol; None if it does not say. `excuse` is the reason why a replica that stays
+    behind may not be at fault, on an engine where that is possible.
     """
 
     nodes: int
@@ -44,9 +44,10 @@ class Settled:
 
 
 def look(ask: Callable[[bool], ReplicaStates], *, last: bool) -> ReplicaStates | None:
-    """The replicas with their states if they are equal, or if this look is the `last`; `ask(whole)` asks them.
+    """Returns the replicas with their states if they are equal, or if this look is the `last`; `ask(whole)` queries
+    them.
 
-    States are asked for only where all have applied as much.
+    Unless it is the last look, states are queried only once all replicas have applied equally much.
     """
     if not last and not _level(ask(False)):
         return None
@@ -55,7 +56,7 @@ def look(ask: Callable[[bool], ReplicaStates], *, last: bool) -> ReplicaStates |
 
 
 def convergence(settled: Settled) -> CheckResult:
-    """INVALID if replicas diverged or stayed behind without an excuse, UNKNOWN if that cannot be told, else VALID."""
+    """Returns INVALID if replicas diverged or stayed behind without excuse, UNKNOWN if undecidable, else VALID."""
     replica_states = {node: found for node, found in settled.replica_states.items() if found is not None}
     by_index = _grouped({node: found.applied for node, found in replica_states.items()})
     after = f"{settled.took / 1e6:,.0f} ms after clients were quiet"
@@ -66,7 +67,7 @@ def convergence(settled: Settled) -> CheckResult:
             return _result(
                 Verdict.INVALID, f"replicas that applied {index:,} differ: {_sides(copies)}", tuple(_story(copies))
             )
-        if not _equal(copies):  # without an order, one that is late differs and no more
+        if not _equal(copies):  # without an order, a late replica merely differs
             return _result(Verdict.UNKNOWN, f"replicas differ, {after}: {_sides(copies)} ({excuse})")
     silent = [node for node, found in settled.replica_states.items() if found is None]
     if silent:
@@ -80,7 +81,7 @@ def convergence(settled: Settled) -> CheckResult:
 
 
 def nothing_to_compare(settled: Settled) -> str:
-    """Why there is nothing to judge, if that is so."""
+    """Returns the reason why there is nothing to compare; "" if there is something."""
     keeping = list(settled.replica_states)
     if len(keeping) > 1:
         return ""
@@ -88,19 +89,19 @@ def nothing_to_compare(settled: Settled) -> str:
 
 
 def _level(replica_states: ReplicaStates) -> bool:
-    """Whether all have answered, and applied as much."""
+    """Returns whether all replicas have answered, and applied equally much."""
     return (
         None not in replica_states.values() and len({found.applied for found in replica_states.values() if found}) <= 1
     )
 
 
 def _equal(replica_states: ReplicaStates) -> bool:
-    """... and hold the same."""
+    """Returns whether all replicas have answered, applied equally much, and have the same state."""
     return _level(replica_states) and len({found.digest for found in replica_states.values() if found}) <= 1
 
 
 def _grouped(marks: Mapping[NodeId, Any]) -> dict[Any, list[NodeId]]:
-    """The nodes that have the same, in the order in which they come."""
+    """Groups the nodes by mark, in order of first appearance."""
     groups: dict[Any, list[NodeId]] = {}
     for node, mark in marks.items():
         groups.setdefault(mark, []).append(node)
@@ -108,7 +109,7 @@ def _grouped(marks: Mapping[NodeId, Any]) -> dict[Any, list[NodeId]]:
 
 
 def _too_few(settled: Settled) -> str:
-    """A group that lacks a quorum, or a majority if the protocol does not say what it needs, may have no way on."""
+    """Returns an excuse if too few nodes run to make progress: no quorum, or no majority if `can_serve` is None."""
     running = settled.nodes - len(settled.down)
     enough = 2 * running > settled.nodes if settled.can_serve is None else settled.can_serve
     too_few = "" if settled.can_serve is None else ", too few to serve"
@@ -116,7 +117,7 @@ def _too_few(settled: Settled) -> str:
 
 
 def _behind(by_index: Groups) -> str:
-    """`n3 stays at 12 while n1 n2 are at 40`."""
+    """Returns `n3 stays at 12 while n1 n2 are at 40`."""
     *late, first = sorted(by_index)
     stays = " and ".join(
         f"{_names(by_index[index])} {'stay' if len(by_index[index]) > 1 else 'stays'} at {index:,}" for index in late
@@ -125,12 +126,12 @@ def _behind(by_index: Groups) -> str:
 
 
 def _sides(copies: Mapping[NodeId, ReplicaState]) -> str:
-    """`n1 n2 against n3`."""
+    """Returns `n1 n2 against n3`."""
     return " against ".join(map(_names, _grouped({node: copy.digest for node, copy in copies.items()}).values()))
 
 
 def _story(copies: Mapping[NodeId, ReplicaState]) -> Iterator[str]:
-    """Who holds what, and where the first two that differ first do."""
+    """Yields the state of each group of replicas, and the first difference between the first two groups."""
     groups = list(_grouped({node: copy.digest for node, copy in copies.items()}).values())
     for group in groups:
         copy = copies[group[0]]
@@ -143,7 +144,7 @@ def _story(copies: Mapping[NodeId, ReplicaState]) -> Iterator[str]:
 
 
 def _first_difference(one: Any, other: Any) -> tuple[str, str]:
-    """The smallest parts of two states, in their order, that differ: a key and its value, as most snapshots are made."""
+    """Returns the smallest differing parts of two states: for most snapshots, a key and its value."""
     one, other = _opened(one), _opened(other)
     if isinstance(one, list) and isinstance(other, list) and not _is_pair(one, other):
         for left, right in zip(one, other, strict=False):
@@ -160,7 +161,7 @@ def _beyond(items: list[Any], end: int) -> str:
 
 
 def _opened(state: Any) -> Any:
-    """What bytes hold, if they are msgpack, as nearly all snapshots are."""
+    """Decodes bytes that are msgpack, as nearly all snapshots are; returns any other state unchanged."""
     if isinstance(state, bytes):
         try:
             return msgspec.msgpack.decode(state)
@@ -170,7 +171,7 @@ def _opened(state: Any) -> Any:
 
 
 def _is_pair(one: list[Any], other: list[Any]) -> bool:
-    """Whether both are a key with a value."""
+    """Returns whether both are a key with a value."""
     return len(one) == len(other) == 2 and not any(isinstance(item[0], (list, bytes)) for item in (one, other))
 
 

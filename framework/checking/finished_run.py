@@ -27,27 +27,30 @@ def _no_folder() -> Run:
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """All that is known of a run when its checkers start; nothing in it may be changed.
+    """Everything known of a run when its checkers start. Checkers must not change it.
 
-    `history` has the operations of the clients, as `Call`s. It may be long and can be walked through any number of times: a walk
-    needs little memory, a list of it much. `replicas` has the final states of the nodes that keep a replica, None for one that
-    did not answer; it is empty if they were not compared. `ledger` says what the faults really did, `config` is what config.yaml
-    holds, `models` are the sequential models that are installed. `open_trace` returns the run's folder, opened.
+    `history` has the operations of the clients, as `Call`s. It may be long, and can be iterated over any number of
+    times: an iteration needs little memory, a list of it much. `replicas` has the final states of the nodes that keep a
+    replica, None for a node that did not answer; it is empty if replicas were not compared. `ledger` has the actual
+    effects of faults, `config` is the content of config.yaml, `models` are the installed sequential models. `final_at`
+    is the start of the workload's final phase, in nanoseconds; None if there was none. `open_trace` opens the run's
+    folder.
     """
 
     history: Calls
     replicas: Mapping[NodeId, ReplicaState | None] = field(default_factory=dict)
     ledger: Sequence[LedgerEntry] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
+    final_at: int | None = None
     models: Models = field(default_factory=Models)
     open_trace: Callable[[], Run] = field(default=_no_folder, repr=False)
 
     @property
     def model(self) -> Model | None:
-        """The sequential model that the run's protocol or state machine names; None if it names none."""
+        """The sequential model named by the run's protocol or state machine; None if there is none."""
         return self.models.chosen(AUTO, "model")
 
     @cached_property
     def trace(self) -> Run:
-        """The run's files: `trace.events` has a row for each event if the run was traced in full, else none."""
+        """The run's files. `trace.events` has a row for each event if the run was traced in full, else no rows."""
         return self.open_trace()

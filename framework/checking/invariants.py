@@ -1,4 +1,4 @@
-"""Invariants: what must hold of a protocol's nodes at every moment, watched one step at a time.
+"""Invariants: properties of a protocol's nodes that must always hold, checked step by step.
 
     class OneLeader(Invariant[Raft]):
         def __init__(self) -> None:
@@ -8,8 +8,8 @@
             if node.role == "leader" and self.leaders.setdefault(node.term, node.id) != node.id:
                 raise Violation("election safety", (node.id,), f"term {node.term} has two leaders")
 
-An invariant has a memory of its own, for most promises ("one leader a term, ever") cannot be seen in one state. It
-is asked after every step of a run, so it looks at what is new since it last saw the node, never at all there is.
+An invariant has its own memory, because most properties ("one leader per term, ever") are not visible in one state. It
+is called after every step of a run, so it should look only at changes since it last saw the node, not at all its state.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from framework.core.time import MILLISECOND
 N = TypeVar("N", bound=Node)
 
 CLOCKS_APART = 5 * MILLISECOND
-"""On several machines the steps of two nodes may be told in another order than they took when they are closer than this."""
+"""On several machines, steps of two nodes closer in time than this may be reported out of order. In nanoseconds."""
 
 
 class Step:
-    """What has just happened, and where. The same object comes with every step of a node: keep its fields.
+    """The step just taken, and its node.
 
-    `time` is the run's, in nanoseconds; `seq` is the step's row in the trace (of a batch, its last step's); `path`
-    is the mount's, "" for a node that is not mounted. `started` says that this node is seen for the first time: it
-    has booted, restarted or been mounted since, and what it does not keep durably is gone.
+    The object is reused for every step of a node: keep its fields, not the object. `time` is the run's, in nanoseconds;
+    `seq` is the step's row in the trace (for a batch, that of its last step); `path` is the mount's, "" for a node that
+    is not mounted. `started`: this is the first step seen since the node booted, restarted or was mounted; its state
+    that is not durable is gone.
     """
 
     __slots__ = ("node", "path", "seq", "started", "time")
@@ -48,17 +49,17 @@ class Step:
 
 
 class Invariant(ABC, Generic[N]):
-    """Base of every invariant: write `class OneLeader(Invariant[Raft])`, which watches nodes of the class Raft.
+    """Base of every invariant: `class OneLeader(Invariant[Raft])` observes nodes of the class Raft.
 
-    One instance is made, without arguments, for each group of nodes: for the nodes of the run, and for all mounts of
-    one path. Clients are nodes too: an invariant that watches their class, or every Node, is shown them as well.
-    What it sees is durable: a node is shown when the commit of a batch is over and its effects leave, all steps of the
-    batch at once. A batch that a crash took is never shown; with `engine.check_invariants_every` above 1 others are
-    left out too, so that what it saw last of another node may be out of date.
+    One instance is created, without arguments, for each group of nodes: for the nodes of the run, and for all mounts at
+    one path. Clients are nodes too: an invariant on their class, or on Node, also observes them.
+    An invariant sees only durable state: it observes a node after the commit of a batch, when the effects leave, all
+    steps of the batch at once. It never sees a batch lost in a crash; with `engine.check_invariants_every` above 1 it
+    skips other batches too, so that its last view of another node may be out of date.
     """
 
     watches: ClassVar[type[Node]] = Node
-    """The class of the nodes that are shown, subclasses included: the argument of `Invariant[…]`."""
+    """The class of the observed nodes, including subclasses: the argument of `Invariant[…]`."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -76,10 +77,10 @@ class Invariant(ABC, Generic[N]):
 
     @abstractmethod
     def observe(self, step: Step, node: N) -> None:
-        """Looks at the node that has changed, and changes nothing in it. Violation if the promise is broken."""
+        """Checks a node that has taken a step, without changing it. Raises Violation if the invariant is broken."""
 
     def on_crash(self, node: NodeId) -> None:
-        """Hears that a node, seen before, has crashed: it takes no step until it restarts, and then comes with `started`.
+        """Called when an observed node has crashed. It takes no step until it restarts, then with `started`.
 
-        An invariant about the present ("at most one primary now") forgets here what the node held in memory.
+        An invariant about the present ("at most one primary now") must forget here the node's volatile state.
         """

@@ -1,4 +1,4 @@
-"""Monitors: a protocol's invariants at work on a run, and what they found.
+"""Monitors: check a protocol's invariants during a run, and collect the results.
 
 An engine calls `observe` of a node's watcher when the effects of a batch leave. The first violation ends the run.
 """
@@ -33,11 +33,11 @@ class Breach:
 
 @dataclass(frozen=True)
 class Watch:
-    """What came of watching a run: `observations` of nodes, and the breach that ended it, if one did.
+    """The result of watching a run: the number of `observations` of nodes, and the breach that ended it, if any.
 
-    `failures` has the traceback of each invariant that raised something else than a Violation, by its name. It was
-    asked no more from then on, so it proves nothing. `lost` says of nodes that could not be followed all the time why, and
-    `unseen` for how many nanoseconds at the most: what was concluded may rest on a state of theirs that was out of date.
+    `failures` has the traceback of each invariant that raised anything but a Violation, by name. It was not called from
+    then on, so it proves nothing. `lost` gives the reason for each node that could not be observed all the time, and
+    `unseen` the longest such time, in nanoseconds: conclusions may rest on an outdated state of that node.
     """
 
     invariants: tuple[str, ...]
@@ -49,11 +49,11 @@ class Watch:
 
 
 class Halt(BaseException):
-    """Ends a run at once, between two steps. Not an Exception: no engine may take it for the crash of a node."""
+    """Ends a run at once, between two steps. Not an Exception, so that no engine treats it as the crash of a node."""
 
 
 class Monitors:
-    """The invariants of one run. Of every `every` batches of a node one is shown to them, the first one first."""
+    """The invariants of one run. They observe one of every `every` batches of a node, beginning with the first."""
 
     def __init__(self, invariants: Sequence[type[Invariant[Any]]], every: int = 1) -> None:
         assert every >= 1
@@ -65,17 +65,17 @@ class Monitors:
         self._failures: dict[str, str] = {}
 
     def watcher(self, node: NodeId) -> Watcher:
-        """The one who is to be shown this node."""
+        """Returns the watcher of this node."""
         return self._watchers.setdefault(node, Watcher(node, self))
 
     def watch(self) -> Watch:
-        """What came of it so far."""
+        """Returns the result so far."""
         names = tuple(invariant.__qualname__ for invariant in self._classes)
         observations = sum(watcher.observations for watcher in self._watchers.values())
         return Watch(names, observations, self._breach, dict(self._failures))
 
     def group(self, path: str, node: Node) -> list[Invariant[Any]]:
-        """Those of the group at `path` that watch nodes of this class."""
+        """Returns the invariants of the group at `path` that watch nodes of this class."""
         group = self._groups.get(path)
         if group is None:
             made = [self._made(invariant) for invariant in self._classes]
@@ -86,19 +86,19 @@ class Monitors:
         return type(invariant).__qualname__ in self._failures
 
     def halt(self, violation: Violation, step: Step) -> NoReturn:
-        """Takes down what was broken, and ends the run."""
+        """Records the breach, and ends the run by raising Halt."""
         nodes = violation.nodes or (step.node,)
         self._breach = Breach(violation.name, nodes, violation.what, step.time, step.seq)
         raise Halt from violation
 
     def retire(self, invariant: type[Invariant[Any]]) -> None:
-        """Asks this invariant no more: it has just raised what an invariant does not."""
+        """Retires an invariant that has just raised something else than a Violation: it is not called any more."""
         self._failures[invariant.__qualname__] = traceback.format_exc()
         for watcher in self._watchers.values():
             watcher.forget_failed()
 
     def _made(self, invariant: type[Invariant[Any]]) -> Invariant[Any] | None:
-        """One of this class; None if it raises already when it is made."""
+        """Creates an invariant of this class; None if its constructor raises."""
         try:
             return invariant()
         except RAISED:
@@ -107,19 +107,22 @@ class Monitors:
 
 
 class Watcher:
-    """Shows one node, and all that is mounted in it, to the invariants."""
+    """Passes one node, and everything mounted in it, to the invariants."""
 
     __slots__ = ("_left", "_monitors", "_seen", "_step", "observations")
 
     def __init__(self, node: NodeId, monitors: Monitors) -> None:
         self.observations = 0
         self._monitors = monitors
-        self._left = 1  # batches until the next that is shown
+        self._left = 1  # batches until the next observation
         self._seen: dict[str, tuple[Node, list[Invariant[Any]]]] = {}  # by mount path: the node last seen
         self._step = Step(node)
 
     def observe(self, runtime: NodeRuntime, time: int, seq: int) -> None:
-        """Shows the node as it is after step `seq`, `time` nanoseconds into the run. Halt if that breaks one."""
+        """Passes the node to the invariants after step `seq`, `time` nanoseconds into the run.
+
+        Raises Halt if an invariant is broken.
+        """
         if self._left > 1:
             self._left -= 1
             return
@@ -138,7 +141,7 @@ class Watcher:
                     invariant.observe(step, node)
                 except Violation as violation:
                     self._monitors.halt(violation, step)
-                except RAISED:  # an invariant may be anyone's: what it raises is no failure of the node
+                except RAISED:  # a bug of the invariant, not a failure of the node
                     self._monitors.retire(type(invariant))
 
     def on_crash(self) -> None:
@@ -153,7 +156,7 @@ class Watcher:
                     self._monitors.retire(type(invariant))
 
     def forget_failed(self) -> None:
-        """Shows nothing more to invariants that have failed."""
+        """Stops calling invariants that have failed."""
         has_failed = self._monitors.has_failed
         for path, (node, invariants) in self._seen.items():
             self._seen[path] = (node, [each for each in invariants if not has_failed(each)])

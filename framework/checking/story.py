@@ -1,4 +1,4 @@
-"""A counter-example, told so that a person can follow it: who did what when, what they saw, and why it cannot be."""
+"""The story of a counter-example, for people: the operations of each client, their results, and the contradiction."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from framework.checking.models.model import ANY, NO_RESULT, Entry, Model, Part, 
 from framework.core.errors import ConfigError, abbreviated
 
 LONGEST = 24
-"""Operations told; of a longer story the middle is left out."""
+"""The maximum number of operations; a longer story loses its middle."""
 WIDEST = 48
-"""Characters of a value shown; of a longer one the middle is left out."""
+"""The maximum length of a value, in characters; a longer value loses its middle."""
 
 
 def tell(evidence: CounterExample, part: Part, calls: Sequence[Call], endings: Mapping[int, Ending]) -> tuple[str, ...]:
-    """A line that says of what, one line an operation, and a last one that says why there is no explanation.
+    """Returns a heading, one line per operation, and a last line that says why there is no explanation.
 
-    `calls` are all of the history, those that failed among them; `endings` says of operations how they ended, where
-    that is known.
+    `calls` are all calls of the history, including failed ones; `endings` are the known endings of operations.
     """
     return _Teller(evidence, part, calls, endings).lines()
 
 
 def told(evidence: CounterExample) -> list[int]:
-    """The numbers of the operations that a story of `evidence` tells of."""
+    """Returns the numbers of the operations in a story of `evidence`."""
     since = [evidence.since] if evidence.since is not None else []
     return [call.operation for call, _ in [*since, *evidence.operations]]
 
@@ -42,7 +41,7 @@ class _Teller:
     ) -> None:
         self._evidence, self._part, self._endings = evidence, part, endings
         self._model = evidence.model
-        self._known = {call.operation: call for call in calls}  # as they were recorded, not as the evidence has them
+        self._known = {call.operation: call for call in calls}  # as recorded, not as in the evidence
         self._refused = _refused(evidence, part, calls)
         shown = [call for call, _ in evidence.operations]
         if evidence.since is not None:
@@ -82,12 +81,12 @@ class _Teller:
         return text + "".join(f" ({note})" for note in notes)
 
     def _who(self, call: Call) -> str:
-        """`c4, operation 160, answered by n3`."""
+        """Returns `c4, operation 160, answered by n3`."""
         node = self._ending(call)[0] if call.known else ""
         return f"{_name(call)}, operation {call.operation}" + (f", answered by {node}" if node else "")
 
     def _what(self, call: Call) -> str:
-        """The call with its result: `read() saw 1`, `cas(1, 2) answered false`, `write(3)`."""
+        """Returns the call with its result: `read() saw 1`, `cas(1, 2) answered false`, `write(3)`."""
         named = _named(call)
         if call.outcome == "fail":
             return named
@@ -107,7 +106,7 @@ class _Teller:
         return self._endings.get(call.operation, ("", ""))
 
     def _why(self) -> str:
-        """Names the completion that cannot be, and the plainest reason that holds."""
+        """Names the impossible completion, and the simplest reason that applies."""
         evidence, model, clock = self._evidence.operations, self._model, self._clock
         known = [entry for entry in evidence if entry[0].known]
         last, step = max(known, key=lambda entry: (entry[0].completed or 0, entry[0].operation))
@@ -136,7 +135,7 @@ class _Teller:
 
 
 class _Clock:
-    """Writes nanoseconds as milliseconds, all with as many decimals as the most precise one needs, three or six."""
+    """Writes nanoseconds as milliseconds, with three decimals, or six if any time needs them."""
 
     def __init__(self, calls: Sequence[Call]) -> None:
         times = [time for call in calls for time in (call.invoked, call.completed) if time is not None]
@@ -151,7 +150,7 @@ class _Clock:
 
 
 def _name(call: Call) -> str:
-    """The client; one of another system is a process, with a number or a name."""
+    """Returns the client's name. A client of another system is a process, with a number or a name."""
     return f"process {call.client}" if call.process < 0 or call.client[:1].isdigit() else call.client
 
 
@@ -168,7 +167,7 @@ def _named(call: Call) -> str:
 
 
 def _refused(evidence: CounterExample, part: Part, calls: Sequence[Call]) -> Call | None:
-    """The failed call whose value was seen, if no other call had that value: it must never take effect, and did."""
+    """Returns the failed call whose value was seen although no other call has that value; None if there is none."""
     known = [call for call, _ in evidence.operations if call.known]
     if not known:
         return None
@@ -183,7 +182,10 @@ def _refused(evidence: CounterExample, part: Part, calls: Sequence[Call]) -> Cal
 
 
 def _is_sound(call: Call, model: Model) -> bool:
-    """Whether a failed call is one that could have changed an object like `model`: nobody else has looked at it yet."""
+    """Returns whether a failed call could have changed an object of `model`.
+
+    Failed calls have not been checked before.
+    """
     if call.argument is None or call.function not in model.functions or call.function in model.observes:
         return False
     try:
@@ -194,12 +196,12 @@ def _is_sound(call: Call, model: Model) -> bool:
 
 
 def _value(call: Call) -> Any:
-    """What a call would leave."""
+    """Returns the value that a call would leave."""
     return call.argument[1] if call.function == "cas" and isinstance(call.argument, tuple) else call.argument
 
 
 def _shows(result: Any, call: Call) -> bool:
-    """Whether `result` may show that a call took effect."""
+    """Returns whether `result` may show that a call took effect."""
     value = _value(call)
     if isinstance(result, tuple | frozenset):
         return exact(value) in map(exact, result) or exact(value) == exact(result)
@@ -209,7 +211,7 @@ def _shows(result: Any, call: Call) -> bool:
 
 
 def _had_part(entry: Entry, state: State, others: Sequence[Entry], model: Model) -> bool:
-    """Whether `entry` may have helped to make `state`: alone, if all that the others do is to replace the state."""
+    """Returns whether `entry` may have contributed to `state`; by itself, if all other operations replace the state."""
     if all(step.function in model.replaces for _, step in others):
         return model.makes(entry[1]) == state
     return model.concerns(entry[1], {state})
@@ -220,9 +222,9 @@ def _replacing(others: Sequence[Entry], model: Model) -> bool:
 
 
 def _covering(others: Sequence[Entry], makers: Sequence[Entry], last: Call, model: Model) -> Call | None:
-    """An operation without a part in what `last` saw that certainly left its mark before `last` began.
+    """Returns an operation that did not contribute to what `last` saw, but certainly had effect before `last` began.
 
-    What adds to a state leaves its mark for good; what replaces one, if it came after all that `makers` did.
+    An operation that adds to the state has a lasting effect; one that replaces it, only if it came after all `makers`.
     """
     put = -1
     if _replacing(others, model):

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from framework.config.groups import CONF, GROUPS, LISTS, WORDS, Groups, first_comment
+from framework.config.option_help import OTHER_SETTINGS, sweep_settings
 from framework.config.overrides import SWEEP
 from framework.config.plain_mappings import plain
-from framework.config.schema import RunConfig, SchedulingConfig, SweepConfig
-from framework.config.setting_docs import explained, flat
+from framework.config.schema import RunConfig, SchedulingConfig
+from framework.config.setting_docs import Setting, explained, flat
+from framework.config.setting_table import paragraph, row
+from framework.core.command_line import command_line
 from framework.registry.registry import Registry
 
-_WIDTH = 22
+WIDTH = 120
 
 
-def help_text(registry: Registry, folders: Sequence[Path] = (CONF,)) -> str:
+def help_text(registry: Registry, folders: Sequence[Path] = (CONF,), width: int = WIDTH) -> str:
     """All groups with their options, and every key with its default, for `--help`."""
     groups = Groups(registry, folders)
-    options = ["Groups (group=option):", *_options(groups)]
-    return "\n".join([*_keys(), "", *options, "", *_sweeps(groups), "", *_settings(groups)])
+    parts = [_keys(width), _options(groups, width), _sweeps(groups, width), _settings(groups, width)]
+    return "\n\n".join("\n".join(part) for part in parts)
 
 
-def _keys() -> Iterator[str]:
+def _keys(width: int) -> Iterator[str]:
     yield "Keys (key=value):"
-    for setting in explained(RunConfig()):
-        yield f"  {f'{setting.key}={setting.default}':{_WIDTH}}{setting.text}"
-    yield f"  {'run.dir=FOLDER':{_WIDTH}}where the run is kept; runs/<experiment>-<time>-<seed>"
-    yield f"  {'plugins.path=FOLDER':{_WIDTH}}a folder or file of plugins that are not installed"
+    yield from _rows((*explained(RunConfig()), *OTHER_SETTINGS), 24, width)
 
 
-def _options(groups: Groups) -> Iterator[str]:
+def _options(groups: Groups, width: int) -> Iterator[str]:
+    yield "Groups (group=option):"
     for group in GROUPS:
         several = f" (several: {group}=[a,b])" if group in LISTS else ""
         yield f"  {group}{several}"
         if group in WORDS:
             yield f"    {' | '.join(WORDS[group])}"
         for name, option in groups.options(group).items():
-            yield f"    {name:{_WIDTH - 2}}{option.summary}".rstrip()
+            yield from row(name, option.summary, width, "    ")
 
 
-def _settings(groups: Groups) -> Iterator[str]:
+def _settings(groups: Groups, width: int) -> Iterator[str]:
     yield "Settings of the options, with their defaults:"
+    more = command_line("framework.run", "protocol=raft", "faults=crash", "--help")
+    yield from paragraph(f"What they mean: {more}, with whichever options.", width)
     for group in GROUPS:
         for name, option in groups.plugins(group).items():
             base = f"{group}.{name}" if group in LISTS else group
@@ -53,11 +56,16 @@ def _settings(groups: Groups) -> Iterator[str]:
     yield from (f"    {key}={value}" for key, value in flat(common, "scheduling"))
 
 
-def _sweeps(groups: Groups) -> Iterator[str]:
-    yield "Sweeps (with -m: sweep=NAME; several values of any key: a,b  'range(0,10)'  'glob(wan_*)'  'interval(1,9)'; docs/sweeps.md):"
+def _sweeps(groups: Groups, width: int) -> Iterator[str]:
+    yield "Sweeps (with -m: sweep=NAME):"
+    several = "Several values of any key: a,b  'range(0,10)'  'glob(wan_*)'  'interval(1,9)'; see docs/sweeps.md."
+    yield from paragraph(several, width)
     for name, file in groups.files(SWEEP).items():
-        yield f"    {name:{_WIDTH - 2}}{first_comment(file)}".rstrip()
-    for setting in explained(SweepConfig(), SWEEP):
-        if not setting.key.startswith(f"{SWEEP}.params"):
-            words = f" ({' | '.join(setting.words)})" if setting.words else ""
-            yield f"  {f'{setting.key}={setting.default}':{_WIDTH + 4}} {setting.text}{words}"
+        yield from row(name, first_comment(file), width, "    ")
+    yield from _rows(sweep_settings(), 30, width)
+
+
+def _rows(settings: Iterable[Setting], column: int, width: int) -> Iterator[str]:
+    for setting in settings:
+        words = f" ({setting.form})" if " | " in setting.form else ""
+        yield from row(setting.label, f"{setting.text}{words}", width, column=column)

@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 
 from framework.config.files import own_choices
 from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, WORDS, Groups
+from framework.core.command_line import command_line
 from framework.core.errors import ConfigError, did_you_mean
 
 COMMAND_LINE = "command line"
@@ -79,7 +80,9 @@ def _single(text: str, parsed: HydraOverride) -> Override:
         what = "asks for several runs, and this is one" if parsed.is_sweep_override() else "belongs to a sweep"
         aside = "" if sweeping_only(key) else "; a list stands in brackets"
         raise ConfigError(
-            COMMAND_LINE, f"{text}: {what}", f"For a sweep write python -m framework.run -m … '{text}'{aside}."
+            COMMAND_LINE,
+            f"{text}: {what}",
+            f"For a sweep write {command_line('framework.run')} -m … '{text}'{aside}.",
         )
     return Override(text, key, parsed.value(), parsed.is_delete(), parsed.is_add())
 

@@ -1,10 +1,11 @@
-"""What each setting of a config means: its default, the words that it may be, and the docstring below its field."""
+"""What each setting of a config means: its default, what may be written there, and the docstring below its field."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import textwrap
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,17 +14,30 @@ from typing import Any
 
 import msgspec
 
-from framework.config.plain_mappings import keys_of, options_of, plain
+from framework.config.plain_mappings import keys_of, plain, typed
+from framework.core.size import Size
+from framework.core.time import Duration
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One key in full; no default where it stands for keys below it, no words where it may be more than some words."""
+    """One key in full.
+
+    `default` is written as a person types it, and None where the key stands for keys below it. `form` says what may be
+    written there: `duration`, `whole number, at least 1`, `log | lease`. `kinds` are the ways to write a value that has
+    several, each with what it is: `{kind: constant, delay: duration}`.
+    """
 
     key: str
     default: str | None
-    words: tuple[str, ...]
+    form: str
     text: str
+    kinds: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """`key=default`, or the key alone."""
+        return self.key if self.default is None else f"{self.key}={self.default}"
 
 
 def explained(config: msgspec.Struct, key: str = "") -> Iterator[Setting]:
@@ -33,7 +47,7 @@ def explained(config: msgspec.Struct, key: str = "") -> Iterator[Setting]:
     hints = typing.get_type_hints(kind, include_extras=True)
     tag = kind.__struct_config__
     if tag.tag_field is not None:
-        yield Setting(_join(key, tag.tag_field), str(tag.tag), (), "")
+        yield Setting(_join(key, tag.tag_field), str(tag.tag), "text", "")
     for name, field in keys_of(kind).items():
         if name in shown:
             yield from _setting(getattr(config, field), hints[field], _join(key, name), texts.get(field, ""))
@@ -43,24 +57,115 @@ def flat(settings: Any, key: str) -> Iterator[tuple[str, str]]:
     """(full key, value as typed) of every setting within `settings`."""
     if isinstance(settings, dict) and settings:
         for name, value in settings.items():
-            yield from flat(value, f"{key}.{name}")
-    elif isinstance(settings, list):
-        yield key, f"[{','.join(str(value) for value in settings)}]"
+            yield from flat(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(settings, list) and not any(isinstance(value, dict | list) for value in settings):
+        yield key, f"[{','.join(map(written, settings))}]"
     else:
-        yield (
-            key,
-            "null" if settings is None else str(settings).lower() if isinstance(settings, bool) else str(settings),
-        )
+        yield key, written(settings)
+
+
+def written(value: Any) -> str:
+    """Plain data as a person types it: `true`, `null`, `{at: 2s, fault: crash}`."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {written(inner)}' for name, inner in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(written, value))}]"
+    return "null" if value is None else typed(value)
+
+
+def form_of(hint: Any) -> str:
+    """What may be written for a value of the type `hint`."""
+    hint = getattr(hint, "__supertype__", hint)  # of a NewType
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        bounds = [bound for meta in arguments[1:] if isinstance(meta, msgspec.Meta) for bound in _bounds(meta)]
+        return ", ".join([form_of(arguments[0]), *bounds])
+    if origin in (typing.Union, types.UnionType):
+        return _form_of_union([part for part in arguments if part is not type(None)], type(None) in arguments)
+    if origin is typing.Literal:
+        return " | ".join(map(str, arguments))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"{{NAME: {form_of(arguments[1])}}}"
+    if isinstance(origin, type) and issubclass(origin, list | tuple | frozenset):
+        if origin is tuple and arguments[-1:] != (Ellipsis,):
+            return f"[{', '.join(map(form_of, arguments))}]"
+        return f"[{form_of(arguments[0])}, …]"
+    return _FORMS.get(hint, "keys and values" if _is_struct(hint) else "any value")
+
+
+_FORMS: dict[Any, str] = {
+    Duration: "duration",
+    Size: "size, as in 512MiB",
+    bool: "true | false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+}
 
 
 def _setting(value: Any, hint: Any, key: str, text: str) -> Iterator[Setting]:
+    kinds = tuple(_kinds(hint))
     if isinstance(value, msgspec.Struct):
-        if text:
-            yield Setting(key, None, (), text)
+        text = text or _first_sentence(type(value))
+        if text or kinds:
+            yield Setting(key, None, form_of(hint) if kinds else "", text, kinds)
         yield from explained(value, key)
+    elif isinstance(value, Mapping) and value:
+        yield Setting(key, None, form_of(hint), text)
+        for inner, default in flat(plain(value), key):
+            yield Setting(inner, default, form_of(typing.get_args(hint)[1]), "")
     else:
-        for inner, written in flat(plain(value), key):
-            yield Setting(inner, written, tuple(options_of(hint, [])), text)
+        for inner, default in flat(plain(value), key):
+            yield Setting(inner, default, form_of(hint), text, kinds)
+
+
+def _form_of_union(parts: list[Any], or_null: bool) -> str:
+    tagged = [part.__struct_config__ for part in parts if _is_tagged(part)]
+    forms = [form_of(part) for part in parts if not _is_tagged(part)]
+    if tagged:
+        forms.append(f"{{{tagged[0].tag_field}: {' | '.join(str(tag.tag) for tag in tagged)}, …}}")
+    alternatives = [*forms, *(["null"] if or_null else [])]
+    return (", or " if any("," in form and form[0] not in "[{" for form in forms) else " or ").join(alternatives)
+
+
+def _bounds(meta: msgspec.Meta) -> Iterator[str]:
+    if meta.ge is not None and meta.le is not None:
+        yield f"{meta.ge} to {meta.le}"
+        return
+    for word, bound in (("at least", meta.ge), ("above", meta.gt), ("at most", meta.le), ("below", meta.lt)):
+        if bound is not None:
+            yield f"{word} {bound}"
+
+
+def _kinds(hint: Any) -> Iterator[tuple[str, str]]:
+    """How each of a union of tagged Structs is written: what must be given by its form, all else by its default."""
+    structs = [part for part in typing.get_args(hint) if _is_tagged(part)]
+    for struct in structs:
+        hints = typing.get_type_hints(struct, include_extras=True)
+        fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+        required = [f"{key}: {_short(form_of(hints[field.name]))}" for key, field in fields.items() if field.required]
+        others = [f"{key}: {written(plain(field.default))}" for key, field in fields.items() if not field.required]
+        tag = struct.__struct_config__
+        yield f"{{{', '.join([f'{tag.tag_field}: {tag.tag}', *required, *others])}}}", _first_sentence(struct)
+
+
+def _short(form: str) -> str:
+    return form if form.startswith("[") else form.partition(",")[0]
+
+
+def _is_struct(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
+
+
+def _is_tagged(hint: Any) -> bool:
+    return _is_struct(hint) and hint.__struct_config__.tag_field is not None
+
+
+def _first_sentence(kind: type) -> str:
+    """Of the docstring of a class; "" if it has none."""
+    text = " ".join((kind.__dict__.get("__doc__") or "").split())
+    end = text.find(". ")
+    return text if end < 0 else text[: end + 1]
 
 
 def _docstrings(config: type) -> Mapping[str, str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from framework.config.setting_table import paragraph, row
+from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError, did_you_mean
 
-WHERE = "framework.run"
-USAGE = "python -m framework.run experiment=NAME [group=option] [key=value] …"
+COMMAND = "framework.run"
 _FLAGS = {
-    "--help": "this text",
+    "--help": "this text; behind options or keys, what those can be given and what that means",
     "--cfg job": "print the composed config and do nothing",
     "--config-dir DIR": "a folder of your own config groups, searched besides conf/",
     "--quiet": "print the verdict and the folder, nothing else",
@@ -19,6 +20,16 @@ _FLAGS = {
     "--rerun WHAT": "run again the points of a sweep that were invalid, unknown or failed (several: a,b)",
     "--code any": "let rows of a sweep count that other code left",
 }
+_EXAMPLES = (
+    "experiment=hello engine=sim",
+    "experiment=raft_5nodes engine=sim faults=crash seed=7",
+    "experiment=raft_5nodes nodes=3 duration=30s run.dir=runs/mine",
+    "experiment=raft_5nodes --cfg job",
+    "-m experiment=raft_5nodes engine=sim protocol=raft,multipaxos nodes=3,5 'seed=range(0,100)'",
+    "-m sweep=raft_chaos",
+    "protocol=raft faults=crash --help",
+    "experiment=raft_wan --help",
+)
 _NAMES = ("--help", "--cfg", "--config-dir", "--quiet", "--multirun", "--resume", "--rerun", "--code")
 RERUN = ("invalid", "unknown", "failed")
 _WITH_VALUE = {"--config-dir": "", "--resume": "", "--rerun": "", "--cfg": "job", "--code": "any"}
@@ -69,29 +80,31 @@ def _checked(asked: Arguments) -> Arguments:
     asked = asked._replace(sweep=asked.sweep or asked.resume is not None)
     for flag, given in (("--rerun", asked.rerun), ("--code", asked.any_code)):
         if given and not asked.sweep:
-            raise ConfigError(WHERE, f"{flag} is for sweeps", "Add -m, or --resume DIR.")
+            raise _mistake(f"{flag} is for sweeps", "Add -m, or --resume DIR.")
     return asked
 
 
-def help_head() -> str:
-    """Usage, flags and examples."""
+def help_head(width: int = 120) -> str:
+    """Usage, flags and examples, in lines of `width`."""
+    run = command_line(COMMAND)
     lines = [
-        f"usage: {USAGE}",
+        *paragraph(f"usage: {run} experiment=NAME [group=option] [key=value] …", width, "    ", ""),
         "",
-        "Runs one experiment, checks what its clients saw and keeps a folder with trace and result.",
-        "With -m, runs a sweep: every combination of the values that keys have, and keeps a row of each run.",
-        "Exit code: 0 valid, 1 invalid, 2 unknown or a mistake in what was asked.",
+        *paragraph(
+            "Runs one experiment, checks what its clients saw and keeps a folder with trace and result.", width, ""
+        ),
+        *paragraph(
+            "With -m, runs a sweep: every combination of the values that keys have, and keeps a row of each run.",
+            width,
+            "",
+        ),
+        *paragraph("Exit code: 0 valid, 1 invalid, 2 unknown or a mistake in what was asked.", width, ""),
         "",
         "flags:",
-        *(f"  {flag:<18} {meaning}" for flag, meaning in _FLAGS.items()),
+        *(line for flag, meaning in _FLAGS.items() for line in row(flag, meaning, width, column=21)),
         "",
         "examples:",
-        "  python -m framework.run experiment=hello engine=sim",
-        "  python -m framework.run experiment=raft_5nodes engine=sim faults=crash seed=7",
-        "  python -m framework.run experiment=raft_5nodes nodes=3 duration=30s run.dir=runs/mine",
-        "  python -m framework.run experiment=raft_5nodes --cfg job",
-        "  python -m framework.run -m experiment=raft_5nodes engine=sim protocol=raft,multipaxos nodes=3,5 'seed=range(0,100)'",
-        "  python -m framework.run -m sweep=raft_chaos",
+        *(f"  {run} {words}" for words in _EXAMPLES),  # not folded: a person copies them
     ]
     return "\n".join(lines)
 
@@ -99,19 +112,23 @@ def help_head() -> str:
 def _with_value(asked: Arguments, flag: str, value: str) -> Arguments:
     if flag in ("--config-dir", "--resume"):
         if not value:
-            raise ConfigError(WHERE, f"{flag} needs a folder", f"Write {flag} DIR.")
+            raise _mistake(f"{flag} needs a folder", f"Write {flag} DIR.")
         return asked._replace(config_dir=value) if flag == "--config-dir" else asked._replace(resume=value)
     if flag == "--rerun":
         kinds = tuple(value.split(","))
         wrong = next((kind for kind in kinds if kind not in RERUN), None)
         if wrong is not None:
-            raise ConfigError(WHERE, f"--rerun {wrong}".rstrip() + " is not known", did_you_mean(wrong, RERUN))
+            raise _mistake(f"--rerun {wrong}".rstrip() + " is not known", did_you_mean(wrong, RERUN))
         return asked._replace(rerun=kinds)
     only = _WITH_VALUE[flag]
     if value != only:
-        raise ConfigError(WHERE, f"{flag} {value}".rstrip() + " is not known", f"Write {flag} {only}.")
+        raise _mistake(f"{flag} {value}".rstrip() + " is not known", f"Write {flag} {only}.")
     return asked._replace(show_config=True) if flag == "--cfg" else asked._replace(any_code=True)
 
 
+def _mistake(what: str, fix: str) -> ConfigError:
+    return ConfigError(command_name(COMMAND), what, fix)
+
+
 def _unknown(word: str) -> ConfigError:
-    return ConfigError(WHERE, f"unknown flag {word}", did_you_mean(word.partition("=")[0], _NAMES))
+    return _mistake(f"unknown flag {word}", did_you_mean(word.partition("=")[0], _NAMES))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from framework.console.entry import Answered
+from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.time import parse_duration
 
@@ -15,11 +16,11 @@ _DIGITS = 18
 
 
 class Parser(argparse.ArgumentParser):
-    """The flags of `python -m COMMAND`. Its complaints are ConfigErrors; no flag is taken half spelt."""
+    """The flags of the command that the module `command` is. Its complaints are ConfigErrors; no flag is taken half spelt."""
 
     def __init__(self, command: str, description: str, **options: Any) -> None:
-        super().__init__(prog=f"python -m {command}", description=description, allow_abbrev=False, **options)
-        self._command = command
+        super().__init__(prog=command_line(command), description=description, allow_abbrev=False, **options)
+        self._command = command_name(command)
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """What was asked for by `words`. ConfigError for what cannot be read."""

@@ -1,4 +1,4 @@
-"""How a command begins and ends. Every `python -m framework.X` and `python -m experiments.X` goes through here.
+"""How a command begins and ends. Every `python -m framework.X`, `python -m experiments.X` and `synod X` goes through here.
 
     if __name__ == "__main__":  # before all other imports: what they raise is reported as well
         from framework.console.entry import run_as_command
@@ -46,9 +46,14 @@ class Reported(Exception):
 
 def run_as_command(module: str) -> NoReturn:
     """Imports `module`, runs its `main(arguments)` and exits with the code that it returns."""
+    exit_with(lambda: _main_of(module))
+
+
+def exit_with(work: Callable[[], int]) -> NoReturn:
+    """Exits with the code of `work`, the whole of a command, once all that it printed has left."""
     stdout: list[GuardedStream] = []
     try:
-        code = carried_out(lambda: _begun(module, stdout))
+        code = carried_out(lambda: _begun(work, stdout))
         code = _ended(code, stdout)
     except KeyboardInterrupt:  # the second one
         code = MISTAKE
@@ -125,15 +130,19 @@ def say(text: str) -> None:
             os.write(2, (" ".join(text.split()) + "\n").encode(errors="backslashreplace"))
 
 
-def _begun(module: str, stdout: list[GuardedStream]) -> int:
-    """Runs the command; `stdout` gets the end of the stream that it prints to."""
+def _main_of(module: str) -> int:
     from importlib import import_module
 
+    code: int = import_module(module).main(sys.argv[1:])
+    return code
+
+
+def _begun(work: Callable[[], int], stdout: list[GuardedStream]) -> int:
+    """Runs the command; `stdout` gets the end of the stream that it prints to."""
     from framework.console.streams import guard
 
     stdout.append(guard())
-    code: int = import_module(module).main(sys.argv[1:])
-    return code
+    return work()
 
 
 def _ended(code: int, stdout: list[GuardedStream]) -> int:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+
 _FRAMES_SHOWN = 3
+_NARROWEST, _WIDEST, _USUAL = 60, 120, 100
+"""Columns of text: longer lines are hard to read, and what is not a terminal has the usual."""
+
+
+def terminal_width() -> int:
+    """The columns that text for the terminal may take."""
+    return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size((_USUAL, 24)).columns))
 
 
 def milliseconds(value: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import sys
 import threading
@@ -16,6 +15,7 @@ from framework.console.arguments import Arguments
 from framework.console.entry import MISTAKE, say
 from framework.console.formatting import counted
 from framework.console.sweep_screen import COMBINATIONS_SHOWN, Summary, SweepScreen
+from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError
 from framework.sweep.identity import Identity, identity_of
 from framework.sweep.launch import runner_of
@@ -62,7 +62,7 @@ def _interrupted(sweep_run: SweepRun, *, quiet: bool) -> bool:
             done = f"{sweep_run.finished:,} of {counted(len(sweep_run.missing), 'run')} {'is' if sweep_run.finished == 1 else 'are'} done"
             print(f"interrupted: {done}; to go on:", file=sys.stderr)
             code = ["--code", "any"] if sweep_run.any_code else []
-            command = shlex.join([*["python", "-m", "framework.run", "--resume"], str(sweep_run.plan.folder), *code])
+            command = command_line("framework.run", "--resume", str(sweep_run.plan.folder), *code)
             print(f"  {command}", file=sys.stderr, flush=True)
             return True
     return False
@@ -75,7 +75,7 @@ def _planned(asked: Arguments) -> SweepPlan:
     head = read_head(Path(asked.resume).expanduser())
     own = {_key(word) for word in asked.overrides}
     if "sweep.dir" in own:
-        raise ConfigError("framework.run", "--resume and sweep.dir both name a folder", "Leave one out.")
+        raise ConfigError(command_name("framework.run"), "--resume and sweep.dir both name a folder", "Leave one out.")
     kept = [word for word in head.overrides if _key(word) not in {*own, "sweep.dir"}]
     return plan_sweep([*kept, *asked.overrides], asked.config_dir or head.config_dir, asked.resume)
 

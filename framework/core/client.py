@@ -1,4 +1,4 @@
-"""Clients are nodes that run one operation at a time on behalf of a workload."""
+"""Clients: nodes that run one operation at a time on behalf of a workload."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ class Operation(Record):
 
 
 class Ok(Record):
-    """It happened, with this result."""
+    """The operation took effect, with this result."""
 
     value: Value = None
 
 
 class Fail(Record):
-    """It did not happen and never will: no attempt of it can ever take effect."""
+    """The operation did not take effect and never will: no attempt of it can."""
 
     why: str
 
 
 class Unknown(Record):
-    """It may have happened, may yet happen, or never. It retires the client's process."""
+    """The operation may have taken effect, may yet do so, or never. This outcome retires the client's process."""
 
     why: str
 
 
 Outcome: TypeAlias = Ok | Fail | Unknown
+"""The outcome of an operation."""
 
 
 class Client(Node):
@@ -70,11 +71,11 @@ class Client(Node):
         )
 
     def awaited_nodes(self) -> Sequence[NodeId]:
-        """The nodes from which an answer to the operation under way is awaited; nothing if the client does not say."""
+        """Returns the nodes whose answer the operation under way awaits; empty if the client does not report them."""
         return ()
 
     def complete(self, operation: OperationId, outcome: Outcome) -> None:
-        """Ends `operation`. A late or second completion is left in the trace as a note and otherwise ignored."""
+        """Ends `operation`. A late or second completion is noted in the trace and otherwise ignored."""
         if not isinstance(outcome, (Ok, Fail, Unknown)):
             raise self._misuse(
                 f"completes an operation with a {type(outcome).__name__}", "Write Ok(value), Fail(why) or Unknown(why)."
@@ -87,7 +88,7 @@ class Client(Node):
         self._runtime.effects.append(Complete(operation, outcome, self._runtime.step))
 
     def _begin(self, operation: Operation, timeout: int) -> None:
-        """One step of the engine: starts `operation` and its time-out (nanoseconds; 0 is none)."""
+        """Starts `operation` and its time-out (in nanoseconds; 0 is none). The engine calls this, as one step."""
         assert self.current is None, f"{self.id} is busy with operation {self.current}"
         self.current = operation.id
         if timeout:

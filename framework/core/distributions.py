@@ -1,10 +1,10 @@
 """Random delays from tables of integer quantiles, so that every machine draws the same ones.
 
-Nothing here depends on the mathematical library of the host: logarithms and exponentials come from `decimal`, which
-rounds them correctly, all else is integers and the four operations of IEEE 754. 32 random bits make one draw. They
-choose a side of the median and a distance from that end of the law; the table has 32 points for every halving of the
-distance, down to 2**-32, and a draw lies on the straight line between two of them. So the far tail is as exact as the
-middle: from 1e-6 to 1 - 1e-6 quantiles are within 0.05% of the law, and means within 0.01%, up to a sigma of 2.
+Nothing here depends on the host's mathematical library: logarithms and exponentials come from `decimal`, which rounds
+them correctly, and everything else uses integers and the four operations of IEEE 754. One draw takes 32 random bits.
+They choose a side of the median and a distance from that end of the law. The table has 32 points for every halving of
+the distance, down to 2**-32, and a draw is interpolated linearly between two of them. So the far tail is as exact as
+the middle: from 1e-6 to 1 - 1e-6 quantiles are within 0.05% of the law, and means within 0.01%, up to a sigma of 2.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Distribution(ABC):
 
     @abstractmethod
     def sample(self, rng: random.Random) -> int:
-        """One delay in nanoseconds."""
+        """Draws one delay, in nanoseconds."""
 
 
 class _Fixed(Distribution):
@@ -52,7 +52,7 @@ class _Fixed(Distribution):
 
 
 class _Lines(Distribution):
-    """Straight lines between the quantiles `values` at `starts`, which are fractions of 2**32."""
+    """Linear interpolation between the quantiles `values` at `starts`, which are fractions of 2**32."""
 
     __slots__ = ("_starts", "_values")
 
@@ -68,7 +68,7 @@ class _Lines(Distribution):
 
 
 class _Table(Distribution):
-    """A law by its quantiles at `_POINTS`, in distances from the lower and from the upper end."""
+    """A law given by its quantiles at `_POINTS`, which are distances from the lower and from the upper end."""
 
     __slots__ = ("_lower", "_upper")
 
@@ -92,16 +92,16 @@ _LEAST = Duration(MICROSECOND)
 
 
 class Law(Config):
-    """Base of the laws that a config can name by their `kind`. Draws below `minimum` are raised to it."""
+    """Base of the laws that a config can select by `kind`. Draws below `minimum` are raised to it."""
 
     minimum: Duration = _LEAST
 
     def build(self) -> Distribution:
-        """The law, ready to draw from."""
+        """Returns the law, ready to draw from."""
         return self.scaled(Fraction(1))
 
     def scaled(self, factor: Fraction) -> Distribution:
-        """The law with every delay but `minimum` multiplied by `factor`."""
+        """Returns the law with every delay except `minimum` multiplied by `factor`."""
         raise TypeError(f"{type(self).__qualname__} has no scaled()")
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class Law(Config):
 
 
 class Constant(Law, kw_only=True, tag_field="kind", tag="constant"):
-    """Always `delay`."""
+    """The constant `delay`."""
 
     delay: Duration
 
@@ -119,7 +119,7 @@ class Constant(Law, kw_only=True, tag_field="kind", tag="constant"):
 
 
 class Uniform(Law, kw_only=True, tag_field="kind", tag="uniform"):
-    """Anything from `low` to `high`, all equally likely."""
+    """The uniform law from `low` to `high`."""
 
     low: Duration
     high: Duration
@@ -163,9 +163,9 @@ class Lognormal(Law, kw_only=True, tag_field="kind", tag="lognormal"):
 
 
 class Empirical(Law, kw_only=True, tag_field="kind", tag="empirical"):
-    """A measured law: `points` are pairs (fraction, delay), from fraction 0 to fraction 1, straight lines between.
+    """A measured law: `points` are pairs (fraction, delay) from fraction 0 to fraction 1, interpolated linearly.
 
-    `[[0, 1ms], [0.5, 2ms], [0.99, 9ms], [1, 30ms]]`: half of all draws lie below 2 ms.
+    With `[[0, 1ms], [0.5, 2ms], [0.99, 9ms], [1, 30ms]]` half of all draws lie below 2 ms.
     """
 
     points: tuple[tuple[float, Duration], ...]
@@ -185,7 +185,7 @@ class Empirical(Law, kw_only=True, tag_field="kind", tag="empirical"):
 
 
 Latency: TypeAlias = Constant | Uniform | Normal | Exponential | Lognormal | Empirical
-"""What a config may say of a delay: `{kind: lognormal, median: 10ms, sigma: 0.3}`."""
+"""The type of a delay in a config: `{kind: lognormal, median: 10ms, sigma: 0.3}`."""
 
 
 def _scale(delay: int, factor: Fraction, minimum: int) -> int:
@@ -196,7 +196,7 @@ def _lines(starts: list[int], values: list[int]) -> Distribution:
     if values[0] == values[-1]:
         return _Fixed(values[0])
     unique = [index for index, start in enumerate(starts[:-1]) if start < starts[index + 1]]
-    kept = [*unique, len(starts) - 1]  # two fractions closer than 2**-32 are one
+    kept = [*unique, len(starts) - 1]  # fractions closer than 2**-32 are merged
     return _Lines([starts[index] for index in kept], [values[index] for index in kept])
 
 
@@ -214,26 +214,26 @@ def _fixed(value: Decimal | float) -> int:
 
 
 def _logarithm(numerator: int) -> Decimal:
-    """ln(numerator / 2**33)."""
+    """Returns ln(numerator / 2**33)."""
     return _CONTEXT.subtract(_CONTEXT.ln(Decimal(numerator)), _CONTEXT.multiply(Decimal(33), _CONTEXT.ln(Decimal(2))))
 
 
 @lru_cache(maxsize=1)
 def _logarithms() -> list[Decimal]:
-    """ln of the probability up to each point: (point + 1/2) / 2**32, for a draw lies in the middle of its unit."""
+    """Returns ln((point + 1/2) / 2**32) of each point: the probability up to it, as a draw lies mid-unit."""
     return [_logarithm(2 * point + 1) for point in _POINTS]
 
 
 @lru_cache(maxsize=1)
 def _standard_exponential() -> tuple[list[int], list[int]]:
-    """The law of mean 1: the quantile of q is -ln(1 - q)."""
+    """Returns the law of mean 1: the quantile of q is -ln(1 - q)."""
     lower = [_fixed(-_logarithm((1 << 33) - 2 * point - 1)) for point in _POINTS]
     return lower, [_fixed(-logarithm) for logarithm in _logarithms()]
 
 
 @lru_cache(maxsize=1)
 def _scores() -> list[float]:
-    """Minus the standard normal quantiles of the distances: positive, falling to about 0."""
+    """Returns the negated standard normal quantiles of the distances: positive, falling to about 0."""
     return [
         normal_score((2 * point + 1) / (1 << 33), logarithm)
         for point, logarithm in zip(_POINTS, _logarithms(), strict=True)
@@ -248,7 +248,7 @@ def _standard_normal() -> tuple[list[int], list[int]]:
 
 @lru_cache(maxsize=64)
 def _standard_lognormal(sigma: float) -> tuple[list[int], list[int]]:
-    """The law of median 1: e to the power of sigma times the normal quantile."""
+    """Returns the law of median 1: e to the power of sigma times the normal quantile."""
     lower, upper = ([_fixed(_CONTEXT.exp(Decimal(sign * sigma * score))) for score in _scores()] for sign in (-1, 1))
     return lower, upper
 
@@ -275,9 +275,10 @@ _FAR = (
 
 
 def normal_score(tail: float, logarithm: Decimal) -> float:
-    """The z that a standard normal variable exceeds with probability `tail` <= 1/2 (and a hair); its ln is given.
+    """Returns the z that a standard normal variable exceeds with probability `tail`, at most about 1/2.
 
-    Good to 1e-15, and the same on every machine: the square root is the only function used, and IEEE 754 rounds it.
+    `logarithm` is ln(tail). Accurate to 1e-15, and the same on every machine: the square root is the only function
+    used, and IEEE 754 defines its rounding.
     """
     offset = 0.5 - tail
     if abs(offset) <= 0.425:

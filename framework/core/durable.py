@@ -1,4 +1,4 @@
-"""Durable fields: what survives a crash is declared, and only increments are written.
+"""Durable fields: state that survives a crash is declared, and only its increments are written.
 
     class Raft(Node):
         term: int = durable(0)
@@ -6,7 +6,7 @@
         members: DurableMap[NodeId, str] = durable_map(str, str)
 
 A scalar is compared with its committed value at the end of a batch; a log knows the lowest index that changed; a map
-knows the keys that changed. A `Change` is what a storage is asked to commit.
+knows the keys that changed. A storage commits `Change`s.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ V = TypeVar("V")
 ATOMS = (bool, int, float, str, bytes, type(None))
 
 SCALAR, LOG, MAP = "scalar", "log", "map"
-"""The kinds of durable fields."""
+"""The kinds of durable field."""
 
 
 class ScalarSet(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="scalar"):
-    """A scalar has a new value."""
+    """The new value of a scalar."""
 
     path: str
     field: str
@@ -39,7 +39,7 @@ class ScalarSet(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="sca
 
 
 class LogWritten(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="log"):
-    """The entries of a log below `first` are gone, and from `start` on they are `entries`."""
+    """The changes of a log: the entries below `first` are gone, and those from `start` on are `entries`."""
 
     path: str
     field: str
@@ -49,7 +49,7 @@ class LogWritten(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="lo
 
 
 class MapWritten(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="map"):
-    """Keys of a map were deleted, then others put: a key may be among both."""
+    """The changes of a map: keys deleted first, and pairs put afterwards. A key may be in both."""
 
     path: str
     field: str
@@ -58,26 +58,26 @@ class MapWritten(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ma
 
 
 class MountDropped(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="drop"):
-    """The mount `path` and all below it are gone."""
+    """The removal of the mount `path` and of all mounts below it."""
 
     path: str
 
 
 Change: TypeAlias = ScalarSet | LogWritten | MapWritten | MountDropped
-"""One increment of durable state; `path` is the mount's, "" for the node itself."""
+"""One increment of durable state; `path` is that of the mount, "" for the node itself."""
 
 Stored: TypeAlias = dict[str, dict[str, Any]]
-"""What a storage holds: path -> field -> value; a log is `(first, [entries])`, a map is a dict."""
+"""The content of a storage: path -> field -> value; a log is `(first, [entries])`, a map is a dict."""
 
 
 class DurableField:
-    """What `durable`, `durable_log` and `durable_map` leave in a class body until the class is made."""
+    """The placeholder that `durable`, `durable_log` and `durable_map` leave in the class body."""
 
     def __init__(self, kind: str, default: Any, *types: type) -> None:
         self.kind, self.default, self.types = kind, default, types
 
     def restored(self, stored: dict[str, Any], name: str) -> Any:
-        """What the field `name` starts with, given the stored fields of its node."""
+        """Returns the initial value of the field `name`, given the stored fields of its node."""
         if self.kind is LOG:
             return DurableLog(*stored.get(name, ()))
         if self.kind is MAP:
@@ -86,22 +86,22 @@ class DurableField:
 
 
 def durable(default: T) -> T:
-    """A field that survives a crash. Its values are immutable: scalars, tuples, frozensets, Records."""
+    """Declares a field that survives a crash. Its values are immutable: scalars, tuples, frozensets, Records."""
     return cast(T, DurableField(SCALAR, default))
 
 
 def durable_log(entry: type[T]) -> DurableLog[T]:
-    """A log of `entry` values that survives a crash."""
+    """Declares a log of `entry` values that survives a crash."""
     return cast("DurableLog[T]", DurableField(LOG, None, entry))
 
 
 def durable_map(key: type[K], value: type[V]) -> DurableMap[K, V]:
-    """A mapping that survives a crash. Keys are scalars, values are immutable."""
+    """Declares a mapping that survives a crash. Keys are scalars, values are immutable."""
     return cast("DurableMap[K, V]", DurableField(MAP, None, key, value))
 
 
 def check_immutable(value: object, where: str) -> None:
-    """PluginError unless `value` is a scalar, or a tuple, frozenset or Record of such."""
+    """Raises PluginError unless `value` is a scalar, or a tuple, frozenset or Record of such values."""
     if isinstance(value, ATOMS):
         return
     if isinstance(value, (tuple, frozenset)):
@@ -134,9 +134,7 @@ class DurableLog(Generic[T]):
 
     def __init__(self, first: int = 1, entries: Iterable[T] = ()) -> None:
         self.first = first
-        self.cuts = (
-            0  # how often an entry was truncated or replaced: while it stands, the log has only grown at its end
-        )
+        self.cuts = 0  # counts truncations and replacements: while unchanged, the log has only grown at its end
         self._entries: list[T] = list(entries)
         self._dirty = -1  # the lowest index changed since the last commit; -1: none
 
@@ -151,23 +149,23 @@ class DurableLog(Generic[T]):
         return iter(self._entries)
 
     def __getitem__(self, index: int) -> T:
-        """The entry at `index`; IndexError outside `first..last`."""
+        """Returns the entry at `index`. Raises IndexError outside `first..last`."""
         offset = index - self.first
         if offset < 0 or offset >= len(self._entries):
             raise IndexError(f"index {index}: the log holds {self.first}..{self.last}")
         return self._entries[offset]
 
     def slice(self, start: int, stop: int) -> tuple[T, ...]:
-        """The entries from `start` up to, not including, `stop`; what lies past `last` is left out.
+        """Returns the entries from `start` up to, but excluding, `stop`; indices past `last` are left out.
 
-        IndexError if `start` was compacted away.
+        Raises IndexError if `start` was compacted away.
         """
         if start < self.first:
             raise IndexError(f"index {start}: the log holds {self.first}..{self.last}")
         return tuple(self._entries[start - self.first : max(stop - self.first, 0)])
 
     def append(self, entry: T) -> int:
-        """Adds `entry`; returns its index."""
+        """Appends `entry` and returns its index."""
         self._entries.append(entry)
         index = self.first + len(self._entries) - 1
         if self._dirty < 0:
@@ -175,15 +173,15 @@ class DurableLog(Generic[T]):
         return index
 
     def extend(self, entries: Iterable[T]) -> None:
-        """Adds `entries`, in order; nothing is written if there are none."""
+        """Appends `entries` in order. Writes nothing if there are none."""
         start = len(self._entries)
         self._entries.extend(tuple(entries))
         if self._dirty < 0 and len(self._entries) > start:
             self._dirty = self.first + start
 
     def replace(self, start: int, entries: Sequence[T]) -> None:
-        """Overwrites the entries from `start` on with `entries`, and keeps those after them. The log grows if they reach
-        past its end. Everything from `start` on is written anew. IndexError outside `first..last + 1`."""
+        """Overwrites the entries from `start` on with `entries`, and keeps those after them. The log grows if they
+        reach past its end. Everything from `start` on is written again. Raises IndexError outside `first..last + 1`."""
         if not self.first <= start <= self.last + 1:
             raise IndexError(f"replace({start}): the log holds {self.first}..{self.last}")
         if not entries:
@@ -195,7 +193,7 @@ class DurableLog(Generic[T]):
         self._dirty = start if self._dirty < 0 else min(self._dirty, start)
 
     def truncate(self, start: int) -> None:
-        """Removes `start` and all after it; `last + 1` removes nothing. IndexError outside `first..last + 1`."""
+        """Removes the entries from `start` on; `last + 1` removes none. Raises IndexError outside `first..last + 1`."""
         if not self.first <= start <= self.last + 1:
             raise IndexError(f"truncate({start}): the log holds {self.first}..{self.last}")
         if start > self.last:
@@ -205,7 +203,7 @@ class DurableLog(Generic[T]):
         self._dirty = start if self._dirty < 0 else min(self._dirty, start)
 
     def compact(self, upto: int) -> None:
-        """Forgets the entries up to and including `upto`, which may lie past `last` (then the log is empty behind it)."""
+        """Discards the entries up to and including `upto`. If it lies past `last`, the log is empty behind it."""
         if upto < self.first:
             return
         if self._dirty < 0:
@@ -215,7 +213,7 @@ class DurableLog(Generic[T]):
         self._dirty = max(self._dirty, self.first)
 
     def change(self) -> tuple[int, int, tuple[T, ...]] | None:
-        """`(first, start, entries)` written since the last call, or None. Engines call it, protocols do not."""
+        """Returns `(first, start, entries)` as written since the last call, or None. For engines, not for protocols."""
         if self._dirty < 0:
             return None
         start, self._dirty = self._dirty, -1
@@ -243,9 +241,9 @@ class DurableMap(Generic[K, V]):
     __slots__ = ("_dirty", "_latest", "_values", "writes")
 
     def __init__(self, values: dict[K, V] | None = None) -> None:
-        self.writes = 0  # how often a key was set or deleted: while it stands, nothing has changed
+        self.writes = 0  # counts sets and deletions: while unchanged, so is the map
         self._values: dict[K, V] = dict(values or {})
-        self._latest: dict[K, None] = {}  # the keys that were set, the last one last
+        self._latest: dict[K, None] = {}  # the keys that were set, the most recent last
         self._dirty: dict[K, bool] = {}  # key -> whether it was deleted since the last commit, newest insertion last
 
     def __getitem__(self, key: K) -> V:
@@ -265,7 +263,7 @@ class DurableMap(Generic[K, V]):
         self._latest[key] = None
 
     def update(self, values: Mapping[K, V]) -> None:
-        """Sets each of `values`, in their order; cheap where all the keys are new."""
+        """Sets each of `values`, in order. Cheap if all keys are new."""
         if not (self._values.keys().isdisjoint(values) and self._dirty.keys().isdisjoint(values)):
             for key, value in values.items():
                 self[key] = value
@@ -294,16 +292,17 @@ class DurableMap(Generic[K, V]):
         return self._values.items()
 
     def latest(self, writes: int) -> Iterator[K]:
-        """The keys that the last `writes` writes set and none has deleted, the newest first, and maybe older ones.
+        """Yields the keys set by the last `writes` writes and not deleted since, the newest first; older keys may
+        follow.
 
-        For invariants, which look at what is new: `latest(map.writes - seen)`.
+        For invariants, which look only at new keys: `latest(map.writes - seen)`.
         """
         return islice(reversed(self._latest), writes)
 
     def change(self) -> tuple[tuple[tuple[K, V], ...], tuple[K, ...]] | None:
-        """`(puts, deleted keys)` since the last call, or None; a key deleted and set again is among both.
+        """Returns `(puts, deleted keys)` since the last call, or None. A key deleted and set again is in both.
 
-        Applied in that sense (the deleted go first) it gives the same order of iteration. Engines call it, protocols do not.
+        Applying the deletions first reproduces the order of iteration. For engines, not for protocols.
         """
         if not self._dirty:
             return None

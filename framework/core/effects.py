@@ -1,4 +1,4 @@
-"""Effects: all that a step may ask its engine to do. `step` is the number of the step that asked: the effect's cause."""
+"""Effects: everything a step may ask its engine to do. `step` is the number of the step that caused the effect."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Multicast(msgspec.Struct, frozen=True, gc=False):
 
 
 class Note(msgspec.Struct, frozen=True, gc=False):
-    """A domain event for the trace, of the mount `path`."""
+    """A domain event of the mount `path`, for the trace."""
 
     name: str
     fields: dict[str, Any]

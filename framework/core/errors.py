@@ -1,8 +1,8 @@
-"""Two kinds of error: a mistake that a person can mend, and a broken promise of a protocol.
+"""Two kinds of error: mistakes that the user can fix, and violations of a protocol's invariants.
 
 `ConfigError` and `PluginError` say where, what and what to do; the commands print them as one line and exit with 2.
-`PluginFailed` says which plugin raised, and at which line of its file. `Violation` says which property broke, at which
-nodes and at which event.
+`PluginFailed` names the plugin that raised, and the line of its file. `Violation` names the broken property, the nodes
+and the event.
 """
 
 from __future__ import annotations
@@ -26,28 +26,33 @@ class _Mistake(SynodError):
 
 
 class ConfigError(_Mistake):
-    """What the user asked for cannot be done: `ConfigError("conf/network/wan.yaml", "unknown region 'x'", "Did you mean 'y'?")`."""
+    """Signals a request that cannot be carried out.
+
+    `ConfigError("conf/network/wan.yaml", "unknown region 'x'", "Did you mean 'y'?")`
+    """
 
 
 class PluginError(_Mistake):
-    """A plugin or a protocol breaks the node model's rules: names the class or plugin, the rule, and the remedy."""
+    """Signals a breach of the node model's rules. Names the class or plugin, the rule, and the remedy."""
 
 
 class PluginFailed(PluginError):
-    """A plugin's own code raised, or returned what its contract rules out. No node is to blame: a run that meets one ends
-    as unknown. `__cause__` is what the plugin raised, if it did."""
+    """Signals that a plugin's own code raised, or returned a value that its contract forbids.
+
+    No node is to blame: the verdict of the run is unknown. `__cause__` is the plugin's exception, if it raised one.
+    """
 
 
 class Unrecordable(SynodError):
-    """A value that neither trace nor history can hold. No node is to blame: a run that meets one ends as unknown."""
+    """Signals a value that trace and history cannot hold. No node is to blame: the verdict of the run is unknown."""
 
 
 RAISED = (Exception, SystemExit)
-"""What counts as an exception of a plugin's own. `sys.exit` in it ends neither the run nor the command."""
+"""The types that count as exceptions of a plugin. A plugin's `sys.exit` ends neither the run nor the command."""
 
 
 class Violation(SynodError):
-    """An invariant was broken: the property, the nodes concerned, and what happened."""
+    """Signals a broken invariant: the property, the nodes concerned, and what happened."""
 
     def __init__(self, name: str, nodes: Iterable[str], what: str) -> None:
         self.name, self.nodes, self.what = name, tuple(nodes), what
@@ -59,11 +64,11 @@ class Violation(SynodError):
 
 
 WIDEST = 200
-"""Characters of a value that a message shows."""
+"""The maximum length of a value in a message, in characters."""
 
 
 def abbreviated(text: str, widest: int = WIDEST) -> str:
-    """`text`; of a longer one than `widest` characters the middle is left out."""
+    """Returns `text`, without its middle if it is longer than `widest` characters."""
     if len(text) <= widest:
         return text
     half = widest // 2
@@ -71,7 +76,7 @@ def abbreviated(text: str, widest: int = WIDEST) -> str:
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """`"Did you mean 'raft'?"` for the nearest option, else the list of all of them; "" when there are none."""
+    """Returns `"Did you mean 'raft'?"` with the nearest option, else the list of all options; "" if there are none."""
     choices = sorted(options)
     near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6) if len(word) <= WIDEST else []
     if near:

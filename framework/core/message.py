@@ -19,7 +19,7 @@ _SCALARS = (bool, int, float, str, bytes, type(None))
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class _FrozenMeta(msgspec.StructMeta):
-    """Makes every subclass frozen without being told, and tells type checkers so."""
+    """Makes every subclass frozen by default, also for type checkers."""
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
         options.setdefault("frozen", True)
@@ -27,7 +27,7 @@ class _FrozenMeta(msgspec.StructMeta):
 
 
 class Record(msgspec.Struct, metaclass=_FrozenMeta, array_like=True):
-    """A frozen value that may stand inside messages, logs and other records.
+    """A frozen value for use inside messages, logs and other records.
 
     class Entry(Record):
         term: int
@@ -36,18 +36,20 @@ class Record(msgspec.Struct, metaclass=_FrozenMeta, array_like=True):
 
 
 class Message(Record, array_like=True):
-    """What nodes say to one another. On the wire it is named `protocol.Class` and its fields stand by position.
+    """Base of the messages that nodes exchange. Its name on the wire is `protocol.Class`; its fields are positional.
 
-    Fields are scalars, `str`, `bytes`, tuples, frozensets and Records of these; `check_message` holds them to it.
+    Fields are scalars, `str`, `bytes`, tuples, frozensets and Records of these; `check_message` enforces it.
     """
 
 
 class Config(msgspec.Struct, metaclass=_FrozenMeta, kw_only=True, forbid_unknown_fields=True):
-    """A plugin's settings. The defaults given here are the defaults that users see; durations are `Duration`s."""
+    """Base of a plugin's settings. Its defaults are the defaults that users see; durations are `Duration`s."""
 
     def validate_nodes(self, key: str, nodes: tuple[NodeId, ...]) -> None:
-        """Raises ConfigError if the config, which stands under `key`, does not fit a protocol on `nodes`; called before the
-        run. Validates the configs within, each under its own key."""
+        """Raises ConfigError if the config at `key` does not fit a protocol on `nodes`. Called before the run.
+
+        Also validates nested configs, each under its own key.
+        """
         for name, field in zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True):
             inner = getattr(self, field)
             if isinstance(inner, Config):
@@ -55,7 +57,7 @@ class Config(msgspec.Struct, metaclass=_FrozenMeta, kw_only=True, forbid_unknown
 
 
 def check_message(message: type[Record]) -> None:
-    """PluginError unless every field of `message` is immutable and has a precise type, and msgpack can tell them apart.
+    """Raises PluginError unless every field of `message` is immutable, precisely typed and decodable from msgpack.
 
     A list inside a frozen message would be shared between nodes in the simulator and copied on the wire.
     """
@@ -63,7 +65,10 @@ def check_message(message: type[Record]) -> None:
 
 
 def check_type(hint: Any, where: str, holder: str) -> None:
-    """PluginError at `where` unless `holder` can hold values of the type `hint`: immutable, and readable from msgpack."""
+    """Raises PluginError at `where` unless values of the type `hint` are immutable and readable from msgpack.
+
+    `holder` names the container in the message.
+    """
     _check_type(hint, where, holder, ())
     try:
         msgspec.msgpack.Decoder(hint)

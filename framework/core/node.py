@@ -1,7 +1,7 @@
-"""Node: a deterministic state machine that speaks only through its own verbs.
+"""Node: a deterministic state machine that acts only through its own verbs.
 
-A subclass declares its durable fields, one handler a message and its timers; `framework.core.node_runtime` drives it.
-What an author gets wrong is an error when the class is made, or when it is loaded, and says what to write instead.
+A subclass declares its durable fields, one handler per message and its timers; `framework.core.node_runtime` drives it.
+An author's mistakes are errors when the class is created or loaded, and each error says what to write instead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., None])
 N = TypeVar("N", bound="Node")
 
 PATH_BYTES = 255
-"""The longest path of a mount, in UTF-8: its length travels in one byte."""
+"""The maximum length of a mount path, in bytes of UTF-8: the wire format has one byte for it."""
 
 Handler = Callable[[Any, NodeId, Any], None]
 
@@ -32,12 +32,12 @@ TimerKey: TypeAlias = tuple[str, str, tuple[Any, ...]]
 
 
 class Runtime(Protocol):
-    """What drives a node, as the node sees it; `framework.core.node_runtime` implements it.
+    """The runtime as its node sees it; `framework.core.node_runtime` implements it.
 
-    `step` is the number of the step under way. `timers` maps each timer to its deadline on the node's clock and the step that
-    set it, `soon` those with after=0 to that step; `wake` is no later than the earliest deadline. `tells` are (parent path,
-    mount name, event). `stored` holds the durable fields that no node has taken over yet, by mount path; those of the paths in
-    `plain` are not yet of their declared types.
+    `step` is the number of the step under way. `timers` maps each timer to its deadline on the node's clock and the
+    step that set it; `soon` maps each timer with after=0 to that step. `wake` is no later than the earliest deadline.
+    `tells` are (parent path, mount name, event). `stored` holds, by mount path, the durable fields that no node has
+    taken over yet; fields of the paths in `plain` are not yet converted to their declared types.
     """
 
     id: NodeId
@@ -59,7 +59,7 @@ class Runtime(Protocol):
 
 
 def handles(*messages: type[Message]) -> Callable[[F], F]:
-    """Marks the method that takes these messages: `def on_vote(self, sender: NodeId, vote: Vote) -> None`."""
+    """Marks the method that handles these messages: `def on_vote(self, sender: NodeId, vote: Vote) -> None`."""
     for message in messages:
         if not (isinstance(message, type) and issubclass(message, Message)):
             raise PluginError(
@@ -76,7 +76,7 @@ def handles(*messages: type[Message]) -> Callable[[F], F]:
 
 
 def on_timer(method: F) -> F:
-    """Marks a method that `set_timer` may name; its arguments are part of the timer."""
+    """Marks a method as a timer that `set_timer` accepts; its arguments are part of the timer."""
     method.__on_timer__ = True  # type: ignore[attr-defined]
     return method
 
@@ -85,14 +85,14 @@ class Node:
     """Base of every node. Write handlers and timers; never `__init__` (write `on_start`)."""
 
     mounts: ClassVar[tuple[type[Node], ...]] = ()
-    """The node classes that this one may mount."""
+    """The node classes that this class may mount."""
 
     id: NodeId
     peers: tuple[NodeId, ...]
     """The other members of the group, in the order of the config; never this node itself."""
     config: Any
     spare: bool = False
-    """Whether this node stands by: it is no member of the group when the run starts, and `peers` are all that are."""
+    """True if this node is a spare: not a member of the group when the run starts. `peers` are then all members."""
 
     _handlers: ClassVar[dict[type[Message], Handler]] = {}
     _timers: ClassVar[frozenset[str]] = frozenset()
@@ -116,7 +116,7 @@ class Node:
     def _at_runtime(
         cls: type[N], runtime: Runtime, path: str, config: Any, peers: tuple[NodeId, ...], spare: bool = False
     ) -> N:
-        """An instance at `runtime`, mounted at `path`, its durable fields restored, not yet started."""
+        """Creates an instance at `runtime`, mounted at `path`, its durable fields restored, not yet started."""
         node = cls()
         node._runtime, node._path = runtime, path
         node.id, node.config, node.peers = runtime.id, config, peers
@@ -139,7 +139,7 @@ class Node:
         return node
 
     def _durable_values(self) -> dict[str, Any]:
-        """The durable fields in the form that a storage loads."""
+        """Returns the durable fields in the form that a storage loads."""
         values: dict[str, Any] = {}
         for name, kind in self._durable.items():
             value = self.__dict__[name]
@@ -149,49 +149,50 @@ class Node:
         return values
 
     def _check_state(self) -> None:
-        """PluginError if an attribute is not plain data, or hides one of the node's own names."""
+        """Raises PluginError if an attribute is not plain data, or hides one of the node's own names."""
         for name in self.__dict__.keys() & RESERVED - {"id", "peers", "config", "spare"}:
             raise PluginError(
                 f"{type(self).__qualname__}.{name}", f"every node has a {name} already", "Choose another name."
             )
         self.state()
 
-    # What an author overrides.
+    # To override.
 
     def on_start(self) -> None:
         """Runs after boot and after every restart, with the durable fields restored."""
 
     @property
     def status(self) -> Status:
-        """What this node shows of itself to faults, ledgers and screens: `Status(roles=("leader",), term=3)`."""
+        """The status shown to faults, ledgers and screens: `Status(roles=("leader",), term=3)`."""
         return NOTHING_SHOWN
 
     @property
     def replica(self) -> Replica | None:
-        """This node's copy of the state that its protocol replicates; None if it keeps none, or is no member of the group.
+        """The node's copy of the replicated state; None if it keeps none, or is not a member of the group.
 
-        A protocol whose nodes have one promises: once clients are quiet and faults are over, all replicas become equal.
+        A protocol whose nodes have a replica promises that once clients are quiet and faults are over, all replicas
+        become equal.
         """
         return None
 
     def can_serve(self, running: Collection[NodeId]) -> bool | None:
-        """Whether the group, as this node knows it, can serve clients for as long as no other nodes run than `running`.
+        """Returns whether the group, as this node knows it, can serve clients while only the nodes `running` run.
 
-        A run whose nodes are down for good is asked to recover only where all that run say yes. None: the protocol does
-        not say.
+        If nodes are down for good, the run is required to recover only if all running nodes return True. None: the
+        protocol does not say.
         """
         return None
 
-    # What an author reads.
+    # To read.
 
     @property
     def now(self) -> int:
-        """Nanoseconds on this node's monotonic clock: it may drift, never steps, and stands still within a step."""
+        """Nanoseconds on this node's monotonic clock. It may drift, never steps, and is constant within a step."""
         return self._runtime.now
 
     @property
     def wall_clock(self) -> int:
-        """Nanoseconds since 1970 on this node's wall clock: it may drift and step either way."""
+        """Nanoseconds since 1970 on this node's wall clock. It may drift, and step either way."""
         return self._runtime.wall_clock
 
     @property
@@ -202,10 +203,10 @@ class Node:
     # The verbs.
 
     def send(self, to: NodeId, message: Message, *, before_commit: bool = False) -> None:
-        """Sends to the node `to` (to the same mount there), once this batch is durable.
+        """Sends `message` to the same mount on the node `to`, once this batch is durable.
 
-        With `before_commit` it leaves at the end of the batch without waiting for the commit: for messages that
-        promise nothing. To itself a node sends like to any other.
+        With `before_commit` the message leaves at the end of the batch without waiting for the commit: for messages
+        that promise nothing. A node may send to itself like to any other.
         """
         runtime = self._runtime
         (runtime.early if before_commit else runtime.effects).append(Send(to, self._path, message, runtime.step))
@@ -223,8 +224,9 @@ class Node:
     def set_timer(self, timer: Callable[..., None], *arguments: Any, after: int) -> None:
         """Calls `timer(*arguments)`, a method of this node marked @on_timer, `after` nanoseconds from now.
 
-        Setting it again with the same arguments replaces it. `after=0` fires at the end of this batch, before its commit.
-        PluginError if it is not a timer of this node, or an argument is not immutable, or `after` is negative or no integer.
+        Setting it again with the same arguments replaces it. With `after=0` it fires at the end of this batch, before
+        the commit. Raises PluginError if `timer` is not a timer of this node, an argument is not immutable, or `after`
+        is negative or not an integer.
         """
         key = self._timer_key(timer, arguments)
         runtime = self._runtime
@@ -249,26 +251,26 @@ class Node:
             ) from error
 
     def cancel_timer(self, timer: Callable[..., None], *arguments: Any) -> None:
-        """Forgets a timer; nothing happens if it is not set."""
+        """Cancels a timer. Does nothing if it is not set."""
         key = self._timer_key(timer, arguments)
         self._runtime.timers.pop(key, None)
         self._runtime.soon.pop(key, None)
 
     def note(self, name: str, /, **fields: str | int | float | bool | None) -> None:
-        """Leaves a domain event in the trace: `self.note("elected", term=3)`."""
+        """Records a domain event in the trace: `self.note("elected", term=3)`."""
         self._runtime.effects.append(Note(name, fields, self._path, self._runtime.step))
 
     def tell(self, event: Message) -> None:
-        """Hands `event` to the parent that mounted this node, whose @handles takes it in the same step."""
+        """Passes `event` to the parent that mounted this node, whose @handles method runs in the same step."""
         if not self._path:
             raise self._misuse(f"tells {type(event).__name__}, but has no parent", "Only a mounted node can tell.")
         parent, _, name = self._path.rpartition("/")
         self._runtime.tells.append((parent, name, event))
 
     def mount(self, name: str, node_class: type[N], config: Config | None, peers: Sequence[NodeId]) -> N:
-        """Starts a node within this one: own durable namespace, own timers; it speaks to the same mount on `peers`.
+        """Starts a node within this one, with its own durable fields and timers. It talks to the same mount on `peers`.
 
-        After a restart `on_start` mounts again. `peers` may contain this node's own id; it is left out.
+        After a restart `on_start` must mount it again. This node's own id is left out of `peers`.
         """
         if not isinstance(name, str) or "/" in name or not name:
             raise self._misuse(f"{name!r} cannot name a mount", "Use a string without a slash.")
@@ -290,7 +292,7 @@ class Node:
         return child
 
     def unmount(self, name: str, *, destroy: bool = False) -> None:
-        """Ends a mount with its timers; its durable state stays for a later mount unless `destroy` is set."""
+        """Ends a mount and its timers. Its durable state is kept for a later mount unless `destroy` is set."""
         path = f"{self._path}/{name}" if self._path else name
         if path not in self._runtime.nodes:
             raise self._misuse(f"{path!r} is not mounted", did_you_mean(path, self._runtime.nodes.keys() - {""}))
@@ -299,7 +301,7 @@ class Node:
     # State as plain data.
 
     def state(self) -> dict[str, Any]:
-        """A copy of the public attributes but `id`, `peers`, `config` and `spare`: plain data to compare, hash and print."""
+        """Returns a copy of the public attributes except `id`, `peers`, `config` and `spare`, as plain data."""
         hidden = ("id", "peers", "config", "spare")
         return {
             name: copy_plain(value, f"{type(self).__qualname__}.{name}")
@@ -308,7 +310,7 @@ class Node:
         }
 
     def _plain(self) -> str:
-        """What stands for a mounted node among plain data: its path."""
+        """Returns the path, which represents a mounted node in plain data."""
         return self._path
 
     def _misuse(self, what: str, fix: str) -> PluginError:

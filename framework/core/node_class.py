@@ -1,7 +1,7 @@
-"""What the body of a node class declares: durable fields, handlers, timers. Checked when the class is made.
+"""The declarations in a node class: durable fields, handlers, timers. Checked when the class is created.
 
-Every class that a node inherits from counts, plain mixins too, in the order in which Python looks names up: a method
-that overrides a handler or a timer takes its place, decorated or not.
+All bases count, plain mixins too, in method resolution order: a method that overrides a handler or a timer replaces
+it, decorated or not.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ RESERVED = frozenset(
     | {"on_start", "peers", "replica", "rng", "send", "set_timer", "spare", "state", "status", "tell", "unmount"}
     | {"wall_clock"}
 )
-"""The public names of every node: an attribute of the same name would hide them."""
+"""The public names of every node. An attribute of the same name would hide them."""
 
 _MUTABLE = (list, dict, set, bytearray, deque)
 
 
 def check_body(cls: type) -> None:
-    """PluginError if the class body holds what a node class cannot."""
+    """Raises PluginError if the class body contains something that a node class cannot have."""
     own = vars(cls)
     if "__init__" in own:
         raise PluginError(
@@ -58,7 +58,7 @@ def check_body(cls: type) -> None:
 
 
 def declared_fields(cls: type) -> dict[str, DurableField]:
-    """The durable fields of `cls`, those of its bases first; leaves the defaults of scalars in the class."""
+    """Returns the durable fields of `cls`, its bases' first. Leaves the defaults of scalars in the class."""
     body = {name: value for name, value in vars(cls).items() if isinstance(value, DurableField)}
     for name, field in body.items():
         _check_field(cls, name, field)
@@ -99,13 +99,13 @@ def _check_field(cls: type, name: str, field: DurableField) -> None:
 
 
 def handler_names(cls: type) -> dict[type[Message], str]:
-    """Which method takes which message, in `cls` and all its bases."""
+    """Returns the handler's name for each message, in `cls` and all its bases."""
     names: dict[type[Message], str] = {}
     for base in reversed(cls.__mro__):
         here: dict[type[Message], str] = {}
         for name, method in vars(base).items():
             marked: tuple[type[Message], ...] = getattr(method, "__handles__", ())
-            if marked:  # decorated anew: what it took in a base, it takes no longer
+            if marked:  # decorated again: its messages in a base no longer count
                 names = {message: taker for message, taker in names.items() if taker != name}
             for message in marked:
                 if message in here:
@@ -136,10 +136,10 @@ def _check_handler(cls: type, name: str, message: type[Message]) -> None:
 
 
 def check_handler_types(cls: type) -> None:
-    """PluginError unless the annotated message of each handler of the node class `cls` admits the classes it handles.
+    """Raises PluginError unless the annotated message of each handler of `cls` admits the classes it handles.
 
     An annotation that spells the name of the handled class is accepted as it is, so that a local class need not be
-    importable; any other is resolved. For registration, when every module is loaded.
+    importable; any other is resolved. Called at registration, when every module is loaded.
     """
     for message, handler in cls._handlers.items():  # type: ignore[attr-defined]
         *_, last = inspect.signature(handler).parameters.values()
@@ -160,12 +160,12 @@ def check_handler_types(cls: type) -> None:
 
 
 def _spelled_names(annotation: str) -> list[str]:
-    """The last part of each member of a union as written: `["Vote", "Denial"]` of `messages.Vote | Denial`."""
+    """Returns the last part of each member of a union as written: `["Vote", "Denial"]` for `messages.Vote | Denial`."""
     return [member.strip().rpartition(".")[2] for member in annotation.split("|")]
 
 
 def _resolved(annotation: Any, handler: Any, where: str) -> tuple[Any, ...]:
-    """The classes that an annotation admits: one, or the members of a union."""
+    """Returns the classes that an annotation admits: one, or the members of a union."""
     if isinstance(annotation, str):
         bare = SimpleNamespace(__annotations__={"message": annotation})
         try:
@@ -182,12 +182,12 @@ def _resolved(annotation: Any, handler: Any, where: str) -> tuple[Any, ...]:
 
 
 def _class_of(hint: Any) -> Any:
-    """A class that `issubclass` takes; an annotation that is no class admits nothing."""
+    """Returns `hint` for `issubclass`; an annotation that is not a class admits nothing."""
     return hint if isinstance(hint, type) else ()
 
 
 def timer_names(cls: type) -> frozenset[str]:
-    """The methods that `set_timer` may name, in `cls` and all its bases."""
+    """Returns the names of the timers of `cls` and all its bases."""
     names = {
         name for base in cls.__mro__ for name, method in vars(base).items() if getattr(method, "__on_timer__", False)
     }
@@ -209,9 +209,9 @@ def _check_method(cls: type, name: str, method: object, kind: str) -> None:
 
 
 def check_durable_types(cls: type) -> None:
-    """PluginError unless all that the durable fields of the node class `cls` may hold is immutable and has a precise type.
+    """Raises PluginError unless the durable fields of the node class `cls` hold only immutable, precisely typed values.
 
-    For registration, when every module is loaded: what a field holds is written as msgpack and read back by its type.
+    They are written as msgpack and read back by their types. Called at registration, when every module is loaded.
     """
     fields: dict[str, DurableField] = cls._declared  # type: ignore[attr-defined]
     for name, field in fields.items():
@@ -221,7 +221,7 @@ def check_durable_types(cls: type) -> None:
 
 
 def typed_fields(cls: type, stored: dict[str, Any]) -> dict[str, Any]:
-    """Values of the declared types from msgpack's plain data. PluginError if a value is not of its field's type."""
+    """Converts msgpack's plain data to the declared types. Raises PluginError if a value does not fit."""
     fields: dict[str, DurableField] = cls._declared  # type: ignore[attr-defined]
     typed: dict[str, Any] = {}
     for name, value in stored.items():
@@ -247,7 +247,7 @@ def _convert(value: Any, declared: Any, where: str) -> Any:
 
 
 def _annotation(cls: type, name: str) -> Any:
-    """The type that the nearest class declares for the field `name`; no other annotation is looked at."""
+    """Returns the type that the nearest class declares for the field `name`. Resolves no other annotation."""
     base = next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
     bare = SimpleNamespace(__annotations__={name: inspect.get_annotations(base)[name]})
     try:

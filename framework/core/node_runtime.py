@@ -1,20 +1,20 @@
-"""The runtime of one node: it runs the steps of a batch, and gathers what the batch does.
+"""The runtime of one node: runs the steps of a batch, and collects the batch's effects and durable changes.
 
-An engine feeds a node in batches. It writes the row of an input to the trace before the input's step, and numbers the
-step by it:
+An engine feeds a node in batches. It writes the row of an input to the trace before the input's step; the row's number
+is the step's number:
 
     runtime.now = runtime.wall_clock = now
     batch = runtime.run([Deliver("", "n2", message, step=seq)])
-    send(batch.early)           # what need not wait for the commit
+    send(batch.early)           # does not wait for the commit
     commit(batch.changes)
-    send(batch.effects)         # what waits for it
+    send(batch.effects)         # waits for the commit
 
 A batch is: one step for each input; one step for each timer whose deadline has passed, the earliest first; then one for
-each timer set with after=0, in the order in which they were set, until none is left. The runtime asks the engine for the
-number of a timer's step: `on_timer_step(key, cause) -> step`. Steps of a batch have consecutive numbers. What a handler
-raises propagates, and the batch is lost: the runtime then holds neither effects nor changes.
+each timer set with after=0, in the order in which they were set, until none is left. The runtime asks the engine for
+the number of a timer's step: `on_timer_step(key, cause) -> step`. Steps of a batch have consecutive numbers. An
+exception in a handler propagates, and the batch is lost: the runtime then holds neither effects nor changes.
 
-A node and all that is mounted in it share one runtime: one clock, one random stream, one batch, one commit.
+A node and its mounts share one runtime: one clock, one random stream, one batch, one commit.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ from framework.core.storage import Storage
 from framework.core.time import NEVER
 
 EXACT = frozenset((bool, int, str, bytes, type(None)))
-"""Of two values of the same one of these types that compare equal, either may stand for the other: 0.0 == -0.0, and a
-tuple, frozenset or Record of 0 equals one of False."""
+"""The types for which equality means identity: equal values of the same type are interchangeable. Not so for others:
+0.0 == -0.0, and a tuple, frozenset or Record of 0 equals one of False."""
 
 SOON_LIMIT = 10_000
-"""Timers with after=0 in one batch; a node that sets more never comes to an end."""
+"""The maximum number of timers with after=0 in one batch. A node that sets more is taken to loop forever."""
 
 
 class Start(msgspec.Struct, frozen=True, gc=False):
-    """The node is made from its storage, and its `on_start` runs."""
+    """Creates the node from its storage, and runs its `on_start`."""
 
     node_class: type[Node]
     config: Any
@@ -64,7 +64,7 @@ class Start(msgspec.Struct, frozen=True, gc=False):
 
 
 class Deliver(msgspec.Struct, frozen=True, gc=False):
-    """A message for the mount `path`, which is there (see `NodeRuntime.has_mount`)."""
+    """A message for the mount `path`, which must exist (see `NodeRuntime.has_mount`)."""
 
     path: str
     sender: NodeId
@@ -73,14 +73,14 @@ class Deliver(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fire(msgspec.Struct, frozen=True, gc=False):
-    """A timer that is set, whatever its deadline."""
+    """The firing of a timer that is set, whatever its deadline."""
 
     key: TimerKey
     step: int = -1
 
 
 class Invoke(msgspec.Struct, frozen=True, gc=False):
-    """A client begins an operation, which times out after `timeout` nanoseconds; 0: never."""
+    """The start of a client's operation, which times out after `timeout` nanoseconds; 0: never."""
 
     operation: Operation
     timeout: int
@@ -91,9 +91,9 @@ Input: TypeAlias = Start | Deliver | Fire | Invoke
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """What a batch does: effects that leave before its commit, durable changes, effects that leave after it.
+    """The output of a batch: effects that leave before its commit, durable changes, effects that leave after it.
 
-    Each effect has the step that caused it. `last` is the number of the last step.
+    Each effect names the step that caused it. `last` is the number of the last step.
     """
 
     early: Sequence[Effect]
@@ -105,7 +105,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 class NodeRuntime:
     """Runs one node with everything mounted in it. Engines own its attributes; protocols never see it.
 
-    `is_durable`: its changes are gathered. Without, `Batch.changes` is empty whatever the node declares.
+    `is_durable`: whether changes are collected. If False, `Batch.changes` is empty whatever the node declares.
     """
 
     __slots__ = (
@@ -143,9 +143,9 @@ class NodeRuntime:
         self.is_durable = is_durable
         self.now = 0
         self.wall_clock = 0
-        self.effects: list[Effect] = []  # of the batch under way: leave after the commit
-        self.early: list[Effect] = []  # leave before it
-        self.step = -1  # the step under way: the cause of all it does
+        self.effects: list[Effect] = []  # of the batch under way; they leave after the commit
+        self.early: list[Effect] = []  # they leave before the commit
+        self.step = -1  # the step under way: the cause of its effects
         self.timers: dict[TimerKey, tuple[int, int]] = {}  # key -> (deadline on the node's clock, the step that set it)
         self.soon: dict[TimerKey, int] = {}  # set with after=0 -> the step that set it
         self.wake = NEVER  # no later than the earliest deadline
@@ -154,7 +154,7 @@ class NodeRuntime:
         self.stored: Stored = storage.load() if storage is not None else {}
         self.plain: set[str] = (
             set() if storage is None or storage.typed else set(self.stored)
-        )  # not yet of the declared types
+        )  # not yet converted to the declared types
         self._leaving: list[Change] = []  # changes of mounts that were unmounted in this batch
 
     @property
@@ -162,14 +162,13 @@ class NodeRuntime:
         return self.nodes[""]
 
     def has_mount(self, path: str) -> bool:
-        """Whether there is a node at `path`. A message for another is dropped, and takes no step."""
+        """Returns whether a node is mounted at `path`. A message for a missing mount is dropped, and takes no step."""
         return path in self.nodes
 
     # A batch.
 
     def run(self, inputs: Iterable[Input] = ()) -> Batch:
-        """A batch of `inputs`, of which the next is asked for when the step of the one before is over, and of the timers
-        that are due."""
+        """Runs a batch of `inputs` and due timers. Takes an input from `inputs` only after the previous one's step."""
         try:
             for given in inputs:
                 self._take(given)
@@ -181,12 +180,12 @@ class NodeRuntime:
             raise
 
     def run_one(self, given: Input) -> Batch:
-        """A batch of this input alone. Timers whose deadline has passed stay set."""
+        """Runs a batch of this input alone. Overdue timers stay set."""
         self.take(given)
         return self.end_batch()
 
     def deliver_one(self, path: str, sender: NodeId, message: Message, step: int) -> Batch:
-        """`run_one` of a message, with the calls to `_take` and `_end` written out: they cost the simulator 2% of its speed."""
+        """Equals `run_one` of a message, with `_take` and `_end` inlined: calling them costs the simulator 2%."""
         try:
             self.step = step
             node = self.nodes[path]
@@ -215,7 +214,7 @@ class NodeRuntime:
             raise
 
     def take(self, given: Input) -> None:
-        """One step ahead of its batch: what it does belongs to the batch that runs next."""
+        """Runs one step ahead of its batch: its effects and changes belong to the batch that runs next."""
         try:
             self._take(given)
         except RAISED:
@@ -223,8 +222,7 @@ class NodeRuntime:
             raise
 
     def end_batch(self) -> Batch:
-        """The batch of the steps that were taken ahead of it, and of the timers with after=0 that they set. Timers whose
-        deadline has passed stay set."""
+        """Ends the batch of the steps that `take` ran. Fires their timers with after=0; overdue timers stay set."""
         try:
             return self._end()
         except RAISED:
@@ -232,7 +230,7 @@ class NodeRuntime:
             raise
 
     def next_timer(self) -> tuple[TimerKey, int] | None:
-        """The timer that the batch under way fires next, and the step that set it; None if it fires none."""
+        """Returns the timer that the batch under way fires next, and the step that set it; None if there is none."""
         key = self.overdue() if self.wake <= self.now else None
         if key is not None:
             self.wake, cause = self.timers[key]  # it is still set
@@ -275,7 +273,7 @@ class NodeRuntime:
             self.settle()
 
     def _end(self) -> Batch:
-        """Fires the timers with after=0, and gathers what the batch has done."""
+        """Fires the timers with after=0, and collects the batch's effects and changes."""
         if self.soon:
             self._fire_soon()
         early, changes, effects = self.early, self._leaving, self.effects
@@ -305,7 +303,7 @@ class NodeRuntime:
                 )
 
     def _abandon(self) -> None:
-        """The batch under way is lost, and with it the node: nothing of it leaves or is kept."""
+        """Discards the batch under way and the node: nothing leaves or is kept."""
         self.effects, self.early, self.tells, self._leaving = [], [], [], []
         self.soon.clear()
         self.timers.clear()
@@ -316,9 +314,9 @@ class NodeRuntime:
         return self.step + 1
 
     def overdue(self) -> TimerKey | None:
-        """The timer with the earliest deadline that has passed, or None; `wake` becomes the earliest deadline of the others.
+        """Returns the overdue timer with the earliest deadline, or None.
 
-        The caller fires it before it asks again.
+        Sets `wake` to the earliest deadline of the others. The caller must fire the timer before calling again.
         """
         best: TimerKey | None = None
         earliest = second = NEVER
@@ -334,7 +332,7 @@ class NodeRuntime:
         return best
 
     def settle(self) -> None:
-        """Hands every `tell` to its parent, oldest first, within the same step."""
+        """Passes every `tell` to its parent, oldest first, within the same step."""
         while self.tells:
             path, name, event = self.tells.pop(0)
             parent = self.nodes.get(path)
@@ -356,7 +354,7 @@ class NodeRuntime:
         )
 
     def unmount(self, path: str, destroy: bool) -> None:
-        """Ends the mount `path` and all below it; with `destroy`, their durable state too."""
+        """Ends the mount `path` and all below it; with `destroy`, deletes their durable state too."""
         for gone in [known for known in self.nodes if known == path or known.startswith(path + "/")]:
             node = self.nodes.pop(gone)
             collect_changes(node, node._path, node._committed, node._durable, self._leaving)
@@ -374,11 +372,11 @@ class NodeRuntime:
 def collect_changes(
     node: Node, path: str, committed: dict[str, Any], fields: Mapping[str, str], changes: list[Change]
 ) -> None:
-    """Appends to `changes` what differs from `committed`, and brings `committed` up to date.
+    """Appends the differences from `committed` to `changes`, and updates `committed`.
 
-    `committed` holds the scalars' values, and the logs and maps themselves. A value that is made of others counts as
-    changed whenever it is another object. PluginError if a scalar was given a value that can change, or a log or map
-    was replaced by another.
+    `committed` holds the values of scalars, and the logs and maps themselves. A composite value counts as changed
+    whenever it is a different object. Raises PluginError if a scalar was given a mutable value, or a log or map was
+    replaced by another object.
     """
     values = node.__dict__
     for field, kind in fields.items():

@@ -1,8 +1,8 @@
-"""State is plain data: a node can be copied, compared and printed.
+"""Node state is plain data, so that a node can be copied, compared and printed.
 
-Plain: scalars, enum members, classes, Records, and lists, tuples, dicts, sets, deques and dataclasses of plain values,
-durable logs and maps, mounted nodes (their path stands for them), and whatever has a `copy()` and an `__eq__` of its
-own and says `plain = True` (state machines do).
+Plain data: scalars, enum members, classes, Records; lists, tuples, dicts, sets, deques and dataclasses of plain values;
+durable logs and maps; mounted nodes, represented by their path; and any object that sets `plain = True` and has its own
+`copy()` and `__eq__`, as state machines do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _IMMUTABLE = (int, str, bytes, float, enum.Enum, type)
 
 
 def copy_plain(value: Any, where: str) -> Any:
-    """A copy that shares nothing that can change; PluginError naming `where` if there is something that is not plain data."""
+    """Returns a copy that shares nothing mutable. Raises PluginError naming `where` if `value` is not plain data."""
     kind = type(value)
     if kind in _ATOMS or isinstance(value, _IMMUTABLE):
         return value
@@ -56,7 +56,7 @@ def copy_plain(value: Any, where: str) -> Any:
 
 @lru_cache(maxsize=1024)
 def _is_constant(struct: type[msgspec.Struct]) -> bool:
-    """Whether the types of a Record's fields rule out that anything in it changes."""
+    """Returns whether the field types of a Record make it deeply immutable."""
     if not issubclass(struct, Record):
         return False
     try:

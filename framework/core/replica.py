@@ -1,4 +1,4 @@
-"""Replicas: what a node shows of its copy of the replicated state, so that the copies of a run can be compared."""
+"""Replicas: a node's view of its copy of the replicated state, so that the copies of a run can be compared."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 SHOWN = 1 << 20
-"""A state of more bytes than this is compared by its digest alone."""
+"""The largest state that is kept whole, in bytes. A larger one is compared by its digest alone."""
 
 
 @dataclass(frozen=True)
 class Replica:
     """A node's copy of the replicated state.
 
-    `applied` says how far it has come: a log index, or 0 throughout in a protocol that knows no order. `snapshot` gives
-    the state there; equal states give equal bytes. It may be slow: it is asked for at the end of a run alone.
+    `applied` is its progress: a log index, or always 0 in a protocol without an order. `snapshot` returns the state at
+    that point; equal states give equal bytes. It may be slow: it is called only at the end of a run.
     """
 
     applied: int
@@ -24,9 +24,9 @@ class Replica:
 
 @dataclass(frozen=True)
 class ReplicaState:
-    """How far a replica has come, and what it holds there: the digest of its snapshot, and the snapshot if it is not large.
+    """The progress of a replica, with the digest of its snapshot, and the snapshot itself unless it is large.
 
-    One that was looked at in passing has no digest.
+    `digest` is empty if only the progress was asked for.
     """
 
     applied: int
@@ -35,7 +35,7 @@ class ReplicaState:
 
 
 def replica_state(replica: Replica | None, *, whole: bool) -> ReplicaState | None:
-    """How far a node's replica has come, with its state if `whole`; None if the node keeps no copy of anything."""
+    """Returns the progress of a node's replica, with its state if `whole`; None if the node has no replica."""
     if replica is None:
         return None
     if not whole:

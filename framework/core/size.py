@@ -11,8 +11,8 @@ _FORM = re.compile(r"(\d{1,18})\s*([A-Za-z]+)")
 class Size(int):
     """A number of bytes, written with its unit: `Size("512MiB")`.
 
-    Units are B, kB, KiB, MB, MiB, GB and GiB. ValueError on anything else, so that a bare `512` can never be taken for
-    the wrong unit.
+    Units are B, kB, KiB, MB, MiB, GB and GiB. Raises ValueError for anything else, so that a bare `512` can never be
+    read in the wrong unit.
     """
 
     def __new__(cls, text: str | int = 0) -> Size:
@@ -26,7 +26,7 @@ class Size(int):
 
 
 def parse_size(text: str) -> int:
-    """Bytes of `"512MiB"`; ValueError otherwise."""
+    """Returns the bytes in `"512MiB"`. Raises ValueError for anything else."""
     form = _FORM.fullmatch(text.strip())
     unit = next((unit for unit in _UNITS if form is not None and unit.lower() == form[2].lower()), None)
     if form is None or unit is None:
@@ -37,11 +37,11 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size: int) -> str:
-    """The exact spelling in the largest binary unit that needs no fraction: `512MiB`."""
+    """Returns the exact text in the largest binary unit that needs no fraction: `512MiB`."""
     units = ("GiB", "MiB", "KiB", "B") if size else ("B",)
     return next(f"{size // _UNITS[unit]}{unit}" for unit in units if size % _UNITS[unit] == 0)
 
 
 def format_bytes(count: int) -> str:
-    """`1 byte`, `24 bytes`: a length, as prose has it."""
+    """Returns a length as prose writes it: `1 byte`, `24 bytes`."""
     return f"{count} byte{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Status: what a node shows of itself to faults, ledgers and screens."""
+"""Status: the view of a node for faults, ledgers and screens."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from framework.core.message import Record
 
 
 class HasStatus(Protocol):
-    """A node, as far as its status goes."""
+    """An object with a status, such as a node."""
 
     @property
     def status(self) -> Status: ...
 
 
 class Status(Record):
-    """What a node shows of itself. Protocols subclass it, with defaults, to show more; faults and the ledger read these
-    fields only.
+    """The public view of a node. Protocols subclass it, with defaults, to show more; faults and the ledger read only
+    these fields.
 
         class RaftStatus(Status):
             leader: NodeId | None = None
             commit: int = 0
 
-    `roles` are words that faults may aim at (`faults.crash.target=leader`); a node may have several. `phase` is the part of
-    the protocol that it is in, for the ledger. `term` is its epoch, where the protocol has one.
+    `roles` are words that faults can target (`faults.crash.target=leader`); a node may have several. `phase` is the
+    current phase of the protocol, for the ledger. `term` is the epoch, if the protocol has one.
     """
 
     roles: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ NOTHING_SHOWN = Status()
 
 
 def reported_status(node: HasStatus) -> Status:
-    """The node's `status`, for all who show it or act on it. PluginError unless it is a Status with texts for roles."""
+    """Returns the node's `status`. Raises PluginError unless it is a Status whose roles are strings."""
     status = node.status
     name = type(node).__qualname__
     if not isinstance(status, Status):
@@ -51,6 +51,6 @@ def reported_status(node: HasStatus) -> Status:
 
 
 def shown(status: Status) -> dict[str, object]:
-    """The fields that have something to show, in the order of their declaration: no None, no empty text or tuple."""
+    """Returns the fields with a value to show, in declaration order: without None, empty strings and empty tuples."""
     fields = {name: getattr(status, name) for name in status.__struct_fields__}
     return {name: value for name, value in fields.items() if value is not None and value != "" and value != ()}

@@ -1,4 +1,4 @@
-"""Storage: where a node's durable changes go. One interface; in memory here, SQLite on Ray."""
+"""Storage of a node's durable state. One interface; in memory here, SQLite on Ray."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from framework.core.errors import SynodError
 
 
 class Storage(Protocol):
-    """Durable state of one node. `commit` returns once the changes would survive a crash."""
+    """The durable state of one node. `commit` returns once the changes would survive a crash."""
 
     typed: bool
-    """True if `load` gives back the very values that were committed; False if it gives msgpack's plain data,
-    which the runtime converts to the declared types."""
+    """True if `load` returns the committed values themselves; False if it returns msgpack's plain data, which the
+    runtime converts to the declared types."""
 
     def load(self) -> Stored: ...
 
@@ -22,7 +22,10 @@ class Storage(Protocol):
 
 
 class StorageFailure(SynodError):
-    """A commit that did not become durable: the node crashes and the commit is never tried again. `asked`: a fault's doing."""
+    """Signals a commit that did not become durable: the node crashes and the commit is never retried.
+
+    `asked`: True if a fault caused it.
+    """
 
     def __init__(self, why: str, *, asked: bool = False) -> None:
         super().__init__(why)
@@ -30,11 +33,11 @@ class StorageFailure(SynodError):
 
 
 class StorageDamaged(StorageFailure):
-    """What was acknowledged cannot be read back: the node must not start, and never serves it."""
+    """Signals that acknowledged state cannot be read back: the node must neither start nor serve it."""
 
 
 class MemoryStorage:
-    """Keeps the committed values themselves: they are immutable. Outlives the node's instance, not the process."""
+    """Keeps the committed values themselves, which are immutable. Outlives the node's instance, but not the process."""
 
     typed = True
 
@@ -50,7 +53,7 @@ class MemoryStorage:
 
 
 def apply_change(stored: Stored, change: Change) -> None:
-    """Brings `stored` up to date with one change, in place."""
+    """Applies one change to `stored`, in place."""
     if type(change) is ScalarSet:
         stored.setdefault(change.path, {})[change.field] = change.value
     elif type(change) is LogWritten:

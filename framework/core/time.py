@@ -9,20 +9,23 @@ NEVER = 1 << 62
 """Later than every deadline."""
 
 MICROSECOND = 1_000
+"""Nanoseconds in a microsecond."""
 MILLISECOND = 1_000_000
+"""Nanoseconds in a millisecond."""
 SECOND = 1_000_000_000
+"""Nanoseconds in a second."""
 UNITS = {"ns": 1, "us": MICROSECOND, "ms": MILLISECOND, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
-"""Nanoseconds of each unit."""
+"""Nanoseconds in each unit."""
 _LONGEST = 40
-"""Characters of a duration: more than any run, time-out or delay needs."""
+"""The longest text accepted as a duration, in characters: more than any run, time-out or delay needs."""
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h)")
 
 
 class Duration(int):
     """A span of time in nanoseconds, written with its unit: `Duration("150ms")`.
 
-    Units are ns, us, ms, s, m and h; `0` needs none. ValueError on anything else, so that a bare `150` can never
-    be taken for the wrong unit. Arithmetic gives plain integers.
+    Units are ns, us, ms, s, m and h; `0` needs none. Raises ValueError for anything else, so that a bare `150` can
+    never be read in the wrong unit. Arithmetic gives plain integers.
     """
 
     def __new__(cls, text: str | int = 0) -> Duration:
@@ -36,7 +39,7 @@ class Duration(int):
 
 
 def parse_duration(text: object) -> int:
-    """Nanoseconds of `"150ms"`, `"1.5 s"`, `"0"` or the number 0; ValueError otherwise."""
+    """Returns the nanoseconds in `"150ms"`, `"1.5 s"`, `"0"` or the number 0. Raises ValueError for anything else."""
     if isinstance(text, (int, float)) and not isinstance(text, bool) and text == 0:
         return 0
     stripped = str(text).strip()
@@ -56,10 +59,10 @@ def parse_duration(text: object) -> int:
 
 
 def format_duration(nanoseconds: int) -> str:
-    """The exact spelling in the largest unit that needs no fraction, which `parse_duration` reads back: `150ms`, `2s`, `0`."""
+    """Returns the exact text in the largest unit that needs no fraction, for `parse_duration`: `150ms`, `2s`, `0`."""
     if nanoseconds == 0:
         return "0"
     for unit in ("h", "m", "s", "ms", "us"):
         if nanoseconds % UNITS[unit] == 0:
             return f"{nanoseconds // UNITS[unit]}{unit}"
-    return f"{int(nanoseconds)}ns"  # a Duration spells itself by this function
+    return f"{int(nanoseconds)}ns"  # int(): Duration.__str__ calls this function

@@ -1,4 +1,4 @@
-"""Exceptions in one line: what was raised, and the last place that it passed in its author's own code."""
+"""One-line summaries of exceptions: the error, and the innermost place in the author's own code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from framework.core.errors import RAISED, PluginFailed, SynodError, abbreviated
 
 LONGEST_WORD, LONGEST_LINE = 200, 2_000
-"""Characters of one word (a number of a thousand digits, brackets without end) and of one line that are printed."""
+"""Limits of what is printed, in characters: of one word (say a number of a thousand digits) and of one line."""
 
 _HEAD, _TAIL = 40, 20
 _LONG_WORD = re.compile(rf"[^\s/\\]{{{LONGEST_WORD + 1},}}")
@@ -30,23 +30,23 @@ _LIBRARY = (os.path.join(os.path.dirname(os.__file__), ""), "<")
 
 
 def error_line(error: BaseException) -> str:
-    """`KeyError: 'x'`, whatever its message is: in one line, and a long one shortened."""
+    """Returns `KeyError: 'x'`: type and message on one line, shortened if long, even if `__str__` raises."""
     try:
         text = str(error)
-    except Exception:  # its author's __str__ may be as broken as what raised it
+    except Exception:  # the exception's own __str__ may be broken
         text = "its message cannot be printed"
     return one_line(f"{type(error).__name__}: {text}").rstrip(": ")
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks and lone surrogates, its very long words and its middle left out."""
+    """Returns `text` on one line, without lone surrogates; very long words and a long line lose their middle."""
     line = printable(" ".join(text.split()))
     line = _LONG_WORD.sub(lambda word: f"{word[0][:_HEAD]}…{word[0][-_TAIL:]} ({len(word[0]):,} characters)", line)
     return abbreviated(line, LONGEST_LINE)
 
 
 def printable(text: str) -> str:
-    """`text` with each lone surrogate, which no encoding can hold, written as `\\udcff`."""
+    """Returns `text` with each lone surrogate written as `\\udcff`, since no encoding can hold it."""
     return text if text.isascii() else utf8(text).decode()
 
 
@@ -56,10 +56,10 @@ def utf8(text: str) -> bytes:
 
 
 def place(error: BaseException, *owners: Any) -> str:
-    """`mine.py:12`: the last place that `error` passed in the files of `owners`, classes and functions of a plugin.
+    """Returns the innermost place of `error` in the files of `owners`, classes and functions of a plugin: `mine.py:12`.
 
-    Without owners, or if it passed none of theirs: the last place outside Python's library and installed packages, or
-    else the very last. "" if it was never raised.
+    If there are no owners, or `error` did not pass their files: the innermost place outside Python's library and
+    installed packages, or failing that the innermost of all. "" if the error was never raised.
     """
     frames = _frames(error)
     homes = tuple(home for owner in owners if (home := _home(owner)))
@@ -69,8 +69,10 @@ def place(error: BaseException, *owners: Any) -> str:
 
 
 def summed_up(traceback: str) -> str:
-    """`KeyError: 'x' in on_vote (mine.py:12)` of a traceback's text: what was raised, and the last place outside Python's library
-    and the framework's own engines. No place if it has none."""
+    """Summarizes the text of a traceback: `KeyError: 'x' in on_vote (mine.py:12)`.
+
+    The place is the innermost one outside Python's library and the framework's own engines; left out if there is none.
+    """
     lines = traceback.rstrip().splitlines()
     last = max((number for number, line in enumerate(lines) if _FRAME.match(line)), default=-1)
     raised = next((number for number, line in enumerate(lines) if number > last and line[:1].strip()), len(lines))
@@ -81,9 +83,10 @@ def summed_up(traceback: str) -> str:
 
 
 def innermost(stack: str) -> str:
-    """`in on_vote (mine.py:12)` of one thread's stack as faulthandler writes it, the most recent call first.
+    """Returns the innermost place of a thread's stack as faulthandler prints it: `in on_vote (mine.py:12)`.
 
-    The first place outside Python's library and the framework's own engines, or else the very first; "" of no stack.
+    faulthandler prints the most recent call first. The place is the first one outside Python's library and the
+    framework's own engines, or failing that the first of all; "" for an empty stack.
     """
     frames = [frame for line in stack.splitlines() if (frame := _FRAME.match(line))]
     known = [frame for frame in frames if not _NO_AUTHORS.search(frame["file"])] or frames
@@ -91,7 +94,7 @@ def innermost(stack: str) -> str:
 
 
 def defined_at(owner: Any) -> str:
-    """`mine.py:3`: where a class or function is written; its module if Python cannot tell."""
+    """Returns where a class or function is defined, as `mine.py:3`; its module if Python cannot find the source."""
     plain = _plain(owner)
     try:
         return f"{shown(str(inspect.getsourcefile(plain)))}:{inspect.getsourcelines(plain)[1]}"
@@ -100,7 +103,7 @@ def defined_at(owner: Any) -> str:
 
 
 def shown(file: str | Path) -> str:
-    """A file's name as a person would type it: from the working directory or the project, if it is below one of them."""
+    """Returns a file's path as a user would type it: relative to the working directory or the project, if below one."""
     bases = [_ROOT]
     with suppress(OSError):  # the working directory may have been removed
         bases.insert(0, os.getcwd())
@@ -111,25 +114,33 @@ def shown(file: str | Path) -> str:
 
 
 def plugin_raised(where: str, call: str, error: BaseException, owner: Any) -> PluginFailed:
-    """The PluginFailed for what `call` (`next`) of the plugin `where` (`workload mine`) raised. `owner`: its class or function."""
+    """Builds the PluginFailed for an exception raised by `call` (`next`) of the plugin `where` (`workload mine`).
+
+    `owner` is the plugin's class or function.
+    """
     found = place(error, owner)
     at = f" ({found})" if found else ""
     return PluginFailed(where, f"{call} raised {error_line(error)}{at}")
 
 
 def plugin_gave(where: str, call: str, value: Any, wanted: str, owner: Any) -> PluginFailed:
-    """The PluginFailed for what `call` of the plugin `where` returned, where `wanted` was due. `owner`: its class or function."""
+    """Builds the PluginFailed for a call of the plugin `where` that returned `value` where `wanted` was expected.
+
+    `owner` is the plugin's class or function.
+    """
     try:
         given = "None" if value is None else f"{_ADDRESS.sub('', repr(value))} ({type(value).__name__})"
-    except Exception:  # its author's __repr__ may be as broken as what returned it
+    except Exception:  # the value's own __repr__ may be broken
         given = f"a value of type {type(value).__name__}"
     return PluginFailed(where, f"{call} gave {one_line(given)}, where {wanted} was due ({defined_at(owner)})")
 
 
 @contextmanager
 def blaming(where: str, call: str, owner: Any, *allowed: type[Exception]) -> Iterator[None]:
-    """What is raised within becomes the PluginFailed of `plugin_raised`, unless it is an error of Synod's, one of `allowed`,
-    or the memory is spent."""
+    """Converts exceptions raised in the `with` block to the PluginFailed of `plugin_raised`.
+
+    SynodError, MemoryError and the types in `allowed` pass unchanged.
+    """
     try:
         yield
     except RAISED as error:
@@ -139,7 +150,7 @@ def blaming(where: str, call: str, owner: Any, *allowed: type[Exception]) -> Ite
 
 
 def _frames(error: BaseException) -> list[tuple[str, int]]:
-    """(file, line) of each call that `error` passed, the outermost first; a file that is no Python passes itself last."""
+    """Returns (file, line) of each call that `error` passed, the outermost first; a SyntaxError adds its own place."""
     frames: list[tuple[str, int]] = []
     trace = error.__traceback__
     while trace is not None:
@@ -157,7 +168,7 @@ def _is_library(file: str) -> bool:
 
 
 def _plain(owner: Any) -> Any:
-    """The function or class behind a partial, a decorated function, a bound method or an instance that can be called."""
+    """Returns the function or class behind a partial, a decorated function, a bound method or a callable instance."""
     while isinstance(owner, functools.partial):
         owner = owner.func
     owner = inspect.unwrap(owner) if callable(owner) else owner
@@ -165,7 +176,7 @@ def _plain(owner: Any) -> Any:
 
 
 def _home(owner: Any) -> str:
-    """The file of the module that `owner` is written in, or if that is in a package the folder of the outermost; "" of none."""
+    """Returns the file of the module that defines `owner`, or its outermost package's folder; "" if there is none."""
     name = str(getattr(_plain(owner), "__module__", ""))
     outermost = sys.modules.get(name.partition(".")[0])
     file = getattr(outermost, "__file__", None)

@@ -1,4 +1,4 @@
-"""The values that operations carry."""
+"""The values of operations."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Engines: who drives the nodes."""
+"""Engines, which drive the nodes of a run."""

@@ -1,11 +1,11 @@
-"""What every engine is given and gives back."""
+"""The interface of an engine: the experiment that it runs and the result that it returns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from framework.core.message import NodeId
 from framework.core.node import Node
@@ -27,16 +27,23 @@ TraceLevel = Literal["full", "history", "none"]
 
 @dataclass(frozen=True)
 class EndpointSpec:
-    """The class of a node or client, the nodes that it knows, and whether it stands by."""
+    """The class of a node or client, the nodes that it knows, and whether it is a spare."""
 
     node_class: type[Node]
     peers: tuple[NodeId, ...]
     spare: bool = False
 
 
+class FinalPhase(NamedTuple):
+    """The final phase's delay after the load (and after settling), and its longest duration; nanoseconds."""
+
+    after: int
+    limit: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One run, resolved: every spec with its validated config. It can be pickled. Times are nanoseconds."""
+    """One run, resolved: every spec with its validated config. Can be pickled. Times are nanoseconds."""
 
     name: str
     seed: int
@@ -45,21 +52,21 @@ class Experiment:
     duration: int
     warmup: int
     protocol: ProtocolSpec
-    protocol_config: Any  # a StateMachineChoice already stands in it, if the protocol replicates
+    protocol_config: Any  # already holds a StateMachineChoice, if the protocol replicates
     workload: WorkloadSpec
     workload_config: Any
     network: NetworkSpec
     network_config: Any
-    faults: tuple[tuple[str, FaultSpec, Any], ...]  # by the key under which the config has them
+    faults: tuple[tuple[str, FaultSpec, Any], ...]  # each with its key in the config
     engine_config: Any
     scheduling_config: Any
     trace: TraceLevel
     run_dir: Path
     plugin_paths: tuple[str, ...] = ()
     fault_kinds: FaultKinds = field(default_factory=FaultKinds)
-    quiet: int = 0  # with faults: how long before `duration` everything is healed
-    settle: int = 0  # how long replicas may take to become equal after the last operation; 0: they are not compared
-    spares: tuple[NodeId, ...] = ()  # those of `nodes` that stand by until a fault or an administrator boots them
+    quiet: int = 0  # with faults: time before `duration` at which everything is healed
+    settle: int = 0  # limit for replicas to become equal after the last operation; 0: not compared
+    spares: tuple[NodeId, ...] = ()  # the `nodes` on standby until a fault or an administrator boots them
 
     @property
     def members(self) -> tuple[NodeId, ...]:
@@ -82,7 +89,7 @@ class Experiment:
         return (*self.nodes, *self.callers)
 
     def endpoint(self, name: NodeId) -> EndpointSpec:
-        """The class of an endpoint's instances, and what they know."""
+        """The class of an endpoint, and the nodes that it knows."""
         if name in self.nodes:
             peers = tuple(node for node in self.members if node != name)
             return EndpointSpec(self.protocol.node, peers, name in self.spares)
@@ -90,12 +97,19 @@ class Experiment:
 
     @property
     def watched(self) -> tuple[NodeId, ...]:
-        """Those that the protocol's invariants are shown: the nodes, and the clients if one watches their class."""
+        """The endpoints that the protocol's invariants watch: the nodes, and the clients if one watches their class."""
         client, invariants = self.protocol.client, self.protocol.invariants
         return (*self.nodes, *(self.clients if any(issubclass(client, each.watches) for each in invariants) else ()))
 
     def make_workload(self) -> Workload:
         return self.workload.workload(self.workload_config)
+
+    @property
+    def final_phase(self) -> FinalPhase | None:
+        """The final phase of the workload; None if it has none."""
+        if self.workload.workload.final is Workload.final:
+            return None
+        return FinalPhase(int(self.workload_config.final_after), int(self.workload_config.final_time))
 
     def make_network(self) -> NetworkModel:
         return self.network.model(self.network_config, self.nodes, self.callers)
@@ -109,9 +123,9 @@ class Experiment:
 
 @dataclass(frozen=True)
 class NodeCrash:
-    """A node that stopped: on purpose (`asked`: a fault's doing), by an exception of its own (`traceback`), or unasked.
+    """A node that stopped: because of a fault (`asked`), an exception of its own (`traceback`), or for another reason.
 
-    `storage`: because its storage failed. `restarted`: it was started again before the run ended.
+    `storage`: its storage failed. `restarted`: it was started again before the run ended.
     """
 
     node: NodeId
@@ -124,9 +138,9 @@ class NodeCrash:
 
 
 def with_restarts(crashes: Iterable[NodeCrash], up: Container[NodeId]) -> tuple[NodeCrash, ...]:
-    """The crashes by time, with those marked that were followed by a restart; `up` are the nodes that run at the end.
+    """Returns the crashes by time, each marked if a restart followed it. `up`: the nodes that run at the end.
 
-    A node that stops once more was started in between.
+    A node that crashes again must have been restarted in between.
     """
     ordered = sorted(crashes, key=lambda crash: crash.time)
     last = {crash.node: number for number, crash in enumerate(ordered)}
@@ -137,8 +151,7 @@ def with_restarts(crashes: Iterable[NodeCrash], up: Container[NodeId]) -> tuple[
 
 @dataclass(frozen=True)
 class Waiting:
-    """An operation that is open since the time `since`, and the nodes from which its client awaits an answer, if it
-    says."""
+    """An operation open since the time `since`. `at`: the nodes whose answers its client awaits, if it reports them."""
 
     client: NodeId
     function: str
@@ -151,9 +164,9 @@ class Waiting:
 class Aftermath:
     """The system when the load ended, after the faults.
 
-    `statuses` has every server that has run, None if it is down; `for_good` are those that no restart can bring back,
-    `damaged` those of them with a damaged disk. `can_serve`: whether those that run are enough for the protocol; None
-    if it does not say. `waiting` are the oldest of the `open` operations.
+    `statuses` has every server that has run, None if it is down. `for_good`: the servers that no restart can bring
+    back; `damaged`: the ones among them with a damaged disk. `can_serve`: whether the running servers are enough for
+    the protocol; None if it does not say. `waiting`: the oldest of the `open` operations.
     """
 
     statuses: Mapping[NodeId, Status | None]
@@ -173,18 +186,18 @@ class Aftermath:
 
 
 OLDEST = 3
-"""How many of the open operations an `Aftermath` names."""
+"""Number of open operations that an `Aftermath` names."""
 
 
 def agreed(answers: Iterable[bool | None]) -> bool | None:
-    """Whether all say yes; None if nobody says anything."""
+    """Returns True if all answers other than None are true; None if there are none."""
     said = [answer for answer in answers if answer is not None]
     return all(said) if said else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineResult:
-    """How a run went. `wall_s` is the engine's loop with trace writes; `virtual_s` what the nodes' clocks saw of it."""
+    """The result of a run. `wall_s`: the engine's loop with trace writes. `virtual_s`: time on the nodes' clocks."""
 
     tally: Tally
     crashes: tuple[NodeCrash, ...]
@@ -193,23 +206,24 @@ class EngineResult:
     measured_s: float  # the span that `tally.measured` counts: from the end of the warm-up to the end of the load
     digest: str | None
     interrupted: bool = False
-    failure: str = ""  # why the run could not go on, in one line
-    ledger: tuple[LedgerEntry, ...] = ()  # what each fault really did
-    aftermath: Aftermath | None = None  # of the faults, as the load ended; None: they had not been undone
-    watch: Watch | None = None  # what came of the protocol's invariants; None: nobody looked
-    settled: Settled | None = None  # how the replicas stood at the end; None: the run did not wait for them
-    details: dict[str, Any] = field(default_factory=dict)  # clock error bound, machines, whatever the engine has to say
+    failure: str = ""  # the reason why the run could not go on, in one line
+    ledger: tuple[LedgerEntry, ...] = ()  # the actual effects of each fault
+    aftermath: Aftermath | None = None  # of the faults, when the load ended; None: they had not been undone
+    watch: Watch | None = None  # the outcome of the protocol's invariants; None: not checked
+    settled: Settled | None = None  # the replicas at the end; None: the run did not wait for them
+    final_at: int | None = None  # start of the workload's final phase; None: it did not begin
+    details: dict[str, Any] = field(default_factory=dict)  # clock error bound, machines, anything else from the engine
 
 
 Progress = Callable[[int, Tally], None]
-"""Called with the run's time (nanoseconds) and the tally, some ten times a second; before and after the run once for
-each stage, with a tally that counts nothing and names the `stage`."""
+"""Called about ten times a second with the run's time (nanoseconds) and the tally. Before and after the run, called
+once for each stage with an empty tally that names the `stage`."""
 
 
 class Engine(Protocol):
-    """Runs an experiment: writes its trace and history into `experiment.run_dir` and returns how it went.
+    """Runs an experiment: writes its trace and history into `experiment.run_dir` and returns its result.
 
-    A KeyboardInterrupt ends the run in order: files are closed, nothing is left running, `interrupted` is set.
+    A KeyboardInterrupt ends the run cleanly: files are closed, nothing is left running, `interrupted` is set.
     """
 
     def run(self, experiment: Experiment, progress: Progress) -> EngineResult: ...

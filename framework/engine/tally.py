@@ -1,4 +1,4 @@
-"""What a run counts: operations, messages delivered and dropped, steps, fsyncs, notes."""
+"""The counters of a run: operations, messages delivered and dropped, steps, fsyncs, notes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from framework.load.histogram import LatencyHistogram
 
 @dataclass
 class Tally:
-    """What a run counts as it goes; the screen reads it while it grows. Latencies leave out the warm-up."""
+    """The counters of a run, which the screen reads while it goes on. Latencies exclude the warm-up."""
 
     ok: int = 0
     fail: int = 0
@@ -24,16 +24,16 @@ class Tally:
     faults: dict[str, int] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)  # delivered, by type
     dropped: dict[str, int] = field(default_factory=dict)  # by type
-    duplicated: dict[str, int] = field(default_factory=dict)  # copies besides the first, by type
+    duplicated: dict[str, int] = field(default_factory=dict)  # copies beyond the first, by type
     notes: dict[str, int] = field(default_factory=dict)  # by name
-    stage: str = ""  # what the engine is doing before the run has begun or after it has ended; "" while it runs
-    leaders: tuple[NodeId, ...] = ()  # those that reported last that they lead, where the engine is told as it goes
-    healed_at: int | None = None  # when the faults ended
-    asked: int = 0  # operations that ended and were due after the heal, of which
+    stage: str = ""  # the engine's activity before or after the run; "" during the run
+    leaders: tuple[NodeId, ...] = ()  # the nodes that last reported to lead, in an engine that collects reports
+    healed_at: int | None = None  # end of the faults
+    asked: int = 0  # operations that ended and had been due after the heal, of which
     recovered: int = 0  # ... completed with Ok
     stuck: int = 0  # operations that were under way at the heal, of which
     freed: int = 0  # ... completed with Ok since
-    abandoned: dict[NodeId, int] = field(default_factory=dict)  # operations that outlived their time-out, by client
+    abandoned: dict[NodeId, int] = field(default_factory=dict)  # operations open beyond their time-out, by client
     administered: dict[int, str] = field(
         default_factory=dict
     )  # administrative operations that ended, by token: "", or why not
@@ -43,7 +43,7 @@ class Tally:
         self.dropped[message] = self.dropped.get(message, 0) + 1
 
     def duplicate(self, message: str, copies: int) -> None:
-        """Counts copies of a message besides the first."""
+        """Counts copies of a message beyond the first."""
         self.duplicated[message] = self.duplicated.get(message, 0) + copies
 
     def note(self, name: str) -> None:
@@ -51,13 +51,13 @@ class Tally:
         self.notes[name] = self.notes.get(name, 0) + 1
 
     def abandon(self, client: NodeId, lasted: int, timeout: int) -> None:
-        """Counts an operation that is open at the very end, if it `lasted` beyond its time-out by its client's clock
-        (0: none)."""
+        """Counts an operation still open at the end of the run, if it `lasted` beyond its time-out (0: none) by its
+        client's clock."""
         if 0 < timeout <= lasted:
             self.abandoned[client] = self.abandoned.get(client, 0) + 1
 
     def heal(self, at: int) -> None:
-        """Counts anew what is asked for from now on and what is under way: the faults have ended."""
+        """Resets the counters of recovery: the faults have ended at `at`."""
         self.healed_at, self.asked, self.recovered, self.stuck, self.freed = at, 0, 0, 0, 0
 
     def completed(self, outcome: Outcome, scheduled: int, now: int, warmup: int) -> None:
@@ -66,11 +66,15 @@ class Tally:
             due_since, ok = scheduled >= self.healed_at, type(outcome) is Ok
             self.asked, self.recovered = self.asked + due_since, self.recovered + (due_since and ok)
             self.stuck, self.freed = self.stuck + (not due_since), self.freed + (not due_since and ok)
+        if type(outcome) is Ok and scheduled >= warmup:
+            self.measured += 1
+            self.latencies.record(now - scheduled)
+        self.count(outcome)
+
+    def count(self, outcome: Outcome) -> None:
+        """Counts one operation by its outcome alone, as in the final phase."""
         if type(outcome) is Ok:
             self.ok += 1
-            if scheduled >= warmup:
-                self.measured += 1
-                self.latencies.record(now - scheduled)
         elif type(outcome) is Fail:
             self.fail += 1
         else:
@@ -78,7 +82,7 @@ class Tally:
 
     @classmethod
     def sum(cls, tallies: Iterable[Tally]) -> Tally:
-        """The sum of what several processes counted."""
+        """Returns the sum of the tallies of several processes."""
         whole = cls()
         for tally in tallies:
             for name in (

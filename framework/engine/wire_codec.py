@@ -23,31 +23,31 @@ MESSAGE_BYTES = 64 << 20
 """The longest message."""
 
 TRIES = 100
-"""So many messages of each type are checked before they leave."""
+"""Number of messages of each type that are checked before they leave."""
 
 _WHERE = re.compile(r"(?P<what>.*) - at `\$\[(?P<field>\d+)\](?P<within>.*)`")
 
 
 class Wire:
-    """Every message that the nodes and clients of a protocol, and what they mount, can handle."""
+    """Every message that the nodes and clients of a protocol, and their mounts, can handle."""
 
     def __init__(self, protocol: ProtocolSpec) -> None:
         named = named_messages(protocol)
         self.names: tuple[str, ...] = tuple(sorted(named))
         self.classes: tuple[type[Message], ...] = tuple(named[name] for name in self.names)
         self.index: dict[type[Message], int] = {message: index for index, message in enumerate(self.classes)}
-        self.encode = msgspec.msgpack.Encoder(order="deterministic").encode  # a frozenset's order is the process's own
+        self.encode = msgspec.msgpack.Encoder(order="deterministic").encode  # a frozenset's order varies by process
         self.decode = tuple(msgspec.msgpack.Decoder(message).decode for message in self.classes)
-        """`decode[index](bytes)`; msgspec.ValidationError or DecodeError if they are not that message."""
+        """`decode[index](bytes)`. Raises msgspec.ValidationError or DecodeError if the bytes are not that message."""
         self.has_operation: tuple[bool, ...] = tuple(_has_operation(message) for message in self.classes)
         """`has_operation[index]`: whether the message has a field `operation: OperationId`."""
         self.tried: dict[type[Message], int] = {}
-        """The index of each message that `index_of` has seen often enough."""
+        """The index of each message that `index_of` has checked often enough."""
         self._tries = dict.fromkeys(self.classes, TRIES)
 
     def index_of(self, message: Message, sender: type) -> int:
-        """The index of a message that `sender` is about to send, if there is none in `tried`. PluginError as of
-        `check`."""
+        """Returns the index of a message that `sender` is about to send, for messages not in `tried`. Raises
+        PluginError as `check` does."""
         index, _ = self.check(message, sender)
         kind = self.classes[index]
         self._tries[kind] -= 1
@@ -56,8 +56,8 @@ class Wire:
         return index
 
     def check(self, message: Message, sender: type) -> tuple[int, bytes]:
-        """The index of a message and its bytes. PluginError if nobody handles it, or it cannot be sent, or could not be
-        read by who gets it."""
+        """Returns the index of a message and its bytes. Raises PluginError if no node or client handles it, it cannot
+        be encoded, or the receiver could not decode it."""
         kind = type(message)
         index = self.index.get(kind, -1)
         if index < 0:
@@ -75,10 +75,10 @@ class Wire:
         return index, payload
 
     def pack(self, message: Message, sender: type) -> bytes:
-        """The bytes of a message. PluginError if msgpack cannot carry it, or it is too long."""
+        """Returns the bytes of a message. Raises PluginError if msgpack cannot encode it, or it is too long."""
         try:
             payload = self.encode(message)
-        except Exception as error:  # OverflowError, TypeError, and whatever else a value can bring up
+        except Exception as error:  # OverflowError, TypeError, or anything that a value raises
             raise PluginError(
                 sender.__qualname__,
                 f"sends a message {type(message).__name__} that msgpack cannot carry ({error})",
@@ -93,7 +93,7 @@ class Wire:
         return payload
 
     def misfit(self, index: int, error: msgspec.ValidationError) -> str:
-        """What is wrong with a message: `a message Vote whose field term does not fit: expected int, got str`."""
+        """Describes an invalid message: `a message Vote whose field term does not fit: expected int, got str`."""
         message, told = self.classes[index], str(error).replace("`", "")
         found = _WHERE.fullmatch(str(error))
         if found is None:
@@ -103,11 +103,11 @@ class Wire:
         return f"a message {message.__name__} whose field {field} does not fit: {what[:1].lower()}{what[1:]}"
 
     def operation_of(self, index: int, message: Any) -> int | None:
-        """The operation that a message with this index belongs to, if its class says so and there is a message."""
+        """The operation that a message belongs to; None without a message, or if its class has no such field."""
         return message.operation if message is not None and self.has_operation[index] else None
 
     def shapes(self) -> dict[str, Any]:
-        """Field names by message name, for readers that lack the protocol's classes."""
+        """Returns field names by message name, for readers that lack the protocol's classes."""
         return {name: message_shape(message) for name, message in zip(self.names, self.classes, strict=True)}
 
 

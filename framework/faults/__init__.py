@@ -1,1 +1,1 @@
-"""Faults: what can go wrong, when it does, and the ledger of what really happened."""
+"""Faults: the actions, the plans that time them, and the ledger of their actual effects."""

@@ -11,38 +11,38 @@ LinkName: TypeAlias = tuple[NodeId, NodeId]
 
 
 class Crash(Record):
-    """The node stops at once; what was not durable is lost."""
+    """Stops the node at once; state that was not durable is lost."""
 
     node: NodeId
 
 
 class Restart(Record):
-    """The node boots again over its storage."""
+    """Boots the node again from its storage."""
 
     node: NodeId
 
 
 class Pause(Record):
-    """The node stands still, as under SIGSTOP: messages wait, clocks go on."""
+    """Suspends the node, as SIGSTOP does: messages wait, clocks go on."""
 
     node: NodeId
 
 
 class Resume(Record):
-    """The node goes on."""
+    """Resumes the paused node."""
 
     node: NodeId
 
 
 class Impairment(Record):
-    """What happens to messages on some links, besides what the network does. Probabilities are those of a single message."""
+    """A disturbance of messages on some links, in addition to the network's own. Probabilities are per message."""
 
     cut: bool = False
     loss: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0
     delay: int = 0
-    """Nanoseconds on top of the network's delay; a message that is reordered waits up to `spread` longer."""
+    """Nanoseconds added to the network's delay; a reordered message waits up to `spread` longer."""
     spread: int = 0
 
 
@@ -61,8 +61,8 @@ class RestoreLinks(Record):
 
 
 class SetClock(Record):
-    """From now on the node's clocks run `drift_ppm` parts per million faster than they do by nature; its wall clock
-    steps by `step` nanoseconds."""
+    """Makes the node's clocks run `drift_ppm` parts per million faster than their natural rate from now on, and steps
+    its wall clock by `step` nanoseconds."""
 
     node: NodeId
     drift_ppm: int
@@ -70,15 +70,17 @@ class SetClock(Record):
 
 
 DiskProblem: TypeAlias = Literal["slow", "failed_fsync", "full", "damage"]
-"""What can be wrong with a disk."""
+"""The kinds of disk fault."""
 
 DiskTrouble: TypeAlias = DiskProblem | Literal["none"]
 
 
 class SetDisk(Record):
-    """The node's disk is in trouble from now on: each commit takes `latency` longer (`slow`), the next fsync fails,
-    there is no room for another commit (`full`), or an acknowledged record is damaged, which the next restart finds.
-    `none`: mended."""
+    """Makes the node's disk faulty from now on, or repairs it (`none`).
+
+    `slow`: each commit takes `latency` longer. `failed_fsync`: the next fsync fails. `full`: there is no room for
+    another commit. `damage`: an acknowledged record is damaged, which the next restart finds.
+    """
 
     node: NodeId
     trouble: DiskTrouble
@@ -86,7 +88,7 @@ class SetDisk(Record):
 
 
 class RunAdminOperation(Record):
-    """Has the administrator request `function`, one of the protocol's `administration`, for `node`."""
+    """Makes the administrator request `function`, one of the protocol's `administration`, for `node`."""
 
     token: int
     function: str
@@ -96,8 +98,9 @@ class RunAdminOperation(Record):
 Action: TypeAlias = (
     Crash | Restart | Pause | Resume | ImpairLinks | RestoreLinks | SetClock | SetDisk | RunAdminOperation
 )
+"""Any action of a fault."""
 
 
 def action_name(action: Action) -> str:
-    """`crash`, `set_clock`: how traces and ledgers call it."""
+    """Returns the action's name in traces and ledgers: `crash`, `set_clock`."""
     return "".join("_" + letter.lower() if letter.isupper() else letter for letter in type(action).__name__).lstrip("_")

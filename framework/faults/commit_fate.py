@@ -1,4 +1,4 @@
-"""What a crash makes of a commit in flight: kept, lost or torn."""
+"""The fate of a commit in flight when its node crashes: kept, lost or torn."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import random
 from typing import Literal, TypeAlias
 
 CommitFate: TypeAlias = Literal["kept", "lost", "torn"]
-"""What a crash makes of a commit in flight, of which nobody was told: it is there afterwards, or it is not, or a part
-of it is, which recovery cuts off."""
+"""The fate of an unacknowledged commit in flight at a crash: all of it is there afterwards (kept), nothing is (lost),
+or a part is, which recovery cuts off (torn)."""
 
 
 TORN_COMMIT_CUT = "the torn commit was cut off at its restart"
-"""How the ledger tells that recovery found one."""
+"""The ledger's remark on a torn commit found at recovery."""
 
 
 def commit_fate(rng: random.Random) -> CommitFate:
-    """The fate of one commit: half of them survive, and half of the others are torn."""
+    """Draws the fate of one commit: half of them survive, and half of the others are torn."""
     drawn = rng.random()
     return "kept" if drawn < 0.5 else "lost" if drawn < 0.75 else "torn"

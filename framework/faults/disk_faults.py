@@ -1,4 +1,4 @@
-"""Disk faults: a storage that fails as the actions of a fault say."""
+"""Disk faults: a storage that fails as a fault's actions demand."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from framework.faults.actions import DiskTrouble
 
 
 class FaultyStorage:
-    """A storage whose disk is in trouble: the next fsync fails (that one alone), there is no room, or a record is
-    damaged."""
+    """A storage on a faulty disk: the next fsync fails (that one alone), there is no room, or a record is damaged."""
 
     def __init__(self, storage: Storage, trouble: DiskTrouble) -> None:
         self.storage, self.trouble = storage, trouble

@@ -1,12 +1,12 @@
-"""Faults: plugins that decide what goes wrong, for whom, and how it is undone.
+"""Faults: plugins that decide what goes wrong, at which nodes, and how it is undone.
 
     class CrashFault(TargetedFault):
         def inject(self, view: ClusterView) -> Injection | None:
             nodes = view.select(self.config.target)
             return Injection(tuple(map(Crash, nodes)), tuple(map(Restart, nodes)), nodes) if nodes else None
 
-*When* a fault is injected is a plan's to say (`framework.faults.plan`): by default the fault's own config, with `at`, `every`
-and `for`. `framework.faults.injector` carries plans out and keeps the ledger.
+A plan decides *when* a fault is injected (`framework.faults.plan`): by default from the fault's own config, with `at`,
+`every` and `for`. `framework.faults.injector` carries out plans and keeps the ledger.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from framework.faults.actions import Action
 class ClusterView:
     """The system as a fault sees it at the moment of its injection.
 
-    `now` is the run's time in nanoseconds. `statuses` has every server in the order of the config: its `Status`, or None if it
-    is down. `stopped` are the servers that are paused, `lost` those that no restart brings back, `spares` those that stand by
-    and have never run, which are not in `statuses`. `rng` is the fault's own random stream. `token()` returns a fresh token for
-    `ImpairLinks` and `RunAdminOperation`.
+    `now` is the run's time in nanoseconds. `statuses` maps every server, in the order of the config, to its `Status`,
+    or None if it is down. `stopped` are the paused servers, `lost` the servers that no restart brings back. `spares`
+    are the spare servers that have never run; they are not in `statuses`. `rng` is the fault's own random stream.
+    `token()` returns a fresh token for `ImpairLinks` and `RunAdminOperation`.
     """
 
     now: int
@@ -56,9 +56,10 @@ class ClusterView:
         return tuple(node for node, status in self.statuses.items() if status is not None and node not in self.stopped)
 
     def select(self, target: str) -> tuple[NodeId, ...]:
-        """The running nodes that `target` means now: a name, a role, `random`, `random_minority`, `random_majority`, `all`.
+        """Returns the running nodes that `target` selects now.
 
-        Empty if no node matches: a role that no node has, a node that is down.
+        `target` is a name, a role, `random`, `random_minority`, `random_majority` or `all`. The result is empty if no
+        running node matches.
         """
         up = self.up
         if target in self.statuses:
@@ -82,11 +83,11 @@ class ClusterView:
 
 @dataclass(frozen=True)
 class Injection:
-    """What a fault does now, the actions that undo it, and its targets.
+    """A fault's actions, the actions that undo them, and its targets.
 
-    `detail` is shown in the ledger (`n1 n2 | n3 n4 n5`). `on_join` extends the injection to a node that boots for the first
-    time while it lasts: given the node and a random stream of its own, it returns what happens to that node's links, under the
-    same token, with a detail. None: nodes that join are left alone.
+    `detail` is shown in the ledger (`n1 n2 | n3 n4 n5`). `on_join` extends the injection to a node that boots for the
+    first time while it lasts: given the node and a random stream of its own, it returns the impairments of that node's
+    links, under the same token, with a detail. None: joining nodes are not affected.
     """
 
     actions: tuple[Action, ...]
@@ -97,17 +98,18 @@ class Injection:
 
 
 OnJoin: TypeAlias = Callable[[NodeId, random.Random], Injection]
+"""Extends an injection to the links of a joining node, given the node and a random stream of its own."""
 
 
 class FaultConfig(Config):
-    """When a fault is injected. Its plugin's config adds what it does and to whom."""
+    """The times at which a fault is injected. The plugin's config adds its actions and targets."""
 
     at: Duration = Duration("1s")
-    """The first time."""
+    """Time of the first injection."""
     every: Duration = Duration("0")
-    """From one injection to the next; 0: only one."""
+    """Time from one injection to the next; 0: only one."""
     lasts: Duration = msgspec.field(default=Duration("1s"), name="for")
-    """`for`: how long until it is undone; 0: only when all faults end."""
+    """`for`: time until it is undone; 0: only when all faults end."""
 
     def __post_init__(self) -> None:
         if self.every and self.lasts >= self.every:
@@ -115,15 +117,15 @@ class FaultConfig(Config):
 
 
 class TargetConfig(FaultConfig):
-    """Which nodes it is for."""
+    """The nodes that a fault targets."""
 
     target: str = "random"
-    """A node's name, a role that nodes report (`leader`, `follower`), `random`, `random_minority`, `random_majority`,
-    `all`."""
+    """A node's name, a role that nodes report (`leader`, `follower`), `random`,
+    `random_minority`, `random_majority`, `all`."""
 
 
 class Fault(ABC):
-    """Base of every fault: what it does, to whom, and what undoes it."""
+    """Base of every fault: its actions, its targets, and the actions that undo it."""
 
     config: Any
 
@@ -132,34 +134,37 @@ class Fault(ABC):
 
     @abstractmethod
     def inject(self, view: ClusterView) -> Injection | None:
-        """What to do now; None if there is no target at the moment, and the fault is to be tried again shortly."""
+        """Returns the injection to carry out now; None if there is no target yet: the fault is retried shortly."""
 
     @property
     def target(self) -> str:
-        """The target that its config names, as `ClusterView.select` takes it; "" if it names none."""
+        """The target named in its config, for `ClusterView.select`; "" if there is none."""
         return ""
 
     def expected_touched(self, injection: Injection, messages: int) -> float | None:
-        """How many messages a probabilistic fault should have touched, out of the `messages` that passed; None if it is
-        not probabilistic."""
+        """Returns the expected number of touched messages out of `messages`; None if the fault is not probabilistic."""
         return None
 
     def disables_target(self) -> bool:
-        """Whether its targets are out of service until it is undone."""
+        """Returns whether its targets are out of service until it is undone."""
         return False
 
     def required_admin_operations(self, key: str) -> tuple[str, ...]:
-        """The administrative operations that it requests of the protocol. `key` is where its config stands, for a
-        ConfigError."""
+        """Returns the administrative operations that it requests of the protocol.
+
+        `key` locates its config in a ConfigError.
+        """
         return ()
 
     def validate_nodes(self, key: str, nodes: Sequence[NodeId], spares: Sequence[NodeId]) -> None:
-        """Raises ConfigError if the config, which stands under `key`, does not fit these servers; `spares` are those of
-        `nodes` that stand by."""
+        """Raises ConfigError if the config at `key` does not fit these servers.
+
+        `spares` are the spare ones of `nodes`.
+        """
 
     @classmethod
     def random_options(cls, rng: random.Random) -> dict[str, Any]:
-        """Options for a fault of this kind in a swarm, drawn at random, besides `at` and `for`."""
+        """Draws random options for a fault of this kind in a swarm, in addition to `at` and `for`."""
         return {}
 
 
@@ -168,9 +173,9 @@ SELECTORS = ("random", "random_minority", "random_majority", "all")
 
 
 def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
-    """ConfigError if `target` is empty, an unknown node, a misspelt keyword, or can never select a node.
+    """Raises ConfigError if `target` is empty, an unknown node, a misspelt keyword, or can never select a node.
 
-    Roles are the protocol's to name: a word that is like none of ours passes.
+    Protocols name their own roles: a word unlike any known one passes.
     """
     if target[:1] == "n" and target[1:].isdigit() and target not in nodes:
         raise ConfigError(f"{where}={target}", "there is no such node", did_you_mean(target, nodes))
@@ -184,12 +189,12 @@ def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
 
 
 def is_role(target: str, nodes: Sequence[NodeId]) -> bool:
-    """Whether a target can only be meant as a role that nodes report."""
+    """Returns whether a target can only be a role that nodes report."""
     return bool(target) and target not in SELECTORS and target not in nodes and ":" not in target
 
 
 class TargetedFault(Fault):
-    """A fault of nodes, which its config's `target` selects."""
+    """Base of faults whose nodes are selected by the config's `target`."""
 
     config: TargetConfig
 

@@ -1,6 +1,6 @@
-"""Injects the faults of a run at their times, undoes them, heals everything in the end, and keeps the ledger.
+"""Injects the faults of a run at their times, undoes them, heals everything at the end, and keeps the ledger.
 
-No clock and no I/O: an engine asks when `next_at` has come, and carries out the actions.
+Has no clock and does no I/O: an engine calls `due` when `next_at` has come, and carries out the actions.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from framework.faults.ledger import LedgerEntry
 from framework.faults.plan import FaultPlan, PlannedFault
 
 RETRY = 20 * MILLISECOND
-"""How soon a fault that found no target looks again."""
+"""Nanoseconds until a fault that found no target tries again."""
 
 PATIENCE = 1_000 * MILLISECOND
-"""How long it does so, or as long as it would have lasted if that is longer."""
+"""Nanoseconds for which it keeps trying, or the fault's own length if that is longer."""
 
 DETAILS = 20
-"""Injections that the ledger describes one by one; more are only counted."""
+"""The number of injections that the ledger describes one by one; more are only counted."""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What an engine sees of its servers: their statuses (None: down), those that stand still, those that no restart
-    brings back, and the spares that have never run, which have no status."""
+    """An engine's view of its servers: their statuses (None: down), the paused ones, the ones that no restart brings
+    back, and the spares that have never run, which have no status."""
 
     statuses: Mapping[NodeId, Status | None]
     stopped: frozenset[NodeId] = frozenset()
@@ -64,13 +64,13 @@ _ASPECT: dict[type, str] = {
     SetClock: "clock",
     SetDisk: "disk",
 }
-"""What of a node an action changes: of two faults that change the same, the later one's end is the end."""
+"""The aspect of a node that an action changes. If two faults change the same aspect, it ends with the later one."""
 
 
 @dataclass
 class _Lasting:
-    """An impairment in force: its ledger entry, the number of its line in the details (None: it has none), and the nodes
-    that it was extended to."""
+    """An impairment in force: its ledger entry, the index of its line in the details (None: no line),
+    and the nodes to which it was extended."""
 
     entry: LedgerEntry
     detail: int | None
@@ -81,10 +81,10 @@ class _Lasting:
 class Injector:
     """The faults of one run.
 
-    `plans` are `(name, plan)`; nothing is injected at or after `quiet_at`, when everything is healed. `do` carries out an
-    action and returns whether it took effect. `stream(name)` returns a plan's own random stream. `watches_disks`: the
-    engine calls `on_disk_fault_met` for each commit or restart that meets a faulty disk, so that the ledger shows disk
-    faults that nothing met.
+    `plans` are `(name, plan)`. Everything is healed at `quiet_at`, and nothing is injected from then on. `do` carries
+    out an action and returns whether it took effect. `stream(name)` returns a plan's own random stream.
+    `watches_disks`: the engine calls `on_disk_fault_met` for each commit or restart that meets a faulty disk, so that
+    the ledger shows which disk faults met none.
     """
 
     def __init__(
@@ -98,22 +98,22 @@ class Injector:
         watches_disks: bool = False,
     ) -> None:
         self.entries: dict[str, LedgerEntry] = {}
-        self.tokens: dict[int, tuple[LedgerEntry, Fault, Injection]] = {}  # whose impairment a token is
+        self.tokens: dict[int, tuple[LedgerEntry, Fault, Injection]] = {}  # token -> the fault of the impairment
         self.healed_at: int | None = None
         self._quiet_at, self._do, self._clients, self._stream = quiet_at, do, tuple(clients), stream
         self._watches_disks = watches_disks
         self._order = itertools.count()
         self._fresh = itertools.count(1)
         self._rngs: dict[str, random.Random] = {}
-        self._due: list[tuple[int, int, PlannedFault, int]] = []  # (time, order, what, when it was due)
-        self._undoes: list[tuple[int, int, tuple[Action, ...]]] = []  # by the order of the injection that they undo
-        self._holders: dict[tuple[NodeId, str], tuple[int, Action]] = {}  # whose injection has an aspect of a node
-        self._disks: dict[NodeId, LedgerEntry] = {}  # who troubled a node's disk last
+        self._due: list[tuple[int, int, PlannedFault, int]] = []  # (time, order, fault, original time)
+        self._undoes: list[tuple[int, int, tuple[Action, ...]]] = []  # (time, order of the injection, actions)
+        self._holders: dict[tuple[NodeId, str], tuple[int, Action]] = {}  # the injection that holds an aspect of a node
+        self._disks: dict[NodeId, LedgerEntry] = {}  # the last disk fault of each node
         self._administration: dict[int, tuple[LedgerEntry, RunAdminOperation]] = {}  # by token
         self._remarks: list[str] = []
-        self._crashes: dict[NodeId, tuple[LedgerEntry, int]] = {}  # by node, the detail that tells of its last crash
-        self._doubtful: list[tuple[int, PlannedFault, LedgerEntry]] = []  # retried when they end, if nothing met them
-        self._lasting: dict[int, _Lasting] = {}  # by token: impairments in force that extend to nodes that join
+        self._crashes: dict[NodeId, tuple[LedgerEntry, int]] = {}  # node -> the ledger detail of its last crash
+        self._doubtful: list[tuple[int, PlannedFault, LedgerEntry]] = []  # retried at the end if unmet
+        self._lasting: dict[int, _Lasting] = {}  # by token: impairments in force that extend to joining nodes
         self._emulated = False
         for name, plan in plans:
             self._rngs[name] = stream(name)
@@ -123,14 +123,14 @@ class Injector:
 
     @property
     def next_at(self) -> int:
-        """When there is something to do; NEVER if all is done."""
+        """The time of the next thing to do; NEVER if there is none."""
         heads = [queue[0][0] for queue in (self._due, self._undoes) if queue]
         if self.healed_at is None and self.entries:
             heads.append(self._quiet_at)
         return min(heads, default=NEVER)
 
     def due(self, now: int, look: Look) -> None:
-        """Does all that is due: what ends goes before what begins."""
+        """Does everything that is due: first undoes, then injects."""
         while self._undoes and self._undoes[0][0] <= now:
             self._undo()
         self._retry_unmet(now)
@@ -146,7 +146,7 @@ class Injector:
             self.heal(now, look)
 
     def heal(self, now: int, look: Look) -> None:
-        """Undoes all that is in force and restarts whoever is down and can be restarted."""
+        """Undoes all faults in force, and restarts every node that is down and can be restarted."""
         self.healed_at = now
         self._due.clear()
         while self._undoes:
@@ -157,28 +157,27 @@ class Injector:
                 self._do(Restart(node))
 
     def on_disk_fault_met(self, node: NodeId) -> None:
-        """A commit was delayed or refused, or a restart refused, because of the node's disk."""
+        """Counts a commit delayed or refused, or a restart refused, because of the node's disk."""
         entry = self._disks.get(node)
         if entry is not None:
             entry.touched += 1
 
     def remark(self, text: str) -> None:
-        """Something that the engine has to say of the injection under way, for the ledger."""
+        """Adds the engine's remark on the injection under way to the ledger."""
         self._remarks.append(text)
 
     def on_crash_outcome(self, node: NodeId, text: str) -> None:
-        """What came of the last crash of `node`, of which the engine learned later, for the ledger."""
+        """Adds the outcome of the last crash of `node` to the ledger, when the engine learns it only later."""
         if node in self._crashes:
             entry, detail = self._crashes[node]
             entry.details[detail] += f"; {text}"
 
     def emulates(self) -> None:
-        """The engine does something else than the injection under way asks for, as near to it as it can: the ledger says
-        so."""
+        """Marks the injection under way as emulated in the ledger: the engine only approximates its actions."""
         self._emulated = True
 
     def count_touched(self, touched_counts: Mapping[int, tuple[int, int]]) -> None:
-        """Enters how many messages (came by, were touched) by token; called once, at the end."""
+        """Records the number of messages (passed, touched) by token. Called once, at the end."""
         for token, (passed, touched) in touched_counts.items():
             entry, fault, injection = self.tokens[token]
             entry.passed += passed
@@ -186,15 +185,17 @@ class Injector:
             try:
                 with blaming(f"faults={entry.fault}", "expected_touched", type(fault)):
                     expected = fault.expected_touched(injection, passed)
-            except PluginFailed as failed:  # the run is over, and stays what it was
+            except PluginFailed as failed:  # the run is over: its outcome stays
                 entry.failure = str(failed)
                 continue
             if expected is not None:
                 entry.expected = (entry.expected or 0.0) + expected
 
     def count_administered(self, administered: Mapping[int, str]) -> None:
-        """Enters how administrative operations ended, by token: "" if it was done, else why not; called once, at the
-        end."""
+        """Records the results of administrative operations by token: "" if done, else the reason.
+
+        Called once, at the end.
+        """
         for token, refused in administered.items():
             entry, ask = self._administration[token]
             if refused:
@@ -228,7 +229,7 @@ class Injector:
             self._expect(PlannedFault(at, following.fault, following.name, following.lasts, following.then))
 
     def _note_roles(self, planned: PlannedFault, view: ClusterView) -> None:
-        """Enters which roles there were when a fault found nobody in the one that it is aimed at."""
+        """Records the roles that existed when a fault found no node in its target role."""
         entry, target = self.entries[planned.name], planned.fault.target
         if is_role(target, (*view.nodes, *view.spares)):
             roles = [role for status in view.statuses.values() if status for role in status.roles]
@@ -236,7 +237,7 @@ class Injector:
             entry.seen = list(dict.fromkeys((*entry.seen, *roles)))
 
     def _retry_unmet(self, now: int) -> None:
-        """Injects disk faults that no commit has met once more."""
+        """Schedules again the disk faults that have ended without meeting a commit."""
         for ended in [one for one in self._doubtful if one[0] <= now]:
             self._doubtful.remove(ended)
             _, planned, entry = ended
@@ -272,7 +273,7 @@ class Injector:
             self._undo_one(order, action)
 
     def _undo_one(self, order: int, action: Action) -> None:
-        """Does `action`, unless a later injection has changed the same aspect of the node and is still in force."""
+        """Carries out `action`, unless a later injection holds the same aspect of the node."""
         if not isinstance(action, ImpairLinks | RestoreLinks | RunAdminOperation):
             key = action.node, _ASPECT[type(action)]
             holder, held = self._holders.get(key, (order, action))
@@ -285,7 +286,7 @@ class Injector:
         self._act(action)
 
     def _act(self, action: Action) -> bool:
-        """Has the engine carry out `action`; whether it took effect."""
+        """Makes the engine carry out `action`, and returns whether it took effect."""
         if isinstance(action, RestoreLinks):
             self._lasting.pop(action.token, None)
         return self._do(action)
@@ -324,7 +325,8 @@ class Injector:
 
 
 def _joined(lasting: _Lasting, node: NodeId, rng: random.Random) -> Injection:
-    """What an impairment in force does to the links of `node`. PluginFailed if that raises, or is anything else."""
+    """Returns the impairments of the links of a joining `node`. Raises PluginFailed if `on_join` raises, or returns
+    anything but an Injection of ImpairLinks."""
     where, on_join = f"faults={lasting.entry.fault}", lasting.on_join
     with blaming(where, "on_join", on_join):
         injection = on_join(node, rng)
@@ -335,8 +337,10 @@ def _joined(lasting: _Lasting, node: NodeId, rng: random.Random) -> Injection:
 
 
 def _injection(planned: PlannedFault, view: ClusterView) -> Injection | None:
-    """What the fault does now. PluginFailed if it raises, or gives anything else than actions on nodes that there
-    are."""
+    """Returns the fault's injection, if it finds a target.
+
+    Raises PluginFailed if `inject` raises, or returns anything but actions on existing nodes.
+    """
     fault, where = planned.fault, f"faults={planned.name}"
     with blaming(where, "inject", type(fault)):
         injection = fault.inject(view)

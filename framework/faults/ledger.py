@@ -1,4 +1,4 @@
-"""The ledger: what the faults of a run really did."""
+"""The ledger: the actual effects of a run's faults."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclass
 class LedgerEntry:
-    """One fault of a run: how often it was due, how often it fired, against whom, in which role and phase.
+    """One fault of a run: how often it was due, how often it fired, against which nodes, in which role and phase.
 
-    `touched` counts what the fault did: the messages that an impairment lost, repeated or held back, the commits and
-    restarts that met a faulty disk, the administrative operations that were done. `expected` is how many it should have
-    been, where that is a matter of chance. `meets` says what has to come by for the fault to show: `message`, `commit`,
-    `answer`, or nothing. `sought` is a role that no node had when the fault was due, `seen` the roles that there were
-    instead. `failure`: why its plugin could not say what to expect.
+    `touched` counts the fault's effects: messages that an impairment lost, duplicated or delayed, commits and restarts
+    that met a faulty disk, administrative operations that were done. `expected` is the expected count of a
+    probabilistic fault. `meets` is the event that makes the fault show: `message`, `commit`, `answer`, or "". `sought`
+    is a role that no node had when the fault was due, `seen` the roles that nodes had instead. `failure` is why the
+    plugin failed to compute `expected`.
     """
 
     fault: str
@@ -34,13 +34,13 @@ class LedgerEntry:
     failure: str = ""
 
     def plain(self) -> dict[str, Any]:
-        """As result.json shows it."""
+        """Returns the entry as result.json shows it."""
         always = ("fault", "due", "fired", *(("touched",) if self.meets else ()))
         return {name: value for name, value in vars(self).items() if value or name in always}
 
     @property
     def missed(self) -> str:
-        """Why this fault cannot count as having happened; "" if it did."""
+        """The reason why this fault does not count as having happened; "" if it did."""
         if self.failure or not self.due:
             return self.failure
         if not self.fired:

@@ -1,4 +1,4 @@
-"""What faults do to links, on top of the network: one place for every engine."""
+"""The effects of faults on links, in addition to the network's own. Every engine uses this module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from framework.faults.actions import Impairment, LinkName
 
 
 class TouchedCount:
-    """How many messages came by an impairment, and how many it touched."""
+    """The number of messages that passed an impairment, and how many of them it touched."""
 
     __slots__ = ("passed", "touched")
 
@@ -18,10 +18,10 @@ class TouchedCount:
 
 
 class LinkFaults:
-    """The impairments in force. `stream` gives a link's own random stream for them.
+    """The impairments in force. `stream` returns a link's own random stream for them.
 
-    An engine asks `transmit` for each message while `active`; otherwise nothing impairs any link. Links stay FIFO but
-    for what is reordered, also when a delay ends: what is sent later never overtakes what was held up.
+    An engine calls `transmit` for each message while `active`; otherwise no link is impaired. Links stay FIFO except
+    for reordered messages, even when a delay ends: a later message never overtakes a delayed one.
     """
 
     __slots__ = ("_last", "_links", "_rngs", "_stream", "active", "touched_counts")
@@ -32,17 +32,17 @@ class LinkFaults:
         self._stream = stream
         self._rngs: dict[LinkName, random.Random] = {}
         self._links: dict[LinkName, dict[int, Impairment]] = {}
-        self._last: dict[LinkName, int] = {}  # the latest arrival on a link that a delay has held up
+        self._last: dict[LinkName, int] = {}  # the latest arrival on each delayed link
 
     def impair(self, token: int, links: Iterable[LinkName], impairment: Impairment) -> None:
-        """`impairment` befalls `links` from now on."""
+        """Applies `impairment` to `links` from now on."""
         self.touched_counts.setdefault(token, TouchedCount())
         for link in links:
             self._links.setdefault(link, {})[token] = impairment
         self.active = bool(self._links or self._last)
 
     def restore(self, token: int) -> None:
-        """The impairment `token` is over; nothing happens if it is already."""
+        """Ends the impairment `token`. Does nothing if it is over already."""
         for link in [link for link, tokens in self._links.items() if token in tokens]:
             del self._links[link][token]
             if not self._links[link]:
@@ -50,11 +50,11 @@ class LinkFaults:
         self.active = bool(self._links or self._last)
 
     def cut(self, link: LinkName) -> bool:
-        """Whether nothing gets through now."""
+        """Returns whether the link is cut now."""
         return any(impairment.cut for impairment in self._links.get(link, {}).values())
 
     def transmit(self, link: LinkName, now: int, arrivals: tuple[int, ...]) -> tuple[int, ...]:
-        """When the copies of a message arrive that the network would deliver at `arrivals`; none: it is lost."""
+        """Returns the arrival times of a message that the network would deliver at `arrivals`; empty if it is lost."""
         tokens = self._links.get(link)
         if tokens is None:
             return self._behind(link, now, arrivals) if link in self._last else arrivals
@@ -81,7 +81,7 @@ class LinkFaults:
         return arrivals if overtakes else self._behind(link, now, arrivals)
 
     def _behind(self, link: LinkName, now: int, arrivals: tuple[int, ...]) -> tuple[int, ...]:
-        """Not before what was sent earlier."""
+        """Postpones `arrivals` to keep the link FIFO: not before any earlier message."""
         last = self._last.get(link, 0)
         arrivals = tuple(max(at, last) for at in arrivals)
         latest = max((last, *arrivals))

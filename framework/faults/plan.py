@@ -1,7 +1,7 @@
-"""Fault plans: when faults are injected.
+"""Fault plans: the times at which faults are injected.
 
-Most faults follow their config (`at`, `every`, `for`): `PeriodicPlan`. A plugin that is a plan of its own, as a schedule or a
-swarm is, makes the faults that it plans from the kinds that are installed.
+Most faults follow their config (`at`, `every`, `for`): `PeriodicPlan`. A plugin that is itself a plan, such as a
+schedule or a swarm, makes its faults from the installed kinds.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from framework.faults.fault import Fault, FaultConfig
 
 @dataclass(frozen=True)
 class PlannedFault:
-    """A fault with its time: it is injected at `at`, and undone `lasts` later (0: when all faults end). `then` follow it; their
-    `at` counts from its end.
+    """A fault with its time: injected at `at`, and undone `lasts` nanoseconds later (0: when all faults end).
 
-    `retry_if_unmet`: a disk fault that no commit met in that time is injected once more, as long as there is time.
+    The faults in `then` follow it; their `at` counts from its end. `retry_if_unmet`: a disk fault that met no commit
+    in that time is injected again, as long as there is time.
     """
 
     at: int
@@ -52,9 +52,9 @@ def _converted(config: type[Config], options: Mapping[str, Any], key: str) -> An
 
 @dataclass(frozen=True)
 class FaultKinds:
-    """The kinds of fault that are installed, and how one is made of plain options.
+    """The installed kinds of fault, and a factory of faults from plain options.
 
-    `build(config, options, key)` makes a config of plain options, whose errors are ConfigErrors that name the key.
+    `build(config, options, key)` makes a config from plain options; it raises ConfigErrors that name the key.
     """
 
     specs: Mapping[str, FaultKind] = field(default_factory=dict)
@@ -62,12 +62,14 @@ class FaultKinds:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The kinds that a plan can use: all but those that are plans themselves."""
+        """The kinds that a plan can use: all except those that are plans themselves."""
         return tuple(name for name, spec in self.specs.items() if spec.fault is not None and _is_timed(spec.config))
 
     def make(self, kind: str, options: Mapping[str, Any], key: str) -> Fault:
-        """A fault of this kind, injected once unless the options say otherwise. ConfigError at `key` if it cannot be
-        made."""
+        """Makes a fault of this kind, injected once unless the options say otherwise.
+
+        Raises ConfigError at `key` if that is impossible.
+        """
         spec = self.specs.get(kind)
         if spec is None or spec.fault is None or spec.config is None or kind not in self.names:
             raise ConfigError(key, f"there is no fault {kind!r}", did_you_mean(kind, self.names))
@@ -82,7 +84,7 @@ def _is_timed(config: type[Config] | None) -> bool:
 
 
 class FaultPlan(ABC):
-    """Base of every plan. `nodes` are the servers that the run starts with, `spares` those that stand by."""
+    """Base of every plan. `nodes` are the servers that the run starts with, `spares` the spare servers."""
 
     def __init__(
         self, config: Any, kinds: FaultKinds, nodes: Sequence[NodeId] = (), spares: Sequence[NodeId] = ()
@@ -92,21 +94,21 @@ class FaultPlan(ABC):
 
     @abstractmethod
     def planned_faults(self, name: str, span: int, rng: random.Random) -> Iterable[PlannedFault]:
-        """The faults to inject within the first `span` nanoseconds of the run; their names begin with `name`."""
+        """Returns the faults to inject in the first `span` nanoseconds of the run; their names begin with `name`."""
 
     def validate_nodes(self, key: str) -> None:
-        """Raises ConfigError if the config, which stands under `key`, cannot be carried out on `nodes` and `spares`."""
+        """Raises ConfigError if the config at `key` cannot be carried out on `nodes` and `spares`."""
 
     def validate_span(self, key: str, span: int) -> None:
-        """Raises ConfigError if the config, which stands under `key`, plans nothing within `span` nanoseconds."""
+        """Raises ConfigError if the config at `key` plans nothing within `span` nanoseconds."""
 
     def required_admin_operations(self, key: str) -> tuple[str, ...]:
-        """The administrative operations that its faults request of the protocol. `key` is for a ConfigError."""
+        """Returns the administrative operations that its faults request. `key` locates its config in a ConfigError."""
         return ()
 
 
 class PeriodicPlan(FaultPlan):
-    """One fault at the times of its config: `at`, and `every` so often after that, each time undone after `for`."""
+    """One fault at the times of its config: first `at`, then at intervals of `every`, each time undone after `for`."""
 
     def __init__(self, fault: Fault, nodes: Sequence[NodeId] = (), spares: Sequence[NodeId] = ()) -> None:
         super().__init__(fault.config, FaultKinds(), nodes, spares)
@@ -131,7 +133,7 @@ class PeriodicPlan(FaultPlan):
 
 
 def check_begins(where: str, begins: int, span: int) -> None:
-    """ConfigError if what begins at `begins` does not begin within `span` nanoseconds, after which all faults are undone."""
+    """Raises ConfigError unless `begins` is within `span` nanoseconds, after which all faults are undone."""
     if begins >= span:
         raise ConfigError(
             where,

@@ -1,1 +1,1 @@
-"""Load: what clients do, and when."""
+"""Load: the operations of clients, and their timing."""

@@ -1,7 +1,8 @@
-"""The load generator: when operations start, and which client runs each.
+"""The load generator: decides when operations start, and which client runs each.
 
-Closed loop: each client starts its next operation when the last one ended (and it has thought). Open loop: operations
-fall due at a rate whatever the system does, a pool of sessions runs them, and latency counts from when one was due.
+Closed loop: each client starts its next operation when the last one has ended, after its think time. Open loop:
+operations fall due at a given rate whatever the system does, a pool of sessions runs them, and latency counts from the
+time when an operation was due. The final phase, if the workload has one, is a closed loop.
 """
 
 from __future__ import annotations
@@ -9,27 +10,27 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import ClassVar
 
 import msgspec
 
-from framework.core.client import Operation
+from framework.core.client import Operation, Outcome
 from framework.core.distributions import Constant, Distribution, Exponential
 from framework.core.errors import RAISED
 from framework.core.message import NodeId, Record
 from framework.core.time import NEVER, SECOND, Duration
 from framework.core.tracebacks import plugin_gave, plugin_raised
 from framework.core.value import Value
-from framework.load.workload import Workload, WorkloadConfig
+from framework.load.workload import FinalPhaseConfig, Invocation, Workload, WorkloadConfig
 
 _INT64 = 1 << 63
 _pack, _write = msgspec.msgpack.Encoder().encode, msgspec.json.Encoder().encode
 
 
 class Assignment(Record, array_like=False):
-    """An operation for a client: `scheduled` is when it was due (nanoseconds of the run)."""
+    """An operation for a client. `scheduled` is the time when it was due, in nanoseconds of the run."""
 
     client: NodeId
     process: int
@@ -38,11 +39,12 @@ class Assignment(Record, array_like=False):
 
 
 class LoadGenerator:
-    """The load generator of one client actor: no clock, no I/O; the engine asks when `next_at` has come.
+    """The load generator of one client actor. It has no clock and does no I/O: the engine calls `due` at `next_at`.
 
-    `name` is the workload's, as users type it. `clients` are the clients that this generator serves, `first` the index
-    of the first of them among all `total` clients of the run. Operations start at `start` and none starts at or after
-    `stop`, not even one that fell due earlier. `stream(purpose, entity)` gives the seeded random streams.
+    `name` is the workload's name as users type it. `clients` are the clients that this generator serves, `first` is the
+    index of the first of them among all `total` clients of the run. Operations start from `start` on, and none starts
+    at or after `stop`, not even an operation that fell due earlier. `stream(purpose, entity)` returns the seeded random
+    streams.
     """
 
     _ARRIVAL: ClassVar[int] = -1
@@ -66,10 +68,14 @@ class LoadGenerator:
         self.started = 0
         self._total = total if total is not None else len(self.clients)
         self._first = first
+        self._stream = stream
         self._open = workload.config.loop == "open"
         self._turns: list[tuple[int, int]] = []  # (time, client index | _ARRIVAL)
         self._idle: deque[int] = deque(range(len(self.clients)))
-        self._backlog: deque[tuple[int, tuple[str, str | None, Value]]] = deque()
+        self._backlog: deque[tuple[int, Invocation]] = deque()
+        self._source = workload.next
+        self._ended: list[tuple[NodeId, Operation, Outcome]] = []  # ended operations not yet reported to the workload
+        self._hears = type(workload).completed is not Workload.completed
         self._processes = [first + index for index in range(len(self.clients))]
         if self._open:
             self._arrival_rng = stream("arrivals", self.clients[0])
@@ -82,30 +88,55 @@ class LoadGenerator:
         self.next_at = self._next_turn()
 
     def due(self, now: int) -> list[Assignment]:
-        """The operations to invoke now, in order; sets `next_at`. PluginFailed if the workload raises, or gives
-        none."""
+        """Returns the operations to invoke now, in order; sets `next_at`.
+
+        Raises PluginFailed if the workload raises, or returns anything but an operation or None.
+        """
         assignments: list[Assignment] = []
         if now >= self.stop:
             self.next_at = NEVER
             return assignments
+        if self._ended:
+            self._report_ended()
         turns = self._turns
         while turns and turns[0][0] <= now:
             at, index = heapq.heappop(turns)
             if index == self._ARRIVAL:
                 client = self.clients[self._idle[0]] if self._idle else self.clients[0]
-                self._backlog.append((at, self._next(client, self._operation_rng)))
+                call = self._next(client, now, self._operation_rng)
+                if call is not None:
+                    self._backlog.append((at, call))
                 heapq.heappush(turns, (at + self._next_gap(), self._ARRIVAL))
             elif not self._open:
-                call = self._next(self.clients[index], self._rngs[index])
-                assignments.append(self._assign(index, call, at))
+                call = self._next(self.clients[index], now, self._rngs[index])
+                if call is not None:
+                    assignments.append(self._assign(index, call, at))
         while self._backlog and self._idle and self._open:
             scheduled, call = self._backlog.popleft()
             assignments.append(self._assign(self._idle.popleft(), call, scheduled))
         self.next_at = self._next_turn()
         return assignments
 
+    def ended(self, client: NodeId, operation: Operation, outcome: Outcome) -> None:
+        """Records the end of an operation, which is reported to the workload before its next operation is requested."""
+        if self._hears:
+            self._ended.append((client, operation, outcome))
+
+    def begin_final(self, now: int, free: Iterable[int]) -> None:
+        """Begins the final phase, a closed loop of the workload's final operations. The clients numbered `free` begin
+        now, the others when their current operations have ended."""
+        config = self.workload.config
+        assert isinstance(config, FinalPhaseConfig), "registration sees to it"
+        self._open = False
+        self._source = self.workload.final
+        self._rngs = [self._stream("final", client) for client in self.clients]
+        self.stop = now + max(1, int(config.final_time))
+        self._backlog.clear()
+        self._turns = [(now, index) for index in sorted(free)]
+        self.next_at = self._next_turn()
+
     def completed(self, client: int, now: int, *, retired: bool) -> None:
-        """Client number `client` (of this generator) is free again; `retired`: under a new process id."""
+        """Frees client number `client` of this generator; `retired`: it continues under a new process id."""
         if retired:
             self._processes[client] += self._total
         if self._open:
@@ -120,29 +151,42 @@ class LoadGenerator:
 
     @property
     def waiting(self) -> int:
-        """Operations that fell due and have no client yet; those that wait at `stop` are never invoked."""
+        """The number of operations that are due and have no client yet. Those waiting at `stop` are never invoked."""
         return len(self._backlog)
 
-    def _next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
-        workload = self.workload
+    def _next(self, client: NodeId, now: int, rng: random.Random) -> Invocation | None:
+        source = self._source
         try:
-            call = workload.next(client, rng)
+            call = source(client, now, rng)
         except MemoryError:
             raise
         except RAISED as error:
-            raise plugin_raised(self._where, "next", error, type(workload)) from error
+            raise plugin_raised(self._where, source.__name__, error, type(self.workload)) from error
+        if call is None:
+            return None
         if not isinstance(call, (tuple, list)) or len(call) != 3:
-            raise plugin_gave(self._where, "next", call, "(function, key, argument)", type(workload).next)
+            raise plugin_gave(self._where, source.__name__, call, "(function, key, argument)", source)
         for text, may_be_none in ((call[0], False), (call[1], True)):
             if not (isinstance(text, str) or (text is None and may_be_none)) or not _travels(text):
-                raise plugin_gave(self._where, "next", text, "a text", type(workload).next)
+                raise plugin_gave(self._where, source.__name__, text, "a text", source)
         if not _travels(call[2]):
             raise plugin_gave(
-                self._where, "next", call[2], "an argument that can be sent and recorded", type(workload).next
+                self._where, source.__name__, call[2], "an argument that can be sent and recorded", source
             )
         return call[0], call[1], call[2]
 
-    def _assign(self, index: int, call: tuple[str, str | None, Value], scheduled: int) -> Assignment:
+    def _report_ended(self) -> None:
+        """Reports the ended operations to the workload. Raises PluginFailed if the workload raises."""
+        ended, self._ended = self._ended, []
+        try:
+            for client, operation, outcome in ended:
+                self.workload.completed(client, operation, outcome)
+        except MemoryError:
+            raise
+        except RAISED as error:
+            raise plugin_raised(self._where, "completed", error, type(self.workload)) from error
+
+    def _assign(self, index: int, call: Invocation, scheduled: int) -> Assignment:
         operation = Operation(self.started * self._total + self._first, *call)
         self.started += 1
         return Assignment(self.clients[index], self._processes[index], operation, scheduled)
@@ -155,7 +199,7 @@ class LoadGenerator:
 
 
 def _travels(value: Value) -> bool:
-    """Whether a message can carry the value, and a history hold it."""
+    """Returns whether messages can carry the value, and histories can hold it."""
     kind = type(value)
     if value is None or (kind is str and value.isascii()) or (kind is int and -_INT64 <= value < _INT64):
         return True
@@ -168,7 +212,7 @@ def _travels(value: Value) -> bool:
 
 
 def _gap(config: WorkloadConfig, clients: int, total: int) -> Distribution:
-    """The time between two arrivals at `clients` of the `total` clients of a run."""
+    """Returns the law of the time between two arrivals at `clients` of the `total` clients of a run."""
     second, least = Duration(SECOND), Duration(1)
     fixed, poisson = Constant(delay=second, minimum=least), Exponential(mean=second, minimum=least)
     law = fixed if config.arrivals == "fixed" else poisson

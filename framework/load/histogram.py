@@ -1,5 +1,4 @@
-"""Latencies in constant memory: a histogram of buckets 1/1024 of their value wide, as HdrHistogram's with three
-digits."""
+"""Latencies in constant memory: a histogram with buckets of 1/1024 of their value, like HdrHistogram's three digits."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ from collections.abc import Mapping
 
 
 class LatencyHistogram:
-    """Counts durations in nanoseconds; quantiles are exact to 0.1%, the maximum is exact."""
+    """Counts durations in nanoseconds. Quantiles are accurate to 0.1%, the maximum is exact."""
 
     __slots__ = ("count", "counts", "max")
 
@@ -25,7 +24,7 @@ class LatencyHistogram:
             self.max = duration
 
     def quantile(self, fraction: float) -> int | None:
-        """Nanoseconds that `fraction` of the durations do not exceed; None if there are none."""
+        """Returns the nanoseconds that `fraction` of the durations do not exceed; None if there are no durations."""
         if not self.count:
             return None
         left = max(1, -int(-fraction * self.count // 1))
@@ -36,14 +35,14 @@ class LatencyHistogram:
         return self.max
 
     def add(self, other: LatencyHistogram) -> None:
-        """Takes over what `other` counted."""
+        """Adds the counts of `other`."""
         for bucket, count in other.counts.items():
             self.counts[bucket] = self.counts.get(bucket, 0) + count
         self.count += other.count
         self.max = max(self.max, other.max)
 
     def summary_ms(self) -> Mapping[str, float | None]:
-        """p50, p95, p99 and max in milliseconds; None where nothing was counted."""
+        """Returns p50, p95, p99 and max in milliseconds; None for each if nothing was counted."""
         names = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
         quantiles = {name: self.quantile(fraction) for name, fraction in names.items()}
         return {name: None if value is None else round(value / 1e6, 3) for name, value in quantiles.items()}

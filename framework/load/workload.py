@@ -1,42 +1,74 @@
-"""Workloads: what clients do."""
+"""Workloads: the operations of clients."""
 
 from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
+from framework.core.client import Operation, Outcome
 from framework.core.message import Config, NodeId
 from framework.core.time import Duration
 from framework.core.value import Value
 
+Invocation: TypeAlias = tuple[str, str | None, Value]
+"""An operation to invoke: `(function, key, argument)`."""
+
 
 class WorkloadConfig(Config):
-    """What every workload can be told."""
+    """The settings of every workload."""
 
     loop: Literal["closed", "open"] = "closed"
     rate: Annotated[float, Meta(gt=0)] = 100.0
-    """Open loop: operations a second, all clients together."""
+    """Open loop: operations per second, all clients together."""
     arrivals: Literal["poisson", "fixed"] = "poisson"
-    """Open loop: how operations fall due."""
+    """Open loop: the arrival process of operations."""
     think_time: Duration = Duration("0")
-    """Closed loop: how long a client waits between operations."""
+    """Closed loop: time that a client waits between operations."""
     timeout: Duration = Duration("5s")
-    """After this an operation ends as unknown."""
+    """Time after which an operation ends as unknown."""
+
+
+class FinalPhaseConfig(WorkloadConfig):
+    """The settings of every workload that has a final phase."""
+
+    final_after: Duration = Duration("0")
+    """Time from the last operation of the load to the final phase, for the protocol to converge."""
+    final_time: Duration = Duration("10s")
+    """The maximum length of the final phase: no operation begins after it."""
 
 
 class Workload(ABC):
-    """A seeded source of operations."""
+    """A seeded source of operations.
+
+    One instance serves the clients of one process: all of them in the simulator, those of one client actor on Ray. Its
+    results may depend only on its arguments so far and on `rng`, so that a seed reproduces the run.
+    """
 
     def __init__(self, config: WorkloadConfig) -> None:
         self.config = config
 
     @abstractmethod
     def functions(self) -> tuple[str, ...]:
-        """The functions that this workload, so configured, may invoke."""
+        """Returns the functions that this workload may invoke with its config."""
 
     @abstractmethod
-    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
-        """`(function, key, argument)` of the next operation."""
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation | None:
+        """Returns the next operation of `client`, at `now` nanoseconds of the run.
+
+        None: the client does nothing more until the final phase; in an open loop, this arrival is skipped.
+        """
+
+    def completed(self, client: NodeId, operation: Operation, outcome: Outcome) -> None:
+        """Called for each operation that has ended, before the next call of `next` or `final`."""
+
+    def final(self, client: NodeId, now: int, rng: random.Random) -> Invocation | None:
+        """Returns the next operation of `client` in the final phase; None if it has no more.
+
+        The final phase begins once the load is over, faults have ended, and all operations and replicas have come to
+        rest. It is for last reads that show the final state. Its operations run in a closed loop and do not count
+        towards throughput and latency. A workload that overrides this has a config derived from `FinalPhaseConfig`.
+        """
+        return None

@@ -1,4 +1,4 @@
-"""What stands between two nodes: a link for each ordered pair, made by a network model, used by every engine."""
+"""Links between nodes, one for each ordered pair. A network model makes them, and every engine uses them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from framework.core.tracebacks import blaming, plugin_gave, plugin_raised
 
 
 class Link(ABC):
-    """One direction between two nodes. FIFO unless reordering is asked for.
+    """One direction between two nodes. FIFO unless reordering is configured.
 
-    `constant` is a delay in nanoseconds for links that never lose, repeat or vary: an engine adds it without asking.
-    It is -1 for all others, whose `transmit` decides message by message.
+    `constant` is the delay in nanoseconds of a link that never loses, duplicates or varies: an engine adds it without
+    calling `transmit`. It is -1 for all other links, where `transmit` decides message by message.
     """
 
     __slots__ = ("constant",)
@@ -26,7 +26,7 @@ class Link(ABC):
 
     @abstractmethod
     def transmit(self, now: int, size: int) -> tuple[int, ...]:
-        """When a message of `size` bytes sent at `now` arrives: no time if it is lost, two if it is duplicated."""
+        """Returns the arrival times of a message of `size` bytes sent at `now`: none if lost, two if duplicated."""
 
 
 class ConstantLink(Link):
@@ -42,32 +42,34 @@ class NetworkModel(ABC):
     """Makes the links of a run from its config."""
 
     needs_size = False
-    """True if a link asks for the size of messages (bandwidth); else engines may pass 0."""
+    """True if links need the size of messages (bandwidth); otherwise engines may pass 0."""
     simulated_only = False
-    """True if the delays only stand for a network of some kind: an engine that has a real one adds nothing to it."""
+    """True if the delays only simulate a network: an engine with a real network adds none."""
 
     def __init__(self, config: Any, nodes: Sequence[NodeId], clients: Sequence[NodeId]) -> None:
         self.config, self.nodes, self.clients = config, tuple(nodes), tuple(clients)
 
     @abstractmethod
     def link(self, source: NodeId, target: NodeId, rng: random.Random) -> Link:
-        """The link from `source` to `target`, with the random stream that belongs to it alone."""
+        """Makes the link from `source` to `target`, with its own random stream."""
 
     def describe(self) -> Mapping[str, str]:
-        """What this network is, for the run's record: region of each node, and the like."""
+        """Returns a description of this network for the run's record, such as the region of each node."""
         return {}
 
 
 class Links:
-    """The links of a run, as an engine asks for them: PluginFailed if the network model, which is called `name`, raises
-    or gives none."""
+    """The factory of a run's links for engines.
+
+    Raises PluginFailed if the network model `name` raises, or returns anything but a Link.
+    """
 
     def __init__(self, model: NetworkModel, name: str) -> None:
         self.model = model
         self._where = f"network={name}"
 
     def link(self, source: NodeId, target: NodeId, rng: random.Random) -> Link:
-        """The link from `source` to `target`, with the random stream that belongs to it alone."""
+        """Makes the link from `source` to `target`, with its own random stream."""
         with blaming(self._where, "link", type(self.model)):
             link = self.model.link(source, target, rng)
         if not isinstance(link, Link):
@@ -76,7 +78,7 @@ class Links:
 
     def transmit(self, link: Link, now: int, size: int) -> tuple[int, ...]:
         """Returns the arrival times (ns) of a message of `size` bytes that enters `link` at `now`: none if it is lost,
-        two if it is duplicated. PluginFailed if the link raises or returns no tuple."""
+        two if it is duplicated. Raises PluginFailed if the link raises or does not return a tuple."""
         try:
             arrivals = link.transmit(now, size)
         except MemoryError:

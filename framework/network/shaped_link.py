@@ -1,4 +1,4 @@
-"""Links that lose, repeat, reorder and queue: what the network models of a config are made of."""
+"""Links that lose, duplicate, reorder and queue messages: the building blocks of configurable network models."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ _UNITS = {"bit": 1, "b": 8}
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(bit|b)(?:/s)?")
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
+"""The type of a config field from 0 to 1."""
 
 
 def parse_bandwidth(text: str) -> Fraction:
-    """Bits a second of `"100mbit"`, `"1gbit/s"` (bits) or `"12.5MB"` (bytes; 1 MB is 10**6); ValueError otherwise."""
+    """Returns the bits per second in `"100mbit"`, `"1gbit/s"` (bits) or `"12.5MB"` (bytes; 1 MB is 10**6).
+
+    Raises ValueError for anything else.
+    """
     form = _FORM.fullmatch(text.strip().lower())
     if form is None:
         raise ValueError(
@@ -36,18 +40,18 @@ def parse_bandwidth(text: str) -> Fraction:
 
 
 class LinkConfig(Config):
-    """What befalls messages on every link, besides delay. Links are FIFO, as TCP is, but for what is reordered."""
+    """The behavior of every link, apart from its delay. Links are FIFO, like TCP, except for reordered messages."""
 
     loss: Probability = 0.0
     """The probability that a message is lost."""
     duplicate: Probability = 0.0
-    """The probability that a message arrives twice, the second time after a delay of its own."""
+    """The probability that a message arrives twice, the second time after an independent delay."""
     reorder: Probability = 0.0
-    """The probability that a message is held back, and neither waits for earlier messages nor holds up later ones."""
+    """The probability that a message is held back; it then neither waits for earlier messages nor delays later ones."""
     reorder_delay: Duration = Duration("5ms")
-    """The longest that a reordered message is held back beyond its delay; any time up to it is as likely."""
+    """The maximum time that a reordered message is held back beyond its delay; uniformly distributed from 0."""
     bandwidth: str | None = None
-    """`100mbit`, `12.5MB` (a second); null is no limit. What is sent faster queues at the sender's end of the link."""
+    """`100mbit`, `12.5MB` (per second); null is no limit. Excess messages queue at the sender's end of the link."""
 
     def __post_init__(self) -> None:
         if self.bandwidth is not None:
@@ -55,7 +59,7 @@ class LinkConfig(Config):
 
 
 class ShapedLink(Link):
-    """A link that does all that a `LinkConfig` says, with delays of one law. Lost messages take up bandwidth too."""
+    """A link that implements a `LinkConfig`, with delays of one law. Lost messages use bandwidth too."""
 
     __slots__ = ("_bits", "_delay", "_duplicate", "_free", "_last", "_loss", "_reorder", "_reorder_delay", "_rng")
 
@@ -66,8 +70,8 @@ class ShapedLink(Link):
         self._reorder_delay = int(config.reorder_delay)
         bandwidth = None if config.bandwidth is None else parse_bandwidth(config.bandwidth)
         self._bits = bandwidth and (bandwidth.numerator, 8 * SECOND * bandwidth.denominator)
-        self._free = 0  # when the sender's end has sent all that queues there
-        self._last = 0  # when the latest message arrives that was not reordered
+        self._free = 0  # when the sender's queue will be empty
+        self._last = 0  # the latest arrival of a message that was not reordered
 
     def transmit(self, now: int, size: int) -> tuple[int, ...]:
         if self._bits:
@@ -92,6 +96,6 @@ class ShapedLink(Link):
 
 
 def make_link(config: LinkConfig, delay: Distribution, rng: random.Random) -> Link:
-    """The simplest link that does what `config` says with delays of the law `delay`."""
+    """Makes the simplest link that implements `config`, with delays of the law `delay`."""
     plain = not (config.loss or config.duplicate or config.reorder or config.bandwidth)
     return ConstantLink(delay.constant) if plain and delay.constant > 0 else ShapedLink(config, delay, rng)

@@ -14,29 +14,34 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from framework.config.groups import LISTS
-from framework.config.setting_docs import Setting, explained
+from framework.config.option_help import facts, option_help
+from framework.config.plain_mappings import defaults
+from framework.config.setting_docs import flat
 from framework.console.entry import carried_out
+from framework.console.formatting import terminal_width
+from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError, did_you_mean
 from framework.registry.registry import KINDS, Registry, load
-from framework.registry.specs import ProtocolSpec, Spec, StateMachineSpec
-from framework.replication.state_machine import StateMachine
-
-USAGE = "usage: python -m framework.plugins [KIND [NAME]] [plugins.path=FOLDER]"
+from framework.registry.specs import Spec
 
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the list; 0, or 2 with one line on stderr if there is no such kind or plugin."""
     if any(argument in ("-h", "--help") for argument in arguments):
-        print(f"{USAGE}\nKinds: {', '.join(KINDS)}.")
+        print(f"{_usage()}\nKinds: {', '.join(KINDS)}.")
         return 0
     return carried_out(lambda: _list(arguments))
+
+
+def _usage() -> str:
+    return f"usage: {command_line('framework.plugins')} [KIND [NAME]] [plugins.path=FOLDER]"
 
 
 def _list(arguments: Sequence[str]) -> int:
     paths = [word.partition("=")[2] for word in arguments if word.startswith("plugins.path=")]
     words = [word for word in arguments if not word.startswith("plugins.path=")]
     if len(words) > 2:
-        raise ConfigError("framework.plugins", "takes a kind and a name", USAGE)
+        raise ConfigError(command_name("framework.plugins"), "takes a kind and a name", _usage())
     registry = load(paths)
     for line in listing(registry, *words):
         print(line)
@@ -48,17 +53,18 @@ def _list(arguments: Sequence[str]) -> int:
 def listing(registry: Registry, kind: str | None = None, name: str | None = None) -> Iterator[str]:
     """The lines for all plugins, for those of one kind, or for one. ConfigError for a kind or name that is unknown."""
     if kind is not None and kind not in KINDS and f"{kind}s" not in KINDS and kind.removesuffix("s") not in KINDS:
-        raise ConfigError("framework.plugins", f"there is no kind of plugin {kind!r}", did_you_mean(kind, KINDS))
+        raise ConfigError(
+            command_name("framework.plugins"), f"there is no kind of plugin {kind!r}", did_you_mean(kind, KINDS)
+        )
     wanted = [group for group in KINDS if kind is None or kind.removesuffix("s") == group.removesuffix("s")]
     if name is not None:
-        registry.get(wanted[0], name)
+        yield from option_help(registry, wanted[0], registry.get(wanted[0], name), terminal_width())
+        return
     for group in wanted:
         specs = registry.names(group)
-        if name is None:
-            yield f"{group} ({len(specs)})"
+        yield f"{group} ({len(specs)})"
         for spec in sorted(specs.values(), key=lambda spec: spec.name):
-            if name is None or spec.name == name:
-                yield from _described(registry, group, spec, name is not None)
+            yield from _described(registry, group, spec)
     if kind is None:
         yield from _config_folders(registry)
 
@@ -74,29 +80,8 @@ def _config_folders(registry: Registry) -> Iterator[str]:
             yield f"    {group}={option}"
 
 
-def _described(registry: Registry, group: str, spec: Spec, in_full: bool) -> Iterator[str]:
+def _described(registry: Registry, group: str, spec: Spec) -> Iterator[str]:
     yield f"  {spec.name:16} {spec.summary}"
-    yield f"    from {registry.origins[group, spec.name]}"
-    if isinstance(spec, ProtocolSpec):
-        operations = ", ".join(spec.operations) or "those of the state machine"
-        yield f"    operations: {operations}; checkers: {', '.join(spec.checkers) or 'none'}"
-        if spec.invariants:
-            yield f"    invariants: {', '.join(invariant.__qualname__ for invariant in spec.invariants)}"
-    if isinstance(spec, StateMachineSpec):
-        machine: type[StateMachine] = spec.machine
-        yield f"    operations: {', '.join(machine.operations)}; model: {spec.model or 'none'}"
-    if spec.config is not None:
-        key = f"{group}.{spec.name}" if group in LISTS else group
-        for setting in explained(spec.config(), key):
-            yield from _told(setting, in_full)
-
-
-def _told(setting: Setting, in_full: bool) -> Iterator[str]:
-    """`key=default`; in full, the words that it may be and what it means too."""
-    if setting.default is not None:
-        words = f"  ({' | '.join(setting.words)})" if in_full and setting.words else ""
-        yield f"    {setting.key}={setting.default}{words}"
-    elif in_full:
-        yield f"    {setting.key}"
-    if in_full and setting.text:
-        yield f"        {setting.text}"
+    yield from (f"    {fact}" for fact in facts(registry, group, spec))
+    key = f"{group}.{spec.name}" if group in LISTS else group
+    yield from (f"    {key}={value}" for key, value in flat(defaults(spec.config), key) if spec.config is not None)

@@ -1,7 +1,8 @@
-"""What a plugin is held to when it is registered: its author hears of a mistake before anything runs."""
+"""Checks of plugins at registration, so that authors learn of mistakes before anything runs."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -19,7 +20,7 @@ from framework.core.node import Node
 from framework.core.node_class import check_durable_types, check_handler_types
 from framework.faults.fault import Fault, FaultConfig
 from framework.faults.plan import FaultPlan
-from framework.load.workload import Workload, WorkloadConfig
+from framework.load.workload import FinalPhaseConfig, Workload, WorkloadConfig
 from framework.network.model import NetworkModel
 from framework.registry.messages import named_messages, node_classes, package_of
 from framework.registry.specs import (
@@ -43,9 +44,9 @@ _RESERVED = ("none", "auto", "null", "true", "false", "off", "on", "yes", "no")
 
 
 def check_spec(spec: Spec, siblings: Sequence[Spec] = (), home: str | None = None) -> None:
-    """PluginError unless `spec` keeps the rules of its kind.
+    """Raises PluginError unless `spec` follows the rules of its kind.
 
-    `siblings` are the other specs that the same plugin registers; `home` is the module that the plugin is.
+    `siblings` are the other specs that the same plugin registers; `home` is the plugin's module.
     """
     check_name(spec)
     if isinstance(spec, ProtocolSpec):
@@ -57,14 +58,33 @@ def check_spec(spec: Spec, siblings: Sequence[Spec] = (), home: str | None = Non
         check_class(spec, field, base)
     if isinstance(spec, FaultSpec):
         _check_fault(spec)
+    if isinstance(spec, WorkloadSpec):
+        _check_workload(spec)
     if isinstance(spec, ModelSpec):
         _check_model(spec)
     if isinstance(spec, CheckerSpec) and not callable(spec.check):
         raise PluginError(spec.name, "check is not a function", "Write check(run, config) -> CheckResult.")
 
 
+def _check_workload(spec: WorkloadSpec) -> None:
+    """Raises PluginError unless `next` and `final` have the right parameters, and a final phase has its settings."""
+    where, cls = f"workload {spec.name!r}", spec.workload
+    for name in ("next", "final"):
+        parameters = inspect.signature(getattr(cls, name)).parameters
+        if len(parameters) != 4 and not any(one.kind is one.VAR_POSITIONAL for one in parameters.values()):
+            raise PluginError(
+                where, f"{cls.__qualname__}.{name} does not take a client, the time and a random stream",
+                f"Write def {name}(self, client: NodeId, now: int, rng: random.Random).",
+            )  # fmt: skip
+    if cls.final is not Workload.final and not (spec.config and issubclass(spec.config, FinalPhaseConfig)):
+        shown = spec.config.__qualname__ if spec.config else "MyConfig"
+        raise PluginError(
+            where, f"has a final phase, and config={shown} has no settings for it", f"Write class {shown}(FinalPhaseConfig)."
+        )  # fmt: skip
+
+
 def _check_fault(spec: FaultSpec) -> None:
-    """PluginError unless the spec has a fault with a FaultConfig, or a plan."""
+    """Raises PluginError unless the spec has either a fault with a FaultConfig, or a plan."""
     where = f"fault {spec.name!r}"
     if (spec.fault is None) == (spec.plan is None):
         what = "has neither a fault nor a plan" if spec.fault is None else "has both a fault and a plan"
@@ -81,7 +101,7 @@ def _check_fault(spec: FaultSpec) -> None:
 
 
 def _check_model(spec: ModelSpec) -> None:
-    """PluginError unless the model can be made, and has functions and a state to begin with."""
+    """Raises PluginError unless the model can be instantiated, and has functions and a hashable initial state."""
     where, name = f"model {spec.name!r}", spec.model.__qualname__
     if not getattr(spec.model, "functions", ()):
         raise PluginError(where, f"{name} has no functions", 'Write functions = ("read", "write") in it.')
@@ -107,10 +127,11 @@ _PARTS: dict[type[Spec], tuple[tuple[str, type], ...]] = {
 
 
 def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), home: str | None = None) -> None:
-    """PluginError unless the protocol's classes, messages and config keep the node model's rules.
+    """Raises PluginError unless the protocol's classes, messages and config follow the node model's rules.
 
     Every Message class of the protocol's package must be handled: by this protocol, by a class that it mounts, or by
-    one of `siblings`, which share the package. `home` is that package's name; it follows from the node's module.
+    one of `siblings`, which share the package. `home` is that package's name; by default it follows from the node's
+    module.
     """
     check_name(spec)
     check_class(spec, "node", Node)
@@ -139,7 +160,7 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
 
 
 def check_name(spec: Spec) -> None:
-    """PluginError unless the name is one that can be typed as `group=name`: lower case, digits, underscores."""
+    """Raises PluginError unless the name can be typed as `group=name`: lower case, digits, underscores."""
     pattern = _MODEL_NAME if isinstance(spec, ModelSpec) else _NAME
     if not pattern.fullmatch(spec.name):
         raise PluginError(f"{_kind(spec)} {spec.name!r}", "is no name for a plugin", f"Write {_snake(spec.name)!r}.")
@@ -148,7 +169,7 @@ def check_name(spec: Spec) -> None:
 
 
 def check_class(spec: Spec, field: str, base: type) -> None:
-    """PluginError unless the spec's `field` is a subclass of `base` that other processes can import."""
+    """Raises PluginError unless the spec's `field` is a concrete subclass of `base` that other processes can import."""
     value = getattr(spec, field)
     where = f"{_kind(spec)} {spec.name!r}"
     if not (isinstance(value, type) and issubclass(value, base) and value is not base):
@@ -166,7 +187,7 @@ def check_class(spec: Spec, field: str, base: type) -> None:
 
 
 def check_config(spec: Spec, base: type[Config]) -> None:
-    """PluginError unless the config derives from `base`, and its defaults build and have types that can be found."""
+    """Raises PluginError unless the config derives from `base`, can be built from defaults, and its types resolve."""
     config = spec.config
     if config is None:
         return
@@ -246,7 +267,7 @@ def _check_invariants(spec: ProtocolSpec) -> None:
 
 
 def package_messages(home: str) -> Iterator[type[Message]]:
-    """The Message classes that the modules of the package `home` define, in a fixed order."""
+    """Yields the Message classes defined in the modules of the package `home`, in a fixed order."""
     for name in sorted(sys.modules):
         if name == home or name.startswith(home + "."):
             for value in list(vars(sys.modules[name]).values()):
@@ -255,7 +276,7 @@ def package_messages(home: str) -> Iterator[type[Message]]:
 
 
 def check_functions(module: Any, plugin: str, hooks: Sequence[str], marked: Callable[[Any], bool]) -> None:
-    """PluginError for a hook that would never be called: misspelt, or without its @hookimpl."""
+    """Raises PluginError for a hook that would never be called: misspelt, or without its @hookimpl."""
     for name, function in list(vars(module).items()):
         own = callable(function) and getattr(function, "__module__", None) == getattr(module, "__name__", None)
         if not own or isinstance(function, type):
@@ -273,9 +294,9 @@ def check_functions(module: Any, plugin: str, hooks: Sequence[str], marked: Call
 
 
 def checked_folders(plugin: str, hook: str, answer: Any) -> list[Path]:
-    """The folders that the plugin's `hook` gives, resolved.
+    """Returns the folders in `answer`, the result of the plugin's `hook`, resolved.
 
-    PluginError unless each is an absolute path to a folder in which some GROUP/NAME.yaml lies.
+    Raises PluginError unless each is an absolute path to a folder with at least one GROUP/NAME.yaml.
     """
     where = f"plugin {plugin}"
     if not isinstance(answer, list | tuple):

@@ -1,4 +1,4 @@
-"""Where plugins are found: beside `framework`, behind the entry-point group `synod`, and in loose folders and files."""
+"""Discovery of plugins: beside `framework`, in the entry-point group `synod`, and in loose folders and files."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from framework.core.errors import ConfigError, PluginError
 from framework.core.tracebacks import error_line
 
 ROOT = Path(framework.__file__).resolve().parent.parent
-"""The folder that holds `framework`, `plugins` and `conf`: the repository, or where a wheel was installed."""
+"""The folder of `framework`, `plugins` and `conf`: the repository, or the place where a wheel was installed."""
 
 ENTRY_POINTS = "synod"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A plugin that may or may not import: the name of its module, and how to get it."""
+    """A plugin that may fail to import: the name of its module, and a function that imports it."""
 
     name: str
     load: Callable[[], Any]
 
 
 def built_in() -> Iterator[Found]:
-    """Every module or package directly inside a kind folder of our `plugins`; a leading underscore hides one.
+    """Yields every module or package directly inside a kind folder of our `plugins`, unless its name starts with `_`.
 
-    PluginError if another package of that name stands in the way.
+    Raises PluginError if another package of that name shadows ours.
     """
     package = our_plugins()
     for kind in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
@@ -46,9 +46,12 @@ def built_in() -> Iterator[Found]:
 
 
 def our_plugins() -> Any:
-    """The package `plugins` beside `framework`. PluginError that names both paths if another one shadows it."""
+    """Imports the package `plugins` beside `framework`.
+
+    Raises PluginError, naming both paths, if another shadows it.
+    """
     standing = importlib.util.find_spec("plugins")
-    if standing is None or standing.origin is None:  # nothing, or a mere folder, before which a package goes
+    if standing is None or standing.origin is None:  # nothing, or a namespace package, which ranks below a package
         add_import_path(ROOT)
     package = importlib.import_module("plugins")
     places = [Path(place).resolve() for place in package.__path__]
@@ -63,16 +66,16 @@ def our_plugins() -> Any:
 
 
 def installed() -> Iterator[Found]:
-    """What other packages register under the entry-point group `synod`."""
+    """Yields the plugins that other packages register in the entry-point group `synod`."""
     for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         yield Found(entry.value, entry.load)
 
 
 def loose(path: str) -> Iterator[Found]:
-    """The plugin that the file or package `path` is, or the plugins that lie in the folder `path`.
+    """Yields the plugin in the file or package `path`, or the plugins in the folder `path`.
 
-    Puts the folder to import from at the end of `sys.path`. ConfigError if there is nothing there, PluginError if a
-    name is taken by something that is installed.
+    Appends the folder to import from to `sys.path`. Raises ConfigError if there is nothing at `path`, PluginError if a
+    name is taken by an installed module.
     """
     place = Path(path).expanduser().resolve()
     if place.suffix == ".py" and place.is_file():
@@ -92,14 +95,14 @@ def loose(path: str) -> Iterator[Found]:
 
 
 def import_path(path: str) -> str:
-    """The folder that must be on the import path of a process that imports what lies at `path`."""
+    """Returns the folder that must be on the import path of a process that imports the plugins at `path`."""
     place = Path(path).expanduser().resolve()
     package = place.is_file() or (place / "__init__.py").is_file()
     return str(place.parent if package else place)
 
 
 def add_import_path(folder: Path) -> None:
-    """Appends `folder` to the import path, once: at the end, so that it shadows nothing."""
+    """Appends `folder` to the import path, unless it is there: at the end, so that it shadows nothing."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
         importlib.invalidate_caches()
@@ -123,7 +126,8 @@ def _refuse_taken(name: str, file: Path) -> None:
     origin = spec.origin if spec is not None else None
     if spec is not None and (origin is None or Path(origin).resolve() != file):
         where = origin or ", ".join(spec.submodule_search_locations or ["memory"])
-        raise PluginError(str(file), f"the name {name!r} is taken by {where}", "Rename the file.")
+        mine = "folder" if file.name == "__init__.py" else "file"
+        raise PluginError(str(file), f"the name {name!r} is taken by {where}", f"Rename the {mine}.")
 
 
 def _importable(name: str) -> Found:
@@ -131,7 +135,7 @@ def _importable(name: str) -> Found:
 
 
 def import_failure(error: BaseException) -> str:
-    """One line: what went wrong while a plugin was imported, and the last place in a file where it did."""
+    """Describes the failed import of a plugin on one line: the error, and its innermost place in the plugin's files."""
     line = error_line(error)
     if isinstance(error, SyntaxError):
         return f"{line} in {error.filename}" if error.filename and error.filename not in line else line

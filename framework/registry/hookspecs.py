@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement. They are called once, in the driver, never per message."""
+"""The hooks that a plugin may implement. They are called in the driver, never per message; `register_…` once."""
 
 from __future__ import annotations
 
@@ -25,58 +25,59 @@ PROJECT = "synod"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function of a plugin as the implementation of the hook with the same name."""
 
 
 @hookspec
 def register_protocols() -> list[ProtocolSpec]:  # type: ignore[empty-body]
-    """Protocols: nodes and clients."""
+    """Returns protocols: nodes and clients."""
 
 
 @hookspec
 def register_state_machines() -> list[StateMachineSpec]:  # type: ignore[empty-body]
-    """State machines that a replicated log drives."""
+    """Returns state machines for replicated logs."""
 
 
 @hookspec
 def register_workloads() -> list[WorkloadSpec]:  # type: ignore[empty-body]
-    """Workloads: what clients do."""
+    """Returns workloads: the operations of clients."""
 
 
 @hookspec
 def register_network_models() -> list[NetworkSpec]:  # type: ignore[empty-body]
-    """Networks: latency, loss and bandwidth of every link."""
+    """Returns network models: latency, loss and bandwidth of every link."""
 
 
 @hookspec
 def register_faults() -> list[FaultSpec]:  # type: ignore[empty-body]
-    """Faults: schedules of crashes and the like."""
+    """Returns faults, such as crashes and partitions, and fault plans."""
 
 
 @hookspec
 def register_checkers() -> list[CheckerSpec]:  # type: ignore[empty-body]
-    """Checkers of what clients saw."""
+    """Returns checkers of histories."""
 
 
 @hookspec
 def register_models() -> list[ModelSpec]:  # type: ignore[empty-body]
-    """Sequential models: what the object that a history is of does, one operation after another."""
+    """Returns sequential models: the behavior of a history's object under one operation after another."""
 
 
 @hookspec
 def register_config_folders() -> list[str | os.PathLike[str]]:  # type: ignore[empty-body]
-    """Folders of configs that the plugin brings: `experiment/NAME.yaml` in them is found without --config-dir."""
+    """Returns the plugin's folders of configs: `experiment/NAME.yaml` in them is found without --config-dir."""
 
 
 @hookspec
 def run_started(run_dir: Path, config: dict[str, Any]) -> None:
-    """A run begins; `config` is what config.yaml holds."""
+    """Called when a run begins; `config` is the content of config.yaml."""
 
 
 @hookspec
 def run_progress(run_dir: Path, time: int, operations: int) -> None:
-    """About once a second: the run's time in nanoseconds, and the operations completed."""
+    """Called about once a second with the run's time in nanoseconds and the number of completed operations."""
 
 
 @hookspec
 def run_finished(run_dir: Path, result: dict[str, Any]) -> None:
-    """A run has ended; `result` is what result.json holds."""
+    """Called when a run has ended; `result` is the content of result.json."""

@@ -1,4 +1,4 @@
-"""Which messages belong to a protocol, and what they are called: `protocol.Class`."""
+"""The messages of a protocol, and their wire names: `protocol.Class`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _INNER_MODULES = ("messages", "message", "node", "nodes", "client", "clients", "
 
 
 def named_messages(protocol: ProtocolSpec) -> dict[str, type[Message]]:
-    """Every message that the protocol handles, by its wire name. PluginError if two share a name."""
+    """Returns every message that the protocol handles, by wire name. Raises PluginError if two share a name."""
     named: dict[str, type[Message]] = {}
     for message in handled_messages(protocol):
         name = wire_name(message, protocol)
@@ -23,12 +23,12 @@ def named_messages(protocol: ProtocolSpec) -> dict[str, type[Message]]:
 
 
 def handled_messages(protocol: ProtocolSpec) -> list[type[Message]]:
-    """The message classes with a handler anywhere in the protocol: node, client, and all they may mount."""
+    """Returns the message classes with a handler anywhere in the protocol: node, client, and all they may mount."""
     return list(dict.fromkeys(message for node in node_classes(protocol) for message in node._handlers))
 
 
 def node_classes(protocol: ProtocolSpec) -> list[type[Node]]:
-    """The protocol's node and client classes and all they may mount, each once."""
+    """Returns the protocol's node and client classes and all they may mount, each once."""
     found: dict[type[Node], None] = {}
 
     def walk(node: type[Node]) -> None:
@@ -45,9 +45,10 @@ def node_classes(protocol: ProtocolSpec) -> list[type[Node]]:
 
 
 def wire_name(message: type[Message], protocol: ProtocolSpec) -> str:
-    """`raft.RequestVote`; what another package gives (a mounted protocol) is named after that package.
+    """Returns the wire name, such as `raft.RequestVote`. Messages of another package (a mounted protocol) are named
+    after that package.
 
-    What the framework gives, as the messages of sessions, counts as the protocol's own.
+    Messages of the framework, such as those of sessions, count as the protocol's own.
     """
     home = package_of(message.__module__)
     own = home in (package_of(protocol.node.__module__), package_of(protocol.client.__module__))
@@ -56,6 +57,6 @@ def wire_name(message: type[Message], protocol: ProtocolSpec) -> str:
 
 
 def package_of(module: str) -> str:
-    """The package that a protocol lives in: `plugins.protocols.raft` for `plugins.protocols.raft.messages`."""
+    """Returns the package of a protocol: `plugins.protocols.raft` for `plugins.protocols.raft.messages`."""
     parent, _, leaf = module.rpartition(".")
     return parent if parent and leaf in _INNER_MODULES else module

@@ -1,8 +1,8 @@
-"""Everything that is installed: plugins found, imported, asked for their specs, and held to the rules.
+"""The registry of installed plugins: finds and imports them, collects their specs, and checks them.
 
-A plugin that cannot be imported, or whose spec or folder of configs breaks a rule, stands in `Registry.broken`: who does
-not select it is warned, who does gets the error. What would leave it open which plugin is meant is an error at once:
-two plugins of one name, a hook that would never be called, a `plugins` package that shadows ours.
+A plugin that cannot be imported, or whose spec or config folder breaks a rule, is listed in `Registry.broken`: a user
+who does not select it gets a warning, a user who selects it gets the error. Ambiguities are errors at once: two plugins
+with one name, a hook that would never be called, a `plugins` package that shadows ours.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ A = TypeVar("A")
 
 @dataclass(frozen=True)
 class PluginKind:
-    """A kind of plugin: the config group that selects one (models have none), the hook that registers it, and where it
-    is kept."""
+    """A kind of plugin: the config group that selects one (models have none), the hook that registers it, its spec
+    class, and its field in `Registered`."""
 
     group: str
     hook: str
@@ -64,11 +64,11 @@ CONFIG_FOLDERS = "register_config_folders"
 
 @dataclass(frozen=True)
 class Registry:
-    """What `load` found.
+    """The result of `load`.
 
-    `broken` maps a plugin to what is wrong with it, in one line; `origins` maps (group, name) to the plugin that
-    registered it; `import_paths` are the folders that other processes need on their import path; `config_folders` maps
-    each folder of configs to the plugin that brings it.
+    `broken` maps a plugin to its error, on one line; `origins` maps (group, name) to the plugin that registered it;
+    `import_paths` are the folders that other processes need on their import path; `config_folders` maps each folder of
+    configs to its plugin.
     """
 
     registered: Registered
@@ -80,8 +80,8 @@ class Registry:
     _refused: Mapping[tuple[str, str], PluginError] = field(default_factory=dict)
 
     def get(self, group: str, name: str) -> Any:
-        """The spec that `group=name` selects. ConfigError with a did-you-mean if nothing is called that;
-        PluginError if a plugin is, and is broken."""
+        """Returns the spec that `group=name` selects. Raises ConfigError with a suggestion if there is no such spec,
+        PluginError if a broken plugin has that name."""
         specs = self.names(group)
         if name in specs:
             return specs[name]
@@ -94,7 +94,7 @@ class Registry:
         raise ConfigError(f"{group}={name}", f"there is no {group.removesuffix('s').replace('_', ' ')} {name!r}", fix)
 
     def names(self, group: str) -> Mapping[str, Spec]:
-        """All specs of a group, by name."""
+        """Returns all specs of a group, by name."""
         specs: Mapping[str, Spec] = getattr(self.registered, KINDS[group].field)
         return specs
 
@@ -105,28 +105,28 @@ class Registry:
 
     @property
     def broken_listed(self) -> str:
-        """What is wrong with each broken plugin, for an error about something that was not found; "" if none is broken."""
+        """The errors of all broken plugins, for an error about a missing name; "" if no plugin is broken."""
         listed = "; ".join(f"{plugin}: {error}" for plugin, error in self.broken.items())
         return f"Some plugins could not be loaded: {listed}" if listed else ""
 
     def warnings(self) -> list[str]:
-        """One line for each broken plugin, for the user's screen."""
+        """Returns one line per broken plugin, for the user's screen."""
         return [f"plugin {plugin} is left out: {error}" for plugin, error in self.broken.items()]
 
 
 def load(paths: Sequence[str] = ()) -> Registry:
     """Finds and checks all plugins: built-in, installed, and at `paths` (folders or files).
 
-    Nothing is kept between calls but the modules themselves. PluginError for what leaves it open which plugin is
-    meant (see the module), ConfigError for a path that holds no plugin.
+    Nothing is kept between calls except the imported modules. Raises PluginError for ambiguities (see the module's
+    docstring), ConfigError for a path without plugins.
     """
     return load_with(lambda folders: paths)
 
 
 def load_with(paths_named: Callable[[Iterable[Path]], Sequence[str]]) -> Registry:
-    """`load`, with the paths that a config may name.
+    """Does what `load` does, with paths that a config may name.
 
-    `paths_named` gets the folders of configs that the built-in and installed plugins bring, and returns the paths.
+    `paths_named` gets the config folders of the built-in and installed plugins, and returns the paths.
     """
     loading = _Loading()
     for found in built_in():
@@ -150,7 +150,7 @@ def load_with(paths_named: Callable[[Iterable[Path]], Sequence[str]]) -> Registr
 
 
 class _Loading:
-    """A registry in the making."""
+    """A registry under construction."""
 
     def __init__(self) -> None:
         self.plugins = pluggy.PluginManager(hookspecs.PROJECT)
@@ -163,7 +163,10 @@ class _Loading:
         self.config_folders: dict[Path, str] = {}
 
     def add(self, found: Found, *, must_register: bool = False) -> None:
-        """Imports a plugin and takes over its specs and folders; a module without any hook is no plugin."""
+        """Imports a plugin and adds its specs and folders.
+
+        A module without hooks is ignored, or, with `must_register`, an error.
+        """
         try:
             module = found.load()
         except RAISED as error:
@@ -197,9 +200,9 @@ class _Loading:
             self._take(plugin, kind, spec, siblings, getattr(module, "__name__", None))
 
     def _answer(self, plugin: str, module: Any, hook: str, checked: Callable[[str, str, Any], list[A]]) -> list[A]:
-        """What the plugin's hook gives, as `checked` returns it; nothing if the plugin has no such hook.
+        """Returns the result of the plugin's hook, checked by `checked`; empty if the plugin has no such hook.
 
-        A hook that raises, or gives what `checked` refuses, gives nothing and makes the plugin a broken one.
+        A hook that raises, or whose result `checked` refuses, makes the plugin broken; the result is then empty.
         """
         implementation = getattr(module, hook, None)
         if implementation is None or not _is_marked(implementation):
@@ -207,7 +210,7 @@ class _Loading:
         try:
             return checked(plugin, hook, implementation())
         except PluginError as error:
-            self.broken[plugin] = f"{error.what}. {error.fix}"  # who shows it names the plugin
+            self.broken[plugin] = f"{error.what}. {error.fix}"  # callers that show it add the plugin's name
         except RAISED as error:
             self.broken[plugin] = import_failure(error)
         return []
@@ -232,7 +235,7 @@ class _Loading:
 
 
 def _checked_specs(kind: type[Spec], plugin: str, hook: str, answer: Any) -> list[Spec]:
-    """PluginError unless a hook's answer is a list of specs of that kind."""
+    """Returns a hook's answer. Raises PluginError unless it is a list of specs of that kind."""
     wrong: Iterable[Any] = [answer] if not isinstance(answer, list | tuple) else answer
     for spec in wrong:
         if not isinstance(answer, list | tuple) or not isinstance(spec, kind):

@@ -1,4 +1,4 @@
-"""What a plugin is: one typed spec for each kind, returned by its hook."""
+"""Specs of plugins: one typed spec for each kind, returned by its hook."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What all kinds of plugin have: a name that users type, one line of what it is, and a config with its defaults."""
+    """Base of all specs: a name that users type, a one-line summary, and a config class with its defaults."""
 
     name: str
     summary: str
@@ -35,7 +35,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Sometimes:
-    """Something that should happen in some runs, or they have not tried much: `note` is noted, from the `at_least`th time on."""
+    """A situation that some runs should reach, as a measure of their coverage: `note` is noted `at_least` times."""
 
     name: str
     note: str
@@ -47,11 +47,12 @@ class ProtocolSpec(Spec):
     """A protocol: the class of its nodes and of its clients.
 
     `operations` are the functions that its clients understand; leave it empty for a protocol that replicates a state
-    machine (its config is a `ReplicatedConfig`), which then says. `model` names the sequential model that its
-    histories are checked against; `checkers` the checkers that run unless the user chooses others. `invariants` hold of its
-    nodes at every moment. `recovers`: it promises to serve again when every fault has ended, if the nodes that are left can
-    (`Node.can_serve`). `sometimes` is what a result counts, to tell how hard the runs were. `administration` are the
-    operations that an `Administrator` may ask of its nodes; with them the config is a `ReplicatedConfig`.
+    machine (its config is a `ReplicatedConfig`), where the state machine defines them. `model` names the sequential
+    model against which its histories are checked; `checkers` the checkers that run unless the user chooses others.
+    `invariants` hold of its nodes at every moment. `recovers`: it promises to serve again when all faults have ended,
+    if the remaining nodes can (`Node.can_serve`). `sometimes` are situations that a result counts, to show how hard the
+    runs were. `administration` are the operations that an `Administrator` may request of its nodes; they require a
+    config that is a `ReplicatedConfig`.
     """
 
     node: type[Node]
@@ -66,7 +67,7 @@ class ProtocolSpec(Spec):
 
     @property
     def converges(self) -> bool:
-        """Whether it promises that its replicas become equal once clients are quiet: its nodes have a `replica`."""
+        """True if it promises that its replicas become equal once clients are quiet: its nodes override `replica`."""
         return self.node.replica is not Node.replica
 
 
@@ -95,8 +96,8 @@ class NetworkSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class FaultSpec(Spec):
-    """A kind of fault: a `fault` whose config, which derives from `FaultConfig`, says when it is injected; or a `plan`, which
-    makes faults of other kinds and says when."""
+    """A kind of fault: either a `fault` whose config, derived from `FaultConfig`, says when it is injected, or a `plan`
+    that makes and times faults of other kinds."""
 
     fault: type[Fault] | None = None
     plan: type[FaultPlan] | None = None
@@ -112,7 +113,7 @@ class FaultSpec(Spec):
     def make_plan(
         self, config: Any, kinds: FaultKinds, nodes: Sequence[NodeId] = (), spares: Sequence[NodeId] = ()
     ) -> FaultPlan:
-        """The plan of one run, whose servers are `nodes` and, standing by, `spares`."""
+        """Makes the plan of one run with the servers `nodes` and the spare servers `spares`."""
         if self.plan is not None:
             return self.plan(config, kinds, nodes, spares)
         assert self.fault is not None
@@ -123,8 +124,8 @@ class FaultSpec(Spec):
 class CheckerSpec(Spec):
     """A check of what clients saw.
 
-    `check(run, config)` judges a `FinishedRun`, given this spec's config. `validate(models, config)`, called before the run,
-    raises ConfigError if the check could not be made.
+    `check(run, config)` judges a `FinishedRun`, given this spec's config. `validate(models, config)`, called before the
+    run, raises ConfigError if the check would be impossible.
     """
 
     check: Callable[[FinishedRun, Any], CheckResult]
@@ -138,7 +139,7 @@ class ModelSpec(Spec):
     model: type[Model]
 
     def made(self) -> Model:
-        """The model, which is called what the spec is. PluginFailed if it cannot be made."""
+        """Makes the model, with the name of the spec. Raises PluginFailed if that fails."""
         with blaming(f"model={self.name}", "__init__", self.model):
             made = self.model()
         made.name = self.name  # type: ignore[misc]
@@ -147,7 +148,7 @@ class ModelSpec(Spec):
 
 @dataclass(frozen=True)
 class Registered:
-    """All that is installed, by kind and name."""
+    """All installed plugins, by kind and name."""
 
     protocols: dict[str, ProtocolSpec] = field(default_factory=dict)
     state_machines: dict[str, StateMachineSpec] = field(default_factory=dict)

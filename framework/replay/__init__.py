@@ -1,7 +1,7 @@
-"""Driving again what has been driven before.
+"""Replay of recorded runs.
 
-A simulated run is driven again whole: its config.yaml says all, so the same events must come out (`sim_replay`). Of a
-run on Ray each node is driven again by itself, from the inputs that the trace recorded, and what it then sends, notes,
-completes and commits is held against what the trace recorded of that (`node_driver`, `ray_replay`). Either way a
-difference means that something besides seed, config and inputs had a part in what the code did.
+A simulated run is replayed whole: its config.yaml determines it, so the same events must result (`sim_replay`). For a
+run on Ray each node is replayed by itself, from the inputs recorded in the trace; its sends, notes, completions and
+commits are compared with the recorded ones (`node_driver`, `ray_replay`). In both cases a difference means that the
+code depended on something other than seed, config and inputs.
 """

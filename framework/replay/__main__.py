@@ -1,13 +1,13 @@
 """`python -m framework.replay RUN [--until T] [--operation N] [--node N] [--steps]`: drives a run again and compares.
 
-A simulated run is driven again whole, from its config.yaml. Of a run on Ray every node, or the one that is named, is
-driven again from the inputs that the trace holds, to the same outputs. Exit code 0 if all is the same, 2 if something
-differs (it says where), or the run cannot be driven again or compared (it says why).
+A simulated run is replayed whole, from its config.yaml. For a run on Ray every node, or the one named, is replayed from
+the inputs in the trace, and must produce the same outputs. Exit code 0 if all is the same, 2 if something differs (the
+output says where), or if the run cannot be replayed or compared (the output says why).
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+if __name__ == "__main__":  # before all other imports, so that their exceptions are reported too
     from framework.console.entry import run_as_command
 
     run_as_command("framework.replay.__main__")
@@ -32,7 +32,7 @@ SAME, NOT_THE_SAME = 0, 2
 
 
 def main(argv: Sequence[str]) -> int:
-    """The exit code of the command with these arguments."""
+    """Runs the command with these arguments; returns its exit code."""
     return carried_out(lambda: _replay(_parser().read(argv)))
 
 
@@ -67,7 +67,7 @@ def _replay(asked: argparse.Namespace) -> int:
 
 
 def _operation(run: Run, asked: argparse.Namespace) -> TracedOperation | None:
-    """The operation that was asked for."""
+    """Returns the operation that --operation names; None without it."""
     from framework.replay.operation import find_operation
 
     if asked.operation is None:
@@ -93,7 +93,7 @@ def _whole(run: Run, asked: argparse.Namespace, operation: TracedOperation | Non
             raise ConfigError(f"--node {asked.node}", "is not in this run", did_you_mean(asked.node, nodes_by_name))
         nodes = None if asked.node is None else (asked.node,)
         if operation is not None and operation.completed is None and stop is None:
-            operation = find_operation(again.again, operation.number)  # its record may have been cut off
+            operation = find_operation(again.again, operation.number)  # the original record may have been cut off
         if shown:
             _print(told(again.again, nodes, stop, steps=asked.steps, operation=operation))
             _print(_without_end(operation))
@@ -151,13 +151,13 @@ def _state(name: str, node: Any, when: str) -> None:
 
 
 def _without_end(operation: TracedOperation | None) -> Iterator[str]:
-    """That the operation was under way when the run ended."""
+    """Yields a line if the operation was under way when the run ended."""
     if operation is not None and operation.completed is None:
         yield f"operation {operation.number} had not completed when the run ended"
 
 
 def _past_the_end(stop: int | None, end: int) -> Iterator[str]:
-    """That the run had ended when it was to be stopped."""
+    """Yields a line if the run had ended before --until."""
     if stop is not None and stop > end:
         yield f"the run ended at {end / SECOND:g} s, before --until {format_duration(stop)}"
 

@@ -1,4 +1,4 @@
-"""A run on Ray, shown to its protocol's invariants when it is over: the nodes are driven again from the trace."""
+"""Checks a protocol's invariants on a Ray run after its end, by a replay of the nodes from the trace."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from framework.trace.reader import Run
 
 
 def watch_again(run: Run, experiment: Experiment) -> Watch:
-    """What the invariants say of the nodes after each batch that really was, by time.
+    """Evaluates the invariants on the nodes after each batch, by time, except for batches that a crash undid.
 
-    A node is followed as far as its record goes; `Watch.lost` has those that could not be followed all the time, up to
-    the violation if there was one. Raises ConfigError if the trace has no inputs to drive from, or is damaged.
+    A node is followed as far as its record goes. `Watch.lost` has the nodes that could not be followed all the time, up
+    to the violation if there was one. Raises ConfigError if the trace has no inputs to replay, or is damaged.
     """
     monitors = Monitors(experiment.protocol.invariants)
     replay = RayReplay(run, experiment.watched, experiment, monitors.watcher)

@@ -1,9 +1,8 @@
-"""One node of a run on Ray, driven again from its recorded inputs.
+"""Replays one node of a run on Ray from its recorded inputs.
 
-A worker feeds a node batch by batch: steps, then the outputs that need not wait, the commit, all other outputs. The
-trace has them in that order, so each run of input rows is one batch (or several that let nothing out), and the output
-rows behind it are held against what the node, driven again, lets out. Where they differ the node departs from its
-record.
+A worker feeds a node batch by batch: steps, then the early outputs, the commit, all other outputs. The trace has them
+in that order. Each sequence of input rows is therefore one batch (or several without outputs), and the output rows that
+follow it are compared with the outputs of the replayed node. If they differ, the node diverges from its record.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ from framework.replay.node_trace import INPUTS, OUTPUTS, NodeTrace, TraceRow
 from framework.replay.outputs import RAISE, Output, OutputCollector, recorded
 
 Watch: TypeAlias = Callable[[NodeRuntime, int, int], None]
-"""`watch(runtime, time, seq)`: the node after a batch, and when and in which event its last step was."""
+"""`watch(runtime, time, seq)`: the node after a batch, and the time and event of the batch's last step."""
 
 
 class CannotDrive(Exception):
-    """The record lacks what driving this node on would need; says what."""
+    """The record is too incomplete to replay this node any further. The message names the missing part."""
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """Where a node, driven again, does not do what was recorded: the step (its row, and its number from 1), and
-    both."""
+    """A difference between a replayed node and its record: the step (its row, and its number from 1), and both
+    outputs."""
 
     node: NodeId
     step: TraceRow
@@ -57,7 +56,7 @@ class Diverged(Exception):
 
 
 class _Restored:
-    """A storage that holds what a node was started from."""
+    """A storage with the state that a node was started from."""
 
     typed = False
 
@@ -72,13 +71,13 @@ class _Restored:
 
 
 class NodeDriver:
-    """Takes the rows of one node in their order, with `take`; `runtime` is the live node, None while it is down."""
+    """Takes the rows of one node in order, through `take`. `runtime` is the live node, None while it is down."""
 
     watch: Watch | None = None
-    """Called when a batch is over: all that it let out is in the record, and its changes are durable."""
+    """Called at the end of a batch, when all its outputs are in the record and its changes are durable."""
 
     on_crash: Callable[[], None] | None = None
-    """Called when the node has crashed."""
+    """Called after a crash of the node."""
 
     def __init__(
         self, experiment: Experiment, node: NodeId, record: NodeTrace, outlet: OutputCollector, wire: Any
@@ -91,18 +90,18 @@ class NodeDriver:
         self._class = self._endpoint.node_class
         self._durable = server and bool(self._class._declared or self._class.mounts)
         self._clock, self._epoch = Clock(), 0
-        self._batch: list[TraceRow] = []  # the steps whose outputs have not been gathered
-        self._due: list[Output] = []  # outputs that the record must show next
-        self._origin: dict[int, tuple[TraceRow, int]] = {}  # the steps that they come from, with their numbers
+        self._batch: list[TraceRow] = []  # the steps whose outputs have not been collected
+        self._due: list[Output] = []  # outputs that must follow in the record
+        self._origin: dict[int, tuple[TraceRow, int]] = {}  # the steps that made them, with their numbers
         self._raised = ""
         self._last: TraceRow | None = None  # the last step of the batch whose outputs are due
-        self._process = -1  # the process whose record is being taken
+        self._process = -1  # the process whose rows are being taken
 
     def take(self, row: TraceRow) -> bool:
-        """Goes on by one row; True if it was a step. Raises Diverged, CannotDrive."""
+        """Processes one row; returns True if it was a step. Raises Diverged, CannotDrive."""
         if row.kind == "start":
             self._process = process_of(row.seq)
-        elif process_of(row.seq) != self._process:  # what the driver of the run says of the node
+        elif process_of(row.seq) != self._process:  # a row by the driver of the run
             if row.kind == "crash":
                 self._killed()
             return False
@@ -187,7 +186,7 @@ class NodeDriver:
         return message
 
     def _timer(self, runtime: NodeRuntime, row: TraceRow) -> TimerKey:
-        """The timer that the worker would fire now; Diverged if it is not the one that was fired."""
+        """Returns the timer that the worker would fire now. Raises Diverged if the record shows another one."""
         key, step = runtime.next_timer() or (None, -1)
         if key is None:
             raise self._diverged(f"timer {row.message} fires", "that timer is not due")
@@ -198,9 +197,9 @@ class NodeDriver:
     # Outputs.
 
     def close_batch(self, now: int) -> None:
-        """Ends the batch under way if no input of it can follow at `now`: all inputs of a batch have one time.
+        """Ends the batch under way if none of its inputs can follow at `now`: all inputs of a batch have one time.
 
-        A start and an invocation come before their batch. Raises Diverged.
+        A start and an invocation precede their batch. Raises Diverged.
         """
         if self._batch and not self._raised:
             last = self._batch[-1]
@@ -209,11 +208,11 @@ class NodeDriver:
 
     @property
     def in_batch(self) -> bool:
-        """Whether the outputs of the last step are yet to be gathered."""
+        """True if the outputs of the last step have yet to be collected."""
         return bool(self._batch)
 
     def _gather(self) -> None:
-        """What the batch so far lets out becomes due."""
+        """Ends the batch; its outputs become due."""
         runtime = self.runtime
         assert runtime is not None
         if self._raised:
@@ -231,14 +230,14 @@ class NodeDriver:
         self._landed()
 
     def _landed(self) -> None:
-        """The batch is over, once nothing more of it is due."""
+        """Calls `watch` if no more outputs of the batch are due."""
         if self.watch is not None and not self._due and self._last is not None and self.runtime is not None:
             self.watch(self.runtime, self._last.time, self._last.seq)
             self._last = None
 
     def _compare(self, row: TraceRow) -> None:
         if self.runtime is None and row.kind == "commit":
-            return  # it was in flight at a crash, beside those of its neighbours, and was kept
+            return  # in flight at a crash, together with other nodes' changes, and kept
         if self.runtime is None:
             raise CannotDrive(f"it lets {row.kind} {row.message} out while its record says that it is down")
         if self._batch:
@@ -262,7 +261,7 @@ class NodeDriver:
         self._killed()
 
     def _killed(self) -> None:
-        """The batch under way is lost."""
+        """Drops the batch under way."""
         self._batch, self._due, self._raised = [], [], ""
         if self.on_crash is not None:
             self.on_crash()
@@ -287,7 +286,7 @@ class NodeDriver:
         self._clock.set(row.time, told["drift_ppm"], told.get("step", 0))
 
     def _diverged(self, was: Output | str, now: Output | str) -> Diverged:
-        """The step at which it happened: that of the output in question, else the last one."""
+        """Returns a Diverged at the step that made the output in question, else at the last step."""
         last = self._batch[-1].seq if self._batch else max(self._origin, default=-1)
         sides = [side.step for side in (now, was) if isinstance(side, Output)]
         seq = next((step for step in sides if step in self._origin), last)
@@ -301,5 +300,5 @@ def _operation(row: TraceRow) -> Operation:
 
 
 def _value(argument: Any) -> Any:
-    """An argument as the workload gave it: what JSON calls a list was a tuple."""
+    """Returns an argument as the workload gave it: a JSON list was a tuple."""
     return tuple(_value(item) for item in argument) if isinstance(argument, list) else argument

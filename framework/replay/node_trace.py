@@ -1,4 +1,4 @@
-"""What a trace holds of each node: its inputs and its outputs, row by row, and the bytes of every message sent."""
+"""The rows of each node in a trace: its inputs and its outputs, and the bytes of every message sent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROWS = 4_096
 
 
 class TraceRow(NamedTuple):
-    """One event of a node. `path` is the mount's; `peer` the other endpoint of a message; `cause` is -1 if there is
+    """One event of a node. `path`: the mount's path. `peer`: the other endpoint of a message. `cause`: -1 if there is
     none."""
 
     time: int
@@ -37,7 +37,7 @@ class TraceRow(NamedTuple):
 
 
 class NodeTrace:
-    """The rows of a traced run. Raises ConfigError, when first read, for a damaged file."""
+    """The rows of a traced run. Raises ConfigError on the first read of a damaged file."""
 
     def __init__(self, run: Run) -> None:
         events = run.events
@@ -50,7 +50,7 @@ class NodeTrace:
         self._payloads = sends["payload"]
 
     def rows(self, nodes: Collection[NodeId] | None = None) -> Iterator[TraceRow]:
-        """The events of `nodes` (None: of all) by time, each node's in the order in which they happened."""
+        """Yields the events of `nodes` (None: of all) by time; each node's events keep their order."""
         table = self._table
         if nodes is not None:
             names = table["node"].cast(pa.string())
@@ -64,7 +64,7 @@ class NodeTrace:
                     yield _row(*values)
 
     def sent(self, seq: int) -> bytes | None:
-        """The bytes of the message whose send is the event `seq`; None if that is not in the trace."""
+        """Returns the bytes of the message sent in the event `seq`; None if that is not in the trace."""
         seqs = self._sent_seqs
         found = int(np.searchsorted(seqs, seq))
         if found == len(seqs) or seqs[found] != seq:

@@ -1,4 +1,4 @@
-"""What belongs to one operation in a trace: from its invocation, along causes, to its completion."""
+"""The events of one operation in a trace: from its invocation, along causes, to its completion."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RARE = LIFE | {"restart"}
 
 
 class TracedOperation(NamedTuple):
-    """One operation of a run, and when it was invoked and completed, in nanoseconds; None for never."""
+    """One operation of a run, with the times of its invocation and completion (None: never), in nanoseconds."""
 
     number: int
     invoked: int
@@ -24,7 +24,7 @@ class TracedOperation(NamedTuple):
 
 
 def find_operation(run: Run, number: int) -> TracedOperation:
-    """The operation with this number. ConfigError if the run has none, or no history."""
+    """Returns the operation with this number. Raises ConfigError if the run has none, or no history."""
     if not run.has_history:
         raise ConfigError(str(run.folder), "holds no history: its operations are not known", "Run it with trace=full.")
     history = run.history
@@ -41,16 +41,16 @@ def find_operation(run: Run, number: int) -> TracedOperation:
 
 
 def meanwhile(events: pa.Table, operation: TracedOperation) -> pa.Array:
-    """Which of `events` happened while the operation was under way: a boolean for each."""
+    """Returns, for each of `events`, whether it happened while the operation was under way."""
     return pa.array(_within(events, operation))
 
 
 def followed(events: pa.Table, operation: TracedOperation) -> pa.Array:
-    """Which of `events` had a part in the operation while it was under way: a boolean for each.
+    """Returns, for each of `events`, whether it contributed to the operation while it was under way.
 
-    Those that bear its number; all that came of them: messages, what their receivers did and sent in turn, and the
-    client's timers, but not what other timers did later, and nothing that bears another operation's number; the chain
-    of causes that ends in the completion; and crashes and faults meanwhile.
+    These are: events with the operation's number; their consequences (messages, the steps and sends of their receivers
+    in turn, and the client's timers, but neither later firings of other timers nor events with another operation's
+    number); the chain of causes that ends in the completion; and crashes and faults during the operation.
     """
     trail = _Trail(events, operation)
     trail.follow()
@@ -58,7 +58,7 @@ def followed(events: pa.Table, operation: TracedOperation) -> pa.Array:
 
 
 def places_of_causes(events: pa.Table) -> np.ndarray[Any, Any]:
-    """Where the cause of each of `events` stands among them; -1 if it is not there."""
+    """Returns the index in `events` of each event's cause; -1 if it is absent."""
     seqs, causes = events["seq"].to_numpy(), pc.fill_null(events["cause"], -1).to_numpy()
     by_seq = np.argsort(seqs, kind="stable")
     found = by_seq[np.minimum(np.searchsorted(seqs[by_seq], causes), len(seqs) - 1)] if len(seqs) else by_seq
@@ -72,7 +72,7 @@ def _within(events: pa.Table, operation: TracedOperation) -> np.ndarray[Any, Any
 
 
 class _Trail:
-    """The events that were come upon so far (`kept`), of those within the operation's time."""
+    """The events found so far (`kept`), among those within the operation's time."""
 
     def __init__(self, events: pa.Table, operation: TracedOperation) -> None:
         self.kept = np.zeros(len(events), bool)
@@ -88,7 +88,7 @@ class _Trail:
         self._sorted_parents = self._parents[self._by_parent]
 
     def follow(self) -> None:
-        """Keeps all that has a part in the operation."""
+        """Keeps all events that contributed to the operation."""
         self._forward()
         for row in self._own:
             if self._kinds[row] == "complete":
@@ -97,7 +97,7 @@ class _Trail:
         self.kept |= rare & self._within
 
     def _forward(self) -> None:
-        """Keeps the operation's own events and all that came of them."""
+        """Keeps the operation's own events and their consequences."""
         clients = {self._nodes[row] for row in self._own if self._kinds[row] in ("invoke", "complete")}
         waiting = list(self._own)
         while waiting:
@@ -111,7 +111,7 @@ class _Trail:
                     waiting.append(child)
 
     def _back(self, row: int) -> None:
-        """Keeps the causes of `row`, and what else came at once of the steps among them."""
+        """Keeps the causes of `row`, and the other direct outputs of the steps among them."""
         while row >= 0 and self._within[row]:
             self.kept[row] = True
             if self._kinds[row] in INPUTS:
@@ -120,7 +120,7 @@ class _Trail:
             row = int(self._parents[row])
 
     def _children(self, row: int) -> list[int]:
-        """The events that `row` caused, but not those of other operations."""
+        """Returns the events that `row` caused, except those of other operations."""
         first, last = np.searchsorted(self._sorted_parents, [row, row + 1])
         children = self._by_parent[first:last]
         return [int(child) for child in children[~self._others[children]]]

@@ -1,4 +1,4 @@
-"""What a batch lets out, as the trace would record it."""
+"""The outputs of a batch, as the trace would record them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from framework.replay.node_trace import TraceRow
 _json = msgspec.json.Encoder().encode
 
 RAISE = "raise"
-"""Not an output: the effect that no engine can carry out, at which the node crashes."""
+"""The kind of a pseudo-output: an effect that no engine can carry out, so that the node crashes."""
 
 
 class Output(NamedTuple):
-    """One output; `step` is the step that made it. A commit has its changes counted in `size`."""
+    """One output. `step` is the step that made it. For a commit, `size` is its number of changes."""
 
     kind: str
     step: int
@@ -33,7 +33,7 @@ class Output(NamedTuple):
 
 
 def recorded(row: TraceRow) -> Output:
-    """The output that a row of the trace tells of."""
+    """Returns the output that a row of the trace records."""
     if row.kind == "commit":
         return Output("commit", row.cause, size=row.size)
     peer = row.peer if row.kind == "send" else ""
@@ -48,7 +48,7 @@ class OutputCollector:
         self._wire, self._endpoints = wire, frozenset(endpoints)
 
     def outputs(self, effects: Sequence[Effect]) -> list[Output]:
-        """What `effects` let out, in order."""
+        """Returns the outputs of `effects`, in order."""
         found: list[Output] = []
         for effect in effects:
             if isinstance(effect, Send):

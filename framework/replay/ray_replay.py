@@ -1,4 +1,4 @@
-"""The nodes of a run on Ray, driven again side by side in the order of their times."""
+"""Replays the nodes of a run on Ray side by side, in the order of their times."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from framework.trace.reader import Run
 
 @dataclass(frozen=True)
 class ReplayedStep:
-    """One step that was driven again: its row of the trace, and the node as it stands after it.
+    """One replayed step: its row of the trace, and the node after it.
 
-    `mounted` is the node that took the input: `root`, or what is mounted at `row.path` (None if the step ended it).
+    `mounted` is the node that took the input: `root`, or the node mounted at `row.path` (None if the step ended it).
     """
 
     row: TraceRow
@@ -33,8 +33,8 @@ class ReplayedStep:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """How far a node was driven again: `divergence` where it differed, `lacking` what kept it from being driven on, at
-    least until its next start; `unseen` for how long it then went on, in nanoseconds."""
+    """The extent of a node's replay. `divergence`: the difference at which it ended. `lacking`: the missing record that
+    stopped it, at least until the next start. `unseen`: the time for which the node then went on, in nanoseconds."""
 
     node: NodeId
     steps: int
@@ -45,17 +45,17 @@ class NodeReport:
 
 
 class RayReplay:
-    """Drives nodes of a traced run again; `steps` does it, `reports` says how it went.
+    """Replays nodes of a traced run: `steps` drives them, `reports` returns the results.
 
         replay = RayReplay(open_run(folder))
         for step in replay.steps():
             look_at(step.row.time, step.row.node, step.root)
         assert all(report.divergence is None for report in replay.reports())
 
-    A step may belong to a batch that a crash then took back. `watcher(node)`, if given, returns an object whose
-    `observe(host, time, seq)` is called after each batch that really was, and `on_crash()` when the node has crashed.
+    A step may belong to a batch that a crash then undid. `watcher(node)`, if given, returns an object whose
+    `observe(host, time, seq)` is called after each batch that was not undone, and `on_crash()` after a crash.
 
-    Raises ConfigError if the trace has no inputs to drive from, or `nodes` names one that the run has not.
+    Raises ConfigError if the trace has no inputs to replay, or `nodes` names a node that is not in the run.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class RayReplay:
         self._in_batch: dict[NodeId, NodeDriver] = {}
         self._departures: dict[NodeId, Divergence] = {}
         self._lacking: dict[NodeId, str] = {}
-        self._left: dict[NodeId, int] = {}  # of nodes that are not followed now, how far their record has come
+        self._left: dict[NodeId, int] = {}  # nodes not followed at present: the time that their record has reached
         self._unseen: dict[NodeId, int] = {}
 
     def steps(self, stop: int | None = None) -> Iterator[ReplayedStep]:
-        """Every step of the nodes by time, up to `stop` nanoseconds. A node that departs ends there; one that lacks
-        something goes on at its next start."""
+        """Yields every step of the nodes by time, up to `stop` nanoseconds. A node that diverges ends there; one
+        with an incomplete record goes on at its next start."""
         for row in self._record.rows(self.nodes):
             if stop is not None and row.time > stop:
                 return
@@ -123,7 +123,8 @@ class RayReplay:
         self._close_batches(NEVER)
 
     def _close_batches(self, now: int) -> None:
-        """Shows what each node has become before anything happens elsewhere: a batch may let nothing out."""
+        """Ends batches that are over, so that watchers see each node before anything happens elsewhere: a batch may
+        have no outputs."""
         for node, driver in list(self._in_batch.items()):
             try:
                 driver.close_batch(now)
@@ -138,17 +139,17 @@ class RayReplay:
         self._left[node] = at
 
     def drive(self, stop: int | None = None) -> None:
-        """Drives all of it."""
+        """Replays all steps up to `stop`."""
         for _ in self.steps(stop):
             pass
 
     def root(self, node: NodeId) -> Node | None:
-        """The node as it stands now; None if it is down."""
+        """Returns the node in its present state; None if it is down."""
         host = self._drivers[node].runtime
         return None if host is None else host.nodes.get("")
 
     def reports(self) -> list[NodeReport]:
-        """How each node fared so far."""
+        """Returns the report of each node so far."""
         return [
             NodeReport(
                 node,

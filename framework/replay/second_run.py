@@ -1,12 +1,12 @@
 """`python -m framework.replay.second_run RUN INTO`: the second run of `engine.verify_determinism`, in a process of its
 own.
 
-Drives the simulated run in the folder RUN again, writes its files into INTO and prints its digest.
+Replays the simulated run in the folder RUN, writes its files into INTO and prints its digest.
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+if __name__ == "__main__":  # before all other imports, so that their exceptions are reported too
     from framework.console.entry import run_as_command
 
     run_as_command("framework.replay.second_run")
@@ -21,7 +21,7 @@ from framework.trace.reader import open_run
 
 
 def main(argv: Sequence[str]) -> int:
-    """0, or 2 with one line on stderr."""
+    """Returns 0, or 2 with one line on stderr."""
     return carried_out(lambda: _drive_again(*argv))
 
 

@@ -1,4 +1,4 @@
-"""A simulated run, driven again from its config.yaml and held against what it recorded."""
+"""Replays a simulated run from its config.yaml and compares it with its record."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from framework.trace.reader import Run, open_run
 
 @dataclass(frozen=True)
 class SimReplay:
-    """A run that was driven again. `compared` says what was held against each other, "" if nothing was recorded;
-    `engine` is the simulator with the nodes as they stood at the end."""
+    """A replayed run. `compared` describes the rows that were compared, "" if nothing was recorded. `engine` is the
+    simulator with the nodes in their final state."""
 
     again: Run
     ended: EngineResult
@@ -30,12 +30,12 @@ class SimReplay:
 
 
 def saved_experiment(run: Run) -> Experiment:
-    """The experiment that a run folder holds. Raises ConfigError, PluginError."""
+    """Returns the experiment saved in a run folder. Raises ConfigError, PluginError."""
     return recompose(run.config, str(run.folder / "config.yaml")).experiment
 
 
 def is_simulated(run: Run) -> bool:
-    """Whether the run was the simulator's."""
+    """Returns whether the run was made by the simulator."""
     engine = run.config.get("engine")
     return isinstance(engine, dict) and engine.get("name") == "sim"
 
@@ -48,7 +48,7 @@ def drive_again(
     full: bool = False,
     progress: Progress = lambda now, tally: None,
 ) -> SimReplay:
-    """Drives a simulated run again, up to `stop` nanoseconds, and compares; its new files stand in `into`.
+    """Replays a simulated run, up to `stop` nanoseconds, and compares it. Its new files are written into `into`.
 
     `full` records every event even if the run did not. A run that was cut off is compared as far as it was recorded.
     Raises ConfigError, PluginError.
@@ -78,7 +78,7 @@ def drive_again(
 
 
 def _events(run: Run, again: Run, stop: int | None, whole: bool) -> tuple[pa.Table, pa.Table]:
-    """Both traces, as far as both reach if they need not be whole."""
+    """Returns both traces; unless they must be whole, up to the end of the shorter one or `stop`."""
     first, second = run.events, again.events
     if stop is not None:
         first, second = until(first, stop), until(second, stop)
@@ -88,7 +88,7 @@ def _events(run: Run, again: Run, stop: int | None, whole: bool) -> tuple[pa.Tab
 
 
 def _history(run: Run, again: Run, stop: int | None, whole: bool) -> tuple[pa.Table, pa.Table]:
-    """Both histories; of runs that did not end by themselves only the operations that did."""
+    """Returns both histories; for runs that were cut off, only their completed operations."""
     first, second = run.history, again.history
     if whole:
         return first, second

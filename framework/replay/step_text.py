@@ -1,4 +1,4 @@
-"""A trace as a person reads it: each step with its input, and below it all that came of it."""
+"""A trace as readable text: each step with its input, and its outputs below it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUTPUTS = ("send", "note", "complete", "commit")
 RARE = ("start", "crash", "restart", "fault", "note")
 
 WIDEST = 160
-"""Characters of one line's content; of more the middle is left out."""
+"""Largest number of characters of one line's content; longer content is cut in the middle."""
 _ROWS = 4_096
 
 
@@ -31,11 +31,11 @@ def told(
     steps: bool,
     operation: TracedOperation | None = None,
 ) -> Iterator[str]:
-    """Lines: with `steps` each step with what it sent, noted, completed and committed; else only what is rare.
+    """Yields lines: with `steps`, each step with its sends, notes, completions and commits; else only rare events.
 
-    Only of `nodes` (None: of all), and up to `stop` nanoseconds. With an `operation` only what happened while it was
-    under way, and without `steps` each step that had a part in it. Outputs stand below their step, even those that left
-    later, after a commit. Raises ConfigError when the trace cannot say what a message means.
+    Limited to `nodes` (None: all), and to times up to `stop` nanoseconds. With an `operation`, limited to the time when
+    it was under way, and without `steps` to the steps that contributed to it. Outputs follow their step, even if they
+    left later, after a commit. Raises ConfigError if the trace does not hold the meaning of a message.
     """
     table = run.events
     whole = steps or operation is not None
@@ -58,7 +58,7 @@ KINDS_TOLD = (*STEPS, *OUTPUTS, "crash", "restart", "fault", "drop", "reject")
 
 
 def _below_their_steps(table: pa.Table) -> np.ndarray[Any, Any]:
-    """The order of rows in which every output follows the step that caused it."""
+    """Returns the order of rows in which every output follows the step that caused it."""
     own = np.arange(len(table))
     outputs = np.asarray(pc.is_in(_kinds(table), pa.array(OUTPUTS)).to_numpy())
     places = places_of_causes(table)
@@ -67,7 +67,7 @@ def _below_their_steps(table: pa.Table) -> np.ndarray[Any, Any]:
 
 def _lines(run: Run, table: pa.Table, *, indented: bool) -> Iterator[str]:
     waiting: tuple[str, int | None, list[str]] | None = (
-        None  # a message, its step, all it went to: a multicast is one line
+        None  # a message, its step, all its receivers: a multicast is one line
     )
     for batch in table.to_batches(max_chunksize=_ROWS):
         for row in batch.to_pylist():
@@ -96,8 +96,8 @@ def _sent(waiting: tuple[str, int | None, list[str]]) -> str:
 
 
 def described(run: Run, row: dict[str, Any]) -> str:
-    """What one event is, in words; a send without its receiver. Raises ConfigError for a payload that has no
-    meaning."""
+    """Describes one event in words; a send without its receiver. Raises ConfigError for a payload that cannot be
+    decoded."""
     return _WORDS[row["kind"]](run, row)
 
 
@@ -164,7 +164,7 @@ _WORDS: dict[str, Callable[[Run, dict[str, Any]], str]] = {
 
 
 def spelled(value: Any) -> str:
-    """A decoded value in one line."""
+    """Returns a decoded value in one line."""
     if isinstance(value, bytes):
         return repr(value)
     if isinstance(value, dict):
@@ -179,7 +179,7 @@ def _fields(fields: dict[str, Any]) -> str:
 
 
 def shortened(text: str) -> str:
-    """`text`, or its two ends if it is long."""
+    """Returns `text`, or only its two ends if it is long."""
     if len(text) <= WIDEST:
         return text
     half = WIDEST // 2
@@ -187,7 +187,7 @@ def shortened(text: str) -> str:
 
 
 def of_difference(run: Run, row: dict[str, Any] | None) -> str:
-    """One row of a difference, or that there is none any more."""
+    """Describes one row of a difference, or states that there is no further row."""
     if row is None:
         return "nothing more"
     try:

@@ -1,9 +1,9 @@
-"""Administrative operations: what is asked of a running group besides its clients' work.
+"""Administrative operations: requests to a running group other than its clients' operations.
 
     ProtocolSpec(name="raft", ..., administration=("add_node", "remove_node", "transfer_leader"))
 
-A fault schedule asks for them through an `Administrator`, a client that is no part of the workload and leaves nothing
-in the history. They are idempotent by nature: "n6 is a member", "n2 is none", "n3 leads".
+A fault schedule requests them through an `Administrator`, a client outside the workload that leaves nothing in the
+history. They are idempotent by nature: "n6 is a member", "n2 is not", "n3 leads".
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ ADMINISTRATOR: NodeId = "admin"
 
 
 class Administer(Message):
-    """Asks the leader to see to it that `function`, one of the protocol's `administration`, is done to `node`.
+    """Asks the leader to apply `function`, one of the protocol's `administration`, to `node`.
 
-    Whoever does not lead answers `NotLeader(operation, 0, leader)`. It is asked again until there is an answer.
+    A node that does not lead answers `NotLeader(operation, 0, leader)`. The request is repeated until it is answered.
     """
 
     operation: OperationId
@@ -29,14 +29,14 @@ class Administer(Message):
 
 
 class Administered(Message):
-    """It is done, durably; or never will be, if `refused` says why."""
+    """The answer to `Administer`: done durably, or, if `refused` gives a reason, never to be done."""
 
     operation: OperationId
     refused: str = ""
 
 
 class Administrator(LeaderClient):
-    """Asks for one administrative operation after another; the argument of each is the node that it is done to."""
+    """Requests one administrative operation after another; the argument of each is the node to which it applies."""
 
     def invoke(self, operation: Operation) -> None:
         self.asking = operation.id

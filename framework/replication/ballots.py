@@ -1,4 +1,4 @@
-"""Ballots, what an acceptor is bound by, and which value a new ballot may propose (Lamport, *Paxos Made Simple*, §2.2).
+"""Ballots, acceptor state, and the value that a new ballot may propose (Lamport, *Paxos Made Simple*, §2.2).
 
     vows: DurableMap[str, Vow] = durable_map(str, Vow)
 
@@ -12,7 +12,7 @@
         self.vows[prepare.instance] = promise
         self.send(sender, Promise(prepare.ballot, promise.accepted))
 
-A vow is one durable value. The node stores the state that a vow returns, and answers.
+A vow is one durable value. The node stores the new state that a vow returns, then answers.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from framework.core.message import NodeId, Record
 
 
 class Ballot(Record, order=True):
-    """A ballot number. Only `node` begins it, so it is unique; ballots compare by round, then by node.
+    """A ballot number, printed as `2.n3`. Ballots compare by round, then by node.
 
-    Prints as `2.n3`.
+    Only `node` begins it, so it is unique.
     """
 
     round: int
@@ -37,7 +37,7 @@ class Ballot(Record, order=True):
 
 
 NO_BALLOT = Ballot(0, "")
-"""Lower than every ballot that a node begins."""
+"""A ballot lower than every ballot that a node begins."""
 
 
 class Proposal(Record):
@@ -50,8 +50,8 @@ class Proposal(Record):
 class Vow(Record):
     """The state of a single-decree acceptor: the highest ballot promised and the highest proposal accepted.
 
-    `prepare` and `accept` return the acceptor's next state, or None if it has promised a higher ballot; the caller stores
-    the state durably before it answers.
+    `prepare` and `accept` return the acceptor's next state, or None if it has promised a higher ballot. The caller
+    stores the state durably before it answers.
     """
 
     promised: Ballot = NO_BALLOT
@@ -81,10 +81,10 @@ P = TypeVar("P", bound=HasBallot)
 
 
 def highest_proposal(proposals: Iterable[P | None]) -> P | None:
-    """The proposal of the highest ballot; None if there is none.
+    """Returns the proposal of the highest ballot; None if there is none.
 
-    P2c: if a quorum of acceptors has reported these, a new ballot must propose the value of the highest one. If there is
-    none, no value can have been chosen, and the new ballot is free to propose any.
+    P2c: if a quorum of acceptors has reported these, a new ballot must propose the value of the highest one. If there
+    is none, no value can have been chosen, and the new ballot may propose any.
     """
     return max((each for each in proposals if each is not None), key=_ballot_of, default=None)
 

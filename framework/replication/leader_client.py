@@ -1,4 +1,4 @@
-"""The client of a protocol that has a leader: asks, follows redirects, and asks again until it has an answer."""
+"""The client of a protocol with a leader: sends a request, follows redirects, and retries until it is answered."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from framework.core.time import Duration
 
 
 class RetryConfig(Config):
-    """How a client tries again."""
+    """A client's retry policy."""
 
     retry: Duration = Duration("500ms")
-    """How long to wait for an answer before the next server is tried."""
+    """Time to wait for an answer before trying the next server."""
     backoff: Duration = Duration("20ms")
-    """How long to wait when no server knows a leader."""
+    """Time to wait when no server knows a leader."""
 
 
 class NotLeader(Message):
-    """Nothing was done; `leader` is the node to ask, if the sender knows it. `sequence` is that of the request, or
-    0."""
+    """The refusal of a node that does not lead: nothing was done. `leader` is the node to ask, if the sender knows it.
+
+    `sequence` is that of the request, or 0.
+    """
 
     operation: OperationId
     sequence: int
@@ -27,9 +29,9 @@ class NotLeader(Message):
 
 
 class LeaderClient(Client):
-    """Base: `ask` sends a request to the leader, or to whom it takes for it, until `end` ends the operation.
+    """Base of the clients of a protocol with a leader. The config has a `RetryConfig` under `session`.
 
-    Its config has a `RetryConfig` under `session`.
+    `ask` sends a request to the presumed leader, and repeats it until `end` ends the operation.
     """
 
     def on_start(self) -> None:
@@ -44,7 +46,7 @@ class LeaderClient(Client):
         return () if self.asking is None else (self._target(),)
 
     def ask(self, request: Message) -> None:
-        """Asks for the operation `self.asking`; every attempt sends the same `request`."""
+        """Sends `request` for the operation `self.asking`; every attempt sends the same request."""
         self.request = request
         self.redirects = 0
         self._send()
@@ -61,7 +63,7 @@ class LeaderClient(Client):
         if answer.operation != self.asking or answer.sequence != self.sequence or sender != self._target():
             return  # an answer to an earlier attempt
         known = answer.leader != sender and answer.leader in self.servers
-        if known and self.redirects < len(self.servers):  # two that name one another would send us to and fro
+        if known and self.redirects < len(self.servers):  # two servers may name each other as leader
             self.leader = answer.leader
             self.redirects += 1
             self._send()
@@ -70,10 +72,10 @@ class LeaderClient(Client):
 
     @on_timer
     def try_next(self) -> None:
-        """No answer from the one that was asked, or it knows no leader: the next server's turn."""
+        """Tries the next server: the last one did not answer, or knows no leader."""
         failed = self._target()
         self.attempt += 1
-        if self._turn() == failed:  # as a leader that another one named
+        if self._turn() == failed:  # it was asked as the leader named by another server
             self.attempt += 1
         self.leader = None
         self.redirects = 0

@@ -1,4 +1,4 @@
-"""Quorum systems: which sets of nodes may act for all of them.
+"""Quorum systems: the sets of nodes that may act for all of them.
 
 | kind | a quorum is | source |
 | --- | --- | --- |
@@ -8,8 +8,8 @@
 | `OneOf` | any of the groups listed: the rows of a grid, its columns | Flexible Paxos, section 5 |
 | `Joint` | a quorum of both of two systems | Ongaro, Raft, section 6 |
 
-Every superset of a quorum is one. A `QuorumSystem` has the quorums of two phases; what the second decides, the first
-finds again only if each quorum of the one meets each of the other.
+Every superset of a quorum is a quorum. A `QuorumSystem` has the quorums of two phases. The first phase finds what the
+second has decided only if every quorum of the one intersects every quorum of the other.
 """
 
 from __future__ import annotations
@@ -31,32 +31,35 @@ Quorum: TypeAlias = tuple[NodeId, ...]
 
 
 class Quorums(ABC):
-    """The quorums over fixed nodes: plain data that does not change. ValueError where nobody could ever be one."""
+    """The quorums over a fixed set of nodes, as immutable plain data. Raises ValueError if no quorum is possible."""
 
     nodes: tuple[NodeId, ...]
 
     @abstractmethod
     def reached(self, by: Collection[NodeId]) -> bool:
-        """Whether `by` holds a quorum; nodes that are none of ours do not count."""
+        """Returns whether `by` contains a quorum. Foreign nodes do not count."""
 
     @abstractmethod
     def held(self, marks: Mapping[NodeId, int]) -> int:
-        """The highest mark that every member of some quorum has reached, 0 for who has none: a commit index."""
+        """Returns the highest mark reached by every member of some quorum, such as a commit index.
+
+        Absent marks are 0.
+        """
 
     def smallest(self, first: NodeId | None = None) -> Quorum:
-        """A quorum with as few nodes as can be; among those, one with `first` in it if there is one."""
+        """Returns a quorum of the smallest size, if possible one that contains `first`."""
         found = self.quorums()
         least = next(found)
         alike = chain([least], takewhile(lambda quorum: len(quorum) == len(least), found))
         return next((quorum for quorum in alike if first in quorum), least)
 
     def quorums(self) -> Iterator[Quorum]:
-        """Every quorum, smaller ones first (supersets may be left out): exponential in the nodes."""
+        """Yields every quorum, the smaller ones first; may omit supersets. Exponential in the number of nodes."""
         sizes = range(1, len(self.nodes) + 1)
         return (some for size in sizes for some in combinations(self.nodes, size) if self.reached(some))
 
     def within(self, some: Sequence[NodeId]) -> Quorum | None:
-        """A quorum among `some` that none of its members can leave; None if there is no quorum."""
+        """Returns a minimal quorum among `some`; None if they contain no quorum."""
         if not self.reached(some):
             return None
         left = list(some)
@@ -82,7 +85,7 @@ class Threshold(Quorums):
         return sum([node in by for node in self.nodes]) >= self.count
 
     def held(self, marks: Mapping[NodeId, int]) -> int:
-        if len(marks) >= len(self.nodes):  # a leader asks at each acknowledgement, and mostly has everybody's mark
+        if len(marks) >= len(self.nodes):  # fast path of a leader, at each acknowledgement
             try:
                 return sorted(self._marks_of_all(marks))[-self.count]
             except KeyError:
@@ -94,8 +97,8 @@ class Threshold(Quorums):
 
     @cached_property
     def _marks_of_all(self) -> Callable[[Mapping[NodeId, int]], tuple[int, ...]]:
-        """KeyError if somebody has none."""
-        twice = self.nodes if len(self.nodes) == 1 else ()  # of one item an itemgetter makes no tuple
+        """A getter of all nodes' marks, which raises KeyError if one is missing."""
+        twice = self.nodes if len(self.nodes) == 1 else ()  # an itemgetter of one item returns no tuple
         return itemgetter(*self.nodes, *twice)
 
 
@@ -108,7 +111,7 @@ class Majority(Threshold):
 
 @dataclass(frozen=True)
 class Weighted(Quorums):
-    """Nodes that hold more than half of all votes; `weights` are those of `nodes`, in their order."""
+    """Nodes that hold more than half of all votes; `weights` are the votes of `nodes`, in the same order."""
 
     nodes: tuple[NodeId, ...]
     weights: tuple[int, ...]
@@ -139,7 +142,7 @@ class Weighted(Quorums):
 
 @dataclass(frozen=True)
 class OneOf(Quorums):
-    """All of one group: `OneOf(grid_rows(nodes, 2))`."""
+    """All nodes of one of the groups: `OneOf(grid_rows(nodes, 2))`."""
 
     groups: tuple[Quorum, ...]
     nodes: tuple[NodeId, ...] = field(init=False, repr=False, compare=False)
@@ -163,7 +166,7 @@ class OneOf(Quorums):
 
 @dataclass(frozen=True)
 class Joint(Quorums):
-    """A quorum of `old` and one of `new`, while a group's members change."""
+    """A quorum of `old` together with one of `new`, for changes of membership."""
 
     old: Quorums
     new: Quorums
@@ -180,7 +183,7 @@ class Joint(Quorums):
 
 
 def grid_rows(nodes: Sequence[NodeId], rows: int) -> tuple[Quorum, ...]:
-    """The rows of a grid of `nodes`, filled row by row. ValueError unless they fill it."""
+    """Returns the rows of a grid of `nodes`, filled row by row. Raises ValueError unless they fill it."""
     if rows < 1 or not nodes or len(nodes) % rows:
         raise ValueError(f"{len(nodes)} nodes do not fill {rows} rows")
     width = len(nodes) // rows
@@ -188,7 +191,7 @@ def grid_rows(nodes: Sequence[NodeId], rows: int) -> tuple[Quorum, ...]:
 
 
 def grid_columns(nodes: Sequence[NodeId], rows: int) -> tuple[Quorum, ...]:
-    """The columns of that grid."""
+    """Returns the columns of the grid whose rows `grid_rows` returns."""
     return tuple(zip(*grid_rows(nodes, rows), strict=True))
 
 
@@ -204,16 +207,16 @@ class QuorumSystem:
             raise ValueError("the quorums of the two phases are over different nodes")
 
     def disjoint(self) -> tuple[Quorum, Quorum] | None:
-        """A quorum of phase 1 and one of phase 2 that share no node; None if there are none.
+        """Returns a quorum of phase 1 and one of phase 2 that share no node; None if there are none.
 
-        Exact. Exponential in the nodes where both phases are weighted unlike or joint.
+        The result is exact. Exponential in the number of nodes if the phases have different weights or are joint.
         """
-        if isinstance(self.phase1, Threshold):  # it is the number that counts: what leaves most of the nodes is worst
+        if isinstance(self.phase1, Threshold):  # only sizes count: the smallest quorum of phase 2 is the worst case
             quorum2 = self.phase2.smallest()
             quorum1 = self.phase1.within(self._without(quorum2))
             return None if quorum1 is None else (quorum1, quorum2)
         if isinstance(self.phase1, Weighted) and self.phase1 == self.phase2:
-            return None  # two halves and more of the same votes
+            return None  # two majorities of the same votes intersect
         for quorum1 in self.phase1.quorums():
             if (other := self.phase2.within(self._without(quorum1))) is not None:
                 return quorum1, other
@@ -224,22 +227,23 @@ class QuorumSystem:
 
 
 class QuorumConfig(Config):
-    """Which quorums a protocol works with. ValueError for what the kind has no use for."""
+    """A protocol's choice of quorums. Raises ValueError for settings that the kind does not use."""
 
     kind: Literal["majority", "flexible", "grid", "weighted"] = "majority"
-    """majority; flexible: `phase1` and `phase2` nodes; grid: a row in phase 1, a column in phase 2; weighted: a
-    majority of the votes."""
+    """majority; flexible: `phase1` and `phase2` nodes; grid: a row in phase 1, a column in phase
+    2; weighted: a majority of the votes."""
     phase1: Annotated[int, Meta(ge=0)] = 0
-    """flexible: how many nodes make a quorum of phase 1; 0: as many as it takes to meet each of phase 2."""
+    """flexible: the size of a quorum of phase 1; 0: the smallest that intersects every quorum of phase 2."""
     phase2: Annotated[int, Meta(ge=0)] = 0
     """flexible: the same for phase 2."""
     rows: Annotated[int, Meta(ge=0)] = 0
-    """grid: rows times columns are the nodes; one that is 0 follows from the other."""
+    """grid: the number of rows. Rows times columns is the number of nodes; if one is 0, it follows from the other."""
     columns: Annotated[int, Meta(ge=0)] = 0
+    """grid: see `rows`."""
     weights: dict[NodeId, Annotated[int, Meta(ge=0)]] = {}
-    """weighted: the votes of each node; who is not named has one."""
+    """weighted: the votes of each node; 1 for nodes that are not named."""
     unsafe: bool = False
-    """Whether quorums of the two phases may miss one another: to see a protocol break."""
+    """Allows quorums of the two phases to be disjoint, to see a protocol break."""
 
     def __post_init__(self) -> None:
         for kind, names in {
@@ -264,7 +268,10 @@ class QuorumConfig(Config):
             raise ConfigError(key, str(error)) from error
 
     def build(self, nodes: tuple[NodeId, ...]) -> QuorumSystem:
-        """The quorums over `nodes`. ValueError if none can be reached, or two miss one another (unless `unsafe`)."""
+        """Builds the quorums over `nodes`.
+
+        Raises ValueError if none can be reached, or, unless `unsafe`, if quorums of the two phases can be disjoint.
+        """
         system = self._system(nodes)
         pair = None if self.unsafe else system.disjoint()
         if pair is not None:

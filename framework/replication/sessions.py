@@ -1,10 +1,10 @@
-"""Once-only execution for replicated state machines: sessions, and the client that keeps one.
+"""Exactly-once execution for replicated state machines: sessions, and the client that keeps one.
 
 Ongaro's thesis, section 6.3: a client opens a session through the log, numbers its commands, and retries under the
-same number; the session table, which is part of the replicated state, executes each number once and repeats the
-answer. The session's id is the log index that opened it, so no two are ever the same.
+same number. The session table, which is part of the replicated state, executes each number once and repeats the
+answer. The session's id is the index of the log entry that opened it, so ids are unique.
 
-Sessions expire by number and not by time: beyond `max_sessions` the one that was idle longest goes, which every replica
+Sessions expire by number, not by time: beyond `max_sessions` the longest idle session is dropped, which every replica
 decides alike from the log. Expiry by time would need a clock that all replicas agree on, entry by entry.
 """
 
@@ -29,46 +29,50 @@ class ReplicatedConfig(Config):
     """Base of the config of every protocol that replicates a state machine."""
 
     state_machine: StateMachineChoice | None = None
-    """Chosen by the config group `state_machine`; always there when a node starts."""
+    """Chosen by the config group `state_machine`; never None when a node starts."""
     session: RetryConfig = RetryConfig()
+    """How a client tries again."""
     max_sessions: int = 100_000
-    """Sessions that the table keeps; beyond it the one that was idle longest expires."""
+    """The number of sessions that the table keeps; beyond it the longest idle session expires."""
 
 
 class ReadingConfig(ReplicatedConfig):
-    """Base of the config of those that can serve reads without the log (Ongaro's thesis, section 6.4)."""
+    """Base of the config of protocols that can serve reads without the log (Ongaro's thesis, section 6.4)."""
 
     read_mode: Literal["log", "read_index", "lease"] = "log"
-    """`log`: a read is a command like any other. `read_index`: the leader makes sure that it still leads, by one round
-    of messages for all reads that wait. `lease`: it answers at once while its lease lasts, which trusts clocks to drift
-    little."""
+    """`log`: a read is a command like any other. `read_index`: the leader checks that it still leads,
+    by one round of messages for all waiting reads. `lease`: the leader answers at once during its
+    lease, which relies on low clock drift."""
     max_clock_drift_ppm: Annotated[int, Meta(ge=0, lt=1_000_000)] = 1_000
-    """Reads by lease are safe while no clock runs too fast or too slow by more parts per million than this."""
+    """The maximum clock drift, fast or slow, at which reads by lease are safe, in parts per million."""
 
 
 class Command(Record):
-    """What a client wants executed once: `sequence` counts within the session from 1; `OPEN` opens one."""
+    """A client's command, executed once. `sequence` counts from 1 within the session; `OPEN` opens a session."""
 
     session: int
     sequence: int
     body: bytes
 
     def __str__(self) -> str:
-        """`write x 1 #7.2`: the second command of session 7."""
+        """Returns `write x 1 #7.2` for the second command of session 7."""
         if self.sequence == OPEN:
             return "open a session"
         return f"{StateMachine.describe_command(self.body)} #{self.session}.{self.sequence}"
 
 
 class Request(Message):
-    """A client's command to whoever leads."""
+    """A client's command, sent to the leader."""
 
     operation: OperationId
     command: Command
 
 
 class Reply(Message):
-    """The result of the command `sequence`; for `OPEN` the session's id, for an expired session None."""
+    """The result of the command `sequence`; None if the session has expired.
+
+    The reply to `OPEN` has the session's id.
+    """
 
     operation: OperationId
     sequence: int
@@ -85,7 +89,7 @@ class Reply(Message):
 
 
 class Query(Message):
-    """A client's read to whoever leads, outside any session: it changes nothing, so that a retry does no harm."""
+    """A client's read, sent to the leader outside any session: it changes nothing, so a retry is harmless."""
 
     operation: OperationId
     body: bytes
@@ -105,8 +109,7 @@ class Answer(Message):
 
 
 class Applied(Record):
-    """What came of a command: `result` is None when its session has expired; `again` when it had been executed
-    before."""
+    """The outcome of a command: `result` is None if its session has expired; `again`: it had been executed before."""
 
     session: int
     result: bytes | None
@@ -114,7 +117,7 @@ class Applied(Record):
 
 
 class ReplicatedMachine:
-    """A state machine with its session table: what every replica applies its log to, in order."""
+    """A state machine with its session table. Every replica applies its log to it, in order."""
 
     plain = True
 
@@ -124,7 +127,7 @@ class ReplicatedMachine:
         self._sessions: dict[int, tuple[int, bytes]] = {}  # session -> (last sequence, its result), idle longest first
 
     def apply(self, index: int, command: Command) -> Applied:
-        """Executes the command at log `index`, unless its session executed it before."""
+        """Executes the command at log index `index`, unless its session has executed it before."""
         session, sequence = command.session, command.sequence
         if sequence == OPEN:
             self._sessions[index] = (OPEN, b"")
@@ -142,7 +145,7 @@ class ReplicatedMachine:
         return Applied(session, result)
 
     def query(self, body: bytes) -> bytes:
-        """The result of a command that changes nothing, in the state of now."""
+        """Returns the result of a command that changes nothing, in the current state."""
         return self.machine.apply(body)
 
     def snapshot(self) -> bytes:
@@ -169,14 +172,14 @@ class ReplicatedMachine:
 class SessionClient(LeaderClient):
     """The client of every replicated state machine: retries, follows redirects, and has each command executed once.
 
-    Its protocol's node answers `Request` with `Reply` or `NotLeader`, and its config is a `ReplicatedConfig`. If that
-    is a `ReadingConfig`, reads may go without the log: the node answers `Query` with `Answer` or `NotLeader` too.
+    Its protocol's node answers `Request` with `Reply` or `NotLeader`, and its config is a `ReplicatedConfig`. With a
+    `ReadingConfig`, reads may bypass the log: the node also answers `Query` with `Answer` or `NotLeader`.
     """
 
     def on_start(self) -> None:
         super().on_start()
         self.session = 0  # 0: none yet
-        self.commands = 0  # asked in this session
+        self.commands = 0  # sent in this session
         self.body = b""
 
     def invoke(self, operation: Operation) -> None:

@@ -1,4 +1,4 @@
-"""State machines: what a replicated log is applied to, apart from the protocol that replicates it.
+"""State machines: the targets of a replicated log, independent of the protocol that replicates it.
 
     class Counter(StateMachine):
         def __init__(self, config: Config | None = None) -> None:
@@ -33,11 +33,11 @@ _decode_command = msgspec.msgpack.Decoder(tuple[str, str | None, Any]).decode
 
 
 class Refused(SynodError):
-    """Raised by an operation that this state does not allow: nothing has changed, and its client is told `Fail`."""
+    """Raised by an operation that the current state does not allow. Nothing has changed, and its client gets `Fail`."""
 
 
 def operation(method: M) -> M:
-    """Marks a method `(key, argument) -> result` that clients may call by its name."""
+    """Marks a method `(key, argument) -> result` that clients may call by name."""
     method.__operation__ = True  # type: ignore[attr-defined]
     return method
 
@@ -49,7 +49,10 @@ def query(method: M) -> M:
 
 
 class StateMachine:
-    """Deterministic: the same commands in the same order give the same results and the same snapshot everywhere."""
+    """Base of state machines.
+
+    The same commands in the same order must give the same results and snapshot everywhere.
+    """
 
     plain: ClassVar[bool] = True
     operations: ClassVar[tuple[str, ...]] = ()
@@ -76,13 +79,15 @@ class StateMachine:
 
     @staticmethod
     def command(function: str, key: str | None, argument: Value) -> bytes:
-        """The command's bytes, as a client writes them."""
+        """Returns the bytes of a command, as a client sends them."""
         return _encode((function, key, argument))
 
     @staticmethod
     def result(data: bytes) -> Value:
-        """What a client reads from the bytes that `apply` returned; lists become tuples, however deep. Refused if it
-        was."""
+        """Decodes the bytes that `apply` returned.
+
+        Lists become tuples at any depth. Raises Refused if it was refused.
+        """
         value = _decode_value(data)
         if type(value) is msgspec.msgpack.Ext:
             raise Refused(bytes(value.data).decode())
@@ -90,7 +95,7 @@ class StateMachine:
 
     @staticmethod
     def describe_command(command: bytes) -> str:
-        """The command as a person writes it, its argument in JSON: `write x 1`. `5 bytes` if it is not one."""
+        """Returns the command in readable form, its argument in JSON: `write x 1`; `5 bytes` if it is not a command."""
         try:
             function, key, argument = _decode_command(command)
             return describe_call(function, key, argument)
@@ -99,7 +104,7 @@ class StateMachine:
 
     @staticmethod
     def describe_result(data: bytes) -> str:
-        """What `apply` returned: None, a value in JSON, or `refused: …`. `5 bytes` if it is none of these."""
+        """Returns the result of `apply` in readable form: None, a value in JSON, or `refused: …`; else `5 bytes`."""
         try:
             value = _decode_value(data)
             if type(value) is msgspec.msgpack.Ext:
@@ -109,10 +114,10 @@ class StateMachine:
             return format_bytes(len(data))
 
     def apply(self, command: bytes) -> bytes:
-        """Executes one command; its result's bytes.
+        """Executes one command and returns the bytes of its result.
 
-        A command that cannot be decoded, or names an operation that this machine lacks, is refused like one that the
-        state does not allow. An exception would crash every replica, and again at each replay of its log.
+        A command that cannot be decoded or names an unknown operation is refused, like a command that the state does
+        not allow. An exception would crash every replica, and crash it again at each replay of its log.
         """
         try:
             function, key, argument = _decode_command(command)
@@ -129,11 +134,11 @@ class StateMachine:
             return _refusal(str(refusal))
 
     def snapshot(self) -> bytes:
-        """The whole state; equal states give equal bytes."""
+        """Returns the whole state; equal states give equal bytes."""
         raise PluginError(type(self).__qualname__, "has no snapshot()", "Write snapshot() -> bytes and restore(bytes).")
 
     def restore(self, snapshot: bytes) -> None:
-        """Becomes the state that `snapshot` holds."""
+        """Replaces the state by the one in `snapshot`."""
         raise PluginError(type(self).__qualname__, "has no restore()", "Write snapshot() -> bytes and restore(bytes).")
 
     def copy(self) -> Any:
@@ -148,7 +153,7 @@ class StateMachine:
 
 
 class StateMachineChoice(Record):
-    """Which state machine a run replicates; a protocol makes its own with `self.config.state_machine.build()`."""
+    """The state machine that a run replicates. A protocol builds its own with `self.config.state_machine.build()`."""
 
     machine: type[StateMachine]
     config: Config | None = None
@@ -158,7 +163,7 @@ class StateMachineChoice(Record):
 
 
 def describe_call(function: str, key: str | None, argument: Value) -> str:
-    """A call as a person writes it, its argument in JSON: `write x 1`."""
+    """Returns a call in readable form, its argument in JSON: `write x 1`."""
     words = [function, *([] if key is None else [key])]
     return " ".join([*words, *([] if argument is None else [_spell_value(argument)])])
 

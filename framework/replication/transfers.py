@@ -1,10 +1,11 @@
-"""Snapshots that travel in chunks (Ongaro's thesis, Figure 5.3; *Paxos Made Live*, §5.5).
+"""Snapshot transfers in chunks (Ongaro's thesis, Figure 5.3; *Paxos Made Live*, §5.5).
 
-One chunk is under way at a time: the receiver says how much it holds, and is sent what follows. A sender finishes the
-snapshot that it began with, and its log keeps the entries after that one: a sender that began anew with each newer
-snapshot would never end on a slow link. Only a transfer whose receiver has come no further for long is given up.
+One chunk is under way at a time: the receiver acknowledges how much it holds, and is sent the next chunk. A sender
+finishes the snapshot that it began with, and its log keeps the entries after that snapshot: on a slow link, a sender
+that switched to every newer snapshot would never finish. A transfer is given up only if its receiver has made no
+progress for a long time.
 
-What a receiver holds is in memory alone until the snapshot is whole; after a restart it asks from the start again.
+The receiver holds chunks only in memory until the snapshot is complete; after a restart the transfer starts over.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ S = TypeVar("S", bound=HasState)
 
 @dataclass(slots=True)
 class OutgoingTransfer(Generic[S]):
-    """A snapshot on its way to one node. Times are nanoseconds of the sender's monotonic clock."""
+    """A snapshot being sent to one node. Times are nanoseconds on the sender's monotonic clock."""
 
     snapshot: S
     progressed_at: int
-    """When the receiver came further last, or the transfer began."""
+    """The time of the receiver's last progress, or of the start of the transfer."""
     offset: int = 0
-    """The receiver holds the bytes before it."""
+    """The number of bytes that the receiver holds."""
     furthest: int = 0
-    """The highest offset that the receiver has reached; one that restarts begins again at 0."""
+    """The highest offset that the receiver has reached; a restarted receiver begins again at 0."""
 
     def acknowledge(self, offset: int, now: int) -> bool:
-        """The receiver holds the bytes before `offset`: whether it is to be sent what follows.
+        """Records that the receiver holds the bytes before `offset`. Returns whether to send it the next chunk.
 
-        It is not if this answers an earlier chunk. At 0 it has lost what it held, and begins again.
+        False if this answers an earlier chunk. At 0 the receiver has lost everything, and the transfer starts over.
         """
         if offset <= self.offset and offset != 0:
             return False
@@ -48,21 +49,24 @@ class OutgoingTransfer(Generic[S]):
         return True
 
     def chunk(self, size: int) -> bytes:
-        """The next bytes, `size` at the most; empty once the receiver holds all."""
+        """Returns the next chunk, at most `size` bytes; empty once the receiver holds everything."""
         return self.snapshot.state[self.offset : self.offset + size]
 
     def is_last(self, chunk: bytes) -> bool:
-        """Whether `chunk`, the next one, ends the snapshot."""
+        """Returns whether `chunk`, the next one, ends the snapshot."""
         return self.offset + len(chunk) == len(self.snapshot.state)
 
     def is_stalled(self, since: int) -> bool:
-        """Whether the receiver has come no further since then."""
+        """Returns whether the receiver has made no progress since the time `since`."""
         return self.progressed_at < since
 
 
 @dataclass(slots=True)
 class IncomingTransfer:
-    """What has come of a snapshot so far. `identity` says which one and whose; chunks of another begin a new transfer."""
+    """The part of a snapshot received so far.
+
+    `identity` names the snapshot and its sender; chunks of a different identity begin a new transfer.
+    """
 
     identity: tuple[int | str, ...]
     chunks: list[bytes] = field(default_factory=list)
@@ -71,11 +75,11 @@ class IncomingTransfer:
 
     @classmethod
     def of(cls, identity: tuple[int | str, ...], current: IncomingTransfer | None) -> IncomingTransfer:
-        """The `current` transfer if it is the one of that identity, else a new one."""
+        """Returns `current` if it has that identity, else a new transfer."""
         return current if current is not None and current.identity == identity else cls(identity)
 
     def take(self, offset: int, data: bytes) -> bool:
-        """Takes the chunk if it follows what is held; whether it did."""
+        """Takes the chunk if it continues the bytes held. Returns whether it did."""
         if offset != self.size:
             return False
         self.chunks.append(data)

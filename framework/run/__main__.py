@@ -59,11 +59,20 @@ def _run(asked: Arguments, began: float) -> int:
 
 
 def _help(asked: Arguments) -> int:
+    """Prints what can be set; of a command line with overrides, what those can be given."""
     from framework.config.compose import config_folders, load_plugins
+    from framework.config.groups import Groups
     from framework.config.help import help_text
+    from framework.config.option_help import help_with, naming_plugins
+    from framework.console.formatting import terminal_width
 
-    groups = help_text(load_plugins(asked.overrides, asked.config_dir), config_folders(asked.config_dir))
-    print(arguments.help_head(), groups, sep="\n\n")
+    folders, width = config_folders(asked.config_dir), terminal_width()
+    registry = load_plugins(naming_plugins(asked.overrides), asked.config_dir)
+    words = [word for word in asked.overrides if not word.startswith("plugins.path=")]
+    if words:
+        print(help_with(words, Groups(registry, folders), width))
+    else:
+        print(arguments.help_head(width), help_text(registry, folders, width), sep="\n\n")
     return 0
 
 

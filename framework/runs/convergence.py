@@ -1,4 +1,4 @@
-"""What the replicas of a run say of it, once it has settled."""
+"""The conclusion about the replicas of a run, once it has settled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from framework.engine.base import EngineResult
 
 
 def settling(ended: EngineResult) -> tuple[list[CheckResult], dict[str, Any]]:
-    """The conclusion about the replicas, or for the result's details why there is none; neither if they were not compared."""
+    """Returns the conclusion about the replicas, or for the result's details the reason why there is none. Both are
+    empty if the replicas were not compared."""
     if ended.settled is None or ended.interrupted or ended.failure:
         return [], {}
     nothing = nothing_to_compare(ended.settled)

@@ -1,8 +1,8 @@
-"""`engine.verify_determinism`: a simulated run is taken a second time and must come out the same.
+"""`engine.verify_determinism`: repeats a simulated run, which must produce the same result.
 
-The second run has a process of its own with another hash seed: what depends on the order of a set of strings differs
-there, and so does what the global random or a clock of the host has a part in. Two hash seeds may happen to order a
-small set alike; over a run with many sets that is unlikely, not impossible.
+The second run has a process of its own with another hash seed. Any behavior that depends on the order of a set of
+strings, on the global random or on a clock of the host differs there. Two hash seeds may happen to order a small set
+alike; over a run with many sets that is unlikely but possible.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ NOT_THE_SAME = "the run is not deterministic: first difference at"
 
 
 def doubt_about(opened: Callable[[], Run], digest: str | None) -> str:
-    """Why the simulated run that `opened()` gives, whose digest this is, may not be what its config and seed say; "" if it is."""
+    """Returns the reason why the simulated run `opened()`, which has this digest, may not follow from its config and
+    seed; "" if it does."""
     if digest is None:
         return "its determinism cannot be verified at trace=none"
     with tempfile.TemporaryDirectory(prefix="synod-again-") as folder:
@@ -39,7 +40,7 @@ def doubt_about(opened: Callable[[], Run], digest: str | None) -> str:
 
 
 def own_environment() -> dict[str, str]:
-    """The environment of a process of its own, `python -P`, that finds the modules which this process finds."""
+    """Returns the environment for a child process, `python -P`, that finds the same modules as this process."""
     places = [os.path.abspath(place) for place in sys.path]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
 

@@ -1,4 +1,4 @@
-"""The engines by name. An engine is imported when it is asked for: the simulator must not pay for Ray."""
+"""The engines by name. An engine is imported on demand: the simulator must not pay for Ray."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HOMES = {
 
 
 def engine_named(name: str) -> Engine:
-    """The engine that `engine=name` means; ConfigError if there is none."""
+    """Returns the engine named `name` in the config. Raises ConfigError if there is none."""
     if name not in _HOMES:
         raise ConfigError("engine", f"there is no engine {name!r}", did_you_mean(name, _HOMES))
     module, attribute = _HOMES[name]

@@ -1,4 +1,4 @@
-"""Carries out one run: the engine drives it, the checkers read what it left, and the result is written."""
+"""Executes one run: the engine drives it, the checkers read its files, and the result is written."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _PROGRESS_EVERY_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that one run needs. `experiment.run_dir` is claimed already and holds config.yaml.
+    """The complete input of one run. `experiment.run_dir` is claimed already and holds config.yaml.
 
-    `hook` has the listeners of the lifecycle hooks (a pluggy relay, or None for no listeners). `command` is what a
-    person types to take the run again; `began` when the command began, on `time.time()`. With `scratch` the folder is
+    `hook` has the listeners of the lifecycle hooks (a pluggy relay, or None for no listeners). `command` is the command
+    line that repeats the run; `began` the start of the present command, on `time.time()`. With `scratch` the folder is
     about to be deleted, and result.json is not written.
     """
 
@@ -56,10 +56,10 @@ class Plan:
 
 
 def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], None] = lambda: None) -> RunResult:
-    """Runs `plan` and writes result.json, also when it is interrupted or the engine fails.
+    """Runs `plan` and writes result.json, even if it is interrupted or the engine fails.
 
     `show` is called as the run proceeds, `checking` when it has ended and the checkers start. Raises ConfigError or
-    PluginError when the engine refuses the experiment, which leaves no folder behind, or when result.json cannot be
+    PluginError if the engine refuses the experiment, which leaves no folder behind, or if result.json cannot be
     written.
     """
     experiment = plan.experiment
@@ -103,7 +103,7 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
 
 
 def _write_result(result: RunResult, run_dir: Path) -> None:
-    """ConfigError, with the verdict, if it cannot be written."""
+    """Writes result.json. Raises ConfigError, which contains the verdict, if it cannot be written."""
     try:
         folder.write_atomically(run_dir / folder.RESULT, result.to_json())
     except ConfigError as error:
@@ -123,7 +123,7 @@ def _drive(
         return watched.cut_off(failure=str(error)), {}
     except KeyboardInterrupt:
         return watched.cut_off(interrupted=True), {}
-    except RAISED as error:  # the run's files are worth more than the engine's end
+    except RAISED as error:  # a failed engine must not cost the run's files
         failure = f"{error_line(error)} ({place(error)})"
         return watched.cut_off(failure=failure), {"failure_traceback": traceback.format_exc()}
 
@@ -131,7 +131,7 @@ def _drive(
 def _check(
     plan: Plan, ended: EngineResult, opened: Callable[[], Run], interrupts: Interrupts
 ) -> tuple[list[CheckResult], dict[str, Any]]:  # fmt: skip
-    """The checkers' conclusions; without a history there are none."""
+    """Returns the checkers' conclusions and the tracebacks of failed checkers; none without a history."""
     if plan.experiment.trace == "none" or not plan.checkers:
         return [], {}
     names = ", ".join(spec.name for spec, _ in plan.checkers)
@@ -152,7 +152,7 @@ def _check(
 def _watch(
     experiment: Experiment, ended: EngineResult, opened: Callable[[], Run], interrupts: Interrupts
 ) -> Watch | None:  # fmt: skip
-    """What the protocol's invariants saw of the run."""
+    """Returns the result of the protocol's invariants."""
     try:
         with interrupts.allowed():
             return invariants.watched(experiment, ended, opened)
@@ -163,7 +163,8 @@ def _watch(
 def _doubts(
     experiment: Experiment, ended: EngineResult, opened: Callable[[], Run], interrupts: Interrupts
 ) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
-    """What a second run says against the first, if one was asked for and the first came to its end; details if it failed."""
+    """Returns the doubts that a second run raises about the first, if one is configured and the first was complete; and
+    details if the second failed."""
     asked = getattr(experiment.engine_config, "verify_determinism", False)
     if not asked or ended.interrupted or ended.failure:
         return [], {}
@@ -181,7 +182,7 @@ def _doubts(
 
 
 def _finished_run(plan: Plan, ended: EngineResult, opened: Callable[[], Run]) -> FinishedRun:
-    """The run as checkers see it. ConfigError if its history is damaged."""
+    """Returns the run as checkers see it. Raises ConfigError if its history is damaged."""
     from framework.checking.finished_run import FinishedRun
 
     return FinishedRun(
@@ -190,23 +191,24 @@ def _finished_run(plan: Plan, ended: EngineResult, opened: Callable[[], Run]) ->
         ledger=ended.ledger,
         config=plan.config,
         models=plan.models,
+        final_at=ended.final_at,
         open_trace=opened,
     )
 
 
 def _calls(opened: Callable[[], Run]) -> Calls:
-    """The run's history. ConfigError if it is damaged."""
+    """Returns the run's history. Raises ConfigError if it is damaged."""
     from framework.checking.history.calls import RecordedCalls
     from framework.runs.operation_endings import endings_of
 
     run = opened()
     calls = RecordedCalls(run.history_batches, partial(endings_of, run))
-    len(calls)  # reads the file to its end once, so that damage is found before any checker looks
+    len(calls)  # reads the whole file once, so that damage is found before any checker runs
     return calls
 
 
 class _Listeners:
-    """The plugins that listen to the run. One that fails is reported once; it stops neither the run nor the others."""
+    """The plugins that listen to the run. A failure is reported once; it stops neither the run nor other plugins."""
 
     def __init__(self, hook: Any, experiment: Experiment) -> None:
         self._hook = hook
@@ -214,7 +216,7 @@ class _Listeners:
         self._failed: set[tuple[str, str]] = set()
 
     def call(self, name: str, **arguments: Any) -> None:
-        """Calls the hook `name` of each plugin by itself, the last that was registered first, as pluggy does."""
+        """Calls the hook `name` of each plugin separately, the last registered first, as pluggy does."""
         given = {"run_dir": self._run_dir, **arguments}
         for listener in () if self._hook is None else reversed(getattr(self._hook, name).get_hookimpls()):
             if (listener.plugin_name, name) in self._failed:
@@ -228,7 +230,7 @@ class _Listeners:
 
 
 class _Watched:
-    """The engine's progress, passed on to the screen at once and to the listeners once a second."""
+    """Passes the engine's progress on: to the screen at once, to the listeners once a second."""
 
     def __init__(self, show: Progress, listeners: _Listeners) -> None:
         self._show = show
@@ -250,7 +252,7 @@ class _Watched:
             self._listeners.call("run_progress", time=now, operations=operations)
 
     def cut_off(self, *, interrupted: bool = False, failure: str = "") -> EngineResult:
-        """What is known of a run whose engine did not return."""
+        """Returns a result from the last progress report, for a run whose engine did not return."""
         return EngineResult(
             tally=self._tally,
             crashes=(),

@@ -15,9 +15,9 @@ CONFIG, RESULT, HISTORY, TRACE = "config.yaml", "result.json", "history.arrow", 
 
 
 def claim_default(run_dir: Path) -> Path:
-    """Makes a folder under a name that nobody chose: `run_dir`, or `run_dir-2` and so on while that is taken.
+    """Makes a folder under a default name: `run_dir`, or `run_dir-2` and so on if that is taken.
 
-    ConfigError when it cannot be made.
+    Raises ConfigError if it cannot be made.
     """
     number, candidate = 1, run_dir
     while not _make(candidate, exist_ok=False):
@@ -27,7 +27,8 @@ def claim_default(run_dir: Path) -> Path:
 
 
 def claim(run_dir: Path) -> Path:
-    """Makes the folder that the user chose. ConfigError when it holds a run already, or cannot be made or written."""
+    """Makes the folder that the user chose. Raises ConfigError if it holds a run already, or cannot be made or
+    written."""
     _make(run_dir, exist_ok=True)
     held = next((name for name in (RESULT, CONFIG, HISTORY, TRACE) if (run_dir / name).exists()), None)
     if held is not None:
@@ -36,7 +37,7 @@ def claim(run_dir: Path) -> Path:
 
 
 def release(run_dir: Path) -> None:
-    """Gives back a folder whose run never began: removes what a run writes, and the folder if that was all."""
+    """Releases a folder whose run never began: removes the files of a run, and the folder if it is then empty."""
     from framework.trace.history import history_files
 
     if (run_dir / TRACE).is_dir():
@@ -48,7 +49,7 @@ def release(run_dir: Path) -> None:
 
 
 def write_config(run_dir: Path, config: Mapping[str, Any]) -> None:
-    """config.yaml: what was asked for, written before anything runs. ConfigError when it cannot be, and no folder is left."""
+    """Writes config.yaml, before anything runs. If it cannot be written, raises ConfigError and leaves no folder."""
     try:
         write_atomically(run_dir / CONFIG, config_yaml(config).encode())
     except ConfigError:
@@ -57,14 +58,15 @@ def write_config(run_dir: Path, config: Mapping[str, Any]) -> None:
 
 
 def config_yaml(config: Mapping[str, Any]) -> str:
-    """A composed config as YAML, in the order of its keys."""
+    """Returns a composed config as YAML, in the order of its keys."""
     from omegaconf import OmegaConf
 
     return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Whoever opens `path` sees all of `content` or no file. ConfigError when it cannot be written."""
+    """Writes a file atomically: a reader sees all of `content` or no file. Raises ConfigError if it cannot be
+    written."""
     draft = path.with_name(f".{path.name}.draft")
     try:
         with draft.open("wb") as file:
@@ -79,7 +81,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _make(run_dir: Path, *, exist_ok: bool) -> bool:
-    """Whether the folder is there now; False if it was there before and that is not `exist_ok`."""
+    """Makes the folder. Returns False if it exists already and `exist_ok` is false."""
     try:
         run_dir.mkdir(parents=True, exist_ok=exist_ok)
     except FileExistsError as error:

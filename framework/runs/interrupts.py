@@ -1,4 +1,4 @@
-"""Ctrl-C, in order: each phase of a run can be interrupted once, and nothing can while files are written."""
+"""Orderly Ctrl-C: each phase of a run can be interrupted once, and the writing of files not at all."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """While this is entered, SIGINT and SIGTERM raise KeyboardInterrupt inside `allowed()`, once, and nowhere else.
+    """Inside the context, SIGINT and SIGTERM raise KeyboardInterrupt only within `allowed()`, and only once.
 
-    So a second Ctrl-C cannot break into the end of a run, when its files are closed. Outside the main thread, which
-    gets no signals, entering changes nothing.
+    A second Ctrl-C therefore cannot disturb the end of a run, when its files are closed. Outside the main thread, which
+    receives no signals, entering the context has no effect.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Interrupts:
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """The phase that may be interrupted, once: the second signal in it waits for its end, and is told so."""
+        """Delimits a phase that may be interrupted once. A second signal in it only prints a message."""
         self._armed = True
         try:
             yield

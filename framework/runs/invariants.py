@@ -1,4 +1,4 @@
-"""What a protocol's invariants say of a run: a conclusion beside those of the checkers, and for a breach its story."""
+"""The conclusions of a protocol's invariants about a run, next to those of the checkers, with the story of a breach."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from framework.replay.step_text import described
 from framework.trace.reader import Run
 
 EVENTS_TOLD = 8
-"""Events of each node in a story: the last before the invariant broke."""
+"""Number of events of each node in a story: the last before the invariant broke."""
 
 _TOLD = pa.array(("start", "deliver", "timer", "note", "crash", "restart", "fault"))
 
 
 def watched(experiment: Experiment, ended: EngineResult, opened: Callable[[], Run]) -> Watch | None:
-    """What the engine saw of the invariants; on Ray, which has no eye on all nodes at once, what the trace shows. `opened()`
-    is the run that has ended."""
+    """Returns the engine's result of the invariants. On Ray, which cannot observe all nodes at once, evaluates them
+    on the trace. `opened()` is the run that has ended."""
     asked = getattr(experiment.engine_config, "check_invariants", False) and experiment.protocol.invariants
     if ended.watch is not None or not asked or experiment.trace != "full":
         return ended.watch
@@ -41,10 +41,10 @@ def watched(experiment: Experiment, ended: EngineResult, opened: Callable[[], Ru
 
 
 def conclusions(watch: Watch | None, opened: Callable[[], Run]) -> list[CheckResult]:
-    """INVALID for a breach, UNKNOWN for an invariant that failed, or if a node could not be followed all the time; else
-    VALID. Nothing if nobody watched.
+    """Returns INVALID for a breach, UNKNOWN for an invariant that failed or if a node could not be followed all the
+    time, else VALID. Returns an empty list if the invariants were not watched.
 
-    A breach is UNKNOWN too if some node's record had a gap before it: the invariant then knew an old state of that node.
+    A breach is UNKNOWN too if some node's record had a gap before it: the invariant then saw an old state of that node.
     """
     if watch is None:
         return []
@@ -62,7 +62,7 @@ def conclusions(watch: Watch | None, opened: Callable[[], Run]) -> list[CheckRes
 
 
 def _lost(watch: Watch) -> str:
-    """Who could not be followed all the time, for how long, and for the first of them why."""
+    """Names the nodes that could not be followed all the time, for how long, and the reason for the first of them."""
     if not watch.lost:
         return ""
     span = f"up to {watch.unseen / 1e9:.1f} s of what {', '.join(watch.lost)} did"
@@ -70,7 +70,7 @@ def _lost(watch: Watch) -> str:
 
 
 def details(watch: Watch | None) -> dict[str, Any]:
-    """What result.json holds of it besides: the breach as data, and the tracebacks of invariants that failed."""
+    """Returns further details for result.json: the breach as data, and the tracebacks of invariants that failed."""
     told: dict[str, Any] = {}
     if watch is not None and watch.breach is not None:
         told["violation"] = msgspec.to_builtins(watch.breach)
@@ -94,13 +94,14 @@ def _broken(breach: Breach, watch: Watch, opened: Callable[[], Run]) -> CheckRes
         story = list(_story(opened(), breach))
     except ConfigError as error:
         story = [f"the trace cannot be read: {error}"]
-    except Exception as error:  # it is broken all the same
+    except Exception as error:  # the invariant is broken all the same
         story = [f"the trace cannot be read: {error_line(error)}"]
     return _result(breach.name, verdict, reason, watch.observations, story)
 
 
 def _story(run: Run, breach: Breach) -> Iterator[str]:
-    """The last events of the nodes concerned, up to the step that broke the invariant; nothing without a full trace."""
+    """Yields the last events of the nodes concerned, up to the step that broke the invariant; nothing without a full
+    trace."""
     events = run.events
     kinds = pc.is_in(events["kind"].cast(pa.string()), _TOLD)
     events = events.filter(pc.and_(kinds, pc.less_equal(events["time"], breach.time)))

@@ -1,4 +1,4 @@
-"""The verdict of a run: what the checkers found, and what keeps a run from counting as one."""
+"""The verdict of a run: the findings of the checkers, and the reasons why a run may not count."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Judgement(NamedTuple):
-    """A verdict with every reason against `valid`, the gravest first; a valid run has none."""
+    """A verdict with every reason against `valid`, the most serious first; a valid run has none."""
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -35,14 +35,12 @@ def judge(
     doubts: Sequence[str] = (),
     promises: Sequence[CheckResult] = (),
 ) -> Judgement:
-    """INVALID if a handler raised, a check found a violation, a promise was broken, or a protocol that recovers did not
-    though it could.
+    """Returns INVALID if a handler raised, a check found a violation, a promise was broken, or a protocol that promises
+    to recover could have done so but did not. Returns VALID only if nothing is in doubt.
 
-    VALID only if nothing at all is in doubt.
-
-    `doubts` are reasons against `valid` that were found elsewhere. `promises` are what was found of the protocol's own, its
-    invariants and that its replicas converge: they are about the nodes and not what clients saw, so they make up for no
-    checker.
+    `doubts` are reasons against `valid` found elsewhere. `promises` are the conclusions about the protocol's own
+    promises: its invariants, and the convergence of its replicas. They concern the nodes, not the clients' view, so
+    they do not replace a checker.
     """
     crashed = [(Verdict.INVALID, crash_reason(crash)) for crash in ended.crashes if crash.traceback]
     lapse = recovery(experiment, ended) if _whole(ended) else None
@@ -59,9 +57,10 @@ def judge(
 def run_checkers(
     checkers: Sequence[tuple[CheckerSpec, Any]], run: FinishedRun
 ) -> tuple[list[CheckResult], dict[str, str]]:
-    """What each checker concludes, and the tracebacks of those that failed, by name; these conclude UNKNOWN.
+    """Returns each checker's conclusion, and the tracebacks of failed checkers by name.
 
-    So do the one that Ctrl-C interrupts and those after it; what was concluded before stays.
+    A checker that fails or is interrupted by Ctrl-C concludes UNKNOWN. So do all checkers after an interrupt; earlier
+    conclusions stay.
     """
     results: list[CheckResult] = []
     failures: dict[str, str] = {}
@@ -76,7 +75,7 @@ def run_checkers(
             results.append(undecided(spec.name, error.what))
         except (ConfigError, PluginError) as error:
             results.append(undecided(spec.name, str(error)))
-        except BaseException as error:  # a checker may be anyone's: whatever it raises is its conclusion
+        except BaseException as error:  # third-party code: any exception becomes its conclusion
             at = place(error, spec.check)
             results.append(
                 undecided(spec.name, f"the checker failed: {error_line(error)}" + (f" ({at})" if at else ""))
@@ -86,7 +85,7 @@ def run_checkers(
 
 
 def _conclusion(spec: CheckerSpec, found: Any) -> CheckResult:
-    """What a checker returned. PluginFailed unless it is a CheckResult whose fields have their types."""
+    """Returns a checker's result. Raises PluginFailed unless it is a CheckResult with fields of the right types."""
     if not isinstance(found, CheckResult):
         raise plugin_gave(f"checker={spec.name}", "the checker", found, "a CheckResult", spec.check)
     try:
@@ -97,20 +96,21 @@ def _conclusion(spec: CheckerSpec, found: Any) -> CheckResult:
 
 
 def undecided(name: str, reason: str) -> CheckResult:
-    """The conclusion of a checker that came to none."""
+    """Returns the conclusion UNKNOWN, for a checker that reached none."""
     return CheckResult(name=name, verdict=Verdict.UNKNOWN, reason=reason)
 
 
 def crash_reason(crash: NodeCrash) -> str:
-    """`n2 crashed: ZeroDivisionError: division by zero in on_vote (mine.py:12)`, or the engine's own words if nothing was raised.
+    """Returns `n2 crashed: ZeroDivisionError: division by zero in on_vote (mine.py:12)`, or the engine's reason if
+    nothing was raised.
 
-    The place is the author's; none when only the framework's own are in the traceback.
+    The place is in the author's code; it is omitted if the traceback holds only framework code.
     """
     return f"{crash.node} crashed: {summed_up(crash.traceback) if crash.traceback else crash.why}"
 
 
 def unfired(experiment: Experiment, ledger: Iterable[LedgerEntry]) -> list[str]:
-    """Why a configured fault did not happen, a line for each."""
+    """Returns the reasons why configured faults did not happen, one line for each."""
     entries = list(ledger)
     known = {entry.fault.partition("/")[0] for entry in entries}
     idle = [
@@ -138,7 +138,7 @@ def _doubts(experiment: Experiment, ended: EngineResult, checks: Sequence[CheckR
 
 
 def _missing(ended: EngineResult) -> Iterable[str]:
-    """What no fault did: disks that failed, nodes that stopped and stayed away, operations that never ended."""
+    """Yields anomalies without a fault: disks that failed, nodes that stopped for good, operations that never ended."""
     for crash in ended.crashes:
         if crash.storage and not crash.asked:
             yield f"{crash.node}'s storage failed without a fault's doing: {crash.why}"
@@ -150,5 +150,5 @@ def _missing(ended: EngineResult) -> Iterable[str]:
 
 
 def _whole(ended: EngineResult) -> bool:
-    """Whether the run came to the end of its time."""
+    """Returns whether the run reached the end of its time."""
     return not (ended.interrupted or ended.failure or (ended.watch is not None and ended.watch.breach is not None))

@@ -1,4 +1,4 @@
-"""How operations ended, as a run's trace has it: which node answered, and why there was no answer."""
+"""The endings of operations in a run's trace: the node that answered, or the reason why there was no answer."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ class _Completion(msgspec.Struct):
 
 
 def endings_of(run: Run, operations: Collection[int]) -> dict[int, tuple[str, str]]:
-    """For each of `operations` whose end was traced: the node whose message ended it, and why it has no answer.
+    """Returns, for each of `operations` whose end was traced, the node whose message ended it, and the reason why it
+    has no answer.
 
-    "" for what the trace does not say: an operation may end by a timer, and a run may have been traced without events.
+    Either is "" if the trace does not show it: an operation may end by a timer. A run traced without events has no
+    endings.
     """
     try:
         causes, whys = _completions(run, operations)
         senders = _senders(run, [cause for cause in causes.values() if cause is not None])
-    except ConfigError:  # a damaged trace: the history has its verdict without it
+    except ConfigError:  # a damaged trace: the history is judged without it
         return {}
     return {operation: (_node(senders.get(causes[operation])), why) for operation, why in whys.items()}
 
 
 def _completions(run: Run, operations: Collection[int]) -> tuple[dict[int, int | None], dict[int, str]]:
-    """Of each operation that ended: the event that caused its end, and why it has no answer."""
+    """Returns, for each operation that ended, the event that caused its end and the reason why it has no answer."""
     numbers = pa.array(operations, pa.int64())
     decode = msgspec.json.Decoder(_Completion).decode
     causes, whys = {}, {}
@@ -44,7 +46,7 @@ def _completions(run: Run, operations: Collection[int]) -> tuple[dict[int, int |
 
 
 def _senders(run: Run, deliveries: Collection[int]) -> dict[int | None, str]:
-    """Who sent what was delivered in each of these events; nothing for an event that is none."""
+    """Returns the sender of the message delivered in each of these events; events of other kinds are absent."""
     seqs = pa.array(deliveries, pa.int64())
     found: dict[int | None, str] = {}
     for batch in run.event_batches():
@@ -58,5 +60,5 @@ def _is(batch: pa.RecordBatch, kind: str) -> pa.Array:
 
 
 def _node(peer: str | None) -> str:
-    """The node itself, of one that may be mounted in it."""
+    """Returns the host of an endpoint that may be mounted in it."""
     return (peer or "").partition("/")[0]

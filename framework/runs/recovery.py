@@ -1,7 +1,7 @@
-"""Recovery: once the faults have ended, a protocol that promises to must serve clients again.
+"""Recovery: once the faults have ended, a protocol that promises to recover must serve clients again.
 
-It is asked of nodes that can: where too few of them are left, because disks are damaged or handlers have raised, nothing
-can be concluded. The reason names who is down and why, what the others report of themselves, and what clients wait for.
+If too few nodes are left to serve, because disks are damaged or handlers have raised, nothing can be concluded. The
+reason names the nodes that are down and why, the status of the others, and the operations that clients wait for.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from framework.engine.base import Aftermath, EngineResult, Experiment, NodeCrash
 NAME = "recovery"
 
 SHOWN = 10
-"""Groups of nodes alike that a reason names."""
+"""Number of groups of nodes in the same state that a reason names."""
 
 
 def recovery(experiment: Experiment, ended: EngineResult) -> tuple[Verdict, str] | None:
     """Returns the verdict and reason if the protocol did not recover; None if it did, or if that was not checked.
 
-    Nothing succeeded of what was asked for after the faults, or was under way when they ended. INVALID if the nodes that
-    were left could have served, else UNKNOWN.
+    A protocol did not recover if no operation due after the faults succeeded; if none was due, no operation that was
+    under way at their end. The verdict is INVALID if the nodes that were left could have served, else UNKNOWN.
     """
     tally = ended.tally
     if tally.healed_at is None or unchecked(experiment) or not experiment.protocol.recovers:
@@ -40,14 +40,14 @@ def recovery(experiment: Experiment, ended: EngineResult) -> tuple[Verdict, str]
 
 
 def unchecked(experiment: Experiment) -> dict[str, Any]:
-    """Why the promise cannot be checked in this run, for the result's details; empty if it can."""
+    """Returns the reason why the promise cannot be checked in this run, for the result's details; empty if it can."""
     if experiment.faults and experiment.protocol.recovers and not experiment.quiet:
         return {NAME: "not checked: quiet=0 leaves the protocol no time after the faults"}
     return {}
 
 
 def _judged(experiment: Experiment, ended: EngineResult, healed_at: int) -> tuple[Verdict, str]:
-    """Whether progress could be asked for, and since when, in words."""
+    """Returns INVALID if progress could be expected, else UNKNOWN; and the circumstances in words."""
     stopped = [crash.node for crash in ended.crashes if crash.time > healed_at and not (crash.asked or crash.traceback)]
     if stopped:
         return Verdict.UNKNOWN, f"after the faults ended, and {_names(stopped)} stopped since without a fault's doing"
@@ -82,7 +82,7 @@ def _told(after: Aftermath, crashes: Sequence[NodeCrash]) -> Iterable[str]:
 
 
 def _down(node: NodeId, after: Aftermath, crashes: Sequence[NodeCrash]) -> str:
-    """`down for good (disk damaged)`."""
+    """Returns a text such as `down for good (disk damaged)`."""
     last = max((crash for crash in crashes if crash.node == node), key=lambda crash: crash.time, default=None)
     if node in after.damaged:
         why = "disk damaged"
@@ -94,7 +94,7 @@ def _down(node: NodeId, after: Aftermath, crashes: Sequence[NodeCrash]) -> str:
 
 
 def _state(status: Status) -> str:
-    """`candidate (term 7)`: the roles, and the first other thing that the node reports."""
+    """Returns a text such as `candidate (term 7)`: the roles, and the first other field that the node reports."""
     fields = shown(status)
     roles = " ".join(status.roles)
     other = next((f"{name} {value}" for name, value in fields.items() if name != "roles"), "")

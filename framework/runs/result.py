@@ -1,4 +1,4 @@
-"""What a run leaves in result.json."""
+"""The content of a run's result.json."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class CrashRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A run in numbers. Throughput and latencies are of operations that succeeded after the warm-up.
+    """A run in numbers. Throughput and latencies cover operations that succeeded after the warm-up.
 
-    `messages` counts deliveries, `dropped` losses and `duplicated` copies by type, `faults` the strikes that took effect, by
-    fault; `ledger` tells against whom. `notes` counts the protocol's own events; `sometimes` how often what should happen in
-    some runs did, 0 if not.
-    `wall_s` is the engine's own span, `process_s` that of the whole command until now, `virtual_s` what the nodes'
-    clocks saw. `digest` is the same for the same seed and config in the simulator, null where nothing was traced.
+    `messages` counts deliveries, `dropped` losses and `duplicated` copies by type; `faults` counts the strikes that
+    took effect, by fault, and `ledger` names their targets. `notes` counts the protocol's own events; `sometimes`
+    counts the events expected in some runs (0: did not happen). `wall_s` is the engine's own time, `process_s` that of
+    the whole command until now, `virtual_s` that of the nodes' clocks. `digest` is the same for the same seed and
+    config in the simulator; null if nothing was traced.
     """
 
     verdict: Verdict
@@ -71,12 +71,13 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def summary(self) -> str:
-        """`valid`, or `invalid — why`, in one line."""
+        """The verdict and its first reason in one line: `valid`, or `invalid — why`."""
         why = " ".join(self.reasons[0].split()) if self.reasons else ""
         return f"{self.verdict} — {why}" if why else str(self.verdict)
 
     def to_json(self) -> bytes:
-        """Indented JSON, in the order of the fields. Lone surrogates, which it cannot hold, are written as `\\udcff`."""
+        """Returns indented JSON, in the order of the fields. Lone surrogates, which JSON cannot hold, are written as
+        `\\udcff`."""
         try:
             encoded = msgspec.json.encode(self, enc_hook=str)
         except UnicodeEncodeError:
@@ -95,7 +96,7 @@ def build_result(
     began: float,
     details: Mapping[str, Any],
 ) -> RunResult:
-    """The result of a run that `ended`; `began` is when its command did, on `time.time()`."""
+    """Returns the result of a run that `ended`; `began` is the start of its command, on `time.time()`."""
     tally = ended.tally
     return RunResult(
         verdict=judgement.verdict,
@@ -137,7 +138,7 @@ def build_result(
 
 
 def _printable(value: Any) -> Any:
-    """Plain data with texts that JSON can hold."""
+    """Returns plain data with all strings replaced by ones that JSON can hold."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, dict):
@@ -146,7 +147,7 @@ def _printable(value: Any) -> Any:
 
 
 def versions(engine: str) -> dict[str, str]:
-    """Python's, the platform's, and those of the packages that a run's numbers depend on."""
+    """Returns the versions of Python, the platform, and the packages that a run's numbers depend on."""
     found = {"python": platform.python_version(), "platform": sys.platform}
     packages = (*_PACKAGES, "ray", "uvloop") if engine == "ray" else _PACKAGES
     return found | {package: _version(package) for package in packages}
@@ -154,7 +155,7 @@ def versions(engine: str) -> dict[str, str]:
 
 @cache
 def _version(package: str) -> str:
-    """Read once: a process may do runs by the thousand."""
+    """Returns a package's version. Cached, since a process may execute thousands of runs."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,7 +1,7 @@
 """State that outlives a run: the variables of modules and classes, which all runs of one process share.
 
-A protocol keeps its state in its nodes. State kept elsewhere (`SEEN = []` in a module, a class counter, a mutable default
-argument) survives from run to run in one process. The result of a run then depends on the runs before it.
+A protocol keeps its state in its nodes. State kept elsewhere (`SEEN = []` in a module, a class counter, a mutable
+default argument) survives from run to run in one process. The result of a run then depends on the runs before it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from framework.engine.base import Experiment
 
 Variables: TypeAlias = Mapping[str, str]
-"""Every variable by its full name, with its value spelled out."""
+"""The text of every variable's value, by its full name."""
 
 _DEEPEST = 8
 _SHOWN = 3
@@ -25,17 +25,17 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, range, t
 
 
 def variables_of(experiment: Experiment) -> Variables:
-    """The variables of all modules and classes of the plugins that the experiment is made of, as they are now."""
+    """Returns the present variables of all modules and classes of the experiment's plugins."""
     return {name: _spelled(value, ()) for module in _modules(experiment) for name, value in _of_module(module)}
 
 
 def changed(before: Variables, now: Variables) -> list[str]:
-    """The names of the variables that are new or have another value."""
+    """Returns the names of the variables that are new or have another value."""
     return sorted(name for name, value in now.items() if before.get(name) != value)
 
 
 def cause(names: Sequence[str]) -> str:
-    """Why a run may depend on the runs that its process has taken before, and the remedy; `names` have changed in one."""
+    """Explains why a run may depend on earlier runs of its process, and the remedy. `names`: variables that changed."""
     if not names:
         return (
             "Something besides config, seed and inputs has a part in it: state of a module or class that outlives a run, the"
@@ -49,7 +49,7 @@ def cause(names: Sequence[str]) -> str:
 
 
 def _modules(experiment: Experiment) -> list[ModuleType]:
-    """All modules of the packages that the run's classes are from, and those that lie beside loose plugins."""
+    """Returns all modules of the packages that define the run's classes, and those in the folders of loose plugins."""
     protocol = experiment.protocol
     kinds = [
         protocol.node,
@@ -104,12 +104,12 @@ def _of_class(where: str, kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def _of_function(where: str, function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """What a function carries from call to call: its defaults and its attributes."""
+    """Yields the state that a function keeps between calls: its defaults and its attributes."""
     yield f"{where}()", (function.__defaults__, function.__kwdefaults__, vars(function))
 
 
 def _spelled(value: Any, within: tuple[int, ...]) -> str:
-    """A value in words that are the same as long as it is; `within` are the ids of the values that it is part of."""
+    """Returns a text that stays the same while the value does. `within`: the ids of the values that contain it."""
     if isinstance(value, _PLAIN):
         return repr(value)
     if id(value) in within or len(within) >= _DEEPEST:
@@ -126,7 +126,7 @@ def _spelled(value: Any, within: tuple[int, ...]) -> str:
         return f"{kind}{[_spelled(getattr(value, name), deeper) for name in value.__struct_fields__]}"
     try:
         _, arguments, *state = value.__reduce_ex__(4)[:5]
-    except Exception:  # what cannot be copied cannot be compared
+    except Exception:  # a value that cannot be copied cannot be compared
         return kind
     parts = [list(part) if isinstance(part, Iterator) else part for part in state]
     return f"{kind}{_spelled((arguments, parts), deeper)}"

@@ -1,3 +1,3 @@
-"""Shrinking: from a simulated run that failed to a smaller one that fails in the same way (Zeller and Hildebrandt,
+"""Shrinking: finds a smaller run that fails in the same way as a failed simulated run (Zeller and Hildebrandt,
 *Simplifying and Isolating Failure-Inducing Input*, 2002). The command is `python -m framework.shrink`.
 """

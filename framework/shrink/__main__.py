@@ -1,20 +1,19 @@
 """`python -m framework.shrink RUN [--budget 60s|TRIES] [--seeds N]`: a smaller run that fails in the same way.
 
-Makes a simulated run that was invalid smaller in every dimension that it can (duration, faults, nodes, clients,
-network, operations, settings), trying a few seeds at each. The smallest so far is kept as an experiment, whenever the
-search ends; a second time it goes on from there. Exit code 0 when that is done, 2 if there is nothing to shrink (it
-says why).
+Makes an invalid simulated run smaller in every possible dimension (duration, faults, nodes, clients, network,
+operations, settings), trying a few seeds at each. The smallest run so far is kept as an experiment, at whatever point
+the search ends; a later search goes on from there. Exit code 0 when that is done, 2 if there is nothing to shrink (the
+output says why).
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+if __name__ == "__main__":  # before all other imports, so that their exceptions are reported too
     from framework.console.entry import run_as_command
 
     run_as_command("framework.shrink.__main__")
 
 import argparse
-import shlex
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from framework.console.command import Parser, duration, number, whole
 from framework.console.entry import carried_out
+from framework.core.command_line import command_line
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
 
@@ -36,7 +36,7 @@ _DAY_S = 86_400.0
 
 
 def main(argv: Sequence[str]) -> int:
-    """The exit code of the command with these arguments."""
+    """Runs the command with these arguments; returns its exit code."""
     return carried_out(lambda: _asked(_parser().read(argv)))
 
 
@@ -58,7 +58,7 @@ def _parser() -> Parser:
 
 
 def _budget(text: str) -> tuple[float, int | None]:
-    """Seconds, and runs if it is these that are counted."""
+    """Parses a budget: seconds, and the number of runs if runs are counted (None: they are not)."""
     if runs := number(text):
         return _DAY_S, runs
     span = duration(text)
@@ -109,13 +109,13 @@ def _shrink(folder: str, seconds: float, tries: int | None, seeds: int) -> int:
     cut = "interrupted" if interrupted else "the budget is spent"
     print(f"\n{trials.count:,} runs in {took_s:.0f} s; {'nothing can be made smaller any more' if finished else cut}")
     print(f"experiment: {kept.path}{_beside(earlier, search.best)}")
-    command = ["python", "-m", "framework.run", f"experiment={kept.name}", "--config-dir", str(kept.folder)]
-    print(f"to see it:  {shlex.join(command)}")
+    command = command_line("framework.run", f"experiment={kept.name}", "--config-dir", str(kept.folder))
+    print(f"to see it:  {command}")
     return DONE
 
 
 def _check(run: Run) -> None:
-    """ConfigError unless it is a simulated run that was invalid."""
+    """Raises ConfigError unless the run is a simulated one that was invalid."""
     from framework.replay.sim_replay import is_simulated
 
     if not is_simulated(run):
@@ -134,7 +134,7 @@ def _beside(earlier: Trial | None, best: Trial) -> str:
 
 
 def _not_again(run: Run, first: Trial) -> ConfigError:
-    command = f"python -m framework.replay {shlex.quote(str(run.folder))}"
+    command = command_line("framework.replay", str(run.folder))
     return ConfigError(
         str(run.folder), f"is {first.result.verdict} when it is run again", f"See where it differs: {command}."
     )

@@ -1,4 +1,4 @@
-"""What could be smaller about a run: one config after another, the greatest step of each dimension first."""
+"""Candidates for a smaller run: one config after another, the largest step of each dimension first."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from framework.core.time import MILLISECOND, format_duration, parse_duration
 
 PlainConfig: TypeAlias = dict[str, Any]
 Defaults: TypeAlias = Callable[[str, str], Mapping[str, Any]]
-"""`defaults("protocol", "raft")`: the settings of an option as it is without any override."""
+"""`defaults("protocol", "raft")`: the settings of an option without overrides."""
 
 _FEW = (1, 2, 3, 5)
 _FAULT_TIMES = ("at", "every", "for", "quiet")
 
 
 def dimensions(config: PlainConfig, defaults: Defaults, ended: int) -> Iterator[tuple[str, Iterator[PlainConfig]]]:
-    """Each dimension by name, with its candidates; `ended` is when the failure showed, nanoseconds into the run."""
+    """Yields each dimension by name, with its candidates. `ended`: time of the failure, nanoseconds into the run."""
     yield "duration", _shorter(config, ended)
     yield "faults", _fewer_faults(config)
     yield "nodes", _fewer(config, "nodes")
@@ -41,7 +41,7 @@ def _with(config: PlainConfig, path: tuple[str, ...], value: Any) -> PlainConfig
 
 
 def _at(config: PlainConfig, path: tuple[str, ...], values: list[Any]) -> Iterator[PlainConfig]:
-    """`config` with each of `values` at `path` that is not there now."""
+    """Yields `config` with `path` set to each of `values` other than the present one."""
     place: Any = config
     for step in path:
         if not isinstance(place, Mapping) or step not in place:
@@ -53,7 +53,7 @@ def _at(config: PlainConfig, path: tuple[str, ...], values: list[Any]) -> Iterat
 
 
 def _shorter(config: PlainConfig, ended: int) -> Iterator[PlainConfig]:
-    """A run that goes on until the failure only; or a shorter one, its faults at the same times or sooner with it."""
+    """Yields a run that ends at the failure, then shorter ones, with faults scaled down too or at the same times."""
     until = (ended // MILLISECOND + 2) * MILLISECOND
     if until < parse_duration(config["duration"]):
         smaller = {**copy.deepcopy(config), "duration": format_duration(until)}
@@ -75,8 +75,7 @@ def _shorter(config: PlainConfig, ended: int) -> Iterator[PlainConfig]:
 
 
 def _in_time(config: PlainConfig) -> PlainConfig:
-    """Without the faults, and the steps of schedules, that would begin after everything is healed: no run takes
-    them."""
+    """Removes faults and steps of schedules that would begin after everything is healed: no run accepts them."""
     span = parse_duration(config["duration"]) - parse_duration(config.get("quiet", "0"))
     for key, fault in list((config.get("faults") or {}).items()):
         steps = fault.get("steps")
@@ -92,7 +91,7 @@ def _begins(fault: Any) -> int:
 
 
 def _scale(mapping: Any, name: str, share: float) -> None:
-    """Makes a duration shorter, in whole milliseconds, and never 0 if it was not."""
+    """Shortens a duration, in whole milliseconds. It does not become 0 unless it was."""
     if not isinstance(mapping, dict) or not isinstance(mapping.get(name), str):
         return
     now = parse_duration(mapping[name])
@@ -101,14 +100,14 @@ def _scale(mapping: Any, name: str, share: float) -> None:
 
 
 def _fewer_faults(config: PlainConfig) -> Iterator[PlainConfig]:
-    """No fault, then without half of them, then without each."""
+    """Yields the config without any fault, then without each half of them, then without each one."""
     keys = list(config.get("faults") or {})
     for kept in dict.fromkeys(_subsets(tuple(keys))):
         yield {**copy.deepcopy(config), "faults": {key: copy.deepcopy(config["faults"][key]) for key in kept}}
 
 
 def _subsets(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """Nothing, each half, all but one."""
+    """Yields the empty subset, each half, and all but one."""
     if items:
         yield ()
         half = len(items) // 2
@@ -120,7 +119,7 @@ def _subsets(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 
 
 def _smaller_faults(config: PlainConfig) -> Iterator[PlainConfig]:
-    """A fault that strikes once, or with shorter lists and smaller numbers among its settings."""
+    """Yields faults that strike once, or that have shorter lists and smaller numbers among their settings."""
     for key, fault in (config.get("faults") or {}).items():
         yield from _at(config, ("faults", key, "every"), ["0"])
         yield from _smaller_values(config, ("faults", key), fault)
@@ -156,7 +155,7 @@ def _simpler_network(config: PlainConfig, defaults: Defaults) -> Iterator[PlainC
 
 
 def _fewer_operations(config: PlainConfig) -> Iterator[PlainConfig]:
-    """Clients that think longer, or a lower rate; fewer keys; fewer kinds of operations."""
+    """Yields longer think times or lower rates; fewer keys; fewer kinds of operations."""
     workload = config["workload"]
     if workload.get("loop") == "open":
         rate = float(workload["rate"])
@@ -177,7 +176,7 @@ def _fewer_operations(config: PlainConfig) -> Iterator[PlainConfig]:
 
 
 def _settings(config: PlainConfig, group: str, defaults: Defaults) -> Iterator[PlainConfig]:
-    """All settings of a group at their defaults, then each alone. Those that say how much is done stay."""
+    """Yields the config with all settings of a group at their defaults, then each alone. Settings of amounts stay."""
     now = config.get(group)
     if not isinstance(now, Mapping) or "name" not in now:
         return

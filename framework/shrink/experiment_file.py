@@ -1,4 +1,4 @@
-"""A config as an experiment that a person can read, keep and run: what differs from the defaults, and nothing else."""
+"""A config as an experiment file that a person can read, keep and run: only the differences from the defaults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ALWAYS = ("nodes", "clients", "duration", "seed")
 
 
 def defaults_of(registry: Registry) -> Defaults:
-    """The settings that a plugin or an engine has by default."""
+    """Returns a function that gives the default settings of a plugin or an engine."""
     groups = Groups(registry, [CONF])
 
     def settings(group: str, name: str) -> Mapping[str, Any]:
@@ -34,14 +34,14 @@ def defaults_of(registry: Registry) -> Defaults:
 def write_experiment(config: PlainConfig, registry: Registry, folder: Path, name: str, why: str) -> Path:
     """Writes `folder/experiment/NAME.yaml`, which `experiment=NAME --config-dir FOLDER` composes to `config` again.
 
-    Raises ConfigError when it cannot be written, or would not be the same.
+    Raises ConfigError if it cannot be written, or would not compose to the same config.
     """
     path = folder / "experiment" / f"{name}.yaml"
     wanted = _compared(config)
     with tempfile.TemporaryDirectory(prefix="synod-written-") as elsewhere:
         draft = Path(elsewhere) / "experiment" / f"{name}.yaml"
         draft.parent.mkdir()
-        for whole in (False, True):  # the defaults of an option may stand in a file of conf/ and not be the plugin's
+        for whole in (False, True):  # an option's defaults may come from conf/, not the plugin
             text = _text(config, registry, why, whole)
             draft.write_text(text, encoding="utf-8")
             found = _compared(compose([f"experiment={name}"], elsewhere, registry).config)
@@ -59,7 +59,7 @@ def write_experiment(config: PlainConfig, registry: Registry, folder: Path, name
 
 
 def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a config has a part in a simulated run."""
+    """Returns the part of a config that affects a simulated run."""
     return {key: value for key, value in config.items() if key not in _ELSEWHERE}
 
 
@@ -103,7 +103,7 @@ def _content(config: PlainConfig, registry: Registry, whole: bool) -> dict[str, 
 
 
 def _is_auto(config: PlainConfig, registry: Registry, usual: Defaults) -> bool:
-    """Whether the checkers are those that the protocol names, as they are by default."""
+    """Returns whether the checkers are the ones named by the protocol, with their default settings."""
     spec: ProtocolSpec = registry.get("protocol", config["protocol"]["name"])
     return bool(config["checker"] == {name: {"name": name, **usual("checker", name)} for name in spec.checkers})
 
@@ -113,7 +113,7 @@ def _unnamed(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _difference(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
-    """What of `settings` is not as usual, through nested mappings."""
+    """Returns the entries of `settings` that differ from `usual`, through nested mappings."""
     different: dict[str, Any] = {}
     for key, value in settings.items():
         before = usual.get(key)

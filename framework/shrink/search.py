@@ -1,4 +1,4 @@
-"""The search: as long as anything can be made smaller and the failure stays, it is made smaller."""
+"""The search: reduces a run as long as something can be made smaller and the failure stays."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from framework.shrink.candidates import Defaults, PlainConfig, dimensions
 from framework.shrink.trial import Trial, Trials, ended_at
 
 _MORE = 4
-"""How many times as many seeds the best config gets at the end of a round."""
+"""Factor by which the best config gets more seeds at the end of a round."""
 
 Progress = Callable[[str, Trial], None]
 """Called with the dimension that has just become smaller, and the new best."""
 
 
 class ShrinkSearch:
-    """Makes a failing run smaller: `best`, a trial that fails in one of `kinds` as `first` does, or `first` itself.
+    """Makes a failing run smaller: `best`, which is `first` or a trial that shares one of its `kinds` of failure.
 
-    At most `tries` runs (None: as many as the time allows). A candidate is run with the seed that failed last and then
-    with the `seeds` first ones. The search goes on from it if one of them shows such a failure without more operations,
-    strikes of faults, steps or messages than `first`. On the way a run may become longer (a network that loses nothing
-    carries more); `best` is the smallest of all, and never becomes larger.
+    Takes at most `tries` runs (None: as many as the time allows). A candidate is run with the seed that failed last,
+    then with the first `seeds` seeds. The search goes on from a candidate if one of them shows such a failure without
+    more operations, strikes of faults, steps or messages than `first`. A run may become longer on the way (a lossless
+    network carries more); `best` is the smallest of all, and never becomes larger.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class ShrinkSearch:
 
     @property
     def over(self) -> bool:
-        """Whether the budget is spent, or somebody has interrupted."""
+        """True if the budget is spent, or the search was interrupted."""
         trials = self._trials
         spent = self._last is not None and trials.count >= self._last
         return spent or trials.interrupted or time.monotonic() >= trials.deadline
 
     def run(self, progress: Progress) -> bool:
-        """To the end; True if nothing can be made smaller any more, False if the budget was spent before."""
+        """Runs the search. Returns True if nothing can be made smaller, False if the budget was spent before."""
         started: Trial | None = None
         while self.best is not started and not self.over:
             started = self._present = self.best
@@ -53,7 +53,7 @@ class ShrinkSearch:
         return not self.over
 
     def _walk(self, progress: Progress) -> None:
-        """From `best` on to where nothing can be left out any more."""
+        """Goes on from `best` until nothing can be left out any more."""
         found = True
         while found and not self.over:
             found = False
@@ -75,7 +75,7 @@ class ShrinkSearch:
         return dimensions(self._present.config, self._defaults, ended_at(self._present.result))
 
     def _step(self, name: str) -> Trial | None:
-        """One step in a dimension: the first candidate that fails."""
+        """Returns the trial of the first failing candidate in a dimension; None if there is none."""
         for candidate in self._candidates(name):
             if self.over:
                 return None
@@ -105,8 +105,8 @@ class ShrinkSearch:
         return None
 
     def _other_seed(self) -> Trial | None:
-        """The present config with a seed that fails sooner, out of more seeds than a candidate gets; None if none
-        does."""
+        """Returns the present config with a seed that fails sooner, out of more seeds than a candidate gets; None if
+        there is none."""
         smallest = self._present
         for seed in range(_MORE * self._seeds):
             if self.over:

@@ -1,4 +1,4 @@
-"""The smallest experiment that was found, as a file: written whenever one is found, so that nothing loses it."""
+"""The smallest experiment found so far, as a file. Written at every improvement, so that it cannot be lost."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from framework.trace.reader import Run
 
 
 class Kept:
-    """`experiment=NAME --config-dir FOLDER`: the smallest run known that fails as `first` does, which is `run`
-    again."""
+    """The smallest run known that fails as `first` does, kept as `experiment=NAME --config-dir FOLDER`. `first` is a
+    repetition of `run`."""
 
     def __init__(self, run: Run, first: Trial, registry: Registry) -> None:
         self.name = f"{str(run.config.get('experiment') or first.result.experiment).replace('/', '_')}_shrunk"
@@ -34,8 +34,8 @@ class Kept:
         self._before = self.path.read_bytes() if self.path.exists() else None
 
     def earlier(self, trials: Trials) -> Trial | None:
-        """What was found before, if anything was. ConfigError unless it fails as the run does, and takes no more than
-        that."""
+        """Returns the result of an earlier search; None if there was none. Raises ConfigError unless it fails as the
+        run does, without larger amounts."""
         if self._before is None:
             return None
         try:
@@ -54,15 +54,15 @@ class Kept:
         return trial
 
     def write(self, best: Trial) -> None:
-        """`best` is what is kept from now on. ConfigError when it cannot be written."""
+        """Keeps `best` from now on. Raises ConfigError if it cannot be written."""
         why = f"Shrunk from {self._run.folder}.\n" + " ".join(best.result.reasons[0].split())
         write_experiment(best.config, self._registry, self.folder, self.name, why)
 
     def confirmed(self, best: Trial, shared: list[str]) -> Trial:
-        """The experiment as anyone else runs it: in a process of its own, with a full trace.
+        """Returns the experiment as a user would run it: in a process of its own, with a full trace.
 
-        If it is not as `best` was, what stood there before is there again, and ConfigError says why; `shared` are the
-        variables that a run changes for those after it.
+        If that differs from `best`, restores the earlier file and raises ConfigError, which says why. `shared`: the
+        variables by which a run affects later ones.
         """
         with tempfile.TemporaryDirectory(prefix="synod-shrink-") as place:
             run_dir = Path(place) / "run"
@@ -75,7 +75,7 @@ class Kept:
                 "--quiet",
             ]
             command = [sys.executable, "-P", "-m", "framework.run", *words]
-            ended = subprocess.run(  # of its own session: a Ctrl-C is this process's business
+            ended = subprocess.run(  # a session of its own: Ctrl-C is handled by this process
                 command, capture_output=True, text=True, env=own_environment(), start_new_session=True, check=False
             )
             if not (run_dir / RESULT).exists():
@@ -93,5 +93,5 @@ class Kept:
 
 
 def depends(where: str, what: str, shared: list[str]) -> ConfigError:
-    """A run that depends on those that its process took before."""
+    """Returns the error for a run that depends on earlier runs of its process."""
     return ConfigError(where, what, f"{cause(shared)}.")

@@ -1,4 +1,4 @@
-"""One try: a config run in the simulator, and the kinds of failure that it shows."""
+"""A trial: one run of a config in the simulator, and the kinds of failure that it shows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NAMES = re.compile(r"\b[nc]?\d+\b")
 
 @dataclass(frozen=True)
 class Trial:
-    """A config with its seed in it, how it went, and the kinds of failure that it showed: none if it did not fail."""
+    """A config (with its seed), its result, and the kinds of failure that it showed: empty if it did not fail."""
 
     config: dict[str, Any]
     result: RunResult
@@ -38,20 +38,19 @@ class Trial:
 
     @property
     def amounts(self) -> tuple[int, int, int, int]:
-        """How much happened: operations, strikes of faults, steps, messages."""
+        """The numbers of operations, strikes of faults, steps and messages."""
         result = self.result
         operations, strikes = sum(result.operations.values()), sum(result.faults.values())
         return operations, strikes, result.steps, sum(result.messages.values())
 
     @property
     def size(self) -> tuple[int, ...]:
-        """What makes one run smaller than another: fewer steps; of as many steps, fewer operations, strikes,
-        messages."""
+        """The order of runs by size: by steps, then by operations, strikes and messages."""
         operations, strikes, steps, messages = self.amounts
         return steps, operations, strikes, messages
 
     def is_same(self, other: Trial) -> bool:
-        """Whether it is the same run, as far as can be told at different levels of tracing."""
+        """Returns whether it is the same run, as far as different trace levels can show."""
         mine, theirs = self.result, other.result
         return (
             (self.kinds, self.amounts, mine.operations, mine.messages, mine.virtual_s)
@@ -59,14 +58,14 @@ class Trial:
         )  # fmt: skip
 
     def is_within(self, other: Trial) -> bool:
-        """Whether of nothing more happened than in `other`."""
+        """Returns whether none of the amounts is larger than in `other`."""
         return all(map(operator.le, self.amounts, other.amounts))
 
 
 class Trials:
-    """Runs configs in the folder `place`, until `deadline` on `time.monotonic()`; `count` is how many were run.
+    """Runs configs in the folder `place`, until `deadline` on `time.monotonic()`. `count`: the number of runs.
 
-    While it is entered, SIGINT and SIGTERM only set `interrupted`, between two runs as in the middle of one.
+    Inside the context, SIGINT and SIGTERM only set `interrupted`, both between runs and during one.
     """
 
     def __init__(self, registry: Registry, place: Path) -> None:
@@ -88,15 +87,15 @@ class Trials:
             signal.signal(number, handler)
 
     def run(self, config: Mapping[str, Any], seed: int) -> Trial | None:
-        """The config run with `seed`; None if it cannot be run, or the time is over."""
+        """Runs the config with `seed`. Returns None if it cannot be run, or the time is over."""
         try:
             return self.taken(config, seed)
         except (ConfigError, PluginError, KeyboardInterrupt):
             return None
 
     def taken(self, config: Mapping[str, Any], seed: int) -> Trial:
-        """The config run with `seed`. ConfigError or PluginError if it cannot be, KeyboardInterrupt if it was cut
-        off."""
+        """Runs the config with `seed`. Raises ConfigError or PluginError if it cannot be run, KeyboardInterrupt if it
+        was cut off."""
         if self.interrupted:
             raise KeyboardInterrupt
         self.count += 1
@@ -130,7 +129,8 @@ class Trials:
 
 
 def kinds(result: RunResult) -> frozenset[str]:
-    """What a run failed of, without the names, numbers and times that another run of the same failure has otherwise."""
+    """Returns the kinds of a run's failure, without names, numbers and times, which differ between runs of the same
+    failure."""
     if result.verdict is not Verdict.INVALID:
         return frozenset()
     checks = {f"check {check.name}" for check in result.checks if check.verdict is Verdict.INVALID}
@@ -140,7 +140,7 @@ def kinds(result: RunResult) -> frozenset[str]:
 
 
 def ended_at(result: RunResult) -> int:
-    """When the failure showed, in nanoseconds: at the first exception, else at the end, where a broken invariant
-    stops."""
+    """Returns the time of the failure, in nanoseconds: the first exception, else the end of the run, where a broken
+    invariant stops it."""
     raised = [crash.time_s for crash in result.crashes if crash.traceback]
     return round(min(raised, default=result.virtual_s) * 1e9)

@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.errors import HydraException
 
 from framework.config.overrides import COMMAND_LINE
+from framework.core.command_line import command_line
 from framework.core.errors import ConfigError
 from framework.core.time import UNITS, format_duration
 
@@ -84,7 +85,7 @@ def axis_of(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[
         values = list(values)
         random.Random(f"{seed}/{key}").shuffle(values)
     if not values:
-        raise ConfigError(COMMAND_LINE, f"{text}: holds no value", _EMPTY.get(type(written), ""))
+        raise ConfigError(COMMAND_LINE, f"{text}: holds no value", _fix_of_empty(written))
     if unit:
         values = [_with_unit(_number(text, value), unit) for value in values]
     if not isinstance(values, range):
@@ -92,10 +93,12 @@ def axis_of(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[
     return Choices(key, values, sign)
 
 
-_EMPTY = {
-    RangeSweep: "A range leaves out its end: range(0,10).",
-    Glob: "No option has such a name: python -m framework.run --help lists them.",
-}
+def _fix_of_empty(written: object) -> str:
+    if isinstance(written, RangeSweep):
+        return "A range leaves out its end: range(0,10)."
+    if isinstance(written, Glob):
+        return f"No option has such a name: {command_line('framework.run', '--help')} lists them."
+    return ""
 
 
 def _tags(text: str, tags: Iterable[str]) -> tuple[str, bool]:

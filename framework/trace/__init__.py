@@ -1,5 +1,5 @@
-"""The trace: every event of a run with its cause, and what the clients saw, in Arrow files.
+"""The trace and the history of a run in Arrow files: every event with its cause, and the operations that clients saw.
 
-`schema` holds the columns and the payloads' shapes, `recorder` writes, `reader` opens a run folder again.
-Nothing is imported here, so that a node process pays for Arrow only when it records.
+`schema` has the columns and the shapes of payloads, `recorder` writes, `reader` opens a run folder.
+This module imports nothing, so that a node process loads Arrow only when it records.
 """

@@ -20,26 +20,26 @@ class NameColumns:
         self._dictionary = pa.array(names, pa.string())
 
     def column(self, indices: np.ndarray[Any, Any]) -> pa.DictionaryArray:
-        """Names by index; `NO_NAME` is null."""
+        """Returns the names of `indices`; `NO_NAME` becomes null."""
         if len(self._dictionary) != len(self._names):
             self._dictionary = pa.array(self._names, pa.string())
         nameless = indices == NO_NAME
-        # An index under a null is within bounds too: some readers look.
+        # Indices under nulls are within bounds too: some readers check them.
         column = pa.array(np.where(nameless, 0, indices).astype(np.int32), mask=nameless)
         return pa.DictionaryArray.from_arrays(column, self._dictionary)
 
 
 def unpacked(packed: bytes) -> np.ndarray[Any, Any]:
-    """`EVENT_ROW` records as a structured array, without a copy."""
+    """Returns `EVENT_ROW` records as a structured array, without a copy."""
     return np.frombuffer(packed, EVENT_FIELDS)
 
 
 def event_batch(
     rows: np.ndarray[Any, Any], payload: bytes, operations: bytes, names: NameColumns, schema: pa.Schema
 ) -> pa.RecordBatch:  # fmt: skip
-    """One record batch of `rows` (dtype `EVENT_FIELDS`), with their payloads joined in the order of the rows.
+    """Returns a record batch of `rows` (dtype `EVENT_FIELDS`). `payload` joins their payloads in the order of the rows.
 
-    `operations` are joined `OPERATION` records; those of other rows are passed over.
+    `operations` are joined `OPERATION` records; those of other rows are ignored.
     """
     columns = [
         pa.array(rows["time"]),
@@ -57,7 +57,7 @@ def event_batch(
 
 
 def _operations(seqs: np.ndarray[Any, Any], packed: bytes) -> pa.Array:
-    """The operation of each event; null where there is none. `seqs` rise."""
+    """Returns the operation of each event; null if it has none. `seqs` must increase."""
     pairs = np.frombuffer(packed, np.dtype("<i8")).reshape(-1, 2)
     values, missing = np.zeros(len(seqs), np.int64), np.ones(len(seqs), bool)
     if len(seqs):
@@ -68,7 +68,7 @@ def _operations(seqs: np.ndarray[Any, Any], packed: bytes) -> pa.Array:
 
 
 def _binary(lengths: np.ndarray[Any, Any], payload: bytes) -> pa.BinaryArray:
-    """One value a length, cut from `payload` in order; negative: null."""
+    """Returns one value per length, cut from `payload` in order; null for a negative length."""
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(np.maximum(lengths, 0), out=offsets[1:])
     valid = np.packbits(lengths >= 0, bitorder="little")

@@ -1,4 +1,4 @@
-"""Where two traces of what should be the same run part."""
+"""The first difference between two traces of supposedly the same run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 @dataclass(frozen=True)
 class Difference:
-    """The first row that differs: its number from 0, and the row in each table (None: that table has ended)."""
+    """The first differing row: its number, from 0, and the row in each table (None: that table has ended)."""
 
     number: int
     first: dict[str, Any] | None
@@ -20,14 +20,14 @@ class Difference:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns in which the two rows differ; none if one of them is missing."""
+        """The columns in which the two rows differ; empty if one of them is missing."""
         if self.first is None or self.second is None:
             return ()
         return tuple(name for name, value in self.first.items() if value != self.second[name])
 
 
 def first_difference(first: pa.Table, second: pa.Table) -> Difference | None:
-    """The first row in which two tables with the same columns differ; None if they hold the same rows."""
+    """Returns the first row in which two tables with the same columns differ; None if their rows are equal."""
     shared = min(len(first), len(second))
     number = shared
     for name in first.column_names:
@@ -41,12 +41,12 @@ def first_difference(first: pa.Table, second: pa.Table) -> Difference | None:
 
 
 def until(table: pa.Table, time: int) -> pa.Table:
-    """The events of a table up to and including `time`, nanoseconds."""
+    """Returns the events of a table up to and including `time`, in nanoseconds."""
     return table.filter(pc.less_equal(table["time"], time))
 
 
 def _equal(one: pa.ChunkedArray, other: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Whether each value is the same; two nulls are."""
+    """Returns for each position whether the values are equal; two nulls are."""
     one, other = _plain(one), _plain(other)
     same = pc.fill_null(pc.equal(one, other), False)
     return np.asarray(pc.or_(same, pc.and_(pc.is_null(one), pc.is_null(other))).to_numpy(), dtype=bool)

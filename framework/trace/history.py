@@ -1,9 +1,9 @@
-"""The history of a run folder: complete, or cut at the last consistent point that the files of a killed run record.
+"""The history of a run folder: complete, or cut at the last consistent point recorded by the files of a killed run.
 
-Rows are written when operations end. A file that its writer closed has them all. One that was cut off has, with each
-batch, the operations that were under way then (`recorder.CUT`): with the rows so far they are a consistent cut, exactly
-what clients had seen by that time. With several client processes, the earliest of their last cuts applies to all: what
-completed later counts as under way, and what was invoked later is left out.
+Rows are written when operations end. A file that its writer closed has all of them. An unfinished file has, with each
+batch, the operations then under way (`recorder.CUT`): together with the rows so far they form a consistent cut, exactly
+the operations that clients had seen by that time. With several client processes, the earliest of their last cuts
+applies to all: operations completed later count as under way, and operations invoked later are left out.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _NAMES = 2**31 - 1
 
 
 def history_files(folder: Path) -> list[Path]:
-    """The files that hold the history of a run folder: one, or of a killed run those of its several client processes."""
+    """Returns the history files of a run folder: one, or for a killed run one per client process."""
     whole = folder / "history.arrow"
     return [whole] if whole.exists() else sorted(folder.glob("history-*.arrow"))
 
 
 def history_digest(batches: Iterable[pa.RecordBatch]) -> str:
-    """SHA-256, in hex, of a whole history: the digest that its writer had, and a run at `trace=history` has."""
+    """Returns the SHA-256 of a whole history, in hex: the digest of its writer, and of a run with `trace=history`."""
     whole = hashlib.sha256()
     for batch in batches:
         columns = [batch[name].to_pylist() for name in HISTORY.names]
@@ -43,10 +43,11 @@ def history_digest(batches: Iterable[pa.RecordBatch]) -> str:
 
 
 class HistoryReader:
-    """The operations in the files of one history, batch by batch: only the one that was taken last is in memory.
+    """Iterates over the operations in the files of one history, batch by batch. Only the last batch is in memory.
 
-    `cut` is None for a whole history; else it ends at that time, in nanoseconds of the run, and operations that were
-    under way then come last, as of unknown fate. Raises Damaged and OSError at once or when a batch is taken.
+    `cut` is None for a whole history. Otherwise the history ends at that time, in nanoseconds of the run, and
+    operations under way then come last, with unknown outcome. Raises Damaged and OSError at once or when a batch is
+    taken.
     """
 
     def __init__(self, paths: list[Path]) -> None:
@@ -64,7 +65,7 @@ class HistoryReader:
             yield self._up_to_cut(history_batch(self._under_way, *names, HISTORY))
 
     def _up_to_cut(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """What had been seen of these operations before the cut. Of a single file that is all: it has its own cut."""
+        """Returns what clients had seen of these operations before the cut. A single file ends at its own cut."""
         if self.cut is None or len(self._paths) == 1:
             return batch
         batch = batch.filter(pc.less(batch["invoked"], self.cut))
@@ -80,7 +81,7 @@ class HistoryReader:
 
 
 def _last_cut(path: Path) -> _Cut | None:
-    """The last cut that a file has; None if it is whole. Raises Damaged for rows that belong to no cut."""
+    """Returns the last cut of a file; None if the file is complete. Raises Damaged for rows that belong to no cut."""
     stream = StreamReader(path, HISTORY)
     if stream.is_complete:
         return None

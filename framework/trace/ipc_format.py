@@ -1,8 +1,9 @@
-"""The layout of Arrow IPC files, as far as pyarrow does not show it: where messages stand, and the footer.
+"""The parts of the Arrow IPC file layout that pyarrow does not expose: positions of messages, and the footer.
 
-A file is eight bytes of magic, a stream, and a footer that says where the stream's dictionaries and record batches are
-(arrow.apache.org/docs/format/Columnar.html, "IPC File Format"; Schema.fbs, Message.fbs, File.fbs). pyarrow's own file writer
-refuses dictionaries that grow, though a footer may name the last of them for all batches: indices never change here.
+A file is eight bytes of magic, a stream, and a footer with the positions of the stream's dictionaries and record
+batches (arrow.apache.org/docs/format/Columnar.html, "IPC File Format"; Schema.fbs, Message.fbs, File.fbs). pyarrow's
+own file writer refuses dictionaries that grow, although a footer may name the last of them for all batches: indices
+never change here.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ END_OF_STREAM = b"\xff\xff\xff\xff" + bytes(4)
 SCHEMA, DICTIONARY, RECORD_BATCH = 1, 2, 3  # Message.fbs: MessageHeader
 
 _CONTINUATION = END_OF_STREAM[:4]
-_LONGEST_METADATA = 1 << 28  # of a message; a longer one is garbage where a length should stand
+_LONGEST_METADATA = 1 << 28  # of a message; a longer one is garbage in place of a length
 _BLOCK = struct.Struct("<qi4xq")  # File.fbs: Block
 
 
 class Damaged(ValueError):
-    """A file that is no trace or history, or was one and was overwritten; the message says what is wrong with it."""
+    """Signals a file that is not a trace or history, or was overwritten. The message says what is wrong with it."""
 
 
 class IpcMessage(NamedTuple):
-    """One encapsulated message: where it starts in the file, and the lengths of its two parts in bytes.
+    """One encapsulated message: its start in the file, and the lengths of its two parts, in bytes.
 
-    `dictionary` is the id of the dictionary that it holds, -1 if it holds none.
+    `dictionary` is the id of its dictionary, -1 if it has none.
     """
 
     kind: int
@@ -46,7 +47,7 @@ class IpcMessage(NamedTuple):
 
 
 def message_at(data: memoryview, start: int, offset: int = 0) -> IpcMessage | None:
-    """The message at `start` in `data`, which begins at `offset` in the file; None if the data end before it does.
+    """Returns the message at `start` in `data`, which begins at `offset` in the file; None if it is incomplete.
 
     Raises Damaged.
     """
@@ -72,7 +73,7 @@ def message_at(data: memoryview, start: int, offset: int = 0) -> IpcMessage | No
 
 
 def footer(schema: pa.Schema, dictionaries: Sequence[IpcMessage], batches: Sequence[IpcMessage]) -> bytes:
-    """The footer of a file that holds these messages, without its length and the magic behind it."""
+    """Returns the footer of a file with these messages, without its length and the magic behind it."""
     empty = io.BytesIO()
     ipc.new_file(empty, schema).close()
     end = empty.getbuffer().nbytes - 10  # its length and six bytes of magic follow
@@ -89,7 +90,7 @@ def footer(schema: pa.Schema, dictionaries: Sequence[IpcMessage], batches: Seque
 
 
 def _header(metadata: memoryview) -> tuple[int, int, int]:
-    """Kind, body length and dictionary id of a message (Message.fbs)."""
+    """Returns kind, body length and dictionary id of a message (Message.fbs)."""
     fields = _fields(metadata, *struct.unpack_from("<I", metadata))
     kind = metadata[fields[1]]
     (body,) = struct.unpack_from("<q", metadata, fields[3]) if 3 in fields else (0,)
@@ -102,7 +103,7 @@ def _header(metadata: memoryview) -> tuple[int, int, int]:
 
 
 def _fields(data: memoryview, table: int) -> dict[int, int]:
-    """Where the fields of a flatbuffers table stand, by their numbers; those at their defaults are left out."""
+    """Returns the positions of a flatbuffers table's fields, by field number; fields at their defaults are absent."""
     (back,) = struct.unpack_from("<i", data, table)
     vtable = table - back
     (size,) = struct.unpack_from("<H", data, vtable)

@@ -1,4 +1,4 @@
-"""Opens a run folder: events, history, config and result, each loaded when it is first asked for."""
+"""Opens a run folder: events, history, config and result, each loaded on first use."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ from framework.trace.schema import EVENTS, HISTORY, Shape, decode_payload
 from framework.trace.stream import StreamReader, read_stream
 from framework.trace.tail import read_tail, tail_batch
 
-_BINARY_BYTES = 2**31 - 1  # what a binary column's 32-bit offsets reach; `large_binary` beyond
+_BINARY_BYTES = 2**31 - 1  # the limit of a binary column's 32-bit offsets; `large_binary` beyond
 _CARRIES_A_MESSAGE = ("send", "deliver", "drop")
 
 
 def open_run(folder: str | os.PathLike[str]) -> Run:
-    """The run in a folder, finished or cut off. Raises ConfigError when there is no such folder."""
+    """Opens the run in a folder, finished or cut off.
+
+    Raises ConfigError if there is no such folder, or it is a sweep.
+    """
     path = Path(folder)
     if not path.is_dir():
         raise ConfigError(str(path), "no such run folder", "Give the folder that holds trace/ and history.arrow.")
@@ -39,24 +42,24 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
 
 
 class Run:
-    """What a run left behind. Each part raises ConfigError, naming the file, when that is damaged."""
+    """A recorded run. Each part raises a ConfigError that names the file if that is damaged."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @cached_property
     def events(self) -> pa.Table:
-        """The events of all nodes (schema `EVENTS`), by time, then seq; no rows when none were traced.
+        """The events of all nodes (schema `EVENTS`), by time, then seq; no rows if none were traced.
 
-        Of a process on Ray that was killed, the rows that it had yet to write had no effect that anyone saw; where the
-        records of a machine are lost, a `cause` may name an event that is not here.
-        The payload of a message stands on its send row; `decode` and `messages` make it readable.
+        Rows that a killed process on Ray had not yet written had no effect visible to others. If the records of a
+        machine are lost, a `cause` may name a missing event.
+        The payload of a message is in its send row; `decode` and `messages` make it readable.
         """
         tables = [_read_events(path) for path in sorted((self.folder / "trace").glob("*.arrow"))]
         return _by_time(_joined(tables, EVENTS), "time", "seq")
 
     def event_batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows of `events`, file by file and batch by batch: a trace of any length takes the memory of one batch."""
+        """Yields the rows of `events`, file by file and batch by batch, in the memory of one batch."""
         for path in sorted((self.folder / "trace").glob("*.arrow")):
             with _readable(path):
                 tail, reader, last = read_tail(path), StreamReader(path, EVENTS), -1
@@ -69,27 +72,27 @@ class Run:
 
     @cached_property
     def history(self) -> pa.Table:
-        """The operations that clients saw (schema `HISTORY`), as recorded; no rows when there is no history.
+        """The operations that clients saw (schema `HISTORY`), as recorded; no rows if there is no history.
 
-        Of a run that was killed: up to `history_cut`, with the operations under way then as unknown.
+        The history of a killed run ends at `history_cut`; operations under way then have the outcome unknown.
         """
         with _readable(self.folder / "history.arrow"):
             batches = list(self._history)
         return _joined([pa.Table.from_batches([batch]) for batch in batches], HISTORY)
 
     def history_batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows of `history`, batch by batch: a history of any length takes the memory of one batch."""
+        """Yields the rows of `history`, batch by batch, in the memory of one batch."""
         with _readable(self.folder / "history.arrow"):
             yield from self._history
 
     @property
     def has_history(self) -> bool:
-        """Whether there is a file of one, if perhaps an empty one."""
+        """True if there is a history file, even an empty one."""
         return bool(history_files(self.folder))
 
     @property
     def history_cut(self) -> int | None:
-        """Until when the history of a run that was killed can be relied on, in nanoseconds; None if it is whole."""
+        """The time up to which the history of a killed run is reliable, in nanoseconds; None if it is complete."""
         return self._history.cut
 
     @cached_property
@@ -100,7 +103,7 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The run's whole config, resolved."""
+        """The run's complete config, resolved."""
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
         from yaml import YAMLError
@@ -118,7 +121,7 @@ class Run:
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        """Verdicts and statistics; empty when the run was cut off before it wrote them."""
+        """Verdicts and statistics; empty if the run was cut off before it wrote them."""
         path = self.folder / "result.json"
         try:
             result = json.loads(path.read_bytes())
@@ -131,19 +134,19 @@ class Run:
         return result
 
     def messages(self, kind: str = "send") -> Iterator[dict[str, Any]]:
-        """The rows of one kind, in order, as dicts whose `payload` is decoded (None: the event carries none)."""
+        """Yields the rows of one kind, in order, as dicts with decoded `payload` (None: the event carries none)."""
         chosen = self.events.filter(pc.equal(self.events["kind"].cast(pa.string()), kind))
         for batch in chosen.to_batches(max_chunksize=4096):
             for row in batch.to_pylist():
                 yield {**row, "payload": self.decode(row)}
 
     def decode(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What an event carries, as `{field: value}`; None when nothing.
+        """Returns the payload of an event as `{field: value}`; None if it has none.
 
-        A delivery or a drop shows the message of the send that caused it, None if that send is not in the trace;
-        why a message was dropped is the text in the drop's own payload. A crash gives `{"traceback": text}`, a reject
+        For a delivery or a drop, this is the message of the send that caused it, None if that send is not in the trace;
+        the reason of a drop is the text in its own payload. A crash gives `{"traceback": text}`, a reject
         `{"why": text}`; JSON that is not an object gives `{"value": it}`.
-        Raises ConfigError when the trace cannot say what the bytes mean.
+        Raises ConfigError if the trace lacks the shape of the message, or the payload cannot be decoded.
         """
         kind, name, payload = row["kind"], row["message"], row["payload"]
         if kind in ("drop", "deliver"):
@@ -155,7 +158,7 @@ class Run:
                 return {"traceback": payload.decode()}
             if kind == "reject":
                 return {"why": payload.decode()}
-            if kind == "start":  # what the node was restored from
+            if kind == "start":  # the state that the node was restored from
                 restored: dict[str, Any] = msgspec.msgpack.decode(payload)
                 return restored
             if kind in _CARRIES_A_MESSAGE:
@@ -176,7 +179,7 @@ class Run:
 
     @cached_property
     def _sends(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """The sends' seqs in rising order, and where each stands in `events`."""
+        """The seqs of sends in increasing order, and the index of each in `events`."""
         is_send = pc.equal(self.events["kind"].cast(pa.string()), "send")
         places = np.flatnonzero(is_send.to_numpy())
         seqs = self.events["seq"].to_numpy()[places]
@@ -195,7 +198,7 @@ class Run:
 
 
 def _read_events(path: Path) -> pa.Table:
-    """A trace file and, if its process was killed, its tail."""
+    """Reads a trace file and, if its process was killed, its tail."""
     with _readable(path):
         tail, table = read_tail(path), read_stream(path, EVENTS)
         last = pc.max(table["seq"]).as_py()
@@ -205,7 +208,7 @@ def _read_events(path: Path) -> pa.Table:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """ConfigError for a file that is not what a run wrote, or that cannot be read."""
+    """Converts errors of reading `path` to ConfigError: a damaged file, or one that cannot be read."""
     try:
         yield
     except Damaged as error:
@@ -215,7 +218,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _joined(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
-    """One table with one dictionary a column, and the metadata of all; the files' `messages` are united."""
+    """Joins tables into one, with one dictionary per column and the metadata of all; merges the files' `messages`."""
     if not tables:
         return schema.empty_table()
     metadata = _united(table.schema.metadata or {} for table in tables)
@@ -236,7 +239,7 @@ def _united(metadata: Iterable[Mapping[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 def _by_time(table: pa.Table, *columns: str) -> pa.Table:
-    """Sorted by two integer columns; a table that is in order already is not copied."""
+    """Sorts by two integer columns. A table that is already in order is not copied."""
     major, minor = (table[column].to_numpy() for column in columns)
     later = (major[1:] > major[:-1]) | ((major[1:] == major[:-1]) & (minor[1:] >= minor[:-1]))
     return table if later.all() else table.take(np.lexsort((minor, major)))

@@ -1,7 +1,7 @@
-"""Writes what happens: events packed by the engines, and the operations that clients saw.
+"""Writers of the trace and the history: events packed by the engines, and the operations that clients saw.
 
-Rows wait in plain lists, which the hot path appends to by itself; a flush turns them into one columnar batch. Errors
-of the file system (disk full, file removed) come out of `flush`, `flush_if_due` and `close` as OSError.
+Rows wait in plain lists, to which the hot path appends directly; a flush turns them into one columnar batch. Errors of
+the file system (disk full, file removed) are raised by `flush`, `flush_if_due` and `close` as OSError.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from framework.trace.stream import StreamWriter
 from framework.trace.tail import TailWriter
 
 ROWS_PER_BATCH = 32_768
-OPERATIONS_PER_BATCH = 8_192  # they wait as Python objects, ten times the size of a packed row
+OPERATIONS_PER_BATCH = 8_192  # waiting as Python objects, ten times the size of a packed row
 SECONDS_PER_BATCH = 0.5
 PAYLOAD_BYTES_PER_BATCH = 2**31 - 1  # Arrow's binary columns have 32-bit offsets
 
@@ -42,11 +42,11 @@ class _Hash(Protocol):
 class EventWriter:
     """Records events into one file, which is readable up to the last flush whatever happens to the process.
 
-    The engine appends `EVENT_ROW.pack(...)` to `rows`, and to `payloads` the bytes of each row whose payload length
-    is not negative, in the same order, and to `operations` an `OPERATION.pack(seq, operation)` for an event of one; then
-    calls `flush_if_due`. The `seq`s of a file rise. `metadata` goes into the file's schema: the key
-    `messages` holds JSON `{message name: message_shape}`, without which payloads cannot be decoded. With `tail`, what
-    waits can be handed to the operating system at any time, by `write_through`, at a hundredth of the cost of a flush.
+    The engine appends `EVENT_ROW.pack(...)` to `rows`; the payload of each row whose payload length is not negative to
+    `payloads`, in the same order; and `OPERATION.pack(seq, operation)` to `operations` if the event has an operation.
+    Then it calls `flush_if_due`. The `seq`s of a file increase. `metadata` goes into the file's schema: the key
+    `messages` holds JSON `{message name: message_shape}`, without which payloads cannot be decoded. With `tail`,
+    `write_through` hands waiting rows to the operating system at any time, at a hundredth of the cost of a flush.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class EventWriter:
         self._schema = EVENTS.with_metadata(dict(metadata))
         self._stream = StreamWriter(path, self._schema)
         self._tail = TailWriter(self._stream.path, names.names) if tail else None
-        self._written: list[tuple[bytes, bytes, bytes]] = []  # rows, payloads and operations that are in the tail
+        self._written: list[tuple[bytes, bytes, bytes]] = []  # rows, payloads and operations in the tail
         self._written_rows = 0
         self._row_hash: _Hash = hashlib.sha256()
         self._payload_hash: _Hash = hashlib.sha256()
@@ -68,7 +68,7 @@ class EventWriter:
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of all rows so far, their payloads and the name table; flush boundaries do not matter."""
+        """The SHA-256 of all rows so far, their payloads and the name table, in hex. Independent of flushes."""
         rows, payloads = self._row_hash.copy(), self._payload_hash.copy()
         packed, payload, _ = self._waiting()
         rows.update(packed)
@@ -77,7 +77,7 @@ class EventWriter:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def write_through(self) -> None:
-        """Writes the waiting rows to the tail: when this returns, a killed process no longer loses them.
+        """Writes the waiting rows to the tail: once this returns, a kill of the process no longer loses them.
 
         Raises OSError. Only for a writer with a tail.
         """
@@ -90,7 +90,7 @@ class EventWriter:
             self._clear()
 
     def flush_if_due(self) -> None:
-        """Flushes at 32,768 rows, or when rows wait and the last flush is half a second ago."""
+        """Flushes at 32,768 waiting rows, or if rows wait and the last flush was half a second ago."""
         waiting = len(self.rows) + self._written_rows
         if waiting >= ROWS_PER_BATCH or (waiting and time.monotonic() - self._flushed >= SECONDS_PER_BATCH):
             self.flush()
@@ -98,8 +98,8 @@ class EventWriter:
     def flush(self) -> None:
         """Makes a batch of all waiting rows and hands it to the operating system.
 
-        Raises OSError, after which the rows still wait and the file takes no more; ValueError when `payloads` does
-        not match the rows, or the writer is closed.
+        Raises OSError, after which the rows still wait and the file accepts no more. Raises ValueError if `payloads`
+        does not match the rows, or the writer is closed.
         """
         self._flushed = time.monotonic()
         packed, payload, operations = self._waiting()
@@ -122,7 +122,7 @@ class EventWriter:
         self._written_rows = 0
 
     def close(self) -> None:
-        """Flushes and ends the stream; idempotent. The file is released even when this raises OSError.
+        """Flushes and ends the stream; idempotent. The file is released even if this raises OSError.
 
         The tail is removed once all rows are in the file.
         """
@@ -138,7 +138,7 @@ class EventWriter:
             self._stream.close()
 
     def _waiting(self) -> tuple[bytes, bytes, bytes]:
-        """Rows, payloads and operations that are in no batch yet."""
+        """Returns the rows, payloads and operations that are not in a batch yet."""
         lists = (self.rows, self.payloads, self.operations)
         packed, payload, operations = (
             b"".join([*(written[part] for written in self._written), *lists[part]]) for part in range(3)
@@ -160,15 +160,15 @@ class EventWriter:
 
 
 HistoryRow: TypeAlias = tuple[int, str, int, str, str | None, str | None, str | None, str, int, int, int | None]
-"""The values of one operation, in the order of the columns of `HISTORY`."""
+"""The values of one operation, in the column order of `HISTORY`."""
 
 CUT = b"cut"
-"""Metadata of a history's batch: JSON, `[time, rows]`, of a consistent cut. `rows` are the operations that were under way
+"""The metadata key of a consistent cut in a history's batch: JSON, `[time, rows]`. `rows` are the operations under way
 at `time` (outcome unknown, never completed); all others invoked by then are in this batch or an earlier one."""
 
 
 def operation_row(assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> HistoryRow:
-    """The row of one operation; `completed` is None for one that never was, before the run ended."""
+    """Returns the row of one operation; `completed` is None if it did not complete before the run ended."""
     operation = assignment.operation
     result = as_json(outcome.value).decode() if type(outcome) is Ok else None
     return (
@@ -181,8 +181,8 @@ def operation_row(assignment: Assignment, outcome: Outcome, invoked: int, comple
 class HistoryWriter:
     """Records the operations that clients saw into one file; like `EventWriter`, with tuples for rows.
 
-    A row is written when its operation has ended. So that a file whose writer was killed can be judged, each batch says
-    which operations are under way: `under_way` returns the present time and their rows.
+    A row is written when its operation has ended. To allow a verdict on a file whose writer was killed, each batch
+    lists the operations under way: `under_way` returns the current time and their rows.
     """
 
     under_way: Callable[[], tuple[int, list[HistoryRow]]] | None = None
@@ -196,24 +196,27 @@ class HistoryWriter:
         self._flushed = time.monotonic()
 
     def append(self, row: HistoryRow) -> None:
-        """One operation; its types are checked at the flush."""
+        """Appends one operation; its types are checked at the flush."""
         self.rows.append(row)
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of all operations so far in the order of appending; flush boundaries do not matter."""
+        """The SHA-256 of all operations so far in the order of appending, in hex. Independent of flushes."""
         whole = self._hash.copy()
         whole.update(_canonical(self.rows))
         return str(whole.hexdigest())
 
     def flush_if_due(self) -> None:
-        """Flushes at 8,192 operations, or when some wait and the last flush is half a second ago."""
+        """Flushes at 8,192 waiting operations, or if any wait and the last flush was half a second ago."""
         waiting = len(self.rows)
         if waiting >= OPERATIONS_PER_BATCH or (waiting and time.monotonic() - self._flushed >= SECONDS_PER_BATCH):
             self.flush()
 
     def flush(self) -> None:
-        """Hands all waiting operations to the operating system. Raises as `EventWriter.flush`, and for wrong types."""
+        """Hands all waiting operations to the operating system.
+
+        Raises like `EventWriter.flush`, and for wrong types.
+        """
         self._flushed = time.monotonic()
         if not self.rows:
             return
@@ -223,7 +226,7 @@ class HistoryWriter:
         self.rows.clear()
 
     def close(self) -> None:
-        """Flushes and ends the stream; idempotent. The file is released even when this raises OSError."""
+        """Flushes and ends the stream; idempotent. The file is released even if this raises OSError."""
         if self._stream.closed:
             return
         try:
@@ -241,7 +244,7 @@ class HistoryWriter:
 def history_batch(
     rows: Sequence[HistoryRow], clients: NameTable, functions: NameTable, schema: pa.Schema
 ) -> pa.RecordBatch:
-    """One record batch of operations; the tables grow by the names that are new. ValueError for wrong values."""
+    """Returns a record batch of operations. Adds new names to the tables. Raises ValueError for wrong values."""
     columns: dict[str, Sequence[Any]] = dict(zip(HISTORY.names, zip(*rows, strict=True), strict=True))
     wrong = set(columns["outcome"]) - set(OUTCOMES)
     if wrong:

@@ -1,7 +1,7 @@
-"""What a trace holds: the packed row of an event, the Arrow columns, and the shapes that decode payloads.
+"""The format of a trace: the packed row of an event, the Arrow columns, and the shapes that decode payloads.
 
-An engine packs one `EVENT_ROW` an event; names (of nodes, messages, timers, notes) stand in it as indices into a
-`NameTable`. Payloads decode without the protocol's classes: a file carries the `message_shape` of each message.
+An engine packs one `EVENT_ROW` per event. Names (of nodes, messages, timers, notes) are indices into a `NameTable`.
+Payloads can be decoded without the protocol's classes: a file contains the `message_shape` of each message.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from framework.core.tracebacks import error_line, printable
 
 EVENT_ROW = struct.Struct("<qqqiiHHHB")
 """time, seq, cause (-1: none), size in wire bytes (-1: none), payload length (-1: no payload), node, peer, message
-(`NO_NAME`: none), kind. Little-endian and without padding, so that a digest is the same on every machine."""
+(`NO_NAME`: none), kind. Little-endian without padding, so that digests are the same on every machine."""
 
 OPERATION = struct.Struct("<qq")
-"""seq and operation of an event that has one: few have, and the others do not pay for it."""
+"""seq and operation of an event with an operation. Kept apart from `EVENT_ROW` because few events have one."""
 
 NO_NAME = 0xFFFF
 
@@ -30,11 +30,11 @@ EVENT_FIELDS = [
     ("time", "<i8"), ("seq", "<i8"), ("cause", "<i8"), ("size", "<i4"), ("payload_length", "<i4"),
     ("node", "<u2"), ("peer", "<u2"), ("message", "<u2"), ("kind", "u1"),
 ]  # fmt: skip
-"""The fields of `EVENT_ROW`, as numpy's structured dtype takes them."""
+"""The fields of `EVENT_ROW` for numpy's structured dtype."""
 
 
 class EventKind(IntEnum):
-    """What an event is; the column `kind` holds the name in lower case."""
+    """The kind of an event; the column `kind` holds the name in lower case."""
 
     START = 0
     SEND = 1
@@ -71,7 +71,7 @@ EVENTS = pa.schema(
         pa.field("payload", pa.binary()),
     ]
 )
-"""One row an event. Times in nanoseconds; `cause` is a `seq`; `message` also names timers and notes.
+"""One row per event. Times are in nanoseconds; `cause` is a `seq`; `message` also names timers and notes.
 
 `operation` is that of an invocation, a completion, or a message whose class has a field `operation: OperationId`.
 """
@@ -91,14 +91,17 @@ HISTORY = pa.schema(
         pa.field("completed", pa.int64()),
     ]
 )
-"""One row an operation. `argument` and `result` are JSON; a null `completed`: never, before the run ended."""
+"""One row per operation. `argument` and `result` are JSON; `completed` is null if it did not complete in the run."""
 
 
 _encode = msgspec.json.Encoder().encode
 
 
 def as_json(value: Any) -> bytes:
-    """The JSON of what an author's code noted, asked for or answered. Unrecordable if it has none."""
+    """Returns the JSON of a value noted, requested or answered by an author's code.
+
+    Raises Unrecordable if it has none.
+    """
     try:
         return _encode(value)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
@@ -106,9 +109,9 @@ def as_json(value: Any) -> bytes:
 
 
 class NameTable:
-    """Gives each distinct name the next index. Shared by the name columns of a file.
+    """Assigns each distinct name the next index. Shared by the name columns of a file.
 
-    Raises Unrecordable past `limit` names (an event row has 16 bits for an index), and for a name that is no text.
+    Raises Unrecordable beyond `limit` names (an event row has 16 bits for an index), and for a name that is not text.
     """
 
     def __init__(self, limit: int = NO_NAME) -> None:
@@ -117,7 +120,7 @@ class NameTable:
         self._index: dict[str, int] = {}
 
     def index(self, name: str) -> int:
-        """The index of a name, which is added when it is new."""
+        """Returns the index of a name, adding the name if it is new."""
         found = self._index.get(name)
         return self._add(name) if found is None else found
 
@@ -136,18 +139,18 @@ class NameTable:
 
 
 # A shape is a JSON value:
-#   null                                     a scalar: what msgpack gives is the value
+#   null                                     a scalar: the value is as msgpack decodes it
 #   {"each": shape}                          tuple[T, ...], frozenset[T]
 #   {"items": [shape, ...]}                  tuple[A, B]
 #   {"values": shape}                        dict[K, V]
 #   {"union": [shape, ...]}                  several structs or containers; scalars are left out
 #   {"struct": name, "tag": tag, "tag_field": key, "fields": [[name, wire name, shape], ...]}
-#   {"within": name}                         the enclosing struct of that name, again
+#   {"within": name}                         the enclosing struct of that name (recursion)
 Shape = dict[str, Any] | None
 
 
 def message_shape(struct_class: type[msgspec.Struct]) -> Shape:
-    """How to decode a message without its class, as a JSON value: field names, through nested types.
+    """Returns the shape that decodes a message without its class, as a JSON value: field names, through nested types.
 
     Raises TypeError for a class that msgspec cannot describe.
     """
@@ -183,10 +186,10 @@ def _struct_shape(kind: inspect.StructType, within: tuple[str, ...]) -> Shape:
 
 
 def decode_payload(shape: Shape, payload: bytes) -> dict[str, Any]:
-    """A message's wire bytes as `{field: value}`; sequences become lists, nested structs become dicts.
+    """Decodes a message's wire bytes to `{field: value}`; sequences become lists, nested structs become dicts.
 
-    A struct that stands in a union shows its tag under the key that its class gives to tags.
-    Raises ValueError when the bytes are not msgpack or do not fit the shape.
+    A struct in a union shows its tag under the tag field of its class.
+    Raises ValueError if the bytes are not msgpack or do not fit the shape.
     """
     if shape is None or "struct" not in shape:
         raise ValueError("not the shape of a message")
@@ -249,7 +252,7 @@ def _decode_union(options: list[dict[str, Any]], value: Any, within: dict[str, d
 
 
 def _fits(shape: dict[str, Any], value: Any) -> bool:
-    """Whether a union's value is of this option: msgspec lets one union hold containers only if these differ."""
+    """Returns whether a union's value is of this option. msgspec allows only distinguishable containers in a union."""
     tag = shape.get("tag")
     if isinstance(value, dict):
         return "values" in shape or ("struct" in shape and value.get(shape["tag_field"]) == tag)

@@ -1,10 +1,10 @@
-"""Arrow IPC files that outlive the death of their writer, and know a damaged file from a short one.
+"""Arrow IPC files that survive the death of their writer, and let a reader tell a damaged file from a short one.
 
-A file is a stream behind eight bytes of magic, with a footer once its writer has closed it. A batch reaches the operating
-system in one piece, so a killed process costs at most the batch under way, and what it has written is read as a stream.
-Each batch carries a seal (length and CRC-32 of the file before it), an empty last batch seals the whole, and between the
-stream and its footer stand the length and the CRC-32 of what follows: what was overwritten is found at reading, while a
-file that just ends early gives every batch that is whole.
+A file is a stream behind eight bytes of magic, with a footer once its writer has closed it. A batch reaches the
+operating system in one piece, so a killed process loses at most the batch under way, and the rest can be read as a
+stream. Each batch carries a seal (length and CRC-32 of the file before it), and an empty last batch seals the whole.
+Between the stream and its footer are the length and the CRC-32 of the rest of the file. So overwritten data is detected
+at reading, while a file that merely ends early yields all its whole batches.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _TRAILER = struct.Struct("<II")  # length and CRC-32 of the rest of the file
 
 
 class _Sink:
-    """Collects what Arrow writes, hands a whole batch to the file at once, and notes where its messages stand."""
+    """Collects Arrow's output, writes whole batches to the file at once, and records the positions of messages."""
 
     closed = False
 
     def __init__(self, path: Path, layout: _Layout | None = None) -> None:
         self.path = path
         self.length = self.crc = 0
-        self.dictionaries: dict[int, IpcMessage] = {}  # by id, the last one of each
+        self.dictionaries: dict[int, IpcMessage] = {}  # by id, the latest of each
         self.batches: list[IpcMessage] = []
         self._waiting: list[bytes] = []
-        self._file = open(path, "wb" if layout is None else "ab", buffering=0)  # noqa: SIM115 - lives as long as the run
+        self._file = open(path, "wb" if layout is None else "ab", buffering=0)  # noqa: SIM115 - open for the run
         if layout is not None:
             self.length, self.crc = layout.end, layout.crc
             self._note(layout.messages)
@@ -58,11 +58,11 @@ class _Sink:
         return len(data)
 
     def flush(self) -> None:
-        """Everything so far goes to the operating system. Raises OSError: disk full, or the file was removed."""
+        """Hands everything so far to the operating system. Raises OSError: disk full, or the file was removed."""
         data = b"".join(self._waiting)
         self._waiting.clear()
         messages, _ = _messages(memoryview(data), 0 if self.length else len(MAGIC), self.length)
-        if self.length and messages and messages[0].kind == SCHEMA:  # Arrow's, with its first batch: the file has it
+        if self.length and messages and messages[0].kind == SCHEMA:  # Arrow's second copy
             data = data[messages[0].metadata :]
             messages, _ = _messages(memoryview(data), 0, self.length)
         rest = memoryview(data)
@@ -86,11 +86,11 @@ class _Sink:
 
 
 class StreamWriter:
-    """Writes record batches to one file; zstd, and dictionaries that are replaced when they have grown.
+    """Writes record batches to one file, compressed with zstd. Dictionaries are replaced when they have grown.
 
-    The folder is created. With `resume`, a file that was cut off goes on behind its last whole batch. The dictionaries of a
-    batch begin with those of the batches before it, as the last one is the whole file's. After the first
-    OSError nothing more is written: a later `write` raises again, `close` only releases the file.
+    The folder is created. With `resume`, an unfinished file is continued behind its last whole batch. The dictionaries
+    of a batch must extend those of earlier batches, as the last dictionary applies to the whole file. After the first
+    OSError nothing more is written: a later `write` raises again, and `close` only releases the file.
     """
 
     def __init__(self, path: str | os.PathLike[str], schema: pa.Schema, *, resume: bool = False) -> None:
@@ -102,19 +102,21 @@ class StreamWriter:
         for batch in StreamReader(self.path, schema) if resume else ():
             self._seal = batch.slice(0, 0)
         self._sink = _Sink(self.path, layout)
-        # One thread: the columns are narrow, and the other processors belong to the run. No deltas of dictionaries:
-        # pyarrow reads them, other libraries do not.
+        # One thread: the columns are narrow, and the other processors belong to the run. No dictionary deltas: pyarrow
+        # reads them, other libraries do not.
         options = ipc.IpcWriteOptions(compression="zstd", use_threads=False)
         self._writer = ipc.new_stream(pa.PythonFile(self._sink, "w"), schema, options=options)
         self._failed: OSError | None = None
         self.closed = False
-        if layout is None:  # also a file without a batch says what it is a file of
+        if layout is None:  # even a file without batches has its schema
             self._sink.write(MAGIC + schema.serialize().to_pybytes())
             self._flush()
 
     def write(self, batch: pa.RecordBatch, metadata: Mapping[bytes, bytes] = MappingProxyType({})) -> None:
-        """The batch, with metadata of its own, is with the operating system when this returns. Raises OSError, ValueError
-        when closed."""
+        """Writes a batch with its own metadata; once this returns, the operating system has it.
+
+        Raises OSError, and ValueError if closed.
+        """
         if self.closed:
             raise ValueError(f"trace file is closed: {self.path}")
         if self._failed is not None:
@@ -150,19 +152,19 @@ class StreamWriter:
 
 
 def read_stream(path: Path, expected: pa.Schema) -> pa.Table:
-    """All whole batches of a file; none when it ends before the first. Dictionaries may differ from chunk to chunk.
+    """Returns all whole batches of a file, if any. Dictionaries may differ from chunk to chunk.
 
-    Raises Damaged when the file is not one of these columns, or was overwritten; OSError.
+    Raises Damaged if the file does not have these columns, or was overwritten; OSError.
     """
     stream = StreamReader(path, expected)
     return pa.Table.from_batches(stream, stream.schema)
 
 
 class StreamReader:
-    """The whole batches of a file, one after the other: only the one that was taken last is in memory.
+    """Iterates over the whole batches of a file. Only the last batch taken is in memory.
 
-    `is_complete` says whether the writer closed the file, `metadata` what it wrote with the batch taken last. Raises
-    Damaged and OSError at once or when a batch is taken.
+    `is_complete`: whether the writer closed the file. `metadata`: the metadata of the last batch taken. Raises Damaged
+    and OSError at once or when a batch is taken.
     """
 
     def __init__(self, path: Path, expected: pa.Schema) -> None:
@@ -205,7 +207,7 @@ class StreamReader:
             checked = length
             if crc != sealed_crc:
                 raise Damaged(f"its first {length} bytes are not those that were written")
-            self._mapped.madvise(mmap.MADV_DONTNEED)  # what was read need not stay in memory
+            self._mapped.madvise(mmap.MADV_DONTNEED)  # pages already read need not stay in memory
             self.metadata = dict(metadata)
             yield batch
         if self.is_complete:
@@ -213,14 +215,14 @@ class StreamReader:
 
 
 class _Layout:
-    """Of a file that was cut off: its whole messages, where they end, and the CRC-32 up to there."""
+    """The layout of an unfinished file: its whole messages, their end, and the CRC-32 up to there."""
 
     def __init__(self, messages: list[IpcMessage], end: int, crc: int) -> None:
         self.messages, self.end, self.crc = messages, end, crc
 
 
 def _cut_to_whole_batches(path: Path) -> _Layout | None:
-    """Removes what stands behind the last whole batch; None if the file has not even a schema. Raises Damaged."""
+    """Removes everything behind the last whole batch; None if the file has not even a schema. Raises Damaged."""
     mapped = _mapped(path)
     if mapped is None:
         return None
@@ -236,7 +238,7 @@ def _cut_to_whole_batches(path: Path) -> _Layout | None:
 
 
 def _mapped(path: Path) -> mmap.mmap | None:
-    """The file in memory; None if it is empty."""
+    """Maps the file into memory; None if it is empty."""
     if path.stat().st_size == 0:
         return None
     with path.open("rb") as file:
@@ -245,7 +247,7 @@ def _mapped(path: Path) -> mmap.mmap | None:
 
 @contextmanager
 def _overwritten() -> Iterator[None]:
-    """What Arrow cannot read was overwritten."""
+    """Converts Arrow's read errors to Damaged."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
@@ -253,8 +255,8 @@ def _overwritten() -> Iterator[None]:
 
 
 def _whole_batches(data: memoryview) -> tuple[list[IpcMessage], int, bool]:
-    """The messages up to the last whole batch (none: not even a schema), where they end, and whether the writer closed the
-    file. Raises Damaged."""
+    """Returns the messages up to the last whole batch (none: not even a schema), their end, and whether the
+    writer closed the file. Raises Damaged."""
     if not MAGIC.startswith(bytes(data[: len(MAGIC)])):
         raise Damaged("it is not an Arrow IPC file")
     if len(data) <= len(MAGIC):
@@ -270,7 +272,7 @@ def _whole_batches(data: memoryview) -> tuple[list[IpcMessage], int, bool]:
 
 
 def _messages(data: memoryview, position: int, offset: int) -> tuple[list[IpcMessage], int]:
-    """The whole messages in `data` from `position` on, and where they end. Raises Damaged."""
+    """Returns the whole messages in `data` from `position` on, and their end. Raises Damaged."""
     messages: list[IpcMessage] = []
     while (message := message_at(data, position, offset)) is not None:
         if not messages and not offset and message.kind != SCHEMA:
@@ -281,7 +283,7 @@ def _messages(data: memoryview, position: int, offset: int) -> tuple[list[IpcMes
 
 
 def _check_trailer(data: memoryview, start: int) -> None:
-    """Raises Damaged if what follows the stream is there and not what was written."""
+    """Raises Damaged if the part after the stream is complete but not as written."""
     rest = data[start + _TRAILER.size :]
     if len(data) < start + _TRAILER.size:
         return

@@ -1,13 +1,12 @@
-"""The raw tail beside a trace file: the rows that are in no Arrow batch yet.
+"""The raw tail beside a trace file: the rows that are not in an Arrow batch yet.
 
-An Arrow batch of a few rows costs 400 µs, a `write` of packed rows a few. So a process that may be killed appends its
-rows here before it sends what follows from them, and truncates the tail after each batch. The kernel keeps what a process
-has written: SIGKILL loses no row whose effects anyone has seen.
+An Arrow batch of a few rows costs 400 µs, a `write` of packed rows only a few. So a process that may be killed appends
+its rows here before it sends their effects, and truncates the tail after each batch. The kernel keeps what a process
+has written: SIGKILL loses no row whose effects were visible to others.
 
-A tail is a sequence of records: CRC-32 of the rest, four lengths in bytes, then the names that the table of names has
-gained (a JSON array; the first record after a cut has them all), packed rows (`EVENT_ROW`), their payloads and their
-operations (`OPERATION`). A kill in the middle of a write leaves a last record that is too short, and nothing has followed
-from its rows.
+A tail is a sequence of records: CRC-32 of the rest, four lengths in bytes, then the names added to the name table (a
+JSON array; all names in the first record after a cut), packed rows (`EVENT_ROW`), their payloads and their operations
+(`OPERATION`). A kill in the middle of a write leaves an incomplete last record, whose rows have had no effects.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _decode_names = msgspec.json.Decoder(list[str]).decode
 
 
 def tail_of(trace: Path) -> Path:
-    """Where the tail of a trace file lies."""
+    """Returns the path of a trace file's tail."""
     return trace.with_suffix(".tail")
 
 
@@ -43,7 +42,7 @@ class TailWriter:
     def __init__(self, trace: Path, names: list[str]) -> None:
         self._path = tail_of(trace)
         self._names = names
-        self._named = self._size = 0  # how many of the names, and how many bytes, the file holds
+        self._named = self._size = 0  # the number of names, and of bytes, in the file
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
 
     def append(self, rows: bytes, payloads: bytes, operations: bytes) -> None:
@@ -60,26 +59,26 @@ class TailWriter:
                 while written < size:
                     written += os.write(self._file, rest[written:])
         except OSError:
-            os.ftruncate(self._file, self._size)  # else the next record would stand behind a part of this one
+            os.ftruncate(self._file, self._size)  # otherwise the next record would follow a partial one
             raise
         self._named, self._size = len(self._names), self._size + size
 
     def cut(self) -> None:
-        """Forgets every record: their rows are in the trace file."""
+        """Discards all records: their rows are in the trace file."""
         os.ftruncate(self._file, 0)
         self._named = self._size = 0
 
     def close(self, *, remove: bool) -> None:
-        """Releases the file, and removes it if all rows are in the trace file."""
+        """Releases the file; with `remove`, when all rows are in the trace file, also deletes it."""
         os.close(self._file)
         if remove:
             self._path.unlink(missing_ok=True)
 
 
 def read_tail(trace: Path) -> bytes:
-    """The bytes of a trace file's tail; none if there is no tail. OSError.
+    """Returns the bytes of a trace file's tail; empty if there is no tail. Raises OSError.
 
-    Of a run that goes on they are read before the file: rows move from the tail to the file, never back.
+    While the run goes on, read the tail before the file: rows move from the tail to the file, never back.
     """
     try:
         return tail_of(trace).read_bytes()
@@ -88,10 +87,10 @@ def read_tail(trace: Path) -> bytes:
 
 
 def tail_batch(data: bytes, last_seq: int, schema: pa.Schema) -> pa.RecordBatch | None:
-    """The rows of a tail whose `seq` is above `last_seq`, the last one of its file; None if there are none.
+    """Returns the rows of a tail whose `seq` is above `last_seq`, the last one of its file; None if there are none.
 
-    A record that is too short ends the tail. Raises Damaged for one that does not fit its checksum, unless only zeros
-    follow.
+    An incomplete record ends the tail. Raises Damaged for a record that does not match its checksum, unless the rest of
+    the tail is zeros.
     """
     names: list[str] = []
     parts: list[list[bytes]] = [[], [], []]  # rows, payloads, operations
@@ -105,7 +104,7 @@ def tail_batch(data: bytes, last_seq: int, schema: pa.Schema) -> pa.RecordBatch 
         if crc != _checksum((body,), lengths) or lengths[1] % EVENT_ROW.size:
             if data[at:].strip(b"\0"):
                 raise Damaged(f"its tail was overwritten (byte {at})")
-            break  # a machine that lost its power leaves zeros
+            break  # a power failure leaves zeros
         names += _decode_names(body[: lengths[0]]) if lengths[0] else []
         cut = lengths[0]
         for part, length in zip(parts, lengths[1:], strict=True):
@@ -118,14 +117,14 @@ def tail_batch(data: bytes, last_seq: int, schema: pa.Schema) -> pa.RecordBatch 
     if not fresh.any():
         return None
     skipped = packed["payload_length"][~fresh]
-    payload = payload[int(skipped[skipped > 0].sum()) :]  # rows that the file has come first
+    payload = payload[int(skipped[skipped > 0].sum()) :]  # rows already in the file come first
     return event_batch(packed[fresh], payload, operations, NameColumns(names), schema)
 
 
 def complete(trace: Path) -> None:
-    """Finishes the trace file of a process that was killed: the rows of its tail become its last batch, and the tail goes.
+    """Finishes the trace file of a killed process: writes the rows of its tail as the last batch, and deletes the tail.
 
-    Raises Damaged, which leaves both as they are; OSError.
+    Raises Damaged, leaving both files as they are; OSError.
     """
     tail, written = read_tail(trace), StreamReader(trace, EVENTS)
     if not written.is_complete:

@@ -1,4 +1,4 @@
-"""Clients that count: increments and reads of a few counters."""
+"""Clients of counters: increments and reads; every client reads every counter in the final phase."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from framework import NodeId, Value, Workload, WorkloadConfig, WorkloadSpec, hookimpl
+from framework import FinalPhaseConfig, Invocation, NodeId, Ok, Operation, Outcome, Workload, WorkloadSpec, hookimpl
 
 
-class CounterConfig(WorkloadConfig):
-    """How many counters, and how often each operation."""
+class CounterConfig(FinalPhaseConfig):
+    """The number of counters, and the weights of the operations."""
 
     keys: Annotated[int, Meta(ge=1)] = 1
-    """How many counters there are: k1, k2, …, all equally popular."""
+    """Number of counters: k1, k2, …, all equally popular."""
     read: Annotated[int, Meta(ge=0)] = 50
-    """The weight of `read`: with equal weights half of the operations are reads."""
+    """Weight of `read`: with equal weights, half of the operations are reads."""
     increment: Annotated[int, Meta(ge=0)] = 50
-    """The weight of `increment`."""
+    """Weight of `increment`."""
     amount: int = 1
-    """What is added at a time."""
+    """Amount added by each increment."""
 
     def __post_init__(self) -> None:
         if not self.read + self.increment:
@@ -28,19 +28,32 @@ class CounterConfig(WorkloadConfig):
 
 
 class CounterWorkload(Workload):
-    """Reads and increments."""
+    """Reads and increments; every client reads every counter in the final phase."""
 
     config: CounterConfig
 
+    def __init__(self, config: CounterConfig) -> None:
+        super().__init__(config)
+        self._finished: dict[NodeId, int] = {}
+        """The number of counters that each client has read in the final phase."""
+
     def functions(self) -> tuple[str, ...]:
         weights = {"read": self.config.read, "increment": self.config.increment}
-        return tuple(function for function, weight in weights.items() if weight)
+        return tuple(dict.fromkeys([*(function for function, weight in weights.items() if weight), "read"]))
 
-    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation:
         config = self.config
         reads = int(rng.random() * (config.read + config.increment)) < config.read
         key = f"k{1 + int(rng.random() * config.keys)}"
         return ("read", key, None) if reads else ("increment", key, config.amount)
+
+    def final(self, client: NodeId, now: int, rng: random.Random) -> Invocation | None:
+        finished = self._finished.setdefault(client, 0)
+        return ("read", f"k{finished + 1}", None) if finished < self.config.keys else None
+
+    def completed(self, client: NodeId, operation: Operation, outcome: Outcome) -> None:
+        if client in self._finished and isinstance(outcome, Ok):
+            self._finished[client] += 1
 
 
 @hookimpl

@@ -1,20 +1,20 @@
-"""Short texts to be said back."""
+"""A workload of short texts for echo protocols."""
 
 import random
 from typing import Annotated
 
 from msgspec import Meta
 
-from framework import NodeId, Value, Workload, WorkloadConfig, WorkloadSpec, hookimpl
+from framework import Invocation, NodeId, Workload, WorkloadConfig, WorkloadSpec, hookimpl
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class EchoWorkloadConfig(WorkloadConfig):
-    """How long the texts are."""
+    """The length of the texts."""
 
     length: Annotated[int, Meta(ge=1)] = 8
-    """Letters in a text."""
+    """Number of letters in a text."""
 
 
 class EchoWorkload(Workload):
@@ -23,7 +23,7 @@ class EchoWorkload(Workload):
     def functions(self) -> tuple[str, ...]:
         return ("echo",)
 
-    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation:
         return "echo", None, "".join(rng.choice(_LETTERS) for _ in range(self.config.length))
 
 

@@ -18,8 +18,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.installing import lay_synod
 
 ROOT = Path(__file__).parent.parent.parent
 LONGEST_S = 120
@@ -62,6 +65,8 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._printed = ""
+        self._tools = tempfile.TemporaryDirectory(prefix="synod-reader-")
+        lay_synod(Path(self._tools.name))
 
     def follow(self, block: Block) -> None:
         """Does what the block says; AssertionError if that did not go as the page says."""
@@ -87,7 +92,7 @@ class Reader:
         file.write_text(text.replace(old, new), encoding="utf-8")
 
     def _type(self, block: Block, command: list[str]) -> None:
-        tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        tools = os.pathsep.join([self._tools.name, str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
         ended = subprocess.run(
             command, cwd=self.folder, env={**os.environ, "PATH": tools, "PYTHONPATH": paths},

@@ -9,7 +9,9 @@ import pytest
 from tests.docs.markdown import ROOT, Reader, blocks
 
 
-@pytest.mark.parametrize("page", ["docs/faults.md", "docs/checking.md", "docs/debugging.md", "docs/sweeps.md"])
+@pytest.mark.parametrize(
+    "page", ["docs/faults.md", "docs/checking.md", "docs/debugging.md", "docs/sweeps.md", "docs/extending.md"]
+)
 def test_a_reader_sees_what_is_shown(page: str, tmp_path: Path) -> None:
     steps = blocks(page)
     assert any(block.language == "sh" for block in steps)

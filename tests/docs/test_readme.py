@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from framework.console.synod import COMMANDS
 from framework.runs.result import RunResult
 from framework.trace.schema import EVENTS, HISTORY, KIND_NAMES
 from tests.docs.markdown import ROOT, Block, Reader, blocks
@@ -73,6 +74,8 @@ def test_rafts_page_quotes_figure_2() -> None:
 def test_every_command_exists(page: str) -> None:
     named = set(re.findall(r"python -m ([\w.]+)", (ROOT / page).read_text(encoding="utf-8")))
     assert "framework.run" in named or page not in PAGES
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert set(re.findall(r"(?:`|^)synod (?=[a-z])(\w+)", text, re.MULTILINE)) <= set(COMMANDS)
     for module in named:
         assert importlib.util.find_spec(module), f"{page}: python -m {module}"
 

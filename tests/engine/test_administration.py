@@ -81,7 +81,7 @@ def test_a_node_that_joins_or_restarts_during_a_partition_is_on_one_side_of_it(t
     assert crash["fired"] == 1
     sides[sides.index(set(joined.split()))].add("n5")
     rows = open_run(tmp_path).events.to_pylist()
-    calm = next(row["time"] for row in rows if row["message"] == "calm")
+    calm = next(row["time"] for row in rows if row["message"] == "restore_links")
     cut = {row["cause"] for row in rows if row["kind"] == "drop" and row["payload"] == b"cut"}
     for node in ("n5", "n2"):
         (side,) = [side for side in sides if node in side]

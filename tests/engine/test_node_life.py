@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from framework import Node, durable
+from framework import Node, Status, durable
 from framework.core.errors import PluginFailed
 from framework.core.node_runtime import NodeRuntime, Start
 from framework.core.storage import MemoryStorage
@@ -27,8 +27,8 @@ class Counts(Node):
             raise KeyError("x")
 
     @property
-    def status(self) -> dict[str, str | int | bool | None]:
-        return {"starts": 1 // (self.starts % 3)}
+    def status(self) -> Status:
+        return Status(term=1 // (self.starts % 3))
 
 
 class Ports:
@@ -104,7 +104,7 @@ def test_a_node_boots_stops_and_boots_again() -> None:
     life, node = NodeLife(ports), hosted(spare=True)
     assert node.state is NodeState.STANDBY and life.status(node) is None
     boot(life, node)
-    assert node.state is NodeState.IDLE and life.status(node) == {"starts": 1}
+    assert node.state is NodeState.IDLE and life.status(node) == Status(term=1)
     crash = life.stop(node, "crash", "fault", -1, asked=True)
     assert (crash, node.state, node.runtime) == (NodeCrash("n1", 7, "fault", asked=True), NodeState.DOWN, None)
     assert (life.crashes, ports.stopped_nodes, ports.rows) == ([crash], ["n1"], [(EventKind.CRASH, "n1")])

@@ -39,7 +39,7 @@ def test_a_quorum_that_damage_leaves_no_more_is_not_asked_to_serve(tmp_path: Pat
     assert result.verdict is Verdict.UNKNOWN
     reason = result.reasons[0]
     assert "after the faults ended, and n1 n2 cannot serve alone; n3 down for good (disk damaged), n1" in reason
-    assert "ballot" in reason and "open: c" in reason and " since " in reason and ", c" in reason
+    assert "(term " in reason and "open: c" in reason and " since " in reason and ", c" in reason
 
 
 def test_a_proposer_that_is_the_only_one_is_not_asked_to_propose(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framework.core.client import Fail, Ok, Operation, Outcome, Unknown
 from framework.core.errors import PluginFailed
 from framework.core.message import NodeId
 from framework.core.random_streams import stream
 from framework.core.time import NEVER, SECOND
 from framework.core.value import Value
 from framework.load.generator import Assignment, LoadGenerator
-from framework.load.workload import Workload, WorkloadConfig
+from framework.load.workload import FinalPhaseConfig, Invocation, Workload, WorkloadConfig
 from tests.written import written
 
 MS = 1_000_000
@@ -32,7 +33,7 @@ class Numbers(Workload):
     def functions(self) -> tuple[str, ...]:
         return ("write",)
 
-    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+    def next(self, client: NodeId, now: int, rng: random.Random) -> tuple[str, str | None, Value]:
         return "write", client, rng.randrange(1_000_000)
 
 
@@ -203,7 +204,7 @@ class Gives(Numbers):
 
     call: Any = None
 
-    def next(self, client: NodeId, rng: random.Random) -> Any:
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Any:
         if isinstance(self.call, BaseException):
             raise self.call
         return self.call
@@ -233,7 +234,7 @@ def test_what_cannot_is_the_workloads_mistake_and_no_clients(number: int, loop: 
     [
         (KeyError("x"), r"next raised KeyError: 'x' \(tests/load/test_workload\.py:\d+\)"),
         (SystemExit(0), r"next raised SystemExit: 0 \("),
-        (None, r"next gave None, where \(function, key, argument\) was due"),
+        (7, r"next gave 7 \(int\), where \(function, key, argument\) was due"),
         (("write", "x"), r"next gave \('write', 'x'\) \(tuple\), where \(function, key, argument\) was due"),
         (("write", 7, None), r"next gave 7 \(int\), where a text was due"),
         (("half \ud800", None, None), r"next gave 'half \\ud800' \(str\), where a text was due"),
@@ -247,3 +248,100 @@ def test_a_workload_that_gives_no_operation_is_named(call: Any, says: str) -> No
 def test_memory_that_is_spent_is_nobodys_mistake() -> None:
     with pytest.raises(MemoryError):
         giving(MemoryError()).due(0)
+
+
+# Outcomes, time, and the final phase.
+
+
+class Listens(Workload):
+    """Two writes a client, then the number of outcomes it has heard of; in the end one read each."""
+
+    config: FinalPhaseConfig
+
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
+        self.heard: list[tuple[str, int, Outcome]] = []
+        self.asked: list[tuple[str, int]] = []
+        self.read: set[str] = set()
+
+    def functions(self) -> tuple[str, ...]:
+        return "write", "read"
+
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation | None:
+        self.asked.append((client, now))
+        return ("write", None, len(self.heard)) if len(self.asked) <= 6 else None
+
+    def completed(self, client: NodeId, operation: Operation, outcome: Outcome) -> None:
+        self.heard.append((client, operation.id, outcome))
+
+    def final(self, client: NodeId, now: int, rng: random.Random) -> Invocation | None:
+        if client in self.read:
+            return None
+        self.read.add(client)
+        return "read", None, rng.randrange(1_000)
+
+
+def listening(**config: Any) -> tuple[LoadGenerator, Listens]:
+    workload = Listens(written(FinalPhaseConfig, **config))
+    return LoadGenerator(workload, CLIENTS, partial(stream, 1), stop=SECOND), workload
+
+
+def test_a_workload_hears_of_each_outcome_before_it_is_asked_again() -> None:
+    load, workload = listening()
+    assert [one.operation.argument for one in load.due(0)] == [0, 0, 0]
+    ended = [("c2", Operation(3, "write"), Ok(1)), ("c1", Operation(0, "write"), Unknown("lost"))]
+    for client, operation, outcome in ended:
+        load.ended(client, operation, outcome)
+        load.completed(CLIENTS.index(client), 5 * MS, retired=False)
+    assert workload.heard == [], "nobody has been asked since"
+    assert [(one.client, one.operation.argument) for one in load.due(5 * MS)] == [("c1", 2), ("c2", 2)]
+    assert workload.heard == [(client, operation.id, outcome) for client, operation, outcome in ended]
+    assert workload.asked[3:] == [("c1", 5 * MS), ("c2", 5 * MS)]
+
+
+def test_a_client_whose_workload_gives_none_does_nothing_more() -> None:
+    load, workload = listening()
+    started = serve(load, SECOND, 10 * MS)
+    assert len(started) == 6 and load.next_at == NEVER
+    assert len(workload.asked) == 9, "each of the clients was asked once more"
+
+
+def test_in_an_open_loop_none_is_an_arrival_less() -> None:
+    load, workload = listening(loop="open", rate=1000.0, arrivals="fixed")
+    assert len(serve(load, SECOND, MS)) == 6
+    assert len(workload.asked) > 900
+
+
+@pytest.mark.parametrize("loop", ["closed", "open"])
+def test_the_final_phase_is_a_closed_loop_of_its_own(loop: str) -> None:
+    load, _ = listening(loop=loop, rate=1000.0)
+    serve(load, SECOND, 10 * MS)
+    load.due(SECOND)
+    assert load.next_at == NEVER
+    load.begin_final(3 * SECOND, [0, 2])
+    first = load.due(3 * SECOND)
+    assert [(one.client, one.operation.function, one.scheduled) for one in first] == [
+        ("c1", "read", 3 * SECOND), ("c3", "read", 3 * SECOND),
+    ]  # fmt: skip
+    assert len({one.operation.id for one in first}) == 2
+    for client in (0, 1, 2):  # c2 was late
+        load.completed(client, 4 * SECOND, retired=False)
+    assert [one.client for one in load.due(4 * SECOND)] == ["c2"]
+    load.completed(1, 5 * SECOND, retired=False)
+    assert load.due(5 * SECOND) == [] and load.next_at == NEVER
+
+
+def test_no_operation_of_the_final_phase_begins_after_its_time() -> None:
+    load, _ = listening(final_time="10ms")
+    load.begin_final(2 * SECOND, [0])
+    assert load.due(2 * SECOND + 10 * MS) == [] and load.next_at == NEVER
+
+
+def test_a_workload_that_cannot_take_an_outcome_is_named() -> None:
+    load, workload = listening()
+    workload.completed = None  # type: ignore[assignment]
+    load.due(0)
+    load.ended("c1", Operation(0, "write"), Fail("no"))
+    load.completed(0, MS, retired=False)
+    with pytest.raises(PluginFailed, match="completed raised TypeError"):
+        load.due(MS)

@@ -80,6 +80,21 @@ def test_an_installed_synod_imports_itself_and_reads_its_measured_latencies(site
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_the_console_command_is_installed_and_runs_where_other_folders_have_our_names(
+    site: Path, tmp_path: Path
+) -> None:
+    """Its first line names the Python that pip ran on; here the script is given to this one."""
+    (tmp_path / "framework").mkdir()
+    (tmp_path / "framework" / "__init__.py").write_text("raise ImportError")
+    command = str(site / "bin" / "synod")
+    ended = python(command, "--version", cwd=tmp_path, path=[site])
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "synod 0.1.0\n", "")
+    ended = python(
+        command, "run", "experiment=hello", "engine=sim", "--quiet", "run.dir=mine", cwd=tmp_path, path=[site]
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "verdict: valid\nrun: mine\n", "")
+
+
 def test_an_installed_synod_writes_a_protocol_into_the_users_folder_and_runs_it(site: Path, tmp_path: Path) -> None:
     ended = python("-m", "framework.new", "protocol", "notebook", cwd=tmp_path, path=[site])
     assert (ended.returncode, ended.stderr) == (0, "")

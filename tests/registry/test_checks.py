@@ -11,8 +11,14 @@ import pytest
 from framework import (
     CheckerSpec,
     Client,
+    ClusterView,
     Config,
     Duration,
+    Fault,
+    FaultPlan,
+    FaultSpec,
+    FinalPhaseConfig,
+    Injection,
     Invariant,
     Message,
     NetworkSpec,
@@ -20,6 +26,7 @@ from framework import (
     NodeId,
     Operation,
     OperationId,
+    PlannedFault,
     PluginError,
     ProtocolSpec,
     ReplicatedConfig,
@@ -161,7 +168,7 @@ def test_a_workloads_config_is_a_workload_config() -> None:
         def functions(self) -> tuple[str, ...]:
             return ()
 
-        def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Any]:
+        def next(self, client: NodeId, now: int, rng: random.Random) -> tuple[str, str | None, Any]:
             return "", None, None
 
     assert "is not a WorkloadConfig" in refused(
@@ -173,6 +180,54 @@ def test_a_workloads_config_is_a_workload_config() -> None:
             return ()
 
     assert "Half has no next()" in refused(WorkloadSpec(name="half", summary="", workload=Half))  # type: ignore[type-abstract]
+
+
+class Ends(Workload):
+    def functions(self) -> tuple[str, ...]:
+        return ()
+
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Any:
+        return None
+
+    def final(self, client: NodeId, now: int, rng: random.Random) -> Any:
+        return None
+
+
+class BeforeTime(Ends):
+    def next(self, client: NodeId, rng: random.Random) -> Any:  # type: ignore[override]
+        return None
+
+
+def test_a_workload_takes_the_time_and_a_final_phase_has_its_settings() -> None:
+    check_spec(WorkloadSpec(name="ends", summary="", workload=Ends, config=FinalPhaseConfig))
+    assert "has no settings for it. Write class WorkloadConfig(FinalPhaseConfig)" in refused(
+        WorkloadSpec(name="ends", summary="", workload=Ends)
+    )
+    assert (
+        "BeforeTime.next does not take a client, the time and a random stream. Write def next(self, client"
+        in refused(WorkloadSpec(name="before", summary="", workload=BeforeTime, config=FinalPhaseConfig))
+    )
+
+
+class Dull(Fault):
+    def inject(self, view: ClusterView) -> Injection | None:
+        return None
+
+
+class Never(FaultPlan):
+    def planned_faults(self, name: str, span: int, rng: random.Random) -> list[PlannedFault]:
+        return []
+
+
+def test_a_fault_is_a_fault_or_a_plan() -> None:
+    check_spec(FaultSpec(name="dull", summary="", fault=Dull))
+    check_spec(FaultSpec(name="never", summary="", plan=Never, config=Config))
+    assert "has neither a fault nor a plan" in refused(FaultSpec(name="x", summary=""))
+    assert "has both a fault and a plan" in refused(FaultSpec(name="x", summary="", fault=Dull, plan=Never))
+    assert "fault=Never is not a Fault" in refused(FaultSpec(name="x", summary="", fault=Never))  # type: ignore[arg-type]
+    assert "config=Config is not a FaultConfig, so it does not say when" in refused(
+        FaultSpec(name="x", summary="", fault=Dull, config=Config)
+    )
 
 
 def test_session_clients_need_a_replicated_config() -> None:

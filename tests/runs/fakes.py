@@ -41,7 +41,7 @@ class Pings(Workload):
     def functions(self) -> tuple[str, ...]:
         return ("ping",)
 
-    def next(self, client: str, rng: random.Random) -> tuple[str, str | None, Any]:
+    def next(self, client: str, now: int, rng: random.Random) -> tuple[str, str | None, Any]:
         return "ping", None, None
 
 

@@ -1,4 +1,4 @@
-"""The bytes of a history: read piece by piece, so that no file or pipe costs more memory than one piece of it."""
+"""The bytes of a history, read piece by piece, so that no file or pipe needs more memory than one piece."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from framework.core.errors import ConfigError
 
 PIECE = 1 << 20
-"""Bytes read at once."""
+"""The size of a piece, in bytes."""
 ENDLESS = 4 << 30
-"""Bytes after which a pipe or a device counts as endless."""
+"""The number of bytes after which a pipe or a device counts as endless."""
 PATIENCE_S = 60
-"""How long a pipe may be silent."""
+"""The maximum silence of a pipe, in seconds."""
 
 _MAGIC = {
     b"\x1f\x8b": ("is compressed (gzip)", "Unpack it: gunzip FILE."),
@@ -31,13 +31,14 @@ _MAGIC = {
     b"\xfe\xff": ("is UTF-16", "Save it as UTF-8."),
     b"\x00\x00\xfe\xff": ("is UTF-32", "Save it as UTF-8."),
 }
-"""How files begin that are no text in UTF-8."""
+"""The first bytes of files that are not UTF-8 text."""
 
 
 def pieces(path: Path) -> Iterator[bytes]:
-    """What is in a file, a pipe or a device, less a byte order mark.
+    """Yields the content of a file, a pipe or a device, without a byte order mark.
 
-    ConfigError, with the line if it is known, for what cannot be read, is no text in UTF-8, is endless, or silent.
+    Raises ConfigError, with the line if known, if it cannot be read, contains zero bytes, is evidently not UTF-8 text,
+    is endless, or is silent for too long.
     """
     line = 1
     for number, piece in enumerate(_read(path)):
@@ -54,7 +55,7 @@ def pieces(path: Path) -> Iterator[bytes]:
 
 
 def texts(pieces: Iterable[bytes], where: str) -> Iterator[str]:
-    """The text of `pieces`. ConfigError, with the line, where they are not UTF-8."""
+    """Yields the text of `pieces`. Raises ConfigError, with the line, if they are not UTF-8."""
     decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
     for piece in pieces:
         yield _decoded(decoder, piece, where, line)
@@ -63,7 +64,7 @@ def texts(pieces: Iterable[bytes], where: str) -> Iterator[str]:
 
 
 def not_text(where: str, line: int, error: UnicodeDecodeError) -> ConfigError:
-    """The error about bytes that are not UTF-8, `line` lines into a file."""
+    """Builds the error about bytes that are not UTF-8, in line `line` of a file."""
     wrong = error.object[error.start : error.start + 1].hex()
     what = f"is not text in UTF-8 (byte 0x{wrong})"
     return ConfigError(f"{where}:{line}", what, "Save it as UTF-8: JSON lines, a JSON array or EDN.")
@@ -77,7 +78,7 @@ def _decoded(decoder: codecs.IncrementalDecoder, piece: bytes, where: str, line:
 
 
 def _read(path: Path) -> Iterator[bytes]:
-    """The bytes of `path`. A pipe that nobody writes to is an empty one: opened to wait for nobody."""
+    """Yields the bytes of `path`. Opens it without blocking, so that a pipe without a writer counts as empty."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
@@ -97,7 +98,7 @@ def _read(path: Path) -> Iterator[bytes]:
 
 
 def _piece(file: int, path: Path) -> bytes:
-    """The next `PIECE` bytes, or fewer at the end."""
+    """Returns the next `PIECE` bytes, or fewer at the end."""
     parts, left = [], PIECE
     while left:
         try:

@@ -1,9 +1,9 @@
-"""What clients saw: the calls of a history, and how they are read from its table.
+"""The calls of a history, which are what clients saw, and how they are read from its table.
 
-- A call that failed never happened.
-- A call of unknown fate, or one that never completed, takes effect at any time after its invocation, or never.
-- One call precedes another if it completed *before* the other was invoked. Equal timestamps are concurrent, except
-  within a process, which is sequential: there the completion may fall on the very instant of the next invocation.
+- A failed call never happened.
+- A call with unknown outcome, or without completion, takes effect at any time after its invocation, or never.
+- One call precedes another if it completed *before* the other was invoked. Calls with equal timestamps are concurrent,
+  except within a process, which is sequential: its next invocation may have the timestamp of the last completion.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ROWS_AT_ONCE = 4096
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """One operation of a client. Times are nanoseconds of the run; the values are those of `values`."""
+    """One operation of a client. Times are nanoseconds of the run; values are as described in `values`."""
 
     operation: int
     client: str
@@ -44,12 +44,12 @@ class Call(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def known(self) -> bool:
-        """Whether it certainly took effect, and its result is the one recorded."""
+        """True if it certainly took effect, with the recorded result."""
         return self.outcome == "ok"
 
 
 def check_calls(calls: Iterable[Call]) -> None:
-    """ConfigError for the first call that no client can have made: a broken recorder, not a broken system."""
+    """Raises ConfigError for the first call that no client can have made: a bug of the recorder, not of the system."""
     for call in calls:
         if call.outcome not in OUTCOMES:
             raise bad_call(call, f"unknown outcome {call.outcome!r}", f"It is one of: {', '.join(OUTCOMES)}.")
@@ -62,24 +62,24 @@ def check_calls(calls: Iterable[Call]) -> None:
 
 
 def bad_call(call: Call, what: str, fix: str = "") -> ConfigError:
-    """The error about one call of a history."""
+    """Builds the error about one call of a history."""
     who = f"{abbreviated(call.function)} by {abbreviated(call.client)}"
     return ConfigError("history", f"operation {call.operation} ({who}) {what}", fix)
 
 
 Ending: TypeAlias = tuple[str, str]
-"""How an operation ended: the node that answered it, and why it has no answer; "" for what is not known."""
+"""The ending of an operation: the node that answered it, and the reason why it has no answer; "" if not known."""
 Endings: TypeAlias = "Callable[[Collection[int]], Mapping[int, Ending]]"
-"""The endings of operations, by their numbers, as far as they are known."""
+"""A function from operation numbers to the endings of these operations, as far as known."""
 
 
 def no_endings(operations: Collection[int]) -> Mapping[int, Ending]:
-    """Nothing is known of how operations ended."""
+    """Returns no endings: nothing is known of them."""
     return {}
 
 
 class Calls(Protocol):
-    """The calls of a history, in its order. They can be walked through any number of times; `list(calls)` holds all."""
+    """The calls of a history, in its order. They can be iterated over any number of times; `list(calls)` loads all."""
 
     def __iter__(self) -> Iterator[Call]: ...
 
@@ -87,10 +87,10 @@ class Calls(Protocol):
 
 
 class RecordedCalls:
-    """The calls of a history that stays on disk: a walk through them keeps a few thousand in memory.
+    """The calls of a history that stays on disk: an iteration keeps a few thousand of them in memory.
 
-    `batches` gives the rows of the `history.arrow` anew each time; `endings` says how operations ended. A walk raises what
-    `calls_from_table` raises.
+    `batches` returns the rows of `history.arrow` from the start at each call; `endings` returns the endings of
+    operations. An iteration raises the errors of `calls_from_table`.
     """
 
     def __init__(self, batches: Callable[[], Iterable[pa.RecordBatch]], endings: Endings = no_endings) -> None:
@@ -111,12 +111,15 @@ class RecordedCalls:
 
 
 def calls_from_table(table: pa.Table) -> list[Call]:
-    """The calls of a `history.arrow`, in its order. ConfigError if a column is missing or a value is not JSON."""
+    """Returns the calls of a `history.arrow`, in order.
+
+    Raises ConfigError if a column is missing or a value is not JSON.
+    """
     return list(RecordedCalls(table.to_batches))
 
 
 def _calls(batch: pa.RecordBatch, first: int) -> Iterator[Call]:
-    """The calls of one batch; `first` is the number of its first row."""
+    """Yields the calls of one batch; `first` is the number of its first row."""
     names = Call.__struct_fields__
     absent = [name for name in names if name not in batch.schema.names]
     if absent:
@@ -136,7 +139,7 @@ def _calls(batch: pa.RecordBatch, first: int) -> Iterator[Call]:
 
 
 def _words(column: pa.Array) -> list[str | None]:
-    """Texts of which there are few: each is in memory once, however many calls hold it."""
+    """Returns the texts of a column with few distinct ones: each is in memory once, however many calls have it."""
     if hasattr(column, "dictionary"):
         names = [sys.intern(name) for name in column.dictionary.to_pylist()]
         return [None if index is None else names[index] for index in column.indices.to_pylist()]
@@ -144,7 +147,7 @@ def _words(column: pa.Array) -> list[str | None]:
 
 
 def _values(texts: list[str | None], name: str, first: int) -> list[Any]:
-    """Each distinct JSON text is decoded once; `first` is the number of the first one's row."""
+    """Decodes JSON texts, each distinct one once. `first` is the row number of the first text."""
     known: dict[str | None, Any] = {None: None}
     decode = msgspec.json.Decoder().decode
     for row, text in enumerate(texts, start=first):

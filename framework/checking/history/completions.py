@@ -1,8 +1,9 @@
-"""The value of an `ok` is either the result of the operation or a repetition of its argument.
+"""The values of `ok` completions: each is either the result of the operation or a repetition of its argument.
 
-Jepsen's completions repeat the argument where there is nothing to answer. Some functions, such as `increment`, answer in
-some systems and not in others: their value can be either if it equals the argument. The function's other completions in
-the file decide: a value that differs from its argument is a result, and one that can be no result repeats its argument.
+Jepsen's completions repeat the argument if the operation has no result. Some functions, such as `increment`, have a
+result in some systems and none in others: a value that equals the argument is then ambiguous. The function's other
+completions in the file decide: a value that differs from its argument is a result, and a value that cannot be a result
+repeats its argument.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ MEANINGS = ("argument", "result")
 class Completions:
     """Reads the values of the completions of one history.
 
-    `meaning` is that of a value that can be either; None leaves it to the file. `unless_told` is its meaning if the
-    file does not tell; None: then there are two readings.
+    `meaning` is the meaning of ambiguous values; None lets the file decide. `unless_told` is their meaning if the file
+    does not decide either; None: then there are two readings.
     """
 
     def __init__(self, model: Model, *, meaning: Meaning | None, unless_told: Meaning | None) -> None:
@@ -34,8 +35,10 @@ class Completions:
         self._either: dict[int, Any] = {}  # by operation
 
     def result(self, call: Call) -> Any:
-        """Returns the result of an `ok` whose value is that of `call`; if its value repeats the argument or may do so, the
-        model's `untold`."""
+        """Returns the result of the `ok` completion of `call`.
+
+        If its value may repeat the argument, and the function may answer, this is the model's `untold`.
+        """
         function, value = call.function, call.result
         if value is None:
             return None
@@ -55,7 +58,7 @@ class Completions:
         return self._model.untold
 
     def readings(self, calls: list[Call]) -> tuple[list[list[Call]], tuple[str, ...]]:
-        """`calls` as they are to be read: once; or twice, if values of the functions that come with it can be either."""
+        """Returns one reading of `calls`, or two if values are ambiguous, and the ambiguous functions."""
         meanings = {call.function: self._meaning_of(call.function) for call in calls if call.operation in self._either}
         if not meanings:
             return [calls], ()
@@ -74,7 +77,7 @@ class Completions:
         return msgspec.structs.replace(call, result=either[call.operation]) if call.operation in either else call
 
     def _is_possible(self, call: Call) -> bool:
-        """Whether the function of `call` can answer its result."""
+        """Returns whether the value of `call` can be a result of its function."""
         return self._step(call) is not None
 
     def _step(self, call: Call) -> Any:

@@ -1,8 +1,8 @@
-r"""Reads EDN, and what Clojure prints beyond it, as far as histories are written in it: Jepsen's `history.edn`.
+r"""Reads EDN, with the extensions printed by Clojure, as far as histories use them: Jepsen's `history.edn`.
 
 Values become those of `values`; a map becomes a dict.
 
-| besides                    | becomes                                         |
+| extension                  | becomes                                         |
 | -------------------------- | ----------------------------------------------- |
 | `; …`, `# …`, `#!…`        | nothing: a comment, to the end of the line      |
 | `#_ form`                  | nothing                                         |
@@ -24,7 +24,7 @@ from framework.checking.history.values import DEEPEST, Character, Keyword, Symbo
 from framework.core.errors import ConfigError, abbreviated, did_you_mean
 
 LONGEST = 16 << 20
-"""Characters of the longest operation that is read."""
+"""The maximum length of an operation, in characters."""
 
 _TOKEN = re.compile(
     r"""[\s,]*+(?:
@@ -59,15 +59,15 @@ _LIKE_A_NUMBER = re.compile(r"[+-]?\.?[0-9]")
 _BLANK = re.compile(r"[\s,]*")
 _NAMES = (Keyword, Symbol)
 _KNOWN_NAMES, _SHORT_NAME = 1 << 16, 64
-"""How many names are kept to be found again, and of how many characters."""
+"""The cache of names: how many it holds, and the maximum length of each, in characters."""
 _NOTHING = object()
 
 Prefix: TypeAlias = "Callable[[Any], Any] | None"
-"""What to do to the next form; None: it is discarded."""
+"""A function to apply to the next form; None: the form is discarded."""
 
 
 class _Wrong(Exception):
-    """What is no EDN, and what to do about it; `line` if not that of the token at hand."""
+    """An error in the EDN, and its fix; `line` if it is not the line of the current token."""
 
     def __init__(self, what: str, fix: str = "", line: int | None = None) -> None:
         super().__init__(what)
@@ -75,7 +75,7 @@ class _Wrong(Exception):
 
 
 class _Collection:
-    """A collection that has begun. `prefixes` wait for its next form."""
+    """An open collection. `prefixes` apply to its next form."""
 
     __slots__ = ("forms", "line", "opened", "prefixes")
 
@@ -86,15 +86,16 @@ class _Collection:
 
 
 def read_edn(pieces: Iterable[str], where: str, *, unpacked: bool = True) -> Iterator[tuple[int, Any]]:
-    """The forms of a text that comes in `pieces`, each with its line; `unpacked`: of a vector or list its members.
+    """Yields the forms of a text given in `pieces`, each with its line; `unpacked`: members instead of a vector or
+    list.
 
-    ConfigError, with the line, where it is not EDN.
+    Raises ConfigError, with the line, if the text is not EDN.
     """
     reader, text, unread = _Reader(where, unpacked=unpacked), "", 0
     for piece in pieces:
         text += piece
         if len(text) < 2 * unread:
-            continue  # of a token that goes on and on: looked at again once it has doubled
+            continue  # a very long token: read again only once the text has doubled
         yield from reader.read(text)
         text = text[reader.place :]
         unread = len(text)
@@ -102,19 +103,19 @@ def read_edn(pieces: Iterable[str], where: str, *, unpacked: bool = True) -> Ite
 
 
 class _Reader:
-    """Turns text into forms. `place`: up to where the latest piece of it has been read."""
+    """Turns text into forms. `place`: the position up to which the latest piece has been read."""
 
     def __init__(self, where: str, *, unpacked: bool) -> None:
         self.place = 0
         self._where, self._unpacked = where, unpacked
-        self._line, self._counted = 1, 0  # the line of a place in the piece
-        self._size = 0  # characters of the form of the history that has begun
+        self._line, self._counted = 1, 0  # the line at a position in the piece
+        self._size = 0  # characters so far of the current form of the history
         self._stack = [_Collection("", 1)]
-        self._top = 1  # how many collections are open between the forms of the history
+        self._top = 1  # the number of open collections between the forms of the history
         self._atoms: dict[str, Any] = {"nil": None, "true": True, "false": False}
 
     def read(self, text: str, *, is_last: bool = False) -> Iterator[tuple[int, Any]]:
-        """The forms that end in `text`. A token at its end that may go on is not read, unless the text `is_last`."""
+        """Yields the forms that end in `text`. A possibly incomplete token at its end is not read, unless `is_last`."""
         self.place = self._counted = 0
         try:
             yield from self._forms(text, is_last)
@@ -183,7 +184,7 @@ class _Reader:
         return frame
 
     def _close(self, bracket: str) -> Any:
-        """The collection that ends; nothing, if it is that of the whole history."""
+        """Closes a collection and returns it; `_NOTHING` if it is that of the whole history."""
         frame = self._stack[-1]
         if _CLOSES.get(frame.opened) != bracket:
             raise _Wrong(f"{bracket!r} closes nothing", "Is a part missing before it?")
@@ -224,12 +225,12 @@ def _no_token(text: str, place: int) -> _Wrong:
 
 
 def _may_go_on(text: str, place: int) -> bool:
-    """Whether what is no token is one if more text follows."""
+    """Returns whether more text could complete the invalid token at `place`."""
     return text[place] == '"' or place + 1 == len(text) or text.startswith(('#"', "#:"), place)
 
 
 def _prefixed(form: Any, prefixes: list[Prefix]) -> Any:
-    """`form` after all that was to be done to it; nothing, if it is discarded."""
+    """Applies `prefixes` to `form`; `_NOTHING` if the form is discarded."""
     while prefixes:
         change = prefixes.pop()
         if change is None:
@@ -246,7 +247,7 @@ def _collection(frame: _Collection) -> Any:
 
 
 def _map(forms: list[Any], line: int) -> Any:
-    """A dict; pairs, if it has a map for a key, or keys that only `exact` tells apart (1 and 1.0)."""
+    """Returns a dict, or pairs if a key is a map, or if only `exact` distinguishes some keys (1 and 1.0)."""
     keys = forms[::2]
     if len(forms) % 2:
         raise _Wrong("a map holds a key without a value", "Write keys and values in turn.", line)
@@ -261,7 +262,7 @@ def _map(forms: list[Any], line: int) -> Any:
 
 
 def _set(forms: list[Any], line: int) -> Any:
-    """A frozenset; a list, if it holds a map."""
+    """Returns a frozenset, or a list if a member is a map."""
     try:
         found = frozenset(map(exact, forms))
     except TypeError:
@@ -347,7 +348,7 @@ def _symbolic(written: str) -> float:
 
 
 def _namespaced(name: str) -> Prefix:
-    """Puts a namespace before the keys of a map that have none."""
+    """Returns a prefix that adds a namespace to the keys of a map that have none."""
     space = name.strip()
     if not space or space[0] == ":":
         raise _Wrong(f"#:{abbreviated(space)} stands for a namespace that only Clojure knows", "Write it out.")

@@ -1,6 +1,6 @@
-"""The files that hold recorded histories: JSON lines, JSON arrays, and Jepsen's EDN.
+"""Files of recorded histories: JSON lines, JSON arrays, and Jepsen's EDN.
 
-What a file holds is seen from how it begins, and where that does not tell, from its name.
+The format of a file is recognized by its first bytes, or if these are inconclusive, by its name.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ SYNONYMS: dict[Notation, dict[str, str]] = {
     "JSON": {"get": "read", "put": "write"},
     "EDN": {"get": "read", "put": "write", "add": "increment"},
 }
-"""What functions are called elsewhere, for a model that lacks them; `add` is what Jepsen's counters have."""
+"""Names of functions in other systems, for models that lack those names; `add` is used by Jepsen's counters."""
 LONGEST_ARRAY = 256 << 20
-"""Bytes of the longest JSON array that is read: it is held in memory as a whole."""
+"""The maximum size of a JSON array, in bytes: it is held in memory as a whole."""
 
 _COMMENTS = re.compile(r"(?:\s|;[^\n]*(?:\n|\Z)|#(?:[ \t!][^\n]*)?(?:\n|\Z))*")
 _JSON = re.compile(r"\[?\s*\{\s*[\"}]|\[\s*\]")
@@ -45,7 +45,7 @@ _EXAMPLE = '{"process": 0, "type": "invoke", "f": "read", "key": "x", "value": n
 
 
 class _Line(msgspec.Struct):
-    """One operation's invocation or completion, as JSON has it."""
+    """The invocation or completion of an operation, as in JSON."""
 
     process: int | str
     type: Type
@@ -60,10 +60,11 @@ class _Kind(msgspec.Struct):
 
 
 class HistoryFile(msgspec.Struct, frozen=True):
-    """What a file holds.
+    """The content of a file.
 
-    `readings`: its calls; twice, if values of completions of `ambiguous` functions can be arguments and results alike:
-    first as arguments, then as results. `skipped` lines are of the nemesis, `ignored` reads answered nil.
+    `readings`: its calls; two readings if completions of `ambiguous` functions have values that can be arguments or
+    results: first as arguments, then as results. `skipped` counts lines of the nemesis, `ignored` reads that returned
+    nil.
     """
 
     notation: Notation
@@ -74,7 +75,7 @@ class HistoryFile(msgspec.Struct, frozen=True):
 
 
 class ReadOptions(msgspec.Struct, frozen=True):
-    """How a file is to be read: see the flags of `framework.check`."""
+    """Options for reading a file: see the flags of `framework.check`."""
 
     independent: bool = False
     ignore_nil_reads: bool = False
@@ -85,7 +86,10 @@ AS_IT_COMES = ReadOptions()
 
 
 def read_history(path: Path, model: Model, how: ReadOptions = AS_IT_COMES) -> HistoryFile:
-    """The history in a file. ConfigError, with file and line, for what is none, or none of an object like `model`."""
+    """Reads the history in a file.
+
+    Raises ConfigError, with file and line, if it is not a history of an object of `model`.
+    """
     where = str(path)
     source = pieces(path)
     first = next(source, b"")
@@ -105,7 +109,10 @@ def read_history(path: Path, model: Model, how: ReadOptions = AS_IT_COMES) -> Hi
 
 
 def value_of(text: str, notation: Notation, where: str) -> Any:
-    """The value that a flag gives, in the notation of a history: EDN; or JSON, or plain text. ConfigError if it is none."""
+    """Parses the value of a flag in the notation of a history: EDN; or JSON, or plain text.
+
+    Raises ConfigError if that fails.
+    """
     if notation == "EDN":
         forms = [form for _, form in read_edn([text], where, unpacked=False)]
         if len(forms) == 1:
@@ -137,14 +144,14 @@ def _notation(first: bytes, path: Path) -> Notation:
     try:
         first.decode()
     except UnicodeDecodeError as error:
-        if error.end < len(first) - 4:  # no character that the piece cuts
+        if error.end < len(first) - 4:  # not a character cut by the end of the piece
             raise not_text(str(path), first[: error.start].count(b"\n") + 1, error) from None
     what = f"begins with {abbreviated(repr(start[:40]))}, neither JSON nor EDN"
     raise ConfigError(f"{path}:{line}", what, f"Write lines like {_EXAMPLE}.")
 
 
 class _Events:
-    """Lines become events, those of the nemesis left out. `count` is how many lines there were."""
+    """Converts lines to events, leaving out those of the nemesis. `count` is the number of lines."""
 
     def __init__(self, where: str, model: Model, synonyms: dict[str, str], *, independent: bool) -> None:
         self.count = self.skipped = 0
@@ -186,7 +193,7 @@ class _Events:
         raise ConfigError(f"{self._where}:{line}", what, "With --independent each value is [key value].")
 
     def _check_asks_nothing(self, function: str, value: Any, line: int) -> None:
-        """ConfigError for an invocation with `[key nil]`: only a history of independent keys has these."""
+        """Raises ConfigError for an invocation with `[key nil]`, which only occurs in histories of independent keys."""
         if isinstance(value, list | tuple) and len(value) == 2 and value[1] is None:
             what = f"invokes {function} with {shown(value)}, a key and no value"
             raise ConfigError(f"{self._where}:{line}", what, "Add --independent if each value is [key value].")
@@ -232,7 +239,7 @@ def _lines(source: Iterable[bytes], where: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _elements(source: Iterable[bytes], where: str) -> Iterator[tuple[int, bytes]]:
-    """The elements of a JSON array, each with its line."""
+    """Yields the elements of a JSON array, each with its line."""
     parts: list[bytes] = []
     for piece in source:
         parts.append(piece)
@@ -257,7 +264,7 @@ def _elements(source: Iterable[bytes], where: str) -> Iterator[tuple[int, bytes]
 
 
 def _no_line(line: bytes, error: Exception, where: str, number: int) -> ConfigError:
-    """The error about a line that is no JSON, or JSON of another shape."""
+    """Builds the error about a line that is not JSON, or JSON of another shape."""
     at = f"{where}:{number}"
     if isinstance(error, UnicodeDecodeError):
         return not_text(where, number, error)
@@ -283,7 +290,7 @@ _NO_JSON = {
     rb"^\s*\{\s*'": "JSON's quotes are double.",
     rb"^\s*\{\s*:": "That line is EDN: keep to one notation in a file.",
 }
-"""What lines that are no JSON may be instead."""
+"""Fixes for typical lines that are not JSON, by pattern."""
 _TOO_LONG = {
     "Integer value out of range": "holds an integer of more digits than can be read",
     "Number out of range": "holds a number beyond those of 64 bits",
@@ -291,7 +298,7 @@ _TOO_LONG = {
 
 
 def _shape(line: bytes) -> str:
-    """What to do about a line of the wrong shape."""
+    """Returns the fix for a line of the wrong shape."""
     try:
         kind = msgspec.json.decode(line, type=_Kind).type
     except msgspec.MsgspecError:
@@ -331,7 +338,7 @@ def _edn_lines(source: Iterable[str], where: str) -> Iterator[tuple[int, _Line]]
 
 
 def _no_field(form: dict[Any, Any], name: str, kind: str, where: str, line: int) -> ConfigError:
-    """The error about an operation whose field `name` is missing, or of another kind than it should be."""
+    """Builds the error about an operation whose field `name` is missing or of the wrong kind."""
     at, field = f"{where}:{line}", Keyword(name)
     if field in form:
         found = form[field]

@@ -1,7 +1,7 @@
-"""Histories as other systems record them: a line for each invocation and each completion, paired to calls.
+"""Pairs the lines of histories from other systems, one for each invocation and completion, to calls.
 
-An `ok` completion carries the result. `fail` says that the operation did not happen. `info`, or no completion at all,
-leaves open whether and when it takes effect; the process may go on, and counts as a new one from then on.
+An `ok` completion carries the result. `fail` means that the operation did not happen. With `info`, or without
+completion, it is open whether and when it takes effect; the process may go on, and counts as a new one from then on.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from framework.core.errors import ConfigError, abbreviated
 Process: TypeAlias = int | str | Keyword | Symbol
 
 LINE_NS = 1_000_000
-"""Where no times are recorded, each line counts as a millisecond."""
+"""The nanoseconds from line to line if no times are recorded: a millisecond."""
 ONE_AT_A_TIME = "A process does one thing at a time: give each client a process of its own."
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One line of a recorded history; `time` in nanoseconds, None if it was not recorded."""
+    """One line of a recorded history; `time` is in nanoseconds, None if it was not recorded."""
 
     line: int
     process: Process
@@ -44,7 +44,7 @@ class _Begun(NamedTuple):
 
 
 class _Pairing:
-    """The calls so far, and what is under way."""
+    """The calls so far, and the operations under way."""
 
     def __init__(self, where: str, model: Model, completions: Completions, *, ignore_nil_reads: bool) -> None:
         self.where, self.model, self.completions = where, model, completions
@@ -78,7 +78,7 @@ class _Pairing:
             self._end(begun, event, time)
 
     def finish(self) -> list[Call]:
-        """All calls by the order of their invocations, those that never completed among them."""
+        """Returns all calls in the order of their invocations, including those without completion."""
         for begun in self._under_way.values():
             self._keep(begun, None, "unknown", None, None)
         return sorted(self.calls, key=lambda call: call.operation)
@@ -140,11 +140,11 @@ class _Pairing:
         self.calls.append(call)
 
     def _number(self, process: Process) -> int:
-        """A process's own number; one below zero for each that has a name instead."""
+        """Returns a process's own number; a distinct negative number for each process with a name instead."""
         return process if isinstance(process, int) else self._numbers.setdefault(process, -1 - len(self._numbers))
 
     def _check(self, call: Call, invoked_line: int, end: Event | None) -> None:
-        """ConfigError that names the line whose value makes no sense to the model."""
+        """Raises ConfigError, naming the line, if a value makes no sense to the model."""
         if call.outcome == "fail":
             return
         try:
@@ -174,12 +174,12 @@ def pair(
     in_order: bool,
     ignore_nil_reads: bool = False,
 ) -> tuple[list[Call], int]:
-    """The calls that `events` tell of, by the order of their invocations, and how many reads were ignored.
+    """Returns the calls in `events`, in the order of their invocations, and the number of ignored reads.
 
-    `in_order`: the events happened in the order of the lines, whatever their times say of different processes. Else
-    their times decide, and equal times count as concurrent. `ignore_nil_reads` leaves out reads that answered None.
-    ConfigError, with `where` and the line, for a completion without an invocation, a second operation of a process at
-    once, a value that `model` cannot take, or times that only some events have.
+    `in_order`: the events happened in the order of the lines, whatever the times of different processes. Otherwise
+    their times decide, and equal times count as concurrent. `ignore_nil_reads` leaves out reads that returned None.
+    Raises ConfigError, with `where` and the line, for a completion without invocation, concurrent operations of one
+    process, a value that `model` does not accept, or times that only some events have.
     """
     pairing = _Pairing(where, model, completions, ignore_nil_reads=ignore_nil_reads)
     timed: bool | None = None

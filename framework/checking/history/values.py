@@ -1,4 +1,4 @@
-"""The values of a history: each is equal only to one of its own kind, and a message shows it in full or in part.
+"""The values of a history: each equals only values of its own kind, and messages show it in full or abbreviated.
 
 | written as                                     | read as                                            |
 | ---------------------------------------------- | -------------------------------------------------- |
@@ -8,7 +8,7 @@
 | EDN: `1.5M`, `1/2`, `#tag form`                | `Decimal`, `Fraction`, `Tagged`                    |
 | EDN: `#{1 2}`                                  | frozenset of `exact` values                        |
 
-Python holds 1, 1.0 and True to be equal; clients do not. Models, keys and sets therefore compare `exact` values.
+In Python 1, 1.0 and True are equal; to clients they are not. Models, keys and sets therefore compare `exact` values.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ import msgspec
 from framework.core.errors import WIDEST, abbreviated
 
 Key: TypeAlias = Hashable
-"""What names an object: None for the only one of a history, else an `exact` value."""
+"""The name of an object: None for the only object of a history, else an `exact` value."""
 
 DEEPEST = 100
-"""How deep lists may nest."""
+"""The maximum nesting depth of lists."""
 
 
 class Mark:
-    """A value unlike any that a client can write."""
+    """A value that differs from any value that a client can write."""
 
     __slots__ = ("name",)
 
@@ -67,7 +67,7 @@ class Tagged(msgspec.Struct, frozen=True):
 
 
 class Number(msgspec.Struct, frozen=True, gc=False):
-    """A number that Python would hold equal to an integer, as an `exact` value."""
+    """The `exact` form of a number that Python may consider equal to an integer."""
 
     kind: str
     value: Any
@@ -97,13 +97,13 @@ _EXACT: dict[type, Callable[[Any], Hashable]] = {
 
 
 def exact(value: Any) -> Any:
-    """`value` as one that Python holds equal only to what a client does, at any depth."""
+    """Returns a form of `value` whose equality in Python is that of clients, at any depth."""
     change = _EXACT.get(type(value))
     return value if change is None else change(value)
 
 
 def plain(value: Any) -> Any:
-    """An `exact` value as a client would write it; of a set, its members in order."""
+    """Returns an `exact` value as a client would write it; a set becomes its members in order."""
     if isinstance(value, Mark):
         return _PLAIN.get(value, value.name)
     if isinstance(value, Number):
@@ -114,13 +114,13 @@ def plain(value: Any) -> Any:
 
 
 def frozen(value: Any) -> Any:
-    """`value` with its lists, at any depth, as tuples."""
+    """Returns `value` with lists converted to tuples, at any depth."""
     kind = type(value)
     return tuple([frozen(item) for item in value]) if kind is list or kind is tuple else value
 
 
 def nested(value: Any) -> int:
-    """How deep the lists and maps of `value` nest; more than `DEEPEST` only says that it is too deep."""
+    """Returns the nesting depth of the lists and maps in `value`, counted up to `DEEPEST + 1`, which means too deep."""
     depth, level = 0, [value]
     while depth <= DEEPEST:
         inner = [item for items in level for item in _items(items)]
@@ -137,25 +137,25 @@ def _items(value: Any) -> Any:
 
 
 def word(value: Any) -> str | None:
-    """The word that a keyword, a symbol or a text says; None for any other value."""
+    """Returns the name of a keyword or symbol, or the text itself; None for any other value."""
     if isinstance(value, Keyword | Symbol):
         return value.name
     return value if isinstance(value, str) else None
 
 
 def written(value: Any) -> str:
-    """`value` in JSON's notation as far as that goes, else in EDN's."""
+    """Returns `value` in the notation of JSON as far as possible, else in that of EDN."""
     write = _WRITTEN.get(type(value))
     return repr(value) if write is None else write(value)
 
 
 def shown(value: Any, widest: int = WIDEST) -> str:
-    """`written`, abbreviated for a message."""
+    """Returns `written(value)`, abbreviated for a message."""
     return abbreviated(written(value), widest)
 
 
 def by_kind(key: Key) -> tuple[bool, str, str]:
-    """An order of keys: none, then texts, then the other kinds."""
+    """Returns a sort key: None comes first, then texts, then the other kinds."""
     if isinstance(key, str):
         return True, "", key
     return key is not None, type(key).__name__, written(key)

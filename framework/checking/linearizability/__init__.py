@@ -1,1 +1,1 @@
-"""Is there an order of the operations, within their intervals, that a single object could have executed?"""
+"""Linearizability: whether a single object could have executed the operations in some order, within their intervals."""

@@ -1,4 +1,4 @@
-"""How much a check may cost: steps and memory, which are the same on every machine, and time where it is asked for."""
+"""Limits of a check: steps and memory, which are the same on every machine, and time if requested."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MIB = 1 << 20
 
 
 class Spent(Enum):
-    """What a search had too little of."""
+    """The resource that a search ran out of."""
 
     STEPS = "steps"
     MEMORY = "memory"
@@ -19,11 +19,11 @@ class Spent(Enum):
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What one check may cost.
+    """The limits of one check.
 
-    `steps` and `memory_mib` bound the search for an order, `evidence_steps` the search for few operations that show why
-    there is none. `seconds` bounds each of the two by the clock; None: not at all, so that the result is the same in
-    every run.
+    `steps` and `memory_mib` limit the search for an order, `evidence_steps` the search for few operations that show why
+    there is none. `seconds` limits the time of each of the two; None: no limit, so that the result is the same in every
+    run.
     """
 
     steps: int = 20_000_000
@@ -36,7 +36,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         return self.memory_mib * MIB
 
     def deadline(self) -> Deadline | None:
-        """The end of `seconds` that begin now."""
+        """Returns the deadline `seconds` from now; None if there is none."""
         return None if self.seconds is None else Deadline(self.seconds)
 
 
@@ -44,7 +44,7 @@ DEFAULT = Bounds()
 
 
 class Deadline:
-    """A moment on the clock, looked at now and then."""
+    """A time limit. The clock is read only at every `EVERY`th call of `has_passed`."""
 
     EVERY = 256
 

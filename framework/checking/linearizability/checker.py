@@ -1,7 +1,8 @@
-"""Is there an order of the operations, within their intervals, that a single object could have executed?
+"""The linearizability checker: looks for an order of the operations, within their intervals, possible for one object.
 
-Linearizability (Herlihy and Wing, 1990) is local: a history is linearizable if that of each key is. Each key takes
-the fast path of `unique_values`, `queues_and_stacks` or `grow_only_sets` if it can, else the `search`. When a key fails, `counter_example` and `story` say why.
+Linearizability (Herlihy and Wing, 1990) is local: a history is linearizable if that of each key is. Each key takes the
+fast path of `unique_values`, `queues_and_stacks` or `grow_only_sets` if possible, else the `search`. If a key fails,
+`counter_example` and `story` explain why.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ NAME = "linearizability"
 class Decision(msgspec.Struct, frozen=True):
     """The verdict on one object's operations, and if INVALID some of them that suffice to show it.
 
-    `search` is what the verdict cost, None on the fast path; a search that is UNKNOWN can go on.
+    `search` is the search behind the verdict, None on the fast path; it can be continued if the verdict is UNKNOWN.
     """
 
     verdict: Verdict
@@ -50,33 +51,36 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """A verdict, at once; `explained` looks for the evidence, which may take longer than the verdict did."""
+    """A verdict without its evidence.
+
+    `explained` looks for the evidence, which may take longer than the verdict did.
+    """
 
     result: CheckResult
     explained: Callable[[], CheckResult]
-    """The result with its story. Of a verdict that is not INVALID it is `result`."""
+    """Returns the result with its story; just `result` unless the verdict is INVALID."""
 
 
 def concluded(result: CheckResult) -> Finding:
-    """The finding of a result that there is nothing to add to."""
+    """Returns the finding of a result without further evidence."""
     return Finding(result, lambda: result)
 
 
 def check_linearizable(calls: Iterable[Call], model: Model, bounds: Bounds = DEFAULT) -> CheckResult:
-    """Whether `calls` are linearizable, each key on its own, as `model` specifies one; with the story if they are not.
+    """Checks that `calls` are linearizable, each key as an object of `model`. The result has the story if they are not.
 
-    UNKNOWN when no call succeeded, or when `bounds` are spent before each key is decided. ConfigError for calls that no
-    client can have made.
+    UNKNOWN if no call succeeded, or if `bounds` are spent before every key is decided. Raises ConfigError for calls
+    that no client can have made.
     """
     endings = calls.endings if isinstance(calls, RecordedCalls) else no_endings
     return find(list(calls), model, bounds, endings).explained()
 
 
 def find(calls: list[Call], model: Model, bounds: Bounds, endings: Endings) -> Finding:
-    """The verdict of `check_linearizable`, whose story is still to be told; `endings` says how operations ended.
+    """Returns the verdict of `check_linearizable`, before its story; `endings` returns the endings of operations.
 
-    The steps are first shared out equally, so that one hard key does not hide what is wrong with another; what is left
-    goes to the hard ones. The result is the same in every run, unless `bounds.seconds` cut it short.
+    The steps are first divided equally, so that one hard key does not hide a fault of another; the rest goes to the
+    hard keys. The result is the same in every run, unless `bounds.seconds` ends it early.
     """
     check_calls(calls)
     check = _Check(divide(calls, model), calls, bounds, endings)
@@ -86,7 +90,7 @@ def find(calls: list[Call], model: Model, bounds: Bounds, endings: Endings) -> F
 
 
 class _Check:
-    """One check of a history: which parts are hard, and what was spent so far."""
+    """One check of a history: the hard parts, and the steps and memory spent so far."""
 
     def __init__(self, parts: list[Part], calls: list[Call], bounds: Bounds, endings: Endings) -> None:
         self.operations = sum(call.known for call in calls)
@@ -97,7 +101,7 @@ class _Check:
         self._steps = 0
 
     def first_round(self) -> Finding | None:
-        """Gives each part its share of the steps; a finding if one is INVALID, or all are VALID."""
+        """Gives each part its share of the steps. Returns a finding if one part is INVALID, or all are VALID."""
         share = self._bounds.steps // len(self._parts)
         for part in self._parts:
             decision = decide(part.operations, part.model, share, self._memory_bytes, self._deadline)
@@ -109,7 +113,7 @@ class _Check:
         return None if self._hard else self._valid()
 
     def second_round(self) -> Finding:
-        """Gives what is left to the hard parts, in turn."""
+        """Gives the remaining steps to the hard parts, in turn."""
         for number, (part, kept) in enumerate(self._hard):
             search = self._new(part) if kept is None else kept
             others = sum(other.bytes for _, other in self._hard if other is not None and other is not search)
@@ -128,11 +132,11 @@ class _Check:
 
     @property
     def _memory_bytes(self) -> int:
-        """What one search may take up: all, or half where others wait for their second round in the other half."""
+        """The memory limit of one search: all, or half if other searches may wait in the other half."""
         return self._bounds.memory_bytes // (1 if len(self._parts) == 1 else 2)
 
     def _kept(self, search: Search) -> Search | None:
-        """`search` for the second round, without the places that failed if they are too many; None if all of it is too much."""
+        """Keeps `search` for the second round, without failed places if memory is short; None if still too large."""
         room = self._bounds.memory_bytes - self._memory_bytes - self._kept_bytes
         if len(self._parts) > 1 and search.bytes > room:
             search.forget()
@@ -184,7 +188,7 @@ class _Check:
 
 
 def divide(calls: Sequence[Call], model: Model) -> list[Part]:
-    """The operations that may have happened: each key's, in the order of the keys (no key first), or less at a time."""
+    """Divides the operations that may have happened by key (no key first), and further if the model can."""
     keys: dict[Key, list[Entry]] = {}
     for entry in entries(calls, model):
         keys.setdefault(entry[0].key, []).append(entry)
@@ -198,7 +202,7 @@ def decide(
     memory_bytes: int,
     deadline: Deadline | None = None,
 ) -> Decision:
-    """The verdict on one object's operations; UNKNOWN once something is spent (the fast path needs nothing)."""
+    """Decides on one object's operations; UNKNOWN once a limit is reached (the fast path has none)."""
     told = decide_by_times(operations, model)
     if told is not None:
         return Decision(*told)
@@ -211,7 +215,7 @@ def decide(
 
 
 def decide_by_times(operations: list[Entry], model: Model) -> tuple[Verdict, list[Entry]] | None:
-    """The fast path of `model`: the verdict, with operations that suffice to show it if INVALID; None if unknown."""
+    """Takes the fast path of `model`: the verdict and, if INVALID, operations that show it; None if undecided."""
     if isinstance(model, OrderedContainer):
         return decide_rows(operations, model)
     if isinstance(model, Set):

@@ -1,7 +1,8 @@
-"""The shortest evidence: of a history that no order explains, the few operations that no order explains either.
+"""The shortest evidence: the few operations, of a history that no order explains, that no order explains either.
 
-Nothing after the first completion that cannot be explained; of what went before, only what it takes. Of a long history
-only a stretch is looked at: what an operation left behind it is sometimes certain, and then no earlier one matters.
+It contains nothing after the first completion that cannot be explained, and only the necessary operations before it.
+For a long history only a stretch is searched: if the state after an operation is certain, earlier operations do not
+matter.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from framework.checking.models.model import ANY, Entry, Model, State
 from framework.checking.verdict import Verdict
 
 ATTEMPT_STEPS = 200_000
-"""What an attempt to do with fewer operations may cost; ten times as much, an attempt to end earlier."""
+"""The step limit of an attempt with fewer operations; an attempt to end earlier may take ten times as many."""
 LAYING_OUT = 12
-"""Steps that are as much work as laying one operation out."""
+"""The cost of laying out one operation, in steps."""
 SHORT = 128
-"""Completions of a history that is looked at as a whole, and of the first stretch of a longer one."""
+"""The maximum number of completions searched as a whole, and in the first stretch of a longer history."""
 
 Exchange: TypeAlias = list[tuple[Entry, list[Entry]]]
-"""Operations, each with what to put in its place, if anything: all or none."""
+"""Operations, each with its replacements, if any. An exchange is made completely or not at all."""
 
 
 class CounterExample(msgspec.Struct, frozen=True):
     """Operations that no order explains, in the order of their invocations.
 
-    `since`: the operation before them, which certainly left `initial`, what the object holds at first; None if that is
-    what it held before all operations. `either`: the numbers of those that may have taken place before `since` did.
-    `at_last`: without the last completion there is an order that explains the others. `left`: steps that were left when
-    the evidence could not be shortened any more; 0 if they were spent before.
+    `since`: the operation before them, which certainly left the object in the initial state of `model`; None if that is
+    its state before all operations. `either`: the numbers of the operations that may have taken place before `since`.
+    `at_last`: without the last completion, an order explains the others. `left`: the steps left when the evidence could
+    not be shortened any more; 0 if they were spent before.
     """
 
     operations: list[Entry]
@@ -44,7 +45,7 @@ class CounterExample(msgspec.Struct, frozen=True):
 
 
 class Decided(Protocol):
-    """What a judge answers."""
+    """The answer of a judge."""
 
     @property
     def verdict(self) -> Verdict: ...
@@ -57,11 +58,11 @@ class Decided(Protocol):
 
 
 Judge: TypeAlias = Callable[[list[Entry], Model, int, int, "Deadline | None"], Decided]
-"""The verdict on some operations of an object, within so many steps, bytes, and a deadline."""
+"""A function that decides on operations of an object, within a number of steps, of bytes, and a deadline."""
 
 
 class _Stretch(msgspec.Struct, frozen=True):
-    """Operations that no order explains, of an object that `model` says what it held at first."""
+    """Operations that no order explains, of an object whose initial state is that of `model`."""
 
     operations: list[Entry]
     model: Model
@@ -72,11 +73,12 @@ class _Stretch(msgspec.Struct, frozen=True):
 def shortest_evidence(
     operations: list[Entry], decided: Decided, model: Model, judge: Judge, bounds: Bounds
 ) -> CounterExample:
-    """The evidence in `operations`, which were `decided` to be INVALID, as short as `bounds.evidence_steps` allow.
+    """Returns the evidence in `operations`, `decided` to be INVALID, as short as `bounds.evidence_steps` allow.
 
-    An operation without effect can be left out of any order that explains, and what another saw can be disregarded, so
-    what stays INVALID that way does not need it. An operation with effect is left out only if nothing that stays can
-    have seen it, or if an equal and later one stays, and only while all but the last completion has an explanation.
+    Any order that explains operations still does so without an operation that has no effect, or without a result that
+    was seen. So operations that stay INVALID without it do not need it. An operation with effect is left out only if no
+    remaining operation can have seen it, or if an equal and later one remains, and only while an order explains all but
+    the last completion.
     """
     attempts = _Attempts(judge, bounds)
     stretch = _Stretch(operations, model)
@@ -94,7 +96,7 @@ def shortest_evidence(
 
 
 class _Attempts:
-    """Judges, until the work is spent; then nothing is known any more, and so nothing is left out."""
+    """Calls the judge until the steps are spent; then nothing more is known, and so nothing more is left out."""
 
     def __init__(self, judge: Judge, bounds: Bounds) -> None:
         self._judge = judge
@@ -104,11 +106,11 @@ class _Attempts:
 
     @property
     def left(self) -> int:
-        """The steps that are left."""
+        """The steps left."""
         return 0 if self._deadline is not None and self._deadline.has_passed() else max(self._left, 0)
 
     def decide(self, operations: list[Entry], model: Model, budget_steps: int = ATTEMPT_STEPS) -> Decided | None:
-        """What is known of `operations`, None when the work is spent."""
+        """Decides on `operations`; None once the steps are spent."""
         self._left -= LAYING_OUT * len(operations)
         if not self.left:
             return None
@@ -120,7 +122,7 @@ class _Attempts:
         return self._is(Verdict.INVALID, operations, model)
 
     def unexplained_at_last(self, operations: list[Entry], model: Model) -> bool:
-        """Whether it is the last completion, and no other, that cannot be explained."""
+        """Returns whether the last completion, and no other, cannot be explained."""
         if not self.unexplained(operations, model):
             return False
         ends = _completions(operations)[:-1]
@@ -129,7 +131,7 @@ class _Attempts:
     def reduce(
         self, operations: list[Entry], exchanges: list[Exchange], model: Model, *, at_last: bool = False
     ) -> list[Entry]:
-        """`operations` after those of `exchanges` that do no harm, tried in halves, quarters, and so on to single ones."""
+        """Applies the harmless ones of `exchanges` to `operations`, trying halves, quarters, and so on down to one."""
         suffices = self.unexplained_at_last if at_last else self.unexplained
         kept, size = operations, (len(exchanges) + 1) // 2
         while size and self.left:
@@ -152,13 +154,13 @@ class _Attempts:
 
 
 def _suspected(suspects: list[Entry], stretch: _Stretch, attempts: _Attempts) -> _Stretch:
-    """The suspects, if there is no order of them alone; else all operations."""
+    """Reduces the stretch to the suspects if no order explains them alone."""
     fewer = len(suspects) < len(stretch.operations) and attempts.unexplained(suspects, stretch.model)
     return msgspec.structs.replace(stretch, operations=suspects) if fewer else stretch
 
 
 def _nearest(stretch: _Stretch, explained: int, attempts: _Attempts) -> _Stretch | None:
-    """A stretch of operations around the first completion that the search did not get past, twice as long each time."""
+    """Tries stretches around the first completion that the search did not get past, each twice as long as the last."""
     model = stretch.model
     ends = _completions(stretch.operations)
     reach = SHORT
@@ -178,10 +180,10 @@ def _nearest(stretch: _Stretch, explained: int, attempts: _Attempts) -> _Stretch
 
 
 def _behind(operations: list[Entry], ends: Sequence[Entry], model: Model) -> _Stretch | None:
-    """What takes place after the last of `ends` that certainly left one state behind it.
+    """Returns the operations after the last of `ends` after which the state is certain.
 
-    What was concurrent with it may have come before it, and then its effect is part of that state; so it counts as
-    of unknown fate. If all operations can be explained, so can these: by the same order from there on.
+    Operations concurrent with it may have come before it, and then their effect is part of that state; so their outcome
+    counts as unknown. If all operations can be explained, so can these: by the same order from there on.
     """
     for since in reversed(ends):
         state = _left_behind(since, model)
@@ -206,7 +208,7 @@ def _behind(operations: list[Entry], ends: Sequence[Entry], model: Model) -> _St
 
 
 def _latest(stretch: _Stretch, attempts: _Attempts) -> _Stretch:
-    """The shortest stretch within another that suffices, or that other one."""
+    """Returns the shortest stretch within another that suffices, or the other one."""
     ends = _completions(stretch.operations)
     for count in range(len(ends) - 1, 0, -1):
         later = _behind(stretch.operations, ends[:count], stretch.model)
@@ -217,7 +219,7 @@ def _latest(stretch: _Stretch, attempts: _Attempts) -> _Stretch:
 
 
 def _reduced(stretch: _Stretch, attempts: _Attempts) -> _Stretch:
-    """The stretch without what can be left out of it."""
+    """Returns the stretch without its unnecessary operations."""
     shortest, model = stretch.operations, stretch.model
     while True:
         fewer = attempts.reduce(shortest, _without(entry for entry in shortest if entry[1].pure), model)
@@ -231,15 +233,15 @@ def _reduced(stretch: _Stretch, attempts: _Attempts) -> _Stretch:
 
 
 def _left_behind(entry: Entry, model: Model) -> State:
-    """The state right after a known operation, wherever it took place; ANY if that depends on where."""
+    """Returns the state right after a known operation, wherever it took place; ANY if that depends on the place."""
     step = entry[1]
     return model.needs(step) if step.pure else model.makes(step)
 
 
 def _shortest_prefix(stretch: _Stretch, attempts: _Attempts) -> _Stretch:
-    """Up to the first completion that cannot be explained (what is explained so far never depends on the future).
+    """Returns the operations up to the first completion that cannot be explained, as far as needed to show it.
 
-    Of these operations, those that suffice to show it.
+    Whether a prefix can be explained never depends on later operations.
     """
     operations, model = stretch.operations, stretch.model
     ends = _completions(operations)
@@ -255,7 +257,7 @@ def _shortest_prefix(stretch: _Stretch, attempts: _Attempts) -> _Stretch:
 
 
 def _prefix(operations: list[Entry], ends: Sequence[Entry], model: Model) -> list[Entry]:
-    """What was known once `ends`, the first completions, had been seen; the rest was under way, or had not begun."""
+    """Returns the operations as known after `ends`, the first completions. The rest is under way or left out."""
     now = _end(ends[-1])
     seen: list[Entry] = []
     for entry in operations:
@@ -268,7 +270,7 @@ def _prefix(operations: list[Entry], ends: Sequence[Entry], model: Model) -> lis
 
 
 def _unanswered(entry: Entry, model: Model) -> Entry:
-    """The operation as if it had not been answered."""
+    """Returns the operation as if it had not been answered."""
     call = entry[0]
     if not call.known:
         return entry
@@ -291,31 +293,31 @@ def _beginning(entry: Entry) -> tuple[int, int]:
 
 
 def _loosened(operations: list[Entry], model: Model) -> list[Exchange]:
-    """Each operation that saw something and had an effect, with itself less what it saw."""
+    """Returns exchanges of each operation that saw something and had an effect for itself without what it saw."""
     loosened = [(entry, (entry[0], model.loosened(entry[1]))) for entry in operations]
     return [[(entry, [loose])] for entry, loose in loosened if loose[1] != entry[1]]
 
 
 def _projected(operations: list[Entry], model: Model) -> list[Exchange]:
-    """What the model says can be left out together."""
+    """Returns exchanges that leave out groups of operations, as the model proposes."""
     groups = model.projections([step for _, step in operations])
     return [[(operations[place], []) for place in group] for group in groups]
 
 
 def _without(operations: Iterable[Entry]) -> list[Exchange]:
-    """Each of the operations left out."""
+    """Returns exchanges that leave out each of the operations."""
     return [[(entry, [])] for entry in operations]
 
 
 def _unseen(operations: list[Entry], model: Model) -> list[Exchange]:
-    """The operations with effect that none of the others can have seen.
+    """Returns exchanges that leave out each operation with effect that none of the others can have seen.
 
-    One without an answer counts too if it is nothing but a new beginning for what they saw.
+    An operation without answer counts too if it replaces the state by one that none of them saw.
     """
     steps = [step for _, step in operations]
     seen = model.told_apart(steps)
     if any(step.pure and model.needs(step) is ANY for step in steps) or len(steps) * len(seen) > MOST_COMPARED:
-        return []  # one saw what the object was *not*, which any operation may have had a part in; or too much work
+        return []  # an operation saw what the object was *not*, which depends on any other; or too much work
     return _without(
         entry
         for entry in operations
@@ -331,7 +333,7 @@ MOST_COMPARED = 3_000_000
 
 
 def _repeated(operations: list[Entry], model: Model) -> list[Exchange]:
-    """Those that replace the state with what an equal, later one replaces it with."""
+    """Returns exchanges that leave out each operation that replaces the state just as a later one does."""
     latest: dict[tuple[object, ...], Entry] = {}
     repeated: list[Entry] = []
     for entry in sorted(operations, key=_beginning):

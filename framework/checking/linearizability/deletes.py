@@ -1,7 +1,7 @@
-"""A guess at which delete did what: many operations can have emptied a key, and anyone of them may be the one.
+"""A guess at the effects of deletes: many operations can have emptied a key, and it is open which one did.
 
-A chain that grew from nothing, and reads that saw nothing, each need an operation that emptied the key and to which
-nothing was done since. Each takes, of those that fit, the one that has to be over soonest. It is a guess only.
+A chain that grew from nothing, and reads that saw nothing, each need an operation that emptied the key, with no effect
+on the key since then. Each takes the fitting operation that ends first. It is only a guess.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 Chain: TypeAlias = list[list[int]]
-"""Operations in order; those within one list may come in any."""
+"""Groups of operations in order; operations within one group may come in any order."""
 NOT_DELETED = 1 << 200
 
 
 class Times:
-    """When operations begin and end, by their places: doubled, and an end one later, so that equal times overlap."""
+    """Begins and ends of operations, by place.
+
+    Times are doubled, and ends are one later, so that equal times overlap.
+    """
 
     def __init__(self, spans: Iterable[tuple[int, int | None]]) -> None:
         known = list(spans)
@@ -23,15 +26,18 @@ class Times:
         self.ends = [NOT_DELETED if end is None else 2 * end + 1 for _, end in known]
 
     def stretch(self, chain: Chain) -> tuple[int, int]:
-        """The first end and the last beginning; a chain that begins with an empty list comes before all."""
+        """Returns the first end and the last beginning.
+
+        A chain that begins with an empty list comes before all others.
+        """
         places = [place for group in chain for place in group]
         first = min((self.ends[place] for place in places), default=NOT_DELETED) if chain[0] else -NOT_DELETED
         return first, max((self.begins[place] for place in places), default=-NOT_DELETED)
 
 
 def in_order(chains: Iterable[Chain], times: Times) -> list[tuple[int, int, Chain]]:
-    """The chains with their stretches. One in which an operation ends before another begins holds the time between;
-    any other may come as soon as all its operations have begun."""
+    """Returns the chains with their stretches, in order. A chain in which an operation ends before another begins
+    occupies the time between; any other may come as soon as all its operations have begun."""
     stretches = [(*times.stretch(chain), chain) for chain in chains]
     return sorted(stretches, key=lambda it: (it[0], 1) if it[0] < it[1] else (it[1], 0))
 
@@ -39,8 +45,8 @@ def in_order(chains: Iterable[Chain], times: Times) -> list[tuple[int, int, Chai
 def fill(
     chains: list[Chain], grown: Sequence[Chain], clearers: Sequence[int], readers: Sequence[int], times: Times
 ) -> list[Chain]:
-    """`chains` with the `clearers` put where they may belong: ahead of the chains `grown` from nothing, and of the
-    `readers` that saw nothing; the rest of them on their own."""
+    """Returns `chains` with the `clearers` in likely places: ahead of the chains `grown` from nothing, and of the
+    `readers` that saw nothing; the remaining ones on their own."""
     free = sorted(clearers, key=times.ends.__getitem__)
     left = sorted(readers, key=times.ends.__getitem__)
     others = [place for chain in [*chains, *grown] for group in chain for place in group]
@@ -73,7 +79,7 @@ def fill(
 
 
 def _joining(chain: Chain, readers: list[int], times: Times) -> tuple[list[int], list[int]]:
-    """Those of `readers` that can come within `chain` without its holding more time than it does, and the others."""
+    """Returns the `readers` that can join `chain` without its occupying more time than before, and the others."""
     first, latest = times.stretch(chain)
     there: list[int] = []
     others: list[int] = []
@@ -89,7 +95,7 @@ def _joining(chain: Chain, readers: list[int], times: Times) -> tuple[list[int],
 
 
 def _take(free: list[int], since: int, until: int, times: Times) -> int | None:
-    """Takes the operation that has to be over soonest of those that can take place between `since` and `until`."""
+    """Takes the first operation to end that can take place between `since` and `until`; None if there is none."""
     for place in free:
         if times.begins[place] <= until and times.ends[place] >= since:
             free.remove(place)
@@ -98,7 +104,7 @@ def _take(free: list[int], since: int, until: int, times: Times) -> int | None:
 
 
 def _before_a_hold(at: int, holds: list[tuple[int, int]]) -> int:
-    """The latest time up to `at` that no hold contains."""
+    """Returns the latest time up to `at` that no hold contains."""
     for first, latest in reversed(holds):
         if first < at < latest:
             at = first

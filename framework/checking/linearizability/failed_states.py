@@ -1,4 +1,4 @@
-"""Places from which the search found no order, as many as fit into its memory."""
+"""The places from which the search found no order, as many as fit into its memory."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from typing import TypeAlias
 from framework.checking.models.model import State
 
 Place: TypeAlias = tuple[int, State, tuple[int, ...], State]
-"""The completion that is due, the state, pending operations with effect, and the state ahead of the last one."""
+"""The next completion, the state, pending operations with effect, and the state before the last one."""
 Remainder: TypeAlias = tuple[tuple[int, ...], int]
-"""Pending operations without effect, and those of unknown fate."""
+"""Pending operations without effect, and operations with unknown outcome."""
 MOST = 32
-"""Remainders kept of one place; the latest are."""
+"""The maximum number of remainders kept per place; the latest are kept."""
 
 
 class Failures:
-    """Two generations of places. When the younger has filled half of `limit_bytes`, the older is dropped: a place that
-    was dropped may be searched again, and fails again."""
+    """Two generations of failed places. When the younger fills half of `limit_bytes`, the older is dropped; a dropped
+    place may be searched again, and fails again."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.looked = 0
-        """Remainders looked at since this was last set to 0."""
+        """The number of remainders inspected since this was last set to 0."""
         self._limit = limit_bytes // 2
         self._young: dict[Place, list[Remainder]] = {}
         self._old: dict[Place, list[Remainder]] = {}
         self._young_bytes = self._old_bytes = 0
 
     def allow(self, limit_bytes: int) -> None:
-        """Takes `limit_bytes` for the limit."""
+        """Sets the limit to `limit_bytes`."""
         self._limit = limit_bytes // 2
 
     @property
     def bytes(self) -> int:
-        """An estimate of what is kept."""
+        """An estimate of the memory in use."""
         return self._young_bytes + self._old_bytes
 
     def covers(self, place: Place, pures: tuple[int, ...], opens: int) -> bool:
-        """Whether a place failed that is at least as good: with no more unmet reads, and all the same `opens`."""
+        """Returns whether a place at least as good failed: with no more unmet reads, and at least all `opens`."""
         for generation in (self._young, self._old):
             remainders = generation.get(place)
             if remainders is not None:
@@ -47,7 +47,7 @@ class Failures:
         return False
 
     def add(self, place: Place, pures: tuple[int, ...], opens: int, size_bytes: int) -> None:
-        """Keeps a place that takes up about `size_bytes`."""
+        """Adds a place of about `size_bytes`."""
         if self._young_bytes + size_bytes > self._limit:
             self._old, self._old_bytes = self._young, self._young_bytes
             self._young, self._young_bytes = {}, 0

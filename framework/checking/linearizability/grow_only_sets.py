@@ -1,8 +1,8 @@
-"""The fast path for sets that only grow, each value added once: what follows from the times alone.
+"""The fast path for sets that only grow, each value added once: decides from the times alone.
 
 Such a set passes through its states in one order, from the smallest that was read to the largest: a value is added
-after the last read without it and before the first read with it. Every operation takes place as early as what comes
-before it allows; if one of them ends earlier than that, nothing explains the history.
+after the last read without it and before the first read with it. Every operation takes place as early as the ones
+before it allow; if an operation ends earlier than that, no order explains the history.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class _Read(msgspec.Struct, frozen=True):
 
 
 def decide_sets(operations: Sequence[Entry], model: Set) -> tuple[Verdict, list[Entry]] | None:
-    """The verdict on one set, with the operations if INVALID; None if the times do not tell.
+    """Returns the verdict on one set, with the operations if INVALID; None if the times do not decide.
 
-    None where a value is added twice or was there at first, where something was removed, asked for or not added, or
-    where it hangs on two operations of a process that meet on one instant.
+    None if a value is added twice or was there initially, if there are operations other than effective adds and reads,
+    or if the verdict depends on two operations of a process that meet at one instant.
     """
     steps = [step for _, step in operations]
     added = [step.argument for step in steps if step.function == "add" and not step.pure]
@@ -48,7 +48,7 @@ def decide_sets(operations: Sequence[Entry], model: Set) -> tuple[Verdict, list[
     if not _explained(operations, members, 1):
         return Verdict.INVALID, list(operations)
     instant = any(call.known and call.completed == call.invoked for call, _ in operations)
-    # With every end ahead of the beginnings on its instant there is more order than the history has: if that can be
+    # With every end before the beginnings at the same instant, there is more order than in the history: if that can be
     # explained, so can the history.
     if touching(operations) and (instant or not _explained(operations, members, -1)):
         return None
@@ -56,7 +56,8 @@ def decide_sets(operations: Sequence[Entry], model: Set) -> tuple[Verdict, list[
 
 
 def _explained(operations: Sequence[Entry], members: Values, end_shift: int) -> bool:
-    """Times are doubled, and an end shifted by one: later (1) it does not precede a beginning on the same instant."""
+    """Returns whether an order explains the operations. Times are doubled, and ends shifted by `end_shift`: with 1 an
+    end does not precede a beginning at the same instant, with -1 it does."""
     adds: dict[State, tuple[int, int]] = {}
     reads: list[_Read] = []
     for call, step in operations:
@@ -82,7 +83,7 @@ def _explained(operations: Sequence[Entry], members: Values, end_shift: int) -> 
 
 
 def rank_sets(operations: Sequence[Entry], model: Set) -> list[int] | None:
-    """A rank for each `add`, by the first read that showed its value; None where something was removed."""
+    """Returns ranks by the first read that showed each value; None unless all operations are adds and reads."""
     if any(step.function not in ("add", "read") for _, step in operations):
         return None
     reads = [step.result for _, step in operations if step.function == "read"]

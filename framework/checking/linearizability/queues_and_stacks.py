@@ -1,21 +1,21 @@
-"""The fast path for queues and stacks: what follows from the times alone, where each value is put once at most.
+"""The fast path for queues and stacks where each value is put at most once: decides from the times alone.
 
 A value whose `put` and `take` are known is certainly held from the end of its `put` to the beginning of its `take`
-(none has to be held if they overlap); a `put` ends at the latest when its `take` does, and that begins at the
-earliest when the `put` does.
+(at no time if they overlap). A `put` ends at the latest when its `take` does, and the `take` begins at the earliest
+when the `put` does.
 
 - A take that found nothing needs an instant within it at which nothing is certainly held.
 - Queue: value A goes before B if A's put precedes B's, or A's take precedes B's. Both relations are interval orders,
   so if no two values go before each other, no longer cycle exists either, and an order by both explains the history.
-- Stack: wherever nothing is certainly held, the stack may be taken to be empty, and the history falls apart into
-  stretches throughout which something is held: the lowest value, which must have been put when the first put of
-  the stretch ends and be taken after the last take begins. Any that can be will do; the others nest within it.
-- A take of unknown fate may have taken any value that is missing. Each value that must be gone by some time needs one
-  of its own that began before; that is necessary, and if what follows from one such choice holds, sufficient.
+- Stack: wherever nothing is certainly held, the stack may be assumed empty, and the history splits into stretches
+  throughout which something is held: the lowest value, which must have been put when the first put of the stretch
+  ends and be taken after the last take begins. Any value that fits will do; the others nest within it.
+- A take with unknown outcome may have taken any missing value. Each value that must be gone by some time needs such a
+  take of its own that began before; that is necessary, and if the consequences of one such choice hold, sufficient.
 
 The conditions are those of Henzinger, Sezgin and Vafeiadis, "Aspect-Oriented Linearizability Proofs" (2013), and of
-Abdulla and others, "Efficient Linearizability Monitoring" (2025); the twin that tries every order is their test.
-A queue costs n log n, a stack n times its depth.
+Abdulla and others, "Efficient Linearizability Monitoring" (2025). They are tested against a naive twin that tries every
+order. A queue takes time n log n, a stack n times its depth.
 """
 
 from __future__ import annotations
@@ -34,13 +34,16 @@ from framework.checking.verdict import Verdict
 
 _NEVER = 1 << 200
 NESTING_WORK = 20_000_000
-"""Values looked at, over all depths of a stack, before it is left to the search."""
+"""The maximum number of values inspected, over all depths of a stack, before it is left to the search."""
 
 Told = tuple[Verdict, list[Entry]]
 
 
 class _Value:
-    """One value: when it can be put and taken. Ends of unknown operations, and all of a missing take, are never."""
+    """One value, with the times of its put and take.
+
+    Ends of unknown operations, and times of a missing take, are `_NEVER`.
+    """
 
     __slots__ = ("put", "put_begin", "put_end", "take", "take_begin", "take_end")
 
@@ -59,7 +62,7 @@ class _Value:
 
 
 class _History(msgspec.Struct, frozen=True):
-    """The values, the takes that found nothing (place, begin, end), the takes of unknown fate (begin, place)."""
+    """The values, the takes that found nothing (place, begin, end), the takes with unknown outcome (begin, place)."""
 
     values: list[_Value]
     empties: list[tuple[int, int, int]]
@@ -67,10 +70,10 @@ class _History(msgspec.Struct, frozen=True):
 
 
 def decide_rows(operations: Sequence[Entry], model: OrderedContainer) -> Told | None:
-    """The verdict on one queue or stack, as far as the times give one; None if they do not.
+    """Returns the verdict on one queue or stack, with operations that suffice to show it if INVALID.
 
-    With INVALID come operations that suffice to show it. None where a value is put twice, where it hangs on which
-    value a take of unknown fate took, or on two operations of a process that meet on one instant.
+    None if the times do not decide: if a value is put twice, or if the verdict depends on the value that a take with
+    unknown outcome took, or on two operations of a process that meet at one instant.
     """
     if not _unlike(operations, model):
         return None
@@ -79,20 +82,24 @@ def decide_rows(operations: Sequence[Entry], model: OrderedContainer) -> Told | 
         return told
     if any(call.known and call.completed == call.invoked for call, _ in operations):
         return None
-    # With every end ahead of the beginnings on its instant there is more order than the history has: if that can be
+    # With every end before the beginnings at the same instant, there is more order than in the history: if that can be
     # explained, so can the history.
     strict = _decide(operations, model, -1)
     return strict if strict is not None and strict[0] is Verdict.VALID else None
 
 
 def _unlike(operations: Sequence[Entry], model: OrderedContainer) -> bool:
-    """Whether no two values that are put or held at first are alike."""
+    """Returns whether all values put or initially held are distinct."""
     puts = [step.argument for _, step in operations if step.function == "put"]
     return len({*puts, *model.held}) == len(puts) + len(model.held)
 
 
 def _decide(operations: Sequence[Entry], model: OrderedContainer, end_shift: int) -> Told | None:
-    """Times are doubled, and an end shifted by one: later (1) it does not precede a beginning on the same instant."""
+    """Decides as `decide_rows` does.
+
+    Times are doubled, and ends shifted by `end_shift`: with 1 an end does not precede a beginning at the same instant,
+    with -1 it does.
+    """
     history = _read(operations, model, end_shift)
     if isinstance(history, set):
         return Verdict.INVALID, _some(operations, history)
@@ -105,7 +112,7 @@ def _decide(operations: Sequence[Entry], model: OrderedContainer, end_shift: int
     if not history.opens:
         return Verdict.INVALID, _some(operations, conflict)
     taken = _History([value for value in history.values if value.take is not None], history.empties, [])
-    if certain := _conflict(taken, first_in):  # whatever those of unknown fate took, it was none of these
+    if certain := _conflict(taken, first_in):  # takes with unknown outcome took none of these
         return Verdict.INVALID, _some(operations, certain)
     if not _take_by_opens(history, first_in):
         return Verdict.INVALID, list(operations)
@@ -113,7 +120,7 @@ def _decide(operations: Sequence[Entry], model: OrderedContainer, end_shift: int
 
 
 def _conflict(history: _History, first_in: bool) -> set[int] | None:
-    """The places of operations that cannot all be, without any take of unknown fate; None if it takes long to tell."""
+    """Returns the places of conflicting operations, without takes of unknown outcome; None if that takes too long."""
     order = (_queue_conflict if first_in else _stack_conflict)(history.values)
     return order if order or order is None else _never_empty(history)
 
@@ -123,7 +130,7 @@ def _some(operations: Sequence[Entry], places: set[int]) -> list[Entry]:
 
 
 def _read(operations: Sequence[Entry], model: OrderedContainer, end_shift: int) -> _History | set[int]:
-    """The history, or the places of operations that cannot all be: a value taken twice, or never put before."""
+    """Returns the history, or the places of conflicting operations: a value taken twice, or not put before."""
     values: dict[State, _Value] = {
         value: _Value(None, place - _NEVER, place - _NEVER) for place, value in enumerate(model.held)
     }
@@ -155,7 +162,7 @@ def _read(operations: Sequence[Entry], model: OrderedContainer, end_shift: int) 
 
 
 def _queue_conflict(values: list[_Value]) -> set[int]:
-    """Two values each of which goes before the other: put in one order, taken in the other."""
+    """Returns the places of two values that each go before the other: put in one order, taken in the other."""
     by_end = sorted(values, key=lambda value: value.put_end)
     place, latest = 0, None
     for value in sorted(values, key=lambda value: value.put_begin):
@@ -169,9 +176,10 @@ def _queue_conflict(values: list[_Value]) -> set[int]:
 
 
 def _take_by_opens(history: _History, first_in: bool) -> bool:
-    """Has the takes of unknown fate take what must be gone in time; False if they are too few or come too late.
+    """Assigns to takes with unknown outcome the values that must be gone in time; False if they are too few or too
+    late.
 
-    Which of them takes what is a guess; that they suffice is not.
+    The assignment is a guess; that the takes suffice is certain.
     """
     overdue = sorted(_deadlines(history, first_in), key=lambda it: it[0])
     if len(overdue) > len(history.opens):
@@ -184,10 +192,10 @@ def _take_by_opens(history: _History, first_in: bool) -> bool:
 
 
 def _deadlines(history: _History, first_in: bool) -> list[tuple[int, _Value]]:
-    """The values that nobody is known to have taken and that must be gone, each with the latest time of its take.
+    """Returns the values that must be gone but have no known take, each with the latest time of its take.
 
-    Gone before a take that found nothing after they were put; in a queue before a value put after them is taken, in a
-    stack before a value is taken that was put before them and not yet taken when they were put.
+    A value must be gone before a take that found nothing after it was put; in a queue before a value put after it is
+    taken; in a stack before the take of a value that was put before it and not yet taken when it was put.
     """
     values = history.values
     empties = _Soonest((begin, end) for _, begin, end in history.empties)
@@ -200,7 +208,7 @@ def _deadlines(history: _History, first_in: bool) -> list[tuple[int, _Value]]:
 
 
 class _Soonest:
-    """Intervals, asked for the soonest end among those that begin after some time."""
+    """An index of intervals for the earliest end among those that begin after some time."""
 
     def __init__(self, intervals: Iterable[tuple[int, int]]) -> None:
         known = sorted(intervals)
@@ -213,7 +221,7 @@ class _Soonest:
 
 
 def _below(values: list[_Value]) -> list[int]:
-    """For each value the soonest end of a take of one that was certainly put before it, and taken later than it was put."""
+    """Returns for each value the earliest end of a take, begun after its put, of a value certainly put before it."""
     begins = sorted({value.take_begin for value in values})
     soonest = [_NEVER] * (len(begins) + 1)  # a Fenwick tree of minima, the latest beginnings first
 
@@ -241,7 +249,7 @@ def _below(values: list[_Value]) -> list[int]:
 
 
 def _stretches(values: list[_Value]) -> list[list[_Value]]:
-    """The values that are certainly held at some time, by stretches of time throughout which one is.
+    """Groups the values that are certainly held at some time by stretches throughout which some value is held.
 
     `values` are in the order of the ends of their puts, and so are those of each stretch.
     """
@@ -259,7 +267,7 @@ def _stretches(values: list[_Value]) -> list[list[_Value]]:
 
 
 def _stack_conflict(values: list[_Value]) -> set[int] | None:
-    """Values that do not nest; None if it takes too long to tell."""
+    """Returns the places of values that do not nest; None if that takes too long to decide."""
     work, left = [sorted(values, key=lambda value: value.put_end)], NESTING_WORK
     while work:
         for stretch in _stretches(work.pop()):
@@ -275,7 +283,7 @@ def _stack_conflict(values: list[_Value]) -> set[int] | None:
 
 
 def _never_empty(history: _History) -> set[int]:
-    """A take that found nothing while something was certainly held, and what was."""
+    """Returns the places of a take that found nothing although values were certainly held, and of these values."""
     stretches = _stretches(sorted(history.values, key=lambda value: value.put_end))
     begins = [stretch[0].put_end for stretch in stretches]
     ends = [max(value.take_begin for value in stretch) for stretch in stretches]
@@ -288,7 +296,7 @@ def _never_empty(history: _History) -> set[int]:
 
 
 def rank_rows(operations: Sequence[Entry], model: OrderedContainer) -> list[int] | None:
-    """A rank for each operation, by which the search comes straight to an order; None where the times do not tell one."""
+    """Returns a rank for each operation that leads the search straight to an order; None if the times give none."""
     if not _unlike(operations, model):
         return None
     history = _read(operations, model, 1)
@@ -307,9 +315,9 @@ _LAST = 1 << 60
 
 
 def _queue_order(values: list[_Value]) -> list[int] | None:
-    """Puts and takes by the times at which they may take place, the puts late and the takes soon.
+    """Orders puts and takes by times at which they may take place, the puts late and the takes early.
 
-    Value by value: the next one is, of those that no other that is left goes before, the one to be put soonest.
+    Works value by value: of the values that no remaining one goes before, the next is the one whose put ends first.
     """
     order = _in_order(values)
     if order is None:
@@ -328,7 +336,7 @@ def _queue_order(values: list[_Value]) -> list[int] | None:
 
 
 def _in_order(values: list[_Value]) -> list[_Value] | None:
-    """The values in the order of the queue; None if there is none."""
+    """Returns the values in the order of the queue; None if there is no such order."""
     by_put = _Front([(value.put_begin, value.put_end) for value in values])
     by_take = _Front([(value.take_begin, value.take_end) for value in values])
     waiting = [2] * len(values)
@@ -350,7 +358,7 @@ def _in_order(values: list[_Value]) -> list[_Value] | None:
 
 
 class _Front:
-    """Intervals of which some are left: which of them begin before any of these ends?"""
+    """A shrinking set of intervals: finds those that begin before any remaining one ends."""
 
     def __init__(self, intervals: list[tuple[int, int]]) -> None:
         numbers = range(len(intervals))
@@ -361,7 +369,7 @@ class _Front:
         self._gone = [False] * len(intervals)
 
     def reached(self) -> Iterator[int]:
-        """Those that were not given before."""
+        """Yields the intervals found, each once."""
         while self._ended < len(self._by_end) and self._gone[self._by_end[self._ended]]:
             self._ended += 1
         while self._begun < len(self._by_begin):
@@ -377,7 +385,7 @@ class _Front:
 
 
 def _stack_order(values: list[_Value]) -> list[int]:
-    """Puts and takes by the times at which they nest: of each stretch the lowest values around all others."""
+    """Orders puts and takes by times at which they nest: in each stretch the lowest values enclose all others."""
     when: list[tuple[tuple[int, ...], int | None]] = []
     work: list[tuple[int, list[_Value]]] = [(0, sorted(values, key=lambda value: value.put_end))]
     held: set[int] = set()
@@ -396,7 +404,7 @@ def _stack_order(values: list[_Value]) -> list[int]:
             if len(inner) < len(stretch):
                 work.append((depth + 1, inner))
     for number, value in enumerate(values):
-        if id(value) not in held:  # taken at the moment at which it is put
+        if id(value) not in held:  # taken at the instant of its put
             when.append(((value.take_begin, 1, number, 0), value.put))
             when.append(((value.take_begin, 1, number, 1), value.take))
     return [place for _, place in sorted(when, key=lambda it: it[0]) if place is not None]

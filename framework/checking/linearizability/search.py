@@ -1,23 +1,23 @@
-"""The search for an order that explains what was seen: is the history of one object linearizable?
+"""The search for an order that explains the history of one object: decides whether it is linearizable.
 
 Wing and Gong's search ("Testing and Verifying Concurrent Objects", 1993) in Lowe's just-in-time form ("Testing for
-Linearizability", 2017): walk along the events, and only where an operation *ends* choose what takes effect, in
-which order, until that operation has. A place that failed is remembered, so that no place is searched twice.
+Linearizability", 2017): it walks along the events, and only where an operation *ends* it chooses the operations that
+take effect, in order, until that operation has. It remembers failed places, so that no place is searched twice.
 
-The rest is pruning, none of which loses an order that explains:
+The rest is pruning that never loses an order that explains the history:
 
-- An operation without effect takes place as soon as it is legal; no later place is better for what follows.
-- Of pending operations of one kind, the one with the nearest deadline will do: exchanging them changes nothing.
-- An operation of unknown fate takes place only right before one that it makes a difference to.
-- What a read saw that had the object to itself holds for every order: there is nothing to go back to before it.
-- With fewer unmet reads and more operations of unknown fate in hand, a place is at least as good.
-- A state that is entered once may not be left while someone has still to see it, nor by another operation than
-  the one that saw it last. A state that nobody can ever observe again may not be entered while someone has yet to
-  observe something, unless an operation that leads out of it is still to come.
+- An operation without effect takes place as soon as it is legal; no later place is better for the rest.
+- Of pending operations of one kind, only the one with the nearest deadline is tried: exchanging them changes nothing.
+- An operation with unknown outcome takes place only right before an operation for which it makes a difference.
+- The result of a read with no other operation under way holds for every order: no need to backtrack beyond it.
+- A place with fewer unmet reads and more operations with unknown outcome in hand is at least as good.
+- A state that is entered once may not be left while an operation has yet to see it, nor by another operation than the
+  one that must leave it. A state that no operation can ever observe again may not be entered while an operation has
+  yet to observe something, unless an operation that leads out of it is still to come.
 
-Time and memory are bounded by what a run of the search does, not by a clock, so that the same history ends in the same
-way on every machine. A step weighs more the larger its state is. Of memory, half is for the places on the way to
-where the search is, without which it cannot go on, and half for places that failed, of which it can do without any.
+Time and memory are limited by the work of the search, not by a clock, so that the same history gives the same result on
+every machine. Steps with larger states weigh more. Half of the memory is for the places on the current path, without
+which the search cannot continue, and half for failed places, all of which are dispensable.
 """
 
 from __future__ import annotations
@@ -35,21 +35,22 @@ from framework.checking.verdict import Verdict
 Numbers: TypeAlias = tuple[int, ...]
 """Pending operations, ascending: the nearest deadline first."""
 Trail: TypeAlias = "tuple[Trail, int] | None"
-"""The operations that have taken place, the last one first."""
+"""The operations that have taken place, the last first."""
 
 NO_STATE = Mark("NO_STATE")
 WEIGHT_WORDS = 256
-"""A step counts once more for so many words that its state takes up."""
+"""The number of words of a state for which a step counts once more."""
 NODE_BYTES = 500
-"""What a place on the way takes up, besides its state and its operations of unknown fate."""
+"""The size of a place on the path, in addition to its state and its pending operations."""
 
 
 class _Node:
-    """A place at which to choose.
+    """A place with a choice.
 
-    `event`: the completion that is due. `state`: the object's. `pures`, `effects`: pending operations that must take
-    place, without and with effect; `opens`: those of unknown fate. `met`: pure operations that found the object in
-    `state`. `before`: the state ahead of an operation of unknown fate that has yet to make a difference, or NO_STATE.
+    `event`: the next completion. `state`: the object's state. `pures`, `effects`: pending operations that must take
+    place, without and with effect; `opens`: pending operations with unknown outcome. `met`: the number of pure
+    operations that found the object in `state`. `before`: the state before an operation with unknown outcome that has
+    yet to make a difference, or NO_STATE.
     """
 
     __slots__ = ("before", "bytes", "candidates", "effects", "event", "met", "opens", "pures", "state", "trail")
@@ -72,9 +73,9 @@ class _Node:
 
 
 class Search:
-    """One search, which can be taken up again; `steps` is the work done so far, in operations tried.
+    """One search, which can be continued. `steps` is the work done so far, in operations tried.
 
-    `memory_bytes` bounds what it keeps, by an estimate. `traced`: it keeps the order that it finds, in `order`.
+    `memory_bytes` limits its estimated memory. `traced`: it keeps the order that it finds, in `order`.
     """
 
     def __init__(self, timeline: Timeline, memory_bytes: int = 1 << 62, *, traced: bool = False) -> None:
@@ -95,14 +96,14 @@ class Search:
         self._node: _Node | None = self._advance(start)
 
     def allow(self, memory_bytes: int) -> None:
-        """Takes `memory_bytes` for the bound of what it keeps."""
+        """Sets the memory limit to `memory_bytes`."""
         self._path_limit = memory_bytes // 2
         self._failed.allow(memory_bytes // 2)
 
     def run(self, budget_steps: int, deadline: Deadline | None = None) -> Verdict:
-        """VALID if an order explains the history, INVALID if none does, UNKNOWN once something is `spent`.
+        """Returns VALID if an order explains the history, INVALID if none does, UNKNOWN once a resource is `spent`.
 
-        After UNKNOWN for lack of steps, a call with a larger budget goes on where this one stopped.
+        After UNKNOWN for lack of steps, a call with a larger budget continues where this one stopped.
         """
         path, node, failed, end = self._path, self._node, self._failed, len(self.timeline.events)
         what = self.timeline.object
@@ -136,17 +137,17 @@ class Search:
 
     @property
     def explained(self) -> int:
-        """How many completions, counted from the first, an order was found for."""
+        """The number of completions, counted from the first, for which an order was found."""
         return sum(event < 0 for event in self.timeline.events[: self._furthest])
 
     @property
     def bytes(self) -> int:
-        """An estimate of what it keeps."""
+        """An estimate of the memory in use."""
         return self._path_bytes + self._failed.bytes + self.timeline.object.kept_bytes
 
     @property
     def order(self) -> list[int]:
-        """The operations in the order that was found, by where they are in the list that was laid out."""
+        """The order found: the operations by their indices in the list that was laid out."""
         assert self._traced and self._node is not None, "only of a search that was traced, and found one"
         numbers = []
         trail = self._node.trail
@@ -156,16 +157,16 @@ class Search:
         return numbers[::-1]
 
     def forget(self) -> None:
-        """Drops the places that failed; the search may come to them again."""
+        """Drops the failed places; the search may come to them again."""
         self._failed.clear()
 
     def _only(self, node: _Node, candidates: list[int]) -> _Node | None:
-        """The next place where there is one candidate at most: nothing to come back to."""
+        """Returns the next place for at most one candidate: there is no choice to backtrack to."""
         moved = self._take(node, candidates[0]) if candidates else None
         return None if moved is None else self._advance(moved)
 
     def _next(self, path: list[_Node]) -> _Node | None:
-        """The next place to go from the end of the path; None when its candidates are spent, and it leaves."""
+        """Returns the next place from the end of the path; None, removing the end, once its candidates are spent."""
         last = path[-1]
         for number in last.candidates:
             moved = self._take(last, number)
@@ -182,7 +183,7 @@ class Search:
         return NODE_BYTES + 8 * (words if size is None else words + size(node.state))
 
     def _advance(self, node: _Node) -> _Node:
-        """Walks, in place, to the next completion of an operation that has not taken place, or to the end."""
+        """Moves `node`, in place, to the next completion of an operation that has not taken place, or to the end."""
         events, pure, answered = self.timeline.events, self._pure, self.timeline.answered
         event, pures, effects, end = node.event, node.pures, node.effects, len(events)
         while event < end:
@@ -209,13 +210,13 @@ class Search:
         return node
 
     def _restart(self) -> None:
-        """A read that had the object to itself was legal: whatever came before, this is the only place from here on."""
+        """Discards all other places after a legal read with no other operation under way: every order leads here."""
         self._path.clear()
         self._path_bytes = 0
         self._failed.clear()
 
     def _candidates(self, node: _Node) -> list[int]:
-        """What could take effect next, by rank: of each kind what has the lowest, and what has the nearest deadline."""
+        """Returns candidates to take effect next, by rank: of each kind the lowest rank and the nearest deadline."""
         effects = node.effects
         useful = self._useful(node) if node.opens else 0
         if len(effects) < 2 and not useful:
@@ -238,7 +239,7 @@ class Search:
         return guessed + [number for kind, number in nearest.items() if lowest[kind] != number]
 
     def _useful(self, node: _Node) -> int:
-        """The operations of unknown fate that may make a difference to another one that is pending."""
+        """Returns the operations with unknown outcome that may make a difference to another pending one."""
         line, state = self.timeline, node.state
         senses, evades, targets = line.senses, line.evades, line.targets
         useful = line.versatile
@@ -253,7 +254,7 @@ class Search:
         return useful & node.opens
 
     def _numbers(self, opens: int) -> Iterator[int]:
-        """The operations in a set of those of unknown fate, ascending."""
+        """Yields the operations in a set of operations with unknown outcome, ascending."""
         base = self.timeline.answered
         while opens:
             lowest = opens & -opens
@@ -261,7 +262,7 @@ class Search:
             opens ^= lowest
 
     def _take(self, node: _Node, number: int) -> _Node | None:
-        """The place after `number` took effect at `node`; None if it cannot, or is not worth it."""
+        """Returns the place after `number` took effect at `node`; None if that is impossible or pruned."""
         state = self._step(node.state, number)
         if state is ILLEGAL:
             return None
@@ -294,7 +295,7 @@ class Search:
         return _Node(node.event, state, pures, effects, opens, met if changes else node.met + met, before, trail)
 
     def _unmet(self, state: State, pures: Numbers, effects: Numbers) -> Numbers:
-        """Those of the pending pure operations that do not find what they saw in `state`."""
+        """Returns the pending pure operations whose result does not fit `state`."""
         needs = self._needs
         if not self.timeline.after:
             self.steps += len(pures)
@@ -325,7 +326,7 @@ class Search:
         return not (opens & line.rescuers or any(line.rescuing[number] for number in effects))
 
     def _waits(self, number: int, pures: Numbers, effects: Numbers) -> bool:
-        """Whether an operation that precedes `number` within its process is still pending."""
+        """Returns whether an operation that precedes `number` within its process is still pending."""
         earlier = self.timeline.after.get(number)
         return earlier is not None and any(other in pures or other in effects for other in earlier)
 

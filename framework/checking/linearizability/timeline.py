@@ -1,7 +1,7 @@
-"""The operations of one object, laid out for the search: who begins and ends when, and what can still matter.
+"""The operations of one object, laid out for the search: their begins and ends, and what can still matter.
 
-Operations are numbered by their deadlines: the k-th completion of the object is that of operation k, and the
-operations of unknown fate, which have no deadline, come last in the order of their invocations.
+Operations are numbered by their deadlines: the k-th completion of the object is that of operation k. Operations with
+unknown outcome have no deadline and come last, in the order of their invocations.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from framework.checking.models.model import (
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """One object's operations, each a number, and its events in order.
+    """One object's operations, each with a number, and its events in order.
 
-    `events` holds k where operation k begins and -1 - k where it ends; of equal times the beginnings come first, so
-    that they are concurrent. `after[k]` are the operations of the same process that end on the instant on which k
-    begins. Operations of one `kind` change every state alike, and tell as much of it. Sets of operations of unknown
-    fate are integers with a bit for each, the lowest for the first.
+    `events` holds k where operation k begins and -1 - k where it ends; at equal times beginnings come first, so that
+    the operations are concurrent. `after[k]` are the operations of the same process that end at the instant at which k
+    begins. Operations of one kind (`kinds`) change every state alike, and observe the same. Sets of operations with
+    unknown outcome are integers with a bit for each, the lowest for the first.
     """
 
     places: list[int]
-    """Where each operation is in the list that was laid out."""
+    """The index of each operation in the list that was laid out."""
     steps: list[ModelStep]
-    """In terms of `object`."""
+    """The operations in terms of `object`."""
     object: Transitions
     answered: int
     """Operations below this number have a deadline."""
@@ -46,43 +46,43 @@ class Timeline(msgspec.Struct, frozen=True):
     kinds: list[int]
     outlook: Outlook
     readers: dict[State, int]
-    """Of a state that is entered once: how many pure operations must find the object in it."""
+    """For states that are entered once: the number of pure operations that must find the object in the state."""
     leavers: dict[State, list[int]]
-    """Of a state that is entered once: the operations that must be what changes it."""
+    """For states that are entered once: the operations that must change the state."""
     demanding: list[bool]
     """Operations that must take effect, and cannot in the state UNOBSERVED."""
     rescuing: list[bool]
     """Operations that lead out of the state UNOBSERVED."""
     rescuers: int
-    """Those of unknown fate."""
+    """The operations of `rescuing` with unknown outcome."""
     alone: list[bool]
-    """Operations that tell the state at a moment at which no other is under way, nor of unknown fate."""
+    """Operations that reveal the state while no other is under way, and none with unknown outcome has begun."""
     senses: list[frozenset[State] | None]
-    """For each operation the states in which it may act otherwise than in all others; None: any state."""
+    """For each operation the states in which it may act differently than in all others; None: any state."""
     evades: list[bool]
-    """Operations to which it may matter that the object has *left* a state that they sense."""
+    """Operations for which it may matter that the object has *left* a state that they sense."""
     targets: dict[State, int]
-    """The operations of unknown fate that make a state."""
+    """The operations with unknown outcome that make a state."""
     versatile: int
-    """Those that may make any state, or one that matters to another of them."""
+    """Operations with unknown outcome that may make any state, or a state that matters to another of them."""
     ranks: list[int]
-    """Operations of a lower rank are tried first."""
+    """Operations with a lower rank are tried first."""
     last_demand: int
     last_rescue: int
-    """The last events on which such operations begin, -1 for none."""
+    """The last events at which demanding and rescuing operations begin; -1 for none."""
 
 
 def entries(calls: Sequence[Call], model: Model) -> list[Entry]:
-    """The calls that may have happened, in a fixed order. ConfigError if the model does not know one.
+    """Returns the calls that may have happened, in order. Raises ConfigError if the model does not know one.
 
-    Failed calls are left out, and so are calls without effect whose result nobody saw.
+    Failed calls are left out, and so are calls without effect whose result is unknown.
     """
     possible = [(call, model.prepare(call)) for call in calls if call.outcome != "fail"]
     return [entry for entry in possible if entry[0].known or entry[1].function not in model.observes]
 
 
 def lay_out(operations: Sequence[Entry], model: Model, ranks: Sequence[int] | None = None) -> Timeline:
-    """The timeline of one object's operations, to be tried by their `ranks`, else by their deadlines."""
+    """Builds the timeline of one object's operations, to be tried by `ranks`, else by deadlines."""
     every = range(len(operations))
     known = sorted((place for place in every if operations[place][0].known), key=lambda it: _deadline(operations[it]))
     others = sorted((it for it in every if not operations[it][0].known), key=lambda it: _beginning(operations[it]))
@@ -131,7 +131,7 @@ def lay_out(operations: Sequence[Entry], model: Model, ranks: Sequence[int] | No
 
 
 def _by_kind(ranks: list[int], kinds: list[int], answered: int) -> list[int]:
-    """`ranks`, of which those of unknown fate and of one kind are in rising order: any of them will do as well."""
+    """Sorts the ranks of operations with unknown outcome within each kind, where they are interchangeable."""
     alike: dict[int, list[int]] = {}
     for number in range(answered, len(ranks)):
         alike.setdefault(kinds[number], []).append(number)
@@ -154,7 +154,7 @@ def _alone(events: list[int], telling: list[bool]) -> list[bool]:
 def _aims(
     steps: list[ModelStep], senses: list[frozenset[State] | None], what: Transitions, outlook: Outlook
 ) -> tuple[dict[State, int], int]:
-    """`targets` and `versatile` of the operations of unknown fate."""
+    """Returns `targets` and `versatile` of the operations with unknown outcome."""
     if any(its is None for its in senses):
         return {}, (1 << len(steps)) - 1
     sensed = frozenset[State]().union(*(its for its in senses if its is not None))
@@ -171,7 +171,7 @@ def _aims(
 
 
 def bits(numbers: Sequence[int]) -> int:
-    """The integer in which these bits are set."""
+    """Returns the integer in which these bits are set."""
     mask = bytearray(max(numbers, default=0) // 8 + 1)
     for number in numbers:
         mask[number >> 3] |= 1 << (number & 7)
@@ -202,7 +202,7 @@ def _same_instant(calls: list[Call], answered: int) -> dict[int, tuple[int, ...]
     after: dict[int, tuple[int, ...]] = {}
     for number, call in enumerate(calls):
         earlier = ended.get((call.client, call.process, call.invoked), ())
-        # A call that begins and ends on one instant follows those numbered before it.
+        # A call that begins and ends at one instant follows the calls numbered before it.
         before = tuple(other for other in earlier if other < number)
         if before:
             after[number] = before
@@ -210,7 +210,10 @@ def _same_instant(calls: list[Call], answered: int) -> dict[int, tuple[int, ...]
 
 
 def _kinds(steps: list[ModelStep], outlook: Outlook, precedes: set[int]) -> list[int]:
-    """Two operations of one kind may change places; those on which another waits have a kind of their own."""
+    """Returns the kind of each operation.
+
+    Operations of one kind are interchangeable; an operation for which another waits has its own kind.
+    """
     known: dict[tuple[object, ...], int] = {}
     kinds = []
     for number, step in enumerate(steps):

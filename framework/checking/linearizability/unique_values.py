@@ -1,13 +1,13 @@
-"""The fast path: what follows from the times alone, where a state is entered once at most.
+"""The fast path for states that are entered at most once: decides from the times alone.
 
 After Gibbons and Korach, "Testing Shared Memories" (1997), section 4. The operations that made such a state or found
 the object in it form a cluster, and all of them take effect during its one visit. Of two clusters V and W, V has to
 come first if an operation of V ends before one of W begins, that is if the first end in V lies before the last
-beginning in W. Two clusters each of which has to come first refute the history; so does a read that ended before
-what it read was made.
+beginning in W. Two clusters that each have to come first refute the history; so does a read that ended before its value
+was made.
 
-For a register of which each value is written once, the rule decides: all operations are in clusters then, and
-without such a pair there is no longer cycle either, because time orders the operations as an interval order.
+For a register whose values are each written once, the rule decides: all operations are in clusters then, and without
+such a pair there is no longer cycle either, because time orders the operations as an interval order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NOBODY = -1
 
 
 class _Cluster:
-    """A state's maker and observers: the first end and the last beginning among them, and whose they are."""
+    """A state's maker and observers: the first end and the last beginning among them, with their operations."""
 
     __slots__ = ("begin", "begins", "end", "ends", "happened", "made_at", "maker")
 
@@ -48,10 +48,10 @@ class _Cluster:
 
 
 def decide_zones(operations: Sequence[Entry], model: Model) -> tuple[Verdict, list[Entry]] | None:
-    """The verdict on one object, as far as the times give one; None if they do not.
+    """Returns the verdict on one object, with operations that suffice to show it if INVALID.
 
-    With INVALID come operations that suffice to show it. None where states recur, where other operations than reads
-    and writes have a part, or where the verdict hangs on two operations of a process that meet on one instant.
+    None if the times do not decide: if states recur, if operations other than reads and writes are involved, or if the
+    verdict depends on two operations of a process that meet at one instant.
     """
     steps = [step for _, step in operations]
     outlook = model.outlook(steps)
@@ -65,7 +65,7 @@ def decide_zones(operations: Sequence[Entry], model: Model) -> tuple[Verdict, li
         return None
     if not touching(operations):
         return Verdict.VALID, []
-    # With every end ahead of the beginnings on its instant there is more order than the history has: if that can be
+    # With every end before the beginnings at the same instant, there is more order than in the history: if that can be
     # explained, so can the history.
     strict = _conflict(operations, model, outlook, -1, decides)
     return None if strict is not None else (Verdict.VALID, [])
@@ -79,10 +79,10 @@ def touching(operations: Sequence[Entry]) -> bool:
 def _conflict(
     operations: Sequence[Entry], model: Model, outlook: Outlook, end_shift: int, decides: bool
 ) -> set[int] | None:
-    """The places of operations that no order explains, or None.
+    """Returns the places of operations that no order explains, or None.
 
-    Times are doubled, and an end shifted by one: later (1) an end does not precede a beginning on the same instant,
-    earlier (-1) it does. `decides`: each state has a maker that is known.
+    Times are doubled, and ends shifted by `end_shift`: with 1 an end does not precede a beginning at the same instant,
+    with -1 it does. `decides`: the maker of each state is known.
     """
     clusters: dict[State, _Cluster] = {}
     seen: list[tuple[State, int, int, int]] = []
@@ -111,7 +111,7 @@ def _conflict(
 
 
 def _clash(clusters: list[_Cluster]) -> tuple[_Cluster, _Cluster] | None:
-    """Two clusters each of which has to come first: its first end lies before the other's last beginning."""
+    """Returns two clusters that each have to come first: the first end of each is before the other's last beginning."""
     forward = sorted((cluster for cluster in clusters if cluster.end < cluster.begin), key=lambda it: it.end)
     for one, other in pairwise(forward):
         if other.end < one.begin:

@@ -1,14 +1,14 @@
-"""What follows from how values were made: which operations come right after each other, and a guess at the rest.
+"""Chains of values by how they were made: which operations follow each other directly, and a guess at the rest.
 
-Where only one operation can have made a value, it made it, and whoever saw the value came between that operation and
-the next. A value that can only have been appended to, or compared with, to make another is left for that other one
-and for no third. So the values fall into chains, each of which took place in one stretch; what nobody saw is a chain
-of its own. Of two chains the one comes first in which an operation ends before one of the other begins; if each has
-to come first, nothing explains the history (the argument is that of `unique_values`).
+If only one operation can have made a value, it made it, and every operation that saw the value came between it and the
+next one. If a value can only have been made by an append or a comparison from another, the other value was left for it
+and for no third. So the values form chains, each of which took place in one stretch; an unseen value is its own chain.
+Of two chains, a chain comes first if one of its operations ends before one of the other begins; if each has to come
+first, no order explains the history (by the argument of `unique_values`).
 
-Else the chains have an order, and with it their operations. It explains all that is in a chain, but what was left out
-of them (where a value was made twice, or an operation told what a value was *not*) may contradict it: a guess that
-the search tries first.
+Otherwise the chains have an order, and with it their operations. It explains everything in the chains, but operations
+left out of them (where a value was made twice, or an operation revealed what a value was *not*) may contradict it: it
+is a guess that the search tries first.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from framework.checking.models.model import Entry, ModelStep, State
 from framework.checking.models.registers import Register
 
 _LAST = 1 << 60
-"""The rank of operations of which nothing is guessed."""
+"""The rank of operations without a guess."""
 
 
 class _Visit:
-    """A value that only one operation can have made: `maker`, None at first.
+    """A value that only one operation can have made: `maker`, None for the initial value.
 
-    `grown`: it was made from another, `after`. `starts`: a chain starts with it, as nothing is known of what was before.
+    `grown`: it was made from the value `after`. `starts`: it starts a chain, as nothing is known of the value before.
     """
 
     __slots__ = ("after", "following", "grown", "maker", "readers", "starts")
@@ -39,8 +39,7 @@ class _Visit:
 
 
 def guess(operations: Sequence[Entry], model: Register) -> list[int] | set[int]:
-    """A rank for each operation, by which the search is to try them; a set of places if no order at all explains the
-    operations there."""
+    """Returns a rank per operation for the search, or a set of places whose operations no order explains."""
     steps = [step for _, step in operations]
     visits = _visits(steps, Makers(steps, model.initial, model.makes))
     for visit in visits.values():
@@ -76,7 +75,7 @@ def _places(visit: _Visit) -> list[int]:
 
 
 def _seen(visit: _Visit) -> list[int]:
-    """What made a value and what came of it, up to the first operation that saw something of that."""
+    """Returns the places of the operations that made a value and the values grown from it, up to the first reader."""
     places = _places(visit)
     while not visit.readers and visit.following:
         visit = visit.following[0]
@@ -85,7 +84,7 @@ def _seen(visit: _Visit) -> list[int]:
 
 
 def _visits(steps: Sequence[ModelStep], makers: Makers) -> dict[State, _Visit]:
-    """The values that someone saw, or that they were made from, as far as it is known who made them."""
+    """Returns the values that were seen, and the values from which they were made, as far as their makers are known."""
     visits: dict[State, _Visit] = {}
     for place, step in enumerate(steps):
         if step.function == "read":
@@ -109,14 +108,14 @@ def _visits(steps: Sequence[ModelStep], makers: Makers) -> dict[State, _Visit]:
         if not visit.starts:
             before = visits.get(visit.after)
             if before is None:
-                visit.starts = True  # who made what it was made from is not known
+                visit.starts = True  # the maker of the value before is not known
             else:
                 before.following.append(visit)
     return visits
 
 
 def _visit(value: State, steps: Sequence[ModelStep], makers: Makers) -> _Visit | None:
-    """What is known of `value`; None if several operations can have made it, or none."""
+    """Returns the visit of `value`; None if several operations can have made it, or none."""
     possible = makers.of(value)
     if len(possible) != 1:
         return None
@@ -136,9 +135,9 @@ def _visit(value: State, steps: Sequence[ModelStep], makers: Makers) -> _Visit |
 
 
 def _chain(visit: _Visit) -> Chain:
-    """The operations of a chain in order; those within one list may come in any.
+    """Returns the operations of a chain in groups, in order; operations within one group may come in any order.
 
-    The first list is empty for the chain that begins with what the object holds at first, which comes before all.
+    The first group is empty for the chain of the initial value, which comes before all others.
     """
     chain: Chain = []
     while True:
@@ -150,7 +149,7 @@ def _chain(visit: _Visit) -> Chain:
 
 
 def _ranks(chains: list[Chain], times: Times) -> list[int] | set[int]:
-    """The ranks, or the places of one chain or two that cannot be."""
+    """Returns the ranks, or the places of one or two chains that are impossible."""
     for chain in chains:
         latest = -NOT_DELETED
         for group in chain:

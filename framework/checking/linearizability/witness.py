@@ -1,7 +1,7 @@
-"""A witness: an order of the operations that explains a history, for anyone to check.
+"""A witness: an order of the operations that explains a history, so that it can be checked independently.
 
-Its operations are those that took effect, each at an instant within its interval; one of unknown fate that is not among
-them never did. Replayed in this order, object by object, the model answers each of them what was answered.
+It lists the operations that took effect, each at an instant within its interval; operations with unknown outcome that
+are missing never did. Replayed in this order, object by object, the model gives the recorded results.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 def order(calls: Iterable[Call], model: Model, bounds: Bounds) -> list[Placed] | str:
-    """The calls of a history that is linearizable, in an order that explains it; what was spent before it was found.
+    """Returns the calls of a linearizable history in an order that explains it, or a text that says which limit was
+    reached first.
 
-    The fast paths that decide a history by its times alone tell the search where to look.
+    The fast paths that decide a history from its times alone guide the search.
     """
     parts = divide(list(calls), model)
     deadline = bounds.deadline()
@@ -72,10 +73,10 @@ def _ranks(part: Part) -> list[int] | None:
 
 
 def _instants(calls: Iterable[Call]) -> Iterator[tuple[tuple[int, int], Placed]]:
-    """Each call of one object at the first instant at which all those before it have begun: the order of all objects by
-    these instants is one of the whole history.
+    """Places each call of one object at the first instant at which all calls before it have begun.
 
-    The second number puts what begins on an instant behind what ends on it, as far as the order of the object allows.
+    Sorting all objects by these instants gives an order of the whole history. The second number puts calls that begin
+    at an instant behind calls that end at it, as far as the order of the object allows.
     """
     now, begins = -1, 0
     for call in calls:
@@ -86,7 +87,10 @@ def _instants(calls: Iterable[Call]) -> Iterator[tuple[tuple[int, int], Placed]]
 
 
 def write_witness(file: Path, placed: Iterable[Placed]) -> None:
-    """Writes a line of JSON for each operation, in order; `{"edn": ":x"}` is a value that only EDN has. ConfigError if the file cannot be written."""
+    """Writes a line of JSON for each operation, in order; `{"edn": ":x"}` is a value that only EDN has.
+
+    Raises ConfigError if the file cannot be written.
+    """
     try:
         with file.open("w") as out:
             for it in placed:
@@ -105,7 +109,7 @@ def _line(placed: Placed) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Any:
-    """`value` in JSON; `{"edn": ":x"}` for one that JSON has no notation for."""
+    """Returns `value` for JSON; `{"edn": ":x"}` if JSON has no notation for it."""
     value = plain(value)
     if isinstance(value, tuple):
         return list(map(_json, value))

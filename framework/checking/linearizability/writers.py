@@ -1,4 +1,4 @@
-"""Who can have made a value: of a register or a key, from all the operations that ever happen to it."""
+"""The operations that can have made a value of a register or a key, given all operations on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from framework.checking.models.model import ModelStep, State
 
 
 class Makers:
-    """The operations with effect, by what they can make; operations are known by their places in `steps`."""
+    """The operations with effect, by the values that they can make. Operations are given by their places in `steps`."""
 
     def __init__(self, steps: Sequence[ModelStep], initial: State, makes: Callable[[ModelStep], State]) -> None:
         self._initial = initial
@@ -24,7 +24,7 @@ class Makers:
         self._known: dict[State, tuple[int | None, ...]] = {}
 
     def of(self, value: State) -> tuple[int | None, ...]:
-        """Who can have made `value`, None for nobody because it was there at first; two of them at most."""
+        """Returns the operations that can have made `value`, at most two of them; None stands for the initial value."""
         if value in self._known:
             return self._known[value]
         makers: list[int | None] = [None] if value == self._initial else []
@@ -42,7 +42,7 @@ class Makers:
         return size <= len(text) and text[-size:] in self._appended
 
     def _is_possible(self, text: str) -> bool:
-        """Whether `text` can ever be there: put as it is, or appended piece by piece."""
+        """Returns whether `text` can ever be the value: put as it is, or appended piece by piece."""
         wanted = [text]
         while wanted:
             known = self._possibility(wanted[-1], wanted)
@@ -51,7 +51,7 @@ class Makers:
         return self._possible[text]
 
     def _possibility(self, text: str, wanted: list[str]) -> bool | None:
-        """What is known of `text`; None if it hangs on a shorter one, which is then the last of those `wanted`."""
+        """Returns whether `text` is possible; None if that depends on a shorter text, which is appended to `wanted`."""
         if text in self._possible:
             return self._possible[text]
         if text == self._initial or text in self._put:

@@ -1,8 +1,8 @@
-"""States of queues, stacks and sets as the search keeps them: small, and shared between states that have much in common.
+"""Compact states of queues, stacks and sets for the search; similar states share memory.
 
-Values are numbered. A row of values is a tuple of chunks, texts with a character a value, of which an operation
-replaces the first or the last; a set is an integer with a bit a value. The tests hold them to the models that they
-stand for.
+Values are numbered. A row of values is a tuple of chunks, which are texts with one character per value; an operation
+replaces the first or the last chunk. A set is an integer with one bit per value. The tests compare them with the models
+that they represent.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from framework.checking.history.values import plain
 from framework.checking.models.model import ILLEGAL, NO_RESULT, ModelStep, Outlook, State, Transitions
 
 CHUNK = 128
-"""Values in a chunk."""
+"""The number of values in a chunk."""
 Chunks: TypeAlias = tuple[str, ...]
 PackedRow: TypeAlias = tuple[int, Chunks]
-"""How many values have ever been put, modulo `CHUNK`, and the values held. Two runs of a queue that did the same have
-their chunks begin at the same values; a stack has no use for the number, and keeps 0."""
+"""The number of values ever put, modulo `CHUNK`, and the values held. So the chunks of two equal runs of a queue begin
+at the same values; a stack does not need the number, and keeps 0."""
 
 
 class Codes:
-    """Numbers of values, by the order in which they are first asked for."""
+    """Numbers of values, in the order of the first request."""
 
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
@@ -35,7 +35,7 @@ class Codes:
         return self._numbers.setdefault(value, len(self._numbers))
 
     def mask(self, values: Iterable[Hashable]) -> int:
-        """An integer with the bits of `values`; -1, which no set of them has, if one has no number."""
+        """Returns an integer with the bits of `values`; -1, which no set has, if a value has no number."""
         mask = bytearray(len(self._numbers) // 8 + 1)
         for value in values:
             number = self._numbers.get(value)
@@ -49,7 +49,10 @@ class Codes:
 
 
 class CodedRow(Transitions):
-    """A queue or a stack of characters. `blocks`: what is put and never taken; None if a take may have taken anything."""
+    """A queue or a stack of characters.
+
+    `blocks`: values put and never taken; None if a take may have taken any value.
+    """
 
     def __init__(self, held: Sequence[str], blocks: frozenset[str] | None) -> None:
         self.blocks = blocks or frozenset()
@@ -78,7 +81,7 @@ class CodedRow(Transitions):
 
 
 class CodedQueue(CodedRow):
-    """First in, first out. What is put behind a value that nobody takes is counted and not kept."""
+    """First in, first out. Values behind a value that is never taken are counted but not kept."""
 
     def _put(self, row: PackedRow, value: str) -> PackedRow:
         phase, chunks = row
@@ -95,7 +98,7 @@ class CodedQueue(CodedRow):
 
 
 class CodedStack(CodedRow):
-    """Last in, first out. What is below a value that nobody takes is not kept."""
+    """Last in, first out. Values below a value that is never taken are not kept."""
 
     def _put(self, row: PackedRow, value: str) -> PackedRow:
         chunks = row[1]
@@ -111,7 +114,7 @@ class CodedStack(CodedRow):
 
 
 def _words(state: State) -> int:
-    """A chunk of its own, and the tuple."""
+    """Returns the words of a state: a chunk that it does not share, and the tuple."""
     assert isinstance(state, tuple)
     return CHUNK // 8 + len(state[1])
 
@@ -119,7 +122,7 @@ def _words(state: State) -> int:
 def coded_row(
     row: type[CodedRow], held: Iterable[State], steps: Sequence[ModelStep]
 ) -> tuple[CodedRow, list[ModelStep]] | None:
-    """The row that holds `held` at first, with `steps` in its terms; None if there are too many values for characters."""
+    """Returns a row that initially holds `held`, and `steps` in its terms; None if there are too many values."""
     codes = Codes()
     first = [codes.number(value) for value in held]
     numbers = [codes.number(value) for value in map(_value, steps) if value is not None]
@@ -139,13 +142,13 @@ def coded_row(
 
 
 def _value(step: ModelStep) -> State:
-    """The value put or taken, None if there is none or none that is known."""
+    """Returns the value put or taken; None if there is none, or it is unknown."""
     value = step.argument if step.function == "put" else step.result
     return None if value is NO_RESULT else value
 
 
 class CodedSet(Transitions):
-    """A set of numbered values: its state has their bits."""
+    """A set of numbered values; its state has one bit per value."""
 
     def __init__(self, initial: int, bits: int) -> None:
         self.initial = initial
@@ -167,7 +170,7 @@ class CodedSet(Transitions):
 
 
 def coded_set(held: Iterable[State], steps: Sequence[ModelStep]) -> tuple[CodedSet, list[ModelStep]]:
-    """The set that holds `held` at first, with `steps` in its terms."""
+    """Returns a set that initially holds `held`, and `steps` in its terms."""
     codes = Codes()
     for value in sorted(held, key=repr):
         codes.number(value)

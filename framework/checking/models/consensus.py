@@ -1,4 +1,4 @@
-"""Consensus: an object that decides once, and tells everyone the same."""
+"""Consensus: an object that decides once, and gives everyone the same decision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from framework.checking.models.model import ANY, ILLEGAL, NO_RESULT, Model, Mode
 
 
 class Consensus(Model):
-    """Decides the first value proposed; every proposal answers with what was decided."""
+    """Decides the first value proposed; every proposal returns the decision."""
 
     name = "consensus"
     functions: ClassVar[tuple[str, ...]] = ("propose",)

@@ -27,14 +27,14 @@ from framework.core.errors import ConfigError
 
 
 class OrderedContainer(Model):
-    """Values in a row: one function puts a value at the end, the other takes one from an end."""
+    """Base of queues and stacks: one function puts a value at the end, the other takes a value from an end."""
 
     observes: ClassVar[tuple[str, ...]] = ()
     initial: State = ()
 
     @property
     def held(self) -> tuple[State, ...]:
-        """What it holds at first."""
+        """The values that it holds initially."""
         assert isinstance(self.initial, tuple)
         return self.initial
 
@@ -70,13 +70,13 @@ class OrderedContainer(Model):
 
     @abstractmethod
     def _taken(self, state: tuple[State, ...]) -> tuple[State, State]:
-        """What is taken from `state`, and what is left."""
+        """Returns the value taken from `state`, and the remaining state."""
 
     def needs(self, step: ModelStep) -> State:
         return () if step.pure else ANY
 
     def projections(self, steps: Sequence[ModelStep]) -> list[list[int]]:
-        """All that concerns one value: the others keep their order without it."""
+        """Groups the operations by value: the others keep their order without one group."""
         groups: dict[State, list[int]] = {}
         for place, step in enumerate(steps):
             value = step.argument if step.function == "put" else step.result
@@ -112,7 +112,7 @@ class Stack(OrderedContainer):
 
 
 class Set(Model):
-    """Values, each of them there or not."""
+    """A set of values."""
 
     name = "set"
     functions: ClassVar[tuple[str, ...]] = ("add", "remove", "contains", "read")
@@ -175,7 +175,7 @@ class Set(Model):
         return coded_set(self.initial, steps)
 
     def projections(self, steps: Sequence[ModelStep]) -> list[list[int]]:
-        """All that concerns one value, of those that no `read` saw."""
+        """Groups the operations by value, for values that no `read` showed and that were not there initially."""
         seen: set[State] = set()
         groups: dict[State, list[int]] = {}
         for place, step in enumerate(steps):
@@ -191,17 +191,17 @@ class Set(Model):
 
 
 class SetFull(Set):
-    """A set that only grows, as Jepsen's workload `set-full` uses one: judged like any set, with its losses counted."""
+    """A set that only grows, as in Jepsen's workload `set-full`: judged like any set, with its losses counted."""
 
     name = "set-full"
     functions = ("add", "read")
     observes = ("read",)
 
     def remark(self, operations: Sequence[Entry]) -> str:
-        """Which values were lost, which were missed for a while, and which a read showed more than once.
+        """Lists the values that were lost, that were missed for a while, and that a read showed more than once.
 
-        A value is known from the end of its `add` on, or from the end of the first read that showed it. It is lost if no
-        read that began after the last one without it shows it, and stale if one does, though it was known before.
+        A value is known from the end of its `add` on, or from the end of the first read that showed it. A known value
+        that a read missed is lost if no read after the last such read shows it, and stale if one does.
         """
         reads = sorted((entry for entry in operations if entry[1].function == "read"), key=lambda it: it[0].invoked)
         known: dict[State, int] = {}
@@ -225,14 +225,14 @@ MOST_NAMED = 10
 
 
 def _some(values: list[State]) -> str:
-    """`3 (1, 2, 5)`; of many the first."""
+    """Returns `3 (1, 2, 5)`, with only the first of many values."""
     names = [shown(value) for value in values[:MOST_NAMED]]
     more = ["…"] if len(values) > MOST_NAMED else []
     return f"{len(values):,} ({', '.join([*names, *more])})"
 
 
 def _latest(values: Iterable[State], reads: list[Entry]) -> tuple[dict[State, int], dict[State, int]]:
-    """Of each value the last read that did not show it, and the last that did, by their places."""
+    """Returns the last read that did not show each value, and the last read that did, as indices."""
     absent: dict[State, int] = {}
     present: dict[State, int] = {}
     never_absent, never_present = set(values), set(values)
@@ -252,6 +252,6 @@ def _repeated(values: tuple[State, ...]) -> list[State]:
 
 
 def _members(values: tuple[State, ...] | frozenset[State]) -> State:
-    """The set that a read returned; the tuple itself if it repeats a value, which no state equals."""
+    """Returns the set that a read returned; the tuple itself, which equals no state, if it repeats a value."""
     members = frozenset(values)
     return members if len(members) == len(values) else values

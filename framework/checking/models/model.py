@@ -1,6 +1,6 @@
-"""What a sequential specification is: the contract between the models and the checker.
+"""Sequential specifications: the contract between the models and the checker.
 
-States are immutable, and made of `exact` values: one is equal only to a value of its own kind.
+States are immutable, and consist of `exact` values, which equal only values of their own kind.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from framework.core.errors import ConfigError, abbreviated, did_you_mean
 
 State: TypeAlias = Hashable
 Entry: TypeAlias = "tuple[Call, ModelStep]"
-"""A call that may have happened, and what the model makes of it."""
+"""A call that may have happened, and its step in the model."""
 
 ILLEGAL = Mark("ILLEGAL")
-"""What `step` answers when the operation cannot have this result in this state."""
+"""The result of `step` if the operation cannot have this result in this state."""
 NO_RESULT = Mark("NO_RESULT")
-"""The result of an operation that gave none, or none that tells anything."""
+"""The result of an operation that returned none, or none with information."""
 UNOBSERVED = Mark("UNOBSERVED")
-"""Stands for every state that no operation of the history can tell from the others (see `Outlook`)."""
+"""Represents all states that no operation of the history can distinguish from one another (see `Outlook`)."""
 ANY = Mark("ANY")
-"""`needs` of an operation that is legal in more than one state."""
+"""The result of `needs` for an operation that is legal in more than one state."""
 COMPARABLE = "Values are null, booleans, numbers, strings, and lists of these."
-"""What to write in place of a value that cannot be compared with others."""
+"""The fix for a value that cannot be compared with others."""
 
 
 class ModelStep(msgspec.Struct, frozen=True, gc=False):
-    """An operation as a model sees it. `pure`: with this result it never changes a state."""
+    """An operation in a model's terms. `pure`: with this result it never changes the state."""
 
     function: str
     argument: Any
@@ -42,17 +42,17 @@ class ModelStep(msgspec.Struct, frozen=True, gc=False):
 
 
 def never(state: State) -> bool:
-    """`Outlook.once` where nothing is known."""
+    """The default of `Outlook.once`: nothing is known."""
     return False
 
 
 class Outlook(msgspec.Struct, frozen=True):
-    """What a model knows from all the operations of one object at once; the search prunes by it.
+    """A model's conclusions from all the operations of one object at once; the search prunes by them.
 
-    `once(state)` promises that no run of the object enters `state` a second time after it has left it.
-    `canonical(state)` maps a state that no later step can tell from others to one that stands for all of them,
-    `UNOBSERVED` or another state; None where every state may matter. `size(state)` counts the machine words that a
-    state takes up beyond its first few; None where none does.
+    `once(state)` promises that no run of the object enters `state` again after leaving it. `canonical(state)` maps
+    states that no later step can distinguish to one that represents them all, `UNOBSERVED` or another state; None if
+    every state may matter. `size(state)` counts the machine words of a state beyond its first few; None if all states
+    are small.
     """
 
     once: Callable[[State], bool] = never
@@ -61,9 +61,9 @@ class Outlook(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """Operations that can be judged on their own, against a model of their own.
+    """Operations that can be judged on their own, against their own model.
 
-    A history of the object is explained if and only if that of each part is.
+    A history of the object can be explained if and only if that of each part can.
     """
 
     label: str
@@ -74,38 +74,38 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Transitions(ABC):
-    """What an object does, step by step. States are immutable and hashable; equal states behave alike."""
+    """The behavior of an object, step by step. States are immutable and hashable; equal states behave alike."""
 
     initial: State
-    """What the object holds at first."""
+    """The object's initial state."""
     kept_bytes: int = 0
-    """An estimate of what it keeps of the states that it was in."""
+    """An estimate of the memory for states that it has visited."""
 
     @abstractmethod
     def step(self, state: State, function: str, argument: Any, result: Any) -> State:
-        """The state after the operation, or `ILLEGAL` if it cannot answer `result` in `state`."""
+        """Returns the state after the operation, or `ILLEGAL` if it cannot return `result` in `state`."""
 
     def needs(self, step: ModelStep) -> State:
-        """The one state in which `step` is legal, or `ANY`."""
+        """Returns the one state in which `step` is legal, or `ANY`."""
         return ANY
 
     def makes(self, step: ModelStep) -> State:
-        """The one state that `step` leaves if it has an effect, or `ANY`."""
+        """Returns the one state after `step` if it has an effect, or `ANY`."""
         return ANY
 
     def senses(self, step: ModelStep) -> frozenset[State] | None:
-        """The states in which `step` may do or answer something else than in all others; None if that is any state."""
+        """Returns the states in which the effect or result of `step` may differ from all others; None: any state."""
         return None
 
     def outlook(self, steps: Sequence[ModelStep]) -> Outlook:
-        """What follows from `steps` being all that ever happens to one object."""
+        """Returns the conclusions from `steps` being all operations ever on one object."""
         return Outlook()
 
 
 class Model(Transitions):
-    """A sequential specification: what the functions of an object do when nothing else is going on.
+    """A sequential specification: the behavior of an object's functions when nothing runs concurrently.
 
-    `initial` may be changed by `starting`.
+    `starting` changes `initial`.
     """
 
     name: ClassVar[str]
@@ -113,18 +113,21 @@ class Model(Transitions):
     observes: ClassVar[tuple[str, ...]]
     """The functions without effect."""
     replaces: ClassVar[tuple[str, ...]] = ()
-    """The functions whose effect is a new state in place of the old: of two equal ones, the later says it all."""
+    """The functions that replace the state: of two equal operations, the later makes the earlier redundant."""
 
     untold: ClassVar[Any] = None
-    """The result of a call that answered nothing although it may answer."""
+    """The result of a call that returned none although its function may have one."""
 
     @property
     def may_answer(self) -> tuple[str, ...]:
-        """The functions that answer in some systems and not in others: their result is null where it was not recorded."""
+        """The functions that return a result only in some systems: it is null if it was not recorded."""
         return ()
 
     def starting(self, value: Any) -> Model:
-        """The same model, of an object that holds `value` at first. ConfigError if it cannot hold that."""
+        """Returns the same model of an object that initially holds `value`.
+
+        Raises ConfigError if it cannot hold that.
+        """
         try:
             state = self._first(frozen(value))
             hash(state)
@@ -133,7 +136,7 @@ class Model(Transitions):
         return self.holding(state)
 
     def holding(self, state: State) -> Model:
-        """The same model, of an object that is in `state` at first."""
+        """Returns the same model of an object that is initially in `state`."""
         other = copy.copy(self)
         other.initial = state
         return other
@@ -142,15 +145,15 @@ class Model(Transitions):
         return exact(value)  # type: ignore[no-any-return]
 
     def described(self, state: State) -> str:
-        """What an object in `state` holds, for a person."""
+        """Returns the content of an object in `state`, for messages."""
         return shown(plain(state))
 
     def parts(self, key: Key, operations: list[Entry]) -> list[Part]:
-        """The operations on the object `key`, divided as far as the model allows."""
+        """Divides the operations on the object `key` as far as the model allows."""
         return [Part(label_of(key), key, self, operations)]
 
     def prepare(self, call: Call) -> ModelStep:
-        """`call` in the model's terms. ConfigError if the model has no such function or no such argument."""
+        """Returns `call` in the model's terms. Raises ConfigError if the model has no such function or argument."""
         if call.function not in self.functions:
             what = f"calls a function that the model {self.name!r} lacks"
             raise bad_call(call, what, did_you_mean(call.function, self.functions))
@@ -163,31 +166,31 @@ class Model(Transitions):
 
     @abstractmethod
     def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
-        """`prepare`, once the function and the values are known to be sound."""
+        """Does the work of `prepare` once the function and the values are checked."""
 
     def coded(self, steps: Sequence[ModelStep]) -> tuple[Transitions, list[ModelStep]]:
-        """The same object with states that are cheap to copy, compare and keep, for these steps alone; and these steps
-        in its terms, each in its place."""
+        """Returns the same object with states that are cheap to copy, compare and keep, valid only for these steps; and
+        these steps in its terms, in the same order."""
         return self, list(steps)
 
     def told_apart(self, steps: Iterable[ModelStep]) -> frozenset[State]:
-        """The states that some of `steps` can tell from the others."""
+        """Returns the states that some of `steps` can distinguish from others."""
         return frozenset(self.needs(step) for step in steps) - {ANY}
 
     def loosened(self, step: ModelStep) -> ModelStep:
-        """`step` with its effect, if it has one, but free of what it saw: legal wherever `step` is, with like effect."""
+        """Returns `step` with its effect but without what it saw: legal wherever `step` is, with the same effect."""
         return step
 
     def projections(self, steps: Sequence[ModelStep]) -> list[list[int]]:
-        """Groups of `steps`, by place: without any one group, what could be explained still can be."""
+        """Returns groups of `steps`, by place: leaving out any one group keeps explainable histories explainable."""
         return []
 
     def concerns(self, step: ModelStep, seen: Collection[State]) -> bool:
-        """Whether `step` may have had a part in a state among `seen` (evidence leaves out what has not)."""
+        """Returns whether `step` may have contributed to a state among `seen`; if not, evidence leaves it out."""
         return True
 
     def remark(self, operations: Sequence[Entry]) -> str:
-        """What else there is to say of operations that no order explains, as a sentence; "" if nothing."""
+        """Returns a further remark on operations that no order explains, as a sentence; "" if there is none."""
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Several registers that transactions read and write, each transaction at one instant."""
+"""Several registers, read and written by transactions, each at one instant."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from framework.core.errors import ConfigError
 
 READS, WRITES = ("r", "read"), ("w", "write")
 SHOWN = 3
-"""Registers named in a label; of more, how many there are."""
+"""The number of registers named in a label; more are only counted."""
 
 
 class MultiRegister(Model):
-    """Registers by key, null at first. `txn` takes micro-operations, `["r", key, null]` and `["w", key, value]`, and
-    answers with the same and what they read, as Jepsen and Knossos write it.
+    """Registers by key, initially null. `txn` takes micro-operations, `["r", key, null]` and `["w", key, value]`, and
+    returns them with the values read, in the notation of Jepsen and Knossos.
 
-    Keys that no chain of transactions connects do not matter to each other, and are judged apart.
+    Keys that are not connected by a chain of transactions are independent, and judged separately.
     """
 
     name = "multi-register"
@@ -96,7 +96,7 @@ class MultiRegister(Model):
         return parts
 
     def _check_initial(self, registers: set[State]) -> None:
-        """ConfigError if a register that is to hold something is written like one of the history, and is another one."""
+        """Raises ConfigError if an initial register is spelled like one of the history, but differs from it."""
         assert isinstance(self.initial, frozenset)
         by_text = {str(plain(register)): register for register in registers}
         for register, _ in sorted(self.initial, key=repr):
@@ -117,7 +117,7 @@ class MultiRegister(Model):
 
 
 class _Row(Transitions):
-    """The values of the registers in a row."""
+    """Registers whose state is the tuple of their values."""
 
     def __init__(self, initial: tuple[State, ...]) -> None:
         self.initial = initial
@@ -140,7 +140,7 @@ class _Row(Transitions):
 
 
 class _Connected:
-    """Keys that some transaction has in common, directly or by others in between."""
+    """Groups of keys that are connected by transactions, directly or indirectly."""
 
     def __init__(self) -> None:
         self._parents: dict[State, State] = {}
@@ -167,7 +167,7 @@ def _list(call: Call, value: Any) -> tuple[Any, ...]:
 
 
 def _micro(call: Call, micro: Any) -> tuple[str, State, State]:
-    """One micro-operation: `r` or `w`, its key, its value."""
+    """Returns one micro-operation: `r` or `w`, its key, its value."""
     kind = word(micro[0]) if isinstance(micro, tuple) and 2 <= len(micro) <= 3 else None
     if kind not in READS + WRITES or (kind in WRITES and len(micro) < 3):
         what = f"has the micro-operation {shown(micro)}"
@@ -176,7 +176,7 @@ def _micro(call: Call, micro: Any) -> tuple[str, State, State]:
 
 
 def _label(key: Key, registers: list[State]) -> str:
-    """`registers 'x' and 'y'`."""
+    """Returns `registers 'x' and 'y'`."""
     names = [name_of(register) for register in registers[:SHOWN]]
     if len(registers) > SHOWN:
         names.append(f"{len(registers) - SHOWN:,} more")

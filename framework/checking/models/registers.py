@@ -15,7 +15,7 @@ from framework.core.errors import ConfigError
 
 
 class Register(Model):
-    """One value: read, write, compare-and-set."""
+    """A register: read, write, compare-and-set."""
 
     name = "register"
     functions: ClassVar[tuple[str, ...]] = ("read", "write", "cas")
@@ -87,7 +87,7 @@ class Register(Model):
 class KeyValue(Register):
     """One key of a key-value store: a register that can also be appended to and deleted.
 
-    To append to a value that is not text is illegal: a store refuses it, and a refused operation has failed.
+    Appending to a value that is not text is illegal: a store refuses it, and a refused operation has failed.
     """
 
     name = "kv"
@@ -140,7 +140,7 @@ class KeyValue(Register):
         return Outlook(once, canonical, size)
 
     def concerns(self, step: ModelStep, seen: Collection[State]) -> bool:
-        # What a text was made of: what was appended, what it was appended to, and the None it may have begun with.
+        # A text consists of what was appended, what it was appended to, and maybe None as its beginning.
         part = step.argument if step.function == "append" else self.makes(step)
         texts = (value for value in seen if type(value) is str)
         return part in seen or any(part is None or (type(part) is str and part in text) for text in texts)
@@ -209,7 +209,7 @@ class Counter(Model):
 
 
 class Mutex(Register):
-    """A lock: whoever acquires it, any client may release it."""
+    """A lock that any client may release, regardless of its holder."""
 
     name = "mutex"
     functions = ("acquire", "release")
@@ -229,7 +229,7 @@ class Mutex(Register):
         return ModelStep("cas", turn, call.result is not False, call.result is False)
 
     def _held(self, call: Call, argument: Any) -> State:
-        """The state in which `call` leaves the lock, or finds it."""
+        """Returns the held state of the lock after an acquiring `call`, or before a releasing one."""
         return "held"
 
     def _first(self, value: Any) -> State:
@@ -239,9 +239,9 @@ class Mutex(Register):
 
 
 class OwnerMutex(Mutex):
-    """A lock that only its holder may release: the one that the argument names, else the process.
+    """A lock that only its holder may release: the one named by the argument, else the process.
 
-    A process that was retired, after an operation of unknown fate, is not the holder under its new number.
+    A process that was retired after an operation with unknown outcome is not the holder under its new number.
     """
 
     name = "owner-mutex"
@@ -254,7 +254,7 @@ class OwnerMutex(Mutex):
 
 
 class SetMember(Register):
-    """One value of a set: it is a member or not, whatever else is."""
+    """One value of a set: a member or not, independent of other values."""
 
     name = "set"
     functions = ("add", "remove", "contains")
@@ -264,7 +264,7 @@ class SetMember(Register):
         "add": ("absent", "present"),
         "remove": ("present", "absent"),
     }
-    """By function: the state that it finds if it changes anything, and the state that it leaves."""
+    """By function: the state before it if it changes anything, and the state after it."""
 
     def _prepare(self, call: Call, argument: Any, result: Any) -> ModelStep:
         if call.function == "contains":

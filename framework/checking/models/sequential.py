@@ -1,4 +1,4 @@
-"""A sequential model of one's own: what an object answers in each state, and what it holds then."""
+"""Custom sequential models: the result of each operation in each state, and the state after it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from framework.core.errors import RAISED, PluginError, SynodError
 from framework.core.tracebacks import blaming, plugin_gave, plugin_raised
 
 ANYTHING = Mark("ANYTHING")
-"""The answer of `apply` where the result that was recorded does not matter."""
+"""The answer of `apply` if the recorded result does not matter."""
 _IMMUTABLE = "a tuple, a frozenset, a frozen record or another state that cannot change"
 KNOWN = 1_000_000
-"""Answers of `apply` that are kept for when the search comes to the same state again."""
+"""The maximum number of outcomes of `apply` that are cached for states visited again."""
 STATE_BYTES = 300
-"""What a state takes up, besides its values."""
+"""The size of a state, in addition to its values."""
 
 ModelOutcome: TypeAlias = "tuple[Any, State] | Mark"
-"""What was answered and the state after, or `ILLEGAL`."""
+"""The answer and the state after, or `ILLEGAL`."""
 
 
 class SequentialModel(Model):
-    """Base of the models that plugins register: an object that does one operation after another.
+    """Base of the models that plugins register: an object that executes one operation after another.
 
         class Semaphore(SequentialModel):
             functions = ("acquire", "release")
@@ -38,11 +38,11 @@ class SequentialModel(Model):
                     return (True, state - 1) if state else (False, 0)
                 return ANYTHING, state + 1
 
-    `functions` are those that clients call, `observes` those of them that never change the state. States are
+    `functions` are the functions that clients call, `observes` those among them that never change the state. States are
     immutable and hashable (numbers, texts, tuples, frozensets, frozen records), and equal states behave alike. Each key
-    is an object of its own. Operations of unknown fate take care of themselves: they may take effect or not, and
-    whatever they answered is right. Name in `may_answer` the functions that answer in some systems and not in others;
-    unless you do, a recorded value that equals the argument may be either for all of them.
+    is a separate object. Operations with unknown outcome need no special care: the checker lets them take effect or
+    not, with any answer. `may_answer` names the functions that return a result only in some systems; by default these
+    are all functions, so that a recorded value that equals the argument may be an argument or a result.
     """
 
     observes: ClassVar[tuple[str, ...]] = ()
@@ -54,18 +54,20 @@ class SequentialModel(Model):
 
     @abstractmethod
     def apply(self, state: Any, function: str, argument: Any) -> ModelOutcome:
-        """The answer and the state after, `ILLEGAL` if the operation cannot take effect in `state` and so must wait.
+        """Returns the answer and the state after; `ILLEGAL` if the operation cannot take effect in `state` and must
+        wait.
 
-        The answer is compared with the result that was recorded, `true` being unlike `1`; `ANYTHING` is like any result.
-        Values are JSON's, with tuples for lists. It must not change `state`, and depend on nothing else.
+        The answer is compared with the recorded result, where `true` differs from `1`; `ANYTHING` matches any result.
+        Values are those of JSON, with tuples for lists. `apply` must not change `state`, and must depend only on its
+        arguments.
         """
 
     def argument_of(self, call: Call) -> Any:
-        """What `apply` gets for the argument of `call`: that itself, unless it matters who calls: `(call.client, …)`."""
+        """Returns the argument for `apply`: that of `call`. Override it if the caller matters: `(call.client, …)`."""
         return call.argument
 
     def first(self, value: Any) -> Any:
-        """The state that `--initial VALUE` stands for."""
+        """Returns the state for `--initial VALUE`."""
         return value
 
     def _first(self, value: Any) -> State:
@@ -102,7 +104,10 @@ class SequentialModel(Model):
         return _numbered(self, steps)
 
     def outcome(self, state: State, function: str, argument: Any) -> ModelOutcome:
-        """What `apply` says, with its answer as `exact` has it. PluginError if that is not what a model may say."""
+        """Returns the outcome of `apply`, its answer as an `exact` value.
+
+        Raises PluginError if the outcome is invalid.
+        """
         try:
             outcome = self.apply(state, function, plain(argument))
         except RAISED as error:
@@ -135,7 +140,7 @@ class SequentialModel(Model):
 
 
 def identity(state: State) -> State:
-    """What two states have in common if and only if they are alike: true is not 1, within collections either."""
+    """Returns a key that is equal for two states if and only if they are alike: true is not 1, even in collections."""
     if isinstance(state, tuple):
         return tuple(identity(item) for item in state)
     if isinstance(state, frozenset):
@@ -144,7 +149,7 @@ def identity(state: State) -> State:
 
 
 class _Numbered(Transitions):
-    """A sequential model whose states, and kinds of operation, are numbers."""
+    """A sequential model whose states and kinds of operation are numbers."""
 
     def __init__(self, model: SequentialModel, kinds: list[tuple[str, Any]]) -> None:
         self._model, self._kinds = model, kinds
@@ -188,7 +193,7 @@ class _Numbered(Transitions):
 
 
 def _words(state: Any) -> int:
-    """The values that a state is made of; of a text, a word for eight characters."""
+    """Returns the size of a state in words: one for each value in it, and one for every eight characters of a text."""
     if isinstance(state, tuple | frozenset):
         return 1 + sum(map(_words, state))
     if isinstance(state, msgspec.Struct):

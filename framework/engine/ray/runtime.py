@@ -1,4 +1,4 @@
-"""The Ray runtime of a run: one of its own on this machine, a cluster that it joins, or the one this process has."""
+"""The Ray runtime of a run: its own on this machine, a cluster that it joins, or the one that this process has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +42,10 @@ class RayRuntime:
 
 @contextmanager
 def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Iterator[RayRuntime]:
-    """A runtime for as long as the context lasts; one that this process had before stays up.
+    """Provides a runtime for the duration of the context; one that this process had before stays up.
 
     `address` None starts one for `actors` actors. On a cluster the code of `modules` (packages or files) is sent to the
-    workers. Raises ConfigError: no such cluster, or one that does not answer within 25 seconds.
+    workers. Raises ConfigError if there is no such cluster, or it does not answer within 25 seconds.
     """
     import ray
 
@@ -63,7 +63,7 @@ def runtime(address: str | None, actors: int, modules: tuple[str, ...]) -> Itera
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps Ray from writing about dead workers, which are the caller's business, onto the user's terminal."""
+    """Keeps Ray from reporting dead workers on the user's terminal; the caller handles them."""
     from ray._private import worker
 
     log = logging.getLogger("ray")
@@ -79,11 +79,11 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _interpreter_as_it_is() -> Iterator[None]:
-    """Keeps Ray from having every worker started by uv, in a copy of the working directory, where the driver was
-    started by `uv run`.
+    """Keeps Ray from starting every worker through uv, in a copy of the working directory, if the driver was started
+    by `uv run`.
 
-    That builds one environment for each worker, and fails where uv cannot build the driver's own (offline,
-    `--no-sync`). The workers need no other Python than Ray's: Synod puts its own code and the plugins on their path.
+    That would build an environment for each worker, and fail if uv cannot build the driver's own (offline,
+    `--no-sync`). The workers need no Python other than Ray's: Synod puts its code and the plugins on their path.
     """
     from ray._private import ray_constants
 
@@ -130,8 +130,8 @@ def _local(actors: int) -> Iterator[RayRuntime]:
 
 
 def _stop_local() -> None:
-    """Ends the runtime of our own, and does not return before its last process is gone."""
-    import psutil  # type: ignore[import-untyped]  # Ray brings its own
+    """Ends the runtime that we started, and returns only when its last process is gone."""
+    import psutil  # type: ignore[import-untyped]  # bundled with Ray
     import ray
 
     before = psutil.Process().children(recursive=True)
@@ -161,29 +161,44 @@ def _joined(address: str, modules: tuple[str, ...]) -> Iterator[RayRuntime]:
         ray.shutdown()
 
 
-def _init(**settings: Any) -> None:
-    """`ray.init`, without the handler of SIGTERM that it puts in the place of the program's own."""
-    import ray
+class _NoFolders(list[str]):
+    """A list that stays empty, whatever Ray adds."""
 
+    def extend(self, folders: Iterable[str]) -> None:
+        pass
+
+
+def _init(**settings: Any) -> None:
+    """Calls `ray.init` without two of its side effects.
+
+    It would replace the program's own SIGTERM handler. And it would put the driver's working directory first on the import
+    path of the workers, where a folder called `framework` would shadow Synod's; Synod's actors append the driver's folders
+    themselves (`own_folders`).
+    """
+    import ray
+    from ray.job_config import JobConfig
+
+    job = JobConfig()
+    job._py_driver_sys_path = _NoFolders()
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM) if main else None
-    ray.init(**settings)
+    ray.init(job_config=job, **settings)
     if main:
         signal.signal(signal.SIGTERM, before)
 
 
 def own_folders() -> list[str]:
-    """Where this process finds modules that a worker may not: what is on `sys.path` and not Python's own."""
+    """Returns the folders of `sys.path` other than Python's own: a worker may lack them."""
     return [os.path.abspath(folder) for folder in sys.path if not folder.startswith((sys.prefix, sys.base_prefix))]
 
 
 def is_up() -> bool:
-    """Whether this process has a runtime already; asking does not import Ray."""
+    """Returns whether this process has a runtime already, without importing Ray."""
     return "ray" in sys.modules and bool(sys.modules["ray"].is_initialized())
 
 
 def check_address(address: str) -> None:
-    """ConfigError for what is no address of a cluster that can be joined."""
+    """Raises ConfigError for an invalid address, or one of a cluster that cannot be joined."""
     if address.startswith("ray://"):
         raise ConfigError(
             WHERE, f"{address}: a driver outside the cluster cannot reach the nodes' connections",
@@ -195,7 +210,7 @@ def check_address(address: str) -> None:
 
 
 def _running_here(address: str) -> str:
-    """Returns HOST:PORT of the Ray cluster on this machine. ConfigError if there is none."""
+    """Returns HOST:PORT of the Ray cluster on this machine. Raises ConfigError if there is none."""
     from ray._private.services import canonicalize_bootstrap_address
 
     try:
@@ -209,7 +224,7 @@ def _running_here(address: str) -> str:
 
 
 def _probe(address: str) -> None:
-    """Joins in a child process first: on an address that does not answer, Ray hangs for minutes and then exits."""
+    """Tries to join in a child process: if an address does not answer, Ray hangs for minutes and then exits."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
@@ -217,7 +232,7 @@ def _probe(address: str) -> None:
         raise ConfigError(WHERE, f"nobody answers at {address} ({error})", "Is the cluster up?") from error
     try:
         joined = subprocess.run(
-            [sys.executable, "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_S, check=False,
+            [sys.executable, "-P", "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_S, check=False,
             env={**os.environ, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
@@ -232,7 +247,7 @@ def _probe(address: str) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Holds off Ctrl-C while files are closed and processes ended; both have bounds of their own."""
+    """Ignores Ctrl-C while files are closed and processes ended; both have time limits of their own."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -276,7 +291,7 @@ def _set(settings: Mapping[str, str | None]) -> None:
 
 
 def _read_settings_again() -> None:
-    """Ray reads its environment at import and keeps tokens; both may be older than ours."""
+    """Makes Ray read its settings and token again: it reads the environment at import, which may precede ours."""
     from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
     Config.initialize("")
@@ -284,7 +299,7 @@ def _read_settings_again() -> None:
 
 
 def _is_rays(process: Any) -> bool:
-    """Whether a process belongs to Ray; what else the program started is none of our business."""
+    """Returns whether a process belongs to Ray, as opposed to other children of the program."""
     import psutil
 
     try:

@@ -1,1 +1,1 @@
-"""What both engines share: each part is given the engine's ports once, and called plainly afterwards."""
+"""The parts that both engines share. Each is given the engine's ports once, and called plainly afterwards."""

@@ -9,9 +9,9 @@ from framework.faults.actions import RunAdminOperation
 
 
 class AdministratorQueue:
-    """What the administrator of a run is sent to do: one thing after another, and how each ended.
+    """The operations that the administrator of a run performs one after another, with their outcomes.
 
-    Operations count down from -1, apart from those of the workload.
+    Their ids count down from -1, so that they differ from those of the workload.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class AdministratorQueue:
         self._waiting.append(ask)
 
     def begin(self) -> Operation | None:
-        """The next operation; None while one is under way, or if nothing waits."""
+        """Returns the next operation; None while one is under way, or if none waits."""
         if self._current is not None or not self._waiting:
             return None
         self._current = ask = self._waiting.popleft()
@@ -31,7 +31,7 @@ class AdministratorQueue:
         return Operation(-self._begun, ask.function, None, ask.node)
 
     def end(self, outcome: Outcome) -> tuple[int, str]:
-        """The operation under way is over: its token, and why it was not done, or ""."""
+        """Ends the operation under way. Returns its token, and the reason why it was not done ("" if it was)."""
         assert self._current is not None
         ask, self._current = self._current, None
         return ask.token, "" if type(outcome) is Ok else outcome.why  # type: ignore[union-attr]

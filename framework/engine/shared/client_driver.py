@@ -22,30 +22,31 @@ from framework.trace.schema import EventKind
 
 
 class ClientPorts(RecordingPorts, Protocol):
-    """What an engine gives to `ClientDriver`."""
+    """The engine as `ClientDriver` uses it."""
 
     life: NodeLife
 
     def invoke(self, node: Any, runtime: NodeRuntime, given: Invoke, now: int) -> None:
-        """Has a client take its operation, as of the time `now`; what that raises crashes it."""
+        """Has a client take its operation at the time `now`; an exception there crashes the client."""
 
     def reboot(self, node: Any, cause: int) -> None:
         """Starts a client's next process."""
 
     def soon(self, call: Callable[[], None]) -> None:
-        """Calls it now, or as the next thing that happens now."""
+        """Calls `call` now, or as the next event at the present time."""
 
     def load_changed(self) -> None:
-        """`next_at` may have changed."""
+        """Called when `next_at` may have changed."""
 
     def operation_ended(self) -> None:
-        """An operation is over."""
+        """Called when an operation is over."""
 
 
 class ClientDriver:
-    """Starts each operation when it is due and records how it ended.
+    """Starts each operation when it is due and records its outcome.
 
-    `first` is the number of the process's first client among all of the run. `outstanding` operations are under way.
+    `first` is the number of the process's first client among all clients of the run. `outstanding`: the number of
+    operations under way. `is_final`: the final phase has begun.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ClientDriver:
         history: HistoryWriter | None, first: int = 0,
     ) -> None:  # fmt: skip
         self.outstanding = 0
+        self.is_final = False
         self._ports, self._tally, self._history = ports, tally, history
         self._now, self._record, self._load_changed = ports.now, ports.record, ports.load_changed
         if history is not None:
@@ -69,22 +71,22 @@ class ClientDriver:
 
     @property
     def next_at(self) -> int:
-        """When the next operation is due; NEVER if none will start."""
+        """The time at which the next operation is due; NEVER if none will start."""
         return self._load.next_at
 
     @property
     def never_started(self) -> int:
-        """Operations that fell due and found no client that was free."""
+        """Number of operations that fell due and found no free client."""
         return self._load.waiting
 
     def begin_due(self) -> None:
-        """Invokes what is due."""
+        """Invokes the operations that are due."""
         now = self._now()
         for assignment in self._load.due(now):
             node = self._nodes[assignment.client]
             if node.runtime is None:  # its client class raised
                 refused = Fail(f"{node.id} is down")
-                self._tally.completed(refused, assignment.scheduled, now, self._warmup)
+                self._count(assignment, refused, now)
                 if self._history is not None:
                     self._history.append(operation_row(assignment, refused, now, now))
                 continue
@@ -92,8 +94,15 @@ class ClientDriver:
             self._invoke(node, node.runtime, assignment, self._timeout)
         self._load_changed()
 
+    def begin_final(self) -> None:
+        """Begins the final phase of the workload."""
+        self.is_final = True
+        clients = [node for node in self._nodes.values() if node.id != ADMINISTRATOR]
+        self._load.begin_final(self._now(), [node.client for node in clients if node.open is None])
+        self._load_changed()
+
     def complete(self, node: HostedNode, operation: OperationId, outcome: Outcome, cause: int) -> None:
-        """A client's operation has ended; one of unknown fate retires its process."""
+        """Ends a client's operation. One of unknown fate retires the client's process."""
         assert node.open is not None and node.open[0].operation.id == operation
         fields: dict[str, Any] = {"operation": operation}
         if type(outcome) is Ok:
@@ -108,13 +117,13 @@ class ClientDriver:
             return
         self._end(node, outcome, now)
         self._ports.operation_ended()
-        if type(outcome) is Unknown:  # a new process starts, and only then is the client free again
+        if type(outcome) is Unknown:  # the client is free again once its new process has started
             self._ports.soon(lambda: self._retire(node, step))
         else:
             self._free(node, now, retired=False)
 
     def stopped(self, node: HostedNode) -> None:
-        """A client's own code raised: nobody knows what becomes of its operation."""
+        """Ends the operation of a client that crashed by its own exception; its fate is unknown."""
         if node.open is None:
             return
         outcome = Unknown(f"{node.id} crashed")
@@ -125,19 +134,18 @@ class ClientDriver:
             self._ports.operation_ended()
 
     def administer(self, ask: RunAdminOperation, cause: int) -> None:
-        """Has the administrator ask for it, when all that it was told before is done."""
+        """Has the administrator perform an operation once all earlier ones are done."""
         self._administration.add(ask)
         self._begin_administration(cause)
 
     def open_operations(self) -> tuple[tuple[Waiting, ...], int]:
-        """The oldest of the operations that are open, and how many are."""
+        """Returns the oldest open operations, and the number of all open ones."""
         busy = [node for node in self._nodes.values() if node.open is not None and node.id != ADMINISTRATOR]
         oldest = sorted(busy, key=lambda node: node.open[1])[:OLDEST]  # type: ignore[index]
         return tuple(map(self._waiting, oldest)), len(busy)
 
     def close(self, until: int) -> None:
-        """Ends the operations that are still open when the run is over, at `until`: nobody knows what becomes of
-        them."""
+        """Ends the operations that are still open at the end of the run (`until`); their fate is unknown."""
         for node in self._nodes.values():
             if node.open is not None and node.id != ADMINISTRATOR:
                 self._tally.abandon(node.id, node.lasted(node.open[1], until), self._timeout)
@@ -154,7 +162,7 @@ class ClientDriver:
         return Waiting(node.id, assignment.operation.function, assignment.operation.key, since, at)
 
     def _under_way(self) -> tuple[int, list[HistoryRow]]:
-        """The present time, and the operations whose end is not in the history yet."""
+        """Returns the present time, and the operations whose end is not in the history yet."""
         fate = Unknown("under way")
         clients = (node for node in self._nodes.values() if node.id != ADMINISTRATOR)
         rows = [operation_row(node.open[0], fate, node.open[1], None) for node in clients if node.open is not None]
@@ -182,7 +190,7 @@ class ClientDriver:
             self._free(node, self._now(), retired=True)
 
     def _free(self, node: HostedNode, now: int, *, retired: bool) -> None:
-        """The client may be given its next operation."""
+        """Marks the client as free for its next operation."""
         self._load.completed(node.client, now, retired=retired)
         self._load_changed()
 
@@ -194,7 +202,14 @@ class ClientDriver:
         node.open = None
         self.outstanding -= 1
         now = self._now() if completed is None else completed
-        self._tally.completed(outcome, assignment.scheduled, now, self._warmup)
+        self._count(assignment, outcome, now)
+
+    def _count(self, assignment: Assignment, outcome: Outcome, now: int) -> None:
+        self._load.ended(assignment.client, assignment.operation, outcome)
+        if self.is_final:
+            self._tally.count(outcome)
+        else:
+            self._tally.completed(outcome, assignment.scheduled, now, self._warmup)
 
     def _begin_administration(self, cause: int) -> None:
         node = self._nodes[ADMINISTRATOR]

@@ -1,4 +1,4 @@
-"""Carries out the faults of an experiment: what the injector says is due, through what the engine can do."""
+"""Carries out the faults of an experiment: the actions that the injector schedules, through the engine's ports."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from framework.faults.ledger import LedgerEntry
 
 
 class FaultPorts(Protocol):
-    """What an engine can do to a run. Each writes the action to the trace before it carries it out.
+    """The actions of faults as an engine implements them. Each writes the action to the trace before executing it.
 
-    Those that return a bool say whether it made a difference. They are asked only where it applies: a node that is up
-    crashes or pauses, one that is paused resumes, one that is down restarts.
+    A method that returns a bool says whether the action made a difference. Methods are called only where they apply: a
+    node that is up crashes or pauses, a paused node resumes, a node that is down restarts.
     """
 
     def look(self) -> Sight: ...
@@ -45,7 +45,7 @@ class FaultPorts(Protocol):
 
 
 class FaultExecutor:
-    """Drives an `Injector` by the run's time and does what it says."""
+    """Drives an `Injector` by the run's time and carries out its actions."""
 
     def __init__(self, experiment: Experiment, ports: FaultPorts) -> None:
         self._ports = ports
@@ -56,26 +56,26 @@ class FaultExecutor:
 
     @property
     def fired(self) -> dict[str, int]:
-        """How often each fault has fired."""
+        """Number of times that each fault has fired."""
         return {name: entry.fired for name, entry in self.injector.entries.items()}
 
     def look(self) -> Sight:
-        """The servers as faults see them."""
+        """Returns the servers as faults see them."""
         return self._ports.look()
 
     def carry_out_due(self, now: int) -> None:
-        """Does all that is due now."""
+        """Carries out all actions due at `now`."""
         self.injector.due(now, self._ports.look)
 
     def ledger(self, touched_counts: dict[int, tuple[int, int]], tally: Tally) -> tuple[LedgerEntry, ...]:
-        """What each fault did, given how many messages (came by, were touched) by impairment; asked once, at the
-        end."""
+        """Returns the effects of each fault. `touched_counts`: by impairment, the number of messages that passed it
+        and the number that it touched. Called once, at the end."""
         self.injector.count_touched(touched_counts)
         self.injector.count_administered(tally.administered)
         return tuple(self.injector.entries.values())
 
     def _do(self, action: Action) -> bool:
-        """Carries out `action`; whether it makes a difference."""
+        """Carries out `action`; returns whether it makes a difference."""
         ports = self._ports
         match action:
             case ImpairLinks() | RestoreLinks():

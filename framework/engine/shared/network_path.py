@@ -1,4 +1,4 @@
-"""What befalls messages between two nodes: the network's link first, then the link faults in force."""
+"""The path of messages between two nodes: the network's link first, then the link faults in force."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from framework.network.model import Link, Links
 
 
 class NetworkPath:
-    """The way between nodes, for messages that a constant delay does not settle. `names` are the wire's message
-    names."""
+    """The path between nodes, for messages whose delay is not constant. `names` are the wire's message names."""
 
     def __init__(self, links: Links, link_faults: LinkFaults, tally: Tally, names: Sequence[str]) -> None:
         self._links, self._link_faults, self._tally, self._names = links, link_faults, tally, names
@@ -20,9 +19,10 @@ class NetworkPath:
     def arrivals(
         self, link: Link | None, source: NodeId, to: NodeId, now: int, size: int, index: int
     ) -> tuple[tuple[int, ...], str]:
-        """When the copies of a message arrive; if there are none, why it is lost. Counts copies besides the first.
+        """Returns the arrival times of a message's copies; if there are none, also the reason why it is lost.
 
-        Without a link it arrives at once, but for link faults. `index` is the message's on the wire.
+        Counts copies beyond the first. Without a link, only link faults delay or drop the message. `index` is the
+        message's index on the wire.
         """
         faults = self._link_faults
         if link is None:

@@ -1,7 +1,7 @@
-"""The life of a node: its states, and what starts, stops and inspects it.
+"""The life cycle of a node: its states, and the code that starts, stops and inspects it.
 
-A worker of the Ray engine knows STANDBY, DOWN, BOOTING, IDLE, FAILED and LOST: a commit is in flight for all its nodes
-at once, and a process that stands still knows nothing of it. The simulator knows all states.
+A worker of the Ray engine uses STANDBY, DOWN, BOOTING, IDLE, FAILED and LOST: a commit is in flight for all its nodes
+at once, and a paused process cannot observe its own pause. The simulator uses all states.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from framework.trace.schema import EventKind
 
 
 class NodeState(Enum):
-    """Where a node is in its life."""
+    """The state of a node in its life cycle."""
 
     STANDBY = "a spare that has never run"
     DOWN = "crashed; a restart brings it back"
@@ -67,7 +67,7 @@ TRANSITIONS: Mapping[tuple[NodeState, NodeEvent], NodeState] = {
     **{(state, "crash"): NodeState.DOWN for state in _RUNNING},
     **{(state, "fail"): NodeState.FAILED for state in _RUNNING},
 }
-"""What may happen to a node in each state, and the state that it leads to. Anything else is a mistake of the engine."""
+"""The events possible in each state, and the state that each leads to. Any other event is a bug in the engine."""
 
 GONE = frozenset({NodeState.FAILED, NodeState.LOST})
 PAUSES = frozenset({NodeState.PAUSED, NodeState.PAUSED_COMMITTING, NodeState.PAUSED_COMMITTED})
@@ -94,16 +94,16 @@ class HostedNode:
         self.runtime: NodeRuntime | None = None  # None: not running
         self.state = NodeState.STANDBY if endpoint.spare else NodeState.DOWN
         self.client = -1  # its number among the clients of the process; -1: a server
-        self.open: tuple[Assignment, int] | None = None  # the operation under way, and when it was invoked
+        self.open: tuple[Assignment, int] | None = None  # the operation under way, and the time of its invocation
 
     def on(self, event: NodeEvent) -> None:
-        """Moves to the state that `event` leads to, which `TRANSITIONS` must allow."""
+        """Moves to the state that `event` leads to. `TRANSITIONS` must allow it."""
         after = TRANSITIONS.get((self.state, event))
         assert after is not None, f"{self.id}: {event} while {self.state.name}"
         self.state = after
 
     def set_clocks(self, runtime: NodeRuntime, now: int, epoch: int) -> None:
-        """Sets what the node sees of the true time `now`; `epoch` is the wall clock's zero."""
+        """Sets the node's clocks for the true time `now`; `epoch` is the wall clock's zero."""
         clock = self.clock
         if clock is None:
             runtime.now, runtime.wall_clock = now, now + epoch
@@ -112,13 +112,13 @@ class HostedNode:
             runtime.wall_clock = local + epoch + clock.wall_offset
 
     def lasted(self, since: int, until: int) -> int:
-        """How much time passed between two true times by the node's clock."""
+        """Returns the time that passed between two true times by the node's clock."""
         return until - since if self.clock is None else self.clock.local(until) - self.clock.local(since)
 
 
 def check_own(node: HostedNode, error: BaseException) -> None:
-    """Raises `error` again, as a PluginFailed or MemoryError, if it came up in a step of this node and is not its
-    doing: another plugin's, the trace's, or the machine's."""
+    """Raises `error` again, as a PluginFailed or MemoryError, if it arose in a step of this node but its cause lies
+    elsewhere: in another plugin, the trace or the machine."""
     if isinstance(error, (PluginFailed, MemoryError)):
         raise error
     if isinstance(error, Unrecordable):
@@ -135,12 +135,12 @@ class RecordingPorts(Protocol):
         self, kind: EventKind, at: int, cause: int, node: Any, path: str = "", *, name: str | None = None,
         fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
     ) -> int:  # fmt: skip
-        """Writes a row of the trace at the time `at`, if there is one, and returns its `seq`. `fields` become its
-        payload as JSON."""
+        """Writes a row at the time `at`, if there is a trace, and returns its `seq`. `fields` become its payload as
+        JSON."""
 
 
 class NodePorts(RecordingPorts, Protocol):
-    """What an engine gives to `NodeLife`."""
+    """The engine as `NodeLife` uses it."""
 
     def timer_step(self, node: Any, key: TimerKey, cause: int) -> int:
         """Records a timer that fires; returns the number of its step."""
@@ -149,13 +149,13 @@ class NodePorts(RecordingPorts, Protocol):
         """Takes the first step of an incarnation."""
 
     def stopped(self, node: Any) -> None:
-        """Gives up what waits for a node that has stopped."""
+        """Drops all that waits for a node that has stopped."""
 
     def disk_fault_met(self, node: Any) -> None:
-        """A commit or a restart has met the node's faulty disk."""
+        """Called when a commit or a restart has met the node's faulty disk."""
 
     def storage_failed(self, node: Any, crash: NodeCrash) -> None:
-        """A node has stopped because of its storage."""
+        """Called when a node has stopped because of its storage."""
 
 
 class NodeLife:
@@ -166,7 +166,7 @@ class NodeLife:
         self._ports = ports
 
     def boot(self, node: HostedNode, storage: Storage | None, rng: random.Random, cause: int) -> None:
-        """Makes the node from its storage and runs `on_start`."""
+        """Creates the node from its storage and runs `on_start`."""
         ports = self._ports
         node.on("boot")
         try:
@@ -185,18 +185,18 @@ class NodeLife:
             node.on("booted")
 
     def raised(self, node: HostedNode, error: BaseException) -> None:
-        """Stops a node that raised: its batch is lost and it stays down. Raises errors again that are not its doing
-        (see `check_own`)."""
+        """Stops a node that raised: its batch is lost and it stays down. Raises an error again that the node did not
+        cause (see `check_own`)."""
         check_own(node, error)
         cause = node.runtime.step if node.runtime is not None else -1
-        if isinstance(error, StorageFailure):  # the disk's doing, not the protocol's
+        if isinstance(error, StorageFailure):  # caused by the disk, not by the protocol
             self.storage_failed(node, error, cause)
             return
         text = printable("".join(traceback.format_exception(error)))
         self.stop(node, "fail", error_line(error), cause, text=text)
 
     def storage_failed(self, node: HostedNode, failure: StorageFailure, cause: int) -> None:
-        """Stops a node whose storage failed; for good if it is damaged."""
+        """Stops a node whose storage failed; for good if the storage is damaged."""
         if failure.asked:
             self._ports.disk_fault_met(node)
         event: NodeEvent = "damage" if isinstance(failure, StorageDamaged) else "crash"
@@ -207,7 +207,7 @@ class NodeLife:
         self, node: HostedNode, event: NodeEvent, why: str, cause: int, *, text: str = "", asked: bool = False,
         storage: bool = False,
     ) -> NodeCrash:  # fmt: skip
-        """Crashes a node: what it holds in memory is gone, and what waits for it is dropped."""
+        """Crashes a node: its memory is lost, and all that waits for it is dropped."""
         node.on(event)
         now = self._ports.now()
         crash = NodeCrash(node.id, now, why, text, asked, storage)
@@ -217,10 +217,10 @@ class NodeLife:
         self._ports.stopped(node)
         return crash
 
-    # What nodes say of themselves. What raises there is an author's mistake, as in a handler.
+    # Reports by the nodes themselves. An exception there is the author's mistake, as in a handler.
 
     def status(self, node: HostedNode) -> Status | None:
-        """What the node reports; None if it is down, or goes down because its `status` raises or is no Status."""
+        """Returns the node's status; None if it is down, or goes down because its `status` raises or is no Status."""
         try:
             return None if node.runtime is None else reported_status(node.runtime.root)
         except RAISED as error:
@@ -228,7 +228,8 @@ class NodeLife:
             return None
 
     def can_serve(self, nodes: Iterable[HostedNode], running: Collection[NodeId]) -> bool | None:
-        """Whether the nodes `running` are enough to serve, as those of `nodes` that run see it; None if none says."""
+        """Returns whether the nodes `running` are enough to serve, in the view of the `nodes` that run; None if none
+        says."""
         answers: list[bool | None] = []
         for node in nodes:
             try:
@@ -238,7 +239,7 @@ class NodeLife:
         return agreed(answers)
 
     def replica_states(self, nodes: Iterable[HostedNode], *, whole: bool) -> dict[NodeId, ReplicaState]:
-        """How far the replicas of those of `nodes` that run have come, with their states if `whole`."""
+        """Returns the progress of the replicas on the `nodes` that run, with their states if `whole`."""
         found: dict[NodeId, ReplicaState] = {}
         for node in nodes:
             try:

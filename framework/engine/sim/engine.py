@@ -21,7 +21,7 @@ from framework.engine.sim.simulation import Simulation, Stalled
 class SimEngine:
     """The simulator. Same seed and config, same digest, on any machine.
 
-    With `stop`, nanoseconds, a run ends early, after all that happens until then. `simulation` is the last run.
+    With `stop` (nanoseconds), a run ends early, after all events up to that time. `simulation` is the last run.
     """
 
     def __init__(self, stop: int | None = None) -> None:
@@ -49,7 +49,7 @@ class SimEngine:
             except PluginFailed as failed:
                 failure, traceback = str(failed), format_exc()
             except Halt:
-                pass  # the monitors know why
+                pass  # the monitors hold the reason
             finally:
                 recording.close()
         return EngineResult(
@@ -64,6 +64,7 @@ class SimEngine:
             ledger=simulation.ledger(),
             settled=None if simulation.settling is None else simulation.settling.settled,
             aftermath=simulation.aftermath,
+            final_at=simulation.final_at,
             watch=None if monitors is None else _confirmed(monitors, experiment),
             details={
                 "never_started": simulation.clients.never_started,
@@ -73,17 +74,18 @@ class SimEngine:
 
 
 def _monitors(experiment: Experiment) -> Monitors | None:
-    """The protocol's invariants, if it has any and the config asks for them."""
+    """Returns monitors of the protocol's invariants; None if it has none, or the config turns them off."""
     invariants = experiment.protocol.invariants
     every = int(experiment.engine_config.check_invariants_every) if invariants else 0
     return Monitors(invariants, every) if every else None
 
 
 def _confirmed(monitors: Monitors, experiment: Experiment) -> Watch:
-    """What the monitors saw. A violation that they saw in some batches only is looked for again, in all of them.
+    """Returns the monitors' result. A violation found by watching only some batches is checked by a rerun that watches
+    all.
 
-    Where not every batch is shown, an invariant that spans nodes may hold one node's present state against another's
-    past.
+    With only some batches watched, an invariant that spans nodes may compare one node's present state with another's
+    past state.
     """
     watch = monitors.watch()
     if watch.breach is None or monitors.every == 1:
@@ -101,12 +103,12 @@ def _confirmed(monitors: Monitors, experiment: Experiment) -> Watch:
 
 
 _RARELY = (200_000, 20, 20)
-"""How often cycles are collected: a simulation makes tuples by the million and next to no cycles."""
+"""Thresholds of the cyclic garbage collector: a simulation makes millions of tuples and hardly any cycles."""
 
 
 def settle_collector() -> None:
-    """For a process that takes many runs: collections pass over all that it holds now, and come rarely from now on.
-    Each run begins the sooner."""
+    """Sets up the garbage collector of a process for many runs: it skips all present objects, and runs rarely from now
+    on. Each run then starts sooner."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_RARELY)
@@ -114,7 +116,7 @@ def settle_collector() -> None:
 
 @contextmanager
 def _quiet_collector() -> Iterator[None]:
-    """The same for one run, unless the process has done it for all."""
+    """Does the same for one run, unless the process has done it for all."""
     before = gc.get_threshold()
     if before == _RARELY:
         yield

@@ -1,4 +1,4 @@
-"""What faults can do to a simulated run."""
+"""The actions of faults on a simulated run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from framework.trace.schema import EventKind
 
 
 class SimulatedRun(RecordingPorts, Protocol):
-    """What faults need of a simulation."""
+    """A simulation as faults use it."""
 
     servers: dict[NodeId, SimNode]
     life: NodeLife
@@ -57,7 +57,7 @@ class SimFaultPorts:
         self._run, self._servers = run, run.servers
 
     def look(self) -> Sight:
-        """The servers as faults see them."""
+        """Returns the servers as faults see them."""
         started = {name: node for name, node in self._servers.items() if node.state is not NodeState.STANDBY}
         return Sight(
             {name: self._run.life.status(node) for name, node in started.items()},
@@ -115,7 +115,7 @@ class SimFaultPorts:
             node.clock = Clock()
         node.clock.set(self._run.now(), action.drift_ppm, action.step)
         if node.runtime is not None:
-            node.wake_at = NEVER  # the wake-up in the heap was reckoned with the old drift
+            node.wake_at = NEVER  # the wake-up in the heap was computed with the old drift
             self._run.rearm(node, node.runtime)
         return True
 
@@ -123,7 +123,7 @@ class SimFaultPorts:
         node = self._servers[action.node]
         self._record(action, node)
         if node.is_damaged:
-            return True  # nothing mends what is damaged
+            return True  # damage cannot be repaired
         healthy = node.storage.storage if isinstance(node.storage, FaultyStorage) else node.storage
         fails = action.trouble in ("failed_fsync", "full", "damage")
         node.storage = FaultyStorage(healthy, action.trouble) if fails else healthy

@@ -1,4 +1,4 @@
-"""What a simulated run leaves behind: trace rows and history rows, at the level that was asked for."""
+"""The recording of a simulated run: trace rows and history rows, at the configured trace level."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from framework.trace.schema import EVENT_ROW, NO_NAME, OPERATION, EventKind, Nam
 
 
 class Recording:
-    """Rows are packed where they happen; here are the rare kinds, the files and the digest."""
+    """Holds the files and the digest, and writes the rare kinds of rows. Frequent rows are packed in `Simulation`."""
 
     def __init__(self, experiment: Experiment, wire: Wire) -> None:
         self.names = NameTable()
@@ -36,7 +36,7 @@ class Recording:
         self, kind: EventKind, at: int, seq: int, cause: int, node: int, *, peer: int = NO_NAME, message: int = NO_NAME,
         size: int = -1, payload: bytes | None = None, operation: int | None = None,
     ) -> None:  # fmt: skip
-        """One event, if the trace is full."""
+        """Writes one event, if the trace is full."""
         if self.events is None:
             return
         length = -1 if payload is None else len(payload)
@@ -64,11 +64,11 @@ class Recording:
 
 
 class Heartbeat:
-    """Every so often by the wall clock: flush what waits, tell the screen, and end the run if a signal asked for it.
+    """Periodic work by the wall clock: flushes rows, updates the screen, and ends the run after a signal.
 
-    While it is entered, SIGINT and SIGTERM wait for the next beat, which raises KeyboardInterrupt between two steps:
-    in the middle of one, a row could be left without its payload. What it reads of the wall clock changes nothing in
-    the run. Outside the main thread, which gets no signals, entering changes nothing.
+    Inside the context, SIGINT and SIGTERM wait for the next beat, which raises KeyboardInterrupt between two steps: in
+    the middle of a step, a row could be left without its payload. Its readings of the wall clock change nothing in the
+    run. Outside the main thread, which receives no signals, entering the context has no effect.
     """
 
     EVERY_S = 0.1
@@ -76,7 +76,7 @@ class Heartbeat:
     def __init__(self, recording: Recording, progress: Progress, tally: Tally) -> None:
         self._recording, self._progress, self._tally = recording, progress, tally
         self._next = 0.0
-        self.asked = False  # whether a signal came, be it after the last beat
+        self.asked = False  # whether a signal came, even after the last beat
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Heartbeat:
@@ -92,7 +92,7 @@ class Heartbeat:
         self.asked = True
 
     def beat(self, now: int) -> None:
-        """Once every few thousand steps. Raises KeyboardInterrupt if a signal came, OSError if a file cannot be
+        """Called once every few thousand steps. Raises KeyboardInterrupt if a signal came, OSError if a file cannot be
         written."""
         if self.asked:
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The end of a run whose protocol converges: after the last operation it goes on until all replicas are equal."""
+"""The end of a run whose protocol converges: it goes on after the last operation until all replicas are equal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOOK_EVERY = 10 * MILLISECOND
 
 
 class SettlingRun(Protocol):
-    """What settling needs of a simulation."""
+    """A simulation as settling uses it."""
 
     experiment: Experiment
     servers: dict[NodeId, SimNode]
@@ -27,10 +27,9 @@ class SettlingRun(Protocol):
 
 
 class Settling:
-    """Looks at the replicas of `run` every 10 ms, from `begin` on; calls `over` when they are equal or it has taken too
-    long.
+    """Checks the replicas of `run` every 10 ms, from `begin` on. Calls `over` when they are equal or time is up.
 
-    `settled` then says how they stand.
+    `settled` then holds the result.
     """
 
     def __init__(self, run: SettlingRun, over: Callable[[], None]) -> None:
@@ -39,7 +38,7 @@ class Settling:
         self._began: int | None = None
 
     def begin(self) -> None:
-        """Clients are quiet from now on; only the first time counts."""
+        """Begins to settle: clients are quiet from now on. Only the first call counts."""
         if self._began is None:
             self._began = self._run.now()
             self._run.call_at(self._began, self._look)

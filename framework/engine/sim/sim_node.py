@@ -1,4 +1,4 @@
-"""A node in the simulator: its disk, its links, and what waits for it."""
+"""A node in the simulator: its disk, its links, and its waiting inputs."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ class SimNode(HostedNode):
         self.rng = rng
         self.storage: Storage = MemoryStorage()
         self.links: dict[NodeId, tuple[Link, SimNode]] = {}
-        self.has_delays = has_delays  # whether its steps or commits take time by the config
+        self.has_delays = has_delays  # whether its steps or commits take time according to the config
         self.waits = has_delays  # whether inputs wait for the batch under way: by the config or a fault
-        self.disk_delay = 0  # how much longer a commit takes, by a fault
-        self.torn = False  # whether a crash left a commit half written that no restart has cut off
-        self.mailbox: list[Envelope] = []  # what waits for the next batch
+        self.disk_delay = 0  # additional time of a commit, caused by a fault
+        self.torn = False  # whether a crash left a half-written commit that no restart has cut off yet
+        self.mailbox: list[Envelope] = []  # messages for the next batch
         self.in_flight: Batch | None = None  # the batch whose service or commit is under way
-        self.wake_at = NEVER  # the deadline, on the node's clock, whose wake-up is in the heap
+        self.wake_at = NEVER  # the deadline of the wake-up in the heap, on the node's clock
         self.wake_order = -1
-        self.watch: Callable[[NodeRuntime, int, int], None] | None = None  # is shown the node after each batch
+        self.watch: Callable[[NodeRuntime, int, int], None] | None = None  # called after each batch
         self.on_crash: Callable[[], None] | None = None
 
     @property
@@ -65,7 +65,7 @@ class SimNode(HostedNode):
 
     @property
     def is_damaged(self) -> bool:
-        """Whether its next restart finds a damaged storage."""
+        """True if the node's next restart will find damaged storage."""
         return isinstance(self.storage, FaultyStorage) and self.storage.trouble == "damage"
 
     def reset(self) -> None:
@@ -74,5 +74,5 @@ class SimNode(HostedNode):
         self.wake_at, self.wake_order = NEVER, -1
 
     def update_waits(self) -> None:
-        """Sets `waits` after anything that it depends on has changed."""
+        """Recomputes `waits`; called after a change of anything that it depends on."""
         self.waits = self.has_delays or self.disk_delay > 0 or self.state in _BUSY

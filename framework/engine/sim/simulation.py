@@ -1,4 +1,4 @@
-"""One simulated run: the event loop, batches and commits, messages on their way, crashes and restarts.
+"""One simulated run: the event loop, batches and commits, messages in transit, crashes and restarts.
 
 A node without service time and disk latency runs each input as a batch of its own, at once (`_finish`). At any other
 node, inputs wait while a batch is under way (`_run_batch`).
@@ -41,7 +41,7 @@ WALL_EPOCH = 1_577_836_800_000_000_000
 
 STEPS_PER_BEAT = 2_048
 STALLED_BEATS = 100
-"""Heartbeats without any progress of virtual time before the run is given up."""
+"""Number of heartbeats without progress of virtual time before the run is given up."""
 
 _pack = EVENT_ROW.pack
 _pack_operation = OPERATION.pack
@@ -49,17 +49,18 @@ _SEND, _DELIVER = int(EventKind.SEND), int(EventKind.DELIVER)
 
 
 class Stalled(SynodError):
-    """Virtual time stands still: nodes send to themselves, or set timers, without end."""
+    """Virtual time does not advance: nodes send to themselves, or set timers, without end."""
 
 
 class Simulation:
-    """One run. `run` drives it to its end, or to `stop` (nanoseconds); the attributes say how it went.
+    """One run. `run` drives it to its end, or to `stop` (nanoseconds); the attributes then hold its results.
 
-    Heap entries are flat tuples `(time, order, node, message, sender, path, message index, cause, size)`. A message of
-    None is a wake-up of the node, valid only if `order` is the node's current one; a node of None is a call of
-    `message()`. `order` is drawn from the same counter as the trace's `seq`, at every trace level alike, so that equal
-    times are broken in the order of causes and the trace level changes nothing in the run. (Only at `full`, and where
-    a network asks for sizes, are messages encoded: a value that msgpack cannot carry shows there, and on Ray.)
+    Heap entries are flat tuples `(time, order, node, message, sender, path, message index, cause, size)`. An entry with
+    message None is a wake-up of the node, valid only if `order` is the node's current `wake_order`. An entry with node
+    None is a call of `message()`. `order` is drawn from the same counter as the trace's `seq`, at every trace level
+    alike: ties in time are broken in the order of causes, and the trace level changes nothing in the run. (Messages are
+    encoded only at level `full`, or if the network needs sizes. A value that msgpack cannot encode is detected only
+    then, and on Ray.)
     """
 
     def __init__(
@@ -79,12 +80,12 @@ class Simulation:
         self._payloads = [] if events is None else events.payloads
         self._operations = [] if events is None else events.operations
         self._has_operation = wire.has_operation
-        self._codes: dict[type[Message], tuple[int, int]] = {}  # of the types that were tried often enough
+        self._codes: dict[type[Message], tuple[int, int]] = {}  # of the types that have been checked often enough
         self._mount_names: dict[tuple[NodeId, str], int] = {}
         self._disk = stream(experiment.seed, "disk")
         self._disk_latency = int(experiment.engine_config.disk_latency)
         self._service_time = int(experiment.engine_config.service_time)
-        self._served = 0  # steps of the batch under way that take service time: all but those of timers with after=0
+        self._served = 0  # steps with service time in the batch under way: all but timers with after=0
         self._links = Links(experiment.make_network(), experiment.network.name)
         self._sized = self._links.model.needs_size or self._rows is not None
         self.link_faults = LinkFaults(lambda link: stream(experiment.seed, "weather", f"{link[0]}->{link[1]}"))
@@ -94,9 +95,13 @@ class Simulation:
         for number, client in enumerate(experiment.callers):
             self.nodes[client].client = number
         self.life = NodeLife(self)
-        self._latest = experiment.duration + int(experiment.workload_config.timeout) + 1  # when clients are quiet
-        self._end = min(self._latest + experiment.settle, NEVER if stop is None else stop)
-        self.settling = Settling(self, self._stop_here) if experiment.settle else None
+        self._latest = experiment.duration + int(experiment.workload_config.timeout) + 1  # clients are quiet by then
+        self._final = final = experiment.final_phase
+        self.final_at: int | None = None
+        timeout = int(experiment.workload_config.timeout)
+        rest = experiment.settle + (0 if final is None else final.after + final.limit + timeout + 1)
+        self._end = min(self._latest + rest, NEVER if stop is None else stop)
+        self.settling = Settling(self, self._after_settling) if experiment.settle else None
         self._load_at = self._faults_at = NEVER
         self.faults = FaultExecutor(experiment, SimFaultPorts(self))
         callers = [self.nodes[client] for client in experiment.callers]
@@ -115,27 +120,27 @@ class Simulation:
         return node
 
     def run(self) -> None:
-        """Runs to the end of the load and of the operations under way; Stalled if virtual time stands still."""
+        """Runs to the end of the load and its operations. Raises Stalled if virtual time does not advance."""
         until = 0
         try:
             for node in self.nodes.values():
                 if node.state is not NodeState.STANDBY:
                     self._boot(node, cause=-1)
             self.call_at(self.experiment.duration, self._end_load)
-            if self.settling is not None:
-                self.call_at(self._latest, self.settling.begin)
+            if self.settling is not None or self._final is not None:
+                self.call_at(self._latest, self._after_load)
             self._schedule_faults()
             self.load_changed()
             self._loop()
-            until = self._end  # or all has come to rest before
+            until = self._end  # even if the heap ran empty before
         finally:
             self.tally.steps = self.steps
             names = zip(self.wire.names, self.delivered, strict=True)
             self.tally.messages = {name: count for name, count in names if count}
-            self.clients.close(until)  # however it ended: what was invoked may have taken effect
+            self.clients.close(until)  # in every case: an operation that was invoked may have taken effect
 
     def ledger(self) -> tuple[LedgerEntry, ...]:
-        """What each fault did; asked once, when the run is over."""
+        """Returns the effects of each fault. Called once, when the run is over."""
         counts = self.link_faults.touched_counts.items()
         return self.faults.ledger({token: (count.passed, count.touched) for token, count in counts}, self.tally)
 
@@ -144,7 +149,7 @@ class Simulation:
         return self.life.crashes
 
     def up(self) -> frozenset[NodeId]:
-        """The nodes and clients that run."""
+        """Returns the nodes and clients that run."""
         return frozenset(node.id for node in self.nodes.values() if node.runtime is not None)
 
     # The event loop.
@@ -154,7 +159,7 @@ class Simulation:
         return self.true_time
 
     def call_at(self, at: int, call: Callable[[], None]) -> None:
-        """Calls it at the time `at`."""
+        """Schedules `call` at the time `at`."""
         self.seq += 1
         heappush(self._heap, (at, self.seq, None, call, None, "", 0, 0, 0))
 
@@ -220,7 +225,7 @@ class Simulation:
                 self.life.raised(node, error)
 
     def rearm(self, node: SimNode, runtime: NodeRuntime) -> None:
-        """Sees to it that a wake-up is in the heap no later than the earliest deadline."""
+        """Ensures that a wake-up is in the heap no later than the earliest deadline."""
         wake = runtime.wake
         if wake < node.wake_at:
             node.wake_at = wake
@@ -231,7 +236,7 @@ class Simulation:
     # A batch of one input, at once.
 
     def _finish(self, node: SimNode, runtime: NodeRuntime, batch: Batch) -> None:
-        """Ends a batch that takes no time: what leaves before the commit, the commit, then the effects."""
+        """Ends a batch that takes no time: releases early effects, commits, then releases the other effects."""
         if batch.early:
             self._release(node, batch.early)
         if batch.changes:
@@ -256,8 +261,7 @@ class Simulation:
         return seq
 
     def _wake(self, node: SimNode) -> None:
-        """The node's wake-up has come: a batch of its overdue timers, of which there are none if they were moved
-        meanwhile."""
+        """Wakes the node: runs its overdue timers as a batch. There are none if they were rescheduled meanwhile."""
         runtime = node.runtime
         if runtime is None:
             return
@@ -279,7 +283,7 @@ class Simulation:
     # A batch that takes time.
 
     def _run_batch(self, node: SimNode) -> None:
-        """Runs all that waits as one batch; its effects leave after service time and commit."""
+        """Runs all waiting inputs as one batch; its effects leave after service time and commit."""
         runtime = node.runtime
         assert runtime is not None and node.state is NodeState.IDLE
         node.set_clocks(runtime, self.true_time, WALL_EPOCH)
@@ -306,7 +310,7 @@ class Simulation:
             yield Deliver(path, sender.id, message, seq)
 
     def _begin_commit(self, node: SimNode, batch: Batch, service: int) -> None:
-        """Commits a batch after `service` nanoseconds of work; the node does nothing else meanwhile."""
+        """Commits a batch after `service` nanoseconds of work; the node does nothing else until then."""
         if batch.early:
             self._release(node, batch.early)
         delay = service
@@ -344,12 +348,12 @@ class Simulation:
             self.call_at(self.true_time, lambda: self._go_on(node, runtime))
         self.rearm(node, runtime)
         if is_overdue:
-            runtime.wake = runtime.now  # for the batch that fires it
+            runtime.wake = runtime.now  # for the batch that fires the timer
         if node.watch is not None:
             node.watch(runtime, self.true_time, batch.last)
 
     def _go_on(self, node: SimNode, runtime: NodeRuntime) -> None:
-        """Runs the next batch, unless the node has crashed or begun one meanwhile."""
+        """Runs the next batch, unless the node has crashed or has begun one meanwhile."""
         if node.runtime is runtime and node.state is NodeState.IDLE:
             self._run_batch(node)
 
@@ -359,7 +363,7 @@ class Simulation:
         if self._rows is not None:
             self.recording.row(EventKind.COMMIT, self.true_time, seq, cause, node.index, size=changes)
 
-    # Life and death.
+    # Start, crash, restart, pause.
 
     def _boot(self, node: SimNode, cause: int) -> None:
         self.life.boot(node, node.storage, node.rng, cause)
@@ -378,7 +382,7 @@ class Simulation:
             self._finish(node, runtime, batch)
 
     def stopped(self, node: SimNode) -> None:
-        """Gives up what waits for a node that has stopped."""
+        """Drops all that waits for a node that has stopped."""
         node.in_flight = None
         node.update_waits()
         mailbox, node.mailbox = node.mailbox, []
@@ -390,16 +394,16 @@ class Simulation:
             self.clients.stopped(node)
 
     def disk_fault_met(self, node: SimNode) -> None:
-        """A commit or a restart has met the node's faulty disk."""
+        """Reports that a commit or a restart has met the node's faulty disk."""
         self.faults.injector.on_disk_fault_met(node.id)
 
     def storage_failed(self, node: SimNode, crash: NodeCrash) -> None:
-        """A node has stopped because of its storage."""
+        """Called when a node has stopped because of its storage."""
         if isinstance(node.storage, FaultyStorage) and node.storage.trouble == "none":
-            node.storage = node.storage.storage  # what failed once is well again
+            node.storage = node.storage.storage  # it fails once, and works again afterwards
 
     def crash(self, node: SimNode, why: str, cause: int = -1) -> CommitFate | None:
-        """Crashes a node that is up; returns what becomes of its commit in flight, by the seed. None: there was
+        """Crashes a node that is up. Returns the fate of its commit in flight, drawn from the seed; None if there was
         none."""
         batch = node.in_flight
         fate = commit_fate(self._disk) if batch is not None and batch.changes else None
@@ -413,7 +417,7 @@ class Simulation:
         return fate
 
     def restart(self, node: SimNode, cause: int = -1) -> None:
-        """Boots a node that is down: a new instance over its storage."""
+        """Boots a node that is down: a new instance on the old storage."""
         node.incarnation += 1
         self._boot(node, self.record(EventKind.RESTART, self.true_time, cause, node))
         if node.torn and node.state is not NodeState.LOST:
@@ -421,13 +425,12 @@ class Simulation:
             self.faults.injector.on_crash_outcome(node.id, TORN_COMMIT_CUT)
 
     def pause(self, node: SimNode) -> None:
-        """The node stands still: what arrives waits, timers are late, a commit under way ends but nothing follows from
-        it."""
+        """Pauses the node: arriving messages wait, timers fire late, a commit under way ends but its effects wait."""
         node.on("pause")
         node.update_waits()
 
     def resume(self, node: SimNode) -> None:
-        """The node goes on with all that waits as its next batch."""
+        """Resumes the node: all waiting inputs become its next batch."""
         is_over = node.state is NodeState.PAUSED_COMMITTED
         node.on("resume")
         node.update_waits()
@@ -436,7 +439,7 @@ class Simulation:
         elif is_over:
             self._end_commit(node, node.in_flight)
 
-    # Effects leave: messages find their links, notes and completions their places.
+    # Effects: messages leave through links; notes and completions are recorded.
 
     def _release(self, node: SimNode, effects: Sequence[Effect]) -> None:
         links = node.links
@@ -547,7 +550,7 @@ class Simulation:
         self, kind: EventKind, at: int, cause: int, node: SimNode | None, path: str = "", *, name: str | None = None,
         fields: Mapping[str, Any] | None = None, payload: bytes | None = None, size: int = -1, operation: int | None = None,
     ) -> int:  # fmt: skip
-        """Writes a row, if the trace is full, and returns its `seq`, which is spent at every trace level alike."""
+        """Writes a row, if the trace is full, and returns its `seq`, which every trace level uses up alike."""
         self.seq = seq = self.seq + 1
         if self._rows is not None:
             message = NO_NAME if name is None else self.recording.names.index(name)
@@ -566,7 +569,7 @@ class Simulation:
         )  # fmt: skip
 
     def _place(self, node: SimNode, path: str) -> int:
-        """The index of a node's, or a mount's, name in the trace."""
+        """Returns the index in the trace of the name of a node or mount."""
         if not path:
             return node.index
         place = self._mount_names.get((node.id, path))
@@ -577,7 +580,7 @@ class Simulation:
     # Clients and faults.
 
     def load_changed(self) -> None:
-        """Calls `begin_due` when the next operation is due."""
+        """Schedules `begin_due` for the time at which the next operation is due."""
         at = self.clients.next_at
         if at < self._load_at:
             self._load_at = at
@@ -587,6 +590,8 @@ class Simulation:
         if self.true_time >= self._load_at:
             self._load_at = NEVER
             self.clients.begin_due()
+            if self.clients.is_final:
+                self.operation_ended()  # the clients may have given their last operation before
 
     def invoke(self, node: SimNode, runtime: NodeRuntime, given: Invoke, now: int) -> None:
         """Has a client take its operation."""
@@ -602,20 +607,40 @@ class Simulation:
         self._boot(node, cause)
 
     def soon(self, call: Callable[[], None]) -> None:
-        """Calls it as the next thing that happens now."""
+        """Schedules `call` as the next event at the present time."""
         self.call_at(self.true_time, call)
 
     def operation_ended(self) -> None:
-        """Ends the run with its last operation, once the load is over."""
+        """After the last operation of a load that is over, begins the next phase of the run."""
         if (
             not self.clients.outstanding
             and self.true_time >= self.experiment.duration
             and self.clients.next_at == NEVER
         ):
-            if self.settling is not None:
-                self.settling.begin()
-            else:
+            if self.clients.is_final:
                 self._stop_here()
+            else:
+                self._after_load()
+
+    def _after_load(self) -> None:
+        """Clients are quiet: begins settling, if it is configured, else the phase after it."""
+        if self.settling is not None:
+            self.settling.begin()
+        elif self._final is not None:
+            self._after_settling()
+        else:
+            self._stop_here()
+
+    def _after_settling(self) -> None:
+        """Schedules the final phase; without one, ends the run. Only the first call counts."""
+        if self._final is None:
+            self._stop_here()
+        elif self.final_at is None:
+            self.final_at = self.true_time + self._final.after
+            self.call_at(self.final_at, self._begin_final)
+
+    def _begin_final(self) -> None:
+        self.clients.begin_final()
 
     def _end_load(self) -> None:
         if self.tally.healed_at is not None:
@@ -623,7 +648,7 @@ class Simulation:
         self.operation_ended()
 
     def _aftermath(self) -> Aftermath:
-        """The servers, and the operations that are open."""
+        """Returns the state of the servers, and the operations that are open."""
         sight = self.faults.look()
         down = [node for node, status in sight.statuses.items() if status is None]
         running = [node for node in sight.statuses if node not in down]
@@ -658,7 +683,7 @@ class Simulation:
 
 
 class _Loopback(Link):
-    """A node's link to itself: the next thing that happens."""
+    """A node's link to itself, without delay."""
 
     __slots__ = ()
 

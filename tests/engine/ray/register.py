@@ -175,7 +175,7 @@ class RegisterWorkload(Workload):
     def functions(self) -> tuple[str, ...]:
         return ("read", "write")
 
-    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Value]:
+    def next(self, client: NodeId, now: int, rng: random.Random) -> tuple[str, str | None, Value]:
         count = self.counts[client] = self.counts.get(client, 0) + 1
         if count == self.config.boom_after:
             return "boom", None, None

@@ -52,7 +52,7 @@ def test_every_fault_shows_in_the_run_and_in_the_ledger(tmp_path: Path) -> None:
     assert [row for row in events if row["node"] == "n1" and row["kind"] == "deliver" and row["time"] > resumed]
 
     # n2 was heard by everyone but c1, and itself heard c1.
-    cut, calm = moment(faults, "impair", None), moment(faults, "calm", None)
+    cut, calm = moment(faults, "impair_links", None), moment(faults, "restore_links", None)
     drops = [row for row in events if row["kind"] == "drop" and row["payload"] == b"cut"]
     assert drops and {(row["node"], row["peer"]) for row in drops} == {("n2", "c1")}
     middle = [row for row in events if row["kind"] == "deliver" and cut + SLACK < row["time"] < calm]

@@ -74,7 +74,7 @@ class Words(Workload):
     def functions(self) -> tuple[str, ...]:
         return ("append",)
 
-    def next(self, client: NodeId, rng: random.Random) -> tuple[str, str | None, Any]:
+    def next(self, client: NodeId, now: int, rng: random.Random) -> tuple[str, str | None, Any]:
         return "append", None, f"{client}-{rng.randrange(1_000_000)}"
 
 

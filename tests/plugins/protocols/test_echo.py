@@ -29,6 +29,6 @@ def test_a_client_asks_the_first_server_and_completes_with_the_answer() -> None:
 def test_its_workload_says_short_texts() -> None:
     workload = EchoWorkload(EchoWorkloadConfig(length=5))
     assert workload.functions() == ("echo",)
-    function, key, text = workload.next("c1", random.Random(7))
+    function, key, text = workload.next("c1", 0, random.Random(7))
     assert (function, key, len(text)) == ("echo", None, 5)
-    assert workload.next("c1", random.Random(7)) == (function, key, text)
+    assert workload.next("c1", 0, random.Random(7)) == (function, key, text)

@@ -15,7 +15,7 @@ from tests.written import written
 
 def calls(count: int, **fields: Any) -> list[tuple[str, str | None, Any]]:
     workload, rng = CounterWorkload(written(CounterConfig, **fields)), stream(1, "workload", "c1")
-    return [workload.next("c1", rng) for _ in range(count)]
+    return [workload.next("c1", 0, rng) for _ in range(count)]
 
 
 def test_clients_read_and_increment_as_often_as_asked() -> None:
@@ -31,7 +31,9 @@ def test_keys_are_all_alike() -> None:
 
 
 def test_an_operation_without_weight_is_never_asked_for() -> None:
-    assert CounterWorkload(written(CounterConfig, read=0)).functions() == ("increment",)
+    assert CounterWorkload(written(CounterConfig, read=0)).functions() == ("increment", "read"), (
+        "the last reads are reads"
+    )
     assert CounterWorkload(written(CounterConfig, increment=0)).functions() == ("read",)
     assert {function for function, _, _ in calls(100, read=0)} == {"increment"}
 

@@ -23,7 +23,7 @@ EVERYTHING = {"read": 3, "write": 2, "cas": 2, "append": 1, "delete": 1}
 def calls(count: int, clients: tuple[str, ...] = ("c1",), **fields: Any) -> list[Call]:
     workload = KeyValueWorkload(written(KeyValueConfig, **fields))
     streams = [stream(1, "workload", client) for client in clients]
-    return [workload.next(clients[n % len(clients)], streams[n % len(clients)]) for n in range(count)]
+    return [workload.next(clients[n % len(clients)], 0, streams[n % len(clients)]) for n in range(count)]
 
 
 def frequencies(calls: list[Call]) -> list[float]:

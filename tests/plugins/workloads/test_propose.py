@@ -11,7 +11,7 @@ from tests.written import written
 
 def calls(count: int, client: str = "c1", **fields: Any) -> list[tuple[str, str | None, Any]]:
     workload, rng = ProposeWorkload(written(ProposeConfig, **fields)), stream(1, "workload", client)
-    return [workload.next(client, rng) for _ in range(count)]
+    return [workload.next(client, 0, rng) for _ in range(count)]
 
 
 def test_clients_walk_through_the_same_instances_with_values_of_their_own() -> None:

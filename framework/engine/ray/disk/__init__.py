@@ -1,1 +1,1 @@
-"""Durable state of a worker's nodes: SQLite, its commits, and what crashes make of them."""
+"""Durable state of a worker's nodes: SQLite, its commits, and the effects of crashes on them."""

@@ -1,10 +1,10 @@
-"""Which commit is in flight: two numbers in a file of their own, which outlive a process that is killed.
+"""The number of the commit in flight: two numbers in a file of their own, which outlive a killed process.
 
-SIGKILL alone never loses what was written, synced or not. So that a crash by a fault can lose the commit in flight, and
-that one alone, the worker writes down what it has begun and what it has acknowledged before it tells anyone.
+SIGKILL alone never loses written data, synced or not. A crash by a fault should be able to lose the commit in flight,
+and no other. For this the worker records the commits that it has begun and acknowledged before it informs anyone.
 
-Each number stands beside a check, and only one of them is written at a time: a kill in the middle of it leaves a number
-that does not fit its check, and the other one says what it was.
+Each number is stored with a check value, and only one number is written at a time. A kill in the middle of a write
+leaves a number that does not match its check; the other number then determines it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pathlib import Path
 
 from framework.core.errors import SynodError
 
-_NUMBER = struct.Struct("<QQ")  # and its check
+_NUMBER = struct.Struct("<QQ")  # a number and its check value
 _BEGUN, _ACKNOWLEDGED, _SIZE = 0, _NUMBER.size, 2 * _NUMBER.size
 _MASK = 0x5A5A_5A5A_5A5A_5A5A
 
 
 class CommitInFlightError(SynodError):
-    """The file is gone, or does not hold two numbers that belong together."""
+    """The file is missing, or its two numbers are not consistent."""
 
 
 class CommitInFlight:
-    """The two numbers of one database, as the worker that writes it keeps them."""
+    """The two numbers of one database, kept by the worker that writes it."""
 
     def __init__(self, database: Path, number: int) -> None:
         write_flight(database, number)
@@ -35,26 +35,25 @@ class CommitInFlight:
         self._number = number
 
     def begin(self) -> None:
-        """The next commit is about to be made."""
+        """Records that the next commit is about to be made."""
         _NUMBER.pack_into(self._map, _BEGUN, *_checked(self._number + 1))
 
     def land(self) -> None:
-        """It is durable; nobody has been told of it yet."""
+        """Records that the commit is durable; called before it is acknowledged to anyone."""
         self._number += 1
         _NUMBER.pack_into(self._map, _ACKNOWLEDGED, *_checked(self._number))
 
 
 def write_flight(database: Path, number: int) -> None:
-    """From now on `number` is the last commit, and none is in flight."""
+    """Records `number` as the last commit, with none in flight."""
     path = flight_file(database)
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_bytes(_NUMBER.pack(*_checked(number)) * 2)
-    os.replace(fresh, path)  # whoever reads it, and whenever: the old numbers or the new ones
+    os.replace(fresh, path)  # atomic: a reader sees the old numbers or the new ones
 
 
 def read_flight(database: Path) -> tuple[int, int]:
-    """The last commit that was begun and the last that was acknowledged: the same, or the next one. Raises
-    CommitInFlightError."""
+    """Returns the last commit begun and the last acknowledged: equal, or one apart. Raises CommitInFlightError."""
     path = flight_file(database)
     if not path.exists():
         raise CommitInFlightError(f"{path} is gone: nobody knows what was acknowledged")
@@ -62,9 +61,9 @@ def read_flight(database: Path) -> tuple[int, int]:
     if len(numbers) != _SIZE:
         raise CommitInFlightError(f"{path}: {len(numbers)} bytes instead of {_SIZE}")
     begun, acknowledged = _read(numbers, _BEGUN), _read(numbers, _ACKNOWLEDGED)
-    if begun is None:  # it was killed as it began one
+    if begun is None:  # killed while it began one
         begun = acknowledged
-    elif acknowledged is None:  # … as it acknowledged the one in flight
+    elif acknowledged is None:  # killed while it acknowledged the one in flight
         acknowledged = begun - 1
     if begun is None or acknowledged is None or begun - acknowledged not in (0, 1):
         raise CommitInFlightError(
@@ -82,6 +81,6 @@ def _checked(number: int) -> tuple[int, int]:
 
 
 def _read(numbers: bytes, at: int) -> int | None:
-    """None if it was half written."""
+    """Returns the number at offset `at`; None if it was half written."""
     number, check = _NUMBER.unpack_from(numbers, at)
     return int(number) if check == number ^ _MASK else None

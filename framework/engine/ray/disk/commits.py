@@ -1,4 +1,4 @@
-"""How a worker's commits are made: in a thread of their own, so that the loop goes on receiving."""
+"""A worker's commits. They are made in a thread of their own, so that the loop goes on receiving."""
 
 from __future__ import annotations
 
@@ -19,33 +19,34 @@ from framework.engine.ray.disk.database import Commit, Database, NodeStorage, St
 
 
 class Commits(Protocol):
-    """Where changes go, and where a node that starts finds them."""
+    """The destination of changes, and the source from which a starting node is restored."""
 
     def encode(self, node: NodeId, changes: Sequence[Change]) -> None:
-        """Makes a node's changes ready for the next commit, whose part they will be if it names the node. Raises
-        whatever the encoding of a value raises that cannot be stored."""
+        """Prepares a node's changes for the next commit, which includes them if it names the node. Raises any
+        exception of the encoding, for a value that cannot be stored."""
 
     def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
-        """Starts a commit; `landed` is called in the loop's thread with "" or why it failed. One at a time."""
+        """Starts a commit; `landed` is called in the loop's thread with "" or the reason of a failure. One at a
+        time."""
 
     def undo(self, nodes: Container[NodeId]) -> None:
-        """Takes these nodes' part out of the last commit, which has landed, before the next one starts."""
+        """Removes these nodes' part from the last commit, after it has landed and before the next one starts."""
 
     def storage(self, node: NodeId) -> Storage:
-        """What a node that starts is restored from. Raises StorageError."""
+        """Returns the storage that a starting node is restored from. Raises StorageError."""
 
     def close(self) -> None: ...
 
 
 class MemoryCommits:
-    """Keeps what is committed as long as the process lives."""
+    """Keeps committed changes in memory, for the life of the process."""
 
     def __init__(self) -> None:
         self._storages: dict[NodeId, MemoryStorage] = {}
-        self._last: Commit = ()  # which may yet be undone
+        self._last: Commit = ()  # may still be undone
 
     def encode(self, node: NodeId, changes: Sequence[Change]) -> None:
-        """They are kept as they are."""
+        """Does nothing: changes are kept as they are."""
 
     def commit(self, commit: Commit, landed: Callable[[str], None]) -> None:
         self._settle()
@@ -60,7 +61,7 @@ class MemoryCommits:
         return self._storages.setdefault(node, MemoryStorage())
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Does nothing."""
 
     def _settle(self) -> None:
         for node, changes in self._last:
@@ -69,14 +70,14 @@ class MemoryCommits:
 
 
 class DatabaseCommits:
-    """Commits to a database in a thread."""
+    """Commits to a database, in a thread."""
 
     def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
         self._database, self._loop = database, loop
         self._flight = CommitInFlight(database.path, database.number)
         self._parts: dict[NodeId, msgspec.Raw] = {}
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._why = ""  # once a commit or a compaction has failed, nothing is ever committed again
+        self._why = ""  # after a failed commit or compaction, nothing is committed again
         self._thread = threading.Thread(target=self._work, name="commits", daemon=True)
         self._thread.start()
 
@@ -96,7 +97,7 @@ class DatabaseCommits:
         return NodeStorage(self._database.load().get(node, {}))
 
     def close(self) -> None:
-        """Waits for the commit in flight."""
+        """Waits for the commit in flight, then closes the database."""
         self._queue.put(None)
         self._thread.join()
         self._database.close()
@@ -112,7 +113,7 @@ class DatabaseCommits:
             if not self._why:
                 self._database.commit(blob)
                 self._flight.land()
-        except Exception as error:  # whatever it is, the nodes must hear of it
+        except Exception as error:  # any exception: the nodes must learn of it
             self._why = f"{self._database.path}: {_told(error)}"
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._landed, landed, self._why)
@@ -126,9 +127,9 @@ class DatabaseCommits:
     # In the loop's thread.
 
     def _landed(self, landed: Callable[[str], None], why: str) -> None:
-        landed(why)  # and undone, if it is
+        landed(why)  # may undo the commit
         if not why and self._database.bloated:
-            self._queue.put(self._compact)  # only the next commit waits for it
+            self._queue.put(self._compact)  # delays only the next commit
 
 
 def _told(error: Exception) -> str:

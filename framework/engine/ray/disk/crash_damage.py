@@ -1,5 +1,5 @@
-"""What crashes and failing disks leave of a database: a commit in flight kept, lost or torn, an acknowledged record
-damaged."""
+"""The effects of crashes and failing disks on a database: a commit in flight is kept, lost or torn; an acknowledged
+record is damaged."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from framework.engine.ray.disk.write_ahead_log import log_of, tear
 from framework.faults.commit_fate import CommitFate
 
 _LOCAL = 400
-"""Of a record, so many bytes surely stand in one piece in the file."""
+"""Number of a record's first bytes that are sure to be contiguous in the file."""
 
 
 def damage(path: Path, acknowledged: int) -> str:
-    """Flips a byte of one of the first `acknowledged` commits of a database that nobody has open; says what is found
-    then.
+    """Flips a byte in one of the first `acknowledged` commits of a database that no process has open.
 
-    "" if there is no such commit, or no database.
+    Returns the error that opening it then raises; "" if there is no such commit, or no database.
     """
     if not path.exists():
         return ""
@@ -38,16 +37,17 @@ def damage(path: Path, acknowledged: int) -> str:
 
 
 def leave(path: Path, number: int, fate: CommitFate) -> CommitFate:
-    """What became of the commit `number`, in flight when the process of a database was killed, and from now on `fate`.
+    """Applies `fate` to the commit `number`, in flight when the process of a database was killed; returns its actual
+    fate.
 
-    It is lost if it had not come as far as the file, or `fate` is `lost`, for which `Database.reopen` sees to it, or if
-    it shall be torn and a checkpoint has already moved it to where it cannot be.
+    The commit is lost if it had not reached the file, if `fate` is `lost` (`Database.reopen` then deletes it), or if it
+    is to be torn but a checkpoint has already moved it out of the write-ahead log.
     """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             (last,) = connection.execute("SELECT max(id) FROM commits").fetchone()
     except sqlite3.Error:
-        return "lost"  # whatever it is, the restart will find it
+        return "lost"  # the restart will find the error
     if last != number:
         return "lost"
     if fate == "torn" and not tear(log_of(path), CHECKPOINT_FRAMES):
@@ -64,7 +64,7 @@ def _flip(path: Path, at: int) -> None:
 
 
 def _found(path: Path) -> str:
-    """What opening it again finds."""
+    """Returns the error that reopening the database raises, or ""."""
     try:
         Database.reopen(path).close()
     except StorageError as error:

@@ -1,8 +1,8 @@
-"""Durable state in SQLite: one database a worker, one row a commit, each with its CRC.
+"""Durable state in SQLite: one database per worker, one row per commit, each with its CRC.
 
-A row holds the changes of every node of the worker in that commit, as one msgpack blob; rows count from 1, or from a
-compaction, without a gap. WAL with synchronous=FULL: when `commit` returns, the row has been through one fsync. SQLite
-itself forgets a half-written last commit; any other damage is refused at `reopen`, never skipped.
+A row holds the changes of every node of the worker in that commit, as one msgpack blob. Rows are numbered from 1, or
+from a compaction, without a gap. WAL with synchronous=FULL: when `commit` returns, the row has been through one fsync.
+SQLite itself discards a half-written last commit; `reopen` refuses any other damage and never skips it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from framework.engine.ray.disk.commit_in_flight import CommitInFlightError, read
 from framework.engine.ray.disk.write_ahead_log import log_of, look
 
 COMPACT_BYTES = 64 << 20
-"""A database smaller than this is never compacted."""
+"""Smallest size at which a database is compacted."""
 
 SCALAR_BYTES = 16
-"""About what a scalar takes in a commit that holds larger things."""
+"""Estimated size of a scalar in a commit that also holds logs or maps."""
 
 CHECKPOINT_FRAMES = 250
-"""Pages in the write-ahead log when they go into the database; larger checkpoints stall for 100 ms."""
+"""Pages in the write-ahead log that trigger a checkpoint; larger checkpoints stall for 100 ms."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[str, list[Change]]]).decode
@@ -43,36 +43,36 @@ Field = tuple[NodeId, str, str]
 
 
 class StorageError(SynodError):
-    """Durable state is missing or damaged: says which file and what is wrong with it."""
+    """Durable state is missing or damaged. The message names the file and the damage."""
 
 
 def encode_changes(changes: Sequence[Change]) -> msgspec.Raw:
-    """One node's part of a commit. Raises OverflowError, TypeError… for a value that msgpack cannot carry."""
+    """Encodes one node's part of a commit. Raises OverflowError, TypeError… for a value that msgpack cannot carry."""
     return msgspec.Raw(_encode(changes))
 
 
 class Database:
-    """The durable state of one worker. Threads may share it: `load`, `commit`, `compact` and `close` take turns.
+    """The durable state of one worker. Thread-safe: `load`, `commit`, `compact` and `close` exclude each other.
 
-    `create` makes a new one; `reopen` demands that it is there: a node that forgot what it promised must not start.
+    `create` makes a new database. `reopen` requires an existing one: a node that forgot its promises must not start.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._turn = threading.RLock()  # the connection is one: a reader would stand in another's transaction
+        self._turn = threading.RLock()  # shared connection: a reader would join another's transaction
         self._garbage = Garbage()
         self._bytes = 0
         self._next = 1
-        self.cut = False  # whether a commit was found half written, and cut off
+        self.cut = False  # whether a half-written commit was found and cut off
 
     @classmethod
     def create(cls, path: Path) -> Database:
-        """A new, empty database. Raises StorageError if there is one, sqlite3.Error."""
+        """Creates a new, empty database. Raises StorageError if one exists, sqlite3.Error."""
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             raise StorageError(f"{path}: there is durable state already")
-        write_flight(path, 0)  # before the database is there: one without it has lost it
+        write_flight(path, 0)  # before the database exists: a database without this file lost it
         connection = connect(path)
         connection.execute(
             "CREATE TABLE commits (id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, changes BLOB NOT NULL,"
@@ -82,10 +82,10 @@ class Database:
 
     @classmethod
     def reopen(cls, path: Path, acknowledged: int | None = None) -> Database:
-        """The database of an earlier incarnation. Raises StorageError: missing (amnesia), damaged, or without a commit
-        that the earlier incarnation acknowledged.
+        """Opens the database of an earlier incarnation. Raises StorageError if it is missing (amnesia), damaged, or
+        lacks a commit that the earlier incarnation acknowledged.
 
-        Commits after `acknowledged` (None: none) are taken for lost: they were in flight when the process ended.
+        Deletes commits after `acknowledged` (None: deletes none) as lost: they were in flight when the process ended.
         """
         if not path.exists():
             raise StorageError(f"{path}: the durable state is gone; a node that lost it must not start empty")
@@ -110,7 +110,7 @@ class Database:
         return database
 
     def load(self) -> dict[NodeId, Stored]:
-        """What each node had committed, as msgpack's plain data. Raises StorageError if a row is damaged."""
+        """Returns each node's committed state, as msgpack's plain data. Raises StorageError if a row is damaged."""
         states: dict[NodeId, Stored] = {}
         try:
             with self._turn:
@@ -124,7 +124,7 @@ class Database:
         return states
 
     def commit(self, blob: bytes) -> None:
-        """Durable when this returns. `blob` is what `encode` made. Raises sqlite3.Error."""
+        """Commits a blob made by `encode` or `join`; it is durable on return. Raises sqlite3.Error."""
         row = (zlib.crc32(blob), blob)
         with self._turn:
             self._connection.execute("INSERT INTO commits VALUES (?, ?, ?, 0)", (self._next, *row))
@@ -132,7 +132,7 @@ class Database:
             self._bytes += len(blob)
 
     def undo(self, nodes: Container[NodeId]) -> None:
-        """Takes these nodes' part out of the last commit. Raises sqlite3.Error."""
+        """Removes these nodes' part from the last commit. Raises sqlite3.Error."""
         with self._turn:
             (blob,) = self._connection.execute("SELECT changes FROM commits WHERE id = ?", (self.number,)).fetchone()
             left = _encode([part for part in _decode(blob) if part[0] not in nodes])
@@ -141,27 +141,27 @@ class Database:
 
     @property
     def number(self) -> int:
-        """Of the last commit; 0 if there is none."""
+        """The number of the last commit; 0 if there is none."""
         return self._next - 1
 
     def encode(self, commit: Commit) -> bytes:
-        """The bytes of one commit."""
+        """Returns the bytes of one commit."""
         return self.join(commit, {node: encode_changes(changes) for node, changes in commit})
 
     def join(self, commit: Commit, parts: Mapping[NodeId, msgspec.Raw]) -> bytes:
-        """The bytes of one commit, from the encoded changes of each of its nodes."""
+        """Returns the bytes of one commit, given the encoded changes of each of its nodes."""
         blob = _encode([(node, parts[node]) for node, _ in commit])
         self._garbage.count(commit, len(blob))
         return blob
 
     @property
     def bloated(self) -> bool:
-        """Whether more than half of a large database is of no use any more."""
+        """True if more than half of a large database is superseded."""
         return self._bytes > COMPACT_BYTES and self._garbage.dead * 2 > self._bytes
 
     def compact(self) -> None:
-        """Writes the whole state as one row in place of all rows so far, under the last one's number. Raises
-        StorageError, sqlite3.Error."""
+        """Replaces all rows by one with the whole state, under the number of the last. Raises StorageError,
+        sqlite3.Error."""
         with self._turn:
             self._compact()
 
@@ -175,7 +175,7 @@ class Database:
         self._bytes = len(blob)
         garbage = Garbage()
         garbage.count(whole, len(blob))
-        self._garbage = garbage  # another thread may count the next commit meanwhile
+        self._garbage = garbage  # assigned last: another thread may count the next commit meanwhile
 
     def close(self) -> None:
         with self._turn:
@@ -191,7 +191,7 @@ class Database:
     def _rows(self) -> Any:
         expected = 1
         for number, crc, blob, whole in self._connection.execute("SELECT * FROM commits ORDER BY id"):
-            if number != expected and not (whole and expected == 1):  # nothing is missing before a compaction
+            if number != expected and not (whole and expected == 1):  # a compacted first row may have any number
                 raise StorageError(f"{self.path}: commit {expected} is missing")
             expected = number + 1
             if zlib.crc32(blob) != crc:
@@ -200,19 +200,19 @@ class Database:
 
 
 class Garbage:
-    """Estimates how many bytes of the commits so far are superseded: cut off logs, overwritten in maps and scalars.
+    """Estimates the superseded bytes of the commits so far: truncated in logs, overwritten in maps and scalars.
 
-    A commit's bytes are shared out among the entries and keys that it writes; a scalar beside these counts little.
+    A commit's bytes are divided among the entries and keys that it writes; a scalar next to these counts little.
     """
 
     def __init__(self) -> None:
         self.dead = 0
-        self._logs: dict[Field, tuple[int, int, int]] = {}  # first, last, bytes an entry
+        self._logs: dict[Field, tuple[int, int, int]] = {}  # first, last, bytes per entry
         self._maps: dict[Field, dict[Any, int]] = {}
         self._scalars: dict[Field, int] = {}
 
     def count(self, commit: Commit, size: int) -> None:
-        """Takes note of one commit of `size` bytes."""
+        """Counts one commit of `size` bytes."""
         flat = [(node, change) for node, changes in commit for change in changes]
         items = sum(_items(change) for _, change in flat)
         share = size // (items or len(flat) or 1)
@@ -263,7 +263,7 @@ def _items(change: Change) -> int:
 
 
 def _whole(stored: Mapping[str, Mapping[str, Any]]) -> Iterator[Change]:
-    """The changes that make `stored` out of nothing."""
+    """Yields the changes that turn an empty state into `stored`."""
     for path, fields in stored.items():
         for field, value in fields.items():
             if isinstance(value, tuple):
@@ -276,7 +276,7 @@ def _whole(stored: Mapping[str, Mapping[str, Any]]) -> Iterator[Change]:
 
 
 class NodeStorage:
-    """What `load` found for one node, in the form that a runtime takes. Commits go through the worker's database."""
+    """The loaded state of one node, in the form that a runtime takes. Commits go through the worker's database."""
 
     typed = False
 
@@ -291,7 +291,7 @@ class NodeStorage:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Opens a database, or makes the file. Raises sqlite3.Error."""
+    """Opens a database, or creates the file. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

@@ -1,9 +1,9 @@
-"""Looks through SQLite's write-ahead log for damage that SQLite would take for the log's end.
+"""Searches SQLite's write-ahead log for damage that SQLite would take for the log's end.
 
-A log ends, to SQLite, at the first frame whose checksum does not fit, and what follows is forgotten without a word.
-That is right for a last commit that was cut off by a crash: nobody was told that it is safe, and nothing follows it.
-But each commit is synced before the next one is written: a frame that does not fit, with a commit behind it that a
-later sync confirmed, was damaged afterwards. (Format: sqlite.org/fileformat2.html, section 4.)
+To SQLite, a log ends at the first frame with a wrong checksum; later frames are silently discarded. That is right for
+a last commit that was cut off by a crash: it was never acknowledged, and nothing follows it. But each commit is synced
+before the next one is written. A frame with a wrong checksum that is followed by a commit confirmed by a later sync was
+therefore damaged afterwards. (Format: sqlite.org/fileformat2.html, section 4.)
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ _MASK = 0xFFFFFFFF
 
 
 class Log(NamedTuple):
-    """What a look at a write-ahead log finds: what is wrong with it, or nothing; whether its last commit was cut off;
-    how many frames of it are whole, how long each of them is with its head, and where in the file the last commit's
-    last one starts (0: there is no commit)."""
+    """The findings in a write-ahead log.
+
+    `damage`: a description, or "". `torn`: the last commit was cut off. `frames`: number of whole frames. `frame_size`:
+    bytes of a frame with its header. `last`: offset of the last frame of the last commit (0: no commit).
+    """
 
     damage: str = ""
     torn: bool = False
@@ -33,7 +35,7 @@ class Log(NamedTuple):
 
 
 def look(path: Path) -> Log:
-    """What is in a write-ahead log; one that is not there is empty."""
+    """Examines a write-ahead log. A missing file counts as an empty log."""
     data = path.read_bytes() if path.exists() else b""
     if len(data) < _HEADER:
         return Log()
@@ -59,7 +61,8 @@ def look(path: Path) -> Log:
 
 
 def tear(path: Path, frames: int) -> bool:
-    """Cuts a log of fewer than `frames` frames in the middle of its last commit; False if that is not to be had."""
+    """Cuts a log of fewer than `frames` frames in the middle of its last commit. Returns False if that is
+    impossible."""
     log = look(path)
     if log.damage or not log.last or log.frames >= frames:
         return False
@@ -72,12 +75,12 @@ def log_of(database: Path) -> Path:
 
 
 def _begun(data: bytes, at: int, salts: list[int]) -> bool:
-    """Whether a frame of this log begins at `at`."""
+    """Returns whether a frame of this log begins at `at`."""
     return len(data) >= at + _FRAME and list(struct.unpack_from(">2I", data, at + 8)) == salts
 
 
 def _commits(data: bytes, at: int, salts: list[int]) -> bool:
-    """Whether the frame at `at` belongs to this log and ends a commit."""
+    """Returns whether the frame at `at` belongs to this log and ends a commit."""
     _, pages, *own = struct.unpack_from(">4I", data, at)
     return own == salts and pages > 0
 

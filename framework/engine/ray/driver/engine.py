@@ -15,31 +15,33 @@ from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from framework.checking.convergence import Settled
     from framework.engine.ray.driver.fault_ports import RayFaults
     from framework.engine.ray.driver.supervisor import Supervisor
     from framework.engine.ray.runtime import RayRuntime
 
 LOOK_S = 0.2
-"""How often the driver looks up at least."""
+"""Longest interval between two turns of the driver."""
 
 SETTLE_LOOK_S = 0.05
-"""How often it asks the replicas where they stand, once clients are quiet."""
+"""Interval between queries of the replicas' progress, once clients are quiet."""
 
 BUSY = "a machine that is busy may need longer"
-"""Why a replica that stays behind is not to blame for sure."""
+"""The reason why a replica that stays behind may not be at fault."""
 
 DRAIN_SLACK = SECOND
-"""How much longer than their time-out operations may take to end."""
+"""Additional time for operations to end after their time-out."""
 
 
 class RayEngine:
-    """Nodes are Ray actors. Of the run, nothing is left but its folder: no process, no file elsewhere."""
+    """Runs nodes as Ray actors. A run leaves only its folder behind: no process, no file elsewhere."""
 
     def run(self, experiment: Experiment, progress: Progress) -> EngineResult:
         """Runs to the end of the load, or to a KeyboardInterrupt.
 
-        Raises ConfigError for what cannot start: an address that does not answer, actors that find no place.
+        Raises ConfigError if the run cannot start: an address does not answer, or actors cannot be placed.
         """
         from framework.engine.ray.runtime import is_up, runtime
 
@@ -70,6 +72,7 @@ class _Course:
         self.interrupted = False
         self.aftermath: Aftermath | None = None
         self.settled: Settled | None = None
+        self.final_at: int | None = None
         self._shown = 0.0
         self.seconds = {"start": 0.0, "end": 0.0}
 
@@ -84,6 +87,7 @@ class _Course:
                 self.seconds["start"] = time.perf_counter() - self.began
                 self._drive()
                 self._converge()
+                self._run_final_phase()
             except KeyboardInterrupt:
                 self.interrupted = True
             ended = supervisor.now() if supervisor.zero else 0
@@ -108,7 +112,7 @@ class _Course:
         self.progress(self.supervisor.now() if self.supervisor.zero else 0, Tally(stage=stage))
 
     def _drive(self) -> None:
-        """To the end of the load; every operation may still end, bounded by its time-out."""
+        """Drives the run to the end of the load. Operations under way may still end, bounded by their time-out."""
         experiment, supervisor = self.experiment, self.supervisor
         last = experiment.duration + int(experiment.workload_config.timeout) + DRAIN_SLACK
         while not supervisor.failure:
@@ -121,7 +125,7 @@ class _Course:
             self._turn(min(LOOK_S, max(0, due - now) / SECOND))
 
     def _turn(self, seconds: float) -> None:
-        """Takes what comes within `seconds`, and does what is due."""
+        """Handles answers that arrive within `seconds`, and carries out faults that are due."""
         self.supervisor.wait(seconds)
         self.faults.carry_out_due()
         if time.monotonic() - self._shown >= LOOK_S:
@@ -131,7 +135,7 @@ class _Course:
                 self.rows.flush_if_due()
 
     def _converge(self) -> None:
-        """Clients are quiet: until all replicas are equal, or that has taken too long."""
+        """After the load, waits until all replicas are equal or `settle` has passed."""
         from framework.checking.convergence import Settled, look
 
         experiment, supervisor = self.experiment, self.supervisor
@@ -148,6 +152,23 @@ class _Course:
                 return
             self._turn(SETTLE_LOOK_S)
 
+    def _run_final_phase(self) -> None:
+        """Runs the workload's final phase, if it has one, until all clients are done or its time is over."""
+        phase, supervisor = self.experiment.final_phase, self.supervisor
+        if phase is None or supervisor.failure:
+            return
+        self._turns_until(supervisor.now() + phase.after, lambda: False)
+        self.final_at = supervisor.now()
+        supervisor.begin_final()
+        last = self.final_at + phase.limit + int(self.experiment.workload_config.timeout) + DRAIN_SLACK
+        self._turns_until(last, lambda: supervisor.final_finished)
+
+    def _turns_until(self, last: int, is_over: Callable[[], bool]) -> None:
+        """Runs turns until `is_over`, or the run's time is `last`, or the run has failed."""
+        supervisor = self.supervisor
+        while not supervisor.failure and not is_over() and (left := last - supervisor.now()) > 0:
+            self._turn(min(LOOK_S, left / SECOND))
+
     def _tally(self) -> Tally:
         tally = self.supervisor.tally()
         tally.faults, tally.healed_at = self.faults.fired, self.faults.healed_at
@@ -155,7 +176,7 @@ class _Course:
         return tally
 
     def _settle(self) -> None:
-        """One history of the parts that several client actors wrote."""
+        """Merges the histories written by several client actors into one."""
         if len(self.supervisor.launch.client_workers) > 1 and self.experiment.trace != "none":
             from framework.engine.ray.worker.trace_rows import merge_histories
 
@@ -164,12 +185,12 @@ class _Course:
             merge_histories(parts, folder / "history.arrow")
 
     def _complete_traces(self) -> None:
-        """Gives the trace files of processes that were killed an end, now that none of them runs any more."""
+        """Completes the trace files of killed processes, after all processes have ended."""
         from framework.trace.ipc_format import Damaged
         from framework.trace.tail import complete
 
         for tail in sorted((self.experiment.run_dir / "trace").glob("*.tail")):
-            with suppress(Damaged, OSError):  # it stays as it is, and whoever reads it hears what is wrong with it
+            with suppress(Damaged, OSError):  # left as it is: its reader reports the damage
                 complete(tail.with_suffix(".arrow"))
 
     def _result(self, ended: int) -> EngineResult:
@@ -186,6 +207,7 @@ class _Course:
             ledger=self.faults.ledger(),
             aftermath=self.aftermath,
             settled=self.settled,
+            final_at=self.final_at,
             details=self._details(),
         )
 
@@ -213,7 +235,7 @@ class _Course:
 
 
 def _check(experiment: Experiment, servers: int) -> None:
-    """ConfigError for what can be known not to work before Ray starts; `servers` are the actors of nodes."""
+    """Raises ConfigError for configs that are sure to fail, before Ray starts. `servers`: number of node actors."""
     from framework.engine.ray.runtime import check_address, is_up
 
     config = experiment.engine_config
@@ -232,7 +254,8 @@ def _check(experiment: Experiment, servers: int) -> None:
 
 
 def code_modules(experiment: Experiment) -> tuple[str, ...]:
-    """The code that other machines need: framework, plugins, and wherever the experiment's classes come from."""
+    """Returns the paths of the code that other machines need: framework, plugins, and the modules of the experiment's
+    classes."""
     import importlib
 
     kinds: list[type] = [experiment.protocol.node, experiment.protocol.client, experiment.workload.workload]
@@ -250,7 +273,7 @@ def code_modules(experiment: Experiment) -> tuple[str, ...]:
 
 
 def _driver_rows(experiment: Experiment) -> Any:
-    """The driver's own trace file: faults, crashes and restarts."""
+    """Returns the driver's own trace file (faults, crashes and restarts); None unless the trace is full."""
     if experiment.trace != "full":
         return None
     from framework.engine.ray.worker.trace_rows import EventRows, first_seq

@@ -1,4 +1,4 @@
-"""What faults can do to a run on Ray: signals to processes, and what workers do to themselves."""
+"""The actions of faults on a Ray run: signals to processes, and actions that workers carry out on themselves."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class RayFaults:
         self._supervisor = supervisor
         self._order = {node: index for index, node in enumerate(experiment.endpoints)}
         self._nodes, self._duration = experiment.nodes, experiment.duration
-        self.healed_at: int | None = None  # when the faults had ended, and all nodes that can were back
-        self._returning = False  # whether some are yet to come back
+        self.healed_at: int | None = None  # when the faults had ended and all nodes that can return were back
+        self._returning = False  # whether some nodes have yet to come back
         self._fate = stream(experiment.seed, "disk")
-        self._still: set[NodeId] = set()  # told to stand still in the strike under way, and their process goes on yet
+        self._still: set[NodeId] = set()  # to be paused by the strike under way; their process still runs
         self._executor = FaultExecutor(experiment, self)
         self._injector = self._executor.injector
         supervisor.on_disk_fault_met = self._injector.on_disk_fault_met
@@ -48,7 +48,7 @@ class RayFaults:
 
     @property
     def next_at(self) -> int:
-        """When there is something to do."""
+        """The time of the next action."""
         return self._injector.next_at
 
     @property
@@ -56,7 +56,7 @@ class RayFaults:
         return self._executor.fired
 
     def carry_out_due(self) -> None:
-        """Does all that is due now."""
+        """Carries out all actions that are due now."""
         now = self._supervisor.now()
         if self.next_at <= now:
             self._executor.carry_out_due(now)
@@ -67,11 +67,12 @@ class RayFaults:
             self._healed(now)
 
     def ledger(self) -> tuple[LedgerEntry, ...]:
-        """What each fault did; asked once, when every worker has reported."""
+        """Returns the effects of each fault. Called once, when every worker has reported."""
         return self._executor.ledger(self._supervisor.touched_counts(), self._supervisor.tally())
 
     def _healed(self, at: int) -> None:
-        """The faults have ended. What counts anew once all nodes are back: a new process takes its time to start."""
+        """Records the end of the faults. Called again once all nodes are back, since a new process takes time to
+        start."""
         self.healed_at = at
         self._returning = bool(self._supervisor.away())
         self._supervisor.healed(at)
@@ -79,7 +80,7 @@ class RayFaults:
     # The ports.
 
     def look(self) -> Sight:
-        """The servers as faults see them."""
+        """Returns the servers as faults see them."""
         supervisor = self._supervisor
         self._refuse_half_pauses()
         statuses = supervisor.statuses()
@@ -126,7 +127,7 @@ class RayFaults:
         return True
 
     def pause(self, action: Pause) -> bool:
-        """Stops the process once all its nodes that are up are to stand still."""
+        """Stops the process once all its nodes that are up are to be paused."""
         worker = self._supervisor.launch.worker_of[action.node]
         self._still.add(action.node)
         if any(self.is_up(node) and node not in self._still for node in worker.endpoints):
@@ -148,7 +149,7 @@ class RayFaults:
     def set_clock(self, action: SetClock) -> bool:
         worker = self._supervisor.launch.worker_of[action.node]
         if not worker.is_up:
-            self._record(action, action.node)  # else its worker does, in the very moment
+            self._record(action, action.node)  # otherwise its worker records it, at the exact time
         self._supervisor.faults_in_force.note(action, self._supervisor.now())
         self._supervisor.tell(worker, action)
         return True

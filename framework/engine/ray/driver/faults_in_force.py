@@ -1,4 +1,4 @@
-"""The impairments of links and nodes that are in force. A process that starts meanwhile is sent them."""
+"""The impairments of links and nodes that are in force. They are sent to processes that start later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from framework.faults.actions import Action, ImpairLinks, RestoreLinks, SetClock
 
 
 class FaultsInForce:
-    """Kept by the driver. Clocks and disks are a node's, and outlive its processes; link faults are a link's."""
+    """The driver's record of faults in force. Clock and disk faults belong to a node, and outlive its processes; link
+    faults belong to a link."""
 
     def __init__(self) -> None:
         self._link_faults: dict[int, ImpairLinks] = {}
@@ -20,9 +21,9 @@ class FaultsInForce:
         self._clocks: dict[NodeId, list[ClockSetting]] = {}
 
     def note(self, action: ImpairLinks | RestoreLinks | SetDisk | SetClock, now: int) -> None:
-        """From now on this is so."""
+        """Records `action` as in force from the time `now`."""
         match action:
-            case ImpairLinks():  # a node that joins extends an impairment that is in force already
+            case ImpairLinks():  # a joining node extends an impairment already in force
                 known = self._link_faults.get(action.token)
                 links = action.links if known is None else (*known.links, *action.links)
                 self._link_faults[action.token] = msgspec.structs.replace(action, links=links)
@@ -37,16 +38,16 @@ class FaultsInForce:
                         del self._disks[action.node]
 
     def on_storage_failed(self, node: NodeId) -> None:
-        """The node's storage failed: an fsync that fails does so once."""
+        """Ends a failed_fsync fault of the node whose storage failed: an fsync fails only once."""
         if node in self._disks and self._disks[node].trouble == "failed_fsync":
             del self._disks[node]
 
     def damaged(self, nodes: Collection[NodeId]) -> bool:
-        """Whether one of these nodes has damaged storage."""
+        """Returns whether one of these nodes has damaged storage."""
         return any(node in self._disks and self._disks[node].trouble == "damage" for node in nodes)
 
     def faults(self, nodes: Collection[NodeId]) -> tuple[Action, ...]:
-        """Link faults on the links out of these nodes, and the state of their disks."""
+        """Returns the link faults on the links out of these nodes, and the disk faults of the nodes except damage."""
         link_faults = [
             outward for impair in self._link_faults.values() if (outward := leaving(impair, nodes)) is not None
         ]
@@ -56,11 +57,11 @@ class FaultsInForce:
         )
 
     def clocks(self, nodes: Collection[NodeId]) -> dict[NodeId, tuple[ClockSetting, ...]]:
-        """How the clocks of these nodes were set, in order."""
+        """Returns the clock settings of each of these nodes, in order."""
         return {node: tuple(settings) for node, settings in self._clocks.items() if node in nodes}
 
 
 def leaving(impair: ImpairLinks, nodes: Collection[NodeId]) -> ImpairLinks | None:
-    """The part of an impairment that befalls links out of these nodes; None if there is none."""
+    """Returns the part of an impairment that affects links out of these nodes; None if there is none."""
     links = tuple(link for link in impair.links if link[0] in nodes)
     return msgspec.structs.replace(impair, links=links) if links else None

@@ -1,4 +1,4 @@
-"""How workers come into the world: machines reserved and met, actors created where their storage is."""
+"""Launches workers: reserves machines, contacts them, and creates actors where their storage is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLOCK_READINGS = 9
 
 
 class Launch:
-    """Knows where everything goes. `workers`: those of nodes first, then those of clients."""
+    """The placement of a run's workers. `workers` holds the workers of nodes first, then those of clients."""
 
     def __init__(self, experiment: Experiment, runtime: RayRuntime) -> None:
         config = experiment.engine_config
@@ -37,12 +37,13 @@ class Launch:
         self.worker_of = {endpoint: worker for worker in self.workers for endpoint in worker.endpoints}
         endpoints = experiment.endpoints
         self._worker_of = tuple(self.worker_of[endpoint].number for endpoint in endpoints)
-        self.fsync = 0  # of the slowest disk, nanoseconds; 0: not asked
+        self.fsync = 0  # of the slowest disk, nanoseconds; 0: not measured
         self._secret = secrets.token_bytes(32)
         self._group: Any = None
 
     def reserve(self) -> None:
-        """Finds a machine for every worker, and an agent on each. ConfigError when the nodes cannot be placed."""
+        """Finds a machine for every worker, and puts an agent on each. Raises ConfigError if the nodes cannot be
+        placed."""
         import ray
         from ray.util.placement_group import placement_group, placement_group_table
 
@@ -71,7 +72,7 @@ class Launch:
             self.fsync = max(self.machines[worker.machine].fsync() for worker in self.servers)
 
     def _meet(self, name: str) -> Machine:
-        """An agent within this process on the driver's own machine, an actor on every other."""
+        """Returns a machine with its agent: in this process on the driver's own machine, an actor on every other."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -84,8 +85,8 @@ class Launch:
         return machine
 
     def create(self, worker: RemoteWorker) -> Any:
-        """The actor of the worker's present incarnation. Its class is named after its nodes: that is what `ps`
-        shows."""
+        """Creates the actor of the worker's present incarnation. Its class is named after its nodes, because `ps` shows
+        that name."""
         import ray
         from ray import cloudpickle
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
@@ -123,11 +124,11 @@ class Launch:
         )
 
     def listen_host(self) -> str:
-        """Where workers listen: on this machine alone, or at the driver's machine's address within the cluster."""
+        """Returns the host where workers listen: loopback for a local runtime, else "": each machine's own address."""
         return "127.0.0.1" if self.runtime.local else ""
 
     def release(self) -> None:
-        """Gives back the machines, without what the run left on them outside its folder."""
+        """Releases the machines, and removes the run's files on them outside its folder."""
         from ray.util.placement_group import remove_placement_group
 
         for name, machine in self.machines.items():
@@ -137,7 +138,7 @@ class Launch:
 
 
 def make_workers(experiment: Experiment, nodes_per_actor: int, client_actors: int) -> list[RemoteWorker]:
-    """The workers of a run: nodes packed in order, clients in equal shares, the administrator with the last of them."""
+    """Returns the workers of a run: nodes packed in order, clients in equal shares, the administrator in the last."""
     nodes, callers = experiment.nodes, experiment.callers
     packed = [nodes[at : at + nodes_per_actor] for at in range(0, len(nodes), nodes_per_actor)]
     workers = [RemoteWorker(worker, endpoints) for worker, endpoints in enumerate(packed)]

@@ -1,4 +1,4 @@
-"""What must be done on a machine itself: signals to node processes, its clock, its files."""
+"""Local actions on a machine: signals to node processes, readings of its clock, its files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SI
 
 FSYNCS = 5
 GONE_S = 3.0
-"""How long a killed process may take to disappear."""
+"""Limit for a killed process to disappear."""
 
 
 class MachineAgent:
-    """Acts on one machine: within the driver on the driver's own, as a Ray actor on every other."""
+    """Acts on one machine: in the driver's process on the driver's machine, as a Ray actor on every other."""
 
     def signal(self, pid: int, name: str) -> bool:
         """Sends kill, stop or continue to a process; False if it is gone."""
@@ -32,7 +32,7 @@ class MachineAgent:
         return True
 
     def kill(self, pids: list[int]) -> None:
-        """SIGKILL, which ends stopped processes too; returns when they are gone, or after a bound."""
+        """Sends SIGKILL, which ends stopped processes too. Returns when they are gone, or after `GONE_S`."""
         deadline = time.monotonic() + GONE_S
         left = [pid for pid in pids if self.signal(pid, "kill")]
         while left and time.monotonic() < deadline:
@@ -40,9 +40,9 @@ class MachineAgent:
             left = [pid for pid in left if _exists(pid)]
 
     def end(self, pid: int, database: Path) -> tuple[int, int]:
-        """SIGKILL for one process; which commit it had begun and which it had acknowledged when it was gone.
+        """Kills one process (SIGKILL). Returns the last commit that it had begun and the last that it had acknowledged.
 
-        The same ones if it had no database yet, or nobody can tell: then its restart is refused.
+        Returns (0, 0) if it had no database yet, or if the numbers cannot be read; in that case its restart is refused.
         """
         self.kill([pid])
         try:
@@ -51,19 +51,21 @@ class MachineAgent:
             return 0, 0
 
     def leave(self, database: Path, number: int, fate: CommitFate) -> CommitFate:
-        """Leaves a commit that was in flight when its process was killed as `fate` says; what really became of it."""
+        """Applies `fate` to a commit that was in flight when its process was killed; returns its actual fate."""
         return leave(database, number, fate)
 
     def damage(self, database: Path, acknowledged: int) -> str:
-        """Damages one of the first commits of a database; says what is found then, "" if there is nothing to damage."""
+        """Damages one of the first commits of a database. Returns the error that opening it then raises; "" if there is
+        nothing to damage."""
         return damage(database, acknowledged)
 
     def clock(self) -> int:
-        """This machine's monotonic clock, nanoseconds."""
+        """Returns this machine's monotonic clock, in nanoseconds."""
         return time.monotonic_ns()
 
     def fsync(self, folder: Path) -> int:
-        """How long this machine's disk takes to make a small append durable: the median of a few, nanoseconds."""
+        """Returns the time that this machine's disk takes to make a small append durable: the median of a few, in
+        nanoseconds."""
         folder.mkdir(parents=True, exist_ok=True)
         times = []
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
@@ -75,13 +77,13 @@ class MachineAgent:
         return sorted(times)[FSYNCS // 2]
 
     def files(self, folder: Path) -> list[tuple[str, bytes]]:
-        """Name and content of each file of a folder; none if there is no such folder."""
+        """Returns the name and content of each file in a folder; an empty list if there is no such folder."""
         if not folder.is_dir():
             return []
         return [(path.name, path.read_bytes()) for path in sorted(folder.iterdir()) if path.is_file()]
 
     def remove(self, folder: Path) -> None:
-        """Removes a folder with all in it; one that is not there is fine."""
+        """Removes a folder and its contents; does nothing if there is no such folder."""
         if folder.exists():
             shutil.rmtree(folder)
 

@@ -20,7 +20,7 @@ ANSWER_S = 10.0
 
 
 class WorkerState(Enum):
-    """Where the present incarnation of a worker is in its life, as the driver knows it."""
+    """The state of a worker's present incarnation, as known to the driver."""
 
     STARTING = "its process has not answered yet"
     READY = "its process waits for a restart of its nodes"
@@ -46,26 +46,27 @@ class RemoteWorker:
         self.where: WorkerAddress | None = None  # None: its process has not arrived
         self.state = WorkerState.STARTING
         self._before_pause = WorkerState.RUNNING
-        self.wanted: int | None = None  # the restart that it shall boot for
-        self.acknowledged: int | None = None  # the last commit that a crash left it; None: all that are there
+        self.wanted: int | None = None  # the trace row of the restart that it boots for; None: no restart requested
+        self.acknowledged: int | None = None  # the last commit that survived a crash; None: all in the database
         self.torn = False  # whether that crash left a commit half written
         self.statuses: dict[NodeId, Status | None] = {}
-        self.turns: dict[NodeId, int] = {}  # crashes and restarts that this incarnation was told of
+        self.turns: dict[NodeId, int] = {}  # crashes and restarts sent to this incarnation
         self.tally = Tally()
         self.touched_counts: dict[int, tuple[int, int]] = {}
         self.met: dict[NodeId, int] = {}
         self.finished = False
+        self.is_final = False
         self.reporting = False
         self.next_report = 0.0
 
     @property
     def is_up(self) -> bool:
-        """Whether it was told to boot, or soon will be, and is not known to be gone."""
+        """True if a boot order was sent or soon will be, and the process is not known to be gone."""
         return self.state in _UP
 
     @property
     def is_booted(self) -> bool:
-        """Whether this incarnation has been sent its boot order; from then on faults are sent to it directly."""
+        """True once this incarnation has been sent its boot order; from then on faults are sent to it directly."""
         state = self._before_pause if self.is_paused else self.state
         return self.is_up and state is not WorkerState.CONNECTING
 
@@ -74,38 +75,38 @@ class RemoteWorker:
         return self.state is WorkerState.PAUSED
 
     def told_to_boot(self) -> None:
-        """Its nodes are told to start."""
+        """Records that its boot order is being sent."""
         self._advance(WorkerState.BOOTING)
 
     def booted(self) -> None:
-        """Its nodes run."""
+        """Records that its nodes run."""
         self._advance(WorkerState.RUNNING)
 
     def _advance(self, state: WorkerState) -> None:
-        """Goes on to `state`, or will once its process goes on."""
+        """Moves to `state`; if its process is stopped, once that is resumed."""
         if self.is_paused:
             self._before_pause = state
         else:
             self.state = state
 
     def pause(self) -> None:
-        """Its process has been stopped."""
+        """Records that its process has been stopped."""
         assert self.is_up and not self.is_paused
         self._before_pause, self.state = self.state, WorkerState.PAUSED
 
     def resume(self) -> None:
-        """Its process goes on."""
+        """Records that its process has been resumed."""
         assert self.is_paused
         self.state = self._before_pause
 
 
 class Machine:
-    """A machine of the run, and the agent on it: an object on the driver's own, an actor on every other."""
+    """A machine of the run, and its agent: an object on the driver's own machine, an actor on every other."""
 
     def __init__(self, folder: Path, here: MachineAgent | None, actor: Any = None) -> None:
         self.folder = folder  # of this run, on that machine
         self.offset = 0  # its monotonic clock minus the driver's
-        self.error = 0  # how far that may be off, nanoseconds
+        self.error = 0  # error bound of the offset, nanoseconds
         self._here, self._actor = here, actor
 
     def signal(self, pid: int, name: str) -> None:
@@ -142,13 +143,13 @@ class Machine:
         return answer
 
     def fsync(self) -> int:
-        """What one fsync takes there, nanoseconds."""
+        """Returns the duration of one fsync on the machine, in nanoseconds."""
         if self._here is not None:
             return self._here.fsync(self.folder)
         return int(self._ask(self._actor.fsync.remote(self.folder)))
 
     def set_clock(self, readings: int) -> None:
-        """Compares the clocks; the shortest of several round trips says it best (Cristian's algorithm)."""
+        """Estimates the clock offset from the shortest of several round trips (Cristian's algorithm)."""
         best = 1 << 62
         for _ in range(readings):
             sent = time.monotonic_ns()
@@ -159,7 +160,7 @@ class Machine:
                 self.offset = there - sent - trip // 2
 
     def clean(self, home: bool) -> None:
-        """Removes what the run left outside its folder, and the durable state in it; ends the agent."""
+        """Removes the run's files outside its folder, and the durable state in it; ends the agent."""
         import ray
 
         if self._here is not None:

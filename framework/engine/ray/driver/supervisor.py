@@ -1,4 +1,4 @@
-"""The driver's view of the workers: started, watched, killed, stopped, replaced; asked as one, and ended."""
+"""The driver's view of the workers: starts, watches, kills, stops, replaces and ends them, and queries them as one."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 NODE_REPORT_S, CLIENT_REPORT_S = 0.5, 0.2
 
 FINISH_S = 8.0
-"""How long a worker may take to close its files."""
+"""Limit for a worker to close its files."""
 
 STATUS_S = 0.5
 _DIED = object()
 
 SNAPSHOT_S = 5.0
-"""How long the replicas of a worker may take to make snapshots of their states."""
+"""Limit for the replicas of a worker to make snapshots of their states."""
 
 
 class Supervisor:
-    """Starts the workers of a run, watches, kills, stops and replaces them, and asks them as one. `rows` records what
-    the driver does to them (None: not traced)."""
+    """Starts the workers of a run; watches, kills, stops and replaces them; queries them as one. `rows` records the
+    driver's actions on them (None: not traced)."""
 
     def __init__(self, experiment: Experiment, runtime: RayRuntime, rows: EventRows | None) -> None:
         self.experiment, self.rows = experiment, rows
@@ -52,9 +52,9 @@ class Supervisor:
         self.rejected = 0
         self.zero = 0
         self.epoch = 0
-        self.lost: set[NodeId] = set()  # nodes that no restart brings back
+        self.lost: set[NodeId] = set()  # nodes that no restart can bring back
         self.standing_by = set(experiment.spares)  # nodes that have never run
-        self._touched_counts: dict[int, tuple[int, int]] = {}  # of workers that have ended
+        self._touched_counts: dict[int, tuple[int, int]] = {}  # of incarnations that have ended
         self.faults_in_force = FaultsInForce()
         self.on_disk_fault_met: Callable[[NodeId], None] = lambda node: None
         self.on_crash_outcome: Callable[[NodeId, str], None] = lambda node, text: None
@@ -67,15 +67,15 @@ class Supervisor:
         self._has_started = False
 
     def now(self) -> int:
-        """Nanoseconds since the run's start."""
+        """Returns the nanoseconds since the run's start."""
         return time.monotonic_ns() - self.zero
 
     def machine(self, worker: RemoteWorker) -> Machine:
-        """The machine that a worker runs on."""
+        """Returns the machine that a worker runs on."""
         return self.launch.machines[worker.machine]
 
     def is_up(self, node: NodeId) -> bool:
-        """Whether the node runs, or stands still, as far as is known."""
+        """Returns whether the node runs or is paused, as far as is known."""
         worker = self.launch.worker_of[node]
         return (
             node not in self.standing_by
@@ -85,8 +85,8 @@ class Supervisor:
         )
 
     def tell(self, worker: RemoteWorker, action: Action, cause: int = -1) -> None:
-        """Has a worker that is up carry out a fault within its process, in the order of these calls; one that is yet to
-        boot is told of all that is in force when it does."""
+        """Has a worker carry out a fault within its process; calls keep their order. Ignored for a worker that has yet
+        to boot: its boot order lists all faults in force."""
         if worker.is_booted:
             self._apply(worker, action, cause)
 
@@ -126,12 +126,12 @@ class Supervisor:
         assert worker.where is not None
         return worker_name(worker.number, worker.incarnation), worker.where.address, worker.actor
 
-    # What faults do to them.
+    # Actions of faults.
 
     def crash(self, node: NodeId, cause: int, fate: Callable[[], CommitFate]) -> CommitFate | None:
-        """Crashes a node that is up: SIGKILL for one that has a process to itself, and its replacement starts at once.
+        """Crashes a node that is up. If it has a process to itself, SIGKILLs it and starts a replacement at once.
 
-        Returns the fate of the commit in flight; None if there was none, or if the injector will hear of it through
+        Returns the fate of the commit in flight; None if there was none, or if it will be reported through
         `on_crash_outcome`.
         """
         worker = self.launch.worker_of[node]
@@ -139,7 +139,7 @@ class Supervisor:
             self._turn(worker, Crash(node), cause, None, fate())
             return None
         in_flight = self._kill(worker)
-        self._down(worker, "fault", cause, asked=True)  # its row comes after the last one of the process
+        self._down(worker, "fault", cause, asked=True)  # its row follows the last one of the process
         left = self._leave(worker, fate()) if in_flight else None
         self._replace(worker)
         return left
@@ -161,7 +161,7 @@ class Supervisor:
     def _turn(
         self, worker: RemoteWorker, action: Crash | Restart, cause: int, status: Status | None, fate: CommitFate = "kept"
     ) -> None:  # fmt: skip
-        """Has a worker crash or restart one of its nodes, whose status is `status` until it has."""
+        """Has a worker crash or restart one of its nodes; the node's status is `status` until it has done so."""
         if not worker.is_booted:
             return
         node = action.node
@@ -178,22 +178,22 @@ class Supervisor:
         return worker.actor.apply.options(concurrency_group="faults").remote(action, cause, fate)
 
     def pause(self, worker: RemoteWorker, *, paused: bool) -> None:
-        """SIGSTOP, or SIGCONT, for the process of a worker that is up."""
+        """Sends SIGSTOP or SIGCONT to the process of a worker that is up."""
         assert worker.where is not None
         self.machine(worker).signal(worker.where.pid, "stop" if paused else "continue")
         worker.pause() if paused else worker.resume()
 
     def damage(self, node: NodeId) -> str:
-        """Damages the storage of a node that is down; says what a restart will find, "" if there is nothing to
-        damage."""
+        """Damages the storage of a node that is down. Returns the error that its restart will meet; "" if there is
+        nothing to damage."""
         worker = self.launch.worker_of[node]
         machine = self.machine(worker)
         path = database_of(machine.folder, worker.endpoints)
         return machine.damage(path, worker.acknowledged if worker.acknowledged is not None else 1 << 62)
 
     def _kill(self, worker: RemoteWorker) -> bool:
-        """Ends the process of a worker; whether a commit was in flight, of which `worker.acknowledged` then is the last
-        before."""
+        """Kills the process of a worker. Returns whether a commit was in flight; `worker.acknowledged` is then the last
+        one before it."""
         assert worker.where is not None
         worker.state = WorkerState.DEAD
         machine = self.machine(worker)
@@ -203,16 +203,16 @@ class Supervisor:
         return begun > acknowledged
 
     def _leave(self, worker: RemoteWorker, fate: CommitFate) -> CommitFate:
-        """Leaves the commit in flight of a process that was killed as `fate` says; what really became of it."""
+        """Applies `fate` to the commit in flight of a killed process; returns its actual fate."""
         assert worker.acknowledged is not None
         machine = self.machine(worker)
         left = machine.leave(database_of(machine.folder, worker.endpoints), worker.acknowledged + 1, fate)
         if left != "lost":
-            worker.acknowledged = None  # all that are there count; what is torn, recovery finds by itself
+            worker.acknowledged = None  # all commits count; recovery finds a torn one by itself
         worker.torn = left == "torn"
         return left
 
-    # Death and rebirth.
+    # Crash and replacement.
 
     def _down(self, worker: RemoteWorker, why: str, cause: int, *, asked: bool = False) -> None:
         self._retire(worker)
@@ -222,7 +222,7 @@ class Supervisor:
             self._row(EventKind.CRASH, now, cause, node, payload=why.encode())
 
     def _retire(self, worker: RemoteWorker) -> None:
-        """What the worker has counted stays."""
+        """Adds the counts of the ending incarnation to the totals, and resets the worker's own."""
         self._ended_tallies.append(worker.tally)
         self._touched_counts = added(self._touched_counts, worker.touched_counts)
         worker.tally, worker.touched_counts, worker.met, worker.statuses, worker.turns = Tally(), {}, {}, {}, {}
@@ -232,7 +232,7 @@ class Supervisor:
             self.crashes.append(crash)
 
     def _replace(self, worker: RemoteWorker) -> None:
-        """The next incarnation's process starts; it boots once it is `wanted`."""
+        """Starts the next incarnation's process; it boots once it is `wanted`."""
         worker.incarnation += 1
         worker.wanted = None
         self._spawn(worker)
@@ -248,7 +248,7 @@ class Supervisor:
         self._expect(worker.actor.listen.remote(self.launch.listen_host()), arrived)
 
     def _revive(self, worker: RemoteWorker) -> None:
-        """Boots the next incarnation, when it is there and wanted, and tells the others where it is."""
+        """Boots the next incarnation once its process is ready and it is wanted; sends its address to the others."""
         if worker.state is not WorkerState.READY or worker.wanted is None:
             return
         cause, worker.wanted, worker.state = worker.wanted, None, WorkerState.CONNECTING
@@ -259,7 +259,7 @@ class Supervisor:
         handle = worker.actor
 
         def connected(_: Any) -> None:
-            if worker.actor is handle and worker.is_up:  # else it has died before it could boot
+            if worker.actor is handle and worker.is_up:  # otherwise it died before it could boot
                 self._expect(self._boot_call(worker, cause), booted)
 
         def booted(answer: Any) -> None:
@@ -275,7 +275,7 @@ class Supervisor:
         self._expect(handle.learn.remote(self._contacts()), connected)
 
     def _refused(self, worker: RemoteWorker, why: str) -> None:
-        """A worker's storage cannot be read: as a fault has left it, or the run cannot go on."""
+        """Handles storage that cannot be read. If no fault damaged it, the run fails."""
         if not self.faults_in_force.damaged(worker.endpoints):
             self.failure = self.failure or why
             return
@@ -287,7 +287,7 @@ class Supervisor:
             self.on_disk_fault_met(node)
 
     def _ended(self, worker: RemoteWorker, incarnation: int, answer: Any) -> None:
-        """A worker's watch has ended: it failed, or its process is gone."""
+        """Handles the end of a worker's watch: the worker failed, or its process is gone."""
         if self._ending or worker.incarnation != incarnation or worker.state is WorkerState.DEAD:
             return
         if isinstance(answer, str):
@@ -315,7 +315,7 @@ class Supervisor:
         worker.wanted = cause
 
     def _on_node_failed(self, worker: RemoteWorker, failed: NodeFailed) -> None:
-        """A node stopped because of its storage. A process that served it alone goes too, and nothing but a restart
+        """Handles a node that stopped because of its storage. Kills a process that hosts no other node. Only a restart
         brings the node back."""
         self._note_report(worker, failed.report)
         self._crashed(failed.crash)
@@ -329,7 +329,7 @@ class Supervisor:
         if self.experiment.faults:
             self._replace(worker)
 
-    # What they say.
+    # Reports.
 
     def _report(self, worker: RemoteWorker) -> None:
         worker.reporting = True
@@ -345,10 +345,11 @@ class Supervisor:
         self._expect(handle.report.remote(), came)
 
     def _note_report(self, worker: RemoteWorker, report: WorkerReport) -> None:
-        """Takes note of what a worker says of itself."""
-        worker.tally, worker.finished, worker.touched_counts = report.tally, report.finished, report.touched_counts
+        """Records a worker's report."""
+        worker.tally, worker.touched_counts = report.tally, report.touched_counts
+        worker.finished, worker.is_final = report.finished, report.is_final
         asked = {node: worker.statuses.get(node) for node, turns in worker.turns.items() if report.turns[node] < turns}
-        worker.statuses = {**report.statuses, **asked}  # what it said before it had heard of a crash is out of date
+        worker.statuses = {**report.statuses, **asked}  # a report from before a crash order is out of date
         for node, count in report.met.items():
             for _ in range(count - worker.met.get(node, 0)):
                 self.on_disk_fault_met(node)
@@ -361,8 +362,8 @@ class Supervisor:
     def start(self, show: Callable[[str], None]) -> None:
         """Brings every worker up, connects them and starts the run. Calls `show` with the name of each stage.
 
-        Raises ConfigError, which names the stage, when one fails or `engine.start_timeout` is over, and PluginFailed
-        for a plugin that raises already there.
+        Raises ConfigError, which names the stage, if a stage fails or `engine.start_timeout` is over, and PluginFailed
+        if a plugin raises in one.
         """
         deadline = time.monotonic() + int(self.experiment.engine_config.start_timeout) / SECOND
         workers, experiment = self.workers, self.experiment
@@ -389,7 +390,8 @@ class Supervisor:
             self._report(worker)
 
     def _all(self, stage: str, workers: Sequence[RemoteWorker], calls: list[Any], deadline: float) -> list[Any]:
-        """The answers of `workers` to `calls`."""
+        """Returns the answers of `workers` to `calls`. Raises ConfigError at the deadline or for a lost call, and a
+        worker's own SynodError."""
         import ray
 
         left = max(0.1, deadline - time.monotonic())
@@ -413,7 +415,7 @@ class Supervisor:
     # While it runs.
 
     def wait(self, seconds: float) -> None:
-        """Takes the answers that come within `seconds`; returns as soon as there was one."""
+        """Handles the answers that arrive within `seconds`; returns as soon as one has."""
         import ray
 
         deadline = time.monotonic() + seconds
@@ -432,11 +434,11 @@ class Supervisor:
                 self._report(worker)
 
     def tally(self) -> Tally:
-        """What all workers have counted so far."""
+        """Returns the sum of all workers' counts so far."""
         return Tally.sum([*self._ended_tallies, *(worker.tally for worker in self.workers)])
 
     def touched_counts(self) -> dict[int, tuple[int, int]]:
-        """How many messages came by each impairment, and how many it touched."""
+        """Returns, by impairment, the number of messages that passed it and the number that it touched."""
         whole = self._touched_counts
         for worker in self.workers:
             whole = added(whole, worker.touched_counts)
@@ -444,13 +446,24 @@ class Supervisor:
 
     @property
     def load_finished(self) -> bool:
-        """Whether no client has an operation under way, and none will start."""
+        """True if no client has an operation under way, and none will start."""
         return all(worker.finished for worker in self.launch.client_workers)
 
-    def statuses(self) -> dict[NodeId, Status | None]:
-        """What the nodes show of themselves now: None for one that is down.
+    def begin_final(self) -> None:
+        """Has the clients begin the final phase of the workload."""
+        for worker in self.launch.client_workers:
+            if worker.is_up:
+                self._expect(worker.actor.begin_final.remote(), lambda answer: None)
 
-        Of one that stands still, or does not answer in time, it is what it showed last.
+    @property
+    def final_finished(self) -> bool:
+        """True if the clients have completed the final phase."""
+        return all(worker.is_final and worker.finished for worker in self.launch.client_workers if worker.is_up)
+
+    def statuses(self) -> dict[NodeId, Status | None]:
+        """Returns the present status of each node; None for one that is down.
+
+        A node that is paused, or does not answer in time, keeps its last status.
         """
         import ray
 
@@ -460,13 +473,13 @@ class Supervisor:
         for call in ready:
             try:
                 self._note_report(calls[call], ray.get(call))
-            except ray.exceptions.RayError:  # it died just now; its watch will tell
+            except ray.exceptions.RayError:  # it died just now; its watch reports that
                 calls[call].statuses = {}
         return {node: self._status(node) for node in self.experiment.nodes if node not in self.standing_by}
 
     @property
     def leaders(self) -> tuple[NodeId, ...]:
-        """Those whose last word was that they lead; of two, one may not have heard yet that it does not."""
+        """The nodes that reported last to lead. Of two, one may not have learned yet that it was deposed."""
         return tuple(node for node in self.experiment.nodes if "leader" in (self._status(node) or NOTHING_SHOWN).roles)
 
     def _status(self, node: NodeId) -> Status | None:
@@ -474,7 +487,7 @@ class Supervisor:
         return worker.statuses.get(node) if worker.is_up else None
 
     def away(self) -> list[NodeId]:
-        """The nodes that are to run and have not been heard of since they were last started."""
+        """Returns the nodes that should run and have not reported since their last start."""
         return [
             node
             for node in self.experiment.nodes
@@ -485,7 +498,7 @@ class Supervisor:
         ]
 
     def aftermath(self) -> Aftermath:
-        """The servers, and the operations that are open."""
+        """Returns the state of the servers, and the operations that are open."""
         statuses = self.statuses()
         down = [node for node, status in statuses.items() if status is None]
         running = tuple(node for node in statuses if node not in down)
@@ -505,7 +518,7 @@ class Supervisor:
         )
 
     def _asked(self, calls: list[Any]) -> list[Any]:
-        """The answers that come in time."""
+        """Returns the answers that arrive within `STATUS_S`."""
         import ray
 
         ready, _ = ray.wait(calls, num_returns=len(calls), timeout=STATUS_S) if calls else ([], [])
@@ -513,7 +526,7 @@ class Supervisor:
         return [answer for answer in answers if answer is not _DIED]
 
     def _answer(self, call: Any) -> Any:
-        """What a call that is over has answered; _DIED if its process has. What it raised ends the run."""
+        """Returns the answer of a finished call; _DIED if its process died. An exception raised there ends the run."""
         import ray
 
         try:
@@ -521,12 +534,12 @@ class Supervisor:
         except ray.exceptions.RayTaskError as error:
             self.failure = self.failure or error_line(error.cause or error)
         except ray.exceptions.RayError:
-            pass  # it died just now; its watch will tell
+            pass  # it died just now; its watch reports that
         return _DIED
 
     def replica_states(self, *, whole: bool) -> dict[NodeId, ReplicaState | None]:
-        """The state of each replica; None for one that does not answer in time, absent if it is down or keeps no
-        copy."""
+        """Returns the state of each replica; None for one that does not answer in time. A node that is down or keeps no
+        copy is absent."""
         import ray
 
         asked = [worker for worker in self.launch.servers if worker.is_up or worker.wanted is not None]
@@ -553,7 +566,7 @@ class Supervisor:
     # End.
 
     def finish(self) -> None:
-        """Has every worker close its files, takes what they report, and fetches what lies on other machines."""
+        """Has every worker close its files, collects the reports, and fetches trace files from other machines."""
         import ray
 
         self._ending = True
@@ -607,11 +620,11 @@ class Supervisor:
 
 
 def added(one: Mapping[int, tuple[int, int]], other: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
-    """The sum of two workers' counts by impairment."""
+    """Returns the sum of two workers' counts by impairment."""
     both = {token: (one.get(token, (0, 0)), other.get(token, (0, 0))) for token in (*one, *other)}
     return {token: (a[0] + b[0], a[1] + b[1]) for token, (a, b) in both.items()}
 
 
 def _shortened(names: Sequence[str]) -> str:
-    """`n1 n2 n3 and 4 more`."""
+    """Returns a list of names as in `n1 n2 n3 and 4 more`."""
     return " ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,6 +1,6 @@
-"""For clusters where only Ray's own ports are open: the mesh's frames, as arguments of actor calls.
+"""The transport for clusters where only Ray's own ports are open: the mesh's frames, as arguments of actor calls.
 
-Everything for one peer in one tick is one call. Calls from one worker to another keep their order.
+All frames for one peer in one tick are one call. Calls from one worker to another keep their order.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 from framework.engine.ray.transport.inbound import Traffic
 
 UNANSWERED = 64
-"""Calls to one peer that may be under way; more wait in the outbox, which is bounded."""
+"""Number of calls to one peer that may be under way; further frames wait in the outbox, which is bounded."""
 
 
 class ActorCalls:
-    """Frames leave as calls of the peers' `receive`."""
+    """Sends frames as calls of the peers' `receive`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, traffic: Traffic) -> None:
         self.waiting: list[CallPeer] = []
@@ -24,32 +24,32 @@ class ActorCalls:
         self._peers: dict[int, CallPeer] = {}
 
     def peer(self, worker: int) -> CallPeer:
-        """The way to a worker, known or not yet known."""
+        """Returns the peer for a worker, which may not be known yet."""
         found = self._peers.get(worker)
         if found is None:
             found = self._peers[worker] = CallPeer(self)
         return found
 
     def learn(self, worker: int, name: str, handle: Any) -> None:
-        """From now on the worker is this actor."""
+        """Sets the worker's present name and actor."""
         self.peer(worker).move(name, handle.receive.options(concurrency_group="frames"))
 
     def flush(self) -> None:
-        """Everything that waits leaves, one call a peer."""
+        """Sends all waiting frames, one call per peer."""
         waiting, self.waiting = self.waiting, []
         for peer in waiting:
             peer.waiting = False
             peer.flush()
 
     def resume(self) -> None:
-        """Ray delivers calls whether they are wanted or not: nothing had stopped."""
+        """Does nothing: Ray delivers calls in any case, so nothing had stopped."""
 
     def close(self) -> None:
         self._peers.clear()
 
 
 class CallPeer:
-    """What waits for one peer, and the calls that it has not answered."""
+    """The waiting frames for one peer, and the calls that it has not answered."""
 
     __slots__ = ("_calls", "_down", "_name", "_receive", "_unanswered", "chunks", "size", "waiting")
 
@@ -82,12 +82,12 @@ class CallPeer:
             answer.future().add_done_callback(lambda future: self._answered_in(answer, future))
 
     def _answered_in(self, answer: Any, future: Any) -> None:
-        """In Ray's thread."""
+        """Called in Ray's thread."""
         if not self._calls.loop.is_closed():
             self._calls.loop.call_soon_threadsafe(self._answered, answer, future.exception())
 
     def _answered(self, answer: Any, error: BaseException | None) -> None:
-        if answer not in self._unanswered:  # of an earlier incarnation
+        if answer not in self._unanswered:  # from an earlier incarnation
             return
         self._unanswered.remove(answer)
         if error is not None:

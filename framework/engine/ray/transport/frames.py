@@ -1,4 +1,4 @@
-"""How a message stands on the wire: a header, the mount's path, the message's bytes."""
+"""The wire format of a message: a header, the mount's path, the message's bytes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from framework.core.node import PATH_BYTES
 from framework.engine.wire_codec import MESSAGE_BYTES
 
 HEADER = struct.Struct("<IHHHBq")
-"""Bytes that follow the first field; message index; index of the sender, of the receiver; length of the mount's path;
-`seq` of the send."""
+"""Number of bytes after the first field; message index; index of the sender, of the receiver; length of the mount's
+path; `seq` of the send."""
 
 HEADER_SIZE = HEADER.size
 LENGTH_SIZE = 4
 MAX_FRAME = HEADER_SIZE + PATH_BYTES + MESSAGE_BYTES
-"""Bytes of the longest frame that a worker takes."""
+"""Bytes of the longest frame that a worker accepts."""
 
 
 class FrameError(ValueError):
-    """What came is no frame of this run; says why."""
+    """Received bytes are not a frame of this run. The message names the reason."""
 
 
 def check_length(length: int, path_length: int) -> None:
-    """FrameError unless a frame may be so long."""
+    """Raises FrameError if no frame can have this length."""
     if length > MAX_FRAME:
         raise FrameError(f"a frame of {length} bytes; the longest allowed has {MAX_FRAME}")
     if length < HEADER_SIZE - LENGTH_SIZE + path_length:
@@ -31,7 +31,7 @@ def check_length(length: int, path_length: int) -> None:
 
 
 def whole_frames(data: bytes) -> Iterator[tuple[int, int, int, str, int, bytes]]:
-    """(message index, sender, receiver, path, seq, the message's bytes) of each whole frame: for what never left."""
+    """Yields (message index, sender, receiver, path, seq, message bytes) of each whole frame, for unsent frames."""
     at, end = 0, len(data)
     while end - at >= HEADER_SIZE:
         length, message, source, target, path_length, seq = HEADER.unpack_from(data, at)
@@ -43,7 +43,7 @@ def whole_frames(data: bytes) -> Iterator[tuple[int, int, int, str, int, bytes]]
 
 
 def from_frame(data: bytes, at: int) -> bytes:
-    """The frames of `data` from the one that `at` lies in; what is before has been sent whole."""
+    """Returns the frames of `data` from the one that contains offset `at`; earlier ones have been sent whole."""
     start = 0
     while start < len(data):
         end = start + LENGTH_SIZE + int.from_bytes(data[start : start + LENGTH_SIZE], "little")

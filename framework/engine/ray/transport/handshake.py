@@ -1,11 +1,11 @@
-"""How two workers prove to each other, before the first frame, that they know the run's secret.
+"""The handshake by which two workers prove to each other, before the first frame, that they know the run's secret.
 
     opener    -> magic, nonce (32), its name, the name it wants
     acceptor  -> nonce (32)
     opener    -> HMAC-SHA256(secret, "open",   both nonces, both names)
     acceptor  -> HMAC-SHA256(secret, "accept", both nonces, both names)
 
-The acceptor says nothing of use to one who cannot prove first; fresh nonces make a replay worthless; the direction in
+The acceptor reveals nothing useful before the opener's proof; fresh nonces make a replay worthless; the direction in
 the proof makes a reflection worthless.
 """
 
@@ -21,17 +21,17 @@ from framework.engine.ray.transport.frames import FrameError
 MAGIC = b"SYN1"
 NONCE = PROOF = 32
 HANDSHAKE_S = 5.0
-"""How long both ends give each other."""
+"""Time limit of the handshake on both ends."""
 
 
 def proof(secret: bytes, direction: bytes, opener: str, acceptor: str, nonces: bytes) -> bytes:
-    """What an end shows to prove that it knows the secret."""
+    """Returns the bytes by which one end proves that it knows the secret."""
     names = b"".join(len(name.encode()).to_bytes(2, "little") + name.encode() for name in (opener, acceptor))
     return hmac.digest(secret, direction + nonces + names, "sha256")
 
 
 def hello(opener: str, acceptor: str, nonce: bytes) -> bytes:
-    """The opener's first words."""
+    """Returns the opener's first message."""
     names = b"".join(bytes([len(name.encode())]) + name.encode() for name in (opener, acceptor))
     return MAGIC + nonce + names
 
@@ -39,7 +39,7 @@ def hello(opener: str, acceptor: str, nonce: bytes) -> bytes:
 async def introduce(
     loop: asyncio.AbstractEventLoop, connection: socket.socket, secret: bytes, opener: str, acceptor: str
 ) -> None:
-    """The opener's part. Raises FrameError when the other end does not know the secret, OSError."""
+    """Runs the opener's part. Raises FrameError if the other end does not know the secret, OSError."""
     nonce = os.urandom(NONCE)
     await loop.sock_sendall(connection, hello(opener, acceptor, nonce))
     nonces = nonce + await _exactly(loop, connection, NONCE)

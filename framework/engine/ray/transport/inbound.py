@@ -1,4 +1,4 @@
-"""The receiving end of a connection: a stranger until it has proved itself, then a stream of frames."""
+"""The receiving end of a connection: unauthenticated (a stranger) at first, then a stream of frames."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from framework.engine.ray.transport.frames import LENGTH_SIZE, FrameError, check
 from framework.engine.ray.transport.handshake import HANDSHAKE_S, MAGIC, NONCE, PROOF, proof
 
 STRANGERS = 64
-"""Connections that have not proved themselves, at the most."""
+"""Largest number of unauthenticated connections."""
 
 
 class Traffic(Protocol):
-    """What a transport tells its worker."""
+    """A worker as its transport uses it."""
 
     def take(self, data: bytes) -> int:
-        """Takes the whole frames at the start of `data`; returns how many bytes they are. Raises FrameError."""
+        """Takes the whole frames at the start of `data`; returns their size in bytes. Raises FrameError."""
 
     @property
     def flooded(self) -> bool:
-        """Whether so much waits that nothing more should be read."""
+        """True if so much input waits that reading should stop."""
 
     def lost(self, peer: str, frames: bytes) -> None:
-        """Frames that will never reach `peer`."""
+        """Called with frames that will never reach `peer`."""
 
     def rejected(self, why: str) -> None:
-        """A connection was refused or closed for what came over it."""
+        """Called when a connection was refused, or closed because of its input."""
 
 
 class Acceptor(Protocol):
-    """Whose connection it is."""
+    """The owner of inbound connections."""
 
     loop: asyncio.AbstractEventLoop
     name: str
@@ -47,7 +47,7 @@ class Acceptor(Protocol):
 
 
 class Inbound(asyncio.Protocol):
-    """A connection that another worker opened to this one, or a stranger."""
+    """A connection that another worker, or a stranger, opened to this one."""
 
     def __init__(self, mesh: Acceptor) -> None:
         self._mesh = mesh
@@ -97,7 +97,7 @@ class Inbound(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _frames(self, data: bytes) -> None:
-        """The hot path: whole frames are taken where they lie, the rest waits for more."""
+        """Takes whole frames in place, and keeps the rest until more arrives. This is the hot path."""
         if self._data:
             self._data += data
             if len(self._data) < self._needed:
@@ -113,7 +113,7 @@ class Inbound(asyncio.Protocol):
             self._needed = self._whole()
 
     def _whole(self) -> int:
-        """How many bytes the frame has of which a part is here; 0 if that is not known yet. Raises FrameError."""
+        """Returns the size in bytes of the incomplete frame; 0 if that is not known yet. Raises FrameError."""
         if len(self._data) < LENGTH_SIZE:
             return 0
         length = int.from_bytes(self._data[:LENGTH_SIZE], "little")
@@ -140,7 +140,8 @@ class Inbound(asyncio.Protocol):
         self._transport.write(own)
 
     def _names_said(self) -> tuple[str, str, int] | None:
-        """The opener's name, the name it wants, where its hello ends; None while that is still on the way."""
+        """Returns the opener's name, the name that it expects, and the end of its hello; None while the hello is
+        incomplete."""
         data, at = self._data, len(MAGIC) + NONCE
         names = []
         for _ in range(2):
@@ -170,7 +171,7 @@ class Inbound(asyncio.Protocol):
         self._transport.write(proof(mesh.secret, b"accept", self._opener, mesh.name, self._nonces))
 
     def _settle(self) -> None:
-        """It is no stranger any more, or gone."""
+        """Stops counting the connection as unauthenticated: it is authenticated, or closed."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

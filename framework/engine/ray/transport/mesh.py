@@ -1,11 +1,11 @@
 """The mesh: one TCP connection for each direction between two workers.
 
 A connection carries frames one way, from the worker that opened it, after the handshake. Frames carry no MAC of their
-own: whoever can alter packets between two machines can alter frames. What is no frame closes its connection and is
-reported, and the run goes on.
+own: an attacker who can alter packets between two machines can alter frames. An invalid frame closes its connection and
+is reported, and the run goes on.
 
-Nothing here grows without bound: frames have a longest length, the queue to a peer that does not read is `QUEUE_BYTES`,
-and at most `inbound.STRANGERS` connections wait to prove themselves, each for `HANDSHAKE_S`.
+All buffers are bounded: frames have a maximum length, the queue to a peer that does not read is limited to
+`QUEUE_BYTES`, and at most `inbound.STRANGERS` connections are unauthenticated, each for `HANDSHAKE_S`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from framework.engine.ray.transport.inbound import Inbound, Traffic
 
 QUEUE_BYTES = 32 << 20
 BACKOFF_S = (0.01, 0.5)
-"""After a failed attempt to connect: how long until the next, doubling from the first to the second."""
+"""Delay after a failed attempt to connect: doubles from the first value to the second."""
 
 Address = tuple[str, int]
 
 
 class Outbox(Protocol):
-    """What waits to leave for one peer: append to `chunks`, add to `size`, put it into the transport's `waiting`."""
+    """The queue to one peer. To send, append to `chunks`, add to `size`, and put it into the transport's `waiting`."""
 
     chunks: list[bytes]
     size: int
@@ -35,7 +35,7 @@ class Outbox(Protocol):
 
 
 class Mesh:
-    """The connections of one worker, which is called `name`. Runs in the thread of its loop."""
+    """The connections of the worker `name`. Runs in the thread of its loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str, secret: bytes, traffic: Traffic) -> None:
         self.loop, self.name, self.secret, self.traffic = loop, name, secret, traffic
@@ -48,47 +48,47 @@ class Mesh:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self, host: str) -> Address:
-        """Starts to accept connections on a free port of `host`; returns where."""
+        """Starts to accept connections on a free port of `host`; returns the address."""
         self._server = await self.loop.create_server(lambda: Inbound(self), host, 0, backlog=256)
         address = self._server.sockets[0].getsockname()
         return address[0], address[1]
 
     def peer(self, worker: int) -> Peer:
-        """The way to a worker, known or not yet known."""
+        """Returns the peer for a worker, which may not be known yet."""
         found = self._peers.get(worker)
         if found is None:
             found = self._peers[worker] = Peer(self)
         return found
 
     def learn(self, worker: int, name: str, address: Address) -> None:
-        """From now on the worker is called `name` and listens at `address`."""
+        """Sets the worker's present name and address."""
         self.peer(worker).move(name, address)
 
     def flush(self) -> None:
-        """Everything that waits leaves, one write a connection."""
+        """Sends all waiting frames, one write per connection."""
         waiting, self.waiting = self.waiting, []
         for peer in waiting:
             peer.waiting = False
             peer.flush()
 
     def resume(self) -> None:
-        """Reads on from the connections that had stopped because the worker was flooded."""
+        """Resumes reading from the connections that had stopped because the worker was flooded."""
         paused, self.paused = self.paused, []
         for inbound in paused:
             inbound.resume()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs a coroutine that is nobody's to wait for."""
+        """Runs a coroutine in the background."""
         task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def connect_all(self) -> None:
-        """Opens the connection to every worker that is known."""
+        """Opens connections to all known workers."""
         await asyncio.gather(*(peer.connect() for peer in self._peers.values() if peer.idle))
 
     def close(self) -> None:
-        """Closes every connection; nothing is reported any more."""
+        """Closes every connection. Nothing is reported afterwards."""
         if self._server is not None:
             self._server.close()
         for task in list(self._tasks):
@@ -116,8 +116,8 @@ class Peer:
         self._address: Address | None = None
         self._state = "idle"  # idle, connecting, open, blocked
         self._socket: socket.socket | None = None
-        self._leaving = b""  # frames of which the kernel did not take all
-        self._sent = 0  # how much of them it took
+        self._leaving = b""  # frames that the kernel has not taken completely
+        self._sent = 0  # bytes of them that it has taken
         self._backoff = 0.0
         self._retry_at = 0.0
 
@@ -131,7 +131,7 @@ class Peer:
         self._backoff = self._retry_at = 0.0
 
     def flush(self) -> None:
-        """Hands what waits to the kernel, if the connection takes it; opens the connection if there is none."""
+        """Hands waiting frames to the kernel if the connection is open; opens the connection if there is none."""
         if self._state == "open":
             self._leaving, self._sent = b"".join(self.chunks), 0
             self.chunks.clear()
@@ -150,7 +150,7 @@ class Peer:
             await self._open()
 
     def close(self) -> None:
-        """Ends the connection; what waits is lost."""
+        """Closes the connection; waiting frames are lost."""
         if self._socket is not None:
             if self._state in ("open", "blocked"):
                 self._mesh.loop.remove_reader(self._socket)
@@ -184,7 +184,7 @@ class Peer:
                 self.flush()
 
     def _readable(self) -> None:
-        """Nothing is due on this connection but its end."""
+        """Handles the end of the connection. Input on it is an error."""
         assert self._socket is not None
         try:
             came = self._socket.recv(1)
@@ -205,7 +205,7 @@ class Peer:
         self._retry_at = self._mesh.loop.time() + self._backoff
 
     def _lose(self) -> None:
-        """What waits will not arrive, nor what left in part only."""
+        """Reports waiting and partly sent frames as lost."""
         frames = from_frame(self._leaving, self._sent) + b"".join(self.chunks)
         self.chunks.clear()
         self._leaving, self._sent, self.size = b"", 0, 0

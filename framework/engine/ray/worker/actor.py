@@ -1,4 +1,4 @@
-"""The Ray actor around a worker: an event loop in a thread of its own, and calls that reach into it."""
+"""The Ray actor around a worker: an event loop in a thread of its own, and calls into it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FLUSH_S = 0.25
 
 @dataclass(frozen=True)
 class WorkerAddress:
-    """Where a worker runs. `address` is None with actor calls."""
+    """The location of a worker. `address` is None with actor calls."""
 
     name: str
     address: Address | None
@@ -45,7 +45,7 @@ class WorkerAddress:
 
 @dataclass(frozen=True)
 class Booted:
-    """How a worker started: why it could not start from its storage, or nothing; whether a half-written commit was cut
+    """The result of a boot. `refused`: why the storage prevented the start, or "". `cut`: a half-written commit was cut
     off."""
 
     refused: str
@@ -54,19 +54,20 @@ class Booted:
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """How a worker is doing."""
+    """The present state of a worker."""
 
     tally: Tally
     finished: bool  # no operation is under way, and none will start
-    statuses: dict[NodeId, Status | None]  # None: down; absent: for good
-    turns: dict[NodeId, int]  # crashes and restarts that a status has behind it, of those that faults asked of the node
-    touched_counts: dict[int, tuple[int, int]]  # messages that came by each impairment, and those that it touched
-    met: dict[NodeId, int]  # commits and restarts that met the node's disk in trouble
+    is_final: bool  # ... in the final phase of the workload
+    statuses: dict[NodeId, Status | None]  # None: down; absent: down for good
+    turns: dict[NodeId, int]  # crashes and restarts by faults that the status already reflects
+    touched_counts: dict[int, tuple[int, int]]  # messages that passed each impairment, and those that it touched
+    met: dict[NodeId, int]  # commits and restarts that met a faulty disk
 
 
 @dataclass(frozen=True)
 class NodeFailed:
-    """A node's storage failed, and with it the node."""
+    """The failure of a node because of its storage."""
 
     crash: NodeCrash
     report: WorkerReport
@@ -74,7 +75,7 @@ class NodeFailed:
 
 @dataclass(frozen=True)
 class FinalReport:
-    """What a worker has to say at its end."""
+    """The last report of a worker."""
 
     last: WorkerReport
     crashes: tuple[NodeCrash, ...]
@@ -86,7 +87,7 @@ Contact = tuple[str, "Address | None", Any]
 
 
 class WorkerActor:
-    """One process of a run. `path` is put onto `sys.path` before the pickled `Setup` is read."""
+    """One process of a run. `path` is added to `sys.path` before the pickled `Setup` is read."""
 
     def __init__(self, path: list[str], setup: bytes) -> None:
         import uvloop
@@ -106,7 +107,7 @@ class WorkerActor:
         gc.set_threshold(100_000, 20, 20)
 
     def listen(self, host: str) -> WorkerAddress:
-        """Opens the worker to others, at `host` or (if empty) at its machine's address; says where it is."""
+        """Opens the worker to others, at `host` or (if empty) at its machine's address. Returns its location."""
         import ray
 
         host = host or str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
@@ -116,13 +117,13 @@ class WorkerActor:
         return WorkerAddress(self._setup.name, address, os.getpid(), ray.get_runtime_context().get_node_id())
 
     def connect(self, contacts: Mapping[int, Contact]) -> None:
-        """Learns of the other workers and connects to them."""
+        """Records the other workers' contacts and connects to them."""
         self._call(lambda: self._learn(contacts))
         if self._mesh is not None:
             asyncio.run_coroutine_threadsafe(self._mesh.connect_all(), self._loop).result()
 
     def learn(self, contacts: Mapping[int, Contact]) -> None:
-        """From now on these workers are there."""
+        """Records the contacts of these workers."""
         self._call(lambda: self._learn(contacts))
 
     def boot(self, order: BootOrder) -> Booted:
@@ -130,42 +131,46 @@ class WorkerActor:
         return self._call(lambda: self._boot(order))
 
     def receive(self, frames: bytes) -> None:
-        """Frames from another worker, in place of a connection."""
+        """Receives frames from another worker, in place of a connection."""
         self._loop.call_soon_threadsafe(self._take, frames)
 
     def report(self) -> WorkerReport:
-        """How the worker is doing."""
+        """Returns the present state of the worker."""
         return self._call(self._report)
 
     def replica_states(self, whole: bool) -> dict[NodeId, ReplicaState | None]:
-        """How far the replicas of its nodes have come, with their states if `whole`."""
+        """Returns the progress of its nodes' replicas, with their states if `whole`."""
         return self._call(lambda: self._worker.replica_states(whole=whole))
 
     def apply(self, action: Action, cause: int, fate: CommitFate) -> CommitFate | None:
-        """Carries out what a fault does within this process, of which a crash and a restart are of one node of several.
+        """Carries out a fault within this process. A crash or a restart concerns one of its several nodes.
 
-        Returns what became of that node's commit in flight, which is `fate`; None if there was none.
+        For a crash, returns the fate of the node's commit in flight (see `Worker.crash`); None if there was none.
         """
         return self._call(lambda: self._worker.faults.apply(action, cause, fate))
 
     def healed(self, at: int) -> None:
-        """The faults are over since `at`: what clients are answered from now on counts apart."""
+        """Records that the faults ended at `at`; later outcomes count towards recovery."""
         self._call(lambda: self._worker.tally.heal(at))
 
+    def begin_final(self) -> None:
+        """Begins the final phase of the workload."""
+        self._call(self._worker.begin_final)
+
     def can_serve(self, running: tuple[NodeId, ...]) -> bool | None:
-        """Whether the nodes `running` are enough to serve, as those of them that run here see it."""
+        """Returns whether the nodes `running` are enough to serve, in the view of the nodes that run here."""
         return self._call(lambda: self._worker.can_serve(running))
 
     def open_operations(self) -> tuple[tuple[Waiting, ...], int]:
-        """The oldest of the operations that its clients have open, and how many are."""
+        """Returns the oldest open operations of its clients, and the number of all open ones."""
         return self._call(self._open_operations)
 
     def watch(self) -> str | NodeFailed:
-        """Returns when the worker cannot go on, with why, or when a node's storage failed."""
+        """Blocks until the worker cannot go on, and returns the reason, or until a node's storage fails."""
         return self._news.get()
 
     def finish(self) -> FinalReport:
-        """Closes the files and says how it went. Nothing happens afterwards."""
+        """Closes the files and returns the last report. Nothing happens afterwards."""
         return self._call(self._finish)
 
     # In the loop's thread.
@@ -226,7 +231,7 @@ class WorkerActor:
                 worker.boot(node, storages.get(node.id), cause)
         worker.start_clients()
         if self._rows is not None:
-            self._rows.write_through()  # however short its life, the trace says that it began
+            self._rows.write_through()  # so that the trace holds the start even if a crash follows at once
         return Booted("", cut)
 
     def _learn(self, contacts: Mapping[int, Contact]) -> None:
@@ -254,7 +259,10 @@ class WorkerActor:
         statuses = worker.statuses() if self._setup.first_client is None else {}
         turns = {node.id: node.turns for node in worker.nodes.values()}
         finished = worker.is_load_finished
-        return WorkerReport(worker.snapshot(), finished, statuses, turns, faults.touched_counts(), dict(faults.met))
+        is_final = worker.clients is not None and worker.clients.is_final
+        return WorkerReport(
+            worker.snapshot(), finished, is_final, statuses, turns, faults.touched_counts(), dict(faults.met)
+        )
 
     def _open_operations(self) -> tuple[tuple[Waiting, ...], int]:
         clients = self._worker.clients
@@ -281,7 +289,7 @@ class WorkerActor:
         self._loop.run_forever()
 
     def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """An exception that no handler of a node raised: the worker itself is broken, or its disk is."""
+        """Reports an exception outside the nodes' handlers: the worker itself or its disk is broken."""
         error = context.get("exception")
         if isinstance(error, PluginFailed):
             self._news.put(str(error))
@@ -290,7 +298,7 @@ class WorkerActor:
             self._news.put(f"{self._setup.endpoints[0]}: {what}")
 
     def _call(self, work: Callable[[], T]) -> T:
-        """Runs `work` in the loop's thread."""
+        """Runs `work` in the loop's thread and returns its result."""
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
 
         def run() -> None:

@@ -1,4 +1,4 @@
-"""An alarm clock for an event loop, finer than the loop's own milliseconds where the system has timerfd."""
+"""An alarm clock for an event loop, finer than the loop's own milliseconds if the system has timerfd."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Itimerspec(ctypes.Structure):
 
 
 class Alarm:
-    """Calls `ring` once for each `set`, at or soon after that time. One time stands at once: the last that was set."""
+    """Calls `ring` at the time last `set`, or soon after. One time is pending at once: a new one replaces it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], int], ring: Callable[[], None]) -> None:
         self.at = NEVER
@@ -36,7 +36,7 @@ class Alarm:
                 loop.add_reader(self._fd, self._expired)
 
     def set(self, at: int) -> None:
-        """Rings at `at`, by the clock that was given."""
+        """Rings at `at`, by the clock `now`."""
         self.at = at
         wait = max(1_000, at - self._now())
         if self._fd >= 0:

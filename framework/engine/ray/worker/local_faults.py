@@ -1,4 +1,4 @@
-"""What faults do within a worker: to the links out of it, to its nodes' clocks and disks."""
+"""The effects of faults within a worker: on the links out of it, on its nodes' clocks and disks."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ EMULATED = "fault (emulated: the node shares its process)"
 
 @dataclass(frozen=True, kw_only=True)
 class BootOrder:
-    """What an incarnation of a worker is told when it boots.
+    """The driver's order to boot an incarnation of a worker.
 
-    The run's start on its machine's monotonic clock and on the wall clock, the restart that it is, the faults in force,
-    the last commit that counts (None: all that are there), and the spares that have never run.
+    `zero`, `epoch`: the run's start on the machine's monotonic clock and on the wall clock. `cause`: the trace row of
+    the restart. `faults`, `clocks`: the faults in force. `acknowledged`: the last commit that counts (None: all in the
+    database). `standing_by`: the spares that have never run.
     """
 
     zero: int
@@ -58,7 +59,7 @@ class BootOrder:
 
 
 class FaultyWorker(Protocol):
-    """What faults need of a worker."""
+    """A worker as faults use it."""
 
     setup: Setup
     rows: EventRows | None
@@ -72,17 +73,17 @@ class FaultyWorker(Protocol):
 
 
 class LocalFaults:
-    """The faults of one worker. Everything happens in the thread of its loop."""
+    """The faults of one worker. All calls are made in the thread of its loop."""
 
     def __init__(self, worker: FaultyWorker) -> None:
         self.link_faults = LinkFaults(self._stream)
-        self.met: dict[NodeId, int] = {}  # commits that met a disk in trouble, and restarts that it refused
+        self.met: dict[NodeId, int] = {}  # commits that met a faulty disk, and restarts that it refused
         self._worker = worker
         self._disks: dict[NodeId, SetDisk] = {}
 
     def apply(self, action: Action, cause: int, fate: CommitFate = "kept") -> CommitFate | None:
-        """Carries out what befalls this worker from now on. For a crash, what became of the node's commit in flight, if
-        there was one: `fate`."""
+        """Carries out an action on this worker. For a crash, returns the fate of the node's commit in flight; None if
+        there was none."""
         worker = self._worker
         match action:
             case ImpairLinks():
@@ -105,26 +106,26 @@ class LocalFaults:
         return None
 
     def set_clocks_before(self, clocks: Mapping[NodeId, tuple[ClockSetting, ...]]) -> None:
-        """Clocks that were set wrong before this incarnation began go on from there."""
+        """Applies clock settings made before this incarnation began."""
         for node, settings in clocks.items():
             self._worker.node(node).clock = clock_after(settings)
 
     def touched_counts(self) -> dict[int, tuple[int, int]]:
-        """How many messages came by each impairment, and how many it touched."""
+        """Returns, by impairment, the number of messages that passed it and the number that it touched."""
         return {token: (count.passed, count.touched) for token, count in self.link_faults.touched_counts.items()}
 
     def damaged(self, node: NodeId) -> bool:
-        """Whether the node's storage must not be served again."""
+        """Returns whether the node's storage is damaged and must not be used again."""
         disk = self._disks.get(node)
         return disk is not None and disk.trouble == "damage"
 
     def meets(self, node: NodeId) -> None:
-        """Counts a commit or a restart that met the node's disk in trouble."""
+        """Counts a commit or a restart that met the node's faulty disk."""
         self.met[node] = self.met.get(node, 0) + 1
 
     def refuse(self, commit: Commit) -> tuple[dict[NodeId, str], int]:
-        """Of the nodes that commit, those whose disk takes nothing, and why; how much longer the others' commit
-        takes."""
+        """Returns the reasons, by node, why disks refuse the commit, and the additional time of the others' commit
+        (nanoseconds)."""
         if not self._disks:
             return {}, 0
         refused: dict[NodeId, str] = {}
@@ -145,7 +146,7 @@ class LocalFaults:
 
     def _set_disk(self, action: SetDisk) -> None:
         if self.damaged(action.node):
-            return  # nothing mends what is damaged
+            return  # damage cannot be repaired
         self._disks[action.node] = action
         if action.trouble == "none":
             del self._disks[action.node]
@@ -159,8 +160,8 @@ class LocalFaults:
         if worker.rows is not None:
             told = msgspec.json.encode(msgspec.structs.asdict(action))
             worker.rows.row(EventKind.FAULT, now, -1, node.index, name=action_name(action), payload=told)
-        node.queued = NEVER  # the wake-up that stands in the heap was reckoned with the old drift
-        worker.wake(node)  # a batch of nothing, which sets it anew
+        node.queued = NEVER  # the wake-up in the heap was computed with the old drift
+        worker.wake(node)  # an empty batch, which sets it anew
 
     def _stream(self, link: LinkName) -> random.Random:
         setup = self._worker.setup
@@ -169,7 +170,7 @@ class LocalFaults:
 
 
 def clock_after(settings: tuple[ClockSetting, ...]) -> Clock:
-    """The clock that was set so."""
+    """Returns a clock with these settings applied in order."""
     clock = Clock()
     for at, drift_ppm, step in settings:
         clock.set(at, drift_ppm, step)

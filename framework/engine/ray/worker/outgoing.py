@@ -1,4 +1,4 @@
-"""What leaves a worker's endpoints: through the links of the network model, to nodes of this worker or to peers."""
+"""Outgoing messages of a worker: through the links of the network model, to nodes of this worker or to peers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _pack = HEADER.pack
 
 
 class Transport(Protocol):
-    """How frames leave for other workers."""
+    """Sends frames to other workers."""
 
     waiting: list[Any]
 
@@ -35,13 +35,13 @@ class Transport(Protocol):
     def flush(self) -> None: ...
 
     def resume(self) -> None:
-        """Reads on, if it had stopped because the worker was flooded."""
+        """Resumes reading, if it had stopped because the worker was flooded."""
 
     def close(self) -> None: ...
 
 
 class SendingWorker(Protocol):
-    """What `Outgoing` needs of a worker."""
+    """A worker as `Outgoing` uses it."""
 
     setup: Setup
     experiment: Experiment
@@ -56,7 +56,7 @@ class SendingWorker(Protocol):
 
 
 class Outgoing:
-    """The ways out of one worker, and the messages that a link holds back."""
+    """The routes out of one worker, and the messages that links hold back."""
 
     def __init__(self, worker: SendingWorker, index: Mapping[NodeId, int], link_faults: LinkFaults) -> None:
         self._worker, self._index, self._link_faults = worker, index, link_faults
@@ -67,18 +67,18 @@ class Outgoing:
 
     @property
     def next_at(self) -> int:
-        """When the next held message departs."""
+        """The time at which the next held message departs; NEVER if none is held."""
         return self._delayed[0][0] if self._delayed else NEVER
 
     def release(self, now: int) -> None:
-        """Lets go what the links held until now."""
+        """Sends the messages that the links held until `now`."""
         while self._delayed and self._delayed[0][0] <= now:
             _, _, route, path, message, index, seq, payload = heappop(self._delayed)
             self._depart(route, path, message, index, seq, payload)
 
     def send(self, node: WorkerNode, targets: tuple[NodeId, ...], path: str, message: Message, cause: int) -> None:
-        """One message to each target, encoded once. PluginError for a message that cannot be sent, or a
-        target that the run does not know."""
+        """Sends a message to each target, encoded once. Raises PluginError for a message that cannot be sent, or a
+        target that is not in the run."""
         wire = self._worker.wire
         index = wire.tried.get(type(message), -1)
         if index < 0:
@@ -118,9 +118,9 @@ class Outgoing:
     def _transmit(
         self, source: NodeId, to: NodeId, route: Route, path: str, message: Message, index: int, seq: int, payload: bytes
     ) -> None:  # fmt: skip
-        """Through the network's link, then through the faults on it."""
+        """Sends through the network's link, then through the faults on it."""
         now = self._worker.now()
-        self.release(now)  # what was sent earlier and is due goes first
+        self.release(now)  # earlier messages that are due go first
         arrivals, why = self._path.arrivals(route.link, source, to, now, len(payload), index)
         if not arrivals:
             self.drop(route.source, route.target, path, message, index, seq, len(payload), why)
@@ -159,7 +159,8 @@ class Outgoing:
     def drop(
         self, source: int, target: int, path: str, message: Message | None, index: int, seq: int, size: int, why: str
     ) -> None:  # fmt: skip
-        """Counts and records a message that will not arrive; None for one that cannot be decoded, or need not be."""
+        """Counts and records a message that will not arrive. `message` is None if it cannot be decoded, or need not
+        be."""
         wire = self._worker.wire
         self._worker.tally.drop(wire.names[index])
         if self._worker.rows is not None:

@@ -1,4 +1,4 @@
-"""What a worker is told at its start; it travels pickled from the driver to the actor."""
+"""The settings of a worker at its start, sent pickled from the driver to the actor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from framework.engine.base import Experiment
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """One incarnation of one worker."""
+    """The settings of one incarnation of one worker."""
 
     experiment: Experiment
     worker: int
@@ -22,7 +22,7 @@ class Setup:
     secret: bytes
     transport: str  # mesh, actor_calls
     storage: str  # sqlite, memory
-    folder: Path  # of this worker's machine: database, trace and history stand in it
+    folder: Path  # on this worker's machine: holds its database and trace
     history: Path  # of this worker's clients
 
     @property
@@ -39,10 +39,10 @@ class Setup:
 
 
 def database_of(folder: Path, endpoints: tuple[NodeId, ...]) -> Path:
-    """The file with the durable state of these nodes, in the folder of their machine."""
+    """Returns the file with the durable state of these nodes, in their machine's folder of the run."""
     return folder / "storage" / f"{endpoints[0]}.db"
 
 
 def worker_name(worker: int, incarnation: int) -> str:
-    """What a worker calls itself towards others."""
+    """Returns the name of a worker's incarnation on the mesh."""
     return f"s{worker}.{incarnation}"

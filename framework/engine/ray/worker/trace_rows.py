@@ -1,4 +1,4 @@
-"""What a worker leaves behind: trace rows with its own `seq`s, and history rows."""
+"""The recordings of a worker: trace rows with its own `seq`s, and history rows."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _COUNTER_BITS, _INCARNATION_BITS = 40, 10
 
 
 def first_seq(worker: int, incarnation: int) -> int:
-    """The `seq` before the first of one incarnation of a worker: worker, incarnation and counter make one number.
+    """Returns the `seq` before the first one of a worker's incarnation: worker, incarnation and counter in one number.
 
-    ValueError when a worker was started too often to tell its incarnations apart.
+    Raises ValueError if a worker was started more often than the number can represent.
     """
     if incarnation >= 1 << _INCARNATION_BITS:
         raise ValueError(f"a worker cannot be started more than {1 << _INCARNATION_BITS} times in one traced run")
@@ -30,19 +30,19 @@ def first_seq(worker: int, incarnation: int) -> int:
 
 
 def process_of(seq: int) -> int:
-    """The worker and the incarnation of it that an event happened in, as one number."""
+    """Returns the worker and incarnation of an event, as one number."""
     return seq >> _COUNTER_BITS
 
 
 def start_payload(incarnation: int, epoch: int, stored: Stored, clock: Clock | None = None) -> bytes:
-    """What driving a node again from its start needs: which start it is, the wall clock's zero, what was restored, and
-    the clock, if it had been set wrong before."""
+    """Returns the payload of a start, for replay: the incarnation, the wall clock's zero, the restored state, and the
+    clock if it had been set wrong before."""
     told = {"incarnation": incarnation, "epoch": epoch, "stored": stored}
     return _encode(told if clock is None else {**told, "clock": clock.plain()})
 
 
 class EventRows:
-    """One file of trace rows, in the order in which they happened in one process."""
+    """One file of trace rows of one process, in the order of the events."""
 
     def __init__(self, path: Path, wire: Wire, endpoints: tuple[str, ...], first: int) -> None:
         self._names = NameTable()
@@ -58,7 +58,7 @@ class EventRows:
         self, kind: EventKind, at: int, cause: int, node: int, path: str = "", *, name: str | None = None,
         payload: bytes | None = None, size: int = -1, operation: int | None = None,
     ) -> int:  # fmt: skip
-        """Any event of one node (-1: of none); returns its `seq`. `name` goes into the column `message`."""
+        """Writes an event of one node (-1: of no node); returns its `seq`. `name` goes into the column `message`."""
         self._seq = seq = self._seq + 1
         length = -1 if payload is None else len(payload)
         message = NO_NAME if name is None else self._names.index(name)
@@ -72,7 +72,7 @@ class EventRows:
     def send(
         self, at: int, cause: int, source: int, target: int, path: str, message: int, payload: bytes, operation: int | None
     ) -> int:  # fmt: skip
-        """A message on its way."""
+        """Writes the send of a message; returns its `seq`."""
         self._seq = seq = self._seq + 1
         size = len(payload)
         place = self._endpoints if not path else None
@@ -96,7 +96,7 @@ class EventRows:
         size: int,
         operation: int | None,
     ) -> int:
-        """A message that arrived: the step that its handler is."""
+        """Writes the delivery of a message, which is the step of its handler; returns its `seq`."""
         self._seq = seq = self._seq + 1
         receiver, sender = self._place(target, path), self._place(source, path)
         self._writer.rows.append(
@@ -110,7 +110,7 @@ class EventRows:
         self, at: int, cause: int, source: int, target: int, path: str, message: int, size: int, why: str,
         operation: int | None,
     ) -> None:  # fmt: skip
-        """A message that will not arrive."""
+        """Writes the loss of a message."""
         self._seq = seq = self._seq + 1
         payload = why.encode()
         sender, receiver = self._place(source, path), self._place(target, path)
@@ -124,7 +124,7 @@ class EventRows:
         self._writer.flush_if_due()
 
     def write_through(self) -> None:
-        """Hands the waiting rows to the kernel: a process that is killed from now on does not lose them."""
+        """Hands the waiting rows to the kernel, so that a kill of the process does not lose them."""
         self._writer.write_through()
 
     def close(self) -> None:
@@ -140,9 +140,9 @@ class EventRows:
 
 
 def merge_histories(parts: list[Path], target: Path) -> None:
-    """Writes the operations of several files into one, in the order of their invocations, and removes the parts.
+    """Merges the operations of several files into one, in the order of their invocations, and removes the parts.
 
-    Parts of which one has no end are left as they are: only together do they say how far they can be relied on.
+    If a part is missing or incomplete, all are left as they are: only together do they show how far they are reliable.
     """
     import pyarrow as pa
 
@@ -162,6 +162,6 @@ def merge_histories(parts: list[Path], target: Path) -> None:
     for batch in whole.combine_chunks().to_batches():
         writer.write(batch)
     writer.close()
-    draft.replace(target)  # either all of it is there or the parts are
+    draft.replace(target)  # atomic: either the whole history or the parts exist
     for part in parts:
         part.unlink()

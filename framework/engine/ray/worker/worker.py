@@ -1,10 +1,10 @@
 """A worker: one process's share of a run. It owns its nodes or clients, and everything happens in the thread of its
 loop.
 
-What arrives waits in the nodes' inboxes. A tick, once per turn of the loop, makes one batch for each node that
-something waits for: a step for each input, overdue timers, timers with after=0. Then effects marked `before_commit`
-leave; one commit makes the changes of all nodes durable; then all other effects leave, with one write for each
-connection. While the commit is in flight the loop receives, and no node takes input.
+Messages that arrive wait in the nodes' inboxes. A tick, once per turn of the loop, makes one batch for each node with
+waiting work: a step for each input, overdue timers, timers with after=0. Then effects marked `before_commit` leave; one
+commit makes the changes of all nodes durable; then all other effects leave, with one write for each connection. While
+the commit is in flight the loop receives, but no node takes input.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ from framework.trace.recorder import HistoryWriter
 from framework.trace.schema import EventKind, as_json
 
 REJECT_ROWS = 1_000
-"""Refused connections that a worker records one by one; beyond, they are only counted."""
+"""Number of refused connections that a worker records one by one; further ones are only counted."""
 
 INBOX_BYTES = 64 << 20
-"""What may wait for the nodes of a worker before it stops reading from its connections."""
+"""Bytes that may wait for the nodes of a worker before it stops reading from its connections."""
 
 _unpack = HEADER.unpack_from
 
 Ran: TypeAlias = tuple[WorkerNode, NodeRuntime, Batch]
-"""A node that has run a batch, and the runtime that did: another one has its place if it was restarted since."""
+"""A node that has run a batch, and the runtime that ran it; a restart since then has replaced the node's runtime."""
 
 
 class Worker:
@@ -83,7 +83,7 @@ class Worker:
         self.zero = 0  # the run's start on this machine's monotonic clock
         self.epoch = 0  # the run's start on the wall clock
         self.commits: Commits = MemoryCommits()
-        self.clients: ClientDriver | None = None  # from their start on
+        self.clients: ClientDriver | None = None  # None before their start
         self.history: HistoryWriter | None = None  # of its clients
         self.life = NodeLife(self)
         self._inbox_bytes = 0
@@ -94,12 +94,12 @@ class Worker:
         self._delivered = [0] * len(self.wire.names)
         self._dirty: list[WorkerNode] = []
         self._scheduled = False
-        self._flying: Commit = ()  # the commit under way
-        self._undone: set[NodeId] = set()  # whose part of it a crash takes back
+        self._flying: Commit = ()  # the commit in flight
+        self._undone: set[NodeId] = set()  # nodes whose part of it a crash undoes
         self._wakes: list[tuple[int, int]] = []
         self.faults = LocalFaults(self)
         self.outgoing = Outgoing(self, self._index, self.faults.link_faults)
-        self._now = 0  # when the batches under way began
+        self._now = 0  # the time at which the batches under way began
         self._alarm = Alarm(loop, self.now, self._ring)
         self._ended = False
 
@@ -108,13 +108,13 @@ class Worker:
         return self.life.crashes
 
     def node(self, name: NodeId) -> WorkerNode:
-        """A node that this worker hosts."""
+        """Returns a node that this worker hosts."""
         return self.nodes[self._index[name]]
 
-    # What comes in.
+    # Inputs.
 
     def take(self, data: bytes) -> int:
-        """Takes the whole frames at the start of `data`; returns how many bytes they are. Raises FrameError."""
+        """Takes the whole frames at the start of `data`; returns their size in bytes. Raises FrameError."""
         at, end = 0, len(data)
         nodes, decode, endpoints = self.nodes, self.wire.decode, len(self._names)
         try:
@@ -155,18 +155,18 @@ class Worker:
 
     @property
     def flooded(self) -> bool:
-        """Whether so much waits for the nodes that nothing more should be read."""
+        """True if so much input waits for the nodes that reading should stop."""
         return self._inbox_bytes > INBOX_BYTES
 
     def lost(self, peer: str, frames: bytes) -> None:
-        """Frames that will never reach a worker."""
+        """Records frames that will never reach their worker."""
         for index, source, target, path, seq, payload in whole_frames(frames):
             message, why = self._decoded(index, payload), f"{self._names[target]} is down"
             self.outgoing.drop(source, target, path, message, index, seq, len(payload), why)
 
     def _decoded(self, index: int, payload: bytes) -> Message | None:
-        """A message whose operation is to be recorded; None of another, and of one that does not fit its class, which
-        its receiver would have refused."""
+        """Returns the message if its operation is to be recorded; else None. Also None for one that does not fit its
+        class, which its receiver would have refused."""
         if self.rows is None or not self.wire.has_operation[index]:
             return None
         try:
@@ -175,21 +175,21 @@ class Worker:
             return None
 
     def rejected(self, why: str) -> None:
-        """A connection was refused or closed for what came over it."""
+        """Records a connection that was refused, or closed because of its input."""
         self.rejected_count += 1
         if self.rows is not None and self.rejected_count <= REJECT_ROWS:
             first = next(iter(self.nodes))
             self.rows.row(EventKind.REJECT, self.now(), -1, first, payload=why.encode())
 
     def end(self) -> None:
-        """Nothing happens any more after this."""
+        """Ends all activity of the worker."""
         self._ended = True
         self._alarm.close()
         if self.transport is not None:
             self.transport.close()
 
     def snapshot(self) -> Tally:
-        """The tally so far, with the messages by name."""
+        """Returns the tally so far, with the messages by name."""
         names = zip(self.wire.names, self._delivered, strict=True)
         self.tally.messages = {name: count for name, count in names if count}
         return self.tally
@@ -225,10 +225,10 @@ class Worker:
             self._land(ran, commit)
             return
         if self.rows is not None:
-            self.rows.write_through()  # what becomes durable is seen by the node itself when it is started again
+            self.rows.write_through()  # a restarted node sees what it committed
         self._flush()
         self._flying = commit
-        self._arm()  # for what the links hold back
+        self._arm()  # for messages that the links hold back
         if latency:
             self.loop.call_later(latency / SECOND, self._commit, ran, commit)
         else:
@@ -239,7 +239,7 @@ class Worker:
             self.commits.commit(commit, lambda why: self._landed(ran, commit, why))
 
     def _batch(self, node: WorkerNode, runtime: NodeRuntime) -> Batch | None:
-        """Runs all that waits for a node; None if a handler raised."""
+        """Runs all waiting inputs of a node as one batch; returns None if a handler raised."""
         inbox = node.inbox
         try:
             if not inbox:
@@ -259,7 +259,7 @@ class Worker:
         return batch
 
     def _inputs(self, node: WorkerNode, runtime: NodeRuntime, inbox: list[Envelope]) -> Iterator[Deliver]:
-        """The messages whose mounts are there, each with the number of its step: `_step` written out, for its speed."""
+        """Yields the messages whose mounts exist, each with the number of its step. `_step` is inlined for speed."""
         rows, delivered, names, has_operation = self.rows, self._delivered, self._names, self.wire.has_operation
         now, tally, to, step = self._now, self.tally, node.index, -1
         for path, source, message, index, seq, size in inbox:
@@ -275,7 +275,7 @@ class Worker:
             yield Deliver(path, names[source], message, step)
 
     def _step(self, node: WorkerNode, envelope: Envelope) -> int:
-        """The number of the step that takes a message."""
+        """Records the step that takes a message; returns its number."""
         path, source, message, index, seq, size = envelope
         self._delivered[index] += 1
         self.tally.steps += 1
@@ -291,7 +291,7 @@ class Worker:
         return self.rows.row(EventKind.TIMER, self._now, cause, node.index, key[0], name=key[1])
 
     def _collect(self, ran: list[Ran]) -> list[tuple[NodeId, Sequence[Change]]]:
-        """Lets go what need not wait, and gathers what is to be made durable."""
+        """Releases the early effects, and returns the changes to be made durable."""
         commit: list[tuple[NodeId, Sequence[Change]]] = []
         for node, runtime, batch in ran:
             if batch.changes:
@@ -306,7 +306,8 @@ class Worker:
         return commit
 
     def _landed(self, ran: list[Ran], commit: Commit, why: str) -> None:
-        """The commit is over; `why` it failed, or nothing. A failed one is never tried again: the nodes crash."""
+        """Ends the commit; `why` is the reason of its failure, or "". A failed commit is never retried: its nodes
+        crash."""
         self._flying, undone, self._undone = (), self._undone, set()
         if self._ended:
             return
@@ -315,7 +316,7 @@ class Worker:
             for node, runtime, batch in ran:
                 if node.runtime is runtime:
                     self.life.storage_failed(node, StorageFailure(f"storage failed: {why}"), batch.last)
-            self._land([], [])  # the others of the worker go on
+            self._land([], [])  # the worker's other nodes go on
         else:
             self._land(ran, [part for part in commit if part[0] not in undone])
         waiting, self._when_landed = self._when_landed, []
@@ -323,7 +324,7 @@ class Worker:
             work()
 
     def _take_back(self, nodes: set[NodeId]) -> str:
-        """Undoes the part that nodes have in the commit which has just landed; why that failed, or nothing."""
+        """Undoes the part of these nodes in the commit that has just landed. Returns the reason of a failure, or ""."""
         try:
             if nodes:
                 self.commits.undo(nodes)
@@ -349,8 +350,8 @@ class Worker:
         self._arm()
 
     def _flush(self) -> None:
-        """Writes the waiting rows to the tail, then sends what waits for other workers: what anyone has seen of this
-        process can be read after its death."""
+        """Writes the waiting rows to the tail, then sends what waits for other workers. So the trace holds every event
+        that others have seen, even if the process is killed."""
         transport = self.transport
         assert transport is not None
         if transport.waiting:
@@ -364,10 +365,10 @@ class Worker:
         for owner, changes in commit:
             self.rows.row(EventKind.COMMIT, now, last[owner], self._index[owner], size=len(changes))
 
-    # What goes out.
+    # Effects.
 
     def _leave(self, node: WorkerNode, runtime: NodeRuntime, effects: Sequence[Effect]) -> None:
-        """Lets effects go, each with its own step as the cause."""
+        """Releases effects, each with its own step as the cause."""
         send = self.outgoing.send
         try:
             for effect in effects:
@@ -405,10 +406,10 @@ class Worker:
         told = payload if fields is None else as_json(fields)
         return self.rows.row(kind, at, cause, node.index, path, name=name, payload=told, size=size, operation=operation)
 
-    # Life and death.
+    # Start, crash, restart.
 
     def boot(self, node: WorkerNode, storage: Storage | None, cause: int = -1) -> None:
-        """Makes the node from its storage and runs `on_start`; its effects leave with the next commit."""
+        """Creates the node from its storage and runs `on_start`; its effects leave with the next commit."""
         name = node.id if not node.incarnation else f"{node.id}#{node.incarnation}"
         if storage is not None and self.faults.damaged(node.id):
             storage = FaultyStorage(storage, "damage")
@@ -429,12 +430,12 @@ class Worker:
         runtime.take(Start(node.node_class, node.config, node.peers, node.spare, step))
 
     def refuse(self, node: WorkerNode, why: str, cause: int = -1) -> None:
-        """The node cannot start, since its storage cannot be read."""
+        """Marks a node as lost, since its storage cannot be read."""
         node.on("boot")
         self.life.stop(node, "damage", why, cause)
 
     def restart(self, name: NodeId, cause: int = -1) -> None:
-        """Boots a node that is down over what it had committed, once no commit is in flight."""
+        """Boots a node that is down from what it had committed, once no commit is in flight."""
         if self._flying:
             self._when_landed.append(lambda: self.restart(name, cause))
             return
@@ -453,14 +454,14 @@ class Worker:
             self.boot(node, storage, cause)
 
     def crash(self, name: NodeId, why: str, cause: int = -1, fate: CommitFate = "kept") -> CommitFate | None:
-        """Discards a node and all that waits for it, as a fault asks; what it committed stays.
+        """Discards a node and all that waits for it, on behalf of a fault; its committed state stays.
 
-        Returns the fate of its commit in flight (a torn one is lost here: neighbours share the file); None if there was
-        none.
+        Returns the fate of its commit in flight; None if there was none. A torn commit is lost here, since other nodes
+        share the file.
         """
         node = self.node(name)
         node.turns += 1
-        if node.runtime is None:  # it has stopped by itself before it was told
+        if node.runtime is None:  # it stopped by itself before the order came
             return None
         fate = "lost" if fate == "torn" else fate
         flying = any(owner == name for owner, _ in self._flying)
@@ -470,7 +471,7 @@ class Worker:
         return fate if flying else None
 
     def stopped(self, node: WorkerNode) -> None:
-        """Gives up what waits for a node that has stopped."""
+        """Drops all that waits for a node that has stopped."""
         node.drops_input = True
         inbox, node.inbox = node.inbox, []
         for path, source, message, index, seq, size in inbox:
@@ -479,26 +480,28 @@ class Worker:
             self.clients.stopped(node)
 
     def disk_fault_met(self, node: WorkerNode) -> None:
-        """A commit or a restart has met the node's faulty disk."""
+        """Counts a commit or a restart that has met the node's faulty disk."""
         self.faults.meets(node.id)
 
     def storage_failed(self, node: WorkerNode, crash: NodeCrash) -> None:
-        """A node has stopped because of its storage: whoever may bring it back is told."""
+        """Reports a node that has stopped because of its storage to the driver, which may restart it."""
         if self.rows is not None:
-            self.rows.write_through()  # the process may not live much longer
+            self.rows.write_through()  # the process may be killed soon
         self.on_storage_failed(crash)
 
     def statuses(self) -> dict[NodeId, Status | None]:
-        """What each node shows of itself; None for one that is down, absent if nothing brings it back."""
+        """Returns the status of each node: None for one that is down, absent for one that no restart brings back."""
         shown = {node.id: self.life.status(node) for node in self.nodes.values()}
         return {node.id: shown[node.id] for node in self.nodes.values() if node.state not in GONE}
 
     def can_serve(self, running: Collection[NodeId]) -> bool | None:
-        """Whether the nodes `running` are enough to serve, as those of them that run here see it; None if none says."""
+        """Returns whether the nodes `running` are enough to serve, in the view of the nodes that run here; None if
+        none says."""
         return self.life.can_serve(self.nodes.values(), running)
 
     def replica_states(self, *, whole: bool) -> dict[NodeId, ReplicaState | None]:
-        """The replica of each node; None for a node that is down, absent if nothing brings it back or it keeps none."""
+        """Returns the replica of each node: None for one that is down, absent for one that no restart brings back or
+        that keeps no replica."""
         found = self.life.replica_states(self.nodes.values(), whole=whole)
         down = [node.id for node in self.nodes.values() if node.runtime is None and node.state not in GONE]
         return {**found, **dict.fromkeys(down)}
@@ -516,11 +519,17 @@ class Worker:
 
     @property
     def is_load_finished(self) -> bool:
-        """Whether every operation has ended and none will start."""
+        """True if every operation has ended and none will start."""
         return self.clients is not None and not self.clients.outstanding and self.clients.next_at >= NEVER
 
+    def begin_final(self) -> None:
+        """Begins the final phase of the workload, if this worker hosts clients."""
+        if self.clients is not None:
+            self.clients.begin_final()
+            self._schedule()
+
     def end_clients(self) -> None:
-        """Ends the history."""
+        """Ends the open operations and closes the history."""
         if self.clients is not None:
             self.clients.close(self.now())
         if self.history is not None:
@@ -553,19 +562,19 @@ class Worker:
         call()
 
     def load_changed(self) -> None:
-        """The next tick looks at it."""
+        """Does nothing: the next tick checks the load."""
 
     def operation_ended(self) -> None:
-        """The driver looks at `is_load_finished`."""
+        """Does nothing: the driver checks `is_load_finished`."""
 
     # Time.
 
     def now(self) -> int:
-        """Nanoseconds since the run's start."""
+        """Returns the nanoseconds since the run's start."""
         return time.monotonic_ns() - self.zero
 
     def queue(self, node: WorkerNode) -> None:
-        """Sees to it that the node is woken at its earliest deadline, by its own clock."""
+        """Ensures that the node is woken at its earliest deadline, by its own clock."""
         runtime = node.runtime
         if runtime is None or runtime.wake >= NEVER:
             return
@@ -575,7 +584,7 @@ class Worker:
             heappush(self._wakes, (at, node.index))
 
     def wake(self, node: WorkerNode) -> None:
-        """Sees to it that the node has a batch in the next tick."""
+        """Ensures that the node runs a batch in the next tick."""
         if not node.dirty:
             node.dirty = True
             self._dirty.append(node)
@@ -587,7 +596,7 @@ class Worker:
             self.loop.call_soon(self._tick)
 
     def _arm(self) -> None:
-        """Sets the alarm for whatever comes next."""
+        """Sets the alarm for the next event."""
         at = self._wakes[0][0] if self._wakes else NEVER
         at = min(at, self.outgoing.next_at)
         if self.clients is not None and self.clients.next_at < at:
@@ -608,7 +617,7 @@ class Worker:
                     self.wake(node)
         self.outgoing.release(now)
         if self._flying:
-            self._flush()  # these left their node before
+            self._flush()  # these messages have left their nodes already
             self._arm()
         else:
             self._scheduled = True

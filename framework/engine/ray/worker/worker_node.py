@@ -1,4 +1,4 @@
-"""A node of a worker, and the ways that lead from it."""
+"""A node of a worker, and its routes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Envelope: TypeAlias = tuple[str, int, Message, int, int, int]
 
 
 class Route:
-    """The way from one endpoint to another: through a link, to a node of the same worker or to a peer."""
+    """The route from one endpoint to another: through a link, to a node of the same worker or to a peer."""
 
     __slots__ = ("link", "node", "peer", "source", "target")
 
@@ -35,16 +35,16 @@ class WorkerNode(HostedNode):
 
     def __init__(self, index: int, node_id: NodeId, endpoint: EndpointSpec, config: Any) -> None:
         super().__init__(index, node_id, endpoint, config)
-        self.drops_input = False  # whether what arrives is lost; before the first start it waits
-        self.turns = 0  # crashes and restarts that a fault had told it of
+        self.drops_input = False  # whether arriving messages are lost; before the first start they wait
+        self.turns = 0  # crashes and restarts ordered by faults
         self.inbox: list[Envelope] = []
-        self.dirty = False  # whether the next tick looks at it
-        self.queued = NEVER  # the wake-up that is in the worker's heap for it
+        self.dirty = False  # whether the next tick handles it
+        self.queued = NEVER  # its wake-up in the worker's heap
         self.routes: dict[NodeId, Route] = {}
 
 
 def make_worker_nodes(setup: Setup, index: Mapping[NodeId, int]) -> dict[int, WorkerNode]:
-    """The nodes of a worker by their index among all endpoints."""
+    """Returns the nodes of a worker by their index among all endpoints."""
     experiment = setup.experiment
     nodes: dict[int, WorkerNode] = {}
     for number, name in enumerate(setup.endpoints):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from framework import ImpairLinks, Impairment, Message, PluginError, RestoreLinks, SetClock, SetDisk
+from framework import ImpairLinks, Impairment, Message, PluginError, RestoreLinks, SetClock, SetDisk, Status
 from framework.core.time import SECOND
 from framework.engine.base import NodeCrash
 from framework.engine.ray.disk.database import StorageError
@@ -92,7 +92,7 @@ def test_a_crash_among_others_leaves_the_commit_in_flight_as_its_fate_says(tmp_p
     story.worker.faults.apply(Restart("n2"), -1)
     story.commits.land()
     assert story.commits.undone == ([] if fate == "kept" else ["n2"]), "before the next commit, and before its restart"
-    assert story.worker.statuses() == {"n1": {}, "n2": {}}
+    assert story.worker.statuses() == {"n1": Status(), "n2": Status()}
     assert story.worker.faults.apply(Crash("n2"), -1, fate) is None, "nothing of it is in flight now"
 
 
@@ -143,7 +143,7 @@ def test_a_node_whose_disk_is_full_does_not_keep_its_neighbour_from_committing(t
     story.turn()
     ((commit, _),) = story.commits.flying
     assert [node for node, _ in commit] == ["n1"]
-    assert story.worker.statuses() == {"n1": {}, "n2": None}
+    assert story.worker.statuses() == {"n1": Status(), "n2": None}
 
 
 def test_a_node_that_fails_before_its_commit_meets_no_disk(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:

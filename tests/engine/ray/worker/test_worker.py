@@ -9,7 +9,20 @@ from typing import Any
 
 import pytest
 
-from framework import Client, Message, Node, NodeId, Ok, Operation, ProtocolSpec, Replica, durable, handles, on_timer
+from framework import (
+    Client,
+    Message,
+    Node,
+    NodeId,
+    Ok,
+    Operation,
+    ProtocolSpec,
+    Replica,
+    Status,
+    durable,
+    handles,
+    on_timer,
+)
 from framework.core.durable import Change, ScalarSet
 from framework.core.replica import ReplicaState
 from framework.core.storage import MemoryStorage, Storage
@@ -254,7 +267,7 @@ def test_a_value_that_cannot_be_stored_is_an_exception_of_its_node_alone(tmp_pat
     assert crash.node == "n1" and crash.why.startswith("OverflowError: ")
     story.commits.land()
     story.turn()
-    assert story.worker.statuses() == {"n2": {}}
+    assert story.worker.statuses() == {"n2": Status()}
     story.arrive(Add(3), target=1)
     story.turn()
     assert len(story.commits.flying) == 1, "the worker goes on"
@@ -278,7 +291,9 @@ def test_a_commit_that_fails_leaves_the_others_of_the_station_at_work(tmp_path: 
     story.worker.restart("n2")
     story.commits.land("disk full")
     story.turn()
-    assert story.worker.statuses() == {"n1": None, "n2": {}}, "the restart that waited for the commit is carried out"
+    assert story.worker.statuses() == {"n1": None, "n2": Status()}, (
+        "the restart that waited for the commit is carried out"
+    )
     story.worker.restart("n1")
     story.arrive(Add(1), target=0)
     story.turn()
@@ -316,7 +331,7 @@ def test_packed_nodes_share_a_commit_and_a_crash_of_one_spares_the_other(tmp_pat
     story.worker.crash("n2", "fault")
     story.commits.land()
     story.turn()
-    assert story.worker.statuses() == {"n1": {}, "n2": None}
+    assert story.worker.statuses() == {"n1": Status(), "n2": None}
     assert story.worker.tally.dropped["adder.Sum"] == 1, "what n1 sends after the commit finds n2 down"
 
 

@@ -1,0 +1,106 @@
+"""`synod COMMAND …`: all commands under one name. `synod run …` is `python -m framework.run …`.
+
+Python looks for modules in the current folder last, where `python -m` looks first: a project with a folder of its own
+that is called `framework` or `experiments` can use `synod` and not `python -m`.
+
+Only what a command needs is imported: neither this module nor `--help` loads anything heavy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from framework.console.entry import carried_out, exit_with
+
+COMMANDS = {
+    "run": "takes one run of an experiment, or with -m a sweep, and checks what its clients saw",
+    "replay": "drives a run again, says where it differs, and shows what happened",
+    "shrink": "finds a smaller experiment that fails as a run did",
+    "check": "gives the verdict on recorded histories of any system",
+    "plugins": "lists what is installed, and what its settings mean",
+    "new": "writes a protocol that runs, with its experiment and its test",
+}
+"""The commands, with a line about each: `NAME` is the module `framework.NAME`."""
+
+_HELP = ("-h", "--help")
+_VERSION = "--version"
+
+
+def main() -> NoReturn:
+    """Runs the command that the first word names, and exits with its code: the installed script `synod` calls this."""
+    _look_here_last()
+    exit_with(lambda: carried_out(lambda: _carry_out(sys.argv[1:])))
+
+
+def _carry_out(words: Sequence[str]) -> int:
+    from importlib import import_module
+
+    if not words or words[0] in _HELP:
+        print(_help())
+        return 0
+    if words[0] == _VERSION:
+        print(_version())
+        return 0
+    command, *rest = words
+    if command not in COMMANDS:
+        raise _unknown(command, rest)
+    code: int = import_module(f"framework.{command}.__main__").main(rest)
+    return code
+
+
+def _look_here_last() -> None:
+    """Lets Python find modules in the current folder as well, after all others: those that a loose plugin imports.
+
+    Synod's own folder goes before it. Python knows that folder in some other way where it is installed editably.
+    """
+    import framework
+
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(str(framework.__file__))))
+    with suppress(FileNotFoundError):  # the current folder has been removed
+        sys.path += [folder for folder in (ours, os.getcwd()) if folder not in sys.path]
+
+
+def _help() -> str:
+    return "\n".join(
+        [
+            "usage: synod COMMAND …",
+            "",
+            "Synod, a laboratory for distributed protocols.",
+            "",
+            "commands:",
+            *(f"  {name:<9} {summary}" for name, summary in COMMANDS.items()),
+            "",
+            "help:",
+            "  synod COMMAND --help             what a command takes",
+            "  synod run protocol=raft --help   what an option can be given, and what that means",
+            "  synod --version                  which Synod this is",
+            "",
+            "Exit code: 0 done, of a verdict valid; 1 invalid; 2 anything else.",
+        ]
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"synod {version('synod')}"
+    except PackageNotFoundError:
+        return "synod, not installed"
+
+
+def _unknown(command: str, rest: Sequence[str]) -> Exception:
+    from framework.core.command_line import command_line
+    from framework.core.errors import ConfigError, did_you_mean
+
+    if "=" in command and not command.startswith("-"):
+        what, fix = "names no command", f"Did you mean {command_line('framework.run', command, *rest)}?"
+    elif command.startswith("-"):
+        what, fix = "is no flag of synod", f"{did_you_mean(command, ['--help', _VERSION])} A command comes first."
+    else:
+        what, fix = "is no command", did_you_mean(command, COMMANDS)
+    return ConfigError("synod", f"{command!r} {what}", f"{fix} See synod --help.")
