@@ -19,17 +19,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from framework.console.entry import carried_out
+from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.tracebacks import printable
 from framework.new import files, pyproject
 from framework.new.files import NewPlugin
 from framework.new.names import KIND_NAMES, check_name
 from framework.registry.discovery import ROOT
-
-USAGE = f"""usage: python -m framework.new KIND NAME [--dir FOLDER]
-
-Writes a plugin with its experiment and its tests, which pass at once.
-KIND is one of: {", ".join(KIND_NAMES)}."""
 
 
 class Written(NamedTuple):
@@ -44,9 +40,17 @@ class Written(NamedTuple):
 def main(arguments: Sequence[str]) -> int:
     """Writes the files and prints their names and the next steps; 2 with one line on stderr if it cannot."""
     if any(argument in ("-h", "--help") for argument in arguments):
-        print(USAGE)
+        print(_usage())
         return 0
     return carried_out(lambda: _write(*_read(list(arguments))))
+
+
+def _usage() -> str:
+    return (
+        f"usage: {command_line('framework.new')} KIND NAME [--dir FOLDER]\n\n"
+        "Writes a plugin with its experiment and its tests, which pass at once.\n"
+        f"KIND is one of: {', '.join(KIND_NAMES)}."
+    )
 
 
 def _write(kind: str, name: str, folder: Path) -> int:
@@ -58,7 +62,7 @@ def _write(kind: str, name: str, folder: Path) -> int:
     for file, lines in written.to_add.items():
         print(f"add to {_typed(file)}:", *(f"    {line}" for line in lines), sep="\n")
     overrides = [f"plugins.path={_typed(folder / name)}"] if written.plugin.overrides else []
-    print(f"run it: {shlex.join(['python', '-m', 'framework.run', f'experiment={name}', 'engine=sim', *overrides])}")
+    print(f"run it: {command_line('framework.run', f'experiment={name}', 'engine=sim', *overrides)}")
     print(
         f"test it: {shlex.join(['python', '-m', 'pytest', *(_typed(folder / test) for test in written.plugin.tests)])}"
     )
@@ -72,7 +76,7 @@ def write_plugin(kind: str, name: str, folder: Path) -> Written:
 
     ConfigError if the name cannot be one or is taken, or if a file would be overwritten; then nothing is written.
     """
-    check_name(kind, name, files.class_names(kind, name))
+    check_name(kind, name, files.class_names(kind, name), folder)
     if printable(str(folder)) != str(folder):
         raise ConfigError(printable(str(folder)), "is no text that a file can hold", "Name another folder with --dir.")
     plugin = files.built_in(kind, name) if folder == ROOT else files.package(kind, name)
@@ -137,11 +141,12 @@ def _read(arguments: list[str]) -> tuple[str, str, Path]:
             raise ConfigError("--dir", "names no folder", "Write --dir FOLDER.")
         folder = Path(arguments[at + 1]).expanduser().resolve()
         del arguments[at : at + 2]
-    usage = "Write python -m framework.new KIND NAME [--dir FOLDER]."
+    where = command_name("framework.new")
     if len(arguments) != 2:
-        raise ConfigError("framework.new", "takes a kind and a name", usage)
+        fix = f"Write {command_line('framework.new')} KIND NAME [--dir FOLDER]."
+        raise ConfigError(where, "takes a kind and a name", fix)
     kind, name = arguments
     if kind not in KIND_NAMES:
         what = f"there is no kind {printable(kind)!r} that it could write"
-        raise ConfigError("framework.new", what, did_you_mean(kind, KIND_NAMES))
+        raise ConfigError(where, what, did_you_mean(kind, KIND_NAMES))
     return kind, name, folder
