@@ -135,8 +135,8 @@ def test_an_experiment_stands_as_well(tmp_path: Path) -> None:
         (
             ("echo", "trace=none"),
             "digest_ignores_the_hash_seed",
-            "digest_ignores_the_hash_seed: cannot be made with trace=none: it reads what a run with trace=history leaves. "
-            "Leave trace=none out of the overrides.",
+            "digest_ignores_the_hash_seed: cannot be made with trace=none: it reads what a run with trace=history "
+            "leaves. Leave trace=none out of the overrides.",
         ),
         (
             ("echo", "faults=pause"),

@@ -1,8 +1,9 @@
 """`python -m framework.new KIND NAME [--dir FOLDER]`: a plugin that runs, with its experiment and its tests.
 
-It writes a package below FOLDER, or else below the project that one stands in: the nearest folder with a pyproject.toml, else
-the current folder. The package can be installed with pip, and is tested and run without that. In Synod's own repository it
-writes a module of `plugins/`. Each kind has a small example (`templates/`), whose docstring says what to change first.
+It writes a package below FOLDER, or else below the project that one stands in: the nearest folder with a
+pyproject.toml, else the current folder. The package can be installed with pip, and is tested and run without that. In
+Synod's own repository it writes a module of `plugins/`. Each kind has a small example (`templates/`), whose docstring
+says what to change first.
 """
 
 from __future__ import annotations
@@ -26,11 +27,9 @@ from framework.new.files import NewPlugin
 from framework.new.names import KIND_NAMES, check_name
 from framework.registry.discovery import ROOT
 
-COMMAND = "framework.new"
-
 
 class Written(NamedTuple):
-    """What was written: the plugin, its files, those that were changed, and the lines that a person has to add to others."""
+    """What was written: the plugin, its files, those that were changed, and what a person has to add to others."""
 
     plugin: NewPlugin
     files: list[Path]
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _usage() -> str:
     return (
-        f"usage: {command_line(COMMAND)} KIND NAME [--dir FOLDER]\n\n"
+        f"usage: {command_line('framework.new')} KIND NAME [--dir FOLDER]\n\n"
         "Writes a plugin with its experiment and its tests, which pass at once.\n"
         f"KIND is one of: {', '.join(KIND_NAMES)}."
     )
@@ -77,7 +76,7 @@ def write_plugin(kind: str, name: str, folder: Path) -> Written:
 
     ConfigError if the name cannot be one or is taken, or if a file would be overwritten; then nothing is written.
     """
-    check_name(kind, name, files.class_names(kind, name))
+    check_name(kind, name, files.class_names(kind, name), folder)
     if printable(str(folder)) != str(folder):
         raise ConfigError(printable(str(folder)), "is no text that a file can hold", "Name another folder with --dir.")
     plugin = files.built_in(kind, name) if folder == ROOT else files.package(kind, name)
@@ -98,8 +97,8 @@ def write_plugin(kind: str, name: str, folder: Path) -> Written:
 
 
 def _extended(file: Path, name: str) -> tuple[dict[Path, str], dict[Path, list[str]]]:
-    """The pyproject.toml with the plugin in it; and the lines to add, to it if it cannot be edited, and to the file that
-    configures pytest in its stead."""
+    """The pyproject.toml with the plugin in it; and the lines to add, to it if it cannot be edited, and to the file
+    that configures pytest in its stead."""
     try:
         text = file.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
@@ -142,11 +141,12 @@ def _read(arguments: list[str]) -> tuple[str, str, Path]:
             raise ConfigError("--dir", "names no folder", "Write --dir FOLDER.")
         folder = Path(arguments[at + 1]).expanduser().resolve()
         del arguments[at : at + 2]
+    where = command_name("framework.new")
     if len(arguments) != 2:
-        usage = f"Write {command_line(COMMAND)} KIND NAME [--dir FOLDER]."
-        raise ConfigError(command_name(COMMAND), "takes a kind and a name", usage)
+        fix = f"Write {command_line('framework.new')} KIND NAME [--dir FOLDER]."
+        raise ConfigError(where, "takes a kind and a name", fix)
     kind, name = arguments
     if kind not in KIND_NAMES:
         what = f"there is no kind of plugin called {printable(kind)!r}"
-        raise ConfigError(command_name(COMMAND), what, did_you_mean(kind, KIND_NAMES))
+        raise ConfigError(where, what, did_you_mean(kind, KIND_NAMES))
     return kind, name, folder

@@ -20,7 +20,7 @@ _CONFORMANCE = "\n\n@pytest.mark.synod_conformance("
 
 @dataclass(frozen=True)
 class NewPlugin:
-    """A plugin's files, by their paths below the project's folder, and what must be typed to run and test it from there."""
+    """A plugin's files, by their paths below the project's folder, and what is typed to run and test it from there."""
 
     kind: str
     name: str

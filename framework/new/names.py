@@ -6,6 +6,7 @@ import importlib.util
 import keyword
 import re
 import sys
+from pathlib import Path
 
 import framework
 from framework.config.groups import CONF, Groups
@@ -29,9 +30,9 @@ KIND_NAMES = tuple(group.removesuffix("s") for group in KINDS)
 """What a person may ask for."""
 
 
-def check_name(kind: str, name: str, classes: list[str]) -> None:
-    """ConfigError unless a new plugin of that kind can be called `name`, which its module, its experiment and, with a
-    suffix, its `classes` are called as well."""
+def check_name(kind: str, name: str, classes: list[str], folder: Path) -> None:
+    """ConfigError unless a new plugin of that kind can be called `name`, which its module below `folder`, its experiment
+    and, with a suffix, its `classes` are called as well."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
         better = re.sub(r"[^a-z0-9]+", "_", apart).strip("_0123456789") or f"my_{kind}"
@@ -43,7 +44,7 @@ def check_name(kind: str, name: str, classes: list[str]) -> None:
         raise ConfigError(f"{kind.replace('_', ' ')} {name!r}", "exists already", "Choose another name.")
     if name in Groups(registry, [CONF]).files("experiment"):
         raise ConfigError(f"experiment {name!r}", "exists already", "Choose another name.")
-    if _is_installed(name):
+    if _is_installed(name, folder):
         raise ConfigError(f"{name!r}", "is a module that is installed", f"Write 'my_{name}'.")
 
 
@@ -59,10 +60,10 @@ def _meaning(name: str, classes: list[str]) -> str | None:
     return None if clash is None else f"would call a class {clash}, as framework.{clash} is"
 
 
-def _is_installed(name: str) -> bool:
-    """Whether `import NAME` means something from anywhere; a mere folder does not count."""
+def _is_installed(name: str, folder: Path) -> bool:
+    """Whether `import NAME` finds a module outside `folder`; a folder that is no package does not count."""
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return True
-    return spec is not None and spec.origin is not None
+    return spec is not None and spec.origin is not None and not Path(spec.origin).is_relative_to(folder)

@@ -1,7 +1,7 @@
 """Adds a package to a pyproject.toml that somebody else wrote.
 
-The file is edited as text, so that its comments and its order stay. What comes out is read with tomllib: it must hold all
-that was there and what was added, and nothing else.
+The file is edited as text, so that its comments and its order stay. What comes out is read with tomllib: it must hold
+all that was there and what was added, and nothing else.
 """
 
 from __future__ import annotations
@@ -44,12 +44,13 @@ class Addition:
 
 
 def additions(text: str, name: str, *, pytest_elsewhere: bool = False) -> list[Addition]:
-    """What a package called `name` needs that a pyproject.toml lacks. `pytest_elsewhere`: another file configures pytest."""
+    """What a package called `name` needs and a pyproject.toml lacks; nothing for pytest if that is configured
+    elsewhere."""
     return [addition for addition in _wanted(_read(text), name, pytest_elsewhere) if not _holds(_read(text), addition)]
 
 
 def pytest_file(folder: Path, text: str) -> str | None:
-    """The file that configures pytest in a project with this pyproject.toml; None if that is, or may become, the one."""
+    """The file that configures pytest in a project with this pyproject.toml; None if that does, or may do so."""
     if (before := next((name for name in BEFORE if (folder / name).is_file()), None)) is not None:
         return before
     if _at(_read(text), PYTEST):
@@ -131,7 +132,7 @@ def _merge(document: dict[str, Any], addition: Addition) -> None:
 
 
 def _inserted(text: str, addition: Addition) -> str:
-    """The addition below its table's header, within its list if that stands in one line, or in a new table at the end."""
+    """The addition below its table's header, in its list if that stands in one line, or in a new table at the end."""
     newline = "\r\n" if "\r\n" in text else "\n"
     names = r"\s*\.\s*".join(re.escape(name) for name in addition.table)
     header = re.search(rf"^[ \t]*\[\s*{names}\s*\][ \t]*(#[^\r\n]*)?(?=\r?$)", text, re.MULTILINE)

@@ -60,7 +60,9 @@ class NotConforming(AssertionError):
 
 @dataclass(frozen=True)
 class Check:
-    """One check of one protocol: `run(folder)` needs an empty folder of its own, and raises NotConforming with what it saw.
+    """One check of one protocol.
+
+    `run(folder)` needs an empty folder of its own, and raises NotConforming with what it saw.
 
     ConfigError if the check cannot be made with the author's settings. A check on Ray starts it when nobody has.
     """
@@ -76,7 +78,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Settings:
-    """What an author asks for: the overrides, and the folder of config groups; `keys` are those that the overrides set."""
+    """What an author asks for: overrides, and a folder of config groups. `keys` are those that are set."""
 
     overrides: tuple[str, ...]
     config_dir: str | None
@@ -92,7 +94,7 @@ class Settings:
         return [*free, *self.overrides]
 
     def compose(self, *defaults: str, always: Sequence[str] = ()) -> Composed:
-        """The experiment on the simulator, with `defaults` for what the author does not set and `always` in any case."""
+        """The experiment on the simulator, with `defaults` for what the author does not set, and `always` besides."""
         return compose([*self.completed(*defaults), *(always or ("engine=sim",))], self.config_dir)
 
     def command(self, *defaults: str, seed: int) -> str:
@@ -134,7 +136,7 @@ def checks(
 
 
 def handlers_are_total(settings: Settings, folder: Path) -> None:
-    """Messages late, lost, doubled and out of order, and nodes that crash: no handler raises and no client is lied to."""
+    """Messages late, lost, doubled and out of order, and crashes: no handler raises and no client is lied to."""
     _needs_trace(settings, "handlers_are_total", "full", "history")
     defaults = [] if settings.sets("network") else list(_HOSTILE_NETWORK)
     if not settings.sets("faults"):
@@ -177,7 +179,7 @@ def digest_ignores_the_hash_seed(settings: Settings, folder: Path) -> None:
 
 
 def survives_a_crash_at_every_step(settings: Settings, folder: Path) -> None:
-    """After each step of a scenario in turn, its node crashes (in the middle of its commit, if it has one) and restarts.
+    """After each step of a run in turn, its node crashes (in the middle of its commit, if it has one) and restarts.
 
     There are no other faults: ConfigError if the author's settings ask for some.
     """
@@ -292,8 +294,12 @@ def _needs_trace(settings: Settings, check: str, *levels: str) -> None:
 def _run(composed: Composed, experiment: Experiment) -> RunResult:
     experiment.run_dir.mkdir(parents=True, exist_ok=True)
     plan = Plan(
-        experiment=experiment, config=composed.config, engine=composed.engine, checkers=composed.checkers, models=composed.models
-    )  # fmt: skip
+        experiment=experiment,
+        config=composed.config,
+        engine=composed.engine,
+        checkers=composed.checkers,
+        models=composed.models,
+    )
     return execute(plan, engine_named(composed.engine), lambda time, tally: None)
 
 

@@ -20,9 +20,9 @@ _TRACEBACKS_SHOWN = 3
 class JudgedRun(Run):
     """A finished run: its files, as `open_run` gives them, and what was concluded.
 
-    `verdict` is `"valid"`, `"invalid"` or `"unknown"`, `reasons` has everything that speaks against `valid`. `.events` and
-    `.history` are Arrow tables, `.config` and `.result` dicts, `.folder` is where the files are. `command` takes the run
-    again.
+    `verdict` is `"valid"`, `"invalid"` or `"unknown"`, and `reasons` has everything that speaks against `valid`.
+    `events` and `history` are Arrow tables, `config` and `result` dicts, `folder` is where the files are. `command`
+    takes the run again.
     """
 
     def __init__(self, run_dir: Path, seed: int, title: str, judged: RunResult) -> None:
@@ -64,8 +64,8 @@ def to_see_it_again(*commands: str) -> list[str]:
 
 
 def take(composed: Composed, seed: int, run_dir: Path, command: str) -> JudgedRun:
-    """Takes the run of a composed experiment with this seed into the empty folder `run_dir`: the same run as if it had been
-    composed with the seed.
+    """Takes the run of a composed experiment with this seed into the empty folder `run_dir`: the same run as if it had
+    been composed with the seed.
 
     ConfigError or PluginError if the engine refuses it, KeyboardInterrupt if it was interrupted.
     """

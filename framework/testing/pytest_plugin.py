@@ -5,8 +5,8 @@
         assert run.result["operations"]["ok"] > 100
 
 takes the experiment once for each seed, each an item of its own: `test_keeps_its_promise[seed=17]`. A run that is not
-`valid` fails the test before its body runs, with the evidence and the commands that take it again. The argument `run`, a
-`framework.JudgedRun`, may be left out.
+`valid` fails the test before its body runs, with the evidence and the commands that take it again. The argument `run`
+may be left out; it is a `framework.JudgedRun`.
 
 | argument of the mark | |
 | --- | --- |
@@ -32,9 +32,10 @@ A file called `*.scenario` is a test by itself (`framework.testing.scenario` has
 | `--synod-seed SEED` | this seed alone |
 | `--synod-rewrite` | writes what scenarios print into their files |
 | ini `synod_scenarios` | what names of scenario files match, instead of `*.scenario` |
-| ini `synod_plugins` | files or folders of plugins that are not installed, relative to the ini file, as `plugins.path` takes them; for all of these tests that set no `plugins.path` |
+| ini `synod_plugins` | files or folders of plugins that are not installed, relative to the ini file |
 
-The folder of a run is kept, and named, if its test fails.
+`synod_plugins` are the `plugins.path` of all of these tests that set none. The folder of a run is kept, and named, if
+its test fails.
 
 pytest imports this module in every session: what is heavy is imported when a test needs it.
 """

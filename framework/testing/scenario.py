@@ -62,8 +62,8 @@ from framework.testing.overrides import with_plugins
 
 
 def check_scenario(path: Path, *, plugins: Sequence[str] = (), rewrite: bool = False) -> None:
-    """Runs the script and compares every block: OutputDiffers for the first difference. With `rewrite`, writes the output
-    into the script instead.
+    """Runs the script and compares every block: OutputDiffers for the first difference. With `rewrite`, writes the
+    output into the script instead.
 
     `plugins` are files or folders of plugins, for each cluster that names none with `plugins.path`.
     """
