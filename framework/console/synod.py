@@ -22,7 +22,7 @@ COMMANDS = {
     "shrink": "finds a smaller experiment that fails as a run did",
     "check": "gives the verdict on recorded histories of any system",
     "plugins": "lists what is installed, and what its settings mean",
-    "new": "writes a protocol that runs, with its experiment and its test",
+    "new": "writes a plugin of any kind, with its experiment and its tests",
 }
 """The commands, with a line about each: `NAME` is the module `framework.NAME`."""
 

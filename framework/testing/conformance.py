@@ -195,7 +195,7 @@ def survives_a_crash_at_every_step(settings: Settings, folder: Path) -> None:
     again = settings.command(*defaults, seed=base.experiment.seed)
     _require(result.verdict is Verdict.VALID, _told(f"without any crash: {result.summary}", result, again))
     crash: Any = base.experiment.fault_kinds.specs["crash"]
-    for number, (time, node) in enumerate(_steps(folder / "calm", base.experiment.nodes)):
+    for number, (time, node) in enumerate(_steps(folder / "calm", base.experiment)):
         at = crash.config(at=Duration(time + 1), lasts=Duration(DOWN), target=node)
         there = folder / f"crash-{number}"
         result = _run(base, replace(base.experiment, run_dir=there, faults=(("crash", crash, at),), trace="history"))
@@ -323,15 +323,17 @@ def _digest_in_a_process(settings: Settings, folder: Path, hash_seed: str) -> st
     return str(json.loads((folder / "result.json").read_text())["digest"])
 
 
-def _steps(folder: Path, nodes: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Time and node of the first steps of a run, at each instant of each node one."""
+def _steps(folder: Path, experiment: Experiment) -> Iterator[tuple[int, str]]:
+    """Yields time and node of the first steps of a run, one for each node and instant, up to the end of the load: no fault
+    is injected after it."""
     from framework.trace.reader import open_run
 
     events = open_run(folder).events
     taken = {
         (time, node)
         for time, node, kind in zip(*(events[column].to_pylist() for column in ("time", "node", "kind")), strict=True)
-        if kind in ("start", "deliver", "timer") and node.partition("/")[0] in nodes
+        if kind in ("start", "deliver", "timer") and node.partition("/")[0] in experiment.nodes
+        if time + 1 < experiment.duration
     }
     for time, node in sorted(taken)[:MAX_STEPS]:
         yield time, node.partition("/")[0]
