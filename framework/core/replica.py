@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from framework.core.errors import PluginError
+
 SHOWN = 1 << 20
 """The largest state that is kept whole, in bytes. A larger one is compared by its digest alone."""
 
@@ -20,6 +22,14 @@ class Replica:
 
     applied: int
     snapshot: Callable[[], bytes]
+
+    def __post_init__(self) -> None:
+        if not callable(self.snapshot):
+            what = f"snapshot is {type(self.snapshot).__name__}, and not a function that returns bytes"
+            raise PluginError("Replica", what, "Write Replica(applied, self.machine.snapshot), without calling it.")
+        if not isinstance(self.applied, int):
+            what = f"applied={self.applied!r} is not an integer"
+            raise PluginError("Replica", what, "Give the index of the last command applied, or 0 if there is no order.")
 
 
 @dataclass(frozen=True)
