@@ -180,7 +180,7 @@ def _machine(group: str, name: str, groups: Groups, chosen: set[tuple[str, str]]
         return
     if any(key == "state_machine" for key, _ in chosen):
         return
-    machines = " | ".join(groups.registry.names("state_machine"))
+    machines = " | ".join(sorted(groups.registry.names("state_machine")))
     usual = _usual("state_machine")
     text = f"protocol={name} replicates a state machine: state_machine={machines}; {usual} if none is named."
     yield [*paragraph(text, width, "", ""), "", *_option("state_machine", usual, groups, width)]

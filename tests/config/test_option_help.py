@@ -54,11 +54,11 @@ def test_an_option_is_what_it_is_and_all_of_its_settings(groups: Groups) -> None
             "  from plugins.faults.crash",
             "",
             "  faults.crash.at=1s          duration",
-            "      The first time.",
+            "      Time of the first injection.",
             "  faults.crash.every=0        duration",
-            "      From one injection to the next; 0: only one.",
+            "      Time from one injection to the next; 0: only one.",
             "  faults.crash.for=1s         duration",
-            "      `for`: how long until it is undone; 0: only when all faults end.",
+            "      `for`: time until it is undone; 0: only when all faults end.",
             "  faults.crash.target=random  text",
             "      A node's name, a role that nodes report (`leader`, `follower`), `random`, `random_minority`, `random_majority`,",
             "      `all`.",
@@ -91,7 +91,10 @@ def test_nested_settings_stand_in_full(groups: Groups) -> None:
 
 def test_a_replicated_protocol_comes_with_its_state_machine(groups: Groups) -> None:
     _, told, machine = parts(groups, "protocol=raft")
-    assert told == "protocol=raft replicates a state machine: state_machine=counter | kv; kv if none is named."
+    assert (
+        told
+        == "protocol=raft replicates a state machine: state_machine=counter | kv | queue | set | stack; kv if none is named."
+    )
     assert machine.splitlines()[:2] == ["state_machine=kv", "  A key-value store."]
     assert [part.splitlines()[0] for part in parts(groups, "protocol=raft", "state_machine=counter")] == [
         "protocol=raft",
@@ -115,10 +118,13 @@ def test_a_group_is_a_list_of_its_options(groups: Groups) -> None:
         "checker=NAME (several: checker=[a,b])",
         "  auto                  The checkers that the protocol names.",
         "  none                  No checkers: nothing says whether the run was right.",
+        "  counter               Every acknowledged increment counts in the end, and nothing else.",
         "  echo                  Every answer is what was said.",
         "  linearizability       Each operation takes effect at one instant between its invocation and its completion.",
+        "  set                   Every acknowledged value is there in the end, and nothing else.",
+        "  total_queue           What is put into a queue or stack comes out, once.",
     ]
-    assert more == "More about one: python -m framework.run checker=linearizability --help"
+    assert more == "More about one: python -m framework.run checker=total_queue --help"
 
 
 @pytest.mark.parametrize("word", ["nodes", "nodes=7", "++nodes=7"])
