@@ -1,4 +1,4 @@
-"""What can be set: groups with their options, and keys with their defaults."""
+"""The full help text: groups with their options, and keys with their defaults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDTH = 120
 
 
 def help_text(registry: Registry, folders: Sequence[Path] = (CONF,), width: int = WIDTH) -> str:
-    """All groups with their options, and every key with its default, for `--help`."""
+    """Returns all groups with their options, and every key with its default, for `--help`."""
     groups = Groups(registry, folders)
     parts = [_keys(width), _options(groups, width), _sweeps(groups, width), _settings(groups, width)]
     return "\n\n".join("\n".join(part) for part in parts)

@@ -1,4 +1,4 @@
-"""The command line of a run or a sweep: overrides in Hydra's grammar, and a handful of flags."""
+"""The command line of a run or a sweep: overrides in Hydra's grammar, and a few flags."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _EXAMPLES = (
 _NAMES = ("--help", "--cfg", "--config-dir", "--quiet", "--multirun", "--resume", "--rerun", "--code")
 RERUN = ("invalid", "unknown", "failed")
 _WITH_VALUE = {"--config-dir": "", "--resume": "", "--rerun": "", "--cfg": "job", "--code": "any"}
-"""Flags that take a value, and the only one that they take."""
+"""Flags that take a value, each with the only value that it accepts; "": any."""
 
 
 class Arguments(NamedTuple):
-    """What was asked for on the command line."""
+    """The parsed command line."""
 
     overrides: tuple[str, ...] = ()
     config_dir: str | None = None
@@ -51,7 +51,7 @@ class Arguments(NamedTuple):
 
 
 def parse(argv: Sequence[str]) -> Arguments:
-    """ConfigError, with a did-you-mean, for a flag that is not one."""
+    """Parses a command line. Raises ConfigError, with a did-you-mean, for an unknown flag."""
     words = list(argv)
     overrides: list[str] = []
     asked = Arguments()
@@ -76,7 +76,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 
 def _checked(asked: Arguments) -> Arguments:
-    """ConfigError for a flag of sweeps without a sweep."""
+    """Returns `asked`, with `sweep` set if --resume is. Raises ConfigError for a flag of sweeps without a sweep."""
     asked = asked._replace(sweep=asked.sweep or asked.resume is not None)
     for flag, given in (("--rerun", asked.rerun), ("--code", asked.any_code)):
         if given and not asked.sweep:
@@ -85,7 +85,7 @@ def _checked(asked: Arguments) -> Arguments:
 
 
 def help_head(width: int = 120) -> str:
-    """Usage, flags and examples, in lines of `width`."""
+    """Returns usage, flags and examples, in lines of at most `width` columns."""
     run = command_line(COMMAND)
     lines = [
         *paragraph(f"usage: {run} experiment=NAME [group=option] [key=value] …", width, "    ", ""),
@@ -104,7 +104,7 @@ def help_head(width: int = 120) -> str:
         *(line for flag, meaning in _FLAGS.items() for line in row(flag, meaning, width, column=21)),
         "",
         "examples:",
-        *(f"  {run} {words}" for words in _EXAMPLES),  # not folded: a person copies them
+        *(f"  {run} {words}" for words in _EXAMPLES),  # not wrapped: people copy them
     ]
     return "\n".join(lines)
 

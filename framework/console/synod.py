@@ -1,9 +1,9 @@
-"""`synod COMMAND …`: all commands under one name. `synod run …` is `python -m framework.run …`.
+"""The command `synod COMMAND …`, which has all commands under one name: `synod run …` is `python -m framework.run …`.
 
-Python looks for modules in the current folder last, where `python -m` looks first: a project with a folder of its own
-that is called `framework` or `experiments` can use `synod` and not `python -m`.
+`synod` searches the current folder for modules last; `python -m` searches it first. A project that has its own folder
+named `framework` or `experiments` can therefore use `synod`, but not `python -m`.
 
-Only what a command needs is imported: neither this module nor `--help` loads anything heavy.
+A command imports only the modules that it needs; neither this module nor `--help` loads anything heavy.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ COMMANDS = {
     "plugins": "lists what is installed, and what its settings mean",
     "new": "writes a protocol that runs, with its experiment and its test",
 }
-"""The commands, with a line about each: `NAME` is the module `framework.NAME`."""
+"""The commands with one-line summaries. `NAME` is the module `framework.NAME`."""
 
 _HELP = ("-h", "--help")
 _VERSION = "--version"
 
 
 def main() -> NoReturn:
-    """Runs the command that the first word names, and exits with its code: the installed script `synod` calls this."""
+    """Runs the command that the first word names, and exits with its code. The installed script `synod` calls this."""
     _look_here_last()
     exit_with(lambda: carried_out(lambda: _carry_out(sys.argv[1:])))
 
@@ -53,9 +53,10 @@ def _carry_out(words: Sequence[str]) -> int:
 
 
 def _look_here_last() -> None:
-    """Lets Python find modules in the current folder as well, after all others: those that a loose plugin imports.
+    """Appends Synod's own folder, then the current folder, to the module search path.
 
-    Synod's own folder goes before it. Python knows that folder in some other way where it is installed editably.
+    Loose plugins may import modules from the current folder. Synod's own folder is not on the path of an editable
+    installation.
     """
     import framework
 
