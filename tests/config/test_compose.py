@@ -411,7 +411,7 @@ def test_a_folder_of_configs_that_is_not_there(registry: Registry, tmp_path: Pat
 
 def test_help_lists_every_group_option_and_key(registry: Registry) -> None:
     text = help_text(registry)
-    assert "  clients=10            Clients: c1, c2, …\n" in text
+    assert "  clients=10            Number of clients: c1, c2, …\n" in text
     assert all(line == line.rstrip() for line in text.splitlines())
     for word in (
         *GROUPS,

@@ -125,7 +125,7 @@ def test_a_group_is_a_list_of_its_options(groups: Groups) -> None:
 def test_a_key_at_the_top_is_told(word: str, groups: Groups) -> None:
     text = help_with([word, "duration=5s"], groups, 80)
     assert text.startswith(
-        "  nodes=3       whole number, 1 to 100000\n      Nodes: n1, n2, …\n  duration=10s  duration\n      How long"
+        "  nodes=3       whole number, 1 to 100000\n      Number of nodes: n1, n2, …\n  duration=10s  duration\n      Time during"
     )
 
 
