@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from framework.replication.state_machine import Refused, StateMachine, StateMachineChoice, operation, query
     from framework.replication.transfers import IncomingTransfer, OutgoingTransfer
     from framework.sweep.reader import Sweep, open_sweep
+    from framework.testing.judged_run import JudgedRun
     from framework.trace.reader import Run, open_run
 
 _HOMES = {
@@ -150,6 +151,7 @@ _HOMES = {
     "Invariant": "framework.checking.invariants",
     "Invocation": "framework.load.workload",
     "Joint": "framework.replication.quorums",
+    "JudgedRun": "framework.testing.judged_run",
     "Latency": "framework.core.distributions",
     "LeaderClient": "framework.replication.leader_client",
     "Lease": "framework.replication.heartbeats",
@@ -302,6 +304,7 @@ __all__ = [
     "Invariant",
     "Invocation",
     "Joint",
+    "JudgedRun",
     "Latency",
     "LeaderClient",
     "Lease",

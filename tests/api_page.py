@@ -32,6 +32,7 @@ SUBJECTS = {
     "framework.registry": "Specs and hooks",
     "framework.trace": "Reading runs",
     "framework.sweep": "Reading sweeps",
+    "framework.testing": "Tests",
 }
 
 

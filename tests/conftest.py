@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from importlib.metadata import distributions
 
 import pytest
 from hypothesis import settings
 
 from framework.engine.sim.engine import settle_collector
 
+pytest_plugins = ["pytester"]
+_INSTALLED = {(entry.group, entry.name) for found in distributions() for entry in found.entry_points}
+if ("pytest11", "synod") not in _INSTALLED:  # a checkout that is on the import path and not installed
+    pytest_plugins.append("framework.testing.pytest_plugin")
+    os.environ["PYTEST_PLUGINS"] = "framework.testing.pytest_plugin"  # for the sessions that tests start
+
 # How long an example takes is the machine's business. The same examples each time; pytest --hypothesis-profile=other
 # draws others.
 settings.register_profile("synod", deadline=None, derandomize=True)
 settings.register_profile("other", deadline=None)
 settings.load_profile("synod")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--rewrite-scenarios", action="store_true", help="write the output of scripts into their golden files"
-    )
 
 
 LONG = ("docs", "experiments", "packaging", "replay", "shrink")

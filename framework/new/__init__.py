@@ -1,1 +1,1 @@
-"""The command `python -m framework.new`: the files of a new protocol."""
+"""The command `python -m framework.new`: a new plugin of any kind, with its experiment and its tests."""

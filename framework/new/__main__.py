@@ -1,8 +1,9 @@
-"""`python -m framework.new protocol NAME [--dir FOLDER]`: a protocol that runs, its experiment, and its test.
+"""`python -m framework.new KIND NAME [--dir FOLDER]`: a plugin that runs, with its experiment and its tests.
 
-It writes below FOLDER, or else below the project that one stands in: the nearest folder with a pyproject.toml, else the
-current folder. What it writes is a register kept by one node: small enough to read at once, and checked for linearizability, so that
-the author changes it step by step and hears at once when it breaks.
+It writes a package below FOLDER, or else below the project that one stands in: the nearest folder with a
+pyproject.toml, else the current folder. The package can be installed with pip, and is tested and run without that. In
+Synod's own repository it writes a module of `plugins/`. Each kind has a small example (`templates/`), whose docstring
+says what to change first.
 """
 
 from __future__ import annotations
@@ -12,232 +13,113 @@ if __name__ == "__main__":  # before all other imports: what they raise is repor
 
     run_as_command("framework.new.__main__")
 
-import keyword
-import re
-import sys
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from framework.console.entry import carried_out
+from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.tracebacks import printable
+from framework.new import files, pyproject
+from framework.new.files import NewPlugin
+from framework.new.names import KIND_NAMES, check_name
 from framework.registry.discovery import ROOT
-from framework.registry.registry import load
-
-USAGE = "usage: python -m framework.new protocol NAME [--dir FOLDER]"
-
-PLUGIN = '''"""{title}: a register that one node keeps."""
-
-from framework import (
-    Client,
-    Message,
-    Node,
-    NodeId,
-    Ok,
-    Operation,
-    OperationId,
-    ProtocolSpec,
-    durable,
-    handles,
-    hookimpl,
-)
 
 
-class Read(Message):
-    operation: OperationId
+class Written(NamedTuple):
+    """What was written: the plugin, its files, those that were changed, and what a person has to add to others."""
 
-
-class Write(Message):
-    operation: OperationId
-    value: str
-
-
-class Answer(Message):
-    operation: OperationId
-    value: str | None
-
-
-class {title}Node(Node):
-    value: str | None = durable(None)  # survives a crash; leaves in no answer before it is on disk
-
-    @handles(Read)
-    def on_read(self, sender: NodeId, read: Read) -> None:
-        self.send(sender, Answer(operation=read.operation, value=self.value))
-
-    @handles(Write)
-    def on_write(self, sender: NodeId, write: Write) -> None:
-        self.value = write.value
-        self.send(sender, Answer(operation=write.operation, value=None))
-
-
-class {title}Client(Client):
-    def invoke(self, operation: Operation) -> None:
-        keeper = self.servers[0]
-        if operation.function == "read":
-            self.send(keeper, Read(operation=operation.id))
-        else:
-            self.send(keeper, Write(operation=operation.id, value=operation.argument))
-
-    @handles(Answer)
-    def on_answer(self, sender: NodeId, answer: Answer) -> None:
-        self.complete(answer.operation, Ok(answer.value))
-
-
-@hookimpl
-def register_protocols() -> list[ProtocolSpec]:
-    return [
-        ProtocolSpec(
-            name="{name}",
-            node={title}Node,
-            client={title}Client,
-            summary="A register that one node keeps.",
-            operations=("read", "write"),
-            model="register",
-            checkers=("linearizability",),
-        )
-    ]
-'''
-
-EXPERIMENT = """# @package _global_
-# {title} under concurrent reads and writes of one key.
-defaults:
-  - override /protocol: {name}
-  - override /workload: kv
-
-nodes: 3
-clients: 4
-duration: 2s
-
-workload:
-  keys: 1
-{path}"""
-
-TEST = '''"""{title}: what it promises, on the simulator."""
-
-from pathlib import Path
-
-from framework.config.compose import compose
-from framework.core.client import Operation
-from framework.core.effects import Send
-from framework.core.node_runtime import Deliver, Invoke, NodeRuntime, Start
-from framework.core.random_streams import stream
-from framework.engine.sim.engine import SimEngine
-from framework.trace.reader import open_run
-from framework.checking.history.calls import calls_from_table
-from {module} import {names}
-
-CONFIG_DIR = {config_dir}
-
-
-def test_a_node_answers_a_read_with_what_was_written() -> None:
-    runtime = NodeRuntime("n1", stream(0, "node", "n1"))
-    write = Deliver("", "c1", Write(operation=1, value="x"))
-    read = Deliver("", "c2", Read(operation=2))
-    batch = runtime.run([Start({title}Node, None, ()), write, read])
-    assert batch.effects == [
-        Send("c1", "", Answer(operation=1, value=None)),
-        Send("c2", "", Answer(operation=2, value="x")),
-    ]
-
-
-def test_a_client_asks_the_first_server() -> None:
-    runtime = NodeRuntime("c1", stream(0, "node", "c1"))
-    read = Invoke(Operation(id=7, function="read"), timeout=0)
-    batch = runtime.run([Start({title}Client, None, ("n1", "n2")), read])
-    assert batch.effects == [Send("n1", "", Read(operation=7))]
-
-
-def test_a_run_is_linearizable(tmp_path: Path) -> None:
-    overrides = ["experiment={name}", "engine=sim", f"run.dir={{tmp_path / 'run'}}"]
-    composed = compose(overrides, CONFIG_DIR)
-    composed.experiment.run_dir.mkdir()
-    SimEngine().run(composed.experiment, lambda time, tally: None)
-    calls = calls_from_table(open_run(composed.experiment.run_dir).history)
-    for checker, config in composed.checkers:
-        result = checker.check(calls, composed.models, config)
-        assert result.verdict == "valid", result.reason
-'''
+    plugin: NewPlugin
+    files: list[Path]
+    changed: list[Path]
+    to_add: dict[Path, list[str]]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes the files and prints their names and the next step; 2 with one line on stderr if it cannot."""
+    """Writes the files and prints their names and the next steps; 2 with one line on stderr if it cannot."""
     if any(argument in ("-h", "--help") for argument in arguments):
-        print(USAGE)
+        print(_usage())
         return 0
     return carried_out(lambda: _write(*_read(list(arguments))))
 
 
-def _write(name: str, folder: Path) -> int:
-    written = write_protocol(name, folder)
-    for file in written:
-        print(f"wrote {file}")
-    elsewhere = "" if folder == ROOT else f" --config-dir {folder / 'conf'}"
-    print(f"run it: python -m framework.run experiment={name} engine=sim{elsewhere}")
-    print(f"test it: python -m pytest {written[-1]}")
+def _usage() -> str:
+    return (
+        f"usage: {command_line('framework.new')} KIND NAME [--dir FOLDER]\n\n"
+        "Writes a plugin with its experiment and its tests, which pass at once.\n"
+        f"KIND is one of: {', '.join(KIND_NAMES)}."
+    )
+
+
+def _write(kind: str, name: str, folder: Path) -> int:
+    written = write_plugin(kind, name, folder)
+    for file in written.files:
+        print(f"wrote {_typed(file)}")
+    for file in written.changed:
+        print(f"added the plugin to {_typed(file)}")
+    for file, lines in written.to_add.items():
+        print(f"add to {_typed(file)}:", *(f"    {line}" for line in lines), sep="\n")
+    overrides = [f"plugins.path={_typed(folder / name)}"] if written.plugin.overrides else []
+    print(f"run it: {command_line('framework.run', f'experiment={name}', 'engine=sim', *overrides)}")
+    print(
+        f"test it: {shlex.join(['python', '-m', 'pytest', *(_typed(folder / test) for test in written.plugin.tests)])}"
+    )
+    if written.plugin.overrides:
+        print(f"install it, so that plugins.path is not needed: {shlex.join(['pip', 'install', '-e', _typed(folder)])}")
     return 0
 
 
-def write_protocol(name: str, folder: Path) -> list[Path]:
-    """The plugin, its experiment and its test, written below `folder`: their paths.
+def write_plugin(kind: str, name: str, folder: Path) -> Written:
+    """Writes a plugin below `folder`, or into Synod's repository if `folder` is that.
 
     ConfigError if the name cannot be one or is taken, or if a file would be overwritten; then nothing is written.
     """
-    check_name(name)
-    if name in load().names("protocol"):
-        raise ConfigError(f"protocol {name!r}", "exists already", "Choose another name.")
+    check_name(kind, name, files.class_names(kind, name), folder)
     if printable(str(folder)) != str(folder):
         raise ConfigError(printable(str(folder)), "is no text that a file can hold", "Name another folder with --dir.")
-    files = _contents(name, folder)
-    for file in files:
+    plugin = files.built_in(kind, name) if folder == ROOT else files.package(kind, name)
+    texts = {folder / path: text for path, text in plugin.files.items()}
+    for file in texts:
         if file.exists():
-            raise ConfigError(str(file), "exists already", "Choose another name, or another folder with --dir.")
+            raise ConfigError(_typed(file), "exists already", "Choose another name, or another folder with --dir.")
+    changed: dict[Path, str] = {}
+    to_add: dict[Path, list[str]] = {}
+    if folder != ROOT:
+        project_file = folder / "pyproject.toml"
+        if project_file.exists():
+            changed, to_add = _extended(project_file, name)
+        else:
+            texts[project_file] = files.pyproject(name)
+    _write_all({**texts, **changed}, folder)
+    return Written(plugin, list(texts), list(changed), to_add)
+
+
+def _extended(file: Path, name: str) -> tuple[dict[Path, str], dict[Path, list[str]]]:
+    """The pyproject.toml with the plugin in it; and the lines to add, to it if it cannot be edited, and to the file
+    that configures pytest in its stead."""
     try:
-        for file, content in files.items():
+        text = file.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(_typed(file), f"cannot be read ({error})", "Name another folder with --dir.") from error
+    elsewhere = pyproject.pytest_file(file.parent, text)
+    wanted = pyproject.additions(text, name, pytest_elsewhere=elsewhere is not None)
+    edited = pyproject.with_additions(text, wanted)
+    to_add = {} if edited is not None else {file: pyproject.to_add(wanted)}
+    if elsewhere is not None:
+        to_add[file.parent / elsewhere] = ["pythonpath = .", f"synod_plugins = {name}"]
+    return ({} if edited is None else {file: edited}), to_add
+
+
+def _write_all(texts: dict[Path, str], folder: Path) -> None:
+    try:
+        for file, text in texts.items():
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(content, encoding="utf-8")
+            file.write_bytes(text.encode())
     except OSError as error:
-        raise ConfigError(
-            str(folder), f"cannot be written to: {error.strerror}", "Name a folder with --dir."
-        ) from error
-    return list(files)
-
-
-def check_name(name: str) -> None:
-    """ConfigError unless `name` can be a protocol's and a module's: lower case, digits, underscores."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-        better = re.sub(r"[^a-z0-9]+", "_", apart).strip("_0123456789") or "my_protocol"
-        raise ConfigError(f"{name!r}", "is no name for a protocol", f"Write {better!r}.")
-    taken = keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in sys.stdlib_module_names
-    if taken or name in ("none", "auto", "null", "true", "false", "off", "on", "yes", "no"):
-        what = "is a module of Python's own" if name in sys.stdlib_module_names else "means something else already"
-        raise ConfigError(f"{name!r}", what, f"Write 'my_{name}'.")
-
-
-def _contents(name: str, folder: Path) -> dict[Path, str]:
-    ours = folder == ROOT
-    title = "".join(part.capitalize() for part in name.split("_"))
-    plugin = folder / "plugins" / "protocols" / f"{name}.py"
-    words = {
-        "name": name,
-        "names": ", ".join(sorted(("Answer", "Read", "Write", f"{title}Client", f"{title}Node"))),
-        "title": title,
-        "module": f"plugins.protocols.{name}" if ours else name,
-        "config_dir": "None" if ours else f'"{(folder / "conf").as_posix()}"',
-        "path": "" if ours else f'\nplugins:\n  path: "{plugin.as_posix()}"\n',
-    }
-    test = TEST if ours else _with_import_path(TEST, plugin.parent)
-    return {
-        plugin: PLUGIN.format(**words),
-        folder / "conf" / "experiment" / f"{name}.yaml": EXPERIMENT.format(**words),
-        folder / "tests" / "plugins" / f"test_{name}.py": test.format(**words),
-    }
-
-
-def _with_import_path(test: str, folder: Path) -> str:
-    """The test of a protocol that is not installed says where to import it from."""
-    setting = f'import sys\nfrom pathlib import Path\n\nsys.path.append("{folder.as_posix()}")\n'
-    return test.replace("from pathlib import Path\n", setting, 1)
+        fix = "Name a folder with --dir."
+        raise ConfigError(_typed(folder), f"cannot be written to: {error.strerror}", fix) from error
 
 
 def project(place: Path) -> Path:
@@ -245,17 +127,26 @@ def project(place: Path) -> Path:
     return next((folder for folder in (place, *place.parents) if (folder / "pyproject.toml").is_file()), place)
 
 
-def _read(arguments: list[str]) -> tuple[str, Path]:
+def _typed(path: Path) -> str:
+    """A path as a person would type it: from the current folder, if it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _read(arguments: list[str]) -> tuple[str, str, Path]:
     folder = project(Path.cwd())
     if "--dir" in arguments:
         at = arguments.index("--dir")
         if at + 1 == len(arguments):
-            raise ConfigError("--dir", "names no folder", USAGE)
+            raise ConfigError("--dir", "names no folder", "Write --dir FOLDER.")
         folder = Path(arguments[at + 1]).expanduser().resolve()
         del arguments[at : at + 2]
-    if arguments and arguments[0] != "protocol":
-        what = f"there is no kind {arguments[0]!r} that it could write"
-        raise ConfigError("framework.new", what, did_you_mean(arguments[0], ["protocol"]))
+    where = command_name("framework.new")
     if len(arguments) != 2:
-        raise ConfigError("framework.new", "takes a kind and a name", USAGE)
-    return arguments[1], folder
+        fix = f"Write {command_line('framework.new')} KIND NAME [--dir FOLDER]."
+        raise ConfigError(where, "takes a kind and a name", fix)
+    kind, name = arguments
+    if kind not in KIND_NAMES:
+        what = f"there is no kind of plugin called {printable(kind)!r}"
+        raise ConfigError(where, what, did_you_mean(kind, KIND_NAMES))
+    return kind, name, folder

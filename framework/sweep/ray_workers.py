@@ -1,7 +1,11 @@
 """Workers on a Ray cluster: each is a process that a pooled actor hosts, so that limits and deaths are as on one machine.
 
 The pool sends orders to an actor, and the actor reports what has happened whenever it is asked, which it always is: the
-call `events` returns when there is something. What an actor has not reported when it dies goes to another.
+call `report` returns when there is something, and after two seconds in any case.
+
+An actor is given up when Ray says that it is gone, when its machine has left the cluster, when it does not start, and when
+it neither reports nor carries out its orders: after the loss of a machine, Ray may fail to deliver calls to any actor.
+What it was sent goes to another. What it reports afterwards is not heard, so each call ends once.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from framework.core.tracebacks import one_line
 from framework.engine.ray.runtime import own_folders, quiet
@@ -20,7 +24,17 @@ from framework.sweep.processes import Processes
 from framework.sweep.tasks import Death, Event
 
 LOOK_S = 1.0
-"""How often the size of the cluster is looked at."""
+"""How often the machines of the cluster are looked at."""
+
+BEAT_S = 2.0
+"""How often an actor reports at least."""
+
+SILENT_S = 10.0
+"""An actor that has reported nothing for so long, or has not carried out an order, is given up."""
+
+START_S = 120.0
+"""An actor that is not up after so long is given up, and another is created. There may be no room for either; if there is, Ray
+itself allows the start of a process half of this."""
 
 LINGER_S = 0.05
 """How long an actor collects what its worker reports, while that has something to do. A call of an actor costs about a
@@ -33,11 +47,20 @@ OPTIONS: dict[str, Any] = {
     "num_cpus": 1,
     "max_restarts": 0,
     "scheduling_strategy": "SPREAD",
-    "concurrency_groups": {"orders": 1, "events": 1, "closing": 1},  # threads: `events` blocks one
+    "concurrency_groups": {"orders": 1, "reports": 1, "closing": 1},  # threads: `report` blocks one
 }
 
 Order = tuple[Any, ...]
 """A method of Processes and its arguments."""
+
+
+class Report(NamedTuple):
+    """What an actor answers: Ray's id of its machine, how many orders it has carried out, and what has happened since it answered
+    last, each event with the number of its worker."""
+
+    machine: str
+    done: int
+    events: list[tuple[int, Event]]
 
 
 class PoolActor:
@@ -49,24 +72,25 @@ class PoolActor:
         self._processes = Processes(function, limits, 1)
         self._orders: dict[int, Order] = {}
         self._done = 0
-        self._has_reported = False
+        self._beat_s = 0.0  # the first report is made at once: the actor is up
 
     def order(self, number: int, order: Order) -> None:
         """The `number`-th order, from 0. They may arrive in any order: Ray fetches large arguments apart."""
         self._orders[number] = order
         self._processes.wake()
 
-    def events(self) -> list[tuple[int, Event]]:
-        """What has happened since the last call, each with the number of the worker; returns when there is something. The first
-        call returns at once: the actor is up."""
+    def report(self) -> Report:
+        """Reports as soon as anything has happened, and after BEAT_S in any case."""
+        import ray
+
         found: list[tuple[int, Event]] = []
-        while not found and self._has_reported:
-            found = self._wait(1.0)
-        self._has_reported = True
+        until, self._beat_s = time.monotonic() + self._beat_s, BEAT_S
+        while not found and (left := until - time.monotonic()) > 0:
+            found = self._wait(left)
         until = time.monotonic() + LINGER_S
         while not self._processes.is_dry() and (left := until - time.monotonic()) > 0:
             found += self._wait(left)
-        return found
+        return Report(ray.get_runtime_context().get_node_id(), self._done, found)
 
     def close(self) -> None:
         """Kills the worker. Nothing can be asked of the actor afterwards."""
@@ -82,20 +106,33 @@ class PoolActor:
 
 @dataclass
 class _Actor:
-    """An actor as the driver sees it. `worker` is the number of the one that it hosts, None: it is free for another."""
+    """An actor as the driver sees it.
+
+    `worker`: the number of the one that it hosts, None: it is free for another. `machine`: None until the actor is up.
+    `due`: orders that were given before it was last asked. `alive_s`: when it last reported that it had carried them out.
+    """
 
     handle: Any
-    worker: int | None
-    events: Any = None
+    alive_s: float
+    worker: int | None = None
+    machine: str | None = None
+    report: Any = None
     ordered: int = 0
-    is_up: bool = False
+    due: int = 0
 
     def order(self, *order: Any) -> None:
         self.handle.order.options(concurrency_group="orders").remote(self.ordered, order)
         self.ordered += 1
 
     def ask(self) -> None:
-        self.events = self.handle.events.options(concurrency_group="events").remote()
+        self.due = self.ordered
+        self.report = self.handle.report.options(concurrency_group="reports").remote()
+
+    def on_report(self, report: Report, now_s: float) -> None:
+        self.machine = report.machine
+        if report.done >= self.due:
+            self.alive_s = now_s
+        self.ask()
 
 
 class RayWorkers:
@@ -105,21 +142,16 @@ class RayWorkers:
         self._function, self._limits, self._count = function, limits, count
         self._actors: list[_Actor] = []
         self._hosts: dict[int, _Actor] = {}
-        self._cpus, self._looked = 0, float("-inf")
+        self._cpus, self._gone, self._looked = 0, frozenset[str](), float("-inf")
+        self._clock_s, self._waited = 0.0, time.monotonic()
+        self._look()
         self._silence = ExitStack()
         self._silence.enter_context(quiet())
 
     @property
     def wanted(self) -> int:
         """How many workers there should be now: machines may have joined the cluster, or left it."""
-        if self._count:
-            return self._count
-        if time.monotonic() >= self._looked + LOOK_S:
-            import ray
-
-            self._looked = time.monotonic()
-            self._cpus = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
-        return self._cpus
+        return self._count or self._cpus
 
     def start(self, number: int) -> None:
         """Starts a worker of this number on an actor that is free, or on a new one."""
@@ -128,7 +160,7 @@ class RayWorkers:
 
     def is_placed(self, number: int) -> bool:
         """Whether the worker's actor has a machine: there may be no room for it in the cluster, for ever."""
-        return self._hosts[number].is_up
+        return self._hosts[number].machine is not None
 
     def send(self, number: int, chunk: bytes, calls: int) -> None:
         self._hosts[number].order("send", number, chunk, calls)
@@ -143,15 +175,21 @@ class RayWorkers:
         """What the workers report, each with its number: as soon as there is anything, or nothing when the time is up."""
         import ray
 
+        self._look()
         self._move()
-        asked = {actor.events: actor for actor in self._actors}
+        asked = {actor.report: actor for actor in self._actors}
         if not asked:
             time.sleep(timeout_s)
             return []
         ready, _ = ray.wait(list(asked), num_returns=1, timeout=timeout_s)
         if ready and len(asked) > 1:
             ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
-        return [event for ref in ready for event in self._heard(asked[ref])]
+        self._advance_clock()
+        found = [event for ref in ready for event in self._heard(asked[ref])]
+        for actor in list(self._actors):  # some cannot be reached, and Ray may never say so
+            if reason := self._unreachable(actor):
+                found += self._lost(actor, Death("lost", f"its Ray actor was given up: {reason}"))
+        return found
 
     def close(self) -> None:
         """Ends the actors and their workers."""
@@ -175,13 +213,39 @@ class RayWorkers:
         self._hosts[number] = actor
         actor.order("start", number)
 
+    def _advance_clock(self) -> None:
+        """Actors have time to answer only while this process listens: it may have been stopped, or busy, since the last call."""
+        now = time.monotonic()
+        self._clock_s += min(now - self._waited, 1.0)
+        self._waited = now
+
+    def _look(self) -> None:
+        """Looks at the machines of the cluster, if that was not done within LOOK_S."""
+        import ray
+
+        if time.monotonic() < self._looked + LOOK_S:
+            return
+        self._looked = time.monotonic()
+        machines = ray.nodes()  # type: ignore[no-untyped-call]
+        self._cpus = int(sum(machine["Resources"].get("CPU", 0) for machine in machines if machine["Alive"]))
+        self._gone = frozenset(machine["NodeID"] for machine in machines if not machine["Alive"])
+
+    def _unreachable(self, actor: _Actor) -> str:
+        """Returns why an actor is to be given up; "" if it is not."""
+        silent_s = self._clock_s - actor.alive_s
+        if actor.machine is None:
+            return f"not up after {START_S:g} s" if silent_s > START_S else ""
+        if actor.machine in self._gone:
+            return "its machine has left the cluster"
+        return f"silent for {SILENT_S:g} s" if silent_s > SILENT_S else ""
+
     def _move(self) -> None:
         """Workers whose actors have no machine yet are started on actors that are free. The cluster may have become smaller, and
         never have room for all of them."""
         import ray
 
-        free = [actor for actor in self._actors if actor.is_up and actor.worker is None]
-        unplaced = [actor for actor in self._actors if not actor.is_up and actor.worker is not None]
+        free = [actor for actor in self._actors if actor.machine is not None and actor.worker is None]
+        unplaced = [actor for actor in self._actors if actor.machine is None and actor.worker is not None]
         for actor, waits in zip(free, unplaced, strict=False):
             assert waits.worker is not None
             self._start_on(actor, waits.worker)
@@ -192,7 +256,7 @@ class RayWorkers:
         import ray
 
         kind: Any = ray.remote(**OPTIONS)(PoolActor)
-        actor = _Actor(kind.remote(own_folders(), self._function, self._limits), None)
+        actor = _Actor(kind.remote(own_folders(), self._function, self._limits), self._clock_s)
         actor.ask()
         self._actors.append(actor)
         return actor
@@ -201,17 +265,16 @@ class RayWorkers:
         import ray
 
         try:
-            events: list[tuple[int, Event]] = ray.get(actor.events)
+            report: Report = ray.get(actor.report, timeout=SILENT_S)
         except ray.exceptions.RayError as error:
-            return self._lost(actor, error)
-        actor.is_up = True
-        actor.ask()
-        for number, event in events:
+            return self._lost(actor, _death(error))
+        actor.on_report(report, self._clock_s)
+        for number, event in report.events:
             if isinstance(event, Death):
                 self._freed(number)
-        return events
+        return report.events
 
-    def _lost(self, actor: _Actor, error: Exception) -> list[tuple[int, Event]]:
+    def _lost(self, actor: _Actor, death: Death) -> list[tuple[int, Event]]:
         """Gives up an actor that is gone, or that cannot be reached for now: what it did may be lost."""
         import ray
 
@@ -221,7 +284,7 @@ class RayWorkers:
             return []
         number = actor.worker
         self._freed(number)
-        return [(number, _death(error))]
+        return [(number, death)]
 
     def _freed(self, number: int) -> _Actor | None:
         """The actor that hosted a worker; None if the worker has ended, or was stopped, before."""

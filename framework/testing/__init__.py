@@ -1,1 +1,1 @@
-"""For authors of protocols: the conformance kit, and scripts of steps with their golden output."""
+"""For authors of plugins: runs as tests under pytest, scenario scripts with golden output, the conformance kit."""

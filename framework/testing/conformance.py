@@ -1,17 +1,18 @@
 """The conformance kit: what every protocol must stand, whatever it does.
 
-    from framework.testing.conformance import Check, checks
+    @pytest.mark.synod_conformance("echo")
+    def test_conforms():
+        pass
 
-    @pytest.mark.parametrize("check", checks("echo"), ids=str)
-    def test_conforms(check: Check, tmp_path: Path) -> None:
-        check.run(tmp_path)
+is a test for each check (`framework.testing.pytest_plugin`). They are what `checks("echo")` returns.
 
-Each check raises AssertionError with what it saw. Those on Ray start it when nobody has.
+What an author sets stands: the kit's own settings are for what neither `overrides` nor an experiment among them says.
 """
 
 from __future__ import annotations
 
-import os
+import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,14 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from framework.checking.verdict import Verdict
-from framework.config.compose import compose
+from framework.config.compose import compose, load_plugins
 from framework.config.resolve import Composed
-from framework.core.errors import ConfigError
+from framework.core.errors import ConfigError, did_you_mean
 from framework.core.time import MILLISECOND, Duration, format_duration
-from framework.registry.registry import load
+from framework.engine.base import Experiment
+from framework.runs.commands import replay_command
+from framework.runs.determinism import own_environment
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
+from framework.testing.judged_run import evidence, to_see_it_again
+from framework.testing.overrides import keys_set, sets
 
 MAX_STEPS = 200
 """Crashes are tried after each of the first steps of the scenario, this many at the most."""
@@ -37,21 +42,30 @@ HOSTILE_SEEDS = 5
 DOWN = 20 * MILLISECOND
 """How long a crashed node stays down."""
 
-_CONFIG_DIR = "--config-dir="
+ENGINES = ("sim", "ray")
 
-_CRASHES = (
-    "faults=crash",
-    "faults.crash.at=200ms",
-    "faults.crash.every=300ms",
-    "faults.crash.for=100ms",
-    "quiet=300ms",
-)
-_SCENARIO = ("nodes=3", "clients=2", "duration=1s", "workload.timeout=2s")
+_SIZES = ("nodes=3", "clients=2", "workload.timeout=2s")
+_HOSTILE_NETWORK = ("network=lossy", "network.loss=0.1", "network.duplicate=0.2", "network.reorder=0.3")
+_THE_KITS = {
+    "run.dir": "Leave it out: each run has a folder of its own.",
+    "engine": 'Write engines=["sim"], ["ray"] or both.',
+    "protocol": "Leave it out: the protocol is named before the overrides.",
+}
+"""The keys that are not the author's to set, and what to do instead."""
+
+
+class NotConforming(AssertionError):
+    """A protocol does not stand a check; the text shows why, and how to see it again."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check of one protocol: `run(folder)` needs an empty folder of its own."""
+    """One check of one protocol.
+
+    `run(folder)` needs an empty folder of its own, and raises NotConforming with what it saw.
+
+    ConfigError if the check cannot be made with the author's settings. A check on Ray starts it when nobody has.
+    """
 
     protocol: str
     name: str
@@ -62,148 +76,250 @@ class Check:
         return f"{self.protocol}-{self.name}"
 
 
-def checks(
-    protocol: str, *overrides: str, engines: Sequence[str] = ("sim", "ray"), config_dir: str | Path | None = None
-) -> list[Check]:
-    """All checks of a registered protocol.
+@dataclass(frozen=True)
+class Settings:
+    """What an author asks for: overrides, and a folder of config groups. `keys` are those that are set."""
 
-    `overrides` are settings that it needs, as on the command line. `config_dir` is a folder of the author's own config
-    groups, as --config-dir names one.
+    overrides: tuple[str, ...]
+    config_dir: str | None
+    keys: frozenset[str]
+
+    def sets(self, key: str) -> bool:
+        """Whether the author sets `key`, or something below or above it."""
+        return sets(self.keys, key)
+
+    def completed(self, *defaults: str) -> list[str]:
+        """The overrides, and those of `defaults` that the author does not set."""
+        free = [default for default in defaults if not self.sets(default.partition("=")[0])]
+        return [*free, *self.overrides]
+
+    def compose(self, *defaults: str, always: Sequence[str] = ()) -> Composed:
+        """The experiment on the simulator, with `defaults` for what the author does not set, and `always` besides."""
+        return compose([*self.completed(*defaults), *(always or ("engine=sim",))], self.config_dir)
+
+    def command(self, *defaults: str, seed: int) -> str:
+        """What takes the run of `compose(*defaults)` again."""
+        return replay_command(["engine=sim", *self.completed(*defaults)], self.config_dir, seed)
+
+
+def checks(
+    protocol: str, *overrides: str, engines: Sequence[str] = ENGINES, config_dir: str | Path | None = None
+) -> list[Check]:
+    """All checks of a registered protocol on `engines`.
+
+    `overrides` are settings that it needs, as on the command line; they stand. `config_dir` is a folder of the author's
+    own config groups, as --config-dir names one. Without `workload=` or `experiment=` the first workload that fits is
+    chosen. ConfigError if there is none, or for an override that is not the author's to set.
     """
-    chosen = (
-        *(() if config_dir is None else (f"{_CONFIG_DIR}{Path(config_dir).resolve()}",)),
-        f"protocol={protocol}",
-        *(overrides if _has_workload(overrides) else (*overrides, _workload(protocol))),
-        *_SCENARIO,
-    )
+    for engine in engines:
+        if engine not in ENGINES:
+            fix = did_you_mean(engine, ENGINES)
+            raise ConfigError(f"conformance of {protocol}", f"there is no engine {engine!r}", fix)
+    settings = _settings(protocol, overrides, None if config_dir is None else str(Path(config_dir).resolve()))
     found: list[Check] = []
     if "sim" in engines:
         found += [
-            Check(protocol, "handlers_are_total", partial(handlers_are_total, chosen)),
-            Check(protocol, "state_is_plain_data", partial(state_is_plain_data, chosen)),
-            Check(protocol, "digest_ignores_the_hash_seed", partial(digest_ignores_the_hash_seed, chosen)),
-            Check(protocol, "survives_a_crash_at_every_step", partial(survives_a_crash_at_every_step, chosen)),
+            Check(protocol, check.__name__, partial(check, settings))
+            for check in (
+                handlers_are_total,
+                state_is_plain_data,
+                digest_ignores_the_hash_seed,
+                survives_a_crash_at_every_step,
+            )
         ]
     if "ray" in engines:
         found += [
-            Check(protocol, f"runs_on_ray_by_{transport}", partial(runs_on_ray, chosen, transport), ray=True)
+            Check(protocol, f"runs_on_ray_by_{transport}", partial(runs_on_ray, settings, transport), ray=True)
             for transport in ("mesh", "actor_calls")
         ]
     return found
 
 
-def handlers_are_total(overrides: Sequence[str], folder: Path) -> None:
-    """Messages late, lost, doubled and out of order, and nodes that crash: no handler raises and no client is lied to."""
-    hostile = ("network=lossy", "network.loss=0.1", "network.duplicate=0.2", "network.reorder=0.3", *_CRASHES)
-    for seed in range(HOSTILE_SEEDS):
-        result = _simulate(_composed(overrides, *hostile, f"seed={seed}", "trace=history"), folder / str(seed))
-        raised = [crash.traceback for crash in result.crashes if crash.traceback]
-        assert not raised, f"seed {seed}: a handler raised\n{raised[0]}"
-        assert result.verdict is not Verdict.INVALID, f"seed {seed}: {result.reasons}"
+def handlers_are_total(settings: Settings, folder: Path) -> None:
+    """Messages late, lost, doubled and out of order, and crashes: no handler raises and no client is lied to."""
+    _needs_trace(settings, "handlers_are_total", "full", "history")
+    defaults = [] if settings.sets("network") else list(_HOSTILE_NETWORK)
+    if not settings.sets("faults"):
+        defaults += _crashes(settings.compose().experiment.duration)
+    defaults += ["trace=history"]
+    composed = settings.compose(*defaults)
+    first = composed.experiment.seed
+    for seed in range(first, first + HOSTILE_SEEDS):
+        result = _run(composed, replace(composed.experiment, seed=seed, run_dir=folder / str(seed)))
+        again = settings.command(*defaults, seed=seed)
+        raised = any(crash.traceback for crash in result.crashes)
+        _require(not raised, _told(f"seed {seed}: a handler raised", result, again))
+        _require(result.verdict is not Verdict.INVALID, _told(f"seed {seed}: {result.summary}", result, again))
 
 
-def state_is_plain_data(overrides: Sequence[str], folder: Path) -> None:
+def state_is_plain_data(settings: Settings, folder: Path) -> None:
     """At the end of a run the state of every node can be copied, compared and printed."""
     from framework.core.plain_state import copy_plain
     from framework.engine.sim.simulation import Simulation
 
-    run = Simulation(replace(_composed(overrides).experiment, run_dir=folder))
+    run = Simulation(replace(settings.compose().experiment, run_dir=folder))
     run.run()
     run.recording.close()
     for name, hosted in run.nodes.items():
-        assert hosted.runtime is not None, f"{name} is down: {[crash.why for crash in run.crashes]}"
+        if hosted.runtime is None:
+            raise NotConforming(f"{name} is down: {[crash.why for crash in run.crashes]}")
         for path, node in hosted.runtime.nodes.items():
             state = node.state()
             where = f"{name}/{path}".rstrip("/")
-            assert copy_plain(state, where) == state, f"the copy of {where}'s state differs from it"
-            assert repr(state)
+            _require(copy_plain(state, where) == state, f"the copy of {where}'s state differs from it")
+            _require(bool(repr(state)), f"{where}'s state cannot be printed")
 
 
-def digest_ignores_the_hash_seed(overrides: Sequence[str], folder: Path) -> None:
+def digest_ignores_the_hash_seed(settings: Settings, folder: Path) -> None:
     """Two processes with different hash seeds make the same run, event by event."""
-    digests = [_digest_in_a_process(overrides, folder / seed, seed) for seed in ("1", "2")]
-    assert digests[0] == digests[1], (
-        "the run depends on the order of a set, on hash() or on id(): iterate over sorted(...) or over a dict"
-    )
+    _needs_trace(settings, "digest_ignores_the_hash_seed", "full", "history")
+    digests = [_digest_in_a_process(settings, folder / seed, seed) for seed in ("1", "2")]
+    told = "the run depends on the order of a set, on hash() or on id(): iterate over sorted(...) or over a dict"
+    _require(digests[0] == digests[1], told)
 
 
-def survives_a_crash_at_every_step(overrides: Sequence[str], folder: Path) -> None:
-    """After each step of a scenario in turn, its node crashes (in the middle of its commit, if it has one) and restarts."""
-    base = _composed(overrides, "engine.disk_latency=1ms", "workload.think_time=40ms")
-    calm = replace(base.experiment, run_dir=folder / "calm")
-    result = _run(base, calm)
-    assert result.verdict is Verdict.VALID, f"without any crash: {result.reasons}"
+def survives_a_crash_at_every_step(settings: Settings, folder: Path) -> None:
+    """After each step of a run in turn, its node crashes (in the middle of its commit, if it has one) and restarts.
+
+    There are no other faults: ConfigError if the author's settings ask for some.
+    """
+    where = "survives_a_crash_at_every_step"
+    _needs_trace(settings, where, "full")
+    defaults = ("engine.disk_latency=1ms", "workload.think_time=40ms", "trace=full")
+    base = settings.compose(*defaults)
+    if base.experiment.faults:
+        asked = ", ".join(name for name, _, _ in base.experiment.faults)
+        fix = "Leave faults out of the overrides, and judge a run under them with @pytest.mark.synod."
+        raise ConfigError(where, f"brings its own crashes and allows no other faults, here {asked}", fix)
+    result = _run(base, replace(base.experiment, run_dir=folder / "calm"))
+    again = settings.command(*defaults, seed=base.experiment.seed)
+    _require(result.verdict is Verdict.VALID, _told(f"without any crash: {result.summary}", result, again))
     crash: Any = base.experiment.fault_kinds.specs["crash"]
     for number, (time, node) in enumerate(_steps(folder / "calm", base.experiment.nodes)):
         at = crash.config(at=Duration(time + 1), lasts=Duration(DOWN), target=node)
         there = folder / f"crash-{number}"
         result = _run(base, replace(base.experiment, run_dir=there, faults=(("crash", crash, at),), trace="history"))
         when = f"{node} crashes after its step at {format_duration(time)}"
-        assert not [one for one in result.crashes if one.traceback], f"{when}: {result.reasons}"
-        assert result.faults.get("crash") == 1, f"{when}: it did not happen"
-        assert result.verdict is not Verdict.INVALID, f"{when}: {result.reasons}"
+        again = _crash_command(settings.completed(*defaults), settings.config_dir, base.experiment.seed, time + 1, node)
+        raised = any(crashed.traceback for crashed in result.crashes)
+        _require(not raised, _told(f"{when}: a handler raised", result, again))
+        _require(result.faults.get("crash") == 1, f"{when}: it did not happen")
+        _require(result.verdict is not Verdict.INVALID, _told(f"{when}: {result.summary}", result, again))
 
 
-def runs_on_ray(overrides: Sequence[str], transport: str, folder: Path) -> None:
+def runs_on_ray(settings: Settings, transport: str, folder: Path) -> None:
     """The same contract on real actors."""
-    composed = _composed(overrides, "engine=ray", f"engine.transport={transport}", "duration=2s")
+    composed = settings.compose("duration=2s", always=("engine=ray", f"engine.transport={transport}"))
     result = _run(composed, replace(composed.experiment, run_dir=folder))
-    assert result.verdict is Verdict.VALID, f"{result.reasons}"
+    _require(result.verdict is Verdict.VALID, _told(result.summary, result, ""))
 
 
-def _workload(protocol: str) -> str:
+def _settings(protocol: str, overrides: Sequence[str], config_dir: str | None) -> Settings:
+    """What the author asks for, a workload, and the kit's own sizes unless an experiment has some."""
+    where = f"conformance of {protocol}"
+    keys = keys_set(overrides)
+    for key, fix in _THE_KITS.items():
+        if key in keys:
+            raise ConfigError(where, f"{key} is the kit's to set", fix)
+    chosen = (f"protocol={protocol}", *overrides)
+    if "experiment" in keys:
+        return Settings(chosen, config_dir, frozenset(keys | _keys_of(compose([*chosen, "engine=sim"], config_dir))))
+    if "workload" not in keys:
+        chosen = (*chosen, _workload(where, protocol, chosen, config_dir))
+    settings = Settings(chosen, config_dir, frozenset(keys))
+    duration = "5s" if settings.sets("faults") else "1s"  # a fault strikes after 1s unless told otherwise
+    settings = replace(settings, overrides=tuple(settings.completed(*_SIZES, f"duration={duration}")))
+    settings.compose()  # a mistake is reported now, and not by each check
+    return settings
+
+
+def _keys_of(composed: Composed) -> set[str]:
+    """Of the keys for which the kit has settings, those that an experiment sets."""
+    config = composed.config
+    asked = {
+        "network": config["network"]["name"] != "perfect",
+        "faults": bool(config["faults"]),
+        "trace": config["trace"]["level"] != "full",
+        "workload.think_time": composed.experiment.workload_config.think_time > 0,
+        "engine.disk_latency": composed.experiment.engine_config.disk_latency > 0,
+        "duration": True,
+    }
+    return {key for key, is_asked in asked.items() if is_asked}
+
+
+def _workload(where: str, protocol: str, chosen: Sequence[str], config_dir: str | None) -> str:
     """The first workload that the protocol can serve."""
-    registry = load()
+    registry = load_plugins(chosen, config_dir)
+    registry.get("protocol", protocol)  # ConfigError if there is none
     refusal: ConfigError | None = None
     for name in sorted(registry.registered.workloads, key=lambda name: (name != "kv", name)):
         try:
-            compose([f"protocol={protocol}", f"workload={name}", "engine=sim"], registry=registry)
+            compose([*chosen, f"workload={name}", "engine=sim"], config_dir, registry=registry)
         except ConfigError as error:
             refusal = error
         else:
             return f"workload={name}"
-    raise ConfigError(f"conformance of {protocol}", "no registered workload fits it", str(refusal or ""))
+    assert refusal is not None, "Synod brings workloads"
+    if not refusal.where.startswith("workload="):
+        raise refusal
+    raise ConfigError(where, "no registered workload fits it", f"{refusal}")
 
 
-def _has_workload(overrides: Sequence[str]) -> bool:
-    return any(override.startswith("workload=") for override in overrides)
+def _crashes(duration: int) -> list[str]:
+    """Crashes that go with a run of that length: with 1s from 200ms on, every 300ms for 100ms, the last 300ms quiet."""
+    tenth = duration // 10
+    times = {"faults.crash.at": 2, "faults.crash.every": 3, "faults.crash.for": 1, "quiet": 3}
+    return ["faults=crash", *(f"{key}={format_duration(tenths * tenth)}" for key, tenths in times.items())]
 
 
-def _composed(overrides: Sequence[str], *more: str) -> Composed:
-    engine = () if any(override.startswith("engine=") for override in more) else ("engine=sim",)
-    last = {override.partition("=")[0]: override for override in (*overrides, *engine, *more)}
-    folder = next((word.removeprefix(_CONFIG_DIR) for word in last.values() if word.startswith(_CONFIG_DIR)), None)
-    return compose([word for word in last.values() if not word.startswith(_CONFIG_DIR)], folder)
+def _crash_command(overrides: Sequence[str], config_dir: str | None, seed: int, at: int, node: str) -> str:
+    """What takes the run again in which `node` crashes at the time `at`, and nothing else goes wrong."""
+    rest = [override for override in overrides if not sets(("faults", "quiet"), keys_set([override]).pop())]
+    crash = ("faults=crash", f"faults.crash.at={at}ns", f"faults.crash.for={format_duration(DOWN)}")
+    return replay_command(["engine=sim", *rest, *crash, f"faults.crash.target={node}", "quiet=0"], config_dir, seed)
 
 
-def _simulate(composed: Composed, folder: Path) -> RunResult:
-    return _run(composed, replace(composed.experiment, run_dir=folder))
+def _needs_trace(settings: Settings, check: str, *levels: str) -> None:
+    """ConfigError if the author's settings trace less than the check reads."""
+    if not settings.sets("trace"):
+        return
+    level = settings.compose().experiment.trace
+    if level not in levels:
+        fix = f"Leave trace={level} out of the overrides."
+        raise ConfigError(
+            check, f"cannot be made with trace={level}: it reads what a run with trace={levels[-1]} leaves", fix
+        )
 
 
-def _run(composed: Composed, experiment: Any) -> RunResult:
+def _run(composed: Composed, experiment: Experiment) -> RunResult:
     experiment.run_dir.mkdir(parents=True, exist_ok=True)
     plan = Plan(
-        experiment=experiment, config=composed.config, engine=composed.engine, checkers=composed.checkers, models=composed.models
-    )  # fmt: skip
+        experiment=experiment,
+        config=composed.config,
+        engine=composed.engine,
+        checkers=composed.checkers,
+        models=composed.models,
+    )
     return execute(plan, engine_named(composed.engine), lambda time, tally: None)
 
 
-def _digest_in_a_process(overrides: Sequence[str], folder: Path, hash_seed: str) -> str:
-    import json
+def _require(is_so: bool, told: str) -> None:
+    if not is_so:
+        raise NotConforming(told)
 
-    command = [
-        sys.executable,
-        "-m",
-        "framework.run",
-        *overrides,
-        "engine=sim",
-        "seed=7",
-        "--quiet",
-        f"run.dir={folder}",
-    ]
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+
+def _told(what: str, result: RunResult, command: str) -> str:
+    """What a check saw, the evidence, and the command that shows it again."""
+    return "\n".join([what, *evidence(result), *(to_see_it_again(command) if command else ())])
+
+
+def _digest_in_a_process(settings: Settings, folder: Path, hash_seed: str) -> str:
+    elsewhere = () if settings.config_dir is None else ("--config-dir", settings.config_dir)
+    words = (*settings.overrides, "engine=sim", "--quiet", f"run.dir={folder}", *elsewhere)
+    command = [sys.executable, "-P", "-m", "framework.run", *words]
+    environment = {**own_environment(), "PYTHONHASHSEED": hash_seed}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert (folder / "result.json").exists(), f"{' '.join(command)}: {ended.stderr}"
+    _require((folder / "result.json").exists(), f"{shlex.join(command)}: {ended.stderr}")
     return str(json.loads((folder / "result.json").read_text())["digest"])
 
 

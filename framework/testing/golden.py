@@ -11,6 +11,7 @@ The caller defines the commands. In `framework.testing.scenario` they drive a cl
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,20 +31,31 @@ class Block:
     expected: str
 
 
-def check_golden(path: Path, run: Callable[[Block], str], *, rewrite: bool = False) -> None:
-    """Compares what `run` returns for each block with the script: AssertionError with the first difference.
+class OutputDiffers(AssertionError):
+    """A block's output is not the expected one; the text shows the block's commands and a diff."""
 
-    With `rewrite`, writes the returned output into the script instead.
+
+def check_golden(path: Path, run: Callable[[Block], str], *, rewrite: bool = False) -> None:
+    """Compares what `run` returns for each block with the script: OutputDiffers for the first difference.
+
+    With `rewrite`, writes the returned output into the script instead. ConfigError for a file that is no script. What
+    `run` raises gets a note that says at which block.
     """
-    blocks = parse(path.read_text(), path.name)
-    answered = [(block, run(block)) for block in blocks]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path.name, f"cannot be read ({error})") from error
+    answered = [(block, _answer(block, run, path.name)) for block in parse(text, path.name)]
     if rewrite:
-        path.write_text("\n".join(_print(block, output) for block, output in answered))
+        rewritten = "\n".join(_print(block, output) for block, output in answered)
+        if rewritten != text:
+            path.write_text(rewritten, encoding="utf-8")
         return
     for block, output in answered:
-        assert output == block.expected, (
-            f"{path.name}:{block.line}: {' ; '.join(block.commands)}\n--- expected\n{block.expected}\n--- came\n{output}"
-        )
+        if output != block.expected:
+            raise OutputDiffers(
+                "\n".join([f"{path.name}:{block.line}:", *block.commands, *_diff(block.expected, output)])
+            )
 
 
 def parse(text: str, name: str) -> list[Block]:
@@ -70,6 +82,21 @@ def parse(text: str, name: str) -> list[Block]:
         else:
             raise ConfigError(f"{name}:{start}", f"{commands[-1]!r} has no answer", f"Write {RULE} under the commands.")
     return blocks
+
+
+def _answer(block: Block, run: Callable[[Block], str], name: str) -> str:
+    try:
+        return run(block)
+    except Exception as error:
+        error.add_note(f"at {name}:{block.line}: {' ; '.join(block.commands)}")
+        raise
+
+
+def _diff(expected: str, came: str) -> list[str]:
+    """All lines of both texts: `-` for those that were expected and did not come, `+` for the reverse."""
+    before, after = expected.splitlines(), came.splitlines()
+    lines = difflib.unified_diff(before, after, n=len(before) + len(after), lineterm="")
+    return [RULE, *(line for number, line in enumerate(lines) if number > 2)]
 
 
 def _print(block: Block, output: str) -> str:

@@ -40,12 +40,14 @@ how values are written. Commands:
     state NODE · stored NODE       prints all attributes of a node; its durable state
     envelopes                      prints the messages on their way
     quiet COMMAND …                hides the output of one command
+
+pytest collects files called `*.scenario` by itself (`framework.testing.pytest_plugin`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,19 +58,24 @@ from framework.core.time import parse_duration
 from framework.testing.cluster import Cluster, Envelope
 from framework.testing.describe import describe
 from framework.testing.golden import Block, check_golden
+from framework.testing.overrides import with_plugins
 
 
-def check_scenario(path: Path, *, rewrite: bool = False) -> None:
-    """Runs the script and compares every block: AssertionError with the first difference. With `rewrite`, writes the output
-    into the script instead."""
-    check_golden(path, Script(path.name).run, rewrite=rewrite)
+def check_scenario(path: Path, *, plugins: Sequence[str] = (), rewrite: bool = False) -> None:
+    """Runs the script and compares every block: OutputDiffers for the first difference. With `rewrite`, writes the
+    output into the script instead.
+
+    `plugins` are files or folders of plugins, for each cluster that names none with `plugins.path`.
+    """
+    check_golden(path, Script(path.name, plugins).run, rewrite=rewrite)
 
 
 class Script:
     """One script's cluster and its commands."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, plugins: Sequence[str] = ()) -> None:
         self.name = name
+        self._plugins = plugins
         self._cluster: Cluster | None = None
         self._commands: dict[str, Callable[[list[str]], list[str]]] = {
             "cluster": self._new_cluster,
@@ -129,7 +136,7 @@ class Script:
         return lines
 
     def _new_cluster(self, words: list[str]) -> list[str]:
-        experiment = compose([*words, "engine=sim"]).experiment
+        experiment = compose([*with_plugins(words, self._plugins), "engine=sim"]).experiment
         self._cluster = Cluster(
             experiment.protocol.node, experiment.protocol_config, experiment.members, client=experiment.protocol.client,
             clients=experiment.clients, spares=experiment.spares, seed=experiment.seed,

@@ -1,1 +1,1 @@
-"""Checkers: what is asked of a history."""
+"""Checkers of histories and finished runs."""

@@ -1,10 +1,10 @@
-"""Every answer is what was said."""
+"""Checks that every answer repeats the text that was sent."""
 
 from framework import CheckerSpec, CheckResult, Config, FinishedRun, Verdict, hookimpl
 
 
 def check_echo(run: FinishedRun, config: Config | None) -> CheckResult:
-    """Invalid at the first `echo` whose result is not its argument; unknown if none succeeded."""
+    """Returns invalid at the first `echo` whose result differs from its argument; unknown if none succeeded."""
     count = 0
     for call in run.history:
         if call.function != "echo" or not call.known:

@@ -1,14 +1,16 @@
-"""What must be there in the end, also of a system that is only eventually consistent.
+"""Checkers of the final contents of objects, usable for eventually consistent systems too.
 
-Each checker looks at the final phase of the workload: what clients were promised during the load must show there.
+Each checker examines the workload's final phase, which must reflect everything acknowledged to clients during the load.
 
-| checker | invalid | unknown |
-| --- | --- | --- |
-| `set` | an acknowledged value is in no final read; a read shows a value that nobody added, or one value twice | final reads differ; there is none |
-| `counter` | every final read misses acknowledged increments, or one counts more than was ever tried | some final reads are out of bounds; there is none |
-| `total_queue` | an acknowledged value never came out, though the queue was emptied; one came out that nobody put in, or twice | a queue was not emptied |
+- `set` is invalid if an acknowledged value is in no final read, or if a read shows a value that was never added, or
+  one value twice. It is unknown if final reads differ, or if there are none.
+- `counter` is invalid if every final read misses acknowledged increments, or if one counts more than was ever
+  attempted. It is unknown if some final reads are out of bounds, or if there are none.
+- `total_queue` is invalid if an acknowledged value never came out although the queue was emptied, or if a value came
+  out that was never put in, or twice. It is unknown if a queue was not emptied.
 
-`set` and `total_queue` are those of Jepsen by these names. Linearizability is a stronger promise, with a checker of its own.
+`set` and `total_queue` follow Jepsen's checkers of the same names. Linearizability is a stronger promise and has a
+separate checker.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Any
 from framework import Call, CheckerSpec, CheckResult, Config, FinishedRun, Verdict, exact, hookimpl
 
 MOST_SHOWN = 5
-"""Values that a reason names."""
+"""The maximum number of values that a reason lists."""
 
 PUTS, TAKES = ("enqueue", "push"), ("dequeue", "pop")
 
@@ -29,7 +31,7 @@ Findings = list[tuple[Verdict, str]]
 
 
 class TotalQueueConfig(Config):
-    """What a queue promises."""
+    """The delivery guarantee of the queue."""
 
     at_least_once: bool = False
     """Whether a value may come out more often than it was put in."""
@@ -40,12 +42,12 @@ class TotalQueueConfig(Config):
 
 @dataclass
 class SetHistory:
-    """The calls of one set. Values are exact: True is not 1."""
+    """The calls of one set. Values compare exactly: True is not 1."""
 
     acknowledged: dict[Any, Call] = field(default_factory=dict)
     tried: set[Any] = field(default_factory=set)
     removed: set[Any] = field(default_factory=set)
-    """Values whose removal was tried: they may be there or not."""
+    """Values whose removal was attempted, so they may or may not be present."""
     reads: list[Call] = field(default_factory=list)
 
     def take(self, call: Call) -> None:
@@ -60,7 +62,7 @@ class SetHistory:
             self.reads.append(call)
 
     def judge(self, name: str, final_at: int) -> Findings:
-        """What is wrong with the set called `name`."""
+        """Returns the findings about the set `name`; `final_at` is the start of the final phase."""
         found: Findings = []
         seen: list[set[Any]] = []
         for call in self.reads:
@@ -92,7 +94,7 @@ class SetHistory:
 
 
 def check_set(run: FinishedRun, config: Config | None) -> CheckResult:
-    """Every acknowledged `add` is in a final read, and reads show nothing else."""
+    """Checks that a final read shows every acknowledged `add`, and that reads show nothing else."""
     return _judged("set", run, SetHistory, "every acknowledged value was read in the end", ("add", "read"))
 
 
@@ -101,13 +103,13 @@ def check_set(run: FinishedRun, config: Config | None) -> CheckResult:
 
 @dataclass
 class CounterHistory:
-    """The calls of one counter: the sum that must show, and what unknown increments may add to it."""
+    """The calls of one counter: the acknowledged sum, and the range that unknown increments may add to it."""
 
     acknowledged: int = 0
     least: int = 0
     most: int = 0
     falls: bool = False
-    """Whether a decrement was tried, so that a lagging replica may show too much."""
+    """Whether a decrement was attempted, so that a lagging replica may show too high a value."""
     reads: list[Call] = field(default_factory=list)
 
     def take(self, call: Call) -> None:
@@ -122,7 +124,7 @@ class CounterHistory:
             self.reads.append(call)
 
     def judge(self, name: str, final_at: int) -> Findings:
-        """What is wrong with the counter called `name`."""
+        """Returns the findings about the counter `name`; `final_at` is the start of the final phase."""
         low, high = self.acknowledged + self.least, self.acknowledged + self.most
         finals = [call for call in self.reads if call.invoked >= final_at]
         odd = [call for call in self.reads if type(call.result) is not int]
@@ -146,7 +148,7 @@ class CounterHistory:
 
 
 def check_counter(run: FinishedRun, config: Config | None) -> CheckResult:
-    """Every acknowledged `increment` is counted in the final reads, and nothing else is."""
+    """Checks that final reads count every acknowledged `increment`, and nothing else."""
     return _judged(
         "counter", run, CounterHistory, "every acknowledged increment was counted in the end", ("increment", "read")
     )
@@ -165,9 +167,9 @@ class QueueHistory:
     taken: Counter[Any] = field(default_factory=Counter)
     takes: dict[Any, Call] = field(default_factory=dict)
     doubtful: int = 0
-    """Takes of unknown fate: each may have taken a value that nobody saw."""
+    """The number of takes with unknown outcome: each may have removed a value without returning it to a client."""
     empty_since: int = -1
-    """The invocation of the last take that found nothing."""
+    """The invocation time of the last take that found the queue empty; -1 if none did."""
 
     def take(self, call: Call) -> None:
         if call.function in PUTS and call.outcome != "fail":
@@ -184,7 +186,7 @@ class QueueHistory:
             self.doubtful += 1
 
     def judge(self, name: str, final_at: int) -> Findings:
-        """What is wrong with the queue called `name`."""
+        """Returns the findings about the queue `name`; `final_at` is the start of the final phase."""
         found: Findings = []
         for value, count in self.taken.items():
             if not self.tried[value]:
@@ -209,20 +211,22 @@ class QueueHistory:
 
 
 def check_total_queue(run: FinishedRun, config: TotalQueueConfig) -> CheckResult:
-    """What was put in comes out, once, and nothing else does."""
+    """Checks that every value put in comes out once, and nothing else does."""
     return _judged(
         "total_queue", run, lambda: QueueHistory(config.at_least_once), "what was put in came out", (*PUTS, *TAKES)
     )
 
 
-# What they share.
+# Shared helpers.
 
 
 def _judged(
     name: str, run: FinishedRun, start: Callable[[], Any], valid: str, functions: tuple[str, ...]
 ) -> CheckResult:
-    """The calls of each key taken together and judged, by objects that `start` makes; `valid` is the reason if nothing is
-    wrong."""
+    """Groups the calls by key and judges each group with an object made by `start`.
+
+    `valid` is the reason reported if there are no findings.
+    """
     objects: dict[Any, Any] = {}
     known = others = 0
     for call in run.history:
@@ -259,7 +263,7 @@ def _who(call: Call) -> str:
 
 
 def _some(values: Iterable[Any]) -> str:
-    """`3 values: 'a', 'b', 'c'`; a single one by itself."""
+    """Formats values as `3 values ('a', 'b', 'c')`, and a single value alone; shows at most `MOST_SHOWN`."""
     listed = list(values)
     shown = ", ".join(map(repr, listed[:MOST_SHOWN])) + (", …" if len(listed) > MOST_SHOWN else "")
     return shown if len(listed) == 1 else f"{len(listed):,} values ({shown})"

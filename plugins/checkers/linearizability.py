@@ -18,16 +18,16 @@ DEFAULT = Bounds()
 
 
 class LinearizabilityConfig(Config):
-    """What to check against, and how long to search."""
+    """The sequential model, and the limits of the search."""
 
     model: str = AUTO
-    """The sequential model, by name; `auto` is the protocol's or state machine's."""
+    """The name of the sequential model; `auto` uses the protocol's or the state machine's."""
     budget: int = DEFAULT.steps
-    """Steps of the search; when they are spent the verdict is unknown."""
+    """Maximum number of search steps; the verdict is unknown if they run out."""
     memory_mib: int = DEFAULT.memory_mib
-    """What the search may keep in memory, by its own estimate; when that is not enough the verdict is unknown."""
+    """Maximum memory of the search in MiB, by its own estimate; the verdict is unknown if it is not enough."""
     evidence_budget: int = DEFAULT.evidence_steps
-    """Steps of the search for few operations that show what is wrong; when they are spent more of them are shown."""
+    """Maximum number of steps to reduce a violation to few operations; if they run out, more operations are shown."""
 
     def __post_init__(self) -> None:
         for name in ("budget", "memory_mib", "evidence_budget"):
@@ -36,12 +36,12 @@ class LinearizabilityConfig(Config):
 
 
 def validate(models: Models, config: LinearizabilityConfig) -> None:
-    """ConfigError if there is no model to check against."""
+    """Raises ConfigError if there is no model to check against."""
     _chosen(models, config)
 
 
 def check(run: FinishedRun, config: LinearizabilityConfig) -> CheckResult:
-    """The verdict of `check_linearizable`. ConfigError if there is no model to check against."""
+    """Returns the verdict of `check_linearizable`. Raises ConfigError if there is no model to check against."""
     bounds = Bounds(steps=config.budget, memory_mib=config.memory_mib, evidence_steps=config.evidence_budget)
     return check_linearizable(run.history, _chosen(run.models, config), bounds)
 

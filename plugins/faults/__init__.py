@@ -1,1 +1,1 @@
-"""Faults: what goes wrong, and when."""
+"""Faults that come with Synod."""

@@ -1,4 +1,4 @@
-"""What an operator does to a running group: nodes join and leave, the leadership moves.
+"""Administrative operations on a running group: adding and removing nodes, transferring leadership.
 
     faults:
       schedule:
@@ -7,8 +7,8 @@
           - {at: 2s, fault: remove_node, target: leader}
           - {at: 3s, fault: transfer_leader, target: n2}
 
-For protocols whose `administration` has the operation. One thing is asked for after another, of whoever leads, until it
-is done; the ledger counts what was. Nothing is undone at the end.
+Requires a protocol whose `administration` lists the operation. Operations are requested one after another from the
+current leader, each until it is done; the ledger counts completed operations. Nothing is undone at the end.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ SPARE = "spare"
 
 
 class AddConfig(FaultConfig):
-    """Whom it adds."""
+    """The node to add."""
 
     target: str = SPARE
-    """`spare`: the next of the `spares` that has not run yet; or a node's name."""
+    """`spare` (the next of the `spares` that has never run), or a node's name."""
     lasts: Duration = Duration("0")
 
 
 class RemoveConfig(FaultConfig):
-    """Whom it removes."""
+    """The node to remove."""
 
     target: str = "random"
-    """A node's name, a role that nodes report, `random`."""
+    """A node's name, a role that nodes report, or `random`."""
     lasts: Duration = Duration("0")
 
 
 class TransferConfig(FaultConfig):
-    """Who is to lead."""
+    """The node that becomes leader."""
 
     target: str = "follower"
-    """A node's name, a role that nodes report, `random`."""
+    """A node's name, a role that nodes report, or `random`."""
     lasts: Duration = Duration("0")
 
 
 class Administration(Fault):
-    """Base of the faults that ask for one administrative operation on one node."""
+    """Base class of faults that request one administrative operation on one node."""
 
     function: ClassVar[str]
 
@@ -87,7 +87,7 @@ class Administration(Fault):
 
 
 class AddNode(Administration):
-    """Boots a spare and has it join; a node that runs already, as one that was removed, joins again."""
+    """Boots a spare and adds it to the group. A node that already runs, such as a removed one, joins again."""
 
     function = "add_node"
 
@@ -111,13 +111,13 @@ class AddNode(Administration):
 
 
 class RemoveNode(Administration):
-    """Has a node leave the group; it runs on, and is no member."""
+    """Removes a node from the group; its process keeps running as a non-member."""
 
     function = "remove_node"
 
 
 class TransferLeader(Administration):
-    """Has another node lead."""
+    """Transfers leadership to the target."""
 
     function = "transfer_leader"
 

@@ -1,7 +1,7 @@
-"""A swarm of faults: each seed draws which kinds, how many at once, and how long.
+"""A swarm of faults: each seed draws the kinds of faults, their number at once, and their durations.
 
-What is drawn can fire. A swarm never has more than `max_down` nodes crashed, standing still or without a working disk
-at once, so that a majority can go on unless the network keeps it from it.
+Only faults that can fire are drawn. A swarm never has more than `max_down` nodes crashed, paused or without a working
+disk at once, so that a majority can make progress unless the network prevents it.
 """
 
 from __future__ import annotations
@@ -37,32 +37,32 @@ Count = Annotated[int, Meta(ge=1)]
 Weight = Annotated[int, Meta(ge=0)]
 
 LAST_CHANCE = 500 * MILLISECOND
-"""Nothing begins later than this before the end, so that a fault that finds no target has time to try again."""
+"""No fault begins later than this before the end, so that a fault without a target has time to retry."""
 
 MANY, DISK = "random_minority", "disk"
 
 
 class ChaosConfig(Config):
-    """The swarm."""
+    """Settings of the swarm."""
 
     at: Duration = Duration("300ms")
-    """Nothing begins before."""
+    """Start of the first fault, at the earliest."""
     at_once: Count = 3
-    """How many faults may overlap; each seed draws its own number up to this."""
+    """Maximum number of overlapping faults; each seed draws its own number up to this."""
     shortest: Duration = Duration("100ms")
-    """How long a fault lasts at the least."""
+    """Minimum duration of a fault."""
     longest: Duration = Duration("800ms")
-    """... and at the most; short ones are as likely as long ones."""
+    """Maximum duration of a fault; short durations are as likely as long ones."""
     max_down: Annotated[int, Meta(ge=-1)] = -1
-    """How many nodes may be down, stopped or without a disk at once; -1: a minority."""
+    """Maximum number of nodes that are down, paused or without a working disk at once; -1: a minority."""
     kinds: dict[str, Weight] = msgspec.field(
         default_factory=lambda: {
             "crash": 3, "pause": 2, "partition": 4, "loss": 2, "duplicate": 1, "reorder": 1, "delay": 2, "clock": 2, "disk": 3,
         }
     )  # fmt: skip
-    """Which kinds, and how likely each; 0 leaves one out. Each seed draws some of them."""
+    """Relative likelihood of each kind; 0 excludes a kind. Each seed draws some of the kinds."""
     disk: tuple[DiskProblem, ...] = ("slow", "failed_fsync", "full", "damage")
-    """What may be wrong with a disk. Without `damage` every node is back when the faults end."""
+    """The disk problems to draw from. Without `damage`, every node is back when the faults end."""
 
     def __post_init__(self) -> None:
         if not 0 < self.shortest <= self.longest:
@@ -85,7 +85,7 @@ class Chaos(FaultPlan):
                 raise ConfigError(f"{key}.kinds.{kind}", f"there is no fault {kind!r}", did_you_mean(kind, known))
         usual = ChaosConfig().kinds
         for kind, weight in self.config.kinds.items():
-            # A weight equal to the default cannot be told from one that was not given.
+            # A weight equal to the default is indistinguishable from an unset one.
             if weight and weight != usual.get(kind):
                 fault = _with_random_target(self.kinds.make(kind, {}, kind))
                 fault.validate_nodes(f"{key}.kinds.{kind}", (*self.nodes, *self.spares), self.spares)
@@ -123,16 +123,16 @@ class Chaos(FaultPlan):
 
     @property
     def _earliest(self) -> int:
-        """When the first fault begins at the earliest."""
+        """Returns the earliest start of the first fault."""
         return int(self.config.at) + self.config.shortest // 2
 
     @property
     def _most(self) -> int:
-        """How many nodes may be out of service at once."""
+        """Returns the maximum number of nodes out of service at once."""
         return self.config.max_down if self.config.max_down >= 0 else (len(self.nodes) - 1) // 2
 
     def _weights(self) -> dict[str, int]:
-        """The kinds that fit these nodes, and how likely each is."""
+        """Returns the kinds that fit these nodes, with their weights."""
         weights = {kind: weight for kind, weight in sorted(self.config.kinds.items()) if weight}
         return {kind: weight for kind, weight in weights.items() if self._fits_nodes(kind)}
 
@@ -145,16 +145,16 @@ class Chaos(FaultPlan):
         return True
 
     def _possible(self) -> bool:
-        """Whether anything can be drawn."""
+        """Returns whether any fault can be drawn."""
         return bool(self._weights()) if self._most else any(map(self._spares_nodes, self._weights()))
 
     def _spares_nodes(self, kind: str) -> bool:
-        """Whether a fault of this kind may leave all nodes in service."""
+        """Returns whether a fault of this kind may leave all nodes in service."""
         options = [{"trouble": problem} for problem in self.config.disk] if kind == DISK else [{}]
         return any(not self.kinds.make(kind, option, kind).disables_target() for option in options)
 
     def _draw_swarm(self, name: str, begin: Callable[[], int], latest: int, rng: random.Random) -> list[PlannedFault]:
-        """The faults that begin before `latest`, several chains of them, each of which begins at `begin()`."""
+        """Draws the faults that begin before `latest`: several chains, each starting at `begin()`."""
         swarm, guard, planned = self._draw_kinds(rng), Guard(self._most), list[PlannedFault]()
         for _ in range(rng.randint(1, self.config.at_once)):
             at = begin()
@@ -167,13 +167,13 @@ class Chaos(FaultPlan):
         return planned
 
     def _draw_kinds(self, rng: random.Random) -> dict[str, int]:
-        """Some of the kinds, at least one: a swarm that always does everything never does one thing thoroughly."""
+        """Draws a non-empty subset of the kinds: a swarm with every kind in every run tests none of them thoroughly."""
         weights = self._weights()
         chosen = set(rng.sample(list(weights), rng.randint(1, len(weights))))
         return {kind: weight for kind, weight in weights.items() if kind in chosen}
 
     def _draw_time(self, rng: random.Random) -> int:
-        """From `shortest` to `longest`, each doubling as likely as any other."""
+        """Draws a duration from `shortest` to `longest`, log-uniformly: each doubling is equally likely."""
         shortest, longest = int(self.config.shortest), int(self.config.longest)
         low = shortest << rng.randrange((longest // shortest).bit_length())
         return rng.randint(low, min(2 * low, longest))
@@ -181,7 +181,7 @@ class Chaos(FaultPlan):
     def _draw(
         self, swarm: Mapping[str, int], guard: Guard, at: int, lasts: int, rng: random.Random
     ) -> tuple[str, Fault] | None:
-        """A kind and its fault for this time; None if what was drawn would take down one node too many."""
+        """Draws a kind and a fault for this time; None if the draw would take down one node too many."""
         kind = rng.choices(list(swarm), list(swarm.values()))[0]
         options = self._random_options(kind, rng)
         while kind == DISK and options["trouble"] not in self.config.disk:
@@ -198,15 +198,15 @@ class Chaos(FaultPlan):
 
 
 class Guard:
-    """Sees to it that no more than `most` nodes are out of service at once."""
+    """Limits the number of nodes out of service at once to `most`."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._reserved: list[tuple[int, int, int]] = []  # (from, to, how many nodes)
-        self._broken: dict[NodeId, int] = {}  # whose disk will crash it, and until when
+        self._broken: dict[NodeId, int] = {}  # nodes that their disks will crash, and until when
 
     def reserve(self, fault: Fault, at: int, lasts: int) -> bool:
-        """Whether the plan leaves room for a fault that takes nodes down; room is kept for it if so."""
+        """Reserves room in the plan for a fault that takes nodes down. Returns False if there is none."""
         wants = max(1, self.most) if fault.config.target == MANY else 1
         end = NEVER if getattr(fault.config, "trouble", "") == "damage" else at + lasts
         taken = sum(count for start, stop, count in self._reserved if start <= end and at <= stop)
@@ -216,18 +216,18 @@ class Guard:
         return True
 
     def room(self, view: ClusterView) -> int:
-        """How many nodes may still be taken down now."""
+        """Returns how many more nodes may be taken down now."""
         broken = {node for node, until in self._broken.items() if until > view.now}
         out = {node for node in view.nodes if node not in view.up} | view.lost | broken
         return self.most - len(out)
 
     def note_disks(self, injection: Injection, until: int) -> None:
-        """Remembers the nodes whose disks the injection breaks, before that shows."""
+        """Records the nodes whose disks the injection breaks, before the effect is visible."""
         self._broken |= {action.node: until for action in injection.actions if isinstance(action, SetDisk)}
 
 
 class Guarded(Fault):
-    """A fault of a swarm: injected into a random target if its own does not exist, and held back if it is one too many."""
+    """A fault of a swarm. Falls back to a random target if its own does not exist or takes down too many nodes."""
 
     def __init__(self, fault: Fault, guard: Guard, lasts: int) -> None:
         super().__init__(fault.config)
@@ -248,13 +248,13 @@ class Guarded(Fault):
         return injection
 
     def expected_touched(self, injection: Injection, messages: int) -> float | None:
-        """Of a swarm's faults one may hide another, or fall on links that carry nothing: that is chance too."""
+        """Allows for chance: in a swarm one fault may mask another, or hit links that carry no messages."""
         expected = self._fault.expected_touched(injection, messages)
         return float(messages) if expected is None else expected
 
 
 def _with_random_target(fault: Fault) -> Fault:
-    """The same fault with the target `random`, which always exists."""
+    """Returns the same fault with the target `random`, which always exists."""
     field = next((key for key in ("target", "links") if key in fault.config.__struct_fields__), None)
     if field is None:
         return fault

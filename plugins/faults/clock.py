@@ -1,4 +1,4 @@
-"""Clocks run too fast or too slow, and wall clocks step."""
+"""Clock faults: clocks that run too fast or too slow, and wall clocks that step."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from framework import (
 
 
 class ClockConfig(TargetConfig):
-    """How wrong the clocks of the target go. The monotonic clock drifts and never steps; timers follow it."""
+    """The clock error of the target. The monotonic clock drifts but never steps; timers follow it."""
 
     at: Duration = Duration("1s")
     every: Duration = Duration("3s")
     lasts: Duration = Duration("2s")
     target: str = "random_minority"
     drift_ppm: Annotated[int, Meta(ge=0, le=500_000)] = 50_000
-    """By how many parts per million they run too fast or too slow; 50000 is one twentieth."""
+    """Drift in parts per million, fast or slow; 50000 is one twentieth."""
     step: Duration = Duration("500ms")
-    """How far the wall clock steps, at the start and back at the end; 0: not at all."""
+    """Step of the wall clock at the start, undone at the end; 0: no step."""
     direction: Literal["forward", "backward", "either"] = "either"
-    """Too fast and ahead, too slow and behind, or either, each node by chance."""
+    """`forward`: fast and ahead. `backward`: slow and behind. `either`: one of the two, drawn for each node."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,7 +41,7 @@ class ClockConfig(TargetConfig):
 
 
 class ClockFault(TargetedFault):
-    """Sets clocks wrong, and right again."""
+    """Sets clocks wrong, and corrects them again."""
 
     config: ClockConfig
 

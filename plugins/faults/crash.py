@@ -1,4 +1,4 @@
-"""Nodes crash and come back; nodes stand still and go on."""
+"""Crash and pause faults: nodes crash and restart, or pause and resume."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from framework import (
 
 
 class AgainConfig(TargetConfig):
-    """Whom it brings back: a node's name, `random` or `all`."""
+    """The nodes to bring back: a node's name, `random` or `all`."""
 
     target: str = "all"
     lasts: Duration = Duration("0")
 
 
 class CrashFault(TargetedFault):
-    """Crashes nodes, and restarts them over their storage."""
+    """Crashes nodes, and restarts them with their storage."""
 
     def disables_target(self) -> bool:
         return True
@@ -47,7 +47,7 @@ class CrashFault(TargetedFault):
 
 
 class PauseFault(TargetedFault):
-    """Stops nodes where they stand, as SIGSTOP does, and lets them go on: to them no time has passed but on the clock."""
+    """Pauses nodes as SIGSTOP does, and resumes them. A paused node notices the gap only by its clock."""
 
     def disables_target(self) -> bool:
         return True
@@ -64,7 +64,7 @@ class PauseFault(TargetedFault):
 
 
 class RestartFault(TargetedFault):
-    """Restarts nodes that are down, for schedules: a crash with `for: 0` lasts until then."""
+    """Restarts crashed nodes. For schedules: a crash with `for: 0` lasts until then."""
 
     config: AgainConfig
 
@@ -75,7 +75,7 @@ class RestartFault(TargetedFault):
 
 
 class ResumeFault(TargetedFault):
-    """Lets nodes go on that stand still, for schedules: a pause with `for: 0` lasts until then."""
+    """Resumes paused nodes. For schedules: a pause with `for: 0` lasts until then."""
 
     config: AgainConfig
 

@@ -1,4 +1,4 @@
-"""Disks are slow, fail an fsync, are full, or lose what they had promised to keep."""
+"""Disk faults: slow disks, a failed fsync, full disks, and loss of acknowledged records."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from framework import (
 
 
 class DiskConfig(TargetConfig):
-    """What ails the disk."""
+    """The problem of the disk."""
 
     trouble: DiskProblem = "slow"
-    """`slow`: each commit takes `latency` longer. `failed_fsync`: the next fsync fails, which crashes the node; nothing
-    is tried again, and the node restarts when the fault ends. `full`: no commit has room, and the first to try crashes
-    the node; there is room again when the fault ends. `damage`: the node crashes, and an acknowledged record is damaged:
-    its restart is refused and it stays down. Never more than a minority of the nodes is damaged."""
+    """`slow`: each commit takes `latency` longer. `failed_fsync`: the next fsync fails and crashes the node, without a
+    retry; the node restarts when the fault ends. `full`: the next commit finds no room and crashes the node; there is
+    room again when the fault ends. `damage`: the node crashes and an acknowledged record is damaged, so its restart is
+    refused and it stays down. At most a minority of the nodes is ever damaged."""
     latency: Duration = Duration("50ms")
-    """slow: how much longer."""
+    """slow: additional time of each commit."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,7 +41,7 @@ class DiskConfig(TargetConfig):
 
 
 class DiskFault(TargetedFault):
-    """Troubles disks, and mends them where that can be done."""
+    """Breaks disks, and repairs them where possible."""
 
     config: DiskConfig
 

@@ -1,4 +1,4 @@
-"""Messages are lost, repeated, overtaken or late, on some links or on all."""
+"""Link faults: lost, duplicated, reordered or delayed messages, on some links or on all."""
 
 from __future__ import annotations
 
@@ -33,39 +33,39 @@ Probability = Annotated[float, Meta(gt=0, le=1)]
 
 
 class LinksConfig(FaultConfig):
-    """Which links suffer."""
+    """The affected links."""
 
     at: Duration = Duration("1s")
     every: Duration = Duration("3s")
     lasts: Duration = Duration("2s")
     links: str = "all"
-    """`all` (the clients' too), one direction as in `n1:n2` (what n1 sends to n2), or those from and to a target: a node's name, a role,
-    `random`, `random_minority`, `random_majority`."""
+    """`all` (including the clients'), one direction as in `n1:n2` (from n1 to n2), or a target, for all links from and
+    to it: a node's name, a role, `random`, `random_minority`, `random_majority`."""
 
 
 class LossConfig(LinksConfig):
-    """How much is lost."""
+    """The loss rate."""
 
     probability: Probability = 0.1
-    """Of each message."""
+    """Probability that a message is lost."""
 
 
 class DuplicateConfig(LinksConfig):
-    """How much comes twice."""
+    """The duplication rate."""
 
     probability: Probability = 0.1
-    """Of each message."""
+    """Probability that a message is duplicated."""
     spread: Duration = Duration("20ms")
-    """The second copy comes this much later at the most."""
+    """Maximum extra delay of the second copy."""
 
 
 class ReorderConfig(LinksConfig):
-    """How much is overtaken."""
+    """The reordering rate."""
 
     probability: Probability = 0.2
-    """Of each message."""
+    """Probability that a message is held back."""
     spread: Duration = Duration("20ms")
-    """It waits this much longer at the most, while others pass."""
+    """Maximum time that a message is held back while others overtake it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,10 +74,10 @@ class ReorderConfig(LinksConfig):
 
 
 class DelayConfig(LinksConfig):
-    """How late."""
+    """The extra delay."""
 
     by: Duration = Duration("100ms")
-    """What every message takes longer."""
+    """Extra delay of every message."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,13 +86,13 @@ class DelayConfig(LinksConfig):
 
 
 class LinksFault(Fault):
-    """A fault of links."""
+    """Base class of link faults."""
 
     config: LinksConfig
 
     @abstractmethod
     def impairment(self) -> Impairment:
-        """What befalls each message."""
+        """Returns the impairment applied to each message."""
 
     @property
     def target(self) -> str:
@@ -133,7 +133,7 @@ class LinksFault(Fault):
         return {"links": rng.choice(("all", "all", "leader", "random", "random_minority"))}
 
     def _links(self, view: ClusterView) -> tuple[tuple[tuple[NodeId, NodeId], ...], tuple[NodeId, ...], str]:
-        """The links, whom they belong to, and what to call them."""
+        """Returns the links, the nodes that they belong to, and a description."""
         chosen = self.config.links
         sender, colon, receiver = chosen.partition(":")
         if colon:
@@ -144,7 +144,7 @@ class LinksFault(Fault):
         return links, servers, "all links" if chosen == "all" else f"links of {' '.join(servers)}"
 
     def _on_join(self, token: int, servers: Sequence[NodeId], view: ClusterView) -> OnJoin:
-        """Extends the impairment to a node that joins: to all its links, or to those with the targets `servers`."""
+        """Extends the impairment to a joining node: to all its links, or to those with the targets `servers`."""
         everyone = [*view.nodes, *view.clients]
 
         def extend(node: NodeId, rng: random.Random) -> Injection:
@@ -158,7 +158,7 @@ class LinksFault(Fault):
 
 
 class LossFault(LinksFault):
-    """Messages are lost."""
+    """Loses messages."""
 
     config: LossConfig
 
@@ -174,7 +174,7 @@ class LossFault(LinksFault):
 
 
 class DuplicateFault(LinksFault):
-    """Messages come twice."""
+    """Duplicates messages."""
 
     config: DuplicateConfig
 
@@ -193,7 +193,7 @@ class DuplicateFault(LinksFault):
 
 
 class ReorderFault(LinksFault):
-    """Messages are overtaken by later ones."""
+    """Holds messages back so that later ones overtake them."""
 
     config: ReorderConfig
 
@@ -212,7 +212,7 @@ class ReorderFault(LinksFault):
 
 
 class DelayFault(LinksFault):
-    """Messages are late; none overtakes another."""
+    """Delays messages without reordering them."""
 
     config: DelayConfig
 

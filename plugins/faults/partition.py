@@ -1,4 +1,4 @@
-"""The network falls apart: who can still hear whom, and on which side the clients stand."""
+"""Partitions of the network: which nodes can still hear each other, and on which side the clients are."""
 
 from __future__ import annotations
 
@@ -25,28 +25,30 @@ from framework import (
 
 Shape: TypeAlias = Literal["halves", "minority", "majority_ring", "bridge", "isolate", "one_way", "random"]
 SMALLEST = {"halves": 2, "minority": 3, "majority_ring": 4, "bridge": 3, "isolate": 2, "one_way": 2}
-"""The fewest nodes that each shape takes."""
+"""The minimum number of nodes for each shape."""
 
 
 class PartitionConfig(FaultConfig):
-    """How the network falls apart."""
+    """The shape of the partition."""
 
     at: Duration = Duration("1s")
     every: Duration = Duration("3s")
     lasts: Duration = Duration("1500ms")
     kind: Shape = "random"
     """`halves`: two sides, one larger by a node if the number is odd. `minority`: fewer than half on one side.
-    `majority_ring`: each node hears a majority, and no two the same. `bridge`: two sides and a node that hears both.
-    `isolate`: the target alone. `one_way`: the target is not heard, or does not hear. `random`: any of these each time."""
+    `majority_ring`: each node hears a majority, and no two hear the same one. `bridge`: two sides and a node that hears
+    both. `isolate`: the target alone. `one_way`: the target is not heard, or does not hear. `random`: any of these,
+    drawn anew each time."""
     target: str = "random"
-    """isolate, one_way: a node's name, a role, `random`, `random_minority`."""
+    """isolate, one_way: a node's name, a role, `random` or `random_minority`."""
     clients: Literal["with_sides", "majority_only", "all"] = "with_sides"
-    """`with_sides`: each stands beside some server and shares its lot. `majority_only`: they hear only servers that
-    hear a majority. `all`: they hear everyone. Only clients cut off with a minority can see what is stale."""
+    """`with_sides`: each client is on the side of some server and is cut off with it. `majority_only`: clients hear
+    only servers that hear a majority. `all`: clients hear every server. Only clients cut off with a minority can read
+    stale values."""
 
 
 class PartitionFault(Fault):
-    """Cuts links between servers, and those of the clients with them."""
+    """Cuts links between servers, and the clients' links accordingly."""
 
     config: PartitionConfig
 
@@ -90,7 +92,7 @@ class PartitionFault(Fault):
         return ImpairLinks(token, tuple(links), Impairment(cut=True))
 
     def _shape(self, kind: str, view: ClusterView) -> tuple[Split, tuple[NodeId, ...], str]:
-        """Who hears whom, whom that is against, and how it looks."""
+        """Returns the split, its target nodes, and a description."""
         nodes = view.rng.sample(view.nodes, len(view.nodes))
         count = len(nodes)
         if kind in ("halves", "minority"):
@@ -114,7 +116,7 @@ class PartitionFault(Fault):
         return Split(view.nodes, cut, others), targets, f"{named} {'does not hear' if heard else 'is not heard'}"
 
     def _client_links(self, split: Split, beside: Mapping[NodeId, NodeId], servers: Iterable[NodeId]) -> list[LinkName]:
-        """The links between clients, each of which stands beside a server, and these servers that are cut."""
+        """Returns the cut links between clients and `servers`. `beside` maps each client to the server on its side."""
         majority = len(split.nodes) // 2 + 1
         outside = {node for node in servers if split.hears(node) < majority}
         links = []
@@ -129,9 +131,9 @@ class PartitionFault(Fault):
 
 
 class Split:
-    """A network that has fallen apart: the directions between servers in which nothing gets through.
+    """A partitioned network: the directions between servers in which no message gets through.
 
-    `sides` are those on which a node that joins may stand: it shares the lot of those who stand there.
+    `sides` are the sides that a joining node may be put on; it is then cut off like the other nodes there.
     """
 
     def __init__(self, nodes: Sequence[NodeId], cut: Iterable[LinkName], *sides: Sequence[NodeId]) -> None:
@@ -139,18 +141,18 @@ class Split:
         self._sides = [list(side) for side in sides if side]
 
     def hears(self, node: NodeId) -> int:
-        """How many nodes can speak with `node` both ways, itself included."""
+        """Returns how many nodes can communicate with `node` in both directions, including itself."""
         return sum((node, other) not in self.cut and (other, node) not in self.cut for other in self.nodes)
 
     def take_in(self, node: NodeId, rng: random.Random) -> tuple[str, list[LinkName]]:
-        """Puts a node where it stands from now on; says where, and which of its links are cut."""
+        """Places a joining node. Returns a description of its place, and its cut links."""
         where, apart = self._place(node, rng)
         self.nodes.append(node)
         self.cut.update(apart)
         return f"{node} joined {where}", apart
 
     def _place(self, node: NodeId, rng: random.Random) -> tuple[str, list[LinkName]]:
-        if not self._sides:  # everyone stands alone
+        if not self._sides:  # every node is alone
             return "alone", [link for other in self.nodes for link in ((node, other), (other, node))]
         side = rng.choice(self._sides)
         like, where = side[0], f"on the side of {' '.join(side)}"
@@ -160,7 +162,7 @@ class Split:
 
 
 class Ring(Split):
-    """Each node hears as many neighbours on either side as make a majority with itself; so does one that joins."""
+    """A ring in which each node, joining nodes included, hears enough neighbours to form a majority with itself."""
 
     def __init__(self, nodes: Sequence[NodeId], ring: Sequence[NodeId]) -> None:
         self._ring = list(ring)
@@ -174,7 +176,7 @@ class Ring(Split):
         return f"between {before} and {after}", apart
 
     def _far(self, node: NodeId) -> list[NodeId]:
-        """Those whom `node` does not hear: all but its neighbours."""
+        """Returns the nodes that `node` does not hear: all but its neighbours."""
         count = len(self._ring)
         reach = (count // 2 + 1) // 2
         at = self._ring.index(node)

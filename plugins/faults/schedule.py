@@ -1,4 +1,4 @@
-"""Faults at given times: a list of steps, each a fault of any kind, with the steps that follow when it is over.
+"""Faults at given times: a list of steps, each a fault of any kind, with the steps that follow its end.
 
 faults:
   schedule:
@@ -40,15 +40,15 @@ _EXAMPLE = "Write {at: 2s, fault: crash, target: leader, for: 1s}."
 
 
 class ScheduleConfig(Config):
-    """What happens when."""
+    """The steps of the schedule."""
 
     steps: tuple[dict[str, Any], ...] = ()
-    """Each names its `fault`, with that fault's own options, `at`, `every` and `for`; `then` lists what follows, `at` a
-    time after this one's end."""
+    """Each step names its `fault`, with that fault's options, `at`, `every` and `for`. `then` lists the steps that
+    follow; their `at` counts from this step's end."""
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One step: a fault made of its config, the name of its line in the ledger, and the steps that follow it."""
+    """One step: the fault, its name in the ledger, and the steps that follow it."""
 
     name: str
     fault: Fault
@@ -98,7 +98,7 @@ def _walk(steps: Sequence[Step], where: str) -> Iterable[tuple[str, Step]]:
 
 
 def _begins(step: Step, at: int, where: str) -> Iterable[tuple[str, int]]:
-    """(key, earliest time in nanoseconds) of each step that follows a step at `at`, directly or not."""
+    """Yields (key, earliest time in nanoseconds) of each step that follows a step at `at`, directly or indirectly."""
     for number, following in enumerate(step.then):
         begins = at + int(step.fault.config.lasts) + int(following.fault.config.at)
         yield f"{where}.then.{number}", begins
@@ -113,7 +113,7 @@ def _follow(step: Step) -> PlannedFault:
 def _read(
     steps: Any, where: str, name: str, kinds: FaultKinds, used: dict[str, int], *, following: bool = False
 ) -> tuple[Step, ...]:
-    """The steps that stand at `where`. ConfigError, with the step's number, for what cannot be one."""
+    """Parses the steps at the key `where`. Raises ConfigError, with the step's number, for an invalid step."""
     if not isinstance(steps, Sequence) or isinstance(steps, str):
         raise ConfigError(where, f"expected a list of steps, got {steps!r}", _EXAMPLE)
     return tuple(

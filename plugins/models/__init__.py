@@ -1,1 +1,1 @@
-"""Sequential models: what the objects do that histories are of."""
+"""Sequential models of the objects that histories are checked against."""

@@ -1,4 +1,4 @@
-"""One local network: every link alike. `lan` is a healthy one, `lossy` one that drops, repeats and reorders."""
+"""Local networks with identical links. `lan` is healthy; `lossy` drops, duplicates and reorders messages."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from framework import (
 )
 
 LATENCY = Lognormal(median=Duration("250us"), sigma=0.3)
-"""A quarter of a millisecond one way, as within a data centre; one message in a hundred takes twice as long."""
+"""One-way delay within a data centre: a quarter of a millisecond; one in a hundred messages takes twice as long."""
 
 
 class LanConfig(LinkConfig):
-    """A healthy network, unless told otherwise."""
+    """A local network, healthy by default."""
 
     latency: Latency | None = None
-    """The law of every delay, one way; null is {kind: lognormal, median: 250us, sigma: 0.3}."""
+    """Distribution of the one-way delay; null means {kind: lognormal, median: 250us, sigma: 0.3}."""
 
 
 class LossyConfig(LanConfig):
-    """A local network in a bad state."""
+    """A local network that drops, duplicates and reorders messages."""
 
     loss: Probability = 0.02
     duplicate: Probability = 0.01
@@ -39,7 +39,7 @@ class LossyConfig(LanConfig):
 
 
 class Lan(NetworkModel):
-    """All links are alike and know nothing of one another."""
+    """A network whose links are identical and independent of each other."""
 
     def __init__(self, config: LanConfig, nodes: tuple[NodeId, ...], clients: tuple[NodeId, ...]) -> None:
         super().__init__(config, nodes, clients)

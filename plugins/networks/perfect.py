@@ -1,4 +1,4 @@
-"""A network that does nothing but deliver, each message after the same short delay."""
+"""A network that delivers every message after the same short delay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class PerfectConfig(Config):
     """The delay of every link."""
 
     latency: Duration = Duration("500us")
-    """One way, in the simulator; on Ray nothing is added to what the real network takes."""
+    """One-way delay in the simulator; on Ray nothing is added to the delay of the real network."""
 
     def __post_init__(self) -> None:
         if self.latency <= 0:
@@ -19,7 +19,7 @@ class PerfectConfig(Config):
 
 
 class Perfect(NetworkModel):
-    """Constant delays, no loss. An engine with a network of its own leaves its messages alone."""
+    """Constant delays without loss. An engine with a real network leaves its messages untouched."""
 
     simulated_only = True
 

@@ -1,4 +1,4 @@
-"""Networks that span the earth: nodes and clients stand in regions, or at sites, with known distances between them."""
+"""Wide-area networks: nodes and clients are in regions, or at sites, with known round-trip times between them."""
 
 from __future__ import annotations
 
@@ -34,39 +34,40 @@ DATA = Path(__file__).parent / "data"
 
 
 RoundTrips: TypeAlias = Mapping[str, Mapping[str, Fraction]]
-"""Milliseconds from one region, there and back, to another."""
+"""The round-trip time in milliseconds from one region to another."""
 
 
 class WanConfig(LinkConfig, kw_only=True):
-    """Where nodes stand and how steady the lines are."""
+    """The placement of nodes, and the jitter of the links."""
 
     regions: tuple[str, ...]
-    """Nodes, and clients likewise, are dealt out to these in turn: n1 and c1 to the first, n2 and c2 to the second."""
+    """Regions assigned to nodes, and likewise to clients, in turn: the first to n1 and c1, the second to n2 and c2."""
     jitter: Annotated[float, Meta(ge=0, le=2)] = 0.02
-    """The sigma of the lognormal law around each measured delay; 0 makes delays constant."""
+    """Sigma of the lognormal distribution around each measured delay; 0 makes delays constant."""
 
 
 class AwsConfig(WanConfig):
-    """The five sites of the EPaxos study (Moraru et al., SOSP 2013), unless told otherwise."""
+    """Regions of AWS; by default the five sites of the EPaxos study (Moraru et al., SOSP 2013)."""
 
     regions: tuple[str, ...] = ("us-west-1", "us-east-1", "eu-west-1", "us-west-2", "ap-northeast-1")
 
 
 class GcpConfig(WanConfig):
-    """Five sites on four continents, unless told otherwise."""
+    """Regions of Google Cloud; by default five sites on four continents."""
 
     regions: tuple[str, ...] = ("us-east1", "europe-west1", "us-west1", "asia-northeast1", "southamerica-east1")
 
 
 class SitesConfig(WanConfig):
-    """Sites of one's own, and how far they are from one another."""
+    """User-defined sites, and the round-trip times between them."""
 
     regions: tuple[str, ...] = ()
-    """As of the other networks, any of the sites; none named: all, as they come in `round_trips`."""
+    """Sites assigned to nodes, and likewise to clients, in turn; by default all, in the order of `round_trips`."""
     round_trips: dict[str, dict[str, Duration]] = {}
-    """Each pair of sites once, there and back: `{CA: {VA: 85ms, EU: 156ms}, VA: {EU: 90ms}}`. Both ways are alike."""
+    """Round-trip time of each pair of sites, given once: `{CA: {VA: 85ms, EU: 156ms}, VA: {EU: 90ms}}`. Both directions
+    take the same time."""
     within: Duration = Duration("200us")
-    """The round trip between two that stand at the same site."""
+    """Round-trip time within a site."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,12 +87,12 @@ class SitesConfig(WanConfig):
 
 
 def sites(config: SitesConfig) -> tuple[str, ...]:
-    """All that are named, in that order."""
+    """Returns all sites that the config names, in order of their first appearance."""
     return tuple(dict.fromkeys(chain.from_iterable((one, *row) for one, row in config.round_trips.items())))
 
 
 class Wan(NetworkModel):
-    """Half of the round trip between two regions is the median delay of the links between them."""
+    """A network whose links have half the round-trip time between their regions as median delay."""
 
     name: ClassVar[str]
 
@@ -116,10 +117,10 @@ class Wan(NetworkModel):
 
     @abstractmethod
     def distances(self) -> RoundTrips:
-        """How far each region is from each."""
+        """Returns the round-trip times between all regions."""
 
     def chosen(self) -> tuple[str, ...]:
-        """Where nodes and clients stand, in turn."""
+        """Returns the regions to assign to nodes and clients in turn."""
         regions: tuple[str, ...] = self.config.regions
         return regions
 
@@ -135,7 +136,7 @@ class Wan(NetworkModel):
 
 
 class Cloud(Wan):
-    """The regions of a provider; a row of its table is what that region measured."""
+    """The regions of a cloud provider. Each row of its table holds the times measured from one region."""
 
     table: ClassVar[str]
 
@@ -158,7 +159,7 @@ class Gcp(Cloud):
 
 
 class Sites(Wan):
-    """What the config says."""
+    """The sites of the config."""
 
     name = "wan"
 
@@ -182,7 +183,7 @@ class Sites(Wan):
 
 @cache
 def round_trips(table: str) -> RoundTrips:
-    """Exactly what the table `table` says."""
+    """Reads the round-trip times of the table `table`, as exact fractions of milliseconds."""
     with open(DATA / table, newline="", encoding="utf-8") as file:
         (_, *targets), *rows = csv.reader(file)
     return {

@@ -1,1 +1,1 @@
-"""Protocols: what nodes and clients do."""
+"""Protocols that come with Synod."""

@@ -1,18 +1,18 @@
-"""Objects that hold several values: queues, stacks and sets, one a key, all empty at first.
+"""Containers: queues, stacks and sets, one for each key, all initially empty.
 
 | machine | operation  | argument | result                                              |
 | ------- | ---------- | -------- | --------------------------------------------------- |
 | `queue` | `enqueue`  | a value  | None                                                |
-|         | `dequeue`  | none     | the value that came first, None if there is none    |
+|         | `dequeue`  | none     | the first value in, None if the queue is empty      |
 | `stack` | `push`     | a value  | None                                                |
-|         | `pop`      | none     | the value that came last, None if there is none     |
-| `set`   | `add`      | a value  | whether it was not there                            |
-|         | `remove`   | a value  | whether it was there                                |
-|         | `contains` | a value  | whether it is there                                 |
+|         | `pop`      | none     | the last value in, None if the stack is empty       |
+| `set`   | `add`      | a value  | whether the value was absent                        |
+|         | `remove`   | a value  | whether the value was present                       |
+|         | `contains` | a value  | whether the value is present                        |
 |         | `read`     | none     | all values, in the order of their msgpack encodings |
 
-Values are booleans, integers, texts and tuples of these; a value equals only values of its own kind (True is not 1). To
-put None into a queue or a stack is refused, since it would look like an empty one.
+Values are booleans, integers, strings and tuples of these; values of different types are never equal (True is not 1).
+Adding None to a queue or a stack is refused, because it would look like an empty container.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _decode = msgspec.msgpack.Decoder(list[tuple[str | None, list[Any]]]).decode
 
 
 class Containers(StateMachine):
-    """Rows of values by key; a snapshot leaves out those that are empty."""
+    """Sequences of values by key; a snapshot omits empty ones."""
 
     def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
         self.rows: dict[str | None, deque[Value]] = {}
 
     def put(self, key: str | None, value: Value) -> None:
-        """Appends a value to the row `key`."""
+        """Appends a value to the sequence of `key`."""
         if value is None:
             raise Refused("it holds any value but None")
         self.rows.setdefault(key, deque()).append(value)
@@ -76,12 +76,12 @@ class Stacks(Containers):
 
 
 class Sets(StateMachine):
-    """Sets of values; a snapshot leaves out those that are empty."""
+    """Sets of values by key; a snapshot omits empty ones."""
 
     def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
         self.sets: dict[str | None, dict[bytes, Value]] = {}
-        """The values by their encodings, in which True is not 1."""
+        """Values by their encoding, which distinguishes True from 1."""
 
     @operation
     def add(self, key: str | None, argument: Value) -> Value:
@@ -112,7 +112,7 @@ class Sets(StateMachine):
 
 
 def _frozen(value: Any) -> Value:
-    """The value with tuples for lists, however deep."""
+    """Returns the value with lists replaced by tuples, at any depth."""
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 

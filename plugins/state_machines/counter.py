@@ -1,11 +1,11 @@
-"""Counters, one a key, all 0 at first.
+"""Counters, one for each key, all initially 0.
 
 | operation   | argument                | result         |
 | ----------- | ----------------------- | -------------- |
 | `read`      | none                    | the value      |
 | `increment` | an integer, 1 if absent | the new value  |
 
-An increment by what is not an integer, or beyond 64 bits, is refused.
+An increment that is not an integer, or that exceeds 64 bits, is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _decode = msgspec.msgpack.Decoder(list[tuple[str | None, int]]).decode
 
 
 class Counters(StateMachine):
-    """Keys and their values; a snapshot leaves out the zeros."""
+    """Counter values by key; a snapshot omits zeros."""
 
     def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)

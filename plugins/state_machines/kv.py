@@ -3,13 +3,13 @@
 | operation | argument     | result                       | effect                                            |
 | --------- | ------------ | ---------------------------- | ------------------------------------------------- |
 | `read`    | none         | the value, None if absent    | none                                              |
-| `write`   | a value      | None                         | the key has it; None makes the key absent         |
-| `cas`     | (old, new)   | whether the value was `old`  | if so the key has `new`                           |
-| `append`  | a text       | None                         | the text goes to the end; an absent key counts as "" |
-| `delete`  | none         | None                         | the key is absent                                 |
+| `write`   | a value      | None                         | sets the value; None makes the key absent         |
+| `cas`     | (old, new)   | whether the value was `old`  | if so, sets the value to `new`                    |
+| `append`  | a string     | None                         | appends the string; an absent key counts as ""    |
+| `delete`  | none         | None                         | makes the key absent                              |
 
-Values are None, booleans, integers, texts and tuples of these; a value equals only values of its own kind (True is not
-1). To append to what is not a text is refused.
+Values are None, booleans, integers, strings and tuples of these; values of different types are never equal (True is not
+1). Appending to a value that is not a string is refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _decode = msgspec.msgpack.Decoder(list[tuple[str | None, Any]]).decode
 
 
 class KeyValueStore(StateMachine):
-    """Keys and their values; absent keys are not kept."""
+    """Values by key; absent keys are not stored."""
 
     def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
@@ -47,7 +47,7 @@ class KeyValueStore(StateMachine):
         if type(argument) is not tuple or len(argument) != 2:
             raise Refused("cas takes a pair: (old, new)")
         old, new = argument
-        if _encode(self.values.get(key)) != _encode(old):  # as bytes, where True is not 1
+        if _encode(self.values.get(key)) != _encode(old):  # as bytes, because True == 1
             return False
         self.write(key, new)
         return True

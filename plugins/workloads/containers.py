@@ -1,7 +1,7 @@
-"""Clients of queues, stacks and sets. Every value is unlike every other of the run.
+"""Clients of queues, stacks and sets. Every value is unique within the run.
 
-In the final phase clients empty every queue and stack, and read every set: the checkers `total_queue` and `set`
-judge what was there in the end.
+In the final phase, clients empty every queue and stack and read every set, so that the checkers `total_queue` and `set`
+can judge the final contents.
 """
 
 from __future__ import annotations
@@ -29,49 +29,49 @@ Weight = Annotated[int, Meta(ge=0)]
 
 
 class ContainerConfig(FinalPhaseConfig):
-    """How many objects there are."""
+    """The number of objects."""
 
     keys: Annotated[int, Meta(ge=1)] = 1
-    """How many there are: k1, k2, …, all equally popular."""
+    """Number of objects: k1, k2, …, all equally popular."""
 
 
 class QueueConfig(ContainerConfig):
-    """How often each operation is invoked."""
+    """The weights of the operations."""
 
     enqueue: Weight = 50
-    """The weight of `enqueue`: with equal weights half of the operations put a value in."""
+    """Weight of `enqueue`: with equal weights, half of the operations add a value."""
     dequeue: Weight = 50
-    """The weight of `dequeue`."""
+    """Weight of `dequeue`."""
 
     def __post_init__(self) -> None:
         _check_weights(enqueue=self.enqueue, dequeue=self.dequeue)
 
 
 class StackConfig(ContainerConfig):
-    """How often each operation is invoked."""
+    """The weights of the operations."""
 
     push: Weight = 50
-    """The weight of `push`: with equal weights half of the operations put a value in."""
+    """Weight of `push`: with equal weights, half of the operations add a value."""
     pop: Weight = 50
-    """The weight of `pop`."""
+    """Weight of `pop`."""
 
     def __post_init__(self) -> None:
         _check_weights(push=self.push, pop=self.pop)
 
 
 class SetConfig(ContainerConfig):
-    """How often each operation is invoked."""
+    """The weights of the operations, and the number of final readers."""
 
     add: Weight = 1
-    """The weight of `add`, each time of a value that was never added before."""
+    """Weight of `add`; every added value is new."""
     read: Weight = 0
-    """The weight of `read`, of all values: the history grows with the square of the values that are read."""
+    """Weight of `read`, which returns all values: the history grows with the square of the number of values."""
     contains: Weight = 0
-    """The weight of `contains`, of a value that this client has added."""
+    """Weight of `contains`, for a value that this client has added."""
     remove: Weight = 0
-    """The weight of `remove`, of a value that this client has added."""
+    """Weight of `remove`, for a value that this client has added."""
     readers: Annotated[int, Meta(ge=1)] = 5
-    """How many clients read every set in the end: c1, c2, …"""
+    """Number of clients that read every set in the final phase: c1, c2, …"""
 
     def __post_init__(self) -> None:
         _check_weights(add=self.add, read=self.read, contains=self.contains, remove=self.remove)
@@ -83,12 +83,14 @@ def _check_weights(**weights: int) -> None:
 
 
 class ContainerWorkload(Workload):
-    """A weighted mix of operations on `keys` objects, and in the final phase `last_function` on each of them, until an
-    answer shows that the client is done with it."""
+    """A weighted mix of operations on `keys` objects.
+
+    In the final phase each client invokes `last_function` on each object until `is_last` holds for an answer.
+    """
 
     config: ContainerConfig
     mix: ClassVar[tuple[str, ...]]
-    """The functions, which are the names of their weights in the config."""
+    """The functions; each is also the name of its weight in the config."""
     last_function: ClassVar[str]
 
     def __init__(self, config: ContainerConfig) -> None:
@@ -98,7 +100,7 @@ class ContainerWorkload(Workload):
         self._bounds = list(accumulate(weights.values()))
         self._counts: dict[NodeId, int] = {}
         self._finished: dict[NodeId, int] = {}
-        """How many keys each client is done with, in the final phase."""
+        """The number of keys that each client has finished in the final phase."""
 
     def functions(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self._functions, self.last_function)))
@@ -108,7 +110,7 @@ class ContainerWorkload(Workload):
         return function, f"k{1 + int(rng.random() * self.config.keys)}", self.argument(function, client, rng)
 
     def argument(self, function: str, client: NodeId, rng: random.Random) -> str | None:
-        """What `function` is given: a fresh value if it puts one in."""
+        """Returns the argument of `function`: a fresh value if it adds one, None otherwise."""
         if function in ("enqueue", "push", "add"):
             count = self._counts[client] = self._counts.get(client, 0) + 1
             return f"{client}.{count}"
@@ -123,26 +125,26 @@ class ContainerWorkload(Workload):
             self._finished[client] += 1
 
     def is_last(self, outcome: Ok) -> bool:
-        """Whether this answer to `last_function` says that a client is done with the object."""
+        """Returns whether this answer to `last_function` means that the client has finished the object."""
         return outcome.value is None
 
 
 class QueueWorkload(ContainerWorkload):
-    """Enqueues and dequeues; in the end every queue is emptied."""
+    """Enqueues and dequeues; every queue is emptied in the final phase."""
 
     mix = ("enqueue", "dequeue")
     last_function = "dequeue"
 
 
 class StackWorkload(ContainerWorkload):
-    """Pushes and pops; in the end every stack is emptied."""
+    """Pushes and pops; every stack is emptied in the final phase."""
 
     mix = ("push", "pop")
     last_function = "pop"
 
 
 class SetWorkload(ContainerWorkload):
-    """Adds, and maybe reads, removals and look-ups; in the end `readers` clients read every set."""
+    """Adds, and optionally reads, removals and look-ups; `readers` clients read every set in the final phase."""
 
     config: SetConfig
 

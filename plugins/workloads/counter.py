@@ -1,4 +1,4 @@
-"""Clients that count: increments and reads of a few counters, each of which every client reads in the end."""
+"""Clients of counters: increments and reads; every client reads every counter in the final phase."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from framework import FinalPhaseConfig, Invocation, NodeId, Ok, Operation, Outco
 
 
 class CounterConfig(FinalPhaseConfig):
-    """How many counters, and how often each operation."""
+    """The number of counters, and the weights of the operations."""
 
     keys: Annotated[int, Meta(ge=1)] = 1
-    """How many counters there are: k1, k2, …, all equally popular."""
+    """Number of counters: k1, k2, …, all equally popular."""
     read: Annotated[int, Meta(ge=0)] = 50
-    """The weight of `read`: with equal weights half of the operations are reads."""
+    """Weight of `read`: with equal weights, half of the operations are reads."""
     increment: Annotated[int, Meta(ge=0)] = 50
-    """The weight of `increment`."""
+    """Weight of `increment`."""
     amount: int = 1
-    """What is added at a time."""
+    """Amount added by each increment."""
 
     def __post_init__(self) -> None:
         if not self.read + self.increment:
@@ -28,14 +28,14 @@ class CounterConfig(FinalPhaseConfig):
 
 
 class CounterWorkload(Workload):
-    """Reads and increments; in the end every client reads every counter."""
+    """Reads and increments; every client reads every counter in the final phase."""
 
     config: CounterConfig
 
     def __init__(self, config: CounterConfig) -> None:
         super().__init__(config)
         self._finished: dict[NodeId, int] = {}
-        """How many counters each client has read in the final phase."""
+        """The number of counters that each client has read in the final phase."""
 
     def functions(self) -> tuple[str, ...]:
         weights = {"read": self.config.read, "increment": self.config.increment}

@@ -1,4 +1,4 @@
-"""Short texts to be said back."""
+"""A workload of short texts for echo protocols."""
 
 import random
 from typing import Annotated
@@ -11,10 +11,10 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class EchoWorkloadConfig(WorkloadConfig):
-    """How long the texts are."""
+    """The length of the texts."""
 
     length: Annotated[int, Meta(ge=1)] = 8
-    """Letters in a text."""
+    """Number of letters in a text."""
 
 
 class EchoWorkload(Workload):

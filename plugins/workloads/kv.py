@@ -1,7 +1,7 @@
-"""Clients of a key-value store: a mix of operations over keys of which some may be more popular than others.
+"""Clients of a key-value store: a mix of operations over keys with a configurable popularity.
 
-Every value written is unlike every other of the run, so that a history tells which write a read saw. What a client
-does next depends on its own random stream and its own past alone, never on what the others do.
+Every written value is unique within the run, so that a history shows which write a read saw. A client's next operation
+depends only on its own random stream and its own past, never on other clients.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CONTEXT = Context(prec=22)
 
 
 class Mix(Config):
-    """How often each operation is invoked, by weight: `{read: 9, write: 1}` makes nine reads for each write."""
+    """The weights of the operations: `{read: 9, write: 1}` makes nine reads for each write."""
 
     read: Weight = 50
     write: Weight = 50
@@ -37,25 +37,25 @@ class Mix(Config):
 
 
 class KeyValueConfig(WorkloadConfig):
-    """Which keys, which operations, how large the values."""
+    """The keys, the operations, and the size of the values."""
 
     keys: Annotated[int, Meta(ge=1)] = 10
-    """How many keys there are: k1, k2, …"""
+    """Number of keys: k1, k2, …"""
     distribution: Literal["uniform", "zipf", "hotspot"] = "uniform"
-    """How popular they are: all alike; by Zipf's law, k1 most; or a few hot keys and the rest."""
+    """Popularity of the keys: equal; by Zipf's law, with k1 most popular; or a few hot keys and the rest."""
     theta: Annotated[float, Meta(ge=0, le=10)] = 0.99
     """zipf: the key of rank r is chosen with a probability proportional to 1 / r**theta."""
     hot_keys: Share = 0.1
-    """hotspot: the share of the keys that is hot (at least one key, at most all but one)."""
+    """hotspot: fraction of the keys that is hot (at least one key, at most all but one)."""
     hot_operations: Share = 0.9
-    """hotspot: the share of the operations that goes to hot keys."""
+    """hotspot: fraction of the operations that goes to hot keys."""
     mix: Mix = Mix()
     value_size: Annotated[int, Meta(ge=0, le=1 << 24)] = 16
-    """Bytes of a written value, or more if a unique one needs more. Appended texts are not padded."""
+    """Bytes of a written value; more if a unique value needs more. Appended strings are not padded."""
 
 
 class KeyValueWorkload(Workload):
-    """Reads, writes and their kin on `keys` keys."""
+    """Reads, writes, compare-and-sets, appends and deletes on `keys` keys."""
 
     config: KeyValueConfig
 
@@ -96,14 +96,14 @@ class KeyValueWorkload(Workload):
         return f"{client}.{count}"
 
     def _guess(self, client: NodeId, key: str, value: str | None) -> str | None:
-        """`value`, which `client` will take for the value of `key` when it next compares."""
+        """Returns `value`, and records it as the value that `client` expects at `key` in its next compare-and-set."""
         if self.config.mix.cas:
             self._guesses[client, key] = value
         return value
 
 
 def _popularity(config: KeyValueConfig) -> list[float]:
-    """A weight for each key; none if all are alike."""
+    """Returns a weight for each key; an empty list if all are equal."""
     if config.distribution == "zipf":
         return zipf_weights(config.keys, config.theta)
     if config.distribution == "hotspot" and config.keys > 1:
@@ -114,9 +114,9 @@ def _popularity(config: KeyValueConfig) -> list[float]:
 
 
 def zipf_weights(count: int, theta: float) -> list[float]:
-    """`rank ** -theta` for the ranks 1 to `count`, the same floats on every machine.
+    """Returns `rank ** -theta` for the ranks 1 to `count`, as the same floats on every machine.
 
-    Only primes ask for a power, which `decimal` computes: the weight of a product is the product of the weights.
+    Only primes need a power, which `decimal` computes: the weight of a product is the product of the weights.
     """
     weights = [0.0, 1.0] + [0.0] * (count - 1)
     exponent = Decimal(-theta)

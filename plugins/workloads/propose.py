@@ -1,7 +1,8 @@
-"""Clients that race: each proposes a value of its own, unlike all others, for the instance of consensus that it has come to.
+"""Racing clients: each proposes a unique value for its current instance of consensus.
 
-All walk through the same instances, i1, i2, …, in step with their own operations. Who is ahead waits for a decision,
-and who is behind is told at once what was decided, so that they stay together and race again and again.
+All clients advance through the same instances, i1, i2, …, at the pace of their own operations. A client that is ahead
+waits for a decision, and a client that is behind learns an earlier decision at once. So they stay together and keep
+racing.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from framework import Invocation, NodeId, Workload, WorkloadConfig, WorkloadSpec
 
 
 class ProposeConfig(WorkloadConfig):
-    """How many instances are in play, and how soon clients leave them for the next."""
+    """The number of open instances, and how soon clients move on to the next ones."""
 
     keys: Annotated[int, Meta(ge=1)] = 1
-    """A client proposes for any of this many instances, drawn anew each time."""
+    """Number of open instances; a client draws one of them for each proposal."""
     proposals: Annotated[int, Meta(ge=0)] = 1
-    """After as many proposals for each of them it goes on to the next; 0: it stays with the first for ever."""
+    """Proposals of a client for each instance before it moves on to the next ones; 0: it never moves on."""
 
 
 class ProposeWorkload(Workload):
-    """Proposals."""
+    """Proposals of unique values."""
 
     config: ProposeConfig
 

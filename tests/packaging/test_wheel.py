@@ -103,3 +103,11 @@ def test_an_installed_synod_writes_a_protocol_into_the_users_folder_and_runs_it(
     ran = python(*command.split()[3:], "duration=500ms", "--quiet", cwd=tmp_path, path=[site])
     assert (ran.returncode, ran.stderr) == (0, "")
     assert not (site / "plugins/protocols/notebook.py").exists()
+
+
+def test_an_installed_synod_extends_pytest(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_PLUGINS", raising=False)
+    mark = '@pytest.mark.synod("hello", seeds=3, overrides=["duration=20ms"])'
+    (tmp_path / "test_hello.py").write_text(f"import pytest\n\n{mark}\ndef test_hello(run): pass\n")
+    ended = python("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path, path=[site])
+    assert ended.returncode == 0 and "3 passed" in ended.stdout, ended.stdout + ended.stderr

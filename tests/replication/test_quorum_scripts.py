@@ -1,4 +1,4 @@
-"""Every script under tests/replication/quorums gives its golden output; `pytest --rewrite-scenarios` writes it anew."""
+"""Every script under tests/replication/quorums gives its golden output; `pytest --synod-rewrite` writes it anew."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCRIPTS = sorted((Path(__file__).parent / "quorums").glob("*.txt"))
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_quorums(script: Path, pytestconfig: pytest.Config) -> None:
-    check_golden(script, QuorumScript(script.name).run, rewrite=pytestconfig.getoption("--rewrite-scenarios"))
+    check_golden(script, QuorumScript(script.name).run, rewrite=pytestconfig.getoption("--synod-rewrite"))
 
 
 def test_there_are_scripts() -> None:

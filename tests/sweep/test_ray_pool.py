@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import signal
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 
-from framework.sweep.limits import Limits
+from framework.sweep import ray_workers
+from framework.sweep.limits import NO_LIMITS, Limits
 from framework.sweep.pool import Pool
-from framework.sweep.tasks import Task
+from framework.sweep.ray_workers import Order, PoolActor, RayWorkers
+from framework.sweep.tasks import Death, Task
 from tests.sweep import calls
 from tests.sweep.test_pool import is_gone, wait_until
 
@@ -81,6 +86,46 @@ def test_a_call_is_given_up_when_it_has_lost_its_actor_three_times() -> None:
     assert failure is not None and failure.kind == "died"
     assert failure.reason.startswith("its Ray actor was lost: ")
     assert [one.result for one in ended] == [2 * number for number in range(50) if number != 5]
+
+
+def test_a_silent_actor_is_given_up_and_its_call_goes_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_workers, "SILENT_S", 4.0)
+    mark = tmp_path / "stopped"
+    with Pool(calls.act, 1, on_ray=True) as pool:
+        (ended,) = pool.run([Task(("stop_its_host_once", str(mark)))])
+    stopped = int(mark.read_text())
+    if not is_gone(stopped):
+        os.kill(stopped, signal.SIGKILL)
+    assert ended.failure is None and ended.result != stopped
+
+
+def test_an_actor_that_misses_an_order_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reports, but has never received its calls."""
+    mark = tmp_path / "missed"
+
+    class Deaf(PoolActor):
+        def order(self, number: int, order: Order) -> None:
+            if number == 1 and not mark.exists():
+                mark.touch()
+            else:
+                super().order(number, order)
+
+    monkeypatch.setattr(ray_workers, "SILENT_S", 4.0)
+    monkeypatch.setattr(ray_workers, "PoolActor", Deaf)
+    with Pool(calls.act, 1, on_ray=True) as pool:
+        ended = list(pool.run([Task(("double", number)) for number in range(3)], ordered=True))
+    assert mark.exists() and [one.result for one in ended] == [0, 2, 4]
+
+
+def test_an_actor_that_does_not_start_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_workers, "START_S", 1.0)
+    monkeypatch.setitem(ray_workers.OPTIONS, "num_cpus", 1_000)
+    with closing(RayWorkers(b"", NO_LIMITS, 1)) as workers:
+        workers.start(0)
+        found = list(itertools.chain.from_iterable(workers.wait(0.5) for _ in range(6)))
+    assert found == [(0, Death("lost", "its Ray actor was given up: not up after 1 s"))]
 
 
 def test_a_closed_run_leaves_no_process_and_no_actor() -> None:

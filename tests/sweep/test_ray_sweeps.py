@@ -13,6 +13,7 @@ from framework.registry.discovery import ROOT
 from framework.run.__main__ import main
 from framework.sweep.reader import open_sweep
 from framework.trace.reader import open_run
+from tests.sweep.clustered_sweep import BOUND_S, LOST
 from tests.sweep.troubled import write_troubled
 
 pytestmark = [pytest.mark.ray]
@@ -56,10 +57,11 @@ def test_a_run_that_takes_too_long_is_a_row_and_the_next_one_runs(tmp_path: Path
 
 def test_a_sweep_on_a_cluster_outlives_a_machine(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.sweep.clustered_sweep", str(tmp_path / "s")], cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False,
+        [sys.executable, "-m", "tests.sweep.clustered_sweep", str(tmp_path / "s")], cwd=ROOT, check=False, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        timeout=BOUND_S + 30,
     )  # fmt: skip
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "60 runs: 60 valid, 0 unknown, 0 invalid" in ended.stdout
+    assert ended.returncode == 0, f"it failed, or had not ended after {BOUND_S} s:\n{ended.stdout}"
+    assert LOST in ended.stdout and "60 runs: 60 valid, 0 unknown, 0 invalid" in ended.stdout
     keys = open_sweep(tmp_path / "s").rows["key"].to_pylist()
     assert len(keys) == len(set(keys)) == 60

@@ -1,10 +1,10 @@
-"""The client, which coordinates its own operations: a query, then a propagation, each to a quorum.
+"""The client. It coordinates its own operations: a query, then a propagation, each to a quorum.
 
-    read:   the newest version that a quorum holds; a quorum holds it; answer its value
-    write:  the newest version that a quorum holds; a quorum holds (its counter + 1, this write) and the value
+    read:   find the newest version at a quorum; store it at a quorum; return its value
+    write:  find the newest version at a quorum; store (its counter + 1, this write) and the value at a quorum
 
-Every quorum of the one kind shares a replica with every quorum of the other, so an operation finds what was left by
-any that had ended before it began.
+Every query quorum shares a replica with every propagation quorum, so an operation finds the version of every operation
+that ended before it began.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from plugins.protocols.abd.messages import Held, Propagate, Query, Stored, Versi
 
 
 class RegisterClient(Client):
-    """Reads and writes registers, each by its key; a workload without keys has one register."""
+    """Reads and writes registers by key; a workload without keys has a single register."""
 
     config: AbdConfig
 
@@ -28,13 +28,13 @@ class RegisterClient(Client):
     def invoke(self, operation: Operation) -> None:
         self.operation, self.key, self.ended = operation, operation.key or "", False
         self.found: dict[NodeId, Version] = {}  # phase 1: what each replica holds
-        self.chosen: Propagate | None = None  # phase 2: what a quorum is to hold
-        self.holders: set[NodeId] = set()  # ... and who does
+        self.chosen: Propagate | None = None  # phase 2: the version that a quorum must hold
+        self.holders: set[NodeId] = set()  # phase 2: the replicas known to hold it
         self.transmit()
 
     @on_timer
     def transmit(self) -> None:
-        """Sends this phase's request to all who have not answered it, and again until a quorum has."""
+        """Sends this phase's request to all replicas that have not answered it, repeatedly until a quorum has."""
         request = self.chosen or Query(self.operation.id, self.key)
         self.multicast(self.awaited_nodes(), request)
         self.set_timer(self.transmit, after=self.config.retry)
@@ -46,7 +46,7 @@ class RegisterClient(Client):
     @handles(Held)
     def on_held(self, sender: NodeId, held: Held) -> None:
         if held.operation != self.current or self.chosen is not None:
-            return  # to a phase gone by
+            return  # answers an earlier phase
         self.found[sender] = held.version
         if not self.quorums.phase1.reached(self.found):
             return
@@ -60,7 +60,7 @@ class RegisterClient(Client):
     def propagate(self, version: Version) -> None:
         """Begins phase 2."""
         self.chosen = Propagate(self.operation.id, self.key, version)
-        if self.config.write_back == "when_needed":  # nobody holds what is being written
+        if self.config.write_back == "when_needed":  # no replica holds a value being written
             self.holders = {replica for replica, found in self.found.items() if found == version}
         if not self.end_if_held():
             self.transmit()
@@ -68,7 +68,7 @@ class RegisterClient(Client):
     @handles(Stored)
     def on_stored(self, sender: NodeId, stored: Stored) -> None:
         if stored.operation != self.current:
-            return  # to an operation gone by
+            return  # answers an earlier operation
         self.holders.add(sender)
         self.end_if_held()
 

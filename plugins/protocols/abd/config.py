@@ -1,4 +1,4 @@
-"""What a user may set about the registers."""
+"""Settings of ABD."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from framework import Config, Duration, QuorumConfig
 
 
 class AbdConfig(Config):
-    """How clients ask, and how many must answer. ValueError on a time that would ask without end."""
+    """Quorums, write-back and retries. Raises ValueError on a retry time that would repeat requests without end."""
 
     quorums: QuorumConfig = QuorumConfig()
-    """Phase 1, the query, and phase 2, the propagation: each quorum of the one shares a replica with each of the other."""
+    """Quorums of phase 1 (query) and phase 2 (propagation); each of one kind must meet each of the other."""
     write_back: Literal["always", "when_needed"] = "always"
-    """What a read does with the value that it found: the paper's stores it at a quorum, always; `when_needed` leaves
-    that out if those who answered show that a quorum holds it already."""
+    """`always`: a read stores the value that it found at a quorum, as in the paper. `when_needed`: it skips this if the
+    answers show that a quorum already holds the value."""
     retry: Duration = Duration("100ms")
-    """How long a client waits for a quorum before it asks again those who have not answered."""
+    """Time that a client waits for a quorum before it repeats the request to the replicas that have not answered."""
 
     def __post_init__(self) -> None:
         if self.retry <= 0:

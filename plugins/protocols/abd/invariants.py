@@ -1,13 +1,13 @@
-"""What replicas and clients promise at every moment.
+"""Invariants of ABD's replicas and clients.
 
-| property | of whom, since when |
+| property | definition |
 | --- | --- |
-| timestamp order | the timestamp that a replica holds of a register never falls, restarts included |
-| one value a timestamp | a register and a timestamp stand for one value, at all replicas, ever |
-| a quorum holds what ended | an operation that has ended has been promised by a quorum to hold its version, or a newer one |
-| promises kept | a replica that has said so does hold it |
+| timestamp order | a replica's timestamp of a register never decreases, restarts included |
+| one value a timestamp | a register and a timestamp identify one value, at all replicas, at all times |
+| a quorum holds what ended | when an operation ends, a quorum has promised to hold its version, or a newer one |
+| promises kept | a replica holds the version that it promised to hold, or a newer one |
 
-`Versions` looks at replicas, `Promises` at clients too. A step costs what it changed.
+`Versions` observes replicas, `Promises` also clients. The cost of a step is proportional to its changes.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from plugins.protocols.abd.node import Replica
 
 
 class Versions(Invariant[Replica]):
-    """Timestamp order, one value a timestamp."""
+    """Checks timestamp order, and one value a timestamp."""
 
     def __init__(self) -> None:
-        self.writes: dict[NodeId, int] = {}  # how many of each replica's were seen
-        self.held: dict[NodeId, dict[str, Timestamp]] = {}  # by replica and register, when it was last seen
-        self.values: dict[tuple[str, Timestamp], tuple[Value, NodeId]] = {}  # and who was first seen to hold it
+        self.writes: dict[NodeId, int] = {}  # the number of writes seen of each replica
+        self.held: dict[NodeId, dict[str, Timestamp]] = {}  # by replica and register, as last seen
+        self.values: dict[tuple[str, Timestamp], tuple[Value, NodeId]] = {}  # and the replica first seen to hold it
 
     def observe(self, step: Step, node: Replica) -> None:
         versions, held = node.versions, self.held.setdefault(step.node, {})
@@ -53,12 +53,12 @@ class Versions(Invariant[Replica]):
 
 
 class Promises(Invariant[Node]):
-    """A quorum holds what ended, promises kept."""
+    """Checks that a quorum holds what ended, and that promises are kept."""
 
     def __init__(self) -> None:
         self.quorums: QuorumSystem | None = None  # until a client is seen
-        self.ended: dict[NodeId, OperationId] = {}  # by client, the last that was looked at
-        # By replica, oldest first, what it has promised and was not yet held to: when, register, timestamp.
+        self.ended: dict[NodeId, OperationId] = {}  # by client, the last operation checked
+        # By replica, oldest first, the promises not yet checked: time, register, timestamp.
         self.promised: dict[NodeId, deque[tuple[int, str, Timestamp]]] = defaultdict(deque)
 
     def observe(self, step: Step, node: Node) -> None:

@@ -1,4 +1,4 @@
-"""What clients and replicas say to one another: two rounds, each a request to all and an answer from each."""
+"""The messages between clients and replicas: two rounds, each a request to all replicas and an answer from each."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import TypeAlias
 from framework import Message, OperationId, Record
 
 Timestamp: TypeAlias = tuple[int, OperationId]
-"""A counter, and the write that made it: no two writes share one."""
+"""A counter, and the operation id of the write that created it: no two writes share a timestamp."""
 
 Value: TypeAlias = str | int | float | bool | None
 
 
 class Version(Record):
-    """A value of a register, and when it was written; the greater timestamp is the newer."""
+    """A value of a register and its timestamp; the version with the greater timestamp is newer."""
 
     timestamp: Timestamp
     value: Value
 
 
 UNWRITTEN = Version((0, 0), None)
-"""What every register holds at first."""
+"""The initial version of every register."""
 
 
 class Query(Message):

@@ -1,4 +1,4 @@
-"""A replica: the newest version that it has been told of, of each register."""
+"""The replica. It holds the newest version that it has received of each register."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from plugins.protocols.abd.messages import UNWRITTEN, Held, Propagate, Query, St
 
 
 class Replica(Node):
-    """Answers clients, and never speaks to another replica."""
+    """A replica. It answers clients, and never communicates with other replicas."""
 
     config: AbdConfig
 
     versions: DurableMap[str, Version] = durable_map(str, Version)
 
     def can_serve(self, running: Collection[NodeId]) -> bool:
-        # In the order of the config, on which the rows and columns of a grid depend.
+        # In the order of the config, which determines the rows and columns of a grid.
         replicas = sorted((*self.peers, self.id), key=lambda node: (len(node), node))
         quorums = self.config.quorums.build(tuple(replicas))
         return quorums.phase1.reached(running) and quorums.phase2.reached(running)
 
     def version(self, key: str) -> Version:
-        """What it holds of the register `key`."""
+        """Returns the version that this replica holds of the register `key`."""
         return self.versions.get(key) or UNWRITTEN
 
     @handles(Query)

@@ -1,4 +1,4 @@
-"""What a user may set about Multi-Paxos."""
+"""Settings of Multi-Paxos."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ Count = Annotated[int, Meta(ge=1)]
 
 
 class MultiPaxosConfig(ReadingConfig):
-    """Quorums, timing, batches and checkpoints. ValueError on a combination that could never keep a leader."""
+    """Quorums, timing, batches and checkpoints. Raises ValueError on a combination that could never keep a leader."""
 
     quorums: QuorumConfig = QuorumConfig()
     thrifty: bool = False
-    """Whether values are sent to a smallest quorum of phase 2 alone, as long as that answers. The others learn of
-    them by heartbeats."""
+    """Whether to send values only to a smallest phase 2 quorum, as long as it answers. The other nodes learn of the
+    values through heartbeats."""
     election_timeout_min: Duration = Duration("150ms")
-    """A follower that hears from no leader for this long at the least begins a ballot; for this long after it heard
-    from a leader it promises nothing to others, which is the leader's lease."""
+    """Minimum time without a leader before a follower begins a ballot. Also the leader's lease: for this long after
+    hearing from a leader, a node makes no promise to others."""
     election_timeout_max: Duration = Duration("300ms")
-    """... and for this long at the most, drawn anew each time. A leader that no quorum answers so long steps down."""
+    """Maximum time without a leader before a follower begins a ballot; the time-out is drawn anew each time. A leader
+    steps down if no quorum answers for this long."""
     heartbeat_interval: Duration = Duration("50ms")
-    """How often a leader says that it is there."""
+    """Interval between the heartbeats of a leader."""
     window: Count = 8192
-    """Slots in flight: no more than these are proposed beyond those known to be chosen. As many requests may wait for slots;
-    further ones are refused."""
+    """Maximum number of slots proposed beyond those known to be chosen. As many requests may wait for slots; further
+    requests are refused."""
     max_accept_slots: Count = 1024
-    """Slots in one Accept or Promise, at the most."""
+    """Maximum number of slots in one Accept or Promise."""
     max_accept_bytes: Count = 1 << 20
-    """Bytes of commands in one Accept or Promise, at the most; one command always fits."""
+    """Maximum bytes of commands in one Accept or Promise; one command always fits."""
     checkpoint_every: Annotated[int, Meta(ge=0)] = 50_000
-    """Slots from one checkpoint to the next; 0: none is ever taken, and the log grows for ever."""
+    """Slots from one checkpoint to the next; 0: no checkpoints, and the log grows for ever."""
     checkpoint_trailing: Annotated[int, Meta(ge=0)] = 5_000
-    """Slots below a checkpoint that are kept for followers that are a little behind."""
+    """Slots kept below a checkpoint for followers that are slightly behind."""
     checkpoint_part: Count = 256 << 10
-    """Bytes of a checkpoint in one Part, at the most."""
+    """Maximum bytes of a checkpoint in one Part."""
 
     def __post_init__(self) -> None:
         if not 0 < self.election_timeout_min <= self.election_timeout_max:
@@ -53,8 +54,8 @@ class MultiPaxosConfig(ReadingConfig):
 
     @property
     def others_turn(self) -> int:
-        """How long a candidate that cannot win leaves the field to the others, in nanoseconds.
+        """Returns how long a candidate that cannot win yields to the others, in nanoseconds.
 
-        Each of them begins a ballot within `election_timeout_max`, and has as long again to win it.
+        Each of the others begins a ballot within `election_timeout_max`, and has the same time again to win it.
         """
         return 2 * self.election_timeout_max

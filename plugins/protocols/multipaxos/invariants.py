@@ -1,17 +1,17 @@
-"""What Multi-Paxos promises at every moment.
+"""Invariants of Multi-Paxos. PMS is Paxos Made Simple, PML is Paxos Made Live.
 
-| property | of whom, since when | source |
+| property | definition | source |
 | --- | --- | --- |
-| promise order | an acceptor's promise never falls, restarts included | Paxos Made Simple, §2.2, P1a |
-| one proposer | a ballot is led by one node, in one of its lives | Paxos Made Simple, §2.2: numbers are unique |
-| one proposal | a ballot proposes one value for a slot | Paxos Made Simple, §2.2, P2b |
-| accepted stays | what an acceptor accepted gives way to a higher ballot only, restarts included | Paxos Made Simple, §2.2 |
-| agreement | one value is chosen for a slot, ever, wherever it is learned | Paxos Made Simple, §2.1 |
-| chosen stays | what is proposed for a slot after it was chosen is what was chosen | Paxos Made Simple, §2.2, P2c |
-| chosen order | what a replica knows to be chosen grows from slot to slot, and it holds it until a checkpoint covers it | Paxos Made Live, §5.5 |
+| promise order | an acceptor's promise never decreases, restarts included | PMS, §2.2, P1a |
+| one proposer | a ballot is led by one node, in one incarnation | PMS, §2.2: numbers are unique |
+| one proposal | a ballot proposes one value for a slot | PMS, §2.2, P2b |
+| accepted stays | only a higher ballot replaces an accepted proposal, restarts included | PMS, §2.2 |
+| agreement | one value is chosen for a slot, at all times and at all nodes | PMS, §2.1 |
+| chosen stays | after a value is chosen for a slot, only that value is proposed for it | PMS, §2.2, P2c |
+| chosen order | a replica learns slots in order, and holds them until a checkpoint covers them | PML, §5.5 |
 
-`Ballots` looks at promises and leaders, `Slots` at what is accepted and chosen. A step costs what it changed: while a
-log has only grown at its end, what it held before is not looked at again; a map tells which slots were written last.
+`Ballots` checks promises and leaders, `Slots` accepted and chosen proposals. The cost of a step is proportional to its
+changes: while a log only grows at its end, its earlier entries are not checked again; a map knows its latest writes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from plugins.protocols.multipaxos.node import LEADER, MultiPaxos
 
 
 class Ballots(Invariant[MultiPaxos]):
-    """Promise order, one proposer."""
+    """Checks promise order, and one proposer."""
 
     def __init__(self) -> None:
         self.promised: dict[NodeId, Ballot] = {}
@@ -49,18 +49,18 @@ class Ballots(Invariant[MultiPaxos]):
 
 
 class _Replica:
-    """One node when it was last seen."""
+    """The state of one node when it was last seen."""
 
     __slots__ = ("chosen", "held", "seen")
 
     def __init__(self) -> None:
         self.chosen = 0
         self.seen = (0, 0, 0)  # the log's cuts and its last slot, and the writes beyond it
-        # By slot: the ballot of what it has accepted, where none is known to be chosen.
+        # By slot not known to be chosen: the ballot of the accepted proposal.
         self.held: dict[int, Ballot] = {}
 
     def fresh(self, node: MultiPaxos) -> list[int]:
-        """The slots, not known to be chosen, for which it may have accepted something since this was last asked."""
+        """Returns the slots, not known to be chosen, in which the node may have accepted since the last call."""
         seen = cuts, last, writes = self.seen
         self.see(node)
         if self.seen == seen:
@@ -75,13 +75,13 @@ class _Replica:
 
 
 class Slots(Invariant[MultiPaxos]):
-    """One proposal, accepted stays, agreement, chosen stays, chosen order."""
+    """Checks one proposal, accepted stays, agreement, chosen stays, and chosen order."""
 
     def __init__(self) -> None:
         self.replicas: dict[NodeId, _Replica] = {}
-        # By slot, where nothing is known to be chosen: what each ballot proposed, and who accepted that first.
+        # By slot not known to be chosen: the value of each ballot, and its first acceptor.
         self.proposals: dict[int, dict[Ballot, tuple[Value, NodeId]]] = {}
-        self.chosen: dict[int, tuple[Proposal, NodeId]] = {}  # the first that was seen to be, and where
+        self.chosen: dict[int, tuple[Proposal, NodeId]] = {}  # the first sighting, and its node
 
     def observe(self, step: Step, node: MultiPaxos) -> None:
         known = self.replicas.get(step.node)

@@ -1,17 +1,17 @@
-"""What the nodes of Multi-Paxos say to one another, and what they keep.
+"""The messages and stored records of Multi-Paxos.
 
-| message | PMMC | from, to | says | answered by |
+| message | PMMC | from, to | content | answered by |
 | --- | --- | --- | --- | --- |
-| Prepare | p1a | candidate to all | asks for a promise, for all slots from one on | Promise, Preempted, TooFarBehind, or nothing |
-| Promise | p1b | acceptor to candidate | promised; and what was accepted there | Prepare, if there is more |
-| Accept | p2a | leader to all | proposes values for consecutive slots | Accepted or Preempted |
-| Heartbeat | | leader to all | that it leads, and how far it has come | Accepted or Preempted |
-| Accepted | p2b | acceptor to leader | accepted, up to a slot | |
-| Preempted | p1b, p2b | acceptor to candidate or leader | that it has promised a higher ballot | |
-| TooFarBehind | | acceptor to candidate | that slots which the candidate does not know are cut off | |
+| Prepare | p1a | candidate to all | request for a promise, from a slot on | Promise, Preempted, TooFarBehind, nothing |
+| Promise | p1b | acceptor to candidate | the promise, and the proposals accepted there | Prepare, if there is more |
+| Accept | p2a | leader to all | values for consecutive slots | Accepted or Preempted |
+| Heartbeat | | leader to all | the leader's ballot and progress | Accepted or Preempted |
+| Accepted | p2b | acceptor to leader | acceptance up to a slot | |
+| Preempted | p1b, p2b | acceptor to candidate or leader | the higher ballot that it has promised | |
+| TooFarBehind | | acceptor to candidate | refusal: slots unknown to the candidate are compacted | |
 | Learn | | follower to leader | the slots that it has missed | Accept, or the first Part |
-| Part, Fetch | | leader to follower, and back | a checkpoint, part by part | one another |
-| TakeOver | | leader to its successor | that it has ceased to lead | Prepare, to all |
+| Part, Fetch | | leader to follower, and back | a checkpoint, part by part | each other |
+| TakeOver | | leader to its successor | the leader has ceased to lead | Prepare, to all |
 
 PMMC is van Renesse and Altinbuken, *Paxos Made Moderately Complex*, ACM Computing Surveys 2015.
 """
@@ -23,11 +23,11 @@ from typing import TypeAlias
 from framework import NO_BALLOT, Ballot, Command, Message, Record
 
 Value: TypeAlias = Command | None
-"""What a slot decides; None is a no-op, which fills a gap."""
+"""The value of a slot; None is a no-op, which fills a gap."""
 
 
 class Proposal(Record):
-    """A value that was proposed in a ballot."""
+    """A value proposed in a ballot."""
 
     ballot: Ballot
     value: Value
@@ -54,7 +54,7 @@ NO_CHECKPOINT = Checkpoint(0, b"")
 class Prepare(Message):
     """Phase 1a for all slots from `slot` on, the first that the candidate does not know to be chosen.
 
-    `released`: the ballot whose leader has ceased to lead in the candidate's favour, so that its lease binds nobody.
+    `released`: the ballot whose leader has ceased to lead in the candidate's favour, so that its lease no longer binds.
     """
 
     ballot: Ballot
@@ -63,9 +63,9 @@ class Prepare(Message):
 
 
 class Promise(Message):
-    """Phase 1b: what the acceptor has accepted from the slot of Prepare on.
+    """Phase 1b: the proposals that the acceptor has accepted, from the slot of Prepare on.
 
-    `following`: the slot from which to ask for the rest, which did not fit; 0: this is all.
+    `following`: the slot from which to request the rest, which did not fit; 0: there is no more.
     """
 
     ballot: Ballot
@@ -83,9 +83,9 @@ class Accept(Message):
 
 
 class Heartbeat(Message):
-    """The leader is alive, and has proposed up to `last`. All slots up to `chosen` are chosen.
+    """A sign of life from the leader, which has proposed up to `last`. All slots up to `chosen` are chosen.
 
-    `round` numbers its heartbeats.
+    `round` numbers the heartbeats of the leader.
     """
 
     ballot: Ballot
@@ -95,9 +95,9 @@ class Heartbeat(Message):
 
 
 class Accepted(Message):
-    """Phase 2b: each slot up to `mark` is chosen, as the acceptor knows, or accepted by it in `ballot`, durably.
+    """Phase 2b: each slot up to `mark` is known to the acceptor as chosen, or durably accepted by it in `ballot`.
 
-    `round`: that of the heartbeat that this answers; 0: it answers none.
+    `round`: the round of the heartbeat that this answers; 0: it answers none.
     """
 
     ballot: Ballot
@@ -112,16 +112,16 @@ class Preempted(Message):
 
 
 class TooFarBehind(Message):
-    """Refuses Prepare of `ballot`: the acceptor has cut off slots that the candidate does not know to be chosen.
+    """Refuses Prepare of `ballot`: the acceptor has compacted slots that the candidate does not know to be chosen.
 
-    It could report nothing of what was chosen there, and so promises nothing.
+    The acceptor cannot report the values chosen there, so it makes no promise.
     """
 
     ballot: Ballot
 
 
 class Learn(Message):
-    """The sender lacks the slots `first..last` in the leader's ballot."""
+    """Requests the slots `first..last`, which the sender has not accepted in the leader's ballot."""
 
     ballot: Ballot
     first: int
@@ -129,7 +129,7 @@ class Learn(Message):
 
 
 class Part(Message):
-    """The bytes at `offset` of the checkpoint of `slot`, which has `size` bytes."""
+    """The bytes at `offset` of the checkpoint of `slot`, whose total size is `size` bytes."""
 
     ballot: Ballot
     slot: int
@@ -139,7 +139,7 @@ class Part(Message):
 
 
 class Fetch(Message):
-    """Asks for the part at `offset` of the checkpoint of `slot`."""
+    """Requests the part at `offset` of the checkpoint of `slot`."""
 
     ballot: Ballot
     slot: int
@@ -147,6 +147,6 @@ class Fetch(Message):
 
 
 class TakeOver(Message):
-    """The leader of `ballot` has ceased to lead: the receiver may begin a ballot at once."""
+    """Hands over: the leader of `ballot` has ceased to lead, and the receiver may begin a ballot at once."""
 
     ballot: Ballot

@@ -1,39 +1,39 @@
-"""Multi-Paxos in one class: acceptor, candidate, leader, learner, each with its messages in the order of the paper.
+"""Multi-Paxos in one class: acceptor, candidate, leader and learner, with their messages in the order of the paper.
 
     | role | event | next role |
     | --- | --- | --- |
-    | follower, lagging | no leader is heard for a time-out | candidate |
+    | follower, lagging | no message from a leader for a time-out | candidate |
     | candidate | a quorum promises | leader |
-    | candidate | a time-out, and a quorum has answered | candidate, in a higher ballot |
+    | candidate | time-out, and a quorum has answered | candidate, in a higher ballot |
     | candidate | TooFarBehind | lagging |
     | leader | Preempted, while its last confirmed round is younger than `election_timeout_min` | raising |
     | raising | a quorum promises | leader |
     | raising | no quorum answers for a time-out | candidate |
     | leader | Preempted otherwise, or no quorum answers for `election_timeout_max` | follower |
-    | any | it promises a higher ballot | follower |
+    | any | promises a higher ballot | follower |
 
 `become_follower`, `become_lagging`, `become_candidate`, `become_leader` and `lose_quorum` are the only places that
-change the role, and the only ones that reset its state. A raising node led the ballot before the one that it prepares, and keeps its
-clients. The class owns parts that it asks for decisions: `AcceptedSlots`, `Scout` (phase 1), `PendingRequests`,
-`HeartbeatRounds` and `Lease`, `ReadQueue`, `OutgoingTransfer` and `IncomingTransfer` (checkpoints on their way). A part
-decides; the handler sends.
+change the role and reset its state. A raising node led the ballot before the one that it prepares, and keeps its
+clients. The class owns parts that decide while its handlers send: `AcceptedSlots`, `Scout` (phase 1),
+`PendingRequests`, `HeartbeatRounds` and `Lease`, `ReadQueue`, `OutgoingTransfer` and `IncomingTransfer` (checkpoints
+in transit).
 
     | position | all slots up to it are |
     | --- | --- |
-    | `slots.compacted` | chosen, and cut off from the log |
-    | `learned` | chosen, as was known when something was last written (durable) |
+    | `slots.compacted` | chosen, and removed from the log |
+    | `learned` | chosen, as known at the last write (durable) |
     | `chosen` | chosen, and applied |
-    | `mark` | chosen, or accepted by this node in the ballot promised |
+    | `mark` | chosen, or accepted by this node in the promised ballot |
     | `last` | proposed by this leader in its ballot |
     | `proposed` | proposed by the leader, as far as a follower knows |
-    | `found_last` | slots for which an earlier leader may have had a value chosen |
+    | `found_last` | slots for which an earlier leader may have chosen a value |
 
-Three rules for what is sent before and after the commit:
+Three rules for sending before and after the commit:
 
-- A candidate's own promise, and a leader's own acceptance, are messages to itself. They arrive once they are durable.
-- Accept and Heartbeat leave before the commit, because they promise nothing of the leader's own. So do answers to
-  clients: they rest on what a quorum holds durably.
-- `propose` runs once, at the end of a batch that has brought requests.
+- A candidate's own promise and a leader's own acceptance are messages to itself. They arrive once they are durable.
+- Accept and Heartbeat leave before the commit, because they promise nothing about the leader's own state. Answers to
+  clients do too, because they rely on what a quorum holds durably.
+- `propose` runs once, at the end of a batch that contains requests.
 
 PMS is Lamport, *Paxos Made Simple*, 2001; PML is Chandra, Griesemer and Redstone, *Paxos Made Live*, PODC 2007; PMMC is
 van Renesse and Altinbuken, *Paxos Made Moderately Complex*, 2015.
@@ -103,13 +103,13 @@ FOLLOWER, LAGGING, CANDIDATE, RAISING, LEADER = "follower", "lagging", "candidat
 
 
 class ProposedRequest(PendingRequest):
-    """A request whose command has a slot, and the ballot in which this node proposed it there first."""
+    """A request whose command has a slot, with the ballot in which this node first proposed it there."""
 
     ballot: Ballot
 
 
 class Unproposed(Record):
-    """A value that waits for a slot, and the client that asked for it; no client: phase 1 found it."""
+    """A value that waits for a slot, and the client that requested it; without a client, phase 1 found the value."""
 
     value: Value
     client: NodeId = ""
@@ -117,7 +117,7 @@ class Unproposed(Record):
 
 
 class MultiPaxosStatus(Status):
-    """What a node shows of itself: its term is the round of the ballot that it has promised."""
+    """Status of a node. Its term is the round of the promised ballot."""
 
     ballot: Ballot = NO_BALLOT
     leader: NodeId | None = None
@@ -126,42 +126,42 @@ class MultiPaxosStatus(Status):
 
 
 class MultiPaxos(Node):
-    """A node that is acceptor, candidate or leader, and learner (PMMC: acceptor, leader and replica)."""
+    """A node in all roles: acceptor, candidate or leader, and learner (PMMC: acceptor, leader and replica)."""
 
     config: MultiPaxosConfig
 
-    # What an acceptor must not forget (PMS, §2.5), and what saves a learner from starting anew.
+    # The durable state of an acceptor (PMS, §2.5), and state that spares a learner a fresh start.
 
     promised: Ballot = durable(NO_BALLOT)
     accepted: DurableLog[Proposal] = durable_log(Proposal)
     beyond: DurableMap[int, Proposal] = durable_map(int, Proposal)
     learned: int = durable(0)
-    """All up to here was chosen when something was last accepted: a restart goes on from there."""
+    """All slots up to here were chosen at the time of the last acceptance; a restart continues from here."""
     checkpoint: Checkpoint = durable(NO_CHECKPOINT)
 
     def on_start(self) -> None:
         config = self.config
         self.role = FOLLOWER
-        self.leader: NodeId | None = None  # of the ballot promised, once it has been heard
+        self.leader: NodeId | None = None  # of the promised ballot, once heard from
         # Volatile on acceptors.
         self.slots = AcceptedSlots(self.accepted, self.beyond)
-        # When a leader was last heard. One that restarts may have answered a leader whose lease lasts.
+        # When a leader was last heard. A restarted node may have answered a leader whose lease still holds.
         self.heard_at = self.now if config.read_mode == "lease" and self.promised != NO_BALLOT else None
         self.reported_from = (
-            0  # the highest slot of a Prepare answered in this ballot; one that repeats puts off no election
+            0  # the highest slot of a Prepare answered in this ballot; a repeated Prepare does not delay an election
         )
         # Volatile on learners.
         assert config.state_machine is not None, "the config group state_machine gives one"
         self.machine = ReplicatedMachine(config.state_machine.build(), config.max_sessions)
-        self.chosen = self.slots.compacted  # all up to here is chosen, and applied
-        self.proposed = 0  # the leader has proposed up to here, as far as is known
-        self.asked_from, self.asked_at = 0, 0  # the slot from which the leader was asked last, and when
+        self.chosen = self.slots.compacted  # all slots up to here are chosen and applied
+        self.proposed = 0  # the leader has proposed up to here, as far as known
+        self.asked_from, self.asked_at = 0, 0  # the first slot of the latest question to the leader, and its time
         self.incoming: IncomingTransfer | None = None  # the checkpoint that the leader is sending
-        self.checkpoint_taken_at = self.now  # the latest, since this start
-        # Volatile on candidates, and on leaders.
+        self.checkpoint_taken_at = self.now  # the latest since this start
+        # Volatile on candidates and leaders.
         self.quorums = config.quorums.build(tuple(sorted((*self.peers, self.id))))
-        self.scout: Scout | None = None  # phase 1 of the ballot promised, while it is under way
-        self.highest_round = 0  # of a ballot that was preferred to one of this node's
+        self.scout: Scout | None = None  # phase 1 of the promised ballot, while in progress
+        self.highest_round = 0  # the highest round in a refusal of one of this node's ballots
         self.clear_leader_state()
 
         if self.checkpoint.slot:
@@ -172,14 +172,14 @@ class MultiPaxos(Node):
         self.await_leader()
 
     def clear_leader_state(self) -> None:
-        """Volatile on leaders, and on a leader that raises its ballot. Nobody else holds any."""
+        """Resets the volatile state of leaders and raising nodes; all other nodes hold none."""
         self.queue: deque[Unproposed] = deque()
         self.pending: PendingRequests[ProposedRequest] = PendingRequests()
-        self.last = 0  # the last slot that it has proposed in its ballot
-        self.found_last = 0  # the last slot for which an earlier leader may have had a value chosen
+        self.last = 0  # the last slot proposed in its ballot
+        self.found_last = 0  # the last slot for which an earlier leader may have chosen a value
         self.marks: dict[NodeId, int] = {}
         self.answered_at: dict[NodeId, int] = {}  # when each acceptor last accepted something, or a heartbeat
-        self.accept_targets: tuple[NodeId, ...] = ()  # those to whom values are sent
+        self.accept_targets: tuple[NodeId, ...] = ()  # the nodes that values are sent to
         self.rounds = HeartbeatRounds()
         self.lease = Lease()
         self.reads = ReadQueue()
@@ -190,7 +190,7 @@ class MultiPaxos(Node):
     # Roles.
 
     def become_follower(self, leader: NodeId | None = None) -> None:
-        """Neither leads nor tries to. `leader`: the node that does lead, if that is known."""
+        """Becomes a follower, ending any leadership or candidacy. `leader`: the current leader, if known."""
         led = self.role in (LEADER, RAISING)
         self.role, self.leader = FOLLOWER, leader
         self.scout = None
@@ -200,16 +200,18 @@ class MultiPaxos(Node):
         self.await_leader()
 
     def become_lagging(self) -> None:
-        """Gives way to an acceptor that has cut off slots which this node lacks: without its promise a quorum may not come
-        together, and it can win a ballot of its own."""
+        """Yields to an acceptor that has compacted slots which this node lacks.
+
+        Without that acceptor's promise there may be no quorum, and the acceptor can win a ballot itself.
+        """
         self.become_follower()
         self.role = LAGGING
         self.set_timer(self.start_election, after=self.config.others_turn)
 
     def become_candidate(self, *, released: Ballot = NO_BALLOT) -> None:
-        """Begins a ballot above all that are known, and phase 1 of it (PMMC: spawns a scout).
+        """Begins a ballot above all known ones, and its phase 1 (PMMC: spawns a scout).
 
-        Prepare leaves when the ballot is durable, so that none is begun twice.
+        Prepare leaves once the ballot is durable, so that no ballot is begun twice.
         """
         ballot = Ballot(max(self.promised.round, self.highest_round) + 1, self.id)
         self.role = RAISING if self.role in (LEADER, RAISING) else CANDIDATE
@@ -221,7 +223,7 @@ class MultiPaxos(Node):
         self.set_timer(self.prepare_again, after=self.config.heartbeat_interval)
 
     def become_leader(self, scout: Scout) -> None:
-        """Leads: what phase 1 found is proposed again, before anything else (PMMC: adopted)."""
+        """Becomes the leader, and first proposes again the values that phase 1 found (PMMC: adopted)."""
         self.note("raised" if self.role == RAISING else "elected", round=self.promised.round)
         self.role, self.leader, self.heard_at = LEADER, self.id, self.now
         self.scout = None
@@ -232,7 +234,7 @@ class MultiPaxos(Node):
         self.last, self.found_last = self.chosen, self.chosen + len(values)
         self.marks, self.transfers, self.lease = {}, {}, Lease()
         self.answered_at = dict.fromkeys(self.peers, self.now)
-        # The quorum of promises confirms what an answered round would: nobody led a higher ballot when it was begun.
+        # The quorum of promises confirms what an answered round would: no node led a higher ballot when it began.
         self.rounds = HeartbeatRounds(self.rounds.latest, self.rounds.latest, self.now)
         self.reads.wait_for(self.read_index())
         self.keep_clients(scout.found)
@@ -241,16 +243,17 @@ class MultiPaxos(Node):
         self.propose_soon()
 
     def lose_quorum(self) -> None:
-        """A raising node that no quorum answers is a mere candidate from now on: clients are better served elsewhere."""
+        """Demotes a raising node without a quorum to a candidate: its clients are better served elsewhere."""
         self.role = CANDIDATE
         self.note("stepped_down", round=self.promised.round)
         self.end_leadership()
 
     def end_leadership(self) -> None:
-        """A leader was deposed.
+        """Ends the work of a deposed leader.
 
-        What it proposed may yet be chosen under another leader, so NotLeader would be a lie. The client asks again with
-        the same sequence number, and the session table tells whether the command was executed. The rest is sent away.
+        Proposed commands may still be chosen under another leader, so their clients get no NotLeader. They retry with
+        the same sequence number, and the session table shows whether the command was executed. Unproposed requests and
+        reads are answered with NotLeader.
         """
         for waiting in self.queue:
             if waiting.client and waiting.value is not None:
@@ -272,17 +275,17 @@ class MultiPaxos(Node):
             self.send(sender, TooFarBehind(prepare.ballot))
             return
         if prepare.ballot > self.promised:
-            if self.is_bound(sender) and prepare.released != self.promised:  # by another's lease
+            if self.is_bound(sender) and prepare.released != self.promised:  # by another leader's lease
                 return
             self.promise(prepare.ballot)
         if prepare.slot > self.reported_from and self.role != LEADER:
             self.reported_from = prepare.slot
-            self.await_leader()  # a candidate that is promised, and hears it, has its chance
+            self.await_leader()  # gives a candidate that makes progress the time to win
         reported = self.slots.report(prepare.slot, self.config.max_accept_slots, self.config.max_accept_bytes)
         self.send(sender, Promise(self.promised, *reported))
 
     def is_bound(self, candidate: NodeId) -> bool:
-        """Whether a leader other than `candidate` may hold this acceptor's lease (PML, §5.2)."""
+        """Returns whether a leader other than `candidate` may hold this acceptor's lease (PML, §5.2)."""
         if self.leader == candidate or self.heard_at is None:
             return False
         return self.now - self.heard_at < self.config.election_timeout_min
@@ -318,7 +321,7 @@ class MultiPaxos(Node):
         self.send(sender, Accepted(beat.ballot, self.mark, beat.round))
 
     def follow(self, leader: NodeId, ballot: Ballot) -> None:
-        """`leader` leads `ballot`: from now on this acceptor is bound to it for the length of its lease."""
+        """Follows `leader`, the leader of `ballot`, and renews its lease on this acceptor."""
         assert self.role == FOLLOWER or ballot > self.promised, f"{leader} and {self.id} both lead {ballot}"
         if ballot > self.promised:
             self.promise(ballot)
@@ -326,7 +329,7 @@ class MultiPaxos(Node):
         self.await_leader()
 
     def accept(self, slot: int, values: tuple[Value, ...]) -> None:
-        """Accepts `values` from `slot` on in the ballot promised. A restart applies what is known to be chosen now."""
+        """Accepts `values` from `slot` on in the promised ballot, and records how far slots are known to be chosen."""
         self.slots.accept(slot, values, self.promised)
         self.learned = self.chosen
 
@@ -338,22 +341,22 @@ class MultiPaxos(Node):
 
     @on_timer
     def start_election(self) -> None:
-        """No leader was heard for a time-out, or a candidate has not won within one.
+        """Begins a ballot when no leader was heard for a time-out, or a candidacy has not succeeded within one.
 
-        A candidate begins a higher ballot only once a quorum has answered, be it with refusals. Where links are lost so
-        that a single node reaches a quorum (the quorum loss of Ng, Haridi and Carbone, *Omni-Paxos*, EuroSys 2023), the
-        others would otherwise hold that node back for ever: a promise puts off the candidacy of the node that gives it.
+        A candidate begins a higher ballot only once a quorum has answered, refusals included. Otherwise, if link
+        failures leave a single node that reaches a quorum (the quorum loss of Ng, Haridi and Carbone, *Omni-Paxos*,
+        EuroSys 2023), the others would block that node for ever, because giving a promise postpones a node's candidacy.
         """
         if self.scout is not None and not self.scout.is_answered(self.quorums.phase1):
             if self.role == RAISING:
                 self.lose_quorum()
-            self.await_leader()  # meanwhile `prepare_again` goes on for this ballot
+            self.await_leader()  # meanwhile `prepare_again` continues with this ballot
         else:
             self.become_candidate()
 
     @on_timer
     def prepare_again(self) -> None:
-        """Asks those anew that have not reported all: a message was lost, or they were bound by a lease."""
+        """Repeats Prepare to acceptors that have not reported everything: a message was lost, or a lease bound them."""
         if self.scout is not None:
             for acceptor, slot in self.scout.waiting_for.items():
                 self.send(acceptor, Prepare(self.promised, slot, self.scout.released))
@@ -372,7 +375,7 @@ class MultiPaxos(Node):
 
     @handles(Preempted)
     def on_preempted(self, sender: NodeId, preempted: Preempted) -> None:
-        """A leader that has a quorum takes the acceptor along into a higher ballot; one that has none gives up."""
+        """Raises the ballot of a leader that still has a quorum, to include the acceptor; otherwise steps down."""
         if preempted.ballot <= self.promised:  # about an earlier ballot
             return
         self.highest_round = max(self.highest_round, preempted.ballot.round)
@@ -399,7 +402,7 @@ class MultiPaxos(Node):
             return
         if self.pending.is_under_way(request.operation, command.sequence):  # a retry
             return
-        if len(self.queue) >= self.config.window:  # not taken: the client asks again after its backoff
+        if len(self.queue) >= self.config.window:  # refused: the client retries after its backoff
             self.send(sender, NotLeader(request.operation, command.sequence, None))
             return
         self.pending.begin(request.operation, command.sequence)
@@ -413,9 +416,9 @@ class MultiPaxos(Node):
 
     @on_timer
     def propose(self) -> None:
-        """Gives slots to what waits, as far as the window allows, and sends it without waiting for the slots before."""
+        """Proposes waiting values in the next slots, as far as the window allows, without waiting for earlier slots."""
         self.propose_due = False
-        if self.role != LEADER or self.successor is not None:  # deposed within this batch, or about to give way
+        if self.role != LEADER or self.successor is not None:  # deposed within this batch, or handing over
             return
         values = self.take(self.chosen + self.config.window - self.last)
         if not values:
@@ -431,7 +434,7 @@ class MultiPaxos(Node):
         self.send(self.id, Accepted(self.promised, self.last))
 
     def take(self, most: int) -> tuple[Value, ...]:
-        """The first of the queue, which get the next slots."""
+        """Takes up to `most` values from the queue, and assigns the next slots to them."""
         values: list[Value] = []
         for slot in range(self.last + 1, self.last + 1 + min(most, len(self.queue))):
             waiting = self.queue.popleft()
@@ -458,8 +461,8 @@ class MultiPaxos(Node):
             self.hand_over(self.successor)
 
     def choose(self) -> None:
-        """What a quorum has accepted in this ballot, slot by slot, is chosen (PMMC: decision)."""
-        # A mark counts what earlier leaders had chosen too, and may lie beyond what this leader has proposed.
+        """Marks slots as chosen that a quorum has accepted in this ballot (PMMC: decision)."""
+        # A mark includes slots chosen under earlier leaders, and may exceed what this leader has proposed.
         held = min(self.quorums.phase2.held(self.marks), self.last)
         if held > self.chosen:
             self.apply(held)
@@ -471,7 +474,7 @@ class MultiPaxos(Node):
         if self.role != LEADER:  # its ballot is being raised
             return
         unconfirmed = self.now - self.rounds.confirmed_at
-        if unconfirmed > self.config.election_timeout_max:  # it binds acceptors, and cannot lead
+        if unconfirmed > self.config.election_timeout_max:  # it binds acceptors but cannot lead
             self.become_follower()
             return
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
@@ -479,14 +482,14 @@ class MultiPaxos(Node):
         self.send_heartbeats()
 
     def send_heartbeats(self) -> None:
-        """Tells all, and asks them in a new round, whether this node still leads."""
+        """Begins a round of heartbeats, which announce progress and confirm that this node still leads."""
         round = self.rounds.begin(self.now)
         self.broadcast(Heartbeat(self.promised, round, self.last, self.chosen), before_commit=True)
         self.rounds.answer(self.id, round)
         self.confirm_round()
 
     def confirm_round(self) -> None:
-        """Once a quorum has answered a later round: no higher ballot had a quorum when that began."""
+        """Handles a newly confirmed round: no higher ballot had a quorum of promises when the round began."""
         if not self.rounds.confirm(self.quorums.phase2):
             return
         self.heard_at = self.rounds.confirmed_at
@@ -497,7 +500,7 @@ class MultiPaxos(Node):
         self.confirm_reads_soon()
 
     def choose_accept_targets(self) -> tuple[NodeId, ...]:
-        """The peers that have answered of late; if thrifty, a smallest quorum of them."""
+        """Returns the peers that have answered recently; if thrifty, a smallest quorum of them."""
         since = self.now - self.config.election_timeout_max
         prompt = tuple(peer for peer in self.peers if self.answered_at[peer] >= since)
         if not self.config.thrifty:
@@ -506,24 +509,24 @@ class MultiPaxos(Node):
         return quorum if set(quorum) <= set(prompt) else prompt
 
     def keep_clients(self, found: dict[int, Proposal]) -> None:
-        """After a ballot was raised: a client waits on if its command is proposed in its slot again, or has none."""
+        """Keeps clients, after a raised ballot, whose command is proposed again in its slot or has no slot yet."""
         self.queue = deque(waiting for waiting in self.queue if waiting.client)
         placed = {slot: each for slot, each in self.pending.placed.items() if self.is_found(each, found.get(slot))}
         queued = [(each.operation, each.value.sequence) for each in self.queue if each.value is not None]
         self.pending.keep(placed, queued)
 
     def is_found(self, request: ProposedRequest, found: Proposal | None) -> bool:
-        """Whether `found`, which phase 1 found for the request's slot, is the command of the request.
+        """Returns whether `found`, the proposal that phase 1 found in the request's slot, is the request's command.
 
-        It is if this node proposed it, in the ballot in which it proposed the command first or in a later one: it has
-        led each of those, and proposed the same again. In an earlier ballot, before it stepped down in between, it may
-        have proposed another client's command there.
+        It is if this node proposed it in the ballot in which it first proposed the command, or in a later one: it has
+        led all of these, and proposed the same command again. In an earlier ballot, before it stepped down in between,
+        it may have proposed another client's command in the slot.
         """
         return found is not None and found.ballot.node == self.id and found.ballot >= request.ballot
 
     @handles(Learn)
     def on_learn(self, sender: NodeId, learn: Learn) -> None:
-        """Proposes to the follower alone what stands in these slots; where a value is chosen it can be no other."""
+        """Proposes the values of these slots to the follower only; where a value is chosen, it is the same value."""
         if self.role != LEADER or learn.ballot != self.promised:
             return
         if learn.first <= self.slots.compacted:
@@ -536,32 +539,32 @@ class MultiPaxos(Node):
         accept = Accept(self.promised, learn.first, values[:count], self.chosen)
         self.send(sender, accept, before_commit=True)
 
-    # The learner: what is chosen, and the state machine that it is applied to (PMS, §2.3; PMMC: replica).
+    # The learner: chosen values, and the state machine that applies them (PMS, §2.3; PMMC: replica).
 
     def learn(self, chosen: int, proposed: int) -> None:
-        """The leader says that all up to `chosen` is chosen, and that it has proposed up to `proposed`.
+        """Handles the leader's report that slots up to `chosen` are chosen, and slots up to `proposed` proposed.
 
-        What this node has accepted in the leader's own ballot is what was chosen there. For what it has not it asks.
+        A value that this node has accepted in the leader's ballot is the chosen one. It asks the leader for the others.
         """
         self.proposed = max(self.proposed, chosen, proposed)
         if chosen > self.chosen:
             self.apply(min(chosen, self.mark))
-        is_lost = self.now - self.asked_at >= self.config.election_timeout_min  # the last question, or its answer
+        is_lost = self.now - self.asked_at >= self.config.election_timeout_min  # the latest question or its answer
         if self.mark < self.proposed and (self.asked_from <= self.mark or is_lost):
             self.ask()
 
     def ask(self) -> None:
-        """Asks the leader for the next part of a checkpoint if one is coming, otherwise for the first slots missing."""
+        """Requests the next part of a checkpoint if one is in transit, otherwise the first missing slots."""
         assert self.leader is not None
         self.asked_from, self.asked_at = self.mark + 1, self.now
-        if self.incoming is not None and self.incoming_slot > self.chosen:  # else the log was there before it
+        if self.incoming is not None and self.incoming_slot > self.chosen:  # else the log has overtaken it
             self.send(self.leader, Fetch(self.promised, self.incoming_slot, self.incoming.size))
         else:
             last = min(self.proposed, self.mark + self.config.max_accept_slots)
             self.send(self.leader, Learn(self.promised, *self.slots.missing(last, self.promised)))
 
     def apply(self, upto: int) -> None:
-        """All up to `upto` is chosen: applies it in one go, and answers the clients that wait (PMMC: perform)."""
+        """Applies the chosen slots up to `upto` at once, and answers the waiting clients (PMMC: perform)."""
         if upto <= self.chosen:
             return
         assert upto <= self.accepted.last, f"{self.id} lacks what is chosen for slot {upto}"
@@ -587,24 +590,24 @@ class MultiPaxos(Node):
     def take_checkpoint(self) -> None:
         self.checkpoint = Checkpoint(self.chosen, self.machine.snapshot())
         self.learned = self.chosen
-        # A follower that has come no further since the last checkpoint, and for two time-outs, starts with this one.
+        # A follower without progress since the last checkpoint, and for two time-outs, restarts with this one.
         since = min(self.checkpoint_taken_at, self.now - 2 * self.config.election_timeout_max)
         self.checkpoint_taken_at = self.now
         self.transfers = {to: each for to, each in self.transfers.items() if not each.is_stalled(since)}
 
     def trim(self, most: int) -> None:
-        """Cuts off what the checkpoint covers, `most` slots at a time: all at once would hold the node up."""
+        """Compacts slots that the checkpoint covers, at most `most` at a time: all at once would stall the node."""
         ends = [transfer.snapshot.slot for transfer in self.transfers.values()]
         end = min([self.checkpoint.slot - self.config.checkpoint_trailing, *ends])
         if self.slots.compacted < end:
             self.slots.compact(min(end, self.slots.compacted + most))
 
     def transfer_to(self, follower: NodeId) -> OutgoingTransfer[Checkpoint]:
-        """The one that is under way, or else one of the latest checkpoint."""
+        """Returns the transfer in progress, or starts one of the latest checkpoint."""
         return self.transfers.setdefault(follower, OutgoingTransfer(self.checkpoint, self.now))
 
     def send_part(self, follower: NodeId, transfer: OutgoingTransfer[Checkpoint], offset: int) -> None:
-        """The follower holds the bytes before `offset`. If it asks again it is answered again: a part may be lost."""
+        """Sends the part at `offset`; the follower holds the bytes before. Repeated requests are answered again."""
         transfer.acknowledge(offset, self.now)
         slot, size = transfer.snapshot.slot, len(transfer.snapshot.state)
         data = transfer.chunk(self.config.checkpoint_part)
@@ -625,12 +628,12 @@ class MultiPaxos(Node):
     @handles(Part)
     def on_part(self, sender: NodeId, part: Part) -> None:
         if sender != self.leader or part.ballot != self.promised or part.slot <= self.chosen:
-            return  # from a deposed leader, or asked for before a restart, or overtaken by the log
+            return  # from a deposed leader, requested before a restart, or overtaken by the log
         if part.offset == 0 and part.slot > self.incoming_slot:
             self.incoming = IncomingTransfer((part.slot,))
         incoming = self.incoming
         if incoming is None or part.slot != self.incoming_slot or not incoming.take(part.offset, part.data):
-            return  # of another checkpoint, or one that has come already
+            return  # of another checkpoint, or a duplicate
         if incoming.size == part.size:
             self.install(Checkpoint(part.slot, incoming.content()))
         else:
@@ -638,11 +641,11 @@ class MultiPaxos(Node):
 
     @property
     def incoming_slot(self) -> int:
-        """The slot of the checkpoint that is coming; 0: none is."""
+        """Returns the slot of the checkpoint in transit; 0 if there is none."""
         return 0 if self.incoming is None else int(self.incoming.identity[0])
 
     def install(self, checkpoint: Checkpoint) -> None:
-        """The checkpoint takes the place of the state machine, and of the log up to its slot."""
+        """Replaces the state machine, and the log up to the checkpoint's slot, with the checkpoint."""
         self.note("installed_snapshot", slot=checkpoint.slot)
         self.incoming = None
         self.machine.restore(checkpoint.state)
@@ -672,11 +675,14 @@ class MultiPaxos(Node):
             self.confirm_reads_soon()
 
     def read_index(self) -> int:
-        """A read must see the log up to here: what earlier leaders may have had chosen. This one's it has applied."""
+        """Returns the slot that must be applied before a read is answered.
+
+        Earlier leaders may have chosen slots up to here; this leader's own chosen slots are already applied.
+        """
         return self.found_last
 
     def confirm_reads_soon(self) -> None:
-        """A round begins at the end of this batch if reads wait for one, and none that they began is under way."""
+        """Schedules a round for the end of this batch if reads wait for one, and no round of theirs is in progress."""
         if self.reads.needs_round(self.rounds.latest, self.rounds.confirmed):
             self.set_timer(self.confirm_reads, after=0)
 
@@ -693,11 +699,11 @@ class MultiPaxos(Node):
     def answer(self, read: PendingRead) -> None:
         self.send(read.client, Answer(read.operation, self.machine.query(read.body)), before_commit=True)
 
-    # `transfer_leader`: the leader gives way to a node of an administrator's choice.
+    # `transfer_leader`: the leader hands over to a node chosen by an administrator.
 
     @handles(Administer)
     def on_administer(self, sender: NodeId, request: Administer) -> None:
-        """The administrator is answered by the successor, once that leads and is asked again."""
+        """Begins a leadership transfer. The successor answers the administrator's retry once it leads."""
         if self.role != LEADER:
             self.send(sender, NotLeader(request.operation, 0, self.leader))
         elif request.node == self.id:
@@ -710,28 +716,28 @@ class MultiPaxos(Node):
             self.hand_over(request.node)
 
     def hand_over(self, successor: NodeId) -> None:
-        """Ceases to lead, its lease with it, once the successor has accepted all that was proposed."""
+        """Gives up leadership and lease once the successor has accepted everything proposed."""
         if self.marks.get(successor, -1) >= self.last:
             self.become_follower(successor)
             self.send(successor, TakeOver(self.promised))
 
     @on_timer
     def give_up_successor(self) -> None:
-        """The successor did not come along within an election time-out."""
+        """Aborts the transfer: the successor did not catch up within an election time-out."""
         self.successor = None
         self.propose_soon()
 
     @handles(TakeOver)
     def on_take_over(self, sender: NodeId, order: TakeOver) -> None:
-        """Begins a ballot at once. Its Prepare names the lease that has ended, so that acceptors do not wait for it."""
+        """Begins a ballot at once. Prepare names the ended lease, so that acceptors do not wait for it."""
         if order.ballot == self.promised and self.role == FOLLOWER:
             self.become_candidate(released=order.ballot)
 
-    # What is seen of this node.
+    # Observable state.
 
     @property
     def mark(self) -> int:
-        """All up to here is chosen, or accepted in the ballot promised."""
+        """Returns the mark: all slots up to it are chosen, or accepted in the promised ballot."""
         return self.slots.mark
 
     @property

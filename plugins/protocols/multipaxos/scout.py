@@ -1,7 +1,7 @@
 """Phase 1 of one ballot, as its candidate sees it (PMMC, §4.1: the scout).
 
-It ends when a quorum of acceptors has promised and reported all that it has accepted (PMMC: adopted). The candidate
-then leads, and proposes `values` from the first slot on that it does not know to be chosen.
+Phase 1 ends when a quorum of acceptors has promised and reported everything it has accepted (PMMC: adopted). The
+candidate then leads, and proposes `values` from the first slot that it does not know to be chosen.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from plugins.protocols.multipaxos.messages import Promise, Proposal, Value
 
 @dataclass(slots=True)
 class Scout:
-    """What the acceptors have answered so far."""
+    """The acceptors' answers so far."""
 
     waiting_for: dict[NodeId, int]
-    """The acceptors that have neither refused nor reported all (PMMC: waitfor), each with the slot to report from."""
+    """Acceptors that have neither refused nor reported everything (PMMC: waitfor), with the slot to report from."""
     released: Ballot = NO_BALLOT
-    """The ballot whose leader gave way to this candidate."""
+    """The ballot whose leader handed over to this candidate."""
     answered: set[NodeId] = field(default_factory=set)
-    """The acceptors that have answered, with a promise or a refusal."""
+    """Acceptors that have answered, with a promise or a refusal."""
     promised: set[NodeId] = field(default_factory=set)
-    """The acceptors that have promised, and reported all."""
+    """Acceptors that have promised and reported everything."""
     found: dict[int, Proposal] = field(default_factory=dict)
-    """By slot: the proposal of the highest ballot that was reported (PMMC: pmax)."""
+    """By slot: the reported proposal of the highest ballot (PMMC: pmax)."""
 
     @classmethod
     def of(cls, acceptors: Iterable[NodeId], slot: int, released: Ballot) -> Scout:
@@ -34,7 +34,7 @@ class Scout:
         return cls(dict.fromkeys(acceptors, slot), released)
 
     def take(self, acceptor: NodeId, promise: Promise) -> bool:
-        """Takes a promise in. Returns whether the acceptor has more to report, from `promise.following` on."""
+        """Records a promise. Returns whether the acceptor has more to report, from `promise.following` on."""
         self.answered.add(acceptor)
         for pvalue in promise.accepted:
             reported = Proposal(pvalue.ballot, pvalue.value)
@@ -44,28 +44,28 @@ class Scout:
             self.promised.add(acceptor)
             return False
         is_news = promise.following > self.waiting_for.get(acceptor, promise.following)
-        if is_news:  # else it came twice
+        if is_news:  # otherwise a duplicate
             self.waiting_for[acceptor] = promise.following
         return is_news
 
     def refused(self, acceptor: NodeId) -> None:
-        """The acceptor has promised a higher ballot. The others may be a quorum without it."""
+        """Records a refusal: the acceptor has promised a higher ballot. The others may still form a quorum."""
         self.answered.add(acceptor)
         self.waiting_for.pop(acceptor, None)
 
     def is_adopted(self, phase1: Quorums) -> bool:
-        """Whether a quorum has promised and reported all."""
+        """Returns whether a quorum has promised and reported everything."""
         return phase1.reached(self.promised)
 
     def is_answered(self, phase1: Quorums) -> bool:
-        """Whether a quorum has answered, be it with refusals."""
+        """Returns whether a quorum has answered, refusals included."""
         return phase1.reached(self.answered)
 
     def values(self, chosen: int) -> list[Value]:
-        """What must be proposed from the slot after `chosen` on (P2c), with a no-op in each gap."""
+        """Returns the values to propose from the slot after `chosen` on (P2c), with a no-op in each gap."""
         found = (self.found.get(slot) for slot in range(chosen + 1, max(self.found, default=chosen) + 1))
         return [None if proposal is None else proposal.value for proposal in found]
 
     def gaps(self, chosen: int) -> list[int]:
-        """The slots after `chosen`, below the last one reported, that no report names: nothing can be chosen there."""
+        """Returns the unreported slots between `chosen` and the last reported slot: nothing can be chosen there."""
         return [slot for slot in range(chosen + 1, max(self.found, default=chosen)) if slot not in self.found]

@@ -1,14 +1,14 @@
-"""What an acceptor has accepted, slot by slot, and the mark that acknowledges it.
+"""The proposals that an acceptor has accepted, slot by slot, and the mark that acknowledges them.
 
-A slot may be accepted before those below it:
+A slot may be accepted before lower ones:
 
     slot     5 6 7 8 9 10 11 12 13
     ballot   2 2 2 1 1     2  2
-             |-------|     |---|     `log` ends at the first gap; `beyond` holds what lies past it
-                 ^                   the mark: up to here all is chosen, or accepted in the ballot promised, which is 2
+             |-------|     |---|     `log` ends at the first gap; `beyond` holds the slots past it
+                 ^                   the mark: all slots up to here are chosen, or accepted in the promised ballot, 2
 
-The mark is the one number that acknowledges it all. It is not durable: it follows from the log, and grows again after a
-restart.
+The mark acknowledges all these slots with one number. It is not durable: it follows from the log, and grows again after
+a restart.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from plugins.protocols.multipaxos.messages import Proposal, Pvalue, Value
 
 @dataclass(slots=True)
 class AcceptedSlots:
-    """The proposals accepted. The node owns `log` and `beyond`, and declares them durable."""
+    """The accepted proposals. The node owns `log` and `beyond`, and declares them durable."""
 
     log: DurableLog[Proposal]
     beyond: DurableMap[int, Proposal]
     mark: int = 0
-    """Up to here all is chosen, or accepted in the ballot promised."""
+    """All slots up to here are chosen, or accepted in the promised ballot."""
 
     @property
     def compacted(self) -> int:
-        """Up to here all is chosen, and no longer held."""
+        """Returns the last compacted slot: all slots up to it are chosen, and no longer held."""
         return self.log.first - 1
 
     def proposal(self, slot: int) -> Proposal | None:
-        """What is accepted there; None if nothing, or if it is compacted."""
+        """Returns the proposal accepted in the slot; None if there is none, or if it is compacted."""
         log = self.log
         return log[slot] if log.first <= slot <= log.last else self.beyond.get(slot)
 
     def has_accepted(self, slot: int, ballot: Ballot) -> bool:
-        """Whether a value is accepted there in `ballot`."""
+        """Returns whether a value is accepted in the slot in `ballot`."""
         proposal = self.proposal(slot)
         return proposal is not None and proposal.ballot == ballot
 
     def accept(self, slot: int, values: tuple[Value, ...], ballot: Ballot) -> None:
-        """Accepts `values` from `slot` on in `ballot`, the one promised; only what is new of them is written."""
+        """Accepts `values` from `slot` on in `ballot`, the promised ballot. Writes only new values."""
         log = self.log
         proposals = [Proposal(ballot, value) for value in values]
-        if slot == self.mark + 1 == log.last + 1 and not self.beyond:  # as nearly always: the next slots
+        if slot == self.mark + 1 == log.last + 1 and not self.beyond:  # the common case: the next slots
             log.extend(proposals)
             self.mark = log.last
         elif slot <= log.last + 1:
@@ -61,7 +61,7 @@ class AcceptedSlots:
                     self.beyond[at] = proposal
 
     def close_gap(self) -> None:
-        """What lies beyond the gap joins the log where that has reached it."""
+        """Moves slots from `beyond` to the log where the log has reached them."""
         log, beyond = self.log, self.beyond
         for slot in sorted(beyond):
             if slot > log.last + 1:
@@ -71,26 +71,26 @@ class AcceptedSlots:
             del beyond[slot]
 
     def advance_mark(self, chosen: int, ballot: Ballot) -> None:
-        """The mark moves to `chosen`, up to which all is chosen, and on over what is accepted in `ballot`."""
+        """Advances the mark to `chosen`, up to which all slots are chosen, and past slots accepted in `ballot`."""
         mark = max(self.mark, chosen)
         while self.has_accepted(mark + 1, ballot):
             mark += 1
         self.mark = mark
 
     def compact(self, upto: int) -> None:
-        """Forgets the slots up to `upto`, which are chosen."""
+        """Drops the slots up to `upto`, which are chosen."""
         self.log.compact(upto)
         self.close_gap()
 
     def missing(self, last: int, ballot: Ballot) -> tuple[int, int]:
-        """The first and the last of the slots after the mark, up to `last`, that have no value accepted in `ballot`."""
+        """Returns the first and last slot of the run after the mark, up to `last`, that is not accepted in `ballot`."""
         first = end = self.mark + 1
         while end < last and not self.has_accepted(end + 1, ballot):
             end += 1
         return first, end
 
     def report(self, slot: int, max_slots: int, max_bytes: int) -> tuple[tuple[Pvalue, ...], int]:
-        """What is accepted from `slot` on, as far as it fits, and the slot where the rest begins; 0: there is none."""
+        """Returns the accepted proposals from `slot` on that fit, and the slot where the rest begins (0: no rest)."""
         reported: list[Pvalue] = []
         size = 0
         for at in range(slot, max(self.beyond, default=self.log.last) + 1):
@@ -105,12 +105,12 @@ class AcceptedSlots:
 
 
 def size_of(value: Value) -> int:
-    """The bytes of a command."""
+    """Returns the size of a command in bytes; 0 for a no-op."""
     return 0 if value is None else len(value.body)
 
 
 def fitting(values: tuple[Value, ...], max_slots: int, max_bytes: int) -> int:
-    """How many of `values` fit one message; one always does."""
+    """Returns how many of `values` fit in one message; one always does."""
     size = 0
     for count, value in enumerate(values[:max_slots]):
         size += size_of(value)

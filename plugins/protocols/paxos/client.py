@@ -1,6 +1,7 @@
-"""Clients of the Synod: ask a proposer drawn by chance, and another one when no answer comes.
+"""The client of the Synod. It asks a random proposer, and another one if there is no answer.
 
-To ask again is safe: an instance decides once, and everyone is told the same. An operation ends with the value decided.
+Retries are safe: an instance decides once, and every client gets the same answer. An operation ends with the value
+decided.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from plugins.protocols.paxos.messages import Chosen, Propose
 
 
 class PaxosClient(Client):
-    """One proposal at a time."""
+    """A client with one proposal at a time."""
 
     config: PaxosConfig
 
@@ -31,7 +32,7 @@ class PaxosClient(Client):
 
     @on_timer
     def ask(self) -> None:
-        """Asks a proposer: another one than before, if there is one."""
+        """Asks a proposer, a different one than before if there are several."""
         assert self.request is not None
         proposers = self.config.proposers or self.servers
         others = [proposer for proposer in proposers if proposer != self.proposer]

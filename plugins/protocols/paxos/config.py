@@ -1,4 +1,4 @@
-"""What a user may set about the Synod."""
+"""Settings of the Synod."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from framework import Config, ConfigError, Duration, NodeId, QuorumConfig, did_y
 
 
 class PaxosConfig(Config):
-    """Who plays which role, quorums, and how proposers wait. ValueError for durations that could never decide."""
+    """Roles, quorums and timing. Raises ValueError for durations that could never decide."""
 
     proposers: tuple[NodeId, ...] = ()
-    """The nodes that propose; none named: all."""
+    """Nodes that propose; empty: all."""
     acceptors: tuple[NodeId, ...] = ()
-    """The nodes that vote; none named: all."""
+    """Nodes that vote; empty: all."""
     learners: tuple[NodeId, ...] = ()
-    """The nodes that are told what was decided; none named: all."""
+    """Nodes that learn decisions; empty: all."""
     quorums: QuorumConfig = QuorumConfig()
-    """Over the acceptors: phase 1 is Prepare, phase 2 is Accept."""
+    """Quorums of acceptors; phase 1 is Prepare, phase 2 is Accept."""
     learning: Literal["acceptors", "proposer"] = "acceptors"
-    """What tells the learners: every acceptor, at once; or the proposer, one message delay later, in fewer messages."""
+    """`acceptors`: every acceptor informs the learners at once. `proposer`: the proposer does, one message delay later
+    and with fewer messages."""
     phase_timeout: Duration = Duration("100ms")
-    """A proposer that has no quorum of answers after this long begins its next ballot."""
+    """Time after which a proposer without a quorum of answers begins its next ballot."""
     backoff: Literal["none", "fixed", "randomised"] = "randomised"
-    """How long a proposer that has given up a refused ballot waits before its next one: not at all (duels may never
-    end), `backoff_delay`, or a time drawn up to that, and up to twice as much after each further ballot given up."""
+    """Wait of a proposer between abandoning a refused ballot and its next one. `none`: no wait (duels may never end).
+    `fixed`: `backoff_delay`. `randomised`: a random time up to `backoff_delay`, doubled after each further ballot
+    abandoned."""
     backoff_delay: Duration = Duration("20ms")
     client_retry: Duration = Duration("300ms")
-    """How long a client waits for an answer before it asks another proposer."""
+    """Time that a client waits for an answer before it asks another proposer."""
 
     def __post_init__(self) -> None:
         for name in ("phase_timeout", "backoff_delay", "client_retry"):
@@ -47,5 +49,5 @@ class PaxosConfig(Config):
 
 
 def in_order(nodes: Iterable[NodeId]) -> tuple[NodeId, ...]:
-    """The same order of the nodes at each of them, that of the config: n2 before n10."""
+    """Returns the nodes in the order of the config (n2 before n10), which is the same at each of them."""
     return tuple(sorted(nodes, key=lambda node: (len(node), node)))

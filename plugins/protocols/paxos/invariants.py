@@ -1,19 +1,19 @@
-"""What the Synod promises at every moment, in each instance.
+"""Invariants of the Synod, for each instance. Sections are those of Paxos Made Simple.
 
-| property | of whom, since when | source |
+| property | definition | source |
 | --- | --- | --- |
-| round order | a proposer's round never falls, restarts included: no ballot is used twice | section 2.5 |
-| promise order | an acceptor's promise never falls, restarts included | Paxos Made Simple, section 2.5 |
-| vote order | nor does the ballot of what it has accepted, which is never above its promise | the same |
-| promise kept | what it newly accepts is not below what it had promised | P1a |
-| promise given | a promise that a proposer counts is one that its acceptor still keeps | section 2.5 |
-| one value a ballot | all that is accepted in a ballot is one value | section 2.2 |
-| agreement | what an instance decided is the same everywhere, for ever | section 2.1 |
-| chosen for ever | after a decision nothing else is accepted in a higher ballot | P2b |
+| round order | a proposer's round never decreases, restarts included: no ballot is used twice | section 2.5 |
+| promise order | an acceptor's promise never decreases, restarts included | section 2.5 |
+| vote order | the ballot that an acceptor has accepted never decreases, and never exceeds its promise | section 2.5 |
+| promise kept | an acceptor accepts no ballot below its promise | P1a |
+| promise given | every promise that a proposer counts is still kept by its acceptor | section 2.5 |
+| one value a ballot | all acceptors that accept in a ballot accept the same value | section 2.2 |
+| agreement | an instance's decision is the same everywhere and at all times | section 2.1 |
+| chosen for ever | after a decision no other value is accepted in a higher ballot | P2b |
 | chosen by a quorum | a value is decided only if a quorum of acceptors has accepted it | section 2.2 |
 
-That the value decided is one that a client proposed is for the checker of histories to say. A step costs what it
-changed: of the vows those written since are looked at, and all after a restart.
+The history checker verifies that the decided value was proposed by a client. The cost of a step is proportional to its
+changes: only newly written vows are checked, and all vows after a restart.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from plugins.protocols.paxos.node import Paxos
 
 
 class _Written:
-    """Which instances each node has written of since it was last looked at; all that it holds, after a restart."""
+    """Finds the instances that a node has written since its last check; after a restart, all that it holds."""
 
     def __init__(self) -> None:
         self.seen: dict[NodeId, int] = {}
@@ -53,7 +53,7 @@ class _Written:
 
 
 class Rounds(Invariant[Paxos]):
-    """Round order."""
+    """Checks round order."""
 
     def __init__(self) -> None:
         self.written = _Written()
@@ -70,12 +70,12 @@ class Rounds(Invariant[Paxos]):
 
 
 class Vows(Invariant[Paxos]):
-    """Promise order, vote order, promise kept, one value a ballot."""
+    """Checks promise order, vote order, promise kept, and one value a ballot."""
 
     def __init__(self) -> None:
         self.written = _Written()
-        self.known: dict[NodeId, dict[str, Vow]] = {}  # each acceptor's when last seen
-        self.values: dict[tuple[str, Ballot], tuple[str, NodeId]] = {}  # accepted in a ballot, and where first
+        self.known: dict[NodeId, dict[str, Vow]] = {}  # by acceptor and instance, as last seen
+        self.values: dict[tuple[str, Ballot], tuple[str, NodeId]] = {}  # accepted in a ballot, and the first acceptor
 
     def observe(self, step: Step, node: Paxos) -> None:
         known = self.known.setdefault(step.node, {})
@@ -111,10 +111,10 @@ class Vows(Invariant[Paxos]):
 
 
 class Promises(Invariant[Paxos]):
-    """Promise given: an acceptor is asked for what proposers have heard of it when it is seen certainly later."""
+    """Checks promise given. An acceptor is checked once its state is certainly newer than the promises counted."""
 
     def __init__(self) -> None:
-        self.owed: dict[NodeId, dict[str, tuple[Ballot, int]]] = {}  # by acceptor and instance; and when it was heard
+        self.owed: dict[NodeId, dict[str, tuple[Ballot, int]]] = {}  # by acceptor and instance: ballot, receipt time
 
     def observe(self, step: Step, node: Paxos) -> None:
         for instance, attempt in node.attempts.items():
@@ -125,7 +125,7 @@ class Promises(Invariant[Paxos]):
         owed = self.owed.get(step.node, {})
         for instance, (ballot, time) in list(owed.items()):
             if step.time < time + CLOCKS_APART:
-                return  # so are those that follow
+                return  # as are all that follow
             del owed[instance]
             promised = node.vow(instance).promised
             if promised < ballot:
@@ -135,7 +135,7 @@ class Promises(Invariant[Paxos]):
 
 @dataclass
 class _Doubt:
-    """A decision, made when and where, that not enough acceptors have been asked about: who voted for it, and who did not."""
+    """A decision that too few acceptors have confirmed so far: where and when it was seen, and the acceptors' votes."""
 
     chosen: Proposal
     where: NodeId
@@ -145,20 +145,20 @@ class _Doubt:
 
 
 class Decisions(Invariant[Paxos]):
-    """Agreement, chosen for ever, chosen by a quorum.
+    """Checks agreement, chosen for ever, and chosen by a quorum.
 
-    An acceptor is asked about a decision when it is seen next, and certainly later: its vote for it, if it gave one, is
-    durable then, and stands or was repeated in a higher ballot.
+    Each acceptor is checked once its state is certainly newer than the decision. By then its vote, if it gave one, is
+    durable, and is either unchanged or repeated in a higher ballot.
     """
 
     def __init__(self) -> None:
         self.written = _Written()
         self.decided: dict[str, tuple[Proposal, NodeId]] = {}
-        self.counted: dict[NodeId, int] = {}  # how many decisions of a node have been looked at
+        self.counted: dict[NodeId, int] = {}  # the number of decisions checked of each node
         self.doubts: dict[str, _Doubt] = {}
         self.votes: dict[
             str, dict[Ballot, tuple[str, NodeId]]
-        ] = {}  # by instance and ballot: the value, and who accepted it
+        ] = {}  # by instance and ballot: the value, and the first acceptor
 
     def observe(self, step: Step, node: Paxos) -> None:
         counted = 0 if step.started else self.counted.get(step.node, 0)
@@ -193,7 +193,7 @@ class Decisions(Invariant[Paxos]):
             self._check_later(instance, vow.accepted, name)
 
     def _check_later(self, instance: str, accepted: Proposal, name: NodeId) -> None:
-        """Whatever is accepted in a ballot after the one that decided must be what was decided."""
+        """Checks that a proposal accepted in a ballot above the decision's has the decided value."""
         chosen, where = self.decided[instance]
         if accepted.ballot > chosen.ballot and accepted.value != chosen.value:
             what = (
@@ -205,7 +205,7 @@ class Decisions(Invariant[Paxos]):
     def _ask(self, step: Step, node: Paxos) -> None:
         for instance, doubt in list(self.doubts.items()):
             if step.time < doubt.time + CLOCKS_APART:
-                return  # so are those that follow
+                return  # as are all that follow
             accepted, chosen = node.vow(instance).accepted, doubt.chosen
             voted = accepted is not None and accepted.ballot >= chosen.ballot and accepted.value == chosen.value
             (doubt.voted if voted else doubt.others).add(node.id)

@@ -6,7 +6,7 @@ from framework import Ballot, Message, OperationId, Proposal
 
 
 class Prepare(Message):
-    """Phase 1a: the sender asks for a promise to accept nothing below `ballot`."""
+    """Phase 1a: asks for a promise to accept nothing below `ballot`."""
 
     instance: str
     ballot: Ballot
@@ -21,7 +21,7 @@ class Promise(Message):
 
 
 class Accept(Message):
-    """Phase 2a: the sender asks for a vote for `value`."""
+    """Phase 2a: asks for a vote for `value`."""
 
     instance: str
     ballot: Ballot
@@ -29,7 +29,7 @@ class Accept(Message):
 
 
 class Accepted(Message):
-    """Phase 2b: the sender's vote, to all that learn from it."""
+    """Phase 2b: the sender's vote, sent to the nodes that learn from it."""
 
     instance: str
     ballot: Ballot
@@ -45,7 +45,7 @@ class Nack(Message):
 
 
 class Decided(Message):
-    """A proposer tells a learner what was chosen."""
+    """Informs a learner of the chosen value; sent by the proposer."""
 
     instance: str
     ballot: Ballot
@@ -61,7 +61,7 @@ class Propose(Message):
 
 
 class Chosen(Message):
-    """The answer: the value that the instance decided, whoever proposed it."""
+    """The answer to a client: the value that the instance decided, from any proposer."""
 
     operation: OperationId
     value: str

@@ -4,12 +4,12 @@
                           ^      |                          |
                           +------+--------------------------+ a higher ballot, once no quorum can follow or none has
 
-A node plays its roles in every instance at once; each key of an operation names an instance of its own. The config says
-which roles a node plays.
+A node plays its roles in all instances at the same time; each key of an operation names a separate instance. The config
+assigns roles to nodes.
 
-What a proposer sends promises nothing of its own, so it leaves before the commit. Accept alone waits until the round of
-its ballot is durable: whatever crashes, only one incarnation of a proposer ever sends Accept in a ballot (section 2.5).
-What an acceptor has promised and accepted must survive a crash too, so its answers leave after the commit.
+A proposer's messages promise nothing about its own state, so they leave before the commit. Only Accept waits until the
+round of its ballot is durable: despite crashes, only one incarnation of a proposer ever sends Accept in a ballot
+(section 2.5). An acceptor's promises and votes must also survive a crash, so its answers leave after the commit.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ from plugins.protocols.paxos.config import PaxosConfig, in_order
 from plugins.protocols.paxos.messages import Accept, Accepted, Chosen, Decided, Nack, Prepare, Promise, Propose
 
 MOST_DOUBLINGS = 6
-"""How often a randomised backoff grows at the most."""
+"""Maximum number of times that a randomised backoff doubles."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """What a proposer does about an instance: its own value, the clients to answer, and its ballot under way."""
+    """A proposer's work on an instance: its own value, the clients to answer, and its current ballot."""
 
     value: str
     waiting: dict[OperationId, NodeId]
     ballot: Ballot = NO_BALLOT
-    """NO_BALLOT: none is under way, the next one waits for `backoff`."""
+    """The current ballot; NO_BALLOT while the next one waits for `backoff`."""
     prepared: bool = False
     """Whether a quorum has promised."""
     promises: dict[NodeId, Proposal | None] = field(default_factory=dict)
-    """By acceptor: the proposal that its promise reported."""
+    """By acceptor: the proposal reported with its promise."""
     refused: set[NodeId] = field(default_factory=set)
     """The acceptors that have refused the ballot."""
     highest: Ballot = NO_BALLOT
-    """The highest ballot that an acceptor preferred."""
+    """The highest ballot in a refusal."""
     given_up: int = 0
-    """Ballots given up because of refusals."""
+    """The number of ballots abandoned because of refusals."""
 
     def begin(self, ballot: Ballot) -> None:
         """Begins phase 1 of `ballot`."""
@@ -69,8 +69,8 @@ class Attempt:
 
 
 class PaxosStatus(Status):
-    """What a node shows of itself: the highest ballot that it has under way, and how many instances it proposes in, is
-    bound in as an acceptor, and has learned the decision of."""
+    """Status of a node: its highest current ballot, and how many instances it proposes in, has promised or accepted in,
+    and knows the decision of."""
 
     ballot: Ballot | None = None
     proposing: int = 0
@@ -79,14 +79,14 @@ class PaxosStatus(Status):
 
 
 class Paxos(Node):
-    """A node that is proposer, acceptor and learner."""
+    """A node that acts as proposer, acceptor and learner, as configured."""
 
     config: PaxosConfig
 
     rounds: DurableMap[str, int] = durable_map(str, int)
-    """Of a proposer, by instance: the round of its latest ballot."""
+    """Proposer: the round of its latest ballot, by instance."""
     vows: DurableMap[str, Vow] = durable_map(str, Vow)
-    """Of an acceptor, by instance: what it has promised and accepted, in one value."""
+    """Acceptor: its promise and its accepted proposal in one value, by instance."""
 
     def on_start(self) -> None:
         nodes = in_order((self.id, *self.peers))
@@ -94,7 +94,7 @@ class Paxos(Node):
         self.acceptors = self.config.acceptors or nodes
         self.learners = self.config.learners or nodes
         self.quorums = self.config.quorums.build(self.acceptors)
-        # Volatile, all by instance. After a crash the client asks again, and a new ballot finds what was chosen.
+        # Volatile, by instance. After a crash the client asks again, and a new ballot finds the chosen value.
         self.attempts: dict[str, Attempt] = {}
         self.decided: dict[str, Proposal] = {}
         self.votes: dict[str, dict[Ballot, set[NodeId]]] = {}
@@ -114,7 +114,7 @@ class Paxos(Node):
 
     @on_timer
     def prepare(self, instance: str) -> None:
-        """Phase 1a, in a ballot above all that this node has used or was refused for."""
+        """Phase 1a, in a ballot above all that this node has used or that refusals have named."""
         attempt = self.attempts[instance]
         self.rounds[instance] = max(self.rounds.get(instance) or 0, attempt.highest.round) + 1
         attempt.begin(Ballot(self.rounds[instance], self.id))
@@ -128,17 +128,17 @@ class Paxos(Node):
         instance = promise.instance
         attempt = self.attempts.get(instance)
         if attempt is None or promise.ballot != attempt.ballot or attempt.prepared:
-            return  # of an earlier ballot, or one promise more than it took
+            return  # of an earlier ballot, or beyond the quorum
         attempt.promises[sender] = promise.accepted
         if self.quorums.phase1.reached(attempt.promises):
             attempt.prepared = True
             accept = Accept(instance, attempt.ballot, self.choose(instance, attempt))
-            # Not before the commit: promises to an incarnation that lost this round may come with it in one batch.
+            # After the commit: this batch may contain promises to an earlier incarnation that lost this round.
             self.multicast(self.acceptors, accept)
             self.set_timer(self.prepare, instance, after=self.config.phase_timeout)
 
     def choose(self, instance: str, attempt: Attempt) -> str:
-        """P2c: the value of the highest proposal that the quorum has accepted; its own if there is none."""
+        """P2c: returns the value of the highest proposal that the quorum has accepted; its own value otherwise."""
         highest = highest_proposal(attempt.promises.values())
         if highest is None:
             return attempt.value
@@ -159,12 +159,12 @@ class Paxos(Node):
         attempt.give_up()
 
     def can_win(self, attempt: Attempt) -> bool:
-        """Whether the acceptors that have not refused the ballot hold the quorums that it still needs."""
+        """Returns whether the acceptors that have not refused the ballot contain the quorums that it still needs."""
         others = [acceptor for acceptor in self.acceptors if acceptor not in attempt.refused]
         return self.quorums.phase2.reached(others) and (attempt.prepared or self.quorums.phase1.reached(others))
 
     def backoff(self, given_up: int) -> int:
-        """How long to leave the field to the other proposer (section 2.4: else the two may go on for ever)."""
+        """Returns the wait before the next ballot (section 2.4: without it two proposers may duel for ever)."""
         if self.config.backoff == "none":
             return 0
         delay = int(self.config.backoff_delay)
@@ -200,7 +200,7 @@ class Paxos(Node):
         return self.vows.get(instance) or UNBOUND
 
     def audience(self, ballot: Ballot) -> tuple[NodeId, ...]:
-        """The nodes that hear of a vote: the ballot's proposer, and all learners unless the proposer tells them."""
+        """Returns the receivers of a vote: the ballot's proposer, and all learners unless the proposer informs them."""
         if self.config.learning == "proposer":
             return (ballot.node,)
         return self.learners if ballot.node in self.learners else (*self.learners, ballot.node)
@@ -209,7 +209,7 @@ class Paxos(Node):
 
     @handles(Accepted)
     def on_accepted(self, sender: NodeId, accepted: Accepted) -> None:
-        if accepted.instance in self.decided:  # one vote more than it took
+        if accepted.instance in self.decided:  # beyond the quorum
             return
         voters = self.votes.setdefault(accepted.instance, {}).setdefault(accepted.ballot, set())
         voters.add(sender)
@@ -221,7 +221,7 @@ class Paxos(Node):
         self.learn(decided.instance, Proposal(decided.ballot, decided.value))
 
     def learn(self, instance: str, chosen: Proposal) -> None:
-        """The instance has decided: answers the clients that wait, and tells the learners if the proposer has to."""
+        """Records a decision, answers the waiting clients, and informs the learners if that is the proposer's task."""
         known = self.decided.get(instance)
         if known is not None:
             assert known.value == chosen.value, f"{instance} decided {known.value!r}, and then {chosen.value!r}"
@@ -238,7 +238,7 @@ class Paxos(Node):
             others = tuple(learner for learner in self.learners if learner != self.id)
             self.multicast(others, Decided(instance, chosen.ballot, chosen.value), before_commit=True)
 
-    # What is seen of this node.
+    # Observable state.
 
     @property
     def status(self) -> PaxosStatus:

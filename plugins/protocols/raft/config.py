@@ -1,4 +1,4 @@
-"""What a user may set about Raft."""
+"""Settings of Raft."""
 
 from __future__ import annotations
 
@@ -10,40 +10,42 @@ from framework import Duration, ReadingConfig
 
 
 class RaftConfig(ReadingConfig):
-    """Timing and batching. ValueError on a combination that could never keep a leader, or none safely."""
+    """Timing, batching and snapshots. Raises ValueError on a combination that cannot keep a leader, or not safely."""
 
     election_timeout_min: Duration = Duration("150ms")
-    """A follower that hears from no leader for this long at the least stands for election (§5.2)."""
+    """Minimum election time-out: the time without a leader before a follower starts an election (§5.2)."""
     election_timeout_max: Duration = Duration("300ms")
-    """... and for this long at the most; each node draws its own time-out anew in each term."""
+    """Maximum election time-out; each node draws its own time-out anew in each term."""
     heartbeat_interval: Duration = Duration("50ms")
     """How often a leader says that it is there."""
     prevote: bool = True
-    """Whether a node asks if it would win before it raises its term (thesis 9.6): one that was cut off deposes nobody."""
+    """Whether a node checks that it could win before it raises its term (thesis 9.6), so that a node returning from a
+    partition does not depose the leader."""
     check_quorum: bool = True
-    """Whether a leader steps down that no majority has answered for an election time-out, and whoever hears a leader
-    votes for nobody else (thesis 4.2.3, 6.2)."""
+    """Whether a leader steps down if no majority has answered for an election time-out, and nodes that hear a leader
+    vote for no other (thesis 4.2.3, 6.2)."""
     catch_up_rounds: Annotated[int, Meta(ge=1)] = 10
-    """A learner that still lags an election time-out behind after so many rounds of replication is refused (thesis 4.2.1)."""
+    """Number of replication rounds after which a learner that is still more than an election time-out behind is refused
+    (thesis 4.2.1)."""
     catch_up_timeout: Duration = Duration("10s")
-    """... and so is one that takes longer than this."""
+    """Total time to catch up after which a learner is refused."""
     max_append_entries: int = 1024
-    """Entries in one AppendEntries, at the most."""
+    """Maximum number of entries in one AppendEntries."""
     max_append_bytes: int = 1 << 20
-    """Bytes of commands in one AppendEntries, at the most; one entry always fits."""
+    """Maximum bytes of commands in one AppendEntries; one entry always fits."""
     max_in_flight: int = 8192
-    """A follower with this many entries that it has not acknowledged is sent no more until it does."""
+    """Maximum number of unacknowledged entries sent to a follower."""
     max_uncommitted: int = 65_536
-    """A leader with this many entries that are not committed takes no more requests until some are, and no more reads than
-    this may wait. Without `check_quorum`, a leader that is cut off would take them for ever."""
+    """Maximum number of uncommitted entries; the leader refuses requests beyond it. Also the maximum number of waiting
+    reads. Without `check_quorum`, a leader that is cut off would otherwise accept requests for ever."""
     snapshot_every: int = 100_000
-    """A node takes a snapshot whenever it has applied so many entries since the last one; 0: never. It stands still meanwhile:
-    with a large state, snapshots that come often cost much of the throughput."""
+    """Number of applied entries after which a node takes a snapshot; 0: never. The node pauses meanwhile: with a large
+    state, frequent snapshots cost much of the throughput."""
     snapshot_trailing: int = 5_000
-    """So many of a snapshot's last entries stay in the log, for followers that are a little behind. Without any, sending a
-    snapshot begins anew if it takes longer than until the next one."""
+    """Number of entries kept in the log behind a snapshot, for followers that are slightly behind. With 0, sending a
+    snapshot starts over if it takes longer than the interval between snapshots."""
     snapshot_chunk: int = 1 << 20
-    """Bytes of a snapshot in one message, at the most."""
+    """Maximum bytes of a snapshot in one message."""
 
     def __post_init__(self) -> None:
         if not 0 < self.election_timeout_min <= self.election_timeout_max:

@@ -1,22 +1,25 @@
-"""What Raft promises at every moment: the properties of Figure 3, and what they take for granted.
+"""Invariants of Raft: the properties of Figure 3, and those that they assume.
 
-| property | of whom, since when | source |
+| property | definition | source |
 | --- | --- | --- |
-| election safety | at most one leader a term, ever | Figure 3, §5.2 |
-| one vote a term | a node's vote in a term stands, restarts included | Figure 2, §5.2 |
-| term order | a node's term never falls, restarts included | §5.1 |
-| leader append-only | a leader's log only grows while its term lasts | Figure 3, §5.3 |
-| log matching | an index and a term stand for one entry with one past, in all logs that ever were | Figure 3, §5.3 |
-| leader completeness | a leader holds all that was committed in earlier terms | Figure 3, §5.4.3 |
-| state machine safety | what was applied at an index is the same everywhere, and stays | Figure 3, §5.4.3 |
-| commit order | a commit index never falls between restarts, and lies within the log | Figure 2 |
-| snapshot safety | a snapshot covers all that is compacted, only what is committed, no less than the last; it is the same everywhere | thesis 5.1 |
-| lease exclusivity | while a leader's lease lasts nobody leads a later term | thesis 6.4.1 |
+| election safety | at most one leader per term, at all times | Figure 3, §5.2 |
+| one vote a term | a node never changes its vote in a term, restarts included | Figure 2, §5.2 |
+| term order | a node's term never decreases, restarts included | §5.1 |
+| leader append-only | a leader's log only grows during its term | Figure 3, §5.3 |
+| log matching | an index and a term identify one entry with one prefix, in all logs at all times | Figure 3, §5.3 |
+| leader completeness | a leader holds all entries committed in earlier terms | Figure 3, §5.4.3 |
+| state machine safety | the entry applied at an index is the same everywhere, and never lost | Figure 3, §5.4.3 |
+| commit order | a commit index never decreases between restarts, and lies within the log | Figure 2 |
+| snapshot safety | a snapshot covers all compacted, only committed entries, never shrinks, and is unique | thesis 5.1 |
+| lease exclusivity | while a leader's lease holds, there is no leader of a later term | thesis 6.4.1 |
 
-`Elections` looks at terms and votes, `Logs` at logs and commit indices, `Snapshots` at snapshots, `Leases` at the leases
-that reads rely on, and `Configurations`, which has a file of its own, at changes of members. A step costs what it changed: entries are looked at when they are new to a log, and once more when
-they are committed there; a log that was truncated is compared whole with what it was. What a node has compacted without
-being seen with it is the past of what its snapshot ends with, as known from other logs.
+A snapshot is unique if all nodes have the same snapshot at the same index.
+
+`Elections` checks terms and votes, `Logs` logs and commit indexes, `Snapshots` snapshots, `Leases` the leases that
+reads rely on, and `Configurations` (in `membership_invariants.py`) membership changes. The cost of a step is
+proportional to its changes: an entry is checked when it is new to a log, and again when it is committed there; a
+truncated log is compared completely with its previous state. For entries that a node compacted before they were seen
+there, the prefix of its snapshot's last entry is used, as known from other logs.
 """
 
 from __future__ import annotations
@@ -36,11 +39,11 @@ Ballot: TypeAlias = tuple[int, NodeId | None, str]
 
 
 class Elections(Invariant[Raft]):
-    """Election safety, one vote a term, term order."""
+    """Checks election safety, one vote a term, and term order."""
 
     def __init__(self) -> None:
         self.leaders: dict[int, NodeId] = {}  # by term
-        self.ballots: dict[NodeId, Ballot] = {}  # each node's when it was last seen
+        self.ballots: dict[NodeId, Ballot] = {}  # by node, as last seen
 
     def observe(self, step: Step, node: Raft) -> None:
         name = step.node
@@ -67,36 +70,36 @@ class Elections(Invariant[Raft]):
 
 
 Sighting: TypeAlias = tuple[Entry | None, int, NodeId]
-"""An entry, the term of the one before it (-1: not known), and the node whose log held them; no entry: none was seen."""
+"""An entry (None: not seen), the term of the previous entry (-1: unknown), and the node whose log held them."""
 
 UNSEEN: Sighting = (None, -1, "")
 
 
 class _Log:
-    """One node's log when it was last seen."""
+    """The state of one node's log when it was last seen."""
 
     __slots__ = ("agreed", "commit", "cuts", "entries", "first", "led")
 
     def __init__(self) -> None:
-        self.entries: list[Entry | None] = []  # the compacted ones too; None: compacted before anybody was seen with it
-        self.first = 1  # what comes before is compacted
-        self.cuts = 0  # how often it had been truncated
-        self.agreed = 0  # up to here it holds what is committed
+        self.entries: list[Entry | None] = []  # compacted ones included; None: compacted before it was seen anywhere
+        self.first = 1  # all entries before are compacted
+        self.cuts = 0  # the number of truncations
+        self.agreed = 0  # up to here it holds the committed entries
         self.commit = 0
-        self.led = -1  # the last term that it was seen to lead; -1: none since it started
+        self.led = -1  # the last term in which it was seen to lead; -1: none since its start
 
 
 class Logs(Invariant[Raft]):
-    """Leader append-only, log matching, leader completeness, state machine safety, commit order."""
+    """Checks leader append-only, log matching, leader completeness, state machine safety, and commit order."""
 
     def __init__(self) -> None:
         self.logs: dict[NodeId, _Log] = {}
-        # By index: the first entry seen there, the term of the one before it, and where. Others by index and term.
+        # By index: the first sighting. Sightings of other terms are in `others`, by index and term.
         self.first: list[Sighting] = []
         self.others: dict[tuple[int, int], Sighting] = {}
-        # By index: what is committed, the term in which it was first seen to be, and where.
+        # By index: the committed entry, the term in which it was first seen as committed, and the node.
         self.committed: list[tuple[Entry | None, int, NodeId]] = []
-        self.newest: tuple[int, NodeId] = (0, "")  # the highest term that had a leader, and who that was
+        self.newest: tuple[int, NodeId] = (0, "")  # the highest term with a leader, and that leader
 
     def observe(self, step: Step, node: Raft) -> None:
         known = self.logs.get(step.node)
@@ -104,7 +107,7 @@ class Logs(Invariant[Raft]):
             known = self.logs[step.node] = _Log()
         if step.started:
             known.commit, known.led = 0, -1
-            known.cuts = -1  # it may have lost its end
+            known.cuts = -1  # it may have lost its tail
         log = node.log
         if log.cuts != known.cuts or log.last != len(known.entries) or log.first != known.first:
             self._check_log(node, known)
@@ -116,7 +119,7 @@ class Logs(Invariant[Raft]):
             self._check_commit(node, known)
 
     def _cut(self, node: Raft, known: _Log, kept: int) -> None:
-        """The node lost what it held after index `kept`."""
+        """Checks and records that the node lost its entries after index `kept`."""
         held = len(known.entries)
         if kept == held:
             return
@@ -131,12 +134,12 @@ class Logs(Invariant[Raft]):
         del known.entries[kept:]
 
     def _check_log(self, node: Raft, known: _Log) -> None:
-        """The log was cut or grew: what is new to it must have the past that it has in other logs."""
+        """Checks a changed log: new entries must have the same prefix as in other logs."""
         log, entries, first, name = node.log, known.entries, self.first, node.id
         if log.cuts != known.cuts:
             known.cuts = log.cuts
             self._cut(node, known, _common(entries, log))
-            if log.first != known.first:  # what was compacted may have come as a snapshot in place of these
+            if log.first != known.first:  # a snapshot may have replaced these entries
                 del entries[known.agreed :]
         if log.first != known.first:
             known.first = log.first
@@ -155,7 +158,7 @@ class Logs(Invariant[Raft]):
             index += 1
 
     def _check_compaction(self, node: Raft, entries: list[Entry | None]) -> None:
-        """What was compacted and not seen here is the past of the entry that ends the snapshot."""
+        """Fills in entries that were compacted before they were seen here: the prefix of the snapshot's last entry."""
         log, held, base = node.log, len(entries), node.snapshot_index
         if held >= log.first and base == log.first - 1:
             self._check_match(node.id, base, log[log.first], node.snapshot_term)
@@ -164,7 +167,7 @@ class Logs(Invariant[Raft]):
             self.first += [UNSEEN] * (log.first - 1 - len(self.first))
 
     def _past(self, index: int, term: int, start: int) -> list[Entry | None]:
-        """The entries after `start` up to the one at `index`, of `term`; None where nobody was seen with it."""
+        """Returns the entries after `start` up to (`index`, `term`); None for an entry that was seen nowhere."""
         past: list[Entry | None] = []
         while index > start:
             seen = self.first[index - 1] if index <= len(self.first) else UNSEEN
@@ -175,7 +178,7 @@ class Logs(Invariant[Raft]):
         return past[::-1]
 
     def _check_match(self, name: NodeId, index: int, entry: Entry, before: int) -> None:
-        """`entry` stands there, after one of term `before`: wherever index and term were seen, it was the same."""
+        """Checks `entry`, which follows one of term `before`, against the sighting with the same index and term."""
         seen = self.first[index]
         if seen[0] is None:
             seen = self.first[index] = (entry, before, name)
@@ -186,7 +189,7 @@ class Logs(Invariant[Raft]):
             raise Violation("log matching", dict.fromkeys((seen[2], name)), what)
 
     def _check_leader(self, led: int, name: NodeId) -> None:
-        """The leader of the term `led` must hold what was committed in the terms before it."""
+        """Checks that the leader of the term `led` holds the entries committed in earlier terms."""
         known, committed = self.logs[name], self.committed
         entries, due = known.entries, len(committed)
         while due and committed[due - 1][1] >= led:
@@ -199,7 +202,7 @@ class Logs(Invariant[Raft]):
         known.agreed = max(known.agreed, due)
 
     def _check_commit(self, node: Raft, known: _Log) -> None:
-        """The commit index moved: up, within the log, and over the entries that were committed elsewhere."""
+        """Checks a changed commit index: higher, within the log, and over the entries committed elsewhere."""
         commit, entries, committed = node.commit, known.entries, self.committed
         if commit < known.commit:
             raise Violation("commit order", (node.id,), f"its commit index fell from {known.commit} to {commit}")
@@ -223,18 +226,18 @@ class Logs(Invariant[Raft]):
 
 
 def _differ(one: Entry | None, other: Entry | None) -> bool:
-    """Whether they are known to be different."""
+    """Returns whether both entries are known and differ."""
     return one is not other and one is not None and other is not None and one != other
 
 
 def _last_term(node: Raft, entries: Sequence[Entry | None]) -> int:
-    """The term of the last of the `entries` that are known of the node's log; -1 if it is not known."""
+    """Returns the term of the last of `entries`, the known entries of the node's log; -1 if unknown."""
     last = entries[-1] if entries else None
     return node.term_at(len(entries)) if last is None else last.term
 
 
 def _common(entries: Sequence[Entry | None], log: DurableLog[Entry]) -> int:
-    """How many entries, from the first on, are the same; those that the log has compacted count."""
+    """Returns the length of the common prefix of `entries` and `log`; compacted entries count as equal."""
     compacted = log.first - 1
     for index, (old, new) in enumerate(zip(islice(entries, compacted, None), log, strict=False), compacted):
         if _differ(old, new):
@@ -243,11 +246,11 @@ def _common(entries: Sequence[Entry | None], log: DurableLog[Entry]) -> int:
 
 
 class Snapshots(Invariant[Raft]):
-    """Snapshot safety."""
+    """Checks snapshot safety."""
 
     def __init__(self) -> None:
         self.latest: dict[NodeId, Snapshot] = {}
-        self.held: dict[int, tuple[int, bytes, NodeId]] = {}  # by index: term and digest of the state, and where
+        self.held: dict[int, tuple[int, bytes, NodeId]] = {}  # by index: term, digest of the state, and node
 
     def observe(self, step: Step, node: Raft) -> None:
         snapshot, name = node.snapshot, step.node
@@ -269,15 +272,15 @@ class Snapshots(Invariant[Raft]):
 
 
 class Leases(Invariant[Raft]):
-    """Lease exclusivity.
+    """Checks lease exclusivity.
 
-    A node is shown when its batch is durable, and by then it may have been overtaken without fault. So the leader of a
-    later term must have been seen before the node was seen last: what a node does next, it does after that.
+    A node is observed once its batch is durable, and may legitimately have been overtaken by then. Therefore a leader
+    of a later term counts only if it was seen before the node's previous observation, which precedes the node's step.
     """
 
     def __init__(self) -> None:
-        self.newest: tuple[int, NodeId] = (0, "")  # the highest term that had a leader, and who that was
-        self.knew: dict[NodeId, tuple[int, NodeId]] = {}  # what that was when each was seen last
+        self.newest: tuple[int, NodeId] = (0, "")  # the highest term with a leader, and that leader
+        self.knew: dict[NodeId, tuple[int, NodeId]] = {}  # by node: the value of `newest` when it was last seen
 
     def observe(self, step: Step, node: Raft) -> None:
         term, leader = self.knew.get(step.node, self.newest)

@@ -1,13 +1,13 @@
-"""Membership changes by joint consensus (§6), with learners that catch up first (thesis 4.2.1): what is decided.
+"""Decisions about membership changes by joint consensus (§6), with learners that catch up first (thesis 4.2.1).
 
-    C ──> C with learners ──> C_old,new ──> C_new         each step waits until the last one is committed
+    C ──> C with learners ──> C_old,new ──> C_new         each step waits until the previous one is committed
               │                   │            │
-              │ rounds            │ majorities │ a server that is left out is sent the log until it knows;
-              │ of replication    │ of both    │ a leader that is left out steps down
+              │ rounds            │ majorities │ a removed server is sent the log until it knows of its removal;
+              │ of replication    │ of both    │ a removed leader steps down
               └──> C, if a learner never catches up
 
-A server goes by the latest configuration in its log, committed or not, and goes back to the one before if that entry is
-truncated. Whoever leads in the joint phase ends it. Requests that wait together are one change.
+A server uses the latest configuration in its log, committed or not, and returns to the previous one if that entry is
+truncated. The current leader ends the joint phase. Requests that wait together become one change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ADD, REMOVE = "add_node", "remove_node"
 
 
 class MembershipRequest(Record):
-    """What an administrator waits for. `refused`: it asked for something else, which could not be done."""
+    """A pending request of an administrator. `refused`: why the original request could not be fulfilled."""
 
     operation: OperationId
     function: str
@@ -36,33 +36,33 @@ class MembershipRequest(Record):
 
 @dataclass(slots=True)
 class Membership:
-    """The configurations in a server's log, and what is under way about them."""
+    """The configurations in a server's log, and the pending changes."""
 
     configurations: list[tuple[int, Configuration]]
-    """By log index, the latest last: the latest that a snapshot covers or compaction has reached, and all after it."""
+    """(log index, configuration) in log order: the latest that is covered by a snapshot or compacted, and all later."""
     requests: dict[NodeId, MembershipRequest] = field(default_factory=dict)
-    """By administrator; a leader's."""
+    """Pending requests by administrator; only a leader has any."""
     departing: dict[NodeId, int] = field(default_factory=dict)
-    """Servers that are left out and may not know, each with the round of heartbeats that tells them; 0: none has yet."""
+    """Removed servers that may not know it, each with the heartbeat round that informs them; 0: not yet begun."""
 
     @property
     def configuration(self) -> Configuration:
-        """The latest."""
+        """Returns the latest configuration."""
         return self.configurations[-1][1]
 
     @property
     def index(self) -> int:
-        """Where the latest stands in the log."""
+        """Returns the log index of the latest configuration."""
         return self.configurations[-1][0]
 
     def configuration_at(self, index: int) -> Configuration:
-        """The latest in the log up to `index`."""
+        """Returns the latest configuration in the log up to `index`."""
         return next(found for at, found in reversed(self.configurations) if at <= index)
 
     # The log changes.
 
     def extend(self, start: int, entries: Sequence[Entry]) -> bool:
-        """Takes in entries, the first at `start`; whether they hold a configuration that is news."""
+        """Records entries, the first at `start`. Returns whether they contain a new configuration."""
         known = len(self.configurations)
         for index, entry in enumerate(entries, start):
             if entry.configuration is not None and index > self.index:
@@ -70,36 +70,36 @@ class Membership:
         return len(self.configurations) > known
 
     def truncate(self, start: int) -> bool:
-        """The log lost its entries from `start` on; whether the latest configuration was among them."""
+        """Records that the log lost its entries from `start` on. Returns whether the latest configuration was lost."""
         known = len(self.configurations)
         while len(self.configurations) > 1 and self.index >= start:
             self.configurations.pop()
         return len(self.configurations) < known
 
     def compact(self, index: int) -> None:
-        """Forgets what is older than the latest configuration up to `index`."""
+        """Drops configurations older than the latest one up to `index`."""
         while len(self.configurations) > 1 and self.configurations[1][0] <= index:
             self.configurations.pop(0)
 
     # Decisions.
 
     def is_electable(self, server: NodeId, commit: int) -> bool:
-        """Whether `server` has a vote, or would have one if its latest configuration came to nothing.
+        """Returns whether `server` has a vote, or would have one if the latest configuration were truncated.
 
-        Thesis 4.2.2: until the configuration that leaves it out is committed, the others may need its log.
+        Thesis 4.2.2: until the configuration that removes the server is committed, the others may need its log.
         """
         if self.index > commit and server in self.configurations[-2][1].quorums.nodes:
             return True
         return server in self.configuration.quorums.nodes
 
     def is_removal(self, server: NodeId, commit: int) -> bool:
-        """Whether the latest configuration is committed and leaves `server` out, and an earlier one did not."""
+        """Returns whether the latest configuration is committed and removes `server`, a member of an earlier one."""
         if self.index > commit or server in self.configuration.members:
             return False
         return any(server in earlier.members for _, earlier in self.configurations[:-1])
 
     def take(self, administrator: NodeId, request: Administer) -> str:
-        """Takes a request in, unless it has; why it never can be fulfilled, if so."""
+        """Records a request, unless it is a retry. Returns why it can never be fulfilled; an empty string if it can."""
         removed = {other.node for other in self.requests.values() if other.function == REMOVE} | {request.node}
         if request.function == REMOVE and removed.issuperset(self.configuration.voters):
             return f"{request.node} is the last that has a vote"
@@ -116,20 +116,20 @@ class Membership:
         return done
 
     def joining(self) -> list[NodeId]:
-        """The nodes that are to vote and do not yet."""
+        """Returns the nodes that shall become voters and are not voters yet."""
         voters = self.configuration.voters
         return [node for node, function in self._requested().items() if function == ADD and node not in voters]
 
     def with_learners(self) -> Configuration:
-        """The configuration in which all that join are learners, and no server that is to be removed is."""
+        """Returns the configuration with all joining nodes as learners, and without learners that shall be removed."""
         configuration, requested = self.configuration, self._requested()
         staying = [node for node in configuration.learners if requested.get(node) != REMOVE]
         return Configuration(configuration.voters, (), tuple(dict.fromkeys((*staying, *self.joining()))))
 
     def joint(self, ready: Collection[NodeId]) -> Configuration:
-        """The joint configuration towards the voters that are asked for; of the learners only those `ready` join them.
+        """Returns the joint configuration towards the requested voters; of the learners, only those in `ready` join.
 
-        It is the latest configuration's equal in voters if there is nothing to change yet.
+        Its voters equal those of the latest configuration if there is nothing to change yet.
         """
         configuration, requested = self.configuration, self._requested()
         promoted = [node for node in self.joining() if node in ready]
@@ -138,24 +138,24 @@ class Membership:
         return Configuration((*staying, *promoted), configuration.voters, learners)
 
     def refuse(self, learner: NodeId, why: str) -> None:
-        """The learner will not vote: who asked for it is told `why` once it is no learner any more."""
+        """Refuses to promote the learner: its administrator receives `why` once the learner is removed."""
         for administrator, request in self.requests.items():
             if request.node == learner and request.function == ADD:
                 self.requests[administrator] = MembershipRequest(request.operation, REMOVE, learner, why)
 
     def _requested(self) -> dict[NodeId, str]:
-        """What is to become of each node; of two that contradict, the request that came first."""
+        """Returns the requested function for each node; of contradicting requests, the first one counts."""
         requested: dict[NodeId, str] = {}
         for request in self.requests.values():
             requested.setdefault(request.node, request.function)
         return requested
 
-    # Servers that are left out.
+    # Removed servers.
 
     def knows_removal(self, server: NodeId, match_index: int, commit: int, rounds: HeartbeatRounds) -> bool:
-        """Whether a departing server, which has just answered, knows that it is left out.
+        """Returns whether a departing server, which has just answered, knows of its removal.
 
-        It has to hold the configuration, and to know that it is committed: a heartbeat after that says so.
+        It must hold the configuration and know that it is committed, which a later heartbeat tells it.
         """
         if match_index < self.index or commit < self.index:
             return False

@@ -1,14 +1,15 @@
-"""What must hold while the members of a group change.
+"""Invariants of membership changes.
 
-| property | of whom, since when | source |
+| property | definition | source |
 | --- | --- | --- |
-| latest configuration | a server goes by the latest configuration in its log | §6 |
-| joint consensus | any quorum of a configuration meets each quorum of the one before it in a log | §6 |
-| one change at a time | a leader appends a configuration once the one before, and an entry of its own term, are committed | Ongaro's post of 2015 |
-| elected by a quorum | a leader has the votes of a quorum of the configuration that it stood with | §5.2, §6 |
-| committed by a quorum | what a leader commits in its term is held by a quorum of the configuration that it leads | §5.3, §6 |
+| latest configuration | a server uses the latest configuration in its log | §6 |
+| joint consensus | any quorum of a configuration meets each quorum of the previous one in a log | §6 |
+| one change at a time | a leader first commits the previous configuration and an entry of its term | Ongaro, 2015 |
+| elected by a quorum | a leader has the votes of a quorum of the configuration of its candidacy | §5.2, §6 |
+| committed by a quorum | a quorum of its configuration holds each entry that a leader commits in its term | §5.3, §6 |
 
-Logs are scanned as they grow, for what they hold themselves: the node's own word on its configuration is what is checked.
+"Ongaro, 2015" is his post of that year. The checks derive configurations from the logs as they grow, and compare the
+node's own view of its configuration against them.
 """
 
 from __future__ import annotations
@@ -24,31 +25,31 @@ Placed: TypeAlias = tuple[int, Configuration]
 
 
 class _Server:
-    """One server when it was last seen."""
+    """The state of one server when it was last seen."""
 
     __slots__ = ("commit", "cuts", "in_force", "last", "led", "placed", "quorums")
 
     def __init__(self) -> None:
-        self.placed: list[Placed] = []  # all that its log holds
+        self.placed: list[Placed] = []  # all configurations in its log
         self.quorums: Quorums | None = None
         self.cuts = self.last = self.commit = 0
-        self.in_force = 0  # the index of the latest
-        self.led = 0  # the last term that it was seen to lead
+        self.in_force = 0  # the index of the latest one
+        self.led = 0  # the last term in which it was seen to lead
 
 
 class Configurations(Invariant[Raft]):
-    """All of them."""
+    """Checks all properties of membership changes."""
 
     def __init__(self) -> None:
         self.servers: dict[NodeId, _Server] = {}
-        self.meeting: set[tuple[Configuration, Configuration]] = set()  # pairs that were looked at
+        self.meeting: set[tuple[Configuration, Configuration]] = set()  # pairs already checked
 
     def observe(self, step: Step, node: Raft) -> None:
         known = self.servers.get(step.node)
         if known is None:
             known = self.servers[step.node] = _Server()
         if step.started:
-            known.cuts = -1  # it may have lost its end
+            known.cuts = -1  # it may have lost its tail
         log = node.log
         if log.cuts != known.cuts or log.last != known.last:
             self._scan(node, known)
@@ -84,7 +85,7 @@ class Configurations(Invariant[Raft]):
 
     def _check_votes(self, node: Raft, placed: list[Placed]) -> None:
         stood_with = node.last_not_after(node.term - 1, node.log.last) or node.snapshot_index
-        if node.term_at(stood_with) == node.term:  # seen so late that the entries before its term are compacted
+        if node.term_at(stood_with) == node.term:  # first seen after the entries before its term were compacted
             return
         configuration = next(found for index, found in reversed(placed) if index <= stood_with)
         if not configuration.quorums.reached(node.votes):
@@ -102,7 +103,7 @@ class Configurations(Invariant[Raft]):
         self.meeting.add(pair)
 
     def _check_commit(self, node: Raft, known: _Server, placed: list[Placed]) -> None:
-        """In the meantime it may have gone by several configurations; one of them must bear its commit index out."""
+        """Checks that one of the configurations in force since the last step justifies the commit index."""
         in_force = [found for index, found in placed if index >= known.in_force]
         if max(found.quorums.held(node.match_index) for found in in_force) < node.commit:
             holders = [server for server, held in node.match_index.items() if held >= node.commit]
@@ -116,7 +117,7 @@ def _holds(node: Raft, index: int, configuration: Configuration) -> bool:
 
 
 def _apart(one: Configuration, other: Configuration) -> tuple[tuple[NodeId, ...], tuple[NodeId, ...]] | None:
-    """A quorum of each that share no server; None if there are none."""
+    """Returns a quorum of each configuration that are disjoint; None if all quorums intersect."""
     for quorum in one.quorums.quorums():
         rest = [server for server in other.quorums.nodes if server not in quorum]
         if (meanwhile := other.quorums.within(rest)) is not None:

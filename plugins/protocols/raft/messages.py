@@ -1,4 +1,4 @@
-"""What Raft's servers say to one another (Figure 2; thesis 3.10, 4, 5.3 and 9.6), and what they store."""
+"""The messages and stored records of Raft (Figure 2; thesis 3.10, 4, 5.3 and 9.6)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from framework import Command, Joint, Majority, Message, NodeId, Quorums, Record
 
 
 class Configuration(Record):
-    """Who the servers are. While one set of voters gives way to another (§6), `old` are those who voted before.
+    """The members of the group. In the joint phase of a change (§6), `old` holds the previous voters; otherwise empty.
 
-    Learners are sent the log and have no vote (thesis 4.2.1).
+    Learners receive the log and have no vote (thesis 4.2.1).
     """
 
     voters: tuple[NodeId, ...]
@@ -21,11 +21,11 @@ class Configuration(Record):
 
     @property
     def quorums(self) -> Quorums:
-        """§6: while it is joint, an election and a commitment take a majority of the old voters and one of the new."""
+        """Returns the quorums. In the joint phase these are majorities of both the old and the new voters (§6)."""
         return Joint(Majority(self.old), Majority(self.voters)) if self.old else Majority(self.voters)
 
     def __str__(self) -> str:
-        """`n1 n2 n3 → n1 n2 n3 n4, learning: n5`."""
+        """Formats it as `n1 n2 n3 → n1 n2 n3 n4, learning: n5`."""
         old = f"{' '.join(sorted(self.old))} → " if self.old else ""
         learners = f", learning: {' '.join(sorted(self.learners))}" if self.learners else ""
         return f"{old}{' '.join(sorted(self.voters))}{learners}"
@@ -39,16 +39,16 @@ class Entry(Record, repr_omit_defaults=True):
     configuration: Configuration | None = None
 
     def __str__(self) -> str:
-        """`3: write x 1 #7.2`, its term first."""
+        """Formats it as `3: write x 1 #7.2`, with its term first."""
         if self.configuration is not None:
             return f"{self.term}: members ({self.configuration})"
         return f"{self.term}: {self.command or 'no-op'}"
 
 
 class Snapshot(Record):
-    """What all entries up to the one at `index`, of `term`, have made of the state machine and its session table.
+    """The state machine and its session table after all entries up to the one at `index`, whose term is `term`.
 
-    `configuration` is the latest among them.
+    `configuration` is the latest among these entries.
     """
 
     index: int
@@ -58,9 +58,9 @@ class Snapshot(Record):
 
 
 class RequestVote(Message):
-    """The sender stands in `term`; its log ends with the entry (`last_index`, `last_term`).
+    """Asks for a vote in `term`; the sender's log ends with the entry (`last_index`, `last_term`).
 
-    `transfer`: the leader told it to, so that who hears that leader votes all the same.
+    `transfer`: the leader requested this election, so that even servers that hear the leader vote.
     """
 
     term: int
@@ -77,7 +77,7 @@ class Vote(Message):
 
 
 class PreVote(Message):
-    """Asks whether the receiver would vote for the sender in `term`, which is not its own yet (thesis 9.6)."""
+    """Asks whether the receiver would vote for the sender in `term`, which the sender has not entered (thesis 9.6)."""
 
     term: int
     last_index: int
@@ -85,20 +85,20 @@ class PreVote(Message):
 
 
 class PreVoted(Message):
-    """Answers PreVote. If `granted`, `term` is the one asked about; if not, it is the answering server's."""
+    """Answers PreVote. `term` is the requested term if `granted`, and the answering server's term otherwise."""
 
     term: int
     granted: bool
 
 
 class TimeoutNow(Message):
-    """The leader of `term` wants the receiver to take over, at once (thesis 3.10)."""
+    """Asks the receiver to start an election at once; sent by the leader of `term` (thesis 3.10)."""
 
     term: int
 
 
 class Removed(Message):
-    """Tells the leader that `server`, which is no member, asks for votes: it does not know that it was removed."""
+    """Informs the leader that `server`, a non-member, asks for votes because it does not know of its removal."""
 
     server: NodeId
 
@@ -106,8 +106,8 @@ class Removed(Message):
 class AppendEntries(Message):
     """The entries that follow (`previous_index`, `previous_term`) in the leader's log.
 
-    Without entries it is a heartbeat. All up to `commit` is committed. `round` counts the rounds of heartbeats that
-    the leader has begun.
+    Without entries it is a heartbeat. All entries up to `commit` are committed. `round` is the number of heartbeat
+    rounds that the leader has begun.
     """
 
     term: int
@@ -118,18 +118,17 @@ class AppendEntries(Message):
     round: int = 0
 
     def without_entries_to(self, index: int, term: int) -> AppendEntries:
-        """What it says of the log after the entry at `index`, of `term`, where it may be older."""
+        """Returns the same message, reduced to the log after the entry (`index`, `term`)."""
         entries = self.entries[index - self.previous_index :]
         return AppendEntries(self.term, index, term, entries, self.commit, self.round)
 
 
 class Appended(Message):
-    """Answers AppendEntries, and repeats its `round`; `term` is the follower's.
+    """Answers AppendEntries and repeats its `round`; `term` is the follower's.
 
-    If `ok`, the logs agree up to `index`, durably. If not, the follower lacks the entry before the leader's
-    entries: `index` repeats the refused `previous_index`, and the logs can agree at `hint` at the latest,
-    where the follower holds an entry of term `hint_term` (§5.3, the optimisation at its end; `hint` 0 is the
-    empty log).
+    If `ok`, the logs agree up to `index`, durably. If not, the follower lacks the entry before the leader's entries:
+    `index` repeats the refused `previous_index`, and `hint` is the last index at which the logs can agree, where the
+    follower holds an entry of term `hint_term` (the optimisation at the end of §5.3; `hint` 0 is the empty log).
     """
 
     term: int
@@ -143,7 +142,7 @@ class Appended(Message):
 class InstallSnapshot(Message):
     """The bytes from `offset` on of the leader's snapshot up to (`last_index`, `last_term`) (thesis 5.3).
 
-    `done`: they are the last ones. `configuration` is the latest up to there.
+    `done`: these are the last bytes. `configuration` is the latest up to `last_index`.
     """
 
     term: int
@@ -156,9 +155,9 @@ class InstallSnapshot(Message):
 
 
 class SnapshotReceived(Message):
-    """Answers InstallSnapshot while bytes lack: the follower holds those before `offset`; `term` is the follower's.
+    """Answers InstallSnapshot while bytes are missing: the follower holds those before `offset`; `term` is its term.
 
-    Whoever holds all that the snapshot covers answers Appended.
+    A follower that holds everything that the snapshot covers answers Appended instead.
     """
 
     term: int

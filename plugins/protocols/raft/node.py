@@ -1,21 +1,21 @@
-"""Raft in one class: Figure 2 of the extended paper in its order, then what the paper and the thesis add to it.
+"""Raft in one class: Figure 2 of the extended paper in its order, then the additions of the paper and the thesis.
 
     follower --time-out--> pre-candidate --a majority would vote--> candidate --majority of votes--> leader
         ^                       |                                       |                              |
         +--- higher term, or the leader of this term: `become_follower` +------------------------------+
 
-`become_follower`, `become_pre_candidate`, `become_candidate` and `become_leader` are the only places that change the role,
-and the only ones that reset its state. The class owns parts that it asks for decisions: `Progress` (each server's log),
+`become_follower`, `become_pre_candidate`, `become_candidate` and `become_leader` are the only places that change the
+role and reset its state. The class owns parts that decide while its handlers send: `Progress` (each server's log),
 `HeartbeatRounds` and `Lease`, `ReadQueue`, `PendingRequests`, `Membership`, `OutgoingTransfer` and `IncomingTransfer`
-(snapshots on their way). A part decides; the handler sends.
+(snapshots in transit).
 
-Three rules for what is sent before and after the commit:
+Three rules for sending before and after the commit:
 
-- A node's own vote, and the leader's own acknowledgement, are messages to itself. They arrive once they are durable, so no
-  vote and no entry is counted that a crash could take back.
-- AppendEntries leaves before the leader's own write is durable, because it promises nothing of the leader's own (thesis
-  10.2.1). So do answers to clients: they rest on what a majority holds durably.
-- `replicate` runs once, at the end of a batch that has appended (a timer with `after=0`).
+- A node's own vote and the leader's own acknowledgement are messages to itself. They arrive once they are durable, so
+  that no vote and no entry is counted that a crash could undo.
+- AppendEntries leaves before the leader's own write is durable, because it promises nothing about the leader's own
+  state (thesis 10.2.1). Answers to clients do too, because they rely on what a majority holds durably.
+- `replicate` runs once, at the end of a batch that has appended entries (a timer with `after=0`).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _term_of = attrgetter("term")
 
 
 class LeadershipTransfer(Record):
-    """The server that is to lead next, and the administrator who asked for it."""
+    """A leadership transfer: the target server, and the administrator that requested it."""
 
     target: NodeId
     administrator: NodeId
@@ -87,7 +87,7 @@ class LeadershipTransfer(Record):
 
 
 class RaftStatus(Status):
-    """What a server shows of itself; its phase is `joint` while one set of voters gives way to another (§6)."""
+    """Status of a server. Its phase is `joint` during the joint phase of a membership change (§6)."""
 
     leader: NodeId | None = None
     commit: int = 0
@@ -111,21 +111,21 @@ class Raft(Node):
     def on_start(self) -> None:
         config = self.config
         # Figure 2, State: volatile on all servers.
-        self.commit = 0  # all up to here is committed, and applied
+        self.commit = 0  # all entries up to here are committed and applied
         assert config.state_machine is not None, "the config group state_machine gives one"
         self.machine = ReplicatedMachine(config.state_machine.build(), config.max_sessions)
         self.snapshot_index, self.snapshot_term = 0, 0  # of the last entry that the snapshot covers
         self.role = FOLLOWER
         self.leader: NodeId | None = None
-        # When a leader was last heard. A server that restarts may have answered one the moment before.
+        # When a leader was last heard. A restarted server may have answered one just before its crash.
         self.heard_at = self.now if config.check_quorum and self.term else None
         self.election_timeout = self.draw_election_timeout()
         self.incoming: IncomingTransfer | None = None  # the snapshot that a leader is sending
         # Volatile on candidates.
-        self.votes: set[NodeId] = set()  # of a pre-candidate: grants of PreVote, which bind nobody
+        self.votes: set[NodeId] = set()  # for a pre-candidate: granted PreVotes, which are not binding
         self.clear_leader_state()
 
-        self.snapshot_taken_at = self.now  # the latest, since this start
+        self.snapshot_taken_at = self.now  # the latest since this start
         self.reset_election_timer()
         if self.snapshot is not None:
             self.restore(self.snapshot)
@@ -134,11 +134,11 @@ class Raft(Node):
         self.apply_configuration()
 
     def clear_leader_state(self) -> None:
-        """Figure 2, State: volatile on leaders; all other servers hold none."""
+        """Resets the leader's volatile state (Figure 2, State); all other servers hold none."""
         self.progress: dict[NodeId, Progress] = {}
         self.rounds = HeartbeatRounds()
         self.lease = Lease()
-        self.noop_index = 0  # of the no-op that it appended when it was elected (§8)
+        self.noop_index = 0  # the index of the no-op appended at its election (§8)
         self.pending: PendingRequests[PendingRequest] = PendingRequests()
         self.reads = ReadQueue()
         self.leadership_transfer: LeadershipTransfer | None = None
@@ -147,7 +147,7 @@ class Raft(Node):
     # Figure 2, Rules for Servers: roles.
 
     def become_follower(self, term: int, leader: NodeId | None = None) -> None:
-        """Becomes a follower in `term`. `leader` leads that term and has just been heard; None: not known."""
+        """Becomes a follower in `term`. `leader` is that term's leader, which was just heard; None: unknown."""
         assert term >= self.term, f"{self.id} in term {self.term} cannot go back to {term}"
         led = self.role == LEADER
         assert not led or term > self.term or leader is None, f"{leader} and {self.id} both lead term {term}"
@@ -156,7 +156,7 @@ class Raft(Node):
             self.election_timeout = self.draw_election_timeout()
         self.role, self.leader = FOLLOWER, leader
         if led:
-            self.reset_election_timer()  # a leader's own does not run
+            self.reset_election_timer()  # a leader's own timer is not running
             self.note("stepped_down", term=term)
             self.end_leadership()
         if leader is not None:
@@ -164,7 +164,7 @@ class Raft(Node):
             self.reset_election_timer()
 
     def become_pre_candidate(self) -> None:
-        """Thesis 9.6: asks whether it would win before it raises its term. Nothing of this is durable."""
+        """Asks whether it could win before it raises its term (thesis 9.6). None of this is durable."""
         self.role, self.leader = PRE_CANDIDATE, None
         self.votes = {self.id}
         self.election_timeout = self.draw_election_timeout()
@@ -175,14 +175,14 @@ class Raft(Node):
             self.become_candidate()
 
     def become_candidate(self, *, transfer: bool = False) -> None:
-        """§5.2: asks for votes in a new term. `transfer`: the leader wants this server to take over."""
+        """Asks for votes in a new term (§5.2). `transfer`: the leader asked this server to take over."""
         self.role, self.leader = CANDIDATE, None
         self.term += 1
         self.voted_for = self.id
         self.votes = set()
         self.election_timeout = self.draw_election_timeout()  # drawn anew, so that split votes do not repeat
         self.reset_election_timer()
-        # After the commit: a vote is given to the log that this message describes.
+        # After the commit, because voters rely on the log that this message describes.
         last = self.log.last
         self.broadcast(RequestVote(self.term, last, self.term_at(last), transfer))
         self.send(self.id, Vote(self.term, True))
@@ -197,17 +197,17 @@ class Raft(Node):
         self.membership.departing = dict.fromkeys(self.membership.departing, 0)
         self.noop_index = self.log.append(Entry(self.term, None))  # §8: under it, entries of earlier terms commit
         self.replicate_soon()
-        self.begin_round()  # the AppendEntries of `replicate` are its messages
+        self.begin_round()  # its messages are the AppendEntries of `replicate`
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
         self.await_quorum()
         self.apply_configuration()
 
     def end_leadership(self) -> None:
-        """The leader was deposed: answers the clients that must not wait for it, and clears a leader's state.
+        """Ends the work of a deposed leader: answers clients that must not wait, and clears the leader's state.
 
-        The commands that clients wait for may yet commit under another leader, so NotLeader would be a lie: the client asks
-        again under the same sequence number, and the session table tells whether the command was executed. Reads change
-        nothing, and are sent away. So are administrators; their requests are idempotent.
+        Pending commands may still commit under another leader, so their clients get no NotLeader: they retry under the
+        same sequence number, and the session table shows whether the command was executed. Reads change nothing, and
+        are answered with NotLeader. So are administrators, whose requests are idempotent.
         """
         self.cancel_timer(self.heartbeat)
         self.cancel_timer(self.lose_quorum)
@@ -232,11 +232,11 @@ class Raft(Node):
 
     @handles(AppendEntries)
     def on_append_entries(self, sender: NodeId, append: AppendEntries) -> None:
-        if append.term < self.term:  # from a deposed leader, which learns so
+        if append.term < self.term:  # from a deposed leader, which learns the new term
             self.send(sender, Appended(self.term, False, append.previous_index))
             return
         self.become_follower(append.term, sender)
-        if append.previous_index < self.snapshot_index:  # what the snapshot covers is committed: there the logs agree
+        if append.previous_index < self.snapshot_index:  # the snapshot's entries are committed: the logs agree there
             append = append.without_entries_to(self.snapshot_index, self.snapshot_term)
         previous = append.previous_index
         if self.term_at(previous) != append.previous_term:
@@ -251,10 +251,10 @@ class Raft(Node):
         self.send(sender, Appended(self.term, True, agreed, append.round))
 
     def store_entries(self, previous: int, entries: tuple[Entry, ...]) -> None:
-        """Figure 2, AppendEntries, 3 and 4: deletes entries that conflict with these, and appends those that are new."""
+        """Deletes entries that conflict with these, and appends the new ones (Figure 2, AppendEntries, 3 and 4)."""
         log = self.log
         start, is_news = previous + 1, False
-        if previous < log.last:  # what is there already stays: this message may be older than others
+        if previous < log.last:  # keeps what is already there: this message may be older than others
             known = 0
             while known < len(entries) and self.term_at(start + known) == entries[known].term:
                 known += 1
@@ -271,11 +271,11 @@ class Raft(Node):
     @handles(Appended)
     def on_appended(self, sender: NodeId, reply: Appended) -> None:
         if self.role == LEADER and sender not in self.progress:
-            return  # a server that was removed answers an earlier leader
+            return  # from a removed server, to an earlier leader
         if reply.term > self.term:
             self.become_follower(reply.term)
             return
-        if self.role != LEADER or reply.term < self.term:  # an answer to a leader that was
+        if self.role != LEADER or reply.term < self.term:  # an answer to an earlier leadership
             return
         progress = self.progress[sender]
         if reply.ok:
@@ -292,20 +292,20 @@ class Raft(Node):
             self.dismiss_if_informed(sender, progress)
 
     def on_accepted(self, progress: Progress, index: int) -> None:
-        """A server holds the log up to `index` durably."""
+        """Handles a server's acknowledgement: it holds the log durably up to `index`."""
         if progress.accepted(index) and index > self.commit:
             self.advance_commit()
         if progress.state == SNAPSHOTTING:
             if progress.lacks_snapshot() and self.is_compacted(progress.next_index):
-                return  # what it lacks is on its way
+                return  # the missing entries are in transit
             progress.end_snapshot()
         if progress.next_index <= self.log.last:
             self.replicate_soon()
 
     def advance_commit(self) -> None:
-        """Commits what a majority holds durably, and goes on with all that waited for it."""
+        """Commits entries that a majority holds durably, and continues all work that waits for them."""
         held = self.held_by_majority()
-        # §5.4.2: an entry of an earlier term commits only under one of ours.
+        # §5.4.2: an entry of an earlier term commits only under one of the current term.
         if held > self.commit and self.log[held].term == self.term:
             self.apply(held)
         if self.reads:
@@ -315,11 +315,11 @@ class Raft(Node):
             self.change_members()
 
     def held_by_majority(self) -> int:
-        """The last index that a majority holds durably."""
+        """Returns the last index that a majority holds durably."""
         return self.quorums.held(self.match_index)
 
     def apply(self, commit: int) -> None:
-        """All up to `commit` is committed: applies it in one go, and answers the clients that wait for it."""
+        """Applies the committed entries up to `commit` at once, and answers the waiting clients."""
         pending = self.pending
         for index, entry in enumerate(self.log.slice(self.commit + 1, commit + 1), self.commit + 1):
             if entry.command is None:
@@ -337,7 +337,7 @@ class Raft(Node):
             and self.snapshot_index < self.membership.index
             and self.membership.is_removal(self.id, self.commit)
         ):
-            self.take_snapshot()  # so that a restart knows, and starts no election
+            self.take_snapshot()  # so that it knows after a restart, and starts no election
 
     # Figure 2, RequestVote RPC.
 
@@ -345,8 +345,8 @@ class Raft(Node):
     def on_request_vote(self, sender: NodeId, request: RequestVote) -> None:
         self.notice_removed_server(sender)
         if self.stays_with_leader(request):
-            return  # thesis 4.2.3: it neither votes nor takes the term
-        if request.term < self.term:  # from a term gone by
+            return  # thesis 4.2.3: neither votes nor adopts the term
+        if request.term < self.term:  # from an earlier term
             self.send(sender, Vote(self.term, False))
             return
         if request.term > self.term:
@@ -354,21 +354,21 @@ class Raft(Node):
         granted = self.voted_for in (None, sender) and self.is_current(request)
         if granted:
             self.voted_for = sender
-            self.reset_election_timer()  # §5.2: only a vote that is granted puts off one's own election
+            self.reset_election_timer()  # §5.2: only granting a vote postpones a server's own election
         self.send(sender, Vote(self.term, granted))
 
     def stays_with_leader(self, request: RequestVote) -> bool:
-        """Whether to ignore the request, because a leader was heard within the least election time-out (thesis 4.2.3).
+        """Returns whether to ignore the request: a leader was heard within `election_timeout_min` (thesis 4.2.3).
 
-        A vote already given may be repeated. One that is not may be asked for in this server's own term: any answer may
-        have raised that, while the lease of the leader that it hears goes on.
+        A vote already given may be repeated. A new vote may be requested even in this server's own term: any answer may
+        have raised that term, while the lease of the leader that it hears continues.
         """
         if request.transfer or not self.config.check_quorum or not self.hears_leader():
             return False
         return request.term > self.term or (request.term == self.term and self.voted_for is None)
 
     def is_current(self, request: RequestVote | PreVote) -> bool:
-        """§5.4.1: whether the candidate's log is at least as up to date as this server's."""
+        """Returns whether the candidate's log is at least as up to date as this server's (§5.4.1)."""
         last = self.log.last
         return (request.last_term, request.last_index) >= (self.term_at(last), last)
 
@@ -378,7 +378,7 @@ class Raft(Node):
             self.become_follower(vote.term)
             return
         if self.role != CANDIDATE or vote.term < self.term or not vote.granted:
-            return  # decided already, from an election gone by, or refused
+            return  # already decided, from an earlier election, or refused
         self.votes.add(sender)
         if self.quorums.reached(self.votes):
             self.become_leader()
@@ -387,7 +387,7 @@ class Raft(Node):
 
     @on_timer
     def start_election(self) -> None:
-        """No leader was heard for an election time-out."""
+        """Starts an election: no leader was heard for an election time-out."""
         if not self.membership.is_electable(self.id, self.commit):
             self.leader = None
         elif self.config.prevote:
@@ -402,7 +402,7 @@ class Raft(Node):
         return self.rng.randint(self.config.election_timeout_min, self.config.election_timeout_max)
 
     def hears_leader(self) -> bool:
-        """Whether it leads, or heard from a leader within the least election time-out."""
+        """Returns whether this server leads, or has heard from a leader within `election_timeout_min`."""
         if self.role == LEADER:
             return True
         return self.heard_at is not None and self.now < self.heard_at + self.config.election_timeout_min
@@ -420,7 +420,7 @@ class Raft(Node):
         is_full = self.log.last - self.commit >= self.config.max_uncommitted
         if (
             is_full or self.leadership_transfer is not None
-        ):  # not appended: it can neither be lost nor be executed twice
+        ):  # not appended, so it can neither be lost nor executed twice
             self.send(sender, NotLeader(operation, command.sequence, None))
             return
         self.pending.begin(operation, command.sequence)
@@ -450,7 +450,7 @@ class Raft(Node):
             self.send(self.id, Appended(self.term, True, last))
 
     def lagging(self, last: int) -> dict[int, list[NodeId]]:
-        """The followers that are to be sent entries up to `last`, by the entry that each is sent next."""
+        """Returns the followers to send entries up to `last` to, grouped by their next entry."""
         groups: dict[int, list[NodeId]] = {}
         window = self.config.max_in_flight
         for follower in self.peers:
@@ -460,7 +460,7 @@ class Raft(Node):
         return groups
 
     def send_from(self, followers: list[NodeId], start: int) -> int:
-        """Sends AppendEntries from `start` on, or begins a snapshot if `start` is compacted. Returns the next index to send."""
+        """Sends AppendEntries from `start` on, or begins a snapshot if `start` is compacted. Returns the next index."""
         if self.is_compacted(start):
             for follower in followers:
                 self.send_snapshot(follower)
@@ -479,8 +479,8 @@ class Raft(Node):
     def send_heartbeats(self) -> None:
         """Begins a round: an AppendEntries without entries to every follower.
 
-        A heartbeat's previous index is the last index sent, so the follower refuses it if an AppendEntries was lost. If the
-        next entry is compacted, the previous index is 0, which every follower accepts.
+        A heartbeat's previous index is the last index sent, so the follower refuses it if an AppendEntries was lost. If
+        the next entry is compacted, the previous index is 0, which every follower accepts.
         """
         self.begin_round()
         groups: dict[int, list[NodeId]] = {}
@@ -489,7 +489,7 @@ class Raft(Node):
             previous = progress.next_index - 1
             if self.is_compacted(progress.next_index):
                 previous = 0
-                if progress.is_ahead():  # what was sent may be lost: begin again once this is answered
+                if progress.is_ahead():  # sent entries may be lost: start over once this is answered
                     progress.probe(0)
             groups.setdefault(previous, []).append(follower)
         for previous, followers in groups.items():
@@ -497,12 +497,12 @@ class Raft(Node):
             self.multicast(followers, beat, before_commit=True)
 
     def begin_round(self) -> None:
-        """A server that answers what is sent from now on followed this leader after the round began."""
+        """Begins a heartbeat round. An answer to a later message proves that its sender followed this leader then."""
         self.rounds.answer(self.id, self.rounds.begin(self.now))
         self.on_round_answered(self.id, self.progress[self.id])
 
     def on_round_answered(self, server: NodeId, progress: Progress) -> None:
-        """A server has answered a later round than before."""
+        """Handles an answer to a later round than the server had answered before."""
         if progress.state == SNAPSHOTTING and self.rounds.answered[server] > progress.chunk_round:
             self.send_chunk(server, progress)  # presumed lost: a later heartbeat was answered first
         if self.rounds.confirm(self.quorums):
@@ -511,7 +511,7 @@ class Raft(Node):
             self.continue_transfer(progress)
 
     def on_round_confirmed(self) -> None:
-        """A majority has answered the round `rounds.confirmed`: all of it followed this leader after that began."""
+        """Handles the confirmation of the round `rounds.confirmed`: a majority followed this leader after it began."""
         self.await_quorum()
         if self.config.read_mode == "lease":
             self.lease.extend(self.rounds.confirmed_at + self.lease_duration())
@@ -526,21 +526,21 @@ class Raft(Node):
 
     @on_timer
     def lose_quorum(self) -> None:
-        """No round was answered for an election time-out: clients are better served elsewhere."""
+        """Steps down: no round was confirmed for an election time-out, and clients are better served elsewhere."""
         self.become_follower(self.term)
 
     def lease_duration(self) -> int:
-        """Voters vote for nobody else for the least election time-out (thesis 4.2.3).
+        """Returns the length of a lease: for `election_timeout_min`, voters vote for no other server (thesis 4.2.3).
 
-        A change of members does not end a lease: any quorum of a configuration meets each quorum of the one before.
+        A membership change does not end a lease: any quorum of a configuration meets each quorum of the previous one.
         """
         return lease_length(self.config.election_timeout_min, self.config.max_clock_drift_ppm)
 
     def holds_lease(self) -> bool:
-        """Whether nobody else can have been elected so far."""
+        """Returns whether no other server can have been elected so far."""
         return self.lease.holds(self.now)
 
-    # Reads that go without the log (thesis 6.4).
+    # Reads without the log (thesis 6.4).
 
     @handles(Query)
     def on_query(self, sender: NodeId, query: Query) -> None:
@@ -559,14 +559,14 @@ class Raft(Node):
             self.confirm_reads_soon()
 
     def read_index(self) -> int:
-        """Up to here a read that comes now must see the log: all that is committed, as far as anybody can know.
+        """Returns the index that must be applied before a read that arrives now is answered.
 
-        A new leader does not know how much that is before an entry of its own term commits.
+        A new leader does not know how much is committed before an entry of its own term commits.
         """
         return max(self.commit, self.noop_index)
 
     def confirm_reads_soon(self) -> None:
-        """A round begins at the end of this batch if reads wait for one, and none that they began is under way."""
+        """Schedules a round for the end of this batch if reads wait for one, and no round of theirs is in progress."""
         if self.reads.needs_round(self.rounds.latest, self.rounds.confirmed):
             self.set_timer(self.confirm_reads, after=0)
 
@@ -603,7 +603,7 @@ class Raft(Node):
                 self.become_follower(answer.term)
             return
         if self.role != PRE_CANDIDATE or answer.term != self.term + 1:
-            return  # decided already, or from an attempt gone by
+            return  # already decided, or from an earlier attempt
         self.votes.add(sender)
         if self.quorums.reached(self.votes):
             self.become_candidate()
@@ -611,25 +611,25 @@ class Raft(Node):
     # Snapshots (§7; thesis, chapter 5).
 
     def take_snapshot(self) -> None:
-        """Snapshot and compaction are one commit."""
+        """Takes a snapshot and compacts the log, in one commit."""
         index = self.commit
         configuration = self.membership.configuration_at(index)
         self.snapshot = Snapshot(index, self.term_at(index), self.machine.snapshot(), configuration)
         self.snapshot_index, self.snapshot_term = index, self.snapshot.term
         self.note("snapshot_taken", index=index)
-        if self.incoming is not None and self.incoming.identity <= (self.term, index):  # it has come this far without
+        if self.incoming is not None and self.incoming.identity <= (self.term, index):  # no longer needed
             self.incoming = None
         self.restart_stalled_snapshots()
         self.compact(index)
         self.membership.compact(index)
 
     def compact(self, index: int) -> None:
-        """Forgets entries up to `index`, but for some that trail it and those from where a snapshot on its way ends."""
+        """Compacts entries up to `index`, except trailing ones and those from the end of a snapshot in transit."""
         ends = [each.outgoing.snapshot.index - 1 for each in self.progress.values() if each.outgoing is not None]
         self.log.compact(min([index - self.config.snapshot_trailing, *ends]))
 
     def is_compacted(self, start: int) -> bool:
-        """Whether a server that is to be sent entries from `start` on lacks some that the log has forgotten."""
+        """Returns whether sending entries from `start` on would need some that the log has compacted."""
         return start <= self.snapshot_index and (start < self.log.first or self.term_at(start - 1) < 0)
 
     def send_snapshot(self, follower: NodeId) -> None:
@@ -642,7 +642,7 @@ class Raft(Node):
         self.send(follower, progress.next_chunk(self.term, self.rounds.latest, self.config.snapshot_chunk))
 
     def restart_stalled_snapshots(self) -> None:
-        """Begins each transfer anew, with this snapshot, that made no progress since the one before and for two time-outs."""
+        """Restarts, with this snapshot, transfers without progress since the previous one and for two time-outs."""
         since = min(self.snapshot_taken_at, self.now - 2 * self.config.election_timeout_max)
         self.snapshot_taken_at = self.now
         for progress in self.progress.values():
@@ -653,7 +653,7 @@ class Raft(Node):
     @handles(InstallSnapshot)
     def on_install_snapshot(self, sender: NodeId, chunk: InstallSnapshot) -> None:
         index = chunk.last_index
-        if chunk.term < self.term:  # from a deposed leader, which learns so
+        if chunk.term < self.term:  # from a deposed leader, which learns the new term
             self.send(sender, SnapshotReceived(self.term, index, 0))
             return
         self.become_follower(chunk.term, sender)
@@ -663,7 +663,7 @@ class Raft(Node):
             self.send(sender, Appended(self.term, True, index))
             return
         if self.incoming is not None and (chunk.term, index) < self.incoming.identity:
-            return  # late, of a snapshot that the leader has given up
+            return  # late, from a snapshot that the leader has abandoned
         incoming = self.receive(chunk)
         if chunk.done and incoming.size == chunk.offset + len(chunk.data):
             self.incoming = None
@@ -673,17 +673,17 @@ class Raft(Node):
             self.send(sender, SnapshotReceived(self.term, index, incoming.size))
 
     def holds(self, chunk: InstallSnapshot) -> bool:
-        """Whether it needs no snapshot: it has applied as much, or its log has the entry that ends it (Figure 5.3, 6)."""
+        """Returns whether the snapshot is already applied, or its last entry is in the log (Figure 5.3, 6)."""
         return chunk.last_index <= self.commit or self.term_at(chunk.last_index) == chunk.last_term
 
     def receive(self, chunk: InstallSnapshot) -> IncomingTransfer:
-        """Takes the chunk if it is the next one; the first of another snapshot, or leader, begins anew."""
+        """Takes the chunk if it is the next one; a chunk of another snapshot or leader starts a new transfer."""
         self.incoming = IncomingTransfer.of((chunk.term, chunk.last_index), self.incoming)
         self.incoming.take(chunk.offset, chunk.data)
         return self.incoming
 
     def install(self, snapshot: Snapshot) -> None:
-        """Figure 5.3: the snapshot takes the place of state machine and log, none of which goes on from it."""
+        """Replaces the state machine and the whole log with the snapshot (Figure 5.3)."""
         self.snapshot = snapshot
         self.restore(snapshot)
         self.log.truncate(self.log.first)
@@ -693,7 +693,7 @@ class Raft(Node):
         self.apply_configuration()
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Takes over the state that the snapshot holds."""
+        """Restores the state machine and the indexes from the snapshot."""
         self.machine.restore(snapshot.state)
         self.commit = self.snapshot_index = snapshot.index
         self.snapshot_term = snapshot.term
@@ -701,20 +701,20 @@ class Raft(Node):
     @handles(SnapshotReceived)
     def on_snapshot_received(self, sender: NodeId, reply: SnapshotReceived) -> None:
         if self.role == LEADER and sender not in self.progress:
-            return  # a server that was removed answers an earlier leader
+            return  # from a removed server, to an earlier leader
         if reply.term > self.term:
             self.become_follower(reply.term)
             return
-        if self.role != LEADER or reply.term < self.term:  # an answer to a leader that was
+        if self.role != LEADER or reply.term < self.term:  # an answer to an earlier leadership
             return
         progress = self.progress[sender]
         transfer = progress.outgoing
         if transfer is None or reply.last_index != transfer.snapshot.index:
-            return  # about a snapshot that is sent no more
+            return  # about a snapshot that is no longer sent
         if transfer.acknowledge(reply.offset, self.now):
             self.send_chunk(sender, progress)
 
-    # What administrators ask for.
+    # Administrative requests.
 
     @handles(Administer)
     def on_administer(self, sender: NodeId, request: Administer) -> None:
@@ -734,9 +734,9 @@ class Raft(Node):
     # Leadership transfer (thesis 3.10).
 
     def begin_transfer(self, administrator: NodeId, request: Administer) -> None:
-        """Starts a leadership transfer: refuses new requests from now on, and asks the target how far it is.
+        """Starts a leadership transfer: refuses new requests from now on, and queries the target's progress.
 
-        `continue_transfer` goes on. A later administrator takes the place of an earlier one, which asks again by itself.
+        `continue_transfer` continues it. A later administrator replaces an earlier one, which retries by itself.
         """
         target = request.node
         if target == self.id:
@@ -753,7 +753,7 @@ class Raft(Node):
                 self.send_heartbeats()
 
     def continue_transfer(self, progress: Progress) -> None:
-        """The target has answered a round: has it stand once its log is complete, or asks again."""
+        """Handles the target's answer to a round: starts its election if its log is complete, otherwise asks again."""
         assert self.leadership_transfer is not None
         if progress.match_index == self.log.last:
             self.cede_lease()
@@ -762,20 +762,19 @@ class Raft(Node):
             self.send_heartbeats()
 
     def cede_lease(self) -> None:
-        """Another may be elected at any time from now on, however late the message that says so arrives."""
+        """Gives up the lease: another server may be elected at any time from now on, even by a very late TimeoutNow."""
         self.lease.cede()
 
     @on_timer
     def abort_transfer(self) -> None:
-        """The target did not come to lead within an election time-out: goes on as if nothing had been asked, but for the
-        lease."""
+        """Aborts the transfer: the target did not take over within an election time-out. The lease remains given up."""
         assert self.leadership_transfer is not None
         self.note("transfer_aborted", to=self.leadership_transfer.target)
         self.leadership_transfer = None
 
     @handles(TimeoutNow)
     def on_timeout_now(self, sender: NodeId, order: TimeoutNow) -> None:
-        if order.term < self.term:  # it has taken over already, or somebody else has
+        if order.term < self.term:  # this or another server has already taken over
             return
         if order.term > self.term:
             self.become_follower(order.term)
@@ -786,18 +785,18 @@ class Raft(Node):
 
     @property
     def configuration(self) -> Configuration:
-        """The latest in the log: the one that this server goes by."""
+        """Returns the latest configuration in the log, which this server uses."""
         return self.membership.configuration
 
     def founding_configuration(self) -> tuple[int, Configuration]:
-        """What the log begins with: the configuration of the snapshot, or the one that the run starts with."""
+        """Returns the index and configuration that the log begins with: the snapshot's, or the run's initial one."""
         if self.snapshot is not None and self.snapshot.configuration is not None:
             return self.snapshot.index, self.snapshot.configuration
         first = self.peers if self.spare else (*self.peers, self.id)
         return 0, Configuration(tuple(sorted(first)))
 
     def apply_configuration(self) -> None:
-        """Votes are counted, and entries sent, as the latest configuration says."""
+        """Applies the latest configuration to the counting of votes and to replication."""
         self.quorums = self.configuration.quorums
         members, departing = self.configuration.members, self.membership.departing
         self.is_member = self.id in members
@@ -811,12 +810,14 @@ class Raft(Node):
             self.progress = {server: known.get(server) or Progress(self.log.last) for server in (*self.peers, self.id)}
 
     def may_change(self) -> bool:
-        """Whether the latest configuration is committed, and this leader can know: an entry of its own term is (Ongaro's
-        post of 2015)."""
+        """Returns whether the latest configuration and an entry of this leader's term are committed.
+
+        Without the latter the leader cannot know the former (Ongaro's post of 2015).
+        """
         return self.membership.index <= self.commit and self.term_at(self.commit) == self.term
 
     def change_members(self) -> None:
-        """Takes the next step of a change, if there is one to take now."""
+        """Takes the next step of a membership change, if one is possible now."""
         if self.role != LEADER or not self.may_change():
             return
         configuration = self.configuration
@@ -831,7 +832,7 @@ class Raft(Node):
             self.begin_change()
 
     def begin_change(self) -> None:
-        """Servers that join become learners first; once they have caught up, voters change."""
+        """Begins a change: joining servers become learners first; once they have caught up, the voters change."""
         learning = self.membership.with_learners()
         if learning != self.configuration:
             self.propose(learning)
@@ -846,7 +847,7 @@ class Raft(Node):
             self.propose(joint)
 
     def propose(self, configuration: Configuration) -> None:
-        """Appends it; this server goes by it from now on."""
+        """Appends the configuration, which this server uses from now on."""
         before = self.configuration.members
         entry = Entry(self.term, None, configuration)
         self.membership.extend(self.log.append(entry), (entry,))
@@ -886,12 +887,12 @@ class Raft(Node):
         self.membership.refuse(learner, why)
         self.change_members()
 
-    # Servers that were removed.
+    # Removed servers.
 
     def notice_removed_server(self, candidate: NodeId) -> None:
-        """A server that was cut off while it was removed does not know, and asks for votes: the leader is to tell it.
+        """Handles a vote request from a server that may not know of its removal: the leader must inform it.
 
-        That server may know none of today's members but this one, so a follower passes its name on.
+        The removed server may know no current member but this one, so a follower forwards its name to the leader.
         """
         if candidate in self.configuration.members:
             return
@@ -906,7 +907,7 @@ class Raft(Node):
             self.notice_removed_server(removed.server)
 
     def keep_replicating_to(self, server: NodeId) -> None:
-        """The leader sends a removed server the log until it knows that it was, or for as long as a learner may take."""
+        """Continues replication to a removed server until it knows of its removal, for at most `catch_up_timeout`."""
         if server != self.id:
             self.membership.departing[server] = 0
             self.set_timer(self.dismiss, server, after=self.config.catch_up_timeout)
@@ -921,10 +922,10 @@ class Raft(Node):
         self.membership.departing.pop(server, None)
         self.apply_configuration()
 
-    # The log, and what is seen of this server.
+    # The log, and observable state.
 
     def term_at(self, index: int) -> int:
-        """The term of the entry at `index`; 0 at 0, which stands for the empty log; -1 where the log holds none."""
+        """Returns the term of the entry at `index`; 0 at index 0, the empty log; -1 if the log holds no such entry."""
         if self.log.first <= index <= self.log.last:
             return self.log[index].term
         if index == self.snapshot_index:
@@ -932,14 +933,14 @@ class Raft(Node):
         return -1 if index else 0
 
     def last_not_after(self, term: int, upto: int) -> int:
-        """The last index up to `upto` whose entry is of `term` or earlier; 0 if the log holds none."""
+        """Returns the last index up to `upto` whose entry is of `term` or earlier; 0 if the log holds none."""
         if upto < self.log.first:
             return self.snapshot_index if self.snapshot_index <= upto and self.snapshot_term <= term else 0
         return bisect_right(self.log, term, self.log.first, upto + 1, key=_term_of) - 1
 
     @property
     def match_index(self) -> dict[NodeId, int]:
-        """Figure 2: for each server the last index that it is known to hold."""
+        """Returns, for each server, the last index that it is known to hold (Figure 2)."""
         return {server: progress.match_index for server, progress in self.progress.items()}
 
     @property
@@ -950,7 +951,7 @@ class Raft(Node):
         )  # fmt: skip
 
     def standing(self) -> str:
-        """The role of a server that may lead; `learner` or `outside` for others."""
+        """Returns the role of a server that may lead; `learner` or `outside` for other servers."""
         if self.role == LEADER or self.membership.is_electable(self.id, self.commit):
             return self.role
         return LEARNER if self.id in self.configuration.learners else OUTSIDE
@@ -964,7 +965,7 @@ class Raft(Node):
 
 
 def fitting(entries: tuple[Entry, ...], max_bytes: int) -> tuple[Entry, ...]:
-    """The longest start of `entries` whose commands take `max_bytes` at the most; one entry always fits."""
+    """Returns the longest prefix of `entries` whose commands take at most `max_bytes`; one entry always fits."""
     size = 0
     for count, entry in enumerate(entries):
         if entry.command is not None:

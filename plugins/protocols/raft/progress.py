@@ -1,12 +1,13 @@
-"""What a leader knows of each server's log (after etcd's `tracker/progress.go`).
+"""A leader's view of each server's log (after etcd's `tracker/progress.go`).
 
-    | state | is sent | ends |
-    | --- | --- | --- |
-    | REPLICATING | entries as they come, about `max_in_flight` unacknowledged ones | refused: PROBING; the next entry is compacted: SNAPSHOTTING, or PROBING while earlier ones are unacknowledged |
-    | PROBING | one AppendEntries after each refusal, otherwise heartbeats | accepted: REPLICATING; the next entry is compacted: SNAPSHOTTING |
-    | SNAPSHOTTING | one chunk of a snapshot at a time, and heartbeats | the log holds what follows: REPLICATING; stalled: PROBING |
+- REPLICATING: the server is sent entries as they come, up to about `max_in_flight` unacknowledged ones. After a refusal
+  it is PROBING. If the next entry is compacted it is SNAPSHOTTING, or PROBING while earlier entries are unacknowledged.
+- PROBING: the server is sent one AppendEntries after each refusal, otherwise heartbeats. After an acceptance it is
+  REPLICATING. If the next entry is compacted it is SNAPSHOTTING.
+- SNAPSHOTTING: the server is sent one chunk of a snapshot at a time, and heartbeats. Once the log holds the entries
+  that follow, it is REPLICATING. If the transfer stalls, it is PROBING.
 
-A new leader takes every server for REPLICATING, its own log's end being the most likely place where the logs agree.
+A new leader assumes that every server is REPLICATING, because the logs most likely agree at the end of its own log.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ PROBING, REPLICATING, SNAPSHOTTING = "probing", "replicating", "snapshotting"
 
 
 class CatchUp(Record):
-    """How a learner catches up, in rounds of replication (thesis 4.2.1).
+    """A learner's catch-up in rounds of replication (thesis 4.2.1).
 
-    Round `number` began at `began` (nanoseconds) and ends when the learner holds the entry `upto`, the leader's last one
-    by then. `done`: one round was short enough for the learner to vote.
+    Round `number` began at `began` (nanoseconds) and ends when the learner holds the entry `upto`, the leader's last
+    entry at the beginning. `done`: a round was short enough for the learner to become a voter.
     """
 
     number: int
@@ -33,9 +34,9 @@ class CatchUp(Record):
     done: bool = False
 
     def following(self, last: int, now: int, config: RaftConfig) -> CatchUp | None:
-        """The next round, as this one has ended; None if there have been too many.
+        """Returns the next round after the end of this one; None if there have been too many.
 
-        A round that takes no longer than an election leaves so little that no vote is held up.
+        After a round shorter than an election time-out, so few entries are missing that the learner delays no commit.
         """
         if now - self.began < config.election_timeout_min:
             return CatchUp(self.number, self.upto, self.began, done=True)
@@ -44,36 +45,36 @@ class CatchUp(Record):
 
 @dataclass(slots=True)
 class Progress:
-    """A leader's view of one server, its own log included. Indexes as in Figure 2."""
+    """A leader's view of one server, itself included. Indexes are those of Figure 2."""
 
     next_index: int
-    """The entry to send next; it runs ahead of `match_index`, because entries go out without waiting for answers."""
+    """The next entry to send; it runs ahead of `match_index`, because entries are sent without waiting for answers."""
     match_index: int = 0
-    """The logs agree up to here, durably."""
+    """The last index up to which the logs durably agree."""
     window_start: int = field(init=False)
-    """Entries after this one are unacknowledged: `match_index`, or the entry before the first that was sent."""
+    """The entry before the unacknowledged ones: `match_index`, or the entry before the first one sent."""
     state: str = REPLICATING
     outgoing: OutgoingTransfer[Snapshot] | None = None
-    """The snapshot on its way, while SNAPSHOTTING."""
+    """The snapshot in transit, while SNAPSHOTTING."""
     chunk_round: int = 0
-    """The round of heartbeats in which the latest chunk was sent. If a later round is answered first, the chunk is
+    """The heartbeat round in which the latest chunk was sent. If a later round is answered first, the chunk is
     presumed lost."""
     catch_up: CatchUp | None = None
-    """Of a learner that an administrator wants to vote."""
+    """The catch-up of a learner that shall become a voter; None for other servers."""
 
     def __post_init__(self) -> None:
         self.window_start = self.next_index - 1
 
     def wants_entries(self, last: int, window: int) -> bool:
-        """Whether it lacks entries up to `last`, and has room for more: `window` may be unacknowledged."""
+        """Returns whether the server lacks entries up to `last`, and its `window` of unacknowledged ones has room."""
         return self.state == REPLICATING and self.next_index <= last and self.next_index <= self.window_start + window
 
     def is_ahead(self) -> bool:
-        """Whether entries were sent that are not acknowledged."""
+        """Returns whether there are sent but unacknowledged entries."""
         return self.state != SNAPSHOTTING and self.next_index > self.match_index + 1
 
     def accepted(self, index: int) -> bool:
-        """The logs agree up to `index`: whether that is news."""
+        """Records that the logs agree up to `index`. Returns whether that is new."""
         if self.state == PROBING:
             self.state = REPLICATING
         if index <= self.match_index:
@@ -84,7 +85,7 @@ class Progress:
         return True
 
     def is_stale_refusal(self, index: int) -> bool:
-        """Whether the refusal of entries after `index` says nothing about what is under way now."""
+        """Returns whether the refusal of entries after `index` concerns an earlier message, not those in flight."""
         if index <= self.match_index:  # overtaken by a later acceptance
             return True
         if self.state == PROBING:  # it answers an earlier message
@@ -92,7 +93,7 @@ class Progress:
         return self.state == SNAPSHOTTING
 
     def probe(self, agreed: int) -> None:
-        """Goes back to the entry after `agreed`, where the logs may agree, or to what is known to."""
+        """Goes back to the entry after `agreed`, where the logs may agree, or after `match_index`, where they do."""
         self.state = PROBING
         self.window_start = max(agreed, self.match_index)
         self.next_index = self.window_start + 1
@@ -101,11 +102,11 @@ class Progress:
         self.state, self.outgoing = SNAPSHOTTING, OutgoingTransfer(snapshot, now)
 
     def lacks_snapshot(self) -> bool:
-        """Whether a snapshot is on its way, and the server does not hold the entry that ends it."""
+        """Returns whether a snapshot is in transit and the server does not hold its last entry."""
         return self.outgoing is not None and self.match_index < self.outgoing.snapshot.index
 
     def next_chunk(self, term: int, round: int, max_bytes: int) -> InstallSnapshot:
-        """The bytes that follow those that the server holds of the snapshot, as sent in `round`."""
+        """Returns the chunk that follows the server's bytes of the snapshot, and records it as sent in `round`."""
         assert self.outgoing is not None, "no snapshot is on its way"
         self.chunk_round = round
         snapshot, offset, data = self.outgoing.snapshot, self.outgoing.offset, self.outgoing.chunk(max_bytes)
@@ -113,5 +114,5 @@ class Progress:
         return InstallSnapshot(term, snapshot.index, snapshot.term, offset, data, done, snapshot.configuration)
 
     def end_snapshot(self) -> None:
-        """The log holds what follows: entries go on."""
+        """Returns to replication: the log holds the entries that follow."""
         self.state, self.outgoing = REPLICATING, None
