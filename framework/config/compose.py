@@ -112,9 +112,7 @@ def plugin_paths(overrides: Sequence[Override], folders: Iterable[Path]) -> list
         )
     for path in paths:
         if not is_path(path):
-            raise ConfigError(
-                f"plugins.path={printable(path)}", "no file can be called that", "Write plugins.path=FOLDER."
-            )
+            raise ConfigError(f"plugins.path={printable(path)}", "is not a valid path", "Write plugins.path=FOLDER.")
     return paths
 
 
@@ -132,8 +130,8 @@ def _merge(chosen: list[str], groups: Groups, experiment: str | None) -> tuple[d
     except RecursionError:
         where = "config" if experiment is None else shown(groups.files("experiment")[experiment])
         if experiment is not None and leads_back(experiment, groups):
-            what = "its defaults lists lead back to themselves"
-            raise ConfigError(where, what, "Let none name what names it.") from None
+            what = "its defaults lists form a cycle"
+            raise ConfigError(where, what, "Remove one of the entries.") from None
         raise ConfigError(where, "it, or a file that it chooses, is nested too deeply", "Nest a few levels.") from None
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, yaml.YAMLError) as error:
         where = "config" if experiment is None else shown(groups.files("experiment")[experiment])
@@ -158,7 +156,7 @@ def _resolved(merged: dict[str, Any]) -> dict[str, Any]:
         resolved = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
     except OmegaConfBaseException as error:
         missing = re.search(r"Interpolation key '(.*)' not found", str(error))
-        what = f"${{{missing[1]}}} refers to nothing" if missing else str(error).splitlines()[0]
+        what = f"${{{missing[1]}}} refers to a key that does not exist" if missing else str(error).splitlines()[0]
         raise BadValue(error.full_key or "config", what, did_you_mean(missing[1], merged) if missing else "") from error
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}

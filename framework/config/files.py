@@ -37,7 +37,7 @@ def check_experiment(file: Path, groups: Groups) -> None:
     """Raises ConfigError if Hydra would reject the defaults list, or would merge the keys in the wrong place."""
     content, where = read_yaml(file), shown(file)
     if "@package _global_" not in file.read_text(encoding="utf-8"):
-        raise ConfigError(where, "its keys would not stand at the top level", "Write # @package _global_ at its top.")
+        raise ConfigError(where, "its keys would not be at the top level", "Write # @package _global_ at its top.")
     listed = content.get("defaults", [])
     if not isinstance(listed, list):
         raise ConfigError(where, "defaults is not a list", "Write - override /protocol: NAME.")

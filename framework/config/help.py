@@ -44,7 +44,7 @@ def _options(groups: Groups, width: int) -> Iterator[str]:
 def _settings(groups: Groups, width: int) -> Iterator[str]:
     yield "Settings of the options, with their defaults:"
     more = command_line("framework.run", "protocol=raft", "faults=crash", "--help")
-    yield from paragraph(f"What they mean: {more}, with whichever options.", width)
+    yield from paragraph(f"For their meanings: {more}, with any options.", width)
     for group in GROUPS:
         for name, option in groups.plugins(group).items():
             base = f"{group}.{name}" if group in LISTS else group

@@ -28,7 +28,7 @@ from framework.registry.specs import ProtocolSpec, Spec, StateMachineSpec
 from framework.replication.sessions import ReplicatedConfig
 
 OTHER_SETTINGS = (
-    Setting("run.dir", "FOLDER", "", "Where the run is kept; runs/<experiment>-<time>-<seed>"),
+    Setting("run.dir", "FOLDER", "", "The folder of the run; by default runs/<experiment>-<time>-<seed>."),
     Setting("plugins.path", "FOLDER", "", "A folder or file of plugins that are not installed."),
 )
 """Settings below the top level that belong to no group."""
@@ -36,7 +36,7 @@ OTHER_SETTINGS = (
 _MEANINGS = {
     ("faults", "none"): "No faults.",
     ("checker", "auto"): "The checkers that the protocol names.",
-    ("checker", "none"): "No checkers: nothing says whether the run was right.",
+    ("checker", "none"): "No checkers: the history is not judged.",
     ("state_machine", "none"): "No state machine.",
 }
 """The meanings of the options that are not plugins."""
@@ -198,7 +198,7 @@ def _file(group: str, name: str, groups: Groups, width: int) -> Iterator[str]:
     if group == "experiment":
         check_experiment(file, groups)
         if leads_back(name, groups):
-            raise ConfigError(shown(file), "its defaults lists lead back to themselves", "Let none name what names it.")
+            raise ConfigError(shown(file), "its defaults lists form a cycle", "Remove one of the entries.")
     content = read_yaml(file)
     yield f"{group}={name}"
     if comment := first_comment(file):

@@ -37,7 +37,7 @@ def put(config: dict[str, Any], override: Override) -> None:
 def _merged(before: Any, value: Any, override: Override, where: str) -> Any:
     if isinstance(before, dict) and isinstance(value, dict):
         if before and not value:
-            raise _error(override, "an empty mapping changes nothing: what is set is merged into what is there")
+            raise _error(override, "an empty mapping changes nothing: a mapping is merged into the existing one")
         return before | {
             key: _merged(before.get(key), inner, override, f"{where}.{key}") for key, inner in value.items()
         }
@@ -121,7 +121,7 @@ def _place(config: dict[str, Any], steps: Sequence[str], override: Override, reg
         fix = f"Leave ~{override.key} out."
         if kind is not None and rest[-1] != "name":
             fix = _instead(override.key, default_at(rest, settings, kind))
-        raise _error(override, "a setting is never without a value, and cannot be deleted", fix)
+        raise _error(override, "a setting always has a value, so it cannot be deleted", fix)
     place: Any = settings
     for number in range(len(steps) - len(rest), len(steps) - 1):
         key = _key(place, steps, number, override)

@@ -79,12 +79,12 @@ def _single(text: str, parsed: HydraOverride) -> Override:
     """Returns the override. Raises ConfigError if it asks for several runs."""
     key = parsed.key_or_group
     if parsed.is_sweep_override() or sweeping_only(key):
-        what = "asks for several runs, and this is one" if parsed.is_sweep_override() else "belongs to a sweep"
-        aside = "" if sweeping_only(key) else "; a list stands in brackets"
+        what = "has several values, but this is a single run" if parsed.is_sweep_override() else "belongs to a sweep"
+        aside = "" if sweeping_only(key) else "; put a list in brackets"
         raise ConfigError(
             COMMAND_LINE,
             f"{text}: {what}",
-            f"For a sweep write {command_line('framework.run')} -m … '{text}'{aside}.",
+            f"For a sweep, write {command_line('framework.run')} -m … '{text}'{aside}.",
         )
     return Override(text, key, parsed.value(), parsed.is_delete(), parsed.is_add())
 
@@ -92,9 +92,9 @@ def _single(text: str, parsed: HydraOverride) -> Override:
 def _parsed(parser: OverridesParser, text: str) -> HydraOverride:
     if ("=" not in text and not text.startswith("~")) or text.startswith("="):
         if text in (*GROUPS, *TOP_KEYS, *OTHER_KEYS):
-            raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"Write {text}=VALUE.")
+            raise ConfigError(COMMAND_LINE, f"{text!r} has no value", f"Write {text}=VALUE.")
         word = "" if text.startswith(("-", "=")) or not text else f" Did you mean experiment={text}?"
-        raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"Write key=value.{word}")
+        raise ConfigError(COMMAND_LINE, f"{text!r} is not a setting", f"Write key=value.{word}")
     _check_form(text)
     try:
         parsed: HydraOverride = parser.parse_override(_quoted_path(text))
@@ -109,7 +109,7 @@ def _parsed(parser: OverridesParser, text: str) -> HydraOverride:
         raise ConfigError(COMMAND_LINE, f"{text!r} cannot be read", fix) from error
     key = parsed.key_or_group
     if not key:
-        raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", "Write key=value.")
+        raise ConfigError(COMMAND_LINE, f"{text!r} is not a setting", "Write key=value.")
     if key.split(".")[0] == "hydra" or parsed.package is not None:
         raise ConfigError(
             COMMAND_LINE, f"{text}: Hydra's own settings have no effect here", "The run's folder is run.dir."
@@ -127,16 +127,16 @@ def _readable(value: str) -> str:
     if called is not None and called[1] not in _FUNCTIONS:
         return f"There is no function {called[1]}. {did_you_mean(called[1], _FUNCTIONS)}"
     if called is not None and re.search(r"\(\s*[\d.]+[a-z]", value):
-        return "Numbers stand without their unit: tag(ms,interval(10,70))."
+        return "Write the numbers without a unit: tag(ms,interval(10,70))."
     opened = [value.count(sign) for sign in "([{"]
-    return "" if opened == [value.count(sign) for sign in ")]}"] else "A bracket lacks its other half."
+    return "" if opened == [value.count(sign) for sign in ")]}"] else "The brackets do not match."
 
 
 def _check_form(text: str) -> None:
     """Raises ConfigError for an override too long or too deeply nested for Hydra to parse."""
     key = text.partition("=")[0]
     if len(key) > LONGEST_KEY:
-        raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"No key has {len(key):,} characters.")
+        raise ConfigError(COMMAND_LINE, f"{text!r} is not a setting", f"A key has at most {LONGEST_KEY} characters.")
     if any(len(digits) > MOST_DIGITS for digits in _DIGITS.findall(text)):
         raise ConfigError(
             COMMAND_LINE, f"{text!r} holds a number that is too long", f"Write {MOST_DIGITS:,} digits or less."
@@ -197,7 +197,7 @@ def _of_experiment(override: Override, overrides: Sequence[Override], groups: Gr
 
 def _twice(override: Override, name: str) -> ConfigError:
     fix = f"Give the second one a name of its own: +{override.key}.again={{name: {name}}}."
-    return ConfigError(COMMAND_LINE, f"{override.text}: {name} stands there twice", fix)
+    return ConfigError(COMMAND_LINE, f"{override.text}: {name} is chosen twice", fix)
 
 
 def _names(override: Override, groups: Groups) -> list[str]:
@@ -208,7 +208,9 @@ def _names(override: Override, groups: Groups) -> list[str]:
             return []
         if group in (*LISTS, "state_machine"):
             return ["none"]
-        raise ConfigError(COMMAND_LINE, f"{override.text}: a run needs one", did_you_mean("", groups.options(group)))
+        raise ConfigError(
+            COMMAND_LINE, f"{override.text}: a value is required", did_you_mean("", groups.options(group))
+        )
     if isinstance(value, dict) or (isinstance(value, list) and group not in LISTS):
         raise ConfigError(COMMAND_LINE, f"{override.text}: choose one option", did_you_mean("", groups.options(group)))
     names = [_word(name) for name in (value if isinstance(value, list) else [value])]

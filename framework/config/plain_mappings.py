@@ -225,7 +225,7 @@ def _explained(message: str, config: type[Config], mapping: Any, key: str) -> Ba
     if options := options_of(hint, steps):
         if not isinstance(value, str | int | float):
             return BadValue(full, f"expected one of {', '.join(sorted(options))}; got {spelled(value)}")
-        return BadValue(full, f"there is no {spelled(value)}", did_you_mean(str(value), options))
+        return BadValue(full, f"unknown value {spelled(value)}", did_you_mean(str(value), options))
     if form := re.fullmatch(r"Expected `([^`]*)`, got `[^`]*`", what):
         what = f"expected {_wanted_words(form[1])}, got {spelled(value)}"
         structs = [part for part in _parts(hint) if isinstance(part, type) and issubclass(part, msgspec.Struct)]

@@ -113,7 +113,7 @@ def resolve(
 def _check_span(run: RunConfig) -> None:
     """Raises BadValue unless the duration is positive and longer than the warmup."""
     if run.duration <= 0:
-        raise BadValue("duration", "a run takes time, and 0 is none", "Write duration=10s.")
+        raise BadValue("duration", "must be more than 0", "Write duration=10s.")
     if run.warmup >= run.duration:
         raise BadValue(
             "warmup",
@@ -133,9 +133,9 @@ class _Parts:
         for full, text in texts(self.merged):
             if full.split(".")[:2] in (key.split(".") for key in OTHER_KEYS):
                 if not is_path(text):
-                    raise BadValue(full, f"no file can be called {text!r}", "Name another.")
+                    raise BadValue(full, f"{text!r} is not a valid path", "Choose another.")
             elif printable(text) != text:
-                raise BadValue(printable(full), f"{text!r} holds half of a character", "Write it in UTF-8.")
+                raise BadValue(printable(full), f"{text!r} is not valid Unicode", "Write it in UTF-8.")
         outer = {key.partition(".")[0] for key in OTHER_KEYS}
         known = {*TOP_KEYS, *GROUPS, *outer} - {"experiment"}
         for key, value in self.merged.items():
@@ -268,7 +268,7 @@ def _check_operations(
     choose = f"Choose {' or '.join(choices)}." if choices else "Choose another workload."
     raise ConfigError(
         f"workload={workload.name}",
-        f"asks for {lacking[0]!r}, which the {server} lacks; it has: {', '.join(offered)}",
+        f"needs the operation {lacking[0]!r}, which the {server} does not have; it has: {', '.join(offered)}",
         choose if workload.name not in fitting else f"Leave {lacking[0]} out of the workload's mix.",
     )
 
@@ -312,7 +312,7 @@ def _try_out(experiment: Experiment) -> None:
     if experiment.spares and "add_node" not in experiment.protocol.administration:
         raise BadValue(
             f"spares={len(experiment.spares)}",
-            f"would stand by for ever: protocol {experiment.protocol.name} takes in no node",
+            f"spares would never run: protocol {experiment.protocol.name} cannot add nodes",
             "Leave spares out, or choose another protocol.",
         )
 
@@ -335,9 +335,7 @@ def _try_out_faults(experiment: Experiment, key: str, plan: FaultPlan) -> None:
         raise _placed(error, f"faults.{key}") from error
     if experiment.quiet >= experiment.duration:
         fix = "Make quiet shorter, or the duration longer."
-        what = (
-            f"{format_duration(experiment.quiet)} leaves faults no time within {format_duration(experiment.duration)}"
-        )
+        what = f"{format_duration(experiment.quiet)} leaves no time for faults in a duration of {format_duration(experiment.duration)}"
         raise BadValue("quiet", what, fix)
     span = experiment.duration - experiment.quiet
     try:
@@ -364,7 +362,7 @@ def _check_admin_operations(experiment: Experiment, key: str, plan: FaultPlan) -
         if function not in protocol.administration:
             has = ", ".join(protocol.administration) or "none"
             raise BadValue(
-                key, f"asks for {function}, which protocol {protocol.name} cannot do; its administration: {has}",
+                key, f"needs {function}, which protocol {protocol.name} does not support; it supports: {has}",
                 "Choose another fault, or another protocol.",
             )  # fmt: skip
 
@@ -383,7 +381,7 @@ def _run_dir(merged: Mapping[str, Any], name: str, seed: int) -> Path:
         now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         return Path("runs") / f"{name.replace('/', '-')}-{now}-{seed}"
     if isinstance(chosen, bool | list | dict) or not str(chosen).strip():
-        raise BadValue("run.dir", f"{chosen!r} is no folder", "Write run.dir=runs/mine.")
+        raise BadValue("run.dir", f"{chosen!r} is not a folder name", "Write run.dir=runs/mine.")
     return Path(str(chosen)).expanduser()
 
 

@@ -127,22 +127,22 @@ class SweepConfig(Config):
 
 
 ENGINES: dict[str, tuple[type[Config], str]] = {
-    "ray": (RayConfig, "Ray actors, real time: the truth about cost."),
-    "sim": (SimConfig, "The deterministic simulator, virtual time: the same seed, the same run."),
+    "ray": (RayConfig, "Ray actors in real time, for measuring real cost."),
+    "sim": (SimConfig, "The deterministic simulator in virtual time: the same seed gives the same run."),
 }
 """Engines by name: config, and a one-line summary."""
 
 SCHEDULINGS: dict[str, tuple[SchedulingConfig, str]] = {
-    "pack": (SchedulingConfig(strategy="pack"), "Few machines."),
-    "spread": (SchedulingConfig(strategy="spread"), "Many machines, if there are."),
+    "pack": (SchedulingConfig(strategy="pack"), "As few machines as possible."),
+    "spread": (SchedulingConfig(strategy="spread"), "As many machines as possible."),
     "strict_spread": (
         SchedulingConfig(strategy="strict_spread"),
-        "Each actor on a machine of its own, or not at all.",
+        "Each actor on its own machine; fails if there are too few.",
     ),
 }
 
 TRACES: dict[str, tuple[TraceConfig, str]] = {
     "full": (TraceConfig(level="full"), "Every event with its cause, and the history."),
     "history": (TraceConfig(level="history"), "What clients did and saw."),
-    "none": (TraceConfig(level="none"), "Nothing: for measuring; no checker can run."),
+    "none": (TraceConfig(level="none"), "Nothing, for measuring: no checker can run."),
 }

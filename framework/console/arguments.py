@@ -11,14 +11,14 @@ from framework.core.errors import ConfigError, did_you_mean
 
 COMMAND = "framework.run"
 _FLAGS = {
-    "--help": "this text; behind options or keys, what those can be given and what that means",
+    "--help": "print this text; with options or keys, print their settings and meanings",
     "--cfg job": "print the composed config and do nothing",
-    "--config-dir DIR": "a folder of your own config groups, searched besides conf/",
-    "--quiet": "print the verdict and the folder, nothing else",
-    "-m, --multirun": "a sweep: keys may have several values, sweep.key=value sets how it is run",
-    "--resume DIR": "go on with the sweep in a folder; overrides replace its own of the same keys",
+    "--config-dir DIR": "a folder of your own config groups, searched after conf/",
+    "--quiet": "print only the verdict and the folder",
+    "-m, --multirun": "run a sweep: keys may have several values; sweep.KEY=VALUE changes its settings",
+    "--resume DIR": "continue the sweep in a folder; overrides replace its own for the same keys",
     "--rerun WHAT": "run again the points of a sweep that were invalid, unknown or failed (several: a,b)",
-    "--code any": "let rows of a sweep count that other code left",
+    "--code any": "also count rows of a sweep that other code produced",
 }
 _EXAMPLES = (
     "experiment=hello engine=sim",
@@ -94,11 +94,11 @@ def help_head(width: int = 120) -> str:
             "Runs one experiment, checks what its clients saw and keeps a folder with trace and result.", width, ""
         ),
         *paragraph(
-            "With -m, runs a sweep: every combination of the values that keys have, and keeps a row of each run.",
+            "With -m, runs a sweep: one run for each combination of values, and keeps a row of each run.",
             width,
             "",
         ),
-        *paragraph("Exit code: 0 valid, 1 invalid, 2 unknown or a mistake in what was asked.", width, ""),
+        *paragraph("Exit code: 0 valid, 1 invalid, 2 unknown or any error.", width, ""),
         "",
         "flags:",
         *(line for flag, meaning in _FLAGS.items() for line in row(flag, meaning, width, column=21)),

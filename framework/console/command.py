@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
             flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
             flag = unknown[0].partition("=")[0]
             fix = did_you_mean(flag, flags) if flag.startswith("-") else self._help()
-            raise ConfigError(self._command, f"{unknown[0]} means nothing here", fix)
+            raise ConfigError(self._command, f"unknown argument {unknown[0]}", fix)
         return asked
 
     def error(self, message: str) -> NoReturn:
@@ -53,7 +53,7 @@ def count(text: str) -> int:
     """Parses a flag's whole number of at least 1."""
     found = number(text)
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return found
 
 
@@ -61,7 +61,7 @@ def whole(text: str) -> int:
     """Parses a flag's whole number of at least 0."""
     found = number(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return found
 
 
@@ -79,7 +79,7 @@ def one_of(names: Iterable[str]) -> Callable[[str], str]:
 
     def chosen(text: str) -> str:
         if text not in known:
-            raise argparse.ArgumentTypeError(f"there is no {text!r}. {did_you_mean(text, known)}".rstrip("."))
+            raise argparse.ArgumentTypeError(f"unknown value {text!r}. {did_you_mean(text, known)}".rstrip("."))
         return text
 
     return chosen

@@ -15,9 +15,7 @@ from framework.replay.step_text import described, of_difference, shortened
 from framework.runs.result import versions
 from framework.trace.reader import Run
 
-SUSPECTS = (
-    "Something besides config, seed and inputs has a part in it: a set's order, the global random, a clock of the host."
-)
+SUSPECTS = "Something other than config, seed and inputs affects the run: the order of a set, the global random, or a clock of the host."
 
 
 def of_whole(run: Run, again: SimReplay) -> Iterator[str]:
@@ -32,8 +30,8 @@ def of_whole(run: Run, again: SimReplay) -> Iterator[str]:
         yield f"same: {again.compared}" + (f", digest {digest}" if known else "")
         return
     yield f"differs at number {difference.number + 1:,} of {again.compared}:"
-    yield f"  recorded:     {of_row(run, difference.first)}"
-    yield f"  driven again: {of_row(again.again, difference.second)}"
+    yield f"  recorded: {of_row(run, difference.first)}"
+    yield f"  replayed: {of_row(again.again, difference.second)}"
     if difference.columns:
         yield f"  in: {', '.join(difference.columns)}"
     yield changed_versions(run) or SUSPECTS
@@ -51,7 +49,7 @@ def changed_versions(run: Run) -> str:
     before = run.result.get("versions") or {}
     now = versions(str((run.config.get("engine") or {}).get("name")))
     changed = [f"{name} {old} -> {now[name]}" for name, old in before.items() if name in now and now[name] != old]
-    return f"Since then has changed: {', '.join(changed)}." if changed else ""
+    return f"Changed since then: {', '.join(changed)}." if changed else ""
 
 
 def of_node(run: Run, report: NodeReport) -> Iterator[str]:
@@ -61,7 +59,7 @@ def of_node(run: Run, report: NodeReport) -> Iterator[str]:
         yield f"{report.node}: differs at step {report.divergence.number:,}, after {report.compared:,} outputs that are the same"
         yield from of_divergence(run, report.divergence)
     elif report.lacking:
-        yield f"{report.node}: same so far ({done}), but cannot be driven on: {report.lacking}"
+        yield f"{report.node}: same so far ({done}), but cannot be replayed further: {report.lacking}"
     else:
         yield f"{report.node}: same ({done})"
 
@@ -71,8 +69,8 @@ def of_divergence(run: Run, divergence: Divergence) -> Iterator[str]:
     step = divergence.step
     row = {**step._asdict(), "cause": None if step.cause < 0 else step.cause}
     yield f"  {step.time / 1e6:,.6f} ms  {divergence.node} {described(run, row)}"
-    yield f"  recorded:     {_side(run, divergence.recorded)}"
-    yield f"  driven again: {_side(run, divergence.replayed)}"
+    yield f"  recorded: {_side(run, divergence.recorded)}"
+    yield f"  replayed: {_side(run, divergence.replayed)}"
 
 
 def _side(run: Run, side: Output | str) -> str:

@@ -119,7 +119,7 @@ def _numbers(result: RunResult) -> list[tuple[str, str]]:
 def _conclusion(check: CheckResult) -> str:
     """Returns the verdict with its reason, unless the reason is printed below with its story."""
     told = check.verdict is Verdict.INVALID and check.story
-    return f"{check.verdict}, as told below" if told else f"{check.verdict}: {check.reason}"
+    return f"{check.verdict}, see below" if told else f"{check.verdict}: {check.reason}"
 
 
 def _crashes(crashes: tuple[CrashRecord, ...]) -> list[str]:
@@ -145,7 +145,7 @@ def _findings(result: RunResult) -> list[str]:
         if check.verdict is Verdict.INVALID and check.story:
             lines += ["", f"{check.name}:", *(f"  {line}" for line in check.story)]
     if result.verdict is Verdict.INVALID and result.command:
-        lines += ["", "to see it again:", f"  {result.command}"]
+        lines += ["", "to run it again:", f"  {result.command}"]
     return lines
 
 

@@ -30,7 +30,7 @@ def sweep(asked: Arguments) -> int:
     try:
         return _sweep(asked)
     except KeyboardInterrupt:
-        say("interrupted: what is done is kept, and the same command goes on")
+        say("interrupted: finished runs are kept; the same command continues the sweep")
         return MISTAKE
 
 
@@ -60,7 +60,7 @@ def _interrupted(sweep_run: SweepRun, *, quiet: bool) -> bool:
         except KeyboardInterrupt:
             sweep_run.store.seal()
             done = f"{sweep_run.finished:,} of {counted(len(sweep_run.missing), 'run')} {'is' if sweep_run.finished == 1 else 'are'} done"
-            print(f"interrupted: {done}; to go on:", file=sys.stderr)
+            print(f"interrupted: {done}; to continue:", file=sys.stderr)
             code = ["--code", "any"] if sweep_run.any_code else []
             command = command_line("framework.run", "--resume", str(sweep_run.plan.folder), *code)
             print(f"  {command}", file=sys.stderr, flush=True)
@@ -123,10 +123,10 @@ def _announce(sweep_run: SweepRun) -> None:
     beside = len(sweep_run.store.keys) - sweep_run.done
     words = [f"{counted(asked, 'point')}, {len(sweep_run.missing):,} to run"]
     told = {
-        f"{sweep_run.done:,} done before": sweep_run.done,
-        f"{sweep_run.others:,} of them have rows by other code or configs (--code any takes those)": sweep_run.others,
-        f"{counted(beside - sweep_run.others, 'row')} of other points or code there": beside > sweep_run.others,
-        f"{sweep_run.twice:,} draws gave a combination again": sweep_run.twice,
+        f"{sweep_run.done:,} already done": sweep_run.done,
+        f"{sweep_run.others:,} of them have rows of other code or configs (--code any counts those)": sweep_run.others,
+        f"{counted(beside - sweep_run.others, 'row')} of other points or code in the folder": beside > sweep_run.others,
+        f"{sweep_run.twice:,} draws repeated a combination": sweep_run.twice,
     }
     words += [text for text, is_so in told.items() if is_so]
     print(f"{plan.name}: {', '.join(words)}; folder {plan.folder}", file=sys.stderr, flush=True)

@@ -137,7 +137,7 @@ class Summary:
         counts, total = self.counts, len(self._rows)
         missing = len(self.sweep_run.missing) - self.sweep_run.finished
         if self._dependence:
-            return "unknown — runs depend on the runs before them in their process"
+            return "unknown — runs depend on earlier runs in the same process"
         if counts["invalid"]:
             return f"invalid — {counts['invalid']:,} of {counted(total, 'run')}"
         if self.sweep_run.stopped:

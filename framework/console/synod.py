@@ -17,12 +17,12 @@ from typing import NoReturn
 from framework.console.entry import carried_out, exit_with
 
 COMMANDS = {
-    "run": "takes one run of an experiment, or with -m a sweep, and checks what its clients saw",
-    "replay": "drives a run again, says where it differs, and shows what happened",
-    "shrink": "finds a smaller experiment that fails as a run did",
-    "check": "gives the verdict on recorded histories of any system",
-    "plugins": "lists what is installed, and what its settings mean",
-    "new": "writes a protocol that runs, with its experiment and its test",
+    "run": "runs an experiment, or with -m a sweep, and checks what the clients saw",
+    "replay": "replays a run, reports where it differs, and shows what happened",
+    "shrink": "finds a smaller experiment that fails in the same way",
+    "check": "checks recorded histories of any system",
+    "plugins": "lists the installed plugins and their settings",
+    "new": "writes a plugin that runs, with its experiment and its tests",
 }
 """The commands with one-line summaries. `NAME` is the module `framework.NAME`."""
 
@@ -76,11 +76,11 @@ def _help() -> str:
             *(f"  {name:<9} {summary}" for name, summary in COMMANDS.items()),
             "",
             "help:",
-            "  synod COMMAND --help             what a command takes",
-            "  synod run protocol=raft --help   what an option can be given, and what that means",
-            "  synod --version                  which Synod this is",
+            "  synod COMMAND --help             the arguments and flags of a command",
+            "  synod run protocol=raft --help   the settings of an option, with their meanings",
+            "  synod --version                  the version of Synod",
             "",
-            "Exit code: 0 done, of a verdict valid; 1 invalid; 2 anything else.",
+            "Exit code: 0 done, or verdict valid; 1 verdict invalid; 2 anything else.",
         ]
     )
 
@@ -99,9 +99,9 @@ def _unknown(command: str, rest: Sequence[str]) -> Exception:
     from framework.core.errors import ConfigError, did_you_mean
 
     if "=" in command and not command.startswith("-"):
-        what, fix = "names no command", f"Did you mean {command_line('framework.run', command, *rest)}?"
+        what, fix = "is not a command", f"Did you mean {command_line('framework.run', command, *rest)}?"
     elif command.startswith("-"):
-        what, fix = "is no flag of synod", f"{did_you_mean(command, ['--help', _VERSION])} A command comes first."
+        what, fix = "is not a flag of synod", f"{did_you_mean(command, ['--help', _VERSION])} A command comes first."
     else:
-        what, fix = "is no command", did_you_mean(command, COMMANDS)
+        what, fix = "is not a command", did_you_mean(command, COMMANDS)
     return ConfigError("synod", f"{command!r} {what}", f"{fix} See synod --help.")

@@ -89,7 +89,7 @@ def axis_of(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[
         values = list(values)
         random.Random(f"{seed}/{key}").shuffle(values)
     if not values:
-        raise ConfigError(COMMAND_LINE, f"{text}: holds no value", _fix_of_empty(written))
+        raise ConfigError(COMMAND_LINE, f"{text}: has no values", _fix_of_empty(written))
     if unit:
         values = [_with_unit(_number(text, value), unit) for value in values]
     if not isinstance(values, range):
@@ -99,7 +99,7 @@ def axis_of(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[
 
 def _fix_of_empty(written: object) -> str:
     if isinstance(written, RangeSweep):
-        return "A range leaves out its end: range(0,10)."
+        return "The end of a range is excluded: range(0,10)."
     if isinstance(written, Glob):
         return f"No option has such a name: {command_line('framework.run', '--help')} lists them."
     return ""
@@ -110,7 +110,7 @@ def _tags(text: str, tags: Iterable[str]) -> tuple[str, bool]:
     units = [tag for tag in sorted(tags) if tag in UNITS]
     unknown = next((tag for tag in sorted(tags) if tag not in (*UNITS, "log")), None)
     if unknown is not None or len(units) > 1:
-        what = f"the tag {unknown!r} means nothing" if unknown is not None else f"has several units: {', '.join(units)}"
+        what = f"unknown tag {unknown!r}" if unknown is not None else f"has several units: {', '.join(units)}"
         raise ConfigError(COMMAND_LINE, f"{text}: {what}", f"Tags are log and the units {', '.join(UNITS)}.")
     return (units[0] if units else ""), "log" in tags
 
@@ -213,7 +213,7 @@ def _check_values(text: str, values: Sequence[AxisValue]) -> None:
             raise ConfigError(COMMAND_LINE, f"{text}: {value} is no number", "Leave it out.")
         spelled = canonical(value)
         if spelled in seen:
-            raise ConfigError(COMMAND_LINE, f"{text}: {spelled} stands there twice", "Write each value once.")
+            raise ConfigError(COMMAND_LINE, f"{text}: {spelled} is listed twice", "Write each value once.")
         seen.add(spelled)
 
 

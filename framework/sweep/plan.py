@@ -201,7 +201,7 @@ def _settings(own: Sequence[_Given], options: _Options) -> tuple[list[_Given], S
         fix = "Seeds are of the runs: seed=range(0,10)." if bad.key == f"{SWEEP}.seeds" else bad.fix
         raise ConfigError(COMMAND_LINE if bad.key in keys else where, f"{bad.shown}: {bad.what}", fix) from bad
     if settings.dir is not None and not settings.dir.strip():
-        raise ConfigError(COMMAND_LINE, "sweep.dir: '' is no folder", "Write sweep.dir=runs/mine.")
+        raise ConfigError(COMMAND_LINE, "sweep.dir: '' is not a folder name", "Write sweep.dir=runs/mine.")
     return list(_params(settings.params, where)), settings
 
 

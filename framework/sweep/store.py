@@ -293,7 +293,7 @@ def read_head(folder: Path) -> Head:
     try:
         head = msgspec.json.decode(file.read_bytes(), type=Head)
     except FileNotFoundError as error:
-        what = "no such folder" if not folder.is_dir() else f"is no sweep: it holds no {HEAD}"
+        what = "no such folder" if not folder.is_dir() else f"is not a sweep: it has no {HEAD}"
         raise ConfigError(str(folder), what, "Name the folder that a sweep printed.") from error
     except (OSError, msgspec.MsgspecError) as error:
         raise ConfigError(str(file), f"cannot be read ({error})") from error
@@ -424,7 +424,7 @@ def _check_free(folder: Path) -> None:
         if held is None and (folder / ROWS).is_dir():
             held = next((f"{ROWS}/{path.name}" for path in (folder / ROWS).iterdir()), None)
         if held is not None:
-            raise ConfigError(str(folder), f"holds {held} and no {HEAD}: it is no sweep's", _ELSEWHERE)
+            raise ConfigError(str(folder), f"has {held} but no {HEAD}: it is not the folder of a sweep", _ELSEWHERE)
 
 
 _ELSEWHERE = "Name another with sweep.dir=FOLDER."
@@ -432,10 +432,10 @@ _ELSEWHERE = "Name another with sweep.dir=FOLDER."
 
 def _check_same(folder: Path, held: Head, head: Head) -> None:
     different = [
-        *(f"{text} there alone" for text in held.fixed if text not in head.fixed),
-        *(f"{text} now alone" for text in head.fixed if text not in held.fixed),
-        *(f"several values of {key} there alone" for key in held.axes if key not in head.axes),
-        *(f"several values of {key} now alone" for key in head.axes if key not in held.axes),
+        *(f"only there: {text}" for text in held.fixed if text not in head.fixed),
+        *(f"only here: {text}" for text in head.fixed if text not in held.fixed),
+        *(f"only there: several values of {key}" for key in held.axes if key not in head.axes),
+        *(f"only here: several values of {key}" for key in head.axes if key not in held.axes),
         *([f"engine {held.engine} there, {head.engine} now"] if held.engine != head.engine else []),
     ]
     if different:

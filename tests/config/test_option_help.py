@@ -54,11 +54,11 @@ def test_an_option_is_what_it_is_and_all_of_its_settings(groups: Groups) -> None
             "  from plugins.faults.crash",
             "",
             "  faults.crash.at=1s          duration",
-            "      The first time.",
+            "      Time of the first injection.",
             "  faults.crash.every=0        duration",
-            "      From one injection to the next; 0: only one.",
+            "      Time from one injection to the next; 0: only one.",
             "  faults.crash.for=1s         duration",
-            "      `for`: how long until it is undone; 0: only when all faults end.",
+            "      `for`: time until it is undone; 0: only when all faults end.",
             "  faults.crash.target=random  text",
             "      A node's name, a role that nodes report (`leader`, `follower`), `random`, `random_minority`, `random_majority`,",
             "      `all`.",
@@ -91,7 +91,10 @@ def test_nested_settings_stand_in_full(groups: Groups) -> None:
 
 def test_a_replicated_protocol_comes_with_its_state_machine(groups: Groups) -> None:
     _, told, machine = parts(groups, "protocol=raft")
-    assert told == "protocol=raft replicates a state machine: state_machine=counter | kv; kv if none is named."
+    assert (
+        told
+        == "protocol=raft replicates a state machine: state_machine=queue | stack | set | counter | kv; kv if none is named."
+    )
     assert machine.splitlines()[:2] == ["state_machine=kv", "  A key-value store."]
     assert [part.splitlines()[0] for part in parts(groups, "protocol=raft", "state_machine=counter")] == [
         "protocol=raft",
@@ -114,11 +117,14 @@ def test_a_group_is_a_list_of_its_options(groups: Groups) -> None:
     assert listed.splitlines() == [
         "checker=NAME (several: checker=[a,b])",
         "  auto                  The checkers that the protocol names.",
-        "  none                  No checkers: nothing says whether the run was right.",
+        "  none                  No checkers: the history is not judged.",
+        "  counter               Every acknowledged increment counts in the end, and nothing else.",
         "  echo                  Every answer is what was said.",
         "  linearizability       Each operation takes effect at one instant between its invocation and its completion.",
+        "  set                   Every acknowledged value is there in the end, and nothing else.",
+        "  total_queue           What is put into a queue or stack comes out, once.",
     ]
-    assert more == "More about one: python -m framework.run checker=linearizability --help"
+    assert more == "More about one: python -m framework.run checker=total_queue --help"
 
 
 @pytest.mark.parametrize("word", ["nodes", "nodes=7", "++nodes=7"])
@@ -147,7 +153,7 @@ def test_a_key_of_the_option_or_experiment_that_is_named_is_that_ones(groups: Gr
 
 def test_keys_of_sweeps_and_of_files_and_folders_are_told(groups: Groups) -> None:
     assert "  sweep.timeout=10m  duration\n" in help_with(["sweep.timeout=1m"], groups, 80)
-    assert "  run.dir=FOLDER\n      Where the run is kept;" in help_with(["run.dir=x"], groups, 80)
+    assert "  run.dir=FOLDER\n      The folder of the run;" in help_with(["run.dir=x"], groups, 80)
     assert "raft_chaos" in help_with(["sweep"], groups, 80)
     (sweep,) = parts(groups, "sweep=raft_chaos")
     assert "    sweep.params.seed=range(0,1000)\n    sweep.timeout=2m" in sweep
@@ -203,7 +209,7 @@ def test_a_file_of_another_group_is_what_it_sets_and_the_plugin_that_it_names(
         (["protocol=echo", "protocol.x"], "command line: protocol.x: there is no such key"),
         (["sweep=helo"], "command line: sweep=helo: there is no sweep 'helo'. Did you mean 'hello'?"),
         (["sweep.timeot=2s"], "command line: sweep.timeot=2s: there is no such key. Did you mean 'sweep.timeout'?"),
-        (["nodes=["], "command line: 'nodes=[' cannot be read. A bracket lacks its other half."),
+        (["nodes=["], "command line: 'nodes=[' cannot be read. The brackets do not match."),
     ],
 )
 def test_a_word_that_means_nothing_is_one_line(words: list[str], line: str, groups: Groups) -> None:
@@ -219,7 +225,7 @@ def test_an_experiment_whose_file_is_wrong_is_one_line(tmp_path: Path, registry:
         "experiment__torn": "# @package _global_\na: [\n",
     }
     groups = Groups(registry, own(tmp_path, **files))
-    for name, says in {"loop": "lead back to themselves", "odd": "Did you mean 'raft'?", "torn": "line 3: "}.items():
+    for name, says in {"loop": "form a cycle", "odd": "Did you mean 'raft'?", "torn": "line 3: "}.items():
         with pytest.raises(ConfigError, match=says):
             help_with([f"experiment={name}"], groups, 80)
 

@@ -81,11 +81,8 @@ def test_a_distribution_says_how_each_kind_is_written() -> None:
     (setting,) = explained(Shaped())
     assert (setting.label, setting.form) == ("latency=null", "{kind: constant | uniform, …} or null")
     assert setting.kinds == (
-        ("{kind: constant, delay: duration, minimum: 1us}", "Always `delay`."),
-        (
-            "{kind: uniform, low: duration, high: duration, minimum: 1us}",
-            "Anything from `low` to `high`, all equally likely.",
-        ),
+        ("{kind: constant, delay: duration, minimum: 1us}", "The constant `delay`."),
+        ("{kind: uniform, low: duration, high: duration, minimum: 1us}", "The uniform law from `low` to `high`."),
     )
 
 
