@@ -50,11 +50,14 @@ UNFIT = [
     (f"{HELLO} nodes=", "nodes=: expected a whole number, got ''"),
     (f"{HELLO} nodes.x=3", "nodes: expected a whole number, got {'x': 3}"),
     (f"{HELLO} nodes=0", "nodes=0: must be at least 1, not 0"),
-    (f"{HELLO} spares=2", "spares=2: would stand by for ever: protocol echo takes in no node"),
-    (f"{HELLO} faults=chaos 'faults.chaos.kinds={{add_node: 1}}'", "asks for add_node, which protocol echo cannot do"),
+    (f"{HELLO} spares=2", "spares=2: spares would never run: protocol echo cannot add nodes"),
+    (
+        f"{HELLO} faults=chaos 'faults.chaos.kinds={{add_node: 1}}'",
+        "needs add_node, which protocol echo does not support",
+    ),
     (
         f"{RAFT} protocol=multipaxos faults=add_node",
-        "faults=add_node: asks for add_node, which protocol multipaxos cannot do",
+        "faults=add_node: needs add_node, which protocol multipaxos does not support",
     ),
     (
         f"{HELLO} nodes=2 faults=clock",
@@ -62,7 +65,7 @@ UNFIT = [
     ),
     (
         f"{RAFT} faults=chaos 'faults.chaos.disk=[slow,fulll]'",
-        "faults.chaos.disk.1: there is no 'fulll'. Did you mean 'full'?",
+        "faults.chaos.disk.1: unknown value 'fulll'. Did you mean 'full'?",
     ),
     (f"{RAFT} faults=chaos 'faults.chaos.disk=[]'", "leave the kind out with kinds.disk=0"),
     (
@@ -75,13 +78,13 @@ UNFIT = [
     (f"{HELLO} nodes=-3", "nodes=-3: must be at least 1, not -3"),
     (f"{HELLO} clients=0", "clients=0: must be at least 1, not 0"),
     (f"{HELLO} workload.rate=-1", "workload.rate=-1: must be more than 0.0, not -1"),
-    (f"{HELLO} workload.loop=opn", "workload.loop=opn: there is no 'opn'. Did you mean 'open'?"),
+    (f"{HELLO} workload.loop=opn", "workload.loop=opn: unknown value 'opn'. Did you mean 'open'?"),
     (f"{HELLO} network=lossy network.loss=2", "network.loss=2: must be at most 1.0, not 2"),
     (f"{HELLO} network.latency=0", "a link without delay would stop simulated time"),
     (f"{HELLO} duration=150", "duration=150: a duration needs a unit: write 150ms or 150s, not 150"),
     (f"{HELLO} duration=150sec", "write a number and one of ns, us, ms, s, m, h, as in 150ms"),
     (f"{HELLO} duration=-1s", "duration=-1s: a duration cannot be negative, as -1s is"),
-    (f"{HELLO} duration=0", "duration=0: a run takes time, and 0 is none"),
+    (f"{HELLO} duration=0", "duration=0: must be more than 0"),
     (f"{HELLO} warmup=100ms", "a warmup of 100ms leaves nothing to measure in a duration of 100ms"),
     (f"{HELLO} warmup=1s", "Make it shorter than the duration."),
 ]
@@ -109,16 +112,19 @@ LATE = [
 ]
 
 UNFITTING = [
-    (f"{HELLO} workload=kv", "asks for 'read', which the protocol 'echo' lacks; it has: echo. Choose workload=echo."),
-    (f"{RAFT} workload=counter", "which the state machine 'kv' lacks"),
+    (
+        f"{HELLO} workload=kv",
+        "needs the operation 'read', which the protocol 'echo' does not have; it has: echo. Choose workload=echo.",
+    ),
+    (f"{RAFT} workload=counter", "which the state machine 'kv' does not have"),
     (f"{RAFT} workload=counter", "Choose state_machine=counter or workload="),
     (f"{RAFT} state_machine=none", "replicates a state machine, and none is chosen. There are: counter, kv"),
     ("engine=sim", "no protocol is chosen. Write experiment=NAME (abd_5nodes, "),
-    (f"{HELLO} protocol=null", "protocol=null: a run needs one"),
-    (f"{HELLO} nodes=3,5", "asks for several runs, and this is one"),
+    (f"{HELLO} protocol=null", "protocol=null: a value is required"),
+    (f"{HELLO} nodes=3,5", "has several values, but this is a single run"),
     (f"{HELLO} --multi", "unknown flag --multi. Did you mean '--multirun'?"),
     (f"{HELLO} -m nodes=0", "nodes=0: must be at least 1, not 0"),
-    (f"{HELLO} nodes", "'nodes' sets nothing. Write nodes=VALUE."),
+    (f"{HELLO} nodes", "'nodes' has no value. Write nodes=VALUE."),
     ("hello", "Did you mean experiment=hello?"),
     (f"{HELLO} hydra.run.dir=x", "The run's folder is run.dir."),
     (f"{HELLO} --config-dir nowhere", "there is no such folder"),
@@ -132,7 +138,7 @@ FOLDERS = [
     (f"{HELLO} run.dir=file", "file: is a file. Choose a folder with run.dir=FOLDER."),
     (f"{HELLO} run.dir=file/run", "file/run: cannot be written (Not a directory)"),
     (f"{HELLO} run.dir=taken", "taken: holds a run already (result.json)"),
-    (f"{HELLO} run.dir=", "'' is no folder. Write run.dir=runs/mine."),
+    (f"{HELLO} run.dir=", "'' is not a folder name. Write run.dir=runs/mine."),
     (f"{HELLO} plugins.path=nowhere", "there is no plugin at "),
     (f"{HELLO} plugins.path=taken", "holds no Python file. Name the folder of the plugins."),
 ]
@@ -141,7 +147,7 @@ DIGITS, OPEN, CLOSED = "1" * 5_000, "[" * 20_000, "[" * 300 + "]" * 300
 ENDLESS = [
     ([f"seed={DIGITS}"], "holds a number that is too long. Write 1,000 digits or less."),
     ([f"duration={DIGITS}s"], "holds a number that is too long. Write 1,000 digits or less."),
-    ([f"x{DIGITS}=1"], "sets nothing. No key has 5,001 characters."),
+    ([f"x{DIGITS}=1"], "is not a setting. A key has at most 200 characters."),
     ([f"nodes={OPEN}"], "cannot be read. Nest 50 brackets or less."),
     ([f"nodes={CLOSED}"], "cannot be read. Nest 50 brackets or less."),
     (
@@ -153,8 +159,8 @@ ENDLESS = [
     (["experiment=\udcff"], "'experiment=\\udcff' cannot be read."),
     (["--config-dir", "\udcff"], "--config-dir \\udcff: there is no such folder."),
     (["plugins.path=\udcff"], "plugins.path: there is no plugin at "),
-    (["plugins.path=\ud800"], "plugins.path=\\ud800: no file can be called that. Write plugins.path=FOLDER."),
-    (["run.dir=\ud800"], "run.dir='\\ud800': no file can be called '\\ud800'. Name another."),
+    (["plugins.path=\ud800"], "plugins.path=\\ud800: is not a valid path. Write plugins.path=FOLDER."),
+    (["run.dir=\ud800"], "run.dir='\\ud800': '\\ud800' is not a valid path. Choose another."),
     (["--\udcff"], "unknown flag --\\udcff."),
 ]
 """Words of the command line that no shell splits: numbers and brackets without end, bytes that are no UTF-8."""
@@ -166,10 +172,10 @@ ENDLESS_FILES = {
         "cannot be read: it is nested too deeply. Nest a few levels.",
     ),
     "levels": ("".join(f"{'  ' * level}a:\n" for level in range(900)), "cannot be read: it is nested too deeply."),
-    "path": ('plugins:\n  path: "\\ud800"\n', "plugins.path=\\ud800: no file can be called that."),
+    "path": ('plugins:\n  path: "\\ud800"\n', "plugins.path=\\ud800: is not a valid path."),
     "text": (
         'workload:\n  loop: "\\ud800"\n',
-        "workload.loop: '\\ud800' holds half of a character. Write it in UTF-8.",
+        "workload.loop: '\\ud800' is not valid Unicode. Write it in UTF-8.",
     ),
     "bytes": (b"title: \xff\n", "cannot be read: 'utf-8' codec can't decode byte 0xff"),
 }
@@ -221,7 +227,7 @@ BROKEN = {
         "from framework import hookimpl\n@hookimpl\ndef register_protocols():\n    return 'x'\n",
         "register_protocols gives str. Return a list of ProtocolSpec.",
     ),
-    "deaf": (UNHANDLED, "nobody handles Lost (deaf). Write @handles(Lost) in Deaf or Mute, or delete the message."),
+    "deaf": (UNHANDLED, "no handler for Lost (deaf). Write @handles(Lost) in Deaf or Mute, or delete the message."),
 }
 TRAPS = {
     "group": ("  - override /trace: off\n", f"defaults: override /trace: false is no option. {TRAP}"),
@@ -397,7 +403,7 @@ def test_the_booleans_of_yaml_are_named_in_the_file_that_holds_them(
             "/experiment: hello: an experiment does not choose another. To start from it, write - hello",
         ),
         ("override /experiment: hello", "override /experiment: hello: an experiment does not choose another."),
-        ("circle", "its defaults lists lead back to themselves."),
+        ("circle", "its defaults lists form a cycle."),
     ],
 )
 def test_an_experiment_that_names_another_wrongly_is_told(

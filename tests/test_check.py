@@ -253,7 +253,7 @@ def test_what_the_values_of_completions_are_may_change_the_verdict(
     assert main([*COMMAND, "counter", "--ok-value", "argument", str(file)]) == 0
     assert main([*COMMAND, "counter", "--ok-value", "result", str(file)]) == 1
     assert main([*COMMAND, "counter", "--ok-value", "results", str(file)]) == 2
-    assert "--ok-value: there is no 'results'. Did you mean 'result'?" in capsys.readouterr().err
+    assert "--ok-value: unknown value 'results'. Did you mean 'result'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -362,17 +362,17 @@ def test_the_folder_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     [
         (["linearizability", "h"], "h: does not say what it is a history of. Give --model: register, kv, counter,"),
         (["linearizability", "."], "config.yaml: missing. Is this the folder of a run?"),
-        ([*COMMAND, "kv", "--modl", "kv", "h"], "framework.check: --modl means nothing here. Did you mean '--model'?"),
+        ([*COMMAND, "kv", "--modl", "kv", "h"], "framework.check: unknown argument --modl. Did you mean '--model'?"),
         (
             [*COMMAND, "kv", "--budget", "x", "h"],
-            "--budget: 'x' is no whole number above 0. See python -m framework.check",
+            "--budget: 'x' is not a whole number above 0. See python -m framework.check",
         ),
         ([*COMMAND, "kv"], "framework.check: the following arguments are required: FILE."),
         ([*COMMAND, "registr", "h"], "--model: unknown model 'registr'. Did you mean 'register'?"),
         (["linearisability", "--model", "kv", "h"], "Did you mean 'linearizability'?"),
         ([*COMMAND, "kv", "nowhere"], "nowhere: cannot be read (No such file or directory)."),
         ([*COMMAND, "kv", "."], ".: holds no history.arrow."),
-        ([*COMMAND, "kv", "--budget", "0", "h"], "--budget: '0' is no whole number above 0."),
+        ([*COMMAND, "kv", "--budget", "0", "h"], "--budget: '0' is not a whole number above 0."),
         ([*COMMAND, "counter", "--initial", "x", "h"], '--initial: a counter cannot hold "x".'),
     ],
 )

@@ -127,7 +127,7 @@ def test_a_planted_lie_is_found_told_and_seen_again_by_the_command_that_is_print
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2:] == ["verdict: invalid — echo: an answer is not what was said", "run: first"]
     assert any("heard '?'" in line for line in lines)
-    replay = shlex.split(lines[lines.index("to see it again:") + 1])
+    replay = shlex.split(lines[lines.index("to run it again:") + 1])
     assert replay[:3] == ["python", "-m", "framework.run"]
     assert main([*replay[3:], "run.dir=second"]) == 1
     assert result("first")["digest"] == result("second")["digest"]
@@ -182,7 +182,7 @@ def test_faults_that_fire_are_counted_and_leave_a_run_valid(capsys: pytest.Captu
     ("words", "says"),
     [
         (["--quite"], "unknown flag --quite. Did you mean '--quiet'?"),
-        ([*HELLO, "nodes=1,3"], "For a sweep write"),
+        ([*HELLO, "nodes=1,3"], "For a sweep, write"),
         (["experiment=helo"], "Did you mean 'hello'?"),
         ([*HELLO, "nodes=0"], "nodes"),
         ([*HELLO, "protocol=ekko"], "protocol=ekko"),

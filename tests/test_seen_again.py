@@ -47,7 +47,7 @@ def test_with_a_config_folder_and_a_plugin_that_its_experiment_names(capsys: pyt
 
     assert run([*words, "run.dir=it's first"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    command = shlex.split(lines[lines.index("to see it again:") + 1])
+    command = shlex.split(lines[lines.index("to run it again:") + 1])
     assert run([*command[3:], "--quiet", "run.dir=second"]) == 1
     digests = [json.loads(Path(name, "result.json").read_bytes())["digest"] for name in ("it's first", "second")]
     assert digests[0] == digests[1]

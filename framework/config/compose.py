@@ -1,7 +1,7 @@
-"""`compose`: from `conf/`, the plugins' defaults and the command line to one validated experiment.
+"""Composes `conf/`, the plugins' defaults and the command line into one validated experiment.
 
-Hydra's compose API merges; nothing of Hydra's runtime (folders, logging, sweeps) is used. What comes out is checked
-here against the types of the plugins' configs, so that one place knows every key and every error has its source.
+Hydra's compose API does the merge; Hydra's runtime (folders, logging, sweeps) is not used. The merged config is checked
+here against the types of the plugins' configs: one place knows every key, and every error names its source.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ __all__ = ["Composed", "compose", "help_text", "load_plugins"]
 
 
 def compose(overrides: Sequence[str], config_dir: str | None = None, registry: Registry | None = None) -> Composed:
-    """The experiment that `overrides` (`experiment=hello`, `nodes=5`, …) describe.
+    """Returns the experiment that `overrides` (`experiment=hello`, `nodes=5`, …) describe.
 
-    `config_dir` is a folder of the user's own config groups, searched after ours and before those that plugins bring.
-    Without `registry` the plugins are loaded, those at `plugins.path` too. ConfigError for every mistake of the user,
-    PluginError for a broken plugin that is selected, or for two plugins that bring files of one name.
+    `config_dir` is a folder of the user's own config groups, searched after Synod's and before the plugins' folders.
+    Without `registry` the plugins are loaded, including those at `plugins.path`. Raises ConfigError for every mistake
+    of the user, and PluginError if a selected plugin is broken, or if two plugins bring files of the same name.
     """
     written = read_overrides(overrides)
     folders = config_folders(config_dir)
@@ -73,7 +73,7 @@ def compose(overrides: Sequence[str], config_dir: str | None = None, registry: R
 
 
 def load_plugins(overrides: Sequence[str], config_dir: str | None = None) -> Registry:
-    """The registry that `compose` would load for these overrides."""
+    """Returns the registry that `compose` would load for these overrides."""
     return _loaded(read_overrides(overrides), config_folders(config_dir))
 
 
@@ -82,7 +82,7 @@ def _loaded(overrides: Sequence[Override], folders: Sequence[Path]) -> Registry:
 
 
 def config_folders(config_dir: str | None) -> list[Path]:
-    """Our own folder of configs, and the user's. ConfigError if there is none at `config_dir`."""
+    """Returns Synod's own folder of configs, then the user's. Raises ConfigError if `config_dir` is not a folder."""
     if config_dir is None:
         return [CONF]
     own = Path(config_dir).expanduser().resolve()
@@ -92,7 +92,10 @@ def config_folders(config_dir: str | None) -> list[Path]:
 
 
 def plugin_paths(overrides: Sequence[Override], folders: Iterable[Path]) -> list[str]:
-    """What `plugins.path` says on the command line, else in the experiment's file."""
+    """Returns the value of `plugins.path` on the command line, else in the experiment's file.
+
+    Raises ConfigError if it is not a list of possible paths.
+    """
     where = COMMAND_LINE
     given = [override.value for override in overrides if override.key == "plugins.path"]
     experiment = chosen_experiment(overrides)
@@ -109,15 +112,15 @@ def plugin_paths(overrides: Sequence[Override], folders: Iterable[Path]) -> list
         )
     for path in paths:
         if not is_path(path):
-            raise ConfigError(
-                f"plugins.path={printable(path)}", "no file can be called that", "Write plugins.path=FOLDER."
-            )
+            raise ConfigError(f"plugins.path={printable(path)}", "is not a valid path", "Write plugins.path=FOLDER.")
     return paths
 
 
 def _merge(chosen: list[str], groups: Groups, experiment: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Hydra's merge of the files and defaults as plain data, in which interpolations stand as they are, and what was chosen
-    from each group. Hydra's complaints become ConfigErrors."""
+    """Returns Hydra's merge of the files and defaults as plain data, and the option chosen from each group.
+
+    Interpolations are not resolved. Hydra's errors become ConfigErrors.
+    """
     places = [QuotedString(f"file://{folder}", Quote.single) for folder in groups.folders[1:]]
     searched = f"hydra.searchpath=[{','.join(place.with_quotes() for place in places)}]"
     try:
@@ -127,8 +130,8 @@ def _merge(chosen: list[str], groups: Groups, experiment: str | None) -> tuple[d
     except RecursionError:
         where = "config" if experiment is None else shown(groups.files("experiment")[experiment])
         if experiment is not None and leads_back(experiment, groups):
-            what = "its defaults lists lead back to themselves"
-            raise ConfigError(where, what, "Let none name what names it.") from None
+            what = "its defaults lists form a cycle"
+            raise ConfigError(where, what, "Remove one of the entries.") from None
         raise ConfigError(where, "it, or a file that it chooses, is nested too deeply", "Nest a few levels.") from None
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, yaml.YAMLError) as error:
         where = "config" if experiment is None else shown(groups.files("experiment")[experiment])
@@ -148,12 +151,12 @@ def _plain_parts(config: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _resolved(merged: dict[str, Any]) -> dict[str, Any]:
-    """The same with the values that interpolations stand for. BadValue for one that refers to nothing."""
+    """Returns the config with its interpolations resolved. Raises BadValue for one that refers to a missing key."""
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
     except OmegaConfBaseException as error:
         missing = re.search(r"Interpolation key '(.*)' not found", str(error))
-        what = f"${{{missing[1]}}} refers to nothing" if missing else str(error).splitlines()[0]
+        what = f"${{{missing[1]}}} refers to a key that does not exist" if missing else str(error).splitlines()[0]
         raise BadValue(error.full_key or "config", what, did_you_mean(missing[1], merged) if missing else "") from error
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
@@ -161,7 +164,7 @@ def _resolved(merged: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _stored(groups: Groups) -> Iterator[None]:
-    """Hydra's store, which is one for the whole process, with our options in it; as it was afterwards."""
+    """Adds Synod's options to Hydra's process-wide store. On exit the store is as it was."""
     store = ConfigStore.instance()
     before = store.repo
     store.repo = copy.deepcopy(before)
@@ -174,7 +177,7 @@ def _stored(groups: Groups) -> Iterator[None]:
 
 
 def _of_a_wrong_shape(group: str, name: str, groups: Groups, where: str) -> ConfigError:
-    """A file has a list where what it is merged into has keys and values, or the other way round."""
+    """Returns the error for a file with a list where the config it is merged into has a mapping, or the reverse."""
     file = groups.files(group).get(name)
     if file is None:
         return ConfigError(where, f"does not fit {group}={name}", "")
@@ -186,7 +189,7 @@ def _of_a_wrong_shape(group: str, name: str, groups: Groups, where: str) -> Conf
 
 
 def _mended(error: Exception, groups: Groups, where: str) -> ConfigError:
-    """Hydra's complaint in one line of ours."""
+    """Returns Hydra's error as one line in Synod's words."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     if named := re.match(r"In '(\w+)/(.+?)': ConfigTypeError", str(error)):
         return _of_a_wrong_shape(named[1], named[2], groups, where)

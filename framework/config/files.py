@@ -1,4 +1,4 @@
-"""Config files as they stand: what they hold, which options they choose, and whether Hydra would understand them."""
+"""Reads single config files: their content, the options that they choose, and whether Hydra would understand them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from framework.core.tracebacks import shown
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """The mapping in `file`, interpolations left as they are. ConfigError if it is not one."""
+    """Returns the mapping in `file`, with interpolations unresolved. Raises ConfigError if the file has no mapping."""
     try:
         content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     except yaml.YAMLError as error:
@@ -26,7 +26,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
         raise ConfigError(shown(file), f"{line}{getattr(error, 'problem', None) or 'is not YAML'}", "") from error
     except RecursionError as error:
         raise ConfigError(shown(file), "cannot be read: it is nested too deeply", "Nest a few levels.") from error
-    except (OSError, ValueError, OmegaConfBaseException) as error:  # ValueError: no UTF-8, a number of 5,000 digits
+    except (OSError, ValueError, OmegaConfBaseException) as error:  # ValueError: not UTF-8, a number of 5,000 digits
         raise ConfigError(shown(file), f"cannot be read: {str(error).splitlines()[0]}", "") from error
     if not isinstance(content, dict):
         raise ConfigError(shown(file), "holds no keys", "Write key: value.")
@@ -34,10 +34,10 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def check_experiment(file: Path, groups: Groups) -> None:
-    """ConfigError for a defaults list that Hydra would not understand, or keys that would land in the wrong place."""
+    """Raises ConfigError if Hydra would reject the defaults list, or would merge the keys in the wrong place."""
     content, where = read_yaml(file), shown(file)
     if "@package _global_" not in file.read_text(encoding="utf-8"):
-        raise ConfigError(where, "its keys would not stand at the top level", "Write # @package _global_ at its top.")
+        raise ConfigError(where, "its keys would not be at the top level", "Write # @package _global_ at its top.")
     listed = content.get("defaults", [])
     if not isinstance(listed, list):
         raise ConfigError(where, "defaults is not a list", "Write - override /protocol: NAME.")
@@ -69,7 +69,7 @@ def _check_default(key: str, value: Any, where: str, groups: Groups) -> None:
 
 
 def own_choices(group: str, experiment: str, groups: Groups) -> list[str]:
-    """The options of `group` that an experiment's file chooses, or else a file that it starts from."""
+    """Returns the options of `group` that an experiment's file chooses, else those of the files that it starts from."""
     files = groups.files("experiment")
     inherited: list[str] = []
     for item in read_yaml(files[experiment]).get("defaults", []):
@@ -82,7 +82,7 @@ def own_choices(group: str, experiment: str, groups: Groups) -> list[str]:
 
 
 def lineage(experiment: str, groups: Groups) -> set[str]:
-    """An experiment and all that it starts from, by their names; nothing for one that has no file."""
+    """Returns the names of an experiment and of all that it starts from; an empty set if it has no file."""
     files, found, waiting = groups.files("experiment"), set[str](), [experiment]
     while waiting:
         name = waiting.pop()
@@ -94,7 +94,7 @@ def lineage(experiment: str, groups: Groups) -> set[str]:
 
 
 def misplaced(content: Any, usual: Any, key: str = "") -> BadValue | None:
-    """The first place where `content` has a list and `usual` keys and values, or the other way round."""
+    """Returns the first place where `content` has a list and `usual` a mapping, or the reverse; else None."""
     if isinstance(content, Mapping) and isinstance(usual, Mapping):
         inner = (misplaced(value, usual.get(name), f"{key}.{name}".lstrip(".")) for name, value in content.items())
         return next((bad for bad in inner if bad is not None), None)
@@ -106,7 +106,7 @@ def misplaced(content: Any, usual: Any, key: str = "") -> BadValue | None:
 
 
 def leads_back(experiment: str, groups: Groups, passed: tuple[str, ...] = ()) -> bool:
-    """Whether an experiment starts from another that starts, by however many others, from itself."""
+    """Returns whether an experiment, or one that it starts from, starts directly or indirectly from itself."""
     files = groups.files("experiment")
     if experiment in passed:
         return True

@@ -1,4 +1,4 @@
-"""The config groups and what may be chosen from each: plugins, our own options, and files in the folders of configs."""
+"""The config groups and their options: plugins, Synod's own options, and files in the config folders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from framework.registry.discovery import ROOT
 from framework.registry.registry import KINDS, Registry
 
 CONF = ROOT / "conf"
-"""Our own folder of configs, beside `framework`."""
+"""Synod's own folder of configs, next to `framework`."""
 
 GROUPS = (
     "experiment",
@@ -34,10 +34,10 @@ GROUPS = (
     "checker",
 )
 LISTS = ("faults", "checker")
-"""Groups that take several options at once, each under a key of its own: `faults.crash.down`."""
+"""Groups that take several options at once, each under its own key: `faults.crash.down`."""
 
 WORDS = {"faults": ("none",), "checker": ("auto", "none"), "state_machine": ("none",)}
-"""Options that stand for no plugin; `checker=auto` means those that the protocol names."""
+"""Options that are not plugins; `checker=auto` means the checkers that the protocol names."""
 
 TOP_KEYS = RunConfig.__struct_fields__
 OTHER_KEYS = ("run.dir", "plugins.path")
@@ -45,7 +45,7 @@ OTHER_KEYS = ("run.dir", "plugins.path")
 
 @dataclass(frozen=True)
 class Option:
-    """One thing that a group offers: what it is, the settings it starts from, and its file if it has one."""
+    """One option of a group: its summary, its default settings, and its file if it has one."""
 
     summary: str
     settings: Mapping[str, Any]
@@ -53,9 +53,9 @@ class Option:
 
 
 class Groups:
-    """What can be chosen, given the plugins and the folders of configs: ours, the user's, then those that plugins bring.
+    """The options of every group, from the plugins and the config folders: Synod's, the user's, then the plugins'.
 
-    ConfigError or PluginError if two of the folders hold a file of the same name.
+    Raises ConfigError or PluginError if two of the folders have a file of the same name.
     """
 
     def __init__(self, registry: Registry, folders: Sequence[Path]) -> None:
@@ -64,7 +64,7 @@ class Groups:
         check_names(self.folders, registry.config_folders)
 
     def plugins(self, group: str) -> dict[str, Option]:
-        """The options that need no file."""
+        """Returns the options that need no file."""
         if group in KINDS:
             specs = self.registry.names(group)
             return {name: Option(spec.summary, defaults(spec.config)) for name, spec in sorted(specs.items())}
@@ -76,7 +76,7 @@ class Groups:
         return {name: Option(summary, plain(config)) for name, (config, summary) in own.items()}
 
     def files(self, group: str) -> dict[str, Path]:
-        """The options that are files; a name may hold slashes."""
+        """Returns the options that are files; a name may have slashes."""
         found: dict[str, Path] = {}
         for folder in self.folders:
             place = folder / group
@@ -85,14 +85,14 @@ class Groups:
         return found
 
     def options(self, group: str) -> dict[str, Option]:
-        """All options of a group; a file goes before a plugin of the same name."""
+        """Returns all options of a group. A file takes precedence over a plugin of the same name."""
         options = self.plugins(group)
         for name, file in self.files(group).items():
             options[name] = Option(first_comment(file), {}, file)
         return options
 
     def check(self, group: str, name: str, where: str) -> None:
-        """ConfigError or PluginError unless the group offers `name`."""
+        """Raises ConfigError or PluginError unless the group offers `name`."""
         if name in WORDS.get(group, ()) or name in self.files(group):
             return
         if group in KINDS:
@@ -104,14 +104,17 @@ class Groups:
     def _refuse(self, group: str, name: str, where: str) -> None:
         if group in KINDS:
             with suppress(ConfigError):
-                self.registry.get(group, name)  # PluginError if a plugin is called that, and is broken
+                self.registry.get(group, name)  # raises PluginError if a broken plugin has this name
         near = did_you_mean(name, [*self.options(group), *WORDS.get(group, ())])
         fix = f"{near} {self.registry.broken_listed}".strip()
         raise ConfigError(where, f"{group}={name}: there is no {label(group)} {name!r}", fix)
 
 
 def check_names(folders: Iterable[Path], plugins: Mapping[Path, str]) -> None:
-    """ConfigError or PluginError if two of the folders hold a file of the same name; `plugins` says who brings a folder."""
+    """Raises ConfigError or PluginError if two of the folders have a file of the same name.
+
+    `plugins` maps each folder that a plugin brings to the name of that plugin.
+    """
     found: dict[Path, Path] = {}
     for folder in folders:
         for file in sorted(folder.rglob("*.yaml")):
@@ -121,7 +124,7 @@ def check_names(folders: Iterable[Path], plugins: Mapping[Path, str]) -> None:
 
 
 def _same_name(file: Path, folder: Path, other: Path, plugins: Mapping[Path, str]) -> ConfigError | PluginError:
-    """The error about a file of `folder` whose name a file of `other`, which is searched first, has as well."""
+    """Returns the error for a file of `folder` that has the same name as one in `other`, which is searched first."""
     name = file.relative_to(folder)
     second, first = shown(file), shown(other / name)
     if other == CONF:
@@ -138,12 +141,15 @@ def _same_name(file: Path, folder: Path, other: Path, plugins: Mapping[Path, str
 
 
 def label(group: str) -> str:
-    """What one option of a group is called in a sentence."""
+    """Returns the noun for one option of a group, as used in messages."""
     return "fault" if group == "faults" else group.replace("_", " ")
 
 
 def store_entries(groups: Groups) -> list[tuple[str, str, dict[str, Any], str | None]]:
-    """(group, option, settings, package) of every option that needs no file; `name` says which plugin it is."""
+    """Returns (group, option, settings, package) of every option that needs no file.
+
+    The setting `name` is the name of the plugin.
+    """
     entries: list[tuple[str, str, dict[str, Any], str | None]] = []
     for group in GROUPS:
         for name, option in groups.plugins(group).items():
@@ -155,7 +161,7 @@ def store_entries(groups: Groups) -> list[tuple[str, str, dict[str, Any], str | 
 
 
 def shapes(groups: Groups) -> dict[str, Any]:
-    """A config in which every setting of every option stands: what has keys and values, what is a list."""
+    """Returns a config with every setting of every option, which shows where mappings and where lists belong."""
     shape: dict[str, Any] = {"run": {"dir": None}, "plugins": {"path": []}}
     for group in GROUPS:
         options = {name: dict(option.settings) for name, option in groups.plugins(group).items()}
@@ -166,12 +172,12 @@ def shapes(groups: Groups) -> dict[str, Any]:
 
 
 def top_defaults() -> dict[str, Any]:
-    """The top-level keys and their defaults."""
+    """Returns the top-level keys and their defaults."""
     return {field.name: plain(field.default) for field in msgspec.structs.fields(RunConfig)}
 
 
 def first_comment(file: Path) -> str:
-    """What a config file says of itself: its first comment, "" if it has none."""
+    """Returns the first comment of a config file, which serves as its summary; "" if it has none."""
     for line in file.read_text(encoding="utf-8").splitlines():
         if line.startswith("#") and "@package" not in line:
             return line.lstrip("# ").strip()

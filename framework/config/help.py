@@ -1,4 +1,4 @@
-"""What can be set: groups with their options, and keys with their defaults."""
+"""The full help text: groups with their options, and keys with their defaults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDTH = 120
 
 
 def help_text(registry: Registry, folders: Sequence[Path] = (CONF,), width: int = WIDTH) -> str:
-    """All groups with their options, and every key with its default, for `--help`."""
+    """Returns all groups with their options, and every key with its default, for `--help`."""
     groups = Groups(registry, folders)
     parts = [_keys(width), _options(groups, width), _sweeps(groups, width), _settings(groups, width)]
     return "\n\n".join("\n".join(part) for part in parts)
@@ -44,7 +44,7 @@ def _options(groups: Groups, width: int) -> Iterator[str]:
 def _settings(groups: Groups, width: int) -> Iterator[str]:
     yield "Settings of the options, with their defaults:"
     more = command_line("framework.run", "protocol=raft", "faults=crash", "--help")
-    yield from paragraph(f"What they mean: {more}, with whichever options.", width)
+    yield from paragraph(f"For their meanings: {more}, with any options.", width)
     for group in GROUPS:
         for name, option in groups.plugins(group).items():
             base = f"{group}.{name}" if group in LISTS else group

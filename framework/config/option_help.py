@@ -1,8 +1,8 @@
-"""Help in parts: what an option can be given and what that means, what an experiment sets, what a key is.
+"""Help on single options and keys, chosen by the words beside `--help`.
 
-protocol=raft                   what the plugin is, and each of its settings
+protocol=raft                   the plugin's summary, and each of its settings
 protocol                        the options of the group
-experiment=raft_wan             what the file chooses and sets
+experiment=raft_wan             the options that the file chooses and the values that it sets
 nodes, protocol.read_mode=log   one key
 """
 
@@ -28,22 +28,22 @@ from framework.registry.specs import ProtocolSpec, Spec, StateMachineSpec
 from framework.replication.sessions import ReplicatedConfig
 
 OTHER_SETTINGS = (
-    Setting("run.dir", "FOLDER", "", "Where the run is kept; runs/<experiment>-<time>-<seed>"),
+    Setting("run.dir", "FOLDER", "", "The folder of the run; by default runs/<experiment>-<time>-<seed>."),
     Setting("plugins.path", "FOLDER", "", "A folder or file of plugins that are not installed."),
 )
-"""Keys beside those at the top level."""
+"""Settings below the top level that belong to no group."""
 
 _MEANINGS = {
     ("faults", "none"): "No faults.",
     ("checker", "auto"): "The checkers that the protocol names.",
-    ("checker", "none"): "No checkers: nothing says whether the run was right.",
+    ("checker", "none"): "No checkers: the history is not judged.",
     ("state_machine", "none"): "No state machine.",
 }
-"""What the words mean that stand for no plugin."""
+"""The meanings of the options that are not plugins."""
 
 
 def help_with(words: Sequence[str], groups: Groups, width: int) -> str:
-    """What `words`, which stand beside `--help`, can be given. ConfigError for one that means nothing."""
+    """Returns the help on `words`, given beside `--help`. Raises ConfigError for a word that is unknown."""
     asked = [_Asked(word, groups) for word in words]
     chosen = {(one.key, name) for one in asked for name in one.names}
     parts: list[list[str]] = []
@@ -56,13 +56,13 @@ def help_with(words: Sequence[str], groups: Groups, width: int) -> str:
 
 
 def naming_plugins(words: Sequence[str]) -> list[str]:
-    """Those of the words beside `--help` that say which plugins to load: one experiment may name some."""
+    """Returns the words beside `--help` that affect which plugins to load: `plugins.path`, and a single experiment."""
     one = [word for word in words if word.startswith("experiment=") and not set(word) & set(",([")]
     return [*(word for word in words if word.startswith("plugins.path=")), *one]
 
 
 def option_help(registry: Registry, group: str, spec: Spec, width: int) -> Iterator[str]:
-    """What a plugin is and who brings it, then each of its settings."""
+    """Yields a plugin's summary, its origin, and each of its settings."""
     yield f"{group}={spec.name}"
     yield from paragraph(spec.summary, width)
     for line in facts(registry, group, spec):
@@ -73,7 +73,7 @@ def option_help(registry: Registry, group: str, spec: Spec, width: int) -> Itera
 
 
 def facts(registry: Registry, group: str, spec: Spec) -> Iterator[str]:
-    """Lines on where a plugin comes from and what it works with."""
+    """Yields lines on a plugin's origin, and on its operations, checkers and invariants."""
     yield f"from {registry.origins[group, spec.name]}"
     if isinstance(spec, ProtocolSpec):
         operations = ", ".join(spec.operations) or "those of the state machine"
@@ -121,7 +121,7 @@ def _check(group: str, name: str, groups: Groups) -> None:
 
 
 def _of_group(one: _Asked, groups: Groups, chosen: set[tuple[str, str]], width: int) -> Iterator[list[str]]:
-    """The parts about the options that a word names; a list of the group's, if it names none."""
+    """Yields the parts about the options that a word names; if it names none, a list of the group's options."""
     if not one.names:
         yield list(_group(one.key, groups, width))
     for name in one.names:
@@ -133,7 +133,7 @@ def _of_group(one: _Asked, groups: Groups, chosen: set[tuple[str, str]], width: 
 
 
 def _group(group: str, groups: Groups, width: int) -> Iterator[str]:
-    """A group, its options, and how to hear more of one."""
+    """Yields a group, its options, and the command that explains one of them."""
     if group == SWEEP:
         options = {name: first_comment(file) for name, file in groups.files(SWEEP).items()}
     else:
@@ -174,7 +174,7 @@ def _option(group: str, name: str, groups: Groups, width: int) -> Iterator[str]:
 
 
 def _machine(group: str, name: str, groups: Groups, chosen: set[tuple[str, str]], width: int) -> Iterator[list[str]]:
-    """The part about the state machine that a protocol replicates, unless the command line names one."""
+    """Yields the part about the state machine that a protocol replicates, unless the command line names one."""
     spec = groups.registry.names(group).get(name) if group == "protocol" else None
     if spec is None or spec.config is None or not issubclass(spec.config, ReplicatedConfig):
         return
@@ -187,18 +187,18 @@ def _machine(group: str, name: str, groups: Groups, chosen: set[tuple[str, str]]
 
 
 def _usual(group: str) -> str:
-    """The option that a group has if nothing chooses one."""
+    """Returns the default option of a group."""
     listed = read_yaml(CONF / "config.yaml")["defaults"]
     return next(str(item[group]) for item in listed if isinstance(item, Mapping) and group in item)
 
 
 def _file(group: str, name: str, groups: Groups, width: int) -> Iterator[str]:
-    """What a file says of itself, what it chooses and what it sets, with what it takes over from others."""
+    """Yields a file's summary, the options that it chooses and the values that it sets, including inherited ones."""
     file = groups.files(group)[name]
     if group == "experiment":
         check_experiment(file, groups)
         if leads_back(name, groups):
-            raise ConfigError(shown(file), "its defaults lists lead back to themselves", "Let none name what names it.")
+            raise ConfigError(shown(file), "its defaults lists form a cycle", "Remove one of the entries.")
     content = read_yaml(file)
     yield f"{group}={name}"
     if comment := first_comment(file):
@@ -230,7 +230,7 @@ def _summary(group: str, name: str, groups: Groups) -> str:
 
 
 def _contents(group: str, content: Mapping[str, Any], groups: Groups) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """(options by group, values by key) of a file, those of the experiments that it starts from included."""
+    """Returns (options by group, values by key) of a file, including those of the experiments that it starts from."""
     choices: dict[str, list[str]] = {}
     values: dict[str, str] = {}
     for item in content.get("defaults") or []:
@@ -245,8 +245,10 @@ def _contents(group: str, content: Mapping[str, Any], groups: Groups) -> tuple[d
 
 
 def _of_keys(asked: Sequence[_Asked], groups: Groups, chosen: set[tuple[str, str]], width: int) -> Iterator[list[str]]:
-    """The parts about single keys, each below the options that have it. A key of an option that is chosen by a word of its
-    own stands in that option's part."""
+    """Yields the parts about single keys, each under the options that have it.
+
+    Leaves out the keys of options that other words choose: those are explained in the options' own parts.
+    """
     found: dict[tuple[str, ...], list[Setting]] = {}
     for one in asked:
         if one.key not in (*GROUPS, SWEEP):
@@ -260,7 +262,7 @@ def _of_keys(asked: Sequence[_Asked], groups: Groups, chosen: set[tuple[str, str
 
 
 def _owners(one: _Asked, groups: Groups, chosen: set[tuple[str, str]]) -> dict[Setting, list[str]]:
-    """Each setting that a key stands for, with the options that have it. ConfigError if it stands for none."""
+    """Returns the settings at or below a key, each with the options that have it. Raises ConfigError for no match."""
     group = one.key.partition(".")[0]
     known: dict[Setting, list[str]] = {}
     if group in GROUPS:
@@ -277,7 +279,7 @@ def _owners(one: _Asked, groups: Groups, chosen: set[tuple[str, str]]) -> dict[S
 
 
 def _names(group: str, groups: Groups, chosen: set[tuple[str, str]]) -> list[str]:
-    """The options of a group whose keys may be meant: those that are chosen, by a word or by an experiment, else all."""
+    """Returns the options whose keys may be meant: those chosen by a word, else by an experiment, else all."""
     plugins = groups.plugins(group)
     named = [name for key, name in chosen if key == group and name in plugins]
     experiments = [name for key, name in chosen if key == "experiment"]
@@ -286,7 +288,7 @@ def _names(group: str, groups: Groups, chosen: set[tuple[str, str]]) -> list[str
 
 
 def _settings(group: str, name: str, groups: Groups) -> Iterator[Setting]:
-    """The settings of an option that is no file."""
+    """Yields the settings of an option that is not a file."""
     if group in KINDS:
         config = groups.registry.get(group, name).config
         if config is not None:
@@ -294,17 +296,17 @@ def _settings(group: str, name: str, groups: Groups) -> Iterator[Setting]:
     elif group == "engine":
         yield from explained(ENGINES[name][0](), group)
     elif group == "scheduling":
-        strategy = f"{group}.strategy"  # which the option itself is
+        strategy = f"{group}.strategy"  # the option itself sets it
         yield from (setting for setting in explained(SCHEDULINGS[name][0], group) if setting.key != strategy)
 
 
 def sweep_settings() -> Iterator[Setting]:
-    """How a sweep is run; what it varies is written in its file or on the command line."""
+    """Yields the settings of a sweep, except `sweep.params`, the keys that it varies."""
     yield from (one for one in explained(SweepConfig(), SWEEP) if not one.key.startswith(f"{SWEEP}.params"))
 
 
 def _base(group: str, name: str) -> str:
-    """The key that an option's settings stand under."""
+    """Returns the key that holds an option's settings."""
     return f"{group}.{name}" if group in LISTS else group
 
 

@@ -1,6 +1,6 @@
-"""What the command line changes in a composed config: values that it sets, entries and items that it deletes.
+"""Applies the command line to a composed config: sets values, deletes entries and items.
 
-Values are put into plain data one by one, so that an error names the setting that caused it.
+Values are set in plain data one by one, so that an error names the setting that caused it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OUTER = tuple(key.partition(".")[0] for key in OTHER_KEYS)
 
 
 def put(config: dict[str, Any], override: Override) -> None:
-    """Sets the value that an override asks for; a mapping is merged into what is there. ConfigError if it does not fit."""
+    """Sets an override's value; a mapping is merged into the existing one. Raises ConfigError if it does not fit."""
     steps = override.key.split(".")
     place: Any = config
     for number in range(len(steps) - 1):
@@ -37,7 +37,7 @@ def put(config: dict[str, Any], override: Override) -> None:
 def _merged(before: Any, value: Any, override: Override, where: str) -> Any:
     if isinstance(before, dict) and isinstance(value, dict):
         if before and not value:
-            raise _error(override, "an empty mapping changes nothing: what is set is merged into what is there")
+            raise _error(override, "an empty mapping changes nothing: a mapping is merged into the existing one")
         return before | {
             key: _merged(before.get(key), inner, override, f"{where}.{key}") for key, inner in value.items()
         }
@@ -55,7 +55,7 @@ def _at(override: Override, where: str) -> str:
 
 
 def _key(place: Any, steps: Sequence[str], number: int, override: Override) -> Any:
-    """One of the steps of a path as the key or index that it is in `place`, where the steps before it lead."""
+    """Returns step `number` of a path as a key or index of `place`, the mapping or list at the steps before it."""
     step = steps[number]
     if isinstance(place, list):
         if not step.isdecimal() or int(step) >= len(place):
@@ -67,10 +67,10 @@ def _key(place: Any, steps: Sequence[str], number: int, override: Override) -> A
 
 
 def remove(config: dict[str, Any], choices: dict[str, Any], overrides: Iterable[Override], registry: Registry) -> None:
-    """Deletes what the overrides say; items of lists by the numbers that they have before any is deleted.
+    """Carries out the overrides that delete. Items of lists are counted as they are before any deletion.
 
-    What can be deleted are faults and checkers that are chosen, items of lists, and entries of mappings whose keys are free.
-    ConfigError for all else: a setting always has a value.
+    Chosen faults and checkers, items of lists, and entries of mappings with free keys can be deleted. Raises
+    ConfigError for anything else: a setting always has a value.
     """
     items: list[tuple[list[Any], int]] = []
     for override in overrides:
@@ -95,7 +95,7 @@ def remove(config: dict[str, Any], choices: dict[str, Any], overrides: Iterable[
 
 
 def _remove_chosen(config: dict[str, Any], choices: dict[str, Any], override: Override) -> None:
-    """`~faults.crash`, `~faults=crash`."""
+    """Carries out `~faults.crash` or `~faults=crash`."""
     group, _, name = override.key.partition(".")
     if choices.get(group) == "auto":
         fix = f"Write {group}=none, or name those that are to be there: {group}=[NAME,NAME]."
@@ -112,7 +112,7 @@ def _remove_chosen(config: dict[str, Any], choices: dict[str, Any], override: Ov
 
 
 def _place(config: dict[str, Any], steps: Sequence[str], override: Override, registry: Registry) -> Any:
-    """The list, or the mapping of free keys, that holds what is to be deleted."""
+    """Returns the list, or the mapping with free keys, that has the item or entry to delete."""
     kind, settings, rest = _settings(config, steps, override, registry)
     known = ["name"] if kind is None else keys_within(rest[:-1], settings, kind)
     if known is not None:
@@ -121,7 +121,7 @@ def _place(config: dict[str, Any], steps: Sequence[str], override: Override, reg
         fix = f"Leave ~{override.key} out."
         if kind is not None and rest[-1] != "name":
             fix = _instead(override.key, default_at(rest, settings, kind))
-        raise _error(override, "a setting is never without a value, and cannot be deleted", fix)
+        raise _error(override, "a setting always has a value, so it cannot be deleted", fix)
     place: Any = settings
     for number in range(len(steps) - len(rest), len(steps) - 1):
         key = _key(place, steps, number, override)
@@ -132,7 +132,7 @@ def _place(config: dict[str, Any], steps: Sequence[str], override: Override, reg
 
 
 def _instead(key: str, usual: Any) -> str:
-    """What to write instead of deleting a setting whose default is `usual`."""
+    """Returns the advice for an attempt to delete a setting whose default is `usual`."""
     if isinstance(usual, Mapping):
         return f"Write {key}.KEY=VALUE."
     if isinstance(usual, list):
@@ -143,8 +143,10 @@ def _instead(key: str, usual: Any) -> str:
 def _settings(
     config: dict[str, Any], steps: Sequence[str], override: Override, registry: Registry
 ) -> tuple[type[Config] | None, dict[str, Any], Sequence[str]]:
-    """The type of the settings that a key is among (None: there are none, or not of a plugin), they themselves, and the
-    steps to the key within them."""
+    """Returns the type of the settings that a key belongs to, the settings, and the steps to the key within them.
+
+    The type is None for keys that no config type describes.
+    """
     group = steps[0]
     if group in TOP_KEYS:
         return RunConfig, config, steps

@@ -1,7 +1,7 @@
-"""The command line's `key=value`s, read with Hydra's grammar and made ready for its composer.
+"""Parses the command line's `key=value`s with Hydra's grammar, and prepares them for Hydra's composer.
 
-A group's option is checked here, where a did-you-mean can be given, and handed on to Hydra. Every other key is put into
-what Hydra has composed, and the check of the composed config, which knows each plugin's settings, is the only one.
+A group's option is checked here, where a did-you-mean can be given, and passed on to Hydra. Every other key is set in
+the config that Hydra has composed, and is checked only there, against the plugin's settings.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from framework.core.errors import ConfigError, did_you_mean
 COMMAND_LINE = "command line"
 
 SWEEP = "sweep"
-"""The group of named sweeps, and the key under which the settings of a sweep stand."""
+"""The group of named sweeps, and the key that holds the settings of a sweep."""
 
 LONGEST_KEY, MOST_DIGITS, DEEPEST = 200, 1_000, 50
-"""The most characters of a key, digits of a number, and brackets within brackets."""
+"""The maximum number of characters in a key, of digits in a number, and of nested brackets."""
 
 _FUNCTIONS = ("bool", "choice", "float", "glob", "int", "interval", "range", "shuffle", "sort", "str", "tag")
-"""What Hydra's grammar calls by a name and brackets."""
+"""The functions of Hydra's grammar."""
 
 _DIGITS = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True)
 class Override:
-    """One `key=value`: its text, its key without signs, its value as plain data; `deletes` for `~key`, `adds` for `+key`."""
+    """One `key=value`. `key` has no sign, `value` is plain data; `deletes` is for `~key`, `adds` for `+key`."""
 
     text: str
-    """As Hydra reads it."""
+    """The override as Hydra reads it."""
     key: str
     value: Any
     deletes: bool = False
@@ -47,42 +47,44 @@ class Override:
 
     @property
     def is_choice(self) -> bool:
-        """Whether it chooses an option of a group."""
+        """Whether the override chooses an option of a group."""
         return self.key in GROUPS
 
     @property
     def takes_out(self) -> bool:
-        """Whether it takes single options out of a group that may have several: `~faults=crash`."""
+        """Whether the override removes single options from a group that takes several: `~faults=crash`."""
         return self.deletes and self.key in LISTS and self.value not in (None, "", [])
 
 
 def read_overrides(texts: Sequence[str]) -> list[Override]:
-    """ConfigError for what is no `key=value`, for sweeps, and for Hydra's own settings."""
+    """Parses overrides. Raises ConfigError for a text other than `key=value`, for sweeps, and for Hydra's settings."""
     return [_single(text, parsed) for text, parsed in parsed_overrides(texts)]
 
 
 def parsed_overrides(texts: Sequence[str]) -> list[tuple[str, HydraOverride]]:
-    """Each override as Hydra's parser reads it, with its text; sweeps are allowed. ConfigError for what is no `key=value`,
-    and for Hydra's own settings."""
+    """Returns each override's text and the result of Hydra's parser. Sweeps are allowed.
+
+    Raises ConfigError for a text other than `key=value`, and for Hydra's own settings.
+    """
     parser = OverridesParser.create()
     return [(_quoted_path(text), _parsed(parser, text)) for text in texts]
 
 
 def sweeping_only(key: str) -> bool:
-    """Whether a key belongs to a sweep and not to a run: `sweep`, `sweep.timeout`."""
+    """Returns whether a key belongs to a sweep and not to a run: `sweep`, `sweep.timeout`."""
     return key.partition(".")[0] == SWEEP
 
 
 def _single(text: str, parsed: HydraOverride) -> Override:
-    """ConfigError for an override that asks for several runs."""
+    """Returns the override. Raises ConfigError if it asks for several runs."""
     key = parsed.key_or_group
     if parsed.is_sweep_override() or sweeping_only(key):
-        what = "asks for several runs, and this is one" if parsed.is_sweep_override() else "belongs to a sweep"
-        aside = "" if sweeping_only(key) else "; a list stands in brackets"
+        what = "has several values, but this is a single run" if parsed.is_sweep_override() else "belongs to a sweep"
+        aside = "" if sweeping_only(key) else "; put a list in brackets"
         raise ConfigError(
             COMMAND_LINE,
             f"{text}: {what}",
-            f"For a sweep write {command_line('framework.run')} -m … '{text}'{aside}.",
+            f"For a sweep, write {command_line('framework.run')} -m … '{text}'{aside}.",
         )
     return Override(text, key, parsed.value(), parsed.is_delete(), parsed.is_add())
 
@@ -90,9 +92,9 @@ def _single(text: str, parsed: HydraOverride) -> Override:
 def _parsed(parser: OverridesParser, text: str) -> HydraOverride:
     if ("=" not in text and not text.startswith("~")) or text.startswith("="):
         if text in (*GROUPS, *TOP_KEYS, *OTHER_KEYS):
-            raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"Write {text}=VALUE.")
+            raise ConfigError(COMMAND_LINE, f"{text!r} has no value", f"Write {text}=VALUE.")
         word = "" if text.startswith(("-", "=")) or not text else f" Did you mean experiment={text}?"
-        raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"Write key=value.{word}")
+        raise ConfigError(COMMAND_LINE, f"{text!r} is not a setting", f"Write key=value.{word}")
     _check_form(text)
     try:
         parsed: HydraOverride = parser.parse_override(_quoted_path(text))
@@ -107,7 +109,7 @@ def _parsed(parser: OverridesParser, text: str) -> HydraOverride:
         raise ConfigError(COMMAND_LINE, f"{text!r} cannot be read", fix) from error
     key = parsed.key_or_group
     if not key:
-        raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", "Write key=value.")
+        raise ConfigError(COMMAND_LINE, f"{text!r} is not a setting", "Write key=value.")
     if key.split(".")[0] == "hydra" or parsed.package is not None:
         raise ConfigError(
             COMMAND_LINE, f"{text}: Hydra's own settings have no effect here", "The run's folder is run.dir."
@@ -120,21 +122,21 @@ def _parsed(parser: OverridesParser, text: str) -> HydraOverride:
 
 
 def _readable(value: str) -> str:
-    """What keeps a value from being read, where that is an unknown function or a bracket without its other half."""
+    """Returns the reason why a value cannot be parsed, if it is an unknown function, a unit or an unmatched bracket."""
     called = re.match(r"(\w+)\(", value)
     if called is not None and called[1] not in _FUNCTIONS:
         return f"There is no function {called[1]}. {did_you_mean(called[1], _FUNCTIONS)}"
     if called is not None and re.search(r"\(\s*[\d.]+[a-z]", value):
-        return "Numbers stand without their unit: tag(ms,interval(10,70))."
+        return "Write the numbers without a unit: tag(ms,interval(10,70))."
     opened = [value.count(sign) for sign in "([{"]
-    return "" if opened == [value.count(sign) for sign in ")]}"] else "A bracket lacks its other half."
+    return "" if opened == [value.count(sign) for sign in ")]}"] else "The brackets do not match."
 
 
 def _check_form(text: str) -> None:
-    """ConfigError for what no setting is, and Hydra cannot read: numbers, names and nests without end."""
+    """Raises ConfigError for an override too long or too deeply nested for Hydra to parse."""
     key = text.partition("=")[0]
     if len(key) > LONGEST_KEY:
-        raise ConfigError(COMMAND_LINE, f"{text!r} sets nothing", f"No key has {len(key):,} characters.")
+        raise ConfigError(COMMAND_LINE, f"{text!r} is not a setting", f"A key has at most {LONGEST_KEY} characters.")
     if any(len(digits) > MOST_DIGITS for digits in _DIGITS.findall(text)):
         raise ConfigError(
             COMMAND_LINE, f"{text!r} holds a number that is too long", f"Write {MOST_DIGITS:,} digits or less."
@@ -148,7 +150,7 @@ def _check_form(text: str) -> None:
 
 
 def _quoted_path(text: str) -> str:
-    """A path is taken as it is, whatever signs are in it."""
+    """Quotes the value of a key that is a path, so that Hydra takes all of its characters literally."""
     key, _, value = text.partition("=")
     if key not in ("run.dir", "plugins.path") or value.startswith(("[", "'", '"')) or value in ("", "null"):
         return text
@@ -157,13 +159,13 @@ def _quoted_path(text: str) -> str:
 
 
 def chosen_experiment(overrides: Sequence[Override]) -> str | None:
-    """The experiment that the command line names."""
+    """Returns the experiment that the command line names; None if it names none."""
     names = [override.value for override in overrides if override.key == "experiment"]
     return None if not names or names[-1] is None else str(names[-1])
 
 
 def choices_of(overrides: Sequence[Override], groups: Groups) -> list[str]:
-    """The choices of options, as Hydra is to see them. ConfigError for an option that its group does not offer."""
+    """Returns the choices of options as overrides for Hydra. Raises ConfigError for an unknown option."""
     names: dict[str, list[str]] = {}
     for override in overrides:
         if not override.is_choice or override.takes_out:
@@ -184,7 +186,7 @@ def choices_of(overrides: Sequence[Override], groups: Groups) -> list[str]:
 
 
 def _of_experiment(override: Override, overrides: Sequence[Override], groups: Groups) -> list[str]:
-    """The options of a group that are chosen without the command line, to which an override adds some."""
+    """Returns the options of a group that the experiment chooses, to which `override` adds some."""
     experiment = chosen_experiment(overrides)
     own = own_choices(override.key, experiment, groups) if experiment in groups.files("experiment") else []
     if override.key == "checker" and own in ([], ["auto"]):
@@ -195,18 +197,20 @@ def _of_experiment(override: Override, overrides: Sequence[Override], groups: Gr
 
 def _twice(override: Override, name: str) -> ConfigError:
     fix = f"Give the second one a name of its own: +{override.key}.again={{name: {name}}}."
-    return ConfigError(COMMAND_LINE, f"{override.text}: {name} stands there twice", fix)
+    return ConfigError(COMMAND_LINE, f"{override.text}: {name} is chosen twice", fix)
 
 
 def _names(override: Override, groups: Groups) -> list[str]:
-    """The options that an override chooses; none for `experiment=null`."""
+    """Returns the options that an override chooses; none for `experiment=null`."""
     group, value = override.key, override.value
     if value is None or override.deletes or value == []:
         if group == "experiment":
             return []
         if group in (*LISTS, "state_machine"):
             return ["none"]
-        raise ConfigError(COMMAND_LINE, f"{override.text}: a run needs one", did_you_mean("", groups.options(group)))
+        raise ConfigError(
+            COMMAND_LINE, f"{override.text}: a value is required", did_you_mean("", groups.options(group))
+        )
     if isinstance(value, dict) or (isinstance(value, list) and group not in LISTS):
         raise ConfigError(COMMAND_LINE, f"{override.text}: choose one option", did_you_mean("", groups.options(group)))
     names = [_word(name) for name in (value if isinstance(value, list) else [value])]

@@ -1,4 +1,4 @@
-"""Configs as plain mappings, and back: how a frozen Struct is shown in YAML, and how one is built from it."""
+"""Converts configs, which are frozen Structs, to plain mappings as YAML shows them, and back."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ _WORDS = {
 
 
 class BadValue(Exception):
-    """A value that a config cannot take: the full key, what is wrong, and what to do. `shown` is how the key is named, if
-    not by itself: `faults.crash.at=100s`."""
+    """Signals a value that a config cannot take: the full key, what is wrong, and what to do.
+
+    `shown` is the text that names the key in messages, `faults.crash.at=100s` for example; by default the key.
+    """
 
     def __init__(self, key: str, what: str, fix: str = "", shown: str = "") -> None:
         self.key, self.what, self.fix, self.shown = key, what, fix, shown or key
@@ -43,7 +45,10 @@ class BadValue(Exception):
 
 
 def plain(value: Any) -> Any:
-    """`value` as YAML shows it: mappings, lists, scalars; durations with their unit. Leaves out what is not a setting."""
+    """Returns `value` as YAML shows it: mappings, lists, scalars; durations with their unit.
+
+    Leaves out the field of the state machine, which has its own config group.
+    """
     if isinstance(value, msgspec.Struct):
         tag = type(value).__struct_config__
         shown = {} if tag.tag_field is None else {tag.tag_field: tag.tag}
@@ -64,15 +69,15 @@ def plain(value: Any) -> Any:
 
 
 def is_path(text: str) -> bool:
-    """Whether a file or folder can be called so."""
+    """Returns whether `text` can be the path of a file or folder."""
     try:
         return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+    except UnicodeEncodeError:  # a lone surrogate that encodes no byte
         return False
 
 
 def texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """(full key, text) of every text within plain data, of its keys too."""
+    """Yields (full key, text) of every string within plain data, its keys included."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, Mapping):
@@ -85,15 +90,15 @@ def texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def defaults(config: type[Config] | None) -> dict[str, Any]:
-    """The defaults of a config, as YAML shows them."""
+    """Returns the defaults of a config, as YAML shows them."""
     shown: dict[str, Any] = plain(config()) if config is not None else {}
     return shown
 
 
 def build(config: type[C], mapping: Mapping[str, Any], key: str) -> C:
-    """The validated config that `mapping` describes; what it leaves out has its default. BadValue if it is not one.
+    """Returns the validated config that `mapping` describes; missing settings have their defaults.
 
-    `key` is where the mapping stands, so that errors name full keys.
+    `key` is the full key of the mapping, so that errors name full keys. Raises BadValue for an invalid mapping.
     """
     cleaned = _clean(config, mapping, config(), key)
     try:
@@ -112,7 +117,7 @@ def _scalar(value: Any) -> Any:
 
 
 def _is_choice(config: type, name: str) -> bool:
-    """Whether a field is the state machine, which has a config group of its own."""
+    """Returns whether a field is the state machine, which has its own config group."""
     return (
         StateMachineChoice in typing.get_args(typing.get_type_hints(config).get(name))
         if name == "state_machine"
@@ -137,7 +142,10 @@ def _decode(wanted: type, value: Any) -> Any:
 
 
 def _clean(config: type, mapping: Any, default: Any, key: str) -> Any:
-    """`mapping` without the default's leftovers where another tag was chosen. BadValue for a key that is unknown."""
+    """Returns `mapping` without settings left over from the default, where another tag was chosen.
+
+    Raises BadValue for an unknown key.
+    """
     if not isinstance(mapping, Mapping):
         raise BadValue(key, f"expected keys and values, got {spelled(mapping)}", f"Write {key}.KEY=VALUE.")
     hints = typing.get_type_hints(config, include_extras=True)
@@ -159,7 +167,7 @@ def _clean(config: type, mapping: Any, default: Any, key: str) -> Any:
 
 
 def keys_of(config: type) -> dict[str, str]:
-    """The keys of a config as users write them, with the fields that they stand for (`for` is `lasts`)."""
+    """Returns the keys of a config as users write them, with their fields (`for`: `lasts`)."""
     return dict(zip(config.__struct_encode_fields__, config.__struct_fields__, strict=True))  # type: ignore[attr-defined]
 
 
@@ -171,7 +179,10 @@ def _default_of(config: type, name: str) -> Any:
 
 
 def _struct_of(hint: Any, value: Any, key: str = "") -> type | None:
-    """The Struct among the types of `hint` that `value`, a mapping, describes. BadValue if nothing says which."""
+    """Returns the Struct among the types of `hint` that `value` describes; None if it describes none.
+
+    Raises BadValue if `value` lacks the tag that selects one.
+    """
     structs = [part for part in _parts(hint) if isinstance(part, type) and issubclass(part, msgspec.Struct)]
     if not isinstance(value, Mapping):
         return None
@@ -188,7 +199,7 @@ def _struct_of(hint: Any, value: Any, key: str = "") -> type | None:
 
 
 def _kinds(structs: list[Any]) -> str:
-    """How to write one of a union of tagged Structs."""
+    """Returns the advice for writing one of a union of tagged Structs."""
     tags = [str(struct.__struct_config__.tag) for struct in structs]
     return f"Write {{{structs[0].__struct_config__.tag_field}: …}} with one of: {', '.join(tags)}."
 
@@ -202,7 +213,7 @@ def _parts(hint: Any) -> list[Any]:
 
 
 def _explained(message: str, config: type[Config], mapping: Any, key: str) -> BadValue:
-    """msgspec's complaint in our words, with the full key, the value and what may stand there."""
+    """Returns msgspec's error in Synod's words, with the full key, the value and the values that are allowed."""
     found = _AT.fullmatch(message)
     assert found is not None
     steps = _steps(found["path"] or "", mapping, config)
@@ -214,7 +225,7 @@ def _explained(message: str, config: type[Config], mapping: Any, key: str) -> Ba
     if options := options_of(hint, steps):
         if not isinstance(value, str | int | float):
             return BadValue(full, f"expected one of {', '.join(sorted(options))}; got {spelled(value)}")
-        return BadValue(full, f"there is no {spelled(value)}", did_you_mean(str(value), options))
+        return BadValue(full, f"unknown value {spelled(value)}", did_you_mean(str(value), options))
     if form := re.fullmatch(r"Expected `([^`]*)`, got `[^`]*`", what):
         what = f"expected {_wanted_words(form[1])}, got {spelled(value)}"
         structs = [part for part in _parts(hint) if isinstance(part, type) and issubclass(part, msgspec.Struct)]
@@ -231,7 +242,7 @@ def _explained(message: str, config: type[Config], mapping: Any, key: str) -> Ba
 
 
 def _steps(path: str, mapping: Any, config: type[Config]) -> list[str]:
-    """The keys on msgspec's path. `[...]` is some entry of a mapping: the first that its type does not take."""
+    """Returns the keys on msgspec's path. `[...]` is an entry of a mapping: the first that its type does not accept."""
     steps: list[str] = []
     for step in re.findall(r"\.\.\.|[^.\[\]]+", path):
         if step == "...":
@@ -263,7 +274,7 @@ def _item(hint: Any) -> Any:
 
 
 def _at(steps: Sequence[str], mapping: Any, config: type[Config]) -> tuple[Any, Any, Any]:
-    """What stands at the end of a path: the value given, the type wanted (None if not known), the default."""
+    """Returns the value at the end of a path, its expected type (None if not known), and its default."""
     value: Any = mapping
     hint: Any = config
     default: Any = defaults(config)
@@ -271,7 +282,7 @@ def _at(steps: Sequence[str], mapping: Any, config: type[Config]) -> tuple[Any, 
         struct = _struct_of(hint, value)
         value = value[int(step)] if isinstance(value, list) else value.get(step) if isinstance(value, Mapping) else None
         if struct is None:
-            hint = _item(hint) or hint  # of a union that no tag decides, all of it
+            hint = _item(hint) or hint  # a union that no tag decides is kept whole
         else:
             hint = typing.get_type_hints(struct, include_extras=True).get(keys_of(struct).get(step, step))
         default = default.get(step) if isinstance(default, Mapping) else None
@@ -284,19 +295,19 @@ def default_at(steps: Sequence[str], mapping: Any, config: type[Config]) -> Any:
 
 
 def typed(value: Any) -> str:
-    """A scalar as one types it."""
+    """Returns a scalar as a person types it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def keys_within(steps: Sequence[str], mapping: Any, config: type[Config]) -> list[str] | None:
-    """Returns the keys of the Struct at the end of a path; None if it is no Struct."""
+    """Returns the keys of the Struct at the end of a path; None if it is not a Struct."""
     value, hint, _ = _at(steps, mapping, config)
     struct = _struct_of(hint, value)
     return None if struct is None else list(keys_of(struct))
 
 
 def options_of(hint: Any, steps: list[str]) -> list[str]:
-    """The words that may stand there: of a Literal, or the tags of a union whose tag it is."""
+    """Returns the words allowed at a path: those of a Literal, or the tags of a union if the path is its tag."""
     parts = _parts(hint)
     literal = [
         str(word) for part in parts if typing.get_origin(part) is typing.Literal for word in typing.get_args(part)
@@ -319,7 +330,7 @@ def _wanted_words(text: str) -> str:
 
 
 def spelled(value: Any) -> str:
-    """A value in an error."""
+    """Returns a value as error messages show it."""
     return str(value).lower() if isinstance(value, bool) else "nothing" if value is None else repr(value)
 
 

@@ -1,4 +1,4 @@
-"""From merged plain data to an `Experiment`: every plugin's settings built, and held against one another."""
+"""Builds an `Experiment` from merged plain data, and checks the plugins' settings against one another."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from framework.replication.state_machine import StateMachineChoice
 
 @dataclass(frozen=True, kw_only=True)
 class Composed:
-    """What the user asked for.
+    """A composed run: the experiment and everything around it.
 
-    `config` is what config.yaml holds: every key with its value. `checkers` are to judge the history, against one of the
-    sequential `models`. `overrides` are the command line's, as typed.
+    `config` is the content of config.yaml: every key with its value. `checkers` judge the history against one of the
+    sequential `models`. `overrides` are those of the command line, as typed.
     """
 
     title: str
-    """What screens call the run: the experiment, and the protocol if another than its own was chosen."""
+    """The name of the run on screens: the experiment, and the protocol if it is not the experiment's own."""
     experiment: Experiment
     config: dict[str, Any]
     engine: str
@@ -45,13 +45,13 @@ class Composed:
     registry: Registry
     overrides: tuple[str, ...]
     run_dir_chosen: bool
-    """Whether somebody named the run's folder; otherwise its name is a proposal."""
+    """Whether the user chose the run's folder; otherwise its name is a proposal."""
 
 
 def resolve(
     merged: Mapping[str, Any], choices: Mapping[str, Any], registry: Registry, overrides: tuple[str, ...]
 ) -> Composed:
-    """BadValue for a setting that cannot be, ConfigError for what does not fit together."""
+    """Resolves a merged config. Raises BadValue for an invalid setting, ConfigError for parts that conflict."""
     parts = _Parts(merged, choices, registry)
     parts.check_keys()
     parts.check_names()
@@ -111,9 +111,9 @@ def resolve(
 
 
 def _check_span(run: RunConfig) -> None:
-    """BadValue unless the run takes time, and something of it is left to measure."""
+    """Raises BadValue unless the duration is positive and longer than the warmup."""
     if run.duration <= 0:
-        raise BadValue("duration", "a run takes time, and 0 is none", "Write duration=10s.")
+        raise BadValue("duration", "must be more than 0", "Write duration=10s.")
     if run.warmup >= run.duration:
         raise BadValue(
             "warmup",
@@ -129,13 +129,13 @@ class _Parts:
         self.merged, self.choices, self.registry = merged, choices, registry
 
     def check_keys(self) -> None:
-        """BadValue for a text that is none, a key at the top that means nothing, and a group that is not keys and values."""
+        """Raises BadValue for invalid text, an unknown key at the top level, and a group that is not a mapping."""
         for full, text in texts(self.merged):
             if full.split(".")[:2] in (key.split(".") for key in OTHER_KEYS):
                 if not is_path(text):
-                    raise BadValue(full, f"no file can be called {text!r}", "Name another.")
+                    raise BadValue(full, f"{text!r} is not a valid path", "Choose another.")
             elif printable(text) != text:
-                raise BadValue(printable(full), f"{text!r} holds half of a character", "Write it in UTF-8.")
+                raise BadValue(printable(full), f"{text!r} is not valid Unicode", "Write it in UTF-8.")
         outer = {key.partition(".")[0] for key in OTHER_KEYS}
         known = {*TOP_KEYS, *GROUPS, *outer} - {"experiment"}
         for key, value in self.merged.items():
@@ -151,20 +151,20 @@ class _Parts:
                     raise BadValue(full, "there is no such key", did_you_mean(full, OTHER_KEYS))
 
     def of(self, group: str) -> dict[str, Any]:
-        """All that the config holds for a group."""
+        """Returns the config of a group."""
         return dict(self.merged.get(group) or {})
 
     def chosen(self, group: str) -> str:
-        """Which plugin a group's settings are for: their `name`, else the option's."""
+        """Returns the name of a group's plugin: the setting `name`, else the chosen option."""
         return str(self.of(group).get("name") or self.choices.get(group))
 
     def chosen_names(self, group: str) -> tuple[str, ...]:
-        """The option chosen from a group that takes several; several at once stand in the config with their names."""
+        """Returns the single option chosen from a group that takes several; if several are, the config names them."""
         chosen = self.choices.get(group)
         return () if chosen in (None, "none", "auto") else (str(chosen),)
 
     def check_names(self) -> None:
-        """BadValue where the settings of a group name another plugin than the one that is chosen."""
+        """Raises BadValue if the settings of a group name another plugin than the chosen one."""
         for group in GROUPS:
             name, chosen = self.of(group).get("name") if group not in LISTS else None, self.choices.get(group)
             offered = {**ENGINES} if group == "engine" else self.registry.names(group) if group in KINDS else {}
@@ -181,16 +181,16 @@ class _Parts:
                 raise BadValue(f"{group}.name", f"{group} is {chosen}", f"Choose with {group}={name}.")
 
     def settings(self, group: str) -> dict[str, Any]:
-        """A group's settings without its `name`."""
+        """Returns a group's settings without `name`."""
         return {key: value for key, value in self.of(group).items() if key != "name"}
 
     def plugin(self, group: str) -> tuple[Any, Any]:
-        """The spec that a group chose, and its config (None if it has none)."""
+        """Returns the spec of the plugin chosen from a group, and its config (None if it has none)."""
         spec = self.registry.get(group, self.chosen(group))
         return spec, _configured(spec, self.settings(group), group)
 
     def several(self, group: str, names: tuple[str, ...]) -> Iterator[tuple[str, tuple[Any, Any]]]:
-        """(key, (spec, config)) of each that is chosen or stands in the config under a name of its own."""
+        """Yields (key, (spec, config)) of each option that is chosen, or is in the config under its own key."""
         entries = self.of(group)
         for key, value in entries.items():
             if not isinstance(value, Mapping):
@@ -225,7 +225,7 @@ def _configured(spec: Spec, settings: Mapping[str, Any], key: str) -> Any:
 
 
 def _replicated(parts: _Parts, protocol: ProtocolSpec, config: Any) -> tuple[StateMachineSpec | None, Any]:
-    """The state machine that the protocol replicates, and its config with that machine in it."""
+    """Returns the state machine that the protocol replicates, and the protocol's config that includes it."""
     if not isinstance(config, ReplicatedConfig):
         return None, config
     if not parts.of("state_machine") and parts.choices.get("state_machine") in (None, "none"):
@@ -243,7 +243,7 @@ def _check_operations(
     workload: WorkloadSpec,
     config: Any,
 ) -> None:
-    """ConfigError if the workload asks for what the protocol or its state machine does not do."""
+    """Raises ConfigError if the workload uses an operation that the protocol or its state machine does not have."""
     offered = protocol.operations or (machine.machine.operations if machine is not None else ())
     asked = _functions(workload, config, "workload")
     lacking = [function for function in asked if function not in offered]
@@ -268,7 +268,7 @@ def _check_operations(
     choose = f"Choose {' or '.join(choices)}." if choices else "Choose another workload."
     raise ConfigError(
         f"workload={workload.name}",
-        f"asks for {lacking[0]!r}, which the {server} lacks; it has: {', '.join(offered)}",
+        f"needs the operation {lacking[0]!r}, which the {server} does not have; it has: {', '.join(offered)}",
         choose if workload.name not in fitting else f"Leave {lacking[0]} out of the workload's mix.",
     )
 
@@ -290,7 +290,7 @@ def _checker_names(parts: _Parts, protocol: ProtocolSpec) -> tuple[str, ...]:
 
 
 def _try_out(experiment: Experiment) -> None:
-    """Makes what is made from configs once, so that what a plugin refuses is known before anything starts."""
+    """Builds the network and the fault plans once, so that a plugin's objections are raised before anything starts."""
     protocol, network = experiment.protocol, experiment.network
     try:
         with blaming(f"network={network.name}", "__init__", network.model, ValueError):
@@ -312,13 +312,13 @@ def _try_out(experiment: Experiment) -> None:
     if experiment.spares and "add_node" not in experiment.protocol.administration:
         raise BadValue(
             f"spares={len(experiment.spares)}",
-            f"would stand by for ever: protocol {experiment.protocol.name} takes in no node",
+            f"spares would never run: protocol {experiment.protocol.name} cannot add nodes",
             "Leave spares out, or choose another protocol.",
         )
 
 
 def _build_fault_config(config: type[Config], options: Mapping[str, Any], key: str) -> Any:
-    """`build` for plans, which know no BadValue: ConfigError."""
+    """Does what `build` does for fault plans, but raises ConfigError instead of BadValue."""
     try:
         return build(config, options, key)
     except BadValue as error:
@@ -335,9 +335,7 @@ def _try_out_faults(experiment: Experiment, key: str, plan: FaultPlan) -> None:
         raise _placed(error, f"faults.{key}") from error
     if experiment.quiet >= experiment.duration:
         fix = "Make quiet shorter, or the duration longer."
-        what = (
-            f"{format_duration(experiment.quiet)} leaves faults no time within {format_duration(experiment.duration)}"
-        )
+        what = f"{format_duration(experiment.quiet)} leaves no time for faults in a duration of {format_duration(experiment.duration)}"
         raise BadValue("quiet", what, fix)
     span = experiment.duration - experiment.quiet
     try:
@@ -350,7 +348,7 @@ def _try_out_faults(experiment: Experiment, key: str, plan: FaultPlan) -> None:
 
 
 def _placed(error: ConfigError, within: str) -> BadValue:
-    """What a plugin says of its settings, which stand `within` a key, with the key that it names if it does."""
+    """Returns a plugin's error about its settings as a BadValue, with the key that it names, else the key `within`."""
     key = error.where.partition("=")[0]
     if key != within and not key.startswith(f"{within}."):
         return BadValue(within, error.what, error.fix)
@@ -364,13 +362,13 @@ def _check_admin_operations(experiment: Experiment, key: str, plan: FaultPlan) -
         if function not in protocol.administration:
             has = ", ".join(protocol.administration) or "none"
             raise BadValue(
-                key, f"asks for {function}, which protocol {protocol.name} cannot do; its administration: {has}",
+                key, f"needs {function}, which protocol {protocol.name} does not support; it supports: {has}",
                 "Choose another fault, or another protocol.",
             )  # fmt: skip
 
 
 def _try_checkers(checkers: Mapping[str, tuple[CheckerSpec, Any]], models: Models) -> None:
-    """ConfigError if a checker could not judge this run's history, before there is one."""
+    """Raises ConfigError, before the run, if a checker could not judge its history."""
     for spec, config in checkers.values():
         if spec.validate is not None:
             with blaming(f"checker={spec.name}", "validate", spec.validate):
@@ -383,7 +381,7 @@ def _run_dir(merged: Mapping[str, Any], name: str, seed: int) -> Path:
         now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         return Path("runs") / f"{name.replace('/', '-')}-{now}-{seed}"
     if isinstance(chosen, bool | list | dict) or not str(chosen).strip():
-        raise BadValue("run.dir", f"{chosen!r} is no folder", "Write run.dir=runs/mine.")
+        raise BadValue("run.dir", f"{chosen!r} is not a folder name", "Write run.dir=runs/mine.")
     return Path(str(chosen)).expanduser()
 
 
@@ -396,7 +394,7 @@ def _as_written(
     faults: Mapping[str, tuple[Any, Any]],
     checkers: Mapping[str, tuple[Any, Any]],
 ) -> dict[str, Any]:
-    """The whole config as plain data: what was set and what was left at its default."""
+    """Returns the whole config as plain data, defaults included."""
     replicated = getattr(experiment.protocol_config, "state_machine", None) if machine is not None else None
     return {
         "experiment": parts.choices.get("experiment"),

@@ -1,4 +1,4 @@
-"""From a run's config.yaml back to the experiment that it was: every key stands there, and nothing is composed again."""
+"""Rebuilds an experiment from a run's config.yaml, which has every key: nothing is composed again."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PLUGINS = ("protocol", "state_machine", "workload", "network", "engine")
 
 
 def recompose(config: Mapping[str, Any], where: str, registry: Registry | None = None) -> Composed:
-    """The experiment that `config` describes, as a run's config.yaml holds it.
+    """Returns the experiment that `config`, the content of a run's config.yaml, describes.
 
-    Without `registry` the plugins are loaded, those at its `plugins.path` too. ConfigError naming `where` for a value
-    that cannot be, ConfigError or PluginError for what does not fit together.
+    Without `registry` the plugins are loaded, including those at the config's `plugins.path`. Raises ConfigError naming
+    `where` for an invalid value, and ConfigError or PluginError for parts that do not fit together.
     """
     if registry is None:
         registry = load(saved_plugin_paths(config))
@@ -34,6 +34,6 @@ def recompose(config: Mapping[str, Any], where: str, registry: Registry | None =
 
 
 def saved_plugin_paths(config: Mapping[str, Any]) -> list[str]:
-    """The loose plugins that a config names, as they were given."""
+    """Returns the paths of the loose plugins that a config names, as they were given."""
     paths = (config.get("plugins") or {}).get("path") or []
     return [paths] if isinstance(paths, str) else [str(path) for path in paths]

@@ -1,4 +1,4 @@
-"""The settings that are Synod's own: top-level keys, engines, scheduling, trace. Plugins bring the rest."""
+"""Synod's own settings: top-level keys, engines, scheduling, trace, sweeps. Plugins bring the rest."""
 
 from __future__ import annotations
 
@@ -17,129 +17,132 @@ class RunConfig(Config):
     """The keys at the top level."""
 
     nodes: Annotated[int, Meta(ge=1, le=100_000)] = 3
-    """Nodes: n1, n2, …"""
+    """Number of nodes: n1, n2, …"""
     spares: Annotated[int, Meta(ge=0, le=100_000)] = 0
-    """Nodes besides, named on from the last of `nodes`, that stand by until a fault schedule boots them."""
+    """Number of extra nodes, named on from the last of `nodes`, that stay off until a fault boots them."""
     clients: Annotated[int, Meta(ge=1, le=1_000_000)] = 10
-    """Clients: c1, c2, …"""
+    """Number of clients: c1, c2, …"""
     duration: Duration = Duration("10s")
-    """How long clients start operations."""
+    """Time during which clients start operations."""
     warmup: Duration = Duration("0")
-    """How long of that is left out of throughput and latency."""
+    """Time at the start of the run that throughput and latency leave out."""
     quiet: Duration = Duration("1s")
-    """With faults: how long before the end everything is healed, so that the protocol can show that it recovers; 0: that is
-    not checked."""
+    """With faults: time before the end at which everything is healed, to check that the protocol recovers; 0: recovery
+    is not checked."""
     settle: Duration = Duration("5s")
-    """How long, at the most, replicas may take to become equal once no operation is under way; 0: they are not compared."""
+    """Maximum time for replicas to become equal once no operation is under way; 0: replicas are not compared."""
     seed: int = 0
-    """What all randomness follows from."""
+    """Seed of all randomness in the run."""
 
 
 class SimConfig(Config):
-    """The simulator: what a machine costs, in virtual time."""
+    """The simulator. Its costs are in virtual time."""
 
     service_time: Duration = Duration("0")
-    """How long a node's processor is busy with one step."""
+    """Processor time of one step of a node."""
     disk_latency: Duration = Duration("0")
-    """How long a commit takes."""
+    """Time that a commit takes."""
     clock_offset: Duration = Duration("0")
-    """How far, at most, a node's wall clock is from the true time, either way."""
+    """Maximum offset of a node's wall clock from the true time, in either direction."""
     clock_drift_ppm: Annotated[int, Meta(ge=0, le=100_000)] = 0
-    """How much faster or slower, at most, a node's clocks run, in parts per million."""
+    """Maximum drift of a node's clocks, faster or slower, in parts per million."""
     verify_determinism: bool = False
-    """Whether the run is taken a second time, by a process of its own, and must come out the same."""
+    """Whether the run is repeated in a separate process, to check that its result is the same."""
     check_invariants_every: Annotated[int, Meta(ge=0)] = 1
-    """1: the protocol's invariants are checked after every step; 7: after every seventh of each node; 0: never."""
+    """How often the protocol's invariants are checked: 1: after every step; 7: after every seventh of each node; 0:
+    never."""
 
 
 class RayConfig(Config):
     """Real nodes in Ray actors."""
 
     address: str | None = None
-    """null: a Ray of our own on this machine; `auto` or HOST:PORT: join a running one."""
+    """The Ray cluster to join, `auto` or HOST:PORT; null: starts a new one on this machine."""
     transport: Literal["mesh", "actor_calls"] = "mesh"
-    """How messages travel: over TCP connections between the actors, or as actor calls."""
+    """How messages travel: `mesh` is TCP connections between the actors, `actor_calls` is Ray's actor calls."""
     storage: Literal["sqlite", "memory"] = "sqlite"
-    """Where durable state lives; `memory` survives no crash of a process."""
+    """Where durable state is kept; `memory` is lost when a process crashes."""
     nodes_per_actor: Count = 1
-    """Nodes packed into one actor."""
+    """Number of nodes in each node actor."""
     client_actors: Count = 1
-    """Actors that the clients are spread over."""
+    """Number of actors that the clients are spread over."""
     check_invariants: bool = True
-    """With trace=full: whether the protocol's invariants are checked over the trace, when the run is over."""
+    """With trace=full: whether the protocol's invariants are checked against the trace after the run."""
     start_timeout: Duration = Duration("60s")
-    """How long starting Ray and all actors may take."""
+    """Maximum time for starting Ray and all actors."""
 
 
 class SchedulingConfig(Config):
-    """Node actors onto machines."""
+    """The placement of node actors on machines."""
 
     strategy: Literal["pack", "spread", "strict_spread"] = "pack"
     cpus_per_actor: Annotated[float, Meta(ge=0.0001)] = 0.01
-    """Processors that Ray reserves for each node actor."""
+    """Number of processors that Ray reserves for each node actor."""
     timeout: Duration = Duration("60s")
-    """How long to wait for the machines."""
+    """Maximum time to wait for the machines."""
 
 
 class TraceConfig(Config):
-    """What is written down: every event, the clients' history alone, or nothing."""
+    """The detail of the trace: every event, the clients' history alone, or nothing."""
 
     level: Literal["full", "history", "none"] = "full"
 
 
 class SweepConfig(Config):
-    """How the points of a sweep are chosen, run and kept. No part of the runs themselves."""
+    """The choice, execution and storage of a sweep's points. These settings are not part of the runs themselves."""
 
     params: dict[str, Any] = {}
-    """What the points are: each key with the value or values that the command line would give it."""
+    """The keys that define the points, each with its value or values as the command line would give them."""
     sampler: Literal["grid", "random", "latin_hypercube"] = "grid"
-    """grid: all combinations, in the order written; random, latin_hypercube: `samples` draws, also from intervals."""
+    """How points are chosen. grid: all combinations, in the order written; random, latin_hypercube: `samples` draws,
+    also from intervals."""
     samples: Count | None = None
-    """How many combinations a sampler draws, each of which runs with every seed."""
+    """Number of combinations that a sampler draws; each runs with every seed."""
     seed: int = 0
-    """What the sampler's draws and `shuffle(…)` follow from."""
+    """Seed of the sampler's draws and of `shuffle(…)`."""
     dir: str | None = None
-    """Where rows and kept runs go; runs/sweep-<name>-<id>, the same for the same command."""
+    """The folder of rows and kept runs; by default runs/sweep-<name>-<id>, the same for the same command."""
     backend: Literal["auto", "processes", "ray"] = "auto"
-    """Where simulated runs take place: processes of this machine, or actors of a Ray cluster; auto: Ray if `address` or
-    `engine.address` is set."""
+    """Where simulated runs take place: in processes of this machine, or in actors of a Ray cluster; auto: Ray if
+    `address` or `engine.address` is set."""
     address: str | None = None
-    """The Ray cluster to use: `auto` or HOST:PORT; null: one of our own on this machine."""
+    """The Ray cluster to join, `auto` or HOST:PORT; null: starts a new one on this machine."""
     workers: Count | None = None
-    """How many simulated runs are under way at once; null: one for each processor."""
+    """Number of simulated runs at the same time; null: one for each processor."""
     concurrent: Count | None = None
-    """How many runs of the Ray engine are under way at once; null: 1 on one machine, what the cluster holds on several."""
+    """Number of runs of the Ray engine at the same time; null: 1 on one machine, as many as fit on several machines."""
     cpus_per_run: Annotated[float, Meta(gt=0)] | None = None
-    """Processors reserved for a run of the Ray engine; null: its nodes and one more, at most all there are."""
+    """Number of processors reserved for a run of the Ray engine; null: one for each node and one more, at most all of
+    them."""
     timeout: Duration = Duration("10m")
-    """How long one run may take, in real time; 0: any time."""
+    """Maximum real time of one run; 0: no limit."""
     memory: Size | None = None
-    """How much memory one simulated run may take beyond its worker's own; null: any amount. Linux only."""
+    """Maximum memory of one simulated run beyond its worker's own; null: no limit. Linux only."""
     keep: Literal["invalid", "all", "none"] = "invalid"
-    """Which runs keep their folders, with full trace."""
+    """Which runs keep their folders, with a full trace."""
     kept: Annotated[int, Meta(ge=0)] = 100
-    """How many invalid runs are kept; of those beyond, the command."""
+    """Maximum number of invalid runs whose folders are kept; for the others, the sweep prints the command."""
     stop: Literal["never", "first_invalid"] = "never"
-    """Whether the first invalid run ends the sweep."""
+    """When to end the sweep early: never, or at the first invalid run."""
 
 
 ENGINES: dict[str, tuple[type[Config], str]] = {
-    "ray": (RayConfig, "Ray actors, real time: the truth about cost."),
-    "sim": (SimConfig, "The deterministic simulator, virtual time: the same seed, the same run."),
+    "ray": (RayConfig, "Ray actors in real time, for measuring real cost."),
+    "sim": (SimConfig, "The deterministic simulator in virtual time: the same seed gives the same run."),
 }
-"""Engines by name: config, and one line of what each is."""
+"""Engines by name: config, and a one-line summary."""
 
 SCHEDULINGS: dict[str, tuple[SchedulingConfig, str]] = {
-    "pack": (SchedulingConfig(strategy="pack"), "Few machines."),
-    "spread": (SchedulingConfig(strategy="spread"), "Many machines, if there are."),
+    "pack": (SchedulingConfig(strategy="pack"), "As few machines as possible."),
+    "spread": (SchedulingConfig(strategy="spread"), "As many machines as possible."),
     "strict_spread": (
         SchedulingConfig(strategy="strict_spread"),
-        "Each actor on a machine of its own, or not at all.",
+        "Each actor on its own machine; fails if there are too few.",
     ),
 }
 
 TRACES: dict[str, tuple[TraceConfig, str]] = {
     "full": (TraceConfig(level="full"), "Every event with its cause, and the history."),
     "history": (TraceConfig(level="history"), "What clients did and saw."),
-    "none": (TraceConfig(level="none"), "Nothing: for measuring; no checker can run."),
+    "none": (TraceConfig(level="none"), "Nothing, for measuring: no checker can run."),
 }

@@ -1,4 +1,4 @@
-"""What each setting of a config means: its default, what may be written there, and the docstring below its field."""
+"""Documents each setting of a config: its default, the values that it accepts, and the docstring below its field."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from framework.core.time import Duration
 
 @dataclass(frozen=True)
 class Setting:
-    """One key in full.
+    """The documentation of one key.
 
-    `default` is written as a person types it, and None where the key stands for keys below it. `form` says what may be
-    written there: `duration`, `whole number, at least 1`, `log | lease`. `kinds` are the ways to write a value that has
-    several, each with what it is: `{kind: constant, delay: duration}`.
+    `default` is written as a person types it; None if there are only keys below this one. `form` describes the values
+    that are accepted: `duration`, `whole number, at least 1`, `log | lease`. `kinds` are the alternative forms of a
+    value that has several, `{kind: constant, delay: duration}` for example, each with its meaning.
     """
 
     key: str
@@ -36,12 +36,15 @@ class Setting:
 
     @property
     def label(self) -> str:
-        """`key=default`, or the key alone."""
+        """`key=default`, or the key alone if it has no default."""
         return self.key if self.default is None else f"{self.key}={self.default}"
 
 
 def explained(config: msgspec.Struct, key: str = "") -> Iterator[Setting]:
-    """Every setting of `config`, which stands under `key`, in the order of its fields, with its value there as the default."""
+    """Yields every setting of `config` in the order of its fields.
+
+    The settings' keys are below `key`. Their values in `config` are shown as the defaults.
+    """
     kind = type(config)
     shown, texts = plain(config), _docstrings(kind)
     hints = typing.get_type_hints(kind, include_extras=True)
@@ -54,7 +57,7 @@ def explained(config: msgspec.Struct, key: str = "") -> Iterator[Setting]:
 
 
 def flat(settings: Any, key: str) -> Iterator[tuple[str, str]]:
-    """(full key, value as typed) of every setting within `settings`."""
+    """Yields (full key, value as typed) of every setting within `settings`."""
     if isinstance(settings, dict) and settings:
         for name, value in settings.items():
             yield from flat(value, f"{key}.{name}" if key else str(name))
@@ -65,7 +68,7 @@ def flat(settings: Any, key: str) -> Iterator[tuple[str, str]]:
 
 
 def written(value: Any) -> str:
-    """Plain data as a person types it: `true`, `null`, `{at: 2s, fault: crash}`."""
+    """Returns plain data as a person types it: `true`, `null`, `{at: 2s, fault: crash}`."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{name}: {written(inner)}' for name, inner in value.items())}}}"
     if isinstance(value, list):
@@ -74,7 +77,7 @@ def written(value: Any) -> str:
 
 
 def form_of(hint: Any) -> str:
-    """What may be written for a value of the type `hint`."""
+    """Returns a description of the values that the type `hint` accepts."""
     hint = getattr(hint, "__supertype__", hint)  # of a NewType
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
@@ -138,7 +141,8 @@ def _bounds(meta: msgspec.Meta) -> Iterator[str]:
 
 
 def _kinds(hint: Any) -> Iterator[tuple[str, str]]:
-    """How each of a union of tagged Structs is written: what must be given by its form, all else by its default."""
+    """Yields (form, meaning) of each of a union of tagged Structs. The form shows the values that required keys accept,
+    and the defaults of other keys."""
     structs = [part for part in typing.get_args(hint) if _is_tagged(part)]
     for struct in structs:
         hints = typing.get_type_hints(struct, include_extras=True)
@@ -162,19 +166,22 @@ def _is_tagged(hint: Any) -> bool:
 
 
 def _first_sentence(kind: type) -> str:
-    """Of the docstring of a class; "" if it has none."""
+    """Returns the first sentence of a class's docstring; "" if it has none."""
     text = " ".join((kind.__dict__.get("__doc__") or "").split())
     end = text.find(". ")
     return text if end < 0 else text[: end + 1]
 
 
 def _docstrings(config: type) -> Mapping[str, str]:
-    """The docstrings below the fields of a class and its bases, each in one line; none of a class without source."""
+    """Returns the docstrings below the fields of a class and its bases, each as one line.
+
+    Classes without source have none.
+    """
     texts: dict[str, str] = {}
     for kind in reversed(config.__mro__):
         try:
             source = inspect.getsource(kind)
-        except (OSError, TypeError):  # built in, or made without a file
+        except (OSError, TypeError):  # built in, or defined without a file
             continue
         (definition,) = ast.parse(textwrap.dedent(source)).body
         body = definition.body if isinstance(definition, ast.ClassDef) else []

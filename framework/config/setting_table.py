@@ -1,4 +1,4 @@
-"""The layout of help: settings and what they mean, in lines of a given width."""
+"""The layout of help: settings and their meanings, in lines of a given width."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from framework.config.setting_docs import Setting
 _INDENT = "  "
 _MEANING = "      "
 _WIDEST_LABEL = 42
-"""Labels that are longer do not push the column of forms to the right."""
+"""The longest label that moves the column of forms to the right, in characters."""
 
 
 def table(settings: Sequence[Setting], width: int) -> Iterator[str]:
-    """Each setting: its key and default, what may be written there, and below that what it means."""
+    """Yields the lines of each setting: its key and default, the values that it accepts, and below them its meaning."""
     shown = [len(setting.label) for setting in settings if len(setting.label) <= _WIDEST_LABEL]
     column = max(shown, default=0) + len(_INDENT) + 2
     for setting in settings:
@@ -22,14 +22,14 @@ def table(settings: Sequence[Setting], width: int) -> Iterator[str]:
 
 
 def row(name: str, text: str, width: int, indent: str = _INDENT, column: int = 24) -> Iterator[str]:
-    """A name and what it is, which goes on below itself in the same column."""
+    """Yields a name and its description, which continues in the same column."""
     head = f"{indent}{name}"
     head = head.ljust(column) if len(head) < column else f"{head}  "
     yield from paragraph(text, width, " " * column, head)
 
 
 def paragraph(text: str, width: int, indent: str = _INDENT, first: str | None = None) -> Iterator[str]:
-    """`text` in lines that begin with `indent`, or the first one with `first`. One line if there is no text."""
+    """Yields `text` in lines that begin with `indent`, the first with `first` if given. Empty text gives one line."""
     begin = indent if first is None else first
     lines = textwrap.wrap(
         text, width, initial_indent=begin, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False

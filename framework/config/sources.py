@@ -1,4 +1,4 @@
-"""Where the values of a composed config were written: on the command line, in a file, or nowhere but in a default."""
+"""The sources of a composed config's values: the command line, a file, or a default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from framework.core.tracebacks import shown
 
 
 class Sources:
-    """Where the values of one composed config were written."""
+    """The sources of one composed config's values."""
 
     def __init__(self, overrides: Sequence[Override], choices: Mapping[str, Any], groups: Groups) -> None:
         self._overrides = overrides
@@ -23,11 +23,12 @@ class Sources:
         self._groups = groups
 
     def error(self, bad: BadValue) -> ConfigError:
-        """`bad` with its source: the override that set the key, else the file, else the option with the default."""
+        """Returns `bad` as a ConfigError that names its source: the override that set the key, else the file, else the
+        option with the default."""
         for override in reversed(self._overrides):
             if not override.is_choice and _touches(override.key, bad.key):
                 written = override.text if override.key == bad.key and not override.deletes else bad.shown
-                fix = "" if bad.fix == BOOLEAN_TRAP else bad.fix  # the command line has no such trap
+                fix = "" if bad.fix == BOOLEAN_TRAP else bad.fix  # does not apply to the command line
                 return ConfigError(COMMAND_LINE, f"{written}: {bad.what}", fix)
         where = self._file(bad.key)
         group = bad.key.partition(".")[0]
@@ -39,7 +40,7 @@ class Sources:
         return ConfigError(where, bad.what if said else f"{bad.shown}: {bad.what}", bad.fix)
 
     def replaced(self, group: str) -> str | None:
-        """The option of `group` that the experiment's own file chooses, if another was chosen in its place."""
+        """Returns the option of `group` that the experiment's own file chooses, if another was chosen in its place."""
         experiment = self._choices.get("experiment")
         if not experiment or group in LISTS or group not in GROUPS:
             return None

@@ -1,4 +1,4 @@
-"""The command line of a run or a sweep: overrides in Hydra's grammar, and a handful of flags."""
+"""The command line of a run or a sweep: overrides in Hydra's grammar, and a few flags."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from framework.core.errors import ConfigError, did_you_mean
 
 COMMAND = "framework.run"
 _FLAGS = {
-    "--help": "this text; behind options or keys, what those can be given and what that means",
+    "--help": "print this text; with options or keys, print their settings and meanings",
     "--cfg job": "print the composed config and do nothing",
-    "--config-dir DIR": "a folder of your own config groups, searched besides conf/",
-    "--quiet": "print the verdict and the folder, nothing else",
-    "-m, --multirun": "a sweep: keys may have several values, sweep.key=value sets how it is run",
-    "--resume DIR": "go on with the sweep in a folder; overrides replace its own of the same keys",
+    "--config-dir DIR": "a folder of your own config groups, searched after conf/",
+    "--quiet": "print only the verdict and the folder",
+    "-m, --multirun": "run a sweep: keys may have several values; sweep.KEY=VALUE changes its settings",
+    "--resume DIR": "continue the sweep in a folder; overrides replace its own for the same keys",
     "--rerun WHAT": "run again the points of a sweep that were invalid, unknown or failed (several: a,b)",
-    "--code any": "let rows of a sweep count that other code left",
+    "--code any": "also count rows of a sweep that other code produced",
 }
 _EXAMPLES = (
     "experiment=hello engine=sim",
@@ -33,11 +33,11 @@ _EXAMPLES = (
 _NAMES = ("--help", "--cfg", "--config-dir", "--quiet", "--multirun", "--resume", "--rerun", "--code")
 RERUN = ("invalid", "unknown", "failed")
 _WITH_VALUE = {"--config-dir": "", "--resume": "", "--rerun": "", "--cfg": "job", "--code": "any"}
-"""Flags that take a value, and the only one that they take."""
+"""Flags that take a value, each with the only value that it accepts; "": any."""
 
 
 class Arguments(NamedTuple):
-    """What was asked for on the command line."""
+    """The parsed command line."""
 
     overrides: tuple[str, ...] = ()
     config_dir: str | None = None
@@ -51,7 +51,7 @@ class Arguments(NamedTuple):
 
 
 def parse(argv: Sequence[str]) -> Arguments:
-    """ConfigError, with a did-you-mean, for a flag that is not one."""
+    """Parses a command line. Raises ConfigError, with a did-you-mean, for an unknown flag."""
     words = list(argv)
     overrides: list[str] = []
     asked = Arguments()
@@ -76,7 +76,7 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 
 def _checked(asked: Arguments) -> Arguments:
-    """ConfigError for a flag of sweeps without a sweep."""
+    """Returns `asked`, with `sweep` set if --resume is. Raises ConfigError for a flag of sweeps without a sweep."""
     asked = asked._replace(sweep=asked.sweep or asked.resume is not None)
     for flag, given in (("--rerun", asked.rerun), ("--code", asked.any_code)):
         if given and not asked.sweep:
@@ -85,7 +85,7 @@ def _checked(asked: Arguments) -> Arguments:
 
 
 def help_head(width: int = 120) -> str:
-    """Usage, flags and examples, in lines of `width`."""
+    """Returns usage, flags and examples, in lines of at most `width` columns."""
     run = command_line(COMMAND)
     lines = [
         *paragraph(f"usage: {run} experiment=NAME [group=option] [key=value] …", width, "    ", ""),
@@ -94,17 +94,17 @@ def help_head(width: int = 120) -> str:
             "Runs one experiment, checks what its clients saw and keeps a folder with trace and result.", width, ""
         ),
         *paragraph(
-            "With -m, runs a sweep: every combination of the values that keys have, and keeps a row of each run.",
+            "With -m, runs a sweep: one run for each combination of values, and keeps a row of each run.",
             width,
             "",
         ),
-        *paragraph("Exit code: 0 valid, 1 invalid, 2 unknown or a mistake in what was asked.", width, ""),
+        *paragraph("Exit code: 0 valid, 1 invalid, 2 unknown or any error.", width, ""),
         "",
         "flags:",
         *(line for flag, meaning in _FLAGS.items() for line in row(flag, meaning, width, column=21)),
         "",
         "examples:",
-        *(f"  {run} {words}" for words in _EXAMPLES),  # not folded: a person copies them
+        *(f"  {run} {words}" for words in _EXAMPLES),  # not wrapped: people copy them
     ]
     return "\n".join(lines)
 

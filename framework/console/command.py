@@ -1,4 +1,4 @@
-"""How a command reads its words: flags, numbers, durations, names."""
+"""Parses the words of a command: flags, numbers, durations, names."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from framework.core.errors import ConfigError, did_you_mean
 from framework.core.time import parse_duration
 
 _DIGITS = 18
-"""A number of more is no count of anything."""
+"""The maximum number of digits in a count."""
 
 
 class Parser(argparse.ArgumentParser):
-    """The flags of the command that the module `command` is. Its complaints are ConfigErrors; no flag is taken half spelt."""
+    """Parses the flags of the command `command`, a module. Its errors are ConfigErrors. Flags cannot be abbreviated."""
 
     def __init__(self, command: str, description: str, **options: Any) -> None:
         super().__init__(prog=command_line(command), description=description, allow_abbrev=False, **options)
         self._command = command_name(command)
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
-        """What was asked for by `words`. ConfigError for what cannot be read."""
+        """Parses `words`. Raises ConfigError for words that cannot be parsed."""
         asked, unknown = self.parse_known_intermixed_args(words)
         if unknown:
             flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
             flag = unknown[0].partition("=")[0]
             fix = did_you_mean(flag, flags) if flag.startswith("-") else self._help()
-            raise ConfigError(self._command, f"{unknown[0]} means nothing here", fix)
+            raise ConfigError(self._command, f"unknown argument {unknown[0]}", fix)
         return asked
 
     def error(self, message: str) -> NoReturn:
@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(self._command, told, f"Did you mean{meant} {self._help()}" if meant else self._help())
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """After --help, whose text is printed."""
+        """Raises Answered. Called after --help has printed its text."""
         raise Answered(status)
 
     def _help(self) -> str:
@@ -45,28 +45,28 @@ class Parser(argparse.ArgumentParser):
 
 
 def number(text: str) -> int | None:
-    """The whole number that `text` is, of at least 0; None if it is none, or has more digits than any count."""
+    """Parses a whole number of at least 0. Returns None if `text` is not one, or has too many digits for a count."""
     return int(text) if text.isdecimal() and len(text) <= _DIGITS else None
 
 
 def count(text: str) -> int:
-    """A flag's whole number of at least 1."""
+    """Parses a flag's whole number of at least 1."""
     found = number(text)
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return found
 
 
 def whole(text: str) -> int:
-    """A flag's whole number of at least 0."""
+    """Parses a flag's whole number of at least 0."""
     found = number(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return found
 
 
 def duration(text: str) -> int:
-    """A flag's `1.5s`, in nanoseconds."""
+    """Parses a flag's duration, such as `1.5s`, into nanoseconds."""
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -74,12 +74,12 @@ def duration(text: str) -> int:
 
 
 def one_of(names: Iterable[str]) -> Callable[[str], str]:
-    """Takes a flag's value if it is one of `names`, and else suggests the nearest."""
+    """Returns a parser that accepts one of `names` as a flag's value, and otherwise suggests the nearest."""
     known = list(names)
 
     def chosen(text: str) -> str:
         if text not in known:
-            raise argparse.ArgumentTypeError(f"there is no {text!r}. {did_you_mean(text, known)}".rstrip("."))
+            raise argparse.ArgumentTypeError(f"unknown value {text!r}. {did_you_mean(text, known)}".rstrip("."))
         return text
 
     return chosen

@@ -1,21 +1,21 @@
-"""How a command begins and ends. Every `python -m framework.X`, `python -m experiments.X` and `synod X` goes through here.
+"""The entry point of every command: `python -m framework.X`, `python -m experiments.X` and `synod X` run through here.
 
-    if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+    if __name__ == "__main__":  # before all other imports, so that their errors are reported too
         from framework.console.entry import run_as_command
 
         run_as_command("framework.X")
 
 | exit code | |
 | --- | --- |
-| 0 | done; of a verdict: valid |
-| 1 | invalid, and nothing else (of a study: its answer is no) |
-| 2 | unknown, a mistake in what was asked, Ctrl-C, an exception that nobody expected, a stdout that cannot be written to |
+| 0 | done; if the command gives a verdict, it is valid |
+| 1 | the verdict is invalid, nothing else (for a study: the answer is no) |
+| 2 | unknown, a user's mistake, Ctrl-C, an unexpected exception, a stdout that cannot be written to |
 
-Whatever went wrong is one line on stderr. An unexpected exception leaves its traceback in a file that this line names:
-`traceback.txt` in the folder of the run, or if there is none yet a temporary file. `framework.console.streams`
+Every error is one line on stderr. An unexpected exception leaves its traceback in a file that this line names:
+`traceback.txt` in the folder of the run, or a temporary file if there is no folder yet. `framework.console.streams`
 describes what happens if stdout or stderr fail.
 
-This module imports nothing but what Python has loaded already: it must work where nothing else can be imported.
+This module imports only modules that Python has already loaded: it must work even if nothing else can be imported.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from framework.console.streams import GuardedStream
 
 MISTAKE = 2
-"""The exit code of a command that could not do what it was asked to."""
+"""The exit code of a command that could not do what the user asked for."""
 
 TRACEBACK = "traceback.txt"
 _TOLD = "its traceback is in {}"
 
 
 class Answered(SystemExit):
-    """A command's flags asked for no more than a text, which is printed: `--help`."""
+    """Signals that a command is done: its flags, such as `--help`, only asked for a text, which is printed."""
 
 
 class Reported(Exception):
-    """An unexpected exception whose traceback is in its file already; the text is the line for stderr."""
+    """Signals an unexpected exception whose traceback is already in a file. The text is the line for stderr."""
 
 
 def run_as_command(module: str) -> NoReturn:
@@ -50,21 +50,21 @@ def run_as_command(module: str) -> NoReturn:
 
 
 def exit_with(work: Callable[[], int]) -> NoReturn:
-    """Exits with the code of `work`, the whole of a command, once all that it printed has left."""
+    """Runs `work`, a whole command, and exits with its code after flushing its output."""
     stdout: list[GuardedStream] = []
     try:
         code = carried_out(lambda: _begun(work, stdout))
         code = _ended(code, stdout)
     except KeyboardInterrupt:  # the second one
         code = MISTAKE
-    # A Ctrl-C that passed text which was being executed (as dataclasses do) would make Python end itself by SIGINT after
-    # all, though it was caught. The next execution of a text forgets it.
+    # If a Ctrl-C was raised through a running `exec` of a string (dataclasses use it), Python would still end itself by
+    # SIGINT, although the exception was caught. The next `exec` of a string resets that.
     exec("")
     sys.exit(code)
 
 
 def carried_out(work: Callable[[], int], interrupted: str = "interrupted") -> int:
-    """The exit code of `work`. Whatever it raises is a line on stderr, and MISTAKE."""
+    """Runs `work` and returns its exit code. If it raises, writes a line to stderr and returns MISTAKE."""
     try:
         return work()
     except Answered:
@@ -78,7 +78,7 @@ def carried_out(work: Callable[[], int], interrupted: str = "interrupted") -> in
 
 @contextmanager
 def keeping_tracebacks(folder: object) -> Iterator[None]:
-    """Within it the traceback of an unexpected exception goes into `folder`, which is the run's."""
+    """While active, writes the traceback of an unexpected exception into `folder`, the run's, and raises Reported."""
     try:
         yield
     except (KeyboardInterrupt, Reported):
@@ -92,7 +92,7 @@ def keeping_tracebacks(folder: object) -> Iterator[None]:
 
 
 def report(error: BaseException) -> int:
-    """Says in one line what went wrong; MISTAKE."""
+    """Writes the error to stderr as one line. Returns MISTAKE."""
     if isinstance(error, MemoryError):
         _free(error)
     if isinstance(error, Reported):
@@ -107,26 +107,26 @@ def report(error: BaseException) -> int:
 
 
 def unexpected(error: BaseException, folder: str | None = None) -> str:
-    """The line about an exception that nobody expected. Its traceback goes into `folder`, or a temporary file."""
+    """Returns the line for an unexpected exception. Writes its traceback into `folder`, or into a temporary file."""
     try:
         from framework.core.tracebacks import error_line, place
 
         found = place(error)
         what = f"{error_line(error)} ({found})" if found else error_line(error)
-    except Exception:  # no memory for more, or that module is what cannot be imported
+    except Exception:  # out of memory, or that module is the one that cannot be imported
         what = f"{type(error).__name__}: {error}"
     return f"unexpected {what}; {_kept(error, folder)}"
 
 
 def say(text: str) -> None:
-    """One line on stderr, whatever is in the text, and whatever has become of stderr."""
+    """Writes one line to stderr. Never raises, whatever the text is and even if stderr is closed."""
     try:
         from framework.core.tracebacks import one_line
 
         if sys.stderr is not None:
             print(one_line(text), file=sys.stderr, flush=True)
     except Exception:
-        with suppress(OSError):  # there is nobody to tell
+        with suppress(OSError):  # stderr is closed too
             os.write(2, (" ".join(text.split()) + "\n").encode(errors="backslashreplace"))
 
 
@@ -138,7 +138,7 @@ def _main_of(module: str) -> int:
 
 
 def _begun(work: Callable[[], int], stdout: list[GuardedStream]) -> int:
-    """Runs the command; `stdout` gets the end of the stream that it prints to."""
+    """Runs the command with guarded streams. Appends the guarded stdout to `stdout`."""
     from framework.console.streams import guard
 
     stdout.append(guard())
@@ -146,7 +146,7 @@ def _begun(work: Callable[[], int], stdout: list[GuardedStream]) -> int:
 
 
 def _ended(code: int, stdout: list[GuardedStream]) -> int:
-    """The exit code of a command whose work came to `code`, once all that it printed has left."""
+    """Flushes stdout. Returns `code`, or MISTAKE instead of 0 if stdout could not be written to."""
     for end in stdout:
         sys.stdout.flush()
         if end.failure:
@@ -156,16 +156,16 @@ def _ended(code: int, stdout: list[GuardedStream]) -> int:
 
 
 def _free(error: BaseException) -> None:
-    """Lets go what the functions held that the error passed: without it there may be no memory left to report with."""
+    """Clears the frames of the error's traceback: otherwise there may be too little memory left for the report."""
     trace = error.__traceback__
     while trace is not None:
-        with suppress(RuntimeError):  # one that is still at work
+        with suppress(RuntimeError):  # the frame is still executing
             trace.tb_frame.clear()
         trace = trace.tb_next
 
 
 def _is_mistake(error: BaseException) -> bool:
-    """Whether the error says in its own words where, what and what to do."""
+    """Returns whether the error is one of Synod's own, whose text says where, what and what to do."""
     errors = sys.modules.get("framework.core.errors")
     return errors is not None and isinstance(error, errors.SynodError)
 
@@ -175,7 +175,7 @@ def _is_plugins(error: BaseException) -> bool:
 
 
 def _kept(error: BaseException, folder: str | None = None) -> str:
-    """Writes the traceback; says in which file, or why in none."""
+    """Writes the traceback to a file. Returns a phrase that names the file, or the reason why there is none."""
     try:
         import tempfile
         import traceback
@@ -183,7 +183,10 @@ def _kept(error: BaseException, folder: str | None = None) -> str:
         text = "".join(traceback.format_exception(error)).encode(errors="backslashreplace")
         if folder is not None:
             file = os.path.join(folder, TRACEBACK)
-            with suppress(OSError), open(file, "wb") as stream:  # its disk may be full, and there is room elsewhere
+            with (
+                suppress(OSError),
+                open(file, "wb") as stream,
+            ):  # its disk may be full: falls through to a temporary file
                 stream.write(text)
                 return _TOLD.format(file)
         descriptor, file = tempfile.mkstemp(prefix="synod-traceback-", suffix=".txt")

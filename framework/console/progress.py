@@ -1,4 +1,4 @@
-"""The run as it goes: a live line on a terminal, a plain line a second anywhere else."""
+"""The progress of a run: a live line on a terminal, one plain line a second elsewhere."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LIVE_EVERY_S = 0.2
 _PLAIN_EVERY_S = 1.0
 _RATE_OVER_S = 1.0
 _BAR_COLUMNS = 12
-_BAR_FROM = 100  # columns of the terminal; a narrower one has better things to show than the time once more
+_BAR_FROM = 100  # columns of the terminal; in a narrower one the words need the room
 _GAP = "  "
 
 
 class Screen(Protocol):
-    """Shows a run as it goes. What it writes goes to stderr; stdout is for the result."""
+    """Shows the progress of a run. Writes to stderr; stdout is for the result."""
 
     def __enter__(self) -> Screen: ...
 
@@ -33,21 +33,21 @@ class Screen(Protocol):
     ) -> None: ...
 
     def show(self, now: int, tally: Tally) -> None:
-        """The run has come to `now` (nanoseconds), or its engine to a stage before or after it."""
+        """Shows that the run has reached `now` (nanoseconds), or that its engine is in a stage before or after it."""
 
     def checking(self) -> None:
-        """The run has ended and is being checked."""
+        """Shows that the run has ended and is being checked."""
 
 
 def screen(title: str, duration: int, *, quiet: bool) -> Screen:
-    """The screen that fits: none when quiet, live on a terminal, plain lines otherwise. Durations in nanoseconds."""
+    """Returns a screen: silent if `quiet`, live on a terminal, plain lines otherwise. `duration` is in nanoseconds."""
     if quiet:
         return Silent()
     return LiveLine(title, duration) if sys.stderr.isatty() else PlainLines(title, duration)
 
 
 class Silent:
-    """No screen at all."""
+    """A screen that shows nothing."""
 
     def __enter__(self) -> Silent:
         return self
@@ -65,21 +65,21 @@ class Silent:
 
 
 class LinePart(NamedTuple):
-    """A part of the line, and how soon it is left out where there is no room: those of rank 0 last."""
+    """A part of the line. Where room is short, the parts of the highest rank are left out first."""
 
     text: str
     rank: int
 
 
 class Account:
-    """Puts a tally into words. The rate is that of the last second, so that a stall shows at once."""
+    """Formats a tally. The rate is that of the last second, so that a stall shows at once."""
 
     def __init__(self, duration: int) -> None:
         self._length = format_duration(duration)
         self._seen: deque[tuple[int, int]] = deque([(0, 0)])
 
     def words(self, now: int, tally: Tally, room: int | None = None) -> str:
-        """All of it, or what fits into `room` columns: time, leader and faults stay longest."""
+        """Returns the line, or the parts that fit into `room` columns: time, leader and faults are left out last."""
         operations = tally.ok + tally.fail + tally.unknown
         faults = sum(tally.faults.values())
         parts = [
@@ -105,7 +105,7 @@ class Account:
 
 
 class PlainLines(Silent):
-    """A line a second, for logs, and one for each stage."""
+    """Prints one line a second, for logs, and one for each stage."""
 
     def __init__(self, title: str, duration: int) -> None:
         self._title = title
@@ -120,7 +120,7 @@ class PlainLines(Silent):
 
 
 class LiveLine(Silent):
-    """One line that is redrawn in place and is gone when the run has ended."""
+    """One line that is redrawn in place, and erased when the run has ended."""
 
     def __init__(self, title: str, duration: int) -> None:
         self._duration = duration
@@ -152,7 +152,7 @@ class LiveLine(Silent):
 
 
 class Redrawn:
-    """A line on the terminal's stderr: a title, a bar, and words; gone afterwards."""
+    """A line on the terminal's stderr, with title, bar and words, which is erased on exit."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -174,7 +174,7 @@ class Redrawn:
 
     @property
     def room(self) -> int:
-        """The columns beside the title, which gets half of the line at the most, and the bar."""
+        """The columns left beside the bar and the title, which takes half of the line at most."""
         width = self._width
         title = min(len(self._title), width // 2)
         return width - title - 1 - (_BAR_COLUMNS + 1 if width >= _BAR_FROM else 0)
@@ -184,7 +184,7 @@ class Redrawn:
         return 0 if self._live is None else self._live.console.width
 
     def draw(self, share: float, words: str) -> None:
-        """Draws the line anew; `share` of the work, from 0 to 1, is done."""
+        """Redraws the line. `share` is the share of the work that is done, from 0 to 1."""
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text

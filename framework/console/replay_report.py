@@ -1,4 +1,4 @@
-"""What came of driving a run again, in lines for a person."""
+"""Formats the result of a replay for people."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from framework.replay.step_text import described, of_difference, shortened
 from framework.runs.result import versions
 from framework.trace.reader import Run
 
-SUSPECTS = (
-    "Something besides config, seed and inputs has a part in it: a set's order, the global random, a clock of the host."
-)
+SUSPECTS = "Something other than config, seed and inputs affects the run: the order of a set, the global random, or a clock of the host."
 
 
 def of_whole(run: Run, again: SimReplay) -> Iterator[str]:
-    """Whether a simulated run came out the same."""
+    """Yields lines on whether the replay of a simulated run gave the same result."""
     if not again.compared:
         yield "cannot compare: the run was recorded at trace=none"
         return
@@ -32,47 +30,47 @@ def of_whole(run: Run, again: SimReplay) -> Iterator[str]:
         yield f"same: {again.compared}" + (f", digest {digest}" if known else "")
         return
     yield f"differs at number {difference.number + 1:,} of {again.compared}:"
-    yield f"  recorded:     {of_row(run, difference.first)}"
-    yield f"  driven again: {of_row(again.again, difference.second)}"
+    yield f"  recorded: {of_row(run, difference.first)}"
+    yield f"  replayed: {of_row(again.again, difference.second)}"
     if difference.columns:
         yield f"  in: {', '.join(difference.columns)}"
     yield changed_versions(run) or SUSPECTS
 
 
 def of_row(run: Run, row: dict[str, Any] | None) -> str:
-    """An event, or an operation of a history, in one line."""
+    """Formats an event, or an operation of a history, as one line."""
     if row is not None and "outcome" in row:
         return shortened(", ".join(f"{name}={value}" for name, value in row.items()))
     return of_difference(run, row)
 
 
 def changed_versions(run: Run) -> str:
-    """Which packages are others than when the run was taken; "" if none."""
+    """Returns a sentence on the packages whose versions have changed since the run; "" if none has."""
     before = run.result.get("versions") or {}
     now = versions(str((run.config.get("engine") or {}).get("name")))
     changed = [f"{name} {old} -> {now[name]}" for name, old in before.items() if name in now and now[name] != old]
-    return f"Since then has changed: {', '.join(changed)}." if changed else ""
+    return f"Changed since then: {', '.join(changed)}." if changed else ""
 
 
 def of_node(run: Run, report: NodeReport) -> Iterator[str]:
-    """How one node of a run on Ray fared."""
+    """Yields lines on the replay of one node of a run on Ray."""
     done = f"{report.steps:,} steps, {report.compared:,} outputs"
     if report.divergence is not None:
         yield f"{report.node}: differs at step {report.divergence.number:,}, after {report.compared:,} outputs that are the same"
         yield from of_divergence(run, report.divergence)
     elif report.lacking:
-        yield f"{report.node}: same so far ({done}), but cannot be driven on: {report.lacking}"
+        yield f"{report.node}: same so far ({done}), but cannot be replayed further: {report.lacking}"
     else:
         yield f"{report.node}: same ({done})"
 
 
 def of_divergence(run: Run, divergence: Divergence) -> Iterator[str]:
-    """The step, and the two sides."""
+    """Yields the step, and the recorded and the replayed output."""
     step = divergence.step
     row = {**step._asdict(), "cause": None if step.cause < 0 else step.cause}
     yield f"  {step.time / 1e6:,.6f} ms  {divergence.node} {described(run, row)}"
-    yield f"  recorded:     {_side(run, divergence.recorded)}"
-    yield f"  driven again: {_side(run, divergence.replayed)}"
+    yield f"  recorded: {_side(run, divergence.recorded)}"
+    yield f"  replayed: {_side(run, divergence.replayed)}"
 
 
 def _side(run: Run, side: Output | str) -> str:
@@ -86,7 +84,7 @@ def _side(run: Run, side: Output | str) -> str:
 
 
 def of_state(node: Node) -> Iterator[str]:
-    """The public attributes of a node, one a line."""
+    """Yields the public attributes of a node, one a line."""
     for name, value in sorted(node.state().items()):
         yield f"  {name} = {shortened(_shown(value))}"
 

@@ -1,4 +1,4 @@
-"""Two runs side by side: the one that failed, and the smaller one that still does."""
+"""Compares two runs: the one that failed, and the smaller one that still fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from framework.shrink.trial import Trial
 
 
 def of_both(before: Trial, after: Trial) -> Iterator[str]:
-    """A table, a line for each dimension."""
+    """Yields a table with one line for each dimension."""
     rows = [("", "before", "after"), *zip(_names(), _values(before), _values(after), strict=True)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for name, one, other in rows:
@@ -47,7 +47,7 @@ def _listed(faults: dict[str, Any]) -> str:
 
 
 def story_of(trial: Trial) -> Iterator[str]:
-    """Why the run failed, and the shortest evidence that was found."""
+    """Yields the reason why the run failed, and the shortest evidence that was found."""
     for reason in trial.result.reasons[:1]:
         yield " ".join(reason.split())
     for check in trial.result.checks:

@@ -1,10 +1,10 @@
-"""stdout and stderr of a command: writing to them never raises, so that no exit code depends on who reads them.
+"""stdout and stderr of a command. Writing to them never raises, so that the exit code does not depend on the reader.
 
 - A character that the encoding lacks is written as its escape: `\\u2014`.
-- Nobody reads any more (`| head -1`), or the stream was closed before (`>&-`): the command goes on, and what it prints is
-  discarded. Its exit code is that of its work.
-- stdout cannot be written to (its disk is full): the command goes on. `GuardedStream.failure` says why, and `GuardedStream.verdicts` has
-  the lines among the lost ones that scripts read.
+- If the reader has gone (`| head -1`), or the stream was closed before (`>&-`), the command goes on and its output is
+  discarded. The exit code is that of its work.
+- If stdout cannot be written to (its disk is full), the command goes on. `GuardedStream.failure` has the reason, and
+  `GuardedStream.verdicts` the lost lines that scripts read.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import select
 import sys
 
 VERDICT_LINES = (b"verdict: ", b"run: ")
-"""How the last lines on stdout begin."""
+"""The beginnings of the last lines on stdout, which scripts read."""
 
 _LOST_BYTES = 1 << 16
-"""Of what could not be written, so much is looked through for verdicts: the end of it."""
+"""The number of unwritten bytes, at the end of the output, that are searched for verdicts."""
 
 
 class GuardedStream(io.RawIOBase):
-    """The raw end of a standard stream. Takes everything; what cannot be written is discarded."""
+    """The raw end of a standard stream. Accepts all writes, and discards bytes that cannot be written."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class GuardedStream(io.RawIOBase):
         while left and not self._broken:
             try:
                 left = left[os.write(self._descriptor, left) :]
-            except BlockingIOError:  # whoever started the command made the pipe so
+            except BlockingIOError:  # the parent process made the pipe non-blocking
                 select.select([], [self._descriptor], [])
             except BrokenPipeError:
                 self._broken = True
@@ -58,12 +58,12 @@ class GuardedStream(io.RawIOBase):
 
     @property
     def verdicts(self) -> list[str]:
-        """The lines that scripts read, among those that were lost."""
+        """The lost lines that scripts read."""
         return [line.decode(errors="replace") for line in self._lost.splitlines() if line.startswith(VERDICT_LINES)]
 
 
 def guard() -> GuardedStream:
-    """Puts streams that never raise into the place of `sys.stdout` and `sys.stderr`; returns the end of stdout."""
+    """Replaces `sys.stdout` and `sys.stderr` with streams that never raise. Returns the raw end of stdout."""
     _fill_gaps()
     stdout, stderr = GuardedStream(1), GuardedStream(2)
     unbuffered = getattr(sys.stdout, "write_through", False)  # python -u
@@ -74,7 +74,7 @@ def guard() -> GuardedStream:
 
 
 def _text(end: io.BufferedWriter | GuardedStream, before: object, *, line_buffering: bool) -> io.TextIOWrapper:
-    """A text stream with the encoding of the one `before`, which is None where the stream was closed."""
+    """Returns a text stream with the encoding of the one `before`, which is None if that stream was closed."""
     encoding = getattr(before, "encoding", None) or "utf-8"
     return io.TextIOWrapper(
         end,  # type: ignore[arg-type]
@@ -84,9 +84,9 @@ def _text(end: io.BufferedWriter | GuardedStream, before: object, *, line_buffer
 
 
 def _fill_gaps() -> None:
-    """A closed standard descriptor would be that of the next file which is opened, and get what is printed."""
+    """Opens closed standard descriptors: otherwise the next file to be opened would get one, and the printed output."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest that is free
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest free descriptor

@@ -1,4 +1,4 @@
-"""The result of a run on the screen: numbers first, then what went wrong and how to see it again, last the verdict."""
+"""The printed result of a run: numbers, then errors and the command that replays them, then the verdict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _TRACEBACKS_SHOWN = 3
 
 
 def print_summary(result: RunResult, title: str) -> None:
-    """What ran, the tables, then every reason against `valid`; for an invalid run the evidence and the command that replays it."""
+    """Prints the title, the tables, and every reason against `valid`.
+
+    Adds the evidence of an invalid run, and the command that replays it.
+    """
     print(_tables(result, title), end="")
     for line in (*_crashes(result.crashes), *_findings(result)):
         print(line)
@@ -27,13 +30,13 @@ def print_summary(result: RunResult, title: str) -> None:
 
 
 def print_verdict(result: RunResult, run_dir: Path) -> None:
-    """The last two lines, which scripts read."""
+    """Prints the last two lines, which scripts read."""
     print(f"verdict: {result.summary}")
     print(f"run: {run_dir}", flush=True)
 
 
 def _tables(result: RunResult, title: str) -> str:
-    """As text, with a terminal's colours."""
+    """Returns the tables as text, with colours on a terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -50,7 +53,7 @@ def _tables(result: RunResult, title: str) -> str:
 
 
 def _grid(rows: list[tuple[str, ...]]) -> Table:
-    """A table of which the first row is the head; numbers stand to the right."""
+    """Returns a table whose first row is the header. Numbers are right-aligned."""
     from rich.table import Table
     from rich.text import Text
 
@@ -64,7 +67,7 @@ def _grid(rows: list[tuple[str, ...]]) -> Table:
 
 
 def _messages(result: RunResult) -> list[tuple[str, ...]]:
-    """How many of each type were delivered and lost, and how many copies there were, if any."""
+    """Returns the messages delivered and lost by type, and the extra copies delivered, if any."""
     counts = [result.messages, result.dropped, *([result.duplicated] if result.duplicated else [])]
     rows: list[tuple[str, ...]] = [("message", "delivered", "lost", "repeated")[: 1 + len(counts)]]
     for name in sorted(set().union(*counts)):
@@ -73,7 +76,7 @@ def _messages(result: RunResult) -> list[tuple[str, ...]]:
 
 
 def _ledger(result: RunResult) -> list[tuple[str, ...]]:
-    """What each fault did: how often it was due and fired, against whom, in which roles, and what it touched."""
+    """Returns a row for each fault: how often it was due and fired, its targets, their roles, and what it touched."""
     rows: list[tuple[str, ...]] = [("fault", "due", "fired", "touched", "against", "roles")]
     for entry in result.ledger:
         touched = (
@@ -88,7 +91,7 @@ def _ledger(result: RunResult) -> list[tuple[str, ...]]:
 
 
 def _times(counts: dict[str, int]) -> str:
-    """`n1×3 n2`."""
+    """Formats counts by name: `n1×3 n2`."""
     return " ".join(f"{name}×{count}" if count > 1 else name for name, count in sorted(counts.items()))
 
 
@@ -114,9 +117,9 @@ def _numbers(result: RunResult) -> list[tuple[str, str]]:
 
 
 def _conclusion(check: CheckResult) -> str:
-    """The reason too, unless it stands below with its story."""
+    """Returns the verdict with its reason, unless the reason is printed below with its story."""
     told = check.verdict is Verdict.INVALID and check.story
-    return f"{check.verdict}, as told below" if told else f"{check.verdict}: {check.reason}"
+    return f"{check.verdict}, see below" if told else f"{check.verdict}: {check.reason}"
 
 
 def _crashes(crashes: tuple[CrashRecord, ...]) -> list[str]:
@@ -134,7 +137,7 @@ def _crashes(crashes: tuple[CrashRecord, ...]) -> list[str]:
 
 
 def _findings(result: RunResult) -> list[str]:
-    """The reasons if there are several (one stands in the verdict's line), the stories, and the command."""
+    """Returns the reasons if there are several (the verdict's line has a single one), the stories, and the command."""
     lines: list[str] = []
     if len(result.reasons) > 1:
         lines += ["", "reasons", *(f"  {reason}" for reason in result.reasons)]
@@ -142,7 +145,7 @@ def _findings(result: RunResult) -> list[str]:
         if check.verdict is Verdict.INVALID and check.story:
             lines += ["", f"{check.name}:", *(f"  {line}" for line in check.story)]
     if result.verdict is Verdict.INVALID and result.command:
-        lines += ["", "to see it again:", f"  {result.command}"]
+        lines += ["", "to run it again:", f"  {result.command}"]
     return lines
 
 

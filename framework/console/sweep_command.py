@@ -1,4 +1,4 @@
-"""`python -m framework.run -m …`: from the command line of a sweep to its exit code."""
+"""The command `python -m framework.run -m …`: runs a sweep and returns its exit code."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from framework.sweep.sweep_run import SweepRun, planned_run
 
 
 def sweep(asked: Arguments) -> int:
-    """Runs what is missing of a sweep. 0 if all runs are valid, 1 if one is invalid, 2 for all else."""
+    """Runs the missing points of a sweep. Returns 0 if all runs are valid, 1 if one is invalid, 2 otherwise."""
     try:
         return _sweep(asked)
     except KeyboardInterrupt:
-        say("interrupted: what is done is kept, and the same command goes on")
+        say("interrupted: finished runs are kept; the same command continues the sweep")
         return MISTAKE
 
 
@@ -51,7 +51,7 @@ def _sweep(asked: Arguments) -> int:
 
 
 def _interrupted(sweep_run: SweepRun, *, quiet: bool) -> bool:
-    """Runs what is missing; True if that was interrupted, which is said before workers and Ray are ended."""
+    """Runs the missing points. Returns True if interrupted, and reports that before it ends the workers and Ray."""
     with runner_of(sweep_run.plan) as runner:
         try:
             with SweepScreen(sweep_run.plan.name, quiet=quiet) as screen:
@@ -60,7 +60,7 @@ def _interrupted(sweep_run: SweepRun, *, quiet: bool) -> bool:
         except KeyboardInterrupt:
             sweep_run.store.seal()
             done = f"{sweep_run.finished:,} of {counted(len(sweep_run.missing), 'run')} {'is' if sweep_run.finished == 1 else 'are'} done"
-            print(f"interrupted: {done}; to go on:", file=sys.stderr)
+            print(f"interrupted: {done}; to continue:", file=sys.stderr)
             code = ["--code", "any"] if sweep_run.any_code else []
             command = command_line("framework.run", "--resume", str(sweep_run.plan.folder), *code)
             print(f"  {command}", file=sys.stderr, flush=True)
@@ -69,7 +69,10 @@ def _interrupted(sweep_run: SweepRun, *, quiet: bool) -> bool:
 
 
 def _planned(asked: Arguments) -> SweepPlan:
-    """The sweep of the command line; with --resume that of the folder, of whose overrides the command line replaces some."""
+    """Returns the plan of the command line's sweep.
+
+    With --resume that is the folder's sweep; overrides on the command line replace the folder's own for the same keys.
+    """
     if asked.resume is None:
         return plan_sweep(asked.overrides, asked.config_dir)
     head = read_head(Path(asked.resume).expanduser())
@@ -85,7 +88,7 @@ def _key(word: str) -> str:
 
 
 def head_of(plan: SweepPlan, identity: Identity, *, any_code: bool = False) -> Head:
-    """What the folder of a sweep says of itself."""
+    """Returns the record that describes the sweep in its folder."""
     return Head(
         engine=plan.engine,
         fixed=plan.identity,
@@ -99,7 +102,7 @@ def head_of(plan: SweepPlan, identity: Identity, *, any_code: bool = False) -> H
 
 
 def _show_config(plan: SweepPlan) -> int:
-    """Prints which points there are, and the config of the first."""
+    """Prints the points, and the config of the first."""
     from framework.runs.folder import config_yaml
 
     points, seeds = plan.points, plan.points.seeds
@@ -115,15 +118,15 @@ def _show_config(plan: SweepPlan) -> int:
 
 
 def _announce(sweep_run: SweepRun) -> None:
-    """Says what there is to do, and what is there already."""
+    """Prints the number of points to run, and of rows that are already there."""
     plan, asked = sweep_run.plan, len(sweep_run.missing) + sweep_run.done
     beside = len(sweep_run.store.keys) - sweep_run.done
     words = [f"{counted(asked, 'point')}, {len(sweep_run.missing):,} to run"]
     told = {
-        f"{sweep_run.done:,} done before": sweep_run.done,
-        f"{sweep_run.others:,} of them have rows by other code or configs (--code any takes those)": sweep_run.others,
-        f"{counted(beside - sweep_run.others, 'row')} of other points or code there": beside > sweep_run.others,
-        f"{sweep_run.twice:,} draws gave a combination again": sweep_run.twice,
+        f"{sweep_run.done:,} already done": sweep_run.done,
+        f"{sweep_run.others:,} of them have rows of other code or configs (--code any counts those)": sweep_run.others,
+        f"{counted(beside - sweep_run.others, 'row')} of other points or code in the folder": beside > sweep_run.others,
+        f"{sweep_run.twice:,} draws repeated a combination": sweep_run.twice,
     }
     words += [text for text, is_so in told.items() if is_so]
     print(f"{plan.name}: {', '.join(words)}; folder {plan.folder}", file=sys.stderr, flush=True)
@@ -138,7 +141,7 @@ def _conclude(sweep_run: SweepRun, *, quiet: bool) -> int:
 
 
 def _say_verdict(summary: Summary) -> int:
-    """The last two lines, which scripts read."""
+    """Prints the last two lines, which scripts read. Returns the exit code."""
     print(f"verdict: {summary.verdict}")
     print(f"sweep: {summary.sweep_run.plan.folder}", flush=True)
     return summary.exit_code
@@ -146,7 +149,7 @@ def _say_verdict(summary: Summary) -> int:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM is a Ctrl-C. Once one came, no other breaks into the end of the process."""
+    """Treats SIGTERM like Ctrl-C. After the first of either, ignores both, so that the process can end undisturbed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""A sweep on the screen: progress while it runs, then a table over what varies, what went wrong, and how to see it again."""
+"""The screen of a sweep: progress while it runs, then a table of combinations, and failures with their commands."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SHOWN = 3
-"""Failures of one kind whose command is printed; all stand in the rows."""
+"""The number of failures of one kind whose command is printed; the rows have all of them."""
 
 KINDS_SHOWN = 10
 
 FOUND_SHOWN = 5
-"""Invalid runs that are reported at once."""
+"""The number of invalid runs that are reported at once."""
 
 COMBINATIONS_SHOWN = 50
 
@@ -41,7 +41,7 @@ _STATUSES = ("failed", "timeout", "memory", "died")
 
 
 class SweepScreen:
-    """Progress on stderr: a live line on a terminal, a plain line every few seconds anywhere else, nothing when quiet."""
+    """Shows progress on stderr: a live line on a terminal, a plain line every few seconds elsewhere; quiet: nothing."""
 
     def __init__(self, title: str, *, quiet: bool) -> None:
         self._title, self._quiet = title, quiet
@@ -71,7 +71,7 @@ class SweepScreen:
             print(f"{self._title}  {words}", file=sys.stderr, flush=True)
 
     def found(self, sweep_run: SweepRun, row: SweepRow, finished: Finished) -> None:
-        """Says at once that a run is invalid, of the first few; with its story if that ends the sweep."""
+        """Reports an invalid run at once, if it is among the first few; with its story if it ends the sweep."""
         if self._quiet or sweep_run.counts["invalid"] > FOUND_SHOWN:
             return
         lines = [f"invalid: {_point(row.axes, row.seed)}: {row.outcome.reason}"]
@@ -90,7 +90,7 @@ class SweepScreen:
 
 
 def progress_words(sweep_run: SweepRun, workers: int) -> str:
-    """`312 of 1,000  11.9/s  1m 2s left  310 valid  2 unknown  2 workers`: of this launch."""
+    """Formats the progress of this launch: `312 of 1,000  11.9/s  1m 2s left  310 valid  2 unknown  2 workers`."""
     elapsed = max(time.monotonic() - sweep_run.began, 1e-9)
     pace = sweep_run.finished / elapsed
     left = (len(sweep_run.missing) - sweep_run.finished) / pace if sweep_run.finished >= _SEEN_FOR_PACE else None
@@ -107,7 +107,7 @@ def progress_words(sweep_run: SweepRun, workers: int) -> str:
 
 
 def span(seconds: float) -> str:
-    """`45s`, `3m 20s`, `2h 5m`."""
+    """Formats a duration: `45s`, `3m 20s`, `2h 5m`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"
@@ -115,7 +115,7 @@ def span(seconds: float) -> str:
 
 
 class Summary:
-    """What a sweep came to: all rows of the points that were asked for."""
+    """The result of a sweep: all rows of the points that the command asks for."""
 
     def __init__(self, sweep_run: SweepRun) -> None:
         import pyarrow.compute as pc
@@ -127,17 +127,17 @@ class Summary:
         self._rows = rows.append_column(_STANDING, outcomes)
         counts = pc.value_counts(outcomes).to_pylist()
         self.counts = Counter({entry["values"]: entry["counts"] for entry in counts})
-        """Rows by verdict, or by status where there is none."""
+        """Number of rows by verdict, or by status for runs without a verdict."""
         failed = rows.filter(pc.equal(rows["status"], "failed"))["reason"].to_pylist()
         self._dependence = next((reason for reason in failed if reason.startswith(NOT_ALONE)), "")
 
     @property
     def verdict(self) -> str:
-        """`invalid — 3 of 1,000 runs`, `unknown — …`, `valid`."""
+        """The verdict of the sweep: `invalid — 3 of 1,000 runs`, `unknown — …`, `valid`."""
         counts, total = self.counts, len(self._rows)
         missing = len(self.sweep_run.missing) - self.sweep_run.finished
         if self._dependence:
-            return "unknown — runs depend on the runs before them in their process"
+            return "unknown — runs depend on earlier runs in the same process"
         if counts["invalid"]:
             return f"invalid — {counts['invalid']:,} of {counted(total, 'run')}"
         if self.sweep_run.stopped:
@@ -154,7 +154,7 @@ class Summary:
         return {"invalid": 1, "valid": 0}.get(self.verdict.partition(" ")[0], 2)
 
     def print(self) -> None:
-        """The table, then strikes, and the reasons against valid with how to see them again."""
+        """Prints the table, the strikes, and the reasons against `valid` with the commands that replay them."""
         from rich.console import Console
 
         console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
@@ -167,8 +167,11 @@ class Summary:
             print(line)
 
     def _table(self) -> Table:
-        """A line for each combination: how many runs by verdict; of what was measured the median over seeds, and the span
-        from the 10th to the 90th percentile."""
+        """Returns a table with a line for each combination.
+
+        A line has the number of runs by verdict, and the median over seeds of each measurement, with the 10th and 90th
+        percentiles.
+        """
         from rich.table import Table
 
         table = Table(box=None, padding=(0, 2, 0, 0))
@@ -188,7 +191,7 @@ class Summary:
         return table
 
     def _groups(self) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
-        """The rows of each of the first combinations, in the order of the points."""
+        """Yields the values and rows of each of the first combinations, in the order of the points."""
         import pyarrow.compute as pc
 
         points, seen = self.sweep_run.plan.points, set()
@@ -230,7 +233,7 @@ class Summary:
         yield from self._failures()
 
     def _tally(self, column: str) -> Iterator[str]:
-        """Of a column of maps, by name: how many in all, and in how many runs."""
+        """Yields a line for each name in a column of maps: its total count, and the number of runs that have it."""
         import pyarrow.compute as pc
 
         maps = self._rows[column].combine_chunks()
@@ -244,7 +247,7 @@ class Summary:
             yield from (f"  {name:28} {total[name]:10,}  in {counted(runs[name], 'run')}" for name in total)
 
     def _failures(self) -> Iterator[str]:
-        """For each kind of reason how often it came, and the first few runs with their commands."""
+        """Yields, for each kind of reason, its number of runs, and the first few of them with their commands."""
         import pyarrow.compute as pc
 
         kinds: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
@@ -267,7 +270,7 @@ class Summary:
             yield f"… {len(kinds) - KINDS_SHOWN:,} more kinds in the rows"
 
     def _written(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The value on each axis as it was asked for; a column of text holds lists as JSON."""
+        """Returns the value on each axis as it was written in the config; a text column has lists as JSON."""
         values = {}
         for axis in self.sweep_run.plan.axes:
             kind = self.sweep_run.store.axes[axis.key]
@@ -278,7 +281,7 @@ class Summary:
 
 
 def _measured(rows: pa.Table, column: str) -> list[float]:
-    """The figures of the runs that have a verdict."""
+    """Returns the measurements of the runs that have a verdict."""
     import pyarrow.compute as pc
 
     figures: list[float] = rows.filter(pc.equal(rows["status"], "ok"))[column].drop_null().to_pylist()
@@ -286,7 +289,7 @@ def _measured(rows: pa.Table, column: str) -> list[float]:
 
 
 def _point(axes: Mapping[str, Any], seed: int) -> str:
-    """`nodes=3, seed=7`."""
+    """Formats a point: `nodes=3, seed=7`."""
     return ", ".join([*(f"{key}={_shown(value)}" for key, value in axes.items()), f"seed={seed}"])
 
 
@@ -301,7 +304,7 @@ def _rank(standing: str) -> int:
 
 
 def _spread(values: Sequence[float], word: Callable[[float | None], str]) -> str:
-    """`16,400 (15,900–17,000)`: median, 10th and 90th percentile; `-` of nothing."""
+    """Formats the median and the 10th and 90th percentiles: `16,400 (15,900–17,000)`; `-` if there are no values."""
     known = sorted(values)
     if not known:
         return "-"

@@ -1,9 +1,9 @@
-"""`synod COMMAND …`: all commands under one name. `synod run …` is `python -m framework.run …`.
+"""The command `synod COMMAND …`, which has all commands under one name: `synod run …` is `python -m framework.run …`.
 
-Python looks for modules in the current folder last, where `python -m` looks first: a project with a folder of its own
-that is called `framework` or `experiments` can use `synod` and not `python -m`.
+`synod` searches the current folder for modules last; `python -m` searches it first. A project that has its own folder
+named `framework` or `experiments` can therefore use `synod`, but not `python -m`.
 
-Only what a command needs is imported: neither this module nor `--help` loads anything heavy.
+A command imports only the modules that it needs; neither this module nor `--help` loads anything heavy.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import NoReturn
 from framework.console.entry import carried_out, exit_with
 
 COMMANDS = {
-    "run": "takes one run of an experiment, or with -m a sweep, and checks what its clients saw",
-    "replay": "drives a run again, says where it differs, and shows what happened",
-    "shrink": "finds a smaller experiment that fails as a run did",
-    "check": "gives the verdict on recorded histories of any system",
-    "plugins": "lists what is installed, and what its settings mean",
+    "run": "runs an experiment, or with -m a sweep, and checks what the clients saw",
+    "replay": "replays a run, reports where it differs, and shows what happened",
+    "shrink": "finds a smaller experiment that fails in the same way",
+    "check": "checks recorded histories of any system",
+    "plugins": "lists the installed plugins and their settings",
     "new": "writes a plugin of any kind, with its experiment and its tests",
 }
-"""The commands, with a line about each: `NAME` is the module `framework.NAME`."""
+"""The commands with one-line summaries. `NAME` is the module `framework.NAME`."""
 
 _HELP = ("-h", "--help")
 _VERSION = "--version"
 
 
 def main() -> NoReturn:
-    """Runs the command that the first word names, and exits with its code: the installed script `synod` calls this."""
+    """Runs the command that the first word names, and exits with its code. The installed script `synod` calls this."""
     _look_here_last()
     exit_with(lambda: carried_out(lambda: _carry_out(sys.argv[1:])))
 
@@ -53,9 +53,10 @@ def _carry_out(words: Sequence[str]) -> int:
 
 
 def _look_here_last() -> None:
-    """Lets Python find modules in the current folder as well, after all others: those that a loose plugin imports.
+    """Appends Synod's own folder, then the current folder, to the module search path.
 
-    Synod's own folder goes before it. Python knows that folder in some other way where it is installed editably.
+    Loose plugins may import modules from the current folder. Synod's own folder is not on the path of an editable
+    installation.
     """
     import framework
 
@@ -75,11 +76,11 @@ def _help() -> str:
             *(f"  {name:<9} {summary}" for name, summary in COMMANDS.items()),
             "",
             "help:",
-            "  synod COMMAND --help             what a command takes",
-            "  synod run protocol=raft --help   what an option can be given, and what that means",
-            "  synod --version                  which Synod this is",
+            "  synod COMMAND --help             the arguments and flags of a command",
+            "  synod run protocol=raft --help   the settings of an option, with their meanings",
+            "  synod --version                  the version of Synod",
             "",
-            "Exit code: 0 done, of a verdict valid; 1 invalid; 2 anything else.",
+            "Exit code: 0 done, or verdict valid; 1 verdict invalid; 2 anything else.",
         ]
     )
 
@@ -98,9 +99,9 @@ def _unknown(command: str, rest: Sequence[str]) -> Exception:
     from framework.core.errors import ConfigError, did_you_mean
 
     if "=" in command and not command.startswith("-"):
-        what, fix = "names no command", f"Did you mean {command_line('framework.run', command, *rest)}?"
+        what, fix = "is not a command", f"Did you mean {command_line('framework.run', command, *rest)}?"
     elif command.startswith("-"):
-        what, fix = "is no flag of synod", f"{did_you_mean(command, ['--help', _VERSION])} A command comes first."
+        what, fix = "is not a flag of synod", f"{did_you_mean(command, ['--help', _VERSION])} A command comes first."
     else:
-        what, fix = "is no command", did_you_mean(command, COMMANDS)
+        what, fix = "is not a command", did_you_mean(command, COMMANDS)
     return ConfigError("synod", f"{command!r} {what}", f"{fix} See synod --help.")

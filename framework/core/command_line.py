@@ -1,6 +1,6 @@
-"""Commands as the person at the terminal types them: `synod run`, or `python -m framework.run` for those who called it so.
+"""Commands as the user of this process types them: `synod run`, or `python -m framework.run`.
 
-All that is printed for people to type, and every error that names a command, takes its words from here.
+Every command that is printed for the user to type, and every command named in an error, is spelled here.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _PACKAGE = "framework."
 
 
 def command_line(module: str, *words: str) -> str:
-    """The line that runs the command `module` (`framework.run`) with `words`, which are quoted for the shell."""
+    """Returns the line that runs the command `module` (`framework.run`) with `words`, quoted for the shell."""
     return shlex.join([*_typed(module), *words])
 
 
 def command_name(module: str) -> str:
-    """What an error calls the command `module`: `synod run`, or `framework.run`."""
+    """Returns the name of the command `module` in errors: `synod run`, or `framework.run`."""
     return " ".join(_typed(module)) if _is_ours(module) and _called_as_synod() else module
 
 
@@ -32,10 +32,10 @@ def _typed(module: str) -> list[str]:
 
 
 def _is_ours(module: str) -> bool:
-    """Whether `synod` has the command: studies are modules only."""
+    """Returns whether `synod` has the command. Studies are modules only."""
     return module.startswith(_PACKAGE)
 
 
 def _called_as_synod() -> bool:
-    """Whether this process is the installed script, which is called `synod`, on Windows `synod.exe` or `synod-script.py`."""
+    """Returns whether this process is the installed script: `synod`, or on Windows `synod.exe` or `synod-script.py`."""
     return PurePath(sys.argv[0] if sys.argv else "").stem.removesuffix("-script") == SYNOD

@@ -1,1 +1,1 @@
-"""The command `python -m framework.plugins`: what is installed, with its settings."""
+"""The command `python -m framework.plugins`: lists the installed plugins with their settings."""

@@ -1,11 +1,11 @@
-"""`python -m framework.plugins [KIND [NAME]]`: all that is installed, with its settings and their defaults.
+"""The command `python -m framework.plugins [KIND [NAME]]`: lists the installed plugins, their settings and defaults.
 
-Of one plugin it says what each setting means, too. The list of all ends with the folders of configs that plugins bring.
+For a single plugin it also prints the meaning of each setting. The full list ends with the plugins' config folders.
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+if __name__ == "__main__":  # before all other imports, so that their errors are reported too
     from framework.console.entry import run_as_command
 
     run_as_command("framework.plugins.__main__")
@@ -26,7 +26,7 @@ from framework.registry.specs import Spec
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the list; 0, or 2 with one line on stderr if there is no such kind or plugin."""
+    """Prints the list. Returns 0; or 2, with one line on stderr, if the kind or plugin does not exist."""
     if any(argument in ("-h", "--help") for argument in arguments):
         print(f"{_usage()}\nKinds: {', '.join(KINDS)}.")
         return 0
@@ -51,7 +51,7 @@ def _list(arguments: Sequence[str]) -> int:
 
 
 def listing(registry: Registry, kind: str | None = None, name: str | None = None) -> Iterator[str]:
-    """The lines for all plugins, for those of one kind, or for one. ConfigError for a kind or name that is unknown."""
+    """Yields the lines for all plugins, those of one kind, or one. Raises ConfigError for an unknown kind or name."""
     if kind is not None and kind not in KINDS and f"{kind}s" not in KINDS and kind.removesuffix("s") not in KINDS:
         raise ConfigError(
             command_name("framework.plugins"), f"there is no kind of plugin {kind!r}", did_you_mean(kind, KINDS)
@@ -70,7 +70,7 @@ def listing(registry: Registry, kind: str | None = None, name: str | None = None
 
 
 def _config_folders(registry: Registry) -> Iterator[str]:
-    """The folders of configs that plugins bring, each with the files in it."""
+    """Yields the plugins' config folders, each with its files."""
     yield f"config folders ({len(registry.config_folders)})"
     for folder, plugin in registry.config_folders.items():
         yield f"  {folder}"

@@ -153,7 +153,7 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
         if message not in handled and not any(issubclass(other, message) for other in handled):
             raise PluginError(
                 f"protocol {spec.name!r}",
-                f"nobody handles {message.__name__} ({message.__module__})",
+                f"no handler for {message.__name__} ({message.__module__})",
                 f"Write @handles({message.__name__}) in {spec.node.__name__} or {spec.client.__name__}, "
                 "or delete the message.",
             )
@@ -163,7 +163,7 @@ def check_name(spec: Spec) -> None:
     """Raises PluginError unless the name can be typed as `group=name`: lower case, digits, underscores."""
     pattern = _MODEL_NAME if isinstance(spec, ModelSpec) else _NAME
     if not pattern.fullmatch(spec.name):
-        raise PluginError(f"{_kind(spec)} {spec.name!r}", "is no name for a plugin", f"Write {_snake(spec.name)!r}.")
+        raise PluginError(f"{_kind(spec)} {spec.name!r}", "is not a valid plugin name", f"Write {_snake(spec.name)!r}.")
     if spec.name in _RESERVED:
         raise PluginError(f"{_kind(spec)} {spec.name!r}", "has a name that means something else", "Choose another.")
 
@@ -233,7 +233,7 @@ def _check_sometimes(spec: ProtocolSpec) -> None:
             )
     names = [wanted.name for wanted in spec.sometimes]
     if repeated := [name for name in names if names.count(name) > 1]:
-        raise PluginError(where, f"sometimes: {repeated[0]!r} stands there twice", "Give each a name of its own.")
+        raise PluginError(where, f"sometimes: {repeated[0]!r} is listed twice", "Give each a name of its own.")
 
 
 def _check_administration(spec: ProtocolSpec) -> None:
@@ -308,7 +308,7 @@ def checked_folders(plugin: str, hook: str, answer: Any) -> list[Path]:
 def _checked_folder(where: str, hook: str, given: Any) -> Path:
     named = os.fspath(given) if isinstance(given, os.PathLike) else given
     if not isinstance(named, str):
-        raise PluginError(where, f"{hook} gives {type(given).__name__}, which is no path", "Give str or Path.")
+        raise PluginError(where, f"{hook} gives {type(given).__name__}, which is not a path", "Give str or Path.")
     if not os.path.isabs(named):
         what = f"{hook} gives {named!r}, which depends on where a command is run"
         raise PluginError(where, what, f"Write Path(__file__).parent / {named!r}.")

@@ -1,14 +1,15 @@
-"""`python -m framework.run experiment=NAME [group=option] [key=value] …`: takes one run and keeps its folder. With `-m`:
-a sweep, a run for each combination of values.
+"""The command `python -m framework.run experiment=NAME [group=option] [key=value] …`: runs one experiment.
 
-The last lines on stdout are `verdict: valid|invalid|unknown[ — reason]` and `run: FOLDER`, of a sweep `sweep: FOLDER`. Exit
-code 0 for valid, 1 for invalid, 2 for unknown and for whatever else went wrong, which is one line on stderr (see
-`framework.console.entry`).
+It checks the run and keeps its folder. With `-m` it runs a sweep: one run for each combination of values.
+
+The last lines on stdout are `verdict: valid|invalid|unknown[ — reason]` and `run: FOLDER`, or `sweep: FOLDER` for a
+sweep. The exit code is 0 for valid, 1 for invalid, and 2 for unknown and for any error, which is one line on stderr
+(see `framework.console.entry`).
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before all other imports: what they raise is reported as well
+if __name__ == "__main__":  # before all other imports, so that their errors are reported too
     from framework.console.entry import run_as_command
 
     run_as_command("framework.run.__main__")
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str], began: float | None = None) -> int:
-    """The exit code of the command with these arguments; `began` is when it began, on `time.time()`."""
+    """Runs the command and returns its exit code. `began` is the time when it began, from `time.time()`."""
     start = time.time() if began is None else began
     return carried_out(lambda: _run(arguments.parse(argv), start), "interrupted before the run began")
 
@@ -59,7 +60,7 @@ def _run(asked: Arguments, began: float) -> int:
 
 
 def _help(asked: Arguments) -> int:
-    """Prints what can be set; of a command line with overrides, what those can be given."""
+    """Prints help on all options and keys; if the command line has overrides, on those alone."""
     from framework.config.compose import config_folders, load_plugins
     from framework.config.groups import Groups
     from framework.config.help import help_text
@@ -77,14 +78,14 @@ def _help(asked: Arguments) -> int:
 
 
 def _claimed(composed: Composed) -> Path:
-    """The run's folder, which is there now and nobody else's."""
+    """Creates the run's folder and claims it for this run."""
     from framework.runs import folder
 
     return (folder.claim if composed.run_dir_chosen else folder.claim_default)(composed.experiment.run_dir)
 
 
 def _plan(composed: Composed, run_dir: Path, asked: Arguments, began: float) -> Plan:
-    """The run that was asked for; its folder holds config.yaml."""
+    """Returns the plan of the run. Writes config.yaml into its folder."""
     from framework.runs import folder
     from framework.runs.commands import replay_command
     from framework.runs.execute import Plan

@@ -38,7 +38,7 @@ def cause(names: Sequence[str]) -> str:
     """Explains why a run may depend on earlier runs of its process, and the remedy. `names`: variables that changed."""
     if not names:
         return (
-            "Something besides config, seed and inputs has a part in it: state of a module or class that outlives a run, the"
+            "Something other than config, seed and inputs affects the run: state of a module or class that outlives a run, the"
             " global random, or a clock of the host"
         )
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

@@ -1,4 +1,4 @@
-"""Many calls on many processes: a pool of workers on this machine or on a Ray cluster, with limits on what one call may take.
+"""Sweeps: many runs on a pool of workers, on this machine or on a Ray cluster, with limits for each run.
 
-A worker that hangs, dies or runs out of memory costs the one call that it was at. Nothing here knows what is called.
+A worker that hangs, dies or runs out of memory affects only the call that it was making.
 """

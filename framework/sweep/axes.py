@@ -1,4 +1,4 @@
-"""What varies in a sweep: one axis for each key that has several values."""
+"""The axes of a sweep: one for each key that has several values."""
 
 from __future__ import annotations
 
@@ -24,28 +24,29 @@ AxisValue: TypeAlias = Any
 """Plain data: a scalar, a list or a mapping."""
 
 MOST_VALUES = 10_000_000
-"""Values of one axis."""
+"""The maximum number of values of one axis."""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """An axis whose values can be counted."""
+    """An axis with a finite number of values."""
 
     key: str
     values: Sequence[AxisValue]
     sign: str = ""
-    """`+` where the override adds to a list of choices."""
+    """`+` if the override adds to a list of choices."""
 
     def at(self, share: float) -> AxisValue:
-        """The value at a share of the axis, 0 <= share < 1."""
+        """Returns the value at a share of the axis, 0 <= share < 1."""
         return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An axis of all numbers from `start` up to `end`; of whole numbers, `end` included, if both are whole.
+    """An axis of all numbers from `start` up to `end`; of whole numbers, including `end`, if both are whole.
 
-    With `unit` (`ms`, …) the values are durations. `is_log`: equal ratios have equal shares of the axis, not equal differences.
+    With `unit` (`ms`, …) the values are durations. With `is_log`, equal ratios instead of equal differences have equal
+    shares of the axis.
     """
 
     key: str
@@ -56,7 +57,7 @@ class Interval:
     is_log: bool = False
 
     def at(self, share: float) -> AxisValue:
-        """The value at a share of the axis, 0 <= share < 1."""
+        """Returns the value at a share of the axis, 0 <= share < 1."""
         whole = isinstance(self.start, int) and isinstance(self.end, int) and not self.unit
         end = self.end + 1 if whole else self.end
         value = self.start * (end / self.start) ** share if self.is_log else self.start + share * (end - self.start)
@@ -69,8 +70,11 @@ Axis: TypeAlias = Choices | Interval
 
 
 def axis_of(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[str]], seed: int) -> Axis:
-    """The axis that a sweeping override asks for; `options` lists the names of a config group, for `glob(…)`, and `seed` decides
-    the order of `shuffle(…)`. ConfigError for one without values, or with one of them twice."""
+    """Returns the axis of a sweeping override.
+
+    `options` lists the names of a config group, for `glob(…)`; `seed` decides the order of `shuffle(…)`. Raises
+    ConfigError for an axis without values, or with a duplicate value.
+    """
     key, sign = parsed.key_or_group, "+" if parsed.is_add() else ""
     if parsed.is_delete():
         raise ConfigError(COMMAND_LINE, f"{text}: a deletion takes one value", f"Write ~{key}.")
@@ -85,7 +89,7 @@ def axis_of(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[
         values = list(values)
         random.Random(f"{seed}/{key}").shuffle(values)
     if not values:
-        raise ConfigError(COMMAND_LINE, f"{text}: holds no value", _fix_of_empty(written))
+        raise ConfigError(COMMAND_LINE, f"{text}: has no values", _fix_of_empty(written))
     if unit:
         values = [_with_unit(_number(text, value), unit) for value in values]
     if not isinstance(values, range):
@@ -95,18 +99,18 @@ def axis_of(text: str, parsed: HydraOverride, options: Callable[[str], Iterable[
 
 def _fix_of_empty(written: object) -> str:
     if isinstance(written, RangeSweep):
-        return "A range leaves out its end: range(0,10)."
+        return "The end of a range is excluded: range(0,10)."
     if isinstance(written, Glob):
         return f"No option has such a name: {command_line('framework.run', '--help')} lists them."
     return ""
 
 
 def _tags(text: str, tags: Iterable[str]) -> tuple[str, bool]:
-    """The unit and whether draws are by ratio. ConfigError for other tags."""
+    """Returns the unit, and whether draws are by ratio. Raises ConfigError for other tags."""
     units = [tag for tag in sorted(tags) if tag in UNITS]
     unknown = next((tag for tag in sorted(tags) if tag not in (*UNITS, "log")), None)
     if unknown is not None or len(units) > 1:
-        what = f"the tag {unknown!r} means nothing" if unknown is not None else f"has several units: {', '.join(units)}"
+        what = f"unknown tag {unknown!r}" if unknown is not None else f"has several units: {', '.join(units)}"
         raise ConfigError(COMMAND_LINE, f"{text}: {what}", f"Tags are log and the units {', '.join(UNITS)}.")
     return (units[0] if units else ""), "log" in tags
 
@@ -122,17 +126,17 @@ def _number(text: str, value: AxisValue) -> float:
 
 
 def override_text(axis: Axis, value: AxisValue) -> str:
-    """`nodes=3`, as the command line of a run has it."""
+    """Returns the override for the command line of a run: `nodes=3`."""
     return f"{axis.sign}{axis.key}={Transformer.str(_quoted(value))}"
 
 
 def canonical(value: AxisValue) -> str:
-    """A value as text that is the same for equal values: JSON with sorted keys."""
+    """Returns a value as canonical text, the same for equal values: JSON with sorted keys."""
     return msgspec.json.encode(value, order="sorted").decode()
 
 
 def _interval(text: str, axis: Interval) -> Interval:
-    """The axis, held against what can be drawn from."""
+    """Returns the axis. Raises ConfigError if its bounds do not allow draws."""
     if not axis.start < axis.end:
         raise ConfigError(COMMAND_LINE, f"{text}: its end is not above its start", "Write interval(LOW,HIGH).")
     if axis.is_log and axis.start <= 0:
@@ -168,12 +172,12 @@ def _range(text: str, written: RangeSweep) -> Sequence[AxisValue]:
 
 
 def _plain(value: Any) -> AxisValue:
-    """A parsed value without the quotes that it was written in."""
+    """Returns a parsed value without its quotes."""
     return _each(value, lambda scalar: scalar.text if isinstance(scalar, QuotedString) else scalar)
 
 
 def _quoted(value: AxisValue) -> Any:
-    """The value as Hydra's parser would have read it: text that it would take for something else is in quotes."""
+    """Returns the value with quotes around text that Hydra's parser would take for another type."""
     return _each(
         value,
         lambda scalar: (
@@ -183,7 +187,7 @@ def _quoted(value: AxisValue) -> Any:
 
 
 def _each(value: Any, of: Callable[[Any], Any]) -> Any:
-    """A value with `of` every scalar in its lists and mappings."""
+    """Returns a value with `of` applied to every scalar in its lists and mappings."""
     if isinstance(value, list):
         return [_each(inner, of) for inner in value]
     if isinstance(value, dict):
@@ -191,9 +195,9 @@ def _each(value: Any, of: Callable[[Any], Any]) -> Any:
     return of(value)
 
 
-@lru_cache(maxsize=1_024)  # asked for every point of a sweep, and it takes a parser
+@lru_cache(maxsize=1_024)  # called for every point of a sweep, and parsing is slow
 def _is_plain_word(text: str) -> bool:
-    """Whether Hydra reads the bare text as this very text."""
+    """Returns whether Hydra parses the unquoted text as the same text."""
     try:
         parsed = OverridesParser.create().parse_override(f"key={text}")
     except HydraException:
@@ -202,14 +206,14 @@ def _is_plain_word(text: str) -> bool:
 
 
 def _check_values(text: str, values: Sequence[AxisValue]) -> None:
-    """ConfigError for numbers that are none, and for a value that is there twice."""
+    """Raises ConfigError for infinity and NaN, and for duplicate values."""
     seen: set[str] = set()
     for value in values:
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(COMMAND_LINE, f"{text}: {value} is no number", "Leave it out.")
         spelled = canonical(value)
         if spelled in seen:
-            raise ConfigError(COMMAND_LINE, f"{text}: {spelled} stands there twice", "Write each value once.")
+            raise ConfigError(COMMAND_LINE, f"{text}: {spelled} is listed twice", "Write each value once.")
         seen.add(spelled)
 
 

@@ -1,7 +1,7 @@
-"""What a row is a result of: the fixed overrides, the values on each axis and the seed; and the code with the config files.
+"""The keys of rows: hashes of everything that a row's result depends on.
 
-A key is 32 hexadecimal digits. The first 20 are a hash of what was asked for, the last 12 of the code and the config files
-alone, so that rows which other code left are recognised.
+A key has 32 hexadecimal digits. The first 20 are a hash of the point: the fixed overrides, the value on each axis and
+the seed. The last 12 are a hash of the code and the config files, which identifies rows of other code.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from framework.sweep.points import Points
 from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS
 
 _SCREENS = ("console", "report", "sweep", "view")
-"""Packages of the framework that have no part in what a run does."""
+"""Packages of the framework that have no effect on a run."""
 
 _SOURCES = (".py", ".yaml")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What all rows of a sweep have in common: `point`, a hash of the fixed overrides, and `code`, of code and config files."""
+    """The common input of a sweep's keys: `point`, a hash of the fixed overrides; `code`, of code and config files."""
 
     point: str
     code: str
     axes: tuple[str, ...]
-    """The keys of the axes, in their order."""
+    """The keys of the axes, in the order of the axes."""
 
     def key(self, values: Sequence[AxisValue], seed: int) -> str:
-        """The key of a point: 32 hexadecimal digits. It needs no composition."""
+        """Returns the key of a point: 32 hexadecimal digits. The point need not be composed."""
         return f"{self._point(tuple(map(canonical, values)), seed)}{self.code}"
 
     def keys_of(self, points: Points) -> Iterator[str]:
-        """The keys of all points, in their order."""
+        """Yields the keys of all points, in the order of the points."""
         for values in map(points.combination, range(points.combinations)):
             yield from (self.key(values, seed) for seed in points.seeds)
 
@@ -58,13 +58,13 @@ class Identity:
 
 @lru_cache(maxsize=256)
 def _combination(point: str, keys: tuple[str, ...], spelled: tuple[str, ...]) -> Any:
-    """The hash of a combination, to which its seeds are added. Sorted by key: the order on the command line is no part of it."""
+    """Returns the hash of a combination, to which a seed is added. It does not depend on the order of the keys."""
     parts = [f"{key}={value}" for key, value in sorted(zip(keys, spelled, strict=True))]
     return hashlib.blake2b("\n".join([point, *parts, ""]).encode(), digest_size=16)
 
 
 def identity_of(plan: SweepPlan) -> Identity:
-    """The identity of a sweep, with the config files and the code as they are on disk now."""
+    """Returns the identity of a sweep, with the config files and the code as they are on disk now."""
     code = _hash([*_config_lines(plan), *_code_lines(plan), *_versions(plan.engine)])
     return Identity(_hash(plan.identity), code[:CODE_DIGITS], tuple(axis.key for axis in plan.axes))
 
@@ -74,7 +74,7 @@ def _hash(lines: Iterable[str]) -> str:
 
 
 def _config_lines(plan: SweepPlan) -> Iterator[str]:
-    """Every config file with its content, but for experiments that no point has."""
+    """Yields every config file with the hash of its content, except experiments that no point uses."""
     experiments = plan.experiments
     for folder in plan.groups.folders:
         groups = [(group, _sources(folder / group)) for group in GROUPS]
@@ -86,7 +86,7 @@ def _config_lines(plan: SweepPlan) -> Iterator[str]:
 
 
 def _code_lines(plan: SweepPlan) -> Iterator[str]:
-    """Every source file of the framework, of the plugins beside it, and of what else provides a selected spec."""
+    """Yields every source file of the framework, of its own plugins, and of other providers of a selected spec."""
     own = Path(framework.__file__).resolve().parent
     for file in _sources(own):
         if file.relative_to(own).parts[0] not in _SCREENS:
@@ -98,12 +98,12 @@ def _code_lines(plan: SweepPlan) -> Iterator[str]:
 
 
 def _sources(place: Path) -> list[Path]:
-    """The source files in a folder, or the file itself."""
+    """Returns the source files in a folder, or the file itself."""
     return [place] if place.is_file() else _files(place.rglob("*"))
 
 
 def _files(found: Iterable[Path]) -> list[Path]:
-    """Those that are source files: no folders, no links to nothing, no hidden files of editors."""
+    """Returns the source files among `found`, without folders, dangling links and hidden files of editors."""
     return sorted(
         file for file in found
         if file.suffix in _SOURCES and file.is_file() and not file.name.startswith(".") and "__pycache__" not in file.parts
@@ -119,8 +119,10 @@ def _line(base: Path, file: Path) -> str:
 
 
 def _providers(plan: SweepPlan) -> list[Path]:
-    """The files and folders of plugins from elsewhere that have a part in the runs: all loose ones, and of those installed the
-    ones that provide what is chosen somewhere."""
+    """Returns the files and folders of external plugins that affect the runs.
+
+    These are all loose plugins, and the installed plugins that provide a spec chosen somewhere in the sweep.
+    """
     registry, chosen = plan.composed.registry, _chosen(plan)
     places = _loose_modules([Path(folder) for folder in registry.import_paths if Path(folder) != ROOT])
     for (group, name), plugin in registry.origins.items():
@@ -135,26 +137,26 @@ def _providers(plan: SweepPlan) -> list[Path]:
 
 
 def _loose_modules(folders: Sequence[Path]) -> set[Path]:
-    """The modules and packages that were imported from folders of loose plugins."""
+    """Returns the modules and packages that were imported from folders of loose plugins."""
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     found = {_home(Path(file).resolve()) for file in files if file is not None}
     return {place for place in found if place.parent in folders}
 
 
 def _home(file: Path) -> Path:
-    """A module's file; of a package its folder."""
+    """Returns the file of a module, or the folder of a package."""
     return file.parent if file.name == "__init__.py" else file
 
 
 def _counts(group: str, name: str, chosen: Mapping[str, set[str]]) -> bool:
-    """Whether a spec may have a part in a run: it is chosen, or it is of a kind that others look up by themselves."""
+    """Returns whether a spec may affect a run: it is chosen, or of a kind that other plugins look up themselves."""
     if group == "model" or (group in LISTS and chosen[group]):
         return True
     return name in chosen.get(group, ())
 
 
 def _chosen(plan: SweepPlan) -> dict[str, set[str]]:
-    """By group, the plugins of the first point and those named on an axis."""
+    """Returns, by group, the plugins of the first point and those named on an axis."""
     config, found = plan.composed.config, {group: set[str]() for group in KINDS}
     for group, names in found.items():
         held = config.get(group) or {}

@@ -1,4 +1,4 @@
-"""Starts a sweep where it is to run: on processes of this machine, on pooled Ray actors, or as runs of the Ray engine."""
+"""Starts a sweep on its backend: processes of this machine, pooled Ray actors, or runs of the Ray engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from framework.sweep.sweep_run import Runner
 
 @contextmanager
 def runner_of(plan: SweepPlan) -> Iterator[Runner]:
-    """What carries out the runs of a sweep, for as long as the context lasts. ConfigError for a cluster that cannot be joined."""
+    """Opens the runner of a sweep, and closes it on exit. Raises ConfigError if the cluster cannot be joined."""
     settings = plan.settings
     limits = Limits(
         int(settings.timeout) / SECOND or None, int(settings.memory) if settings.memory is not None else None
@@ -40,13 +40,16 @@ def runner_of(plan: SweepPlan) -> Iterator[Runner]:
 
 
 def on_ray(plan: SweepPlan) -> bool:
-    """Whether the sweep needs a Ray runtime."""
+    """Returns whether the sweep needs a Ray runtime."""
     backend = plan.settings.backend
     return plan.engine == "ray" or backend == "ray" or (backend == "auto" and plan.address is not None)
 
 
 def concurrent_runs(plan: SweepPlan) -> int:
-    """How many runs of the Ray engine may be under way at once: runs that share processors measure each other."""
+    """Returns the maximum number of concurrent runs of the Ray engine.
+
+    Runs that share processors would distort each other's measurements.
+    """
     import ray
 
     if plan.settings.concurrent is not None:
@@ -59,5 +62,5 @@ def concurrent_runs(plan: SweepPlan) -> int:
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Returns the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

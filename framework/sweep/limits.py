@@ -1,4 +1,4 @@
-"""What one call may take. No limit raises an exception in the middle of the call, except that memory ends in MemoryError."""
+"""Limits on the time and memory of one call. Only the memory limit raises an exception in the call: MemoryError."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IS_LINUX = sys.platform == "linux"
 
 @dataclass(frozen=True)
 class Limits:
-    """`timeout_s`: how long one call may take. `memory`: bytes that it may allocate above what its worker has (Linux only)."""
+    """The limits of one call. `memory`: bytes that it may allocate beyond its worker's own (Linux only)."""
 
     timeout_s: float | None = None
     memory: int | None = None
@@ -25,9 +25,9 @@ NO_LIMITS = Limits()
 
 @contextmanager
 def limited(limits: Limits, dump: IO[str]) -> Iterator[None]:
-    """Holds the body to `limits`. If its time is up, the process writes its stack into `dump` and ends with code 1.
+    """Enforces `limits` on the body. When the time is up, the process writes its stack to `dump` and exits with code 1.
 
-    A thread without Python does that: it also ends a body that never leaves a C function.
+    A native thread does that, so it also ends a body that never returns from a C function.
     """
     if limits.timeout_s is not None:
         faulthandler.dump_traceback_later(limits.timeout_s, exit=True, file=dump)
@@ -42,11 +42,11 @@ def limited(limits: Limits, dump: IO[str]) -> Iterator[None]:
 
 
 def limit_memory(size: int | None) -> None:
-    """Lets this process allocate `size` more bytes than it has now, and no more; None: as many as it can get.
+    """Limits this process to `size` bytes beyond its current allocation; None: no limit.
 
-    Whatever allocates beyond raises MemoryError. A call may set the limit anew once it is set up; it is lifted at the call's
-    end. Counted are private writable mappings (the kernel's VmData), whether touched or not: a thread costs its whole stack.
-    Linux only: elsewhere nothing is limited.
+    Allocations beyond that raise MemoryError. A call may set the limit again after its set-up; it is lifted at the end
+    of the call. The limit counts private writable mappings (the kernel's VmData), touched or not: a thread costs its
+    whole stack. Linux only: has no effect elsewhere.
     """
     if not IS_LINUX:
         return
@@ -62,6 +62,6 @@ def limit_memory(size: int | None) -> None:
 
 
 def _data_size(page: int) -> int:
-    """VmData and the stack, in bytes."""
+    """Returns VmData plus the stack, in bytes."""
     with open("/proc/self/statm", "rb", buffering=0) as file:
         return int(file.read().split()[5]) * page

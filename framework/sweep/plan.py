@@ -1,9 +1,9 @@
-"""From a command line to a planned sweep: which overrides are fixed, what varies, and how it is to be run.
+"""Plans a sweep from its command line: the fixed overrides, the axes, and the settings.
 
     python -m framework.run -m experiment=raft_5nodes protocol=raft,multipaxos nodes=3,5,7 'seed=range(0,1000)'
 
-A key with one value is fixed. A key with several is an axis of the sweep. `sweep.…` are settings of the sweep itself.
-`sweep=NAME` starts from `conf/sweep/NAME.yaml`: its `params` are such keys, which the command line may override.
+A key with one value is fixed. A key with several values is an axis of the sweep. `sweep.…` are settings of the sweep
+itself. `sweep=NAME` starts from `conf/sweep/NAME.yaml`, whose `params` are keys that the command line may override.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from framework.sweep.store import HEAD, read_head
 SEED = "seed"
 _SEEDS = 2**63
 _NOT_THE_RUNS = ("run.dir", "engine.address")
-"""Keys that say where, and change nothing of what a run does."""
+"""Keys that only choose a place, and do not affect the result of a run."""
 
 MOST_POINTS = 20_000_000
 
 _COMPOSED_FIRST = 10
-"""Values of an axis that are composed before the sweep begins, so that a mistake is found at once."""
+"""The number of values of an axis that are composed before the sweep begins, to find mistakes early."""
 
 
 class _Given(NamedTuple):
-    """One override as written, and where: the command line or a file."""
+    """One override as written, and its source: the command line or a file."""
 
     text: str
     parsed: HydraOverride
@@ -56,8 +56,10 @@ class _Given(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """A sweep as asked for. `fixed` are the overrides of every point without its seed, in the simulator `trace=history` first;
-    `composed` is the first point."""
+    """A planned sweep. `composed` is the first point.
+
+    `fixed` are the overrides that all points share, without the seed; in the simulator `trace=history` is the first.
+    """
 
     name: str
     fixed: tuple[str, ...]
@@ -65,12 +67,12 @@ class SweepPlan:
     settings: SweepConfig
     composed: Composed
     overrides: tuple[str, ...]
-    """The command line's, as typed."""
+    """The overrides of the command line, as typed."""
     config_dir: str | None
     address: str | None
     """The Ray cluster that the sweep uses, if one was named."""
     identity: tuple[str, ...]
-    """The fixed overrides in canonical form, in the order of their keys: what the sweep's rows have in common."""
+    """The fixed overrides that all rows have in common: in canonical form, sorted by key."""
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -78,12 +80,12 @@ class SweepPlan:
 
     @cached_property
     def groups(self) -> Groups:
-        """What can be chosen, and the folders of configs: Synod's own, the user's, and those of plugins."""
+        """The config groups, from the plugins and the config folders: Synod's own, the user's, and the plugins'."""
         return Groups(self.composed.registry, config_folders(self.config_dir))
 
     @property
     def experiments(self) -> set[str]:
-        """The experiments that points have, and those that these start from."""
+        """The experiments that points use, and the experiments that those start from."""
         named = [axis.values for axis in self.axes if axis.key == "experiment" and isinstance(axis, Choices)]
         chosen = [self.composed.config["experiment"], *(name for values in named for name in values)]
         return {name for one in chosen if one is not None for name in lineage(str(one), self.groups)}
@@ -94,7 +96,7 @@ class SweepPlan:
 
     @property
     def folder(self) -> Path:
-        """Where rows and kept runs go: the same for the same fixed overrides and axes, whatever values these have."""
+        """The folder of rows and kept runs: the same for equal fixed overrides and axes, whatever the axes' values."""
         if self.settings.dir is not None:
             return Path(self.settings.dir).expanduser()
         mark = hashlib.sha256("\n".join([*self.identity, "", *sorted(axis.key for axis in self.axes)]).encode())
@@ -102,13 +104,16 @@ class SweepPlan:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The fixed overrides at the trace level that was asked for."""
+        """The fixed overrides, with the trace level that the user chose."""
         return self.fixed[1:] if self.engine == "sim" else self.fixed
 
 
 def plan_sweep(overrides: Sequence[str], config_dir: str | None = None, folder: str | None = None) -> SweepPlan:
-    """The sweep that a command line asks for, in `folder` if that is given. ConfigError for what cannot be, PluginError for a
-    broken plugin that is selected; the values of each axis are composed with the first of all others."""
+    """Returns the plan of a command line's sweep, in `folder` if that is given.
+
+    Composes the values of each axis with the first values of all others. Raises ConfigError for a mistake of the user,
+    and PluginError if a selected plugin is broken.
+    """
     given = [_Given(text, parsed, COMMAND_LINE) for text, parsed in parsed_overrides(overrides)]
     own = [one for one in given if sweeping_only(one.key)]
     asked = [one for one in given if not sweeping_only(one.key)]
@@ -149,7 +154,7 @@ def plan_sweep(overrides: Sequence[str], config_dir: str | None = None, folder: 
 
 
 class _Options:
-    """The options of config groups, looked up when something asks for them."""
+    """The options of config groups, loaded when they are first needed."""
 
     def __init__(self, asked: Sequence[_Given], config_dir: str | None) -> None:
         self._asked, self._config_dir = asked, config_dir
@@ -160,7 +165,7 @@ class _Options:
         return Groups(load_plugins(single, self._config_dir), config_folders(self._config_dir))
 
     def names(self, group: str) -> list[str]:
-        """What `glob(…)` chooses from. ConfigError for a key that is no group."""
+        """Returns the names that `glob(…)` chooses from. Raises ConfigError for a key that is not a group."""
         if group not in GROUPS:
             raise ConfigError(
                 COMMAND_LINE, f"{group}=glob(…): only options of a group can be globbed", did_you_mean(group, GROUPS)
@@ -169,7 +174,10 @@ class _Options:
 
 
 def _settings(own: Sequence[_Given], options: _Options) -> tuple[list[_Given], SweepConfig]:
-    """The overrides of the named sweep, if one is chosen, and the settings: its own, overridden by the command line's."""
+    """Returns the overrides of the named sweep, if one is chosen, and the settings.
+
+    The settings are those of the named sweep, overridden by the command line's.
+    """
     merged: dict[str, Any] = {}
     where = COMMAND_LINE
     named = [one for one in own if one.key == SWEEP]
@@ -193,7 +201,7 @@ def _settings(own: Sequence[_Given], options: _Options) -> tuple[list[_Given], S
         fix = "Seeds are of the runs: seed=range(0,10)." if bad.key == f"{SWEEP}.seeds" else bad.fix
         raise ConfigError(COMMAND_LINE if bad.key in keys else where, f"{bad.shown}: {bad.what}", fix) from bad
     if settings.dir is not None and not settings.dir.strip():
-        raise ConfigError(COMMAND_LINE, "sweep.dir: '' is no folder", "Write sweep.dir=runs/mine.")
+        raise ConfigError(COMMAND_LINE, "sweep.dir: '' is not a folder name", "Write sweep.dir=runs/mine.")
     return list(_params(settings.params, where)), settings
 
 
@@ -222,13 +230,13 @@ def _params(params: Mapping[str, Any], where: str) -> Iterator[_Given]:
 
 
 def _known_axes(settings: SweepConfig) -> tuple[str, ...]:
-    """The axes of the sweep whose folder is named: there one value is one of several."""
+    """Returns the axes of the sweep in the named folder: keys that stay axes even with a single value."""
     folder = None if settings.dir is None else Path(settings.dir).expanduser()
     return () if folder is None or not (folder / HEAD).is_file() else tuple(read_head(folder).axes)
 
 
 def _as_text(key: str, value: Any) -> str:
-    """How to write a list or mapping of a named sweep."""
+    """Returns the advice for writing a list or mapping in a named sweep."""
     if isinstance(value, list) and value and not any(isinstance(inner, list | dict) for inner in value):
         listed = ",".join(map(str, value))
         return f"Write {key}: {listed} for several values, {key}: '[{listed}]' for one that is a list."
@@ -238,7 +246,7 @@ def _as_text(key: str, value: Any) -> str:
 
 
 def _check_keys(runs: Iterable[_Given]) -> None:
-    """ConfigError for a key that is written twice, or that no sweep can vary."""
+    """Raises ConfigError for a duplicate key, or a key that no sweep can vary."""
     seen: dict[str, _Given] = {}
     for one in runs:
         if one.key == "run.dir":
@@ -254,7 +262,7 @@ def _check_keys(runs: Iterable[_Given]) -> None:
 
 
 def _adds(one: _Given) -> bool:
-    """Whether the override adds to what others of its key chose, or takes something out."""
+    """Returns whether the override adds to, or removes from, the choices of other overrides of its key."""
     return one.parsed.is_add() or one.parsed.is_delete()
 
 
@@ -274,7 +282,7 @@ def _axes(
 
 
 def _axis(one: _Given, options: _Options, seed: int) -> Axis:
-    """The axis that an override asks for. ConfigError that says where the override was written."""
+    """Returns the axis of an override. Raises ConfigError that names the source of the override."""
     try:
         return axis_of(one.text, one.parsed, options.names, seed)
     except ConfigError as error:
@@ -300,7 +308,10 @@ def _seeds(one: _Given, options: _Options, seed: int) -> Sequence[int]:
 
 
 def _check_sampler(axes: Sequence[Axis], settings: SweepConfig) -> int:
-    """How many combinations are drawn; 0 in a grid. ConfigError for an interval in a grid, and samples without sampler."""
+    """Returns the number of combinations to draw; 0 for a grid.
+
+    Raises ConfigError if axes, sampler and number of samples do not fit together.
+    """
     interval = needs_sampler(axes)
     if settings.sampler == "grid":
         if interval is not None:
@@ -326,7 +337,7 @@ def _check_sampler(axes: Sequence[Axis], settings: SweepConfig) -> int:
 
 @dataclass(frozen=True)
 class _Trial:
-    """Composes points before the sweep begins. `wheres` says where each override was written."""
+    """Composes points before the sweep begins. `wheres` maps each override to its source."""
 
     fixed: Sequence[str]
     axes: Sequence[Axis]
@@ -334,7 +345,7 @@ class _Trial:
     config_dir: str | None
 
     def composed(self, values: Sequence[AxisValue]) -> Composed:
-        """ConfigError, which names the combination and where the override was written, for what cannot be composed."""
+        """Composes a combination. If it cannot, raises ConfigError with the combination and the override's source."""
         own = [override_text(axis, value) for axis, value in zip(self.axes, values, strict=True)]
         try:
             return compose([*self.fixed, *own], self.config_dir)
@@ -344,8 +355,10 @@ class _Trial:
             raise ConfigError(self._where(error), f"{error.what.rstrip('.')}{within}", fix) from error
 
     def try_values(self, first: Sequence[AxisValue], engine: str) -> None:
-        """Composes each axis's values, the others at their first; of a long axis the first and the last. ConfigError also for
-        one that has another engine."""
+        """Composes each axis's values with the first values of the others; of a long axis only the first and last.
+
+        Raises ConfigError for values that cannot be composed, or that change the engine.
+        """
         for place, axis in enumerate(self.axes):
             for value in _samples_of(axis):
                 other = self.composed([*first[:place], value, *first[place + 1 :]]).engine
@@ -360,7 +373,7 @@ class _Trial:
         return next(written, error.where)
 
     def _fix(self, error: ConfigError) -> str:
-        """What to write instead of an interval that gives fractions where whole numbers are due."""
+        """Returns the advice for an interval that gives fractions where whole numbers are needed; else ""."""
         drawn = [axis for axis in self.axes if isinstance(axis, Interval) and error.what.startswith(f"{axis.key}=")]
         if drawn and "whole number" in error.what:
             return f"Write {drawn[0].key}=int(interval({drawn[0].start:g},{drawn[0].end:g}))."
@@ -368,7 +381,7 @@ class _Trial:
 
 
 def _check_trace(fixed: Iterable[_Given], settings: SweepConfig, composed: Composed) -> None:
-    """ConfigError for full traces that nobody would see."""
+    """Raises ConfigError for full traces that would not be kept."""
     asked = next((one for one in fixed if one.key == "trace" and one.parsed.value() == "full"), None)
     if asked is not None and composed.engine == "sim" and settings.keep != "all":
         what = f"{asked.text}: simulated runs leave no trace, but for those that are kept, which have all of it"
@@ -382,7 +395,7 @@ def _samples_of(axis: Axis) -> list[AxisValue]:
 
 
 def _from_anywhere(one: _Given) -> str:
-    """The override with absolute paths of plugins: a run may change its working directory."""
+    """Returns the override with absolute paths of plugins: a run may change its working directory."""
     paths = one.parsed.value()
     if one.key != "plugins.path" or not paths or not isinstance(paths, str | list):
         return one.text

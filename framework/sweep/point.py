@@ -1,4 +1,4 @@
-"""One run of a sweep, in a worker: composed once for all seeds, taken in a scratch folder, and reduced to its outcome."""
+"""One run of a sweep, in a worker: composed once for all seeds, run in a scratch folder, reduced to its outcome."""
 
 from __future__ import annotations
 
@@ -38,41 +38,41 @@ from framework.trace.history import history_digest
 from framework.trace.reader import open_run
 
 _OUT_OF_MEMORY = re.compile(r"^(?:[\w.]*\.)?(?:Arrow)?MemoryError\b.*", re.MULTILINE)
-"""A MemoryError as the last line of a traceback, or at the beginning of a reason."""
+"""Matches a MemoryError in the last line of a traceback, or at the beginning of a reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """A run to take. `overrides` compose it, but for its seed; `memory` is the limit in bytes.
+    """A run to take. `overrides` compose it, except for its seed; `memory` is the limit in bytes.
 
-    `kept` is the folder that the run leaves ("": none). With `watched`, what it changes in modules and classes is reported:
-    the worker must have taken no other run.
+    `kept` is the folder to keep the run in ("": none). With `watched`, the run's changes to variables of modules and
+    classes are reported; the worker must not have taken another run before.
     """
 
     number: int
-    """Of the point."""
+    """The number of the point."""
     engine: str = "sim"
-    """The sweep's: a run of another cannot be taken."""
+    """The engine of the sweep: a run of another engine is refused."""
     overrides: tuple[str, ...]
     config_dir: str | None
     seed: int
     command: str
-    """What a person types to take the run."""
+    """The command that takes the run again."""
     memory: int | None = None
     kept: str = ""
     unless_valid: bool = False
     """Whether the folder is deleted if the run is valid."""
     watched: bool = False
     cpus: float | None = None
-    """Processors to reserve for a run of the Ray engine; None: its nodes and one more, at most those of the cluster."""
+    """Processors to reserve for a run of the Ray engine; None: one for each node plus one, at most the cluster's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A run that ended, as the worker reports it.
+    """The worker's report of a run that has ended.
 
-    `config` is the composed config as YAML, the first time that the worker meets it, else "". `story` tells why it is
-    invalid. `shared` are the variables of modules and classes that it changed.
+    `config` is the composed config as YAML if the worker reports it for the first time, else "". `story` explains why
+    the run is invalid. `shared` are the variables of modules and classes that it changed.
     """
 
     outcome: PointOutcome
@@ -82,9 +82,9 @@ class Finished:
 
 
 def run_point(request: RunRequest) -> Finished | Exhausted:
-    """Takes one run. What it raises, or cannot do, is an outcome without verdict; KeyboardInterrupt passes.
+    """Takes one run. If it raises or cannot be composed, the outcome has no verdict; KeyboardInterrupt propagates.
 
-    Under a limit of memory a SystemError counts as a MemoryError: C code that was refused memory may forget to say so.
+    Under a memory limit, a SystemError counts as a MemoryError: C code that fails to allocate may not report it.
     """
     began = time.perf_counter()
     try:
@@ -125,7 +125,7 @@ class _Base:
         settle_collector()
 
     def first_config(self) -> str:
-        """The config as YAML, when it is asked for the first time."""
+        """Returns the config as YAML on the first call, "" on later calls."""
         shown, self._yaml = self._yaml, ""
         return shown
 
@@ -150,7 +150,7 @@ def _run(composed: Composed, request: RunRequest) -> RunResult:
 
 
 def plan_of(composed: Composed, request: RunRequest, run_dir: Path) -> Plan:
-    """The run of a composed experiment with the request's seed: the same as if it had been composed with it."""
+    """Returns the run of a composed experiment with the request's seed, as if composed with that seed."""
     experiment = replace(composed.experiment, seed=request.seed, run_dir=run_dir)
     if composed.engine == "ray":
         experiment = replace(experiment, scheduling_config=_reserving(experiment, request.cpus))
@@ -167,7 +167,7 @@ def plan_of(composed: Composed, request: RunRequest, run_dir: Path) -> Plan:
 
 
 def _reserving(experiment: Experiment, cpus: float | None) -> Config:
-    """The scheduling config with so many processors reserved in all, in Ray's units of 1/10,000."""
+    """Returns the scheduling config that reserves `cpus` processors in all, in Ray's units of 1/10,000."""
     import ray
 
     if cpus is None:
@@ -181,7 +181,7 @@ def _reserving(experiment: Experiment, cpus: float | None) -> Config:
 
 @contextmanager
 def _folder_of(request: RunRequest) -> Iterator[Path]:
-    """The run's folder: a scratch folder that is gone afterwards, or the one to be kept, without what an earlier run left."""
+    """Opens the run's folder: a scratch folder that is deleted on exit, or the folder to keep, emptied first."""
     if not request.kept:
         with tempfile.TemporaryDirectory(prefix="synod-point-") as scratch:
             yield Path(scratch)
@@ -198,8 +198,7 @@ def _without_verdict(status: RowStatus, reason: str, told: str, took_s: float) -
 
 
 def _memory_error(result: RunResult) -> str:
-    """The MemoryError of a run, wherever it was caught: in the engine, in a handler, a checker or an invariant. "" if there was
-    none."""
+    """Returns the MemoryError of a run, caught in the engine, a handler, a checker or an invariant; "" if none."""
     texts = [result.failure, *(crash.traceback for crash in result.crashes), *_texts(result.details)]
     texts += [check.reason.partition("failed: ")[2] for check in result.checks]
     found = (_OUT_OF_MEMORY.search(text) for text in texts)
@@ -214,7 +213,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _story(result: RunResult) -> tuple[str, ...]:
-    """Why a run is invalid, as its own summary tells it."""
+    """Returns the reasons and the evidence against an invalid run; empty for other runs."""
     if result.verdict is not Verdict.INVALID:
         return ()
     stories = [(check.name, check.story) for check in result.checks if check.verdict is Verdict.INVALID and check.story]

@@ -1,7 +1,7 @@
-"""The points of a sweep, each found by its number: a sweep of a million holds no list of them.
+"""The points of a sweep, each computed from its number: a sweep of a million points needs no list of them.
 
-A point is one combination of values and one seed. In a grid the last key that was written varies fastest, and `seed`
-faster than all, so that the runs of one composed config follow each other.
+A point is one combination of values and one seed. In a grid the last key varies fastest, except for `seed`, which is
+always the innermost, so that runs of the same composed config follow each other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Sampler = Literal["grid", "random", "latin_hypercube"]
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a sweep: the value on each axis, in their order, and the seed."""
+    """One run of a sweep: the value on each axis, in the order of the axes, and the seed."""
 
     number: int
     values: tuple[AxisValue, ...]
@@ -28,7 +28,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Points:
-    """All points of a sweep. `axes` vary besides the seed; `samples` combinations are drawn unless the sampler is `grid`."""
+    """All points of a sweep. The seed is not one of `axes`. `samples`: number of draws, unless `sampler` is `grid`."""
 
     axes: tuple[Axis, ...]
     seeds: Sequence[int]
@@ -38,7 +38,7 @@ class Points:
 
     @cached_property
     def combinations(self) -> int:
-        """How many combinations of values there are, each of which runs with every seed."""
+        """Number of combinations of values, each of which runs with every seed."""
         if self.sampler != "grid":
             return self.samples
         count = 1
@@ -55,13 +55,13 @@ class Points:
         return Point(number, self.combination(combination), self.seeds[place])
 
     def combination(self, number: int) -> tuple[AxisValue, ...]:
-        """The values of one combination, in the order of the axes."""
+        """Returns the values of one combination, in the order of the axes."""
         if self.sampler == "grid":
             return self._of_grid(number)
         return tuple(axis.at(self._share(axis, number)) for axis in self.axes)
 
     def overrides(self, values: Sequence[AxisValue]) -> tuple[str, ...]:
-        """What the command line of a run says for these values."""
+        """Returns the overrides of a run's command line for these values."""
         return tuple(override_text(axis, value) for axis, value in zip(self.axes, values, strict=True))
 
     def _of_grid(self, number: int) -> tuple[AxisValue, ...]:
@@ -73,7 +73,10 @@ class Points:
         return tuple(reversed(values))
 
     def _share(self, axis: Axis, number: int) -> float:
-        """Where on the axis a draw falls, 0 <= share < 1: anywhere, or within its own one of `samples` equal strata."""
+        """Returns the position of a draw on the axis, 0 <= share < 1: random, or random within the draw's own stratum.
+
+        A Latin hypercube has `samples` strata of equal size.
+        """
         drawn = random.Random(f"{self.sampler_seed}/{number}/{axis.key}").random()
         if self.sampler == "random":
             return drawn
@@ -82,12 +85,12 @@ class Points:
 
 @lru_cache(maxsize=64)
 def _strata(seed: int, key: str, samples: int) -> Sequence[int]:
-    """The stratum of each draw on one axis: every stratum once (McKay, Beckman and Conover 1979)."""
+    """Returns the stratum of each draw on one axis, every stratum once (McKay, Beckman and Conover 1979)."""
     order = list(range(samples))
     random.Random(f"{seed}/{key}").shuffle(order)
     return order
 
 
 def needs_sampler(axes: Sequence[Axis]) -> Axis | None:
-    """The first axis that no grid can enumerate."""
+    """Returns the first axis that a grid cannot enumerate, or None."""
     return next((axis for axis in axes if isinstance(axis, Interval)), None)

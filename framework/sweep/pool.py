@@ -4,12 +4,12 @@
         for ended in pool.run(Task((seed,)) for seed in range(1_000_000)):
             ...
 
-The function is imported in each worker, so it must be importable; arguments and results are pickled. Tasks are taken from
-their iterable only when a worker has room for them, and travel in chunks of about a second of work.
+The function is imported in each worker, so it must be importable. Arguments and results are pickled. Tasks are taken
+from their iterable only when a worker has room for them, and are sent in chunks of about a second of work.
 
-A worker that dies at a call costs nothing but that call: it is made once more, alone in a fresh worker, and has failed if
-that dies too. So is one that was killed by its time limit. SIGKILL from outside is nobody's fault (the kernel's
-out-of-memory killer sends it to whom it likes, and so do people): a call is given up at the fourth.
+The death of a worker affects only the call that it was making. The call is repeated once, alone in a fresh worker, and
+fails if that worker dies too. The same applies to a call that exceeds its time limit. A SIGKILL from outside (a user's,
+or the kernel's out-of-memory killer's) need not be the call's fault: the call fails only at the fourth death.
 """
 
 from __future__ import annotations
@@ -33,36 +33,39 @@ from framework.sweep.worker import READY, CallReply, is_rest
 __all__ = ["Ended", "Exhausted", "Failure", "Limits", "Pool", "Task", "TaskFailed", "limit_memory", "results"]
 
 CHUNK_S = 1.0
-"""How much work a chunk should be."""
+"""The desired duration of a chunk."""
 
 LONGEST_CHUNK = 1_000
 
 WINDOW = 50
-"""Over so many calls, about, it is averaged how long one takes."""
+"""The approximate number of calls over which the duration of a call is averaged."""
 
 BRIEF_S = 0.1
-"""Calls shorter than this: a worker gets its next chunk before it is done with the one under way. A longer call would wait
-behind others while another worker has nothing to do."""
+"""If calls are shorter than this, a worker gets its next chunk before it has finished the current one. Longer calls
+would wait in the queue of one worker while another is idle."""
 
 AHEAD = 64
-"""In order: how many calls a worker, beyond its chunks, may be ahead of the first that has not ended."""
+"""In an ordered run: the number of calls, beyond its chunks, that a worker may be ahead of the next one to yield."""
 
 TRIES, KILLED_TRIES, LOST_TRIES = 2, 4, 3
-"""How many workers may end at one call: by themselves or by its time limit, counting also those that were killed from
-outside, and together with their actors or machines."""
+"""The number of workers' deaths at which a call fails: deaths by themselves or by the time limit; the same plus kills
+from outside; losses of the worker's actor or machine."""
 
 STARTS = 3
-"""So many workers in a row that end before they are ready mean that none ever will be."""
+"""The number of consecutive workers that end before they are ready, after which the pool gives up."""
 
 TICK_S = 0.5
 
 
 class TaskFailed(SynodError):
-    """A call that has no result, and raised nothing that could be raised again."""
+    """Signals a call without a result whose exception, if it raised one, could not be sent back."""
 
 
 class Workers(Protocol):
-    """Where workers run, with what Processes promises of each method. Their numbers are the pool's."""
+    """The host of a pool's workers. Each method has the contract of its counterpart in Processes.
+
+    The pool assigns the workers' numbers.
+    """
 
     @property
     def wanted(self) -> int: ...
@@ -75,11 +78,11 @@ class Workers(Protocol):
 
 
 class Pool:
-    """Workers that call `work`: `workers` processes on this machine or, on Ray, as many actors; 0 of them: one for each
-    processor of the cluster as it is at the time. The caller has initialised Ray.
+    """Workers that call `work`: `workers` processes on this machine or, with `on_ray`, as many Ray actors.
 
-    Workers are started when there is something for them to do. Leaving the context kills them, as does an exception in
-    the midst of a run, Ctrl-C, or closing its iterator. ConfigError if `work` cannot be pickled.
+    On Ray, `workers` may be 0: one for each processor of the cluster, as it grows or shrinks. The caller must have
+    initialised Ray. Workers are started when there is work for them. They are killed on exit from the context, and by
+    an exception in a run, a Ctrl-C, or the closing of its iterator. Raises ConfigError if `work` cannot be pickled.
     """
 
     def __init__(
@@ -111,13 +114,14 @@ class Pool:
 
     @property
     def running(self) -> int:
-        """Workers that are up."""
+        """Number of workers that are ready."""
         return sum(worker.is_ready for worker in list(self._state.workers.values()))
 
     def run(self, tasks: Iterable[Task], *, ordered: bool = False) -> Generator[Ended, None, None]:
-        """Makes the calls, and gives each as it ends or, if `ordered`, in the order of the tasks. One run at a time.
+        """Makes the calls, and yields each as it ends or, if `ordered`, in the order of the tasks.
 
-        ConfigError if workers cannot be started, for example since they cannot import the function.
+        A pool has one run at a time. Raises ConfigError if workers cannot be started, for example because they cannot
+        import the function.
         """
         assert not self._is_busy, "a pool has one run at a time"
         self._is_busy, is_over = True, False
@@ -148,9 +152,10 @@ class Pool:
 
 
 def results(work: Callable[..., Any], calls: Iterable[tuple[Any, ...]], workers: int) -> Generator[Any, None, None]:
-    """`work(*call)` of each call, in the order of the calls, on so many processes.
+    """Yields `work(*call)` of each call, in the order of the calls. Uses `workers` processes.
 
-    Raises what a call raised, or else TaskFailed. Closing it ends the processes at once, and so does an interruption.
+    Raises the exception of a failed call, or TaskFailed if there is none. Closing the generator or interrupting it ends
+    the processes at once.
     """
     with Pool(work, workers) as pool, closing(pool.run(map(Task, calls), ordered=True)) as ended:
         for one in ended:
@@ -170,13 +175,13 @@ def _to_raise(name: str, number: int, failure: Failure) -> BaseException:
 
 
 class _Entry:
-    """A task until it has ended."""
+    """A task that has not ended yet."""
 
     __slots__ = ("arguments", "deaths", "number", "task")
 
     def __init__(self, number: int, task: Task, arguments: bytes) -> None:
         self.number, self.task, self.arguments = number, task, arguments
-        self.deaths: Counter[str] = Counter()  # of workers that were at it, by their cause
+        self.deaths: Counter[str] = Counter()  # of workers making this call, by cause
 
     def is_given_up(self) -> bool:
         own = self.deaths["died"] + self.deaths["timeout"]
@@ -184,7 +189,7 @@ class _Entry:
 
 
 class _Worker:
-    """A worker as the pool sees it: `chunks` are what it was sent and has not replied to, at most two."""
+    """The pool's view of a worker. `chunks`: at most two, sent to the worker and not fully answered."""
 
     __slots__ = ("chunks", "is_clean", "is_last", "is_ready", "number", "since")
 
@@ -192,17 +197,17 @@ class _Worker:
         self.number = number
         self.chunks: deque[deque[_Entry]] = deque()
         self.is_ready = False
-        self.is_clean = True  # it has begun no call
-        self.is_last = False  # it begins no other
-        self.since = 0.0  # when the call that it is at began
+        self.is_clean = True  # it has not begun a call
+        self.is_last = False  # it will get no other call
+        self.since = 0.0  # when its current call began
 
     def left(self) -> list[_Entry]:
-        """What it has not replied to, in order: it is, or was, at the first."""
+        """Returns the unanswered calls in order. The first is the one that the worker is, or was, making."""
         return [entry for chunk in self.chunks for entry in chunk]
 
 
 class _PoolState:
-    """The workers of a pool, over all its runs, and how fast they are."""
+    """The workers of a pool, and the average duration of a call, across the pool's runs."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -223,12 +228,12 @@ class _PoolState:
         self._call_s += (took_s - self._call_s) / min(self._seen, WINDOW)
 
     def is_slower(self) -> None:
-        """The last call says more of the next ones than those before it."""
+        """Raises the average to the duration of the last call: calls have become slower."""
         self._call_s = max(self._call_s, self._last_s)
 
     @property
     def chunk(self) -> int:
-        """How many calls are a chunk; it grows with the number of calls that this is learnt from."""
+        """Number of calls in a chunk. It is limited by the number of calls measured so far."""
         return max(1, min(LONGEST_CHUNK, int(CHUNK_S / max(self._call_s, 1e-6)), self._seen))
 
     @property
@@ -236,7 +241,7 @@ class _PoolState:
         return self._seen > 0 and self._call_s < BRIEF_S
 
     def on_failed_start(self, death: Death) -> None:
-        """ConfigError if this is one too many."""
+        """Counts a worker that ended before it was ready. Raises ConfigError if there are STARTS in a row."""
         self.failed_starts += death.cause != "lost" or death.misses_code
         if self.failed_starts >= STARTS:
             why = death.last_line or death.reason
@@ -244,7 +249,7 @@ class _PoolState:
 
 
 class _Run:
-    """One run of a pool: what waits, what is under way, what has ended."""
+    """One run of a pool: its waiting, running and finished calls."""
 
     def __init__(self, workers: Workers, state: _PoolState, tasks: Iterable[Task], ordered: bool) -> None:
         self._workers, self._state = workers, state
@@ -253,9 +258,9 @@ class _Run:
         self._is_exhausted = False
         self._taken = self._given = 0  # tasks taken from the iterable; ended calls given to the caller
         self._waiting: deque[_Entry] = deque()
-        self._alone: deque[_Entry] = deque()  # wait for a fresh worker of their own
+        self._alone: deque[_Entry] = deque()  # waiting, each for its own fresh worker
         self._over: deque[Ended] = deque()
-        self._early: dict[int, Ended] = {}  # in order: what has ended before its turn
+        self._early: dict[int, Ended] = {}  # in an ordered run: calls that have ended before their turn
 
     def ended(self) -> Iterator[Ended]:
         while True:
@@ -273,7 +278,7 @@ class _Run:
         busy = any(worker.chunks for worker in self._state.workers.values())
         return bool(busy or self._waiting or self._alone or not self._is_exhausted)
 
-    # What goes out.
+    # Outgoing calls.
 
     def _hand_out(self) -> None:
         workers = self._state.workers
@@ -288,7 +293,7 @@ class _Run:
                 self._serve(worker)
 
     def _start(self) -> None:
-        """Starts a worker for each call that none is free for."""
+        """Starts a worker for each call that has no idle worker."""
         workers = self._state.workers
         idle = sum(not worker.chunks for worker in workers.values())
         while len(workers) < self._workers.wanted and self._has(idle + 1):
@@ -296,7 +301,7 @@ class _Run:
             idle += 1
 
     def _serve(self, worker: _Worker) -> None:
-        """Gives a worker what it has room for. While calls lack a fresh worker, the others are left to become idle."""
+        """Sends a worker the calls that it has room for. While calls need fresh workers, other workers get none."""
         if self._alone and worker.is_clean:
             worker.is_last = True
             self._send(worker, [self._alone.popleft()])
@@ -330,14 +335,17 @@ class _Run:
         return chunk
 
     def _has(self, count: int) -> bool:
-        """Whether so many calls wait, once they are taken from the tasks."""
+        """Returns whether at least `count` calls wait, taking more from the tasks if needed."""
         while len(self._waiting) + len(self._alone) < count and not self._over:
             if not self._take():
                 break
         return len(self._waiting) + len(self._alone) >= count
 
     def _take(self) -> bool:
-        """Takes one task, unless there is no more, too many wait for fresh workers, or the run is too far ahead."""
+        """Takes one task, unless none is left, too many wait for fresh workers, or the run is too far ahead.
+
+        Returns whether it took one.
+        """
         if self._is_exhausted or len(self._alone) >= max(1, self._workers.wanted) or self._is_far_ahead():
             return False
         task = next(self._tasks, None)
@@ -360,7 +368,7 @@ class _Run:
             return False
         return self._taken - self._given >= max(1, self._workers.wanted) * (2 * self._state.chunk + AHEAD)
 
-    # What comes in.
+    # Incoming events.
 
     def _on_event(self, number: int, event: Event) -> None:
         worker = self._state.workers.get(number)
@@ -377,7 +385,7 @@ class _Run:
             self._on_reply(worker, CallReply.unpacked(event))
 
     def _on_rest(self, worker: _Worker) -> None:
-        """The worker gives back what it has not begun of its chunk: calls take longer than they did."""
+        """Takes back the calls of a chunk that the worker has not begun: calls take longer than expected."""
         self._state.is_slower()
         self._waiting.extendleft(reversed(worker.chunks.popleft()))
 
@@ -406,7 +414,7 @@ class _Run:
         if entry.is_given_up():
             kind: Literal["timeout", "died"] = "timeout" if death.cause == "timeout" else "died"
             self._end(Ended(entry.number, entry.task, None, Failure(kind, death.reason, death.traceback), took_s))
-        else:  # alone: an actor may have been lost with the replies to calls before the one that it was at
+        else:  # alone: the replies to earlier calls may have been lost with the actor
             self._alone.append(entry)
 
     def _retire(self, worker: _Worker) -> None:

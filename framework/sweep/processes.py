@@ -1,6 +1,6 @@
-"""Worker processes on this machine, seen from the process that starts them: what they report, and why they ended.
+"""Worker processes on this machine, as seen by the process that starts them: their reports, and why they ended.
 
-Nothing here ever waits for a worker that hangs or is stopped: what it has not read yet is kept until it does.
+No function here blocks on a worker that hangs or is stopped: messages that it has not read are kept until it does.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from framework.sweep.tasks import Death, Event
 from framework.sweep.worker import DUMP, LENGTH, LOG, settled
 
 BACKSTOP_S = 5.0
-"""How long a call may take beyond its time before the process is killed from outside: it may be stopped."""
+"""The time beyond a call's limit after which its process is killed from outside, in case it is stopped."""
 
 LOOK_S = 0.5
-"""How often the processes themselves are looked at."""
+"""The interval at which the processes themselves are polled."""
 
 GONE_S = 1.0
-"""How long a process whose connection has closed may take to end by itself."""
+"""The time for a process to end by itself after its connection has closed."""
 
 PATIENCE_S = 3.0
-"""How long a chunk may take before its rest is given back."""
+"""The time of a chunk after which its remaining calls are returned."""
 
 SCRATCH, LOCK = "synod-pool-", "lock"
-"""How the folder of a pool's workers is called, and a file in it that is locked while the pool is there."""
+"""The prefix of the folder of a pool's workers, and the file in it that is locked while the pool exists."""
 
 ABANDONED_S = 60.0
-"""A folder without a lock that has not changed for so long is nobody's."""
+"""The age after which an unlocked and unchanged folder counts as abandoned."""
 
 _MAIN = "from framework.sweep.worker import main; main()"
 _READ, _AT_ONCE = 1 << 16, 1 << 20
@@ -51,7 +51,7 @@ _LOG_SHOWN = 4_000
 
 
 class WorkerProcess:
-    """One worker, from its start to its death. `owed`: calls that it was sent and has not replied to."""
+    """One worker, from its start to its death. `owed`: number of unanswered calls."""
 
     def __init__(self, number: int, setup: bytes, scratch: Path, lifeline: int) -> None:
         self.number, self.owed, self.is_overdue = number, 0, False
@@ -73,7 +73,7 @@ class WorkerProcess:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is something that it has not taken yet."""
+        """Whether there are messages that the worker has not accepted yet."""
         return bool(self._outbox)
 
     def post(self, message: bytes) -> None:
@@ -81,7 +81,7 @@ class WorkerProcess:
         self.flush()
 
     def flush(self) -> None:
-        """Writes as much as the worker takes now."""
+        """Writes as much as the worker accepts now."""
         with suppress(BlockingIOError, ConnectionError):  # a closed connection is noticed when it is read
             while self._outbox:
                 sent = self.socket.send(self._outbox[0])
@@ -91,7 +91,7 @@ class WorkerProcess:
                     self._outbox.popleft()
 
     def take(self, most: int) -> tuple[list[bytes], bool]:
-        """The messages that are complete, after reading about `most` bytes; whether the connection has closed."""
+        """Reads about `most` bytes. Returns the complete messages, and whether the connection has closed."""
         has_closed, before = False, len(self._inbox)
         try:
             while len(self._inbox) < before + most:
@@ -121,19 +121,19 @@ class WorkerProcess:
         return messages
 
     def signal_group(self) -> None:
-        """SIGKILL to the process and to those that it started."""
+        """Sends SIGKILL to the process and to the processes that it started."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def remove(self) -> None:
-        """Ends the process, if it has not ended, and leaves nothing of it."""
+        """Ends the process, if it has not ended, and removes its folder."""
         self.signal_group()
         self.process.wait()
         self.socket.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def death(self, timeout_s: float | None) -> Death:
-        """Why a process has ended whose connection has closed. One that goes on without it is killed."""
+        """Returns why the process ended, after its connection has closed. Kills it if it does not end by itself."""
         try:
             code = self.process.wait(GONE_S)
         except subprocess.TimeoutExpired:
@@ -143,7 +143,7 @@ class WorkerProcess:
         dump = self._text(DUMP)
         if dump or self.is_overdue:
             took = f"took longer than {timeout_s:g}s"
-            stack = dump.rpartition("\n\n")[2]  # of the main thread, which comes last
+            stack = dump.rpartition("\n\n")[2]  # the main thread's, which is the last
             where = innermost(stack) if dump else "its process did not answer"
             return Death("timeout", f"{took}: {where}" if where else took, dump)
         return _death(code, self._log)
@@ -185,7 +185,10 @@ def _last_line(log: str) -> str:
 
 
 def _locked(scratch: Path) -> int:
-    """A descriptor with a lock on the folder that lasts as long as this process. OSError if another has it."""
+    """Locks the folder and returns the lock's descriptor. Raises OSError if another process has the lock.
+
+    The lock is released when this process ends, at the latest.
+    """
     lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -196,7 +199,7 @@ def _locked(scratch: Path) -> int:
 
 
 def _remove_abandoned() -> None:
-    """Removes what pools left here that were killed together with all their workers, as Ray kills those of a lost machine."""
+    """Removes the folders of pools that were killed together with all their workers, as Ray does for a lost machine."""
     for scratch in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
         with suppress(OSError):
             found = scratch.stat(follow_symlinks=False)
@@ -207,7 +210,7 @@ def _remove_abandoned() -> None:
 
 
 class Processes:
-    """The workers of a pool on this machine. They end with this process, however it ends."""
+    """The workers of a pool on this machine. They end when this process ends, for any reason."""
 
     def __init__(self, function: bytes, limits: Limits, wanted: int) -> None:
         self.wanted = wanted
@@ -224,18 +227,18 @@ class Processes:
         self._looked = time.monotonic()
 
     def start(self, number: int) -> None:
-        """Starts a worker of this number; the event READY follows."""
+        """Starts a worker with this number. The event READY follows."""
         worker = WorkerProcess(number, self._setup, Path(self._scratch.name), self._lifeline[0])
         self._workers[number] = worker
         self._selector.register(worker.socket, selectors.EVENT_READ, worker)
         self._attend(worker)
 
     def is_placed(self, number: int) -> bool:
-        """Whether the worker runs, or will within moments."""
+        """Returns whether the worker runs, or will in a moment."""
         return True
 
     def send(self, number: int, chunk: bytes, calls: int) -> None:
-        """Sends a worker a chunk of so many calls. A worker that has ended gets nothing."""
+        """Sends a worker a chunk of `calls` calls. Does nothing if the worker has ended."""
         worker = self._workers.get(number)
         if worker is None:
             return
@@ -246,14 +249,14 @@ class Processes:
         self._attend(worker)
 
     def stop(self, number: int) -> None:
-        """Kills a worker; no event comes of it any more."""
+        """Kills a worker. No more events of it follow."""
         worker = self._workers.get(number)
         if worker is not None:
             self._forget(worker)
             worker.remove()
 
     def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
-        """What the workers report, each with its number: as soon as there is anything, or nothing when the time is up."""
+        """Waits for events. Returns each with its worker's number as soon as there are any; none after `timeout_s`."""
         found: list[tuple[int, Event]] = []
         for key, ready in self._selector.select(timeout_s):
             if key.data is None:
@@ -271,19 +274,19 @@ class Processes:
         return found
 
     def is_dry(self) -> bool:
-        """Whether no worker has anything to do."""
+        """Returns whether no worker has unanswered calls."""
         return not any(worker.owed for worker in self._workers.values())
 
     def wake(self) -> None:
-        """Has `wait`, in another thread, return."""
+        """Makes `wait` return in another thread."""
         self._waker.send(b"!")
 
     def close(self) -> None:
-        """Kills all workers and removes what they left."""
+        """Kills all workers and removes their files."""
         workers, self._workers = list(self._workers.values()), {}
         for worker in workers:
             worker.signal_group()
-        for end in self._lifeline:  # ends a process that was just being started when the pool was interrupted
+        for end in self._lifeline:  # ends a process that was being started when the pool was interrupted
             os.close(end)
         self._selector.close()
         self._waker.close()
@@ -312,7 +315,7 @@ class Processes:
         return worker.number, death
 
     def _look(self) -> list[tuple[int, Event]]:
-        """Finds processes that have ended though something of theirs keeps the connection open, and kills overdue ones."""
+        """Kills overdue processes, and finds ended ones whose children still keep the connection open."""
         found: list[tuple[int, Event]] = []
         for worker in list(self._workers.values()):
             if worker.process.poll() is not None:
@@ -320,7 +323,7 @@ class Processes:
                 if worker.number in self._workers:
                     found.append(self._buried(worker))
             elif self._is_overdue(worker):
-                found += self._taken(worker, _AT_ONCE)  # it may have waited to be heard
+                found += self._taken(worker, _AT_ONCE)  # its reply may already have arrived
                 if worker.number in self._workers and self._is_overdue(worker):
                     worker.is_overdue = True
                     worker.signal_group()

@@ -1,7 +1,7 @@
-"""Runs of the Ray engine as points of a sweep: one coordinator actor a run, on one runtime that all share.
+"""Runs of the Ray engine as points of a sweep: one coordinator actor for each run, on a shared runtime.
 
-A coordinator plays the driver of its run. It needs no processor of its own; the run's node actors reserve theirs in a
-placement group. What cannot be placed within `scheduling.timeout` is a failed point.
+A coordinator is the driver of its run. It reserves no processor; the run's node actors reserve theirs in a placement
+group. A run that cannot be placed within `scheduling.timeout` is a failed point.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _LOOK_S = 0.5
 
 
 class Coordinator:
-    """The actor: carries out one call."""
+    """The actor of one run: carries out one call."""
 
     def __init__(self, paths: list[str]) -> None:
         for path in paths:
             add_import_path(Path(path))
 
     def carry_out(self, pickled: bytes) -> bytes:
-        """The pickled result of a pickled call."""
+        """Carries out a pickled call. Returns its pickled result."""
         from ray import cloudpickle
 
         work, arguments = cloudpickle.loads(pickled)
@@ -46,7 +46,7 @@ class _UnderWay:
 
 
 class Coordinators:
-    """Carries out calls on a runtime that is up, `concurrent` at once, each in an actor of its own. `timeout_s` 0: no limit."""
+    """Carries out calls on a running Ray, `concurrent` at a time, each in its own actor. `timeout_s` 0: no limit."""
 
     def __init__(self, work: Callable[..., Any], concurrent: int, timeout_s: float) -> None:
         self._work, self._concurrent, self._timeout_s = work, concurrent, timeout_s
@@ -57,7 +57,7 @@ class Coordinators:
         return len(self._under_way)
 
     def run(self, tasks: Iterator[Task]) -> Iterator[Ended]:
-        """Each call as it ends."""
+        """Yields each call as it ends."""
         numbers = count()
         exhausted = False
         while True:
@@ -79,7 +79,7 @@ class Coordinators:
         self._under_way[ref] = _UnderWay(number, task, actor, time.monotonic())
 
     def _ended(self) -> list[Ended]:
-        """What has ended, or has taken too long, after half a second at the most."""
+        """Waits for half a second at most. Returns the calls that have ended, or have exceeded their time."""
         import ray
 
         ready, _ = ray.wait(list(self._under_way), num_returns=1, timeout=_LOOK_S)

@@ -15,23 +15,23 @@ from framework.sweep.store import Head, read_configs, read_head, read_journal, r
 
 
 def open_sweep(folder: str | os.PathLike[str]) -> Sweep:
-    """The sweep in a folder, finished or not. Raises ConfigError when there is none."""
+    """Opens the sweep in a folder, finished or not. Raises ConfigError if there is none."""
     path = Path(folder)
     return Sweep(path, read_head(path))
 
 
 class Sweep:
-    """What a sweep left behind. Each part raises ConfigError, naming the file, when that is damaged."""
+    """The results of a sweep. Each property raises ConfigError, naming the file, if the file is damaged."""
 
     def __init__(self, folder: Path, head: Head) -> None:
         self.folder, self.head = folder, head
 
     @cached_property
     def rows(self) -> pa.Table:
-        """A row for each point that the code of the last command has run: key, seed, a column for each axis, then what became
-        of the run. After `--code any` also those that other code has run, if that command's has not.
+        """A row for each point that the code of the last command has run: key, seed, value on each axis, outcome.
 
-        Maps (`messages`, `strikes`, …) are columns of (name, count) pairs. docs/sweeps.md lists all columns.
+        After `--code any`, points that only other code has run have a row too. Maps (`messages`, `strikes`, …) are
+        columns of (name, count) pairs. docs/sweeps.md lists all columns.
         """
         return that_count(self.all_rows, self.head.code, any_code=self.head.any_code)
 
@@ -42,5 +42,5 @@ class Sweep:
 
     @cached_property
     def configs(self) -> dict[str, dict[str, Any]]:
-        """Each composed config without its seed, by the hash that the column `config` holds."""
+        """Each composed config without its seed, by its hash, the value of the column `config`."""
         return {mark: yaml.safe_load(content) for mark, content in read_configs(self.folder).items()}

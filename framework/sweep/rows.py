@@ -1,4 +1,4 @@
-"""A row of a sweep: what became of one point, as a line of the journal and as columns of Arrow."""
+"""The rows of a sweep: the outcome of each point, as lines of the journal and as columns of Arrow."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from framework.runs.result import RunResult
 from framework.sweep.axes import Axis, AxisValue, Choices, canonical
 
 RowStatus = Literal["ok", "failed", "timeout", "memory", "died"]
-"""ok: the run came to its end and has a verdict; else the run has none: it raised, took too long or too much memory, or its
+"""ok: the run has ended and has a verdict. Otherwise it has none: it raised, took too long or too much memory, or its
 process ended."""
 
 AxisType = Literal["integer", "number", "boolean", "text"]
 
 POINT_DIGITS, CODE_DIGITS = 20, 12
-"""The parts of a key, in hexadecimal digits: of what was asked for, and of the code."""
+"""The lengths of a key's parts in hexadecimal digits: the point, and the code."""
 
 _MAPS = ("messages", "dropped", "duplicated", "notes", "strikes", "sometimes")
 
 
 class PointOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one run. Durations in seconds, latencies in milliseconds.
+    """The outcome of one run. Durations are in seconds, latencies in milliseconds.
 
-    `reason` is the first reason against `valid`, or why there is no verdict. `digest` is the history's in the simulator.
-    `strikes` counts what faults did, by kind: `crash`, `partition bridge`. `config` is the hash of the composed config
-    without its seed. `kept` is the folder of the run within the sweep's, "" if there is none.
+    `reason` is the first reason against `valid`, or why there is no verdict. `digest` is that of the history, in the
+    simulator. `strikes` counts the actions of faults by kind: `crash`, `partition bridge`. `config` is the hash of the
+    composed config without its seed. `kept` is the run's folder within the sweep's, "" if there is none.
     """
 
     status: RowStatus = "ok"
@@ -67,9 +67,9 @@ class PointOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class SweepRow(msgspec.Struct, frozen=True):
-    """A line of the journal: the point, the code, and what became of the run. `axes` has the value on each.
+    """A line of the journal: the point, the code, and the outcome of the run. `axes` maps each axis to its value.
 
-    `attempt` is 0, and one more each time that the point was run again to replace its row.
+    `attempt` counts how often the point was run again to replace its row.
     """
 
     key: str
@@ -81,7 +81,7 @@ class SweepRow(msgspec.Struct, frozen=True):
 
 
 def outcome_of(result: RunResult, *, config: str, took_s: float, machine: str) -> PointOutcome:
-    """The outcome of a run that came to an end."""
+    """Returns the outcome of a run that has ended."""
     return PointOutcome(
         verdict=str(result.verdict),
         reason=" ".join(result.reasons[0].split()) if result.reasons else "",
@@ -112,7 +112,7 @@ def outcome_of(result: RunResult, *, config: str, took_s: float, machine: str) -
 
 
 def strikes(result: RunResult) -> dict[str, int]:
-    """Strikes by kind and, where the ledger's details tell, by what they were: `partition bridge`, `disk full`."""
+    """Returns the strikes by kind and, if the ledger has it, by variant: `partition bridge`, `disk full`."""
     counts: dict[str, int] = {}
     for entry in result.ledger:
         kind = entry["fault"].rpartition("/")[2]
@@ -125,7 +125,7 @@ def strikes(result: RunResult) -> dict[str, int]:
 
 
 def axis_type(axis: Axis) -> AxisType:
-    """The type of an axis's column."""
+    """Returns the type of an axis's column."""
     if not isinstance(axis, Choices):
         if axis.unit:
             return "text"
@@ -144,20 +144,22 @@ _ARROW: Mapping[AxisType, pa.DataType] = {
 
 
 def column_value(value: AxisValue, kind: AxisType) -> Any:
-    """A value on an axis as its column holds it."""
+    """Returns a value on an axis in the form of its column."""
     if kind == "text":
         return value if isinstance(value, str) or value is None else canonical(value)
     return float(value) if kind == "number" else value
 
 
 def standing(status: str, verdict: str | None) -> str:
-    """What a row counts as: the verdict of its run, or the status of one without."""
+    """Returns the verdict of a row's run, or its status if it has no verdict."""
     return str(verdict) if status == "ok" else status
 
 
 def schema(axes: Mapping[str, AxisType]) -> pa.Schema:
-    """The columns of a sweep's rows: key and seed, one for each axis, then what became of the run. An axis `experiment` or
-    `engine` has the column of that name."""
+    """Returns the columns of a sweep's rows: key and seed, one for each axis, then the outcome of the run.
+
+    An axis `experiment` or `engine` replaces the outcome's column of that name.
+    """
     fields = [pa.field("key", pa.string(), nullable=False), pa.field("seed", pa.int64(), nullable=False)]
     fields += [pa.field(key, _ARROW[kind]) for key, kind in axes.items()]
     fields += [pa.field("code", pa.string(), nullable=False), pa.field("attempt", pa.int64(), nullable=False)]
@@ -166,7 +168,7 @@ def schema(axes: Mapping[str, AxisType]) -> pa.Schema:
 
 
 def table_of(rows: Sequence[SweepRow], axes: Mapping[str, AxisType]) -> pa.Table:
-    """The rows as Arrow, with the columns of `schema(axes)`."""
+    """Returns the rows as Arrow, with the columns of `schema(axes)`."""
     columns: dict[str, Iterable[Any]] = {
         "key": [row.key for row in rows],
         "seed": [row.seed for row in rows],
@@ -183,7 +185,10 @@ def table_of(rows: Sequence[SweepRow], axes: Mapping[str, AxisType]) -> pa.Table
 
 
 def that_count(rows: pa.Table, code: str, *, any_code: bool) -> pa.Table:
-    """The rows that count: those of this code; with `any_code` one of each point, of this code if there is one, else the last."""
+    """Returns the rows that count: those of this code.
+
+    With `any_code`, one row for each point: that of this code if there is one, else the last.
+    """
     if not any_code:
         return rows.filter(pc.equal(rows["code"], code))
     keys, codes = [key[:POINT_DIGITS] for key in rows["key"].to_pylist()], rows["code"].to_pylist()

@@ -1,13 +1,13 @@
-"""The folder of a sweep: rows that are never lost, and never there twice.
+"""The folder of a sweep, in which no row is lost or duplicated.
 
-    sweep.json          what the rows have in common: fixed overrides, axes with their types, the last command
+    sweep.json          the description of the sweep: fixed overrides, axes with their types, the last command
     journal.jsonl       a line for each run that finished since the last part was written
-    rows/part-N.parquet all others
+    rows/part-N.parquet all other rows
     configs.jsonl       each composed config once, by its hash
     kept/               folders of single runs
 
-One process at a time writes. A row is in the journal before it counts as finished; a thread syncs the journal to disk every
-half second. A part is complete when its name appears. Rows of a journal that a part holds already are dropped.
+One process writes at a time. A row is in the journal before it counts as finished; a thread syncs the journal to disk
+every half second. A part is complete when its name appears. Rows of the journal that a part already has are dropped.
 """
 
 from __future__ import annotations
@@ -42,25 +42,28 @@ _FORMAT = 1
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """sweep.json. Commands whose `engine`, `fixed` overrides and `axes` are equal share a folder; the rest is the last one's."""
+    """The content of sweep.json. Commands with equal `engine`, `fixed` overrides and `axes` share a folder.
+
+    The other fields are those of the last command.
+    """
 
     format: int = _FORMAT
     engine: str
     fixed: tuple[str, ...]
     axes: dict[str, AxisType]
     code: str
-    """The rows of this code are those of today."""
+    """The code of the last command, whose rows count."""
     any_code: bool = False
-    """Whether rows of other code count where there is none of this."""
+    """Whether a row of other code counts if there is none of this code."""
     overrides: tuple[str, ...]
-    """The command line's, as typed."""
+    """The overrides of the command line, as typed."""
     config_dir: str | None
     started: str
-    """When the first command began, in UTC."""
+    """The time when the first command began, in UTC."""
 
 
 class _Syncer:
-    """A thread that hands the journal to the disk within half a second after something was written."""
+    """A thread that syncs the journal to disk within half a second of a write."""
 
     def __init__(self, descriptor: int) -> None:
         self.is_behind = threading.Event()
@@ -86,14 +89,17 @@ class _Syncer:
 
 
 class Conflict(SynodError):
-    """Two runs of one point, by the same code, came out differently."""
+    """Signals that two runs of one point, by the same code, had different results."""
 
 
 class Store:
-    """A sweep's folder, opened for writing. `keys` are those of its rows."""
+    """A sweep's folder, opened for writing. `keys` are the keys of its rows."""
 
     def __init__(self, folder: Path, head: Head) -> None:
-        """Makes or opens the folder. ConfigError if it belongs to another sweep, is open elsewhere, or cannot be written."""
+        """Creates or opens the folder.
+
+        Raises ConfigError if it belongs to another sweep, is open in another process, or cannot be written.
+        """
         self.folder = folder
         _check_free(folder)
         with _writing(folder):
@@ -129,7 +135,7 @@ class Store:
         self._syncer = _Syncer(self._journal.fileno())
 
     def _open_part(self, part: Path) -> None:
-        """Takes up the keys of a part. What it replaced in earlier ones goes, if a crash came between."""
+        """Reads the keys of a part. Drops rows that it replaces in earlier parts, if a crash has prevented that."""
         table = _read_part(part, ["key", "attempt"])
         keys = list(map(bytes.fromhex, table["key"].to_pylist()))
         if twice := self.keys.intersection(keys):
@@ -145,27 +151,29 @@ class Store:
             self._attempts[key] = row.attempt
 
     def rows(self, columns: list[str] | None = None) -> pa.Table:
-        """All rows, those of other code too; of every column, or of some."""
+        """Returns all rows, including those of other code, with all columns or the given ones."""
         return read_rows(self.folder, self.axes, self.waiting, columns)
 
     def add_config(self, config: str, content: str) -> None:
-        """Keeps a composed config, YAML, under its hash. ConfigError if it cannot be written."""
+        """Stores a composed config, as YAML, under its hash. Raises ConfigError if it cannot be written."""
         if config not in self._configs:
-            with _writing(self.folder), (self.folder / CONFIGS).open("ab") as file:  # after a line that was cut off
+            with _writing(self.folder), (self.folder / CONFIGS).open("ab") as file:  # ends a line that was cut off
                 file.write(b"\n" + msgspec.json.encode({"config": config, "content": content}) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
             self._configs.add(config)
 
     def forget(self, digests: Mapping[str, str | None]) -> None:
-        """Lets rows be replaced by those of another run; until then they stay. `digests` has the digest of each by its key."""
+        """Allows new runs to replace rows, which stay until then. `digests` maps the rows' keys to their digests."""
         for key, digest in digests.items():
             self._replaced[bytes.fromhex(key)] = digest
             self.keys.discard(bytes.fromhex(key))
 
     def add(self, row: SweepRow) -> bool:
-        """Keeps a row. False if there is one of its key, with the same digest. Conflict if the digests differ, ConfigError if the
-        row cannot be written; then it is not there, and all others are."""
+        """Stores a row. Returns False if there already is a row with its key and the same digest.
+
+        Raises Conflict if the digests differ, and ConfigError if the row cannot be written: the other rows stay intact.
+        """
         with _uninterrupted():
             return self._add(row)
 
@@ -197,7 +205,7 @@ class Store:
         return True
 
     def seal(self) -> None:
-        """Makes a part of the journal. ConfigError if it cannot be written: then all rows are still in the journal."""
+        """Turns the journal into a part. Raises ConfigError if it cannot be written: the journal then stays."""
         with _uninterrupted():
             self._seal()
 
@@ -214,7 +222,7 @@ class Store:
             self.waiting.clear()
 
     def _drop_replaced(self, before: int) -> None:
-        """Takes out of the earlier parts what the last one replaced."""
+        """Drops the rows of earlier parts that the last part replaces."""
         if again := {row.key for row in self.waiting if row.attempt}:
             drop_rows(self.folder, again, before)
             for key in map(bytes.fromhex, again):
@@ -226,7 +234,7 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Seals the journal, unless it could not be written, and lets go of the folder."""
+        """Seals the journal, unless it could not be written, and unlocks the folder."""
         try:
             if not isinstance(error, ConfigError):
                 self.seal()
@@ -236,14 +244,14 @@ class Store:
             self._lock.close()
 
     def _digest(self, key: str) -> str | None:
-        """The digest of the row that is there."""
+        """Returns the digest of the existing row with this key."""
         table = self.rows(["key", "digest"])
         digests: list[str | None] = table.filter(pc.equal(table["key"], key))["digest"].to_pylist()
         return digests[-1]
 
 
 def _check_same_digest(row: SweepRow, before: str | None) -> None:
-    """Conflict if both runs of a point have a digest, and not the same."""
+    """Raises Conflict if both runs of a point have a digest and the digests differ."""
     now = row.outcome.digest
     if now is not None and before is not None and now != before:
         raise Conflict(
@@ -255,7 +263,7 @@ def _check_same_digest(row: SweepRow, before: str | None) -> None:
 def read_rows(
     folder: Path, axes: Mapping[str, AxisType], journal: Iterable[SweepRow], columns: list[str] | None = None
 ) -> pa.Table:
-    """The rows of the parts and of a journal, each key once: its last row counts."""
+    """Returns the rows of the parts and of a journal. If a key has several rows, the last one counts."""
     wanted = schema(axes)
     tables = [_read_part(part, columns) for part in _parts(folder)]
     waiting = table_of(_last_of_each(list(journal)), axes)
@@ -270,7 +278,7 @@ def read_rows(
 
 
 def drop_rows(folder: Path, keys: Container[str], before: int) -> None:
-    """Takes the rows of these keys out of the parts numbered below `before`."""
+    """Drops the rows with these keys from the parts numbered below `before`."""
     for part in _parts(folder):
         if _number(part) < before:
             table = _read_part(part)
@@ -280,12 +288,12 @@ def drop_rows(folder: Path, keys: Container[str], before: int) -> None:
 
 
 def read_head(folder: Path) -> Head:
-    """What a sweep's folder says of itself. ConfigError if it is none."""
+    """Reads the sweep.json of a folder. Raises ConfigError if there is none, or if it cannot be read."""
     file = folder / HEAD
     try:
         head = msgspec.json.decode(file.read_bytes(), type=Head)
     except FileNotFoundError as error:
-        what = "no such folder" if not folder.is_dir() else f"is no sweep: it holds no {HEAD}"
+        what = "no such folder" if not folder.is_dir() else f"is not a sweep: it has no {HEAD}"
         raise ConfigError(str(folder), what, "Name the folder that a sweep printed.") from error
     except (OSError, msgspec.MsgspecError) as error:
         raise ConfigError(str(file), f"cannot be read ({error})") from error
@@ -295,12 +303,12 @@ def read_head(folder: Path) -> Head:
 
 
 def read_journal(folder: Path, axes: Mapping[str, AxisType]) -> list[SweepRow]:
-    """The rows of the journal without a last line that was cut off."""
+    """Returns the rows of the journal, without a last line that was cut off."""
     return [row for _, row in _journal_lines(folder / JOURNAL, axes)]
 
 
 def read_configs(folder: Path) -> dict[str, str]:
-    """Every composed config, YAML, by its hash."""
+    """Returns every composed config, as YAML, by its hash."""
     return dict(_config_lines(folder))
 
 
@@ -309,7 +317,10 @@ def _last_of_each(rows: list[SweepRow]) -> list[SweepRow]:
 
 
 def _journal_lines(file: Path, axes: Mapping[str, AxisType]) -> Iterator[tuple[bytes, SweepRow]]:
-    """The whole lines of a journal. ConfigError for a line that is none, unless it is the last and was cut off."""
+    """Yields the complete lines of a journal, with their rows. Ignores a last line that was cut off.
+
+    Raises ConfigError for any other invalid line.
+    """
     if not file.exists():
         return
     decode = msgspec.json.Decoder(SweepRow).decode
@@ -336,13 +347,13 @@ class _Config(msgspec.Struct):
 def _config_lines(folder: Path) -> Iterator[tuple[str, str]]:
     file = folder / CONFIGS
     for line in filter(None, file.read_bytes().split(b"\n") if file.exists() else ()):
-        with suppress(msgspec.MsgspecError):  # one that was cut off is written again
+        with suppress(msgspec.MsgspecError):  # a line that was cut off is written again
             entry = msgspec.json.decode(line, type=_Config)
             yield entry.config, entry.content
 
 
 def _read_part(part: Path, columns: list[str] | None = None) -> pa.Table:
-    """The rows of a part. ConfigError for a file that is none."""
+    """Returns the rows of a part. Raises ConfigError if it cannot be read."""
     try:
         return pq.read_table(part, columns=columns)
     except (pa.ArrowException, OSError, KeyError) as error:
@@ -351,7 +362,7 @@ def _read_part(part: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 def _parts(folder: Path) -> list[Path]:
-    """The files of rows, in their order. ConfigError for one with another name: whoever reads the folder would read it too."""
+    """Returns the parts in order. Raises ConfigError for other Parquet files: readers would include them."""
     parts = sorted((folder / ROWS).glob("*.parquet"))
     wrong = next((part for part in parts if not _PART.fullmatch(part.name)), None)
     if wrong is not None:
@@ -367,7 +378,7 @@ def _number(part: Path) -> int:
 
 
 def _write_part(folder: Path, number: int, table: pa.Table) -> None:
-    """Whoever opens the part sees all of it, or none."""
+    """Writes a part atomically: readers see all of it, or none."""
     draft = folder / f".part-{number}.draft"
     try:
         with draft.open("wb") as file:
@@ -390,7 +401,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _taken_up(folder: Path, head: Head) -> dict[str, AxisType]:
-    """Writes sweep.json; the types of the axes as the folder has them. ConfigError if it belongs to another sweep."""
+    """Writes sweep.json. Returns the types of the axes, which an existing folder decides.
+
+    Raises ConfigError if the folder belongs to another sweep.
+    """
     if (folder / HEAD).exists():
         held = read_head(folder)
         _check_same(folder, held, head)
@@ -403,14 +417,14 @@ def _taken_up(folder: Path, head: Head) -> dict[str, AxisType]:
 
 
 def _check_free(folder: Path) -> None:
-    """ConfigError for a folder that holds something, and no sweep."""
+    """Raises ConfigError for a folder that is not empty, and not a sweep's."""
     if folder.is_dir() and not (folder / HEAD).exists():
         own = {ROWS, LOCK, f".{HEAD}.draft"}
         held = next((path.name for path in sorted(folder.iterdir()) if path.name not in own), None)
         if held is None and (folder / ROWS).is_dir():
             held = next((f"{ROWS}/{path.name}" for path in (folder / ROWS).iterdir()), None)
         if held is not None:
-            raise ConfigError(str(folder), f"holds {held} and no {HEAD}: it is no sweep's", _ELSEWHERE)
+            raise ConfigError(str(folder), f"has {held} but no {HEAD}: it is not the folder of a sweep", _ELSEWHERE)
 
 
 _ELSEWHERE = "Name another with sweep.dir=FOLDER."
@@ -418,10 +432,10 @@ _ELSEWHERE = "Name another with sweep.dir=FOLDER."
 
 def _check_same(folder: Path, held: Head, head: Head) -> None:
     different = [
-        *(f"{text} there alone" for text in held.fixed if text not in head.fixed),
-        *(f"{text} now alone" for text in head.fixed if text not in held.fixed),
-        *(f"several values of {key} there alone" for key in held.axes if key not in head.axes),
-        *(f"several values of {key} now alone" for key in head.axes if key not in held.axes),
+        *(f"only there: {text}" for text in held.fixed if text not in head.fixed),
+        *(f"only here: {text}" for text in head.fixed if text not in held.fixed),
+        *(f"only there: several values of {key}" for key in held.axes if key not in head.axes),
+        *(f"only here: several values of {key}" for key in head.axes if key not in held.axes),
         *([f"engine {held.engine} there, {head.engine} now"] if held.engine != head.engine else []),
     ]
     if different:
@@ -437,7 +451,7 @@ def _fits(kind: AxisType, column: AxisType) -> bool:
 
 
 def _locked(folder: Path) -> IO[bytes]:
-    """The lock of the folder. ConfigError if another process has it."""
+    """Locks the folder. Raises ConfigError if another process has the lock."""
     with _writing(folder):
         lock = (folder / LOCK).open("ab+")
     try:
@@ -458,8 +472,8 @@ def _locked(folder: Path) -> IO[bytes]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """A signal that asks for the end is handled after the body: what it writes and what it remembers stay in step."""
-    if threading.current_thread() is not threading.main_thread():  # it gets no signals
+    """Defers SIGINT and SIGTERM until after the body, so that the files and the state in memory stay consistent."""
+    if threading.current_thread() is not threading.main_thread():  # other threads get no signals
         yield
         return
     came: list[int] = []
@@ -478,7 +492,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """An OSError within becomes a ConfigError that names the folder."""
+    """Converts an OSError in the body into a ConfigError that names the folder."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,8 @@
-"""A sweep as it runs: hands out the points that are missing, takes their outcomes, and confirms what matters.
+"""Runs a sweep: hands out the missing points, stores their outcomes, and confirms the important ones.
 
-The driver alone writes the store. An invalid run is confirmed: it is taken once more, at full trace, in a process that has
-taken no other, and its folder is kept. If it comes out differently, it has no verdict. So is one valid run of each launch.
+Only the driver writes the store. An invalid run is confirmed: it is taken again, with a full trace, in a process that
+has taken no other run, and its folder is kept. If its result differs, it has no verdict. One valid run of each launch
+is confirmed too.
 """
 
 from __future__ import annotations
@@ -32,18 +33,17 @@ from framework.sweep.store import KEPT, Conflict, Store
 from framework.sweep.tasks import Ended, Task
 
 ALIKE = 20
-"""If so many points, the first of a launch, all fail in one way, the sweep ends."""
+"""The number of points, at the beginning of a launch, after which the sweep ends if all have failed in the same way."""
 
 CONFIRMED = 100
-"""Invalid runs of one launch that are confirmed. Where runs depend on each other, these show it; where they do not, more of them
-would only take time."""
+"""The number of invalid runs of one launch that are confirmed: enough to show whether runs depend on each other."""
 
 NOT_ALONE = "came out differently in a process of its own"
-"""How the reason begins of a run that depends on the runs before it in its process."""
+"""The beginning of the reason for a run that depends on earlier runs in its process."""
 
 _PARTICULARS = re.compile(r"\d[\d.,]*\w*|'[^']*'|\b[nck]\d+\b")
 _CHECKED_AT = 0.9
-"""The share of the points after which a valid run is taken again by itself."""
+"""The share of the points after which a valid run is confirmed."""
 
 
 class Runner(Protocol):
@@ -56,47 +56,50 @@ class Runner(Protocol):
 
 
 class SweepProgress(Protocol):
-    """Shows a sweep as it goes."""
+    """Shows the progress of a sweep."""
 
     def progress(self, sweep_run: SweepRun, workers: int) -> None:
         """Called after each outcome."""
 
     def found(self, sweep_run: SweepRun, row: SweepRow, finished: Finished) -> None:
-        """A run is invalid."""
+        """Called for each invalid run."""
 
 
 @dataclass
 class SweepRun:
-    """One launch of a sweep. `done` were there before; `others` of the missing points have a row by other code."""
+    """One launch of a sweep.
+
+    `done`: points that were finished before. `others`: missing points that have a row of other code.
+    """
 
     plan: SweepPlan
     identity: Identity
     store: Store
     missing: Sequence[int]
     any_code: bool = False
-    """Whether rows by other code count."""
+    """Whether rows of other code count."""
     done: int = 0
     others: int = 0
     twice: int = 0
-    """Draws of a sampler that gave a combination again."""
+    """Number of draws of a sampler that repeated a combination."""
     counts: Counter[str] = field(default_factory=Counter)
-    """By verdict, or status of runs without one: of this launch."""
+    """Runs of this launch by verdict, or by status for runs without a verdict."""
     finished: int = 0
     kept: int = 0
-    """Invalid runs whose folders are kept."""
+    """Number of invalid runs whose folders are kept."""
     stopped: str = ""
-    """Why the sweep ended before its end."""
+    """The reason why the sweep was stopped early; "" if it was not."""
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self._again: deque[tuple[RunRequest, Finished]] = deque()
-        self._waiting: dict[int, Finished] = {}  # by point, what is being confirmed
-        self._confirmed = 0  # invalid runs that were, or are being
+        self._waiting: dict[int, Finished] = {}  # runs being confirmed, by point
+        self._confirmed = 0  # invalid runs that were, or are being, confirmed
         self._checked = self.plan.engine != "sim"  # whether a valid run was confirmed, or need not be
         self._first: list[PointOutcome] = []
 
     def run(self, runner: Runner, screen: SweepProgress) -> None:
-        """Takes all missing points. Rows are in the store when this returns or raises."""
+        """Runs all missing points. Their rows are in the store when this returns or raises."""
         calls = self.requests()
         while True:
             for ended in runner.run(calls):
@@ -109,13 +112,13 @@ class SweepRun:
             calls = self._confirmations()
 
     def command(self, values: Sequence[Any], seed: int) -> str:
-        """What a person types to take the run of a point, with its full trace."""
+        """Returns the command that takes the run of a point with its full trace."""
         plan = self.plan
         address = [] if plan.address is None or plan.engine != "ray" else [f"engine.address={plan.address}"]
         return replay_command([*plan.asked, *address, *plan.points.overrides(values)], plan.config_dir, seed)
 
     def requests(self) -> Iterator[Task]:
-        """The runs to take, one after the other; what is to be confirmed by then goes first."""
+        """Yields the runs to take. Runs that are to be confirmed go first."""
         for number in self.missing:
             yield from self._confirmations()
             yield Task((self._request(number),))
@@ -145,14 +148,14 @@ class SweepRun:
         )
 
     def _take(self, ended: Ended, screen: SweepProgress) -> None:
-        """One call ended: keeps its outcome, or has it confirmed first."""
+        """Stores the outcome of a call that has ended, or queues it to be confirmed first."""
         (request,) = ended.task.arguments
         finished = _finished(ended)
         if finished.config:
             self.store.add_config(finished.outcome.config, finished.config)
         if request.number in self._waiting:
             first = self._waiting.pop(request.number)
-            if finished.outcome.status != "ok":  # its full trace may need more memory, or time: it decides nothing
+            if finished.outcome.status != "ok":  # the full trace may need more memory or time: the first run counts
                 if request.kept:
                     shutil.rmtree(request.kept, ignore_errors=True)
                 finished, request = first, replace(request, kept="")
@@ -164,7 +167,7 @@ class SweepRun:
         self._keep(request, finished, screen)
 
     def _is_to_confirm(self, finished: Finished) -> bool:
-        """Whether the run is to be taken again, in a process of its own."""
+        """Returns whether the run is to be taken again, in its own process."""
         outcome = finished.outcome
         if self.plan.engine != "sim" or outcome.status != "ok":
             return False
@@ -177,7 +180,7 @@ class SweepRun:
         return False
 
     def _confirming(self, request: RunRequest, finished: Finished) -> RunRequest:
-        """The same run in a process of its own; with its full trace in a folder if that is to be kept."""
+        """Returns the request that repeats a run in its own process, with a full trace if the folder is to be kept."""
         settings = self.plan.settings
         if finished.outcome.verdict != "invalid" or settings.keep != "invalid" or self.kept >= settings.kept:
             return replace(request, watched=True)
@@ -218,7 +221,7 @@ class SweepRun:
                 self.stopped = f"the first {ALIKE} points all failed in one way: {row.outcome.reason}"
 
     def _folder(self, number: int) -> Path:
-        """Where the run of a point is kept: named after its values, its seed and its key."""
+        """Returns the folder of a kept run, named after the point's values, its seed and its key."""
         point = self.plan.points[number]
         words = [value if isinstance(value, str) else canonical(value) for value in point.values]
         name = re.sub(r"[^\w.=+-]+", "_", "-".join([*words, f"seed{point.seed}"]))[:80]
@@ -226,7 +229,7 @@ class SweepRun:
 
 
 def _compared(first: Finished, second: Finished) -> Finished:
-    """What counts of a run that was taken twice."""
+    """Returns the result of a run that was taken twice: without a verdict if the two differ."""
     if _essence(first.outcome) == _essence(second.outcome):
         return second
     said = [str(one.outcome.verdict) for one in (first, second)]
@@ -240,8 +243,10 @@ def _without_verdict(outcome: PointOutcome, reason: str) -> PointOutcome:
 
 
 def kind_of_reason(reason: str) -> str:
-    """A reason without numbers, names, what follows the first semicolon, and where a call was that took too long, so that
-    like reasons are counted together."""
+    """Returns a reason without its particulars, so that similar reasons are counted together.
+
+    Removes numbers, names, the text after the first semicolon, and the place of a call that took too long.
+    """
     told = reason.partition(": in ")[0] if reason.startswith("took longer") else reason.partition("; ")[0]
     return _PARTICULARS.sub("…", " ".join(told.split()))
 
@@ -249,8 +254,11 @@ def kind_of_reason(reason: str) -> str:
 def planned_run(
     plan: SweepPlan, identity: Identity, store: Store, *, rerun: Sequence[str] = (), any_code: bool = False
 ) -> SweepRun:
-    """What is left to do. `rerun` are verdicts (`invalid`, `unknown`), and `failed` for runs without one, whose points run
-    again; with `any_code` rows by other code count as done."""
+    """Returns the launch that runs the missing points of a sweep.
+
+    Points whose verdict is in `rerun` (`invalid`, `unknown`; `failed` for runs without a verdict) run again. With
+    `any_code`, points with rows of other code count as done.
+    """
     rows = _Standings(store, identity)
     again = rows.to_rerun(rerun)
     store.forget({key: digest for key, digest in again.items() if key.endswith(identity.code)})
@@ -278,14 +286,14 @@ def planned_run(
 
 
 class _Standings:
-    """What the rows of a store count as."""
+    """The verdicts of a store's rows."""
 
     def __init__(self, store: Store, identity: Identity) -> None:
         self._table = store.rows(["key", "code", "status", "verdict", "digest", "kept"])
         self._code = identity.code
 
     def to_rerun(self, kinds: Sequence[str]) -> dict[str, str | None]:
-        """The keys of rows of these kinds, by any code, with their digests."""
+        """Returns the keys of rows of these kinds, of any code, with their digests."""
         if not kinds:
             return {}
         columns = [self._table[name].to_pylist() for name in ("key", "status", "verdict", "digest")]
@@ -295,21 +303,21 @@ class _Standings:
         }  # fmt: skip
 
     def kept(self, but: Set[str]) -> int:
-        """How many invalid runs of this code are kept, but for those with these keys."""
+        """Returns the number of invalid runs of this code that are kept, except those with the keys `but`."""
         invalid = pc.and_(pc.equal(self._table["verdict"], "invalid"), pc.not_equal(self._table["kept"], ""))
         rows = self._table.filter(pc.and_(invalid, pc.equal(self._table["code"], self._code)))
         return sum(key not in but for key in rows["key"].to_pylist())
 
 
 def asked_rows(sweep_run: SweepRun) -> pa.Table:
-    """The rows that count of the points that were asked for."""
+    """Returns the rows that count, for the points that the command asks for."""
     wanted = {key[:POINT_DIGITS] for key in sweep_run.identity.keys_of(sweep_run.plan.points)}
     rows = that_count(sweep_run.store.rows(), sweep_run.identity.code, any_code=sweep_run.any_code)
     return rows.filter(pa.array([key[:POINT_DIGITS] in wanted for key in rows["key"].to_pylist()], pa.bool_()))
 
 
 def _finished(ended: Ended) -> Finished:
-    """What the worker reported, or what became of it."""
+    """Returns the worker's report, or an outcome for a failed call. Raises the call's error if it is a SynodError."""
     if ended.failure is None:
         finished: Finished = ended.result
         return finished

@@ -1,4 +1,4 @@
-"""What a pool is given and what it gives back, and why a worker has ended."""
+"""The input and output of a pool: tasks, results and failures, and the ends of workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Task:
-    """One call of the pool's function. `fresh`: in a worker that has made no other call, and makes none after it."""
+    """One call of the pool's function. `fresh`: in a worker that makes no other call before or after it."""
 
     arguments: tuple[Any, ...]
     fresh: bool = False
@@ -16,10 +16,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a call has no result.
+    """The reason why a call has no result.
 
-    `reason` is one line; `traceback` where it happened, as far as that is known; `error` what the call raised, if it can be
-    pickled.
+    `reason` is one line. `traceback` is the place of the failure, as far as it is known. `error` is the call's
+    exception, if it can be pickled.
     """
 
     kind: Literal["raised", "timeout", "memory", "died"]
@@ -30,7 +30,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Ended:
-    """A call that is over: the `number`-th of its run, from 0. `result` means nothing if there is a `failure`."""
+    """A call that has ended: the `number`-th of its run, from 0. `result` is undefined if there is a `failure`."""
 
     number: int
     task: Task
@@ -41,17 +41,18 @@ class Ended:
 
 @dataclass(frozen=True)
 class Exhausted:
-    """What a function returns instead of `result` if its process should make no more calls, since its memory ran out, say."""
+    """Wraps a function's result if its process should make no more calls, for example because it ran out of memory."""
 
     result: Any
 
 
 @dataclass(frozen=True)
 class Death:
-    """The end of a worker that nobody asked for.
+    """The unexpected end of a worker.
 
-    `cause`: its call took too long, the process ended by itself (`died`), somebody sent it SIGKILL (`killed`), or its Ray
-    actor is gone (`lost`). `last_line` is the last of what it printed. `misses_code`: the worker could not be set up at all.
+    `cause`: its call took too long (`timeout`), the process ended by itself (`died`), SIGKILL was sent to it
+    (`killed`), or its Ray actor is gone (`lost`). `last_line` is the last line that it printed. `misses_code`: the
+    worker could not be set up at all.
     """
 
     cause: Literal["timeout", "died", "killed", "lost"]
@@ -62,4 +63,4 @@ class Death:
 
 
 Event = bytes | Death
-"""What a worker reports: READY, a reply (see `framework.sweep.worker`), or its end."""
+"""An event of a worker: READY, a reply or a rest (see `framework.sweep.worker`), or its end."""

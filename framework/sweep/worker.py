@@ -1,24 +1,24 @@
-"""A worker process: it makes the calls that it is sent, one after the other, and replies to each as soon as it ends.
+"""A worker process: makes the calls that it receives, one after the other, and replies to each as soon as it ends.
 
     python -P -c "from framework.sweep.worker import main; main()" SOCKET LIFELINE SCRATCH FOLDER
 
-SOCKET is a descriptor of a stream socket. Both ends send messages, each with its length before it:
+SOCKET is a descriptor of a stream socket. Both ends send messages, each preceded by its length:
 
 | to the worker | |
 | --- | --- |
-| the first | pickled: the function, pickled by reference; the limits of one call; how long a chunk may take before its rest is given back |
-| each other | pickled: a chunk of calls, each a number and its arguments, pickled |
+| first message | pickled: the function, pickled by reference; the limits of a call; the time of a chunk before a rest |
+| other messages | pickled: a chunk of calls, each a number and its arguments, pickled |
 
 | from the worker | |
 | --- | --- |
 | READY | the function is imported |
-| a reply | how the call that is next in its order ended: see `CallReply` |
-| a rest | how many calls of the chunk are not begun: it took longer than expected, and others may be free for them |
+| a reply | the end of the next call in order: see `CallReply` |
+| a rest | the number of calls of the chunk that are returned: it took longer than expected, and others may be free |
 
-LIFELINE is a pipe on which nothing is ever written. When its other end closes, the process that started the worker is
-gone: the worker removes SCRATCH and ends, whatever it is doing. (Not within a C function that keeps hold of the
-interpreter, such as a regular expression without end: that ends with its time limit.) FOLDER, in SCRATCH, is the
-worker's own: there are its output, the stack of a call that took too long, and its temporary files.
+LIFELINE is a pipe to which nothing is ever written. When its other end closes, the process that started the worker is
+gone: the worker removes SCRATCH and ends, whatever it is doing. The exception is a C function that holds the
+interpreter's lock, such as an endless regular expression: it ends at its time limit. FOLDER, in SCRATCH, is the
+worker's own folder, for its output, the stack of a call that took too long, and its temporary files.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ from framework.sweep.tasks import Exhausted, Failure
 READY = b""
 LENGTH = struct.Struct("!Q")
 LOG, DUMP = "output.txt", "overdue.txt"
-"""Files in a worker's folder: what it prints (faulthandler's words included), and where it was when its time was up."""
+"""Files in a worker's folder: its output (including faulthandler's), and its stack when its time was up."""
 
 LONGEST_LOG = 1 << 20
-"""Bytes of output from which on it starts again from nothing."""
+"""The size of the output, in bytes, above which it is truncated to nothing."""
 
 _HEAD = struct.Struct("!Qdc?")
 _RETURNED, _RAISED, _MEMORY = b"o", b"r", b"m"
@@ -58,7 +58,7 @@ _KINDS: dict[bytes, Literal["raised", "memory"]] = {_RAISED: "raised", _MEMORY: 
 
 
 class CallReply(NamedTuple):
-    """How a call ended, as its worker saw it. `is_last`: the worker makes no other call."""
+    """The end of a call, as its worker reports it. `is_last`: the worker makes no other call."""
 
     number: int
     result: Any
@@ -79,7 +79,7 @@ def is_rest(message: bytes) -> bool:
 
 
 def settled(message: bytes) -> int:
-    """How many calls a message from a worker settles: it need not make them any more."""
+    """Returns the number of calls that a message from a worker settles: answered, or returned."""
     if is_rest(message):
         return int(LENGTH.unpack(message)[0])
     return int(message != READY)
@@ -121,7 +121,7 @@ def _serve(channel: socket.socket, dump: IO[str]) -> None:
 
 
 def _made(work: Callable[..., Any], arguments: bytes, limits: Limits, dump: IO[str]) -> tuple[bytes, bool, bytes]:
-    """Makes one call: its kind of end, whether it is the worker's last, and its result or failure, pickled."""
+    """Makes one call. Returns its kind of end, whether it is the worker's last, and its pickled result or failure."""
     try:
         with limited(limits, dump):
             try:
@@ -132,7 +132,7 @@ def _made(work: Callable[..., Any], arguments: bytes, limits: Limits, dump: IO[s
                 return _RAISED, False, _failed(f"its arguments cannot be unpickled: {error_line(error)}", error)
             result = work(*given)
     except MemoryError as error:
-        limit_memory(None)  # there may have been no memory to lift it with
+        limit_memory(None)  # lifting it in `limited` may have failed for lack of memory
         return _MEMORY, True, _failed(_at(_needed(limits), error), error)
     except BaseException as error:
         return _RAISED, False, _failed(_at(error_line(error), error), error)
@@ -168,7 +168,7 @@ def _read_failure(kind: Literal["raised", "memory"], body: memoryview) -> Failur
     reason, text, itself = pickle.loads(body)
     error = None
     if itself is not None:
-        with suppress(Exception):  # an exception whose __init__ takes other arguments than its `args` is read as none
+        with suppress(Exception):  # fails if the exception's __init__ takes other arguments than its `args`
             error = pickle.loads(itself)
     return Failure(kind, reason, text, error if isinstance(error, BaseException) else None)
 
@@ -181,7 +181,7 @@ def _read_result(body: memoryview) -> tuple[Any, Failure | None]:
 
 
 def _messages(channel: socket.socket) -> Iterator[bytes]:
-    """What arrives, until the other end closes; then EOFError."""
+    """Yields the messages that arrive. Raises EOFError when the other end closes."""
     with channel.makefile("rb") as stream:
         while True:
             yield _read(stream, LENGTH.unpack(_read(stream, LENGTH.size))[0])
@@ -204,7 +204,7 @@ def _end_with_starter(lifeline: int, scratch: str) -> None:
 
 
 def _end(scratch: str) -> None:
-    """Removes the scratch folder, which others may be writing into still, and ends this process and those that it started."""
+    """Removes the scratch folder, to which other workers may still write, then kills this process and its children."""
     for _ in range(20):
         shutil.rmtree(scratch, ignore_errors=True)
         if not os.path.exists(scratch):

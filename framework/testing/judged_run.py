@@ -60,7 +60,7 @@ def evidence(result: RunResult) -> list[str]:
 
 def to_see_it_again(*commands: str) -> list[str]:
     """The lines with the commands that take a run again."""
-    return ["", "to see it again:", *(f"  {command}" for command in commands)]
+    return ["", "to run it again:", *(f"  {command}" for command in commands)]
 
 
 def take(composed: Composed, seed: int, run_dir: Path, command: str) -> JudgedRun:

@@ -394,7 +394,7 @@ def _parametrize(metafunc: pytest.Metafunc, name: str, values: Sequence[Any], id
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 

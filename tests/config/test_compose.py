@@ -281,19 +281,19 @@ def test_quorums_are_set_key_by_key(tmp_path: Path) -> None:
 
 MISTAKES: list[tuple[list[str], list[str]]] = [
     ([], ["no protocol is chosen", "Write experiment=NAME (", "hello, "]),
-    (["hello"], ["'hello' sets nothing", "Did you mean experiment=hello?"]),
-    (["--verbose"], ["'--verbose' sets nothing"]),
-    (["=3"], ["sets nothing"]),
+    (["hello"], ["'hello' is not a setting", "Did you mean experiment=hello?"]),
+    (["--verbose"], ["'--verbose' is not a setting"]),
+    (["=3"], ["is not a setting"]),
     (["experiment=helo"], ["command line: ", "there is no experiment 'helo'. Did you mean 'hello'?"]),
     (["protocol=raff"], ["there is no protocol 'raff'. Did you mean 'raft'?"]),
     (["experiment=hello", "network=wan_awz"], ["there is no network 'wan_awz'. Did you mean 'wan_aws'?"]),
     (["experiment=hello", "engine=sm"], ["Did you mean 'sim'?"]),
     (["experiment=hello", "trace=off"], ["there is no trace 'off'. There are: full, history, none."]),
-    (["experiment=hello", "network=null"], ["a run needs one"]),
+    (["experiment=hello", "network=null"], ["a value is required"]),
     (["experiment=hello", "protocol={a: 1}"], ["choose one option"]),
     (["experiment=hello", "network=[lan,lossy]"], ["choose one option"]),
     (["experiment=hello", "faults=[crash,crahs]"], ["there is no fault 'crahs'. Did you mean 'crash'?"]),
-    (["experiment=hello", "faults=[crash,crash]"], ["crash stands there twice", "+faults.again={name: crash}"]),
+    (["experiment=hello", "faults=[crash,crash]"], ["crash is chosen twice", "+faults.again={name: crash}"]),
     (["experiment=hello", "netwrok=lan"], ["netwrok=lan: there is no such key. Did you mean 'network'?"]),
     (["experiment=hello", "nodez=3"], ["command line: nodez=3: there is no such key. Did you mean 'nodes'?"]),
     (["experiment=hello", "nodes=0"], ["nodes=0: must be at least 1, not 0"]),
@@ -303,11 +303,11 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["experiment=hello", "nodes=100000000000000000000"], ["must be at most"]),
     (["experiment=hello", "nodes="], ["expected a whole number"]),
     (["experiment=hello", "nodes.x=3"], ["nodes: expected a whole number"]),
-    (["experiment=hello", "nodes=3,5"], ["asks for several runs"]),
+    (["experiment=hello", "nodes=3,5"], ["has several values"]),
     (["experiment=hello", "nodes=[1"], ["'nodes=[1' cannot be read"]),
     (["experiment=hello", "duration=150"], ["duration=150: a duration needs a unit: write 150ms or 150s"]),
     (["experiment=hello", "duration=-1s"], ["duration=-1s: a duration cannot be negative"]),
-    (["experiment=hello", "duration=0"], ["duration=0: a run takes time"]),
+    (["experiment=hello", "duration=0"], ["duration=0: must be more than 0"]),
     (["experiment=hello", "warmup=2s"], ["warmup=2s: a warmup of 2s leaves nothing to measure"]),
     (["experiment=hello", "hydra.run.dir=x"], ["have no effect here", "run.dir"]),
     (["experiment=hello", "run.folder=x"], ["Did you mean 'run.dir'?"]),
@@ -325,7 +325,7 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["experiment=raft_3nodes", "workload.loop=opne"], ["Did you mean 'open'?"]),
     (
         ["experiment=hello", "engine.transport=mash"],
-        ["engine.transport=mash: there is no 'mash'. Did you mean 'mesh'?"],
+        ["engine.transport=mash: unknown value 'mash'. Did you mean 'mesh'?"],
     ),
     (["experiment=hello", "engine=sim", "engine.transport=mesh"], ["there is no such key", "disk_latency"]),
     (["experiment=hello", "faults.crash.for=1s"], ["faults.crash: crash is not chosen. Add faults=crash."]),
@@ -336,11 +336,11 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["experiment=hello", "network=wan_aws", "network.regions=[eu-wst-1]"], ["Did you mean 'eu-west-1'?"]),
     (
         ["experiment=hello", "workload=kv"],
-        ["asks for 'read', which the protocol 'echo' lacks", "Choose workload=echo."],
+        ["needs the operation 'read', which the protocol 'echo' does not have", "Choose workload=echo."],
     ),
     (
         ["experiment=raft_3nodes", "state_machine=counter"],
-        ["the state machine 'counter' lacks", "workload=counter"],
+        ["the state machine 'counter' does not have", "workload=counter"],
     ),
     (
         ["experiment=raft_wan", "protocol=abd"],
@@ -411,7 +411,7 @@ def test_a_folder_of_configs_that_is_not_there(registry: Registry, tmp_path: Pat
 
 def test_help_lists_every_group_option_and_key(registry: Registry) -> None:
     text = help_text(registry)
-    assert "  clients=10            Clients: c1, c2, …\n" in text
+    assert "  clients=10            Number of clients: c1, c2, …\n" in text
     assert all(line == line.rstrip() for line in text.splitlines())
     for word in (
         *GROUPS,

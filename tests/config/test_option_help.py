@@ -117,7 +117,7 @@ def test_a_group_is_a_list_of_its_options(groups: Groups) -> None:
     assert listed.splitlines() == [
         "checker=NAME (several: checker=[a,b])",
         "  auto                  The checkers that the protocol names.",
-        "  none                  No checkers: nothing says whether the run was right.",
+        "  none                  No checkers: the history is not judged.",
         "  counter               Every acknowledged increment counts in the end, and nothing else.",
         "  echo                  Every answer is what was said.",
         "  linearizability       Each operation takes effect at one instant between its invocation and its completion.",
@@ -131,7 +131,7 @@ def test_a_group_is_a_list_of_its_options(groups: Groups) -> None:
 def test_a_key_at_the_top_is_told(word: str, groups: Groups) -> None:
     text = help_with([word, "duration=5s"], groups, 80)
     assert text.startswith(
-        "  nodes=3       whole number, 1 to 100000\n      Nodes: n1, n2, …\n  duration=10s  duration\n      How long"
+        "  nodes=3       whole number, 1 to 100000\n      Number of nodes: n1, n2, …\n  duration=10s  duration\n      Time during"
     )
 
 
@@ -153,7 +153,7 @@ def test_a_key_of_the_option_or_experiment_that_is_named_is_that_ones(groups: Gr
 
 def test_keys_of_sweeps_and_of_files_and_folders_are_told(groups: Groups) -> None:
     assert "  sweep.timeout=10m  duration\n" in help_with(["sweep.timeout=1m"], groups, 80)
-    assert "  run.dir=FOLDER\n      Where the run is kept;" in help_with(["run.dir=x"], groups, 80)
+    assert "  run.dir=FOLDER\n      The folder of the run;" in help_with(["run.dir=x"], groups, 80)
     assert "raft_chaos" in help_with(["sweep"], groups, 80)
     (sweep,) = parts(groups, "sweep=raft_chaos")
     assert "    sweep.params.seed=range(0,1000)\n    sweep.timeout=2m" in sweep
@@ -209,7 +209,7 @@ def test_a_file_of_another_group_is_what_it_sets_and_the_plugin_that_it_names(
         (["protocol=echo", "protocol.x"], "command line: protocol.x: there is no such key"),
         (["sweep=helo"], "command line: sweep=helo: there is no sweep 'helo'. Did you mean 'hello'?"),
         (["sweep.timeot=2s"], "command line: sweep.timeot=2s: there is no such key. Did you mean 'sweep.timeout'?"),
-        (["nodes=["], "command line: 'nodes=[' cannot be read. A bracket lacks its other half."),
+        (["nodes=["], "command line: 'nodes=[' cannot be read. The brackets do not match."),
     ],
 )
 def test_a_word_that_means_nothing_is_one_line(words: list[str], line: str, groups: Groups) -> None:
@@ -225,7 +225,7 @@ def test_an_experiment_whose_file_is_wrong_is_one_line(tmp_path: Path, registry:
         "experiment__torn": "# @package _global_\na: [\n",
     }
     groups = Groups(registry, own(tmp_path, **files))
-    for name, says in {"loop": "lead back to themselves", "odd": "Did you mean 'raft'?", "torn": "line 3: "}.items():
+    for name, says in {"loop": "form a cycle", "odd": "Did you mean 'raft'?", "torn": "line 3: "}.items():
         with pytest.raises(ConfigError, match=says):
             help_with([f"experiment={name}"], groups, 80)
 

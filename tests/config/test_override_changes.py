@@ -16,7 +16,7 @@ CHAOS = ["experiment=raft_chaos"]
 NIGHT = ["experiment=raft_schedule"]
 WIDE = ["experiment=raft_wan"]
 CRASH = [*FIVE, "faults=crash"]
-NEVER = "a setting is never without a value, and cannot be deleted."
+NEVER = "a setting always has a value, so it cannot be deleted."
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +99,9 @@ REFUSED: list[tuple[list[str], str, str]] = [
     (NIGHT, "~faults.schedule.steps.3", "there is no item '3': faults.schedule.steps has items 0 to 2. Write all of it"),
     (NIGHT, "~faults.schedule.steps.x", "there is no item 'x'"),
     (FIVE, "~checker.linearizability", "checker=auto takes those that the protocol names. Write checker=none, or name"),
-    (FIVE, "~protocol", "a run needs one. There are: abd, "),
-    (FIVE, "~", "sets nothing. Write key=value."),
-    (FIVE, "+=3", "sets nothing. Write key=value."),
+    (FIVE, "~protocol", "a value is required. There are: abd, "),
+    (FIVE, "~", "is not a setting. Write key=value."),
+    (FIVE, "+=3", "is not a setting. Write key=value."),
     # A list where keys and values are due, and the other way round.
     (CHAOS, "faults.chaos.kinds=[crash]", "expected keys and values, got ['crash']. Write faults.chaos.kinds.crash=VALUE."),
     (CHAOS, "faults.chaos.kinds=[{a: 1}]", "expected keys and values, got [{'a': 1}]. Write faults.chaos.kinds.KEY=VALUE."),
@@ -112,7 +112,7 @@ REFUSED: list[tuple[list[str], str, str]] = [
     (FIVE, "protocol.session=[3]", "expected keys and values, got [3]. Write protocol.session.KEY=VALUE."),
     (FIVE, "protocol.session=3", "expected keys and values, got 3"),
     (FIVE, "workload.mix=[read]", "expected keys and values, got ['read']. Write workload.mix.read=VALUE."),
-    (FIVE, "workload.mix={}", "an empty mapping changes nothing: what is set is merged into what is there"),
+    (FIVE, "workload.mix={}", "an empty mapping changes nothing: a mapping is merged into the existing one"),
     (NIGHT, "faults.schedule.steps={a: 1}", "expected a list, got {'a': 1}. Write faults.schedule.steps=[…]."),
     (NIGHT, "faults.schedule.steps=crash", "expected a list, got 'crash'. Write faults.schedule.steps=[crash]."),
     (WIDE, "network.regions={a: b}", "expected a list, got {'a': 'b'}. Write network.regions=[…]."),
@@ -135,27 +135,27 @@ REFUSED: list[tuple[list[str], str, str]] = [
     (FIVE, "protocol.prevote=[true]", "expected true or false, got [True]. The default is true."),
     (FIVE, "protocol.read_mode=[log]", "expected one of lease, log, read_index; got ['log']"),
     (FIVE, "protocol.read_mode={a: b}", "expected one of lease, log, read_index; got {'a': 'b'}"),
-    (FIVE, "protocol.read_mode=lgo", "there is no 'lgo'. Did you mean 'log'?"),
+    (FIVE, "protocol.read_mode=lgo", "unknown value 'lgo'. Did you mean 'log'?"),
     (CRASH, "faults.crash.target=[n1]", "expected text, got ['n1']. The default is random."),
     (CRASH, "faults.crash.target={a: n1}", "expected text, got {'a': 'n1'}. The default is random."),
     (CHAOS, "faults.chaos.kinds.crash=x", "expected a whole number, got 'x'. The default is 3."),
     (CHAOS, "faults.chaos.kinds.crash=[1]", "expected a whole number, got [1]. The default is 3."),
     (CHAOS, "faults.chaos.kinds.crash={a: 1}", "expected a whole number, got {'a': 1}. The default is 3."),
-    ([*FIVE, "network=lossy"], "network.latency.kind=lognrmal", "there is no 'lognrmal'. Did you mean 'lognormal'?"),
+    ([*FIVE, "network=lossy"], "network.latency.kind=lognrmal", "unknown value 'lognrmal'. Did you mean 'lognormal'?"),
     ([*FIVE, "network=lossy"], "network.loss={a: 1}", "expected a number, got {'a': 1}. The default is 0.02."),
     (FIVE, "checker.linearizability.budget=[1]", "expected a whole number, got [1]."),
-    (FIVE, "run.dir=[a]", "['a'] is no folder. Write run.dir=runs/mine."),
+    (FIVE, "run.dir=[a]", "['a'] is not a folder name. Write run.dir=runs/mine."),
     # Names.
     (FIVE, "protocol.name=abd", "protocol is raft. Choose with protocol=abd."),
     (FIVE, "protocol.name=rft", "there is no protocol 'rft'. Did you mean 'raft'?"),
     (FIVE, "protocol.name=[abd]", "expected a name, got ['abd']."),
     (CRASH, "faults.crash.name=crsh", "there is no fault 'crsh'. Did you mean 'crash'?"),
     (CRASH, "faults.crash.name=[crash]", "expected a name, got ['crash']"),
-    (CRASH, "+faults=crash", "crash stands there twice. Give the second one a name of its own"),
+    (CRASH, "+faults=crash", "crash is chosen twice. Give the second one a name of its own"),
     (FIVE, "+faults=crsh", "there is no fault 'crsh'. Did you mean 'crash'?"),
     (FIVE, "+checker=echo", "checker=auto takes those that the protocol names. Name all of them: checker=[NAME,NAME]."),
     (FIVE, "faults.late={at: 1s}", "late is not chosen. Say what it is: faults.late.name=NAME."),
-    (FIVE, "nodes=${clietns}", "${clietns} refers to nothing. Did you mean 'clients'?"),
+    (FIVE, "nodes=${clietns}", "${clietns} refers to a key that does not exist. Did you mean 'clients'?"),
     (FIVE, "faults/crash=1", "there is no such key. Write faults.crash=1."),
 ]  # fmt: skip
 
@@ -196,7 +196,7 @@ FILES = [
     ("none", "workload: {mix: [read]}", "workload.mix: expected keys and values, got ['read']"),
     ("none", "workload: {mix: }", "workload.mix: expected keys and values, got nothing"),
     ("none", "plugins: {path: {a: b}}", "plugins.path: expected folders or files, got {'a': 'b'}"),
-    ("none", "nodes: ${many}", "nodes: ${many} refers to nothing."),
+    ("none", "nodes: ${many}", "nodes: ${many} refers to a key that does not exist."),
     ("none", "duration: [1s]", "duration: expected a duration, got ['1s']. The default is 10s."),
 ]
 

@@ -82,10 +82,7 @@ def test_a_distribution_says_how_each_kind_is_written() -> None:
     assert (setting.label, setting.form) == ("latency=null", "{kind: constant | uniform, …} or null")
     assert setting.kinds == (
         ("{kind: constant, delay: duration, minimum: 1us}", "The constant `delay`."),
-        (
-            "{kind: uniform, low: duration, high: duration, minimum: 1us}",
-            "The uniform law from `low` to `high`.",
-        ),
+        ("{kind: uniform, low: duration, high: duration, minimum: 1us}", "The uniform law from `low` to `high`."),
     )
 
 

@@ -61,10 +61,10 @@ def test_an_invalid_run_tells_its_story_and_how_to_see_it_again(
     print_summary(result_of(tmp_path / "run", FakeEngine(), STALE), "pings")
 
     shown = capsys.readouterr().out
-    assert "invalid, as told below" in shown
+    assert "invalid, see below" in shown
     assert "c1 read an old value" not in shown  # the verdict's line says so
     assert "stale:\n  1 ms  c1 wrote [red]2\n  2 ms  c1 read 1\n" in shown
-    assert shown.endswith("to see it again:\n  python -m framework.run experiment=pings seed=7\n\n")
+    assert shown.endswith("to run it again:\n  python -m framework.run experiment=pings seed=7\n\n")
 
 
 def test_a_crash_shows_when_why_and_the_end_of_its_traceback(

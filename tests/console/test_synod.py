@@ -121,21 +121,21 @@ def test_help_imports_nothing_heavy(script: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("rnu",), "synod: 'rnu' is no command. Did you mean 'run'? See synod --help."),
+        (("rnu",), "synod: 'rnu' is not a command. Did you mean 'run'? See synod --help."),
         (
             ("experiment=hello", "seed=1"),
-            "synod: 'experiment=hello' names no command. Did you mean synod run experiment=hello seed=1? See synod --help.",
+            "synod: 'experiment=hello' is not a command. Did you mean synod run experiment=hello seed=1? See synod --help.",
         ),
         (
             ("--verison",),
-            "synod: '--verison' is no flag of synod. Did you mean '--version'? A command comes first. See synod --help.",
+            "synod: '--verison' is not a flag of synod. Did you mean '--version'? A command comes first. See synod --help.",
         ),
         (("run", "--quite"), "synod run: unknown flag --quite. Did you mean '--quiet'?"),
         (("replay",), "synod replay: the following arguments are required: RUN. See synod replay --help."),
-        (("shrink", "x", "y"), "synod shrink: y means nothing here. See synod shrink --help."),
+        (("shrink", "x", "y"), "synod shrink: unknown argument y. See synod shrink --help."),
         (("plugins", "knid"), "synod plugins: there is no kind of plugin 'knid'. There are: "),
-        (("run", *HELLO, "seed=1,2"), "command line: seed=1,2: asks for several runs, and this is one. For a sweep write "
-         "synod run -m … 'seed=1,2'; a list stands in brackets."),
+        (("run", *HELLO, "seed=1,2"), "command line: seed=1,2: has several values, but this is a single run. For a sweep, write "
+         "synod run -m … 'seed=1,2'; put a list in brackets."),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_in_the_words_that_were_typed(words: Sequence[str], line: str, script: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_run_its_second_run_and_its_replay(script: Path) -> None:
 
 def test_a_run_that_fails_is_seen_again_and_shrunk_by_the_lines_that_are_printed(script: Path) -> None:
     lines = ran(script, "run", *LYING, "run.dir=mine", code=1)
-    line = lines[lines.index("to see it again:") + 1].strip()
+    line = lines[lines.index("to run it again:") + 1].strip()
     seen = again(line, script, "run.dir=again")
     assert seen.returncode == 1
     assert result("again")["digest"] == result("mine")["digest"]

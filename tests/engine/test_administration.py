@@ -118,8 +118,8 @@ def test_the_same_seed_gives_the_same_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("steps", "more", "said"),
     [
-        ("[{at: 1ms, fault: transfer_leader}]", (), "which protocol club cannot do; its administration: add_node, remove_node"),
-        ("[{at: 1ms, fault: add_node}]", ("protocol=echo",), "which protocol echo cannot do; its administration: none"),
+        ("[{at: 1ms, fault: transfer_leader}]", (), "which protocol club does not support; it supports: add_node, remove_node"),
+        ("[{at: 1ms, fault: add_node}]", ("protocol=echo",), "which protocol echo does not support; it supports: none"),
         ("[{at: 1ms, fault: remove_node, target: all}]", (), "means several nodes"),
         ("[{at: 1ms, fault: add_node}]", ("spares=0",), "there is no spare to add"),
     ],

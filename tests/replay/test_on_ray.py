@@ -58,6 +58,6 @@ def test_every_node_comes_to_the_same_outputs_and_one_that_reads_the_clock_depar
     assert len(diverged) == 1
     where = diverged[0]
     assert " takes raft.Vote(term=1, granted=true) from n" in lines[where + 1]
-    assert lines[where + 2].startswith("  recorded:     notes at clock=")
-    assert lines[where + 3].startswith("  driven again: notes at clock=")
-    assert lines[-1].startswith("Something besides config, seed and inputs has a part in it")
+    assert lines[where + 2].startswith("  recorded: notes at clock=")
+    assert lines[where + 3].startswith("  replayed: notes at clock=")
+    assert lines[-1].startswith("Something other than config, seed and inputs affects the run")

@@ -187,7 +187,7 @@ def test_one_that_had_not_ended_is_shown_as_far_as_it_came(folder: Path, capsys:
     [
         (["--operation", "9999"], "--operation 9999: is not in this run. Of its "),
         (["--operation", "-1"], "--operation: "),
-        (["--operation", "c4"], "--operation: 'c4' is no whole number"),
+        (["--operation", "c4"], "--operation: 'c4' is not a whole number"),
         (["--operation", "78", "--until", "1ns"], "--until 1ns: ends before operation 78 was invoked, at "),
     ],
 )

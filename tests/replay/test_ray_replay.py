@@ -299,8 +299,8 @@ def test_a_departure_tells_the_step_and_both_sides(tmp_path: Path) -> None:
     assert isinstance(report.divergence, Divergence)
     assert lines[0].startswith(f"n1: differs at step {report.divergence.number:,}")
     assert "n1 takes register.Store(operation=" in lines[1]
-    assert lines[2].startswith("  recorded:     notes stored at=")
-    assert lines[3].startswith("  driven again: notes stored at=")
+    assert lines[2].startswith("  recorded: notes stored at=")
+    assert lines[3].startswith("  replayed: notes stored at=")
 
 
 class Clocks(RegisterNode):

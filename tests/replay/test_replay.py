@@ -101,7 +101,7 @@ def test_another_seed_is_another_run_and_the_first_event_that_differs_is_named(
     assert replay(["first"]) == 2
     lines = said(capsys)
     assert lines[1].startswith("differs at number ")
-    assert lines[2].startswith("  recorded:     ") and lines[3].startswith("  driven again: ")
+    assert lines[2].startswith("  recorded: ") and lines[3].startswith("  replayed: ")
     assert lines[2][16:] != lines[3][16:]
 
 
@@ -115,7 +115,7 @@ def test_what_the_code_draws_from_the_global_random_is_named(capsys: pytest.Capt
     lines = said(capsys)
     assert "sends replayed.Gossip(number=0." in lines[2] and "sends replayed.Gossip(number=0." in lines[3]
     assert lines[4] == "  in: payload"
-    assert lines[5].startswith("Something besides config, seed and inputs has a part in it")
+    assert lines[5].startswith("Something other than config, seed and inputs affects the run")
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_what_the_code_draws_from_the_global_random_is_named(capsys: pytest.Capt
         (["first", "--until", "3"], "--until: a duration needs a unit"),
         (["first", "--node", "n9"], "--node n9: is not in this run"),
         (["first", "--node"], "--node: expected one argument"),
-        (["first", "--nod", "n1"], "--nod means nothing here. Did you mean '--node'?"),
-        (["first", "second"], "second means nothing here. See python -m framework.replay --help."),
+        (["first", "--nod", "n1"], "unknown argument --nod. Did you mean '--node'?"),
+        (["first", "second"], "unknown argument second. See python -m framework.replay --help."),
         ([], "the following arguments are required: RUN"),
     ],
 )

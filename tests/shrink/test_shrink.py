@@ -313,7 +313,7 @@ def test_what_cannot_be_shrunk_is_one_line(words: list[str], capsys: pytest.Capt
         (["nowhere"], "no such run folder"),
         (["big", "--budget", "soon"], "--budget: 'soon' is not a duration"),
         (["big", "--budget", "0"], "nothing can be found in no time"),
-        (["big", "--seeds", "x"], "--seeds: 'x' is no whole number. See python -m framework.shrink --help."),
+        (["big", "--seeds", "x"], "--seeds: 'x' is not a whole number. See python -m framework.shrink --help."),
     ):
         assert shrink(asked) == 2
         shown = capsys.readouterr()

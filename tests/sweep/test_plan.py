@@ -101,7 +101,7 @@ def test_a_plugins_code_is_part_of_the_identity(tmp_path: Path) -> None:
     [
         (
             ["seed=range(5,5)"],
-            "command line: seed=range(5,5): holds no value. A range leaves out its end: range(0,10).",
+            "command line: seed=range(5,5): has no values. The end of a range is excluded: range(0,10).",
         ),
         (["nodez=3,5"], "command line: nodez=3: there is no such key. Did you mean 'nodes'?"),
         (["protocol=echo,raftt"], "protocol=raftt: there is no protocol 'raftt'. Did you mean 'raft'?"),
@@ -117,7 +117,7 @@ def test_a_plugins_code_is_part_of_the_identity(tmp_path: Path) -> None:
         (["sweep.timeout=9"], "sweep.timeout: a duration needs a unit: write 9ms or 9s, not 9"),
         (["sweep.memory=9"], "sweep.memory: '9' is no amount of memory"),
         (["sweep.timeout=9s,10s"], "a setting of the sweep takes one value"),
-        (["sweep.keep=some"], "sweep.keep: there is no 'some'."),
+        (["sweep.keep=some"], "sweep.keep: unknown value 'some'."),
         (["sweep=nothing"], "sweep=nothing: there is no such sweep."),
         (["sweep=raft_chaoss"], "Did you mean 'raft_chaos'?"),
         (["engine=sim,ray"], "engine=sim,ray: a sweep has one engine. Make a sweep for each."),
@@ -129,15 +129,15 @@ def test_a_plugins_code_is_part_of_the_identity(tmp_path: Path) -> None:
         (["sweep=raft_chaos,abd_chaos"], "sweep=raft_chaos,abd_chaos: a sweep starts from one. Write sweep=NAME."),
         (["sweep.seeds=10"], "sweep.seeds: there is no such key. Seeds are of the runs: seed=range(0,10)."),
         (["seed=rnge(0,5)"], "There is no function rnge. Did you mean 'range'?"),
-        (["seed=range(0,5"], "'seed=range(0,5' cannot be read. A bracket lacks its other half."),
-        (["duration=interval(10ms,70ms)"], "Numbers stand without their unit: tag(ms,interval(10,70))."),
+        (["seed=range(0,5"], "'seed=range(0,5' cannot be read. The brackets do not match."),
+        (["duration=interval(10ms,70ms)"], "Write the numbers without a unit: tag(ms,interval(10,70))."),
         (
             ["workload.rate=tag(cubic,interval(1,2))"],
-            "the tag 'cubic' means nothing. Tags are log and the units ns, us",
+            "unknown tag 'cubic'. Tags are log and the units ns, us",
         ),
         (["nodes=tag(log,choice(3,5))"], "only intervals are drawn by ratio"),
         (["nodes=interval(1,3)", "sweep.sampler=random", "sweep.samples=2"], "Write nodes=int(interval(1,3))."),
-        (["network=glob(zz*)"], "network=glob(zz*): holds no value. No option has such a name"),
+        (["network=glob(zz*)"], "network=glob(zz*): has no values. No option has such a name"),
         (["trace=full"], "trace=full: simulated runs leave no trace, but for those that are kept"),
         (
             ["nodes=1,3", "network=lan,perfect", "clients=2,0"],
@@ -146,7 +146,7 @@ def test_a_plugins_code_is_part_of_the_identity(tmp_path: Path) -> None:
         (["seed=a,b"], "seed=a,b: 'a' is no seed."),
         (["seed=interval(0,9)"], "seeds are counted. Write seed=range(0,1000)."),
         (["nodes=glob(*)"], "only options of a group can be globbed"),
-        (["nodes=3,5,3"], "3 stands there twice"),
+        (["nodes=3,5,3"], "3 is listed twice"),
     ],
 )
 def test_what_cannot_be_a_sweep_is_one_line(
@@ -161,7 +161,7 @@ def test_what_cannot_be_a_sweep_is_one_line(
 @pytest.mark.parametrize("word", ["seed=1,2,3", "seed=range(0,5)", "sweep=raft_chaos", "sweep.workers=2"])
 def test_a_sweep_without_its_flag_says_what_to_write(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*HELLO, word]) == 2
-    assert f"For a sweep write python -m framework.run -m … '{word}'" in capsys.readouterr().err
+    assert f"For a sweep, write python -m framework.run -m … '{word}'" in capsys.readouterr().err
 
 
 def test_a_mistake_in_a_named_sweep_names_its_file(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_mistake_in_a_named_sweep_names_its_file(tmp_path: Path) -> None:
             "params.workload: expected what the command line would say",
         ),
         ("params: {experiment: helo}", "experiment=helo: there is no experiment 'helo'. Did you mean 'hello'?"),
-        ("params: {experiment: hello, seed: 'range(3,3)'}", "seed=range(3,3): holds no value"),
+        ("params: {experiment: hello, seed: 'range(3,3)'}", "seed=range(3,3): has no values"),
         ("params: {experiment: hello}\ntimeout: soon", "sweep.timeout: 'soon' is not a duration"),
         ("parms: {experiment: hello}", "sweep.parms: there is no such key. Did you mean 'params'?"),
     ):

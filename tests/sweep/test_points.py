@@ -58,11 +58,11 @@ def test_a_shuffled_axis_follows_from_the_sweeps_seed() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("seed=range(5,5)", "seed=range(5,5): holds no value. A range leaves out its end: range(0,10)."),
-        ("nodes=3,5,3", "nodes=3,5,3: 3 stands there twice. Write each value once."),
+        ("seed=range(5,5)", "seed=range(5,5): has no values. The end of a range is excluded: range(0,10)."),
+        ("nodes=3,5,3", "nodes=3,5,3: 3 is listed twice. Write each value once."),
         ("nodes=range(1,3,0)", "Write range(START,STOP,STEP)."),
         ("rate=interval(2,1)", "its end is not above its start"),
-        ("protocol=glob(x*)", "holds no value"),
+        ("protocol=glob(x*)", "has no values"),
         ("nodes=range(0,100000000)", "has too many values"),
         ("rate=range(0,1,0.00000001)", "has too many values"),
         ("~faults=crash,loss", "a deletion takes one value"),

@@ -198,8 +198,8 @@ def test_a_folder_of_another_sweep_is_refused(tmp_path: Path) -> None:
     with Store(tmp_path, HEAD):
         pass
     for other, difference in (
-        ({"fixed": ('experiment="y"',)}, 'experiment="x" there alone; experiment="y" now alone'),
-        ({"axes": {"nodes": "integer"}}, "several values of faults there alone"),
+        ({"fixed": ('experiment="y"',)}, 'only there: experiment="x"; only here: experiment="y"'),
+        ({"axes": {"nodes": "integer"}}, "only there: several values of faults"),
         ({"engine": "ray"}, "engine sim there, ray now"),
     ):
         with pytest.raises(ConfigError, match=f"belongs to another sweep: {difference}. Name another"):
@@ -222,7 +222,7 @@ def test_a_folder_that_another_process_writes_is_refused(tmp_path: Path) -> None
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(ConfigError, match=rf"holds {name} and no sweep\.json: it is no sweep's"):
+    with pytest.raises(ConfigError, match=rf"has {name} but no sweep\.json: it is not the folder of a sweep"):
         Store(tmp_path, HEAD)
 
 
@@ -282,7 +282,7 @@ def test_configs_are_kept_once_and_one_that_was_cut_off_is_written_again(tmp_pat
 def test_what_is_no_sweep_is_one_line(tmp_path: Path) -> None:
     for folder, complaint in (
         (tmp_path / "none", "no such folder"),
-        (tmp_path, r"is no sweep: it holds no sweep\.json"),
+        (tmp_path, r"is not a sweep: it has no sweep\.json"),
     ):
         with pytest.raises(ConfigError, match=complaint):
             open_sweep(folder)

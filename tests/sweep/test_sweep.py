@@ -73,13 +73,13 @@ def test_the_same_command_runs_only_what_is_missing(tmp_path: Path, capsys: pyte
     assert sweep(tmp_path, "seed=range(0,3)") == 0
     before = rows(tmp_path)
     assert sweep(tmp_path, "seed=range(0,6)") == 0
-    assert "6 points, 3 to run, 3 done before" in capsys.readouterr().err
+    assert "6 points, 3 to run, 3 already done" in capsys.readouterr().err
     assert rows(tmp_path)[:3] == before and [row["seed"] for row in rows(tmp_path)][:3] == [
         row["seed"] for row in before
     ]
     assert sweep(tmp_path, "seed=range(0,6)") == 0
     assert main(["--resume", str(tmp_path)]) == 0
-    assert "6 points, 0 to run, 6 done before" in capsys.readouterr().err and len(rows(tmp_path)) == 6
+    assert "6 points, 0 to run, 6 already done" in capsys.readouterr().err and len(rows(tmp_path)) == 6
 
 
 def test_rows_by_other_code_stay_and_do_not_count(
@@ -88,9 +88,9 @@ def test_rows_by_other_code_stay_and_do_not_count(
     assert sweep(tmp_path, "seed=0,1") == 0
     monkeypatch.setattr("framework.sweep.identity._versions", lambda engine: ["another Python"])
     assert main(["-m", *HELLO, f"sweep.dir={tmp_path}", "seed=0,1,2", "--code", "any"]) == 0
-    assert "3 points, 1 to run, 2 done before" in capsys.readouterr().err
+    assert "3 points, 1 to run, 2 already done" in capsys.readouterr().err
     assert sweep(tmp_path, "seed=0,1,2") == 0
-    assert "3 points, 2 to run, 1 done before, 2 of them have rows by other code or configs" in capsys.readouterr().err
+    assert "3 points, 2 to run, 1 already done, 2 of them have rows of other code or configs" in capsys.readouterr().err
     everything = open_sweep(tmp_path).all_rows["key"].to_pylist()
     assert len(everything) == len(set(everything)) == 5 and sorted(row["seed"] for row in rows(tmp_path)) == [0, 1, 2]
 
@@ -177,7 +177,7 @@ def test_runs_that_depend_on_those_before_them_do_not_count(tmp_path: Path, caps
     shown = capsys.readouterr().out
     assert "No verdict counts: a run came out differently in a process of its own (invalid and then valid)" in shown
     assert "Runs of one process share synod_test_remembers.SEEN, which a run changes" in shown
-    assert "verdict: unknown — runs depend on the runs before them in their process" in shown
+    assert "verdict: unknown — runs depend on earlier runs in the same process" in shown
     assert sweep(tmp_path / "s", *words, "sweep.workers=1") == 2, "also when there is nothing left to run"
 
 
@@ -245,7 +245,7 @@ def test_failures_can_be_run_again(tmp_path: Path, capsys: pytest.CaptureFixture
     words = troubled(tmp_path, "synod_test_again", "protocol.trouble=none,eating", "seed=0,1")
     assert sweep(tmp_path / "s", *words, "sweep.memory=20MiB") == 2
     assert sweep(tmp_path / "s", *words, "sweep.memory=20MiB", "--rerun", "failed") == 2
-    assert "4 points, 2 to run, 2 done before" in capsys.readouterr().err
+    assert "4 points, 2 to run, 2 already done" in capsys.readouterr().err
     found = rows(tmp_path / "s")
     assert sorted((row["status"], row["attempt"]) for row in found) == [
         ("memory", 1),
@@ -321,7 +321,7 @@ def test_ctrl_c_seals_the_journal_and_prints_how_to_go_on(tmp_path: Path) -> Non
     assert re.fullmatch(rf"verdict: unknown — [\d,]+ of 3,000 runs are missing\nsweep: {folder}\n", out)
     assert gone(workers, within_s=5)
     assert re.search(
-        rf"interrupted: \d+ of 3,000 runs are done; to go on:\n  python -m framework.run --resume {folder}\n", told
+        rf"interrupted: \d+ of 3,000 runs are done; to continue:\n  python -m framework.run --resume {folder}\n", told
     )
     assert "Traceback" not in told and journal_lines(folder) == 0 and len(rows(folder)) >= 30
     assert main(["--resume", str(folder), "seed=range(0,60)"]) == 0
@@ -356,18 +356,18 @@ def test_one_value_of_an_axis_goes_into_the_folder_and_what_differs_is_named(
 ) -> None:
     assert sweep(tmp_path / "s", "nodes=1,3", "seed=0") == 0
     assert main(["--resume", str(tmp_path / "s"), "nodes=5"]) == 0
-    assert "1 point, 1 to run, 2 rows of other points or code there" in capsys.readouterr().err
+    assert "1 point, 1 to run, 2 rows of other points or code in the folder" in capsys.readouterr().err
     assert sorted(row["nodes"] for row in rows(tmp_path / "s")) == [1, 3, 5]
     assert sweep(tmp_path / "s", "nodes=1,3", "seed=0", "clients=4") == 2
     assert (
-        "belongs to another sweep: clients=4 now alone. Name another with sweep.dir=FOLDER." in capsys.readouterr().err
+        "belongs to another sweep: only here: clients=4. Name another with sweep.dir=FOLDER." in capsys.readouterr().err
     )
 
 
 def test_a_runs_folder_is_no_sweeps_and_a_sweep_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*HELLO[:3], f"run.dir={tmp_path / 'r'}"]) == 0
     assert sweep(tmp_path / "r", "seed=0,1") == 2
-    assert "and no sweep.json: it is no sweep's" in capsys.readouterr().err
+    assert "but no sweep.json: it is not the folder of a sweep" in capsys.readouterr().err
     assert sweep(tmp_path / "s", "seed=0,1") == 0
     with pytest.raises(ConfigError, match="is a sweep and no run"):
         open_run(tmp_path / "s")

@@ -132,7 +132,7 @@ def test_a_run_that_is_not_valid_fails_the_test_and_says_how_to_see_it_again(bia
             "echo:",
             "  c* said 'a*' and heard '' (operation *)",
             "",
-            "to see it again:",
+            "to run it again:",
             "  python -m framework.run engine=sim protocol=biased protocol.wrong=a workload=echo duration=20ms"
             " plugins.path=biased.py seed=2",
             "  python -m pytest test_it.py::test_it --synod-seed=2",
@@ -178,7 +178,7 @@ def test_a_body_that_fails_keeps_the_run(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         [
             "*<run of hello, seed 0: valid>*",
-            "to see it again:",
+            "to run it again:",
             "  python -m framework.run experiment=hello engine=sim duration=20ms seed=0",
             "  python -m pytest test_it.py::test_it --synod-seed=0",
             "run: *test_it_seed_00",
@@ -193,7 +193,7 @@ def test_the_command_line_says_how_many_seeds(pytester: pytest.Pytester) -> None
         result = pytester.runpytest_inprocess("--collect-only", "-q", option)
         assert result.outlines[: len(ids) + 1] == [*(f"test_it.py::test_it[{one}]" for one in ids), ""]
     result = pytester.runpytest_inprocess("--synod-seeds=0")
-    result.stderr.fnmatch_lines(["*argument --synod-seeds: '0' is no whole number above 0"])
+    result.stderr.fnmatch_lines(["*argument --synod-seeds: '0' is not a whole number above 0"])
 
 
 def test_a_config_folder_stands_at_the_root(pytester: pytest.Pytester) -> None:

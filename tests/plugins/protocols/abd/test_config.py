@@ -29,10 +29,13 @@ def test_a_client_that_would_ask_without_end_is_refused(retry: int) -> None:
 @pytest.mark.parametrize(
     ("override", "complaint"),
     [
-        ("protocol.write_back=when_neded", "there is no 'when_neded'. Did you mean 'when_needed'"),
+        ("protocol.write_back=when_neded", "unknown value 'when_neded'. Did you mean 'when_needed'"),
         ("protocol.quorums={kind: flexible, phase1: 2, phase2: 3}", "n4, n5 and phase 2 with n1, n2, n3, which share"),
         ("protocol.quorums={kind: flexible, phase1: 6}", "phase1=6 of 5 nodes can never be a quorum"),
-        ("workload.mix.cas=1", "asks for 'cas', which the protocol 'abd' lacks; it has: read, write"),
+        (
+            "workload.mix.cas=1",
+            "needs the operation 'cas', which the protocol 'abd' does not have; it has: read, write",
+        ),
     ],
 )
 def test_what_cannot_work_is_told_before_the_run(override: str, complaint: str) -> None:

@@ -31,7 +31,7 @@ def test_the_spec() -> None:
         ("learners=[n1,n1]", "protocol.learners=[n1,n1]: a node stands twice in n1, n1"),
         ("quorums={kind: flexible, phase1: 2, phase2: 2}", "which share no node"),
         ("backof=none", "Did you mean 'backoff'?"),
-        ("backoff=randomized", "there is no 'randomized'. Did you mean 'randomised'?"),
+        ("backoff=randomized", "unknown value 'randomized'. Did you mean 'randomised'?"),
         ("phase_timeout=0", "phase_timeout=0 leaves no time for an answer"),
     ],
 )
