@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from framework.core.replica import Replica, ReplicaState
     from framework.core.status import Status
     from framework.core.time import MICROSECOND, MILLISECOND, NEVER, SECOND, Duration, format_duration
-    from framework.core.value import Value
+    from framework.core.value import Probability, Value
     from framework.faults.actions import (
         Action,
         Crash,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from framework.faults.plan import FaultKinds, FaultPlan, PeriodicPlan, PlannedFault, check_begins
     from framework.load.workload import FinalPhaseConfig, Invocation, Workload, WorkloadConfig
     from framework.network.model import ConstantLink, Link, NetworkModel
-    from framework.network.shaped_link import LinkConfig, Probability, make_link
+    from framework.network.shaped_link import LinkConfig, make_link
     from framework.registry.hookspecs import hookimpl
     from framework.registry.specs import (
         CheckerSpec,
@@ -188,7 +188,7 @@ _HOMES = {
     "PeriodicPlan": "framework.faults.plan",
     "PlannedFault": "framework.faults.plan",
     "PluginError": "framework.core.errors",
-    "Probability": "framework.network.shaped_link",
+    "Probability": "framework.core.value",
     "Proposal": "framework.replication.ballots",
     "ProtocolSpec": "framework.registry.specs",
     "Query": "framework.replication.sessions",

@@ -87,6 +87,10 @@ NETWORK = """
 from framework import Link, NetworkModel, NetworkSpec, hookimpl
 
 class Slow(Link):
+    def __init__(self):
+        {made}
+        super().__init__()
+
     def transmit(self, now, size):
         {transmit}
         return (now + 1_000,)
@@ -280,6 +284,24 @@ DURING = [
         "network=mine",
         {"link": "return None"},
         f"{GAVE_UP}network=mine: link gave None, where a Link was due (",
+    ),
+    (
+        NETWORK,
+        "network=mine",
+        {"made": "return"},
+        f"{GAVE_UP}network=mine: link gave <mine.Slow object>",
+    ),
+    (
+        NETWORK,
+        "network=mine",
+        {"transmit": "return (now + 0.5,)"},
+        "where a tuple of integers from ",
+    ),
+    (
+        WORKLOAD,
+        "workload=mine",
+        {"next": "return 'ecko', None, 'x'"},
+        f"{GAVE_UP}workload=mine: next gave 'ecko' (str), where one of its functions() (echo) was due",
     ),
     (NETWORK, "network=mine", {"transmit": RAISE}, f"{GAVE_UP}network=mine: transmit {RAISED}"),
     (

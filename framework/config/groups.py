@@ -106,8 +106,10 @@ class Groups:
             with suppress(ConfigError):
                 self.registry.get(group, name)  # raises PluginError if a broken plugin has this name
         near = did_you_mean(name, [*self.options(group), *WORDS.get(group, ())])
-        fix = f"{near} {self.registry.broken_listed}".strip()
-        raise ConfigError(where, f"{group}={name}: there is no {label(group)} {name!r}", fix)
+        what = f"{group}={name}: there is no {label(group)} {name!r}"
+        if self.registry.broken:  # the likely reason, so it comes first
+            what = f"{what}, and {self.registry.broken_listed}"
+        raise ConfigError(where, what, near)
 
 
 def check_names(folders: Iterable[Path], plugins: Mapping[Path, str]) -> None:

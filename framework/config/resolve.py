@@ -18,7 +18,7 @@ from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config
 from framework.core.random_streams import stream
 from framework.core.time import format_duration
-from framework.core.tracebacks import blaming, printable
+from framework.core.tracebacks import blaming, plugin_gave, printable
 from framework.engine.base import Experiment
 from framework.faults.plan import FaultKinds, FaultPlan
 from framework.registry.registry import KINDS, Registry
@@ -276,7 +276,11 @@ def _check_operations(
 def _functions(workload: WorkloadSpec, config: Any, key: str) -> tuple[str, ...]:
     try:
         with blaming(f"workload={workload.name}", "functions", workload.workload, ValueError):
-            return workload.workload(config).functions()
+            functions = workload.workload(config).functions()
+            if isinstance(functions, str) or not all(isinstance(one, str) for one in functions):
+                owner = workload.workload.functions
+                raise plugin_gave(f"workload={workload.name}", "functions", functions, "a tuple of texts", owner)
+            return functions
     except ValueError as error:
         raise BadValue(key, str(error)) from error
 

@@ -26,6 +26,9 @@ RESERVED = frozenset(
 )
 """The public names of every node. An attribute of the same name would hide them."""
 
+_PROPERTIES = {"status": "Status", "replica": "Replica | None"}
+"""The properties that an author overrides, with their types."""
+
 _MUTABLE = (list, dict, set, bytearray, deque)
 
 
@@ -43,7 +46,12 @@ def check_body(cls: type) -> None:
     for name, value in own.items():
         where = f"{cls.__qualname__}.{name}"
         if name in RESERVED and name != "mounts" and not (inspect.isfunction(value) or isinstance(value, property)):
+            if name in _PROPERTIES:
+                fix = f"Write @property above def {name}(self) -> {_PROPERTIES[name]}."
+                raise PluginError(where, f"is {type(value).__name__}, and not a property", fix)
             raise PluginError(where, f"every node has a {name} already", "Choose another name.")
+        if name in _PROPERTIES and inspect.isfunction(value):
+            raise PluginError(where, "is a method, and not a property", f"Write @property above def {name}(self).")
         if isinstance(value, _MUTABLE) and not name.startswith("__") and not name.isupper():
             raise PluginError(
                 where,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta
 
 from framework.core.message import NodeId, Record
+from framework.core.value import Probability
 
 LinkName: TypeAlias = tuple[NodeId, NodeId]
 """One direction: (sender, receiver)."""
@@ -38,12 +41,12 @@ class Impairment(Record):
     """A disturbance of messages on some links, in addition to the network's own. Probabilities are per message."""
 
     cut: bool = False
-    loss: float = 0.0
-    duplicate: float = 0.0
-    reorder: float = 0.0
-    delay: int = 0
+    loss: Probability = 0.0
+    duplicate: Probability = 0.0
+    reorder: Probability = 0.0
+    delay: Annotated[int, Meta(ge=0)] = 0
     """Nanoseconds added to the network's delay; a reordered message waits up to `spread` longer."""
-    spread: int = 0
+    spread: Annotated[int, Meta(ge=0)] = 0
 
 
 class ImpairLinks(Record):

@@ -5,18 +5,21 @@ Has no clock and does no I/O: an engine calls `due` when `next_at` has come, and
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import msgspec
 
 from framework.core.errors import PluginFailed
 from framework.core.message import NodeId
 from framework.core.status import NOTHING_SHOWN, Status
 from framework.core.time import MILLISECOND, NEVER, format_duration
-from framework.core.tracebacks import blaming, plugin_gave
+from framework.core.tracebacks import blaming, one_line, plugin_gave
 from framework.faults.actions import (
     Action,
     Crash,
@@ -350,7 +353,32 @@ def _injection(planned: PlannedFault, view: ClusterView) -> Injection | None:
     parts = (injection.actions, injection.undo, injection.targets) if isinstance(injection, Injection) else ()
     if not (parts and all(isinstance(part, (tuple, list)) for part in parts)):
         raise plugin_gave(where, "inject", injection, "an Injection of tuples", type(fault).inject)
-    for action in (*injection.actions, *injection.undo):
-        if not isinstance(action, Action) or getattr(action, "node", known[0]) not in known:
-            raise plugin_gave(where, "inject", action, "an action on one of the nodes", type(fault).inject)
-    return injection
+    places = (*known, *view.clients)
+    actions, undo = (
+        tuple(_checked(action, where, known, places, type(fault).inject) for action in part)
+        for part in (injection.actions, injection.undo)
+    )
+    return dataclasses.replace(injection, actions=actions, undo=undo)
+
+
+def _checked(action: Any, where: str, nodes: Sequence[NodeId], places: Sequence[NodeId], owner: Any) -> Action:
+    """Returns the action with plain numbers for durations. Raises PluginFailed unless it is one, its fields have their types,
+    and it names `nodes`, or for links `places`, that exist."""
+    if not isinstance(action, Action):
+        raise plugin_gave(where, "inject", action, "an action on one of the nodes", owner)
+    named = [end for link in action.links for end in link] if isinstance(action, ImpairLinks) else []
+    try:
+        plain = msgspec.convert(msgspec.to_builtins(action, enc_hook=_plain_number), type(action))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        what = f"an action whose fields have their types ({one_line(str(error))})"
+        raise plugin_gave(where, "inject", action, what, owner) from error
+    if getattr(action, "node", nodes[0]) not in nodes or not set(named) <= set(places):
+        raise plugin_gave(where, "inject", action, "an action on one of the nodes", owner)
+    return plain
+
+
+def _plain_number(value: Any) -> int:
+    """Converts a Duration, which is an int to Python and unknown to msgspec."""
+    if isinstance(value, int):
+        return int(value)
+    raise TypeError(f"{type(value).__name__} is not a number")

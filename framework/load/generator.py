@@ -74,6 +74,7 @@ class LoadGenerator:
         self._idle: deque[int] = deque(range(len(self.clients)))
         self._backlog: deque[tuple[int, Invocation]] = deque()
         self._source = workload.next
+        self._functions = frozenset(workload.functions())
         self._ended: list[tuple[NodeId, Operation, Outcome]] = []  # ended operations not yet reported to the workload
         self._hears = type(workload).completed is not Workload.completed
         self._processes = [first + index for index in range(len(self.clients))]
@@ -169,6 +170,9 @@ class LoadGenerator:
         for text, may_be_none in ((call[0], False), (call[1], True)):
             if not (isinstance(text, str) or (text is None and may_be_none)) or not _travels(text):
                 raise plugin_gave(self._where, source.__name__, text, "a text", source)
+        if call[0] not in self._functions:
+            named = ", ".join(sorted(self._functions)) or "none"
+            raise plugin_gave(self._where, source.__name__, call[0], f"one of its functions() ({named})", source)
         if not _travels(call[2]):
             raise plugin_gave(
                 self._where, source.__name__, call[2], "an argument that can be sent and recorded", source
@@ -201,6 +205,8 @@ class LoadGenerator:
 def _travels(value: Value) -> bool:
     """Returns whether messages can carry the value, and histories can hold it."""
     kind = type(value)
+    if kind in (list, dict, set):
+        return False
     if value is None or (kind is str and value.isascii()) or (kind is int and -_INT64 <= value < _INT64):
         return True
     try:

@@ -74,6 +74,11 @@ class Links:
             link = self.model.link(source, target, rng)
         if not isinstance(link, Link):
             raise plugin_gave(self._where, "link", link, "a Link", type(self.model).link)
+        constant = getattr(link, "constant", None)
+        if not isinstance(constant, int) or constant < -1:
+            wanted = "a Link whose `constant` is a delay in nanoseconds, or -1 as super().__init__() sets it"
+            raise plugin_gave(self._where, "link", link, wanted, type(link))
+        link.constant = int(constant)
         return link
 
     def transmit(self, link: Link, now: int, size: int) -> tuple[int, ...]:
@@ -87,4 +92,8 @@ class Links:
             raise plugin_raised(self._where, "transmit", error, type(link)) from error
         if type(arrivals) is not tuple:
             raise plugin_gave(self._where, "transmit", arrivals, "a tuple of times", type(link).transmit)
+        for at in arrivals:
+            if type(at) is not int or at < now:
+                wanted = f"a tuple of integers from {now} on, the time of sending in nanoseconds"
+                raise plugin_gave(self._where, "transmit", arrivals, wanted, type(link).transmit)
         return arrivals

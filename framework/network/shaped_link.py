@@ -5,21 +5,16 @@ from __future__ import annotations
 import random
 import re
 from fractions import Fraction
-from typing import Annotated
-
-from msgspec import Meta
 
 from framework.core.distributions import Distribution
 from framework.core.message import Config
 from framework.core.time import SECOND, Duration
+from framework.core.value import Probability
 from framework.network.model import ConstantLink, Link
 
 _PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _UNITS = {"bit": 1, "b": 8}
 _FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(bit|b)(?:/s)?")
-
-Probability = Annotated[float, Meta(ge=0, le=1)]
-"""The type of a config field from 0 to 1."""
 
 
 def parse_bandwidth(text: str) -> Fraction:

@@ -18,7 +18,7 @@ from framework.core.errors import ConfigError, PluginError, did_you_mean
 from framework.core.message import Config, Message, check_message
 from framework.core.node import Node
 from framework.core.node_class import check_durable_types, check_handler_types
-from framework.faults.fault import Fault, FaultConfig
+from framework.faults.fault import Fault, FaultConfig, TargetConfig, TargetedFault
 from framework.faults.plan import FaultPlan
 from framework.load.workload import FinalPhaseConfig, Workload, WorkloadConfig
 from framework.network.model import NetworkModel
@@ -62,25 +62,41 @@ def check_spec(spec: Spec, siblings: Sequence[Spec] = (), home: str | None = Non
         _check_workload(spec)
     if isinstance(spec, ModelSpec):
         _check_model(spec)
-    if isinstance(spec, CheckerSpec) and not callable(spec.check):
-        raise PluginError(spec.name, "check is not a function", "Write check(run, config) -> CheckResult.")
+    if isinstance(spec, StateMachineSpec):
+        _check_state_machine(spec)
+    if isinstance(spec, CheckerSpec):
+        _check_checker(spec)
+
+
+def _check_checker(spec: CheckerSpec) -> None:
+    """Raises PluginError unless the check is a function of a run and a config."""
+    where = f"checker {spec.name!r}"
+    if not callable(spec.check):
+        raise PluginError(where, "check is not a function", "Write check(run, config) -> CheckResult.")
+    try:
+        inspect.signature(spec.check).bind(None, None)
+    except TypeError as error:
+        what = "check does not take what it is given: a run and a config"
+        raise PluginError(where, what, "Write def check(run: FinishedRun, config) -> CheckResult.") from error
+
+
+def _check_state_machine(spec: StateMachineSpec) -> None:
+    """Raises PluginError unless the machine can be copied from one replica to another."""
+    machine = spec.machine
+    for name in ("snapshot", "restore"):
+        if getattr(machine, name) is getattr(StateMachine, name):
+            raise PluginError(
+                f"state machine {spec.name!r}", f"{machine.__qualname__} has no {name}()",
+                "Write snapshot(self) -> bytes and restore(self, snapshot: bytes).",
+            )  # fmt: skip
 
 
 def _check_workload(spec: WorkloadSpec) -> None:
     """Raises PluginError unless `next` and `final` have the right parameters, and a final phase has its settings."""
     where, cls = f"workload {spec.name!r}", spec.workload
-    for name in ("next", "final"):
-        parameters = inspect.signature(getattr(cls, name)).parameters
-        if len(parameters) != 4 and not any(one.kind is one.VAR_POSITIONAL for one in parameters.values()):
-            raise PluginError(
-                where, f"{cls.__qualname__}.{name} does not take a client, the time and a random stream",
-                f"Write def {name}(self, client: NodeId, now: int, rng: random.Random).",
-            )  # fmt: skip
     if cls.final is not Workload.final and not (spec.config and issubclass(spec.config, FinalPhaseConfig)):
-        shown = spec.config.__qualname__ if spec.config else "MyConfig"
-        raise PluginError(
-            where, f"has a final phase, and config={shown} has no settings for it", f"Write class {shown}(FinalPhaseConfig)."
-        )  # fmt: skip
+        what = f"has a final phase, and config={_spelled(spec.config)} has no settings for it"
+        raise PluginError(where, what, _derive(spec.config, "FinalPhaseConfig"))
 
 
 def _check_fault(spec: FaultSpec) -> None:
@@ -94,10 +110,11 @@ def _check_fault(spec: FaultSpec) -> None:
         return
     check_class(spec, "fault", Fault)
     if spec.config is None or not issubclass(spec.config, FaultConfig):
-        shown = spec.config.__qualname__ if spec.config else "None"
-        raise PluginError(
-            where, f"config={shown} is not a FaultConfig, so it does not say when", f"Write class {shown}(FaultConfig)."
-        )
+        what = f"config={_spelled(spec.config)} is not a FaultConfig, so it does not say when"
+        raise PluginError(where, what, _derive(spec.config, "FaultConfig"))
+    if issubclass(spec.fault or Fault, TargetedFault) and not issubclass(spec.config, TargetConfig):
+        what = f"a TargetedFault needs a target, and config={spec.config.__qualname__} has none"
+        raise PluginError(where, what, _derive(spec.config, "TargetConfig"))
 
 
 def _check_model(spec: ModelSpec) -> None:
@@ -137,6 +154,7 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
     check_class(spec, "node", Node)
     check_class(spec, "client", Client)
     check_config(spec, Config)
+    _check_tuples(spec)
     _check_replication(spec)
     _check_invariants(spec)
     _check_sometimes(spec)
@@ -159,13 +177,25 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
             )
 
 
+def _check_tuples(spec: ProtocolSpec) -> None:
+    """Raises PluginError for a text where several names are expected: it would be read letter by letter."""
+    for field in ("operations", "checkers", "invariants", "sometimes", "administration"):
+        value = getattr(spec, field)
+        if isinstance(value, str) or not isinstance(value, tuple | list):
+            shown = f'"{value}"' if isinstance(value, str) else getattr(value, "__qualname__", repr(value))
+            raise PluginError(
+                f"protocol {spec.name!r}", f"{field}={shown} is not a tuple", f"Write {field}=({shown},)."
+            )
+
+
 def check_name(spec: Spec) -> None:
     """Raises PluginError unless the name can be typed as `group=name`: lower case, digits, underscores."""
     pattern = _MODEL_NAME if isinstance(spec, ModelSpec) else _NAME
     if not pattern.fullmatch(spec.name):
         raise PluginError(f"{_kind(spec)} {spec.name!r}", "is not a valid plugin name", f"Write {_snake(spec.name)!r}.")
     if spec.name in _RESERVED:
-        raise PluginError(f"{_kind(spec)} {spec.name!r}", "has a name that means something else", "Choose another.")
+        what = f"{spec.name!r} has another meaning in YAML or on the command line"
+        raise PluginError(f"{_kind(spec)} {spec.name!r}", what, f"Write 'my_{spec.name}'.")
 
 
 def check_class(spec: Spec, field: str, base: type) -> None:
@@ -184,6 +214,34 @@ def check_class(spec: Spec, field: str, base: type) -> None:
     missing = sorted(getattr(value, "__abstractmethods__", ()))
     if missing:
         raise PluginError(where, f"{value.__qualname__} has no {missing[0]}()", f"Write {missing[0]}().")
+    check_signatures(value, base, where)
+
+
+def check_signatures(cls: type, base: type, where: str) -> None:
+    """Raises PluginError for a method of `cls` that cannot be called as the method of `base` that it overrides is."""
+    for name, method in vars(base).items():
+        plain = method.__func__ if isinstance(method, classmethod) else method
+        if name.startswith("_") or not inspect.isfunction(plain) or inspect.getattr_static(cls, name) is method:
+            continue
+        parameters = [one for one in inspect.signature(plain).parameters.values() if one.name not in ("self", "cls")]
+        wanted = f"def {name}({', '.join(['cls' if isinstance(method, classmethod) else 'self', *(one.name for one in parameters)])})"
+        own = inspect.getattr_static(cls, name)
+        if isinstance(method, classmethod) and not isinstance(own, classmethod):
+            raise PluginError(
+                where, f"{cls.__qualname__}.{name} is not a classmethod", f"Write @classmethod above {wanted}."
+            )
+        if not callable(getattr(cls, name)):
+            raise PluginError(where, f"{cls.__qualname__}.{name} is not a method", f"Write {wanted}.")
+        bound = 0 if isinstance(own, classmethod | staticmethod) else 1
+        try:
+            inspect.signature(getattr(cls, name)).bind(*[None] * (len(parameters) + bound))
+        except TypeError as error:
+            taken = ", ".join(one.name for one in parameters) or "nothing"
+            raise PluginError(
+                where, f"{cls.__qualname__}.{name} does not take what it is given: {taken}", f"Write {wanted}."
+            ) from error
+        except ValueError:  # built in, or without a signature
+            continue
 
 
 def check_config(spec: Spec, base: type[Config]) -> None:
@@ -253,11 +311,17 @@ def _check_administration(spec: ProtocolSpec) -> None:
 def _check_invariants(spec: ProtocolSpec) -> None:
     where = f"protocol {spec.name!r}"
     for invariant in spec.invariants:
+        if isinstance(invariant, Invariant):
+            name = type(invariant).__qualname__
+            raise PluginError(where, f"invariants: {name} is an instance", f"Give the class: invariants=({name},).")
         shown = getattr(invariant, "__qualname__", repr(invariant))
         if not (isinstance(invariant, type) and issubclass(invariant, Invariant)):
-            raise PluginError(where, f"invariants: {shown} is no Invariant", f"Write class {shown}(Invariant[MyNode]).")
+            raise PluginError(
+                where, f"invariants: {shown} is not an Invariant", f"Write class {shown}(Invariant[MyNode])."
+            )
         if invariant.__abstractmethods__:
             raise PluginError(where, f"{shown} has no observe()", "Write observe(self, step, node).")
+        check_signatures(invariant, Invariant, where)
         if not any(issubclass(node, invariant.watches) for node in node_classes(spec)):
             raise PluginError(
                 where,
@@ -319,6 +383,17 @@ def _checked_folder(where: str, hook: str, given: Any) -> Path:
     if next(folder.glob("*/**/*.yaml"), None) is None:
         raise PluginError(where, f"{hook}: {folder} holds no GROUP/NAME.yaml", "Write experiment/NAME.yaml in it.")
     return folder
+
+
+def _spelled(config: type[Config] | None) -> str:
+    return "None" if config is None else config.__qualname__
+
+
+def _derive(config: type[Config] | None, base: str) -> str:
+    """The remedy for a config of the wrong kind: a class of the author's own is derived, any other replaced."""
+    own = config is not None and not config.__module__.startswith("framework.")
+    name = config.__qualname__ if own and config is not None else "MyConfig"
+    return f"Write class {name}({base})" + ("." if own else f", and config={name} in the spec.")
 
 
 def _kind(spec: Spec) -> str:

@@ -90,8 +90,11 @@ class Registry:
         for plugin, error in self.broken.items():
             if plugin.rpartition(".")[2] == name:
                 raise PluginError(f"plugin {plugin}", f"cannot be loaded: {error}", f"It may hold {group}={name}.")
-        fix = f"{did_you_mean(name, specs)} {self.broken_listed}".strip()
-        raise ConfigError(f"{group}={name}", f"there is no {group.removesuffix('s').replace('_', ' ')} {name!r}", fix)
+        kind = group.removesuffix("s").replace("_", " ")
+        what = f"there is no {kind} {name!r}"
+        if self.broken:  # the likely reason, so it comes first
+            what = f"there is no {kind} {name!r}, and {self.broken_listed}"
+        raise ConfigError(f"{group}={name}", what, did_you_mean(name, specs))
 
     def names(self, group: str) -> Mapping[str, Spec]:
         """Returns all specs of a group, by name."""
@@ -107,7 +110,7 @@ class Registry:
     def broken_listed(self) -> str:
         """The errors of all broken plugins, for an error about a missing name; "" if no plugin is broken."""
         listed = "; ".join(f"{plugin}: {error}" for plugin, error in self.broken.items())
-        return f"Some plugins could not be loaded: {listed}" if listed else ""
+        return f"plugins could not be loaded: {listed}".rstrip(".") if listed else ""
 
     def warnings(self) -> list[str]:
         """Returns one line per broken plugin, for the user's screen."""

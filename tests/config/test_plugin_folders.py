@@ -117,7 +117,7 @@ def test_what_is_misspelt_is_answered_with_the_experiment_of_a_plugin(installed:
 def test_who_asks_for_a_config_of_a_broken_plugin_is_told_what_is_wrong_with_it(tmp_path: Path) -> None:
     plugin = write_plugin(tmp_path, FOLDERS)
     said = refusal("experiment=aloud", f"plugins.path={plugin}")
-    assert said.startswith("command line: experiment=aloud: there is no experiment 'aloud'.")
+    assert said.startswith("command line: experiment=aloud: there is no experiment 'aloud'")
     assert f"{plugin.stem}: register_config_folders: there is no folder {tmp_path / 'conf'}." in said
 
 

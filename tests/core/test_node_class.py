@@ -572,3 +572,16 @@ def test_a_local_class_is_accepted_by_its_name() -> None:
         def on_local(self, sender: NodeId, message: Local | Ping) -> None: ...
 
     check_handler_types(Handler)
+
+
+def test_a_status_is_a_property() -> None:
+    def shown() -> None:
+        class Broken(Node):
+            status = {"role": "leader"}
+
+    def called() -> None:
+        class Broken(Node):
+            def replica(self) -> None: ...
+
+    refused(shown, "Broken.status: is dict, and not a property", "Write @property above def status(self) -> Status.")
+    refused(called, "Broken.replica: is a method, and not a property", "Write @property above def replica(self).")

@@ -351,6 +351,22 @@ def test_a_fault_that_does_not_take_in_a_node_as_it_should_is_named(gives: Any, 
         ("x", "inject gave 'x' (str), where an Injection of tuples was due (tests/faults/test_injector.py:"),
         (Injection(Crash("n1")), "where an Injection of tuples was due"),  # type: ignore[arg-type]
         (Injection((Crash("n1"), "x")), "inject gave 'x' (str), where an action on one of the nodes was due"),  # type: ignore[arg-type]
+        (
+            Injection((SetDisk("n1", "slwo"),)),
+            "where an action whose fields have their types (Invalid enum value 'slwo'",
+        ),  # type: ignore[arg-type]
+        (
+            Injection((ImpairLinks(1, (("n1", "n2"),), Impairment(loss=2.0)),)),
+            "fields have their types (Expected `float` <= 1",
+        ),
+        (
+            Injection((ImpairLinks(1, (("n1", "n2"),), Impairment(delay="5ms")),)),
+            "fields have their types (Expected `int`",
+        ),  # type: ignore[arg-type]
+        (
+            Injection((ImpairLinks(1, (("n1", "x1"),), Impairment(cut=True)),)),
+            "where an action on one of the nodes was due",
+        ),
         (Injection((Crash("n1"),), (Restart("n9"),)), "inject gave Restart(node='n9') (Restart), where an action"),
     ],
 )
@@ -371,3 +387,17 @@ def test_a_fault_that_cannot_say_what_to_expect_makes_only_itself_doubtful() -> 
     world.injector.count_touched({7: (10, 5)})
     assert world.injector.entries["odd"].missed.startswith("faults=odd: expected_touched raised KeyError: 'x' (")
     assert world.injector.entries["even"].missed == ""
+
+
+def test_a_duration_in_an_action_is_a_number_of_nanoseconds() -> None:
+    slow = SetDisk("n1", "slow", Duration("5ms"))
+    late = ImpairLinks(7, (("n1", "n2"),), Impairment(delay=Duration("2ms")))
+    world = World(("late", Says(lambda view: Injection((slow, late), (RestoreLinks(7),))))).run(
+        until=1_500 * MILLISECOND
+    )
+    done = [action for _, action in world.log]
+    assert done[:2] == [
+        SetDisk("n1", "slow", 5 * MILLISECOND),
+        ImpairLinks(7, (("n1", "n2"),), Impairment(delay=2 * MILLISECOND)),
+    ]
+    assert type(done[0].latency) is int  # type: ignore[union-attr]

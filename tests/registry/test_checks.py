@@ -31,7 +31,10 @@ from framework import (
     ProtocolSpec,
     ReplicatedConfig,
     SessionClient,
+    StateMachine,
+    StateMachineSpec,
     Step,
+    TargetedFault,
     Workload,
     WorkloadSpec,
     handles,
@@ -147,7 +150,7 @@ def test_a_name_is_one_that_can_be_typed(name: str, better: str) -> None:
 
 
 def test_a_name_is_not_a_word_of_the_config_language() -> None:
-    assert "means something else" in refused(dataclasses.replace(SPEC, name="none"))
+    assert "has another meaning in YAML" in refused(dataclasses.replace(SPEC, name="none"))
 
 
 def test_the_parts_of_a_spec_are_of_the_right_kind() -> None:
@@ -200,11 +203,12 @@ class BeforeTime(Ends):
 
 def test_a_workload_takes_the_time_and_a_final_phase_has_its_settings() -> None:
     check_spec(WorkloadSpec(name="ends", summary="", workload=Ends, config=FinalPhaseConfig))
-    assert "has no settings for it. Write class WorkloadConfig(FinalPhaseConfig)" in refused(
-        WorkloadSpec(name="ends", summary="", workload=Ends)
+    assert (
+        "has no settings for it. Write class MyConfig(FinalPhaseConfig), and config=MyConfig in the spec."
+        in refused(WorkloadSpec(name="ends", summary="", workload=Ends))
     )
     assert (
-        "BeforeTime.next does not take a client, the time and a random stream. Write def next(self, client"
+        "BeforeTime.next does not take what it is given: client, now, rng. Write def next(self, client"
         in refused(WorkloadSpec(name="before", summary="", workload=BeforeTime, config=FinalPhaseConfig))
     )
 
@@ -248,6 +252,60 @@ class OfTheChild(Invariant[Child]):
     def observe(self, step: Step, node: Child) -> None: ...
 
 
+class Hasty(Workload):
+    functions = ("wait",)  # type: ignore[assignment]
+
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Any:
+        return None
+
+
+class OwnFault(Fault):
+    def inject(self, view: ClusterView, rng: random.Random) -> Injection | None:  # type: ignore[override]
+        return None
+
+
+class Drawn(Fault):
+    def inject(self, view: ClusterView) -> Injection | None:
+        return None
+
+    def random_options(self, rng: random.Random) -> dict[str, Any]:  # type: ignore[override]
+        return {}
+
+
+class Aimless(TargetedFault):
+    def inject(self, view: ClusterView) -> Injection | None:
+        return None
+
+
+class Forgetful(StateMachine):
+    def restore(self, snapshot: bytes) -> None: ...
+
+
+class Unasked(Invariant[Parent]):
+    def observe(self, node: Parent) -> None: ...  # type: ignore[override]
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        (WorkloadSpec(name="x", summary="", workload=Hasty), "Hasty.functions is not a method. Write def functions(self)."),
+        (FaultSpec(name="x", summary="", fault=OwnFault), "OwnFault.inject does not take what it is given: view. Write def inject(self, view)."),
+        (FaultSpec(name="x", summary="", fault=Drawn), "Drawn.random_options is not a classmethod. Write @classmethod above def random_options(cls, rng)."),
+        (FaultSpec(name="x", summary="", fault=Aimless), "a TargetedFault needs a target, and config=FaultConfig has none. Write class MyConfig(TargetConfig), and"),
+        (FaultSpec(name="x", summary="", fault=Aimless, config=None), "config=None is not a FaultConfig, so it does not say when. Write class MyConfig(FaultConfig), and"),
+        (StateMachineSpec(name="x", summary="", machine=Forgetful), "Forgetful has no snapshot(). Write snapshot(self) -> bytes and restore("),
+        (CheckerSpec(name="x", summary="", check=lambda run: run), "check does not take what it is given: a run and a config"),
+        (dataclasses.replace(SPEC, checkers="echo"), 'checkers="echo" is not a tuple. Write checkers=("echo",).'),
+        (dataclasses.replace(SPEC, operations="ping"), 'operations="ping" is not a tuple. Write operations=("ping",).'),
+        (dataclasses.replace(SPEC, invariants=(Unasked,)), "Unasked.observe does not take what it is given: step, node. Write def observe(self, step, node)."),
+        (dataclasses.replace(SPEC, invariants=(Still(),)), "invariants: Still is an instance. Give the class: invariants=(Still,)."),
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_what_cannot_be_called_or_read_as_it_will_be_is_an_error_at_once(spec: Any, says: str) -> None:
+    assert says in refused(spec)
+
+
 class Unwritten(Invariant[Parent]):
     pass
 
@@ -263,7 +321,7 @@ def test_invariants_watch_the_protocols_nodes_or_what_these_mount() -> None:
 @pytest.mark.parametrize(
     ("invariant", "why"),
     [
-        (Child, "invariants: Child is no Invariant. Write class Child(Invariant[MyNode])."),
+        (Child, "invariants: Child is not an Invariant. Write class Child(Invariant[MyNode])."),
         (Unwritten, "Unwritten has no observe(). Write observe(self, step, node)."),
         (Astray, "Astray watches Elsewhere, which is none of its nodes. Write class Astray(Invariant[Parent])."),
     ],
