@@ -69,7 +69,8 @@ def entry(name: str, home: str) -> str:
     lines = [f"\n### {name}\n"]
     if isinstance(definition, ast.ClassDef):
         lines += [f"```python\n{_class_line(definition)}\n```\n", _described(ast.get_docstring(definition))]
-        lines += [f"- `{signature}`{_aside(text)}\n" for signature, text in _members(definition)]
+        members = [*_inherited(definition, home), *_members(definition)]
+        lines += [f"- `{signature}`{_aside(text)}\n" for signature, text in members]
     elif isinstance(definition, ast.FunctionDef):
         lines += [f"```python\n{_function_line(definition)}\n```\n", _described(ast.get_docstring(definition))]
     else:
@@ -89,6 +90,22 @@ def _definition(name: str, home: str) -> tuple[ast.stmt, str]:
     raise AssertionError(f"{home} does not define {name}")
 
 
+def _inherited(definition: ast.ClassDef, home: str) -> Iterator[tuple[str, str]]:
+    """The members of the bases that are not exported, as `Spec` is not."""
+    module = importlib.import_module(home)
+    for base in definition.bases:
+        found = getattr(module, ast.unparse(base), None)
+        if (
+            isinstance(found, type)
+            and found.__module__.startswith("framework.")
+            and found.__name__ not in framework._HOMES
+        ):
+            statement, _ = _definition(found.__name__, found.__module__)
+            assert isinstance(statement, ast.ClassDef)
+            yield from _inherited(statement, found.__module__)
+            yield from _members(statement)
+
+
 def _targets(statement: ast.stmt) -> list[str]:
     if isinstance(statement, ast.AnnAssign):
         return [ast.unparse(statement.target)]
@@ -101,13 +118,17 @@ def _members(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
         if isinstance(statement, ast.AnnAssign) and not ast.unparse(statement.target).startswith("_"):
             below = definition.body[place + 1] if place + 1 < len(definition.body) else None
             yield ast.unparse(statement), "" if below is None else _text(below)
+        elif isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            arguments = _function_line(statement).partition("(")[2].removesuffix(" -> None")
+            yield f"{definition.name}({arguments}", ast.get_docstring(statement) or ""
         elif isinstance(statement, ast.FunctionDef) and not statement.name.startswith("_"):
             decorators = [ast.unparse(decorator) for decorator in statement.decorator_list]
             if any(decorator in ("property", "cached_property") for decorator in decorators):
                 returns = "" if statement.returns is None else f": {ast.unparse(statement.returns)}"
                 yield f"{statement.name}{returns}", ast.get_docstring(statement) or ""
             else:
-                yield _function_line(statement).removeprefix("def "), ast.get_docstring(statement) or ""
+                kind = next((f"@{one} " for one in decorators if one in ("classmethod", "staticmethod")), "")
+                yield kind + _function_line(statement).removeprefix("def "), ast.get_docstring(statement) or ""
 
 
 def _class_line(definition: ast.ClassDef) -> str:

@@ -207,9 +207,8 @@ def test_a_workload_takes_the_time_and_a_final_phase_has_its_settings() -> None:
         "has no settings for it. Write class MyConfig(FinalPhaseConfig), and config=MyConfig in the spec."
         in refused(WorkloadSpec(name="ends", summary="", workload=Ends))
     )
-    assert (
-        "BeforeTime.next does not take what it is given: client, now, rng. Write def next(self, client"
-        in refused(WorkloadSpec(name="before", summary="", workload=BeforeTime, config=FinalPhaseConfig))
+    assert "BeforeTime.next does not take what it is given: client, now, rng. Write def next(self, client" in refused(
+        WorkloadSpec(name="before", summary="", workload=BeforeTime, config=FinalPhaseConfig)
     )
 
 
