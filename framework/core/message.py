@@ -29,9 +29,9 @@ class _FrozenMeta(msgspec.StructMeta):
 class Record(msgspec.Struct, metaclass=_FrozenMeta, array_like=True):
     """A frozen value for use inside messages, logs and other records.
 
-        class Entry(Record):
-            term: int
-            command: bytes
+    class Entry(Record):
+        term: int
+        command: bytes
     """
 
 
