@@ -108,7 +108,7 @@ def test_a_package_whose_configs_were_not_installed_is_named(site: Path, tmp_pat
     missing = f"register_config_folders: there is no folder {bare / 'synod_parrot' / 'conf'}."
     ended = run("experiment=pirate", "engine=sim", cwd=tmp_path, path=[ROOT, bare])
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
-    assert ended.stderr.startswith("command line: experiment=pirate: there is no experiment 'pirate'.")
+    assert ended.stderr.startswith("command line: experiment=pirate: there is no experiment 'pirate'")
     assert missing in ended.stderr
 
     other = run("experiment=hello", "engine=sim", "duration=300ms", "--quiet", cwd=tmp_path, path=[ROOT, bare])

@@ -218,29 +218,29 @@ def check_class(spec: Spec, field: str, base: type) -> None:
 
 
 def check_signatures(cls: type, base: type, where: str) -> None:
-    """Raises PluginError for a method of `cls` that cannot be called as the method of `base` that it overrides is."""
+    """Raises PluginError for a method of `cls` that cannot be called like the method of `base` that it overrides."""
     for name, method in vars(base).items():
         plain = method.__func__ if isinstance(method, classmethod) else method
-        if name.startswith("_") or not inspect.isfunction(plain) or inspect.getattr_static(cls, name) is method:
-            continue
-        parameters = [one for one in inspect.signature(plain).parameters.values() if one.name not in ("self", "cls")]
-        wanted = f"def {name}({', '.join(['cls' if isinstance(method, classmethod) else 'self', *(one.name for one in parameters)])})"
         own = inspect.getattr_static(cls, name)
+        if name.startswith("_") or not inspect.isfunction(plain) or own is method:
+            continue
+        _, *parameters = inspect.signature(plain).parameters.values()
+        by_name = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+        by_place = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+        first = "cls" if isinstance(method, classmethod) else "self"
+        wanted = f"def {name}({', '.join([first, *by_place, *(['*', *by_name] if by_name else [])])})"
+        shown = f"{cls.__qualname__}.{name}"
         if isinstance(method, classmethod) and not isinstance(own, classmethod):
-            raise PluginError(
-                where, f"{cls.__qualname__}.{name} is not a classmethod", f"Write @classmethod above {wanted}."
-            )
+            raise PluginError(where, f"{shown} is not a classmethod", f"Write @classmethod above {wanted}.")
         if not callable(getattr(cls, name)):
-            raise PluginError(where, f"{cls.__qualname__}.{name} is not a method", f"Write {wanted}.")
+            raise PluginError(where, f"{shown} is not a method", f"Write {wanted}.")
         bound = 0 if isinstance(own, classmethod | staticmethod) else 1
         try:
-            inspect.signature(getattr(cls, name)).bind(*[None] * (len(parameters) + bound))
+            inspect.signature(getattr(cls, name)).bind(*[None] * (len(by_place) + bound), **dict.fromkeys(by_name))
         except TypeError as error:
-            taken = ", ".join(one.name for one in parameters) or "nothing"
-            raise PluginError(
-                where, f"{cls.__qualname__}.{name} does not take what it is given: {taken}", f"Write {wanted}."
-            ) from error
-        except ValueError:  # built in, or without a signature
+            taken = ", ".join([*by_place, *by_name]) or "nothing"
+            raise PluginError(where, f"{shown} does not take what it is given: {taken}", f"Write {wanted}.") from error
+        except ValueError:  # built in, without a signature
             continue
 
 
