@@ -173,7 +173,7 @@ class RegisterWorkload(Workload):
         self.counts: dict[NodeId, int] = {}
 
     def functions(self) -> tuple[str, ...]:
-        return ("read", "write")
+        return ("read", "write", "boom")
 
     def next(self, client: NodeId, now: int, rng: random.Random) -> tuple[str, str | None, Value]:
         count = self.counts[client] = self.counts.get(client, 0) + 1
