@@ -59,7 +59,7 @@ def built_in(kind: str, name: str) -> NewPlugin:
 
 
 def _with_steps(plugin: NewPlugin, path: str, words: dict[str, str]) -> NewPlugin:
-    """The plugin with a scenario at `path`, if there is one for its kind."""
+    """Returns the plugin with a scenario at `path`, if its kind has one."""
     if not (TEMPLATES / plugin.kind / "steps.scenario.txt").exists():
         return plugin
     steps = _filled(plugin.kind, "steps.scenario", words)

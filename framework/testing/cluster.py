@@ -495,7 +495,7 @@ class Cluster:
         raise ConfigError(verb, f"no {wanted} is on its way", f"On their way: {on_their_way}.")
 
     def _place(self, verb: str, envelope: Envelope) -> int:
-        """The place of this very envelope among those on their way: others may be equal to it."""
+        """Returns the index of this envelope, by identity, among those in transit: others may be equal to it."""
         for number, each in enumerate(self.envelopes):
             if each is envelope:
                 return number

@@ -232,7 +232,7 @@ class _RunMark:
 
 @dataclass(frozen=True)
 class _ConformanceMark:
-    """The arguments of `@pytest.mark.synod_conformance`; its names are given without theirs."""
+    """The arguments of `@pytest.mark.synod_conformance`; the protocols are its positional arguments."""
 
     protocols: Sequence[str] = ()
     overrides: Sequence[str] = ()
@@ -366,7 +366,7 @@ def _command(item: pytest.Item, asked: _RunMark, seed: int) -> str:
 
 
 def _traces_of(item: pytest.Item, judged: JudgedRun) -> str:
-    """How to see a run again, and where its folder is."""
+    """Returns the commands that repeat a run, and its folder."""
     from framework.testing.judged_run import to_see_it_again
 
     again = to_see_it_again(judged.command, f"python -m pytest {_typed(item)} --synod-seed={judged.seed}")
