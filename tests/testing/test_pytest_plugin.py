@@ -80,6 +80,13 @@ n1 takes Say(operation=0, text=hello) from c1
 """
 
 
+@pytest.fixture(autouse=True)
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where CI or BUILD_NUMBER is set, pytest's summary repeats the whole message of every failure."""
+    for variable in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.fixture
 def biased(pytester: pytest.Pytester) -> pytest.Pytester:
     """A folder with the protocol `biased`, which pytest's ini names."""
