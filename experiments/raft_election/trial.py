@@ -78,5 +78,5 @@ class ElectionTrial(Trial):
 
 def _when_set(runtime: NodeRuntime, timer: str, after: int) -> int:
     """When a node last set a timer; unlike the end of the batch in which it did, this leaves out the commit."""
-    deadline, _ = runtime.timers["", timer, ()]
+    deadline = runtime.timers["", timer, ()].deadline
     return deadline - after

@@ -2,7 +2,8 @@
 
 An engine lets a run settle after its last operation: it polls the progress of the replicas until they are equal or the
 time limit is reached. Two replicas that have applied equally much and differ have diverged; a replica that has applied
-less than others is behind. Nodes that are down are left out.
+less than others is behind. Nodes that are down are left out. A node may keep several copies, each with a name; those of
+one name are compared.
 """
 
 from __future__ import annotations
@@ -17,12 +18,18 @@ from framework.checking.verdict import CheckResult, Verdict
 from framework.core.message import NodeId
 from framework.core.replica import ReplicaState
 
-ReplicaStates: TypeAlias = Mapping[NodeId, ReplicaState | None]
-"""The states of the nodes that keep a copy; None for a node that should answer but does not."""
+ReplicaStates: TypeAlias = Mapping[NodeId, Mapping[str, ReplicaState] | None]
+"""The copies that each node keeps, by name; None for a node that should answer but does not.
+
+The copies in a mount are named by its path, and the copy that a node itself keeps is named ""."""
+
+Copies: TypeAlias = Mapping[NodeId, ReplicaState]
+"""The copies of one name, on the nodes that keep one."""
 
 Groups: TypeAlias = Mapping[Any, list[NodeId]]
 
 NAME = "convergence"
+SETTLED = "settled"
 WIDEST = 120
 
 
@@ -32,7 +39,8 @@ class Settled:
 
     `nodes` is the number of servers of the run, `down` are the servers that did not run. `can_serve`: whether the
     running servers suffice for the protocol; None if it does not say. `excuse` is the reason why a replica that stays
-    behind may not be at fault, on an engine where that is possible.
+    behind may not be at fault, on an engine where that is possible. `unfinished` is the reason why the protocol's
+    `settled` found it unfinished; "" if it did not.
     """
 
     nodes: int
@@ -41,6 +49,7 @@ class Settled:
     took: int
     excuse: str = ""
     can_serve: bool | None = None
+    unfinished: str = ""
 
 
 def look(ask: Callable[[bool], ReplicaStates], *, last: bool) -> ReplicaStates | None:
@@ -52,52 +61,100 @@ def look(ask: Callable[[bool], ReplicaStates], *, last: bool) -> ReplicaStates |
     if not last and not _level(ask(False)):
         return None
     replica_states = ask(True)
-    return replica_states if last or _equal(replica_states) else None
+    return replica_states if last or _all_equal(replica_states) else None
 
 
 def convergence(settled: Settled) -> CheckResult:
     """Returns INVALID if replicas diverged or stayed behind without excuse, UNKNOWN if undecidable, else VALID."""
-    replica_states = {node: found for node, found in settled.replica_states.items() if found is not None}
-    by_index = _grouped({node: found.applied for node, found in replica_states.items()})
-    after = f"{settled.took / 1e6:,.0f} ms after clients were quiet"
+    by_name = copies_by_name(settled.replica_states)
     excuse = settled.excuse or _too_few(settled)
-    for index in sorted(by_index, reverse=True):
-        copies = {node: replica_states[node] for node in by_index[index]}
-        if not _equal(copies) and (index or not excuse):
-            return _result(
-                Verdict.INVALID, f"replicas that applied {index:,} differ: {_sides(copies)}", tuple(_story(copies))
-            )
-        if not _equal(copies):  # without an order, a late replica merely differs
-            return _result(Verdict.UNKNOWN, f"replicas differ, {after}: {_sides(copies)} ({excuse})")
+    after = f"{settled.took / 1e6:,.0f} ms after clients were quiet"
+    found = [_compared(name, copies, after, excuse) for name, copies in by_name.items()]
+    wrong = [result for result in found if result is not None]
+    wrong.sort(key=lambda result: result.verdict is not Verdict.INVALID)  # the first of the most serious
+    if wrong and wrong[0].verdict is Verdict.INVALID:
+        return wrong[0]
     silent = [node for node, found in settled.replica_states.items() if found is None]
     if silent:
         return _result(Verdict.UNKNOWN, f"{_names(silent)} did not answer")
-    if len(by_index) > 1:
-        reason = f"{_behind(by_index)}, {after}"
-        return _result(Verdict.UNKNOWN if excuse else Verdict.INVALID, f"{reason} ({excuse})" if excuse else reason)
-    (index,) = by_index
+    if wrong:
+        return wrong[0]
     left_out = f"; {_names(settled.down)} {_be(settled.down)} down" if settled.down else ""
-    return _result(Verdict.VALID, f"{len(replica_states)} replicas equal at {index:,}, {after}{left_out}")
+    if len(by_name) > 1:
+        return _result(Verdict.VALID, f"{len(by_name)} groups of replicas equal, {after}{left_out}")
+    (copies,) = by_name.values()
+    (index,) = {copy.applied for copy in copies.values()}
+    return _result(Verdict.VALID, f"{len(copies)} replicas equal at {index:,}, {after}{left_out}")
+
+
+def _compared(name: str, copies: Copies, after: str, excuse: str) -> CheckResult | None:
+    """Returns the conclusion about the copies of one name unless they are equal."""
+    of = f" of {name}" if name else ""
+    by_index = _grouped({node: copy.applied for node, copy in copies.items()})
+    for index in sorted(by_index, reverse=True):
+        level = {node: copies[node] for node in by_index[index]}
+        if _equal(level):
+            continue
+        if index or not excuse:
+            what = f"replicas{of} that applied {index:,} differ: {_sides(level)}"
+            return _result(Verdict.INVALID, what, tuple(_story(level)))
+        # without an order, a late replica merely differs
+        return _result(Verdict.UNKNOWN, f"replicas{of} differ, {after}: {_sides(level)} ({excuse})")
+    if len(by_index) <= 1:
+        return None
+    reason = f"{name}: {_behind(by_index)}, {after}" if name else f"{_behind(by_index)}, {after}"
+    return _result(Verdict.UNKNOWN if excuse else Verdict.INVALID, f"{reason} ({excuse})" if excuse else reason)
+
+
+def copies_by_name(replica_states: ReplicaStates) -> dict[str, dict[NodeId, ReplicaState]]:
+    """Returns the copies of each name, of all nodes that have answered."""
+    by_name: dict[str, dict[NodeId, ReplicaState]] = {}
+    for node, found in replica_states.items():
+        for name, copy in (found or {}).items():
+            by_name.setdefault(name, {})[node] = copy
+    return by_name
+
+
+def finished(settled: Settled) -> CheckResult:
+    """Returns the conclusion about a protocol with a `settled`: INVALID with the reason that it gave, UNKNOWN with an
+    excuse, else VALID."""
+    if settled.unfinished:
+        what = f"{settled.unfinished}, {settled.took / 1e6:,.0f} ms after clients were quiet"
+        verdict = Verdict.UNKNOWN if settled.excuse else Verdict.INVALID
+        return CheckResult(
+            name=SETTLED, verdict=verdict, reason=f"{what} ({settled.excuse})" if settled.excuse else what
+        )
+    return CheckResult(name=SETTLED, verdict=Verdict.VALID, reason="all that was begun is finished")
 
 
 def nothing_to_compare(settled: Settled) -> str:
     """Returns the reason why there is nothing to compare; "" if there is something."""
     keeping = list(settled.replica_states)
-    if len(keeping) > 1:
+    silent = [node for node, found in settled.replica_states.items() if found is None]
+    if (silent and len(keeping) > 1) or any(
+        len(copies) > 1 for copies in copies_by_name(settled.replica_states).values()
+    ):
         return ""
+    if len(keeping) > 1:
+        return "nothing to compare: no two nodes keep copies of the same name"
     return f"nothing to compare: {f'{keeping[0]} alone' if keeping else 'no node that runs'} keeps a copy"
 
 
 def _level(replica_states: ReplicaStates) -> bool:
-    """Returns whether all replicas have answered, and applied equally much."""
-    return (
-        None not in replica_states.values() and len({found.applied for found in replica_states.values() if found}) <= 1
-    )
+    """Returns whether all nodes have answered, and all copies of a name have applied equally much."""
+    by_name = copies_by_name(replica_states)
+    levels = ({copy.applied for copy in copies.values()} for copies in by_name.values())
+    return None not in replica_states.values() and all(len(applied) == 1 for applied in levels)
 
 
-def _equal(replica_states: ReplicaStates) -> bool:
-    """Returns whether all replicas have answered, applied equally much, and have the same state."""
-    return _level(replica_states) and len({found.digest for found in replica_states.values() if found}) <= 1
+def _all_equal(replica_states: ReplicaStates) -> bool:
+    """Returns whether all nodes have answered, and all copies of a name are equal."""
+    return None not in replica_states.values() and all(map(_equal, copies_by_name(replica_states).values()))
+
+
+def _equal(copies: Copies) -> bool:
+    """Returns whether all copies have applied equally much, and have the same state."""
+    return len({(copy.applied, copy.digest) for copy in copies.values()}) <= 1
 
 
 def _grouped(marks: Mapping[NodeId, Any]) -> dict[Any, list[NodeId]]:

@@ -109,40 +109,55 @@ class Monitors:
 class Watcher:
     """Passes one node, and everything mounted in it, to the invariants."""
 
-    __slots__ = ("_left", "_monitors", "_seen", "_step", "observations")
+    __slots__ = ("_left", "_monitors", "_seen", "_skipped", "_step", "observations")
 
     def __init__(self, node: NodeId, monitors: Monitors) -> None:
         self.observations = 0
         self._monitors = monitors
         self._left = 1  # batches until the next observation
         self._seen: dict[str, tuple[Node, list[Invariant[Any]]]] = {}  # by mount path: the node last seen
+        self._skipped: dict[str, Node] = {}  # mounts that took part in batches since the last observation
         self._step = Step(node)
 
     def observe(self, runtime: NodeRuntime, time: int, seq: int) -> None:
-        """Passes the node to the invariants after step `seq`, `time` nanoseconds into the run.
+        """Passes the node, and its mounts that took part in the batch, to the invariants after step `seq`, `time`
+        nanoseconds into the run.
 
         Raises Halt if an invariant is broken.
         """
         if self._left > 1:
             self._left -= 1
+            if len(runtime.nodes) > 1:
+                self._skipped.update(runtime.active)
             return
         self._left = self._monitors.every
         self.observations += 1
-        seen, step = self._seen, self._step
+        step = self._step
         step.time, step.seq = time, seq
-        for path, node in runtime.nodes.items():
-            known = seen.get(path)
-            step.path, step.started = path, False
-            if known is None or known[0] is not node:
-                known = seen[path] = (node, self._monitors.group(path, node))
-                step.started = True
-            for invariant in known[1]:
-                try:
-                    invariant.observe(step, node)
-                except Violation as violation:
-                    self._monitors.halt(violation, step)
-                except RAISED:  # a bug of the invariant, not a failure of the node
-                    self._monitors.retire(type(invariant))
+        nodes = runtime.nodes
+        self._observe("", nodes[""])
+        if len(nodes) > 1:
+            active = {**self._skipped, **runtime.active} if self._skipped else runtime.active
+            self._skipped = {}
+            for path in active:
+                if path and path in nodes:
+                    self._observe(path, nodes[path])
+
+    def _observe(self, path: str, node: Node) -> None:
+        """Passes the node at `path` to its invariants."""
+        step = self._step
+        known = self._seen.get(path)
+        step.path, step.started = path, False
+        if known is None or known[0] is not node:
+            known = self._seen[path] = (node, self._monitors.group(path, node))
+            step.started = True
+        for invariant in known[1]:
+            try:
+                invariant.observe(step, node)
+            except Violation as violation:
+                self._monitors.halt(violation, step)
+            except RAISED:  # a bug of the invariant, not a failure of the node
+                self._monitors.retire(type(invariant))
 
     def on_crash(self) -> None:
         """Calls `on_crash` of every invariant that has observed the node or one of its mounts."""

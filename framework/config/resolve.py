@@ -87,7 +87,7 @@ def resolve(
         faults=tuple((key, spec, config) for key, (spec, config) in faults.items()),
         fault_kinds=FaultKinds(registry.registered.faults, _build_fault_config),
         quiet=int(run.quiet) if faults else 0,
-        settle=int(run.settle) if protocol.converges else 0,
+        settle=int(run.settle) if protocol.settles else 0,
         engine_config=build(ENGINES[engine][0], parts.settings("engine"), "engine"),
         scheduling_config=build(SchedulingConfig, parts.settings("scheduling"), "scheduling"),
         trace=build(TraceConfig, parts.settings("trace"), "trace").level,

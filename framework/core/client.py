@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from framework.core.effects import Complete
 from framework.core.errors import PluginError
-from framework.core.message import NodeId, Record
+from framework.core.message import Event, NodeId, Record
 from framework.core.node import Node, on_timer
 from framework.core.time import format_duration
 from framework.core.value import Value
@@ -47,15 +47,33 @@ Outcome: TypeAlias = Ok | Fail | Unknown
 """The outcome of an operation."""
 
 
+class Ended(Event):
+    """Tells the parent of a mounted client that an operation has ended."""
+
+    operation: OperationId
+    outcome: Outcome
+
+
 class Client(Node):
     """Base of every client. Write `invoke`, and end each operation with `complete`.
 
     An operation that outlives its time-out ends as `Unknown`. After `Unknown` the process is retired: the next
     operation runs on a new instance (`on_start` runs again), under a new process id.
+
+    A node mounts a client to use a service that it does not belong to. It calls `start`, and handles `Ended`:
+
+        self.store = self.mount("store", SessionClient, config, servers, peer_mount="")
+        self.store.start(Operation(id=request.operation, function="read", key="x"))
+
+        @handles(Ended)
+        def on_ended(self, mount: str, ended: Ended) -> None: ...
     """
 
     current: OperationId | None = None
     """The operation under way."""
+
+    _keeps_own_id: ClassVar[bool] = True
+    _retired: bool = False  # mounted, and its last operation ended as Unknown
 
     @property
     def servers(self) -> tuple[NodeId, ...]:
@@ -74,6 +92,36 @@ class Client(Node):
         """Returns the nodes whose answer the operation under way awaits; empty if the client does not report them."""
         return ()
 
+    def start(self, operation: Operation, timeout: int = 0) -> None:
+        """Starts `operation` on a mounted client; its parent is told `Ended`. `timeout`: nanoseconds; 0 is none.
+
+        After `Unknown` the client starts afresh (`on_start` runs again), as its earlier requests may still be under way.
+        Raises PluginError while an operation is under way.
+        """
+        if not self._path:
+            raise self._misuse(f"start({operation.function}) on a client that is not mounted", "The engine invokes it.")
+        if self.current is not None:
+            what = f"the mount {self._path!r} is busy with operation {self.current}"
+            raise self._misuse(what, "Mount a client for each operation that runs at the same time.")
+        parent = self._runtime.nodes[self._path.rpartition("/")[0]]
+        if Ended not in parent._handlers:
+            what = f"mounts a {type(self).__qualname__} and would not hear how its operations end"
+            raise parent._misuse(what, "Write @handles(Ended) in it.")
+        if self._retired:
+            self._renew()
+        self._begin(operation, timeout)
+
+    def _renew(self) -> None:
+        """Begins a new process of a mounted client: only what is durable stays."""
+        kept = {"id", "config", "peers", *self._declared}
+        for name in [name for name in self.__dict__ if name[0] != "_" and name not in kept]:
+            del self.__dict__[name]
+        for key in [key for key in (*self._runtime.timers, *self._runtime.soon) if key[0] == self._path]:
+            self._runtime.timers.pop(key, None)
+            self._runtime.soon.pop(key, None)
+        self._retired = False
+        self.on_start()
+
     def complete(self, operation: OperationId, outcome: Outcome) -> None:
         """Ends `operation`. A late or second completion is noted in the trace and otherwise ignored."""
         if not isinstance(outcome, (Ok, Fail, Unknown)):
@@ -85,6 +133,10 @@ class Client(Node):
             return
         self.current = None
         self.cancel_timer(self._time_out)
+        if self._path:
+            self._retired = type(outcome) is Unknown
+            self.tell(Ended(operation, outcome))
+            return
         self._runtime.effects.append(Complete(operation, outcome, self._runtime.step))
 
     def _begin(self, operation: Operation, timeout: int) -> None:

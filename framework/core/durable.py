@@ -11,7 +11,7 @@ knows the keys that changed. A storage commits `Change`s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
@@ -73,8 +73,8 @@ Stored: TypeAlias = dict[str, dict[str, Any]]
 class DurableField:
     """The placeholder that `durable`, `durable_log` and `durable_map` leave in the class body."""
 
-    def __init__(self, kind: str, default: Any, *types: type) -> None:
-        self.kind, self.default, self.types = kind, default, types
+    def __init__(self, kind: str, default: Any, *types: type, lazy: bool = False) -> None:
+        self.kind, self.default, self.types, self.is_lazy = kind, default, types, lazy
 
     def restored(self, stored: dict[str, Any], name: str) -> Any:
         """Returns the initial value of the field `name`, given the stored fields of its node."""
@@ -85,19 +85,54 @@ class DurableField:
         return stored.get(name, self.default)
 
 
-def durable(default: T) -> T:
-    """Declares a field that survives a crash. Its values are immutable: scalars, tuples, frozensets, Records."""
-    return cast(T, DurableField(SCALAR, default))
+class DurableScalar:
+    """The descriptor of a durable scalar in its node class. Reading bypasses it; a new value marks the node."""
+
+    __slots__ = ("dirty", "name")
+
+    def __init__(self, name: str, *, is_lazy: bool) -> None:
+        self.name, self.dirty = name, "lazy" if is_lazy else "dirty"
+
+    def __set__(self, node: Any, value: Any) -> None:
+        values = node.__dict__
+        if values[self.name] is not value:
+            values[self.name] = value
+            getattr(node._runtime, self.dirty)[node._path] = node
 
 
-def durable_log(entry: type[T]) -> DurableLog[T]:
-    """Declares a log of `entry` values that survives a crash."""
-    return cast("DurableLog[T]", DurableField(LOG, None, entry))
+class DurableCollection:
+    """The descriptor of a durable log or map in its node class. Reading bypasses it."""
+
+    __slots__ = ("kind", "name")
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name, self.kind = name, kind
+
+    def __set__(self, node: Any, value: Any) -> None:
+        raise PluginError(
+            f"{type(node).__qualname__}.{self.name}",
+            f"a durable {self.kind} cannot be replaced",
+            "Change it in place: truncate, append, set, delete.",
+        )
 
 
-def durable_map(key: type[K], value: type[V]) -> DurableMap[K, V]:
-    """Declares a mapping that survives a crash. Keys are scalars, values are immutable."""
-    return cast("DurableMap[K, V]", DurableField(MAP, None, key, value))
+def durable(default: T, *, lazy: bool = False) -> T:
+    """Declares a field that survives a crash. Its values are immutable: scalars, tuples, frozensets, Records.
+
+    A change of a `lazy` field causes no commit and delays no effect: it is written with the node's next commit that
+    another change causes, and a crash before that loses it.
+    """
+    return cast(T, DurableField(SCALAR, default, lazy=lazy))
+
+
+def durable_log(entry: type[T], *, lazy: bool = False) -> DurableLog[T]:
+    """Declares a log of `entry` values that survives a crash. `lazy`: as for `durable`."""
+    return cast("DurableLog[T]", DurableField(LOG, None, entry, lazy=lazy))
+
+
+def durable_map(key: type[K], value: type[V], *, lazy: bool = False) -> DurableMap[K, V]:
+    """Declares a mapping that survives a crash. Keys are scalars, values are immutable. `lazy`: as for `durable`."""
+    return cast("DurableMap[K, V]", DurableField(MAP, None, key, value, lazy=lazy))
 
 
 def check_immutable(value: object, where: str) -> None:
@@ -130,13 +165,14 @@ class DurableLog(Generic[T]):
     An empty log has `last == first - 1`.
     """
 
-    __slots__ = ("_dirty", "_entries", "cuts", "first")
+    __slots__ = ("_dirty", "_entries", "_touch", "cuts", "first")
 
     def __init__(self, first: int = 1, entries: Iterable[T] = ()) -> None:
         self.first = first
         self.cuts = 0  # counts truncations and replacements: while unchanged, the log has only grown at its end
         self._entries: list[T] = list(entries)
         self._dirty = -1  # the lowest index changed since the last commit; -1: none
+        self._touch: Callable[[], None] | None = None  # called at the first change since then
 
     @property
     def last(self) -> int:
@@ -169,7 +205,7 @@ class DurableLog(Generic[T]):
         self._entries.append(entry)
         index = self.first + len(self._entries) - 1
         if self._dirty < 0:
-            self._dirty = index
+            self._changed(index)
         return index
 
     def extend(self, entries: Iterable[T]) -> None:
@@ -177,7 +213,7 @@ class DurableLog(Generic[T]):
         start = len(self._entries)
         self._entries.extend(tuple(entries))
         if self._dirty < 0 and len(self._entries) > start:
-            self._dirty = self.first + start
+            self._changed(self.first + start)
 
     def replace(self, start: int, entries: Sequence[T]) -> None:
         """Overwrites the entries from `start` on with `entries`, and keeps those after them. The log grows if they
@@ -190,7 +226,7 @@ class DurableLog(Generic[T]):
             self.cuts += 1
         offset = start - self.first
         self._entries[offset : offset + len(entries)] = entries
-        self._dirty = start if self._dirty < 0 else min(self._dirty, start)
+        self._changed(start)
 
     def truncate(self, start: int) -> None:
         """Removes the entries from `start` on; `last + 1` removes none. Raises IndexError outside `first..last + 1`."""
@@ -200,17 +236,26 @@ class DurableLog(Generic[T]):
             return
         del self._entries[start - self.first :]
         self.cuts += 1
-        self._dirty = start if self._dirty < 0 else min(self._dirty, start)
+        self._changed(start)
 
     def compact(self, upto: int) -> None:
         """Discards the entries up to and including `upto`. If it lies past `last`, the log is empty behind it."""
         if upto < self.first:
             return
         if self._dirty < 0:
-            self._dirty = max(self.last + 1, upto + 1)
+            self._changed(max(self.last + 1, upto + 1))
         del self._entries[: upto + 1 - self.first]
         self.first = upto + 1
         self._dirty = max(self._dirty, self.first)
+
+    def _changed(self, start: int) -> None:
+        """Marks the entries from `start` on as changed."""
+        if self._dirty >= 0:
+            self._dirty = min(self._dirty, start)
+            return
+        self._dirty = start
+        if self._touch is not None:
+            self._touch()
 
     def change(self) -> tuple[int, int, tuple[T, ...]] | None:
         """Returns `(first, start, entries)` as written since the last call, or None. For engines, not for protocols."""
@@ -223,6 +268,9 @@ class DurableLog(Generic[T]):
         twin = DurableLog(self.first, self._entries)
         twin.cuts = self.cuts
         return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DurableLog, (self.first, self._entries)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DurableLog):
@@ -238,13 +286,14 @@ class DurableLog(Generic[T]):
 class DurableMap(Generic[K, V]):
     """A mapping whose changes survive a crash: set, update, delete, read, iterate (in order of first insertion)."""
 
-    __slots__ = ("_dirty", "_latest", "_values", "writes")
+    __slots__ = ("_dirty", "_latest", "_touch", "_values", "writes")
 
     def __init__(self, values: dict[K, V] | None = None) -> None:
         self.writes = 0  # counts sets and deletions: while unchanged, so is the map
         self._values: dict[K, V] = dict(values or {})
         self._latest: dict[K, None] = {}  # the keys that were set, the most recent last
         self._dirty: dict[K, bool] = {}  # key -> whether it was deleted since the last commit, newest insertion last
+        self._touch: Callable[[], None] | None = None  # called at the first change since then
 
     def __getitem__(self, key: K) -> V:
         return self._values[key]
@@ -253,6 +302,8 @@ class DurableMap(Generic[K, V]):
         return self._values.get(key, default)
 
     def __setitem__(self, key: K, value: V) -> None:
+        if not self._dirty and self._touch is not None:
+            self._touch()
         if key in self._values:
             self._dirty.setdefault(key, False)
         else:
@@ -268,6 +319,8 @@ class DurableMap(Generic[K, V]):
             for key, value in values.items():
                 self[key] = value
             return
+        if values and not self._dirty and self._touch is not None:
+            self._touch()
         self._values.update(values)
         self._dirty.update(dict.fromkeys(values, False))
         self._latest.update(dict.fromkeys(values))
@@ -275,6 +328,8 @@ class DurableMap(Generic[K, V]):
 
     def __delitem__(self, key: K) -> None:
         del self._values[key]
+        if not self._dirty and self._touch is not None:
+            self._touch()
         self._dirty[key] = True
         self.writes += 1
         self._latest.pop(key, None)
@@ -314,6 +369,9 @@ class DurableMap(Generic[K, V]):
         twin = DurableMap(self._values)
         twin.writes, twin._latest = self.writes, dict(self._latest)
         return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DurableMap, (self._values,)
 
     def __eq__(self, other: object) -> bool:
         return self._values == other._values if isinstance(other, DurableMap) else NotImplemented

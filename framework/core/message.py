@@ -42,6 +42,14 @@ class Message(Record, array_like=True):
     """
 
 
+class Event(Message, array_like=True):
+    """Base of the events that a mounted node tells its parent: `self.tell(Elected(term=3))`.
+
+    An event is never sent, so its fields may have any immutable type. A parent handles the events that it needs, each
+    with a @handles method; others are dropped.
+    """
+
+
 class Config(msgspec.Struct, metaclass=_FrozenMeta, kw_only=True, forbid_unknown_fields=True):
     """Base of a plugin's settings. Its defaults are the defaults that users see; durations are `Duration`s."""
 

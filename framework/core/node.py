@@ -7,15 +7,18 @@ An author's mistakes are errors when the class is created or loaded, and each er
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
+from framework.core.address import Address, address
 from framework.core.durable import LOG, SCALAR, DurableField, Stored
 from framework.core.effects import Effect, Multicast, Note, Send
 from framework.core.errors import PluginError, did_you_mean
 from framework.core.message import Config, Message, NodeId
 from framework.core.node_class import RESERVED, check_body, declared_fields, handler_names, timer_names, typed_fields
 from framework.core.plain_state import copy_plain
+from framework.core.protocol_choice import chosen_classes
 from framework.core.replica import Replica
 from framework.core.status import NOTHING_SHOWN, Status
 
@@ -31,13 +34,31 @@ TimerKey: TypeAlias = tuple[str, str, tuple[Any, ...]]
 """(mount path, method name, arguments): setting the same timer again replaces it."""
 
 
+class SetTimer:
+    """A timer that is set: its deadline on the node's clock, and the step that set it.
+
+    `order` is its rank among timers with the same deadline, `queued` the deadline of its valid entry in the queue, which
+    is no later than its own.
+    """
+
+    __slots__ = ("deadline", "order", "queued", "step")
+
+    def __init__(self, deadline: int, step: int, order: int) -> None:
+        self.deadline = self.queued = deadline
+        self.step, self.order = step, order
+
+    def __repr__(self) -> str:
+        return f"SetTimer({self.deadline}, step={self.step})"
+
+
 class Runtime(Protocol):
     """The runtime as its node sees it; `framework.core.node_runtime` implements it.
 
-    `step` is the number of the step under way. `timers` maps each timer to its deadline on the node's clock and the
-    step that set it; `soon` maps each timer with after=0 to that step. `wake` is no later than the earliest deadline.
-    `tells` are (parent path, mount name, event). `stored` holds, by mount path, the durable fields that no node has
-    taken over yet; fields of the paths in `plain` are not yet converted to their declared types.
+    `step` is the number of the step under way. `soon` maps each timer with after=0 to the step that set it. `wake` is
+    no later than the earliest deadline. `tells` are (parent path, mount name, event). `dirty` has the nodes with durable
+    changes since the last commit, by mount path; `lazy` those with changes of lazy fields. `stored` holds, by mount
+    path, the durable fields that no node has taken over yet; fields of the paths in `plain` are not yet converted to
+    their declared types.
     """
 
     id: NodeId
@@ -47,14 +68,19 @@ class Runtime(Protocol):
     step: int
     effects: list[Effect]
     early: list[Effect]
-    timers: dict[TimerKey, tuple[int, int]]
+    timers: dict[TimerKey, SetTimer]
     soon: dict[TimerKey, int]
     wake: int
     tells: list[tuple[str, str, Message]]
     nodes: dict[str, Node]
+    dirty: dict[str, Node]
+    lazy: dict[str, Node]
     stored: Stored
     plain: set[str]
 
+    def arm(self, key: TimerKey, deadline: int) -> None: ...
+    def requeue(self, key: TimerKey, timer: SetTimer) -> None: ...
+    def mounted(self, node: Node) -> None: ...
     def unmount(self, path: str, destroy: bool) -> None: ...
 
 
@@ -96,12 +122,16 @@ class Node:
 
     _handlers: ClassVar[dict[type[Message], Handler]] = {}
     _timers: ClassVar[frozenset[str]] = frozenset()
+    _keeps_own_id: ClassVar[bool] = False  # whether a mounted node's own id stays among its peers
     _durable: ClassVar[dict[str, str]] = {}
+    _forced: ClassVar[dict[str, str]] = {}
+    _lazy: ClassVar[dict[str, str]] = {}
     _declared: ClassVar[dict[str, DurableField]] = {}
     _declared_here: ClassVar[dict[str, DurableField]] = {}
 
     _runtime: Runtime
     _path: str
+    _peer_mount: str | None = None
     _committed: dict[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -109,6 +139,8 @@ class Node:
         check_body(cls)
         cls._declared = declared_fields(cls)
         cls._durable = {name: field.kind for name, field in cls._declared.items()}
+        cls._forced = {name: field.kind for name, field in cls._declared.items() if not field.is_lazy}
+        cls._lazy = {name: field.kind for name, field in cls._declared.items() if field.is_lazy}
         cls._handlers = {message: getattr(cls, name) for message, name in handler_names(cls).items()}
         cls._timers = timer_names(cls)
 
@@ -134,7 +166,9 @@ class Node:
             runtime.plain.discard(path)
             stored = typed_fields(cls, stored)
         for name, field in cls._declared.items():
-            node.__dict__[name] = node._committed[name] = field.restored(stored, name)
+            value = node.__dict__[name] = node._committed[name] = field.restored(stored, name)
+            if field.kind is not SCALAR:
+                value._touch = partial((runtime.lazy if field.is_lazy else runtime.dirty).__setitem__, path, node)
         runtime.nodes[path] = node
         return node
 
@@ -175,6 +209,16 @@ class Node:
         """
         return None
 
+    @property
+    def replicas(self) -> Mapping[str, Replica]:
+        """The node's copies by name, if it keeps several without mounts: `{chunk: Replica(...)}`. The copies of one
+        name are compared among the nodes that keep it. By default `replica` alone, under the name "".
+
+        The replicas of mounts count by themselves, under the path of their mount.
+        """
+        replica = self.replica
+        return {} if replica is None else {"": replica}
+
     def can_serve(self, running: Collection[NodeId]) -> bool | None:
         """Returns whether the group, as this node knows it, can serve clients while only the nodes `running` run.
 
@@ -184,6 +228,11 @@ class Node:
         return None
 
     # To read.
+
+    @property
+    def is_mounted(self) -> bool:
+        """True if another node has mounted this one."""
+        return bool(self._path)
 
     @property
     def now(self) -> int:
@@ -202,24 +251,42 @@ class Node:
 
     # The verbs.
 
-    def send(self, to: NodeId, message: Message, *, before_commit: bool = False) -> None:
+    def send(self, to: Address, message: Message, *, mount: str | None = None, before_commit: bool = False) -> None:
         """Sends `message` to the same mount on the node `to`, once this batch is durable.
 
+        `mount` is the path of another mount there, "" for the node itself. The sender of a message from another mount
+        is given as an address, `n2/shard-7`, which `send` and `multicast` accept in place of a node's name.
         With `before_commit` the message leaves at the end of the batch without waiting for the commit: for messages
         that promise nothing. A node may send to itself like to any other.
         """
         runtime = self._runtime
+        if mount is not None or self._peer_mount is not None:
+            to = self._address(to, mount)
         (runtime.early if before_commit else runtime.effects).append(Send(to, self._path, message, runtime.step))
 
-    def multicast(self, to: Sequence[NodeId], message: Message, *, before_commit: bool = False) -> None:
-        """Sends the same message to each of `to`, in that order; it is encoded once."""
+    def multicast(
+        self, to: Sequence[Address], message: Message, *, mount: str | None = None, before_commit: bool = False
+    ) -> None:
+        """Sends the same message to each of `to`, in that order; it is encoded once. `mount`: as for `send`."""
         runtime = self._runtime
+        if mount is not None or self._peer_mount is not None:
+            to = [self._address(each, mount) for each in to]
         effects = runtime.early if before_commit else runtime.effects
         effects.append(Multicast(tuple(to), self._path, message, runtime.step))
 
-    def broadcast(self, message: Message, *, before_commit: bool = False) -> None:
-        """Sends the same message to every peer."""
-        self.multicast(self.peers, message, before_commit=before_commit)
+    def broadcast(self, message: Message, *, mount: str | None = None, before_commit: bool = False) -> None:
+        """Sends the same message to every peer. `mount`: as for `send`."""
+        to = self.peers if mount is None else [address(peer, mount) for peer in self.peers]
+        self.multicast(to, message, before_commit=before_commit)
+
+    def _address(self, to: Address, mount: str | None) -> Address:
+        """Returns the address to send to, given the keyword `mount`."""
+        if "/" in to:
+            if mount is not None:
+                raise self._misuse(f"sends to {to!r} with mount={mount!r}", "Give the mount once.")
+            return to
+        where = self._peer_mount if mount is None else mount
+        return to if where is None else address(to, where)
 
     def set_timer(self, timer: Callable[..., None], *arguments: Any, after: int) -> None:
         """Calls `timer(*arguments)`, a method of this node marked @on_timer, `after` nanoseconds from now.
@@ -237,7 +304,13 @@ class Node:
                 if runtime.soon:
                     runtime.soon.pop(key, None)
                 deadline = runtime.now + after
-                runtime.timers[key] = (deadline, runtime.step)
+                known = runtime.timers.get(key)
+                if known is None:
+                    runtime.arm(key, deadline)
+                else:
+                    known.deadline, known.step = deadline, runtime.step
+                    if deadline < known.queued:
+                        runtime.requeue(key, known)
                 if deadline < runtime.wake:
                     runtime.wake = deadline
             elif after == 0:
@@ -261,18 +334,26 @@ class Node:
         self._runtime.effects.append(Note(name, fields, self._path, self._runtime.step))
 
     def tell(self, event: Message) -> None:
-        """Passes `event` to the parent that mounted this node, whose @handles method runs in the same step."""
+        """Passes `event` to the parent that mounted this node, whose @handles method runs in the same step.
+
+        An `Event` that the parent does not handle is dropped; any other message is then an error.
+        """
         if not self._path:
             raise self._misuse(f"tells {type(event).__name__}, but has no parent", "Only a mounted node can tell.")
         parent, _, name = self._path.rpartition("/")
         self._runtime.tells.append((parent, name, event))
 
-    def mount(self, name: str, node_class: type[N], config: Config | None, peers: Sequence[NodeId]) -> N:
+    def mount(
+        self, name: str, node_class: type[N], config: Config | None, peers: Sequence[NodeId],
+        *, peer_mount: str | None = None,
+    ) -> N:  # fmt: skip
         """Starts a node within this one, with its own durable fields and timers. It talks to the same mount on `peers`.
 
-        After a restart `on_start` must mount it again. This node's own id is left out of `peers`.
+        With `peer_mount`, it talks to that mount instead ("": to the nodes themselves): so a client of a group may have
+        any name. After a restart `on_start` must mount it again. This node's own id is left out of `peers`, unless it is
+        a client that is mounted.
         """
-        if not isinstance(name, str) or "/" in name or not name:
+        if not isinstance(name, str) or "/" in name or "\0" in name or not name:
             raise self._misuse(f"{name!r} cannot name a mount", "Use a string without a slash.")
         path = f"{self._path}/{name}" if self._path else name
         if len(path.encode()) > PATH_BYTES:
@@ -281,12 +362,17 @@ class Node:
             )
         if path in self._runtime.nodes:
             raise self._misuse(f"{path!r} is mounted already", "Unmount it first, or choose another name.")
-        if not issubclass(node_class, type(self).mounts):
+        if not issubclass(node_class, type(self).mounts) and node_class not in chosen_classes(self.config):
             raise self._misuse(
                 f"mounts {node_class.__qualname__} without having said so",
                 f"Write mounts = ({node_class.__qualname__},) in the class.",
             )
-        child = node_class._at_runtime(self._runtime, path, config, tuple(peer for peer in peers if peer != self.id))
+        keeps = node_class._keeps_own_id
+        others = tuple(peer for peer in peers if keeps or peer != self.id)
+        child = node_class._at_runtime(self._runtime, path, config, others)
+        if peer_mount is not None and peer_mount != path:
+            child._peer_mount = peer_mount
+        self._runtime.mounted(child)
         child.on_start()
         child._check_state()
         return child
@@ -309,9 +395,22 @@ class Node:
             if name[0] != "_" and name not in hidden and not isinstance(value, Node)
         }
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what of a node can leave its process: its public attributes, and its mounts with theirs."""
+        return {name: value for name, value in self.__dict__.items() if name[0] != "_" or name == "_path"}
+
     def _plain(self) -> str:
         """Returns the path, which represents a mounted node in plain data."""
         return self._path
+
+    def _seen(self, sender: Address) -> Address:
+        """Returns a sender as this node sees it: a plain name means the mount that this node sends to by default."""
+        if self._peer_mount is None:
+            return sender
+        node, slash, mount = sender.partition("/")
+        if slash:
+            return node if mount == self._peer_mount else sender
+        return address(node, self._path)
 
     def _misuse(self, what: str, fix: str) -> PluginError:
         return PluginError(type(self).__qualname__, what, fix)

@@ -15,18 +15,31 @@ from typing import Any
 
 import msgspec
 
-from framework.core.durable import LOG, SCALAR, DurableField, check_immutable
+from framework.core.durable import LOG, SCALAR, DurableCollection, DurableField, DurableScalar, check_immutable
 from framework.core.errors import PluginError
 from framework.core.message import Message, check_type
 
 RESERVED = frozenset(
     {"broadcast", "can_serve", "cancel_timer", "config", "id", "mount", "mounts", "multicast", "note", "now"}
-    | {"on_start", "peers", "replica", "rng", "send", "set_timer", "spare", "state", "status", "tell", "unmount"}
-    | {"wall_clock"}
+    | {
+        "is_mounted",
+        "on_start",
+        "peers",
+        "replica",
+        "replicas",
+        "rng",
+        "send",
+        "set_timer",
+        "spare",
+        "state",
+        "status",
+        "tell",
+    }
+    | {"unmount", "wall_clock"}
 )
 """The public names of every node. An attribute of the same name would hide them."""
 
-_PROPERTIES = {"status": "Status", "replica": "Replica | None"}
+_PROPERTIES = {"status": "Status", "replica": "Replica | None", "replicas": "Mapping[str, Replica]"}
 """The properties that an author overrides, with their types."""
 
 _MUTABLE = (list, dict, set, bytearray, deque)
@@ -66,7 +79,7 @@ def check_body(cls: type) -> None:
 
 
 def declared_fields(cls: type) -> dict[str, DurableField]:
-    """Returns the durable fields of `cls`, its bases' first. Leaves the defaults of scalars in the class."""
+    """Returns the durable fields of `cls`, its bases' first. Leaves a descriptor of each in the class."""
     body = {name: value for name, value in vars(cls).items() if isinstance(value, DurableField)}
     for name, field in body.items():
         _check_field(cls, name, field)
@@ -86,10 +99,9 @@ def declared_fields(cls: type) -> dict[str, DurableField]:
                 "hides a durable field of a base class",
                 f"Choose another name, or write {name}: {type(value).__name__} = durable({value!r}).",
             )
-        if field.kind is SCALAR:
-            setattr(cls, name, field.default)
-        elif name in vars(cls):
-            delattr(cls, name)
+        is_scalar = field.kind is SCALAR
+        descriptor = DurableScalar(name, is_lazy=field.is_lazy) if is_scalar else DurableCollection(name, field.kind)
+        setattr(cls, name, descriptor)
     return fields
 
 

@@ -14,17 +14,20 @@ each timer set with after=0, in the order in which they were set, until none is 
 the number of a timer's step: `on_timer_step(key, cause) -> step`. Steps of a batch have consecutive numbers. An
 exception in a handler propagates, and the batch is lost: the runtime then holds neither effects nor changes.
 
-A node and its mounts share one runtime: one clock, one random stream, one batch, one commit.
+A node and its mounts share one runtime: one clock, one random stream, one batch, one commit. What a batch costs does
+not depend on the number of idle mounts: nodes register their durable changes, and timers wait in a heap.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import Any, TypeAlias
 
 import msgspec
 
+from framework.core.address import Address
 from framework.core.client import Client, Operation
 from framework.core.durable import (
     ATOMS,
@@ -38,10 +41,10 @@ from framework.core.durable import (
     Stored,
     check_immutable,
 )
-from framework.core.effects import Effect
+from framework.core.effects import Complete, Effect
 from framework.core.errors import RAISED, PluginError
-from framework.core.message import Message, NodeId
-from framework.core.node import Node, TimerKey
+from framework.core.message import Event, Message, NodeId
+from framework.core.node import Node, SetTimer, TimerKey
 from framework.core.storage import Storage
 from framework.core.time import NEVER
 
@@ -64,10 +67,13 @@ class Start(msgspec.Struct, frozen=True, gc=False):
 
 
 class Deliver(msgspec.Struct, frozen=True, gc=False):
-    """A message for the mount `path`, which must exist (see `NodeRuntime.has_mount`)."""
+    """A message for the mount `path`, which must exist (see `NodeRuntime.has_mount`).
+
+    `sender` is a node's name, which means its mount at the same path, or the address of another mount.
+    """
 
     path: str
-    sender: NodeId
+    sender: Address
     message: Message
     step: int = -1
 
@@ -105,15 +111,24 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 class NodeRuntime:
     """Runs one node with everything mounted in it. Engines own its attributes; protocols never see it.
 
+    `active` has, after a batch of a node with mounts, the nodes that took part in it, by mount path: they took a step,
+    told, sent or noted something, or changed durable state.
     `is_durable`: whether changes are collected. If False, `Batch.changes` is empty whatever the node declares.
     """
 
     __slots__ = (
+        "_involved",
+        "_lazy_leaving",
         "_leaving",
+        "_queue",
+        "_timers_set",
+        "active",
+        "dirty",
         "early",
         "effects",
         "id",
         "is_durable",
+        "lazy",
         "nodes",
         "now",
         "on_timer_step",
@@ -146,7 +161,7 @@ class NodeRuntime:
         self.effects: list[Effect] = []  # of the batch under way; they leave after the commit
         self.early: list[Effect] = []  # they leave before the commit
         self.step = -1  # the step under way: the cause of its effects
-        self.timers: dict[TimerKey, tuple[int, int]] = {}  # key -> (deadline on the node's clock, the step that set it)
+        self.timers: dict[TimerKey, SetTimer] = {}
         self.soon: dict[TimerKey, int] = {}  # set with after=0 -> the step that set it
         self.wake = NEVER  # no later than the earliest deadline
         self.nodes: dict[str, Node] = {}  # mount path -> node
@@ -155,7 +170,14 @@ class NodeRuntime:
         self.plain: set[str] = (
             set() if storage is None or storage.typed else set(self.stored)
         )  # not yet converted to the declared types
+        self.dirty: dict[str, Node] = {}  # nodes with durable changes since the last commit, by mount path
+        self.lazy: dict[str, Node] = {}  # ... with changes of lazy fields
+        self.active: dict[str, Node] = {}
+        self._involved: dict[str, Node] = {}  # `active` of the batch under way
         self._leaving: list[Change] = []  # changes of mounts that were unmounted in this batch
+        self._lazy_leaving: list[Change] = []  # lazy changes of mounts that were unmounted since the last commit
+        self._queue: list[tuple[int, int, TimerKey]] = []  # a heap of (deadline, order, key), some of them outdated
+        self._timers_set = 0
 
     @property
     def root(self) -> Node:
@@ -173,7 +195,7 @@ class NodeRuntime:
             for given in inputs:
                 self._take(given)
             while self.wake <= self.now and (key := self.overdue()) is not None:
-                self._fire(key, self.on_timer_step(key, self.timers[key][1]))
+                self._fire(key, self.on_timer_step(key, self.timers[key].step))
             return self._end()
         except RAISED:
             self._abandon()
@@ -184,7 +206,7 @@ class NodeRuntime:
         self.take(given)
         return self.end_batch()
 
-    def deliver_one(self, path: str, sender: NodeId, message: Message, step: int) -> Batch:
+    def deliver_one(self, path: str, sender: Address, message: Message, step: int) -> Batch:
         """Equals `run_one` of a message, with `_take` and `_end` inlined: calling them costs the simulator 2%."""
         try:
             self.step = step
@@ -192,23 +214,23 @@ class NodeRuntime:
             handler = node._handlers.get(type(message))
             if handler is None:
                 raise self._nobody_handles(node, sender, message)
+            if path:
+                self._involved[path] = node
+                sender = node._seen(sender)
             handler(node, sender, message)
             if self.tells:
                 self.settle()
             if self.soon:
                 self._fire_soon()
-            early, changes, effects = self.early, self._leaving, self.effects
-            if self.is_durable:
-                for node in self.nodes.values():
-                    if node._durable:
-                        collect_changes(node, node._path, node._committed, node._durable, changes)
+            early, effects = self.early, self.effects
+            if len(self.nodes) > 1:
+                self._note_active(early, effects)
+            changes = self._changes() if self.dirty or self._leaving else ()
             if early:
                 self.early = []
-            if changes:
-                self._leaving = []
             if effects:
                 self.effects = []
-            return Batch(early or (), changes or (), effects or (), self.step)
+            return Batch(early or (), changes, effects or (), self.step)
         except RAISED:
             self._abandon()
             raise
@@ -233,8 +255,7 @@ class NodeRuntime:
         """Returns the timer that the batch under way fires next, and the step that set it; None if there is none."""
         key = self.overdue() if self.wake <= self.now else None
         if key is not None:
-            self.wake, cause = self.timers[key]  # it is still set
-            return key, cause
+            return key, self.timers[key].step
         return next(iter(self.soon.items()), None)
 
     # Steps.
@@ -250,7 +271,11 @@ class NodeRuntime:
             handler = node._handlers.get(type(message))
             if handler is None:
                 raise self._nobody_handles(node, given.sender, message)
-            handler(node, given.sender, message)
+            sender = given.sender
+            if given.path:
+                self._involved[given.path] = node
+                sender = node._seen(sender)
+            handler(node, sender, message)
         elif type(given) is Invoke:
             client: Client = self.root  # type: ignore[assignment]
             client._begin(given.operation, given.timeout)
@@ -268,7 +293,10 @@ class NodeRuntime:
         self.timers.pop(key, None)
         self.soon.pop(key, None)
         path, name, arguments = key
-        getattr(self.nodes[path], name)(*arguments)
+        node = self.nodes[path]
+        if path:
+            self._involved[path] = node
+        getattr(node, name)(*arguments)
         if self.tells:
             self.settle()
 
@@ -276,18 +304,39 @@ class NodeRuntime:
         """Fires the timers with after=0, and collects the batch's effects and changes."""
         if self.soon:
             self._fire_soon()
-        early, changes, effects = self.early, self._leaving, self.effects
-        if self.is_durable:
-            for node in self.nodes.values():
-                if node._durable:
-                    collect_changes(node, node._path, node._committed, node._durable, changes)
+        early, effects = self.early, self.effects
+        if len(self.nodes) > 1:
+            self._note_active(early, effects)
+        changes = self._changes() if self.dirty or self._leaving else ()
         if early:
             self.early = []
-        if changes:
-            self._leaving = []
         if effects:
             self.effects = []
-        return Batch(early or (), changes or (), effects or (), self.step)
+        return Batch(early or (), changes, effects or (), self.step)
+
+    def _changes(self) -> Sequence[Change]:
+        """Returns the changes to commit: none, unless a field that is not lazy has changed or a mount has ended."""
+        changes, self._leaving = self._leaving, []
+        for path, node in self.dirty.items() if self.is_durable else ():
+            collect_changes(node, path, node._committed, node._forced, changes)
+        self.dirty.clear()
+        if not self.is_durable or not changes:
+            return ()
+        changes[:0] = self._lazy_leaving  # they precede the end of their mounts
+        self._lazy_leaving = []
+        for path, node in self.lazy.items():
+            collect_changes(node, path, node._committed, node._lazy, changes)
+        self.lazy.clear()
+        return changes
+
+    def _note_active(self, early: Iterable[Effect], effects: Iterable[Effect]) -> None:
+        """Sets `active` to the nodes that took part in the batch."""
+        involved, nodes = self._involved, self.nodes
+        for effect in (*early, *effects):
+            if type(effect) is not Complete and effect.path and effect.path in nodes:  # type: ignore[union-attr]
+                involved[effect.path] = nodes[effect.path]  # type: ignore[union-attr]
+        involved.update(self.dirty)
+        self.active, self._involved = involved, {}
 
     def _fire_soon(self) -> None:
         fired = 0
@@ -304,32 +353,51 @@ class NodeRuntime:
 
     def _abandon(self) -> None:
         """Discards the batch under way and the node: nothing leaves or is kept."""
-        self.effects, self.early, self.tells, self._leaving = [], [], [], []
-        self.soon.clear()
-        self.timers.clear()
-        self.nodes.clear()
+        self.effects, self.early, self.tells, self._leaving, self._lazy_leaving = [], [], [], [], []
+        for kept in (self.soon, self.timers, self.nodes, self.dirty, self.lazy, self.active, self._involved):
+            kept.clear()
+        self._queue.clear()
         self.wake = NEVER
 
     def _next_step(self, key: TimerKey, cause: int) -> int:
         return self.step + 1
 
     def overdue(self) -> TimerKey | None:
-        """Returns the overdue timer with the earliest deadline, or None.
+        """Returns the overdue timer with the earliest deadline, or None. Sets `wake` to the earliest deadline."""
+        queue, timers = self._queue, self.timers
+        while queue:
+            at, order, key = queue[0]
+            timer = timers.get(key)
+            if timer is None or timer.order != order or timer.queued != at:
+                heappop(queue)  # it has fired, or was cancelled or set to an earlier time
+            elif timer.deadline > at:  # set to a later time since then
+                timer.queued = timer.deadline
+                heapreplace(queue, (timer.deadline, order, key))
+            else:
+                self.wake = at
+                return key if at <= self.now else None
+        self.wake = NEVER
+        return None
 
-        Sets `wake` to the earliest deadline of the others. The caller must fire the timer before calling again.
-        """
-        best: TimerKey | None = None
-        earliest = second = NEVER
-        for key, (deadline, _) in self.timers.items():
-            if deadline < earliest:
-                best, earliest, second = key, deadline, earliest
-            elif deadline < second:
-                second = deadline
-        if earliest > self.now:
-            self.wake = earliest
-            return None
-        self.wake = second
-        return best
+    def arm(self, key: TimerKey, deadline: int) -> None:
+        """Sets a timer that is not set."""
+        self._timers_set += 1
+        self.timers[key] = SetTimer(deadline, self.step, self._timers_set)
+        queue = self._queue
+        if len(queue) > 64 + 4 * len(self.timers):  # most entries are outdated
+            queue[:] = [(timer.queued, timer.order, key) for key, timer in self.timers.items()]
+            heapify(queue)
+        else:
+            heappush(queue, (deadline, self._timers_set, key))
+
+    def requeue(self, key: TimerKey, timer: SetTimer) -> None:
+        """Queues a timer whose deadline has become earlier than its entry in the queue."""
+        timer.queued = timer.deadline
+        heappush(self._queue, (timer.deadline, timer.order, key))
+
+    def mounted(self, node: Node) -> None:
+        """Called when `node` has been mounted."""
+        self._involved[node._path] = node
 
     def settle(self) -> None:
         """Passes every `tell` to its parent, oldest first, within the same step."""
@@ -337,7 +405,11 @@ class NodeRuntime:
             path, name, event = self.tells.pop(0)
             parent = self.nodes.get(path)
             if parent is not None:
+                if path:
+                    self._involved[path] = parent
                 handler = parent._handlers.get(type(event))
+                if handler is None and isinstance(event, Event):
+                    continue
                 if handler is None:
                     raise PluginError(
                         type(parent).__qualname__,
@@ -357,14 +429,18 @@ class NodeRuntime:
         """Ends the mount `path` and all below it; with `destroy`, deletes their durable state too."""
         for gone in [known for known in self.nodes if known == path or known.startswith(path + "/")]:
             node = self.nodes.pop(gone)
-            collect_changes(node, node._path, node._committed, node._durable, self._leaving)
+            collect_changes(node, gone, node._committed, node._forced, self._leaving)
+            collect_changes(node, gone, node._committed, node._lazy, self._lazy_leaving)
+            self.dirty.pop(gone, None)
+            self.lazy.pop(gone, None)
+            self._involved.pop(gone, None)
             self.stored[gone] = node._durable_values()
         if destroy:
             self._leaving.append(MountDropped(path))
             for gone in [known for known in self.stored if known == path or known.startswith(path + "/")]:
                 del self.stored[gone]
                 self.plain.discard(gone)
-        self.timers = {key: at for key, at in self.timers.items() if key[0] in self.nodes}
+        self.timers = {key: timer for key, timer in self.timers.items() if key[0] in self.nodes}
         self.soon = {key: step for key, step in self.soon.items() if key[0] in self.nodes}
         self.tells = [tell for tell in self.tells if f"{tell[0]}/{tell[1]}".lstrip("/") in self.nodes]
 
@@ -375,8 +451,7 @@ def collect_changes(
     """Appends the differences from `committed` to `changes`, and updates `committed`.
 
     `committed` holds the values of scalars, and the logs and maps themselves. A composite value counts as changed
-    whenever it is a different object. Raises PluginError if a scalar was given a mutable value, or a log or map was
-    replaced by another object.
+    whenever it is a different object. Raises PluginError if a scalar was given a mutable value.
     """
     values = node.__dict__
     for field, kind in fields.items():
@@ -387,12 +462,6 @@ def collect_changes(
                     check_immutable(value, f"{type(node).__qualname__}.{field}")
                 committed[field] = value
                 changes.append(ScalarSet(path, field, value))
-        elif value is not old:
-            raise PluginError(
-                f"{type(node).__qualname__}.{field}",
-                f"a durable {kind} cannot be replaced",
-                "Change it in place: truncate, append, set, delete.",
-            )
         elif kind is LOG:
             if value._dirty >= 0:
                 changes.append(LogWritten(path, field, *value.change()))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from framework.core.errors import PluginError
 
@@ -44,10 +45,31 @@ class ReplicaState:
     state: bytes = b""
 
 
-def replica_state(replica: Replica | None, *, whole: bool) -> ReplicaState | None:
-    """Returns the progress of a node's replica, with its state if `whole`; None if the node has no replica."""
-    if replica is None:
-        return None
+class HasReplicas(Protocol):
+    """An object with replicas, such as a node."""
+
+    @property
+    def replicas(self) -> Mapping[str, Replica]: ...
+
+
+def replica_states(nodes: Mapping[str, HasReplicas], *, whole: bool) -> dict[str, ReplicaState]:
+    """Returns the progress of all replicas on a node and in its mounts, with their states if `whole`.
+
+    `nodes` are by mount path. A replica is named by the path of its mount, and by its own name if it has one.
+    """
+    found: dict[str, ReplicaState] = {}
+    for path, node in nodes.items():
+        replicas = node.replicas
+        if not isinstance(replicas, Mapping) or not all(isinstance(each, Replica) for each in replicas.values()):
+            name = type(node).__qualname__
+            raise PluginError(f"{name}.replicas", f"gives {replicas!r}", "Return a dict of Replicas by name.")
+        for name, replica in replicas.items():
+            found["/".join(part for part in (path, name) if part)] = replica_state(replica, whole=whole)
+    return found
+
+
+def replica_state(replica: Replica, *, whole: bool) -> ReplicaState:
+    """Returns the progress of a replica, with its state if `whole`."""
     if not whole:
         return ReplicaState(replica.applied)
     state = replica.snapshot()

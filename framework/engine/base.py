@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from framework.core.message import NodeId
 from framework.core.node import Node
 from framework.core.status import Status
+from framework.core.tracebacks import blaming, plugin_gave
 from framework.engine.tally import Tally
 from framework.faults.ledger import LedgerEntry
 from framework.faults.plan import FaultKinds, FaultPlan
@@ -119,6 +120,19 @@ class Experiment:
             (name, spec.make_plan(config, self.fault_kinds, self.members, self.spares))
             for name, spec, config in self.faults
         ]
+
+
+def asked_settled(protocol: ProtocolSpec, nodes: Mapping[NodeId, Node]) -> str:
+    """Returns why the protocol has not finished what it promises, given the nodes that run; "" if it has, or does not
+    say. Raises PluginFailed if its `settled` raises, or returns anything but a text or None."""
+    if protocol.settled is None:
+        return ""
+    where = f"protocol={protocol.name}"
+    with blaming(where, "settled", protocol.settled):
+        reason = protocol.settled(nodes)
+    if reason is not None and not (isinstance(reason, str) and reason):
+        raise plugin_gave(where, "settled", reason, "the reason as a text, or None", protocol.settled)
+    return reason or ""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,33 @@
-"""The counters of a run: operations, messages delivered and dropped, steps, fsyncs, notes."""
+"""The counters of a run: operations, messages delivered and dropped, steps, commits, notes, blocked intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from framework.core.client import Fail, Ok, Outcome
+from framework.core.effects import Note
 from framework.core.message import NodeId
 from framework.load.histogram import LatencyHistogram
+
+BLOCKED, UNBLOCKED = "blocked", "unblocked"
+"""The notes by which a node declares that it is blocked: `self.note("blocked", transaction=7)`, later
+`self.note("unblocked", transaction=7)`. The same fields name the same interval."""
+
+
+@dataclass
+class BlockedInterval:
+    """A time in which a node declared itself blocked; `what` are the fields of its note. `until` is None while it is.
+
+    Times are nanoseconds of the run.
+    """
+
+    node: NodeId
+    path: str
+    what: tuple[tuple[str, Any], ...]
+    since: int
+    until: int | None = None
 
 
 @dataclass
@@ -21,6 +41,8 @@ class Tally:
     measured: int = 0  # completed with Ok after the warm-up
     steps: int = 0
     fsyncs: int = 0
+    forced_writes: dict[NodeId, int] = field(default_factory=dict)  # commits with a change that is not lazy, by node
+    blocked: list[BlockedInterval] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)  # delivered, by type
     dropped: dict[str, int] = field(default_factory=dict)  # by type
@@ -46,9 +68,30 @@ class Tally:
         """Counts copies of a message beyond the first."""
         self.duplicated[message] = self.duplicated.get(message, 0) + copies
 
-    def note(self, name: str) -> None:
-        """Counts a domain event."""
+    def note(self, node: NodeId, note: Note, at: int) -> None:
+        """Counts a domain event of a node, at the time `at`."""
+        name = note.name
         self.notes[name] = self.notes.get(name, 0) + 1
+        if name in (BLOCKED, UNBLOCKED):
+            what = tuple(sorted(note.fields.items()))
+            same = [each for each in self._open(node) if (each.path, each.what) == (note.path, what)]
+            if name == UNBLOCKED:
+                for interval in same:
+                    interval.until = at
+            elif not same:
+                self.blocked.append(BlockedInterval(node, note.path, what, at))
+
+    def stopped(self, node: NodeId, at: int) -> None:
+        """Ends the blocked intervals of a node that has stopped."""
+        for interval in self._open(node):
+            interval.until = at
+
+    def _open(self, node: NodeId) -> list[BlockedInterval]:
+        return [each for each in self.blocked if each.until is None and each.node == node]
+
+    def force(self, node: NodeId) -> None:
+        """Counts a commit of a node."""
+        self.forced_writes[node] = self.forced_writes.get(node, 0) + 1
 
     def abandon(self, client: NodeId, lasted: int, timeout: int) -> None:
         """Counts an operation still open at the end of the run, if it `lasted` beyond its time-out (0: none) by its
@@ -100,7 +143,8 @@ class Tally:
                 setattr(whole, name, getattr(whole, name) + getattr(tally, name))
             whole.latencies.add(tally.latencies)
             whole.administered.update(tally.administered)
-            for name in ("messages", "dropped", "duplicated", "notes", "faults", "abandoned"):
+            whole.blocked += tally.blocked
+            for name in ("messages", "dropped", "duplicated", "notes", "faults", "abandoned", "forced_writes"):
                 mine = getattr(whole, name)
                 for key, count in getattr(tally, name).items():
                     mine[key] = mine.get(key, 0) + count

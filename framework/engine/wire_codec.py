@@ -14,7 +14,7 @@ import msgspec
 
 from framework.core.client import OperationId
 from framework.core.errors import PluginError
-from framework.core.message import Message
+from framework.core.message import Event, Message
 from framework.registry.messages import named_messages
 from framework.registry.specs import ProtocolSpec
 from framework.trace.schema import message_shape
@@ -60,6 +60,11 @@ class Wire:
         be encoded, or the receiver could not decode it."""
         kind = type(message)
         index = self.index.get(kind, -1)
+        if index < 0 and issubclass(kind, Event):
+            raise PluginError(
+                sender.__qualname__, f"sends {kind.__qualname__}, an event, which only tell() can pass on",
+                "Derive it from Message.",
+            )  # fmt: skip
         if index < 0:
             raise PluginError(
                 sender.__qualname__, f"sends {kind.__qualname__}, which no node or client handles",

@@ -118,6 +118,7 @@ class Injector:
         self._doubtful: list[tuple[int, PlannedFault, LedgerEntry]] = []  # retried at the end if unmet
         self._lasting: dict[int, _Lasting] = {}  # by token: impairments in force that extend to joining nodes
         self._emulated = False
+        self._lasting_spans: dict[int, list[int]] = {}  # of the injections in force, by their order
         for name, plan in plans:
             self._rngs[name] = stream(name)
             with blaming(f"faults={name}", "planned_faults", type(plan)):
@@ -135,7 +136,7 @@ class Injector:
     def due(self, now: int, look: Look) -> None:
         """Does everything that is due: first undoes, then injects."""
         while self._undoes and self._undoes[0][0] <= now:
-            self._undo()
+            self._undo(now)
         self._retry_unmet(now)
         while self._due and self._due[0][0] <= now and self.healed_at is None and now < self._quiet_at:
             _, order, planned, due = heapq.heappop(self._due)
@@ -153,7 +154,10 @@ class Injector:
         self.healed_at = now
         self._due.clear()
         while self._undoes:
-            self._undo()
+            self._undo(now)
+        for span in self._lasting_spans.values():
+            span[1] = now
+        self._lasting_spans.clear()
         sight = look()
         for node, status in sight.statuses.items():
             if status is None and node not in sight.lost:
@@ -221,6 +225,10 @@ class Injector:
                 heapq.heappush(self._due, (view.now + RETRY, next(self._order), planned, due))
             return
         entry = self.entries[planned.name]
+        span = [view.now, -1] if injection.undo else [view.now, view.now]
+        entry.spans.append(span)
+        if injection.undo:
+            self._lasting_spans[order] = span
         self._enter(entry, planned, injection, view)
         if planned.retry_if_unmet and entry.meets == "commit":
             self._doubtful.append((view.now + planned.lasts, planned, entry))
@@ -270,8 +278,9 @@ class Injector:
             if lasting.detail is not None and injection.detail:
                 lasting.entry.details[lasting.detail] += f"; {injection.detail}"
 
-    def _undo(self) -> None:
+    def _undo(self, now: int) -> None:
         _, order, actions = heapq.heappop(self._undoes)
+        self._lasting_spans.pop(order)[1] = now
         for action in actions:
             self._undo_one(order, action)
 

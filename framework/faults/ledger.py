@@ -14,7 +14,8 @@ class LedgerEntry:
     that met a faulty disk, administrative operations that were done. `expected` is the expected count of a
     probabilistic fault. `meets` is the event that makes the fault show: `message`, `commit`, `answer`, or "". `sought`
     is a role that no node had when the fault was due, `seen` the roles that nodes had instead. `failure` is why the
-    plugin failed to compute `expected`.
+    plugin failed to compute `expected`. `spans` are the times in which it was in force, `[from, to]` in nanoseconds; `to`
+    is -1 if its end did not come, and equals `from` if nothing undoes it.
     """
 
     fault: str
@@ -32,11 +33,12 @@ class LedgerEntry:
     emulated: bool = False
     meets: str = ""
     failure: str = ""
+    spans: list[list[int]] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
         """Returns the entry as result.json shows it."""
         always = ("fault", "due", "fired", *(("touched",) if self.meets else ()))
-        return {name: value for name, value in vars(self).items() if value or name in always}
+        return {name: value for name, value in vars(self).items() if (value or name in always) and name != "spans"}
 
     @property
     def missed(self) -> str:

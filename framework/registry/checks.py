@@ -15,7 +15,7 @@ from framework.checking.invariants import Invariant
 from framework.checking.models.model import Model
 from framework.core.client import Client
 from framework.core.errors import ConfigError, PluginError, did_you_mean
-from framework.core.message import Config, Message, check_message
+from framework.core.message import Config, Event, Message, check_message
 from framework.core.node import Node
 from framework.core.node_class import check_durable_types, check_handler_types
 from framework.faults.fault import Fault, FaultConfig, TargetConfig, TargetedFault
@@ -225,7 +225,7 @@ def check_signatures(cls: type, base: type, where: str) -> None:
         if name.startswith("_") or not inspect.isfunction(plain) or own is method:
             continue
         _, *parameters = inspect.signature(plain).parameters.values()
-        by_name = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+        by_name = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.default is one.empty]
         by_place = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
         first = "cls" if isinstance(method, classmethod) else "self"
         wanted = f"def {name}({', '.join([first, *by_place, *(['*', *by_name] if by_name else [])])})"
@@ -331,11 +331,12 @@ def _check_invariants(spec: ProtocolSpec) -> None:
 
 
 def package_messages(home: str) -> Iterator[type[Message]]:
-    """Yields the Message classes defined in the modules of the package `home`, in a fixed order."""
+    """Yields the Message classes defined in the modules of the package `home`, except events, in a fixed order."""
     for name in sorted(sys.modules):
         if name == home or name.startswith(home + "."):
             for value in list(vars(sys.modules[name]).values()):
-                if isinstance(value, type) and issubclass(value, Message) and value.__module__ == name:
+                is_message = isinstance(value, type) and issubclass(value, Message) and not issubclass(value, Event)
+                if is_message and value.__module__ == name:
                     yield value
 
 

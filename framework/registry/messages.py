@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from framework.core.errors import PluginError
-from framework.core.message import Message
+from framework.core.message import Event, Message
 from framework.core.node import Node
 from framework.registry.specs import ProtocolSpec
 from framework.replication.administration import Administrator
@@ -23,25 +23,15 @@ def named_messages(protocol: ProtocolSpec) -> dict[str, type[Message]]:
 
 
 def handled_messages(protocol: ProtocolSpec) -> list[type[Message]]:
-    """Returns the message classes with a handler anywhere in the protocol: node, client, and all they may mount."""
-    return list(dict.fromkeys(message for node in node_classes(protocol) for message in node._handlers))
+    """Returns the message classes with a handler anywhere in the protocol: node, client, and all they may mount. Events
+    are not among them: they are never sent."""
+    handled = (message for node in node_classes(protocol) for message in node._handlers)
+    return list(dict.fromkeys(message for message in handled if not issubclass(message, Event)))
 
 
 def node_classes(protocol: ProtocolSpec) -> list[type[Node]]:
-    """Returns the protocol's node and client classes and all they may mount, each once."""
-    found: dict[type[Node], None] = {}
-
-    def walk(node: type[Node]) -> None:
-        if node not in found:
-            found[node] = None
-            for mounted in node.mounts:
-                walk(mounted)
-
-    walk(protocol.node)
-    walk(protocol.client)
-    if protocol.administration:
-        walk(Administrator)
-    return list(found)
+    """Returns the protocol's node and client classes and all they may mount, each once; and the administrator's."""
+    return [*protocol.node_classes, *([Administrator] if protocol.administration else [])]
 
 
 def wire_name(message: type[Message], protocol: ProtocolSpec) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,12 @@ class ProtocolSpec(Spec):
     `invariants` hold of its nodes at every moment. `recovers`: it promises to serve again when all faults have ended,
     if the remaining nodes can (`Node.can_serve`). `sometimes` are situations that a result counts, to show how hard the
     runs were. `administration` are the operations that an `Administrator` may request of its nodes; they require a
-    config that is a `ReplicatedConfig`.
+    config that is a `ReplicatedConfig`. `settled(nodes)` is asked once clients are quiet and faults are over, until the
+    time limit `settle`: it returns None if the nodes that run have finished what they promise to finish, else the reason
+    why not, which makes the run invalid ("transaction 7 is still in doubt at p2"). On Ray it is given copies of the
+    nodes, which have their attributes but cannot act.
+
+    `chosen` are the protocols that the config of a run chooses for its mounts (see `ProtocolChoice`): not to be given.
     """
 
     node: type[Node]
@@ -64,11 +69,42 @@ class ProtocolSpec(Spec):
     recovers: bool = False
     sometimes: tuple[Sometimes, ...] = ()
     administration: tuple[str, ...] = ()
+    settled: Callable[[Mapping[NodeId, Any]], str | None] | None = None
+    chosen: tuple[ProtocolSpec, ...] = ()
 
     @property
     def converges(self) -> bool:
-        """True if it promises that its replicas become equal once clients are quiet: its nodes override `replica`."""
-        return self.node.replica is not Node.replica
+        """True if it promises that its replicas become equal once clients are quiet: its nodes, or nodes that they may
+        mount, override `replica` or `replicas`."""
+        served = _with_mounts([self.node, *(spec.node for spec in self.chosen)])
+        return any(one.replica is not Node.replica or one.replicas is not Node.replicas for one in served)
+
+    @property
+    def settles(self) -> bool:
+        """True if a run waits for it after its last operation."""
+        return self.converges or self.settled is not None
+
+    @property
+    def node_classes(self) -> list[type[Node]]:
+        """The classes of its nodes and clients and all that they may mount, each once."""
+        return _with_mounts(
+            [self.node, self.client, *(each for spec in self.chosen for each in (spec.node, spec.client))]
+        )
+
+
+def _with_mounts(classes: Iterable[type[Node]]) -> list[type[Node]]:
+    """Returns the classes and all that they may mount, each once."""
+    found: dict[type[Node], None] = {}
+
+    def walk(node: type[Node]) -> None:
+        if node not in found:
+            found[node] = None
+            for mounted in node.mounts:
+                walk(mounted)
+
+    for each in classes:
+        walk(each)
+    return list(found)
 
 
 @dataclass(frozen=True, kw_only=True)

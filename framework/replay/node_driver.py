@@ -21,7 +21,7 @@ from framework.core.message import Message, NodeId
 from framework.core.node import TimerKey
 from framework.core.node_runtime import Deliver, Fire, Invoke, NodeRuntime, Start
 from framework.core.random_streams import stream
-from framework.core.replica import replica_state
+from framework.core.replica import replica_states
 from framework.engine.base import Experiment
 from framework.engine.ray.worker.trace_rows import process_of
 from framework.replay.node_trace import INPUTS, OUTPUTS, NodeTrace, TraceRow
@@ -274,7 +274,7 @@ class NodeDriver:
             if self._batch:
                 self._gather()
             _ = self.runtime.root.status
-            replica_state(self.runtime.root.replica, whole=True)
+            replica_states(self.runtime.nodes, whole=True)
         except Diverged:
             return False
         except RAISED:

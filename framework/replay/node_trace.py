@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from framework.core.address import Address, sender_of
 from framework.core.message import NodeId
 from framework.trace.reader import Run
 
@@ -21,15 +22,15 @@ _ROWS = 4_096
 
 
 class TraceRow(NamedTuple):
-    """One event of a node. `path`: the mount's path. `peer`: the other endpoint of a message. `cause`: -1 if there is
-    none."""
+    """One event of a node. `path`: the mount's path. `peer`: the other end of a message, as its node addresses it.
+    `cause`: -1 if there is none."""
 
     time: int
     seq: int
     node: NodeId
     path: str
     kind: str
-    peer: NodeId
+    peer: Address
     message: str
     cause: int
     size: int
@@ -78,14 +79,14 @@ def _row(
     size: int | None, payload: Any,
 ) -> TraceRow:  # fmt: skip
     node, _, path = place.partition("/")
-    other = (peer or "").partition("/")[0]
+    other, _, other_path = (peer or "").partition("/")
     return TraceRow(
         time,
         seq,
         node,
         path,
         kind,
-        other,
+        sender_of(other, path, other_path) if other else "",
         message or "",
         -1 if cause is None else cause,
         -1 if size is None else size,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from framework.core.address import Address, sender_of, split_address
 from framework.core.client import Ok
 from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import PluginError
@@ -21,12 +22,13 @@ RAISE = "raise"
 
 
 class Output(NamedTuple):
-    """One output. `step` is the step that made it. For a commit, `size` is its number of changes."""
+    """One output. `step` is the step that made it, `peer` the receiver of a message as its sender addresses it. For a
+    commit, `size` is its number of changes."""
 
     kind: str
     step: int
     path: str = ""
-    peer: NodeId = ""
+    peer: Address = ""
     name: str = ""
     payload: bytes | None = None
     size: int = -1
@@ -65,7 +67,7 @@ class OutputCollector:
                 found.append(Output("complete", effect.step, "", "", type(outcome).__name__.lower(), _json(fields)))
         return found
 
-    def _sends(self, targets: Sequence[NodeId], path: str, message: Any, step: int) -> list[Output]:
+    def _sends(self, targets: Sequence[Address], path: str, message: Any, step: int) -> list[Output]:
         try:
             index, payload = self._wire.check(message, type(message))
         except PluginError:
@@ -73,7 +75,9 @@ class OutputCollector:
         name = self._wire.names[index]
         sends: list[Output] = []
         for to in targets:
-            if to not in self._endpoints:
+            node, mount = split_address(to)
+            if node not in self._endpoints:
                 return [*sends, Output(RAISE, step)]
-            sends.append(Output("send", step, path, to, name, payload))
+            peer = sender_of(node, path, path if mount is None else mount)
+            sends.append(Output("send", step, path, peer, name, payload))
         return sends

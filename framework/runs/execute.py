@@ -77,7 +77,7 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
         checks, failed = _check(plan, ended, opened, interrupts)
         doubts, doubted = _doubts(experiment, ended, opened, interrupts)
         watch = _watch(experiment, ended, opened, interrupts)
-        convergence, uncompared = settling(ended)
+        convergence, uncompared = settling(experiment.protocol, ended)
         promises = [*invariants.conclusions(watch, opened), *convergence]
         result = build_result(
             experiment,

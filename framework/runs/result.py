@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from framework.checking.verdict import CheckResult, Verdict
+from framework.core.time import SECOND
 from framework.core.tracebacks import printable
 from framework.engine.base import EngineResult, Experiment
+from framework.runs.blocking import Blocking, blocking
 from framework.runs.judgement import Judgement
 
 _PACKAGES = ("synod", "msgspec", "pyarrow", "numpy")
@@ -34,7 +36,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `messages` counts deliveries, `dropped` losses and `duplicated` copies by type; `faults` counts the strikes that
     took effect, by fault, and `ledger` names their targets. `notes` counts the protocol's own events; `sometimes`
-    counts the events expected in some runs (0: did not happen). `wall_s` is the engine's own time, `process_s` that of
+    counts the events expected in some runs (0: did not happen). `forced_writes` counts, by node, the commits with a
+    change of a field that is not lazy (on Ray, one fsync may commit for several nodes), and `blocked` sums the times in
+    which nodes declared themselves blocked. `wall_s` is the engine's own time, `process_s` that of
     the whole command until now, `virtual_s` that of the nodes' clocks. `digest` is the same for the same seed and
     config in the simulator; null if nothing was traced.
     """
@@ -54,6 +58,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     duplicated: dict[str, int]
     steps: int
     fsyncs: int
+    forced_writes: dict[str, int]
+    blocked: Blocking | None
     faults: dict[str, int]
     ledger: tuple[dict[str, Any], ...]
     notes: dict[str, int]
@@ -114,6 +120,8 @@ def build_result(
         duplicated=dict(sorted(tally.duplicated.items())),
         steps=tally.steps,
         fsyncs=tally.fsyncs,
+        forced_writes=dict(sorted(tally.forced_writes.items())),
+        blocked=blocking(tally.blocked, ended.ledger, ended.crashes, int(ended.virtual_s * SECOND)),
         faults=dict(sorted(tally.faults.items())),
         ledger=tuple(entry.plain() for entry in ended.ledger),
         notes=dict(sorted(tally.notes.items())),

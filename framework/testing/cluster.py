@@ -28,6 +28,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from framework.core.address import Address, sender_of, split_address
 from framework.core.client import Client, Operation, Outcome, Unknown
 from framework.core.durable import LOG, MAP, Change, LogWritten, MapWritten, ScalarSet, Stored
 from framework.core.effects import Complete, Effect, Multicast, Note, Send
@@ -50,9 +51,17 @@ class Envelope:
     to: NodeId
     message: Message
     path: str = ""
+    """The mount path of the receiver."""
+    source: str | None = None
+    """The mount path of the sender, if it is another one."""
+
+    @property
+    def address(self) -> Address:
+        """The sender as its receiver sees it."""
+        return self.sender if self.source is None else sender_of(self.sender, self.path, self.source)
 
     def __str__(self) -> str:
-        return f"{self.sender} → {self.to}{_at(self.path)}: {describe(self.message)}"
+        return f"{self.address} → {self.to}{_at(self.path)}: {describe(self.message)}"
 
 
 Kind: TypeAlias = type[Message] | str
@@ -152,7 +161,7 @@ class Cluster:
 
     def timers(self, name: NodeId) -> dict[TimerKey, int]:
         """The timers that are set at a node, with their deadlines on its clock."""
-        return {key: deadline for key, (deadline, _) in self.runtime(name).timers.items()}
+        return {key: timer.deadline for key, timer in self.runtime(name).timers.items()}
 
     def stored(self, name: NodeId) -> Stored:
         """The durable state of a node, up or down: mount path -> field -> value."""
@@ -539,8 +548,8 @@ class Cluster:
         for name, runtime in self._up.items():
             if name not in of or name in self.paused or name in self.committing:
                 continue
-            for key, (deadline, _) in runtime.timers.items():
-                after = max(deadline - runtime.now, 0)
+            for key, timer in runtime.timers.items():
+                after = max(timer.deadline - runtime.now, 0)
                 if best is None or after < best[0]:
                     best = (after, name, key)
         return best
@@ -557,17 +566,17 @@ class Cluster:
                 self._log.append(_Line("lost, a partition is in its way: ", envelope))
             elif to not in self._members:
                 self.inbox.setdefault(to, []).append(envelope.message)
-                self._log.append(_Line(f"{to} takes ", envelope.message, f" from {envelope.sender}"))
+                self._log.append(_Line(f"{to} takes ", envelope.message, f" from {envelope.address}"))
             elif to not in self._up:
                 self._log.append(_Line(f"lost, {to} is down: ", envelope))
             elif not self._up[to].has_mount(envelope.path):
                 self._log.append(_Line(f"lost, {to} has no mount {envelope.path!r}: ", envelope))
             else:
                 head = "  and " if arrived else f"{to}{_at(envelope.path)} takes "
-                self._log.append(_Line(head, envelope.message, f" from {envelope.sender}"))
+                self._log.append(_Line(head, envelope.message, f" from {envelope.address}"))
                 arrived.append(envelope)
         if arrived:
-            self._batch(to, [Deliver(each.path, each.sender, each.message) for each in arrived])
+            self._batch(to, [Deliver(each.path, each.address, each.message) for each in arrived])
 
     def _fire(self, verb: str, name: NodeId, key: TimerKey, *, at: bool = False) -> None:
         self._check_takes_input(verb, name)
@@ -640,7 +649,7 @@ class Cluster:
         for effect in effects:
             if isinstance(effect, Send | Multicast):
                 receivers = (effect.to,) if isinstance(effect, Send) else effect.to
-                self.envelopes += [Envelope(name, to, effect.message, effect.path) for to in receivers]
+                self.envelopes += [_envelope(name, to, effect.message, effect.path) for to in receivers]
                 if group is not None and (group[0].path, group[0].message) == (effect.path, effect.message):
                     group[1].extend(receivers)
                 else:
@@ -677,6 +686,14 @@ def _spell(part: Any) -> str:
     if isinstance(part, Note):
         return f"{part.name}({describe_fields(part.fields.items())}){_at(part.path)}"
     return str(part) if isinstance(part, Envelope) else describe(part)
+
+
+def _envelope(sender: NodeId, to: Address, message: Message, path: str) -> Envelope:
+    """Returns the envelope of a message that the mount `path` of `sender` sends."""
+    node, mount = split_address(to)
+    return (
+        Envelope(sender, node, message, path) if mount in (None, path) else Envelope(sender, node, message, mount, path)
+    )
 
 
 def _copies(envelope: Envelope, among: Sequence[Envelope]) -> int:

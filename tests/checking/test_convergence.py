@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, TypeAlias
 
 import msgspec
 import pytest
 
 from framework import Node, Replica
-from framework.checking.convergence import ReplicaStates, Settled, convergence, look, nothing_to_compare
+from framework.checking.convergence import ReplicaStates, Settled, convergence, finished, look, nothing_to_compare
 from framework.checking.verdict import Verdict
-from framework.core.replica import SHOWN, ReplicaState, replica_state
+from framework.core.errors import PluginError
+from framework.core.replica import SHOWN, ReplicaState, replica_states
+
+Alone: TypeAlias = Mapping[str, ReplicaState | None]
+"""The one copy that each node keeps."""
 
 
 class Keeper(Node):
@@ -28,18 +33,20 @@ class Keeper(Node):
 def at(applied: int, state: object = None) -> ReplicaState:
     keeper = Keeper()
     keeper.applied, keeper.held = applied, msgspec.msgpack.encode(state)
-    found = replica_state(keeper.replica, whole=True)
-    assert found is not None
-    return found
+    return replica_states({"": keeper}, whole=True)[""]
 
 
-def settled(replica_states: ReplicaStates, down: tuple[str, ...] = (), excuse: str = "") -> Settled:
-    nodes = len({*replica_states, *down})
-    return Settled(nodes=nodes, replica_states=replica_states, down=down, took=52_000_000, excuse=excuse)
+def named(copies: Alone) -> ReplicaStates:
+    return {node: None if copy is None else {"": copy} for node, copy in copies.items()}
 
 
-def concluded(replica_states: ReplicaStates, down: tuple[str, ...] = (), excuse: str = "") -> tuple[Verdict, str]:
-    result = convergence(settled(replica_states, down, excuse))
+def settled(copies: Alone, down: tuple[str, ...] = (), excuse: str = "") -> Settled:
+    nodes = len({*copies, *down})
+    return Settled(nodes=nodes, replica_states=named(copies), down=down, took=52_000_000, excuse=excuse)
+
+
+def concluded(copies: Alone, down: tuple[str, ...] = (), excuse: str = "") -> tuple[Verdict, str]:
+    result = convergence(settled(copies, down, excuse))
     return result.verdict, result.reason
 
 
@@ -151,18 +158,65 @@ def test_states_are_asked_for_only_where_all_have_applied_as_much() -> None:
 
     def ask(whole: bool) -> ReplicaStates:
         asked.append(whole)
-        return stand
+        return named(stand)
 
     assert look(ask, last=False) is None and asked == [False]
     stand["n2"] = None
     assert look(ask, last=False) is None and asked == [False, False]
     stand["n2"] = at(2, "something else")
     assert look(ask, last=False) is None and asked == [False, False, False, True]
-    assert look(ask, last=True) == stand
+    assert look(ask, last=True) == named(stand)
     stand["n2"] = at(2)
-    assert look(ask, last=False) == stand
+    assert look(ask, last=False) == named(stand)
 
 
 def test_a_node_without_a_replica_stands_nowhere() -> None:
-    assert replica_state(Node().replica, whole=True) is None
-    assert replica_state(Keeper().replica, whole=False) == ReplicaState(40)
+    assert replica_states({"": Node()}, whole=True) == {}
+    assert replica_states({"": Keeper()}, whole=False) == {"": ReplicaState(40)}
+
+
+class Chunks(Node):
+    """Keeps several copies without mounts."""
+
+    @property
+    def replicas(self) -> Mapping[str, Replica]:
+        return {chunk: Replica(0, chunk.encode) for chunk in ("a", "b")}
+
+
+def test_copies_are_named_by_their_mount_and_by_themselves() -> None:
+    found = replica_states({"": Node(), "shard-7": Keeper(), "store": Chunks()}, whole=False)
+    assert found == {"shard-7": ReplicaState(40), "store/a": ReplicaState(0), "store/b": ReplicaState(0)}
+
+
+def test_replicas_that_are_no_mapping_are_an_error() -> None:
+    class Wrong(Node):
+        @property
+        def replicas(self) -> Any:
+            return [Replica(1, lambda: b"")]
+
+    with pytest.raises(PluginError, match=r"Wrong\.replicas: gives \[Replica.*Return a dict of Replicas by name"):
+        replica_states({"": Wrong()}, whole=False)
+
+
+def test_the_copies_of_each_name_are_compared_among_the_nodes_that_keep_it() -> None:
+    def verdict(states: ReplicaStates) -> tuple[Verdict, str]:
+        result = convergence(Settled(nodes=3, replica_states=states, down=(), took=52_000_000))
+        return result.verdict, result.reason
+
+    x, y = at(4, "x"), at(4, "y")
+    equal = {"n1": {"a": x, "b": y}, "n2": {"a": x}, "n3": {"b": y, "c": at(1)}}
+    assert verdict(equal) == (Verdict.VALID, "3 groups of replicas equal, 52 ms after clients were quiet")
+    apart = {"n1": {"a": x, "b": at(9)}, "n2": {"a": y, "b": at(7)}}
+    assert verdict(apart) == (Verdict.INVALID, "replicas of a that applied 4 differ: n1 against n2")
+    late = {"n1": {"a": x, "b": at(9)}, "n2": {"a": x, "b": at(7)}}
+    assert verdict(late)[1] == "b: n2 stays at 7 while n1 is at 9, 52 ms after clients were quiet"
+    lone = Settled(nodes=2, replica_states={"n1": {"a": x}, "n2": {"b": x}}, down=(), took=1)
+    assert nothing_to_compare(lone) == "nothing to compare: no two nodes keep copies of the same name"
+
+
+def test_a_protocol_that_has_not_finished_is_invalid_unless_time_is_real() -> None:
+    there = replace(settled({}), unfinished="transaction 7 is still in doubt at p2")
+    assert finished(there).verdict is Verdict.INVALID
+    assert finished(there).reason == "transaction 7 is still in doubt at p2, 52 ms after clients were quiet"
+    assert finished(replace(there, excuse="it is slow")).verdict is Verdict.UNKNOWN
+    assert finished(settled({})).verdict is Verdict.VALID

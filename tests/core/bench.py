@@ -99,7 +99,7 @@ class Bench:
         """Moves the clock, and fires what falls due, each timer at its deadline in a batch of its own; what left."""
         end, left = self.now + nanoseconds, []
         while self.host.timers:
-            deadline = min(at for at, _ in self.host.timers.values())
+            deadline = min(timer.deadline for timer in self.host.timers.values())
             if deadline > end:
                 break
             self.now = self.host.now = max(deadline, self.now)

@@ -31,4 +31,3 @@ def test_its_state_is_asked_for_only_as_a_whole() -> None:
     assert replica_state(Replica(3, never), whole=False) == ReplicaState(3)
     whole = replica_state(Replica(3, lambda: b"state"), whole=True)
     assert whole is not None and (whole.applied, whole.state, len(whole.digest)) == (3, b"state", 16)
-    assert replica_state(None, whole=True) is None

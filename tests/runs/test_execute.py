@@ -49,7 +49,7 @@ def test_a_valid_run_leaves_its_numbers(tmp_path: Path) -> None:
     assert written == {
         "verdict": "valid", "reasons": [], "experiment": "pings", "engine": "fake", "seed": 7, "digest": "d1935",
         "operations": {"ok": 4, "fail": 0, "unknown": 0}, "throughput_ops_s": 2.0,
-        "messages": {"pings.Ping": 4}, "dropped": {"pings.Pong": 1}, "steps": 9, "fsyncs": 2,
+        "messages": {"pings.Ping": 4}, "dropped": {"pings.Pong": 1}, "steps": 9, "fsyncs": 2, "forced_writes": {}, "blocked": None,
         "faults": {}, "ledger": [], "notes": {}, "sometimes": {}, "duplicated": {}, "crashes": [], "virtual_s": 2.0, "wall_s": 0.5, "interrupted": False, "failure": "",
         "command": "python -m framework.run experiment=pings seed=7", "details": {},
     }  # fmt: skip

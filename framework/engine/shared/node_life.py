@@ -18,7 +18,7 @@ from framework.core.errors import RAISED, PluginFailed, Unrecordable
 from framework.core.message import NodeId
 from framework.core.node import TimerKey
 from framework.core.node_runtime import NodeRuntime
-from framework.core.replica import ReplicaState, replica_state
+from framework.core.replica import ReplicaState, replica_states
 from framework.core.status import Status, reported_status
 from framework.core.storage import Storage, StorageDamaged, StorageFailure
 from framework.core.tracebacks import error_line, printable
@@ -228,25 +228,27 @@ class NodeLife:
             return None
 
     def can_serve(self, nodes: Iterable[HostedNode], running: Collection[NodeId]) -> bool | None:
-        """Returns whether the nodes `running` are enough to serve, in the view of the `nodes` that run; None if none
-        says."""
+        """Returns whether the nodes `running` are enough to serve, in the view of the `nodes` that run and of their
+        mounts; None if none says."""
         answers: list[bool | None] = []
         for node in nodes:
             try:
-                answers.append(node.runtime.root.can_serve(running) if node.runtime is not None else None)
+                mounted = () if node.runtime is None else node.runtime.nodes.values()
+                answers += [each.can_serve(running) for each in mounted]
             except RAISED as error:
                 self.raised(node, error)
         return agreed(answers)
 
-    def replica_states(self, nodes: Iterable[HostedNode], *, whole: bool) -> dict[NodeId, ReplicaState]:
-        """Returns the progress of the replicas on the `nodes` that run, with their states if `whole`."""
-        found: dict[NodeId, ReplicaState] = {}
+    def replica_states(self, nodes: Iterable[HostedNode], *, whole: bool) -> dict[NodeId, dict[str, ReplicaState]]:
+        """Returns the progress of the replicas on the `nodes` that run, by name, with their states if `whole`. A node
+        that keeps none is left out."""
+        found: dict[NodeId, dict[str, ReplicaState]] = {}
         for node in nodes:
             try:
-                state = None if node.runtime is None else replica_state(node.runtime.root.replica, whole=whole)
+                states = {} if node.runtime is None else replica_states(node.runtime.nodes, whole=whole)
             except RAISED as error:
                 self.raised(node, error)
                 continue
-            if state is not None:
-                found[node.id] = state
+            if states:
+                found[node.id] = states
         return found

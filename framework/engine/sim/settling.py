@@ -1,4 +1,5 @@
-"""The end of a run whose protocol converges: it goes on after the last operation until all replicas are equal."""
+"""The end of a run whose protocol promises something of it: it goes on after the last operation until all replicas are
+equal, and the protocol has finished what it began."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Protocol
 from framework.checking.convergence import Settled, look
 from framework.core.message import NodeId
 from framework.core.time import MILLISECOND
-from framework.engine.base import Experiment
+from framework.engine.base import Experiment, asked_settled
 from framework.engine.shared.node_life import NodeLife, NodeState
 from framework.engine.sim.sim_node import SimNode
 
@@ -27,7 +28,7 @@ class SettlingRun(Protocol):
 
 
 class Settling:
-    """Checks the replicas of `run` every 10 ms, from `begin` on. Calls `over` when they are equal or time is up.
+    """Checks the nodes of `run` every 10 ms, from `begin` on. Calls `over` when they have settled or time is up.
 
     `settled` then holds the result.
     """
@@ -48,8 +49,14 @@ class Settling:
         assert began is not None
         now, end = run.now(), began + run.experiment.settle
         nodes = list(run.servers.values())
-        replica_states = look(lambda whole: run.life.replica_states(nodes, whole=whole), last=now >= end)
-        if replica_states is None:
+        replica_states, unfinished = (
+            look(lambda whole: run.life.replica_states(nodes, whole=whole), last=now >= end),
+            "",
+        )
+        if replica_states is not None:
+            roots = {node.id: node.runtime.root for node in nodes if node.runtime is not None}
+            unfinished = asked_settled(run.experiment.protocol, roots)
+        if replica_states is None or (unfinished and now < end):
             run.call_at(min(now + LOOK_EVERY, end), self._look)
             return
         started = [node for node in nodes if node.state is not NodeState.STANDBY]
@@ -57,6 +64,6 @@ class Settling:
         self.settled = Settled(
             nodes=len(started), replica_states=replica_states, took=now - began,
             down=tuple(node.id for node in started if node.runtime is None),
-            can_serve=run.life.can_serve([run.servers[name] for name in running], running),
+            can_serve=run.life.can_serve([run.servers[name] for name in running], running), unfinished=unfinished,
         )  # fmt: skip
         self._over()

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from framework.core.address import Address
 from framework.core.message import NodeId
 from framework.core.node_runtime import Batch, NodeRuntime
 from framework.core.storage import MemoryStorage, Storage
@@ -16,8 +17,10 @@ from framework.faults.disk_faults import FaultyStorage
 from framework.network.model import Link
 
 Envelope: TypeAlias = tuple[Any, "SimNode", str, int, int, int]
-"""(message, sender, mount path, message index, seq of the send, size in bytes)"""
+"""(message, sender, route, message index, seq of the send, size in bytes)"""
 
+Way: TypeAlias = tuple[Link, "SimNode", str | None]
+"""The way to an address: (link, receiver, mount path of the receiver). None: the sender's own mount path."""
 
 _BUSY = PAUSES | {NodeState.COMMITTING}
 
@@ -47,7 +50,7 @@ class SimNode(HostedNode):
         super().__init__(index, node_id, endpoint, config)
         self.rng = rng
         self.storage: Storage = MemoryStorage()
-        self.links: dict[NodeId, tuple[Link, SimNode]] = {}
+        self.links: dict[Address, Way] = {}
         self.has_delays = has_delays  # whether its steps or commits take time according to the config
         self.waits = has_delays  # whether inputs wait for the batch under way: by the config or a fault
         self.disk_delay = 0  # additional time of a commit, caused by a fault

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
+from framework.core.address import Address, route_to, sender_of, split_address, split_route
 from framework.core.clock import Clock
 from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import RAISED, PluginError, SynodError
@@ -26,7 +27,7 @@ from framework.engine.shared.node_life import NodeLife, NodeState
 from framework.engine.sim.fault_ports import SimFaultPorts
 from framework.engine.sim.recording import Heartbeat, Recording
 from framework.engine.sim.settling import Settling
-from framework.engine.sim.sim_node import Envelope, SimNode
+from framework.engine.sim.sim_node import Envelope, SimNode, Way
 from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
 from framework.faults.commit_fate import TORN_COMMIT_CUT, CommitFate, commit_fate
@@ -55,7 +56,7 @@ class Stalled(SynodError):
 class Simulation:
     """One run. `run` drives it to its end, or to `stop` (nanoseconds); the attributes then hold its results.
 
-    Heap entries are flat tuples `(time, order, node, message, sender, path, message index, cause, size)`. An entry with
+    Heap entries are flat tuples `(time, order, node, message, sender, route, message index, cause, size)`. An entry with
     message None is a wake-up of the node, valid only if `order` is the node's current `wake_order`. An entry with node
     None is a call of `message()`. `order` is drawn from the same counter as the trace's `seq`, at every trace level
     alike: ties in time are broken in the order of causes, and the trace level changes nothing in the run. (Messages are
@@ -168,7 +169,7 @@ class Simulation:
         has_operation, operations = self._has_operation, self._operations
         countdown, seen, still = STEPS_PER_BEAT, -1, 0
         while heap:
-            time, order, node, message, sender, path, index, cause, size = heappop(heap)
+            time, order, node, message, sender, route, index, cause, size = heappop(heap)
             if time > self._end:
                 break
             self.true_time = time
@@ -192,16 +193,21 @@ class Simulation:
                 continue
             runtime = node.runtime
             if runtime is None:
-                self._drop(node, (message, sender, path, index, cause, size), f"{node.id} is down")
+                self._drop(node, (message, sender, route, index, cause, size), f"{node.id} is down")
                 continue
             if node.waits:
-                node.mailbox.append((message, sender, path, index, cause, size))
+                node.mailbox.append((message, sender, route, index, cause, size))
                 if node.state is NodeState.IDLE:
                     self._run_batch(node)
                 continue
-            if path and not runtime.has_mount(path):
-                self._mount_gone(node, (message, sender, path, index, cause, size))
-                continue
+            if route:
+                path, origin = split_route(route)
+                if not runtime.has_mount(path):
+                    self._mount_gone(node, (message, sender, route, index, cause, size))
+                    continue
+                source = sender_of(sender.id, path, origin)
+            else:
+                path, source = "", sender.id
             clock = node.clock
             if clock is None:
                 runtime.now = time
@@ -213,14 +219,14 @@ class Simulation:
             self.steps += 1
             delivered[index] += 1
             if rows is not None:
-                if path:
-                    self._deliver_row(node, (message, sender, path, index, cause, size), seq)
+                if route:
+                    self._deliver_row(node, (message, sender, route, index, cause, size), seq)
                 else:
                     rows.append(_pack(time, seq, cause, size, -1, node.index, sender.index, codes[index], _DELIVER))
                     if has_operation[index]:
                         operations.append(_pack_operation(seq, message.operation))
             try:
-                self._finish(node, runtime, runtime.deliver_one(path, sender.id, message, seq))
+                self._finish(node, runtime, runtime.deliver_one(path, source, message, seq))
             except RAISED as error:
                 self.life.raised(node, error)
 
@@ -297,7 +303,8 @@ class Simulation:
 
     def _inputs(self, node: SimNode, runtime: NodeRuntime, mailbox: list[Envelope]) -> Iterator[Deliver]:
         for envelope in mailbox:
-            message, sender, path, index, _, _ = envelope
+            message, sender, route, index, _, _ = envelope
+            path, origin = split_route(route)
             if not runtime.has_mount(path):
                 self._mount_gone(node, envelope)
                 continue
@@ -307,7 +314,7 @@ class Simulation:
             self.delivered[index] += 1
             if self._rows is not None:
                 self._deliver_row(node, envelope, seq)
-            yield Deliver(path, sender.id, message, seq)
+            yield Deliver(path, sender_of(sender.id, path, origin), message, seq)
 
     def _begin_commit(self, node: SimNode, batch: Batch, service: int) -> None:
         """Commits a batch after `service` nanoseconds of work; the node does nothing else until then."""
@@ -346,9 +353,8 @@ class Simulation:
         is_overdue = runtime.overdue() is not None
         if node.mailbox or is_overdue:
             self.call_at(self.true_time, lambda: self._go_on(node, runtime))
-        self.rearm(node, runtime)
-        if is_overdue:
-            runtime.wake = runtime.now  # for the batch that fires the timer
+        if not is_overdue:
+            self.rearm(node, runtime)
         if node.watch is not None:
             node.watch(runtime, self.true_time, batch.last)
 
@@ -359,6 +365,7 @@ class Simulation:
 
     def _committed(self, node: SimNode, changes: int, cause: int) -> None:
         self.tally.fsyncs += 1
+        self.tally.force(node.id)
         self.seq = seq = self.seq + 1
         if self._rows is not None:
             self.recording.row(EventKind.COMMIT, self.true_time, seq, cause, node.index, size=changes)
@@ -385,6 +392,7 @@ class Simulation:
         """Drops all that waits for a node that has stopped."""
         node.in_flight = None
         node.update_waits()
+        self.tally.stopped(node.id, self.true_time)
         mailbox, node.mailbox = node.mailbox, []
         for envelope in mailbox:
             self._drop(node, envelope, f"{node.id} crashed")
@@ -462,7 +470,7 @@ class Simulation:
                         entry = self._connect(node, to)
                     self._send(node, entry, message, path, index, name, cause, payload)
             elif isinstance(effect, Note):
-                self.tally.note(effect.name)
+                self.tally.note(node.id, effect, self.true_time)
                 self.record(
                     EventKind.NOTE,
                     self.true_time,
@@ -477,17 +485,19 @@ class Simulation:
                 self.clients.complete(node, effect.operation, effect.outcome, effect.step)
 
     def _send(
-        self, node: SimNode, entry: tuple[Link, SimNode], message: Message, path: str, index: int, name: int, cause: int, payload: bytes
+        self, node: SimNode, entry: Way, message: Message, path: str, index: int, name: int, cause: int, payload: bytes
     ) -> None:  # fmt: skip
-        link, target = entry
+        link, target, mount = entry
+        route = path if mount is None else route_to(mount, path)
         self.seq = seq = self.seq + 1
         now = self.true_time
         size = len(payload)
         rows = self._rows
         if rows is not None:
-            if path:
+            if route:
                 self.recording.row(
-                    EventKind.SEND, now, seq, cause, self._place(node, path), peer=self._place(target, path), message=name,
+                    EventKind.SEND, now, seq, cause, self._place(node, path),
+                    peer=self._place(target, path if mount is None else mount), message=name,
                     size=size, payload=payload, operation=self.wire.operation_of(index, message),
                 )  # fmt: skip
             else:
@@ -497,14 +507,14 @@ class Simulation:
                     self._operations.append(_pack_operation(seq, message.operation))  # type: ignore[attr-defined]
         delay = link.constant
         if delay >= 0 and (not self.link_faults.active or target is node):
-            heappush(self._heap, (now + delay, seq, target, message, node, path, index, seq, size))
+            heappush(self._heap, (now + delay, seq, target, message, node, route, index, seq, size))
             return
         arrivals, why = self._path.arrivals(link, node.id, target.id, now, size, index)
         if not arrivals:
-            self._drop(target, (message, node, path, index, seq, size), why)
+            self._drop(target, (message, node, route, index, seq, size), why)
         for at in arrivals:
             self.seq += 1
-            heappush(self._heap, (at, self.seq, target, message, node, path, index, seq, size))
+            heappush(self._heap, (at, self.seq, target, message, node, route, index, seq, size))
 
     def _code(self, node: SimNode, message: Message) -> tuple[int, int]:
         code = self._codes.get(type(message))
@@ -515,34 +525,38 @@ class Simulation:
                 self._codes[type(message)] = code
         return code
 
-    def _connect(self, node: SimNode, to: NodeId) -> tuple[Link, SimNode]:
-        target = self.nodes.get(to)
+    def _connect(self, node: SimNode, to: Address) -> Way:
+        name, mount = split_address(to)
+        target = self.nodes.get(name)
         if target is None:
             raise PluginError(
                 node.node_class.__qualname__,
                 f"{node.id} sends to {to!r}, which is not a node of this run",
                 "Send to self.peers.",
             )
-        if target is node:
-            link: Link = _Loopback(0)
+        if mount is not None:  # by the same link as messages to the sender's own mount
+            link, _, _ = node.links.get(name) or self._connect(node, name)
+        elif target is node:
+            link = _Loopback(0)
         else:
-            link = self._links.link(node.id, to, stream(self.experiment.seed, "link", f"{node.id}->{to}"))
-        node.links[to] = entry = (link, target)
-        return entry
+            link = self._links.link(node.id, name, stream(self.experiment.seed, "link", f"{node.id}->{name}"))
+        node.links[to] = way = (link, target, mount)
+        return way
 
     def _drop(self, target: SimNode, envelope: Envelope, why: str) -> None:
-        message, sender, path, index, cause, size = envelope
+        message, sender, route, index, cause, size = envelope
+        path, origin = split_route(route)
         self.seq += 1
         self.tally.drop(self.wire.names[index])
         if self._rows is not None:
             self.recording.row(
-                EventKind.DROP, self.true_time, self.seq, cause, self._place(sender, path),
+                EventKind.DROP, self.true_time, self.seq, cause, self._place(sender, origin),
                 peer=self._place(target, path), message=self.recording.message_names[index], size=size,
                 payload=why.encode(), operation=self.wire.operation_of(index, message),
             )  # fmt: skip
 
     def _mount_gone(self, node: SimNode, envelope: Envelope) -> None:
-        self._drop(node, envelope, f"{node.id} has no mount {envelope[2]!r}")
+        self._drop(node, envelope, f"{node.id} has no mount {split_route(envelope[2])[0]!r}")
 
     # Rows of the trace.
 
@@ -562,9 +576,10 @@ class Simulation:
         return seq
 
     def _deliver_row(self, node: SimNode, envelope: Envelope, seq: int) -> None:
-        message, sender, path, index, cause, size = envelope
+        message, sender, route, index, cause, size = envelope
+        path, origin = split_route(route)
         self.recording.row(
-            EventKind.DELIVER, self.true_time, seq, cause, self._place(node, path), peer=self._place(sender, path),
+            EventKind.DELIVER, self.true_time, seq, cause, self._place(node, path), peer=self._place(sender, origin),
             message=self.recording.message_names[index], size=size, operation=self.wire.operation_of(index, message),
         )  # fmt: skip
 

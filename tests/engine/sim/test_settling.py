@@ -159,4 +159,4 @@ def test_a_run_that_was_interrupted_or_stopped_while_it_settled_is_not_judged(tm
     assert (interrupted.interrupted, interrupted.settled) == (True, None)
     stopped = SimEngine(stop=SECOND).run(experiment, lambda now, tally: None)
     assert (stopped.interrupted, stopped.settled) == (False, None)
-    assert settling(stopped) == ([], {})
+    assert settling(experiment.protocol, stopped) == ([], {})

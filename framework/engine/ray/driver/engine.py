@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from framework.core.errors import ConfigError
 from framework.core.time import SECOND
-from framework.engine.base import Aftermath, EngineResult, Experiment, Progress, with_restarts
+from framework.engine.base import Aftermath, EngineResult, Experiment, Progress, asked_settled, with_restarts
 from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
 
@@ -135,7 +135,7 @@ class _Course:
                 self.rows.flush_if_due()
 
     def _converge(self) -> None:
-        """After the load, waits until all replicas are equal or `settle` has passed."""
+        """After the load, waits until all replicas are equal and the protocol has finished, or `settle` has passed."""
         from framework.checking.convergence import Settled, look
 
         experiment, supervisor = self.experiment, self.supervisor
@@ -143,11 +143,15 @@ class _Course:
         while experiment.settle and not supervisor.failure:
             took = supervisor.now() - began
             replica_states = look(lambda whole: supervisor.replica_states(whole=whole), last=took >= experiment.settle)
-            if replica_states is not None:
+            unfinished = ""
+            if replica_states is not None and experiment.protocol.settled is not None:
+                unfinished = asked_settled(experiment.protocol, supervisor.node_copies())
+            if replica_states is not None and (not unfinished or took >= experiment.settle):
                 called = [node for node in experiment.nodes if node not in supervisor.standing_by]
                 self.settled = Settled(
                     nodes=len(called), replica_states=replica_states, took=took, excuse=BUSY,
                     down=tuple(node for node in called if node not in replica_states and not supervisor.is_up(node)),
+                    unfinished=unfinished,
                 )  # fmt: skip
                 return
             self._turn(SETTLE_LOOK_S)

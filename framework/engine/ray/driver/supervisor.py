@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -537,13 +538,13 @@ class Supervisor:
             pass  # it died just now; its watch reports that
         return _DIED
 
-    def replica_states(self, *, whole: bool) -> dict[NodeId, ReplicaState | None]:
+    def replica_states(self, *, whole: bool) -> dict[NodeId, dict[str, ReplicaState] | None]:
         """Returns the state of each replica; None for one that does not answer in time. A node that is down or keeps no
         copy is absent."""
         import ray
 
         asked = [worker for worker in self.launch.servers if worker.is_up or worker.wanted is not None]
-        found: dict[NodeId, ReplicaState | None] = {
+        found: dict[NodeId, dict[str, ReplicaState] | None] = {
             node: None for worker in asked for node in worker.endpoints if node not in self.lost
         }
         calls = {worker.actor.replica_states.remote(whole): worker for worker in asked if worker.is_up}
@@ -557,6 +558,15 @@ class Supervisor:
                 found.pop(node, None)
             found.update(answer)
         return {node: found[node] for node in self.experiment.nodes if node in found and node not in self.standing_by}
+
+    def node_copies(self) -> dict[NodeId, Any]:
+        """Returns copies of the nodes that run and answer in time; they have their attributes but cannot act."""
+        import ray
+
+        calls = {worker.actor.node_copies.remote(): worker for worker in self.launch.servers if worker.is_up}
+        ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=SNAPSHOT_S) if calls else ([], [])
+        answers = (self._answer(call) for call in ready)
+        return {node: pickle.loads(data) for answer in answers if answer is not _DIED for node, data in answer.items()}
 
     def healed(self, at: int) -> None:
         """Tells the clients that the faults are over."""

@@ -1,4 +1,4 @@
-"""The wire format of a message: a header, the mount's path, the message's bytes."""
+"""The wire format of a message: a header, the route between mounts, the message's bytes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from framework.core.node import PATH_BYTES
 from framework.engine.wire_codec import MESSAGE_BYTES
 
-HEADER = struct.Struct("<IHHHBq")
-"""Number of bytes after the first field; message index; index of the sender, of the receiver; length of the mount's
-path; `seq` of the send."""
+HEADER = struct.Struct("<IHHHHq")
+"""Number of bytes after the first field; message index; index of the sender, of the receiver; length of the route (see
+`framework.core.address`); `seq` of the send."""
 
 HEADER_SIZE = HEADER.size
 LENGTH_SIZE = 4
-MAX_FRAME = HEADER_SIZE + PATH_BYTES + MESSAGE_BYTES
+ROUTE_BYTES = 2 * PATH_BYTES + 1
+MAX_FRAME = HEADER_SIZE + ROUTE_BYTES + MESSAGE_BYTES
 """Bytes of the longest frame that a worker accepts."""
 
 
@@ -22,24 +23,24 @@ class FrameError(ValueError):
     """Received bytes are not a frame of this run. The message names the reason."""
 
 
-def check_length(length: int, path_length: int) -> None:
+def check_length(length: int, route_length: int) -> None:
     """Raises FrameError if no frame can have this length."""
     if length > MAX_FRAME:
         raise FrameError(f"a frame of {length} bytes; the longest allowed has {MAX_FRAME}")
-    if length < HEADER_SIZE - LENGTH_SIZE + path_length:
+    if length < HEADER_SIZE - LENGTH_SIZE + route_length:
         raise FrameError(f"a frame of {length} bytes is shorter than its header")
 
 
 def whole_frames(data: bytes) -> Iterator[tuple[int, int, int, str, int, bytes]]:
-    """Yields (message index, sender, receiver, path, seq, message bytes) of each whole frame, for unsent frames."""
+    """Yields (message index, sender, receiver, route, seq, message bytes) of each whole frame, for unsent frames."""
     at, end = 0, len(data)
     while end - at >= HEADER_SIZE:
-        length, message, source, target, path_length, seq = HEADER.unpack_from(data, at)
+        length, message, source, target, route_length, seq = HEADER.unpack_from(data, at)
         body = at + HEADER_SIZE
         at += LENGTH_SIZE + length
         if at <= end:
-            path = data[body : body + path_length].decode()
-            yield message, source, target, path, seq, data[body + path_length : at]
+            route = data[body : body + route_length].decode()
+            yield message, source, target, route, seq, data[body + route_length : at]
 
 
 def from_frame(data: bytes, at: int) -> bytes:

@@ -138,9 +138,13 @@ class WorkerActor:
         """Returns the present state of the worker."""
         return self._call(self._report)
 
-    def replica_states(self, whole: bool) -> dict[NodeId, ReplicaState | None]:
+    def replica_states(self, whole: bool) -> dict[NodeId, dict[str, ReplicaState] | None]:
         """Returns the progress of its nodes' replicas, with their states if `whole`."""
         return self._call(lambda: self._worker.replica_states(whole=whole))
+
+    def node_copies(self) -> dict[NodeId, bytes]:
+        """Returns its nodes that run, pickled (see `Node.__getstate__`)."""
+        return self._call(self._worker.node_copies)
 
     def apply(self, action: Action, cause: int, fate: CommitFate) -> CommitFate | None:
         """Carries out a fault within this process. A crash or a restart concerns one of its several nodes.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
+from framework.core.address import Address, route_to, split_address
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId
 from framework.core.random_streams import stream
@@ -60,6 +61,7 @@ class Outgoing:
 
     def __init__(self, worker: SendingWorker, index: Mapping[NodeId, int], link_faults: LinkFaults) -> None:
         self._worker, self._index, self._link_faults = worker, index, link_faults
+        self._names = worker.experiment.endpoints
         self._links = Links(worker.experiment.make_network(), worker.experiment.network.name)
         self._path = NetworkPath(self._links, link_faults, worker.tally, worker.wire.names)
         self._delayed: list[tuple[int, int, Route, str, Message, int, int, bytes]] = []
@@ -73,10 +75,10 @@ class Outgoing:
     def release(self, now: int) -> None:
         """Sends the messages that the links held until `now`."""
         while self._delayed and self._delayed[0][0] <= now:
-            _, _, route, path, message, index, seq, payload = heappop(self._delayed)
-            self._depart(route, path, message, index, seq, payload)
+            _, _, route, way, message, index, seq, payload = heappop(self._delayed)
+            self._depart(route, way, message, index, seq, payload)
 
-    def send(self, node: WorkerNode, targets: tuple[NodeId, ...], path: str, message: Message, cause: int) -> None:
+    def send(self, node: WorkerNode, targets: tuple[Address, ...], path: str, message: Message, cause: int) -> None:
         """Sends a message to each target, encoded once. Raises PluginError for a message that cannot be sent, or a
         target that is not in the run."""
         wire = self._worker.wire
@@ -86,66 +88,70 @@ class Outgoing:
         routes, rows, payload, link_faults = node.routes, self._worker.rows, b"", self._link_faults
         for to in targets:
             route = routes.get(to) or self._route(node, to)
+            way = path if route.mount is None else route_to(route.mount, path)
             link = route.link
             if not payload and (route.node is None or rows is not None or link is not None):
                 payload = wire.pack(message, node.node_class)
             seq = -1
             if rows is not None:
                 operation = wire.operation_of(index, message)
-                seq = rows.send(self._worker.now(), cause, node.index, route.target, path, index, payload, operation)
+                seq = rows.send(self._worker.now(), cause, node.index, route.target, way, index, payload, operation)
             if link is None and not link_faults.active:
-                self._depart(route, path, message, index, seq, payload)
+                self._depart(route, way, message, index, seq, payload)
             else:
-                self._transmit(node.id, to, route, path, message, index, seq, payload)
+                self._transmit(node.id, self._names[route.target], route, way, message, index, seq, payload)
 
-    def _route(self, node: WorkerNode, to: NodeId) -> Route:
-        target = self._index.get(to)
+    def _route(self, node: WorkerNode, to: Address) -> Route:
+        name, mount = split_address(to)
+        target = self._index.get(name)
         if target is None:
             raise PluginError(
                 node.node_class.__qualname__, f"{node.id} sends to {to!r}, which is not a node of this run",
                 "Send to self.peers.",
             )  # fmt: skip
         link: Link | None = None
-        if to != node.id and not self._links.model.simulated_only:
-            name = f"{node.id}->{to}" if not node.incarnation else f"{node.id}->{to}#{node.incarnation}"
-            link = self._links.link(node.id, to, stream(self._worker.experiment.seed, "link", name))
+        if mount is not None:  # by the same link as messages to the sender's own mount
+            link = (node.routes.get(name) or self._route(node, name)).link
+        elif name != node.id and not self._links.model.simulated_only:
+            entity = f"{node.id}->{name}" if not node.incarnation else f"{node.id}->{name}#{node.incarnation}"
+            link = self._links.link(node.id, name, stream(self._worker.experiment.seed, "link", entity))
         local = self._worker.nodes.get(target)
         assert self._worker.transport is not None
         peer = self._worker.transport.peer(self._worker.setup.worker_of[target]) if local is None else None
-        route = node.routes[to] = Route(node.index, target, local, peer, link)
+        route = node.routes[to] = Route(node.index, target, local, peer, link, mount)
         return route
 
     def _transmit(
-        self, source: NodeId, to: NodeId, route: Route, path: str, message: Message, index: int, seq: int, payload: bytes
+        self, source: NodeId, to: NodeId, route: Route, way: str, message: Message, index: int, seq: int, payload: bytes
     ) -> None:  # fmt: skip
         """Sends through the network's link, then through the faults on it."""
         now = self._worker.now()
         self.release(now)  # earlier messages that are due go first
         arrivals, why = self._path.arrivals(route.link, source, to, now, len(payload), index)
         if not arrivals:
-            self.drop(route.source, route.target, path, message, index, seq, len(payload), why)
+            self.drop(route.source, route.target, way, message, index, seq, len(payload), why)
         for at in arrivals:
             if at <= now:
-                self._depart(route, path, message, index, seq, payload)
+                self._depart(route, way, message, index, seq, payload)
             else:
                 self._order += 1
-                heappush(self._delayed, (at, self._order, route, path, message, index, seq, payload))
+                heappush(self._delayed, (at, self._order, route, way, message, index, seq, payload))
 
-    def _depart(self, route: Route, path: str, message: Message, index: int, seq: int, payload: bytes) -> None:
+    def _depart(self, route: Route, way: str, message: Message, index: int, seq: int, payload: bytes) -> None:
         peer = route.peer
         if peer is None:
             node = route.node
             assert node is not None
             if node.drops_input:
-                self.drop(route.source, route.target, path, message, index, seq, len(payload), f"{node.id} is down")
+                self.drop(route.source, route.target, way, message, index, seq, len(payload), f"{node.id} is down")
             else:
-                node.inbox.append((path, route.source, message, index, seq, len(payload)))
+                node.inbox.append((way, route.source, message, index, seq, len(payload)))
                 self._worker.wake(node)
             return
-        mount = path.encode() if path else b""
+        mount = way.encode() if way else b""
         size = HEADER_SIZE + len(mount) + len(payload)
         if peer.size and peer.size + size > QUEUE_BYTES:
-            self.drop(route.source, route.target, path, message, index, seq, len(payload), "queue full")
+            self.drop(route.source, route.target, way, message, index, seq, len(payload), "queue full")
             return
         head = _pack(size - LENGTH_SIZE, index, route.source, route.target, len(mount), seq)
         peer.chunks.append(head + mount if mount else head)
@@ -157,7 +163,7 @@ class Outgoing:
             self._worker.transport.waiting.append(peer)
 
     def drop(
-        self, source: int, target: int, path: str, message: Message | None, index: int, seq: int, size: int, why: str
+        self, source: int, target: int, way: str, message: Message | None, index: int, seq: int, size: int, why: str
     ) -> None:  # fmt: skip
         """Counts and records a message that will not arrive. `message` is None if it cannot be decoded, or need not
         be."""
@@ -165,4 +171,4 @@ class Outgoing:
         self._worker.tally.drop(wire.names[index])
         if self._worker.rows is not None:
             operation = wire.operation_of(index, message)
-            self._worker.rows.drop(self._worker.now(), seq, source, target, path, index, size, why, operation)
+            self._worker.rows.drop(self._worker.now(), seq, source, target, way, index, size, why, operation)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from framework.core.address import split_route
 from framework.core.clock import Clock
 from framework.core.durable import Stored
 from framework.engine.wire_codec import Wire
@@ -70,14 +71,12 @@ class EventRows:
         return seq
 
     def send(
-        self, at: int, cause: int, source: int, target: int, path: str, message: int, payload: bytes, operation: int | None
+        self, at: int, cause: int, source: int, target: int, route: str, message: int, payload: bytes, operation: int | None
     ) -> int:  # fmt: skip
         """Writes the send of a message; returns its `seq`."""
         self._seq = seq = self._seq + 1
         size = len(payload)
-        place = self._endpoints if not path else None
-        sender = place[source] if place else self._place(source, path)
-        receiver = place[target] if place else self._place(target, path)
+        sender, receiver = self._places(source, target, route)
         rows = self._writer
         rows.rows.append(_pack(at, seq, cause, size, size, sender, receiver, self._messages[message], EventKind.SEND))
         rows.payloads.append(payload)
@@ -91,14 +90,14 @@ class EventRows:
         cause: int,
         target: int,
         source: int,
-        path: str,
+        route: str,
         message: int,
         size: int,
         operation: int | None,
     ) -> int:
         """Writes the delivery of a message, which is the step of its handler; returns its `seq`."""
         self._seq = seq = self._seq + 1
-        receiver, sender = self._place(target, path), self._place(source, path)
+        sender, receiver = self._places(source, target, route)
         self._writer.rows.append(
             _pack(at, seq, cause, size, -1, receiver, sender, self._messages[message], EventKind.DELIVER)
         )
@@ -107,13 +106,13 @@ class EventRows:
         return seq
 
     def drop(
-        self, at: int, cause: int, source: int, target: int, path: str, message: int, size: int, why: str,
+        self, at: int, cause: int, source: int, target: int, route: str, message: int, size: int, why: str,
         operation: int | None,
     ) -> None:  # fmt: skip
         """Writes the loss of a message."""
         self._seq = seq = self._seq + 1
         payload = why.encode()
-        sender, receiver = self._place(source, path), self._place(target, path)
+        sender, receiver = self._places(source, target, route)
         name = self._messages[message]
         self._writer.rows.append(_pack(at, seq, cause, size, len(payload), sender, receiver, name, EventKind.DROP))
         self._writer.payloads.append(payload)
@@ -129,6 +128,13 @@ class EventRows:
 
     def close(self) -> None:
         self._writer.close()
+
+    def _places(self, source: int, target: int, route: str) -> tuple[int, int]:
+        """Returns the indices of the names of a message's sender and receiver."""
+        if not route:
+            return self._endpoints[source], self._endpoints[target]
+        mount, path = split_route(route)
+        return self._place(source, path), self._place(target, mount)
 
     def _place(self, endpoint: int, path: str) -> int:
         if not path:

@@ -10,6 +10,7 @@ the commit is in flight the loop receives, but no node takes input.
 from __future__ import annotations
 
 import asyncio
+import pickle
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from framework.core.address import sender_of, split_route
 from framework.core.durable import Change
 from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import RAISED
@@ -119,27 +121,27 @@ class Worker:
         nodes, decode, endpoints = self.nodes, self.wire.decode, len(self._names)
         try:
             while end - at >= HEADER_SIZE:
-                length, index, source, target, path_length, seq = _unpack(data, at)
+                length, index, source, target, route_length, seq = _unpack(data, at)
                 if length > MAX_FRAME or length < HEADER_SIZE:
-                    check_length(length, path_length)
+                    check_length(length, route_length)
                 if source >= endpoints:
                     raise FrameError(f"a frame from endpoint {source}; there are {endpoints}")
                 stop = at + LENGTH_SIZE + length
                 if stop > end:
                     break
                 body = at + HEADER_SIZE
-                path = ""
-                if path_length:
-                    path = data[body : body + path_length].decode()
-                    body += path_length
+                route = ""
+                if route_length:
+                    route = data[body : body + route_length].decode()
+                    body += route_length
                 node = nodes[target]
                 payload = data[body:stop]
                 message = decode[index](payload)
                 at = stop
                 if node.drops_input:
-                    self.outgoing.drop(source, target, path, message, index, seq, stop - body, f"{node.id} is down")
+                    self.outgoing.drop(source, target, route, message, index, seq, stop - body, f"{node.id} is down")
                     continue
-                node.inbox.append((path, source, message, index, seq, stop - body))
+                node.inbox.append((route, source, message, index, seq, stop - body))
                 if not node.dirty:
                     node.dirty = True
                     self._dirty.append(node)
@@ -160,9 +162,9 @@ class Worker:
 
     def lost(self, peer: str, frames: bytes) -> None:
         """Records frames that will never reach their worker."""
-        for index, source, target, path, seq, payload in whole_frames(frames):
+        for index, source, target, route, seq, payload in whole_frames(frames):
             message, why = self._decoded(index, payload), f"{self._names[target]} is down"
-            self.outgoing.drop(source, target, path, message, index, seq, len(payload), why)
+            self.outgoing.drop(source, target, route, message, index, seq, len(payload), why)
 
     def _decoded(self, index: int, payload: bytes) -> Message | None:
         """Returns the message if its operation is to be recorded; else None. Also None for one that does not fit its
@@ -246,9 +248,9 @@ class Worker:
                 batch = runtime.run()
             else:
                 node.inbox = []
-                if len(inbox) == 1 and runtime.wake > runtime.now and runtime.has_mount(inbox[0][0]):
-                    path, source, message = inbox[0][:3]
-                    batch = runtime.deliver_one(path, self._names[source], message, self._step(node, inbox[0]))
+                if len(inbox) == 1 and runtime.wake > runtime.now and not inbox[0][0]:
+                    _, source, message = inbox[0][:3]
+                    batch = runtime.deliver_one("", self._names[source], message, self._step(node, inbox[0]))
                 else:
                     batch = runtime.run(self._inputs(node, runtime, inbox))
         except RAISED as error:
@@ -262,27 +264,31 @@ class Worker:
         """Yields the messages whose mounts exist, each with the number of its step. `_step` is inlined for speed."""
         rows, delivered, names, has_operation = self.rows, self._delivered, self._names, self.wire.has_operation
         now, tally, to, step = self._now, self.tally, node.index, -1
-        for path, source, message, index, seq, size in inbox:
-            if path and not runtime.has_mount(path):
-                why = f"{node.id} has no mount {path!r}"
-                self.outgoing.drop(source, to, path, message, index, seq, size, why)
-                continue
+        for route, source, message, index, seq, size in inbox:
+            path, sender = "", names[source]
+            if route:
+                path, origin = split_route(route)
+                if not runtime.has_mount(path):
+                    why = f"{node.id} has no mount {path!r}"
+                    self.outgoing.drop(source, to, route, message, index, seq, size, why)
+                    continue
+                sender = sender_of(sender, path, origin)
             delivered[index] += 1
             tally.steps += 1
             if rows is not None:
                 operation = message.operation if has_operation[index] else None  # type: ignore[attr-defined]
-                step = rows.deliver(now, seq, to, source, path, index, size, operation)
-            yield Deliver(path, names[source], message, step)
+                step = rows.deliver(now, seq, to, source, route, index, size, operation)
+            yield Deliver(path, sender, message, step)
 
     def _step(self, node: WorkerNode, envelope: Envelope) -> int:
         """Records the step that takes a message; returns its number."""
-        path, source, message, index, seq, size = envelope
+        route, source, message, index, seq, size = envelope
         self._delivered[index] += 1
         self.tally.steps += 1
         if self.rows is None:
             return -1
         operation = message.operation if self.wire.has_operation[index] else None  # type: ignore[attr-defined]
-        return self.rows.deliver(self._now, seq, node.index, source, path, index, size, operation)
+        return self.rows.deliver(self._now, seq, node.index, source, route, index, size, operation)
 
     def timer_step(self, node: WorkerNode, key: TimerKey, cause: int) -> int:
         self.tally.steps += 1
@@ -335,6 +341,8 @@ class Worker:
     def _land(self, ran: list[Ran], commit: Commit) -> None:
         if commit:
             self.tally.fsyncs += 1
+            for owner, _ in commit:
+                self.tally.force(owner)
             if self.rows is not None:
                 self._commit_rows(ran, commit)
         for node, runtime, batch in ran:
@@ -381,7 +389,7 @@ class Worker:
                     self.clients.complete(node, effect.operation, effect.outcome, effect.step)
                 else:
                     assert isinstance(effect, Note)
-                    self.tally.note(effect.name)
+                    self.tally.note(node.id, effect, self.now())
                     self.record(
                         EventKind.NOTE,
                         self.now(),
@@ -473,9 +481,10 @@ class Worker:
     def stopped(self, node: WorkerNode) -> None:
         """Drops all that waits for a node that has stopped."""
         node.drops_input = True
+        self.tally.stopped(node.id, self.now())
         inbox, node.inbox = node.inbox, []
-        for path, source, message, index, seq, size in inbox:
-            self.outgoing.drop(source, node.index, path, message, index, seq, size, f"{node.id} crashed")
+        for route, source, message, index, seq, size in inbox:
+            self.outgoing.drop(source, node.index, route, message, index, seq, size, f"{node.id} crashed")
         if self.clients is not None:
             self.clients.stopped(node)
 
@@ -499,12 +508,16 @@ class Worker:
         none says."""
         return self.life.can_serve(self.nodes.values(), running)
 
-    def replica_states(self, *, whole: bool) -> dict[NodeId, ReplicaState | None]:
+    def replica_states(self, *, whole: bool) -> dict[NodeId, dict[str, ReplicaState] | None]:
         """Returns the replica of each node: None for one that is down, absent for one that no restart brings back or
         that keeps no replica."""
         found = self.life.replica_states(self.nodes.values(), whole=whole)
         down = [node.id for node in self.nodes.values() if node.runtime is None and node.state not in GONE]
         return {**found, **dict.fromkeys(down)}
+
+    def node_copies(self) -> dict[NodeId, bytes]:
+        """Returns the nodes that run, pickled (see `Node.__getstate__`)."""
+        return {node.id: pickle.dumps(node.runtime.root) for node in self.nodes.values() if node.runtime is not None}
 
     # Clients.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from framework.core.address import Address
 from framework.core.message import Message, NodeId
 from framework.core.time import NEVER
 from framework.engine.base import EndpointSpec
@@ -14,18 +15,22 @@ from framework.engine.shared.node_life import HostedNode
 from framework.network.model import Link
 
 Envelope: TypeAlias = tuple[str, int, Message, int, int, int]
-"""(mount path, index of the sender, message, message index, seq of the send, size in bytes)"""
+"""(route between mounts, index of the sender, message, message index, seq of the send, size in bytes)"""
 
 
 class Route:
-    """The route from one endpoint to another: through a link, to a node of the same worker or to a peer."""
+    """The route from one endpoint to an address: through a link, to a node of the same worker or to a peer.
 
-    __slots__ = ("link", "node", "peer", "source", "target")
+    `mount` is the receiver's mount path; None: the same as the sender's.
+    """
+
+    __slots__ = ("link", "mount", "node", "peer", "source", "target")
 
     def __init__(
-        self, source: int, target: int, node: WorkerNode | None, peer: Outbox | None, link: Link | None
-    ) -> None:
+        self, source: int, target: int, node: WorkerNode | None, peer: Outbox | None, link: Link | None, mount: str | None
+    ) -> None:  # fmt: skip
         self.source, self.target, self.node, self.peer, self.link = source, target, node, peer, link
+        self.mount = mount
 
 
 class WorkerNode(HostedNode):
@@ -40,7 +45,7 @@ class WorkerNode(HostedNode):
         self.inbox: list[Envelope] = []
         self.dirty = False  # whether the next tick handles it
         self.queued = NEVER  # its wake-up in the worker's heap
-        self.routes: dict[NodeId, Route] = {}
+        self.routes: dict[Address, Route] = {}
 
 
 def make_worker_nodes(setup: Setup, index: Mapping[NodeId, int]) -> dict[int, WorkerNode]:

@@ -352,11 +352,13 @@ def test_replicas_stand_where_they_say_unless_they_are_down_and_one_that_raises_
     story.turn()
     story.commits.land()
     whole = worker.replica_states(whole=True)["n1"]
-    assert whole is not None and (whole.applied, whole.state) == (25, b"copy") and whole.digest
-    assert worker.replica_states(whole=False) == {"n1": ReplicaState(25), "n2": None}, "n2 may come back"
+    assert whole is not None and (whole[""].applied, whole[""].state) == (25, b"copy") and whole[""].digest
+    assert worker.replica_states(whole=False) == {"n1": {"": ReplicaState(25)}, "n2": None}, "n2 may come back"
     worker.restart("n2")
     story.turn()
-    assert worker.replica_states(whole=False) == {"n1": ReplicaState(25)}, "n2's total is 0, and nothing brings it back"
+    assert worker.replica_states(whole=False) == {"n1": {"": ReplicaState(25)}}, (
+        "n2's total is 0, and nothing brings it back"
+    )
     assert worker.crashes[-1].why.startswith("ZeroDivisionError")
 
 

@@ -1,0 +1,37 @@
+"""The choice of a protocol within another one's config, so that its nodes can be mounted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framework.core.message import Config, Record
+
+
+class ProtocolChoice(Record):
+    """A protocol that another one mounts, chosen by config; given a default by name.
+
+        class RouterConfig(Config):
+            group: ProtocolChoice = ProtocolChoice("raft")
+
+    `protocol.group=multipaxos` chooses another one, `protocol.group_config.max_batch=10` sets its settings. In a run,
+    `node` and `client` are its classes, and `config` is its config:
+
+        group = self.config.group
+        self.mount("shard-7", group.node, group.config, peers)
+    """
+
+    name: str
+    node: Any = None
+    """The class of its nodes."""
+    client: Any = None
+    """The class of its clients."""
+    config: Any = None
+
+
+def chosen_classes(config: Config | None) -> tuple[type, ...]:
+    """Returns the node and client classes of the protocols chosen in `config`."""
+    if config is None:
+        return ()
+    fields = [getattr(config, name) for name in config.__struct_fields__]
+    chosen = [field for field in fields if isinstance(field, ProtocolChoice)]
+    return tuple(each for choice in chosen for each in (choice.node, choice.client) if each is not None)
