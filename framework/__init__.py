@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from framework.checking.models.model import ILLEGAL, Model
     from framework.checking.models.sequential import ANYTHING, SequentialModel
     from framework.checking.verdict import CheckResult, Verdict
-    from framework.core.client import Client, Fail, Ok, Operation, OperationId, Outcome, Unknown
+    from framework.core.address import Address, address
+    from framework.core.client import Client, Ended, Fail, Ok, Operation, OperationId, Outcome, Unknown
     from framework.core.distributions import Distribution, Latency, Lognormal
     from framework.core.durable import DurableLog, DurableMap, durable, durable_log, durable_map
     from framework.core.errors import ConfigError, PluginError, Violation, did_you_mean
-    from framework.core.message import Config, Message, NodeId, Record
+    from framework.core.message import Config, Event, Message, NodeId, Record
     from framework.core.node import Node, handles, on_timer
+    from framework.core.protocol_choice import ProtocolChoice
     from framework.core.replica import Replica, ReplicaState
     from framework.core.status import Status
     from framework.core.time import MICROSECOND, MILLISECOND, NEVER, SECOND, Duration, format_duration
@@ -75,6 +77,8 @@ if TYPE_CHECKING:
     from framework.replication.ballots import NO_BALLOT, UNBOUND, Ballot, Proposal, Vow, highest_proposal
     from framework.replication.heartbeats import HeartbeatRounds, Lease, lease_length
     from framework.replication.leader_client import LeaderClient, NotLeader, RetryConfig
+    from framework.replication.machine_time import CommandClock
+    from framework.replication.parent_port import Answered, Applied, Deposed, Led, Restored, events_of
     from framework.replication.pending import PendingRequest, PendingRequests
     from framework.replication.quorums import (
         Joint,
@@ -90,9 +94,12 @@ if TYPE_CHECKING:
     )
     from framework.replication.reads import PendingRead, ReadQueue
     from framework.replication.sessions import (
+        PARENT,
+        TICK,
         Answer,
-        Applied,
         Command,
+        Executed,
+        LateAnswer,
         Query,
         ReadingConfig,
         ReplicatedConfig,
@@ -101,7 +108,15 @@ if TYPE_CHECKING:
         Request,
         SessionClient,
     )
-    from framework.replication.state_machine import Refused, StateMachine, StateMachineChoice, operation, query
+    from framework.replication.state_machine import (
+        PENDING,
+        Caller,
+        Refused,
+        StateMachine,
+        StateMachineChoice,
+        operation,
+        query,
+    )
     from framework.replication.transfers import IncomingTransfer, OutgoingTransfer
     from framework.sweep.reader import Sweep, open_sweep
     from framework.testing.judged_run import JudgedRun
@@ -111,29 +126,37 @@ _HOMES = {
     "ANYTHING": "framework.checking.models.sequential",
     "AUTO": "framework.checking.models.catalog",
     "Action": "framework.faults.actions",
+    "Address": "framework.core.address",
     "Administer": "framework.replication.administration",
     "Administered": "framework.replication.administration",
     "Administrator": "framework.replication.administration",
     "Answer": "framework.replication.sessions",
-    "Applied": "framework.replication.sessions",
+    "Answered": "framework.replication.parent_port",
+    "Applied": "framework.replication.parent_port",
     "Ballot": "framework.replication.ballots",
     "Bounds": "framework.checking.linearizability.bounds",
     "CLOCKS_APART": "framework.checking.invariants",
     "Call": "framework.checking.history.calls",
+    "Caller": "framework.replication.state_machine",
     "CheckResult": "framework.checking.verdict",
     "CheckerSpec": "framework.registry.specs",
     "Client": "framework.core.client",
     "ClusterView": "framework.faults.fault",
     "Command": "framework.replication.sessions",
+    "CommandClock": "framework.replication.machine_time",
     "Config": "framework.core.message",
     "ConfigError": "framework.core.errors",
     "ConstantLink": "framework.network.model",
     "Crash": "framework.faults.actions",
+    "Deposed": "framework.replication.parent_port",
     "DiskProblem": "framework.faults.actions",
     "Distribution": "framework.core.distributions",
     "DurableLog": "framework.core.durable",
     "DurableMap": "framework.core.durable",
     "Duration": "framework.core.time",
+    "Ended": "framework.core.client",
+    "Event": "framework.core.message",
+    "Executed": "framework.replication.sessions",
     "Fail": "framework.core.client",
     "Fault": "framework.faults.fault",
     "FaultConfig": "framework.faults.fault",
@@ -152,9 +175,11 @@ _HOMES = {
     "Invocation": "framework.load.workload",
     "Joint": "framework.replication.quorums",
     "JudgedRun": "framework.testing.judged_run",
+    "LateAnswer": "framework.replication.sessions",
     "Latency": "framework.core.distributions",
     "LeaderClient": "framework.replication.leader_client",
     "Lease": "framework.replication.heartbeats",
+    "Led": "framework.replication.parent_port",
     "LedgerEntry": "framework.faults.ledger",
     "Link": "framework.network.model",
     "LinkConfig": "framework.network.shaped_link",
@@ -181,6 +206,8 @@ _HOMES = {
     "OperationId": "framework.core.client",
     "Outcome": "framework.core.client",
     "OutgoingTransfer": "framework.replication.transfers",
+    "PARENT": "framework.replication.sessions",
+    "PENDING": "framework.replication.state_machine",
     "Pause": "framework.faults.actions",
     "PendingRead": "framework.replication.reads",
     "PendingRequest": "framework.replication.pending",
@@ -190,6 +217,7 @@ _HOMES = {
     "PluginError": "framework.core.errors",
     "Probability": "framework.core.value",
     "Proposal": "framework.replication.ballots",
+    "ProtocolChoice": "framework.core.protocol_choice",
     "ProtocolSpec": "framework.registry.specs",
     "Query": "framework.replication.sessions",
     "QuorumConfig": "framework.replication.quorums",
@@ -207,6 +235,7 @@ _HOMES = {
     "Request": "framework.replication.sessions",
     "Restart": "framework.faults.actions",
     "RestoreLinks": "framework.faults.actions",
+    "Restored": "framework.replication.parent_port",
     "Resume": "framework.faults.actions",
     "RetryConfig": "framework.replication.leader_client",
     "Run": "framework.trace.reader",
@@ -223,6 +252,7 @@ _HOMES = {
     "Status": "framework.core.status",
     "Step": "framework.checking.invariants",
     "Sweep": "framework.sweep.reader",
+    "TICK": "framework.replication.sessions",
     "TargetConfig": "framework.faults.fault",
     "TargetedFault": "framework.faults.fault",
     "Threshold": "framework.replication.quorums",
@@ -236,6 +266,7 @@ _HOMES = {
     "Workload": "framework.load.workload",
     "WorkloadConfig": "framework.load.workload",
     "WorkloadSpec": "framework.registry.specs",
+    "address": "framework.core.address",
     "built_in_models": "framework.checking.models.catalog",
     "check_begins": "framework.faults.plan",
     "check_linearizable": "framework.checking.linearizability.checker",
@@ -244,6 +275,7 @@ _HOMES = {
     "durable": "framework.core.durable",
     "durable_log": "framework.core.durable",
     "durable_map": "framework.core.durable",
+    "events_of": "framework.replication.parent_port",
     "exact": "framework.checking.history.values",
     "format_duration": "framework.core.time",
     "grid_columns": "framework.replication.quorums",
@@ -264,29 +296,37 @@ __all__ = [
     "ANYTHING",
     "AUTO",
     "Action",
+    "Address",
     "Administer",
     "Administered",
     "Administrator",
     "Answer",
+    "Answered",
     "Applied",
     "Ballot",
     "Bounds",
     "CLOCKS_APART",
     "Call",
+    "Caller",
     "CheckResult",
     "CheckerSpec",
     "Client",
     "ClusterView",
     "Command",
+    "CommandClock",
     "Config",
     "ConfigError",
     "ConstantLink",
     "Crash",
+    "Deposed",
     "DiskProblem",
     "Distribution",
     "DurableLog",
     "DurableMap",
     "Duration",
+    "Ended",
+    "Event",
+    "Executed",
     "Fail",
     "Fault",
     "FaultConfig",
@@ -305,9 +345,11 @@ __all__ = [
     "Invocation",
     "Joint",
     "JudgedRun",
+    "LateAnswer",
     "Latency",
     "LeaderClient",
     "Lease",
+    "Led",
     "LedgerEntry",
     "Link",
     "LinkConfig",
@@ -334,6 +376,8 @@ __all__ = [
     "OperationId",
     "Outcome",
     "OutgoingTransfer",
+    "PARENT",
+    "PENDING",
     "Pause",
     "PendingRead",
     "PendingRequest",
@@ -343,6 +387,7 @@ __all__ = [
     "PluginError",
     "Probability",
     "Proposal",
+    "ProtocolChoice",
     "ProtocolSpec",
     "Query",
     "QuorumConfig",
@@ -360,6 +405,7 @@ __all__ = [
     "Request",
     "Restart",
     "RestoreLinks",
+    "Restored",
     "Resume",
     "RetryConfig",
     "Run",
@@ -376,6 +422,7 @@ __all__ = [
     "Status",
     "Step",
     "Sweep",
+    "TICK",
     "TargetConfig",
     "TargetedFault",
     "Threshold",
@@ -389,6 +436,7 @@ __all__ = [
     "Workload",
     "WorkloadConfig",
     "WorkloadSpec",
+    "address",
     "built_in_models",
     "check_begins",
     "check_linearizable",
@@ -397,6 +445,7 @@ __all__ = [
     "durable",
     "durable_log",
     "durable_map",
+    "events_of",
     "exact",
     "format_duration",
     "grid_columns",

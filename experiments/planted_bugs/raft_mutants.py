@@ -453,7 +453,7 @@ class SwitchesAtOnce(Raft):
         if len(ready) < 2:
             super().begin_change()
         else:
-            self.propose(Configuration((*self.configuration.voters, *sorted(ready))))
+            self.propose_configuration(Configuration((*self.configuration.voters, *sorted(ready))))
 
 
 class WaitsForItsConfiguration(Raft):
@@ -529,8 +529,8 @@ class ChangesBeforeItsTerm(Raft):
     def may_change(self) -> bool:
         return self.membership.index <= self.commit
 
-    def propose(self, configuration: Configuration) -> None:
-        super().propose(msgspec.structs.replace(configuration, old=()))
+    def propose_configuration(self, configuration: Configuration) -> None:
+        super().propose_configuration(msgspec.structs.replace(configuration, old=()))
 
 
 class ChangesAmidAChange(Raft):

@@ -13,6 +13,7 @@ import msgspec
 
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config
+from framework.core.protocol_choice import ProtocolChoice, choices_in, settings_key
 from framework.core.size import Size
 from framework.core.time import Duration
 from framework.replication.state_machine import StateMachineChoice
@@ -47,16 +48,19 @@ class BadValue(Exception):
 def plain(value: Any) -> Any:
     """Returns `value` as YAML shows it: mappings, lists, scalars; durations with their unit.
 
-    Leaves out the field of the state machine, which has its own config group.
+    A chosen protocol is shown by its name, and its settings next to it. Leaves out the field of the state machine, which
+    has its own config group.
     """
     if isinstance(value, msgspec.Struct):
         tag = type(value).__struct_config__
-        shown = {} if tag.tag_field is None else {tag.tag_field: tag.tag}
-        return shown | {
-            key: plain(getattr(value, name))
-            for key, name in keys_of(type(value)).items()
-            if not _is_choice(type(value), name)
-        }
+        shown: dict[str, Any] = {} if tag.tag_field is None else {tag.tag_field: tag.tag}
+        for key, name in keys_of(type(value)).items():
+            field = getattr(value, name)
+            if isinstance(field, ProtocolChoice):
+                shown |= {key: field.name, settings_key(key): {} if field.config is None else plain(field.config)}
+            elif not _is_choice(type(value), name):
+                shown[key] = plain(field)
+        return shown
     if isinstance(value, Duration):
         return str(value)
     if isinstance(value, Mapping):
@@ -98,7 +102,8 @@ def defaults(config: type[Config] | None) -> dict[str, Any]:
 def build(config: type[C], mapping: Mapping[str, Any], key: str) -> C:
     """Returns the validated config that `mapping` describes; missing settings have their defaults.
 
-    `key` is the full key of the mapping, so that errors name full keys. Raises BadValue for an invalid mapping.
+    `key` is the full key of the mapping, so that errors name full keys. Raises BadValue for an invalid mapping. Chosen
+    protocols are not among the mapping's keys (see `framework.config.resolve`).
     """
     cleaned = _clean(config, mapping, config(), key)
     try:
@@ -150,7 +155,8 @@ def _clean(config: type, mapping: Any, default: Any, key: str) -> Any:
         raise BadValue(key, f"expected keys and values, got {spelled(mapping)}", f"Write {key}.KEY=VALUE.")
     hints = typing.get_type_hints(config, include_extras=True)
     tag_field = config.__struct_config__.tag_field  # type: ignore[attr-defined]
-    fields = {key: name for key, name in keys_of(config).items() if not _is_choice(config, name)}
+    chosen = choices_in(default) if type(default) is config else {}
+    fields = {key: name for key, name in keys_of(config).items() if not _is_choice(config, name) and name not in chosen}
     leftovers = plain(default) if default is not None and type(default) is not config else {}
     cleaned: dict[str, Any] = {}
     for name, value in mapping.items():
@@ -162,7 +168,8 @@ def _clean(config: type, mapping: Any, default: Any, key: str) -> Any:
             same = getattr(default, field, None) if type(default) is config else _default_of(config, field)
             cleaned[name] = value if inner is None else _clean(inner, value, same, f"{key}.{name}")
         elif not (name in leftovers and leftovers[name] == value):
-            raise BadValue(_join(key, str(name)), "there is no such key", did_you_mean(str(name), fields))
+            known = [*fields, *(each for field in chosen for each in (field, settings_key(field)))]
+            raise BadValue(_join(key, str(name)), "there is no such key", did_you_mean(str(name), known))
     return cleaned
 
 

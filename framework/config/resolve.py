@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from framework.config.plain_mappings import BadValue, build, is_path, plain, spe
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config
+from framework.core.protocol_choice import ProtocolChoice, choices_in, settings_key
 from framework.core.random_streams import stream
 from framework.core.time import format_duration
 from framework.core.tracebacks import blaming, plugin_gave, printable
@@ -25,6 +26,9 @@ from framework.registry.registry import KINDS, Registry
 from framework.registry.specs import CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
 from framework.replication.sessions import ReplicatedConfig
 from framework.replication.state_machine import StateMachineChoice
+
+_DEEPEST = 4
+"""Levels of protocols that mount one another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,7 @@ def resolve(
     run = build(RunConfig, {key: merged[key] for key in TOP_KEYS if key in merged}, "")
     _check_span(run)
     name = str(choices.get("experiment") or parts.chosen("protocol"))
-    protocol, protocol_config = parts.plugin("protocol")
+    protocol, protocol_config = parts.protocol()
     machine, protocol_config = _replicated(parts, protocol, protocol_config)
     workload, workload_config = parts.plugin("workload")
     _check_operations(parts, protocol, machine, workload, workload_config)
@@ -66,7 +70,7 @@ def resolve(
     engine = parts.chosen("engine")
     if engine not in ENGINES:
         raise BadValue("engine.name", f"there is no engine {engine!r}", did_you_mean(engine, ENGINES))
-    models = Models(registry.models, machine.model if machine is not None else protocol.model)
+    models = Models(registry.models, protocol.model or (None if machine is None else machine.model))
     faults = dict(parts.several("faults", parts.chosen_names("faults")))
     checkers = dict(parts.several("checker", _checker_names(parts, protocol)))
     nodes = tuple(f"n{number}" for number in range(1, run.nodes + run.spares + 1))
@@ -189,6 +193,43 @@ class _Parts:
         spec = self.registry.get(group, self.chosen(group))
         return spec, _configured(spec, self.settings(group), group)
 
+    def protocol(self) -> tuple[ProtocolSpec, Any]:
+        """Returns the spec of the chosen protocol, with the protocols that its config chooses, and its config."""
+        spec = self.registry.get("protocol", self.chosen("protocol"))
+        config, chosen = self._configured_protocol(spec, self.settings("protocol"), "protocol")
+        if not chosen:
+            return spec, config
+        invariants = dict.fromkeys(each for one in (spec, *chosen) for each in one.invariants)
+        sometimes = dict.fromkeys(each for one in (spec, *chosen) for each in one.sometimes)
+        return replace(spec, chosen=chosen, invariants=tuple(invariants), sometimes=tuple(sometimes)), config
+
+    def _configured_protocol(
+        self, spec: ProtocolSpec, settings: Mapping[str, Any], key: str
+    ) -> tuple[Any, tuple[ProtocolSpec, ...]]:
+        """Returns the config of a protocol, and the specs of the protocols that it chooses, directly or not."""
+        if key.count(".") > _DEEPEST:
+            raise BadValue(key, "protocols choose one another without end", "Choose one that mounts no other.")
+        with blaming(f"protocol={spec.name}", "its config", spec.config or Config, BadValue):
+            choices = choices_in(None if spec.config is None else spec.config())
+        own, made = dict(settings), {}
+        chosen: dict[str, ProtocolSpec] = {}
+        for field, choice in choices.items():
+            name, inner = own.pop(field, choice.name), own.pop(settings_key(field), None) or {}
+            where = f"{key}.{settings_key(field)}"
+            if not isinstance(name, str):
+                raise BadValue(f"{key}.{field}", f"expected the name of a protocol, got {spelled(name)}")
+            if not isinstance(inner, Mapping):
+                raise BadValue(where, f"expected keys and values, got {spelled(inner)}", f"Write {where}.KEY=VALUE.")
+            try:
+                mounted = self.registry.get("protocol", name)
+            except ConfigError as error:
+                raise BadValue(f"{key}.{field}", error.what, error.fix) from error
+            config, further = self._configured_protocol(mounted, inner, where)
+            made[field] = ProtocolChoice(name, mounted.node, mounted.client, config)
+            chosen |= {each.name: each for each in (mounted, *further)}
+        config = _configured(spec, own, key)
+        return msgspec.structs.replace(config, **made) if made else config, tuple(chosen.values())
+
     def several(self, group: str, names: tuple[str, ...]) -> Iterator[tuple[str, tuple[Any, Any]]]:
         """Yields (key, (spec, config)) of each option that is chosen, or is in the config under its own key."""
         entries = self.of(group)
@@ -225,15 +266,37 @@ def _configured(spec: Spec, settings: Mapping[str, Any], key: str) -> Any:
 
 
 def _replicated(parts: _Parts, protocol: ProtocolSpec, config: Any) -> tuple[StateMachineSpec | None, Any]:
-    """Returns the state machine that the protocol replicates, and the protocol's config that includes it."""
+    """Returns the state machine that the protocol, or one that it chooses, replicates, and the protocol's config that
+    includes it. A chosen protocol may be left without one: then the protocol that mounts it gives it one."""
     if not isinstance(config, ReplicatedConfig):
-        return None, config
+        chosen = [choice for choice in choices_in(config).values() if _replicates(choice.config)]
+        if not chosen or (not parts.of("state_machine") and parts.choices.get("state_machine") in (None, "none")):
+            return None, config
+        machine, machine_config = parts.plugin("state_machine")
+        return machine, _with_machine(config, StateMachineChoice(machine.machine, machine_config))
     if not parts.of("state_machine") and parts.choices.get("state_machine") in (None, "none"):
         fix = did_you_mean("", parts.registry.names("state_machine"))
         raise ConfigError(f"protocol={protocol.name}", "replicates a state machine, and none is chosen", fix)
     machine, machine_config = parts.plugin("state_machine")
     choice = StateMachineChoice(machine.machine, machine_config)
     return machine, msgspec.structs.replace(config, state_machine=choice)
+
+
+def _replicates(config: Any) -> bool:
+    """Returns whether a protocol with this config replicates a state machine, or chooses one that does."""
+    return isinstance(config, ReplicatedConfig) or any(_replicates(each.config) for each in choices_in(config).values())
+
+
+def _with_machine(config: Any, machine: StateMachineChoice) -> Any:
+    """Returns `config` with the state machine given to every chosen protocol that replicates one."""
+    if isinstance(config, ReplicatedConfig):
+        config = msgspec.structs.replace(config, state_machine=machine)
+    given = {
+        field: msgspec.structs.replace(choice, config=_with_machine(choice.config, machine))
+        for field, choice in choices_in(config).items()
+        if _replicates(choice.config)
+    }
+    return msgspec.structs.replace(config, **given) if given else config
 
 
 def _check_operations(
@@ -399,14 +462,13 @@ def _as_written(
     checkers: Mapping[str, tuple[Any, Any]],
 ) -> dict[str, Any]:
     """Returns the whole config as plain data, defaults included."""
-    replicated = getattr(experiment.protocol_config, "state_machine", None) if machine is not None else None
     return {
         "experiment": parts.choices.get("experiment"),
         **plain(run),
         "run": {"dir": str(experiment.run_dir)},
         "plugins": {"path": (parts.merged.get("plugins") or {}).get("path") or []},
         "protocol": _shown(experiment.protocol, experiment.protocol_config),
-        "state_machine": None if machine is None or replicated is None else _shown(machine, replicated.config),
+        "state_machine": None if machine is None else _shown(machine, parts.plugin("state_machine")[1]),
         "workload": _shown(experiment.workload, experiment.workload_config),
         "network": _shown(experiment.network, experiment.network_config),
         "faults": {key: _shown(spec, config) for key, (spec, config) in faults.items()},

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from framework.config.plain_mappings import keys_of, plain, typed
+from framework.core.protocol_choice import ProtocolChoice, settings_key
 from framework.core.size import Size
 from framework.core.time import Duration
 
@@ -108,7 +109,14 @@ _FORMS: dict[Any, str] = {
 
 def _setting(value: Any, hint: Any, key: str, text: str) -> Iterator[Setting]:
     kinds = tuple(_kinds(hint))
-    if isinstance(value, msgspec.Struct):
+    if isinstance(value, ProtocolChoice):
+        yield Setting(key, value.name, "the name of a protocol", text)
+        inner = settings_key(key)
+        if value.config is None:
+            yield Setting(inner, None, "keys and values", f"The settings of the protocol in {key}.")
+        else:
+            yield from explained(value.config, inner)
+    elif isinstance(value, msgspec.Struct):
         text = text or _first_sentence(type(value))
         if text or kinds:
             yield Setting(key, None, form_of(hint) if kinds else "", text, kinds)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from framework.console.entry import Answered
+from framework.console.entry import CommandAnswered
 from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.time import parse_duration
@@ -37,8 +37,8 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(self._command, told, f"Did you mean{meant} {self._help()}" if meant else self._help())
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Raises Answered. Called after --help has printed its text."""
-        raise Answered(status)
+        """Raises CommandAnswered. Called after --help has printed its text."""
+        raise CommandAnswered(status)
 
     def _help(self) -> str:
         return f"See {self.prog} --help."

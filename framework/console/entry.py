@@ -36,7 +36,7 @@ TRACEBACK = "traceback.txt"
 _TOLD = "its traceback is in {}"
 
 
-class Answered(SystemExit):
+class CommandAnswered(SystemExit):
     """Signals that a command is done: its flags, such as `--help`, only asked for a text, which is printed."""
 
 
@@ -67,7 +67,7 @@ def carried_out(work: Callable[[], int], interrupted: str = "interrupted") -> in
     """Runs `work` and returns its exit code. If it raises, writes a line to stderr and returns MISTAKE."""
     try:
         return work()
-    except Answered:
+    except CommandAnswered:
         return 0
     except KeyboardInterrupt:
         say(interrupted)

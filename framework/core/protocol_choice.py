@@ -28,10 +28,18 @@ class ProtocolChoice(Record):
     config: Any = None
 
 
+def settings_key(key: str) -> str:
+    """Returns the key of the chosen protocol's settings, given the key of the choice: `group_config` for `group`."""
+    return f"{key}_config"
+
+
+def choices_in(config: Any) -> dict[str, ProtocolChoice]:
+    """Returns the protocols chosen in `config`, by field."""
+    fields = {name: getattr(config, name) for name in getattr(config, "__struct_fields__", ())}
+    return {name: value for name, value in fields.items() if isinstance(value, ProtocolChoice)}
+
+
 def chosen_classes(config: Config | None) -> tuple[type, ...]:
     """Returns the node and client classes of the protocols chosen in `config`."""
-    if config is None:
-        return ()
-    fields = [getattr(config, name) for name in config.__struct_fields__]
-    chosen = [field for field in fields if isinstance(field, ProtocolChoice)]
-    return tuple(each for choice in chosen for each in (choice.node, choice.client) if each is not None)
+    choices = choices_in(config).values()
+    return tuple(each for choice in choices for each in (choice.node, choice.client) if each is not None)

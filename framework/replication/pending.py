@@ -6,7 +6,8 @@
     index = self.log.append(Entry(self.term, command))
     self.pending.place(index, PendingRequest(sender, request.operation, command.sequence))
     ...
-    request = self.pending.finish(index)     # when the entry at `index` is applied
+    for request, result, session in self.pending.answered(index, command, executed):   # when it has been executed
+        self.send(request.client, Reply(request.operation, request.sequence, result, session))
 
 A deposed leader forgets them all: their clients retry under the same sequence numbers.
 """
@@ -17,14 +18,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from framework.core.address import Address
 from framework.core.client import OperationId
-from framework.core.message import NodeId, Record
+from framework.core.message import Record
+from framework.replication.sessions import Command, Executed
+from framework.replication.state_machine import Caller
 
 
 class PendingRequest(Record):
-    """The client to answer, and its operation and sequence number."""
+    """The client to answer, and its operation and sequence number. Without a client it is the parent's: the sequence
+    number is then its tag."""
 
-    client: NodeId
+    client: Address
     operation: OperationId
     sequence: int
 
@@ -40,6 +45,8 @@ class PendingRequests(Generic[R]):
     """The requests by the index of their command. A request not placed yet is only in `under_way`."""
     under_way: set[tuple[OperationId, int]] = field(default_factory=set)
     """Operation and sequence of every request taken and not answered."""
+    waiting: dict[Caller, R] = field(default_factory=dict)
+    """The requests whose commands have been executed and wait for their result."""
 
     def begin(self, operation: OperationId, sequence: int) -> None:
         """Takes a request that is not under way yet."""
@@ -59,11 +66,32 @@ class PendingRequests(Generic[R]):
             self.under_way.discard((request.operation, request.sequence))
         return request
 
+    def answered(self, index: int, command: Command, executed: Executed) -> list[tuple[R, bytes | None, int]]:
+        """Returns the requests to answer now that the command at `index` has been executed, each with its result and
+        the id of its session. A command that waits keeps its request, and a retry of it takes its place."""
+        found: list[tuple[R, bytes | None, int]] = []
+        request = self.placed.get(index)
+        if request is not None and executed.waits and request.client:
+            del self.placed[index]
+            self.waiting[Caller(command.session, command.sequence)] = request
+        elif request is not None:
+            self.finish(index)
+            found.append((request, executed.result, executed.session))
+        for late in executed.answers:
+            waiter = self.waiting.pop(late.caller, None)
+            if waiter is not None:
+                self.under_way.discard((waiter.operation, waiter.sequence))
+                found.append((waiter, late.result, late.caller.session))
+        return found
+
     def clear(self) -> None:
         self.placed.clear()
         self.under_way.clear()
+        self.waiting.clear()
 
     def keep(self, placed: dict[int, R], taken: Iterable[tuple[OperationId, int]]) -> None:
-        """Keeps only the requests `placed`, and `taken`: operation and sequence of requests not placed yet."""
+        """Keeps only the requests `placed`, `taken` (operation and sequence of requests not placed yet), and those that
+        wait for their result."""
         self.placed = placed
-        self.under_way = {(each.operation, each.sequence) for each in placed.values()} | set(taken)
+        kept = (*placed.values(), *self.waiting.values())
+        self.under_way = {(each.operation, each.sequence) for each in kept} | set(taken)

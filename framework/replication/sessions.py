@@ -10,19 +10,27 @@ decides alike from the log. Expiry by time would need a clock that all replicas 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from framework.core.client import Fail, Ok, Operation, OperationId, Outcome, Unknown
+from framework.core.errors import PluginError
 from framework.core.message import Config, Message, NodeId, Record
 from framework.core.node import handles
+from framework.core.time import format_duration
 from framework.replication.leader_client import LeaderClient, RetryConfig
-from framework.replication.state_machine import Refused, StateMachine, StateMachineChoice
+from framework.replication.state_machine import DEFERRED, Caller, Refused, StateMachine, StateMachineChoice
 
 OPEN = 0
 """The sequence number of the command that opens a session."""
+
+PARENT = -1
+"""The session of commands that the parent of a mounted node proposes: they are executed as often as they are applied."""
+
+TICK = -2
+"""The session of a command without a body, which only lets time pass."""
 
 
 class ReplicatedConfig(Config):
@@ -48,16 +56,24 @@ class ReadingConfig(ReplicatedConfig):
 
 
 class Command(Record):
-    """A client's command, executed once. `sequence` counts from 1 within the session; `OPEN` opens a session."""
+    """A client's command, executed once. `sequence` counts from 1 within the session; `OPEN` opens a session.
+
+    `elapsed`: the nanoseconds since its leader's previous command, for a machine that keeps time; set by the leader.
+    """
 
     session: int
     sequence: int
     body: bytes
+    elapsed: int = 0
 
     def __str__(self) -> str:
         """Returns `write x 1 #7.2` for the second command of session 7."""
         if self.sequence == OPEN:
             return "open a session"
+        if self.session == TICK:
+            return f"{format_duration(self.elapsed)} pass"
+        if self.session == PARENT:
+            return StateMachine.describe_command(self.body)
         return f"{StateMachine.describe_command(self.body)} #{self.session}.{self.sequence}"
 
 
@@ -108,16 +124,32 @@ class Answer(Message):
         return f"Answer(operation={self.operation}, result={StateMachine.describe_result(self.result)})"
 
 
-class Applied(Record):
-    """The outcome of a command: `result` is None if its session has expired; `again`: it had been executed before."""
+class LateAnswer(Record):
+    """The result of a command that had to wait, which another command has brought about."""
+
+    caller: Caller
+    result: bytes
+
+
+class Executed(Record):
+    """The outcome of a command: `result` is None if its session has expired; `again`: it had been executed before.
+
+    `waits`: it has no result yet; a later command's `answers` will have it. `answers` are the results of commands that
+    have waited.
+    """
 
     session: int
     result: bytes | None
     again: bool = False
+    waits: bool = False
+    answers: tuple[LateAnswer, ...] = ()
+
+
+_Snapshot: TypeAlias = tuple[bytes, list[tuple[int, tuple[int, bytes]]], int]
 
 
 class ReplicatedMachine:
-    """A state machine with its session table. Every replica applies its log to it, in order."""
+    """A state machine with its session table and its time. Every replica applies its log to it, in order."""
 
     plain = True
 
@@ -125,46 +157,90 @@ class ReplicatedMachine:
         self.machine = machine
         self.max_sessions = max_sessions
         self._sessions: dict[int, tuple[int, bytes]] = {}  # session -> (last sequence, its result), idle longest first
+        self._keeps_time = machine.keeps_time
 
-    def apply(self, index: int, command: Command) -> Applied:
+    @property
+    def keeps_time(self) -> bool:
+        """Whether the commands of a leader must say how much time has passed."""
+        return self._keeps_time
+
+    def apply(self, index: int, command: Command) -> Executed:
         """Executes the command at log index `index`, unless its session has executed it before."""
-        session, sequence = command.session, command.sequence
+        machine, session, sequence = self.machine, command.session, command.sequence
+        if self._keeps_time:
+            machine.advance(command.elapsed)
         if sequence == OPEN:
-            self._sessions[index] = (OPEN, b"")
+            self._sessions[index] = (OPEN, DEFERRED)
             if len(self._sessions) > self.max_sessions:
                 del self._sessions[next(iter(self._sessions))]
-            return Applied(index, b"")
-        last = self._sessions.pop(session, None)
-        if last is None:
-            return Applied(session, None)
-        if sequence <= last[0]:  # a retry; the client has moved on from all but the last number
-            self._sessions[session] = last
-            return Applied(session, last[1], again=True)
-        result = self.machine.apply(command.body)
-        self._sessions[session] = (sequence, result)
-        return Applied(session, result)
+            return Executed(index, b"", answers=self._answers())
+        if session == TICK:
+            return Executed(session, None, answers=self._answers())
+        if session == PARENT:
+            sequence = index
+        else:
+            last = self._sessions.pop(session, None)
+            if last is None:
+                return Executed(session, None, answers=self._answers())
+            if sequence <= last[0]:  # a retry; the client has moved on from all but the last number
+                self._sessions[session] = last
+                answers = self._answers()  # which may hold the result that it waits for
+                result = self._sessions[session][1]
+                return Executed(session, result, True, result == DEFERRED, answers)
+            self._sessions[session] = (sequence, DEFERRED)
+        machine._caller = Caller(session, sequence)
+        result = machine.apply(command.body)
+        machine._caller = None
+        if session != PARENT:
+            self._sessions[session] = (sequence, result)
+        answers = self._answers()
+        if answers and result == DEFERRED and session != PARENT:  # it may have answered itself
+            result = self._sessions[session][1]
+        return Executed(session, result, False, result == DEFERRED, answers)
+
+    def _answers(self) -> tuple[LateAnswer, ...]:
+        """Returns the answers that the machine has given, and keeps them for retries of their commands."""
+        given = self.machine.take_answers()
+        for caller, result in given:
+            last = self._sessions.get(caller.session)
+            if last is not None and last == (caller.sequence, DEFERRED):
+                self._sessions[caller.session] = (caller.sequence, result)
+        return tuple(LateAnswer(caller, result) for caller, result in given)
+
+    def until_deadline(self) -> int | None:
+        """Returns the nanoseconds of machine time until the machine wants a command; None if it wants none."""
+        deadline = self.machine.next_deadline() if self._keeps_time else None
+        return None if deadline is None else max(0, deadline - self.machine._now)
 
     def query(self, body: bytes) -> bytes:
         """Returns the result of a command that changes nothing, in the current state."""
-        return self.machine.apply(body)
+        result = self.machine.apply(body)
+        if result == DEFERRED:
+            what = f"{StateMachine.describe_command(body)}: a query cannot wait"
+            raise PluginError(type(self.machine).__qualname__, what, "Mark it @operation, or return its result.")
+        return result
 
     def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode((self.machine.snapshot(), list(self._sessions.items())))
+        """Returns the machine's state, the sessions with their last results, and the time."""
+        return msgspec.msgpack.encode((self.machine.snapshot(), list(self._sessions.items()), self.machine._now))
 
     def restore(self, snapshot: bytes) -> None:
-        machine, sessions = msgspec.msgpack.decode(snapshot, type=tuple[bytes, list[tuple[int, tuple[int, bytes]]]])
+        """Replaces the state by the one in `snapshot`."""
+        machine, sessions, now = msgspec.msgpack.decode(snapshot, type=_Snapshot)
         self.machine.restore(machine)
+        self.machine._now = now
         self._sessions = dict(sessions)
 
     def copy(self) -> ReplicatedMachine:
         twin = ReplicatedMachine(self.machine.copy(), self.max_sessions)
-        twin._sessions = dict(self._sessions)
+        twin._sessions, twin.machine._now = dict(self._sessions), self.machine._now
         return twin
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReplicatedMachine):
             return NotImplemented
-        return self.machine == other.machine and list(self._sessions.items()) == list(other._sessions.items())
+        same = self.machine == other.machine and self.machine._now == other.machine._now
+        return same and list(self._sessions.items()) == list(other._sessions.items())
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -205,7 +281,7 @@ class SessionClient(LeaderClient):
         elif reply.sequence == OPEN:
             self.session = reply.session
             self._command()
-        else:
+        elif reply.result != DEFERRED:
             self.end(self._outcome(reply.result))
 
     @handles(Answer)

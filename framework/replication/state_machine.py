@@ -9,6 +9,17 @@
         def increment(self, key: str | None, argument: Value) -> Value: ...
 
 To a protocol, commands and results are bytes: `apply(command) -> result`, `snapshot()`, `restore(bytes)`.
+
+A machine that needs time reads `self.now`, and names in `next_deadline` the time at which it wants to act by itself, in
+`on_deadline`. An operation that must wait returns PENDING and keeps `self.caller`; a later operation, or `on_deadline`,
+gives it its result with `answer`:
+
+    @operation
+    def acquire(self, key: str | None, argument: Value) -> Value:
+        if key in self.holders:
+            self.waiting.append((key, self.caller))
+            return PENDING
+        ...
 """
 
 from __future__ import annotations
@@ -25,6 +36,31 @@ from framework.core.size import format_bytes
 from framework.core.value import Value
 
 M = TypeVar("M", bound=Callable[[Any, "str | None", Any], Any])
+
+MOST_DEADLINES = 100_000
+"""The maximum number of deadlines that pass at one command."""
+
+DEFERRED = b""
+"""The result of `apply` for an operation that returned PENDING. No other result is empty."""
+
+
+class _Pending:
+    """The type of PENDING."""
+
+    def __repr__(self) -> str:
+        return "PENDING"
+
+
+PENDING: Any = _Pending()
+"""Returned by an operation whose result comes later, from `StateMachine.answer`."""
+
+
+class Caller(Record):
+    """The client that waits for an operation, in terms that every replica shares: plain numbers, for snapshots."""
+
+    session: int
+    sequence: int
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_value = msgspec.msgpack.Decoder().decode
@@ -55,13 +91,19 @@ class StateMachine:
     """
 
     plain: ClassVar[bool] = True
+    keeps_time: ClassVar[bool] = False
+    """Whether it reads `now`. Implied by a `next_deadline`."""
     operations: ClassVar[tuple[str, ...]] = ()
     queries: ClassVar[frozenset[str]] = frozenset()
     """The operations that change nothing."""
     _methods: ClassVar[dict[str, Callable[..., Any]]] = {}
 
+    _now = 0
+    _caller: Caller | None = None
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        cls.keeps_time = cls.keeps_time or cls.next_deadline is not StateMachine.next_deadline
         names = {
             name: None
             for base in reversed(cls.__mro__)
@@ -76,6 +118,53 @@ class StateMachine:
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config
+
+    # For machines with time, and with operations that wait.
+
+    @property
+    def now(self) -> int:
+        """The machine's time in nanoseconds, the same on every replica at the same command.
+
+        It is the sum of the times between commands as their leaders measured them. It stands still while no leader
+        serves, so it runs late and never early, which is safe for leases.
+        """
+        if not self.keeps_time:
+            name = type(self).__qualname__
+            raise PluginError(name, "reads `now`, but keeps no time", "Write keeps_time = True in the class.")
+        return self._now
+
+    @property
+    def caller(self) -> Caller:
+        """The caller of the operation under way, for a later `answer`."""
+        assert self._caller is not None, "no operation is under way"
+        return self._caller
+
+    def next_deadline(self) -> int | None:
+        """Returns the time, on `now`, at which `on_deadline` is to be called; None if it need not be."""
+        return None
+
+    def on_deadline(self) -> None:
+        """Called on every replica once `now` has reached `next_deadline()`, and again while that is so."""
+
+    def answer(self, caller: Caller, result: Value) -> None:
+        """Gives an operation that returned PENDING its result. Call it from an operation or from `on_deadline`."""
+        self.__dict__.setdefault("_answers", []).append((caller, _encode(result)))
+
+    def advance(self, elapsed: int) -> None:
+        """Moves `now` forward, and lets deadlines pass. For `ReplicatedMachine`."""
+        self._now += elapsed
+        for _ in range(MOST_DEADLINES):
+            deadline = self.next_deadline()
+            if deadline is None or deadline > self._now:
+                return
+            self.on_deadline()
+        what = f"next_deadline stays at {deadline}, which on_deadline has reached"
+        raise PluginError(type(self).__qualname__, what, "Let on_deadline remove what was due.")
+
+    def take_answers(self) -> list[tuple[Caller, bytes]]:
+        """Returns the answers given since the last call, and forgets them. For `ReplicatedMachine`."""
+        answers: list[tuple[Caller, bytes]] = self.__dict__.pop("_answers", None) or []
+        return answers
 
     @staticmethod
     def command(function: str, key: str | None, argument: Value) -> bytes:
@@ -105,6 +194,8 @@ class StateMachine:
     @staticmethod
     def describe_result(data: bytes) -> str:
         """Returns the result of `apply` in readable form: None, a value in JSON, or `refused: …`; else `5 bytes`."""
+        if data == DEFERRED:
+            return "pending"
         try:
             value = _decode_value(data)
             if type(value) is msgspec.msgpack.Ext:
@@ -129,7 +220,8 @@ class StateMachine:
                 f"{type(self).__qualname__} has no operation {function!r}. It has: {', '.join(self.operations)}."
             )
         try:
-            return _encode(method(self, key, _as_tuple(argument) if type(argument) is list else argument))
+            result = method(self, key, _as_tuple(argument) if type(argument) is list else argument)
+            return DEFERRED if result is PENDING else _encode(result)
         except Refused as refusal:
             return _refusal(str(refusal))
 
@@ -144,6 +236,7 @@ class StateMachine:
     def copy(self) -> Any:
         twin = type(self)(self.config)
         twin.restore(self.snapshot())
+        twin._now = self._now
         return twin
 
     def __eq__(self, other: object) -> bool:

@@ -51,9 +51,8 @@ def cause(names: Sequence[str]) -> str:
 def _modules(experiment: Experiment) -> list[ModuleType]:
     """Returns all modules of the packages that define the run's classes, and those in the folders of loose plugins."""
     protocol = experiment.protocol
-    kinds = [
-        protocol.node,
-        protocol.client,
+    kinds: list[type] = [
+        *protocol.node_classes,
         *protocol.invariants,
         experiment.workload.workload,
         experiment.network.model,

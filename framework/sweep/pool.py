@@ -27,10 +27,10 @@ from framework.core.tracebacks import error_line
 from framework.engine.ray.runtime import undisturbed
 from framework.sweep.limits import NO_LIMITS, Limits, limit_memory
 from framework.sweep.processes import Processes
-from framework.sweep.tasks import Death, Ended, Event, Exhausted, Failure, Task
+from framework.sweep.tasks import Death, Exhausted, Failure, Task, TaskEnded, WorkerEvent
 from framework.sweep.worker import READY, CallReply, is_rest
 
-__all__ = ["Ended", "Exhausted", "Failure", "Limits", "Pool", "Task", "TaskFailed", "limit_memory", "results"]
+__all__ = ["TaskEnded", "Exhausted", "Failure", "Limits", "Pool", "Task", "TaskFailed", "limit_memory", "results"]
 
 CHUNK_S = 1.0
 """The desired duration of a chunk."""
@@ -73,7 +73,7 @@ class Workers(Protocol):
     def is_placed(self, number: int) -> bool: ...
     def send(self, number: int, chunk: bytes, calls: int) -> None: ...
     def stop(self, number: int) -> None: ...
-    def wait(self, timeout_s: float) -> list[tuple[int, Event]]: ...
+    def wait(self, timeout_s: float) -> list[tuple[int, WorkerEvent]]: ...
     def close(self) -> None: ...
 
 
@@ -117,7 +117,7 @@ class Pool:
         """Number of workers that are ready."""
         return sum(worker.is_ready for worker in list(self._state.workers.values()))
 
-    def run(self, tasks: Iterable[Task], *, ordered: bool = False) -> Generator[Ended, None, None]:
+    def run(self, tasks: Iterable[Task], *, ordered: bool = False) -> Generator[TaskEnded, None, None]:
         """Makes the calls, and yields each as it ends or, if `ordered`, in the order of the tasks.
 
         A pool has one run at a time. Raises ConfigError if workers cannot be started, for example because they cannot
@@ -259,10 +259,10 @@ class _Run:
         self._taken = self._given = 0  # tasks taken from the iterable; ended calls given to the caller
         self._waiting: deque[_Entry] = deque()
         self._alone: deque[_Entry] = deque()  # waiting, each for its own fresh worker
-        self._over: deque[Ended] = deque()
-        self._early: dict[int, Ended] = {}  # in an ordered run: calls that have ended before their turn
+        self._over: deque[TaskEnded] = deque()
+        self._early: dict[int, TaskEnded] = {}  # in an ordered run: calls that have ended before their turn
 
-    def ended(self) -> Iterator[Ended]:
+    def ended(self) -> Iterator[TaskEnded]:
         while True:
             self._hand_out()
             if not self._over:
@@ -358,7 +358,7 @@ class _Run:
             entry = _Entry(number, task, pickle.dumps(task.arguments))
         except Exception as error:
             reason = f"its arguments cannot be pickled: {error_line(error)}"
-            self._end(Ended(number, task, None, Failure("raised", reason, error=error), 0.0))
+            self._end(TaskEnded(number, task, None, Failure("raised", reason, error=error), 0.0))
         else:
             (self._alone if task.fresh else self._waiting).append(entry)
         return True
@@ -370,7 +370,7 @@ class _Run:
 
     # Incoming events.
 
-    def _on_event(self, number: int, event: Event) -> None:
+    def _on_event(self, number: int, event: WorkerEvent) -> None:
         worker = self._state.workers.get(number)
         if worker is None:  # stopped meanwhile
             return
@@ -396,7 +396,7 @@ class _Run:
             worker.chunks.popleft()
         worker.since = time.monotonic()
         self._state.saw(reply.took_s)
-        self._end(Ended(entry.number, entry.task, reply.result, reply.failure, reply.took_s))
+        self._end(TaskEnded(entry.number, entry.task, reply.result, reply.failure, reply.took_s))
         if reply.is_last or worker.is_last:
             self._retire(worker)
 
@@ -413,7 +413,7 @@ class _Run:
         entry.deaths[death.cause] += 1
         if entry.is_given_up():
             kind: Literal["timeout", "died"] = "timeout" if death.cause == "timeout" else "died"
-            self._end(Ended(entry.number, entry.task, None, Failure(kind, death.reason, death.traceback), took_s))
+            self._end(TaskEnded(entry.number, entry.task, None, Failure(kind, death.reason, death.traceback), took_s))
         else:  # alone: the replies to earlier calls may have been lost with the actor
             self._alone.append(entry)
 
@@ -422,7 +422,7 @@ class _Run:
         self._workers.stop(worker.number)
         self._waiting.extendleft(reversed(worker.left()))
 
-    def _end(self, ended: Ended) -> None:
+    def _end(self, ended: TaskEnded) -> None:
         if not self._ordered:
             self._over.append(ended)
             return

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from framework.core.tracebacks import innermost, one_line
 from framework.runs.determinism import own_environment
 from framework.sweep.limits import Limits
-from framework.sweep.tasks import Death, Event
+from framework.sweep.tasks import Death, WorkerEvent
 from framework.sweep.worker import DUMP, LENGTH, LOG, settled
 
 BACKSTOP_S = 5.0
@@ -255,9 +255,9 @@ class Processes:
             self._forget(worker)
             worker.remove()
 
-    def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
+    def wait(self, timeout_s: float) -> list[tuple[int, WorkerEvent]]:
         """Waits for events. Returns each with its worker's number as soon as there are any; none after `timeout_s`."""
-        found: list[tuple[int, Event]] = []
+        found: list[tuple[int, WorkerEvent]] = []
         for key, ready in self._selector.select(timeout_s):
             if key.data is None:
                 self._woken.recv(1024)
@@ -301,9 +301,9 @@ class Processes:
         if self._selector.get_key(worker.socket).events != wanted:
             self._selector.modify(worker.socket, wanted, worker)
 
-    def _taken(self, worker: WorkerProcess, most: int) -> list[tuple[int, Event]]:
+    def _taken(self, worker: WorkerProcess, most: int) -> list[tuple[int, WorkerEvent]]:
         messages, has_closed = worker.take(most)
-        events: list[tuple[int, Event]] = [(worker.number, message) for message in messages]
+        events: list[tuple[int, WorkerEvent]] = [(worker.number, message) for message in messages]
         if has_closed:
             events.append(self._buried(worker))
         return events
@@ -314,9 +314,9 @@ class Processes:
         worker.remove()
         return worker.number, death
 
-    def _look(self) -> list[tuple[int, Event]]:
+    def _look(self) -> list[tuple[int, WorkerEvent]]:
         """Kills overdue processes, and finds ended ones whose children still keep the connection open."""
-        found: list[tuple[int, Event]] = []
+        found: list[tuple[int, WorkerEvent]] = []
         for worker in list(self._workers.values()):
             if worker.process.poll() is not None:
                 found += self._taken(worker, sys.maxsize)

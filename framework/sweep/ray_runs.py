@@ -16,7 +16,7 @@ from typing import Any
 from framework.core.tracebacks import error_line
 from framework.engine.ray.runtime import own_folders
 from framework.registry.discovery import add_import_path
-from framework.sweep.tasks import Ended, Failure, Task
+from framework.sweep.tasks import Failure, Task, TaskEnded
 
 _LOOK_S = 0.5
 
@@ -56,7 +56,7 @@ class Coordinators:
     def running(self) -> int:
         return len(self._under_way)
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[Ended]:
+    def run(self, tasks: Iterator[Task]) -> Iterator[TaskEnded]:
         """Yields each call as it ends."""
         numbers = count()
         exhausted = False
@@ -78,7 +78,7 @@ class Coordinators:
         ref = actor.carry_out.remote(cloudpickle.dumps((self._work, task.arguments)))  # type: ignore[no-untyped-call]
         self._under_way[ref] = _UnderWay(number, task, actor, time.monotonic())
 
-    def _ended(self) -> list[Ended]:
+    def _ended(self) -> list[TaskEnded]:
         """Waits for half a second at most. Returns the calls that have ended, or have exceeded their time."""
         import ray
 
@@ -89,7 +89,7 @@ class Coordinators:
         ]  # fmt: skip
         return [self._result(ref) for ref in ready] + [self._too_late(ref) for ref in late]
 
-    def _result(self, ref: Any) -> Ended:
+    def _result(self, ref: Any) -> TaskEnded:
         import ray
         from ray import cloudpickle
 
@@ -102,12 +102,12 @@ class Coordinators:
         except ray.exceptions.RayError as error:
             failure = Failure("died", f"its coordinator ended ({error_line(error)})")
         ray.kill(one.actor)
-        return Ended(one.number, one.task, result, failure, time.monotonic() - one.began)
+        return TaskEnded(one.number, one.task, result, failure, time.monotonic() - one.began)
 
-    def _too_late(self, ref: Any) -> Ended:
+    def _too_late(self, ref: Any) -> TaskEnded:
         import ray
 
         one = self._under_way.pop(ref)
         ray.kill(one.actor)
         failure = Failure("timeout", f"took longer than {self._timeout_s:g}s")
-        return Ended(one.number, one.task, None, failure, time.monotonic() - one.began)
+        return TaskEnded(one.number, one.task, None, failure, time.monotonic() - one.began)

@@ -21,7 +21,7 @@ from framework.engine.ray.runtime import own_folders, quiet
 from framework.registry.discovery import add_import_path
 from framework.sweep.limits import Limits
 from framework.sweep.processes import Processes
-from framework.sweep.tasks import Death, Event
+from framework.sweep.tasks import Death, WorkerEvent
 
 LOOK_S = 1.0
 """How often the machines of the cluster are looked at."""
@@ -60,7 +60,7 @@ class Report(NamedTuple):
 
     machine: str
     done: int
-    events: list[tuple[int, Event]]
+    events: list[tuple[int, WorkerEvent]]
 
 
 class PoolActor:
@@ -83,7 +83,7 @@ class PoolActor:
         """Reports as soon as anything has happened, and after BEAT_S in any case."""
         import ray
 
-        found: list[tuple[int, Event]] = []
+        found: list[tuple[int, WorkerEvent]] = []
         until, self._beat_s = time.monotonic() + self._beat_s, BEAT_S
         while not found and (left := until - time.monotonic()) > 0:
             found = self._wait(left)
@@ -96,7 +96,7 @@ class PoolActor:
         """Kills the worker. Nothing can be asked of the actor afterwards."""
         self._processes.close()
 
-    def _wait(self, timeout_s: float) -> list[tuple[int, Event]]:
+    def _wait(self, timeout_s: float) -> list[tuple[int, WorkerEvent]]:
         while (order := self._orders.pop(self._done, None)) is not None:
             self._done += 1
             method, *arguments = order
@@ -171,7 +171,7 @@ class RayWorkers:
         if actor is not None:
             actor.order("stop", number)
 
-    def wait(self, timeout_s: float) -> list[tuple[int, Event]]:
+    def wait(self, timeout_s: float) -> list[tuple[int, WorkerEvent]]:
         """What the workers report, each with its number: as soon as there is anything, or nothing when the time is up."""
         import ray
 
@@ -261,7 +261,7 @@ class RayWorkers:
         self._actors.append(actor)
         return actor
 
-    def _heard(self, actor: _Actor) -> list[tuple[int, Event]]:
+    def _heard(self, actor: _Actor) -> list[tuple[int, WorkerEvent]]:
         import ray
 
         try:
@@ -274,7 +274,7 @@ class RayWorkers:
                 self._freed(number)
         return report.events
 
-    def _lost(self, actor: _Actor, death: Death) -> list[tuple[int, Event]]:
+    def _lost(self, actor: _Actor, death: Death) -> list[tuple[int, WorkerEvent]]:
         """Gives up an actor that is gone, or that cannot be reached for now: what it did may be lost."""
         import ray
 

@@ -30,7 +30,7 @@ from framework.sweep.plan import SweepPlan
 from framework.sweep.point import Finished, RunRequest
 from framework.sweep.rows import CODE_DIGITS, POINT_DIGITS, PointOutcome, RowStatus, SweepRow, standing, that_count
 from framework.sweep.store import KEPT, Conflict, Store
-from framework.sweep.tasks import Ended, Task
+from framework.sweep.tasks import Task, TaskEnded
 
 ALIKE = 20
 """The number of points, at the beginning of a launch, after which the sweep ends if all have failed in the same way."""
@@ -52,7 +52,7 @@ class Runner(Protocol):
     @property
     def running(self) -> int: ...
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[Ended]: ...
+    def run(self, tasks: Iterator[Task]) -> Iterator[TaskEnded]: ...
 
 
 class SweepProgress(Protocol):
@@ -147,7 +147,7 @@ class SweepRun:
             cpus=plan.settings.cpus_per_run,
         )
 
-    def _take(self, ended: Ended, screen: SweepProgress) -> None:
+    def _take(self, ended: TaskEnded, screen: SweepProgress) -> None:
         """Stores the outcome of a call that has ended, or queues it to be confirmed first."""
         (request,) = ended.task.arguments
         finished = _finished(ended)
@@ -316,7 +316,7 @@ def asked_rows(sweep_run: SweepRun) -> pa.Table:
     return rows.filter(pa.array([key[:POINT_DIGITS] in wanted for key in rows["key"].to_pylist()], pa.bool_()))
 
 
-def _finished(ended: Ended) -> Finished:
+def _finished(ended: TaskEnded) -> Finished:
     """Returns the worker's report, or an outcome for a failed call. Raises the call's error if it is a SynodError."""
     if ended.failure is None:
         finished: Finished = ended.result

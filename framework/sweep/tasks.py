@@ -29,7 +29,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Ended:
+class TaskEnded:
     """A call that has ended: the `number`-th of its run, from 0. `result` is undefined if there is a `failure`."""
 
     number: int
@@ -62,5 +62,5 @@ class Death:
     misses_code: bool = False
 
 
-Event = bytes | Death
+WorkerEvent = bytes | Death
 """An event of a worker: READY, a reply or a rest (see `framework.sweep.worker`), or its end."""

@@ -14,8 +14,8 @@ from framework.core.time import Duration
 from framework.replication.leader_client import NotLeader, RetryConfig
 from framework.replication.sessions import (
     OPEN,
-    Applied,
     Command,
+    Executed,
     ReplicatedConfig,
     ReplicatedMachine,
     Reply,
@@ -334,7 +334,7 @@ def test_the_table_is_its_naive_twin_through_snapshots_and_copies(actions: list[
         elif action == "copy":
             machine = machine.copy()
         elif action == "open" or not opened:
-            assert machine.apply(index, Command(0, OPEN, b"")) == Applied(
+            assert machine.apply(index, Command(0, OPEN, b"")) == Executed(
                 index, naive.apply(index, Command(0, OPEN, b""))
             )
             opened.append(index)

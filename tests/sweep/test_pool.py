@@ -26,7 +26,7 @@ from framework.sweep import pool as pool_module
 from framework.sweep import processes
 from framework.sweep.limits import Limits
 from framework.sweep.pool import Pool, TaskFailed, results
-from framework.sweep.tasks import Ended, Task
+from framework.sweep.tasks import Task, TaskEnded
 from tests.sweep import calls
 
 pytestmark = pytest.mark.long
@@ -45,13 +45,13 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert list(folder.iterdir()) == []
 
 
-def run_all(deeds: list[tuple[Any, ...]], workers: int = 2, limits: Limits = Limits()) -> list[Ended]:  # noqa: B008
+def run_all(deeds: list[tuple[Any, ...]], workers: int = 2, limits: Limits = Limits()) -> list[TaskEnded]:  # noqa: B008
     """All calls of `act`, in their order."""
     with Pool(calls.act, workers, limits=limits) as pool:
         return list(pool.run(map(Task, deeds), ordered=True))
 
 
-def amid_others(deed: str, *arguments: Any, limits: Limits = Limits()) -> Ended:  # noqa: B008
+def amid_others(deed: str, *arguments: Any, limits: Limits = Limits()) -> TaskEnded:  # noqa: B008
     """How the call ended, with others before and after it that must all be right."""
     right = [("double", number) for number in range(6)]
     ended = run_all([*right[:3], (deed, *arguments), *right[3:]], limits=limits)

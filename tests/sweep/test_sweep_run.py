@@ -13,7 +13,7 @@ from framework.sweep.reader import open_sweep
 from framework.sweep.rows import PointOutcome, SweepRow
 from framework.sweep.store import Store
 from framework.sweep.sweep_run import SweepRun, planned_run
-from framework.sweep.tasks import Ended, Failure, Task
+from framework.sweep.tasks import Failure, Task, TaskEnded
 
 
 class Scripted:
@@ -25,14 +25,16 @@ class Scripted:
         self.script = script
         self.requests: list[RunRequest] = []
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[Ended]:
+    def run(self, tasks: Iterator[Task]) -> Iterator[TaskEnded]:
         for number, task in enumerate(tasks):
             (request,) = task.arguments
             assert task.fresh == request.watched, "what is confirmed runs in a process of its own, and nothing else"
             self.requests.append(request)
             said = self.script(request)
             failure = said if isinstance(said, Failure) else None
-            yield Ended(number, task, Finished(outcome=said) if isinstance(said, PointOutcome) else None, failure, 0.1)
+            yield TaskEnded(
+                number, task, Finished(outcome=said) if isinstance(said, PointOutcome) else None, failure, 0.1
+            )
 
 
 class Unseen:
@@ -91,10 +93,10 @@ def test_failures_of_workers_are_rows(tmp_path: Path) -> None:
 
 def test_configs_of_what_is_being_confirmed_are_not_lost(tmp_path: Path) -> None:
     class WithConfig(Scripted):
-        def run(self, tasks: Iterator[Task]) -> Iterator[Ended]:
+        def run(self, tasks: Iterator[Task]) -> Iterator[TaskEnded]:
             for ended in super().run(tasks):
                 outcome = ended.result.outcome
-                yield Ended(ended.number, ended.task, Finished(outcome=outcome, config="nodes: 3\n"), None, 0.1)
+                yield TaskEnded(ended.number, ended.task, Finished(outcome=outcome, config="nodes: 3\n"), None, 0.1)
 
     plan = plan_sweep(["experiment=hello", "engine=sim", "seed=0", f"sweep.dir={tmp_path}"])
     identity = identity_of(plan)

@@ -17,7 +17,7 @@ from framework.checking.history.byte_chunks import not_text, pieces, texts
 from framework.checking.history.calls import Call
 from framework.checking.history.completions import Completions, Meaning
 from framework.checking.history.edn import LONGEST, read_edn
-from framework.checking.history.pairing import Event, pair
+from framework.checking.history.pairing import HistoryEvent, pair
 from framework.checking.history.values import DEEPEST, Key, Keyword, Symbol, Tagged, exact, frozen, nested, shown, word
 from framework.checking.models.model import COMPARABLE, Model
 from framework.core.errors import ConfigError, abbreviated, did_you_mean
@@ -160,7 +160,7 @@ class _Events:
             name: known for name, known in synonyms.items() if name not in model.functions and known in model.functions
         }
 
-    def of(self, lines: Iterable[tuple[int, _Line]]) -> Iterator[Event]:
+    def of(self, lines: Iterable[tuple[int, _Line]]) -> Iterator[HistoryEvent]:
         independent, names = self._independent, self._names
         for number, line in lines:
             self.count += 1
@@ -176,7 +176,7 @@ class _Events:
                 self._check_asks_nothing(function, value, number)
             if key is not None and type(key) is not str:
                 key = self._key(key, number)
-            yield Event(number, line.process, line.type, function, key, value, line.time)
+            yield HistoryEvent(number, line.process, line.type, function, key, value, line.time)
 
     def _key(self, key: Any, line: int) -> Key:
         known = exact(frozen(key))

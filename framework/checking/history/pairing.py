@@ -24,7 +24,7 @@ LINE_NS = 1_000_000
 ONE_AT_A_TIME = "A process does one thing at a time: give each client a process of its own."
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class HistoryEvent(msgspec.Struct, frozen=True, gc=False):
     """One line of a recorded history; `time` is in nanoseconds, None if it was not recorded."""
 
     line: int
@@ -38,7 +38,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 class _Begun(NamedTuple):
     operation: int
-    event: Event
+    event: HistoryEvent
     client: str
     invoked: int
 
@@ -52,12 +52,12 @@ class _Pairing:
         self.ignored = 0
         self._ignore_nil_reads = ignore_nil_reads
         self._under_way: dict[Process, _Begun] = {}
-        self._ended: dict[Process, Event] = {}
+        self._ended: dict[Process, HistoryEvent] = {}
         self._clients: dict[Process, str] = {}
         self._numbers: dict[Process, int] = {}
         self._invoked = 0
 
-    def take(self, event: Event, time: int) -> None:
+    def take(self, event: HistoryEvent, time: int) -> None:
         begun = self._under_way.pop(event.process, None)
         if event.type == "invoke":
             if begun is not None:
@@ -83,7 +83,7 @@ class _Pairing:
             self._keep(begun, None, "unknown", None, None)
         return sorted(self.calls, key=lambda call: call.operation)
 
-    def _begin(self, event: Event, time: int) -> None:
+    def _begin(self, event: HistoryEvent, time: int) -> None:
         ended = self._ended.get(event.process)
         if ended is not None and _is_before(event, ended):
             raise self._wrong(
@@ -98,7 +98,7 @@ class _Pairing:
         self._under_way[event.process] = _Begun(self._invoked, event, client, time)
         self._invoked += 1
 
-    def _end(self, begun: _Begun, event: Event, time: int) -> None:
+    def _end(self, begun: _Begun, event: HistoryEvent, time: int) -> None:
         invoked = begun.event
         if event.function != invoked.function or event.key not in (None, invoked.key):
             raise self._wrong(
@@ -126,7 +126,7 @@ class _Pairing:
         result: Any,
         outcome: Literal["ok", "fail", "unknown"],
         completed: int | None,
-        end: Event | None,
+        end: HistoryEvent | None,
     ) -> None:
         event = begun.event
         call = Call(
@@ -143,7 +143,7 @@ class _Pairing:
         """Returns a process's own number; a distinct negative number for each process with a name instead."""
         return process if isinstance(process, int) else self._numbers.setdefault(process, -1 - len(self._numbers))
 
-    def _check(self, call: Call, invoked_line: int, end: Event | None) -> None:
+    def _check(self, call: Call, invoked_line: int, end: HistoryEvent | None) -> None:
         """Raises ConfigError, naming the line, if a value makes no sense to the model."""
         if call.outcome == "fail":
             return
@@ -166,7 +166,7 @@ class _Pairing:
 
 
 def pair(
-    events: Iterable[Event],
+    events: Iterable[HistoryEvent],
     where: str,
     model: Model,
     completions: Completions,
@@ -198,7 +198,7 @@ def pair(
     return pairing.finish(), pairing.ignored
 
 
-def _is_before(event: Event, other: Event) -> bool:
+def _is_before(event: HistoryEvent, other: HistoryEvent) -> bool:
     return event.time is not None and other.time is not None and event.time < other.time
 
 
@@ -206,6 +206,6 @@ def _name(process: Process) -> str:
     return abbreviated(process if isinstance(process, str) else written(process))
 
 
-def _named(event: Event) -> str:
+def _named(event: HistoryEvent) -> str:
     function = abbreviated(event.function)
     return function if event.key is None else f"{function} of key {shown(event.key)}"

@@ -46,15 +46,22 @@ from collections.abc import Collection
 
 from framework import (
     NO_BALLOT,
+    PARENT,
+    TICK,
+    Address,
     Administer,
     Administered,
     Answer,
     Ballot,
+    Command,
+    CommandClock,
+    Deposed,
     DurableLog,
     DurableMap,
     HeartbeatRounds,
     IncomingTransfer,
     Lease,
+    Led,
     Node,
     NodeId,
     NotLeader,
@@ -70,10 +77,12 @@ from framework import (
     ReplicatedMachine,
     Reply,
     Request,
+    Restored,
     Status,
     durable,
     durable_log,
     durable_map,
+    events_of,
     handles,
     lease_length,
     on_timer,
@@ -109,11 +118,13 @@ class ProposedRequest(PendingRequest):
 
 
 class Unproposed(Record):
-    """A value that waits for a slot, and the client that requested it; without a client, phase 1 found the value."""
+    """A value that waits for a slot, and the client that requested it; without a client it is the parent's, a tick, or a
+    value that phase 1 found. `is_new`: phase 1 did not find it."""
 
     value: Value
-    client: NodeId = ""
+    client: Address = ""
     operation: OperationId = 0
+    is_new: bool = False
 
 
 class MultiPaxosStatus(Status):
@@ -158,6 +169,7 @@ class MultiPaxos(Node):
         self.asked_from, self.asked_at = 0, 0  # the first slot of the latest question to the leader, and its time
         self.incoming: IncomingTransfer | None = None  # the checkpoint that the leader is sending
         self.checkpoint_taken_at = self.now  # the latest since this start
+        self.proposals = 0  # of the parent, since this start
         # Volatile on candidates and leaders.
         self.quorums = config.quorums.build(tuple(sorted((*self.peers, self.id))))
         self.scout: Scout | None = None  # phase 1 of the promised ballot, while in progress
@@ -182,6 +194,9 @@ class MultiPaxos(Node):
         self.accept_targets: tuple[NodeId, ...] = ()  # the nodes that values are sent to
         self.rounds = HeartbeatRounds()
         self.lease = Lease()
+        self.clock = CommandClock()
+        self.is_tick_queued = False
+        self.has_told_led = False  # whether the parent knows that it leads
         self.reads = ReadQueue()
         self.transfers: dict[NodeId, OutgoingTransfer[Checkpoint]] = {}
         self.successor: NodeId | None = None
@@ -237,10 +252,12 @@ class MultiPaxos(Node):
         # The quorum of promises confirms what an answered round would: no node led a higher ballot when it began.
         self.rounds = HeartbeatRounds(self.rounds.latest, self.rounds.latest, self.now)
         self.reads.wait_for(self.read_index())
+        self.clock = CommandClock()
         self.keep_clients(scout.found)
         self.queue.extendleft(Unproposed(value) for value in reversed(values))
         self.heartbeat()
         self.propose_soon()
+        self.continue_leading()
 
     def lose_quorum(self) -> None:
         """Demotes a raising node without a quorum to a candidate: its clients are better served elsewhere."""
@@ -262,6 +279,9 @@ class MultiPaxos(Node):
             self.send(read.client, NotLeader(read.operation, 0, self.leader))
         self.cancel_timer(self.heartbeat)
         self.cancel_timer(self.give_up_successor)
+        self.cancel_timer(self.tick)
+        if self.is_mounted:
+            self.tell(Deposed())
         self.clear_leader_state()
 
     # The acceptor: phase 1b, phase 2b (PMS, §2.2).
@@ -406,16 +426,16 @@ class MultiPaxos(Node):
             self.send(sender, NotLeader(request.operation, command.sequence, None))
             return
         self.pending.begin(request.operation, command.sequence)
-        self.queue.append(Unproposed(command, sender, request.operation))
+        self.queue.append(Unproposed(command, sender, request.operation, is_new=True))
         self.propose_soon()
 
     def propose_soon(self) -> None:
         if not self.propose_due:
             self.propose_due = True
-            self.set_timer(self.propose, after=0)
+            self.set_timer(self.propose_waiting, after=0)
 
     @on_timer
-    def propose(self) -> None:
+    def propose_waiting(self) -> None:
         """Proposes waiting values in the next slots, as far as the window allows, without waiting for earlier slots."""
         self.propose_due = False
         if self.role != LEADER or self.successor is not None:  # deposed within this batch, or handing over
@@ -438,9 +458,15 @@ class MultiPaxos(Node):
         values: list[Value] = []
         for slot in range(self.last + 1, self.last + 1 + min(most, len(self.queue))):
             waiting = self.queue.popleft()
-            client, operation, value = waiting.client, waiting.operation, waiting.value
-            if client and value is not None:
-                self.pending.place(slot, ProposedRequest(client, operation, value.sequence, self.promised))
+            value = waiting.value
+            if waiting.is_new and value is not None:
+                if value.session != TICK:
+                    request = ProposedRequest(waiting.client, waiting.operation, value.sequence, self.promised)
+                    self.pending.place(slot, request)
+                if value.session == TICK:
+                    self.is_tick_queued = False
+                if self.machine.keeps_time:
+                    value = self.clock.stamped(value, self.now)
             values.append(value)
         return tuple(values)
 
@@ -510,7 +536,7 @@ class MultiPaxos(Node):
 
     def keep_clients(self, found: dict[int, Proposal]) -> None:
         """Keeps clients, after a raised ballot, whose command is proposed again in its slot or has no slot yet."""
-        self.queue = deque(waiting for waiting in self.queue if waiting.client)
+        self.queue = deque(waiting for waiting in self.queue if waiting.is_new)
         placed = {slot: each for slot, each in self.pending.placed.items() if self.is_found(each, found.get(slot))}
         queued = [(each.operation, each.value.sequence) for each in self.queue if each.value is not None]
         self.pending.keep(placed, queued)
@@ -570,12 +596,20 @@ class MultiPaxos(Node):
         assert upto <= self.accepted.last, f"{self.id} lacks what is chosen for slot {upto}"
         pending, execute = self.pending, self.machine.apply
         for slot, proposal in enumerate(self.accepted.slice(self.chosen + 1, upto + 1), self.chosen + 1):
-            if proposal.value is None:
+            command, tag = proposal.value, None
+            if command is None:
                 continue
-            applied = execute(slot, proposal.value)
-            if pending.placed and (request := pending.finish(slot)) is not None:
-                reply = Reply(request.operation, request.sequence, applied.result, applied.session)
-                self.send(request.client, reply, before_commit=True)
+            executed = execute(slot, command)
+            if pending.placed or executed.answers:
+                for request, result, session in pending.answered(slot, command, executed):
+                    if request.client:
+                        reply = Reply(request.operation, request.sequence, result, session)
+                        self.send(request.client, reply, before_commit=True)
+                    else:
+                        tag = request.sequence
+            if self.is_mounted:
+                for event in events_of(slot, command, executed, tag):
+                    self.tell(event)
         count = upto - self.chosen
         self.chosen = upto
         self.slots.mark = max(self.mark, upto)
@@ -584,6 +618,60 @@ class MultiPaxos(Node):
             self.take_checkpoint()
         if self.reads:
             self.answer_ready_reads()
+        self.continue_leading()
+
+    # The port for a parent that mounts the group, and the time of a state machine that keeps time.
+
+    def propose(self, command: bytes) -> int | None:
+        """Queues a command of the parent, and returns its tag; None if this node cannot take it now.
+
+        The parent is told `Applied` with the tag once it is chosen and executed, or `Deposed`: its fate is then unknown.
+        """
+        if self.role != LEADER or len(self.queue) >= self.config.window or self.successor is not None:
+            return None
+        self.proposals += 1
+        tag = self.proposals
+        self.pending.begin(-tag, tag)
+        self.queue.append(Unproposed(Command(PARENT, tag, command), operation=-tag, is_new=True))
+        self.propose_soon()
+        return tag
+
+    def bootstrap(self, snapshot: bytes, index: int) -> None:
+        """Starts a new group from the state of another: `snapshot` is that of a `ReplicatedMachine`, and the first slot
+        is behind `index` (1 or more).
+
+        The parent calls it on every member, in the step that mounts it. It does nothing on a node that has state.
+        """
+        if self.promised != NO_BALLOT or self.checkpoint.slot or self.mark:
+            return
+        assert index > 0, f"a group cannot start from slot {index}"
+        self.checkpoint = Checkpoint(index, snapshot)
+        self.machine.restore(snapshot)
+        self.chosen = self.learned = index
+        self.slots.compact(index)
+        self.slots.advance_mark(self.chosen, self.promised)
+
+    def continue_leading(self) -> None:
+        """Tells the parent once that this node leads and has executed all earlier commands, and awaits the next time at
+        which the state machine wants a command."""
+        if self.role != LEADER or self.chosen < self.found_last:
+            return
+        if self.is_mounted and not self.has_told_led:
+            self.has_told_led = True
+            self.tell(Led(self.promised.round))
+        after = self.clock.tick_after(self.machine.until_deadline(), self.now)
+        if after is None or self.is_tick_queued:
+            self.cancel_timer(self.tick)
+        else:
+            self.set_timer(self.tick, after=after)
+
+    @on_timer
+    def tick(self) -> None:
+        """Queues a command that lets time pass. `apply` sets the timer again."""
+        if self.role == LEADER:  # it may have been deposed within this batch
+            self.is_tick_queued = True
+            self.queue.append(Unproposed(Command(TICK, 1, b""), is_new=True))
+            self.propose_soon()
 
     # Checkpoints (PML, §5.5).
 
@@ -647,6 +735,8 @@ class MultiPaxos(Node):
     def install(self, checkpoint: Checkpoint) -> None:
         """Replaces the state machine, and the log up to the checkpoint's slot, with the checkpoint."""
         self.note("installed_snapshot", slot=checkpoint.slot)
+        if self.is_mounted:
+            self.tell(Restored(checkpoint.slot))
         self.incoming = None
         self.machine.restore(checkpoint.state)
         self.checkpoint = checkpoint

@@ -25,13 +25,18 @@ from collections.abc import Collection
 from operator import attrgetter
 
 from framework import (
+    PARENT,
     Administer,
     Administered,
     Answer,
+    Command,
+    CommandClock,
+    Deposed,
     DurableLog,
     HeartbeatRounds,
     IncomingTransfer,
     Lease,
+    Led,
     Node,
     NodeId,
     NotLeader,
@@ -46,9 +51,11 @@ from framework import (
     ReplicatedMachine,
     Reply,
     Request,
+    Restored,
     Status,
     durable,
     durable_log,
+    events_of,
     handles,
     lease_length,
     on_timer,
@@ -121,6 +128,7 @@ class Raft(Node):
         self.heard_at = self.now if config.check_quorum and self.term else None
         self.election_timeout = self.draw_election_timeout()
         self.incoming: IncomingTransfer | None = None  # the snapshot that a leader is sending
+        self.proposals = 0  # of the parent, since this start
         # Volatile on candidates.
         self.votes: set[NodeId] = set()  # for a pre-candidate: granted PreVotes, which are not binding
         self.clear_leader_state()
@@ -140,6 +148,8 @@ class Raft(Node):
         self.lease = Lease()
         self.noop_index = 0  # the index of the no-op appended at its election (§8)
         self.pending: PendingRequests[PendingRequest] = PendingRequests()
+        self.clock = CommandClock()
+        self.has_told_led = False  # whether the parent knows that it leads
         self.reads = ReadQueue()
         self.leadership_transfer: LeadershipTransfer | None = None
         self.replication_due = False
@@ -212,6 +222,9 @@ class Raft(Node):
         self.cancel_timer(self.heartbeat)
         self.cancel_timer(self.lose_quorum)
         self.cancel_timer(self.abort_transfer)
+        self.cancel_timer(self.tick)
+        if self.is_mounted:
+            self.tell(Deposed())
         if self.leadership_transfer is not None:  # the target answers once it leads
             self.send(
                 self.leadership_transfer.administrator,
@@ -320,15 +333,26 @@ class Raft(Node):
 
     def apply(self, commit: int) -> None:
         """Applies the committed entries up to `commit` at once, and answers the waiting clients."""
-        pending = self.pending
+        pending, execute = self.pending, self.machine.apply
         for index, entry in enumerate(self.log.slice(self.commit + 1, commit + 1), self.commit + 1):
-            if entry.command is None:
+            command, tag = entry.command, None
+            if command is None:
                 continue
-            applied = self.machine.apply(index, entry.command)
-            if pending.placed and (request := pending.finish(index)) is not None:
-                reply = Reply(request.operation, request.sequence, applied.result, applied.session)
-                self.send(request.client, reply, before_commit=True)
+            executed = execute(index, command)
+            if pending.placed or executed.answers:
+                for request, result, session in pending.answered(index, command, executed):
+                    if request.client:
+                        reply = Reply(request.operation, request.sequence, result, session)
+                        self.send(request.client, reply, before_commit=True)
+                    else:
+                        tag = request.sequence
+            if self.is_mounted:
+                for event in events_of(index, command, executed, tag):
+                    self.tell(event)
         self.commit = max(commit, self.commit)
+        if self.role == LEADER and self.commit >= self.noop_index:
+            self.tell_led()
+            self.await_deadline()
         every = self.config.snapshot_every
         if every and self.commit - self.snapshot_index >= every:
             self.take_snapshot()
@@ -424,9 +448,15 @@ class Raft(Node):
             self.send(sender, NotLeader(operation, command.sequence, None))
             return
         self.pending.begin(operation, command.sequence)
-        index = self.log.append(Entry(self.term, command))
+        index = self.append(command)
         self.pending.place(index, PendingRequest(sender, operation, command.sequence))
+
+    def append(self, command: Command) -> int:
+        """Appends a command to the log, with the time that has passed if the state machine keeps time."""
+        if self.machine.keeps_time:
+            command = self.clock.stamped(command, self.now)
         self.replicate_soon()
+        return self.log.append(Entry(self.term, command))
 
     def replicate_soon(self) -> None:
         if not self.replication_due:
@@ -517,6 +547,63 @@ class Raft(Node):
             self.lease.extend(self.rounds.confirmed_at + self.lease_duration())
         self.answer_ready_reads()
         self.confirm_reads_soon()
+
+    # The port for a parent that mounts the group.
+
+    def propose(self, command: bytes) -> int | None:
+        """Appends a command of the parent, and returns its tag; None if this server cannot take it now.
+
+        The parent is told `Applied` with the tag once it is committed and executed, or `Deposed`: its fate is then
+        unknown.
+        """
+        is_full = self.log.last - self.commit >= self.config.max_uncommitted
+        if self.role != LEADER or is_full or self.leadership_transfer is not None:
+            return None
+        self.proposals += 1
+        tag = self.proposals
+        self.pending.begin(-tag, tag)
+        self.pending.place(self.append(Command(PARENT, tag, command)), PendingRequest("", -tag, tag))
+        return tag
+
+    def bootstrap(self, snapshot: bytes, index: int) -> None:
+        """Starts a new group from the state of another: `snapshot` is that of a `ReplicatedMachine`, and the log begins
+        behind `index` (1 or more).
+
+        The parent calls it on every member, in the step that mounts it. It does nothing on a server that has state.
+        """
+        if self.log.last or self.term:
+            return
+        assert index > 0, f"a group cannot start from index {index}"
+        _, configuration = self.founding_configuration()
+        self.snapshot = Snapshot(index, 0, snapshot, configuration)
+        self.restore(self.snapshot)
+        self.log.compact(index)
+        self.membership = Membership([self.founding_configuration()])
+        self.apply_configuration()
+
+    def tell_led(self) -> None:
+        """Tells the parent once, in each term that this server leads, that it has executed all earlier commands."""
+        if self.is_mounted and not self.has_told_led:
+            self.has_told_led = True
+            self.tell(Led(self.term))
+
+    # The time of a state machine that keeps time.
+
+    def await_deadline(self) -> None:
+        """Sets the timer of the next tick, if the state machine waits for a time."""
+        after = self.clock.tick_after(self.machine.until_deadline(), self.now)
+        if after is None:
+            self.cancel_timer(self.tick)
+        else:
+            self.set_timer(self.tick, after=after)
+
+    @on_timer
+    def tick(self) -> None:
+        """Appends a command that lets time pass. `apply` sets the timer again."""
+        if self.role != LEADER:  # deposed within this batch
+            return
+        self.replicate_soon()
+        self.log.append(Entry(self.term, self.clock.tick(self.now)))
 
     # Check-quorum (thesis 6.2) and the leader's lease (thesis 6.4.1).
 
@@ -689,6 +776,8 @@ class Raft(Node):
         self.log.truncate(self.log.first)
         self.log.compact(snapshot.index)
         self.note("snapshot_installed", index=snapshot.index)
+        if self.is_mounted:
+            self.tell(Restored(snapshot.index))
         self.membership.configurations = [self.founding_configuration()]
         self.apply_configuration()
 
@@ -822,7 +911,7 @@ class Raft(Node):
             return
         configuration = self.configuration
         if configuration.old:
-            self.propose(Configuration(configuration.voters, (), configuration.learners))
+            self.propose_configuration(Configuration(configuration.voters, (), configuration.learners))
             return
         for administrator, request in self.membership.take_fulfilled():
             self.send(administrator, Administered(request.operation, request.refused))
@@ -835,7 +924,7 @@ class Raft(Node):
         """Begins a change: joining servers become learners first; once they have caught up, the voters change."""
         learning = self.membership.with_learners()
         if learning != self.configuration:
-            self.propose(learning)
+            self.propose_configuration(learning)
         for learner in self.membership.joining():
             progress = self.progress[learner]
             if progress.catch_up is None:
@@ -844,9 +933,9 @@ class Raft(Node):
         ready = [server for server, each in self.progress.items() if each.catch_up is not None and each.catch_up.done]
         joint = self.membership.joint(ready)
         if self.may_change() and joint.voters != joint.old:
-            self.propose(joint)
+            self.propose_configuration(joint)
 
-    def propose(self, configuration: Configuration) -> None:
+    def propose_configuration(self, configuration: Configuration) -> None:
         """Appends the configuration, which this server uses from now on."""
         before = self.configuration.members
         entry = Entry(self.term, None, configuration)

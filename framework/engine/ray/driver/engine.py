@@ -262,7 +262,7 @@ def code_modules(experiment: Experiment) -> tuple[str, ...]:
     classes."""
     import importlib
 
-    kinds: list[type] = [experiment.protocol.node, experiment.protocol.client, experiment.workload.workload]
+    kinds: list[type] = [*experiment.protocol.node_classes, experiment.workload.workload]
     kinds += [experiment.network.model, *(spec.implementation for _, spec, _ in experiment.faults)]
     choice = getattr(experiment.protocol_config, "state_machine", None)
     kinds += [choice.machine] if choice is not None else []

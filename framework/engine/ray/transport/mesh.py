@@ -23,7 +23,7 @@ QUEUE_BYTES = 32 << 20
 BACKOFF_S = (0.01, 0.5)
 """Delay after a failed attempt to connect: doubles from the first value to the second."""
 
-Address = tuple[str, int]
+PeerAddress = tuple[str, int]
 
 
 class Outbox(Protocol):
@@ -47,7 +47,7 @@ class Mesh:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def listen(self, host: str) -> Address:
+    async def listen(self, host: str) -> PeerAddress:
         """Starts to accept connections on a free port of `host`; returns the address."""
         self._server = await self.loop.create_server(lambda: Inbound(self), host, 0, backlog=256)
         address = self._server.sockets[0].getsockname()
@@ -60,7 +60,7 @@ class Mesh:
             found = self._peers[worker] = Peer(self)
         return found
 
-    def learn(self, worker: int, name: str, address: Address) -> None:
+    def learn(self, worker: int, name: str, address: PeerAddress) -> None:
         """Sets the worker's present name and address."""
         self.peer(worker).move(name, address)
 
@@ -113,7 +113,7 @@ class Peer:
         self.waiting = False
         self._mesh = mesh
         self._name = ""
-        self._address: Address | None = None
+        self._address: PeerAddress | None = None
         self._state = "idle"  # idle, connecting, open, blocked
         self._socket: socket.socket | None = None
         self._leaving = b""  # frames that the kernel has not taken completely
@@ -125,7 +125,7 @@ class Peer:
     def idle(self) -> bool:
         return self._state == "idle" and self._address is not None
 
-    def move(self, name: str, address: Address) -> None:
+    def move(self, name: str, address: PeerAddress) -> None:
         self.close()
         self._name, self._address = name, address
         self._backoff = self._retry_at = 0.0

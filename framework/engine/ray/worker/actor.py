@@ -26,7 +26,7 @@ from framework.faults.commit_fate import CommitFate
 from framework.registry.discovery import add_import_path
 
 if TYPE_CHECKING:
-    from framework.engine.ray.transport.mesh import Address, Mesh
+    from framework.engine.ray.transport.mesh import Mesh, PeerAddress
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class WorkerAddress:
     """The location of a worker. `address` is None with actor calls."""
 
     name: str
-    address: Address | None
+    address: PeerAddress | None
     pid: int
     machine: str
 
@@ -82,7 +82,7 @@ class FinalReport:
     rejected: int
 
 
-Contact = tuple[str, "Address | None", Any]
+Contact = tuple[str, "PeerAddress | None", Any]
 """Name, address and actor handle of a worker."""
 
 

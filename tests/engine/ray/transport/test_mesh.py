@@ -13,7 +13,7 @@ import uvloop
 from framework.engine.ray.transport import inbound, mesh
 from framework.engine.ray.transport.frames import HEADER, HEADER_SIZE, LENGTH_SIZE, MAX_FRAME, FrameError, check_length
 from framework.engine.ray.transport.handshake import MAGIC, NONCE, hello, proof
-from framework.engine.ray.transport.mesh import Address, Mesh
+from framework.engine.ray.transport.mesh import Mesh, PeerAddress
 
 SECRET = b"s" * 32
 BOUND_S = 5.0
@@ -75,13 +75,13 @@ async def until(condition: Callable[[], Any]) -> None:
         await asyncio.sleep(0.001)
 
 
-async def acceptor() -> tuple[Mesh, Worker, Address]:
+async def acceptor() -> tuple[Mesh, Worker, PeerAddress]:
     worker = Worker()
     made = Mesh(asyncio.get_running_loop(), "s1.0", SECRET, worker)
     return made, worker, await made.listen("127.0.0.1")
 
 
-async def stranger(address: Address) -> socket.socket:
+async def stranger(address: PeerAddress) -> socket.socket:
     loop = asyncio.get_running_loop()
     connection = socket.socket()
     connection.setblocking(False)
@@ -89,7 +89,7 @@ async def stranger(address: Address) -> socket.socket:
     return connection
 
 
-async def introduced(address: Address, secret: bytes = SECRET) -> tuple[socket.socket, bytes, bytes]:
+async def introduced(address: PeerAddress, secret: bytes = SECRET) -> tuple[socket.socket, bytes, bytes]:
     """A connection that has proved itself with `secret`; and what it said: its hello and its proof."""
     loop, nonce = asyncio.get_running_loop(), b"n" * NONCE
     connection = await stranger(address)

@@ -1,0 +1,63 @@
+"""The port between a replicated group and the node that mounts it.
+
+Raft and Multi-Paxos have it: the parent calls `propose(command) -> tag` on its mount, and `bootstrap(snapshot, index)` on
+one that starts from another group's state; the mount tells it the events below.
+
+    @handles(Applied)
+    def on_applied(self, mount: str, applied: Applied) -> None:
+        if applied.tag == self.proposed: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from framework.core.message import Event
+from framework.replication.sessions import OPEN, PARENT, TICK, Command, Executed
+
+
+class Applied(Event):
+    """Tells the parent that a committed command has been executed on this node.
+
+    `index` is its place in the log. `result` is None if the command waits; `Answered` follows. `tag` is what `propose`
+    returned for the command on this node, None if the command came from elsewhere, or from before this node lost its
+    leadership. After a restart, commands behind the last snapshot are executed and told again, with their indexes.
+    """
+
+    index: int
+    command: bytes
+    result: bytes | None
+    tag: int | None = None
+
+
+class Answered(Event):
+    """Tells the parent the result of a command of `propose` that had to wait; `index` is its place in the log."""
+
+    index: int
+    result: bytes
+
+
+class Led(Event):
+    """Tells the parent that this node leads in `term`, and has executed all commands of earlier leaders."""
+
+    term: int
+
+
+class Deposed(Event):
+    """Tells the parent that this node no longer leads. Commands that it proposed may still be executed, without tag."""
+
+
+class Restored(Event):
+    """Tells the parent that a snapshot has replaced the state: commands up to `index` are not told one by one."""
+
+    index: int
+
+
+def events_of(index: int, command: Command, executed: Executed, tag: int | None) -> Iterator[Event]:
+    """Yields what the parent is to be told of a command that has been executed at `index`."""
+    is_new = command.sequence != OPEN and command.session != TICK and not executed.again
+    if is_new and (executed.result is not None):
+        yield Applied(index, command.body, None if executed.waits else executed.result, tag)
+    for late in executed.answers:
+        if late.caller.session == PARENT:
+            yield Answered(late.caller.sequence, late.result)
