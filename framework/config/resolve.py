@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, label
 from framework.config.plain_mappings import BadValue, build, is_path, plain, spelled, texts
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
 from framework.core.errors import ConfigError, did_you_mean
-from framework.core.message import Config
+from framework.core.message import Config, NodeId
 from framework.core.protocol_choice import ProtocolChoice, choices_in, settings_key
 from framework.core.random_streams import stream
 from framework.core.time import format_duration
@@ -23,7 +23,7 @@ from framework.core.tracebacks import blaming, plugin_gave, printable
 from framework.engine.base import Experiment
 from framework.faults.plan import FaultKinds, FaultPlan
 from framework.registry.registry import KINDS, Registry
-from framework.registry.specs import CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
+from framework.registry.specs import SERVICE, CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
 from framework.replication.sessions import ReplicatedConfig
 from framework.replication.state_machine import StateMachineChoice
 
@@ -74,11 +74,16 @@ def resolve(
     faults = dict(parts.several("faults", parts.chosen_names("faults")))
     checkers = dict(parts.several("checker", _checker_names(parts, protocol)))
     nodes = tuple(f"n{number}" for number in range(1, run.nodes + run.spares + 1))
+    roles = _assigned_roles(protocol, protocol_config, nodes[: run.nodes], nodes[run.nodes :])
+    if workload.service is not None:
+        roles[SERVICE] = ("s1",)
+    protocol = replace(protocol, guests=workload.guests) if workload.guests else protocol
     experiment = Experiment(
         name=name,
         seed=run.seed,
         nodes=nodes,
         spares=nodes[run.nodes :],
+        roles=roles,
         clients=tuple(f"c{number}" for number in range(1, run.clients + 1)),
         duration=int(run.duration),
         warmup=int(run.warmup),
@@ -112,6 +117,43 @@ def resolve(
         overrides=overrides,
         run_dir_chosen=(merged.get("run") or {}).get("dir") is not None,
     )
+
+
+def _assigned_roles(
+    protocol: ProtocolSpec, config: Any, nodes: Sequence[NodeId], spares: Sequence[NodeId]
+) -> dict[str, tuple[NodeId, ...]]:
+    """Returns the nodes of each role, in the order of the spec; spares have the role that takes all other nodes. Raises
+    BadValue if the run has too few nodes for the roles, or too many."""
+    counts: dict[str, int | None] = {}
+    for role, (_, count) in protocol.roles.items():
+        if callable(count):
+            where = f"protocol={protocol.name}"
+            with blaming(where, f"the count of role {role}", count):
+                found = count(config)
+            if type(found) is not int or found < 0:
+                raise plugin_gave(where, f"the count of role {role}", found, "a number of nodes", count)
+            counts[role] = found
+        else:
+            counts[role] = count
+    if not counts:
+        return {}
+    fixed = sum(count for count in counts.values() if count is not None)
+    rest = len(nodes) - fixed
+    takes_rest = None in counts.values()
+    if rest < takes_rest or (rest and not takes_rest) or (spares and not takes_rest):
+        listed = ", ".join(
+            f"{'the other nodes' if count is None else count} as {role}" for role, count in counts.items()
+        )
+        least = fixed + takes_rest
+        what = f"protocol {protocol.name} needs {'at least ' if takes_rest else ''}{least}: {listed}"
+        raise BadValue("nodes", what, f"Write nodes={least}{'' if takes_rest else ' and spares=0'}.")
+    assigned: dict[str, tuple[NodeId, ...]] = {}
+    at = 0
+    for role, count in counts.items():
+        end = at + (rest if count is None else count)
+        assigned[role] = (*nodes[at:end], *(spares if count is None else ()))
+        at = end
+    return assigned
 
 
 def _check_span(run: RunConfig) -> None:
@@ -308,6 +350,7 @@ def _check_operations(
 ) -> None:
     """Raises ConfigError if the workload uses an operation that the protocol or its state machine does not have."""
     offered = protocol.operations or (machine.machine.operations if machine is not None else ())
+    offered = (*offered, *workload.operations) if offered else ()
     asked = _functions(workload, config, "workload")
     lacking = [function for function in asked if function not in offered]
     if not offered or not lacking:

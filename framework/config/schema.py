@@ -64,8 +64,8 @@ class RayConfig(Config):
     """Where durable state is kept; `memory` is lost when a process crashes."""
     nodes_per_actor: Count = 1
     """Number of nodes in each node actor."""
-    client_actors: Count = 1
-    """Number of actors that the clients are spread over."""
+    clients_per_actor: Annotated[int, Meta(ge=0)] = 0
+    """Number of clients in each client actor; 0: all in one. 1 lets faults pause a client by itself."""
     check_invariants: bool = True
     """With trace=full: whether the protocol's invariants are checked against the trace after the run."""
     start_timeout: Duration = Duration("60s")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 from framework.core.address import Address, address
@@ -77,6 +78,7 @@ class Runtime(Protocol):
     lazy: dict[str, Node]
     stored: Stored
     plain: set[str]
+    roles: Mapping[str, tuple[NodeId, ...]]
 
     def arm(self, key: TimerKey, deadline: int) -> None: ...
     def requeue(self, key: TimerKey, timer: SetTimer) -> None: ...
@@ -117,6 +119,8 @@ class Node:
     peers: tuple[NodeId, ...]
     """The other members of the group, in the order of the config; never this node itself."""
     config: Any
+    roles: Mapping[str, tuple[NodeId, ...]] = MappingProxyType({})
+    """The nodes of the run by the role that its protocol gives them, and the workload's service; the same everywhere."""
     spare: bool = False
     """True if this node is a spare: not a member of the group when the run starts. `peers` are then all members."""
 
@@ -154,6 +158,8 @@ class Node:
         node.id, node.config, node.peers = runtime.id, config, peers
         if spare:
             node.spare = True
+        if runtime.roles:
+            node.roles = runtime.roles
         node._committed = {}
         stored = runtime.stored.pop(path, {})
         if stored.keys() - cls._declared.keys():
@@ -184,7 +190,7 @@ class Node:
 
     def _check_state(self) -> None:
         """Raises PluginError if an attribute is not plain data, or hides one of the node's own names."""
-        for name in self.__dict__.keys() & RESERVED - {"id", "peers", "config", "spare"}:
+        for name in self.__dict__.keys() & RESERVED - {"id", "peers", "config", "spare", "roles"}:
             raise PluginError(
                 f"{type(self).__qualname__}.{name}", f"every node has a {name} already", "Choose another name."
             )
@@ -387,8 +393,8 @@ class Node:
     # State as plain data.
 
     def state(self) -> dict[str, Any]:
-        """Returns a copy of the public attributes except `id`, `peers`, `config` and `spare`, as plain data."""
-        hidden = ("id", "peers", "config", "spare")
+        """Returns a copy of the public attributes except `id`, `peers`, `config`, `roles` and `spare`, as plain data."""
+        hidden = ("id", "peers", "config", "roles", "spare")
         return {
             name: copy_plain(value, f"{type(self).__qualname__}.{name}")
             for name, value in self.__dict__.items()

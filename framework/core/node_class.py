@@ -21,21 +21,8 @@ from framework.core.message import Message, check_type
 
 RESERVED = frozenset(
     {"broadcast", "can_serve", "cancel_timer", "config", "id", "mount", "mounts", "multicast", "note", "now"}
-    | {
-        "is_mounted",
-        "on_start",
-        "peers",
-        "replica",
-        "replicas",
-        "rng",
-        "send",
-        "set_timer",
-        "spare",
-        "state",
-        "status",
-        "tell",
-    }
-    | {"unmount", "wall_clock"}
+    | {"is_mounted", "on_start", "peers", "replica", "replicas", "rng", "roles", "send", "set_timer", "spare"}
+    | {"state", "status", "tell", "unmount", "wall_clock"}
 )
 """The public names of every node. An attribute of the same name would hide them."""
 

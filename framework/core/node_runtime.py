@@ -113,7 +113,8 @@ class NodeRuntime:
 
     `active` has, after a batch of a node with mounts, the nodes that took part in it, by mount path: they took a step,
     told, sent or noted something, or changed durable state.
-    `is_durable`: whether changes are collected. If False, `Batch.changes` is empty whatever the node declares.
+    `is_durable`: whether changes are collected. If False, `Batch.changes` is empty whatever the node declares. `roles`
+    are the nodes of the run by role.
     """
 
     __slots__ = (
@@ -134,6 +135,7 @@ class NodeRuntime:
         "on_timer_step",
         "plain",
         "rng",
+        "roles",
         "soon",
         "step",
         "stored",
@@ -151,11 +153,13 @@ class NodeRuntime:
         *,
         on_timer_step: Callable[[TimerKey, int], int] | None = None,
         is_durable: bool = True,
+        roles: Mapping[str, tuple[NodeId, ...]] | None = None,
     ) -> None:
         self.id = node_id
         self.rng = rng
         self.on_timer_step = on_timer_step or self._next_step
         self.is_durable = is_durable
+        self.roles: Mapping[str, tuple[NodeId, ...]] = roles or {}
         self.now = 0
         self.wall_clock = 0
         self.effects: list[Effect] = []  # of the batch under way; they leave after the commit

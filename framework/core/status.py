@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
+
+import msgspec
 
 from framework.core.errors import PluginError
 from framework.core.message import Record
@@ -15,7 +18,14 @@ class HasStatus(Protocol):
     def status(self) -> Status: ...
 
 
-class Status(Record):
+class MountStatus(Record, kw_only=True):
+    """What the mounts of a node do: the paths of those that lead their group, and of all that take part in one."""
+
+    leads: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+
+class Status(MountStatus):
     """The public view of a node. Protocols subclass it, with defaults, to show more; faults and the ledger read only
     these fields.
 
@@ -24,7 +34,9 @@ class Status(Record):
             commit: int = 0
 
     `roles` are words that faults can target (`faults.crash.target=leader`); a node may have several. `phase` is the
-    current phase of the protocol, for the ledger. `term` is the epoch, if the protocol has one.
+    current phase of the protocol, for the ledger. `term` is the epoch, if the protocol has one. `leads` and `hosts` are
+    the mounts that lead their group, and that take part in one (`faults.crash.target=leader:shard-7`); left empty, they
+    are read from the mounts' own statuses.
     """
 
     roles: tuple[str, ...] = ()
@@ -48,6 +60,17 @@ def reported_status(node: HasStatus) -> Status:
     if not isinstance(status.roles, tuple) or not all(isinstance(role, str) for role in status.roles):
         raise PluginError(f"{name}.status", f"has roles={status.roles!r}", 'Give a tuple of texts: roles=("leader",).')
     return status
+
+
+def status_of(nodes: Mapping[str, HasStatus]) -> Status:
+    """Returns the status of a node, with what its mounts do. `nodes` are the node and its mounts, by path."""
+    status = reported_status(nodes[""])
+    if len(nodes) == 1 or status.leads or status.hosts:
+        return status
+    mounts = {path: reported_status(node) for path, node in nodes.items() if path}
+    hosts = tuple(path for path, mounted in mounts.items() if mounted.roles)
+    leads = tuple(path for path in hosts if "leader" in mounts[path].roles)
+    return msgspec.structs.replace(status, leads=leads, hosts=hosts) if hosts else status
 
 
 def shown(status: Status) -> dict[str, object]:

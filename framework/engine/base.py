@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from framework.core.message import NodeId
 from framework.core.node import Node
+from framework.core.protocol_choice import ProtocolChoice
 from framework.core.status import Status
 from framework.core.tracebacks import blaming, plugin_gave
 from framework.engine.tally import Tally
@@ -16,7 +17,14 @@ from framework.faults.ledger import LedgerEntry
 from framework.faults.plan import FaultKinds, FaultPlan
 from framework.load.workload import Workload
 from framework.network.model import NetworkModel
-from framework.registry.specs import FaultSpec, NetworkSpec, ProtocolSpec, WorkloadSpec
+from framework.registry.specs import (
+    SERVICE,
+    FaultSpec,
+    NetworkSpec,
+    ProtocolSpec,
+    WorkloadSpec,
+    WrappedClientConfig,
+)
 from framework.replication.administration import ADMINISTRATOR, Administrator
 
 if TYPE_CHECKING:
@@ -28,10 +36,12 @@ TraceLevel = Literal["full", "history", "none"]
 
 @dataclass(frozen=True)
 class EndpointSpec:
-    """The class of a node or client, the nodes that it knows, and whether it is a spare."""
+    """The class of a node or client and its config, the nodes that it knows, the run's roles, and whether it is a spare."""
 
     node_class: type[Node]
     peers: tuple[NodeId, ...]
+    config: Any = None
+    roles: Mapping[str, tuple[NodeId, ...]] = field(default_factory=dict)
     spare: bool = False
 
 
@@ -68,6 +78,7 @@ class Experiment:
     quiet: int = 0  # with faults: time before `duration` at which everything is healed
     settle: int = 0  # limit for replicas to become equal after the last operation; 0: not compared
     spares: tuple[NodeId, ...] = ()  # the `nodes` on standby until a fault or an administrator boots them
+    roles: Mapping[str, tuple[NodeId, ...]] = field(default_factory=dict)  # of the nodes, and of the workload's service
 
     @property
     def members(self) -> tuple[NodeId, ...]:
@@ -85,22 +96,56 @@ class Experiment:
         return (*self.clients, self.administrator) if self.administrator else self.clients
 
     @property
+    def services(self) -> tuple[NodeId, ...]:
+        """The node that the workload adds, if it adds one."""
+        return self.roles.get(SERVICE, ())
+
+    @property
+    def servers(self) -> tuple[NodeId, ...]:
+        """The nodes of the protocol, and the workload's service."""
+        return (*self.nodes, *self.services)
+
+    @property
+    def others(self) -> tuple[NodeId, ...]:
+        """The workload's service and the clients."""
+        return (*self.services, *self.clients)
+
+    @property
     def endpoints(self) -> tuple[NodeId, ...]:
         """All nodes and clients, in the order of their indices in traces and frames."""
-        return (*self.nodes, *self.callers)
+        return (*self.servers, *self.callers)
 
     def endpoint(self, name: NodeId) -> EndpointSpec:
         """The class of an endpoint, and the nodes that it knows."""
+        config, roles, workload = self.protocol_config, self.roles, self.workload
         if name in self.nodes:
             peers = tuple(node for node in self.members if node != name)
-            return EndpointSpec(self.protocol.node, peers, name in self.spares)
-        return EndpointSpec(Administrator if name == self.administrator else self.protocol.client, self.nodes)
+            return EndpointSpec(self.node_class(name), peers, config, roles, name in self.spares)
+        if name in self.services:
+            assert workload.service is not None
+            return EndpointSpec(workload.service, (), self.workload_config, roles)
+        if name == self.administrator:
+            return EndpointSpec(Administrator, self.nodes, config, roles)
+        if workload.client is not None:
+            choice = ProtocolChoice(self.protocol.name, self.protocol.node, self.protocol.client, config)
+            wrapped = WrappedClientConfig(protocol=choice, workload=self.workload_config)
+            return EndpointSpec(workload.client, self.nodes, wrapped, roles)
+        return EndpointSpec(self.protocol.client, self.nodes, config, roles)
+
+    def node_class(self, name: NodeId) -> type[Node]:
+        """The class of a node, by its role if the protocol has roles."""
+        for role, (node_class, _) in self.protocol.roles.items():
+            if name in self.roles.get(role, ()):
+                return node_class
+        return self.protocol.node
 
     @property
     def watched(self) -> tuple[NodeId, ...]:
         """The endpoints that the protocol's invariants watch: the nodes, and the clients if one watches their class."""
-        client, invariants = self.protocol.client, self.protocol.invariants
-        return (*self.nodes, *(self.clients if any(issubclass(client, each.watches) for each in invariants) else ()))
+        invariants = self.protocol.invariants
+        clients = (self.protocol.client, *((self.workload.client,) if self.workload.client is not None else ()))
+        watched = any(issubclass(client, each.watches) for each in invariants for client in clients)
+        return (*self.nodes, *(self.clients if watched else ()))
 
     def make_workload(self) -> Workload:
         return self.workload.workload(self.workload_config)
@@ -113,7 +158,7 @@ class Experiment:
         return FinalPhase(int(self.workload_config.final_after), int(self.workload_config.final_time))
 
     def make_network(self) -> NetworkModel:
-        return self.network.model(self.network_config, self.nodes, self.callers)
+        return self.network.model(self.network_config, self.servers, self.callers)
 
     def make_fault_plans(self) -> list[tuple[str, FaultPlan]]:
         return [

@@ -16,7 +16,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
@@ -26,6 +26,9 @@ from framework.core.status import NOTHING_SHOWN, Status
 from framework.core.time import Duration
 from framework.faults.actions import Action
 
+LEADER_OF, HOST_OF, CLIENT = "leader", "host", "client"
+"""The words before the colon of a target."""
+
 
 @dataclass(frozen=True)
 class ClusterView:
@@ -34,7 +37,8 @@ class ClusterView:
     `now` is the run's time in nanoseconds. `statuses` maps every server, in the order of the config, to its `Status`,
     or None if it is down. `stopped` are the paused servers, `lost` the servers that no restart brings back. `spares`
     are the spare servers that have never run; they are not in `statuses`. `rng` is the fault's own random stream.
-    `token()` returns a fresh token for `ImpairLinks` and `RunAdminOperation`.
+    `token()` returns a fresh token for `ImpairLinks` and `RunAdminOperation`. `others` maps the clients and the
+    workload's service to their statuses. `roles` are the nodes by the role that the protocol gives them.
     """
 
     now: int
@@ -45,6 +49,8 @@ class ClusterView:
     stopped: frozenset[NodeId] = frozenset()
     lost: frozenset[NodeId] = frozenset()
     spares: tuple[NodeId, ...] = ()
+    others: Mapping[NodeId, Status | None] = field(default_factory=dict)
+    roles: Mapping[str, tuple[NodeId, ...]] = field(default_factory=dict)
 
     @property
     def nodes(self) -> tuple[NodeId, ...]:
@@ -55,15 +61,34 @@ class ClusterView:
         """Servers that run and are not paused."""
         return tuple(node for node, status in self.statuses.items() if status is not None and node not in self.stopped)
 
-    def select(self, target: str) -> tuple[NodeId, ...]:
+    def select(self, target: str, *, others: bool = False) -> tuple[NodeId, ...]:
         """Returns the running nodes that `target` selects now.
 
-        `target` is a name, a role, `random`, `random_minority`, `random_majority` or `all`. The result is empty if no
-        running node matches.
+        `target` is a name, a role, `random`, `random_minority`, `random_majority` or `all`; `leader:PATH` is a node
+        whose mount PATH leads, `host:PATH` one that takes part there. The result is empty if no running node matches.
+        With `others`, clients and the workload's service can be selected too: by name, `client:NAME`, `client:random`,
+        or a role that they report.
         """
         up = self.up
         if target in self.statuses:
             return (target,) if target in up else ()
+        outside = tuple(
+            node for node, status in self.others.items() if others and status is not None and node not in self.stopped
+        )
+        word, colon, name = target.partition(":")
+        if colon and word in (LEADER_OF, HOST_OF):
+            shown = {node: self.statuses[node] or NOTHING_SHOWN for node in up}
+            paths = {node: status.leads if word == LEADER_OF else status.hosts for node, status in shown.items()}
+            return tuple(node for node in up if name in paths[node])
+        if colon and word == CLIENT:
+            clients = tuple(node for node in outside if node in self.clients)
+            if name == "random":
+                return (self.rng.choice(clients),) if clients else ()
+            return (name,) if name in clients else ()
+        if target in self.others:
+            return (target,) if target in outside else ()
+        if target in self.roles:
+            return tuple(node for node in (*up, *outside) if node in self.roles[target])
         if target == "all":
             return up
         majority = len(self.statuses) // 2 + 1
@@ -74,7 +99,8 @@ class ClusterView:
             return self._some(up, self.rng.randint(1, most)) if most >= 1 else ()
         if target == "random_majority":
             return self._some(up, majority) if len(up) >= majority else ()
-        return tuple(node for node in up if target in (self.statuses[node] or NOTHING_SHOWN).roles)
+        known = {**self.statuses, **self.others}
+        return tuple(node for node in (*up, *outside) if target in (known[node] or NOTHING_SHOWN).roles)
 
     def _some(self, nodes: Sequence[NodeId], count: int) -> tuple[NodeId, ...]:
         chosen = set(self.rng.sample(nodes, count))
@@ -120,8 +146,9 @@ class TargetConfig(FaultConfig):
     """The nodes that a fault targets."""
 
     target: str = "random"
-    """A node's name, a role that nodes report (`leader`, `follower`), `random`,
-    `random_minority`, `random_majority`, `all`."""
+    """A node's name, a role that nodes report or are given (`leader`, `follower`), `random`,
+    `random_minority`, `random_majority`, `all`; `leader:PATH` for the leader of a mounted group. Crashes, pauses and
+    clocks also reach clients: `client:c3`, `client:random`, or a role that clients report."""
 
 
 class Fault(ABC):
@@ -172,11 +199,22 @@ ROLES = ("leader", "follower", "candidate", "coordinator", "participant", "prima
 SELECTORS = ("random", "random_minority", "random_majority", "all")
 
 
-def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
+def check_target(where: str, target: str, nodes: Sequence[NodeId], *, others: bool = False) -> None:
     """Raises ConfigError if `target` is empty, an unknown node, a misspelt keyword, or can never select a node.
 
-    Protocols name their own roles: a word unlike any known one passes.
+    Protocols name their own roles: a word unlike any known one passes. `others`: clients can be selected too.
     """
+    word, colon, name = target.partition(":")
+    if colon:
+        kinds = (LEADER_OF, HOST_OF, *((CLIENT,) if others else ()))
+        if word not in kinds:
+            fix = did_you_mean(word, kinds) if word != CLIENT else "Crashes, pauses and clocks reach clients."
+            raise ConfigError(
+                f"{where}={target}", f"there is no such target: {word!r} cannot stand before a colon", fix
+            )
+        if not name:
+            raise ConfigError(f"{where}={target}", "names nothing after the colon", f"Write {word}:NAME.")
+        return
     if target[:1] == "n" and target[1:].isdigit() and target not in nodes:
         raise ConfigError(f"{where}={target}", "there is no such node", did_you_mean(target, nodes))
     words = (*SELECTORS, *ROLES)
@@ -190,7 +228,7 @@ def check_target(where: str, target: str, nodes: Sequence[NodeId]) -> None:
 
 def is_role(target: str, nodes: Sequence[NodeId]) -> bool:
     """Returns whether a target can only be a role that nodes report."""
-    return bool(target) and target not in SELECTORS and target not in nodes and ":" not in target
+    return bool(target) and target not in SELECTORS and target not in nodes
 
 
 class TargetedFault(Fault):
@@ -198,9 +236,12 @@ class TargetedFault(Fault):
 
     config: TargetConfig
 
+    reaches_others: ClassVar[bool] = False
+    """Whether its targets may be clients, or the workload's service."""
+
     @property
     def target(self) -> str:
         return self.config.target
 
     def validate_nodes(self, key: str, nodes: Sequence[NodeId], spares: Sequence[NodeId]) -> None:
-        check_target(f"{key}.target", self.config.target, nodes)
+        check_target(f"{key}.target", self.config.target, nodes, others=self.reaches_others)

@@ -49,12 +49,14 @@ DETAILS = 20
 @dataclass(frozen=True)
 class Sight:
     """An engine's view of its servers: their statuses (None: down), the paused ones, the ones that no restart brings
-    back, and the spares that have never run, which have no status."""
+    back, and the spares that have never run, which have no status. `others` are the statuses of the clients and of the
+    workload's service."""
 
     statuses: Mapping[NodeId, Status | None]
     stopped: frozenset[NodeId] = frozenset()
     lost: frozenset[NodeId] = frozenset()
     spares: tuple[NodeId, ...] = ()
+    others: Mapping[NodeId, Status | None] = field(default_factory=dict)
 
 
 Look: TypeAlias = Callable[[], Sight]
@@ -99,12 +101,13 @@ class Injector:
         stream: Callable[[str], random.Random],
         do: Callable[[Action], bool],
         watches_disks: bool = False,
+        roles: Mapping[str, tuple[NodeId, ...]] | None = None,
     ) -> None:
         self.entries: dict[str, LedgerEntry] = {}
         self.tokens: dict[int, tuple[LedgerEntry, Fault, Injection]] = {}  # token -> the fault of the impairment
         self.healed_at: int | None = None
         self._quiet_at, self._do, self._clients, self._stream = quiet_at, do, tuple(clients), stream
-        self._watches_disks = watches_disks
+        self._watches_disks, self._roles = watches_disks, roles or {}
         self._order = itertools.count()
         self._fresh = itertools.count(1)
         self._rngs: dict[str, random.Random] = {}
@@ -143,8 +146,9 @@ class Injector:
             sight, fresh = look(), lambda: next(self._fresh)
             rng = self._rngs[planned.name.partition("/")[0]]
             view = ClusterView(
-                now, sight.statuses, self._clients, rng, fresh, sight.stopped, sight.lost, spares=sight.spares
-            )
+                now, sight.statuses, self._clients, rng, fresh, sight.stopped, sight.lost, spares=sight.spares,
+                others=sight.others, roles=self._roles,
+            )  # fmt: skip
             self._inject(planned, order, due, view)
         if now >= self._quiet_at and self.healed_at is None and self.entries:
             self.heal(now, look)
@@ -159,7 +163,7 @@ class Injector:
             span[1] = now
         self._lasting_spans.clear()
         sight = look()
-        for node, status in sight.statuses.items():
+        for node, status in {**sight.statuses, **sight.others}.items():
             if status is None and node not in sight.lost:
                 self._do(Restart(node))
 
@@ -242,8 +246,9 @@ class Injector:
     def _note_roles(self, planned: PlannedFault, view: ClusterView) -> None:
         """Records the roles that existed when a fault found no node in its target role."""
         entry, target = self.entries[planned.name], planned.fault.target
-        if is_role(target, (*view.nodes, *view.spares)):
-            roles = [role for status in view.statuses.values() if status for role in status.roles]
+        if is_role(target, (*view.nodes, *view.spares, *view.others)):
+            statuses = (*view.statuses.values(), *view.others.values())
+            roles = [*view.roles, *(role for status in statuses if status for role in status.roles)]
             entry.sought = target
             entry.seen = list(dict.fromkeys((*entry.seen, *roles)))
 
@@ -317,9 +322,10 @@ class Injector:
                 self._disks[action.node] = entry
                 entry.meets = "commit"
         for node in injection.targets:
-            status = view.statuses.get(node) or NOTHING_SHOWN
+            status = view.statuses.get(node) or view.others.get(node) or NOTHING_SHOWN
+            given = [role for role, nodes in view.roles.items() if node in nodes and role not in status.roles]
             entry.against[node] = entry.against.get(node, 0) + 1
-            for counts, words in ((entry.roles, status.roles), (entry.phases, (status.phase,))):
+            for counts, words in ((entry.roles, (*given, *status.roles)), (entry.phases, (status.phase,))):
                 for word in filter(None, words):
                     counts[word] = counts.get(word, 0) + 1
         crashed = [action.node for action in injection.actions if isinstance(action, Crash)]
@@ -358,7 +364,7 @@ def _injection(planned: PlannedFault, view: ClusterView) -> Injection | None:
         injection = fault.inject(view)
     if injection is None:
         return None
-    known = (*view.nodes, *view.spares)
+    known = (*view.nodes, *view.spares, *view.others)
     parts = (injection.actions, injection.undo, injection.targets) if isinstance(injection, Injection) else ()
     if not (parts and all(isinstance(part, (tuple, list)) for part in parts)):
         raise plugin_gave(where, "inject", injection, "an Injection of tuples", type(fault).inject)

@@ -41,8 +41,8 @@ class Assignment(Record, array_like=False):
 class LoadGenerator:
     """The load generator of one client actor. It has no clock and does no I/O: the engine calls `due` at `next_at`.
 
-    `name` is the workload's name as users type it. `clients` are the clients that this generator serves, `first` is the
-    index of the first of them among all `total` clients of the run. Operations start from `start` on, and none starts
+    `name` is the workload's name as users type it. `clients` are the clients that this generator serves (the
+    administrator's process may have none), `first` is the index of the first of them among all `total` clients of the run. Operations start from `start` on, and none starts
     at or after `stop`, not even an operation that fell due earlier. `stream(purpose, entity)` returns the seeded random
     streams.
     """
@@ -69,7 +69,7 @@ class LoadGenerator:
         self._total = total if total is not None else len(self.clients)
         self._first = first
         self._stream = stream
-        self._open = workload.config.loop == "open"
+        self._open = workload.config.loop == "open" and bool(self.clients)
         self._turns: list[tuple[int, int]] = []  # (time, client index | _ARRIVAL)
         self._idle: deque[int] = deque(range(len(self.clients)))
         self._backlog: deque[tuple[int, Invocation]] = deque()
@@ -149,6 +149,14 @@ class LoadGenerator:
             if at < self.stop:
                 heapq.heappush(self._turns, (at, client))
                 self.next_at = min(self.next_at, at)
+
+    def suspend(self, client: int) -> None:
+        """Takes client number `client` out of the load: it starts no operation until it is `completed`."""
+        if client in self._idle and self._open:
+            self._idle.remove(client)
+        self._turns = [turn for turn in self._turns if turn[1] != client]
+        heapq.heapify(self._turns)
+        self.next_at = self._next_turn()
 
     @property
     def waiting(self) -> int:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from framework.load.workload import FinalPhaseConfig, Workload, WorkloadConfig
 from framework.network.model import NetworkModel
 from framework.registry.messages import named_messages, node_classes, package_of
 from framework.registry.specs import (
+    SERVICE,
     CheckerSpec,
     FaultSpec,
     ModelSpec,
@@ -33,6 +34,7 @@ from framework.registry.specs import (
     Spec,
     StateMachineSpec,
     WorkloadSpec,
+    with_mounts,
 )
 from framework.replication.administration import Administer
 from framework.replication.sessions import ReplicatedConfig, SessionClient
@@ -97,6 +99,17 @@ def _check_workload(spec: WorkloadSpec) -> None:
     if cls.final is not Workload.final and not (spec.config and issubclass(spec.config, FinalPhaseConfig)):
         what = f"has a final phase, and config={_spelled(spec.config)} has no settings for it"
         raise PluginError(where, what, _derive(spec.config, "FinalPhaseConfig"))
+    if spec.service is not None:
+        check_part(where, "service", spec.service, Node)
+    if spec.client is not None:
+        check_part(where, "client", spec.client, Client)
+    if isinstance(spec.operations, str) or not isinstance(spec.operations, tuple | list):
+        raise PluginError(
+            where, f"operations={spec.operations!r} is not a tuple", f"Write operations=({spec.operations!r},)."
+        )
+    guests = with_mounts(spec.guests)
+    messages = {message for guest in guests for message in guest._handlers if not issubclass(message, Event)}
+    check_node_classes(guests, sorted(messages, key=lambda message: message.__qualname__))
 
 
 def _check_fault(spec: FaultSpec) -> None:
@@ -151,7 +164,7 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
     module.
     """
     check_name(spec)
-    check_class(spec, "node", Node)
+    _check_roles(spec)
     check_class(spec, "client", Client)
     check_config(spec, Config)
     _check_tuples(spec)
@@ -160,11 +173,7 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
     _check_sometimes(spec)
     _check_administration(spec)
     handled = set(named_messages(spec).values())
-    for message in handled:
-        check_message(message)
-    for node in node_classes(spec):
-        check_durable_types(node)
-        check_handler_types(node)
+    check_node_classes(node_classes(spec), handled)
     for sibling in siblings:
         handled.update(named_messages(sibling).values())
     for message in package_messages(home or package_of(spec.node.__module__)):
@@ -175,6 +184,39 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
                 f"Write @handles({message.__name__}) in {spec.node.__name__} or {spec.client.__name__}, "
                 "or delete the message.",
             )
+
+
+def check_node_classes(classes: Iterable[type[Node]], messages: Iterable[type[Message]]) -> None:
+    """Raises PluginError unless the messages, durable fields and handlers of these classes follow the node model."""
+    for message in messages:
+        check_message(message)
+    for node in classes:
+        check_durable_types(node)
+        check_handler_types(node)
+
+
+def _check_roles(spec: ProtocolSpec) -> None:
+    """Raises PluginError unless the spec has a node class, or roles with classes and counts."""
+    where = f"protocol {spec.name!r}"
+    if not isinstance(spec.roles, Mapping):
+        raise PluginError(where, f"roles={spec.roles!r} is not a mapping", 'Write roles={"server": (Server, 3)}.')
+    if not spec.roles:
+        check_class(spec, "node", Node)
+        return
+    for name, role in spec.roles.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name == SERVICE:
+            raise PluginError(where, f"{name!r} is not a valid name of a role", f"Write {_snake(f'my_{name}')!r}.")
+        if not isinstance(role, tuple) or len(role) != 2:
+            raise PluginError(
+                where, f"roles: {name} is {role!r}", f'Write "{name}": (MyNode, 3), or None for the others.'
+            )
+        node, count = role
+        check_part(where, f"roles: {name}", node, Node)
+        is_count = count is None or callable(count) or (type(count) is int and count >= 1)
+        if not is_count:
+            raise PluginError(where, f"roles: {name} has the count {count!r}", "Give 1 or more, None, or a function.")
+    if [count for _, count in spec.roles.values()].count(None) > 1:
+        raise PluginError(where, "two roles have the count None", "Only one can have all other nodes.")
 
 
 def _check_tuples(spec: ProtocolSpec) -> None:
@@ -200,8 +242,12 @@ def check_name(spec: Spec) -> None:
 
 def check_class(spec: Spec, field: str, base: type) -> None:
     """Raises PluginError unless the spec's `field` is a concrete subclass of `base` that other processes can import."""
-    value = getattr(spec, field)
-    where = f"{_kind(spec)} {spec.name!r}"
+    check_part(f"{_kind(spec)} {spec.name!r}", field, getattr(spec, field), base)
+
+
+def check_part(where: str, field: str, value: Any, base: type) -> None:
+    """Raises PluginError unless `value`, the `field` of a spec, is a concrete subclass of `base` that other processes can
+    import."""
     if not (isinstance(value, type) and issubclass(value, base) and value is not base):
         shown = getattr(value, "__qualname__", repr(value))
         raise PluginError(where, f"{field}={shown} is not a {base.__name__}", f"Derive it from {base.__name__}.")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from framework.checking.invariants import Invariant
 from framework.core.client import Client
 from framework.core.message import Config, NodeId
 from framework.core.node import Node
+from framework.core.protocol_choice import ProtocolChoice
 from framework.core.tracebacks import blaming
 from framework.faults.fault import Fault, FaultConfig
 from framework.faults.plan import FaultKinds, FaultPlan, PeriodicPlan
@@ -42,6 +43,13 @@ class Sometimes:
     at_least: int = 1
 
 
+SERVICE = "service"
+"""The role of the node that a workload adds to a run."""
+
+Role: TypeAlias = tuple[type[Node], int | Callable[[Any], int] | None]
+"""The class of a role's nodes, and their number: an int, a function of the protocol's config, or None for all others."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProtocolSpec(Spec):
     """A protocol: the class of its nodes and of its clients.
@@ -57,11 +65,18 @@ class ProtocolSpec(Spec):
     why not, which makes the run invalid ("transaction 7 is still in doubt at p2"). On Ray it is given copies of the
     nodes, which have their attributes but cannot act.
 
-    `chosen` are the protocols that the config of a run chooses for its mounts (see `ProtocolChoice`): not to be given.
+    A protocol whose nodes differ gives `roles` instead of `node`: `{"coordinator": (Coordinator, 1), "participant":
+    (Participant, None)}`. A role is a class and a count: a number, a function of the protocol's config that returns one,
+    or None for all other nodes of the run, once. The nodes n1, n2, … are given their roles in this order; every node and
+    client knows them all, as `self.roles`.
+
+    `chosen` are the protocols that the config of a run chooses for its mounts (see `ProtocolChoice`), and `guests` the
+    classes that its workload adds: not to be given.
     """
 
-    node: type[Node]
     client: type[Client]
+    node: type[Node] = Node
+    roles: Mapping[str, Role] = field(default_factory=dict)
     operations: tuple[str, ...] = ()
     model: str | None = None
     checkers: tuple[str, ...] = ()
@@ -71,12 +86,23 @@ class ProtocolSpec(Spec):
     administration: tuple[str, ...] = ()
     settled: Callable[[Mapping[NodeId, Any]], str | None] | None = None
     chosen: tuple[ProtocolSpec, ...] = ()
+    guests: tuple[type[Node], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.roles and self.node is Node and isinstance(self.roles, Mapping):
+            first = next(iter(self.roles.values()))
+            object.__setattr__(self, "node", first[0] if isinstance(first, tuple) and first else Node)
+
+    @property
+    def role_classes(self) -> list[type[Node]]:
+        """The classes of its nodes: one for each role, or the one of all."""
+        return [node for node, _ in self.roles.values()] or [self.node]
 
     @property
     def converges(self) -> bool:
         """True if it promises that its replicas become equal once clients are quiet: its nodes, or nodes that they may
         mount, override `replica` or `replicas`."""
-        served = _with_mounts([self.node, *(spec.node for spec in self.chosen)])
+        served = with_mounts([*self.role_classes, *(each for spec in self.chosen for each in spec.role_classes)])
         return any(one.replica is not Node.replica or one.replicas is not Node.replicas for one in served)
 
     @property
@@ -87,12 +113,11 @@ class ProtocolSpec(Spec):
     @property
     def node_classes(self) -> list[type[Node]]:
         """The classes of its nodes and clients and all that they may mount, each once."""
-        return _with_mounts(
-            [self.node, self.client, *(each for spec in self.chosen for each in (spec.node, spec.client))]
-        )
+        chosen = [each for spec in self.chosen for each in (*spec.role_classes, spec.client)]
+        return with_mounts([*self.role_classes, self.client, *chosen, *self.guests])
 
 
-def _with_mounts(classes: Iterable[type[Node]]) -> list[type[Node]]:
+def with_mounts(classes: Iterable[type[Node]]) -> list[type[Node]]:
     """Returns the classes and all that they may mount, each once."""
     found: dict[type[Node], None] = {}
 
@@ -117,10 +142,36 @@ class StateMachineSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadSpec(Spec):
-    """A workload; its config derives from `WorkloadConfig`."""
+    """A workload; its config derives from `WorkloadConfig`.
+
+    `service` is the class of a node that the workload adds to the run, which every protocol under test meets alike: a
+    store that a lock guards, say. Its config is the workload's, its name is `s1`, and `self.roles["service"]` has it.
+    `client` is a class that takes the place of the protocol's clients, and mounts one of them: its config is a
+    `WrappedClientConfig`. `operations` are the functions that this class performs without the protocol.
+    """
 
     workload: type[Workload]
     config: type[WorkloadConfig] | None = WorkloadConfig
+    service: type[Node] | None = None
+    client: type[Client] | None = None
+    operations: tuple[str, ...] = ()
+
+    @property
+    def guests(self) -> tuple[type[Node], ...]:
+        """The node classes that it adds to a run."""
+        return tuple(each for each in (self.service, self.client) if each is not None)
+
+
+class WrappedClientConfig(Config):
+    """The config of a client that wraps the protocol's clients, for `WorkloadSpec.client`.
+
+    def on_start(self) -> None:
+        lock = self.config.protocol
+        self.lock = self.mount("lock", lock.client, lock.config, self.servers, peer_mount="")
+    """
+
+    protocol: ProtocolChoice
+    workload: WorkloadConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,7 +82,7 @@ class NodeDriver:
     def __init__(
         self, experiment: Experiment, node: NodeId, record: NodeTrace, outlet: OutputCollector, wire: Any
     ) -> None:
-        server = node in experiment.nodes
+        server = node in experiment.servers
         self._endpoint = experiment.endpoint(node)
         self.node, self.steps, self.compared = node, 0, 0
         self.runtime: NodeRuntime | None = None
@@ -145,11 +145,13 @@ class NodeDriver:
         self._epoch, self._clock = told["epoch"], Clock.of(told["clock"]) if "clock" in told else Clock()
         self._batch, self._due, self._raised = [], [], ""
         rng = stream(self._experiment.seed, "node", name)
-        self.runtime = NodeRuntime(self.node, rng, _Restored(told["stored"]), is_durable=self._durable)
+        endpoint = self._endpoint
+        self.runtime = NodeRuntime(
+            self.node, rng, _Restored(told["stored"]), is_durable=self._durable, roles=endpoint.roles
+        )
         self._begin(row)
-        config, endpoint = self._experiment.protocol_config, self._endpoint
         try:
-            self.runtime.take(Start(self._class, config, endpoint.peers, endpoint.spare, row.seq))
+            self.runtime.take(Start(self._class, endpoint.config, endpoint.peers, endpoint.spare, row.seq))
         except RAISED as error:
             self._raised = f"{type(error).__name__}: {error}"
 

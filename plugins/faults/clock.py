@@ -44,9 +44,10 @@ class ClockFault(TargetedFault):
     """Sets clocks wrong, and corrects them again."""
 
     config: ClockConfig
+    reaches_others = True
 
     def inject(self, view: ClusterView) -> Injection | None:
-        nodes = view.select(self.config.target)
+        nodes = view.select(self.config.target, others=True)
         if not nodes:
             return None
         signs = {node: self._sign(view.rng) for node in nodes}

@@ -32,11 +32,13 @@ class AgainConfig(TargetConfig):
 class CrashFault(TargetedFault):
     """Crashes nodes, and restarts them with their storage."""
 
+    reaches_others = True
+
     def disables_target(self) -> bool:
         return True
 
     def inject(self, view: ClusterView) -> Injection | None:
-        nodes = view.select(self.config.target)
+        nodes = view.select(self.config.target, others=True)
         if not nodes:
             return None
         return Injection(tuple(map(Crash, nodes)), tuple(map(Restart, nodes)), nodes)
@@ -49,11 +51,13 @@ class CrashFault(TargetedFault):
 class PauseFault(TargetedFault):
     """Pauses nodes as SIGSTOP does, and resumes them. A paused node notices the gap only by its clock."""
 
+    reaches_others = True
+
     def disables_target(self) -> bool:
         return True
 
     def inject(self, view: ClusterView) -> Injection | None:
-        nodes = view.select(self.config.target)
+        nodes = view.select(self.config.target, others=True)
         if not nodes:
             return None
         return Injection(tuple(map(Pause, nodes)), tuple(map(Resume, nodes)), nodes)
@@ -67,9 +71,11 @@ class RestartFault(TargetedFault):
     """Restarts crashed nodes. For schedules: a crash with `for: 0` lasts until then."""
 
     config: AgainConfig
+    reaches_others = True
 
     def inject(self, view: ClusterView) -> Injection | None:
-        down = [node for node, status in view.statuses.items() if status is None and node not in view.lost]
+        known = {**view.statuses, **view.others}
+        down = [node for node, status in known.items() if status is None and node not in view.lost]
         nodes = _among(down, self.config.target, view)
         return Injection(tuple(map(Restart, nodes)), (), nodes) if nodes else None
 
@@ -78,16 +84,17 @@ class ResumeFault(TargetedFault):
     """Resumes paused nodes. For schedules: a pause with `for: 0` lasts until then."""
 
     config: AgainConfig
+    reaches_others = True
 
     def inject(self, view: ClusterView) -> Injection | None:
-        nodes = _among([node for node in view.nodes if node in view.stopped], self.config.target, view)
+        nodes = _among([node for node in (*view.nodes, *view.others) if node in view.stopped], self.config.target, view)
         return Injection(tuple(map(Resume, nodes)), (), nodes) if nodes else None
 
 
 def _among(nodes: Sequence[NodeId], target: str, view: ClusterView) -> tuple[NodeId, ...]:
     if target == "random":
         return (view.rng.choice(nodes),) if nodes else ()
-    return tuple(node for node in nodes if target in ("all", node))
+    return tuple(node for node in nodes if target in ("all", node, f"client:{node}"))
 
 
 @hookimpl

@@ -60,8 +60,9 @@ def test_an_option_is_what_it_is_and_all_of_its_settings(groups: Groups) -> None
             "  faults.crash.for=1s         duration",
             "      `for`: time until it is undone; 0: only when all faults end.",
             "  faults.crash.target=random  text",
-            "      A node's name, a role that nodes report (`leader`, `follower`), `random`, `random_minority`, `random_majority`,",
-            "      `all`.",
+            "      A node's name, a role that nodes report or are given (`leader`, `follower`), `random`, `random_minority`,",
+            "      `random_majority`, `all`; `leader:PATH` for the leader of a mounted group. Crashes, pauses and clocks also reach",
+            "      clients: `client:c3`, `client:random`, or a role that clients report.",
         ]
     )
 

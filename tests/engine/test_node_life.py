@@ -64,7 +64,7 @@ class Ports:
 
 
 def hosted(config: Any = None, *, spare: bool = False) -> HostedNode:
-    return HostedNode(0, "n1", EndpointSpec(Counts, (), spare), config)
+    return HostedNode(0, "n1", EndpointSpec(Counts, (), config, spare=spare))
 
 
 def boot(life: NodeLife, node: HostedNode, storage: Any = None) -> None:

@@ -12,7 +12,7 @@ from framework.core.node_runtime import Invoke, NodeRuntime
 from framework.core.random_streams import stream
 from framework.engine.base import OLDEST, Experiment, Waiting
 from framework.engine.shared.administrator import AdministratorQueue
-from framework.engine.shared.node_life import HostedNode, NodeLife, RecordingPorts
+from framework.engine.shared.node_life import PAUSES, HostedNode, NodeLife, RecordingPorts
 from framework.engine.tally import Tally
 from framework.faults.actions import RunAdminOperation
 from framework.load.generator import Assignment, LoadGenerator
@@ -62,6 +62,8 @@ class ClientDriver:
         self._warmup = experiment.warmup
         self._timeout = int(experiment.workload_config.timeout)
         self._nodes = {node.id: node for node in nodes}
+        self._held: dict[NodeId, Assignment] = {}  # of paused clients: the operation that is due
+        self._retiring: dict[NodeId, int] = {}  # paused clients whose process is to be replaced, with the cause
         self._administration = AdministratorQueue()
         self._load = LoadGenerator(
             experiment.make_workload(), [node for node in self._nodes if node != ADMINISTRATOR],
@@ -89,6 +91,9 @@ class ClientDriver:
                 self._count(assignment, refused, now)
                 if self._history is not None:
                     self._history.append(operation_row(assignment, refused, now, now))
+                continue
+            if node.state in PAUSES:  # it invokes once it goes on
+                self._held[node.id] = assignment
                 continue
             self.outstanding += 1
             self._invoke(node, node.runtime, assignment, self._timeout)
@@ -132,6 +137,28 @@ class ClientDriver:
         else:
             self._end(node, outcome, self._now())
             self._ports.operation_ended()
+
+    def crashed(self, node: HostedNode) -> None:
+        """Takes a client that a fault has crashed out of the load, until it is restarted."""
+        self._held.pop(node.id, None)
+        self._retiring.pop(node.id, None)
+        if node.id != ADMINISTRATOR:
+            self._load.suspend(node.client)
+            self._load_changed()
+
+    def restarted(self, node: HostedNode) -> None:
+        """Lets a client that is up again continue, under a new process id."""
+        if node.id != ADMINISTRATOR and node.runtime is not None:
+            self._free(node, self._now(), retired=True)
+
+    def resumed(self, node: HostedNode) -> None:
+        """Continues with what fell due while the client was paused."""
+        if node.id in self._retiring:
+            self._retire(node, self._retiring.pop(node.id))
+        assignment = self._held.pop(node.id, None)
+        if assignment is not None and node.runtime is not None:
+            self.outstanding += 1
+            self._invoke(node, node.runtime, assignment, self._timeout)
 
     def administer(self, ask: RunAdminOperation, cause: int) -> None:
         """Has the administrator perform an operation once all earlier ones are done."""
@@ -183,6 +210,9 @@ class ClientDriver:
         self._ports.invoke(node, runtime, Invoke(operation, timeout, step), now)
 
     def _retire(self, node: HostedNode, cause: int) -> None:
+        if node.state in PAUSES:
+            self._retiring[node.id] = cause
+            return
         if node.runtime is not None:
             assert node.open is None, f"{node.id} would lose the operation that it has under way"
             self._ports.reboot(node, cause)

@@ -52,6 +52,7 @@ class FaultExecutor:
         self.injector = Injector(
             experiment.make_fault_plans(), experiment.clients, quiet_at=experiment.duration - experiment.quiet,
             stream=lambda name: stream(experiment.seed, "fault", name), do=self._do, watches_disks=True,
+            roles=experiment.roles,
         )  # fmt: skip
 
     @property

@@ -19,7 +19,7 @@ from framework.core.message import NodeId
 from framework.core.node import TimerKey
 from framework.core.node_runtime import NodeRuntime
 from framework.core.replica import ReplicaState, replica_states
-from framework.core.status import Status, reported_status
+from framework.core.status import Status, status_of
 from framework.core.storage import Storage, StorageDamaged, StorageFailure
 from framework.core.tracebacks import error_line, printable
 from framework.engine.base import EndpointSpec, NodeCrash, agreed
@@ -77,16 +77,17 @@ class HostedNode:
     """A node or client of one process, through all its incarnations. Engines add slots of their own."""
 
     __slots__ = (
-        "client", "clock", "config", "durable", "id", "incarnation", "index", "node_class", "open", "peers", "runtime",
-        "spare", "state",
+        "client", "clock", "config", "durable", "id", "incarnation", "index", "node_class", "open", "peers", "roles",
+        "runtime", "spare", "state",
     )  # fmt: skip
 
-    def __init__(self, index: int, node_id: NodeId, endpoint: EndpointSpec, config: Any) -> None:
+    def __init__(self, index: int, node_id: NodeId, endpoint: EndpointSpec) -> None:
         self.index = index
         self.id = node_id
         self.node_class = node_class = endpoint.node_class
-        self.config = config
+        self.config = endpoint.config
         self.peers = endpoint.peers
+        self.roles = endpoint.roles
         self.spare = endpoint.spare
         self.durable = bool(node_class._declared or node_class.mounts)
         self.incarnation = 0
@@ -171,8 +172,9 @@ class NodeLife:
         node.on("boot")
         try:
             runtime = NodeRuntime(
-                node.id, rng, storage, on_timer_step=partial(ports.timer_step, node), is_durable=node.durable
-            )
+                node.id, rng, storage, on_timer_step=partial(ports.timer_step, node), is_durable=node.durable,
+                roles=node.roles,
+            )  # fmt: skip
         except StorageDamaged as damaged:
             self.storage_failed(node, damaged, cause)
             return
@@ -222,7 +224,7 @@ class NodeLife:
     def status(self, node: HostedNode) -> Status | None:
         """Returns the node's status; None if it is down, or goes down because its `status` raises or is no Status."""
         try:
-            return None if node.runtime is None else reported_status(node.runtime.root)
+            return None if node.runtime is None else status_of(node.runtime.nodes)
         except RAISED as error:
             self.raised(node, error)
             return None

@@ -10,6 +10,7 @@ from framework.core.clock import Clock
 from framework.core.message import NodeId
 from framework.core.node_runtime import NodeRuntime
 from framework.core.time import NEVER
+from framework.engine.base import Experiment
 from framework.engine.shared.client_driver import ClientDriver
 from framework.engine.shared.fault_executor import FaultExecutor
 from framework.engine.shared.node_life import GONE, NodeLife, NodeState, RecordingPorts
@@ -37,7 +38,8 @@ from framework.trace.schema import EventKind
 class SimulatedRun(RecordingPorts, Protocol):
     """A simulation as faults use it."""
 
-    servers: dict[NodeId, SimNode]
+    experiment: Experiment
+    nodes: dict[NodeId, SimNode]
     life: NodeLife
     link_faults: LinkFaults
     clients: ClientDriver
@@ -54,23 +56,25 @@ class SimFaultPorts:
     """Carries out actions on a simulation."""
 
     def __init__(self, run: SimulatedRun) -> None:
-        self._run, self._servers = run, run.servers
+        self._run, self._nodes = run, run.nodes
 
     def look(self) -> Sight:
-        """Returns the servers as faults see them."""
-        started = {name: node for name, node in self._servers.items() if node.state is not NodeState.STANDBY}
+        """Returns the nodes as faults see them."""
+        run, experiment = self._run, self._run.experiment
+        started = [name for name in experiment.nodes if self._nodes[name].state is not NodeState.STANDBY]
         return Sight(
-            {name: self._run.life.status(node) for name, node in started.items()},
-            frozenset(name for name, node in started.items() if node.is_paused),
-            frozenset(name for name, node in self._servers.items() if node.state in GONE or node.is_damaged),
-            tuple(name for name in self._servers if name not in started),
+            {name: run.life.status(self._nodes[name]) for name in started},
+            frozenset(name for name, node in self._nodes.items() if node.is_paused),
+            frozenset(name for name, node in self._nodes.items() if node.state in GONE or node.is_damaged),
+            tuple(name for name in experiment.nodes if name not in started),
+            {name: run.life.status(self._nodes[name]) for name in experiment.others},
         )
 
     def is_up(self, node: NodeId) -> bool:
-        return self._servers[node].runtime is not None
+        return self._nodes[node].runtime is not None
 
     def is_paused(self, node: NodeId) -> bool:
-        return self._servers[node].is_paused
+        return self._nodes[node].is_paused
 
     def change_links(self, action: ImpairLinks | RestoreLinks) -> None:
         self._record(action, None)
@@ -83,33 +87,33 @@ class SimFaultPorts:
         self._run.clients.administer(action, self._record(action, None))
 
     def crash(self, action: Crash) -> bool:
-        node = self._servers[action.node]
+        node = self._nodes[action.node]
         fate = self._run.crash(node, "fault", self._record(action, node))
         if fate:
             self._run.faults.injector.remark(f"{node.id}'s commit in flight was {fate}")
         return True
 
     def restart(self, action: Restart) -> bool:
-        node = self._servers[action.node]
+        node = self._nodes[action.node]
         if node.state in GONE:
             return False
         self._run.restart(node, self._record(action, node))
         return True
 
     def pause(self, action: Pause) -> bool:
-        node = self._servers[action.node]
+        node = self._nodes[action.node]
         self._record(action, node)
         self._run.pause(node)
         return True
 
     def resume(self, action: Resume) -> bool:
-        node = self._servers[action.node]
+        node = self._nodes[action.node]
         self._record(action, node)
         self._run.resume(node)
         return True
 
     def set_clock(self, action: SetClock) -> bool:
-        node = self._servers[action.node]
+        node = self._nodes[action.node]
         self._record(action, node)
         if node.clock is None:
             node.clock = Clock()
@@ -120,7 +124,9 @@ class SimFaultPorts:
         return True
 
     def set_disk(self, action: SetDisk) -> bool:
-        node = self._servers[action.node]
+        node = self._nodes[action.node]
+        if node.client >= 0:  # a client has no disk
+            return False
         self._record(action, node)
         if node.is_damaged:
             return True  # damage cannot be repaired

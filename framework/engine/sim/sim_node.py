@@ -45,9 +45,9 @@ class SimNode(HostedNode):
     )  # fmt: skip
 
     def __init__(
-        self, index: int, node_id: NodeId, endpoint: EndpointSpec, config: Any, rng: random.Random, *, has_delays: bool
+        self, index: int, node_id: NodeId, endpoint: EndpointSpec, rng: random.Random, *, has_delays: bool
     ) -> None:
-        super().__init__(index, node_id, endpoint, config)
+        super().__init__(index, node_id, endpoint)
         self.rng = rng
         self.storage: Storage = MemoryStorage()
         self.links: dict[Address, Way] = {}

@@ -92,7 +92,7 @@ class Simulation:
         self.link_faults = LinkFaults(lambda link: stream(experiment.seed, "weather", f"{link[0]}->{link[1]}"))
         self._path = NetworkPath(self._links, self.link_faults, tally, wire.names)
         self.nodes = {endpoint: self._make_node(endpoint) for endpoint in experiment.endpoints}
-        self.servers = {node: self.nodes[node] for node in experiment.nodes}
+        self.servers = {node: self.nodes[node] for node in experiment.nodes}  # without the workload's service
         for number, client in enumerate(experiment.callers):
             self.nodes[client].client = number
         self.life = NodeLife(self)
@@ -111,9 +111,9 @@ class Simulation:
     def _make_node(self, name: NodeId) -> SimNode:
         experiment, config = self.experiment, self.experiment.engine_config
         rng = stream(experiment.seed, "node", name)
-        has_delays = name in experiment.nodes and (self._disk_latency > 0 or self._service_time > 0)
+        has_delays = name in experiment.servers and (self._disk_latency > 0 or self._service_time > 0)
         index, endpoint = self.recording.names.index(name), experiment.endpoint(name)
-        node = SimNode(index, name, endpoint, experiment.protocol_config, rng, has_delays=has_delays)
+        node = SimNode(index, name, endpoint, rng, has_delays=has_delays)
         drift, offset = int(config.clock_drift_ppm), int(config.clock_offset)
         if drift or offset:
             rng = stream(experiment.seed, "clock", name)
@@ -422,6 +422,8 @@ class Simulation:
             self._committed(node, len(batch.changes), cause)
         node.torn = fate == "torn"
         self.life.stop(node, "crash", why, cause, asked=True)
+        if node.client >= 0:
+            self.clients.crashed(node)
         return fate
 
     def restart(self, node: SimNode, cause: int = -1) -> None:
@@ -431,6 +433,8 @@ class Simulation:
         if node.torn and node.state is not NodeState.LOST:
             node.torn = False
             self.faults.injector.on_crash_outcome(node.id, TORN_COMMIT_CUT)
+        if node.client >= 0:
+            self.clients.restarted(node)
 
     def pause(self, node: SimNode) -> None:
         """Pauses the node: arriving messages wait, timers fire late, a commit under way ends but its effects wait."""
@@ -446,6 +450,8 @@ class Simulation:
             self._run_batch(node)
         elif is_over:
             self._end_commit(node, node.in_flight)
+        if node.client >= 0:
+            self.clients.resumed(node)
 
     # Effects: messages leave through links; notes and completions are recorded.
 

@@ -94,7 +94,7 @@ def test_a_run_over_the_mesh_leaves_an_exact_trace_and_a_history_of_a_register(t
 
 
 def test_a_run_over_actor_calls_with_clients_in_two_actors_has_one_history(tmp_path: Path) -> None:
-    engine = {"transport": "actor_calls", "client_actors": 2, "storage": "memory"}
+    engine = {"transport": "actor_calls", "clients_per_actor": 2, "storage": "memory"}
     result, run = ran(register_run(tmp_path, engine=engine, trace="history", clients=4))
     assert result.failure == "" and result.tally.ok > 20
     operations = run.history.to_pylist()

@@ -48,9 +48,10 @@ class RayEngine:
         experiment = dataclasses.replace(experiment, run_dir=Path(experiment.run_dir).resolve())
         Wire(experiment.protocol)
         config = experiment.engine_config
-        servers = -(-len(experiment.nodes) // int(config.nodes_per_actor))
+        servers = -(-len(experiment.nodes) // int(config.nodes_per_actor)) + len(experiment.services)
         _check(experiment, servers)
-        actors = servers + int(config.client_actors)
+        each = int(config.clients_per_actor)
+        actors = servers + (-(-len(experiment.clients) // each) + bool(experiment.administrator) if each else 1)
         began = time.perf_counter()
         if not is_up():
             progress(0, Tally(stage="starting Ray" if config.address is None else f"joining Ray at {config.address}"))
@@ -201,7 +202,9 @@ class _Course:
         experiment, supervisor = self.experiment, self.supervisor
         return EngineResult(
             tally=self._tally(),
-            crashes=with_restarts(supervisor.crashes, {node for node in experiment.nodes if supervisor.is_up(node)}),
+            crashes=with_restarts(
+                supervisor.crashes, {node for node in experiment.endpoints if supervisor.is_up(node)}
+            ),
             wall_s=ended / SECOND,
             virtual_s=ended / SECOND,
             measured_s=max(0, min(ended, experiment.duration) - experiment.warmup) / SECOND,

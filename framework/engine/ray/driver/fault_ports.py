@@ -36,7 +36,8 @@ class RayFaults:
     def __init__(self, experiment: Experiment, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._order = {node: index for index, node in enumerate(experiment.endpoints)}
-        self._nodes, self._duration = experiment.nodes, experiment.duration
+        self._experiment = experiment
+        self._nodes, self._duration = (*experiment.nodes, *experiment.others), experiment.duration
         self.healed_at: int | None = None  # when the faults had ended and all nodes that can return were back
         self._returning = False  # whether some nodes have yet to come back
         self._fate = stream(experiment.seed, "disk")
@@ -80,7 +81,7 @@ class RayFaults:
     # The ports.
 
     def look(self) -> Sight:
-        """Returns the servers as faults see them."""
+        """Returns the nodes as faults see them."""
         supervisor = self._supervisor
         self._refuse_half_pauses()
         statuses = supervisor.statuses()
@@ -88,7 +89,8 @@ class RayFaults:
         lost = frozenset(
             node for node in self._nodes if node in supervisor.lost or supervisor.faults_in_force.damaged((node,))
         )
-        return Sight(statuses, stopped, lost, tuple(node for node in self._nodes if node in supervisor.standing_by))
+        spares = tuple(node for node in self._experiment.nodes if node in supervisor.standing_by)
+        return Sight(statuses, stopped, lost, spares, supervisor.other_statuses())
 
     def is_up(self, node: NodeId) -> bool:
         return self._supervisor.is_up(node)
@@ -109,7 +111,8 @@ class RayFaults:
         self._supervisor.tell(worker, action, self._record(action, None))
 
     def crash(self, action: Crash) -> bool:
-        if len(self._supervisor.launch.worker_of[action.node].endpoints) > 1:
+        worker = self._supervisor.launch.worker_of[action.node]
+        if len(worker.endpoints) > 1 or worker.first_client is not None:
             self._injector.emulates()
         fate = self._supervisor.crash(action.node, self._record(action, action.node), lambda: commit_fate(self._fate))
         if fate is not None:
@@ -157,6 +160,8 @@ class RayFaults:
     def set_disk(self, action: SetDisk) -> bool:
         supervisor = self._supervisor
         worker = supervisor.launch.worker_of[action.node]
+        if worker.first_client is not None:  # a client has no disk
+            return False
         damages_file = action.trouble == "damage" and len(worker.endpoints) == 1
         if damages_file and (supervisor.is_up(action.node) or not supervisor.damage(action.node)):
             return False
@@ -171,9 +176,10 @@ class RayFaults:
             node = min(self._still)
             endpoints = self._supervisor.launch.worker_of[node].endpoints
             others = " ".join(other for other in endpoints if other not in self._still)
+            setting = "nodes" if node in self._experiment.servers else "clients"
             self._supervisor.failure = self._supervisor.failure or (
-                f"engine.nodes_per_actor: a pause of {' '.join(sorted(self._still))} would stop {others} as well, in the same"
-                " process. Use engine.nodes_per_actor=1, or pause them all"
+                f"engine.{setting}_per_actor: a pause of {' '.join(sorted(self._still))} would stop {others} as well, in the same"
+                f" process. Use engine.{setting}_per_actor=1, or pause them all"
             )
 
     def _record(self, action: Action, node: NodeId | None) -> int:

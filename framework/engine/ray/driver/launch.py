@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framework.core.errors import ConfigError
+from framework.core.message import NodeId
 from framework.core.time import SECOND, format_duration
 from framework.engine.base import Experiment
 from framework.engine.ray.driver.machine_agent import MachineAgent
@@ -31,7 +31,7 @@ class Launch:
         self.experiment, self.runtime = experiment, runtime
         self.run_id = secrets.token_hex(4)
         self.machines: dict[str, Machine] = {}
-        self.workers = make_workers(experiment, int(config.nodes_per_actor), int(config.client_actors))
+        self.workers = make_workers(experiment, int(config.nodes_per_actor), int(config.clients_per_actor))
         self.servers = [worker for worker in self.workers if worker.first_client is None]
         self.client_workers = [worker for worker in self.workers if worker.first_client is not None]
         self.worker_of = {endpoint: worker for worker in self.workers for endpoint in worker.endpoints}
@@ -137,16 +137,27 @@ class Launch:
             remove_placement_group(self._group)
 
 
-def make_workers(experiment: Experiment, nodes_per_actor: int, client_actors: int) -> list[RemoteWorker]:
-    """Returns the workers of a run: nodes packed in order, clients in equal shares, the administrator in the last."""
-    nodes, callers = experiment.nodes, experiment.callers
-    packed = [nodes[at : at + nodes_per_actor] for at in range(0, len(nodes), nodes_per_actor)]
+def make_workers(experiment: Experiment, nodes_per_actor: int, clients_per_actor: int) -> list[RemoteWorker]:
+    """Returns the workers of a run: nodes packed in order, the workload's service, clients packed in order.
+
+    The administrator shares a worker with all clients, or has its own.
+    """
+    nodes, clients = experiment.nodes, experiment.clients
+    packed = [*_cut(nodes, nodes_per_actor), *((service,) for service in experiment.services)]
     workers = [RemoteWorker(worker, endpoints) for worker, endpoints in enumerate(packed)]
-    actors = min(client_actors, len(experiment.clients))
-    cuts = [len(callers) * number // actors for number in range(actors + 1)]
-    for start, stop in itertools.pairwise(cuts):
-        workers.append(RemoteWorker(len(workers), callers[start:stop], first_client=start))
+    shares = _cut(clients, clients_per_actor) if clients_per_actor else [experiment.callers]
+    if clients_per_actor and experiment.administrator:
+        shares.append((experiment.administrator,))
+    first = 0
+    for share in shares:
+        workers.append(RemoteWorker(len(workers), share, first_client=first))
+        first += len(share)
     return workers
+
+
+def _cut(names: tuple[NodeId, ...], size: int) -> list[tuple[NodeId, ...]]:
+    """Returns `names` in pieces of `size`; the last may be shorter."""
+    return [names[at : at + size] for at in range(0, len(names), size)]
 
 
 def _machine_count() -> int:

@@ -81,7 +81,7 @@ class Supervisor:
         return (
             node not in self.standing_by
             and worker.is_up
-            and (len(worker.endpoints) == 1 or worker.statuses.get(node) is not None)
+            and ((len(worker.endpoints) == 1 and worker.first_client is None) or worker.statuses.get(node) is not None)
             and node not in self.lost
         )
 
@@ -136,7 +136,7 @@ class Supervisor:
         `on_crash_outcome`.
         """
         worker = self.launch.worker_of[node]
-        if len(worker.endpoints) > 1:
+        if len(worker.endpoints) > 1 or worker.first_client is not None:
             self._turn(worker, Crash(node), cause, None, fate())
             return None
         in_flight = self._kill(worker)
@@ -151,7 +151,7 @@ class Supervisor:
         stood_by = node in self.standing_by
         if worker.is_booted:
             self.standing_by.discard(node)
-        if len(worker.endpoints) > 1 or stood_by:
+        if len(worker.endpoints) > 1 or stood_by or worker.first_client is not None:
             self._turn(worker, Restart(node), cause, NOTHING_SHOWN)
             return
         if worker.state is WorkerState.DEAD:
@@ -355,7 +355,7 @@ class Supervisor:
             for _ in range(count - worker.met.get(node, 0)):
                 self.on_disk_fault_met(node)
         worker.met = report.met
-        if worker.first_client is None:
+        if report.statuses:
             self.lost.update(node for node in worker.endpoints if node not in worker.statuses)
 
     # Start.
@@ -466,9 +466,19 @@ class Supervisor:
 
         A node that is paused, or does not answer in time, keeps its last status.
         """
+        self._ask_statuses(self.launch.servers)
+        return {node: self._status(node) for node in self.experiment.nodes if node not in self.standing_by}
+
+    def other_statuses(self) -> dict[NodeId, Status | None]:
+        """Returns the present status of each client and of the workload's service, like `statuses`, which has asked the
+        service already."""
+        self._ask_statuses(self.launch.client_workers)
+        return {node: self._status(node) for node in self.experiment.others}
+
+    def _ask_statuses(self, workers: Sequence[RemoteWorker]) -> None:
         import ray
 
-        asked = [worker for worker in self.launch.servers if worker.is_up and not worker.is_paused]
+        asked = [worker for worker in workers if worker.is_up and not worker.is_paused]
         calls = {worker.actor.report.remote(): worker for worker in asked}
         ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=STATUS_S) if calls else ([], [])
         for call in ready:
@@ -476,7 +486,6 @@ class Supervisor:
                 self._note_report(calls[call], ray.get(call))
             except ray.exceptions.RayError:  # it died just now; its watch reports that
                 calls[call].statuses = {}
-        return {node: self._status(node) for node in self.experiment.nodes if node not in self.standing_by}
 
     @property
     def leaders(self) -> tuple[NodeId, ...]:
@@ -491,7 +500,7 @@ class Supervisor:
         """Returns the nodes that should run and have not reported since their last start."""
         return [
             node
-            for node in self.experiment.nodes
+            for node in (*self.experiment.nodes, *self.experiment.others)
             if node not in self.standing_by
             and node not in self.lost
             and not self.faults_in_force.damaged((node,))

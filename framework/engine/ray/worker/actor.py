@@ -260,7 +260,8 @@ class WorkerActor:
     def _report(self) -> WorkerReport:
         worker = self._worker
         faults = worker.faults
-        statuses = worker.statuses() if self._setup.first_client is None else {}
+        shown = self._setup.first_client is None or self._setup.experiment.faults
+        statuses = worker.statuses() if shown else {}
         turns = {node.id: node.turns for node in worker.nodes.values()}
         finished = worker.is_load_finished
         is_final = worker.clients is not None and worker.clients.is_final

@@ -453,6 +453,10 @@ class Worker:
             return
         node.incarnation += 1
         node.routes = {}
+        if self.clients is not None:
+            self.boot(node, None, cause)
+            self.clients.restarted(node)
+            return
         try:
             storage = self.commits.storage(name)
         except StorageError as error:
@@ -476,6 +480,8 @@ class Worker:
         if flying and fate != "kept":
             self._undone.add(name)
         self.life.stop(node, "crash", why, cause, asked=True)
+        if self.clients is not None:
+            self.clients.crashed(node)
         return fate if flying else None
 
     def stopped(self, node: WorkerNode) -> None:

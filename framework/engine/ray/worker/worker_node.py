@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from framework.core.address import Address
 from framework.core.message import Message, NodeId
@@ -38,8 +38,8 @@ class WorkerNode(HostedNode):
 
     __slots__ = ("dirty", "drops_input", "inbox", "queued", "routes", "turns")
 
-    def __init__(self, index: int, node_id: NodeId, endpoint: EndpointSpec, config: Any) -> None:
-        super().__init__(index, node_id, endpoint, config)
+    def __init__(self, index: int, node_id: NodeId, endpoint: EndpointSpec) -> None:
+        super().__init__(index, node_id, endpoint)
         self.drops_input = False  # whether arriving messages are lost; before the first start they wait
         self.turns = 0  # crashes and restarts ordered by faults
         self.inbox: list[Envelope] = []
@@ -53,7 +53,7 @@ def make_worker_nodes(setup: Setup, index: Mapping[NodeId, int]) -> dict[int, Wo
     experiment = setup.experiment
     nodes: dict[int, WorkerNode] = {}
     for number, name in enumerate(setup.endpoints):
-        node = WorkerNode(index[name], name, experiment.endpoint(name), experiment.protocol_config)
+        node = WorkerNode(index[name], name, experiment.endpoint(name))
         if setup.first_client is None:
             node.incarnation = setup.incarnation
         else:
