@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 RAFT = "experiment=raft_5nodes"
 MULTIPAXOS = ("protocol=multipaxos",)
 SIM = (RAFT, "engine=sim", "duration=20s", "engine.check_invariants_every=0")
+MOUNTS = (
+    "protocol=idle_mounts",
+    f"plugins.path={Path(__file__).with_name('idle_mounts.py')}",
+    "engine=sim",
+    "workload=echo",
+    "nodes=1",
+    "clients=10",
+    "duration=10s",
+)
 RAY = (RAFT, "engine=ray", "workload.value_size=256", "workload.keys=10000")
 
 
@@ -82,6 +92,13 @@ def rows(duration: str) -> list[Row]:
         Row(
             "simulator", "sim, history only, Multi-Paxos",
             (*SIM, *MULTIPAXOS, "trace=history"), "steps/s", steps_per_second,
+        ),
+        *(
+            Row(
+                "mounts", f"sim, a node with {mounts} mounts", (*MOUNTS, f"protocol.mounts={mounts}"),
+                "steps/s", steps_per_second, checked=False,
+            )
+            for mounts in (1, 16, 64, 256)
         ),
         Row("process", "sim, 10 virtual s, whole process", (RAFT, "engine=sim"), "s", process_s, at_most=6),
         Row("crowd", "ray, 500 clients, history", (*crowd, "trace=history"), "operations/s", operations_per_second, at_least=25_000),

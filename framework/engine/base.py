@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from framework.core.client import Client
 from framework.core.message import NodeId
 from framework.core.node import Node
-from framework.core.protocol_choice import ProtocolChoice
+from framework.core.protocol_choice import ProtocolChoice, chosen_classes
 from framework.core.status import Status
 from framework.core.tracebacks import blaming, plugin_gave
 from framework.engine.tally import Tally
@@ -43,6 +44,12 @@ class EndpointSpec:
     config: Any = None
     roles: Mapping[str, tuple[NodeId, ...]] = field(default_factory=dict)
     spare: bool = False
+
+    @property
+    def is_durable(self) -> bool:
+        """True if the node, or one that it may mount, may have durable fields. A client has no disk."""
+        may_mount = self.node_class.mounts or chosen_classes(self.config)
+        return not issubclass(self.node_class, Client) and bool(self.node_class._declared or may_mount)
 
 
 class FinalPhase(NamedTuple):

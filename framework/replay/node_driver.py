@@ -82,13 +82,12 @@ class NodeDriver:
     def __init__(
         self, experiment: Experiment, node: NodeId, record: NodeTrace, outlet: OutputCollector, wire: Any
     ) -> None:
-        server = node in experiment.servers
         self._endpoint = experiment.endpoint(node)
         self.node, self.steps, self.compared = node, 0, 0
         self.runtime: NodeRuntime | None = None
         self._experiment, self._record, self._outlet, self._wire = experiment, record, outlet, wire
         self._class = self._endpoint.node_class
-        self._durable = server and bool(self._class._declared or self._class.mounts)
+        self._durable = self._endpoint.is_durable
         self._clock, self._epoch = Clock(), 0
         self._batch: list[TraceRow] = []  # the steps whose outputs have not been collected
         self._due: list[Output] = []  # outputs that must follow in the record

@@ -84,12 +84,12 @@ class HostedNode:
     def __init__(self, index: int, node_id: NodeId, endpoint: EndpointSpec) -> None:
         self.index = index
         self.id = node_id
-        self.node_class = node_class = endpoint.node_class
+        self.node_class = endpoint.node_class
         self.config = endpoint.config
         self.peers = endpoint.peers
         self.roles = endpoint.roles
         self.spare = endpoint.spare
-        self.durable = bool(node_class._declared or node_class.mounts)
+        self.durable = endpoint.is_durable
         self.incarnation = 0
         self.clock: Clock | None = None  # None: true time
         self.runtime: NodeRuntime | None = None  # None: not running

@@ -58,6 +58,5 @@ def make_worker_nodes(setup: Setup, index: Mapping[NodeId, int]) -> dict[int, Wo
             node.incarnation = setup.incarnation
         else:
             node.client = number
-            node.durable = False
         nodes[node.index] = node
     return nodes
