@@ -321,7 +321,7 @@ def _replicated(parts: _Parts, protocol: ProtocolSpec, config: Any) -> tuple[Sta
         raise ConfigError(f"protocol={protocol.name}", "replicates a state machine, and none is chosen", fix)
     machine, machine_config = parts.plugin("state_machine")
     choice = StateMachineChoice(machine.machine, machine_config)
-    return machine, msgspec.structs.replace(config, state_machine=choice)
+    return machine, _with_machine(config, choice)
 
 
 def _replicates(config: Any) -> bool:

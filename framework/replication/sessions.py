@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from framework.core.client import Fail, Ok, Operation, OperationId, Outcome, Unknown
-from framework.core.errors import PluginError
+from framework.core.errors import PluginError, PluginFailed
 from framework.core.message import Config, Message, NodeId, Record
 from framework.core.node import handles
 from framework.core.time import format_duration
@@ -37,11 +37,20 @@ class ReplicatedConfig(Config):
     """Base of the config of every protocol that replicates a state machine."""
 
     state_machine: StateMachineChoice | None = None
-    """Chosen by the config group `state_machine`; never None when a node starts."""
+    """Chosen by the config group `state_machine`, or by the parent of a mounted group."""
     session: RetryConfig = RetryConfig()
     """How a client tries again."""
     max_sessions: int = 100_000
     """The number of sessions that the table keeps; beyond it the longest idle session expires."""
+
+    def replicated_machine(self) -> ReplicatedMachine:
+        """Returns a new machine of the chosen kind, with a session table. Raises PluginFailed if none was chosen."""
+        if self.state_machine is None:
+            raise PluginFailed(
+                "state_machine", "none is chosen for a mounted group",
+                "Write state_machine=kv, or let the parent give one: replace(config, state_machine=...).",
+            )  # fmt: skip
+        return ReplicatedMachine(self.state_machine.build(), self.max_sessions)
 
 
 class ReadingConfig(ReplicatedConfig):

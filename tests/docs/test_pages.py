@@ -10,7 +10,15 @@ from tests.docs.markdown import ROOT, Reader, blocks
 
 
 @pytest.mark.parametrize(
-    "page", ["docs/faults.md", "docs/checking.md", "docs/debugging.md", "docs/sweeps.md", "docs/extending.md"]
+    "page",
+    [
+        "docs/faults.md",
+        "docs/checking.md",
+        "docs/debugging.md",
+        "docs/sweeps.md",
+        "docs/extending.md",
+        "docs/composition.md",
+    ],
 )
 def test_a_reader_sees_what_is_shown(page: str, tmp_path: Path) -> None:
     steps = blocks(page)

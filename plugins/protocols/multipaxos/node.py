@@ -74,7 +74,6 @@ from framework import (
     ReadQueue,
     Record,
     Replica,
-    ReplicatedMachine,
     Reply,
     Request,
     Restored,
@@ -162,8 +161,7 @@ class MultiPaxos(Node):
             0  # the highest slot of a Prepare answered in this ballot; a repeated Prepare does not delay an election
         )
         # Volatile on learners.
-        assert config.state_machine is not None, "the config group state_machine gives one"
-        self.machine = ReplicatedMachine(config.state_machine.build(), config.max_sessions)
+        self.machine = config.replicated_machine()
         self.chosen = self.slots.compacted  # all slots up to here are chosen and applied
         self.proposed = 0  # the leader has proposed up to here, as far as known
         self.asked_from, self.asked_at = 0, 0  # the first slot of the latest question to the leader, and its time

@@ -48,7 +48,6 @@ from framework import (
     ReadQueue,
     Record,
     Replica,
-    ReplicatedMachine,
     Reply,
     Request,
     Restored,
@@ -119,8 +118,7 @@ class Raft(Node):
         config = self.config
         # Figure 2, State: volatile on all servers.
         self.commit = 0  # all entries up to here are committed and applied
-        assert config.state_machine is not None, "the config group state_machine gives one"
-        self.machine = ReplicatedMachine(config.state_machine.build(), config.max_sessions)
+        self.machine = config.replicated_machine()
         self.snapshot_index, self.snapshot_term = 0, 0  # of the last entry that the snapshot covers
         self.role = FOLLOWER
         self.leader: NodeId | None = None

@@ -578,7 +578,8 @@ class Worker:
         self.boot(node, None, cause)
 
     def soon(self, call: Callable[[], None]) -> None:
-        call()
+        """Calls `call` once the effects of the batch under way have left."""
+        self.loop.call_soon(lambda: None if self._ended else call())
 
     def load_changed(self) -> None:
         """Does nothing: the next tick checks the load."""
