@@ -23,7 +23,7 @@ A call that makes no sense in the cluster's state raises ConfigError, with a rem
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import msgspec
@@ -38,6 +38,7 @@ from framework.core.node import Node, TimerKey
 from framework.core.node_runtime import Batch, Deliver, Fire, Input, Invoke, NodeRuntime, Start
 from framework.core.random_streams import stream
 from framework.core.storage import MemoryStorage
+from framework.engine.base import EndpointSpec, Experiment
 from framework.replication.administration import ADMINISTRATOR, Administrator
 from framework.replication.state_machine import describe_call
 from framework.testing.describe import describe, describe_change, describe_fields, describe_time
@@ -72,10 +73,8 @@ Kind: TypeAlias = type[Message] | str
 class _Member:
     """A node or client, up or down."""
 
-    node: type[Node]
-    peers: tuple[NodeId, ...]
-    storage: MemoryStorage
-    is_spare: bool = False
+    endpoint: EndpointSpec
+    storage: MemoryStorage = field(default_factory=MemoryStorage)
     clock: int = 0
     life: int = -1
 
@@ -120,9 +119,9 @@ class Cluster:
         self._members: dict[NodeId, _Member] = {}
         self._up: dict[NodeId, NodeRuntime] = {}  # in the order of their starts
         for name in nodes:
-            self._members[name] = _Member(node, tuple(peer for peer in nodes if peer != name), MemoryStorage())
+            self._members[name] = _Member(EndpointSpec(node, tuple(peer for peer in nodes if peer != name), config))
         for name in spares:
-            self._members[name] = _Member(node, tuple(nodes), MemoryStorage(), is_spare=True)
+            self._members[name] = _Member(EndpointSpec(node, tuple(nodes), config, spare=True))
         names = (*self.servers, *clients)
         if ADMINISTRATOR in names:
             raise ConfigError("Cluster", f"{ADMINISTRATOR!r} is the administrator's name", "Choose another.")
@@ -132,9 +131,22 @@ class Cluster:
             raise ConfigError("Cluster", f"{len(clients)} clients without a class", "Give client=SessionClient, say.")
         for name in clients:
             assert client is not None
-            self._members[name] = _Member(client, self.servers, MemoryStorage())
+            self._members[name] = _Member(EndpointSpec(client, self.servers, config))
+        self._boot_all()
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Cluster:
+        """Returns the cluster of an experiment: its nodes with their roles, the workload's service, and its clients."""
+        cluster = cls(Node, experiment.protocol_config, (), seed=experiment.seed)
+        cluster.servers = experiment.servers
+        for name in (*experiment.servers, *experiment.clients):
+            cluster._members[name] = _Member(experiment.endpoint(name))
+        cluster._boot_all()
+        return cluster
+
+    def _boot_all(self) -> None:
         for name, member in self._members.items():
-            if not member.is_spare:
+            if not member.endpoint.spare:
                 self._boot(name)
 
     # State.
@@ -366,7 +378,9 @@ class Cluster:
     def administer(self, function: str, node: NodeId) -> int:
         """Has the administrator `admin` ask for an operation, as fault schedules do. Returns its id, like `invoke`."""
         if ADMINISTRATOR not in self._members:
-            self._members[ADMINISTRATOR] = _Member(Administrator, self.servers, MemoryStorage(), clock=self.now)
+            self._members[ADMINISTRATOR] = _Member(
+                EndpointSpec(Administrator, self.servers, self.config), clock=self.now
+            )
             self._boot(ADMINISTRATOR)
         return self.invoke(ADMINISTRATOR, function, None, node)
 
@@ -445,10 +459,10 @@ class Cluster:
         A node that is up crashes and restarts with these values. A node that is down has them when it restarts.
         """
         member = self._member(name)
-        declared = member.node._durable
+        declared = member.endpoint.node_class._durable
         for field in fields:
             if field not in declared:
-                what = f"{member.node.__qualname__} has no durable field {field!r}"
+                what = f"{member.endpoint.node_class.__qualname__} has no durable field {field!r}"
                 raise ConfigError(f"store {name}", what, did_you_mean(field, declared))
         stored = member.storage.load().get("", {})
         if name in self._up:
@@ -589,11 +603,12 @@ class Cluster:
     def _boot(self, name: NodeId) -> None:
         member = self._members[name]
         member.life += 1
-        runtime = NodeRuntime(name, stream(self._seed, "node", f"{name}#{member.life}"), member.storage)
+        rng, endpoint = stream(self._seed, "node", f"{name}#{member.life}"), member.endpoint
+        runtime = NodeRuntime(name, rng, member.storage, roles=endpoint.roles)
         runtime.now = runtime.wall_clock = member.clock
         self._up[name] = runtime
         self._log.append(_Line(f"{name} started"))
-        self._batch(name, [Start(member.node, self.config, member.peers, member.is_spare)])
+        self._batch(name, [Start(endpoint.node_class, endpoint.config, endpoint.peers, endpoint.spare)])
 
     def _move(self, names: Iterable[NodeId], duration: int) -> None:
         if duration <= 0:
@@ -607,7 +622,7 @@ class Cluster:
     def _store(self, member: _Member, fields: dict[str, Any], stored: dict[str, Any]) -> None:
         changes: list[Change] = []
         for field, value in fields.items():
-            kind = member.node._durable[field]
+            kind = member.endpoint.node_class._durable[field]
             if kind is LOG:
                 changes.append(LogWritten("", field, 1, 1, tuple(value)))
             elif kind is MAP:

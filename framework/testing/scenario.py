@@ -137,10 +137,7 @@ class Script:
 
     def _new_cluster(self, words: list[str]) -> list[str]:
         experiment = compose([*with_plugins(words, self._plugins), "engine=sim"]).experiment
-        self._cluster = Cluster(
-            experiment.protocol.node, experiment.protocol_config, experiment.members, client=experiment.protocol.client,
-            clients=experiment.clients, spares=experiment.spares, seed=experiment.seed,
-        )  # fmt: skip
+        self._cluster = Cluster.of(experiment)
         return []
 
     # Messages.
