@@ -1,0 +1,239 @@
+"""Operations that wait, and the time of a replicated machine: the session table, the requests, the leader's stamps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framework.core.errors import PluginError, PluginFailed
+from framework.core.message import Config
+from framework.core.value import Value
+from framework.replication.machine_time import CommandClock
+from framework.replication.pending import PendingRequest, PendingRequests
+from framework.replication.sessions import (
+    OPEN,
+    PARENT,
+    TICK,
+    Command,
+    Executed,
+    LateAnswer,
+    ReplicatedConfig,
+    ReplicatedMachine,
+)
+from framework.replication.state_machine import DEFERRED, PENDING, Caller, StateMachine, operation, query
+
+
+class Door(StateMachine):
+    """Opens for one after the other; who has passed closes it behind them, or time does, 100 later."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        super().__init__(config)
+        self.inside = 0
+        self.closes = 0
+        self.waiting: list[Caller] = []
+
+    @operation
+    def enter(self, key: str | None, argument: Value) -> Value:
+        if self.inside:
+            self.waiting.append(self.caller)
+            return PENDING
+        return self.open()
+
+    @operation
+    def leave(self, key: str | None, argument: Value) -> Value:
+        self.close()
+        return self.now
+
+    @operation
+    def enter_and_answer(self, key: str | None, argument: Value) -> Value:
+        self.answer(self.caller, "at once")
+        return PENDING
+
+    @query
+    def look(self, key: str | None, argument: Value) -> Value:
+        return PENDING if argument else self.inside
+
+    def open(self) -> int:
+        self.inside += 1
+        self.closes = self.now + 100
+        return self.inside
+
+    def close(self) -> None:
+        self.closes = 0
+        if self.waiting:
+            self.answer(self.waiting.pop(0), self.open())
+        else:
+            self.inside = 0
+
+    def next_deadline(self) -> int | None:
+        return self.closes or None
+
+    def on_deadline(self) -> None:
+        self.close()
+
+    def snapshot(self) -> bytes:
+        return msgspec.msgpack.encode((self.inside, self.closes, self.waiting))
+
+    def restore(self, snapshot: bytes) -> None:
+        kind = tuple[int, int, list[Caller]]
+        self.inside, self.closes, self.waiting = msgspec.msgpack.decode(snapshot, type=kind)
+
+
+def call(function: str, argument: Value = None) -> bytes:
+    return Door.command(function, None, argument)
+
+
+def replicated() -> tuple[ReplicatedMachine, int, int]:
+    """A machine with two open sessions."""
+    machine = ReplicatedMachine(Door())
+    return machine, machine.apply(1, Command(0, OPEN, b"")).session, machine.apply(2, Command(0, OPEN, b"")).session
+
+
+def encoded(value: Any) -> bytes:
+    return msgspec.msgpack.encode(value)
+
+
+def test_an_operation_that_waits_is_answered_by_a_later_command() -> None:
+    machine, one, two = replicated()
+    assert machine.apply(3, Command(one, 1, call("enter"))) == Executed(one, encoded(1))
+    assert machine.apply(4, Command(two, 1, call("enter"))) == Executed(two, DEFERRED, waits=True)
+    assert machine.apply(5, Command(two, 1, call("enter"))) == Executed(two, DEFERRED, again=True, waits=True)
+    left = machine.apply(6, Command(one, 2, call("leave"), elapsed=10))
+    assert left.answers == (LateAnswer(Caller(two, 1), encoded(2)),) and left.result == encoded(10)
+    assert machine.apply(7, Command(two, 1, call("enter"))) == Executed(two, encoded(2), again=True)
+
+
+def test_an_operation_may_answer_itself() -> None:
+    machine, one, _ = replicated()
+    executed = machine.apply(3, Command(one, 1, call("enter_and_answer")))
+    assert (executed.result, executed.waits) == (encoded("at once"), False)
+
+
+def test_time_passes_by_the_stamps_and_lets_deadlines_pass() -> None:
+    machine, one, two = replicated()
+    machine.apply(3, Command(one, 1, call("enter"), elapsed=5))
+    machine.apply(4, Command(two, 1, call("enter"), elapsed=5))
+    assert machine.until_deadline() == 95
+    assert machine.apply(5, Command(TICK, 1, b"", elapsed=94)) == Executed(TICK, None)
+    assert machine.until_deadline() == 1
+    assert machine.apply(6, Command(TICK, 1, b"", elapsed=1)).answers == (LateAnswer(Caller(two, 1), encoded(2)),)
+    assert machine.until_deadline() == 100
+
+
+def test_a_retry_that_lets_time_pass_may_bring_its_own_answer() -> None:
+    machine, one, two = replicated()
+    machine.apply(3, Command(one, 1, call("enter")))
+    machine.apply(4, Command(two, 1, call("enter")))
+    executed = machine.apply(5, Command(two, 1, call("enter"), elapsed=100))
+    assert (executed.result, executed.again, executed.waits) == (encoded(2), True, False)
+
+
+def test_a_command_of_the_parent_waits_under_its_index() -> None:
+    machine, one, _ = replicated()
+    machine.apply(3, Command(one, 1, call("enter")))
+    assert machine.apply(4, Command(PARENT, 1, call("enter"))).waits
+    assert machine.apply(5, Command(one, 2, call("leave"))).answers == (LateAnswer(Caller(PARENT, 4), encoded(2)),)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["enter", "leave", "retry", "tick", "snapshot", "copy"]), st.integers(0, 1), st.integers(0, 60)),
+    max_size=40,
+)  # fmt: skip
+
+
+@given(steps=STEPS)
+def test_replicas_agree_through_snapshots_on_time_on_who_waits_and_on_answers(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    machine, *sessions = replicated()
+    plain, *_ = replicated()
+    sequences = [0, 0]
+    for index, (action, which, elapsed) in enumerate(steps, start=3):
+        if action in ("snapshot", "copy"):
+            twin = machine.copy() if action == "copy" else ReplicatedMachine(Door())
+            if action == "snapshot":
+                twin.restore(machine.snapshot())
+            assert twin == machine and twin.snapshot() == machine.snapshot()
+            machine = twin
+            continue
+        if action == "tick":
+            command = Command(TICK, 1, b"", elapsed)
+        else:
+            sequences[which] += action != "retry" or not sequences[which]
+            body = call("enter" if action == "retry" else action)
+            command = Command(sessions[which], sequences[which], body, elapsed)
+        assert machine.apply(index, command) == plain.apply(index, command)
+    assert machine == plain
+
+
+class Forgetful(ReplicatedMachine):
+    """Its snapshot lacks the sessions whose operation waits."""
+
+    def snapshot(self) -> bytes:
+        kept = {session: last for session, last in self._sessions.items() if last[1] != DEFERRED or last[0] == OPEN}
+        return msgspec.msgpack.encode((self.machine.snapshot(), list(kept.items()), self.machine._now))
+
+
+@pytest.mark.parametrize(("kind", "keeps"), [(ReplicatedMachine, True), (Forgetful, False)])
+def test_who_waits_survives_a_snapshot(kind: type[ReplicatedMachine], keeps: bool) -> None:
+    machine = kind(Door())
+    one, two = (machine.apply(index, Command(0, OPEN, b"")).session for index in (1, 2))
+    machine.apply(3, Command(one, 1, call("enter")))
+    machine.apply(4, Command(two, 1, call("enter")))
+    twin = kind(Door())
+    twin.restore(machine.snapshot())
+    twin.apply(5, Command(one, 2, call("leave")))
+    retried = twin.apply(6, Command(two, 1, call("enter")))
+    assert (retried == Executed(two, encoded(2), again=True)) == keeps
+
+
+def test_requests_wait_with_their_commands() -> None:
+    pending: PendingRequests[PendingRequest] = PendingRequests()
+    request = PendingRequest("c1", 7, 1)
+    pending.begin(7, 1)
+    pending.place(4, request)
+    assert pending.answered(4, Command(2, 1, b""), Executed(2, DEFERRED, waits=True)) == []
+    assert pending.is_under_way(7, 1)
+    late = Executed(3, b"x", answers=(LateAnswer(Caller(2, 1), b"y"), LateAnswer(Caller(9, 9), b"z")))
+    assert pending.answered(5, Command(3, 1, b""), late) == [(request, b"y", 2)]
+    assert not pending.is_under_way(7, 1) and pending.waiting == {}
+    pending.waiting[Caller(2, 2)] = request
+    pending.keep({}, ())
+    assert pending.is_under_way(7, 1)
+    pending.clear()
+    assert pending.waiting == {} and not pending.is_under_way(7, 1)
+
+
+def test_a_leader_stamps_the_time_since_its_previous_stamp_and_its_first_with_nothing() -> None:
+    clock = CommandClock()
+    assert clock.tick_after(None, 50) is None and clock.tick_after(10, 50) == 0
+    assert clock.stamped(Command(1, 1, b"x"), 50) == Command(1, 1, b"x", elapsed=0)
+    assert clock.stamped(Command(1, 2, b"x"), 57).elapsed == 7
+    assert clock.tick_after(10, 60) == 7 and clock.tick_after(2, 60) == 0
+    assert clock.tick(60) == Command(TICK, 1, b"", elapsed=3)
+
+
+def test_the_mistakes_of_a_machine_are_named() -> None:
+    class Timeless(StateMachine):
+        @operation
+        def read(self, key: str | None, argument: Value) -> Value:
+            return self.now
+
+    with pytest.raises(PluginError, match=r"Timeless: reads `now`, but keeps no time\. Write keeps_time = True"):
+        Timeless().apply(Timeless.command("read", None, None))
+
+    class Stuck(Door):
+        def on_deadline(self) -> None: ...
+
+    machine = ReplicatedMachine(Stuck())
+    machine.machine.closes = 5  # type: ignore[attr-defined]
+    with pytest.raises(PluginError, match="Stuck: next_deadline stays at 5, which on_deadline has reached"):
+        machine.apply(1, Command(TICK, 1, b"", elapsed=9))
+    with pytest.raises(PluginError, match="Door: look true: a query cannot wait"):
+        replicated()[0].query(call("look", True))
+    with pytest.raises(PluginFailed, match="state_machine: none is chosen for a mounted group"):
+        ReplicatedConfig().replicated_machine()
