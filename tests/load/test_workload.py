@@ -345,3 +345,23 @@ def test_a_workload_that_cannot_take_an_outcome_is_named() -> None:
     load.completed(0, MS, retired=False)
     with pytest.raises(PluginFailed, match="completed raised TypeError"):
         load.due(MS)
+
+
+def test_a_suspended_client_starts_nothing_until_it_is_back_under_a_new_process() -> None:
+    for loop in ("closed", "open"):
+        generator = load(loop=loop, rate=300, arrivals="fixed", think_time="0")
+        busy = [a.client for a in generator.due(0)]
+        generator.suspend(1)
+        if loop == "closed":
+            assert busy == ["c1", "c2", "c3"]
+            generator.completed(0, 1, retired=False)
+            generator.suspend(0)  # while it thinks
+            assert generator.next_at == NEVER and generator.due(10 * MS) == []
+            generator.completed(0, 20 * MS, retired=True)
+            [again] = generator.due(20 * MS)
+            assert (again.client, again.process) == ("c1", 3)
+        else:
+            started = [a.client for at in range(1, 200) for a in generator.due(at * MS)]
+            assert started == ["c1", "c3"], "the others are busy"
+            generator.completed(1, 200 * MS, retired=True)
+            assert {(a.client, a.process) for a in generator.due(200 * MS)} == {("c2", 4)}

@@ -1,0 +1,91 @@
+"""Targets of faults: nodes by role, by what their mounts do, and the clients and the service beside them."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from framework import ClusterView, ConfigError, Status, check_target
+from framework.core.message import NodeId
+from framework.core.status import Status as CoreStatus
+from framework.core.status import status_of
+
+NODES = ("n1", "n2", "n3")
+
+
+def view(**given: object) -> ClusterView:
+    """Three servers, a service and three clients; n3 is down, c3 is paused, c2 holds a lease."""
+    statuses = {
+        "n1": Status(roles=("leader",), leads=("a",), hosts=("a", "b")), "n2": Status(hosts=("b",), leads=("b",)), "n3": None,
+    }  # fmt: skip
+    others = {"s1": Status(), "c1": Status(), "c2": Status(roles=("holder",)), "c3": Status(roles=("holder",))}
+    roles = {"first": ("n1", "n3"), "service": ("s1",)}
+    return ClusterView(
+        0, statuses, ("c1", "c2", "c3"), random.Random(1), itertools.count(1).__next__, frozenset({"c3"}),
+        others=others, roles=roles,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("target", "nodes", "with_others"),
+    [
+        ("n1", ("n1",), ("n1",)),
+        ("n3", (), ()),
+        ("leader", ("n1",), ("n1",)),
+        ("first", ("n1",), ("n1",)),
+        ("leader:a", ("n1",), ("n1",)),
+        ("leader:b", ("n2",), ("n2",)),
+        ("host:b", ("n1", "n2"), ("n1", "n2")),
+        ("leader:c", (), ()),
+        ("all", ("n1", "n2"), ("n1", "n2")),
+        ("holder", (), ("c2",)),
+        ("client:c1", (), ("c1",)),
+        ("client:c3", (), ()),
+        ("client:s1", (), ()),
+        ("client:c9", (), ()),
+        ("c1", (), ("c1",)),
+        ("s1", (), ("s1",)),
+        ("service", (), ("s1",)),
+    ],
+)
+def test_a_target_selects(target: str, nodes: tuple[NodeId, ...], with_others: tuple[NodeId, ...]) -> None:
+    assert view().select(target) == nodes
+    assert view().select(target, others=True) == with_others
+
+
+def test_a_random_client_is_one_that_runs() -> None:
+    selected = view()
+    assert {selected.select("client:random", others=True) for _ in range(50)} == {("c1",), ("c2",)}
+    assert selected.select("client:random") == ()
+    assert {selected.select("random", others=True) for _ in range(50)} == {("n1",), ("n2",)}
+
+
+def test_a_target_that_can_select_nothing_is_refused() -> None:
+    for target, others, says in (
+        ("leeder:a", False, "'leeder' cannot stand before a colon. Did you mean 'leader'?"),
+        ("host:", True, "names nothing after the colon. Write host:NAME."),
+        ("client:c1", False, "Crashes, pauses and clocks reach clients."),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            check_target("faults.x.target", target, NODES, others=others)
+        assert says in str(refused.value)
+    check_target("faults.x.target", "client:c1", NODES, others=True)
+    check_target("faults.x.target", "leader:shard-7", NODES)
+
+
+class Shows:
+    def __init__(self, status: CoreStatus) -> None:
+        self.status = status
+
+
+def test_a_status_says_what_the_mounts_do_unless_the_node_says_so_itself() -> None:
+    mounts = {
+        "": Shows(Status(term=4)), "a": Shows(Status(roles=("leader",))), "b": Shows(Status(roles=("follower",))),
+        "idle": Shows(Status()),
+    }  # fmt: skip
+    assert status_of(mounts) == Status(term=4, leads=("a",), hosts=("a", "b"))
+    own = Status(leads=("x",), hosts=("x", "y"))
+    assert status_of({**mounts, "": Shows(own)}) == own
+    assert status_of({"": mounts[""], "idle": mounts["idle"]}) == Status(term=4)
