@@ -97,7 +97,10 @@ def _state(status: Status) -> str:
     """Returns a text such as `candidate (term 7)`: the roles, and the first other field that the node reports."""
     fields = shown(status)
     roles = " ".join(status.roles)
-    other = next((f"{name} {value}" for name, value in fields.items() if name != "roles"), "")
+    if status.hosts:
+        other = f"leads {len(status.leads)} of {len(status.hosts)} mounts"
+    else:
+        other = next((f"{name} {value}" for name, value in fields.items() if name not in ("roles", "leads")), "")
     return f"{roles} ({other})" if roles and other else roles or other or "running"
 
 

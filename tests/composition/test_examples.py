@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from framework import open_run
 from framework.replay.__main__ import main as replay
 from framework.run.__main__ import main as run
 from tests.composition.examples import RUNS, lay, overrides
@@ -68,6 +69,18 @@ def test_a_role_of_the_protocol_and_the_service_of_the_workload_are_targets(plug
         words = ("engine=sim", "duration=1500ms", *faults, f"run.dir={tmp_path / name}")
         assert run(overrides(name, plugins, *words)) == 0
         assert set(result_of(tmp_path / name)["ledger"][0]["against"]) == nodes
+
+
+def test_forced_writes_are_those_that_one_counts_by_hand(plugins: str, tmp_path: Path) -> None:
+    """One client, so that no two writes share a commit: a write is one at the primary and one at each backup, a read none;
+    the meter's count of reads is written with the next write."""
+    for name, nodes in (("mirror", ("n1", "n2", "n3")), ("meter", ("n1",))):
+        words = ("engine=sim", "clients=1", "duration=500ms", f"run.dir={tmp_path / name}")
+        assert run([*overrides(name, plugins), *words]) == 0
+        history = open_run(tmp_path / name).history
+        writes = history["function"].to_pylist().count("write")
+        assert 0 < writes < history.num_rows
+        assert result_of(tmp_path / name)["forced_writes"] == dict.fromkeys(nodes, writes)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ def test_many_nodes_that_differ_are_not_all_told() -> None:
     ("status", "told"),
     [
         (Status(), "running"),
+        (Status(leads=("a",), hosts=("a", "b")), "leads 1 of 2 mounts"),
         (Status(("replica",)), "replica"),
         (Status(("proposer", "acceptor"), "phase1", 3), "proposer acceptor (phase phase1)"),
         (Status(term=3), "term 3"),
