@@ -97,7 +97,7 @@ class DurableScalar:
         values = node.__dict__
         if values[self.name] is not value:
             values[self.name] = value
-            getattr(node._runtime, self.dirty)[node._path] = node
+            getattr(node._runtime, self.dirty)[node] = None
 
 
 class DurableCollection:

@@ -57,7 +57,7 @@ class Runtime(Protocol):
 
     `step` is the number of the step under way. `soon` maps each timer with after=0 to the step that set it. `wake` is
     no later than the earliest deadline. `tells` are (parent path, mount name, event). `dirty` has the nodes with durable
-    changes since the last commit, by mount path; `lazy` those with changes of lazy fields. `stored` holds, by mount
+    changes since the last commit, in the order of their first change; `lazy` those with changes of lazy fields. `stored` holds, by mount
     path, the durable fields that no node has taken over yet; fields of the paths in `plain` are not yet converted to
     their declared types.
     """
@@ -74,8 +74,8 @@ class Runtime(Protocol):
     wake: int
     tells: list[tuple[str, str, Message]]
     nodes: dict[str, Node]
-    dirty: dict[str, Node]
-    lazy: dict[str, Node]
+    dirty: dict[Node, None]
+    lazy: dict[Node, None]
     stored: Stored
     plain: set[str]
     roles: Mapping[str, tuple[NodeId, ...]]
@@ -174,7 +174,7 @@ class Node:
         for name, field in cls._declared.items():
             value = node.__dict__[name] = node._committed[name] = field.restored(stored, name)
             if field.kind is not SCALAR:
-                value._touch = partial((runtime.lazy if field.is_lazy else runtime.dirty).__setitem__, path, node)
+                value._touch = partial((runtime.lazy if field.is_lazy else runtime.dirty).__setitem__, node, None)
         runtime.nodes[path] = node
         return node
 

@@ -174,8 +174,8 @@ class NodeRuntime:
         self.plain: set[str] = (
             set() if storage is None or storage.typed else set(self.stored)
         )  # not yet converted to the declared types
-        self.dirty: dict[str, Node] = {}  # nodes with durable changes since the last commit, by mount path
-        self.lazy: dict[str, Node] = {}  # ... with changes of lazy fields
+        self.dirty: dict[Node, None] = {}  # nodes with durable changes since the last commit, in order
+        self.lazy: dict[Node, None] = {}  # ... with changes of lazy fields
         self.active: dict[str, Node] = {}
         self._involved: dict[str, Node] = {}  # `active` of the batch under way
         self._leaving: list[Change] = []  # changes of mounts that were unmounted in this batch
@@ -321,17 +321,23 @@ class NodeRuntime:
     def _changes(self) -> Sequence[Change]:
         """Returns the changes to commit: none, unless a field that is not lazy has changed or a mount has ended."""
         changes, self._leaving = self._leaving, []
-        for path, node in self.dirty.items() if self.is_durable else ():
-            collect_changes(node, path, node._committed, node._forced, changes)
+        for node in self.dirty if self.is_durable else ():
+            if self._is_mounted(node):
+                collect_changes(node, node._path, node._committed, node._forced, changes)
         self.dirty.clear()
         if not self.is_durable or not changes:
             return ()
         changes[:0] = self._lazy_leaving  # they precede the end of their mounts
         self._lazy_leaving = []
-        for path, node in self.lazy.items():
-            collect_changes(node, path, node._committed, node._lazy, changes)
+        for node in self.lazy:
+            if self._is_mounted(node):
+                collect_changes(node, node._path, node._committed, node._lazy, changes)
         self.lazy.clear()
         return changes
+
+    def _is_mounted(self, node: Node) -> bool:
+        """Returns whether the node takes part; one that its parent has unmounted may still be held and changed by it."""
+        return self.nodes.get(node._path) is node
 
     def _note_active(self, early: Iterable[Effect], effects: Iterable[Effect]) -> None:
         """Sets `active` to the nodes that took part in the batch."""
@@ -339,7 +345,7 @@ class NodeRuntime:
         for effect in (*early, *effects):
             if type(effect) is not Complete and effect.path and effect.path in nodes:  # type: ignore[union-attr]
                 involved[effect.path] = nodes[effect.path]  # type: ignore[union-attr]
-        involved.update(self.dirty)
+        involved.update((node._path, node) for node in self.dirty if self._is_mounted(node))
         self.active, self._involved = involved, {}
 
     def _fire_soon(self) -> None:
@@ -435,8 +441,8 @@ class NodeRuntime:
             node = self.nodes.pop(gone)
             collect_changes(node, gone, node._committed, node._forced, self._leaving)
             collect_changes(node, gone, node._committed, node._lazy, self._lazy_leaving)
-            self.dirty.pop(gone, None)
-            self.lazy.pop(gone, None)
+            self.dirty.pop(node, None)
+            self.lazy.pop(node, None)
             self._involved.pop(gone, None)
             self.stored[gone] = node._durable_values()
         if destroy:

@@ -22,8 +22,9 @@ A call that makes no sense in the cluster's state raises ConfigError, with a rem
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
@@ -74,7 +75,7 @@ class _Member:
     """A node or client, up or down."""
 
     endpoint: EndpointSpec
-    storage: MemoryStorage = field(default_factory=MemoryStorage)
+    storage: MemoryStorage = dataclasses.field(default_factory=MemoryStorage)
     clock: int = 0
     life: int = -1
 

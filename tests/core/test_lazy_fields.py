@@ -133,3 +133,16 @@ def test_a_promise_that_rests_on_a_lazy_field_is_lost() -> None:
     bench = Bench(Careless)
     assert bench.deliver(("n2", Change("scalar", 3))) == [Sent("n2", Change("scalar", 3))]
     assert Bench(Careless, storage=bench.storage).node.lazy_scalar == 0
+
+
+def test_a_mount_that_has_ended_changes_nothing_more_even_if_its_parent_still_holds_it() -> None:
+    bench = Bench(Shelf)
+    old = bench.node.ledger
+    bench.node.unmount("ledger")
+    bench.node.ledger = bench.node.mount("ledger", Ledger, None, ())
+    bench.node.ledger.scalar, bench.node.ledger.lazy_scalar = 7, 8
+    old.scalar, old.lazy_scalar = 1, 2
+    old.log.append(3)
+    bench.finish()
+    kept = values(Bench(Shelf, storage=bench.storage).node.ledger)
+    assert (kept["scalar"], kept["lazy_scalar"], kept["log"]) == (7, 8, (1, []))
