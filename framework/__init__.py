@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         Sometimes,
         StateMachineSpec,
         WorkloadSpec,
+        WrappedClientConfig,
     )
     from framework.replication.administration import Administer, Administered, Administrator
     from framework.replication.ballots import NO_BALLOT, UNBOUND, Ballot, Proposal, Vow, highest_proposal
@@ -266,6 +267,7 @@ _HOMES = {
     "Workload": "framework.load.workload",
     "WorkloadConfig": "framework.load.workload",
     "WorkloadSpec": "framework.registry.specs",
+    "WrappedClientConfig": "framework.registry.specs",
     "address": "framework.core.address",
     "built_in_models": "framework.checking.models.catalog",
     "check_begins": "framework.faults.plan",
@@ -436,6 +438,7 @@ __all__ = [
     "Workload",
     "WorkloadConfig",
     "WorkloadSpec",
+    "WrappedClientConfig",
     "address",
     "built_in_models",
     "check_begins",
