@@ -79,7 +79,15 @@ if TYPE_CHECKING:
     from framework.replication.heartbeats import HeartbeatRounds, Lease, lease_length
     from framework.replication.leader_client import LeaderClient, NotLeader, RetryConfig
     from framework.replication.machine_time import CommandClock
-    from framework.replication.parent_port import Answered, Applied, Deposed, Led, Restored, events_of
+    from framework.replication.parent_port import (
+        Answered,
+        Applied,
+        Deposed,
+        Led,
+        Restored,
+        check_begins_behind,
+        events_of,
+    )
     from framework.replication.pending import PendingRequest, PendingRequests
     from framework.replication.quorums import (
         Joint,
@@ -108,6 +116,7 @@ if TYPE_CHECKING:
         Reply,
         Request,
         SessionClient,
+        Stamp,
     )
     from framework.replication.state_machine import (
         PENDING,
@@ -247,6 +256,7 @@ _HOMES = {
     "SetClock": "framework.faults.actions",
     "SetDisk": "framework.faults.actions",
     "Sometimes": "framework.registry.specs",
+    "Stamp": "framework.replication.sessions",
     "StateMachine": "framework.replication.state_machine",
     "StateMachineChoice": "framework.replication.state_machine",
     "StateMachineSpec": "framework.registry.specs",
@@ -271,6 +281,7 @@ _HOMES = {
     "address": "framework.core.address",
     "built_in_models": "framework.checking.models.catalog",
     "check_begins": "framework.faults.plan",
+    "check_begins_behind": "framework.replication.parent_port",
     "check_linearizable": "framework.checking.linearizability.checker",
     "check_target": "framework.faults.fault",
     "did_you_mean": "framework.core.errors",
@@ -418,6 +429,7 @@ __all__ = [
     "SetClock",
     "SetDisk",
     "Sometimes",
+    "Stamp",
     "StateMachine",
     "StateMachineChoice",
     "StateMachineSpec",
@@ -442,6 +454,7 @@ __all__ = [
     "address",
     "built_in_models",
     "check_begins",
+    "check_begins_behind",
     "check_linearizable",
     "check_target",
     "did_you_mean",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -350,8 +351,8 @@ def _check_operations(
 ) -> None:
     """Raises ConfigError if the workload uses an operation that the protocol or its state machine does not have."""
     offered = protocol.operations or (machine.machine.operations if machine is not None else ())
-    offered = (*offered, *workload.operations) if offered else ()
-    asked = _functions(workload, config, "workload")
+    asked = [each for each in _functions(workload, config, "workload") if each not in workload.operations]
+    asked += workload.requires
     lacking = [function for function in asked if function not in offered]
     if not offered or not lacking:
         return
@@ -450,11 +451,19 @@ def _try_out_faults(experiment: Experiment, key: str, plan: FaultPlan) -> None:
     span = experiment.duration - experiment.quiet
     try:
         plan.validate_span(f"faults.{key}", span)
-        next(iter(plan.planned_faults(key, span, stream(experiment.seed, "fault", key))), None)
+        for planned in islice(plan.planned_faults(key, span, stream(experiment.seed, "fault", key)), 1_000):
+            _check_client(planned.fault.target, f"faults.{key}", experiment.clients)
     except ValueError as error:
         raise BadValue(f"faults.{key}", str(error)) from error
     except ConfigError as error:
         raise _placed(error, f"faults.{key}") from error
+
+
+def _check_client(target: str, where: str, clients: Sequence[NodeId]) -> None:
+    """Raises ConfigError if a fault's target is a client that the run does not have."""
+    word, _, name = target.partition(":")
+    if word == "client" and name not in (*clients, "random"):
+        raise ConfigError(f"{where}.target={target}", "there is no such client", did_you_mean(name, clients))
 
 
 def _placed(error: ConfigError, within: str) -> BadValue:

@@ -14,12 +14,20 @@ from framework.core.message import NodeId
 Address: TypeAlias = str
 """`n2` is the sender's own mount on n2, `n2/shard-7` a mount of n2, `n2/` the node n2 itself."""
 
+PATH_BYTES = 255
+"""The maximum length of a mount path, in bytes of UTF-8."""
+
 _SEPARATOR = "\0"  # in no mount path
 
 
 def address(node: NodeId, mount: str) -> Address:
     """Returns the address of a mount of `node`; of the node itself for ""."""
     return f"{node}/{mount}"
+
+
+def is_mount_path(path: object) -> bool:
+    """Returns whether a node can have a mount of this path; "" is the node itself."""
+    return isinstance(path, str) and _SEPARATOR not in path and len(path.encode()) <= PATH_BYTES
 
 
 def split_address(to: Address) -> tuple[NodeId, str | None]:

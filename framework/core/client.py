@@ -47,6 +47,9 @@ Outcome: TypeAlias = Ok | Fail | Unknown
 """The outcome of an operation."""
 
 
+_INTERNAL = ("_runtime", "_path", "_committed", "_peer_mount")
+
+
 class Ended(Event):
     """Tells the parent of a mounted client that an operation has ended."""
 
@@ -109,17 +112,20 @@ class Client(Node):
             raise parent._misuse(what, "Write @handles(Ended) in it.")
         if self._retired:
             self._renew()
+        self._runtime.mounted(self)
         self._begin(operation, timeout)
 
     def _renew(self) -> None:
-        """Begins a new process of a mounted client: only what is durable stays."""
-        kept = {"id", "config", "peers", *self._declared}
-        for name in [name for name in self.__dict__ if name[0] != "_" and name not in kept]:
+        """Begins a new process of a mounted client: its mounts and timers end, and only what is durable stays."""
+        runtime, below = self._runtime, f"{self._path}/"
+        for path in [path for path in runtime.nodes if path.startswith(below) and "/" not in path[len(below) :]]:
+            runtime.unmount(path, False)
+        for timers in (runtime.timers, runtime.soon):
+            for key in [key for key in timers if key[0] == self._path]:
+                del timers[key]
+        kept = {"id", "config", "peers", "roles", "spare", *self._declared, *_INTERNAL}
+        for name in self.__dict__.keys() - kept:
             del self.__dict__[name]
-        for key in [key for key in (*self._runtime.timers, *self._runtime.soon) if key[0] == self._path]:
-            self._runtime.timers.pop(key, None)
-            self._runtime.soon.pop(key, None)
-        self._retired = False
         self.on_start()
 
     def complete(self, operation: OperationId, outcome: Outcome) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
-from framework.core.address import Address, address
+from framework.core.address import PATH_BYTES, Address, address, is_mount_path
 from framework.core.durable import LOG, SCALAR, DurableField, Stored
 from framework.core.effects import Effect, Multicast, Note, Send
 from framework.core.errors import PluginError, did_you_mean
@@ -25,9 +25,6 @@ from framework.core.status import NOTHING_SHOWN, Status
 
 F = TypeVar("F", bound=Callable[..., None])
 N = TypeVar("N", bound="Node")
-
-PATH_BYTES = 255
-"""The maximum length of a mount path, in bytes of UTF-8: the wire format has one byte for it."""
 
 Handler = Callable[[Any, NodeId, Any], None]
 
@@ -291,6 +288,8 @@ class Node:
             if mount is not None:
                 raise self._misuse(f"sends to {to!r} with mount={mount!r}", "Give the mount once.")
             return to
+        if mount is not None and not is_mount_path(mount):
+            raise self._misuse(f"sends to the mount {mount!r:.60}, which no node can have", "Give the path of a mount.")
         where = self._peer_mount if mount is None else mount
         return to if where is None else address(to, where)
 

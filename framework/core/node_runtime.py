@@ -112,7 +112,7 @@ class NodeRuntime:
     """Runs one node with everything mounted in it. Engines own its attributes; protocols never see it.
 
     `active` has, after a batch of a node with mounts, the nodes that took part in it, by mount path: they took a step,
-    told, sent or noted something, or changed durable state.
+    told, sent or noted something, started or ended an operation, or changed a durable field that is not lazy.
     `is_durable`: whether changes are collected. If False, `Batch.changes` is empty whatever the node declares. `roles`
     are the nodes of the run by role.
     """
@@ -327,7 +327,7 @@ class NodeRuntime:
         self.dirty.clear()
         if not self.is_durable or not changes:
             return ()
-        changes[:0] = self._lazy_leaving  # they precede the end of their mounts
+        changes += self._lazy_leaving
         self._lazy_leaving = []
         for node in self.lazy:
             if self._is_mounted(node):
@@ -417,6 +417,9 @@ class NodeRuntime:
             if parent is not None:
                 if path:
                     self._involved[path] = parent
+                child = f"{path}/{name}" if path else name
+                if child in self.nodes:
+                    self._involved[child] = self.nodes[child]
                 handler = parent._handlers.get(type(event))
                 if handler is None and isinstance(event, Event):
                     continue
@@ -446,6 +449,7 @@ class NodeRuntime:
             self._involved.pop(gone, None)
             self.stored[gone] = node._durable_values()
         if destroy:
+            self._lazy_leaving = [change for change in self._lazy_leaving if not _is_at(change, path)]
             self._leaving.append(MountDropped(path))
             for gone in [known for known in self.stored if known == path or known.startswith(path + "/")]:
                 del self.stored[gone]
@@ -453,6 +457,11 @@ class NodeRuntime:
         self.timers = {key: timer for key, timer in self.timers.items() if key[0] in self.nodes}
         self.soon = {key: step for key, step in self.soon.items() if key[0] in self.nodes}
         self.tells = [tell for tell in self.tells if f"{tell[0]}/{tell[1]}".lstrip("/") in self.nodes]
+
+
+def _is_at(change: Change, path: str) -> bool:
+    """Returns whether a change is one of the mount `path` or of a mount below it."""
+    return change.path == path or change.path.startswith(path + "/")
 
 
 def collect_changes(

@@ -60,11 +60,17 @@ def replica_states(nodes: Mapping[str, HasReplicas], *, whole: bool) -> dict[str
     found: dict[str, ReplicaState] = {}
     for path, node in nodes.items():
         replicas = node.replicas
-        if not isinstance(replicas, Mapping) or not all(isinstance(each, Replica) for each in replicas.values()):
-            name = type(node).__qualname__
-            raise PluginError(f"{name}.replicas", f"gives {replicas!r}", "Return a dict of Replicas by name.")
+        where = f"{type(node).__qualname__}.replicas"
+        fits = isinstance(replicas, Mapping) and all(
+            isinstance(name, str) and isinstance(each, Replica) for name, each in replicas.items()
+        )
+        if not fits:
+            raise PluginError(where, f"gives {replicas!r}", "Return a dict of Replicas by name.")
         for name, replica in replicas.items():
-            found["/".join(part for part in (path, name) if part)] = replica_state(replica, whole=whole)
+            full = "/".join(part for part in (path, name) if part)
+            if full in found:
+                raise PluginError(where, f"there are two copies called {full!r}", "Rename the copy, or the mount.")
+            found[full] = replica_state(replica, whole=whole)
     return found
 
 

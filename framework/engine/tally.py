@@ -43,6 +43,7 @@ class Tally:
     fsyncs: int = 0
     forced_writes: dict[NodeId, int] = field(default_factory=dict)  # commits with a change that is not lazy, by node
     blocked: list[BlockedInterval] = field(default_factory=list)
+    still_blocked: dict[NodeId, dict[Any, BlockedInterval]] = field(default_factory=dict, repr=False, compare=False)
     faults: dict[str, int] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)  # delivered, by type
     dropped: dict[str, int] = field(default_factory=dict)  # by type
@@ -74,20 +75,19 @@ class Tally:
         self.notes[name] = self.notes.get(name, 0) + 1
         if name in (BLOCKED, UNBLOCKED):
             what = tuple(sorted(note.fields.items()))
-            same = [each for each in self._open(node) if (each.path, each.what) == (note.path, what)]
+            is_open = self.still_blocked.setdefault(node, {})
             if name == UNBLOCKED:
-                for interval in same:
+                interval = is_open.pop((note.path, what), None)
+                if interval is not None:
                     interval.until = at
-            elif not same:
-                self.blocked.append(BlockedInterval(node, note.path, what, at))
+            elif (note.path, what) not in is_open:
+                is_open[note.path, what] = interval = BlockedInterval(node, note.path, what, at)
+                self.blocked.append(interval)
 
     def stopped(self, node: NodeId, at: int) -> None:
         """Ends the blocked intervals of a node that has stopped."""
-        for interval in self._open(node):
+        for interval in self.still_blocked.pop(node, {}).values():
             interval.until = at
-
-    def _open(self, node: NodeId) -> list[BlockedInterval]:
-        return [each for each in self.blocked if each.until is None and each.node == node]
 
     def force(self, node: NodeId) -> None:
         """Counts a commit of a node."""

@@ -103,10 +103,10 @@ def _check_workload(spec: WorkloadSpec) -> None:
         check_part(where, "service", spec.service, Node)
     if spec.client is not None:
         check_part(where, "client", spec.client, Client)
-    if isinstance(spec.operations, str) or not isinstance(spec.operations, tuple | list):
-        raise PluginError(
-            where, f"operations={spec.operations!r} is not a tuple", f"Write operations=({spec.operations!r},)."
-        )
+    for field in ("operations", "requires"):
+        value = getattr(spec, field)
+        if isinstance(value, str) or not isinstance(value, tuple | list):
+            raise PluginError(where, f"{field}={value!r} is not a tuple", f"Write {field}=({value!r},).")
     guests = with_mounts(spec.guests)
     messages = {message for guest in guests for message in guest._handlers if not issubclass(message, Event)}
     check_node_classes(guests, sorted(messages, key=lambda message: message.__qualname__))

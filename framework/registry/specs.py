@@ -147,7 +147,8 @@ class WorkloadSpec(Spec):
     `service` is the class of a node that the workload adds to the run, which every protocol under test meets alike: a
     store that a lock guards, say. Its config is the workload's, its name is `s1`, and `self.roles["service"]` has it.
     `client` is a class that takes the place of the protocol's clients, and mounts one of them: its config is a
-    `WrappedClientConfig`. `operations` are the functions that this class performs without the protocol.
+    `WrappedClientConfig`. `operations` are the functions that this class performs, and `requires` those that it asks of
+    the protocol.
     """
 
     workload: type[Workload]
@@ -155,6 +156,7 @@ class WorkloadSpec(Spec):
     service: type[Node] | None = None
     client: type[Client] | None = None
     operations: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
 
     @property
     def guests(self) -> tuple[type[Node], ...]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from framework.core.errors import PluginError
 from framework.core.message import Event
-from framework.replication.sessions import OPEN, PARENT, TICK, Command, Executed
+from framework.replication.sessions import OPEN, PARENT, TICK, Command, Executed, ReplicatedMachine
 
 
 class Applied(Event):
@@ -38,7 +39,11 @@ class Answered(Event):
 
 
 class Led(Event):
-    """Tells the parent that this node leads in `term`, and has executed all commands of earlier leaders."""
+    """Tells the parent that this node leads in `term`, and has executed all commands of earlier leaders.
+
+    No two leaders have the same term, and a later one has a higher. (Multi-Paxos makes it of the ballot's round and node;
+    a leader that raises its ballot is told again.)
+    """
 
     term: int
 
@@ -51,6 +56,15 @@ class Restored(Event):
     """Tells the parent that a snapshot has replaced the state: commands up to `index` are not told one by one."""
 
     index: int
+
+
+def check_begins_behind(index: int, machine: ReplicatedMachine) -> None:
+    """Raises PluginError unless a group can start behind `index` with this state: new sessions are named by their index,
+    which must not be that of an old one."""
+    least = max(1, machine.latest_session)
+    if index < least:
+        what = f"starts a group from index {index}, and its state has sessions up to {least}"
+        raise PluginError("bootstrap", what, f"Give the index that the snapshot was taken at: {least} or more.")
 
 
 def events_of(index: int, command: Command, executed: Executed, tag: int | None) -> Iterator[Event]:

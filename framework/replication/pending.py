@@ -1,10 +1,10 @@
 """Requests that wait for their commands to be executed.
 
-    if self.pending.is_under_way(request.operation, command.sequence):
+    taken = PendingRequest(sender, request.operation, command.sequence, command.session)
+    if self.pending.is_under_way(taken):
         return  # a retry
-    self.pending.begin(request.operation, command.sequence)
-    index = self.log.append(Entry(self.term, command))
-    self.pending.place(index, PendingRequest(sender, request.operation, command.sequence))
+    self.pending.begin(taken)
+    self.pending.place(self.log.append(Entry(self.term, command)), taken)
     ...
     for request, result, session in self.pending.answered(index, command, executed):   # when it has been executed
         self.send(request.client, Reply(request.operation, request.sequence, result, session))
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from framework.core.address import Address
 from framework.core.client import OperationId
@@ -24,14 +24,23 @@ from framework.core.message import Record
 from framework.replication.sessions import Command, Executed
 from framework.replication.state_machine import Caller
 
+RequestKey: TypeAlias = tuple[Address, OperationId, int, int]
+"""Client, operation, session and sequence number of a request."""
+
 
 class PendingRequest(Record):
-    """The client to answer, and its operation and sequence number. Without a client it is the parent's: the sequence
-    number is then its tag."""
+    """The client to answer, and its operation, sequence number and session. Without a client it is the parent's: the
+    sequence number is then its tag."""
 
     client: Address
     operation: OperationId
     sequence: int
+    session: int = 0
+
+    @property
+    def key(self) -> RequestKey:
+        """What tells it from others."""
+        return self.client, self.operation, self.session, self.sequence
 
 
 R = TypeVar("R", bound=PendingRequest)
@@ -43,17 +52,18 @@ class PendingRequests(Generic[R]):
 
     placed: dict[int, R] = field(default_factory=dict)
     """The requests by the index of their command. A request not placed yet is only in `under_way`."""
-    under_way: set[tuple[OperationId, int]] = field(default_factory=set)
-    """Operation and sequence of every request taken and not answered."""
+    under_way: set[RequestKey] = field(default_factory=set)
+    """Every request taken and not answered."""
     waiting: dict[Caller, R] = field(default_factory=dict)
     """The requests whose commands have been executed and wait for their result."""
 
-    def begin(self, operation: OperationId, sequence: int) -> None:
+    def begin(self, request: PendingRequest) -> None:
         """Takes a request that is not under way yet."""
-        self.under_way.add((operation, sequence))
+        self.under_way.add(request.key)
 
-    def is_under_way(self, operation: OperationId, sequence: int) -> bool:
-        return (operation, sequence) in self.under_way
+    def is_under_way(self, request: PendingRequest) -> bool:
+        """Returns whether the request is a retry of one that was taken."""
+        return request.key in self.under_way
 
     def place(self, index: int, request: R) -> None:
         """Records that the request's command is at `index`."""
@@ -63,7 +73,7 @@ class PendingRequests(Generic[R]):
         """Removes and returns the request whose command is at `index`; None if there is none."""
         request = self.placed.pop(index, None)
         if request is not None:
-            self.under_way.discard((request.operation, request.sequence))
+            self.under_way.discard(request.key)
         return request
 
     def answered(self, index: int, command: Command, executed: Executed) -> list[tuple[R, bytes | None, int]]:
@@ -80,7 +90,7 @@ class PendingRequests(Generic[R]):
         for late in executed.answers:
             waiter = self.waiting.pop(late.caller, None)
             if waiter is not None:
-                self.under_way.discard((waiter.operation, waiter.sequence))
+                self.under_way.discard(waiter.key)
                 found.append((waiter, late.result, late.caller.session))
         return found
 
@@ -89,9 +99,8 @@ class PendingRequests(Generic[R]):
         self.under_way.clear()
         self.waiting.clear()
 
-    def keep(self, placed: dict[int, R], taken: Iterable[tuple[OperationId, int]]) -> None:
-        """Keeps only the requests `placed`, `taken` (operation and sequence of requests not placed yet), and those that
-        wait for their result."""
+    def keep(self, placed: dict[int, R], taken: Iterable[PendingRequest]) -> None:
+        """Keeps only the requests `placed`, `taken` (not placed yet), and those that wait for their result."""
         self.placed = placed
-        kept = (*placed.values(), *self.waiting.values())
-        self.under_way = {(each.operation, each.sequence) for each in kept} | set(taken)
+        kept: list[PendingRequest] = [*placed.values(), *self.waiting.values(), *taken]
+        self.under_way = {each.key for each in kept}

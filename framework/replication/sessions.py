@@ -64,23 +64,36 @@ class ReadingConfig(ReplicatedConfig):
     """The maximum clock drift, fast or slow, at which reads by lease are safe, in parts per million."""
 
 
+class Stamp(Record):
+    """A leader's measure of time, on one command (see `framework.replication.machine_time`).
+
+    `elapsed`: nanoseconds since its previous stamp. `term` and `node` name the leadership, in its order. `start`: the log
+    index from which on no command of an earlier leadership can be in the log unless it is out of place; 0: not known yet.
+    """
+
+    elapsed: int
+    term: int
+    node: NodeId
+    start: int
+
+
 class Command(Record):
     """A client's command, executed once. `sequence` counts from 1 within the session; `OPEN` opens a session.
 
-    `elapsed`: the nanoseconds since its leader's previous command, for a machine that keeps time; set by the leader.
+    `stamp`: what its leader knows of time, if the machine keeps time.
     """
 
     session: int
     sequence: int
     body: bytes
-    elapsed: int = 0
+    stamp: Stamp | None = None
 
     def __str__(self) -> str:
         """Returns `write x 1 #7.2` for the second command of session 7."""
         if self.sequence == OPEN:
             return "open a session"
         if self.session == TICK:
-            return f"{format_duration(self.elapsed)} pass"
+            return f"{format_duration(self.stamp.elapsed if self.stamp else 0)} pass"
         if self.session == PARENT:
             return StateMachine.describe_command(self.body)
         return f"{StateMachine.describe_command(self.body)} #{self.session}.{self.sequence}"
@@ -154,7 +167,36 @@ class Executed(Record):
     answers: tuple[LateAnswer, ...] = ()
 
 
-_Snapshot: TypeAlias = tuple[bytes, list[tuple[int, tuple[int, bytes]]], int]
+class MachineClock(msgspec.Struct, array_like=True):
+    """What a replica knows of the stamps that it has applied: which of them count."""
+
+    term: int = 0
+    node: NodeId = ""
+    stamped: int = 0
+    """The index of the last stamped command."""
+    earlier: int = 0
+    """The highest index of a command of an earlier leadership than the latest."""
+
+    def elapsed(self, index: int, stamp: Stamp) -> int:
+        """Returns the time that the command at `index` adds.
+
+        The first of a leadership adds nothing, nor does one of an earlier leadership than the latest. A command of an
+        earlier leadership at or behind the latest one's start was proposed by a leader that did not know of its
+        successor: both may have measured the same time, so the latest one's stamps do not count any more.
+        """
+        latest, own = (self.term, self.node), (stamp.term, stamp.node)
+        added = 0
+        if own > latest:
+            self.term, self.node, self.earlier = stamp.term, stamp.node, self.stamped
+        elif own < latest:
+            self.earlier = index
+        elif stamp.start > self.earlier:
+            added = stamp.elapsed
+        self.stamped = index
+        return added
+
+
+_Snapshot: TypeAlias = tuple[bytes, list[tuple[int, tuple[int, bytes]]], int, MachineClock]
 
 
 class ReplicatedMachine:
@@ -167,6 +209,7 @@ class ReplicatedMachine:
         self.max_sessions = max_sessions
         self._sessions: dict[int, tuple[int, bytes]] = {}  # session -> (last sequence, its result), idle longest first
         self._keeps_time = machine.keeps_time
+        self._clock = MachineClock()
 
     @property
     def keeps_time(self) -> bool:
@@ -176,35 +219,36 @@ class ReplicatedMachine:
     def apply(self, index: int, command: Command) -> Executed:
         """Executes the command at log index `index`, unless its session has executed it before."""
         machine, session, sequence = self.machine, command.session, command.sequence
-        if self._keeps_time:
-            machine.advance(command.elapsed)
+        answers: tuple[LateAnswer, ...] = ()
+        if command.stamp is not None and self._keeps_time:
+            machine.advance(self._clock.elapsed(index, command.stamp))
+            answers = self._answers()
         if sequence == OPEN:
             self._sessions[index] = (OPEN, DEFERRED)
             if len(self._sessions) > self.max_sessions:
                 del self._sessions[next(iter(self._sessions))]
-            return Executed(index, b"", answers=self._answers())
+            return Executed(index, b"", answers=answers)
         if session == TICK:
-            return Executed(session, None, answers=self._answers())
+            return Executed(session, None, answers=answers)
         if session == PARENT:
             sequence = index
         else:
             last = self._sessions.pop(session, None)
             if last is None:
-                return Executed(session, None, answers=self._answers())
+                return Executed(session, None, answers=answers)
             if sequence <= last[0]:  # a retry; the client has moved on from all but the last number
                 self._sessions[session] = last
-                answers = self._answers()  # which may hold the result that it waits for
-                result = self._sessions[session][1]
-                return Executed(session, result, True, result == DEFERRED, answers)
+                return Executed(session, last[1], True, last[1] == DEFERRED, answers)
             self._sessions[session] = (sequence, DEFERRED)
         machine._caller = Caller(session, sequence)
         result = machine.apply(command.body)
         machine._caller = None
         if session != PARENT:
             self._sessions[session] = (sequence, result)
-        answers = self._answers()
-        if answers and result == DEFERRED and session != PARENT:  # it may have answered itself
-            result = self._sessions[session][1]
+        if given := self._answers():
+            answers += given
+            if result == DEFERRED and session != PARENT:  # it may have answered itself
+                result = self._sessions[session][1]
         return Executed(session, result, False, result == DEFERRED, answers)
 
     def _answers(self) -> tuple[LateAnswer, ...]:
@@ -215,6 +259,16 @@ class ReplicatedMachine:
             if last is not None and last == (caller.sequence, DEFERRED):
                 self._sessions[caller.session] = (caller.sequence, result)
         return tuple(LateAnswer(caller, result) for caller, result in given)
+
+    def begin_anew(self, index: int) -> bytes:
+        """Forgets the leaders that have measured time so far, for a new group behind `index`; returns a snapshot."""
+        self._clock = MachineClock(stamped=index)
+        return self.snapshot()
+
+    @property
+    def latest_session(self) -> int:
+        """The highest id of a session that is open; 0 if none is."""
+        return max(self._sessions, default=0)
 
     def until_deadline(self) -> int | None:
         """Returns the nanoseconds of machine time until the machine wants a command; None if it wants none."""
@@ -231,24 +285,28 @@ class ReplicatedMachine:
 
     def snapshot(self) -> bytes:
         """Returns the machine's state, the sessions with their last results, and the time."""
-        return msgspec.msgpack.encode((self.machine.snapshot(), list(self._sessions.items()), self.machine._now))
+        return msgspec.msgpack.encode(
+            (self.machine.snapshot(), list(self._sessions.items()), self.machine._now, self._clock)
+        )
 
     def restore(self, snapshot: bytes) -> None:
         """Replaces the state by the one in `snapshot`."""
-        machine, sessions, now = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        machine, sessions, now, clock = msgspec.msgpack.decode(snapshot, type=_Snapshot)
         self.machine.restore(machine)
-        self.machine._now = now
+        self.machine._now, self._clock = now, clock
         self._sessions = dict(sessions)
 
     def copy(self) -> ReplicatedMachine:
         twin = ReplicatedMachine(self.machine.copy(), self.max_sessions)
         twin._sessions, twin.machine._now = dict(self._sessions), self.machine._now
+        twin._clock = msgspec.structs.replace(self._clock)
         return twin
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReplicatedMachine):
             return NotImplemented
         same = self.machine == other.machine and self.machine._now == other.machine._now
+        same = same and self._clock == other._clock
         return same and list(self._sessions.items()) == list(other._sessions.items())
 
     __hash__ = None  # type: ignore[assignment]
@@ -284,6 +342,8 @@ class SessionClient(LeaderClient):
     def on_reply(self, sender: NodeId, reply: Reply) -> None:
         if reply.operation != self.asking or reply.sequence != self.sequence or type(self.request) is not Request:
             return  # an answer to an earlier attempt
+        if reply.sequence != OPEN and reply.session != self.session:
+            return  # to an earlier process
         self.leader = sender
         if reply.result is None:
             self.end(Unknown("the session expired"))

@@ -136,7 +136,9 @@ class StateMachine:
     @property
     def caller(self) -> Caller:
         """The caller of the operation under way, for a later `answer`."""
-        assert self._caller is not None, "no operation is under way"
+        if self._caller is None:
+            name = type(self).__qualname__
+            raise PluginError(name, "reads `caller` in a query", "Mark the method @operation: a query cannot wait.")
         return self._caller
 
     def next_deadline(self) -> int | None:
@@ -223,6 +225,7 @@ class StateMachine:
             result = method(self, key, _as_tuple(argument) if type(argument) is list else argument)
             return DEFERRED if result is PENDING else _encode(result)
         except Refused as refusal:
+            self.take_answers()  # nothing has changed
             return _refusal(str(refusal))
 
     def snapshot(self) -> bytes:

@@ -9,29 +9,35 @@ def pending() -> PendingRequests[PendingRequest]:
     return PendingRequests()
 
 
+def request(operation: int, sequence: int, client: str = "c1", session: int = 3) -> PendingRequest:
+    return PendingRequest(client, operation, sequence, session)
+
+
 def test_a_request_is_taken_once_until_it_is_answered() -> None:
-    requests = pending()
-    assert not requests.is_under_way(7, 1)
-    requests.begin(7, 1)
-    assert requests.is_under_way(7, 1) and not requests.is_under_way(7, 2)
-    requests.place(3, PendingRequest("c1", 7, 1))
-    assert requests.is_under_way(7, 1) and requests.finish(4) is None
-    assert requests.finish(3) == PendingRequest("c1", 7, 1)
-    assert not requests.is_under_way(7, 1) and requests.finish(3) is None
+    requests, taken = pending(), request(7, 1)
+    assert not requests.is_under_way(taken)
+    requests.begin(taken)
+    assert requests.is_under_way(request(7, 1))
+    for other in (request(7, 2), request(8, 1), request(7, 1, client="c1/lock"), request(7, 1, session=4)):
+        assert not requests.is_under_way(other)
+    requests.place(3, taken)
+    assert requests.is_under_way(taken) and requests.finish(4) is None
+    assert requests.finish(3) == taken
+    assert not requests.is_under_way(taken) and requests.finish(3) is None
 
 
 def test_who_is_deposed_forgets_all_and_who_leads_on_keeps_what_still_stands() -> None:
     requests = pending()
     for index, sequence in ((3, 1), (4, 2)):
-        requests.begin(7, sequence)
-        requests.place(index, PendingRequest("c1", 7, sequence))
-    requests.begin(8, 1)
-    requests.keep({4: requests.placed[4]}, taken=[(8, 1)])
-    assert (requests.is_under_way(7, 1), requests.is_under_way(7, 2), requests.is_under_way(8, 1)) == (
+        requests.begin(request(7, sequence))
+        requests.place(index, request(7, sequence))
+    requests.begin(request(8, 1))
+    requests.keep({4: requests.placed[4]}, taken=[request(8, 1)])
+    assert [requests.is_under_way(each) for each in (request(7, 1), request(7, 2), request(8, 1))] == [
         False,
         True,
         True,
-    )
+    ]
     requests.clear()
     assert requests == pending()
 

@@ -63,6 +63,7 @@ class ClientDriver:
         self._timeout = int(experiment.workload_config.timeout)
         self._nodes = {node.id: node for node in nodes}
         self._held: dict[NodeId, Assignment] = {}  # of paused clients: the operation that is due
+        self._dropped = 0  # operations that a paused client never began
         self._retiring: dict[NodeId, int] = {}  # paused clients whose process is to be replaced, with the cause
         self._administration = AdministratorQueue()
         self._load = LoadGenerator(
@@ -78,8 +79,8 @@ class ClientDriver:
 
     @property
     def never_started(self) -> int:
-        """Number of operations that fell due and found no free client."""
-        return self._load.waiting
+        """Number of operations that fell due and found no free client, or one that was paused to the end."""
+        return self._load.waiting + len(self._held) + self._dropped
 
     def begin_due(self) -> None:
         """Invokes the operations that are due."""
@@ -140,7 +141,7 @@ class ClientDriver:
 
     def crashed(self, node: HostedNode) -> None:
         """Takes a client that a fault has crashed out of the load, until it is restarted."""
-        self._held.pop(node.id, None)
+        self._dropped += self._held.pop(node.id, None) is not None
         self._retiring.pop(node.id, None)
         if node.id != ADMINISTRATOR:
             self._load.suspend(node.client)
@@ -156,7 +157,9 @@ class ClientDriver:
         if node.id in self._retiring:
             self._retire(node, self._retiring.pop(node.id))
         assignment = self._held.pop(node.id, None)
-        if assignment is not None and node.runtime is not None:
+        if assignment is not None and self._now() >= self._load.stop:
+            self._dropped += 1
+        elif assignment is not None and node.runtime is not None:
             self.outstanding += 1
             self._invoke(node, node.runtime, assignment, self._timeout)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from framework.core.address import Address, route_to, sender_of, split_address, split_route
+from framework.core.address import Address, is_mount_path, route_to, sender_of, split_address, split_route
 from framework.core.clock import Clock
 from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import RAISED, PluginError, SynodError
@@ -534,10 +534,10 @@ class Simulation:
     def _connect(self, node: SimNode, to: Address) -> Way:
         name, mount = split_address(to)
         target = self.nodes.get(name)
-        if target is None:
+        if target is None or (mount is not None and not is_mount_path(mount)):
             raise PluginError(
                 node.node_class.__qualname__,
-                f"{node.id} sends to {to!r}, which is not a node of this run",
+                f"{node.id} sends to {to!r:.80}, which is not a node of this run, or a mount of one",
                 "Send to self.peers.",
             )
         if mount is not None:  # by the same link as messages to the sender's own mount

@@ -78,6 +78,7 @@ from framework import (
     Request,
     Restored,
     Status,
+    check_begins_behind,
     durable,
     durable_log,
     durable_map,
@@ -113,7 +114,7 @@ FOLLOWER, LAGGING, CANDIDATE, RAISING, LEADER = "follower", "lagging", "candidat
 class ProposedRequest(PendingRequest):
     """A request whose command has a slot, with the ballot in which this node first proposed it there."""
 
-    ballot: Ballot
+    ballot: Ballot = NO_BALLOT
 
 
 class Unproposed(Record):
@@ -250,7 +251,8 @@ class MultiPaxos(Node):
         # The quorum of promises confirms what an answered round would: no node led a higher ballot when it began.
         self.rounds = HeartbeatRounds(self.rounds.latest, self.rounds.latest, self.now)
         self.reads.wait_for(self.read_index())
-        self.clock = CommandClock()
+        self.clock = CommandClock(self.promised.round, self.id)
+        self.has_told_led = False
         self.keep_clients(scout.found)
         self.queue.extendleft(Unproposed(value) for value in reversed(values))
         self.heartbeat()
@@ -418,12 +420,13 @@ class MultiPaxos(Node):
         if self.role != LEADER:
             self.send(sender, NotLeader(request.operation, command.sequence, self.leader))
             return
-        if self.pending.is_under_way(request.operation, command.sequence):  # a retry
+        taken = PendingRequest(sender, request.operation, command.sequence, command.session)
+        if self.pending.is_under_way(taken):  # a retry
             return
         if len(self.queue) >= self.config.window:  # refused: the client retries after its backoff
             self.send(sender, NotLeader(request.operation, command.sequence, None))
             return
-        self.pending.begin(request.operation, command.sequence)
+        self.pending.begin(taken)
         self.queue.append(Unproposed(command, sender, request.operation, is_new=True))
         self.propose_soon()
 
@@ -459,7 +462,9 @@ class MultiPaxos(Node):
             value = waiting.value
             if waiting.is_new and value is not None:
                 if value.session != TICK:
-                    request = ProposedRequest(waiting.client, waiting.operation, value.sequence, self.promised)
+                    request = ProposedRequest(
+                        waiting.client, waiting.operation, value.sequence, value.session, self.promised
+                    )
                     self.pending.place(slot, request)
                 if value.session == TICK:
                     self.is_tick_queued = False
@@ -536,7 +541,11 @@ class MultiPaxos(Node):
         """Keeps clients, after a raised ballot, whose command is proposed again in its slot or has no slot yet."""
         self.queue = deque(waiting for waiting in self.queue if waiting.is_new)
         placed = {slot: each for slot, each in self.pending.placed.items() if self.is_found(each, found.get(slot))}
-        queued = [(each.operation, each.value.sequence) for each in self.queue if each.value is not None]
+        queued = [
+            PendingRequest(each.client, each.operation, each.value.sequence, each.value.session)
+            for each in self.queue
+            if each.value is not None
+        ]
         self.pending.keep(placed, queued)
 
     def is_found(self, request: ProposedRequest, found: Proposal | None) -> bool:
@@ -629,7 +638,6 @@ class MultiPaxos(Node):
             return None
         self.proposals += 1
         tag = self.proposals
-        self.pending.begin(-tag, tag)
         self.queue.append(Unproposed(Command(PARENT, tag, command), operation=-tag, is_new=True))
         self.propose_soon()
         return tag
@@ -642,9 +650,9 @@ class MultiPaxos(Node):
         """
         if self.promised != NO_BALLOT or self.checkpoint.slot or self.mark:
             return
-        assert index > 0, f"a group cannot start from slot {index}"
-        self.checkpoint = Checkpoint(index, snapshot)
         self.machine.restore(snapshot)
+        check_begins_behind(index, self.machine)
+        self.checkpoint = Checkpoint(index, self.machine.begin_anew(index))
         self.chosen = self.learned = index
         self.slots.compact(index)
         self.slots.advance_mark(self.chosen, self.promised)
@@ -654,9 +662,11 @@ class MultiPaxos(Node):
         which the state machine wants a command."""
         if self.role != LEADER or self.chosen < self.found_last:
             return
+        self.clock.start = self.found_last + 1
         if self.is_mounted and not self.has_told_led:
             self.has_told_led = True
-            self.tell(Led(self.promised.round))
+            members = sorted((self.id, *self.peers))
+            self.tell(Led(self.promised.round * len(members) + members.index(self.id)))
         after = self.clock.tick_after(self.machine.until_deadline(), self.now)
         if after is None or self.is_tick_queued:
             self.cancel_timer(self.tick)

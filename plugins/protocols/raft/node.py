@@ -52,6 +52,7 @@ from framework import (
     Request,
     Restored,
     Status,
+    check_begins_behind,
     durable,
     durable_log,
     events_of,
@@ -204,6 +205,7 @@ class Raft(Node):
         self.progress = {server: Progress(following) for server in (*self.peers, self.id)}
         self.membership.departing = dict.fromkeys(self.membership.departing, 0)
         self.noop_index = self.log.append(Entry(self.term, None))  # §8: under it, entries of earlier terms commit
+        self.clock = CommandClock(self.term, "", self.noop_index)
         self.replicate_soon()
         self.begin_round()  # its messages are the AppendEntries of `replicate`
         self.set_timer(self.heartbeat, after=self.config.heartbeat_interval)
@@ -437,7 +439,8 @@ class Raft(Node):
         if self.role != LEADER:
             self.send(sender, NotLeader(operation, command.sequence, self.leader))
             return
-        if self.pending.is_under_way(operation, command.sequence):  # a retry
+        taken = PendingRequest(sender, operation, command.sequence, command.session)
+        if self.pending.is_under_way(taken):  # a retry
             return
         is_full = self.log.last - self.commit >= self.config.max_uncommitted
         if (
@@ -445,9 +448,8 @@ class Raft(Node):
         ):  # not appended, so it can neither be lost nor executed twice
             self.send(sender, NotLeader(operation, command.sequence, None))
             return
-        self.pending.begin(operation, command.sequence)
-        index = self.append(command)
-        self.pending.place(index, PendingRequest(sender, operation, command.sequence))
+        self.pending.begin(taken)
+        self.pending.place(self.append(command), taken)
 
     def append(self, command: Command) -> int:
         """Appends a command to the log, with the time that has passed if the state machine keeps time."""
@@ -559,7 +561,6 @@ class Raft(Node):
             return None
         self.proposals += 1
         tag = self.proposals
-        self.pending.begin(-tag, tag)
         self.pending.place(self.append(Command(PARENT, tag, command)), PendingRequest("", -tag, tag))
         return tag
 
@@ -571,10 +572,10 @@ class Raft(Node):
         """
         if self.log.last or self.term:
             return
-        assert index > 0, f"a group cannot start from index {index}"
         _, configuration = self.founding_configuration()
-        self.snapshot = Snapshot(index, 0, snapshot, configuration)
-        self.restore(self.snapshot)
+        self.restore(Snapshot(index, 0, snapshot, configuration))
+        check_begins_behind(index, self.machine)
+        self.snapshot = Snapshot(index, 0, self.machine.begin_anew(index), configuration)
         self.log.compact(index)
         self.membership = Membership([self.founding_configuration()])
         self.apply_configuration()

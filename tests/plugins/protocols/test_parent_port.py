@@ -13,7 +13,6 @@ from framework import (
     SECOND,
     Answered,
     Applied,
-    CommandClock,
     Config,
     Deposed,
     Led,
@@ -22,10 +21,12 @@ from framework import (
     ReplicatedMachine,
     Restored,
     SessionClient,
+    Stamp,
     StateMachineChoice,
     handles,
 )
 from framework.core.client import Ok
+from framework.replication.sessions import MachineClock
 from framework.testing.cluster import Cluster
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
 from plugins.protocols.multipaxos.node import MultiPaxos
@@ -282,13 +283,24 @@ def lease_after_a_gap(cluster: Cluster) -> int:
     return cluster.now - began
 
 
+class CountsAll(MachineClock):
+    """Counts every stamp, the first of a leadership too."""
+
+    def elapsed(self, index: int, stamp: Stamp) -> int:
+        return stamp.elapsed
+
+
 def across_terms(node: type[Node]) -> type[Node]:
     """The protocol, with a leader's clock that goes on from the last command that it saw, whoever stamped it."""
 
     class AcrossTerms(node):  # type: ignore[misc, valid-type]
+        def on_start(self) -> None:
+            super().on_start()
+            self.machine._clock = CountsAll()
+
         def become_leader(self, *arguments: Any) -> None:
             super().become_leader(*arguments)
-            self.clock = CommandClock(stamped_at=0)
+            self.clock.stamped_at = 0
 
     return AcrossTerms
 

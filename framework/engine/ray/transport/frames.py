@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from framework.core.node import PATH_BYTES
+from framework.core.address import PATH_BYTES
 from framework.engine.wire_codec import MESSAGE_BYTES
 
 HEADER = struct.Struct("<IHHHHq")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
-from framework.core.address import Address, route_to, split_address
+from framework.core.address import Address, is_mount_path, route_to, split_address
 from framework.core.errors import PluginError
 from framework.core.message import Message, NodeId
 from framework.core.random_streams import stream
@@ -104,9 +104,9 @@ class Outgoing:
     def _route(self, node: WorkerNode, to: Address) -> Route:
         name, mount = split_address(to)
         target = self._index.get(name)
-        if target is None:
+        if target is None or (mount is not None and not is_mount_path(mount)):
             raise PluginError(
-                node.node_class.__qualname__, f"{node.id} sends to {to!r}, which is not a node of this run",
+                node.node_class.__qualname__, f"{node.id} sends to {to!r:.80}, which is not a node of this run, or a mount of one",
                 "Send to self.peers.",
             )  # fmt: skip
         link: Link | None = None
