@@ -355,7 +355,7 @@ class Node:
         """Starts a node within this one, with its own durable fields and timers. It talks to the same mount on `peers`.
 
         With `peer_mount`, it talks to that mount instead ("": to the nodes themselves): so a client of a group may have
-        any name. After a restart `on_start` must mount it again. This node's own id is left out of `peers`, unless it is
+        any name, and the mounts of that client talk to those of the group. After a restart `on_start` must mount it again. This node's own id is left out of `peers`, unless it is
         a client that is mounted.
         """
         if not isinstance(name, str) or "/" in name or "\0" in name or not name:
@@ -375,6 +375,8 @@ class Node:
         keeps = node_class._keeps_own_id
         others = tuple(peer for peer in peers if keeps or peer != self.id)
         child = node_class._at_runtime(self._runtime, path, config, others)
+        if peer_mount is None and self._peer_mount is not None:
+            peer_mount = f"{self._peer_mount}/{name}".lstrip("/")
         if peer_mount is not None and peer_mount != path:
             child._peer_mount = peer_mount
         self._runtime.mounted(child)

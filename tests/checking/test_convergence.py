@@ -220,3 +220,24 @@ def test_a_protocol_that_has_not_finished_is_invalid_unless_time_is_real() -> No
     assert finished(there).reason == "transaction 7 is still in doubt at p2, 52 ms after clients were quiet"
     assert finished(replace(there, excuse="it is slow")).verdict is Verdict.UNKNOWN
     assert finished(settled({})).verdict is Verdict.VALID
+
+
+def test_the_states_of_all_names_are_compared_only_once_all_of_them_are_level() -> None:
+    asked: list[bool] = []
+
+    def ask(whole: bool) -> ReplicaStates:
+        asked.append(whole)
+        return {"n1": {"a": at(2), "b": at(5)}, "n2": {"a": at(2), "b": at(4)}}
+
+    assert look(ask, last=False) is None and asked == [False]
+
+
+def test_what_is_certainly_wrong_is_told_before_what_may_be_late() -> None:
+    apart = {"n1": {"a": at(9), "b": at(4, "x")}, "n2": {"a": at(7), "b": at(4, "y")}}
+    result = convergence(Settled(nodes=2, replica_states=apart, down=(), took=1, excuse="it is slow"))
+    assert (result.verdict, result.reason) == (Verdict.INVALID, "replicas of b that applied 4 differ: n1 against n2")
+
+
+def test_two_copies_of_one_name_are_an_error() -> None:
+    with pytest.raises(PluginError, match=r"Keeper\.replicas: there are two copies called 'store/a'"):
+        replica_states({"store": Chunks(), "store/a": Keeper()}, whole=False)

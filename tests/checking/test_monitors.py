@@ -139,3 +139,14 @@ def test_one_that_cannot_be_made_or_exits_has_failed_like_any_other(broken: type
     assert monitors.watch().observations == 2
     with pytest.raises(Halt):
         show(monitors, seated("n1"), 5, 4)
+
+
+def test_a_mount_that_took_part_in_a_batch_that_is_not_shown_is_shown_with_the_next_one() -> None:
+    monitors = Monitors((Rises,), every=3)
+    host = seated("n1", Rack)
+    watcher = monitors.watcher("n1")
+    for seq, active in enumerate(["", "a", "", "b", "", "", ""], 1):
+        host.active = {active: host.nodes[active]} if active else {}
+        watcher.observe(host, seq, seq)
+    shown = {path: len(monitors.group(path, host.nodes[path])[0].shown) for path in ("a", "b")}  # type: ignore[attr-defined]
+    assert shown == {"a": 1, "b": 1}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from framework import open_run
+from framework.config.compose import compose
 from framework.replay.__main__ import main as replay
 from framework.run.__main__ import main as run
 from tests.composition.examples import RUNS, lay, overrides
@@ -165,3 +166,21 @@ def test_an_example_runs_on_real_actors(name: str, faults: tuple[str, ...], plug
     if name != "leases-raft":
         assert set(result["forced_writes"]) == ({"n1"} if name == "desk" else {"n1", "n2", "n3"})
     assert replay([str(folder)]) == 0
+
+
+def test_what_holds_for_a_chosen_protocol_is_checked_and_what_it_expects_sometimes_counted(
+    plugins: str, tmp_path: Path
+) -> None:
+    chosen = compose(["protocol=multipaxos", "workload=kv"]).experiment.protocol
+    words = ("engine=sim", "duration=300ms", f"run.dir={tmp_path / 'run'}")
+    assert run(overrides("router-multipaxos", plugins, *words)) == 0
+    found = result_of(tmp_path / "run")
+    (check,) = [check for check in found["checks"] if check["name"] == "invariants"]
+    assert chosen.invariants and all(each.__name__ in check["reason"] for each in chosen.invariants)
+    assert set(found["sometimes"]) == {each.name for each in chosen.sometimes} != set()
+
+
+def test_a_service_has_the_config_of_its_workload(plugins: str) -> None:
+    words = [word for word in overrides("leases-raft", plugins, "engine=sim") if word != "--quiet"]
+    experiment = compose(words).experiment
+    assert experiment.endpoint("s1").config is experiment.workload_config

@@ -202,3 +202,73 @@ def test_the_name_of_a_mount_has_no_slash_and_no_null() -> None:
     for name in ("a/b", "a\0b", ""):
         with pytest.raises(PluginError, match="cannot name a mount"):
             Bench(Parent).node.mount(name, Child, None, ())
+
+
+def test_what_a_mounted_client_sends_to_many_goes_to_its_peer_mount() -> None:
+    bench = Bench(Host)
+    bench.node.asks.multicast(["n1", "n2/x"], Ping(1))
+    bench.node.asks.broadcast(Ping(2))
+    assert bench.finish() == [
+        Sent("n1/echo", Ping(1), "asks"), Sent("n2/x", Ping(1), "asks"),
+        Sent("n1/echo", Ping(2), "asks"), Sent("n2/echo", Ping(2), "asks"),
+    ]  # fmt: skip
+
+
+def test_a_mounted_client_whose_operation_has_failed_is_the_same_client() -> None:
+    bench = Bench(Host)
+    client = bench.node.asks
+    client.start(Operation(1, "ask"))
+    client.extra = 5
+    client.complete(1, Fail("no"))
+    bench.finish()
+    client.start(Operation(2, "ask"))
+    assert client.extra == 5
+
+
+class Once(Asks):
+    mounts = (Echo,)
+
+    def on_start(self) -> None:
+        super().on_start()
+        self._secret = getattr(self, "_secret", 0) + 1
+        self.echo = self.mount("echo", Echo, None, self.peers)
+
+    def invoke(self, operation: Operation) -> None:
+        self.operation = operation.id
+        if operation.id == 1:
+            self.set_timer(self.again, after=50)
+
+
+class Patron(Node):
+    mounts = (Once,)
+
+    def on_start(self) -> None:
+        self.once = self.mount("once", Once, None, ("n2",), peer_mount="club")
+
+    @handles(Ended)
+    def on_ended(self, mount: str, ended: Ended) -> None: ...
+
+
+def test_the_timers_and_mounts_of_a_retired_client_are_gone() -> None:
+    bench = Bench(Patron)
+    bench.host.roles = bench.node.once.roles = {"first": ("n1",)}
+    bench.node.once.start(Operation(1, "ask"), timeout=30)
+    bench.finish()
+    bench.advance(30)
+    bench.node.once.start(Operation(2, "ask"))
+    bench.finish()
+    assert bench.advance(100) == []
+    assert (bench.node.once._secret, bench.node.once.roles) == (1, {"first": ("n1",)})
+    assert sorted(bench.host.nodes) == ["", "once", "once/echo"]
+
+
+def test_the_mounts_of_a_mounted_client_talk_to_those_of_its_peer_mount() -> None:
+    bench = Bench(Patron)
+    bench.node.once.echo.send("n2", Ping(1))
+    assert bench.finish() == [Sent("n2/club/echo", Ping(1), "once/echo")]
+
+
+def test_a_mount_that_no_node_can_have_is_refused() -> None:
+    for mount in ("a\0b", 7, "x" * 300):
+        with pytest.raises(PluginError, match=r"Host: sends to the mount .* which no node can have"):
+            Bench(Host).node.send("n2", Ping(1), mount=mount)

@@ -146,3 +146,18 @@ def test_a_mount_that_has_ended_changes_nothing_more_even_if_its_parent_still_ho
     bench.finish()
     kept = values(Bench(Shelf, storage=bench.storage).node.ledger)
     assert (kept["scalar"], kept["lazy_scalar"], kept["log"]) == (7, 8, (1, []))
+
+
+def test_a_lazy_change_after_the_end_of_a_mount_is_not_swept_away_by_it() -> None:
+    bench = Bench(Shelf)
+    bench.deliver(("n2", Change("lazy_log", 1), "ledger"))
+    bench.node.unmount("ledger", destroy=True)
+    bench.node.ledger = bench.node.mount("ledger", Ledger, None, ())
+    bench.node.ledger.lazy_log.append(2)
+    bench.node.unmount("ledger")
+    bench.finish()
+    bench.node.ledger = bench.node.mount("ledger", Ledger, None, ())
+    bench.node.ledger.lazy_log.append(4)
+    bench.node.opened = 1
+    bench.finish()
+    assert values(Bench(Shelf, storage=bench.storage).node.ledger)["lazy_log"] == (1, [2, 4])

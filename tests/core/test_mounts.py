@@ -350,3 +350,47 @@ def test_a_name_goes_to_another_class_only_after_its_state_was_destroyed() -> No
 
     with pytest.raises(PluginError, match=r"Other: n1 has stored log, term at 'g', .* destroy=True"):
         bench.node.mount("g", Other, None, ())
+
+
+class Leaf(Node):
+    kept: int = durable(0)
+
+    @handles(Store)
+    def on_store(self, sender: NodeId, store: Store) -> None:
+        self.tell(Stored(store.value))
+
+
+class Middle(Node):
+    mounts = (Leaf,)
+
+    def on_start(self) -> None:
+        self.heard = 0
+        self.leaf = self.mount("leaf", Leaf, None, ())
+
+    @handles(Stored)
+    def on_stored(self, mount: str, stored: Stored) -> None:
+        self.heard += 1
+
+
+class Top(Node):
+    mounts = (Middle,)
+
+    def on_start(self) -> None:
+        self.middle = self.mount("middle", Middle, None, ())
+        self.idle = self.mount("idle", Middle, None, ())
+
+    @handles(Store)
+    def on_store(self, sender: NodeId, store: Store) -> None:
+        self.middle.leaf.kept = store.value
+
+
+def test_who_is_told_and_who_is_changed_take_part_in_a_batch_and_idle_mounts_do_not() -> None:
+    bench = Bench(Top)
+    bench.deliver(("n2", Store(1), "middle/leaf"))
+    assert bench.node.middle.heard == 1 and set(bench.host.active) == {"middle", "middle/leaf"}
+    bench.deliver(("n2", Store(2)))
+    assert set(bench.host.active) == {"middle/leaf"}, "its parent's parent changed it"
+    bench.node.idle.leaf.tell(Stored(1))
+    bench.host.settle()
+    bench.finish()
+    assert set(bench.host.active) == {"idle", "idle/leaf"}

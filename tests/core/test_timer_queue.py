@@ -61,3 +61,17 @@ def test_a_timer_that_is_set_and_cancelled_over_and_over_leaves_a_short_queue() 
         bench.node.set_timer(bench.node.tick, number, after=1_000_000)
         bench.node.cancel_timer(bench.node.tick, number)
     assert len(bench.host._queue) < 100
+
+
+def test_a_timer_that_was_put_off_outlives_the_clearing_of_the_queue() -> None:
+    bench = Bench(Ticks)
+    node = bench.node
+    node.set_timer(node.tick, 0, after=10)
+    node.set_timer(node.tick, 0, after=20)  # its entry in the queue is still that of 10
+    for _ in range(200):
+        node.set_timer(node.tick, 1, after=30)
+        node.cancel_timer(node.tick, 1)
+    assert len(bench.host._queue) < 100
+    bench.host.now = 25
+    bench.host.run()
+    assert node.fired == [0]

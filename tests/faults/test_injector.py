@@ -401,3 +401,24 @@ def test_a_duration_in_an_action_is_a_number_of_nanoseconds() -> None:
         ImpairLinks(7, (("n1", "n2"),), Impairment(delay=2 * MILLISECOND)),
     ]
     assert type(done[0].latency) is int  # type: ignore[union-attr]
+
+
+def test_a_role_that_a_node_is_given_and_reports_counts_once() -> None:
+    roles = {"follower": ("n1",), "backup": ("n1", "n2")}
+    world = World(("crash", crashes("n1")), roles=roles).run()
+    assert world.injector.entries["crash"].roles == {"backup": 1, "follower": 1}
+
+
+def test_the_ledger_knows_when_each_fault_was_in_force() -> None:
+    def once(view: ClusterView) -> Injection:
+        return Injection((Crash("n3"),), (), ("n3",))
+
+    world = World(
+        ("short", crashes("n1", at="1s", every="4s", lasts="500ms")), ("long", crashes("n2", at="8s", lasts="5s")),
+        ("once", Says(once, at="2s")),
+    )  # fmt: skip
+    world.run(until=8 * SECOND)
+    assert world.injector.entries["long"].spans == [[8 * SECOND, -1]]
+    world.run()
+    spans = {n: [[at // MILLISECOND for at in s] for s in e.spans] for n, e in world.injector.entries.items()}
+    assert spans == {"short": [[1000, 1500], [5000, 5500]], "long": [[8000, 9000]], "once": [[2000, 2000]]}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 
 import pytest
 
-from framework import ClusterView, ConfigError, Status, check_target
+from framework import ClusterView, ConfigError, Crash, Injection, Restart, Resume, Status, TargetConfig, check_target
 from framework.core.message import NodeId
 from framework.core.status import Status as CoreStatus
 from framework.core.status import status_of
+from plugins.faults.crash import AgainConfig, CrashFault, RestartFault, ResumeFault
 
 NODES = ("n1", "n2", "n3")
 
@@ -89,3 +91,14 @@ def test_a_status_says_what_the_mounts_do_unless_the_node_says_so_itself() -> No
     own = Status(leads=("x",), hosts=("x", "y"))
     assert status_of({**mounts, "": Shows(own)}) == own
     assert status_of({"": mounts[""], "idle": mounts["idle"]}) == Status(term=4)
+
+
+def test_clients_crash_and_come_back_by_their_names() -> None:
+    crash = CrashFault(TargetConfig(target="client:c1")).inject(view())
+    assert crash == Injection((Crash("c1"),), (Restart("c1"),), ("c1",))
+    down = dataclasses.replace(view(), others={"s1": None, "c1": Status(), "c2": None, "c3": Status()})
+    for target, back in (("all", ("n3", "s1", "c2")), ("client:c2", ("c2",)), ("c2", ("c2",)), ("n3", ("n3",))):
+        found = RestartFault(AgainConfig(target=target)).inject(down)
+        assert found is not None and found.targets == back
+    resumed = ResumeFault(AgainConfig(target="client:c3")).inject(view())
+    assert resumed == Injection((Resume("c3"),), (), ("c3",))

@@ -13,7 +13,7 @@ from framework.core.errors import PluginError, PluginFailed
 from framework.core.message import Config
 from framework.core.value import Value
 from framework.replication.machine_time import CommandClock
-from framework.replication.parent_port import check_begins_behind
+from framework.replication.parent_port import Answered, Applied, check_begins_behind, events_of
 from framework.replication.pending import PendingRequest, PendingRequests
 from framework.replication.sessions import (
     OPEN,
@@ -297,3 +297,22 @@ def test_the_mistakes_of_a_machine_are_named() -> None:
         _ = Door().caller
     with pytest.raises(PluginFailed, match="state_machine: none is chosen for a mounted group"):
         ReplicatedConfig().replicated_machine()
+
+
+def test_a_parent_is_told_once_that_a_command_waits_and_later_its_result_under_its_index() -> None:
+    waits = Executed(PARENT, DEFERRED, waits=True)
+    assert list(events_of(4, Command(PARENT, 1, b"x"), waits, 1)) == [Applied(4, b"x", None, 1)]
+    assert list(events_of(5, Command(2, 1, b"x"), Executed(2, b"r"), None)) == [Applied(5, b"x", b"r", None)]
+    assert list(events_of(6, Command(2, 1, b"x"), Executed(2, b"r", again=True), None)) == [], "it has been told"
+    late = (LateAnswer(Caller(2, 1), b"z"), LateAnswer(Caller(PARENT, 4), b"y"))
+    assert list(events_of(9, Command(TICK, 1, b""), Executed(TICK, None, answers=late), None)) == [Answered(4, b"y")]
+
+
+def test_a_parents_command_that_waits_is_done_with_at_once() -> None:
+    pending: PendingRequests[PendingRequest] = PendingRequests()
+    request = PendingRequest("", -1, 1)
+    pending.begin(request)
+    pending.place(4, request)
+    waits = Executed(PARENT, DEFERRED, waits=True)
+    assert pending.answered(4, Command(PARENT, 1, b""), waits) == [(request, DEFERRED, PARENT)]
+    assert not pending.is_under_way(request) and pending.waiting == {}

@@ -41,6 +41,7 @@ class Taken:
             experiment=replace(composed.experiment, run_dir=folder), config=composed.config, engine="sim",
             checkers=composed.checkers, models=composed.models,
         )  # fmt: skip
+        self.folder = folder
         self.result: RunResult = execute(plan, engine_named("sim"), lambda now, tally: None)
         self.rows: list[dict[str, Any]] = open_run(folder).events.to_pylist()
 
@@ -339,3 +340,41 @@ def test_the_schedule_that_comes_with_synod_happens_as_written(registry: Registr
     assert run.result.verdict is Verdict.VALID, run.result.reasons
     fired = {entry["fault"]: entry["fired"] for entry in run.result.ledger}
     assert fired == {"schedule/partition": 1, "schedule/crash": 1, "schedule/pause": 1, "schedule/delay": 1}
+
+
+# Clients.
+
+LOOPS = pytest.mark.parametrize(
+    "loop", [("workload.loop=closed", "workload.think_time=3ms"), ()], ids=["closed", "open"]
+)
+
+
+@LOOPS
+def test_a_crashed_client_starts_nothing_and_comes_back_as_a_new_process(take: Any, loop: tuple[str, ...]) -> None:
+    run = take("crash", "target=client:c1", overrides=loop)
+    assert run.entry["against"] == {"c1": 1}
+    assert run.result.operations["fail"] == 0, "what falls due goes to others, and not to a client that is down"
+    invoked = [row for row in run.rows if row["kind"] == "invoke" and row["node"] == "c1"]
+    assert not [row for row in invoked if START < row["time"] < END]
+    history = open_run(run.folder).history.to_pylist()
+    before, after = (
+        {row["process"] for row in history if row["client"] == "c1" and (row["invoked"] >= END) is late}
+        for late in (False, True)
+    )
+    assert before and after and not before & after
+
+
+@LOOPS
+def test_a_paused_client_starts_what_fell_due_once_it_goes_on(take: Any, loop: tuple[str, ...]) -> None:
+    run = take("pause", "target=client:c1", overrides=loop)
+    invoked = [row["time"] for row in run.rows if row["kind"] == "invoke" and row["node"] == "c1"]
+    assert not [time for time in invoked if START < time < END]
+    assert min(time for time in invoked if time >= END) < END + 50 * MILLISECOND
+    assert run.result.operations["fail"] == run.result.operations["unknown"] == 0
+
+
+def test_what_falls_due_at_a_client_that_is_paused_to_the_end_is_never_begun(take: Any) -> None:
+    run = take("pause", "target=client:c1", overrides=("quiet=0", "faults.pause.for=0", "workload.timeout=100ms"))
+    invoked = [row["time"] for row in run.rows if row["kind"] == "invoke" and row["node"] == "c1"]
+    assert max(invoked) <= START
+    assert run.result.details["never_started"] == 1

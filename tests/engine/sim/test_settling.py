@@ -160,3 +160,41 @@ def test_a_run_that_was_interrupted_or_stopped_while_it_settled_is_not_judged(tm
     stopped = SimEngine(stop=SECOND).run(experiment, lambda now, tally: None)
     assert (stopped.interrupted, stopped.settled) == (False, None)
     assert settling(experiment.protocol, stopped) == ([], {})
+
+
+FINISHER = """
+from dataclasses import replace
+
+from framework import Config, hookimpl
+from plugins.protocols import echo
+
+
+class FinisherConfig(Config):
+    refusals: int = 0
+
+
+def settled(nodes):
+    node = nodes["n1"]
+    node.asked = getattr(node, "asked", 0) + 1
+    return "n1 is still at it" if node.asked <= node.config.refusals else None
+
+
+@hookimpl
+def register_protocols():
+    (itself,) = echo.register_protocols()
+    return [replace(itself, name="finisher", settled=settled, config=FinisherConfig)]
+"""
+
+
+@pytest.mark.parametrize(("refusals", "code"), [(0, 0), (5, 0), (1000, 1)])
+def test_a_run_goes_on_until_its_protocol_has_finished_or_time_is_up(tmp_path: Path, refusals: int, code: int) -> None:
+    plugin = tmp_path / f"finisher_{refusals}.py"  # a module's name is taken once in a process
+    plugin.write_text(FINISHER)
+    words = (
+        f"plugins.path={plugin}", "protocol=finisher", f"protocol.refusals={refusals}", "settle=300ms", "workload=echo",
+        "engine=sim", "nodes=3", "duration=100ms", "--quiet",
+    )  # fmt: skip
+    found = result(tmp_path / "run", *words, code=code)
+    (check,) = [check for check in found["checks"] if check["name"] == "settled"]
+    unfinished = "n1 is still at it, 300 ms after clients were quiet"
+    assert check["reason"] == (unfinished if code else "all that was begun is finished")

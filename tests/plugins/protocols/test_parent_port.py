@@ -353,3 +353,33 @@ class Patient(Door):
 
     def next_deadline(self) -> int | None:
         return None
+
+
+def test_who_hands_over_its_leadership_proposes_nothing(group: str) -> None:
+    leader = elect(cluster_of(group))
+    setattr(leader.group, {"raft": "leadership_transfer", "multipaxos": "successor"}[group], "n2")
+    assert leader.group.propose(b"x") is None
+
+
+def test_a_raised_ballot_keeps_what_the_parent_has_proposed() -> None:
+    cluster = cluster_of("multipaxos")
+    leader = elect(cluster)
+    command = Register.command("add", None, 5)
+    assert leader.group.propose(command) == 1
+    leader.group.become_candidate()
+    cluster._batch(leader.id, [])
+    cluster.run(lambda: bool(applied(leader)))
+    assert applied(leader) == [(command, 1)] and Deposed() not in leader.told
+    terms = [event.term for event in leader.told if isinstance(event, Led)]
+    assert len(terms) == 2 and terms[0] < terms[1]
+
+
+def test_a_leader_that_has_yet_to_learn_what_was_committed_is_told_last(group: str) -> None:
+    cluster = cluster_of(group)
+    leader = elect(cluster)
+    propose(cluster, leader, "add", 5)
+    cluster.run(lambda: bool(applied(leader)))
+    assert all(applied(node) == [] for node in cluster.nodes() if node is not leader), "they have it, and do not know"
+    cluster.crash(leader.id)
+    newer = elect(cluster)
+    assert [type(event) for event in newer.told] == [Applied, Led]
