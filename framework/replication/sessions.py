@@ -196,7 +196,7 @@ class MachineClock(msgspec.Struct, array_like=True):
         return added
 
 
-_Snapshot: TypeAlias = tuple[bytes, list[tuple[int, tuple[int, bytes]]], int, MachineClock]
+_Snapshot: TypeAlias = tuple[bytes, list[tuple[int, tuple[int, bytes]]], tuple[int, MachineClock] | None]
 
 
 class ReplicatedMachine:
@@ -284,16 +284,15 @@ class ReplicatedMachine:
         return result
 
     def snapshot(self) -> bytes:
-        """Returns the machine's state, the sessions with their last results, and the time."""
-        return msgspec.msgpack.encode(
-            (self.machine.snapshot(), list(self._sessions.items()), self.machine._now, self._clock)
-        )
+        """Returns the machine's state, the sessions with their last results, and the time if the machine keeps it."""
+        clock = (self.machine._now, self._clock) if self._keeps_time else None
+        return msgspec.msgpack.encode((self.machine.snapshot(), list(self._sessions.items()), clock))
 
     def restore(self, snapshot: bytes) -> None:
         """Replaces the state by the one in `snapshot`."""
-        machine, sessions, now, clock = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        machine, sessions, clock = msgspec.msgpack.decode(snapshot, type=_Snapshot)
         self.machine.restore(machine)
-        self.machine._now, self._clock = now, clock
+        self.machine._now, self._clock = clock or (0, MachineClock())
         self._sessions = dict(sessions)
 
     def copy(self) -> ReplicatedMachine:
@@ -342,8 +341,6 @@ class SessionClient(LeaderClient):
     def on_reply(self, sender: NodeId, reply: Reply) -> None:
         if reply.operation != self.asking or reply.sequence != self.sequence or type(self.request) is not Request:
             return  # an answer to an earlier attempt
-        if reply.sequence != OPEN and reply.session != self.session:
-            return  # to an earlier process
         self.leader = sender
         if reply.result is None:
             self.end(Unknown("the session expired"))

@@ -183,7 +183,7 @@ class Forgetful(ReplicatedMachine):
 
     def snapshot(self) -> bytes:
         kept = {session: last for session, last in self._sessions.items() if last[1] != DEFERRED or last[0] == OPEN}
-        return msgspec.msgpack.encode((self.machine.snapshot(), list(kept.items()), self.machine._now, self._clock))
+        return msgspec.msgpack.encode((self.machine.snapshot(), list(kept.items()), (self.machine._now, self._clock)))
 
 
 @pytest.mark.parametrize(("kind", "keeps"), [(ReplicatedMachine, True), (Forgetful, False)])
