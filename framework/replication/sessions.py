@@ -240,13 +240,13 @@ class ReplicatedMachine:
                 self._sessions[session] = last
                 return Executed(session, last[1], True, last[1] == DEFERRED, answers)
             self._sessions[session] = (sequence, DEFERRED)
-        machine._caller = Caller(session, sequence)
+        machine._call = (session, sequence)
         result = machine.apply(command.body)
-        machine._caller = None
+        machine._call = None
         if session != PARENT:
             self._sessions[session] = (sequence, result)
-        if given := self._answers():
-            answers += given
+        if machine._answers is not None:
+            answers += self._answers()
             if result == DEFERRED and session != PARENT:  # it may have answered itself
                 result = self._sessions[session][1]
         return Executed(session, result, False, result == DEFERRED, answers)

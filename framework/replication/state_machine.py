@@ -99,7 +99,8 @@ class StateMachine:
     _methods: ClassVar[dict[str, Callable[..., Any]]] = {}
 
     _now = 0
-    _caller: Caller | None = None
+    _call: tuple[int, int] | None = None  # session and sequence of the operation under way
+    _answers: list[tuple[Caller, bytes]] | None = None  # given and not taken yet
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -136,10 +137,10 @@ class StateMachine:
     @property
     def caller(self) -> Caller:
         """The caller of the operation under way, for a later `answer`."""
-        if self._caller is None:
+        if self._call is None:
             name = type(self).__qualname__
             raise PluginError(name, "reads `caller` in a query", "Mark the method @operation: a query cannot wait.")
-        return self._caller
+        return Caller(*self._call)
 
     def next_deadline(self) -> int | None:
         """Returns the time, on `now`, at which `on_deadline` is to be called; None if it need not be."""
@@ -150,7 +151,9 @@ class StateMachine:
 
     def answer(self, caller: Caller, result: Value) -> None:
         """Gives an operation that returned PENDING its result. Call it from an operation or from `on_deadline`."""
-        self.__dict__.setdefault("_answers", []).append((caller, _encode(result)))
+        if self._answers is None:
+            self._answers = []
+        self._answers.append((caller, _encode(result)))
 
     def advance(self, elapsed: int) -> None:
         """Moves `now` forward, and lets deadlines pass. For `ReplicatedMachine`."""
@@ -165,8 +168,8 @@ class StateMachine:
 
     def take_answers(self) -> list[tuple[Caller, bytes]]:
         """Returns the answers given since the last call, and forgets them. For `ReplicatedMachine`."""
-        answers: list[tuple[Caller, bytes]] = self.__dict__.pop("_answers", None) or []
-        return answers
+        answers, self._answers = self._answers, None
+        return answers or []
 
     @staticmethod
     def command(function: str, key: str | None, argument: Value) -> bytes:

@@ -601,7 +601,7 @@ class MultiPaxos(Node):
         if upto <= self.chosen:
             return
         assert upto <= self.accepted.last, f"{self.id} lacks what is chosen for slot {upto}"
-        pending, execute = self.pending, self.machine.apply
+        pending, execute, is_mounted = self.pending, self.machine.apply, self.is_mounted
         for slot, proposal in enumerate(self.accepted.slice(self.chosen + 1, upto + 1), self.chosen + 1):
             command, tag = proposal.value, None
             if command is None:
@@ -614,7 +614,7 @@ class MultiPaxos(Node):
                         self.send(request.client, reply, before_commit=True)
                     else:
                         tag = request.sequence
-            if self.is_mounted:
+            if is_mounted:
                 for event in events_of(slot, command, executed, tag):
                     self.tell(event)
         count = upto - self.chosen

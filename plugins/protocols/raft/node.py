@@ -333,7 +333,7 @@ class Raft(Node):
 
     def apply(self, commit: int) -> None:
         """Applies the committed entries up to `commit` at once, and answers the waiting clients."""
-        pending, execute = self.pending, self.machine.apply
+        pending, execute, is_mounted = self.pending, self.machine.apply, self.is_mounted
         for index, entry in enumerate(self.log.slice(self.commit + 1, commit + 1), self.commit + 1):
             command, tag = entry.command, None
             if command is None:
@@ -346,7 +346,7 @@ class Raft(Node):
                         self.send(request.client, reply, before_commit=True)
                     else:
                         tag = request.sequence
-            if self.is_mounted:
+            if is_mounted:
                 for event in events_of(index, command, executed, tag):
                     self.tell(event)
         self.commit = max(commit, self.commit)
