@@ -120,9 +120,10 @@ class Client(Node):
         runtime, below = self._runtime, f"{self._path}/"
         for path in [path for path in runtime.nodes if path.startswith(below) and "/" not in path[len(below) :]]:
             runtime.unmount(path, False)
-        for timers in (runtime.timers, runtime.soon):
-            for key in [key for key in timers if key[0] == self._path]:
-                del timers[key]
+        for key in [key for key in runtime.timers if key[0] == self._path]:
+            runtime.disarm(key)
+        for key in [key for key in runtime.soon if key[0] == self._path]:
+            del runtime.soon[key]
         kept = {"id", "config", "peers", "roles", "spare", *self._declared, *_INTERNAL}
         for name in self.__dict__.keys() - kept:
             del self.__dict__[name]

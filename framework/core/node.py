@@ -32,18 +32,22 @@ TimerKey: TypeAlias = tuple[str, str, tuple[Any, ...]]
 """(mount path, method name, arguments): setting the same timer again replaces it."""
 
 
+TimerEntry: TypeAlias = tuple[int, int, TimerKey]
+"""(deadline, order, timer): how a timer stands in the queue of its runtime."""
+
+
 class SetTimer:
     """A timer that is set: its deadline on the node's clock, and the step that set it.
 
-    `order` is its rank among timers with the same deadline, `queued` the deadline of its valid entry in the queue, which
-    is no later than its own.
+    `order` is its rank among timers with the same deadline. `entry` is its entry in the queue, whose deadline and order
+    are no later than its own.
     """
 
-    __slots__ = ("deadline", "order", "queued", "step")
+    __slots__ = ("deadline", "entry", "order", "step")
 
-    def __init__(self, deadline: int, step: int, order: int) -> None:
-        self.deadline = self.queued = deadline
-        self.step, self.order = step, order
+    def __init__(self, key: TimerKey, deadline: int, step: int, order: int) -> None:
+        self.deadline, self.step, self.order = deadline, step, order
+        self.entry: TimerEntry = (deadline, order, key)
 
     def __repr__(self) -> str:
         return f"SetTimer({self.deadline}, step={self.step})"
@@ -78,7 +82,8 @@ class Runtime(Protocol):
     roles: Mapping[str, tuple[NodeId, ...]]
 
     def arm(self, key: TimerKey, deadline: int) -> None: ...
-    def requeue(self, key: TimerKey, timer: SetTimer) -> None: ...
+    def bring_forward(self, key: TimerKey, timer: SetTimer) -> None: ...
+    def disarm(self, key: TimerKey) -> None: ...
     def mounted(self, node: Node) -> None: ...
     def unmount(self, path: str, destroy: bool) -> None: ...
 
@@ -314,13 +319,13 @@ class Node:
                     runtime.arm(key, deadline)
                 else:
                     known.deadline, known.step = deadline, runtime.step
-                    if deadline < known.queued:
-                        runtime.requeue(key, known)
+                    if deadline < known.entry[0]:
+                        runtime.bring_forward(key, known)
                 if deadline < runtime.wake:
                     runtime.wake = deadline
             elif after == 0:
                 runtime.soon[key] = runtime.step
-                runtime.timers.pop(key, None)
+                runtime.disarm(key)
             else:
                 raise self._misuse(f"sets {key[1]} after {after}, in the past", "Write after=0 or more.")
         except TypeError as error:
@@ -331,7 +336,7 @@ class Node:
     def cancel_timer(self, timer: Callable[..., None], *arguments: Any) -> None:
         """Cancels a timer. Does nothing if it is not set."""
         key = self._timer_key(timer, arguments)
-        self._runtime.timers.pop(key, None)
+        self._runtime.disarm(key)
         self._runtime.soon.pop(key, None)
 
     def note(self, name: str, /, **fields: str | int | float | bool | None) -> None:

@@ -44,7 +44,7 @@ from framework.core.durable import (
 from framework.core.effects import Complete, Effect
 from framework.core.errors import RAISED, PluginError
 from framework.core.message import Event, Message, NodeId
-from framework.core.node import Node, SetTimer, TimerKey
+from framework.core.node import Node, SetTimer, TimerEntry, TimerKey
 from framework.core.storage import Storage
 from framework.core.time import NEVER
 
@@ -118,6 +118,7 @@ class NodeRuntime:
     """
 
     __slots__ = (
+        "_idle",
         "_involved",
         "_lazy_leaving",
         "_leaving",
@@ -180,7 +181,8 @@ class NodeRuntime:
         self._involved: dict[str, Node] = {}  # `active` of the batch under way
         self._leaving: list[Change] = []  # changes of mounts that were unmounted in this batch
         self._lazy_leaving: list[Change] = []  # lazy changes of mounts that were unmounted since the last commit
-        self._queue: list[tuple[int, int, TimerKey]] = []  # a heap of (deadline, order, key), some of them outdated
+        self._queue: list[TimerEntry] = []  # a heap, with entries of timers that are not set any more
+        self._idle: dict[TimerKey, SetTimer] = {}  # timers that are not set and still have an entry in the queue
         self._timers_set = 0
 
     @property
@@ -294,7 +296,7 @@ class NodeRuntime:
 
     def _fire(self, key: TimerKey, step: int) -> None:
         self.step = step
-        self.timers.pop(key, None)
+        self.disarm(key)
         self.soon.pop(key, None)
         path, name, arguments = key
         node = self.nodes[path]
@@ -367,6 +369,7 @@ class NodeRuntime:
         for kept in (self.soon, self.timers, self.nodes, self.dirty, self.lazy, self.active, self._involved):
             kept.clear()
         self._queue.clear()
+        self._idle.clear()
         self.wake = NEVER
 
     def _next_step(self, key: TimerKey, cause: int) -> int:
@@ -376,13 +379,17 @@ class NodeRuntime:
         """Returns the overdue timer with the earliest deadline, or None. Sets `wake` to the earliest deadline."""
         queue, timers = self._queue, self.timers
         while queue:
-            at, order, key = queue[0]
+            entry = queue[0]
+            at, order, key = entry
             timer = timers.get(key)
-            if timer is None or timer.order != order or timer.queued != at:
-                heappop(queue)  # it has fired, or was cancelled or set to an earlier time
-            elif timer.deadline > at:  # set to a later time since then
-                timer.queued = timer.deadline
-                heapreplace(queue, (timer.deadline, order, key))
+            if timer is None or timer.entry is not entry:  # not set, or set to an earlier time
+                heappop(queue)
+                idle = self._idle.get(key)
+                if idle is not None and idle.entry is entry:
+                    del self._idle[key]
+            elif timer.order != order or timer.deadline != at:  # put off, or set again
+                timer.entry = (timer.deadline, timer.order, key)
+                heapreplace(queue, timer.entry)
             else:
                 self.wake = at
                 return key if at <= self.now else None
@@ -391,19 +398,36 @@ class NodeRuntime:
 
     def arm(self, key: TimerKey, deadline: int) -> None:
         """Sets a timer that is not set."""
-        self._timers_set += 1
-        self.timers[key] = SetTimer(deadline, self.step, self._timers_set)
+        self._timers_set = order = self._timers_set + 1
+        timer = self._idle.pop(key, None)
+        if timer is not None and timer.entry[0] <= deadline:  # its entry is early enough
+            timer.deadline, timer.step, timer.order = deadline, self.step, order
+            self.timers[key] = timer
+            return
+        self.timers[key] = timer = SetTimer(key, deadline, self.step, order)
+        self._enqueue(timer.entry)
+
+    def bring_forward(self, key: TimerKey, timer: SetTimer) -> None:
+        """Queues a timer whose deadline has become earlier than its entry in the queue."""
+        timer.entry = (timer.deadline, timer.order, key)
+        self._enqueue(timer.entry)
+
+    def disarm(self, key: TimerKey) -> None:
+        """Cancels a timer that has a delay. Does nothing if it is not set."""
+        timer = self.timers.pop(key, None)
+        if timer is not None:
+            self._idle[key] = timer
+
+    def _enqueue(self, entry: TimerEntry) -> None:
         queue = self._queue
         if len(queue) > 64 + 4 * len(self.timers):  # most entries are outdated
-            queue[:] = [(timer.queued, timer.order, key) for key, timer in self.timers.items()]
+            self._idle.clear()
+            for timer in self.timers.values():
+                timer.entry = (timer.deadline, timer.order, timer.entry[2])
+            queue[:] = [timer.entry for timer in self.timers.values()]
             heapify(queue)
         else:
-            heappush(queue, (deadline, self._timers_set, key))
-
-    def requeue(self, key: TimerKey, timer: SetTimer) -> None:
-        """Queues a timer whose deadline has become earlier than its entry in the queue."""
-        timer.queued = timer.deadline
-        heappush(self._queue, (timer.deadline, timer.order, key))
+            heappush(queue, entry)
 
     def mounted(self, node: Node) -> None:
         """Called when `node` has been mounted."""
