@@ -31,10 +31,10 @@ class FinishedRun:
 
     `history` has the operations of the clients, as `Call`s. It may be long, and can be iterated over any number of
     times: an iteration needs little memory, a list of it much. `replicas` has the final states of the nodes that keep
-    replicas, by name (see `Node.replicas`), None for a node that did not answer; it is empty if replicas were not compared. `ledger` has the actual
-    effects of faults, `config` is the content of config.yaml, `models` are the installed sequential models. `final_at`
-    is the start of the workload's final phase, in nanoseconds; None if there was none. `open_trace` opens the run's
-    folder.
+    replicas, by name (see `Node.replicas`), None for a node that did not answer; it is empty if replicas were not
+    compared. `ledger` has the actual effects of faults, `config` is the content of config.yaml, `models` are the
+    installed sequential models. `final_at` is the start of the workload's final phase, in nanoseconds; None if there
+    was none. `open_trace` opens the run's folder.
     """
 
     history: Calls

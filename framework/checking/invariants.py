@@ -52,11 +52,12 @@ class Invariant(ABC, Generic[N]):
     """Base of every invariant: `class OneLeader(Invariant[Raft])` observes nodes of the class Raft.
 
     One instance is created, without arguments, for each group of nodes: for the nodes of the run, and for all mounts at
-    one path. Clients are nodes too: an invariant on their class, or on Node, also observes them.
-    A mounted node is observed after the batches in which it took a step, sent, noted or told something, or changed a
-    durable field that is not lazy; not after one in which its parent only changed its memory. An invariant sees only durable state: it observes a node after the commit of a batch, when the effects leave, all
-    steps of the batch at once. It never sees a batch lost in a crash; with `engine.check_invariants_every` above 1 it
-    skips other batches too, so that its last view of another node may be out of date.
+    one path. Clients are nodes too: an invariant on their class, or on Node, also observes them. A mounted node is
+    observed after the batches in which it took a step, sent, noted or told something, or changed a durable field that
+    is not lazy; not after one in which its parent only changed its memory. An invariant sees only durable state: it
+    observes a node after the commit of a batch, when the effects leave, all steps of the batch at once. It never sees a
+    batch lost in a crash; with `engine.check_invariants_every` above 1 it skips other batches too, so that its last
+    view of another node may be out of date.
     """
 
     watches: ClassVar[type[Node]] = Node

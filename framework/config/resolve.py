@@ -22,6 +22,7 @@ from framework.core.random_streams import stream
 from framework.core.time import format_duration
 from framework.core.tracebacks import blaming, plugin_gave, printable
 from framework.engine.base import Experiment
+from framework.faults.fault import CLIENT
 from framework.faults.plan import FaultKinds, FaultPlan
 from framework.registry.registry import KINDS, Registry
 from framework.registry.specs import SERVICE, CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
@@ -311,18 +312,15 @@ def _configured(spec: Spec, settings: Mapping[str, Any], key: str) -> Any:
 def _replicated(parts: _Parts, protocol: ProtocolSpec, config: Any) -> tuple[StateMachineSpec | None, Any]:
     """Returns the state machine that the protocol, or one that it chooses, replicates, and the protocol's config that
     includes it. A chosen protocol may be left without one: then the protocol that mounts it gives it one."""
-    if not isinstance(config, ReplicatedConfig):
-        chosen = [choice for choice in choices_in(config).values() if _replicates(choice.config)]
-        if not chosen or (not parts.of("state_machine") and parts.choices.get("state_machine") in (None, "none")):
-            return None, config
-        machine, machine_config = parts.plugin("state_machine")
-        return machine, _with_machine(config, StateMachineChoice(machine.machine, machine_config))
+    if not _replicates(config):
+        return None, config
     if not parts.of("state_machine") and parts.choices.get("state_machine") in (None, "none"):
+        if not isinstance(config, ReplicatedConfig):
+            return None, config
         fix = did_you_mean("", parts.registry.names("state_machine"))
         raise ConfigError(f"protocol={protocol.name}", "replicates a state machine, and none is chosen", fix)
     machine, machine_config = parts.plugin("state_machine")
-    choice = StateMachineChoice(machine.machine, machine_config)
-    return machine, _with_machine(config, choice)
+    return machine, _with_machine(config, StateMachineChoice(machine.machine, machine_config))
 
 
 def _replicates(config: Any) -> bool:
@@ -462,7 +460,7 @@ def _try_out_faults(experiment: Experiment, key: str, plan: FaultPlan) -> None:
 def _check_client(target: str, where: str, clients: Sequence[NodeId]) -> None:
     """Raises ConfigError if a fault's target is a client that the run does not have."""
     word, _, name = target.partition(":")
-    if word == "client" and name not in (*clients, "random"):
+    if word == CLIENT and name not in (*clients, "random"):
         raise ConfigError(f"{where}.target={target}", "there is no such client", did_you_mean(name, clients))
 
 

@@ -30,6 +30,16 @@ def is_mount_path(path: object) -> bool:
     return isinstance(path, str) and _SEPARATOR not in path and len(path.encode()) <= PATH_BYTES
 
 
+def is_within(path: str, mount: str) -> bool:
+    """Returns whether `path` is the mount `mount` or one below it."""
+    return path == mount or path.startswith(f"{mount}/")
+
+
+def below(path: str, name: str) -> str:
+    """Returns the path of the mount `name` of the node at `path`."""
+    return f"{path}/{name}" if path else name
+
+
 def split_address(to: Address) -> tuple[NodeId, str | None]:
     """Returns the node and the mount path of an address; None if it names no mount."""
     node, slash, mount = to.partition("/")

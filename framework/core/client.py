@@ -98,8 +98,8 @@ class Client(Node):
     def start(self, operation: Operation, timeout: int = 0) -> None:
         """Starts `operation` on a mounted client; its parent is told `Ended`. `timeout`: nanoseconds; 0 is none.
 
-        After `Unknown` the client starts afresh (`on_start` runs again), as its earlier requests may still be under way.
-        Raises PluginError while an operation is under way.
+        After `Unknown` the client starts afresh (`on_start` runs again), as its earlier requests may still be under
+        way. Raises PluginError while an operation is under way.
         """
         if not self._path:
             raise self._misuse(f"start({operation.function}) on a client that is not mounted", "The engine invokes it.")

@@ -12,7 +12,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
-from framework.core.address import PATH_BYTES, Address, address, is_mount_path
+from framework.core.address import PATH_BYTES, Address, address, below, is_mount_path
 from framework.core.durable import LOG, SCALAR, DurableField, Stored
 from framework.core.effects import Effect, Multicast, Note, Send
 from framework.core.errors import PluginError, did_you_mean
@@ -57,10 +57,10 @@ class Runtime(Protocol):
     """The runtime as its node sees it; `framework.core.node_runtime` implements it.
 
     `step` is the number of the step under way. `soon` maps each timer with after=0 to the step that set it. `wake` is
-    no later than the earliest deadline. `tells` are (parent path, mount name, event). `dirty` has the nodes with durable
-    changes since the last commit, in the order of their first change; `lazy` those with changes of lazy fields. `stored` holds, by mount
-    path, the durable fields that no node has taken over yet; fields of the paths in `plain` are not yet converted to
-    their declared types.
+    no later than the earliest deadline. `tells` are (parent path, mount name, event). `dirty` has the nodes with
+    durable changes since the last commit, in the order of their first change; `lazy` those with changes of lazy fields.
+    `stored` holds, by mount path, the durable fields that no node has taken over yet; fields of the paths in `plain`
+    are not yet converted to their declared types.
     """
 
     id: NodeId
@@ -360,12 +360,12 @@ class Node:
         """Starts a node within this one, with its own durable fields and timers. It talks to the same mount on `peers`.
 
         With `peer_mount`, it talks to that mount instead ("": to the nodes themselves): so a client of a group may have
-        any name, and the mounts of that client talk to those of the group. After a restart `on_start` must mount it again. This node's own id is left out of `peers`, unless it is
-        a client that is mounted.
+        any name, and the mounts of that client talk to those of the group. After a restart `on_start` must mount it
+        again. This node's own id is left out of `peers`, unless it is a client that is mounted.
         """
         if not isinstance(name, str) or "/" in name or "\0" in name or not name:
             raise self._misuse(f"{name!r} cannot name a mount", "Use a string without a slash.")
-        path = f"{self._path}/{name}" if self._path else name
+        path = below(self._path, name)
         if len(path.encode()) > PATH_BYTES:
             raise self._misuse(
                 f"mounts at {path[:40]!r}…, which has more than {PATH_BYTES} bytes", "Use shorter names."
@@ -391,7 +391,7 @@ class Node:
 
     def unmount(self, name: str, *, destroy: bool = False) -> None:
         """Ends a mount and its timers. Its durable state is kept for a later mount unless `destroy` is set."""
-        path = f"{self._path}/{name}" if self._path else name
+        path = below(self._path, name)
         if path not in self._runtime.nodes:
             raise self._misuse(f"{path!r} is not mounted", did_you_mean(path, self._runtime.nodes.keys() - {""}))
         self._runtime.unmount(path, destroy)

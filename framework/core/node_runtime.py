@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from framework.core.address import Address
+from framework.core.address import Address, below, is_within
 from framework.core.client import Client, Operation
 from framework.core.durable import (
     ATOMS,
@@ -441,7 +441,7 @@ class NodeRuntime:
             if parent is not None:
                 if path:
                     self._involved[path] = parent
-                child = f"{path}/{name}" if path else name
+                child = below(path, name)
                 if child in self.nodes:
                     self._involved[child] = self.nodes[child]
                 handler = parent._handlers.get(type(event))
@@ -464,7 +464,7 @@ class NodeRuntime:
 
     def unmount(self, path: str, destroy: bool) -> None:
         """Ends the mount `path` and all below it; with `destroy`, deletes their durable state too."""
-        for gone in [known for known in self.nodes if known == path or known.startswith(path + "/")]:
+        for gone in [known for known in self.nodes if is_within(known, path)]:
             node = self.nodes.pop(gone)
             collect_changes(node, gone, node._committed, node._forced, self._leaving)
             collect_changes(node, gone, node._committed, node._lazy, self._lazy_leaving)
@@ -473,19 +473,14 @@ class NodeRuntime:
             self._involved.pop(gone, None)
             self.stored[gone] = node._durable_values()
         if destroy:
-            self._lazy_leaving = [change for change in self._lazy_leaving if not _is_at(change, path)]
+            self._lazy_leaving = [change for change in self._lazy_leaving if not is_within(change.path, path)]
             self._leaving.append(MountDropped(path))
-            for gone in [known for known in self.stored if known == path or known.startswith(path + "/")]:
+            for gone in [known for known in self.stored if is_within(known, path)]:
                 del self.stored[gone]
                 self.plain.discard(gone)
         self.timers = {key: timer for key, timer in self.timers.items() if key[0] in self.nodes}
         self.soon = {key: step for key, step in self.soon.items() if key[0] in self.nodes}
         self.tells = [tell for tell in self.tells if f"{tell[0]}/{tell[1]}".lstrip("/") in self.nodes]
-
-
-def _is_at(change: Change, path: str) -> bool:
-    """Returns whether a change is one of the mount `path` or of a mount below it."""
-    return change.path == path or change.path.startswith(path + "/")
 
 
 def collect_changes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from framework.core.address import is_within
 from framework.core.durable import Change, LogWritten, MapWritten, MountDropped, ScalarSet, Stored
 from framework.core.errors import SynodError
 
@@ -74,5 +75,5 @@ def apply_change(stored: Stored, change: Change) -> None:
     else:
         assert isinstance(change, MountDropped)
         path = change.path
-        for gone in [known for known in stored if known == path or known.startswith(path + "/")]:
+        for gone in [known for known in stored if is_within(known, path)]:
             del stored[gone]

@@ -42,9 +42,9 @@ class LoadGenerator:
     """The load generator of one client actor. It has no clock and does no I/O: the engine calls `due` at `next_at`.
 
     `name` is the workload's name as users type it. `clients` are the clients that this generator serves (the
-    administrator's process may have none), `first` is the index of the first of them among all `total` clients of the run. Operations start from `start` on, and none starts
-    at or after `stop`, not even an operation that fell due earlier. `stream(purpose, entity)` returns the seeded random
-    streams.
+    administrator's process may have none), `first` is the index of the first of them among all `total` clients of the
+    run. Operations start from `start` on, and none starts at or after `stop`, not even an operation that fell due
+    earlier. `stream(purpose, entity)` returns the seeded random streams.
     """
 
     _ARRIVAL: ClassVar[int] = -1

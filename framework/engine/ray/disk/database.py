@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from framework.core.address import is_within
 from framework.core.durable import Change, LogWritten, MapWritten, ScalarSet, Stored
 from framework.core.errors import SynodError
 from framework.core.message import NodeId
@@ -245,7 +246,7 @@ class Garbage:
 
     def _count_drop(self, node: NodeId, path: str) -> None:
         def gone(key: Field) -> bool:
-            return key[0] == node and (key[1] == path or key[1].startswith(path + "/"))
+            return key[0] == node and is_within(key[1], path)
 
         for key in [key for key in self._logs if gone(key)]:
             first, last, share = self._logs.pop(key)

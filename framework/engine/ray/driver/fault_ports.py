@@ -112,7 +112,7 @@ class RayFaults:
 
     def crash(self, action: Crash) -> bool:
         worker = self._supervisor.launch.worker_of[action.node]
-        if len(worker.endpoints) > 1 or worker.first_client is not None:
+        if worker.emulates_crashes:
             self._injector.emulates()
         fate = self._supervisor.crash(action.node, self._record(action, action.node), lambda: commit_fate(self._fate))
         if fate is not None:
@@ -160,7 +160,7 @@ class RayFaults:
     def set_disk(self, action: SetDisk) -> bool:
         supervisor = self._supervisor
         worker = supervisor.launch.worker_of[action.node]
-        if worker.first_client is not None:  # a client has no disk
+        if worker.serves_clients:  # a client has no disk
             return False
         damages_file = action.trouble == "damage" and len(worker.endpoints) == 1
         if damages_file and (supervisor.is_up(action.node) or not supervisor.damage(action.node)):

@@ -32,8 +32,8 @@ class Launch:
         self.run_id = secrets.token_hex(4)
         self.machines: dict[str, Machine] = {}
         self.workers = make_workers(experiment, int(config.nodes_per_actor), int(config.clients_per_actor))
-        self.servers = [worker for worker in self.workers if worker.first_client is None]
-        self.client_workers = [worker for worker in self.workers if worker.first_client is not None]
+        self.servers = [worker for worker in self.workers if not worker.serves_clients]
+        self.client_workers = [worker for worker in self.workers if worker.serves_clients]
         self.worker_of = {endpoint: worker for worker in self.workers for endpoint in worker.endpoints}
         endpoints = experiment.endpoints
         self._worker_of = tuple(self.worker_of[endpoint].number for endpoint in endpoints)

@@ -60,6 +60,15 @@ class RemoteWorker:
         self.next_report = 0.0
 
     @property
+    def serves_clients(self) -> bool:
+        return self.first_client is not None
+
+    @property
+    def emulates_crashes(self) -> bool:
+        """True if a crash of an endpoint leaves the process alive: others share it, or it is a client's."""
+        return len(self.endpoints) > 1 or self.serves_clients
+
+    @property
     def is_up(self) -> bool:
         """True if a boot order was sent or soon will be, and the process is not known to be gone."""
         return self.state in _UP

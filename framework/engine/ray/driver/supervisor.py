@@ -81,7 +81,7 @@ class Supervisor:
         return (
             node not in self.standing_by
             and worker.is_up
-            and ((len(worker.endpoints) == 1 and worker.first_client is None) or worker.statuses.get(node) is not None)
+            and (not worker.emulates_crashes or worker.statuses.get(node) is not None)
             and node not in self.lost
         )
 
@@ -136,7 +136,7 @@ class Supervisor:
         `on_crash_outcome`.
         """
         worker = self.launch.worker_of[node]
-        if len(worker.endpoints) > 1 or worker.first_client is not None:
+        if worker.emulates_crashes:
             self._turn(worker, Crash(node), cause, None, fate())
             return None
         in_flight = self._kill(worker)
@@ -151,7 +151,7 @@ class Supervisor:
         stood_by = node in self.standing_by
         if worker.is_booted:
             self.standing_by.discard(node)
-        if len(worker.endpoints) > 1 or stood_by or worker.first_client is not None:
+        if worker.emulates_crashes or stood_by:
             self._turn(worker, Restart(node), cause, NOTHING_SHOWN)
             return
         if worker.state is WorkerState.DEAD:
@@ -301,7 +301,7 @@ class Supervisor:
             self.failure = self.failure or f"{worker.endpoints[0]}: its process died before it was up"
             return
         why = "killed unasked (its process is gone)"
-        if worker.first_client is not None:
+        if worker.serves_clients:
             self.failure = self.failure or f"the process of the clients {worker.endpoints[0]}… was {why}"
             return
         worker.state = WorkerState.DEAD
@@ -335,7 +335,7 @@ class Supervisor:
     def _report(self, worker: RemoteWorker) -> None:
         worker.reporting = True
         handle = worker.actor
-        worker.next_report = time.monotonic() + (NODE_REPORT_S if worker.first_client is None else CLIENT_REPORT_S)
+        worker.next_report = time.monotonic() + (CLIENT_REPORT_S if worker.serves_clients else NODE_REPORT_S)
 
         def came(answer: Any) -> None:
             if worker.actor is handle:
