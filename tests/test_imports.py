@@ -22,6 +22,7 @@ LAYERS = (
     ("load",),
     ("trace",),
     ("checking",),
+    ("commitment",),
     ("registry",),
     ("engine.tally",),
     ("engine.base",),

@@ -155,7 +155,10 @@ class Experiment:
         return (*self.nodes, *(self.clients if watched else ()))
 
     def make_workload(self) -> Workload:
-        return self.workload.workload(self.workload_config)
+        """Makes the workload, which knows the nodes by role."""
+        workload = self.workload.workload(self.workload_config)
+        workload.roles = self.roles
+        return workload
 
     @property
     def final_phase(self) -> FinalPhase | None:

@@ -40,7 +40,7 @@ class Wire:
         self.decode = tuple(msgspec.msgpack.Decoder(message).decode for message in self.classes)
         """`decode[index](bytes)`. Raises msgspec.ValidationError or DecodeError if the bytes are not that message."""
         self.has_operation: tuple[bool, ...] = tuple(_has_operation(message) for message in self.classes)
-        """`has_operation[index]`: whether the message has a field `operation: OperationId`."""
+        """`has_operation[index]`: whether the message has an `operation`: a field of the type OperationId, or a property."""
         self.tried: dict[type[Message], int] = {}
         """The index of each message that `index_of` has checked often enough."""
         self._tries = dict.fromkeys(self.classes, TRIES)
@@ -118,4 +118,6 @@ class Wire:
 
 @cache
 def _has_operation(message: type[Message]) -> bool:
+    if isinstance(getattr(message, "operation", None), property):
+        return True
     return any(field.name == "operation" and field.type is OperationId for field in msgspec.structs.fields(message))

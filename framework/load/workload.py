@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
@@ -46,6 +48,9 @@ class Workload(ABC):
     One instance serves the clients of one process: all of them in the simulator, those of one client actor on Ray. Its
     results may depend only on its arguments so far and on `rng`, so that a seed reproduces the run.
     """
+
+    roles: Mapping[str, tuple[NodeId, ...]] = MappingProxyType({})
+    """The nodes of the run by the role that its protocol gives them; empty while the config is checked."""
 
     def __init__(self, config: WorkloadConfig) -> None:
         self.config = config

@@ -1,0 +1,1 @@
+"""What protocols of atomic commitment share: transactions, their client, and the properties that must hold."""

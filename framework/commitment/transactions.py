@@ -1,0 +1,90 @@
+"""Transactions, votes and decisions, and the messages between a client and the nodes that commit for it.
+
+A node of such a protocol has three conventions, which the invariants of `framework.commitment.invariants` rely on:
+
+    votes: DurableMap[OperationId, CastVote]        # a participant's votes: durable before anyone hears of a yes
+    decisions: DurableMap[OperationId, CommitDecision]    # what the node knows to be decided: durable before anyone hears of it
+
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from framework.core.client import OperationId
+from framework.core.message import Message, NodeId, Record
+
+CommitVote: TypeAlias = Literal["yes", "no", "read-only"]
+"""A participant's vote. `read-only`: it has changed nothing, and does not need to know the decision."""
+
+CommitDecision: TypeAlias = Literal["committed", "aborted"]
+"""The outcome of a transaction."""
+
+
+class Transaction(Record):
+    """A transaction as its client hands it over. Its id is that of the client's operation.
+
+    `key` is what it writes, and locks, at each participant; "" locks nothing. `votes` are the participants in order, each
+    with the vote that it would cast by itself: a participant reads its own, and nobody reads another's.
+    """
+
+    id: OperationId
+    key: str
+    votes: tuple[tuple[NodeId, CommitVote], ...]
+
+    @property
+    def participants(self) -> tuple[NodeId, ...]:
+        return tuple(node for node, _ in self.votes)
+
+    def intended_vote(self, participant: NodeId) -> CommitVote:
+        """Returns the vote that the participant would cast by itself. Raises KeyError if it takes no part."""
+        return dict(self.votes)[participant]
+
+    def __str__(self) -> str:
+        key = f" {self.key}" if self.key else ""
+        return f"#{self.id}{key} ({', '.join(f'{node} {vote}' for node, vote in self.votes)})"
+
+
+class CastVote(Record):
+    """A vote that a participant has cast: the transaction with all participants, and the vote itself."""
+
+    transaction: Transaction
+    vote: CommitVote
+
+
+class TransactionMessage(Message):
+    """Base of the messages about one transaction. A trace shows them as messages of the client's operation."""
+
+    transaction: OperationId
+
+    @property
+    def operation(self) -> OperationId:
+        return self.transaction
+
+
+class CommitRequest(Message):
+    """A client asks for the outcome of its transaction, which begins if it has not begun.
+
+    `incarnation` is that of the coordinator as far as the client knows; 0 if it does not. `again`: an earlier incarnation
+    may have begun the transaction.
+    """
+
+    operation: OperationId
+    transaction: Transaction
+    incarnation: int = 0
+    again: bool = False
+
+
+class CommitReply(Message):
+    """The answer: the decision. Any node that knows it may give it."""
+
+    operation: OperationId
+    decision: CommitDecision
+
+
+class NewIncarnation(Message):
+    """Refuses a request made to another incarnation of the coordinator, which may be a late duplicate: the client asks
+    again with this one's number if it still waits."""
+
+    operation: OperationId
+    incarnation: int
