@@ -1,0 +1,165 @@
+"""Each invariant of atomic commitment catches nodes that break it, and names what is broken and where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from framework import (
+    COMMIT_INVARIANTS,
+    SECOND,
+    CastVote,
+    CommitClient,
+    CommitConfig,
+    CommitDecision,
+    CommitReply,
+    DurableMap,
+    Node,
+    NodeId,
+    OperationId,
+    Step,
+    Transaction,
+    Violation,
+    durable_map,
+)
+from tests.core.bench import Bench
+
+TRANSACTION = Transaction(7, "x", (("n1", "yes"), ("n2", "yes"), ("n3", "read-only")))
+
+
+class Member(Node):
+    """A node that votes and decides as the test wishes."""
+
+    votes: DurableMap[OperationId, CastVote] = durable_map(OperationId, CastVote)
+    decisions: DurableMap[OperationId, CommitDecision] = durable_map(OperationId, CommitDecision)
+
+
+class Watched:
+    """Three nodes and a client, observed one a second. Raises Violation as soon as an invariant breaks."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[NodeId, Any] = {name: Bench(Member, node=name).node for name in ("n1", "n2", "n3")}
+        self.nodes["c1"] = Bench(CommitClient, CommitConfig(), node="c1").node
+        self.invariants = [invariant() for invariant in COMMIT_INVARIANTS]
+        self.time = 0
+
+    def observe(self, name: NodeId, *, started: bool = False, after: int = SECOND) -> None:
+        self.time += after
+        step = Step(name)
+        step.time, step.started = self.time, started
+        for invariant in self.invariants:
+            invariant.observe(step, self.nodes[name])
+
+    def vote(self, name: NodeId, vote: Any = "yes") -> None:
+        self.nodes[name].votes[7] = CastVote(TRANSACTION, vote)
+        self.observe(name)
+
+    def decide(self, name: NodeId, decision: CommitDecision) -> None:
+        self.nodes[name].decisions[7] = decision
+        self.observe(name)
+
+    def restart(self, name: NodeId) -> None:
+        self.nodes[name] = Bench(Member, node=name).node  # with nothing durable
+        self.observe(name, started=True)
+
+
+def voted() -> Watched:
+    group = Watched()
+    for name, vote in TRANSACTION.votes:
+        group.vote(name, vote)
+    return group
+
+
+def test_a_transaction_that_all_commit() -> None:
+    group = voted()
+    for name in ("n1", "n2", "n3"):
+        group.decide(name, "committed")
+    group.nodes["c1"].heard = CommitReply(7, "committed")
+    group.observe("c1")
+    group.observe("n1")
+
+
+def test_nodes_that_decide_differently() -> None:
+    group = voted()
+    group.decide("n1", "committed")
+    with pytest.raises(
+        Violation, match="agreement broken at n1, n2: transaction 7 is committed at n1, and aborted at n2"
+    ):
+        group.decide("n2", "aborted")
+
+
+def test_a_client_that_is_told_otherwise() -> None:
+    group = voted()
+    group.decide("n1", "committed")
+    group.nodes["c1"].heard = CommitReply(7, "aborted")
+    with pytest.raises(Violation, match="agreement broken at n1, c1"):
+        group.observe("c1")
+
+
+def test_a_decision_that_is_reversed() -> None:
+    group = voted()
+    group.decide("n1", "aborted")
+    with pytest.raises(
+        Violation, match="irrevocable broken at n1: transaction 7 is aborted at n1, and committed at n1"
+    ):
+        group.decide("n1", "committed")
+
+
+def test_a_decision_that_does_not_survive_a_crash() -> None:
+    group = Watched()
+    group.decide("n1", "aborted")
+    with pytest.raises(
+        Violation, match="irrevocable broken at n1: transaction 7 was aborted at n1, which knows nothing"
+    ):
+        group.restart("n1")
+
+
+@pytest.mark.parametrize(
+    ("votes", "why"),
+    [
+        ({"n1": "yes", "n3": "read-only"}, "n2 has not voted"),
+        ({"n1": "yes", "n2": "no", "n3": "read-only"}, "n2 voted no"),
+        ({}, "nobody voted on it"),
+    ],
+)
+def test_a_commit_without_all_votes(votes: dict[str, Any], why: str) -> None:
+    group = Watched()
+    for name, vote in votes.items():
+        group.vote(name, vote)
+    group.decide("n1", "committed")
+    with pytest.raises(Violation, match=f"unanimous broken at .*: n1 takes transaction 7 for committed, and {why}"):
+        group.observe("n1")
+
+
+def test_a_vote_that_is_seen_shortly_after_the_commit_counts() -> None:
+    group = Watched()
+    group.vote("n1")
+    group.vote("n3", "read-only")
+    group.nodes["n1"].decisions[7] = "committed"
+    group.observe("n1")
+    group.nodes["n2"].votes[7] = CastVote(TRANSACTION, "yes")
+    group.observe("n2", after=1)  # clocks differ by more
+    group.observe("n1")
+
+
+def test_a_vote_that_does_not_survive_a_crash() -> None:
+    group = Watched()
+    group.vote("n1")
+    with pytest.raises(
+        Violation, match="kept vote broken at n1: n1 voted yes on transaction 7, and knows nothing of it"
+    ):
+        group.restart("n1")
+
+
+def test_a_yes_that_becomes_a_no() -> None:
+    group = Watched()
+    group.vote("n1")
+    with pytest.raises(Violation, match="kept vote broken at n1: n1 voted yes on transaction 7, and now no"):
+        group.vote("n1", "no")
+
+
+def test_nodes_without_votes_and_decisions_are_left_alone() -> None:
+    group = Watched()
+    group.nodes["n1"] = Bench(Node).node
+    group.observe("n1", started=True)
