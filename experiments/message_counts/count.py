@@ -7,9 +7,10 @@ invocation at the root, and its answer has one path back to it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
+from experiments.causes import Event, Trees, is_sent
 from experiments.message_counts.lines import LINES, Line
 from experiments.simulated import simulated
 from framework.core.time import MILLISECOND
@@ -24,8 +25,6 @@ LATENCY = 500_000
 FIRST, LAST = 700 * MILLISECOND, 990 * MILLISECOND
 """Operations that begin between these are counted: by then there is a leader who knows the client, and all that
 an operation causes comes to its end before the run does."""
-
-Event = Mapping[str, Any]
 
 
 class Cost(NamedTuple):
@@ -64,63 +63,30 @@ def counted(line: Line, nodes: int, seed: int) -> Counted:
         events = run.run.events.to_pylist()
     trees = Trees(events)
     costs = Counter(
-        trees.cost(root)
+        cost_of(trees, root)
         for root in trees.roots
         if FIRST <= trees.events[root]["time"] < LAST and trees.events[root]["message"] == line.function
     )
     apart = [event for event in trees.apart if FIRST <= event["time"] < LAST]
-    sent = Counter(event["message"] for event in apart if _is_sent(event))
+    sent = Counter(event["message"] for event in apart if is_sent(event))
     beats = sum(event["kind"] == "timer" and event["message"] == "heartbeat" for event in apart)
     return Counted(line.name, nodes, seed, dict(costs), dict(sorted(sent.items())), beats)
 
 
-class Trees:
-    """The events of a trace by the operation that caused them. `apart` are those that none did."""
-
-    def __init__(self, events: Iterable[Event]) -> None:
-        self.events: dict[int, Event] = {}
-        self.roots: dict[int, list[Event]] = {}
-        self.apart: list[Event] = []
-        origin: dict[int, int] = {}
-        for event in events:  # a cause stands before what it caused
-            seq = event["seq"]
-            self.events[seq] = event
-            root = seq if event["kind"] == "invoke" else origin.get(event["cause"])
-            if root is None:
-                self.apart.append(event)
-            else:
-                origin[seq] = root
-                self.roots.setdefault(root, []).append(event)
-
-    def cost(self, root: int) -> Cost:
-        """Of the operation that was invoked by the event `root`. It must have been answered."""
-        tree = self.roots[root]
-        answer = next(event for event in tree if event["kind"] == "complete")
-        path = self.path(answer)
-        hops = sum(map(_is_hop, path))
-        assert answer["time"] - self.events[root]["time"] == LATENCY * len(path), (
-            "the path does not account for the time"
-        )
-        sent = [event for event in tree if _is_sent(event) and not _is_hop(event)]
-        decider = next((event["peer"] for event in tree if event["kind"] == "send"), None)
-        telling = sum(_tells(event, decider) for event in sent)
-        learned = [
-            len(self.path(event)) - 1 for event in tree if event["kind"] == "note" and event["message"] == "decided"
-        ]
-        return Cost(len(path) - hops, len(sent) - telling, telling, hops, max(learned, default=None))
-
-    def path(self, event: Event) -> list[Event]:
-        """The deliveries between two nodes that led to `event`, the last one first."""
-        found = []
-        while event["cause"] is not None:
-            event = self.events[event["cause"]]
-            if event["kind"] == "deliver" and event["node"] != event["peer"]:
-                found.append(event)
-        return found
-
-
-def _is_sent(event: Event) -> bool:
-    return bool(event["kind"] == "send" and event["node"] != event["peer"])
+def cost_of(trees: Trees, root: int) -> Cost:
+    """Of the operation that was invoked by the event `root`. It must have been answered."""
+    tree = trees.roots[root]
+    answer = next(event for event in tree if event["kind"] == "complete")
+    path = trees.path(answer)
+    hops = sum(map(_is_hop, path))
+    assert answer["time"] - trees.events[root]["time"] == LATENCY * len(path), "the path does not account for the time"
+    sent = [event for event in tree if is_sent(event) and not _is_hop(event)]
+    decider = next((event["peer"] for event in tree if event["kind"] == "send"), None)
+    telling = sum(_tells(event, decider) for event in sent)
+    learned = [
+        len(trees.path(event)) - 1 for event in tree if event["kind"] == "note" and event["message"] == "decided"
+    ]
+    return Cost(len(path) - hops, len(sent) - telling, telling, hops, max(learned, default=None))
 
 
 def _is_hop(event: Event) -> bool:

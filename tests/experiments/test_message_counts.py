@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from experiments.causes import Trees
 from experiments.message_counts.__main__ import main
 from experiments.message_counts.analyze import arithmetic, report
-from experiments.message_counts.count import Cost, Counted, Trees, counted
+from experiments.message_counts.count import Cost, Counted, cost_of, counted
 from experiments.message_counts.lines import LINES, SIZES, Line
 
 MUTANTS = "plugins.path=[experiments/planted_bugs/{}_mutants.py]"
@@ -80,7 +81,7 @@ def test_a_path_leads_from_the_answer_to_its_invocation() -> None:
         row(10, "deliver", "c1", "raft.Reply", 9, "n1", 2 * half),
         row(11, "complete", "c1", "ok", 10, time=2 * half),
     ])  # fmt: skip
-    assert trees.cost(3) == Cost(delays=0, deciding=1, telling=0, hops=2, learned=None)
+    assert cost_of(trees, 3) == Cost(delays=0, deciding=1, telling=0, hops=2, learned=None)
     assert [event["seq"] for event in trees.apart] == [1, 2]
 
 
