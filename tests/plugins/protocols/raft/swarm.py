@@ -230,9 +230,10 @@ def swarm(seed: int, node: type[Raft] = Raft, spares: int = 0, **config: Any) ->
     Swarm(seed, node, spares, **config).run()
 
 
-def first_failure(node: type[Raft], seeds: int, spares: int = 0) -> tuple[int, str]:
-    """The first seed whose schedule breaks `node`, and the property that it breaks; (-1, "") if all hold."""
-    for seed in range(seeds):
+def first_failure(node: type[Raft], seeds: int, spares: int = 0, start: int = 0) -> tuple[int, str]:
+    """The first of so many seeds from `start` on whose schedule breaks `node`, and the property that it breaks; (-1, "")
+    if all hold."""
+    for seed in range(start, start + seeds):
         try:
             swarm(seed, node, spares)
         except Violation as violation:

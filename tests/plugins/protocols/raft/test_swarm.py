@@ -40,7 +40,15 @@ CHANGING = [mutant.node for mutant in MUTANTS if mutant.needs == CHANGES]
 PLANTED = [mutant.node for mutant in MUTANTS if mutant.node not in NOT_BY_THE_SWARM]
 
 
+# Rare failures are looked for from here on: all else would be the same schedules in each run of the tests. If a change of
+# Raft moves them, a thousand schedules are tried.
+STARTS = {
+    "CountsEarlierTerms": 870, "InstallsOlderSnapshots": 400, "TakesChunksAsTheyCome": 370, "LeaseFromTheAnswer": 290,
+    "AcknowledgesEarly": 45, "CountsStaleVotes": 60, "VotesEarly": 150, "ComparesLengthOnly": 115, "MixesSnapshots": 110, "ReadsBeforeItsTerm": 80,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("broken", PLANTED, ids=lambda node: node.__name__)
 def test_the_swarm_catches(broken: type[Any]) -> None:
-    seed, _ = first_failure(broken, 1000, spares=2 if broken in CHANGING else 0)
+    seed, _ = first_failure(broken, 1000, 2 if broken in CHANGING else 0, STARTS.get(broken.__name__, 0))
     assert seed >= 0, f"1000 schedules found nothing wrong with {broken.__name__}: {broken.__doc__}"
