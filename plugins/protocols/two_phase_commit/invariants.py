@@ -132,21 +132,25 @@ class CoordinatorFirst(Invariant[TwoPhaseCommit]):
 
 
 class TableKept(Invariant[TwoPhaseCommit]):
-    """Checks table kept. Entries leave the table lazily: a crash may bring one back, but lose none."""
+    """Checks table kept. Entries leave the table lazily: a crash may bring one back, but lose none. A restart may end a
+    collecting record that no other node was asked for."""
 
     def __init__(self) -> None:
-        self.known: dict[NodeId, tuple[OperationId, ...]] = {}
-        self.writes: dict[NodeId, int] = {}
+        self.written = _Written()
+        self.known: dict[NodeId, dict[OperationId, bool]] = {}  # whether its decision is to be acknowledged
 
     def observe(self, step: Step, node: TwoPhaseCommit) -> None:
+        known = self.known.setdefault(step.node, {})
         if step.started:
-            for lost in self.known.get(step.node, ()):
-                if lost not in node.table and node.decision_of(lost) is None:
-                    what = f"{step.node} has forgotten transaction {lost}, whose decision is still to be acknowledged"
+            for lost, is_decided in known.items():
+                if lost not in node.table and (is_decided or node.decision_of(lost) is None):
+                    what = f"{step.node} has forgotten transaction {lost}, which participants may still ask about"
                     raise Violation("table kept", (step.node,), what)
-        if step.started or self.writes.get(step.node) != node.table.writes:
-            self.writes[step.node] = node.table.writes
-            self.known[step.node] = tuple(node.table)
+        for transaction in self.written.since(step, node.table):
+            known[transaction] = node.table[transaction].decision is not None
+        if len(known) > len(node.table):
+            for transaction in [each for each in known if each not in node.table]:
+                del known[transaction]
 
 
 class Locked(Invariant[TwoPhaseCommit]):
