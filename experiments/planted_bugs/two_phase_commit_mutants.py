@@ -258,6 +258,8 @@ class KeepsNoRecordOfItsNo(TwoPhaseCommit):
 
 
 NOTHING, COMMIT = ("protocol.presumed=nothing",), ("protocol.presumed=commit",)
+EAGER = ("protocol.decision_timeout=5ms",)
+"""Participants ask while others have not been asked to prepare."""
 
 MUTANTS = (
     Mutant(CommitsWithoutAllVotes),
@@ -282,9 +284,7 @@ MUTANTS = (
     Mutant(BelievesTheLatest),
     Mutant(ForgetsItsLocks),
     Mutant(ReleasesInDoubt),
-    Mutant(
-        AbortsWithoutRecord, needs=("protocol.decision_timeout=5ms",)
-    ),  # participants ask while others are asked to vote
+    Mutant(AbortsWithoutRecord, needs=EAGER),
     Mutant(AbortsWhatItOnlyReads),
     Mutant(KeepsNoRecordOfItsNo, needs=COMMIT),
 )
