@@ -5,7 +5,7 @@
 | one decision | all decisions, forced or not, are alike, also with those that crashes have lost | BHG AC1, AC2 |
 | coordinator first | a commit is on the coordinator's record before any participant has it | R*, section 2 |
 | collecting first | presumed commit: the participants are on record before any of them votes yes | R*, section 3.2 |
-| table kept | a coordinator forgets no transaction in a crash that it must not forget | R*, sections 2 and 3 |
+| forgotten last | a coordinator forgets a participant only when that has the decision on record | R*, sections 2 and 3 |
 | locked | a participant holds the key of each transaction between its vote of yes and the decision, restarts included | R*, section 2 |
 | values | a participant's value of a key is a committed transaction | |
 
@@ -15,7 +15,6 @@ The cost of a step is proportional to its changes; after a restart all of the no
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from framework import (
@@ -29,7 +28,7 @@ from framework import (
     Step,
     Violation,
 )
-from plugins.protocols.two_phase_commit.node import TwoPhaseCommit
+from plugins.protocols.two_phase_commit.node import Entry, TwoPhaseCommit
 
 
 class _Written:
@@ -61,37 +60,28 @@ class Decisions(Invariant[TwoPhaseCommit]):
                     raise Violation("one decision", dict.fromkeys((where, step.node)), what)
 
 
-@dataclass
-class _Early:
-    """Something that a participant has, and that its coordinator has not been seen to have on record: since when."""
-
-    participant: NodeId
-    coordinator: NodeId
-    time: int
-
-
-class _CoordinatorFirst:
-    """Finds participants that have something before their coordinator has it on record."""
+class _Order:
+    """Checks that one thing is on record at a node before something else is seen at another. What is at most `CLOCKS_APART`
+    too early may seem so only."""
 
     def __init__(self) -> None:
-        self.recorded: dict[OperationId, int] = {}
-        self.early: dict[OperationId, _Early] = {}
+        self.recorded: dict[Any, int] = {}
+        self.expected: dict[Any, tuple[int, Violation]] = {}
 
-    def record(self, time: int, transaction: OperationId) -> None:
-        self.recorded.setdefault(transaction, time)
+    def record(self, time: int, key: Any) -> None:
+        self.recorded.setdefault(key, time)
 
-    def expect(self, time: int, transaction: OperationId, participant: NodeId, coordinator: NodeId) -> None:
-        if transaction not in self.recorded and transaction not in self.early:
-            self.early[transaction] = _Early(participant, coordinator, time)
+    def expect(self, time: int, key: Any, otherwise: Violation) -> None:
+        if key not in self.recorded:
+            self.expected.setdefault(key, (time, otherwise))
 
-    def overdue(self, time: int) -> Iterator[tuple[OperationId, _Early]]:
-        """Yields what is certainly too early. What is at most `CLOCKS_APART` too early may seem so only."""
-        for transaction, early in list(self.early.items()):
-            recorded = self.recorded.get(transaction, time)
-            if recorded > early.time + CLOCKS_APART:
-                yield transaction, early
-            elif transaction in self.recorded:
-                del self.early[transaction]
+    def check(self, time: int) -> None:
+        """Raises Violation for the first expectation that has certainly not been met."""
+        for key, (since, otherwise) in list(self.expected.items()):
+            if self.recorded.get(key, time) > since + CLOCKS_APART:
+                raise otherwise
+            if key in self.recorded:
+                del self.expected[key]
 
 
 class CoordinatorFirst(Invariant[TwoPhaseCommit]):
@@ -99,58 +89,80 @@ class CoordinatorFirst(Invariant[TwoPhaseCommit]):
 
     def __init__(self) -> None:
         self.forced, self.unforced, self.votes, self.table = _Written(), _Written(), _Written(), _Written()
-        self.commits, self.collecting = _CoordinatorFirst(), _CoordinatorFirst()
+        self.commits, self.collecting = _Order(), _Order()
 
     def observe(self, step: Step, node: TwoPhaseCommit) -> None:
         for written, records in ((self.forced, node.decisions), (self.unforced, node.unforced)):
             for transaction in written.since(step, records):
                 if records[transaction] == "committed":
-                    self._observe_commit(step, node, transaction, forced=records is node.decisions)
+                    self._observe_commit(step, node, transaction)
+        self.commits.check(step.time)
         if node.config.presumed == "commit":
             for transaction in self.table.since(step, node.table):
                 self.collecting.record(step.time, transaction)
             for transaction in self.votes.since(step, node.votes):
-                coordinator = node.coordinator_of(node.votes[transaction].transaction)
-                self.collecting.expect(step.time, transaction, step.node, coordinator)
-        for transaction, early in self.commits.overdue(step.time):
-            what = f"{early.participant} has committed transaction {transaction} before {early.coordinator} had it on record"
-            raise Violation("coordinator first", (early.participant, early.coordinator), what)
-        for transaction, early in self.collecting.overdue(step.time):
-            what = (
-                f"{early.participant} has voted yes on transaction {transaction} before {early.coordinator} had its "
-                "participants on record"
-            )
-            raise Violation("collecting first", (early.participant, early.coordinator), what)
+                self._observe_vote(step, node, transaction)
+            self.collecting.check(step.time)
 
-    def _observe_commit(self, step: Step, node: TwoPhaseCommit, transaction: OperationId, *, forced: bool) -> None:
+    def _observe_commit(self, step: Step, node: TwoPhaseCommit, transaction: OperationId) -> None:
         cast = node.votes.get(transaction)
         coordinator = step.node if cast is None else node.coordinator_of(cast.transaction)
         if coordinator != step.node:
-            self.commits.expect(step.time, transaction, step.node, coordinator)
-        elif forced:
+            what = f"{step.node} has committed transaction {transaction} before {coordinator} had it on record"
+            otherwise = Violation("coordinator first", (step.node, coordinator), what)
+            self.commits.expect(step.time, transaction, otherwise)
+        elif transaction in node.decisions:
             self.commits.record(step.time, transaction)
 
+    def _observe_vote(self, step: Step, node: TwoPhaseCommit, transaction: OperationId) -> None:
+        coordinator = node.coordinator_of(node.votes[transaction].transaction)
+        what = f"{step.node} has voted yes on transaction {transaction} before {coordinator} had the participants on record"
+        otherwise = Violation("collecting first", (step.node, coordinator), what)
+        self.collecting.expect(step.time, transaction, otherwise)
 
-class TableKept(Invariant[TwoPhaseCommit]):
-    """Checks table kept. Entries leave the table lazily: a crash may bring one back, but lose none. A restart may end a
-    collecting record that no other node was asked for."""
+
+class Acknowledgements(Invariant[TwoPhaseCommit]):
+    """Checks forgotten last: whenever a participant is struck off, by a message or in a crash, it has the decision on its
+    own record. So it will never ask, unless it only reads."""
 
     def __init__(self) -> None:
-        self.written = _Written()
-        self.known: dict[NodeId, dict[OperationId, bool]] = {}  # whether its decision is to be acknowledged
+        self.forced, self.table = _Written(), _Written()
+        self.owed: dict[NodeId, dict[OperationId, tuple[NodeId, ...]]] = {}
+        self.records = _Order()
 
     def observe(self, step: Step, node: TwoPhaseCommit) -> None:
-        known = self.known.setdefault(step.node, {})
-        if step.started:
-            for lost, is_decided in known.items():
-                if lost not in node.table and (is_decided or node.decision_of(lost) is None):
-                    what = f"{step.node} has forgotten transaction {lost}, which participants may still ask about"
-                    raise Violation("table kept", (step.node,), what)
-        for transaction in self.written.since(step, node.table):
-            known[transaction] = node.table[transaction].decision is not None
-        if len(known) > len(node.table):
-            for transaction in [each for each in known if each not in node.table]:
-                del known[transaction]
+        for transaction in self.forced.since(step, node.decisions):
+            self.records.record(step.time, (transaction, step.node))
+        owed = self.owed.setdefault(step.node, {})
+        written = [each for each in self.table.since(step, node.table) if each in node.table]
+        gone = [each for each in owed if each not in node.table] if step.started or len(owed) > len(node.table) else []
+        for transaction in (*written, *gone):
+            entry = node.table.get(transaction)
+            left = () if entry is None else _owed(step.node, entry)
+            self._observe_struck_off(step, node, transaction, left)
+            owed[transaction] = left
+        for transaction in gone:
+            del owed[transaction]
+        self.records.check(step.time)
+
+    def _observe_struck_off(
+        self, step: Step, node: TwoPhaseCommit, transaction: OperationId, left: tuple[NodeId, ...]
+    ) -> None:
+        decision = node.decision_of(transaction)
+        if decision is not None and not node.is_acknowledged(decision):
+            return
+        for name in self.owed[step.node].get(transaction, ()):
+            if name not in left:
+                what = f"{step.node} does not await {name} in transaction {transaction}, which {name} has no record of"
+                otherwise = Violation("forgotten last", (step.node, name), what)
+                self.records.expect(step.time, (transaction, name), otherwise)
+
+
+def _owed(coordinator: NodeId, entry: Entry) -> tuple[NodeId, ...]:
+    """Returns the other participants that must not be forgotten yet, and may be in doubt."""
+    transaction = entry.transaction
+    names = transaction.participants if entry.decision is None else entry.left
+    return tuple(name for name in names if name != coordinator and transaction.intended_vote(name) != "read-only")
 
 
 class Locked(Invariant[TwoPhaseCommit]):
@@ -180,4 +192,10 @@ class Locked(Invariant[TwoPhaseCommit]):
                 raise Violation("values", (step.node,), what)
 
 
-INVARIANTS: tuple[type[Invariant[Any]], ...] = (*COMMIT_INVARIANTS, Decisions, CoordinatorFirst, TableKept, Locked)
+INVARIANTS: tuple[type[Invariant[Any]], ...] = (
+    *COMMIT_INVARIANTS,
+    Decisions,
+    CoordinatorFirst,
+    Acknowledgements,
+    Locked,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from experiments.planted_bugs.two_phase_commit_mutants import (
+    AcknowledgesEarly,
     ChangesItsVote,
     CommitsWithoutAllVotes,
     ForcesNoCollectingRecord,
@@ -17,7 +18,7 @@ from experiments.planted_bugs.two_phase_commit_mutants import (
 from framework import NodeId, Step, Violation
 from framework.core.time import SECOND
 from plugins.protocols.two_phase_commit.invariants import INVARIANTS
-from plugins.protocols.two_phase_commit.messages import Acknowledged, Decide, DecisionReply, Inquire, Prepare, Voted
+from plugins.protocols.two_phase_commit.messages import Acknowledged, Decide, Inquire, Prepare, Voted
 from plugins.protocols.two_phase_commit.node import TwoPhaseCommit
 from tests.plugins.protocols.two_phase_commit.stories import cluster, commit
 
@@ -118,19 +119,30 @@ def test_a_table_that_does_not_survive_a_crash(node: type[TwoPhaseCommit], presu
     if presumed == "abort":
         watched.cluster.deliver_all(Prepare)
         watched.cluster.deliver_all(Voted)
-    with pytest.raises(Violation, match="table kept broken at n1: n1 has forgotten transaction 0"):
-        watched.restart("n1")
+    watched.restart("n1")
+    with pytest.raises(Violation, match="forgotten last broken at n1, n2: n1 does not await n2 in transaction 0"):
+        watched.look("n3")
 
 
-def test_a_table_whose_end_is_not_durable_is_kept() -> None:
+def test_a_table_whose_end_is_not_durable_comes_back() -> None:
     watched = Watched()
+    commit(watched.cluster, "yes", "yes", "yes")
+    watched.cluster.stabilize()
+    watched.restart("n1")
+    watched.cluster.stabilize()
+    watched.look("n3")
+
+
+def test_an_acknowledgement_that_is_not_durable() -> None:
+    watched = Watched(AcknowledgesEarly)
     commit(watched.cluster, "yes", "yes", "yes")
     watched.cluster.deliver_all(Prepare)
     watched.cluster.deliver_all(Voted)
-    watched.cluster.deliver_all(Decide)
-    watched.cluster.deliver_all(Acknowledged)
-    watched.restart("n1")
-    assert watched.cluster.waiting(DecisionReply) == []
+    watched.cluster.slow_disk("n2")
+    watched.cluster.deliver(Decide, to="n2")
+    watched.cluster.deliver(Acknowledged)
+    with pytest.raises(Violation, match="forgotten last broken at n1, n2: n1 does not await n2 in transaction 0"):
+        watched.look("n3")
 
 
 def test_a_lock_that_does_not_survive_a_crash() -> None:
