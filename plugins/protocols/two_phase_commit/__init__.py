@@ -8,6 +8,10 @@ from plugins.protocols.two_phase_commit.invariants import INVARIANTS
 from plugins.protocols.two_phase_commit.node import TwoPhaseCommit, unfinished
 
 
+def dedicated_coordinators(config: TwoPhaseCommitConfig) -> int:
+    return config.coordinators
+
+
 @hookimpl
 def register_protocols() -> list[ProtocolSpec]:
     return [
@@ -16,7 +20,7 @@ def register_protocols() -> list[ProtocolSpec]:
             summary="Atomic commitment: a coordinator collects votes and decides (Gray, 1978; R*, 1986).",
             client=CommitClient,
             roles={
-                COORDINATOR: (TwoPhaseCommit, lambda config: config.coordinators),
+                COORDINATOR: (TwoPhaseCommit, dedicated_coordinators),
                 PARTICIPANT: (TwoPhaseCommit, None),
             },
             config=TwoPhaseCommitConfig,
