@@ -144,7 +144,7 @@ class PaxosCommit(Node):
     """Leader: the round of its latest ballot."""
     votes: DurableMap[OperationId, CastVote] = durable_map(OperationId, CastVote)
     """Participant: its votes, yes and read-only. A vote is its value of ballot 0: it never changes."""
-    decisions: DurableMap[OperationId, CommitDecision] = durable_map(OperationId, CommitDecision)
+    decisions: DurableMap[OperationId, CommitDecision] = durable_map(OperationId, CommitDecision)  # type: ignore[arg-type]
     """Participant: what it knows to be decided; a vote of no is a decision to abort."""
     values: DurableMap[str, OperationId] = durable_map(str, OperationId)
     """Participant: by key, the last transaction that was committed."""
