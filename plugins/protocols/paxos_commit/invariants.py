@@ -9,8 +9,9 @@
 | promise given | every promise that a leader counts is still kept by its acceptor | Paxos |
 | one value a ballot | all acceptors that accept in a ballot of an instance accept the same value | Paxos |
 | own ballot | ballot 0 is used by the instance's participant alone, for the vote that it has cast | section 4.2 |
+| chosen for ever | once F+1 acceptors have accepted a value in a ballot, no other value is accepted in a higher one | Paxos, P2b |
 | chosen by a quorum | a transaction is committed only if every instance has chosen prepared, with F+1 acceptors | section 4.2 |
-| chosen for ever | once a transaction is committed, no acceptor that holds prepared accepts aborted | Paxos, P2b |
+| locked | a participant holds the key of each transaction from its vote of yes to the decision, restarts included | section 2 |
 | volatile agreement | a decision that a node keeps in memory only is the one that all others know | AC1 |
 
 A node is checked for what another one counts on once its state is certainly newer. The cost of a step is proportional to
@@ -19,7 +20,6 @@ its changes: only newly written vows and decisions are checked, and all vows aft
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -68,13 +68,23 @@ class Rounds(Invariant[PaxosCommit]):
         self.known[step.node] = node.round
 
 
+@dataclass
+class _Accepted:
+    """What is accepted in a ballot of an instance, the first acceptor seen to have done so, and all of them."""
+
+    value: str
+    where: NodeId
+    acceptors: set[NodeId] = field(default_factory=set)
+
+
 class Vows(Invariant[PaxosCommit]):
-    """Checks promise order, vote order, promise kept, one value a ballot, and own ballot."""
+    """Checks promise order, vote order, promise kept, one value a ballot, chosen for ever, and own ballot."""
 
     def __init__(self) -> None:
         self.written = _Written()
         self.known: dict[NodeId, dict[str, Vow]] = {}  # by acceptor and instance, as last seen
-        self.values: dict[tuple[str, Ballot], tuple[str, NodeId]] = {}  # accepted in a ballot, and the first acceptor
+        self.ballots: dict[str, dict[Ballot, _Accepted]] = {}  # by instance
+        self.chosen: dict[str, Ballot] = {}  # by instance: the first ballot seen to have chosen
         self.owed: dict[NodeId, dict[str, tuple[str, int]]] = {}  # by participant and instance: value of ballot 0, time
 
     def observe(self, step: Step, node: PaxosCommit) -> None:
@@ -85,7 +95,7 @@ class Vows(Invariant[PaxosCommit]):
             if vow != before:
                 known[instance] = vow
                 self._check_order(step.node, instance, before, vow)
-                self._check_value(step, instance, vow)
+                self._check_value(step, instance, vow, node.config.quorum)
         if step.node in self.owed:
             self._check_own(step, node)
 
@@ -103,19 +113,33 @@ class Vows(Invariant[PaxosCommit]):
             what = f"{instance}: accepted {vow.accepted.ballot} after it had promised {before.promised}"
             raise Violation("promise kept", (name,), what)
 
-    def _check_value(self, step: Step, instance: str, vow: Vow) -> None:
+    def _check_value(self, step: Step, instance: str, vow: Vow, quorum: int) -> None:
         if vow.accepted is None:
             return
         ballot, value = vow.accepted.ballot, vow.accepted.value
-        other, where = self.values.setdefault((instance, ballot), (value, step.node))
-        if other != value:
-            what = f"{instance}: accepted {other!r} and {value!r} in ballot {ballot}"
-            raise Violation("one value a ballot", dict.fromkeys((where, step.node)), what)
+        accepted = self.ballots.setdefault(instance, {}).setdefault(ballot, _Accepted(value, step.node))
+        if accepted.value != value:
+            what = f"{instance}: accepted {accepted.value!r} and {value!r} in ballot {ballot}"
+            raise Violation("one value a ballot", dict.fromkeys((accepted.where, step.node)), what)
+        accepted.acceptors.add(step.node)
+        if len(accepted.acceptors) >= quorum:
+            self.chosen.setdefault(instance, ballot)
+        if instance in self.chosen:
+            self._check_later(instance)
         if ballot.round == 0:
             participant = instance.partition("/")[2]
             if ballot.node != participant:
                 raise Violation("own ballot", (step.node, ballot.node), f"{instance}: accepted in ballot {ballot}")
             self.owed.setdefault(participant, {}).setdefault(instance, (value, step.time))
+
+    def _check_later(self, instance: str) -> None:
+        """Checks that what is accepted in ballots above the one that has chosen is the chosen value."""
+        first = self.chosen[instance]
+        chosen = self.ballots[instance][first]
+        for ballot, accepted in self.ballots[instance].items():
+            if ballot > first and accepted.value != chosen.value:
+                what = f"{instance} chose {chosen.value!r} in {first}, and {accepted.where} accepted {accepted.value!r} in {ballot}"
+                raise Violation("chosen for ever", dict.fromkeys((chosen.where, accepted.where)), what)
 
     def _check_own(self, step: Step, node: PaxosCommit) -> None:
         owed = self.owed[step.node]
@@ -128,6 +152,23 @@ class Vows(Invariant[PaxosCommit]):
             if value != voted:
                 what = f"{instance}: {value!r} was accepted in ballot 0, and the participant's vote is {voted!r}"
                 raise Violation("own ballot", (step.node,), what)
+
+
+class Locks(Invariant[PaxosCommit]):
+    """Checks locked, when a vote is cast and after a restart."""
+
+    def __init__(self) -> None:
+        self.written = _Written()
+
+    def observe(self, step: Step, node: PaxosCommit) -> None:
+        for transaction in self.written.since(step, node.votes):
+            vote = node.votes[transaction]
+            key = vote.transaction.key
+            if vote.vote != "yes" or not key or transaction in node.decisions:
+                continue
+            if node.locks.get(key) != transaction:
+                held = f"{node.locks[key]} holds its key {key}" if key in node.locks else f"its key {key} is free"
+                raise Violation("locked", (step.node,), f"transaction {transaction} is prepared, and {held}")
 
 
 class Promises(Invariant[PaxosCommit]):
@@ -170,19 +211,18 @@ class _Doubt:
 
 
 class Commits(Invariant[PaxosCommit]):
-    """Checks chosen by a quorum, chosen for ever, and volatile agreement.
+    """Checks chosen by a quorum, and volatile agreement.
 
     An acceptor is asked once its state is certainly newer than the commit. By then its vote, if it gave one, is durable,
     and either unchanged or repeated in a higher ballot.
     """
 
     def __init__(self) -> None:
-        self.decisions, self.votes, self.vows = _Written(), _Written(), _Written()
+        self.decisions, self.votes = _Written(), _Written()
         self.outcomes: dict[NodeId, int] = {}  # the number of decisions in memory checked of each node
         self.decided: dict[OperationId, tuple[CommitDecision, NodeId]] = {}
         self.participants: dict[OperationId, tuple[NodeId, ...]] = {}
         self.doubts: dict[OperationId, _Doubt] = {}
-        self.held: dict[NodeId, dict[str, str]] = {}  # by acceptor and instance: the value accepted last
 
     def observe(self, step: Step, node: PaxosCommit) -> None:
         for transaction in self.votes.since(step, node.votes):
@@ -194,9 +234,7 @@ class Commits(Invariant[PaxosCommit]):
             self._decided(step, transaction, node.outcomes[transaction])
         self.outcomes[step.node] = len(node.outcomes)
         if step.node in node.acceptors:
-            self._observe_vows(step.node, self.vows.since(step, node.vows), node)
-            if self.doubts:
-                self._ask(step, node)
+            self._ask(step, node)
 
     def _decided(self, step: Step, transaction: OperationId, decision: CommitDecision) -> None:
         if transaction not in self.decided:
@@ -207,18 +245,6 @@ class Commits(Invariant[PaxosCommit]):
         if known != decision:
             what = f"transaction {transaction} is {known} at {where}, and {decision} at {step.node}"
             raise Violation("volatile agreement", dict.fromkeys((where, step.node)), what)
-
-    def _observe_vows(self, name: NodeId, written: Iterable[str], node: PaxosCommit) -> None:
-        held = self.held.setdefault(name, {})
-        for instance in written:
-            accepted = (node.vows.get(instance) or UNBOUND).accepted
-            if accepted is None:
-                continue
-            before, held[instance] = held.get(instance), accepted.value
-            decision, where = self.decided.get(int(instance.partition("/")[0]), ("", ""))
-            if decision == "committed" and accepted.value == "aborted" and before not in (None, "aborted"):
-                what = f"{instance}: {where} has committed, and {name} accepted 'aborted' in {accepted.ballot} after {before!r}"
-                raise Violation("chosen for ever", dict.fromkeys((where, name)), what)
 
     def _ask(self, step: Step, node: PaxosCommit) -> None:
         for transaction, doubt in list(self.doubts.items()):
@@ -244,4 +270,4 @@ class Commits(Invariant[PaxosCommit]):
         return confirmed
 
 
-INVARIANTS = (Rounds, Vows, Promises, Commits)
+INVARIANTS = (Rounds, Vows, Locks, Promises, Commits)
