@@ -494,7 +494,7 @@ class PaxosCommit(Node):
     @property
     def status(self) -> PaxosCommitStatus:
         ballots = sum(attempt.ballot != NO_BALLOT for attempt in self.attempts.values())
-        leads = ("leader",) if self.attempts else ()
+        leads = ("leading",) if self.attempts else ()
         phase = "in a ballot of its own" if ballots else "leading" if leads else "in doubt" if self.doubts else ""
         return PaxosCommitStatus(
             (*leads, *(("acceptor",) if self.id in self.acceptors else ())), phase,
