@@ -104,7 +104,7 @@ class RefusesLazily(PaxosCommit):
 
 
 class ForgetsItsLocks(PaxosCommit):
-    """A participant that restarts has lost the locks of what it is prepared for (section 2)."""
+    """A participant that restarts has lost the locks of what it is prepared for (README)."""
 
     def on_start(self) -> None:
         super().on_start()
@@ -235,7 +235,7 @@ class LearnsFromOneLess(Counts):
 
 
 class TakesEveryBundleForFull(PaxosCommit):
-    """A bundle with fewer instances counts as all of them (section 5.2)."""
+    """A bundle with fewer instances counts as all of them (section 4.2)."""
 
     @handles(Phase2b)
     def on_phase2b(self, sender: NodeId, phase: Phase2b) -> None:
@@ -281,7 +281,7 @@ class HidesWhatItAccepted(PaxosCommit):
 
 
 class ForgetsItsBundles(PaxosCommit):
-    """An acceptor sends phase 2b for a bundle that it has not accepted (section 5.2)."""
+    """An acceptor sends phase 2b for a bundle that it has not accepted (section 4.2)."""
 
     def accept_bundle(self, transaction: OperationId) -> None:
         bundle = self.bundles.pop(transaction, None)

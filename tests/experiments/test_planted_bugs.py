@@ -38,10 +38,15 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ("abd_reads_without_writing_back", 20, {"linearizability"}),
         ("paxos_promises_early", 5, {"promise given"}),
         ("paxos_misses_quorums", 5, {"agreement", "chosen for ever"}),
+        ("paxos_commit_accepts_early", 5, {"chosen by a quorum"}),
+        ("paxos_commit_commits_with_one_missing", 5, {"unanimous", "agreement"}),
+        ("paxos_commit_proposes_prepared_when_free", 5, {"unanimous", "agreement"}),
+        ("paxos_commit_votes_lazily", 5, {"kept vote", "own ballot"}),
+        ("paxos_commit_never_asks", 5, {"settled"}),
     ],
 )
 def test_a_planted_bug_is_caught(mutant: str, seeds: int, by: set[str]) -> None:
-    protocol = mutant.partition("_")[0]
+    protocol = max((name for name in protocols() if mutant.startswith(f"{name}_")), key=len)
     _, line = lines_of(protocol, [mutant])
     assert line.mutant is not None
     caught = Ground(f"{protocol}_storm", mutant, line.mutant.needs).hunt(range(seeds)).catch

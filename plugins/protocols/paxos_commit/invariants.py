@@ -11,7 +11,7 @@
 | own ballot | ballot 0 is used by the instance's participant alone, for the vote that it has cast | section 4.2 |
 | chosen for ever | once F+1 acceptors have accepted a value in a ballot, no other value is accepted in a higher one | Paxos, P2b |
 | chosen by a quorum | a transaction is committed only if every instance has chosen prepared, with F+1 acceptors | section 4.2 |
-| locked | a participant holds the key of each transaction from its vote of yes to the decision, restarts included | section 2 |
+| locked | a participant holds the key of each transaction from its vote of yes to the decision, restarts included | README |
 | volatile agreement | a decision that a node keeps in memory only is the one that all others know | AC1 |
 
 A node is checked for what another one counts on once its state is certainly newer. The cost of a step is proportional to

@@ -61,7 +61,7 @@ class Nack(TransactionMessage):
 
 
 class Decided(TransactionMessage):
-    """The decision. A participant that votes no sends it as well: it has decided to abort (section 4.2)."""
+    """The decision. A participant that votes no sends it as well: it has decided to abort."""
 
     decision: CommitDecision
 

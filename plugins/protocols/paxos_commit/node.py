@@ -395,7 +395,7 @@ class PaxosCommit(Node):
 
     @handles(Phase2a)
     def on_phase2a(self, sender: NodeId, phase: Phase2a) -> None:
-        """Collects proposals until it has one for each participant, then accepts all with one commit (section 5.2)."""
+        """Collects proposals until it has one for each participant, then accepts all with one commit (section 4.2)."""
         transaction = phase.transaction
         decision = self.known(transaction)
         if decision is not None:

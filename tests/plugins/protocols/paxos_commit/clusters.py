@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
-from framework import Node, NodeId, ProtocolSpec
+from framework import CommitVote, Node, NodeId, ProtocolSpec
 from framework.config.compose import compose
 from framework.registry.registry import Registry, load
 from framework.testing.cluster import Cluster, Envelope
@@ -32,7 +32,7 @@ def cluster(nodes: int, *settings: str, clients: int = 2, node: type[Node] | Non
     return Cluster.of(experiment)
 
 
-def votes(participants: Sequence[NodeId], **others: str) -> tuple[tuple[NodeId, str], ...]:
+def votes(participants: Sequence[NodeId], **others: CommitVote) -> tuple[tuple[NodeId, CommitVote], ...]:
     """Returns a transaction's argument: all vote yes but for `others`."""
     return tuple((node, others.get(node, "yes")) for node in participants)
 
@@ -42,7 +42,7 @@ def participants(cluster: Cluster) -> tuple[NodeId, ...]:
     return found
 
 
-def commit(cluster: Cluster, key: str | None = "x", client: NodeId = "c1", **others: str) -> int:
+def commit(cluster: Cluster, key: str | None = "x", client: NodeId = "c1", **others: CommitVote) -> int:
     """Has a client invoke a transaction of all participants, and returns its id."""
     return cluster.invoke(client, "commit", key, votes(participants(cluster), **others))
 

@@ -84,8 +84,8 @@ def test_five_participants_and_one_fault_as_in_the_papers_table() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_without_faults_to_tolerate_and_with_the_leader_on_the_acceptors_machine_it_is_2pc(n: int) -> None:
-    """Prepare, vote, decision: 3N, or 3N-3 if the coordinator is a participant (section 6)."""
+def test_with_one_acceptor_on_the_leaders_machine_it_is_two_phase_commit(n: int) -> None:
+    """Prepare, vote, decision: 3N, or 3N-3 if the coordinator is a participant (section 5)."""
     on_one = ("protocol.faults=0", "protocol.acceptors=coordinators")
     for nodes, settings, expected in ((1 + n, on_one, 3 * n), (n, ("protocol.faults=0", *CO_LOCATED), 3 * n - 3)):
         cut = cluster(nodes, *settings)
@@ -190,7 +190,7 @@ def test_one_acceptor_less_than_a_quorum_decides_nothing() -> None:
 
 
 def test_a_participant_that_votes_no_has_decided_and_tells_the_leader_alone() -> None:
-    """Section 4.2: nobody else can propose prepared for it. N + (N-1)(F+1) + 1 + (N-1) messages, and bundles in vain."""
+    """Nobody else can propose prepared for it. N + (N-1)(F+1) + 1 + (N-1) messages, and bundles in vain."""
     cut = cluster(7)
     transaction = commit(cut, n7="no")
     found = messages(cut)
