@@ -17,10 +17,10 @@ class PaxosCommitConfig(CommitConfig):
 
     faults: Annotated[int, Meta(ge=0)] = 1
     """F: the number of acceptors that may fail. There are 2F+1 of them, and F+1 choose."""
-    acceptors: Literal["separate", "participants", "coordinators"] = "separate"
+    acceptors: Literal["separate", "participants", "coordinators"] = "participants"
     """Where the acceptors are. `separate`: on 2F+1 nodes of their own. `participants`, `coordinators`: on the first 2F+1
     of these. If there are fewer, but at least F+1, the others count as failed."""
-    coordinators: Annotated[int, Meta(ge=0)] = 1
+    coordinators: Annotated[int, Meta(ge=0)] = 0
     """Number of nodes that do nothing but lead transactions; 0: a transaction's participants lead it, the first one unless
     it fails."""
     faster: bool = False

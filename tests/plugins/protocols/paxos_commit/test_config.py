@@ -48,7 +48,7 @@ def test_leaders_are_asked_from_the_transactions_own_one_on() -> None:
         ({"phase_timeout": "0ms"}, "phase_timeout=0"),
         ({"client_retry": "0ms"}, "client_retry=0"),
         ({"faults": -1}, "Expected `int` >= 0"),
-        ({"acceptors": "coordinators"}, "acceptors=coordinators with faults=1 needs 2 coordinators or more, not 1"),
+        ({"acceptors": "coordinators"}, "acceptors=coordinators with faults=1 needs 2 coordinators or more, not 0"),
     ],
     ids=str,
 )
