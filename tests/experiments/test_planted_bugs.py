@@ -42,10 +42,18 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ("two_phase_commit_forces_no_collecting_record", 5, {"forgotten last"}),
         ("two_phase_commit_answers_clients_from_its_table", 5, {"agreement"}),
         ("two_phase_commit_votes_lazily", 5, {"kept vote"}),
+        ("paxos_commit_accepts_early", 5, {"chosen by a quorum"}),
+        ("paxos_commit_commits_with_one_missing", 5, {"unanimous", "agreement"}),
+        ("paxos_commit_proposes_prepared_when_free", 5, {"unanimous", "agreement"}),
+        ("paxos_commit_votes_lazily", 5, {"kept vote", "own ballot"}),
+        ("paxos_commit_never_asks", 5, {"settled"}),
+        ("three_phase_commit_goes_on_without_quorum", 5, {"agreement", "nonblocking"}),
+        ("three_phase_commit_aborts_the_precommitted", 5, {"agreement"}),
+        ("three_phase_commit_votes_lazily", 5, {"kept vote"}),
     ],
 )
 def test_a_planted_bug_is_caught(mutant: str, seeds: int, by: set[str]) -> None:
-    protocol = next(name for name in protocols() if mutant.startswith(f"{name}_"))
+    protocol = max((name for name in protocols() if mutant.startswith(f"{name}_")), key=len)
     _, line = lines_of(protocol, [mutant])
     assert line.mutant is not None
     caught = Ground(f"{protocol}_storm", mutant, line.mutant.needs).hunt(range(seeds)).catch
