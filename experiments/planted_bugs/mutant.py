@@ -49,13 +49,18 @@ class Mutant:
 
 
 def mutated(protocol: ProtocolSpec, mutants: Iterable[Mutant]) -> list[ProtocolSpec]:
-    """A protocol for each mutant: `protocol` in all but its node, or its client."""
+    """A protocol for each mutant: `protocol` in all but its node, or its client. Of the roles, a mutant takes those whose
+    class it derives from."""
     return [
         dataclasses.replace(
             protocol,
             name=mutant.name(protocol.name),
             node=protocol.node if issubclass(mutant.node, Client) else mutant.node,
             client=mutant.node if issubclass(mutant.node, Client) else protocol.client,
+            roles={
+                role: (mutant.node if issubclass(mutant.node, node) else node, count)
+                for role, (node, count) in protocol.roles.items()
+            },
             summary=f"Broken on purpose: {mutant.wrong[0].lower()}{mutant.wrong[1:]} ({mutant.source}).",
         )
         for mutant in mutants

@@ -38,10 +38,14 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ("abd_reads_without_writing_back", 20, {"linearizability"}),
         ("paxos_promises_early", 5, {"promise given"}),
         ("paxos_misses_quorums", 5, {"agreement", "chosen for ever"}),
+        ("two_phase_commit_forgets_its_table", 5, {"table kept", "one decision"}),
+        ("two_phase_commit_forces_no_collecting_record", 5, {"table kept"}),
+        ("two_phase_commit_answers_clients_from_its_table", 5, {"agreement"}),
+        ("two_phase_commit_votes_lazily", 5, {"kept vote"}),
     ],
 )
 def test_a_planted_bug_is_caught(mutant: str, seeds: int, by: set[str]) -> None:
-    protocol = mutant.partition("_")[0]
+    protocol = next(name for name in protocols() if mutant.startswith(f"{name}_"))
     _, line = lines_of(protocol, [mutant])
     assert line.mutant is not None
     caught = Ground(f"{protocol}_storm", mutant, line.mutant.needs).hunt(range(seeds)).catch
@@ -84,6 +88,7 @@ def test_each_mutant_is_a_protocol_that_says_what_is_wrong_with_it(protocol: str
         check_spec(spec)
         assert mutant.wrong and mutant.source
         assert spec.invariants == itself.invariants and spec.recovers == itself.recovers
+        assert mutant.node in spec.node_classes
 
 
 class Wordless(Node):
