@@ -127,7 +127,7 @@ class TwoPhaseCommit(Node):
         self.prepared: dict[OperationId, Prepared] = {}
         self.locks: dict[str, OperationId] = {}
         self.read_only: dict[OperationId, CastVote] = {}
-        self.refused: set[OperationId] = set()
+        self.refused: set[OperationId] = set()  # with presumed abort: a no that is not on record
         # Both.
         self.clients: dict[OperationId, NodeId] = {}
         if not dedicated or self.id in dedicated:
@@ -302,8 +302,9 @@ class TwoPhaseCommit(Node):
                 self.send(sender, Voted(transaction.id, "yes"))
             return
         intended = transaction.intended_vote(self.id)
-        holder = self.locks.get(transaction.key)
-        if decision == "aborted" or intended == "no" or (holder is not None and transaction.id not in self.read_only):
+        has_refused = decision == "aborted" or transaction.id in self.refused
+        is_locked = transaction.key in self.locks and transaction.id not in self.read_only
+        if has_refused or intended == "no" or is_locked:
             self.refuse(sender, transaction)
         elif intended == "read-only":
             self.read_only[transaction.id] = CastVote(transaction, "read-only")

@@ -303,6 +303,22 @@ def test_a_late_no_of_an_earlier_life_does_not_take_the_place_of_an_acknowledgem
     assert decisions(nodes, second) == everyone(nodes, "committed")
 
 
+def test_a_no_that_is_not_on_record_is_repeated_though_the_key_is_free_by_then() -> None:
+    """Otherwise the transaction may be committed, and a client told "aborted" because of the no."""
+    nodes = cluster()
+    first = commit(nodes, "yes", "yes", "yes")
+    nodes.deliver_all(Prepare)
+    second = commit(nodes, "yes", "yes", "yes", client="c2")
+    nodes.duplicate(nodes.waiting(Prepare, to="n4")[0])
+    for kind in (Voted, Decide):
+        nodes.deliver_all(kind)
+    assert nodes.outcomes[first] == Ok("committed")
+    assert nodes.node("n4").locks == {}
+    nodes.deliver(Prepare, to="n4")
+    assert [voted for voted in cast(nodes) if voted.transaction == second][-1] == Voted(second, "no")
+    assert second not in nodes.node("n4").votes
+
+
 # Clients.
 
 
