@@ -43,7 +43,7 @@ class Attempts(Invariant[ThreePhaseCommit]):
         standing = node.standings.get(transaction) or UNCERTAIN
         promised = self.promised.get((name, transaction), NO_BALLOT)
         if standing.promised < promised:
-            what = f"transaction {transaction}: {name} promised {promised}, and knows of {standing.promised} now"
+            what = f"transaction {transaction}: {name} promised {promised}, and {standing.promised if standing.promised.round else 'nothing'} now"
             raise Violation("promise order", (name,), what)
         self.promised[name, transaction] = standing.promised
         if standing.phase == "uncertain" or node.config.termination != "quorum":
