@@ -1,0 +1,162 @@
+"""Three-phase commit with one mistake at a time. "Skeen" is Skeen (1981), "quorums" Skeen (1982) with numbered attempts, as
+plugins/protocols/three_phase_commit/README.md derives it."""
+
+from __future__ import annotations
+
+from experiments.planted_bugs.mutant import Mutant, mutated
+from framework import (
+    NO_BALLOT,
+    CastVote,
+    DurableMap,
+    NodeId,
+    OperationId,
+    ProtocolSpec,
+    durable_map,
+    handles,
+    hookimpl,
+    on_timer,
+)
+from plugins.protocols import three_phase_commit
+from plugins.protocols.three_phase_commit.messages import Acknowledged, Phase, StateRequest, Voted
+from plugins.protocols.three_phase_commit.node import Attempt, Standing, ThreePhaseCommit
+
+
+class PrecommitsWithoutAllVotes(ThreePhaseCommit):
+    """Sends PreCommit when one vote is still missing (Skeen, figure 5)."""
+
+    @handles(Voted)
+    def on_voted(self, sender: NodeId, voted: Voted) -> None:
+        super().on_voted(sender, voted)
+        voting = self.voting.get(voted.transaction)
+        if (
+            voting is not None
+            and not voting.precommitting
+            and len(voting.votes) == len(voting.content.participants) - 1
+        ):
+            self.precommit(voted.transaction)
+
+
+class CommitsWithoutAcknowledgements(ThreePhaseCommit):
+    """Commits at the first acknowledgement of PreCommit (Skeen, theorem 2)."""
+
+    @handles(Acknowledged)
+    def on_acknowledged(self, sender: NodeId, acknowledged: Acknowledged) -> None:
+        if acknowledged.attempt == NO_BALLOT and acknowledged.transaction in self.voting:
+            self.conclude(acknowledged.transaction, "committed")
+        else:
+            super().on_acknowledged(sender, acknowledged)
+
+
+class GoesOnWithoutQuorum(ThreePhaseCommit):
+    """A coordinator commits with the few acknowledgements that it has (quorums)."""
+
+    @on_timer
+    def go_on(self, transaction: OperationId) -> None:
+        if self.voting[transaction].precommitting:
+            self.conclude(transaction, "committed")
+        else:
+            super().go_on(transaction)
+
+
+class CommitsAfterItsTimeOut(ThreePhaseCommit):
+    """Takes a vote that is missing too long for a yes (Skeen, figure 5)."""
+
+    @on_timer
+    def go_on(self, transaction: OperationId) -> None:
+        if self.voting[transaction].precommitting:
+            super().go_on(transaction)
+        else:
+            self.precommit(transaction)
+
+
+class EndsWithAMinority(ThreePhaseCommit):
+    """A collector decides with the states of itself and whoever answers first (quorums)."""
+
+    def check_acknowledgements(self, transaction: OperationId) -> None:
+        self.end(transaction, "committed" if self.collections[transaction].target == "precommitted" else "aborted")
+
+
+class AbortsThePrecommitted(ThreePhaseCommit):
+    """A collector aborts though it has found a participant precommitted (quorums)."""
+
+    def chosen_phase(self, collection: Attempt) -> Phase:
+        return "preaborted"
+
+
+class CommitsTheUncertain(ThreePhaseCommit):
+    """A collector commits if all have voted yes, precommitted or not (Skeen, section 6)."""
+
+    def chosen_phase(self, collection: Attempt) -> Phase:
+        return "precommitted"
+
+
+class TakesTheFirstPhase(ThreePhaseCommit):
+    """A collector goes by the lowest attempt that it has found, not by the highest (quorums)."""
+
+    def chosen_phase(self, collection: Attempt) -> Phase:
+        states = [state for state in collection.states.values() if state.phase != "uncertain"]
+        earliest = min(states, key=lambda state: state.entered, default=None)
+        return "preaborted" if earliest is None else earliest.phase
+
+
+class PromisesNothing(ThreePhaseCommit):
+    """A participant tells a collector its state, and heeds lower attempts afterwards (quorums)."""
+
+    @handles(StateRequest)
+    def on_state_request(self, sender: NodeId, request: StateRequest) -> None:
+        super().on_state_request(sender, request)
+        standing = self.standings.get(request.transaction)
+        if standing is not None and standing.promised == request.attempt:
+            self.standings[request.transaction] = Standing(standing.phase, standing.entered, NO_BALLOT)
+
+
+class ForgetsItsStanding(ThreePhaseCommit):
+    """What a participant has promised and entered is not durable (quorums)."""
+
+    standings: DurableMap[OperationId, Standing] = durable_map(OperationId, Standing, lazy=True)
+
+
+class VotesLazily(ThreePhaseCommit):
+    """A vote of yes is not forced (Skeen, section 3)."""
+
+    votes: DurableMap[OperationId, CastVote] = durable_map(OperationId, CastVote, lazy=True)
+
+
+class AbortsAfterARestart(ThreePhaseCommit):
+    """A participant that comes back in doubt aborts by itself (Skeen, section 5)."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        for transaction in list(self.prepared):
+            self.learn(transaction, "aborted")
+
+
+class ReusesItsAttempts(ThreePhaseCommit):
+    """A collector that restarts numbers its attempts from the beginning (quorums)."""
+
+    def on_start(self) -> None:
+        self.round = 0
+        super().on_start()
+
+
+MUTANTS = (
+    Mutant(PrecommitsWithoutAllVotes),
+    Mutant(CommitsWithoutAcknowledgements),
+    Mutant(GoesOnWithoutQuorum),
+    Mutant(CommitsAfterItsTimeOut),
+    Mutant(EndsWithAMinority),
+    Mutant(AbortsThePrecommitted),
+    Mutant(CommitsTheUncertain),
+    Mutant(TakesTheFirstPhase),
+    Mutant(PromisesNothing),
+    Mutant(ForgetsItsStanding),
+    Mutant(VotesLazily),
+    Mutant(AbortsAfterARestart),
+    Mutant(ReusesItsAttempts),
+)
+
+
+@hookimpl
+def register_protocols() -> list[ProtocolSpec]:
+    (itself,) = three_phase_commit.register_protocols()
+    return mutated(itself, MUTANTS)

@@ -1,0 +1,36 @@
+"""Three-phase commit (Skeen, Nonblocking Commit Protocols, 1981; A Quorum-Based Commit Protocol, 1982)."""
+
+from __future__ import annotations
+
+from framework import COMMIT_INVARIANTS, COORDINATOR, PARTICIPANT, CommitClient, ProtocolSpec, Sometimes, hookimpl
+from plugins.protocols.three_phase_commit.config import ThreePhaseCommitConfig
+from plugins.protocols.three_phase_commit.invariants import INVARIANTS
+from plugins.protocols.three_phase_commit.node import ThreePhaseCommit, unfinished
+
+
+@hookimpl
+def register_protocols() -> list[ProtocolSpec]:
+    return [
+        ProtocolSpec(
+            name="three_phase_commit",
+            summary="Atomic commitment that a crash of the coordinator does not block (Skeen, 1981 and 1982).",
+            roles={
+                COORDINATOR: (ThreePhaseCommit, lambda config: config.coordinators),
+                PARTICIPANT: (ThreePhaseCommit, None),
+            },
+            client=CommitClient,
+            config=ThreePhaseCommitConfig,
+            operations=("commit",),
+            checkers=("commits",),
+            recovers=True,
+            settled=unfinished,
+            sometimes=(
+                Sometimes("a participant took over", "took_over"),
+                Sometimes("a collector found a participant precommitted", "found_precommitted"),
+                Sometimes("a collector found all uncertain", "found_uncertain"),
+                Sometimes("a time-out decided", "timed_out"),
+                Sometimes("an attempt was refused", "refused"),
+            ),
+            invariants=(*COMMIT_INVARIANTS, *INVARIANTS),
+        )
+    ]

@@ -1,0 +1,94 @@
+"""Invariants of three-phase commit, besides those of every commit protocol.
+
+| property | definition | source |
+| --- | --- | --- |
+| nonblocking | the coordinator commits only when all participants, or with `quorum` a majority, are durably precommitted | Skeen 1981, theorem 2 |
+| one phase an attempt | all participants that enter a phase in an attempt enter the same one | Skeen 1982 |
+| promise order | the highest attempt that a participant heeds never decreases, restarts included | Skeen 1982, with numbered attempts |
+| collector order | the rounds of a node's attempts never decrease, restarts included | |
+
+With `skeen` and `timeout`, collectors and time-outs commit without a majority: only the coordinator is held to the first.
+"""
+
+from __future__ import annotations
+
+from framework import CLOCKS_APART, NO_BALLOT, Ballot, Invariant, NodeId, OperationId, Step, Violation
+from plugins.protocols.three_phase_commit.node import UNCERTAIN, ThreePhaseCommit, voters
+
+
+class Attempts(Invariant[ThreePhaseCommit]):
+    """Checks one phase an attempt, promise order, and collector order."""
+
+    def __init__(self) -> None:
+        self.rounds: dict[NodeId, int] = {}
+        self.seen: dict[NodeId, int] = {}
+        self.promised: dict[tuple[NodeId, OperationId], Ballot] = {}
+        self.phases: dict[tuple[OperationId, Ballot], tuple[str, NodeId]] = {}
+
+    def observe(self, step: Step, node: ThreePhaseCommit) -> None:
+        name = step.node
+        if node.round < self.rounds.get(name, 0):
+            what = f"{name} used round {self.rounds[name]}, and has gone back to {node.round}"
+            raise Violation("collector order", (name,), what)
+        self.rounds[name] = node.round
+        seen = 0 if step.started else self.seen.get(name, 0)
+        self.seen[name] = node.standings.writes
+        changed = list(node.standings) if step.started else list(node.standings.latest(node.standings.writes - seen))
+        if step.started:
+            changed += [each for owner, each in self.promised if owner == name and each not in node.standings]
+        for transaction in changed:
+            self._check(name, transaction, node)
+
+    def _check(self, name: NodeId, transaction: OperationId, node: ThreePhaseCommit) -> None:
+        standing = node.standings.get(transaction) or UNCERTAIN
+        promised = self.promised.get((name, transaction), NO_BALLOT)
+        if standing.promised < promised:
+            what = f"transaction {transaction}: {name} promised {promised}, and {standing.promised if standing.promised.round else 'nothing'} now"
+            raise Violation("promise order", (name,), what)
+        self.promised[name, transaction] = standing.promised
+        if standing.phase == "uncertain" or node.config.termination != "quorum":
+            return
+        phase, where = self.phases.setdefault((transaction, standing.entered), (standing.phase, name))
+        if phase != standing.phase:
+            what = f"transaction {transaction}, attempt {standing.entered}: {where} is {phase}, and {name} {standing.phase}"
+            raise Violation("one phase an attempt", dict.fromkeys((where, name)), what)
+
+
+class Precommitted(Invariant[ThreePhaseCommit]):
+    """Checks nonblocking, once the states of the participants are certainly newer than the commit."""
+
+    def __init__(self) -> None:
+        self.seen: dict[NodeId, int] = {}
+        self.ready: dict[OperationId, set[NodeId]] = {}
+        self.asked: dict[OperationId, tuple[NodeId, ...]] = {}
+        self.standings: dict[NodeId, int] = {}
+        self.committed: dict[OperationId, tuple[NodeId, int]] = {}
+
+    def observe(self, step: Step, node: ThreePhaseCommit) -> None:
+        name = step.node
+        seen = 0 if step.started else self.standings.get(name, 0)
+        self.standings[name] = node.standings.writes
+        for transaction in node.standings.latest(node.standings.writes - seen):
+            standing = node.standings.get(transaction) or UNCERTAIN
+            if standing.phase == "precommitted":
+                self.ready.setdefault(transaction, set()).add(name)
+                self.asked[transaction] = voters(node.votes[transaction].transaction)
+        seen = 0 if step.started else self.seen.get(name, 0)
+        self.seen[name] = node.decisions.writes
+        if node.config.termination == "quorum":
+            for transaction in node.decisions.latest(node.decisions.writes - seen):
+                if node.decisions.get(transaction) == "committed" and transaction in node.votes:
+                    self.asked[transaction] = voters(node.votes[transaction].transaction)
+                    self.committed.setdefault(transaction, (name, step.time))
+        for transaction, (where, time) in list(self.committed.items()):
+            if step.time < time + CLOCKS_APART:
+                return  # as are all that follow
+            del self.committed[transaction]
+            ready, asked = self.ready.get(transaction, set()), self.asked[transaction]
+            if 2 * len(ready) <= len(asked):
+                few = ", ".join(sorted(ready)) or "nobody"
+                what = f"{where} takes transaction {transaction} for committed, and of {', '.join(asked)} only {few} precommitted"
+                raise Violation("nonblocking", (where,), what)
+
+
+INVARIANTS = (Attempts, Precommitted)
