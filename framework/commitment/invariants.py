@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from framework.checking.invariants import CLOCKS_APART, Invariant, Step
@@ -86,6 +87,7 @@ class Votes(Invariant[Node]):
     def __init__(self) -> None:
         self.written = _Written()
         self.committed = _Written()
+        self.counted: dict[NodeId, int] = {}  # the number of read-only votes seen of each node
         self.votes: dict[OperationId, dict[NodeId, CastVote]] = {}
         self.kept: dict[NodeId, set[OperationId]] = {}
         self.doubts: dict[OperationId, _Doubt] = {}
@@ -96,6 +98,7 @@ class Votes(Invariant[Node]):
         decisions: DurableMap[OperationId, CommitDecision] | None = getattr(node, "decisions", None)
         if votes is not None:
             self._observe_votes(step, votes)
+            self._observe_read_only(step, getattr(node, "read_only", {}))
         if decisions is not None:
             for transaction in self.committed.since(step, decisions):
                 if decisions[transaction] == "committed" and transaction not in self.seen:
@@ -121,6 +124,12 @@ class Votes(Invariant[Node]):
             if vote.vote == "yes":
                 kept.add(transaction)
             self.votes.setdefault(transaction, {})[step.node] = vote
+
+    def _observe_read_only(self, step: Step, votes: dict[OperationId, CastVote]) -> None:
+        counted = 0 if step.started else self.counted.get(step.node, 0)
+        for transaction in islice(reversed(votes), len(votes) - counted):
+            self.votes.setdefault(transaction, {}).setdefault(step.node, votes[transaction])
+        self.counted[step.node] = len(votes)
 
     def _check(self, transaction: OperationId, doubt: _Doubt) -> None:
         cast = self.votes.get(transaction, {})

@@ -1,9 +1,10 @@
 """Transactions, votes and decisions, and the messages between a client and the nodes that commit for it.
 
-A node of such a protocol has three conventions, which the invariants of `framework.commitment.invariants` rely on:
+A node of such a protocol keeps three conventions, which the invariants of `framework.commitment.invariants` rely on:
 
     votes: DurableMap[OperationId, CastVote]        # a participant's votes: durable before anyone hears of a yes
     decisions: DurableMap[OperationId, CommitDecision]    # what the node knows to be decided: durable before anyone hears of it
+    read_only: dict[OperationId, CastVote]          # its read-only votes, if they are not among its votes: volatile, only added to
 
 """
 
