@@ -1,0 +1,13 @@
+"""The client: it asks the leaders in turn, then the participants."""
+
+from __future__ import annotations
+
+from framework import COORDINATOR, CommitClient, NodeId, Transaction
+from plugins.protocols.paxos_commit.config import leaders_of
+
+
+class PaxosCommitClient(CommitClient):
+    """A client with one transaction at a time. Any leader may take it on, even one that has lost all memory of it."""
+
+    def coordinators_of(self, transaction: Transaction) -> tuple[NodeId, ...]:
+        return leaders_of(transaction, self.roles.get(COORDINATOR, ()))

@@ -1,0 +1,247 @@
+"""Invariants of Paxos Commit, on top of those of atomic commitment. Sections are those of Gray and Lamport.
+
+| property | definition | source |
+| --- | --- | --- |
+| round order | a leader's round never decreases, restarts included: no ballot is used twice | section 4.1 |
+| promise order | an acceptor's promise never decreases in any instance, restarts included | Paxos |
+| vote order | the ballot that an acceptor has accepted never decreases, and never exceeds its promise | Paxos |
+| promise kept | an acceptor accepts no ballot below its promise | Paxos, P1a |
+| promise given | every promise that a leader counts is still kept by its acceptor | Paxos |
+| one value a ballot | all acceptors that accept in a ballot of an instance accept the same value | Paxos |
+| own ballot | ballot 0 is used by the instance's participant alone, for the vote that it has cast | section 4.2 |
+| chosen by a quorum | a transaction is committed only if every instance has chosen prepared, with F+1 acceptors | section 4.2 |
+| chosen for ever | once a transaction is committed, no acceptor that holds prepared accepts aborted | Paxos, P2b |
+| volatile agreement | a decision that a node keeps in memory only is the one that all others know | AC1 |
+
+A node is checked for what another one counts on once its state is certainly newer. The cost of a step is proportional to
+its changes: only newly written vows and decisions are checked, and all vows after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from framework import (
+    CLOCKS_APART,
+    NO_BALLOT,
+    UNBOUND,
+    Ballot,
+    CommitDecision,
+    DurableMap,
+    Invariant,
+    NodeId,
+    OperationId,
+    Step,
+    Violation,
+    Vow,
+)
+from plugins.protocols.paxos_commit.node import PaxosCommit, instance_of
+
+
+class _Written:
+    """Finds the keys that a node has written since its last check; after a restart, all that it holds."""
+
+    def __init__(self) -> None:
+        self.seen: dict[NodeId, int] = {}
+
+    def since(self, step: Step, records: DurableMap[Any, Any]) -> list[Any]:
+        seen = self.seen.get(step.node, 0)
+        if not step.started and records.writes == seen:
+            return []
+        self.seen[step.node] = records.writes
+        return list(records) if step.started else list(records.latest(records.writes - seen))
+
+
+class Rounds(Invariant[PaxosCommit]):
+    """Checks round order."""
+
+    def __init__(self) -> None:
+        self.known: dict[NodeId, int] = {}
+
+    def observe(self, step: Step, node: PaxosCommit) -> None:
+        before = self.known.get(step.node, 0)
+        if node.round < before:
+            raise Violation("round order", (step.node,), f"went back from round {before} to {node.round}")
+        self.known[step.node] = node.round
+
+
+class Vows(Invariant[PaxosCommit]):
+    """Checks promise order, vote order, promise kept, one value a ballot, and own ballot."""
+
+    def __init__(self) -> None:
+        self.written = _Written()
+        self.known: dict[NodeId, dict[str, Vow]] = {}  # by acceptor and instance, as last seen
+        self.values: dict[tuple[str, Ballot], tuple[str, NodeId]] = {}  # accepted in a ballot, and the first acceptor
+        self.owed: dict[NodeId, dict[str, tuple[str, int]]] = {}  # by participant and instance: value of ballot 0, time
+
+    def observe(self, step: Step, node: PaxosCommit) -> None:
+        known = self.known.setdefault(step.node, {})
+        written = self.written.since(step, node.vows)
+        for instance in dict.fromkeys((*known, *written)) if step.started else written:
+            before, vow = known.get(instance, UNBOUND), node.vows.get(instance) or UNBOUND
+            if vow != before:
+                known[instance] = vow
+                self._check_order(step.node, instance, before, vow)
+                self._check_value(step, instance, vow)
+        if step.node in self.owed:
+            self._check_own(step, node)
+
+    def _check_order(self, name: NodeId, instance: str, before: Vow, vow: Vow) -> None:
+        if vow.promised < before.promised:
+            what = f"{instance}: promised {before.promised}, then went back to {vow.promised}"
+            raise Violation("promise order", (name,), what)
+        if before.accepted is not None and (vow.accepted is None or vow.accepted.ballot < before.accepted.ballot):
+            raise Violation("vote order", (name,), f"{instance}: lost what it had accepted in {before.accepted.ballot}")
+        if vow.accepted is None or vow.accepted == before.accepted:
+            return
+        if vow.accepted.ballot > vow.promised:
+            raise Violation("vote order", (name,), f"{instance}: accepted {vow.accepted.ballot} above its promise")
+        if vow.accepted.ballot < before.promised:
+            what = f"{instance}: accepted {vow.accepted.ballot} after it had promised {before.promised}"
+            raise Violation("promise kept", (name,), what)
+
+    def _check_value(self, step: Step, instance: str, vow: Vow) -> None:
+        if vow.accepted is None:
+            return
+        ballot, value = vow.accepted.ballot, vow.accepted.value
+        other, where = self.values.setdefault((instance, ballot), (value, step.node))
+        if other != value:
+            what = f"{instance}: accepted {other!r} and {value!r} in ballot {ballot}"
+            raise Violation("one value a ballot", dict.fromkeys((where, step.node)), what)
+        if ballot.round == 0:
+            participant = instance.partition("/")[2]
+            if ballot.node != participant:
+                raise Violation("own ballot", (step.node, ballot.node), f"{instance}: accepted in ballot {ballot}")
+            self.owed.setdefault(participant, {}).setdefault(instance, (value, step.time))
+
+    def _check_own(self, step: Step, node: PaxosCommit) -> None:
+        owed = self.owed[step.node]
+        for instance, (value, time) in list(owed.items()):
+            if step.time < time + CLOCKS_APART:
+                return  # as are all that follow
+            del owed[instance]
+            cast = node.votes.get(int(instance.partition("/")[0]))
+            voted = None if cast is None else {"yes": "prepared"}.get(cast.vote, cast.vote)
+            if value != voted:
+                what = f"{instance}: {value!r} was accepted in ballot 0, and the participant's vote is {voted!r}"
+                raise Violation("own ballot", (step.node,), what)
+
+
+class Promises(Invariant[PaxosCommit]):
+    """Checks promise given. An acceptor is checked once its state is certainly newer than the promises counted."""
+
+    def __init__(self) -> None:
+        self.owed: dict[NodeId, dict[tuple[OperationId, Ballot], tuple[NodeId, int]]] = {}
+        self.counted: dict[NodeId, set[tuple[OperationId, Ballot, NodeId]]] = {}
+
+    def observe(self, step: Step, node: PaxosCommit) -> None:
+        counted = set()
+        for transaction, attempt in node.attempts.items():
+            for acceptor in attempt.promises if attempt.ballot != NO_BALLOT else ():
+                counted.add((transaction, attempt.ballot, acceptor))
+                if (transaction, attempt.ballot, acceptor) not in self.counted.get(step.node, ()):
+                    participant = attempt.content.participants[0]
+                    self.owed.setdefault(acceptor, {})[(transaction, attempt.ballot)] = (participant, step.time)
+        self.counted[step.node] = counted
+        owed = self.owed.get(step.node, {})
+        for (transaction, ballot), (participant, time) in list(owed.items()):
+            if step.time < time + CLOCKS_APART:
+                return  # as are all that follow
+            del owed[(transaction, ballot)]
+            promised = node.vow(transaction, participant).promised
+            if promised < ballot:
+                what = f"transaction {transaction}: {ballot.node} counts on its promise of {ballot}, and it knows of {promised}"
+                raise Violation("promise given", dict.fromkeys((node.id, ballot.node)), what)
+
+
+@dataclass
+class _Doubt:
+    """A commit that too few acceptors have confirmed so far: where and when it was seen."""
+
+    where: NodeId
+    time: int
+    hold: dict[NodeId, set[NodeId]] = field(default_factory=dict)
+    """By participant: the acceptors that hold prepared."""
+    lack: dict[NodeId, set[NodeId]] = field(default_factory=dict)
+    """By participant: the acceptors that do not."""
+
+
+class Commits(Invariant[PaxosCommit]):
+    """Checks chosen by a quorum, chosen for ever, and volatile agreement.
+
+    An acceptor is asked once its state is certainly newer than the commit. By then its vote, if it gave one, is durable,
+    and either unchanged or repeated in a higher ballot.
+    """
+
+    def __init__(self) -> None:
+        self.decisions, self.votes, self.vows = _Written(), _Written(), _Written()
+        self.outcomes: dict[NodeId, int] = {}  # the number of decisions in memory checked of each node
+        self.decided: dict[OperationId, tuple[CommitDecision, NodeId]] = {}
+        self.participants: dict[OperationId, tuple[NodeId, ...]] = {}
+        self.doubts: dict[OperationId, _Doubt] = {}
+        self.held: dict[NodeId, dict[str, str]] = {}  # by acceptor and instance: the value accepted last
+
+    def observe(self, step: Step, node: PaxosCommit) -> None:
+        for transaction in self.votes.since(step, node.votes):
+            self.participants[transaction] = node.votes[transaction].transaction.participants
+        for transaction in self.decisions.since(step, node.decisions):
+            self._decided(step, transaction, node.decisions[transaction])
+        checked = 0 if step.started else self.outcomes.get(step.node, 0)
+        for transaction in islice(reversed(node.outcomes), len(node.outcomes) - checked):
+            self._decided(step, transaction, node.outcomes[transaction])
+        self.outcomes[step.node] = len(node.outcomes)
+        if step.node in node.acceptors:
+            self._observe_vows(step.node, self.vows.since(step, node.vows), node)
+            if self.doubts:
+                self._ask(step, node)
+
+    def _decided(self, step: Step, transaction: OperationId, decision: CommitDecision) -> None:
+        if transaction not in self.decided:
+            self.decided[transaction] = (decision, step.node)
+            if decision == "committed":
+                self.doubts[transaction] = _Doubt(step.node, step.time)
+        known, where = self.decided[transaction]
+        if known != decision:
+            what = f"transaction {transaction} is {known} at {where}, and {decision} at {step.node}"
+            raise Violation("volatile agreement", dict.fromkeys((where, step.node)), what)
+
+    def _observe_vows(self, name: NodeId, written: Iterable[str], node: PaxosCommit) -> None:
+        held = self.held.setdefault(name, {})
+        for instance in written:
+            accepted = (node.vows.get(instance) or UNBOUND).accepted
+            if accepted is None:
+                continue
+            before, held[instance] = held.get(instance), accepted.value
+            decision, where = self.decided.get(int(instance.partition("/")[0]), ("", ""))
+            if decision == "committed" and accepted.value == "aborted" and before not in (None, "aborted"):
+                what = f"{instance}: {where} has committed, and {name} accepted 'aborted' in {accepted.ballot} after {before!r}"
+                raise Violation("chosen for ever", dict.fromkeys((where, name)), what)
+
+    def _ask(self, step: Step, node: PaxosCommit) -> None:
+        for transaction, doubt in list(self.doubts.items()):
+            if step.time < doubt.time + CLOCKS_APART:
+                return  # as are all that follow
+            if self._confirmed(transaction, doubt, node):
+                del self.doubts[transaction]
+
+    def _confirmed(self, transaction: OperationId, doubt: _Doubt, node: PaxosCommit) -> bool:
+        """Asks an acceptor about all instances, and returns whether all have a quorum. Violation if one cannot have it."""
+        confirmed, quorum = True, node.config.quorum
+        for participant in self.participants.get(transaction, ()):
+            accepted = node.vow(transaction, participant).accepted
+            hold, lack = (each.setdefault(participant, set()) for each in (doubt.hold, doubt.lack))
+            (hold if accepted is not None and accepted.value != "aborted" else lack).add(node.id)
+            confirmed &= len(hold) >= quorum
+            if len(node.acceptors) - len(lack) < quorum and len(hold) < quorum:
+                what = (
+                    f"{doubt.where} takes transaction {transaction} for committed, and "
+                    f"{', '.join(sorted(lack))} never accepted 'prepared' in {instance_of(transaction, participant)}"
+                )
+                raise Violation("chosen by a quorum", dict.fromkeys((doubt.where, *sorted(lack))), what)
+        return confirmed
+
+
+INVARIANTS = (Rounds, Vows, Promises, Commits)
