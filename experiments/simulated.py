@@ -24,7 +24,7 @@ from framework.trace.reader import Run, open_run
 
 @dataclass(frozen=True)
 class Simulated:
-    """A run that was valid. `run` reads its files as long as `simulated` lasts."""
+    """A run that was valid, unless it was allowed to fail. `run` reads its files as long as `simulated` lasts."""
 
     result: RunResult
     run: Run
@@ -56,8 +56,9 @@ class Simulated:
 
 
 @contextmanager
-def simulated(settings: Sequence[str], seed: int = 0) -> Iterator[Simulated]:
-    """The run that `framework.run` would take with these settings, in a folder that is gone afterwards."""
+def simulated(settings: Sequence[str], seed: int = 0, *, may_fail: bool = False) -> Iterator[Simulated]:
+    """The run that `framework.run` would take with these settings, in a folder that is gone afterwards. With `may_fail`
+    it need not be valid."""
     composed = _composed(tuple(settings))
     with tempfile.TemporaryDirectory(prefix="synod-study-") as folder:
         engine = SimEngine()
@@ -70,7 +71,7 @@ def simulated(settings: Sequence[str], seed: int = 0) -> Iterator[Simulated]:
             models=composed.models,
         )
         result = execute(plan, engine, lambda now, tally: None)
-        assert result.verdict is Verdict.VALID, f"{' '.join(settings)} seed={seed}: {result.summary}"
+        assert may_fail or result.verdict is Verdict.VALID, f"{' '.join(settings)} seed={seed}: {result.summary}"
         assert engine.simulation is not None
         yield Simulated(result, open_run(folder), engine.simulation, experiment.warmup)
 

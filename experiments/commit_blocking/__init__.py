@@ -1,0 +1,1 @@
+"""Which commit protocol blocks, and for how long?"""

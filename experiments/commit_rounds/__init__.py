@@ -1,0 +1,1 @@
+"""Does a commit take N-1 rounds of communication?"""
