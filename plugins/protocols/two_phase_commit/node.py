@@ -433,8 +433,11 @@ class TwoPhaseCommit(Node):
     def status(self) -> TwoPhaseCommitStatus:
         in_doubt = any(prepared.in_doubt for prepared in self.prepared.values())
         phase = "in doubt" if in_doubt else "prepared" if self.prepared else "voting" if self.voting else ""
+        roles = tuple(role for role, nodes in self.roles.items() if self.id in nodes)
+        if COORDINATOR not in roles and (self.voting or self.table):  # a participant that coordinates at present
+            roles = (*roles, COORDINATOR)
         return TwoPhaseCommitStatus(
-            tuple(role for role, nodes in self.roles.items() if self.id in nodes),
+            roles,
             phase or ("deciding" if self.table else ""),
             incarnation=self.incarnation, voting=len(self.voting), unacknowledged=len(self.table),
             prepared=len(self.prepared), decided=len(self.decisions) + len(self.unforced),
