@@ -87,7 +87,7 @@ class ClusterView:
             return (name,) if name in clients else ()
         if target in self.others:
             return (target,) if target in outside else ()
-        if target in self.roles:
+        if self.roles.get(target):  # a role without nodes leaves its name to the statuses
             return tuple(node for node in (*up, *outside) if node in self.roles[target])
         if target == "all":
             return up

@@ -30,6 +30,11 @@ def view(**given: object) -> ClusterView:
     )  # fmt: skip
 
 
+def test_a_role_without_nodes_is_taken_by_the_nodes_whose_status_has_it() -> None:
+    found = view()
+    assert dataclasses.replace(found, roles={"leader": ()}).select("leader") == ("n1",)
+
+
 @pytest.mark.parametrize(
     ("target", "nodes", "with_others"),
     [
