@@ -25,6 +25,7 @@ Everything that a plugin or a script imports from `framework`, by subject. This 
 SUBJECTS = {
     "framework.core": "Nodes, clients, messages, durable state",
     "framework.replication": "Parts of replicated protocols",
+    "framework.commitment": "Atomic commitment",
     "framework.faults": "Faults",
     "framework.network": "Networks",
     "framework.load": "Workloads",

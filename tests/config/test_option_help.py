@@ -119,6 +119,7 @@ def test_a_group_is_a_list_of_its_options(groups: Groups) -> None:
         "checker=NAME (several: checker=[a,b])",
         "  auto                  The checkers that the protocol names.",
         "  none                  No checkers: the history is not judged.",
+        "  commits               Transactions are committed only if no participant votes no.",
         "  counter               Every acknowledged increment counts in the end, and nothing else.",
         "  echo                  Every answer is what was said.",
         "  linearizability       Each operation takes effect at one instant between its invocation and its completion.",
