@@ -33,15 +33,15 @@ def report(trials: Sequence[Trial], folder: Path) -> bool:
     for one in trials:
         found.setdefault((one.contender, one.scenario), []).append(one)
     _write(trials, folder / "trials.csv")
-    _show(
-        "The coordinator dies after the last prepare, before its decision: the participants decide after … (blocked for)",
+    show(
+        "The coordinator dies after the last prepare, before its decision: seconds until all participants know (the longest blocked)",
         ("absent for", *(f"{absence / 1_000:g} s" for absence in ABSENCES_MS)),
         [(name, *(_cell(found[name, scenario]) for scenario in ABSENT)) for name in CONTENDERS],
     )
     for kind in (COORDINATOR_DIES, PARTICIPANT_DIES, PARTITION):
         scenarios = [scenario for scenario in OTHERS if scenario.kind == kind]
-        _show(
-            f"{kind}, for 1 s: the participants decide after … (blocked for)",
+        show(
+            f"{kind}, for 1 s: seconds until all participants know (the longest blocked); *: some were never asked",
             ("begins after", *(f"{step} ms" for step in STEPS_MS)),
             [(name, *(_cell(found[name, scenario]) for scenario in scenarios)) for name in CONTENDERS],
         )
@@ -68,22 +68,17 @@ def holds(trials: Sequence[Trial]) -> bool:
     return agree and safe and broken == set(UNSAFE) and slope and quick
 
 
-def _show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    show(title, ("", *columns[1:]), rows)
-
-
 def _cell(trials: Sequence[Trial]) -> str:
-    """Returns what the trials of one scenario show; more than one result if they differ."""
-    return ", ".join(dict.fromkeys(map(_words, trials)))
-
-
-def _words(one: Trial) -> str:
-    if len(one.decisions) > 1:
+    """Returns what the trials of one scenario show: the decisions, and the longest times."""
+    if any(len(one.decisions) > 1 for one in trials):
         return "DISAGREE"
-    decided = "never asked" if one.decided is None else f"{one.decisions[0]} {one.decided / 1_000:.2f} s"
-    if isinf(one.blocked):
+    decisions = " or ".join(dict.fromkeys(decision for one in trials for decision in one.decisions))
+    times = [one.decided for one in trials if one.decided is not None]
+    decided = f"{decisions} {max(times) / 1_000:.2f}" if times else f"{decisions} *"
+    blocked = max(one.blocked for one in trials)
+    if isinf(blocked):
         return "blocked to the end"
-    return f"{decided} ({one.blocked / 1_000:.2f})" if one.blocked else decided
+    return f"{decided} ({blocked / 1_000:.2f})" if blocked else decided
 
 
 def _write(trials: Sequence[Trial], file: Path) -> None:

@@ -88,16 +88,23 @@ _LINES = (
         ("2N", lambda n, f: 2 * n), ("N-1", lambda n, f: n - 1), apart=("Acknowledged",), is_colocated=True,
     ),
     Line(
-        "2PC, presumed nothing, with acknowledgements", _two_phase(1, "nothing"), _number(4), ("4N", lambda n, f: 4 * n),
+        "2PC, presumed nothing, acks", _two_phase(1, "nothing"), _number(4), ("4N", lambda n, f: 4 * n),
         ("2N+1", lambda n, f: 2 * n + 1),
     ),
     Line(
-        "2PC, presumed abort, with acknowledgements", _two_phase(1, "abort"), _number(4), ("4N", lambda n, f: 4 * n),
+        "2PC, presumed abort, acks", _two_phase(1, "abort"), _number(4), ("4N", lambda n, f: 4 * n),
         ("2N+1", lambda n, f: 2 * n + 1),
     ),
     Line(
-        "2PC, presumed commit, with acknowledgements", _two_phase(1, "commit"), _number(4), ("3N", lambda n, f: 3 * n),
+        "2PC, presumed commit, acks", _two_phase(1, "commit"), _number(4), ("3N", lambda n, f: 3 * n),
         ("N+2", lambda n, f: n + 2), _number(0),
+    ),
+    Line(
+        "3PC", _three_phase(1), _number(6), ("5N", lambda n, f: 5 * n), ("3N+1", lambda n, f: 3 * n + 1), difference=INITIATOR,
+    ),
+    Line(
+        "3PC, co-located", _three_phase(0), ("5", lambda n, f: 5 if n > 1 else 0), ("5N-5", lambda n, f: 5 * n - 5),
+        ("3N", lambda n, f: 3 * n), ("N-1", lambda n, f: n - 1), is_colocated=True,
     ),
     Line(
         "Paxos Commit", _paxos(separate=True, faster=False), _number(5), ("(N+1)(F+3)-2", lambda n, f: (n + 1) * (f + 3) - 2),

@@ -48,17 +48,18 @@ def _delays(counts: Sequence[Counted]) -> str:
 
 def figure(found: Found) -> object:
     """Delays against N, with the claim."""
+    drawn = {"2PC": "2PC; Faster Paxos Commit", "Paxos Commit": "Paxos Commit", "3PC": "3PC"}
     measured = {
-        name: [
+        label: [
             (float(size), float(cost.delays))
             for size in SIZES
             for cost in sorted({cost for one in found[name, size] for cost in one.costs})
         ]
-        for name in DELAYS
+        for name, label in drawn.items()
     }
     claim = {"the claim: N-1": [(float(size), float(size - 1)) for size in SIZES]}
     chart = charts.curves(
-        measured, formulas={**{name: [] for name in DELAYS}, **claim}, x="participants", y="message delays", legend="",
+        measured, formulas={**{label: [] for label in drawn.values()}, **claim}, x="participants", y="message delays", legend="",
         dots=True, whole_x=True, title="Dots: counted from traces. Dashed: the claim", x_domain=(1.0, 33.0),
         y_domain=(0.0, 12.0),
     )  # fmt: skip
