@@ -10,7 +10,6 @@ from experiments.planted_bugs.mutant import Mutant, mutated
 from framework import (
     Administered,
     Answer,
-    Applied,
     Command,
     IncomingTransfer,
     Message,
@@ -25,7 +24,7 @@ from framework import (
     on_timer,
 )
 from framework.replication.quorums import Quorums, Threshold
-from framework.replication.sessions import OPEN
+from framework.replication.sessions import OPEN, Executed
 from plugins.protocols import raft
 from plugins.protocols.raft.membership import Membership
 from plugins.protocols.raft.messages import (
@@ -299,7 +298,7 @@ def is_read(body: bytes) -> bool:
 class Forgetful(ReplicatedMachine):
     """A session table that knows who has a session and not what was executed."""
 
-    def apply(self, index: int, command: Command) -> Applied:
+    def apply(self, index: int, command: Command) -> Executed:
         if command.session in self._sessions:
             self._sessions[command.session] = (OPEN, b"")
         return super().apply(index, command)

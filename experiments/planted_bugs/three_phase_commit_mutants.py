@@ -7,18 +7,21 @@ from experiments.planted_bugs.mutant import Mutant, mutated
 from framework import (
     NO_BALLOT,
     CastVote,
+    CommitDecision,
     DurableMap,
+    Message,
     NodeId,
     OperationId,
     ProtocolSpec,
+    Transaction,
     durable_map,
     handles,
     hookimpl,
     on_timer,
 )
 from plugins.protocols import three_phase_commit
-from plugins.protocols.three_phase_commit.messages import Acknowledged, Phase, StateRequest, Voted
-from plugins.protocols.three_phase_commit.node import Attempt, Standing, ThreePhaseCommit
+from plugins.protocols.three_phase_commit.messages import Acknowledged, Phase, StateReply, StateRequest, Voted
+from plugins.protocols.three_phase_commit.node import Attempt, Standing, ThreePhaseCommit, voters
 
 
 class PrecommitsWithoutAllVotes(ThreePhaseCommit):
@@ -91,7 +94,10 @@ class CommitsTheUncertain(ThreePhaseCommit):
 
 
 class TakesTheFirstPhase(ThreePhaseCommit):
-    """A collector goes by the lowest attempt that it has found, not by the highest (quorums)."""
+    """A collector goes by the lowest attempt that it has found, not by the highest (quorums).
+
+    Not among the mutants: it takes three attempts that overlap in one way only, which a test directs.
+    """
 
     def chosen_phase(self, collection: Attempt) -> Phase:
         states = [state for state in collection.states.values() if state.phase != "uncertain"]
@@ -139,6 +145,84 @@ class ReusesItsAttempts(ThreePhaseCommit):
         super().on_start()
 
 
+class SpeaksEarly(ThreePhaseCommit):
+    """Messages of the kinds in `early` leave before what they say is durable."""
+
+    early: tuple[type[Message], ...] = ()
+
+    def send(self, to: NodeId, message: Message, *, before_commit: bool = False) -> None:  # type: ignore[override]
+        super().send(to, message, before_commit=before_commit or type(message) in self.early)
+
+
+class VotesEarly(SpeaksEarly):
+    """A vote leaves before it is durable (Skeen, section 3)."""
+
+    early = (Voted,)
+
+
+class AcknowledgesEarly(SpeaksEarly):
+    """PreCommit is acknowledged before the phase is durable (Skeen, theorem 2)."""
+
+    early = (Acknowledged,)
+
+
+class ReportsEarly(SpeaksEarly):
+    """A state is told before the promise is durable (quorums)."""
+
+    early = (StateReply,)
+
+
+class ForgetsItsLocks(ThreePhaseCommit):
+    """A participant that comes back in doubt does not hold its locks (Skeen, section 5)."""
+
+    def prepare(self, content: Transaction, *, recovered: bool) -> None:
+        super().prepare(content, recovered=recovered)
+        if recovered:
+            self.locks.clear()
+
+
+class CountsStaleAcknowledgements(ThreePhaseCommit):
+    """An acknowledgement of an earlier attempt counts in the present one (quorums)."""
+
+    @handles(Acknowledged)
+    def on_acknowledged(self, sender: NodeId, acknowledged: Acknowledged) -> None:
+        attempt = self.collections.get(acknowledged.transaction)
+        if attempt is not None and acknowledged.transaction not in self.voting:
+            acknowledged = Acknowledged(acknowledged.transaction, attempt.attempt)
+        super().on_acknowledged(sender, acknowledged)
+
+
+class DecidesAtOnce(ThreePhaseCommit):
+    """A collector decides what the states call for, without bringing a majority there (quorums)."""
+
+    def choose(self, transaction: OperationId) -> None:
+        chosen = self.chosen_phase(self.collections[transaction])
+        self.end(transaction, "committed" if chosen == "precommitted" else "aborted")
+
+
+class AnswersForAReader(ThreePhaseCommit):
+    """A participant that only reads aborts when it is asked for its state (README)."""
+
+    def collect(self, content: Transaction, failed: int = 0, above: int = 0) -> None:
+        super().collect(content, failed, above)
+        attempt = self.collections[content.id].attempt
+        readers = [node for node in content.participants if node not in voters(content)]
+        self.multicast(readers, StateRequest(content.id, attempt, content))
+
+    def known_or_aborted(self, content: Transaction) -> CommitDecision | None:
+        if self.id in content.participants and content.id not in self.votes and content.id not in self.decisions:
+            self.learn(content.id, "aborted")
+        return super().known_or_aborted(content)
+
+
+class NeverAsks(ThreePhaseCommit):
+    """A participant waits for its coordinator as long as it takes (Skeen, section 6)."""
+
+    @on_timer
+    def end_without_coordinator(self, transaction: OperationId) -> None:
+        self.note("blocked", transaction=transaction)
+
+
 MUTANTS = (
     Mutant(PrecommitsWithoutAllVotes),
     Mutant(CommitsWithoutAcknowledgements),
@@ -147,12 +231,19 @@ MUTANTS = (
     Mutant(EndsWithAMinority),
     Mutant(AbortsThePrecommitted),
     Mutant(CommitsTheUncertain),
-    Mutant(TakesTheFirstPhase),
     Mutant(PromisesNothing),
     Mutant(ForgetsItsStanding),
     Mutant(VotesLazily),
     Mutant(AbortsAfterARestart),
     Mutant(ReusesItsAttempts),
+    Mutant(VotesEarly),
+    Mutant(AcknowledgesEarly),
+    Mutant(ReportsEarly),
+    Mutant(ForgetsItsLocks),
+    Mutant(CountsStaleAcknowledgements),
+    Mutant(DecidesAtOnce),
+    Mutant(AnswersForAReader),
+    Mutant(NeverAsks),
 )
 
 

@@ -25,14 +25,14 @@ def plan_a_million() -> None:
     from framework.sweep.identity import identity_of
     from framework.sweep.plan import plan_sweep
     from framework.sweep.store import Store
-    from framework.sweep.sweep_run import plan_course
+    from framework.sweep.sweep_run import planned_run
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sweep-cost-") as folder:
         plan = plan_sweep([*POINTS, f"sweep.dir={folder}"])
         identity = identity_of(plan)
         with Store(plan.folder, head_of(plan, identity)) as store:
-            course = plan_course(plan, identity, store)
+            course = planned_run(plan, identity, store)
             assert len(course.missing) == 1_000_000
             calls = sum(1 for _ in course.requests())
             assert calls == 1_000_000

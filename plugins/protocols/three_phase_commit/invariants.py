@@ -6,6 +6,7 @@
 | one phase an attempt | all participants that enter a phase in an attempt enter the same one | Skeen 1982 |
 | promise order | the highest attempt that a participant heeds never decreases, restarts included | Skeen 1982, with numbered attempts |
 | collector order | the rounds of a node's attempts never decrease, restarts included | |
+| locked | a participant holds the key of each transaction from its vote of yes to the decision, restarts included | BHG, section 7.5 |
 
 With `skeen` and `timeout`, collectors and time-outs commit without a majority: only the coordinator is held to the first.
 """
@@ -91,4 +92,20 @@ class Precommitted(Invariant[ThreePhaseCommit]):
                 raise Violation("nonblocking", (where,), what)
 
 
-INVARIANTS = (Attempts, Precommitted)
+class Locked(Invariant[ThreePhaseCommit]):
+    """Checks locked."""
+
+    def __init__(self) -> None:
+        self.seen: dict[NodeId, int] = {}
+
+    def observe(self, step: Step, node: ThreePhaseCommit) -> None:
+        seen = 0 if step.started else self.seen.get(step.node, 0)
+        self.seen[step.node] = node.votes.writes
+        for transaction in node.votes if step.started else node.votes.latest(node.votes.writes - seen):
+            key = node.votes[transaction].transaction.key
+            if key and transaction not in node.decisions and node.locks.get(key) != transaction:
+                what = f"{step.node} holds no lock on {key} for transaction {transaction}"
+                raise Violation("locked", (step.node,), what)
+
+
+INVARIANTS = (Attempts, Precommitted, Locked)
