@@ -26,7 +26,8 @@ class Transaction(Record):
     """A transaction as its client hands it over. Its id is that of the client's operation.
 
     `key` is what it writes, and locks, at each participant; "" locks nothing. `votes` are the participants in order, each
-    with the vote that it would cast by itself: a participant reads its own, and nobody reads another's.
+    with the vote that it would cast by itself: a participant reads its own, and nobody reads another's,
+    but for which of them only read.
     """
 
     id: OperationId

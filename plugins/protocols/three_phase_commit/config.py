@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from framework import CommitConfig, Duration
+from framework import CommitConfig, Duration, format_duration
 
 
 class ThreePhaseCommitConfig(CommitConfig):
@@ -42,3 +42,7 @@ class ThreePhaseCommitConfig(CommitConfig):
         ):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)} leaves no time for an answer: give more than 0")
+        coordinates = max(self.vote_timeout, self.acknowledgement_timeout)
+        if self.termination != "quorum" and self.decision_timeout <= coordinates:
+            what = f"decision_timeout={format_duration(self.decision_timeout)} suspects a coordinator that still waits"
+            raise ValueError(f"{what}: give more than {format_duration(coordinates)}")

@@ -2,28 +2,29 @@
 
 | property | definition | source |
 | --- | --- | --- |
-| nonblocking | the coordinator commits only when all participants, or with `quorum` a majority, are durably precommitted | Skeen 1981, theorem 2 |
+| nonblocking | with `quorum`, a participant commits only when a majority is durably precommitted in one attempt | Skeen 1982 |
+| phase kept | a participant's phase is not lost, and the attempt that it was entered in never decreases, restarts included | Skeen 1981, section 5 |
 | one phase an attempt | all participants that enter a phase in an attempt enter the same one | Skeen 1982 |
 | promise order | the highest attempt that a participant heeds never decreases, restarts included | Skeen 1982, with numbered attempts |
 | collector order | the rounds of a node's attempts never decrease, restarts included | |
 | locked | a participant holds the key of each transaction from its vote of yes to the decision, restarts included | BHG, section 7.5 |
 
-With `skeen` and `timeout`, collectors and time-outs commit without a majority: only the coordinator is held to the first.
+`skeen` and `timeout` commit with those that answer, however few: agreement alone holds them, and only without partitions.
 """
 
 from __future__ import annotations
 
-from framework import CLOCKS_APART, NO_BALLOT, Ballot, Invariant, NodeId, OperationId, Step, Violation
-from plugins.protocols.three_phase_commit.node import UNCERTAIN, ThreePhaseCommit, voters
+from framework import CLOCKS_APART, Ballot, Invariant, NodeId, OperationId, Step, Violation
+from plugins.protocols.three_phase_commit.node import UNCERTAIN, Standing, ThreePhaseCommit, voters
 
 
 class Attempts(Invariant[ThreePhaseCommit]):
-    """Checks one phase an attempt, promise order, and collector order."""
+    """Checks one phase an attempt, phase kept, promise order, and collector order."""
 
     def __init__(self) -> None:
         self.rounds: dict[NodeId, int] = {}
         self.seen: dict[NodeId, int] = {}
-        self.promised: dict[tuple[NodeId, OperationId], Ballot] = {}
+        self.known: dict[tuple[NodeId, OperationId], Standing] = {}
         self.phases: dict[tuple[OperationId, Ballot], tuple[str, NodeId]] = {}
 
     def observe(self, step: Step, node: ThreePhaseCommit) -> None:
@@ -36,17 +37,20 @@ class Attempts(Invariant[ThreePhaseCommit]):
         self.seen[name] = node.standings.writes
         changed = list(node.standings) if step.started else list(node.standings.latest(node.standings.writes - seen))
         if step.started:
-            changed += [each for owner, each in self.promised if owner == name and each not in node.standings]
+            changed += [each for owner, each in self.known if owner == name and each not in node.standings]
         for transaction in changed:
             self._check(name, transaction, node)
 
     def _check(self, name: NodeId, transaction: OperationId, node: ThreePhaseCommit) -> None:
         standing = node.standings.get(transaction) or UNCERTAIN
-        promised = self.promised.get((name, transaction), NO_BALLOT)
-        if standing.promised < promised:
-            what = f"transaction {transaction}: {name} promised {promised}, and {standing.promised if standing.promised.round else 'nothing'} now"
+        known = self.known.get((name, transaction), UNCERTAIN)
+        if standing.promised < known.promised:
+            what = f"transaction {transaction}: {name} promised {known.promised}, and {standing.promised if standing.promised.round else 'nothing'} now"
             raise Violation("promise order", (name,), what)
-        self.promised[name, transaction] = standing.promised
+        if known.phase != "uncertain" and (standing.phase == "uncertain" or standing.entered < known.entered):
+            what = f"transaction {transaction}: {name} was {known.phase}, and has gone back to {standing.phase}"
+            raise Violation("phase kept", (name,), what)
+        self.known[name, transaction] = standing
         if standing.phase == "uncertain" or node.config.termination != "quorum":
             return
         phase, where = self.phases.setdefault((transaction, standing.entered), (standing.phase, name))
@@ -60,7 +64,7 @@ class Precommitted(Invariant[ThreePhaseCommit]):
 
     def __init__(self) -> None:
         self.seen: dict[NodeId, int] = {}
-        self.ready: dict[OperationId, set[NodeId]] = {}
+        self.ready: dict[OperationId, dict[Ballot, set[NodeId]]] = {}
         self.asked: dict[OperationId, tuple[NodeId, ...]] = {}
         self.standings: dict[NodeId, int] = {}
         self.committed: dict[OperationId, tuple[NodeId, int]] = {}
@@ -72,7 +76,7 @@ class Precommitted(Invariant[ThreePhaseCommit]):
         for transaction in node.standings.latest(node.standings.writes - seen):
             standing = node.standings.get(transaction) or UNCERTAIN
             if standing.phase == "precommitted":
-                self.ready.setdefault(transaction, set()).add(name)
+                self.ready.setdefault(transaction, {}).setdefault(standing.entered, set()).add(name)
                 self.asked[transaction] = voters(node.votes[transaction].transaction)
         seen = 0 if step.started else self.seen.get(name, 0)
         self.seen[name] = node.decisions.writes
@@ -85,10 +89,11 @@ class Precommitted(Invariant[ThreePhaseCommit]):
             if step.time < time + CLOCKS_APART:
                 return  # as are all that follow
             del self.committed[transaction]
-            ready, asked = self.ready.get(transaction, set()), self.asked[transaction]
-            if 2 * len(ready) <= len(asked):
-                few = ", ".join(sorted(ready)) or "nobody"
-                what = f"{where} takes transaction {transaction} for committed, and of {', '.join(asked)} only {few} precommitted"
+            ready, asked = self.ready.get(transaction, {}).values(), self.asked[transaction]
+            most = max(ready, key=len, default=set[NodeId]())
+            if 2 * len(most) <= len(asked):
+                few = ", ".join(sorted(most)) or "nobody"
+                what = f"{where} takes transaction {transaction} for committed, and of {', '.join(asked)} only {few} precommitted in one attempt"
                 raise Violation("nonblocking", (where,), what)
 
 

@@ -515,6 +515,10 @@ class ThreePhaseCommit(Node):
 
     # Observable state.
 
+    def can_tell(self, content: Transaction) -> bool:
+        """Returns whether this node gives a decision to whoever asks it."""
+        return content.id in self.decisions or (self.id in voters(content) and content.id not in self.votes)
+
     @property
     def status(self) -> ThreePhaseCommitStatus:
         phase = "collecting" if self.collections else "prepared" if self.prepared else "voting" if self.voting else ""
@@ -544,7 +548,7 @@ def unfinished(nodes: Mapping[NodeId, ThreePhaseCommit]) -> str | None:
     """Returns the first transaction that a running participant is in doubt about though it need not be; None if there is none.
 
     With `quorum`, a majority of its participants suffices. Otherwise a participant that has been down may be in doubt for
-    ever, unless one that runs knows the decision: the others may all have failed as well (Skeen 1981: total failure).
+    ever, unless a node that runs knows the decision, or can still vote no: the others may all have failed as well (Skeen 1981: total failure).
     """
     for name, node in nodes.items():
         for transaction, prepared in node.prepared.items():
@@ -552,7 +556,8 @@ def unfinished(nodes: Mapping[NodeId, ThreePhaseCommit]) -> str | None:
             if node.config.termination == "quorum":
                 ought = is_quorum(running, prepared.content)
             else:
-                ought = not prepared.recovered or any(transaction in nodes[each].decisions for each in running)
+                asked = {node.coordinator_of(prepared.content), *running} & nodes.keys()
+                ought = not prepared.recovered or any(nodes[each].can_tell(prepared.content) for each in asked)
             if ought:
                 return f"transaction {transaction} is in doubt at {name}"
     return None
