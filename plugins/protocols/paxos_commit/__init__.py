@@ -9,12 +9,12 @@ from plugins.protocols.paxos_commit.invariants import INVARIANTS
 from plugins.protocols.paxos_commit.node import PaxosCommit, undecided
 
 
-def count_coordinators(config: PaxosCommitConfig) -> int:
+def dedicated_coordinators(config: PaxosCommitConfig) -> int:
     """Returns the number of nodes that do nothing but coordinate."""
     return config.coordinators
 
 
-def count_acceptors(config: PaxosCommitConfig) -> int:
+def dedicated_acceptors(config: PaxosCommitConfig) -> int:
     """Returns the number of nodes that do nothing but accept."""
     return config.dedicated_acceptors
 
@@ -26,8 +26,8 @@ def register_protocols() -> list[ProtocolSpec]:
             name="paxos_commit",
             summary="Atomic commitment that F acceptor faults do not block (Gray and Lamport, 2006).",
             roles={
-                COORDINATOR: (PaxosCommit, count_coordinators),
-                ACCEPTOR: (PaxosCommit, count_acceptors),
+                COORDINATOR: (PaxosCommit, dedicated_coordinators),
+                ACCEPTOR: (PaxosCommit, dedicated_acceptors),
                 PARTICIPANT: (PaxosCommit, None),
             },
             client=PaxosCommitClient,

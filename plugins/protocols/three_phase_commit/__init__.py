@@ -8,7 +8,7 @@ from plugins.protocols.three_phase_commit.invariants import INVARIANTS
 from plugins.protocols.three_phase_commit.node import ThreePhaseCommit, unfinished
 
 
-def count_coordinators(config: ThreePhaseCommitConfig) -> int:
+def dedicated_coordinators(config: ThreePhaseCommitConfig) -> int:
     """Returns the number of nodes that do nothing but coordinate."""
     return config.coordinators
 
@@ -20,7 +20,7 @@ def register_protocols() -> list[ProtocolSpec]:
             name="three_phase_commit",
             summary="Atomic commitment that a crash of the coordinator does not block (Skeen, 1981 and 1982).",
             roles={
-                COORDINATOR: (ThreePhaseCommit, count_coordinators),
+                COORDINATOR: (ThreePhaseCommit, dedicated_coordinators),
                 PARTICIPANT: (ThreePhaseCommit, None),
             },
             client=CommitClient,
