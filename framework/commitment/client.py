@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framework.commitment.transactions import CommitReply, CommitRequest, NewIncarnation, Transaction
+from framework.commitment.transactions import VOTES, CommitReply, CommitRequest, NewIncarnation, Transaction
 from framework.core.client import Client, Fail, Ok, Operation
 from framework.core.errors import PluginError
 from framework.core.message import Config, NodeId
@@ -60,8 +60,14 @@ class CommitClient(Client):
         except (TypeError, ValueError):
             self.complete(operation.id, Fail("a transaction is a list of participants, each with its vote"))
             return
-        if not votes or any(node not in self.servers for node, _ in votes):
-            self.complete(operation.id, Fail("a transaction names at least one participant, all of them nodes"))
+        names = {node for node, _ in votes}
+        if not votes or len(names) < len(votes) or not names <= set(self.servers):
+            self.complete(
+                operation.id, Fail("a transaction names one participant or more, each once, all of them nodes")
+            )
+            return
+        if any(vote not in VOTES for _, vote in votes):
+            self.complete(operation.id, Fail(f"a participant votes {', '.join(VOTES[:-1])} or {VOTES[-1]}"))
             return
         transaction = Transaction(operation.id, operation.key or "", votes)
         first = self.coordinators_of(transaction)

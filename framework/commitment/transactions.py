@@ -10,13 +10,15 @@ A node of such a protocol keeps three conventions, which the invariants of `fram
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from framework.core.client import OperationId
 from framework.core.message import Message, NodeId, Record
 
 CommitVote: TypeAlias = Literal["yes", "no", "read-only"]
 """A participant's vote. `read-only`: it has changed nothing, and does not need to know the decision."""
+
+VOTES: tuple[CommitVote, ...] = get_args(CommitVote)
 
 CommitDecision: TypeAlias = Literal["committed", "aborted"]
 """The outcome of a transaction."""

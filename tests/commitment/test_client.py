@@ -104,6 +104,14 @@ def test_an_answer_about_an_earlier_transaction_changes_nothing() -> None:
 
 
 def test_what_is_no_transaction_fails() -> None:
-    for argument in (None, 3, (), (("n9", "yes"),), (("n2", "yes", 1),)):
+    for argument in (
+        None,
+        3,
+        (),
+        (("n9", "yes"),),
+        (("n2", "yes", 1),),
+        (("n2", "perhaps"),),
+        (("n2", "yes"), ("n2", "no")),
+    ):
         (completed,) = commit(client("n1"), argument=argument)
         assert type(completed.outcome) is Fail

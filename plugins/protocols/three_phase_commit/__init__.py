@@ -32,7 +32,7 @@ def register_protocols() -> list[ProtocolSpec]:
             sometimes=(
                 Sometimes("a participant took over", "took_over"),
                 Sometimes("a collector found a participant precommitted", "found_precommitted"),
-                Sometimes("a collector found all uncertain", "found_uncertain"),
+                Sometimes("a collector found nobody precommitted", "found_none_precommitted"),
                 Sometimes("an attempt was refused", "refused"),
             ),
             invariants=(*COMMIT_INVARIANTS, *INVARIANTS),

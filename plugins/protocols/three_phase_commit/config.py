@@ -27,7 +27,7 @@ class ThreePhaseCommitConfig(CommitConfig):
     """Time that a prepared participant waits for the coordinator's next message before it begins termination."""
     takeover_delay: Duration = Duration("150ms")
     """With `skeen`: the additional wait of each further participant, in the order of the transaction. With `quorum`: the
-    longest random wait before a further attempt."""
+    longest random time that a further attempt waits in addition."""
     collect_timeout: Duration = Duration("100ms")
     """Time that a collector waits for answers: with `skeen` it takes the others for crashed, with `quorum` it begins its
     next attempt."""

@@ -2,7 +2,7 @@
 
 | property | definition | source |
 | --- | --- | --- |
-| nonblocking | with `quorum`, a participant commits only when a majority is durably precommitted in one attempt | Skeen 1982 |
+| nonblocking | with `quorum`, a participant commits only when a majority is durably precommitted | Skeen 1982 |
 | phase kept | a participant's phase is not lost, and the attempt that it was entered in never decreases, restarts included | Skeen 1981, section 5 |
 | one phase an attempt | all participants that enter a phase in an attempt enter the same one | Skeen 1982 |
 | promise order | the highest attempt that a participant heeds never decreases, restarts included | Skeen 1982, with numbered attempts |
@@ -64,7 +64,7 @@ class Precommitted(Invariant[ThreePhaseCommit]):
 
     def __init__(self) -> None:
         self.seen: dict[NodeId, int] = {}
-        self.ready: dict[OperationId, dict[Ballot, set[NodeId]]] = {}
+        self.ready: dict[OperationId, set[NodeId]] = {}
         self.asked: dict[OperationId, tuple[NodeId, ...]] = {}
         self.standings: dict[NodeId, int] = {}
         self.committed: dict[OperationId, tuple[NodeId, int]] = {}
@@ -73,15 +73,16 @@ class Precommitted(Invariant[ThreePhaseCommit]):
         name = step.node
         seen = 0 if step.started else self.standings.get(name, 0)
         self.standings[name] = node.standings.writes
-        for transaction in node.standings.latest(node.standings.writes - seen):
+        changed = node.standings if step.started else node.standings.latest(node.standings.writes - seen)
+        for transaction in changed:
             standing = node.standings.get(transaction) or UNCERTAIN
             if standing.phase == "precommitted":
-                self.ready.setdefault(transaction, {}).setdefault(standing.entered, set()).add(name)
+                self.ready.setdefault(transaction, set()).add(name)
                 self.asked[transaction] = voters(node.votes[transaction].transaction)
         seen = 0 if step.started else self.seen.get(name, 0)
         self.seen[name] = node.decisions.writes
         if node.config.termination == "quorum":
-            for transaction in node.decisions.latest(node.decisions.writes - seen):
+            for transaction in node.decisions if step.started else node.decisions.latest(node.decisions.writes - seen):
                 if node.decisions.get(transaction) == "committed" and transaction in node.votes:
                     self.asked[transaction] = voters(node.votes[transaction].transaction)
                     self.committed.setdefault(transaction, (name, step.time))
@@ -89,11 +90,10 @@ class Precommitted(Invariant[ThreePhaseCommit]):
             if step.time < time + CLOCKS_APART:
                 return  # as are all that follow
             del self.committed[transaction]
-            ready, asked = self.ready.get(transaction, {}).values(), self.asked[transaction]
-            most = max(ready, key=len, default=set[NodeId]())
-            if 2 * len(most) <= len(asked):
-                few = ", ".join(sorted(most)) or "nobody"
-                what = f"{where} takes transaction {transaction} for committed, and of {', '.join(asked)} only {few} precommitted in one attempt"
+            ready, asked = self.ready.get(transaction, set()), self.asked[transaction]
+            if 2 * len(ready) <= len(asked):
+                few = ", ".join(sorted(ready)) or "nobody"
+                what = f"{where} takes transaction {transaction} for committed, and of {', '.join(asked)} only {few} precommitted"
                 raise Violation("nonblocking", (where,), what)
 
 

@@ -62,8 +62,8 @@ from plugins.protocols.three_phase_commit.messages import (
     Voted,
 )
 
-MOST_DOUBLINGS = 5
-"""Maximum number of times that the wait before a further attempt doubles."""
+MOST_DOUBLINGS = 7
+"""Maximum number of times that the wait for answers doubles."""
 
 
 class Standing(Record):
@@ -177,11 +177,13 @@ class ThreePhaseCommit(Node):
             if request.incarnation != self.incarnation:
                 self.send(sender, NewIncarnation(content.id, self.incarnation))
                 return
+            self.clients[content.id] = sender
             if request.again:
                 self.find_out(content)
             else:
                 self.begin(content)
-        self.clients[content.id] = sender
+        else:
+            self.clients[content.id] = sender
 
     def begin(self, content: Transaction) -> None:
         """First phase: asks for the votes."""
@@ -381,7 +383,7 @@ class ThreePhaseCommit(Node):
         self.collections[transaction] = collection
         self.note("took_over", transaction=transaction, attempt=str(collection.attempt))
         self.multicast(voters(content), StateRequest(transaction, collection.attempt, content))
-        self.set_timer(self.stop_waiting, transaction, after=self.config.collect_timeout)
+        self.set_timer(self.stop_waiting, transaction, after=self.patience(collection))
 
     @handles(StateRequest)
     def on_state_request(self, sender: NodeId, request: StateRequest) -> None:
@@ -420,14 +422,16 @@ class ThreePhaseCommit(Node):
         """Brings the others to precommitted or preaborted, as the states say that were found."""
         collection = self.collections[transaction]
         phase = self.chosen_phase(collection)
-        self.note("found_precommitted" if phase == "precommitted" else "found_uncertain", transaction=transaction)
+        self.note(
+            "found_precommitted" if phase == "precommitted" else "found_none_precommitted", transaction=transaction
+        )
         if self.config.termination == "skeen" and phase != "precommitted":
             self.end(transaction, "aborted")
             return
         collection.target = phase
         message = PreCommit if phase == "precommitted" else PreAbort
         self.multicast(voters(collection.content), message(transaction, collection.attempt))
-        self.set_timer(self.stop_waiting, transaction, after=self.config.collect_timeout)
+        self.set_timer(self.stop_waiting, transaction, after=self.patience(collection))
 
     def chosen_phase(self, collection: Attempt) -> Phase:
         """Returns the phase to bring the others to. With `quorum`, the phase entered in the highest attempt; with `skeen`,
@@ -455,15 +459,22 @@ class ThreePhaseCommit(Node):
         told = dict.fromkeys((self.coordinator_of(content), *voters(content)))
         self.multicast([node for node in told if node != self.id], Decide(transaction, decision))
 
+    def patience(self, collection: Attempt) -> int:
+        """Returns the wait for answers. Each further attempt waits twice as long, so that it outlasts any delay, and a
+        random time more, so that two collectors do not overtake each other for ever."""
+        wait = int(self.config.collect_timeout)
+        if not collection.failed:
+            return wait
+        return (wait << min(collection.failed, MOST_DOUBLINGS)) + self.rng.randint(0, int(self.config.takeover_delay))
+
     @handles(Refused)
     def on_refused(self, sender: NodeId, refused: Refused) -> None:
-        """Leaves it to the higher attempt, for a while. Refuses the coordinator's PreCommit too: others have taken over."""
+        """Names the attempt to surpass, if this one finds no majority. A refusal of the coordinator's PreCommit, after
+        which others have taken over, changes nothing."""
         collection = self.collections.get(refused.transaction)
         if collection is not None and refused.attempt == collection.attempt:
             collection.refused = max(collection.refused, refused.promised)
             self.note("refused", transaction=refused.transaction, attempt=str(refused.attempt))
-            longest = int(self.config.takeover_delay) << min(collection.failed, MOST_DOUBLINGS)
-            self.set_timer(self.stop_waiting, refused.transaction, after=self.rng.randint(1, longest))
 
     @on_timer
     def stop_waiting(self, transaction: OperationId) -> None:
@@ -551,6 +562,9 @@ def unfinished(nodes: Mapping[NodeId, ThreePhaseCommit]) -> str | None:
     ever, unless a node that runs knows the decision, or can still vote no: the others may all have failed as well (Skeen 1981: total failure).
     """
     for name, node in nodes.items():
+        for transaction, collection in node.collections.items():
+            if is_quorum([each for each in voters(collection.content) if each in nodes], collection.content):
+                return f"{name} has not ended transaction {transaction}"
         for transaction, prepared in node.prepared.items():
             running = [each for each in voters(prepared.content) if each in nodes]
             if node.config.termination == "quorum":
