@@ -6,6 +6,7 @@
 | phase kept | a participant's phase is not lost, and the attempt that it was entered in never decreases, restarts included | Skeen 1981, section 5 |
 | one phase an attempt | all participants that enter a phase in an attempt enter the same one | Skeen 1982 |
 | promise order | the highest attempt that a participant heeds never decreases, restarts included | Skeen 1982, with numbered attempts |
+| promise given | with `quorum`, every promise that a collector counts is kept by its participant | Keidar and Dolev 1998 |
 | collector order | the rounds of a node's attempts never decrease, restarts included | |
 | locked | a participant holds the key of each transaction from its vote of yes to the decision, restarts included | BHG, section 7.5 |
 
@@ -97,6 +98,32 @@ class Precommitted(Invariant[ThreePhaseCommit]):
                 raise Violation("nonblocking", (where,), what)
 
 
+class Promises(Invariant[ThreePhaseCommit]):
+    """Checks promise given. A participant is checked once its state is certainly newer than the promise counted."""
+
+    def __init__(self) -> None:
+        self.owed: dict[NodeId, dict[OperationId, tuple[Ballot, NodeId, int]]] = {}  # attempt, collector, time
+
+    def observe(self, step: Step, node: ThreePhaseCommit) -> None:
+        if node.config.termination != "quorum":
+            return
+        for transaction, collection in node.collections.items():
+            for participant in collection.states:
+                owed = self.owed.setdefault(participant, {})
+                owed.setdefault(transaction, (collection.attempt, step.node, step.time))
+        owed = self.owed.get(step.node, {})
+        for transaction, (attempt, collector, time) in list(owed.items()):
+            if step.time < time + CLOCKS_APART:
+                return  # as are all that follow
+            del owed[transaction]
+            promised = (node.standings.get(transaction) or UNCERTAIN).promised
+            if promised < attempt and transaction not in node.decisions:
+                what = (
+                    f"transaction {transaction}: {collector} counts on its promise of {attempt}, and it knows of none"
+                )
+                raise Violation("promise given", dict.fromkeys((step.node, collector)), what)
+
+
 class Locked(Invariant[ThreePhaseCommit]):
     """Checks locked."""
 
@@ -113,4 +140,4 @@ class Locked(Invariant[ThreePhaseCommit]):
                 raise Violation("locked", (step.node,), what)
 
 
-INVARIANTS = (Attempts, Precommitted, Locked)
+INVARIANTS = (Attempts, Promises, Precommitted, Locked)
