@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from framework.checking.finished_run import FinishedRun
     from framework.checking.history.calls import Call
     from framework.checking.history.values import exact
-    from framework.checking.invariants import CLOCKS_APART, Invariant, Step
+    from framework.checking.invariants import CLOCKS_APART, Invariant, Step, WrittenKeys
     from framework.checking.linearizability.bounds import Bounds
     from framework.checking.linearizability.checker import check_linearizable
     from framework.checking.models.catalog import AUTO, Models, built_in_models
@@ -303,6 +303,7 @@ _HOMES = {
     "WorkloadConfig": "framework.load.workload",
     "WorkloadSpec": "framework.registry.specs",
     "WrappedClientConfig": "framework.registry.specs",
+    "WrittenKeys": "framework.checking.invariants",
     "address": "framework.core.address",
     "built_in_models": "framework.checking.models.catalog",
     "check_begins": "framework.faults.plan",
@@ -490,6 +491,7 @@ __all__ = [
     "WorkloadConfig",
     "WorkloadSpec",
     "WrappedClientConfig",
+    "WrittenKeys",
     "address",
     "built_in_models",
     "check_begins",

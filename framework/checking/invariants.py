@@ -18,12 +18,14 @@ import typing
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Generic, TypeVar
 
+from framework.core.durable import DurableMap
 from framework.core.errors import PluginError
 from framework.core.message import NodeId
 from framework.core.node import Node
 from framework.core.time import MILLISECOND
 
 N = TypeVar("N", bound=Node)
+K = TypeVar("K")
 
 CLOCKS_APART = 5 * MILLISECOND
 """On several machines, steps of two nodes closer in time than this may be reported out of order. In nanoseconds."""
@@ -86,3 +88,16 @@ class Invariant(ABC, Generic[N]):
 
         An invariant about the present ("at most one primary now") must forget here the node's volatile state.
         """
+
+
+class WrittenKeys:
+    """Finds what a node has written to a durable map, for invariants that look only at changes. One for each map."""
+
+    def __init__(self) -> None:
+        self._seen: dict[NodeId, int] = {}
+
+    def since(self, step: Step, records: DurableMap[K, Any]) -> list[K]:
+        """Returns the keys that were set since the node of `step` was last seen; all that the map holds after a restart.
+        Older keys may follow."""
+        seen, self._seen[step.node] = self._seen.get(step.node, 0), records.writes
+        return list(records) if step.started else list(records.latest(records.writes - seen))

@@ -13,12 +13,11 @@ proportional to its changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from framework.checking.invariants import CLOCKS_APART, Invariant, Step
+from framework.checking.invariants import CLOCKS_APART, Invariant, Step, WrittenKeys
 from framework.commitment.client import CommitClient
 from framework.commitment.transactions import CastVote, CommitDecision
 from framework.core.client import OperationId
@@ -28,23 +27,11 @@ from framework.core.message import NodeId
 from framework.core.node import Node
 
 
-class _Written:
-    """Finds the keys of a node's durable map that were set since the node was last seen; all of them after a restart."""
-
-    def __init__(self) -> None:
-        self.seen: dict[NodeId, int] = {}
-
-    def since(self, step: Step, values: DurableMap[OperationId, Any]) -> Iterator[OperationId]:
-        seen = 0 if step.started else self.seen.get(step.node, 0)
-        self.seen[step.node] = values.writes
-        return iter(values) if step.started else values.latest(values.writes - seen)
-
-
 class Agreement(Invariant[Node]):
     """Checks agreement and irrevocable, for nodes and clients."""
 
     def __init__(self) -> None:
-        self.written = _Written()
+        self.written = WrittenKeys()
         self.decided: dict[OperationId, tuple[CommitDecision, NodeId]] = {}
         self.by_node: dict[NodeId, set[OperationId]] = {}
 
@@ -85,8 +72,8 @@ class Votes(Invariant[Node]):
     """Checks unanimous and kept vote. A commit is checked once the states of all participants are certainly newer."""
 
     def __init__(self) -> None:
-        self.written = _Written()
-        self.committed = _Written()
+        self.written = WrittenKeys()
+        self.committed = WrittenKeys()
         self.counted: dict[NodeId, int] = {}  # the number of read-only votes seen of each node
         self.votes: dict[OperationId, dict[NodeId, CastVote]] = {}
         self.kept: dict[NodeId, set[OperationId]] = {}

@@ -20,43 +20,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 from framework import (
     CLOCKS_APART,
     NO_BALLOT,
     UNBOUND,
     Ballot,
-    DurableMap,
     Invariant,
     NodeId,
     Proposal,
     Step,
     Violation,
     Vow,
+    WrittenKeys,
 )
 from plugins.protocols.paxos.node import Paxos
-
-
-class _Written:
-    """Finds the instances that a node has written since its last check; after a restart, all that it holds."""
-
-    def __init__(self) -> None:
-        self.seen: dict[NodeId, int] = {}
-
-    def since(self, step: Step, records: DurableMap[str, Any]) -> list[str]:
-        seen = self.seen.get(step.node, 0)
-        if not step.started and records.writes == seen:
-            return []
-        self.seen[step.node] = records.writes
-        return list(records) if step.started else list(records.latest(records.writes - seen))
 
 
 class Rounds(Invariant[Paxos]):
     """Checks round order."""
 
     def __init__(self) -> None:
-        self.written = _Written()
+        self.written = WrittenKeys()
         self.known: dict[NodeId, dict[str, int]] = {}
 
     def observe(self, step: Step, node: Paxos) -> None:
@@ -73,7 +58,7 @@ class Vows(Invariant[Paxos]):
     """Checks promise order, vote order, promise kept, and one value a ballot."""
 
     def __init__(self) -> None:
-        self.written = _Written()
+        self.written = WrittenKeys()
         self.known: dict[NodeId, dict[str, Vow]] = {}  # by acceptor and instance, as last seen
         self.values: dict[tuple[str, Ballot], tuple[str, NodeId]] = {}  # accepted in a ballot, and the first acceptor
 
@@ -152,7 +137,7 @@ class Decisions(Invariant[Paxos]):
     """
 
     def __init__(self) -> None:
-        self.written = _Written()
+        self.written = WrittenKeys()
         self.decided: dict[str, tuple[Proposal, NodeId]] = {}
         self.counted: dict[NodeId, int] = {}  # the number of decisions checked of each node
         self.doubts: dict[str, _Doubt] = {}

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 from framework import (
     CLOCKS_APART,
@@ -30,29 +29,15 @@ from framework import (
     UNBOUND,
     Ballot,
     CommitDecision,
-    DurableMap,
     Invariant,
     NodeId,
     OperationId,
     Step,
     Violation,
     Vow,
+    WrittenKeys,
 )
 from plugins.protocols.paxos_commit.node import PaxosCommit, instance_of
-
-
-class _Written:
-    """Finds the keys that a node has written since its last check; after a restart, all that it holds."""
-
-    def __init__(self) -> None:
-        self.seen: dict[NodeId, int] = {}
-
-    def since(self, step: Step, records: DurableMap[Any, Any]) -> list[Any]:
-        seen = self.seen.get(step.node, 0)
-        if not step.started and records.writes == seen:
-            return []
-        self.seen[step.node] = records.writes
-        return list(records) if step.started else list(records.latest(records.writes - seen))
 
 
 class Rounds(Invariant[PaxosCommit]):
@@ -81,7 +66,7 @@ class Vows(Invariant[PaxosCommit]):
     """Checks promise order, vote order, promise kept, one value a ballot, chosen for ever, and own ballot."""
 
     def __init__(self) -> None:
-        self.written = _Written()
+        self.written = WrittenKeys()
         self.known: dict[NodeId, dict[str, Vow]] = {}  # by acceptor and instance, as last seen
         self.ballots: dict[str, dict[Ballot, _Accepted]] = {}  # by instance
         self.chosen: dict[str, Ballot] = {}  # by instance: the first ballot seen to have chosen
@@ -158,7 +143,7 @@ class Locks(Invariant[PaxosCommit]):
     """Checks locked, when a vote is cast and after a restart."""
 
     def __init__(self) -> None:
-        self.written = _Written()
+        self.written = WrittenKeys()
 
     def observe(self, step: Step, node: PaxosCommit) -> None:
         for transaction in self.written.since(step, node.votes):
@@ -218,7 +203,7 @@ class Commits(Invariant[PaxosCommit]):
     """
 
     def __init__(self) -> None:
-        self.decisions, self.votes = _Written(), _Written()
+        self.decisions, self.votes = WrittenKeys(), WrittenKeys()
         self.outcomes: dict[NodeId, int] = {}  # the number of decisions in memory checked of each node
         self.decided: dict[OperationId, tuple[CommitDecision, NodeId]] = {}
         self.participants: dict[OperationId, tuple[NodeId, ...]] = {}

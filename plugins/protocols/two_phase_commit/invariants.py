@@ -14,40 +14,27 @@ The cost of a step is proportional to its changes; after a restart all of the no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from framework import (
     CLOCKS_APART,
     COMMIT_INVARIANTS,
     CommitDecision,
-    DurableMap,
     Invariant,
     NodeId,
     OperationId,
     Step,
     Violation,
+    WrittenKeys,
 )
 from plugins.protocols.two_phase_commit.node import Entry, TwoPhaseCommit
-
-
-class _Written:
-    """Finds the keys of a node's map that were set since the node was last seen; all of them after a restart."""
-
-    def __init__(self) -> None:
-        self.seen: dict[NodeId, int] = {}
-
-    def since(self, step: Step, records: DurableMap[Any, Any]) -> Iterator[Any]:
-        seen = 0 if step.started else self.seen.get(step.node, 0)
-        self.seen[step.node] = records.writes
-        return iter(records) if step.started else records.latest(records.writes - seen)
 
 
 class Decisions(Invariant[TwoPhaseCommit]):
     """Checks one decision. Unlike a forced decision, another one may be lost; then it must come back as it was."""
 
     def __init__(self) -> None:
-        self.forced, self.unforced = _Written(), _Written()
+        self.forced, self.unforced = WrittenKeys(), WrittenKeys()
         self.known: dict[OperationId, tuple[CommitDecision, NodeId]] = {}
 
     def observe(self, step: Step, node: TwoPhaseCommit) -> None:
@@ -88,7 +75,7 @@ class CoordinatorFirst(Invariant[TwoPhaseCommit]):
     """Checks coordinator first, and collecting first."""
 
     def __init__(self) -> None:
-        self.forced, self.unforced, self.votes, self.table = _Written(), _Written(), _Written(), _Written()
+        self.forced, self.unforced, self.votes, self.table = WrittenKeys(), WrittenKeys(), WrittenKeys(), WrittenKeys()
         self.commits, self.collecting = _Order(), _Order()
 
     def observe(self, step: Step, node: TwoPhaseCommit) -> None:
@@ -126,7 +113,7 @@ class Acknowledgements(Invariant[TwoPhaseCommit]):
     own record. So it will never ask, unless it only reads."""
 
     def __init__(self) -> None:
-        self.forced, self.table = _Written(), _Written()
+        self.forced, self.table = WrittenKeys(), WrittenKeys()
         self.owed: dict[NodeId, dict[OperationId, tuple[NodeId, ...]]] = {}
         self.records = _Order()
 
@@ -169,7 +156,7 @@ class Locked(Invariant[TwoPhaseCommit]):
     """Checks locked, and values."""
 
     def __init__(self) -> None:
-        self.votes, self.values = _Written(), _Written()
+        self.votes, self.values = WrittenKeys(), WrittenKeys()
         self.holders: dict[tuple[NodeId, str], OperationId] = {}
 
     def observe(self, step: Step, node: TwoPhaseCommit) -> None:
