@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from framework import CLOCKS_APART, Ballot, Invariant, NodeId, OperationId, Step, Violation
+from framework import CLOCKS_APART, Ballot, Invariant, NodeId, OperationId, Step, Violation, WrittenKeys
 from plugins.protocols.three_phase_commit.node import UNCERTAIN, Standing, ThreePhaseCommit, voters
 
 
@@ -24,7 +24,7 @@ class Attempts(Invariant[ThreePhaseCommit]):
 
     def __init__(self) -> None:
         self.rounds: dict[NodeId, int] = {}
-        self.seen: dict[NodeId, int] = {}
+        self.standings = WrittenKeys()
         self.known: dict[tuple[NodeId, OperationId], Standing] = {}
         self.phases: dict[tuple[OperationId, Ballot], tuple[str, NodeId]] = {}
 
@@ -34,9 +34,7 @@ class Attempts(Invariant[ThreePhaseCommit]):
             what = f"{name} used round {self.rounds[name]}, and has gone back to {node.round}"
             raise Violation("collector order", (name,), what)
         self.rounds[name] = node.round
-        seen = 0 if step.started else self.seen.get(name, 0)
-        self.seen[name] = node.standings.writes
-        changed = list(node.standings) if step.started else list(node.standings.latest(node.standings.writes - seen))
+        changed = self.standings.since(step, node.standings)
         if step.started:
             changed += [each for owner, each in self.known if owner == name and each not in node.standings]
         for transaction in changed:
@@ -64,26 +62,20 @@ class Precommitted(Invariant[ThreePhaseCommit]):
     """Checks nonblocking, once the states of the participants are certainly newer than the commit."""
 
     def __init__(self) -> None:
-        self.seen: dict[NodeId, int] = {}
+        self.decisions, self.standings = WrittenKeys(), WrittenKeys()
         self.ready: dict[OperationId, set[NodeId]] = {}
         self.asked: dict[OperationId, tuple[NodeId, ...]] = {}
-        self.standings: dict[NodeId, int] = {}
         self.committed: dict[OperationId, tuple[NodeId, int]] = {}
 
     def observe(self, step: Step, node: ThreePhaseCommit) -> None:
         name = step.node
-        seen = 0 if step.started else self.standings.get(name, 0)
-        self.standings[name] = node.standings.writes
-        changed = node.standings if step.started else node.standings.latest(node.standings.writes - seen)
-        for transaction in changed:
+        for transaction in self.standings.since(step, node.standings):
             standing = node.standings.get(transaction) or UNCERTAIN
             if standing.phase == "precommitted":
                 self.ready.setdefault(transaction, set()).add(name)
                 self.asked[transaction] = voters(node.votes[transaction].transaction)
-        seen = 0 if step.started else self.seen.get(name, 0)
-        self.seen[name] = node.decisions.writes
         if node.config.termination == "quorum":
-            for transaction in node.decisions if step.started else node.decisions.latest(node.decisions.writes - seen):
+            for transaction in self.decisions.since(step, node.decisions):
                 if node.decisions.get(transaction) == "committed" and transaction in node.votes:
                     self.asked[transaction] = voters(node.votes[transaction].transaction)
                     self.committed.setdefault(transaction, (name, step.time))
@@ -128,12 +120,10 @@ class Locked(Invariant[ThreePhaseCommit]):
     """Checks locked."""
 
     def __init__(self) -> None:
-        self.seen: dict[NodeId, int] = {}
+        self.votes = WrittenKeys()
 
     def observe(self, step: Step, node: ThreePhaseCommit) -> None:
-        seen = 0 if step.started else self.seen.get(step.node, 0)
-        self.seen[step.node] = node.votes.writes
-        for transaction in node.votes if step.started else node.votes.latest(node.votes.writes - seen):
+        for transaction in self.votes.since(step, node.votes):
             key = node.votes[transaction].transaction.key
             if key and transaction not in node.decisions and node.locks.get(key) != transaction:
                 what = f"{step.node} holds no lock on {key} for transaction {transaction}"
