@@ -63,6 +63,13 @@ class DecidesEarly(TwoPhaseCommit):
         super().multicast(to, message, before_commit=before_commit or isinstance(message, Decide))
 
 
+class AnswersClientsEarly(TwoPhaseCommit):
+    """Answers a client before the decision is durable (R*, section 2)."""
+
+    def send(self, to: NodeId, message: Message, *, before_commit: bool = False) -> None:  # type: ignore[override]
+        super().send(to, message, before_commit=before_commit or isinstance(message, CommitReply))
+
+
 class AnswersWhileVoting(TwoPhaseCommit):
     """Presumes a decision on a transaction whose votes it still collects (R*, section 2)."""
 
@@ -237,7 +244,7 @@ class AbortsWithoutRecord(TwoPhaseCommit):
 
     @handles(DecisionRequest)
     def on_decision_request(self, sender: NodeId, request: DecisionRequest) -> None:
-        if self.decision_of(request.transaction) is None and self.may_abort(request.whole):
+        if self.decision_of(request.transaction) is None and self.may_abort(request.content):
             self.send(sender, DecisionReply(request.transaction, "aborted"))
         else:
             super().on_decision_request(sender, request)
@@ -265,6 +272,7 @@ MUTANTS = (
     Mutant(CommitsWithoutAllVotes),
     Mutant(CommitsAfterItsTimeOut),
     Mutant(DecidesEarly),
+    Mutant(AnswersClientsEarly),
     Mutant(AnswersWhileVoting),
     Mutant(ForgetsItsTable),
     Mutant(ForgetsAtTheFirstAcknowledgement),

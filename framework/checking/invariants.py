@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import typing
 from abc import ABC, abstractmethod
+from itertools import islice
 from typing import Any, ClassVar, Generic, TypeVar
 
 from framework.core.durable import DurableMap
@@ -91,13 +92,20 @@ class Invariant(ABC, Generic[N]):
 
 
 class WrittenKeys:
-    """Finds what a node has written to a durable map, for invariants that look only at changes. One for each map."""
+    """Finds what a node has written to a durable map, for invariants that look only at changes. One for each map.
+
+    Of a dict in memory it finds what has been added; nothing may be removed from it.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[NodeId, int] = {}
 
-    def since(self, step: Step, records: DurableMap[K, Any]) -> list[K]:
+    def since(self, step: Step, records: DurableMap[K, Any] | dict[K, Any]) -> list[K]:
         """Returns the keys that were set since the node of `step` was last seen; all that the map holds after a restart.
         Older keys may follow."""
-        seen, self._seen[step.node] = self._seen.get(step.node, 0), records.writes
-        return list(records) if step.started else list(records.latest(records.writes - seen))
+        writes = len(records) if isinstance(records, dict) else records.writes
+        new = writes - self._seen.get(step.node, 0)
+        self._seen[step.node] = writes
+        if step.started:
+            return list(records)
+        return list(islice(reversed(records), new) if isinstance(records, dict) else records.latest(new))

@@ -61,10 +61,10 @@ class CommitClient(Client):
             self.complete(operation.id, Fail("a transaction is a list of participants, each with its vote"))
             return
         names = {node for node, _ in votes}
-        if not votes or len(names) < len(votes) or not names <= set(self.servers):
-            self.complete(
-                operation.id, Fail("a transaction names one participant or more, each once, all of them nodes")
-            )
+        participants = self.roles.get(PARTICIPANT) or self.servers
+        if not votes or len(names) < len(votes) or not names <= set(participants):
+            what = f"a transaction names one participant or more of {', '.join(participants)}, each once"
+            self.complete(operation.id, Fail(what))
             return
         if any(vote not in VOTES for _, vote in votes):
             self.complete(operation.id, Fail(f"a participant votes {', '.join(VOTES[:-1])} or {VOTES[-1]}"))

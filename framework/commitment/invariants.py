@@ -6,15 +6,16 @@
 | irrevocable | a decision is never reversed or lost, restarts included | AC2 |
 | unanimous | a transaction is committed only if every participant has voted yes, or read-only | AC3 |
 | kept vote | a participant's vote of yes is never changed or lost, restarts included | section 7.3 |
+| locked | a participant holds the key of each transaction from its vote of yes to the decision, restarts included | section 7.1 |
+| values | a participant's value of a key is a committed transaction | |
 
-They hold of every node that keeps the conventions of `framework.commitment.transactions`. The cost of a step is
+A decision that a crash may take back has to come back as it was. The properties hold of every node that keeps the conventions of `framework.commitment.transactions`. The cost of a step is
 proportional to its changes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from framework.checking.invariants import CLOCKS_APART, Invariant, Step, WrittenKeys
@@ -28,10 +29,10 @@ from framework.core.node import Node
 
 
 class Agreement(Invariant[Node]):
-    """Checks agreement and irrevocable, for nodes and clients."""
+    """Checks agreement and irrevocable, for nodes and clients, and for decisions that crashes have taken back."""
 
     def __init__(self) -> None:
-        self.written = WrittenKeys()
+        self.forced, self.unforced = WrittenKeys(), WrittenKeys()
         self.decided: dict[OperationId, tuple[CommitDecision, NodeId]] = {}
         self.by_node: dict[NodeId, set[OperationId]] = {}
 
@@ -48,9 +49,12 @@ class Agreement(Invariant[Node]):
             for lost in sorted(own - set(decisions)):
                 what = f"transaction {lost} was {self.decided[lost][0]} at {step.node}, which knows nothing of it now"
                 raise Violation("irrevocable", (step.node,), what)
-        for transaction in self.written.since(step, decisions):
+        for transaction in self.forced.since(step, decisions):
             self._check(step.node, transaction, decisions[transaction])
             own.add(transaction)
+        unforced: dict[OperationId, CommitDecision] = getattr(node, "unforced", {})
+        for transaction in self.unforced.since(step, unforced):
+            self._check(step.node, transaction, unforced[transaction])
 
     def _check(self, name: NodeId, transaction: OperationId, decision: CommitDecision) -> None:
         known, where = self.decided.setdefault(transaction, (decision, name))
@@ -72,9 +76,8 @@ class Votes(Invariant[Node]):
     """Checks unanimous and kept vote. A commit is checked once the states of all participants are certainly newer."""
 
     def __init__(self) -> None:
-        self.written = WrittenKeys()
-        self.committed = WrittenKeys()
-        self.counted: dict[NodeId, int] = {}  # the number of read-only votes seen of each node
+        self.written, self.read_only = WrittenKeys(), WrittenKeys()
+        self.forced, self.unforced = WrittenKeys(), WrittenKeys()
         self.votes: dict[OperationId, dict[NodeId, CastVote]] = {}
         self.kept: dict[NodeId, set[OperationId]] = {}
         self.doubts: dict[OperationId, _Doubt] = {}
@@ -82,20 +85,29 @@ class Votes(Invariant[Node]):
 
     def observe(self, step: Step, node: Node) -> None:
         votes: DurableMap[OperationId, CastVote] | None = getattr(node, "votes", None)
-        decisions: DurableMap[OperationId, CommitDecision] | None = getattr(node, "decisions", None)
         if votes is not None:
             self._observe_votes(step, votes)
-            self._observe_read_only(step, getattr(node, "read_only", {}))
-        if decisions is not None:
-            for transaction in self.committed.since(step, decisions):
-                if decisions[transaction] == "committed" and transaction not in self.seen:
-                    self.seen.add(transaction)
-                    self.doubts[transaction] = _Doubt(step.node, step.time)
+            read_only: dict[OperationId, CastVote] = getattr(node, "read_only", {})
+            for transaction in self.read_only.since(step, read_only):
+                self.votes.setdefault(transaction, {}).setdefault(step.node, read_only[transaction])
+        if isinstance(node, CommitClient):
+            if node.heard is not None:
+                self._observe_decision(step, node.heard.operation, node.heard.decision)
+        else:
+            for written, name in ((self.forced, "decisions"), (self.unforced, "unforced")):
+                decisions: dict[OperationId, CommitDecision] = getattr(node, name, {})
+                for transaction in written.since(step, decisions):
+                    self._observe_decision(step, transaction, decisions[transaction])
         for transaction, doubt in list(self.doubts.items()):
             if step.time < doubt.time + CLOCKS_APART:
                 return  # as are all that follow
             self._check(transaction, doubt)
             del self.doubts[transaction]
+
+    def _observe_decision(self, step: Step, transaction: OperationId, decision: CommitDecision) -> None:
+        if decision == "committed" and transaction not in self.seen:
+            self.seen.add(transaction)
+            self.doubts[transaction] = _Doubt(step.node, step.time)
 
     def _observe_votes(self, step: Step, votes: DurableMap[OperationId, CastVote]) -> None:
         kept = self.kept.setdefault(step.node, set())
@@ -111,12 +123,6 @@ class Votes(Invariant[Node]):
             if vote.vote == "yes":
                 kept.add(transaction)
             self.votes.setdefault(transaction, {})[step.node] = vote
-
-    def _observe_read_only(self, step: Step, votes: dict[OperationId, CastVote]) -> None:
-        counted = 0 if step.started else self.counted.get(step.node, 0)
-        for transaction in islice(reversed(votes), len(votes) - counted):
-            self.votes.setdefault(transaction, {}).setdefault(step.node, votes[transaction])
-        self.counted[step.node] = len(votes)
 
     def _check(self, transaction: OperationId, doubt: _Doubt) -> None:
         cast = self.votes.get(transaction, {})
@@ -134,5 +140,46 @@ class Votes(Invariant[Node]):
                 raise Violation("unanimous", dict.fromkeys((doubt.where, name)), what)
 
 
-COMMIT_INVARIANTS: tuple[type[Invariant[Any]], ...] = (Agreement, Votes)
+class Locks(Invariant[Node]):
+    """Checks locked, when a vote is cast and after a restart; and values."""
+
+    def __init__(self) -> None:
+        self.votes, self.values = WrittenKeys(), WrittenKeys()
+        self.holders: dict[tuple[NodeId, str], OperationId] = {}
+
+    def observe(self, step: Step, node: Node) -> None:
+        locks: dict[str, OperationId] | None = getattr(node, "locks", None)
+        if locks is None:
+            return
+        votes: DurableMap[OperationId, CastVote] = getattr(node, "votes")  # noqa: B009
+        for transaction in self.votes.since(step, votes):
+            cast = votes[transaction]
+            key = cast.transaction.key
+            if cast.vote != "yes" or not key or _decision(node, transaction) is not None:
+                continue
+            before = self.holders.get((step.node, key), transaction)
+            if before != transaction and _decision(node, before) is None:
+                what = f"{step.node} has voted yes on transactions {before} and {transaction}, which both write {key}"
+                raise Violation("locked", (step.node,), what)
+            self.holders[step.node, key] = transaction
+            if locks.get(key) != transaction:
+                what = f"{step.node} holds no lock on {key} for transaction {transaction}"
+                raise Violation("locked", (step.node,), what)
+        values: dict[str, OperationId] = getattr(node, "values", {})
+        for key in self.values.since(step, values):
+            if _decision(node, values[key]) != "committed":
+                what = f"{step.node} has written {key} for transaction {values[key]}, which is not committed"
+                raise Violation("values", (step.node,), what)
+
+
+def _decision(node: Node, transaction: OperationId) -> CommitDecision | None:
+    """Returns the decision that a node knows."""
+    for name in ("decisions", "unforced"):
+        decision: CommitDecision | None = getattr(node, name, {}).get(transaction)
+        if decision is not None:
+            return decision
+    return None
+
+
+COMMIT_INVARIANTS: tuple[type[Invariant[Any]], ...] = (Agreement, Votes, Locks)
 """The invariants of every protocol of atomic commitment."""

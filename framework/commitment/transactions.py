@@ -1,11 +1,16 @@
 """Transactions, votes and decisions, and the messages between a client and the nodes that commit for it.
 
-A node of such a protocol keeps three conventions, which the invariants of `framework.commitment.invariants` rely on:
+A node of such a protocol keeps its state under these names, which the invariants of `framework.commitment.invariants` rely
+on. What a protocol does not need, it leaves out.
 
-    votes: DurableMap[OperationId, CastVote]        # a participant's votes: durable before anyone hears of a yes
-    decisions: DurableMap[OperationId, CommitDecision]    # what the node knows to be decided: durable before anyone hears of it
-    read_only: dict[OperationId, CastVote]          # its read-only votes, if they are not among its votes: volatile, only added to
-
+| attribute | content |
+| --- | --- |
+| `votes: DurableMap[OperationId, CastVote]` | a participant's votes: durable before anyone hears of a yes |
+| `read_only: dict[OperationId, CastVote]` | its read-only votes, if they are not among `votes`: in memory, only added to |
+| `decisions: DurableMap[OperationId, CommitDecision]` | what the node knows to be decided: durable before anyone hears of it |
+| `unforced: DurableMap` or `dict[OperationId, CommitDecision]` | decisions that a crash may take back, and that will then come back as they were: a lazy map, or a dict in memory, only added to |
+| `locks: dict[str, OperationId]` | by key: the transaction that holds it, from its vote of yes to the decision |
+| `values: DurableMap[str, OperationId]` | by key: the last transaction that was committed |
 """
 
 from __future__ import annotations

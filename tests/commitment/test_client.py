@@ -7,6 +7,7 @@ from typing import Any
 from framework import (
     COORDINATOR,
     MILLISECOND,
+    PARTICIPANT,
     CommitClient,
     CommitConfig,
     CommitReply,
@@ -101,6 +102,15 @@ def test_an_answer_about_an_earlier_transaction_changes_nothing() -> None:
 
     assert bench.deliver(("n2", CommitReply(7, "committed")), ("n1", NewIncarnation(7, 3))) == []
     assert bench.node.current == 8
+
+
+def test_only_participants_take_part() -> None:
+    bench = client("n1")
+    bench.node.roles = {COORDINATOR: ("n1",), PARTICIPANT: ("n2", "n3")}
+
+    (completed,) = commit(bench, argument=(("n2", "yes"), ("n1", "yes")))
+    assert completed.outcome == Fail("a transaction names one participant or more of n2, n3, each once")
+    assert commit(bench, 8) == [Sent("n1", CommitRequest(8, Transaction(8, "x", VOTES)))]
 
 
 def test_what_is_no_transaction_fails() -> None:

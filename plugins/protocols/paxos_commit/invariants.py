@@ -11,8 +11,6 @@
 | own ballot | ballot 0 is used by the instance's participant alone, for the vote that it has cast | section 4.2 |
 | chosen for ever | once F+1 acceptors have accepted a value in a ballot, no other value is accepted in a higher one | Paxos, P2b |
 | chosen by a quorum | a transaction is committed only if every instance has chosen prepared, with F+1 acceptors | section 4.2 |
-| locked | a participant holds the key of each transaction from its vote of yes to the decision, restarts included | README |
-| volatile agreement | a decision that a node keeps in memory only is the one that all others know | AC1 |
 
 A node is checked for what another one counts on once its state is certainly newer. The cost of a step is proportional to
 its changes: only newly written vows and decisions are checked, and all vows after a restart.
@@ -21,14 +19,12 @@ its changes: only newly written vows and decisions are checked, and all vows aft
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import islice
 
 from framework import (
     CLOCKS_APART,
     NO_BALLOT,
     UNBOUND,
     Ballot,
-    CommitDecision,
     Invariant,
     NodeId,
     OperationId,
@@ -139,23 +135,6 @@ class Vows(Invariant[PaxosCommit]):
                 raise Violation("own ballot", (step.node,), what)
 
 
-class Locks(Invariant[PaxosCommit]):
-    """Checks locked, when a vote is cast and after a restart."""
-
-    def __init__(self) -> None:
-        self.written = WrittenKeys()
-
-    def observe(self, step: Step, node: PaxosCommit) -> None:
-        for transaction in self.written.since(step, node.votes):
-            vote = node.votes[transaction]
-            key = vote.transaction.key
-            if vote.vote != "yes" or not key or transaction in node.decisions:
-                continue
-            if node.locks.get(key) != transaction:
-                held = f"{node.locks[key]} holds its key {key}" if key in node.locks else f"its key {key} is free"
-                raise Violation("locked", (step.node,), f"transaction {transaction} is prepared, and {held}")
-
-
 class Promises(Invariant[PaxosCommit]):
     """Checks promise given. An acceptor is checked once its state is certainly newer than the promises counted."""
 
@@ -196,40 +175,28 @@ class _Doubt:
 
 
 class Commits(Invariant[PaxosCommit]):
-    """Checks chosen by a quorum, and volatile agreement.
+    """Checks chosen by a quorum.
 
     An acceptor is asked once its state is certainly newer than the commit. By then its vote, if it gave one, is durable,
     and either unchanged or repeated in a higher ballot.
     """
 
     def __init__(self) -> None:
-        self.decisions, self.votes = WrittenKeys(), WrittenKeys()
-        self.outcomes: dict[NodeId, int] = {}  # the number of decisions in memory checked of each node
-        self.decided: dict[OperationId, tuple[CommitDecision, NodeId]] = {}
+        self.forced, self.unforced, self.votes = WrittenKeys(), WrittenKeys(), WrittenKeys()
+        self.committed: set[OperationId] = set()
         self.participants: dict[OperationId, tuple[NodeId, ...]] = {}
         self.doubts: dict[OperationId, _Doubt] = {}
 
     def observe(self, step: Step, node: PaxosCommit) -> None:
         for transaction in self.votes.since(step, node.votes):
             self.participants[transaction] = node.votes[transaction].transaction.participants
-        for transaction in self.decisions.since(step, node.decisions):
-            self._decided(step, transaction, node.decisions[transaction])
-        checked = 0 if step.started else self.outcomes.get(step.node, 0)
-        for transaction in islice(reversed(node.outcomes), len(node.outcomes) - checked):
-            self._decided(step, transaction, node.outcomes[transaction])
-        self.outcomes[step.node] = len(node.outcomes)
+        for written, decisions in ((self.forced, node.decisions), (self.unforced, node.unforced)):
+            for transaction in written.since(step, decisions):
+                if decisions[transaction] == "committed" and transaction not in self.committed:
+                    self.committed.add(transaction)
+                    self.doubts[transaction] = _Doubt(step.node, step.time)
         if step.node in node.acceptors:
             self._ask(step, node)
-
-    def _decided(self, step: Step, transaction: OperationId, decision: CommitDecision) -> None:
-        if transaction not in self.decided:
-            self.decided[transaction] = (decision, step.node)
-            if decision == "committed":
-                self.doubts[transaction] = _Doubt(step.node, step.time)
-        known, where = self.decided[transaction]
-        if known != decision:
-            what = f"transaction {transaction} is {known} at {where}, and {decision} at {step.node}"
-            raise Violation("volatile agreement", dict.fromkeys((where, step.node)), what)
 
     def _ask(self, step: Step, node: PaxosCommit) -> None:
         for transaction, doubt in list(self.doubts.items()):
@@ -255,4 +222,4 @@ class Commits(Invariant[PaxosCommit]):
         return confirmed
 
 
-INVARIANTS = (Rounds, Vows, Locks, Promises, Commits)
+INVARIANTS = (Rounds, Vows, Promises, Commits)

@@ -156,10 +156,11 @@ class PaxosCommit(Node):
         self.acceptors = acceptors_of(self.config, self.roles)
         # Volatile. Participants that are left in doubt ask again.
         self.attempts: dict[OperationId, Attempt] = {}
+        self.forgotten: set[OperationId] = set()  # in Faster Paxos Commit: left to the participants
         self.bundles: dict[OperationId, Bundle] = {}
         self.tallies: dict[OperationId, Tally] = {}
         self.doubts: dict[OperationId, Doubt] = {}
-        self.outcomes: dict[OperationId, CommitDecision] = {}  # known here without a vote: acceptors keep them
+        self.unforced: dict[OperationId, CommitDecision] = {}  # known here without a vote: acceptors keep them
         self.clients: dict[OperationId, dict[NodeId, None]] = {}  # to be answered
         self.locks: dict[str, OperationId] = {}
         for transaction, vote in self.votes.items():
@@ -171,7 +172,7 @@ class PaxosCommit(Node):
     @handles(CommitRequest)
     def on_commit_request(self, sender: NodeId, request: CommitRequest) -> None:
         content = request.transaction
-        decision = self.known(content.id)
+        decision = self.decision_of(content.id)
         if decision is not None:
             self.send(sender, CommitReply(content.id, decision))
             return
@@ -181,8 +182,15 @@ class PaxosCommit(Node):
             self.begin(content, sender)
 
     def begin(self, content: Transaction, client: NodeId) -> None:
-        """Asks for all votes. Another leader may have done so: each vote is the same whenever it is repeated."""
+        """Asks for all votes. Another leader may have done so: each vote is the same whenever it is repeated.
+
+        A transaction that was left to its participants, and whose client asks again, takes a ballot: a participant that
+        votes no, or fails before it votes, leaves nobody in doubt who would ask for one.
+        """
         self.attempts[content.id] = Attempt(content)
+        if content.id in self.forgotten:
+            self.take_over(content.id)
+            return
         if self.config.faster:
             self.set_timer(self.forget, content.id, after=self.config.vote_timeout)
         else:
@@ -193,6 +201,7 @@ class PaxosCommit(Node):
     @on_timer
     def forget(self, transaction: OperationId) -> None:
         """Leaves a transaction to its participants: they learn by themselves, and ask if they do not."""
+        self.forgotten.add(transaction)
         del self.attempts[transaction]
         self.clients.pop(transaction, None)
 
@@ -200,7 +209,7 @@ class PaxosCommit(Node):
     def on_phase2b(self, sender: NodeId, phase: Phase2b) -> None:
         """Counts the votes of an acceptor. In Faster Paxos Commit, participants do so too."""
         transaction = phase.transaction
-        if self.known(transaction) is not None:
+        if self.decision_of(transaction) is not None:
             return  # beyond the quorum
         tally = self.tallies.setdefault(transaction, Tally(phase.participants))
         tally.add(sender, phase.accepted)
@@ -234,7 +243,7 @@ class PaxosCommit(Node):
     @handles(Inquire)
     def on_inquire(self, sender: NodeId, inquire: Inquire) -> None:
         transaction = inquire.transaction
-        decision = self.known(transaction)
+        decision = self.decision_of(transaction)
         if decision is not None:
             self.send(sender, Decided(transaction, decision))
             return
@@ -301,7 +310,7 @@ class PaxosCommit(Node):
     def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
         """Votes: proposes prepared in ballot 0 of its own instance, once that is durable; or decides to abort."""
         content = prepare.content
-        decision = self.known(content.id)
+        decision = self.decision_of(content.id)
         if decision is not None:
             self.send(sender, Decided(content.id, decision))
             return
@@ -361,16 +370,17 @@ class PaxosCommit(Node):
 
     def learn(self, transaction: OperationId, decision: CommitDecision) -> None:
         """Records the decision, unlocks, and answers the clients."""
-        known = self.known(transaction)
+        known = self.decision_of(transaction)
         if known is not None:
             assert known == decision, f"transaction {transaction} is {known}, and then {decision}"
             return
         if self.id in self.roles.get(PARTICIPANT, ()):
             self.decisions[transaction] = decision
         else:
-            self.outcomes[transaction] = decision
+            self.unforced[transaction] = decision
         self.note("decided", transaction=transaction, decision=decision)
         self.tallies.pop(transaction, None)
+        self.forgotten.discard(transaction)
         if self.attempts.pop(transaction, None) is not None:
             self.cancel_timer(self.take_over, transaction)
             self.cancel_timer(self.forget, transaction)
@@ -387,9 +397,9 @@ class PaxosCommit(Node):
         for client in filter(None, self.clients.pop(transaction, {})):
             self.send(client, CommitReply(transaction, decision))
 
-    def known(self, transaction: OperationId) -> CommitDecision | None:
+    def decision_of(self, transaction: OperationId) -> CommitDecision | None:
         """Returns the decision, if this node knows it."""
-        return self.decisions.get(transaction) or self.outcomes.get(transaction)
+        return self.decisions.get(transaction) or self.unforced.get(transaction)
 
     # The acceptor.
 
@@ -397,7 +407,7 @@ class PaxosCommit(Node):
     def on_phase2a(self, sender: NodeId, phase: Phase2a) -> None:
         """Collects proposals until it has one for each participant, then accepts all with one commit (section 4.2)."""
         transaction = phase.transaction
-        decision = self.known(transaction)
+        decision = self.decision_of(transaction)
         if decision is not None:
             self.send(sender, Decided(transaction, decision))
             return
@@ -462,7 +472,7 @@ class PaxosCommit(Node):
     def on_phase1a(self, sender: NodeId, phase: Phase1a) -> None:
         """Phase 1b in all instances, with one commit."""
         transaction, ballot = phase.transaction, phase.ballot
-        decision = self.known(transaction)
+        decision = self.decision_of(transaction)
         if decision is not None:
             self.send(sender, Decided(transaction, decision))
             return

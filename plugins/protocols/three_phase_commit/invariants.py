@@ -8,7 +8,6 @@
 | promise order | the highest attempt that a participant heeds never decreases, restarts included | Skeen 1982, with numbered attempts |
 | promise given | with `quorum`, every promise that a collector counts is kept by its participant | Keidar and Dolev 1998 |
 | collector order | the rounds of a node's attempts never decrease, restarts included | |
-| locked | a participant holds the key of each transaction from its vote of yes to the decision, restarts included | BHG, section 7.5 |
 
 `skeen` and `timeout` commit with those that answer, however few: agreement alone holds them, and only without partitions.
 """
@@ -116,18 +115,4 @@ class Promises(Invariant[ThreePhaseCommit]):
                 raise Violation("promise given", dict.fromkeys((step.node, collector)), what)
 
 
-class Locked(Invariant[ThreePhaseCommit]):
-    """Checks locked."""
-
-    def __init__(self) -> None:
-        self.votes = WrittenKeys()
-
-    def observe(self, step: Step, node: ThreePhaseCommit) -> None:
-        for transaction in self.votes.since(step, node.votes):
-            key = node.votes[transaction].transaction.key
-            if key and transaction not in node.decisions and node.locks.get(key) != transaction:
-                what = f"{step.node} holds no lock on {key} for transaction {transaction}"
-                raise Violation("locked", (step.node,), what)
-
-
-INVARIANTS = (Attempts, Promises, Precommitted, Locked)
+INVARIANTS = (Attempts, Promises, Precommitted)

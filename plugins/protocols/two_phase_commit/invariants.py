@@ -2,12 +2,9 @@
 
 | property | definition | source |
 | --- | --- | --- |
-| one decision | all decisions, forced or not, are alike, also with those that crashes have lost | BHG AC1, AC2 |
 | coordinator first | a commit is on the coordinator's record before any participant has it | R*, section 2 |
 | collecting first | presumed commit: the participants are on record before any of them votes yes | R*, section 3.2 |
 | forgotten last | a coordinator forgets a participant only when that has the decision on record | R*, sections 2 and 3 |
-| locked | a participant holds the key of each transaction between its vote of yes and the decision, restarts included | R*, section 2 |
-| values | a participant's value of a key is a committed transaction | |
 
 The cost of a step is proportional to its changes; after a restart all of the node's state is checked.
 """
@@ -19,7 +16,7 @@ from typing import Any
 from framework import (
     CLOCKS_APART,
     COMMIT_INVARIANTS,
-    CommitDecision,
+    COORDINATOR,
     Invariant,
     NodeId,
     OperationId,
@@ -28,23 +25,6 @@ from framework import (
     WrittenKeys,
 )
 from plugins.protocols.two_phase_commit.node import Entry, TwoPhaseCommit
-
-
-class Decisions(Invariant[TwoPhaseCommit]):
-    """Checks one decision. Unlike a forced decision, another one may be lost; then it must come back as it was."""
-
-    def __init__(self) -> None:
-        self.forced, self.unforced = WrittenKeys(), WrittenKeys()
-        self.known: dict[OperationId, tuple[CommitDecision, NodeId]] = {}
-
-    def observe(self, step: Step, node: TwoPhaseCommit) -> None:
-        for written, records in ((self.forced, node.decisions), (self.unforced, node.unforced)):
-            for transaction in written.since(step, records):
-                decision = records[transaction]
-                known, where = self.known.setdefault(transaction, (decision, step.node))
-                if known != decision:
-                    what = f"transaction {transaction} is {known} at {where}, and {decision} at {step.node}"
-                    raise Violation("one decision", dict.fromkeys((where, step.node)), what)
 
 
 class _Order:
@@ -93,6 +73,8 @@ class CoordinatorFirst(Invariant[TwoPhaseCommit]):
 
     def _observe_commit(self, step: Step, node: TwoPhaseCommit, transaction: OperationId) -> None:
         cast = node.votes.get(transaction)
+        if cast is None and step.node not in (node.roles.get(COORDINATOR) or (step.node,)):
+            return  # not the coordinator, and nothing to say who is
         coordinator = step.node if cast is None else node.coordinator_of(cast.transaction)
         if coordinator != step.node:
             what = f"{step.node} has committed transaction {transaction} before {coordinator} had it on record"
@@ -152,37 +134,8 @@ def _owed(coordinator: NodeId, entry: Entry) -> tuple[NodeId, ...]:
     return tuple(name for name in names if name != coordinator and transaction.intended_vote(name) != "read-only")
 
 
-class Locked(Invariant[TwoPhaseCommit]):
-    """Checks locked, and values."""
-
-    def __init__(self) -> None:
-        self.votes, self.values = WrittenKeys(), WrittenKeys()
-        self.holders: dict[tuple[NodeId, str], OperationId] = {}
-
-    def observe(self, step: Step, node: TwoPhaseCommit) -> None:
-        for transaction in self.votes.since(step, node.votes):
-            key = node.votes[transaction].transaction.key
-            if not key or node.decision_of(transaction) is not None:
-                continue
-            before = self.holders.get((step.node, key), transaction)
-            if before != transaction and node.decision_of(before) is None:
-                what = f"{step.node} has voted yes on transactions {before} and {transaction}, which both write {key}"
-                raise Violation("locked", (step.node,), what)
-            self.holders[step.node, key] = transaction
-            if node.locks.get(key) != transaction:
-                raise Violation(
-                    "locked", (step.node,), f"{step.node} holds no lock on {key} for transaction {transaction}"
-                )
-        for key in self.values.since(step, node.values):
-            if node.decision_of(node.values[key]) != "committed":
-                what = f"{step.node} has written {key} for transaction {node.values[key]}, which is not committed"
-                raise Violation("values", (step.node,), what)
-
-
 INVARIANTS: tuple[type[Invariant[Any]], ...] = (
     *COMMIT_INVARIANTS,
-    Decisions,
     CoordinatorFirst,
     Acknowledgements,
-    Locked,
 )

@@ -9,7 +9,7 @@ from framework import CommitDecision, CommitVote, Transaction, TransactionMessag
 class Prepare(TransactionMessage):
     """The coordinator asks a participant for its vote."""
 
-    whole: Transaction
+    content: Transaction
 
 
 class Voted(TransactionMessage):
@@ -35,7 +35,7 @@ class Inquire(TransactionMessage):
 class DecisionRequest(TransactionMessage):
     """A participant in doubt asks another participant for the decision."""
 
-    whole: Transaction
+    content: Transaction
 
 
 class DecisionReply(TransactionMessage):

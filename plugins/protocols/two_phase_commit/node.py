@@ -264,18 +264,23 @@ class TwoPhaseCommit(Node):
         if transaction in self.voting:
             return  # the decision will come
         entry = self.table.get(transaction)
-        decision = None if entry is None else entry.decision
-        if decision is None:
+        if entry is None:
             decision = self.presumption
             self.note("presumed", transaction=transaction, decision=decision)
+        else:
+            assert entry.decision is not None, (
+                "a collecting record without a decision is under way, or aborted at the start"
+            )
+            decision = entry.decision
         self.send(sender, Decide(transaction, decision))
 
     @property
     def presumption(self) -> CommitDecision:
         """The decision on a transaction that this coordinator does not remember.
 
-        With presumed nothing a coordinator forces both decisions before it tells them, and forgets them once everybody
-        has them: one that it does not remember had not been decided before a crash, and nobody else has decided it.
+        With presumed nothing a coordinator forces both decisions before it sends them, and forgets them once everybody
+        has them. One that it does not remember is either no participant's doubt, or had not been decided before a crash:
+        then it will never be committed, since a transaction begins in one incarnation only.
         """
         return "committed" if self.config.presumed == "commit" else "aborted"
 
@@ -295,7 +300,7 @@ class TwoPhaseCommit(Node):
 
     @handles(Prepare)
     def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
-        transaction = prepare.whole
+        transaction = prepare.content
         decision = self.decision_of(transaction.id)
         if transaction.id in self.votes:  # repeated
             if decision is None:
@@ -366,7 +371,7 @@ class TwoPhaseCommit(Node):
     def on_decision_request(self, sender: NodeId, request: DecisionRequest) -> None:
         """Cooperative termination (Bernstein, Hadzilacos and Goodman, section 7.4). One that has not voted decides to
         abort, unless it may have said in an earlier life that it only reads."""
-        transaction = request.whole
+        transaction = request.content
         if self.decision_of(transaction.id) is None and self.may_abort(transaction):
             self.note("aborted_alone", transaction=transaction.id)
             self.decide(transaction.id, "aborted", forced=True)

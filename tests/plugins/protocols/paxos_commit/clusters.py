@@ -90,5 +90,5 @@ def delays(cluster: Cluster, until: Callable[[], bool]) -> int:
 
 def decided(cluster: Cluster, transaction: int = 0) -> dict[NodeId, str]:
     """Returns the decision at each node that knows it."""
-    nodes = [(node.id, node.known(transaction)) for node in cluster.nodes()]
+    nodes = [(node.id, node.decision_of(transaction)) for node in cluster.nodes()]
     return {name: decision for name, decision in nodes if decision is not None}

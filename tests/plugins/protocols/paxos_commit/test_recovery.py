@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from framework import MILLISECOND, Ballot, CommitRequest, Ok, Proposal, Transaction, Vow
+from framework import MILLISECOND, Ballot, CommitReply, CommitRequest, CommitVote, Ok, Proposal, Transaction, Vow
 from framework.testing.cluster import Cluster
 from plugins.protocols.paxos_commit.messages import (
     Decided,
@@ -350,6 +350,29 @@ def test_it_waits_while_a_quorum_of_acceptors_is_missing_and_goes_on_with_it() -
     cut.restart("n3")
     cut.run(lambda: len(decided(cut)) >= 3)
     assert len(set(decided(cut).values())) == 1
+
+
+@pytest.mark.parametrize("vote", ["yes", "read-only"])
+def test_faster_ends_a_transaction_whose_only_voters_have_failed(vote: CommitVote) -> None:
+    cut = cluster(6, "protocol.faster=true")
+    cut.crash("n5")
+    cut.invoke("c1", "commit", "x", (("n5", vote),))
+    cut.run(lambda: 0 in cut.outcomes)
+    assert cut.outcomes == {0: Ok("aborted")}
+    assert ("n1", "took_over", {"transaction": 0, "ballot": "1.n1"}) in cut.notes
+
+
+@pytest.mark.parametrize("others", [("n5",), ("n5", "n6")])
+def test_faster_answers_a_client_whose_transaction_failed_nodes_alone_have_decided(others: tuple[str, ...]) -> None:
+    cut = cluster(6, "protocol.faster=true")
+    cut.invoke("c1", "commit", "x", tuple((node, "yes") for node in others))
+    cut.run(lambda: set(others) <= decided(cut).keys())
+    cut.drop_all(CommitReply)
+    for node in others:
+        cut.crash(node)
+    cut.run(lambda: 0 in cut.outcomes)
+    assert cut.outcomes == {0: Ok("committed")}
+    assert cut.node("n1").forgotten == set()
 
 
 # Participants that come back.

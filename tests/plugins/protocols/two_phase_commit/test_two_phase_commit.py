@@ -34,10 +34,10 @@ def test_a_commit_step_by_step() -> None:
     nodes.clear_log()
     nodes.stabilize()
     assert nodes.log == [
-        "n2 takes Prepare(transaction=0, whole=#0 x (n2 yes, n3 yes)) from n1",
+        "n2 takes Prepare(transaction=0, content=#0 x (n2 yes, n3 yes)) from n1",
         "  commits votes[0]=CastVote(transaction=#0 x (n2 yes, n3 yes), vote=yes)",
         "  → n1: Voted(transaction=0, vote=yes)",
-        "n3 takes Prepare(transaction=0, whole=#0 x (n2 yes, n3 yes)) from n1",
+        "n3 takes Prepare(transaction=0, content=#0 x (n2 yes, n3 yes)) from n1",
         "  commits votes[0]=CastVote(transaction=#0 x (n2 yes, n3 yes), vote=yes)",
         "  → n1: Voted(transaction=0, vote=yes)",
         "n1 takes Voted(transaction=0, vote=yes) from n2",
@@ -181,11 +181,11 @@ def in_doubt(
 
 def test_a_participant_in_doubt_asks_everybody_and_holds_its_lock() -> None:
     nodes, operation = in_doubt()
-    whole = Transaction(operation, "x", (("n2", "yes"), ("n3", "yes"), ("n4", "yes")))
+    content = Transaction(operation, "x", (("n2", "yes"), ("n3", "yes"), ("n4", "yes")))
     assert [(each.to, each.message) for each in nodes.envelopes] == [
         ("n1", Inquire(operation)),
-        ("n3", DecisionRequest(operation, whole)),
-        ("n4", DecisionRequest(operation, whole)),
+        ("n3", DecisionRequest(operation, content)),
+        ("n4", DecisionRequest(operation, content)),
     ]
     nodes.stabilize()
     for _ in range(20):  # those in doubt too cannot help
@@ -325,11 +325,11 @@ def test_a_no_that_is_not_on_record_is_repeated_though_the_key_is_free_by_then()
 def test_any_node_that_knows_the_decision_answers_a_client() -> None:
     nodes = cluster()
     operation = commit(nodes, "yes", "yes", "yes")
-    whole = nodes.node("n1").voting[operation].transaction
-    nodes.send("c9", "n2", CommitRequest(operation, whole, 1))
+    content = nodes.node("n1").voting[operation].transaction
+    nodes.send("c9", "n2", CommitRequest(operation, content, 1))
     nodes.deliver(CommitRequest)  # n2 has never heard of it, and remembers the client
     nodes.stabilize()
-    nodes.send("c9", "n3", CommitRequest(operation, whole, 1))
+    nodes.send("c9", "n3", CommitRequest(operation, content, 1))
     nodes.stabilize()
     assert nodes.inbox["c9"] == [CommitReply(operation, "committed")] * 2
 
@@ -337,10 +337,10 @@ def test_any_node_that_knows_the_decision_answers_a_client() -> None:
 def test_a_participant_that_voted_no_answers_a_client_once_that_is_on_record() -> None:
     nodes = cluster()
     operation = commit(nodes, "yes", "yes", "no")
-    whole = nodes.node("n1").voting[operation].transaction
+    content = nodes.node("n1").voting[operation].transaction
     nodes.deliver_all(Prepare)
     nodes.clear_log()
-    nodes.deliver(nodes.send("c9", "n4", CommitRequest(operation, whole, 1)))
+    nodes.deliver(nodes.send("c9", "n4", CommitRequest(operation, content, 1)))
     assert nodes.log[1:] == [
         f"  commits decisions[{operation}]=aborted",
         f"  notes decided(transaction={operation}, decision=aborted)",
@@ -352,12 +352,12 @@ def test_a_client_is_answered_from_the_outcome_and_not_from_the_table() -> None:
     """The transaction is committed and forgotten: what is presumed of it is aborted."""
     nodes = cluster()
     operation = commit(nodes, "yes", "yes", "yes")
-    whole = nodes.node("n1").voting[operation].transaction
+    content = nodes.node("n1").voting[operation].transaction
     nodes.stabilize()
     for again in (False, True):
         nodes.crash("n1")
         nodes.restart("n1")
-        nodes.send("c9", "n1", CommitRequest(operation, whole, 1, again))
+        nodes.send("c9", "n1", CommitRequest(operation, content, 1, again))
         nodes.stabilize()
     assert nodes.inbox["c9"] == [CommitReply(operation, "committed")] * 2
 
@@ -365,14 +365,14 @@ def test_a_client_is_answered_from_the_outcome_and_not_from_the_table() -> None:
 def test_a_late_request_to_an_earlier_incarnation_begins_nothing() -> None:
     nodes = cluster()
     operation = commit(nodes, "yes", "yes", "yes")
-    whole = nodes.node("n1").voting[operation].transaction
+    content = nodes.node("n1").voting[operation].transaction
     nodes.drop_all()
     nodes.crash("n1")
     nodes.restart("n1")
-    nodes.send("c9", "n1", CommitRequest(operation, whole, 1))
+    nodes.send("c9", "n1", CommitRequest(operation, content, 1))
     nodes.stabilize()
     assert nodes.inbox["c9"] == [NewIncarnation(operation, 2)]
-    nodes.send("c9", "n1", CommitRequest(operation, whole, 2, again=True))
+    nodes.send("c9", "n1", CommitRequest(operation, content, 2, again=True))
     nodes.stabilize()
     assert nodes.inbox["c9"][1:] == [CommitReply(operation, "aborted")]
     assert nodes.waiting(Prepare) == []
