@@ -28,6 +28,7 @@ SUBJECTS = {
     "framework.commitment": "Atomic commitment",
     "framework.faults": "Faults",
     "framework.network": "Networks",
+    "framework.placement": "Placement",
     "framework.load": "Workloads",
     "framework.checking": "Checkers, models, invariants",
     "framework.registry": "Specs and hooks",

@@ -18,7 +18,7 @@ STANDARD = sys.stdlib_module_names
 
 LAYERS = (
     ("core",),
-    ("replication", "network", "faults"),
+    ("replication", "network", "faults", "placement"),
     ("load",),
     ("trace",),
     ("checking",),

@@ -25,6 +25,7 @@ GROUPS = (
     "experiment",
     "protocol",
     "state_machine",
+    "placement",
     "workload",
     "network",
     "faults",
@@ -36,7 +37,7 @@ GROUPS = (
 LISTS = ("faults", "checker")
 """Groups that take several options at once, each under its own key: `faults.crash.down`."""
 
-WORDS = {"faults": ("none",), "checker": ("auto", "none"), "state_machine": ("none",)}
+WORDS = {"faults": ("none",), "checker": ("auto", "none"), "state_machine": ("none",), "placement": ("none",)}
 """Options that are not plugins; `checker=auto` means the checkers that the protocol names."""
 
 TOP_KEYS = RunConfig.__struct_fields__

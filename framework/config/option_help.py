@@ -38,6 +38,7 @@ _MEANINGS = {
     ("checker", "auto"): "The checkers that the protocol names.",
     ("checker", "none"): "No checkers: the history is not judged.",
     ("state_machine", "none"): "No state machine.",
+    ("placement", "none"): "No placement.",
 }
 """The meanings of the options that are not plugins."""
 

@@ -206,7 +206,7 @@ def _names(override: Override, groups: Groups) -> list[str]:
     if value is None or override.deletes or value == []:
         if group == "experiment":
             return []
-        if group in (*LISTS, "state_machine"):
+        if group in WORDS:
             return ["none"]
         raise ConfigError(
             COMMAND_LINE, f"{override.text}: a value is required", did_you_mean("", groups.options(group))

@@ -13,9 +13,10 @@ import msgspec
 
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config
-from framework.core.protocol_choice import ProtocolChoice, choices_in, settings_key
+from framework.core.plugin_choice import PluginChoice, choices_in, settings_key
 from framework.core.size import Size
 from framework.core.time import Duration
+from framework.placement.placement import PlacementChoice
 from framework.replication.state_machine import StateMachineChoice
 
 C = TypeVar("C", bound=Config)
@@ -48,17 +49,19 @@ class BadValue(Exception):
 def plain(value: Any) -> Any:
     """Returns `value` as YAML shows it: mappings, lists, scalars; durations with their unit.
 
-    A chosen protocol is shown by its name, and its settings next to it. Leaves out the field of the state machine, which
-    has its own config group.
+    A chosen plugin is shown by its name, and its settings next to it. Leaves out what has a config group of its own, the
+    state machine for one.
     """
     if isinstance(value, msgspec.Struct):
         tag = type(value).__struct_config__
         shown: dict[str, Any] = {} if tag.tag_field is None else {tag.tag_field: tag.tag}
         for key, name in keys_of(type(value)).items():
             field = getattr(value, name)
-            if isinstance(field, ProtocolChoice):
+            if is_part(type(value), name):
+                continue
+            if isinstance(field, PluginChoice):
                 shown |= {key: field.name, settings_key(key): {} if field.config is None else plain(field.config)}
-            elif not _is_choice(type(value), name):
+            else:
                 shown[key] = plain(field)
         return shown
     if isinstance(value, Duration):
@@ -103,7 +106,7 @@ def build(config: type[C], mapping: Mapping[str, Any], key: str) -> C:
     """Returns the validated config that `mapping` describes; missing settings have their defaults.
 
     `key` is the full key of the mapping, so that errors name full keys. Raises BadValue for an invalid mapping. Chosen
-    protocols are not among the mapping's keys (see `framework.config.resolve`).
+    plugins are not among the mapping's keys (see `framework.config.resolve`).
     """
     cleaned = _clean(config, mapping, config(), key)
     try:
@@ -121,13 +124,13 @@ def _scalar(value: Any) -> Any:
     return str(value)
 
 
-def _is_choice(config: type, name: str) -> bool:
-    """Returns whether a field is the state machine, which has its own config group."""
-    return (
-        StateMachineChoice in typing.get_args(typing.get_type_hints(config).get(name))
-        if name == "state_machine"
-        else False
-    )
+PARTS: dict[str, type] = {"state_machine": StateMachineChoice, "placement": PlacementChoice}
+"""The config groups whose choice is given to the protocol, in the field of its config that has the group's name and may be None."""
+
+
+def is_part(config: type, name: str) -> bool:
+    """Returns whether a field of a config is one of `PARTS`."""
+    return name in PARTS and PARTS[name] in typing.get_args(typing.get_type_hints(config).get(name))
 
 
 def _decode(wanted: type, value: Any) -> Any:
@@ -155,8 +158,8 @@ def _clean(config: type, mapping: Any, default: Any, key: str) -> Any:
         raise BadValue(key, f"expected keys and values, got {spelled(mapping)}", f"Write {key}.KEY=VALUE.")
     hints = typing.get_type_hints(config, include_extras=True)
     tag_field = config.__struct_config__.tag_field  # type: ignore[attr-defined]
-    chosen = choices_in(default) if type(default) is config else {}
-    fields = {key: name for key, name in keys_of(config).items() if not _is_choice(config, name) and name not in chosen}
+    chosen = choices_in(default, PluginChoice) if type(default) is config else {}
+    fields = {key: name for key, name in keys_of(config).items() if not is_part(config, name) and name not in chosen}
     leftovers = plain(default) if default is not None and type(default) is not config else {}
     cleaned: dict[str, Any] = {}
     for name, value in mapping.items():

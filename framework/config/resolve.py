@@ -13,11 +13,11 @@ import msgspec
 
 from framework.checking.models.catalog import Models
 from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, label
-from framework.config.plain_mappings import BadValue, build, is_path, plain, spelled, texts
+from framework.config.plain_mappings import PARTS, BadValue, build, is_part, is_path, plain, spelled, texts
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config, NodeId
-from framework.core.protocol_choice import ProtocolChoice, choices_in, settings_key
+from framework.core.plugin_choice import PluginChoice, ProtocolChoice, choices_in, settings_key
 from framework.core.random_streams import stream
 from framework.core.time import format_duration
 from framework.core.tracebacks import blaming, plugin_gave, printable
@@ -25,12 +25,18 @@ from framework.engine.base import Experiment
 from framework.faults.fault import CLIENT
 from framework.faults.plan import FaultKinds, FaultPlan
 from framework.registry.registry import KINDS, Registry
-from framework.registry.specs import SERVICE, CheckerSpec, ProtocolSpec, Spec, StateMachineSpec, WorkloadSpec
-from framework.replication.sessions import ReplicatedConfig
-from framework.replication.state_machine import StateMachineChoice
+from framework.registry.specs import (
+    SERVICE,
+    CheckerSpec,
+    PluginSpec,
+    ProtocolSpec,
+    Spec,
+    StateMachineSpec,
+    WorkloadSpec,
+)
 
 _DEEPEST = 4
-"""Levels of protocols that mount one another."""
+"""Levels of plugins that choose one another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +71,8 @@ def resolve(
     _check_span(run)
     name = str(choices.get("experiment") or parts.chosen("protocol"))
     protocol, protocol_config = parts.protocol()
-    machine, protocol_config = _replicated(parts, protocol, protocol_config)
+    given, protocol_config = _with_parts(parts, protocol, protocol_config)
+    machine: StateMachineSpec | None = given["state_machine"][0] if "state_machine" in given else None
     workload, workload_config = parts.plugin("workload")
     _check_operations(parts, protocol, machine, workload, workload_config)
     network, network_config = parts.plugin("network")
@@ -107,7 +114,7 @@ def resolve(
     )
     _try_out(experiment)
     _try_checkers(checkers, models)
-    config = _as_written(parts, experiment, run, engine, machine, faults, checkers)
+    config = _as_written(parts, experiment, run, engine, given, faults, checkers)
     return Composed(
         title=name,
         experiment=experiment,
@@ -235,42 +242,50 @@ class _Parts:
     def plugin(self, group: str) -> tuple[Any, Any]:
         """Returns the spec of the plugin chosen from a group, and its config (None if it has none)."""
         spec = self.registry.get(group, self.chosen(group))
-        return spec, _configured(spec, self.settings(group), group)
+        return spec, self.configured(spec, self.settings(group), group, group)[0]
+
+    def part(self, group: str) -> tuple[Any, Any] | None:
+        """Returns what `plugin` does, for a group from which nothing may be chosen: then None."""
+        if not self.of(group) and self.choices.get(group) in (None, "none"):
+            return None
+        return self.plugin(group)
 
     def protocol(self) -> tuple[ProtocolSpec, Any]:
         """Returns the spec of the chosen protocol, with the protocols that its config chooses, and its config."""
         spec = self.registry.get("protocol", self.chosen("protocol"))
-        config, chosen = self._configured_protocol(spec, self.settings("protocol"), "protocol")
+        config, specs = self.configured(spec, self.settings("protocol"), "protocol", "protocol")
+        chosen = tuple(each for each in specs if isinstance(each, ProtocolSpec))
         if not chosen:
             return spec, config
         invariants = dict.fromkeys(each for one in (spec, *chosen) for each in one.invariants)
         sometimes = dict.fromkeys(each for one in (spec, *chosen) for each in one.sometimes)
         return replace(spec, chosen=chosen, invariants=tuple(invariants), sometimes=tuple(sometimes)), config
 
-    def _configured_protocol(
-        self, spec: ProtocolSpec, settings: Mapping[str, Any], key: str
-    ) -> tuple[Any, tuple[ProtocolSpec, ...]]:
-        """Returns the config of a protocol, and the specs of the protocols that it chooses, directly or not."""
+    def configured(
+        self, spec: Spec, settings: Mapping[str, Any], key: str, group: str
+    ) -> tuple[Any, tuple[PluginSpec, ...]]:
+        """Returns the config of a plugin of a group, and the specs of the plugins that it chooses, directly or not."""
         if key.count(".") > _DEEPEST:
-            raise BadValue(key, "protocols choose one another without end", "Choose one that mounts no other.")
-        with blaming(f"protocol={spec.name}", "its config", spec.config or Config, BadValue):
-            choices = choices_in(None if spec.config is None else spec.config())
+            what = f"{label(group)}s choose one another without end"
+            raise BadValue(key, what, "Choose one that mounts no other." if group == "protocol" else "Choose another.")
+        with blaming(f"{group}={spec.name}", "its config", spec.config or Config, BadValue):
+            choices = choices_in(None if spec.config is None else spec.config(), PluginChoice)
         own, made = dict(settings), {}
-        chosen: dict[str, ProtocolSpec] = {}
+        chosen: dict[tuple[str, str], PluginSpec] = {}
         for field, choice in choices.items():
             name, inner = own.pop(field, choice.name), own.pop(settings_key(field), None) or {}
             where = f"{key}.{settings_key(field)}"
             if not isinstance(name, str):
-                raise BadValue(f"{key}.{field}", f"expected the name of a protocol, got {spelled(name)}")
+                raise BadValue(f"{key}.{field}", f"expected the name of a {label(choice.group)}, got {spelled(name)}")
             if not isinstance(inner, Mapping):
                 raise BadValue(where, f"expected keys and values, got {spelled(inner)}", f"Write {where}.KEY=VALUE.")
             try:
-                mounted = self.registry.get("protocol", name)
+                found: PluginSpec = self.registry.get(choice.group, name)
             except ConfigError as error:
                 raise BadValue(f"{key}.{field}", error.what, error.fix) from error
-            config, further = self._configured_protocol(mounted, inner, where)
-            made[field] = ProtocolChoice(name, mounted.node, mounted.client, config)
-            chosen |= {each.name: each for each in (mounted, *further)}
+            config, further = self.configured(found, inner, where, choice.group)
+            made[field] = found.choice(config)
+            chosen |= {(type(each).__name__, each.name): each for each in (found, *further)}
         config = _configured(spec, own, key)
         return msgspec.structs.replace(config, **made) if made else config, tuple(chosen.values())
 
@@ -309,34 +324,39 @@ def _configured(spec: Spec, settings: Mapping[str, Any], key: str) -> Any:
     return None
 
 
-def _replicated(parts: _Parts, protocol: ProtocolSpec, config: Any) -> tuple[StateMachineSpec | None, Any]:
-    """Returns the state machine that the protocol, or one that it chooses, replicates, and the protocol's config that
-    includes it. A chosen protocol may be left without one: then the protocol that mounts it gives it one."""
-    if not _replicates(config):
-        return None, config
-    if not parts.of("state_machine") and parts.choices.get("state_machine") in (None, "none"):
-        if not isinstance(config, ReplicatedConfig):
-            return None, config
-        fix = did_you_mean("", parts.registry.names("state_machine"))
-        raise ConfigError(f"protocol={protocol.name}", "replicates a state machine, and none is chosen", fix)
-    machine, machine_config = parts.plugin("state_machine")
-    return machine, _with_machine(config, StateMachineChoice(machine.machine, machine_config))
+def _with_parts(parts: _Parts, protocol: ProtocolSpec, config: Any) -> tuple[dict[str, tuple[Any, Any]], Any]:
+    """Returns the spec and config of each part that the run has (see `PARTS`), by group, and the protocol's config that
+    includes them. A protocol that another one chooses may be left without one: then its parent gives it one."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for group in PARTS:
+        if not _takes(config, group):
+            continue
+        part = parts.part(group)
+        if part is not None:
+            spec, part_config = found[group] = part
+            config = _with_part(config, group, spec.choice(part_config))
+        elif is_part(type(config), group):
+            needs = "replicates a state machine" if group == "state_machine" else f"needs a {label(group)}"
+            fix = did_you_mean("", parts.registry.names(group))
+            raise ConfigError(f"protocol={protocol.name}", f"{needs}, and none is chosen", fix)
+    return found, config
 
 
-def _replicates(config: Any) -> bool:
-    """Returns whether a protocol with this config replicates a state machine, or chooses one that does."""
-    return isinstance(config, ReplicatedConfig) or any(_replicates(each.config) for each in choices_in(config).values())
+def _takes(config: Any, group: str) -> bool:
+    """Returns whether a protocol with this config is given a part, or chooses one that is."""
+    choices = choices_in(config, ProtocolChoice).values()
+    return config is not None and (is_part(type(config), group) or any(_takes(each.config, group) for each in choices))
 
 
-def _with_machine(config: Any, machine: StateMachineChoice) -> Any:
-    """Returns `config` with the state machine given to every chosen protocol that replicates one."""
-    if isinstance(config, ReplicatedConfig):
-        config = msgspec.structs.replace(config, state_machine=machine)
+def _with_part(config: Any, group: str, choice: Any) -> Any:
+    """Returns `config` with the part given to every chosen protocol that takes one."""
     given = {
-        field: msgspec.structs.replace(choice, config=_with_machine(choice.config, machine))
-        for field, choice in choices_in(config).items()
-        if _replicates(choice.config)
+        field: msgspec.structs.replace(chosen, config=_with_part(chosen.config, group, choice))
+        for field, chosen in choices_in(config, ProtocolChoice).items()
+        if _takes(chosen.config, group)
     }
+    if is_part(type(config), group):
+        given[group] = choice
     return msgspec.structs.replace(config, **given) if given else config
 
 
@@ -507,7 +527,7 @@ def _as_written(
     experiment: Experiment,
     run: Config,
     engine: str,
-    machine: StateMachineSpec | None,
+    given: Mapping[str, tuple[Any, Any]],
     faults: Mapping[str, tuple[Any, Any]],
     checkers: Mapping[str, tuple[Any, Any]],
 ) -> dict[str, Any]:
@@ -518,7 +538,7 @@ def _as_written(
         "run": {"dir": str(experiment.run_dir)},
         "plugins": {"path": (parts.merged.get("plugins") or {}).get("path") or []},
         "protocol": _shown(experiment.protocol, experiment.protocol_config),
-        "state_machine": None if machine is None else _shown(machine, parts.plugin("state_machine")[1]),
+        **{group: _shown(*given[group]) if group in given else None for group in PARTS},
         "workload": _shown(experiment.workload, experiment.workload_config),
         "network": _shown(experiment.network, experiment.network_config),
         "faults": {key: _shown(spec, config) for key, (spec, config) in faults.items()},

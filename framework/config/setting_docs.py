@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from framework.config.plain_mappings import keys_of, plain, typed
-from framework.core.protocol_choice import ProtocolChoice, settings_key
+from framework.core.plugin_choice import PluginChoice, settings_key
 from framework.core.size import Size
 from framework.core.time import Duration
 
@@ -109,11 +109,11 @@ _FORMS: dict[Any, str] = {
 
 def _setting(value: Any, hint: Any, key: str, text: str) -> Iterator[Setting]:
     kinds = tuple(_kinds(hint))
-    if isinstance(value, ProtocolChoice):
-        yield Setting(key, value.name, "the name of a protocol", text)
+    if isinstance(value, PluginChoice):
+        yield Setting(key, value.name, f"the name of a {value.group}", text)
         inner = settings_key(key)
         if value.config is None:
-            yield Setting(inner, None, "keys and values", f"The settings of the protocol in {key}.")
+            yield Setting(inner, None, "keys and values", f"The settings of the {value.group} in {key}.")
         else:
             yield from explained(value.config, inner)
     elif isinstance(value, msgspec.Struct):

@@ -19,7 +19,7 @@ from framework.core.errors import PluginError, did_you_mean
 from framework.core.message import Config, Message, NodeId
 from framework.core.node_class import RESERVED, check_body, declared_fields, handler_names, timer_names, typed_fields
 from framework.core.plain_state import copy_plain
-from framework.core.protocol_choice import chosen_classes
+from framework.core.plugin_choice import chosen_classes
 from framework.core.replica import Replica
 from framework.core.status import NOTHING_SHOWN, Status
 

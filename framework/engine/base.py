@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from framework.core.client import Client
 from framework.core.message import NodeId
 from framework.core.node import Node
-from framework.core.protocol_choice import ProtocolChoice, chosen_classes
+from framework.core.plugin_choice import chosen_classes
 from framework.core.status import Status
 from framework.core.tracebacks import blaming, plugin_gave
 from framework.engine.tally import Tally
@@ -134,7 +134,7 @@ class Experiment:
         if name == self.administrator:
             return EndpointSpec(Administrator, self.nodes, config, roles)
         if workload.client is not None:
-            choice = ProtocolChoice(self.protocol.name, self.protocol.node, self.protocol.client, config)
+            choice = self.protocol.choice(config)
             wrapped = WrappedClientConfig(protocol=choice, workload=self.workload_config)
             return EndpointSpec(workload.client, self.nodes, wrapped, roles)
         return EndpointSpec(self.protocol.client, self.nodes, config, roles)

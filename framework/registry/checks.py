@@ -22,6 +22,7 @@ from framework.faults.fault import Fault, FaultConfig, TargetConfig, TargetedFau
 from framework.faults.plan import FaultPlan
 from framework.load.workload import FinalPhaseConfig, Workload, WorkloadConfig
 from framework.network.model import NetworkModel
+from framework.placement.placement import Placement, PlacementConfig
 from framework.registry.messages import named_messages, node_classes, package_of
 from framework.registry.specs import (
     SERVICE,
@@ -29,6 +30,7 @@ from framework.registry.specs import (
     FaultSpec,
     ModelSpec,
     NetworkSpec,
+    PlacementSpec,
     ProtocolSpec,
     Sometimes,
     Spec,
@@ -55,7 +57,8 @@ def check_spec(spec: Spec, siblings: Sequence[Spec] = (), home: str | None = Non
         others = [other for other in siblings if isinstance(other, ProtocolSpec)]
         check_protocol(spec, others, home)
         return
-    check_config(spec, WorkloadConfig if isinstance(spec, WorkloadSpec) else Config)
+    bases: dict[type[Spec], type[Config]] = {WorkloadSpec: WorkloadConfig, PlacementSpec: PlacementConfig}
+    check_config(spec, bases.get(type(spec), Config))
     for field, base in _PARTS.get(type(spec), ()):
         check_class(spec, field, base)
     if isinstance(spec, FaultSpec):
@@ -152,6 +155,7 @@ _PARTS: dict[type[Spec], tuple[tuple[str, type], ...]] = {
     StateMachineSpec: (("machine", StateMachine),),
     WorkloadSpec: (("workload", Workload),),
     NetworkSpec: (("model", NetworkModel),),
+    PlacementSpec: (("placement", Placement),),
     ModelSpec: (("model", Model),),
 }
 

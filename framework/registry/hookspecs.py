@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         FaultSpec,
         ModelSpec,
         NetworkSpec,
+        PlacementSpec,
         ProtocolSpec,
         StateMachineSpec,
         WorkloadSpec,
@@ -36,6 +37,11 @@ def register_protocols() -> list[ProtocolSpec]:  # type: ignore[empty-body]
 @hookspec
 def register_state_machines() -> list[StateMachineSpec]:  # type: ignore[empty-body]
     """Returns state machines for replicated logs."""
+
+
+@hookspec
+def register_placements() -> list[PlacementSpec]:  # type: ignore[empty-body]
+    """Returns placements: which nodes hold a key or a shard."""
 
 
 @hookspec

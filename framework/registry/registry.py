@@ -25,6 +25,7 @@ from framework.registry.specs import (
     FaultSpec,
     ModelSpec,
     NetworkSpec,
+    PlacementSpec,
     ProtocolSpec,
     Registered,
     Spec,
@@ -51,6 +52,7 @@ KINDS: dict[str, PluginKind] = {
     for kind in (
         PluginKind("protocol", "register_protocols", ProtocolSpec, "protocols"),
         PluginKind("state_machine", "register_state_machines", StateMachineSpec, "state_machines"),
+        PluginKind("placement", "register_placements", PlacementSpec, "placements"),
         PluginKind("workload", "register_workloads", WorkloadSpec, "workloads"),
         PluginKind("network", "register_network_models", NetworkSpec, "networks"),
         PluginKind("faults", "register_faults", FaultSpec, "faults"),

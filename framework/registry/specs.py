@@ -10,13 +10,14 @@ from framework.checking.invariants import Invariant
 from framework.core.client import Client
 from framework.core.message import Config, NodeId
 from framework.core.node import Node
-from framework.core.protocol_choice import ProtocolChoice
+from framework.core.plugin_choice import ProtocolChoice
 from framework.core.tracebacks import blaming
 from framework.faults.fault import Fault, FaultConfig
 from framework.faults.plan import FaultKinds, FaultPlan, PeriodicPlan
 from framework.load.workload import Workload, WorkloadConfig
 from framework.network.model import NetworkModel
-from framework.replication.state_machine import StateMachine
+from framework.placement.placement import Placement, PlacementChoice, PlacementConfig
+from framework.replication.state_machine import StateMachine, StateMachineChoice
 
 if TYPE_CHECKING:
     from framework.checking.finished_run import FinishedRun
@@ -93,6 +94,10 @@ class ProtocolSpec(Spec):
             first = next(iter(self.roles.values()))
             object.__setattr__(self, "node", first[0] if isinstance(first, tuple) and first else Node)
 
+    def choice(self, config: Any) -> ProtocolChoice:
+        """Returns the choice of this protocol with a config."""
+        return ProtocolChoice(self.name, config, self.node, self.client)
+
     @property
     def role_classes(self) -> list[type[Node]]:
         """The classes of its nodes: one for each role, or the one of all."""
@@ -138,6 +143,26 @@ class StateMachineSpec(Spec):
 
     machine: type[StateMachine]
     model: str | None = None
+
+    def choice(self, config: Any) -> StateMachineChoice:
+        """Returns the choice of this state machine with a config."""
+        return StateMachineChoice(self.machine, config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementSpec(Spec):
+    """A placement; its config derives from `PlacementConfig`."""
+
+    placement: type[Placement]
+    config: type[PlacementConfig] | None = PlacementConfig
+
+    def choice(self, config: Any) -> PlacementChoice:
+        """Returns the choice of this placement with a config."""
+        return PlacementChoice(self.name, config, self.placement)
+
+
+PluginSpec: TypeAlias = ProtocolSpec | PlacementSpec
+"""The specs that a config can choose by name (see `PluginChoice`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +266,7 @@ class Registered:
 
     protocols: dict[str, ProtocolSpec] = field(default_factory=dict)
     state_machines: dict[str, StateMachineSpec] = field(default_factory=dict)
+    placements: dict[str, PlacementSpec] = field(default_factory=dict)
     workloads: dict[str, WorkloadSpec] = field(default_factory=dict)
     networks: dict[str, NetworkSpec] = field(default_factory=dict)
     faults: dict[str, FaultSpec] = field(default_factory=dict)

@@ -1,0 +1,75 @@
+"""Hashes of ids: 64 bits from xxhash, and cheap functions that turn one hash into another, alike for one id and for many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+Id: TypeAlias = str | bytes | int
+"""What is placed: a key, or the number of a shard."""
+
+Hashes: TypeAlias = npt.NDArray[np.uint64]
+Indices: TypeAlias = npt.NDArray[np.int32]
+
+HashName: TypeAlias = Literal["xxh3_64", "xxh64"]
+
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio (Knuth, volume 3, section 6.4)
+_FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # SplitMix64 (Steele, Lea and Flood, 2014)
+
+_FUNCTIONS: dict[str, Callable[[bytes, int], int]] = {
+    "xxh3_64": xxhash.xxh3_64_intdigest,
+    "xxh64": xxhash.xxh64_intdigest,
+}
+
+
+def hash_function(name: HashName) -> Callable[[bytes, int], int]:
+    """Returns the function of bytes and a seed that yields a hash of 64 bits."""
+    return _FUNCTIONS[name]
+
+
+def as_hashed(id: Id) -> bytes:
+    """Returns what is hashed of an id: text in UTF-8, and a number as eight bytes, little-endian."""
+    if isinstance(id, str):
+        return id.encode()
+    return (id & _MASK).to_bytes(8, "little") if isinstance(id, int) else id
+
+
+def hash_many(ids: Iterable[Id], name: HashName, seed: int) -> Hashes:
+    """Returns the hashes of many ids."""
+    function = hash_function(name)
+    return np.fromiter((function(as_hashed(each), seed) for each in ids), dtype=np.uint64)
+
+
+def mixed(value: int) -> int:
+    """Returns another number of 64 bits, each bit of which depends on all of `value` (the finalizer of SplitMix64)."""
+    value = (value ^ value >> 30) * _FIRST & _MASK
+    value = (value ^ value >> 27) * _SECOND & _MASK
+    return value ^ value >> 31
+
+
+def mixed_many(values: Hashes) -> Hashes:
+    """Returns `mixed` of each value, in place."""
+    scratch = values >> np.uint64(30)
+    values ^= scratch
+    values *= np.uint64(_FIRST)
+    np.right_shift(values, np.uint64(27), out=scratch)
+    values ^= scratch
+    values *= np.uint64(_SECOND)
+    np.right_shift(values, np.uint64(31), out=scratch)
+    values ^= scratch
+    return values
+
+
+def rehashed(value: int, attempt: int) -> int:
+    """Returns the hash of an id's `attempt`: the hash itself at 0, and independent ones after that."""
+    return value if attempt == 0 else mixed(value + attempt * _GOLDEN & _MASK)
+
+
+def rehashed_many(values: Hashes, attempt: int) -> Hashes:
+    """Returns `rehashed` of each value."""
+    return values if attempt == 0 else mixed_many(values + np.uint64(attempt * _GOLDEN & _MASK))

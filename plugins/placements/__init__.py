@@ -1,0 +1,1 @@
+"""Placements that come with Synod."""
