@@ -153,6 +153,7 @@ if TYPE_CHECKING:
     from framework.replication.transfers import IncomingTransfer, OutgoingTransfer
     from framework.sweep.reader import Sweep, open_sweep
     from framework.testing.judged_run import JudgedRun
+    from framework.testing.placement_checks import PLACEMENT_CHECKS
     from framework.trace.reader import Run, open_run
 
 _HOMES = {
@@ -258,6 +259,7 @@ _HOMES = {
     "PARENT": "framework.replication.sessions",
     "PARTICIPANT": "framework.commitment.client",
     "PENDING": "framework.replication.state_machine",
+    "PLACEMENT_CHECKS": "framework.testing.placement_checks",
     "Partitioner": "framework.placement.partitioner",
     "Pause": "framework.faults.actions",
     "PendingRead": "framework.replication.reads",
@@ -465,6 +467,7 @@ __all__ = [
     "PARENT",
     "PARTICIPANT",
     "PENDING",
+    "PLACEMENT_CHECKS",
     "Partitioner",
     "Pause",
     "PendingRead",
