@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from framework import Client, Fail, NodeId, Ok, Operation, handles, on_timer
-from plugins.protocols.cache.config import DIRECTORY, CacheConfig, placement_of
+from plugins.protocols.cache.config import DIRECTORY, CacheConfig, shards_of
 from plugins.protocols.cache.messages import (
     Change,
     Changed,
@@ -83,11 +83,7 @@ class CacheClient(Client):
     def on_view(self, sender: NodeId, view: View) -> None:
         if self.view is not None and view.epoch <= self.view.epoch:
             return  # repeated, or of one that is behind
-        self.view, self.shards = view, ()
-        if view.caches:
-            placement = placement_of(self.config, view.caches)
-            found = placement.locate_many(placement.hash_many(range(self.config.partitioner.count)))[:, 0].tolist()
-            self.shards = tuple(placement.nodes[index] for index in found)
+        self.view, self.shards = view, shards_of(self.config, view.caches) if view.caches else ()
         if self.operation is not None and self.operation.function in ("get", "put"):
             self.turn = 0
             self.transmit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -14,7 +15,6 @@ from framework import (
     Member,
     NodeId,
     Partitioner,
-    Placement,
     PlacementChoice,
     did_you_mean,
 )
@@ -68,7 +68,7 @@ class CacheConfig(Config):
         if set(self.late) >= set(nodes[1:]):
             raise ConfigError(f"{key}.late", "leaves no cache to begin with", "Name fewer.")
         try:
-            placement_of(self, nodes[1:]).locate(0)
+            shards_of(self, nodes[1:])
         except ValueError as error:
             assert self.placement is not None
             raise ConfigError(
@@ -76,10 +76,18 @@ class CacheConfig(Config):
             ) from error
 
 
-def placement_of(config: CacheConfig, caches: tuple[NodeId, ...]) -> Placement:
-    """Returns the placement of all shards on the caches."""
+def shards_of(config: CacheConfig, caches: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
+    """Returns the cache of each shard. Raises ValueError if the placement cannot have these caches."""
     assert config.placement is not None, "a run that lacks one is refused"
-    members = {node: Member(node, weight) for node, weight in config.weights.items()}
-    made = config.placement.make(caches, members)
-    made.place(range(config.partitioner.count))
-    return made
+    weights = tuple(sorted(config.weights.items()))
+    return _shards_of(config.placement, config.partitioner.count, weights, caches)
+
+
+@lru_cache(maxsize=64)  # nodes and clients of one process ask for the same
+def _shards_of(
+    choice: PlacementChoice, shards: int, weights: tuple[tuple[NodeId, float], ...], caches: tuple[NodeId, ...]
+) -> tuple[NodeId, ...]:
+    placement = choice.make(caches, {node: Member(node, weight) for node, weight in weights})
+    placement.place(range(shards))
+    found = placement.locate_many(placement.hash_many(range(shards)))[:, 0]
+    return tuple(placement.nodes[index] for index in found.tolist())

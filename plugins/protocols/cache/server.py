@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 
-from framework import Node, NodeId, Placement, Status, handles, on_timer
-from plugins.protocols.cache.config import DIRECTORY, CacheConfig, placement_of
+from framework import Node, NodeId, Status, handles, on_timer
+from plugins.protocols.cache.config import DIRECTORY, CacheConfig, shards_of
 from plugins.protocols.cache.messages import (
     Found,
     Get,
@@ -36,7 +36,7 @@ class Cache(Node):
     def on_start(self) -> None:
         (self.directory,) = self.roles[DIRECTORY]
         self.view: View | None = None
-        self.shards: dict[int, NodeId] = {}
+        self.shards: tuple[NodeId, ...] = ()
         self.entries: dict[str, str] = {}  # the longest unused one first
         self.early: list[tuple[NodeId, Handoff]] = []  # of the epoch after this one
         self.answered = 0
@@ -70,15 +70,10 @@ class Cache(Node):
 
     def place(self, view: View) -> None:
         """Works out which cache has which shard."""
-        placement: Placement | None = placement_of(self.config, view.caches) if view.caches else None
-        self.shards = {}
-        if placement is not None:
-            count = self.config.partitioner.count
-            found = placement.locate_many(placement.hash_many(range(count)))[:, 0].tolist()
-            self.shards = {shard: placement.nodes[index] for shard, index in enumerate(found)}
+        self.shards = shards_of(self.config, view.caches) if view.caches else ()
 
     def owner(self, key: str) -> NodeId | None:
-        return self.shards.get(self.config.partitioner.shard_of(key))
+        return self.shards[self.config.partitioner.shard_of(key)] if self.shards else None
 
     def hand_off(self, view: View) -> None:
         """Sends away the entries that are another cache's from now on."""
