@@ -25,9 +25,12 @@ def _maglev(size: int) -> Make:
     return lambda nodes, seed: Maglev(MaglevConfig(table_size=size, seed=seed), nodes)
 
 
-def _bounded(nodes: Sequence[NodeId], seed: int) -> Placement:
-    over = PlacementChoice("ring", RingConfig(points=100, seed=seed), Ring)
-    return BoundedLoad(BoundedLoadConfig(over=over, seed=seed), nodes)
+def _bounded(balance: float) -> Make:
+    def make(nodes: Sequence[NodeId], seed: int) -> Placement:
+        over = PlacementChoice("ring", RingConfig(points=100, seed=seed), Ring)
+        return BoundedLoad(BoundedLoadConfig(over=over, balance=balance, seed=seed), nodes)
+
+    return make
 
 
 STRATEGIES: dict[str, Make] = {
@@ -40,11 +43,18 @@ STRATEGIES: dict[str, Make] = {
     "jump": lambda nodes, seed: Jump(PlacementConfig(seed=seed), nodes),
     "maglev, 65537": _maglev(65_537),
     "maglev, 655373": _maglev(655_373),
-    "bounded_load, c=1.25": _bounded,
+    "bounded_load, c=1.25": _bounded(1.25),
+    "bounded_load, c=1.05": _bounded(1.05),
     "modulo": lambda nodes, seed: Modulo(PlacementConfig(seed=seed), nodes),
 }
 
-LARGEST = {"ring, 1000": 1_000, "rendezvous": 1_000, "bounded_load, c=1.25": 1_000, "maglev, 65537": 1_000}
+LARGEST = {
+    "ring, 1000": 1_000,
+    "rendezvous": 1_000,
+    "bounded_load, c=1.25": 1_000,
+    "bounded_load, c=1.05": 1_000,
+    "maglev, 65537": 1_000,
+}
 """The largest number of nodes, where more take too long, or make no sense: Maglev wants 65 entries a node or more."""
 
 

@@ -16,7 +16,7 @@ from framework.console.entry import carried_out
 
 LINES = (
     "ring, 100", "rendezvous", "multi_probe, 21", "jump", "maglev, 65537", "maglev, 655373", "bounded_load, c=1.25",
-    "modulo",
+    "bounded_load, c=1.05", "modulo",
 )  # fmt: skip
 
 

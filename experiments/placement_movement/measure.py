@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.placement_balance.measure import PLACED, names
 from experiments.placement_balance.strategies import STRATEGIES
 from framework import NodeId, Placement
 
-KEYS = 1_000_000
+KEYS = 300_000
 NODES = 100
 
 CHANGES: dict[str, tuple[Sequence[NodeId], Sequence[NodeId]]] = {
@@ -54,18 +55,32 @@ def moved(name: str, change: str, seed: int) -> Moved:
     for node in come:
         placement.add(node)
     after, new_table = _owners(placement, hashes), _table(placement)
+    gone, new = [_number(node) for node in go], [_number(node) for node in come]
     changed = before != after
-    must = np.isin(before, go) | np.isin(after, come)
-    needless = (table != new_table) & ~np.isin(table, go) & ~np.isin(new_table, come)
+    must = np.isin(before, gone) | np.isin(after, new)
+    needless = (table != new_table) & ~np.isin(table, gone) & ~np.isin(new_table, new)
     return Moved(
         name, change, seed, float(changed.mean()), float(must.mean()), float(needless.mean()) if len(table) else 0.0
     )
 
 
-def _owners(placement: Placement, hashes: np.ndarray) -> np.ndarray:
-    return np.array(placement.nodes)[placement.locate_many(hashes)[:, 0]]
+Numbers: TypeAlias = npt.NDArray[np.int32]
 
 
-def _table(placement: Placement) -> np.ndarray:
+def _owners(placement: Placement, hashes: npt.NDArray[np.uint64]) -> Numbers:
+    """Returns the number of the node of each hash."""
+    return _numbers(placement)[placement.locate_many(hashes)[:, 0]]
+
+
+def _table(placement: Placement) -> Numbers:
+    """Returns the numbers of the nodes in Maglev's table; none for another placement."""
     table = getattr(placement, "table", None)
-    return np.zeros(0, dtype=str) if table is None else np.array(placement.nodes)[table]
+    return np.zeros(0, dtype=np.int32) if table is None else _numbers(placement)[table]
+
+
+def _numbers(placement: Placement) -> Numbers:
+    return np.array([_number(node) for node in placement.nodes], dtype=np.int32)
+
+
+def _number(node: NodeId) -> int:
+    return int(node.removeprefix("n"))
