@@ -44,6 +44,17 @@ if TYPE_CHECKING:
     from framework.core.status import Status
     from framework.core.time import MICROSECOND, MILLISECOND, NEVER, SECOND, Duration, format_duration
     from framework.core.value import Probability, Value
+    from framework.failure_detection.client import SuspectsClient
+    from framework.failure_detection.detector import (
+        Alive,
+        Detector,
+        DetectorConfig,
+        DetectorStatus,
+        Suspected,
+        SuspectsReply,
+        SuspectsRequest,
+    )
+    from framework.failure_detection.properties import DETECTOR_INVARIANTS, wrong_suspicion
     from framework.faults.actions import (
         Action,
         Crash,
@@ -152,6 +163,7 @@ _HOMES = {
     "Administer": "framework.replication.administration",
     "Administered": "framework.replication.administration",
     "Administrator": "framework.replication.administration",
+    "Alive": "framework.failure_detection.detector",
     "Answer": "framework.replication.sessions",
     "Answered": "framework.replication.parent_port",
     "Applied": "framework.replication.parent_port",
@@ -179,7 +191,11 @@ _HOMES = {
     "ConfigError": "framework.core.errors",
     "ConstantLink": "framework.network.model",
     "Crash": "framework.faults.actions",
+    "DETECTOR_INVARIANTS": "framework.failure_detection.properties",
     "Deposed": "framework.replication.parent_port",
+    "Detector": "framework.failure_detection.detector",
+    "DetectorConfig": "framework.failure_detection.detector",
+    "DetectorStatus": "framework.failure_detection.detector",
     "DiskProblem": "framework.faults.actions",
     "Distribution": "framework.core.distributions",
     "DurableLog": "framework.core.durable",
@@ -285,6 +301,10 @@ _HOMES = {
     "StateMachineSpec": "framework.registry.specs",
     "Status": "framework.core.status",
     "Step": "framework.checking.invariants",
+    "Suspected": "framework.failure_detection.detector",
+    "SuspectsClient": "framework.failure_detection.client",
+    "SuspectsReply": "framework.failure_detection.detector",
+    "SuspectsRequest": "framework.failure_detection.detector",
     "Sweep": "framework.sweep.reader",
     "TICK": "framework.replication.sessions",
     "TargetConfig": "framework.faults.fault",
@@ -330,6 +350,7 @@ _HOMES = {
     "open_sweep": "framework.sweep.reader",
     "operation": "framework.replication.state_machine",
     "query": "framework.replication.state_machine",
+    "wrong_suspicion": "framework.failure_detection.properties",
 }
 
 __all__ = [
@@ -340,6 +361,7 @@ __all__ = [
     "Administer",
     "Administered",
     "Administrator",
+    "Alive",
     "Answer",
     "Answered",
     "Applied",
@@ -367,7 +389,11 @@ __all__ = [
     "ConfigError",
     "ConstantLink",
     "Crash",
+    "DETECTOR_INVARIANTS",
     "Deposed",
+    "Detector",
+    "DetectorConfig",
+    "DetectorStatus",
     "DiskProblem",
     "Distribution",
     "DurableLog",
@@ -473,6 +499,10 @@ __all__ = [
     "StateMachineSpec",
     "Status",
     "Step",
+    "Suspected",
+    "SuspectsClient",
+    "SuspectsReply",
+    "SuspectsRequest",
     "Sweep",
     "TICK",
     "TargetConfig",
@@ -518,6 +548,7 @@ __all__ = [
     "open_sweep",
     "operation",
     "query",
+    "wrong_suspicion",
 ]
 
 

@@ -1,0 +1,28 @@
+"""Failure detection by accrued suspicion (Hayashibara, Défago, Yared and Katayama, 2004)."""
+
+from __future__ import annotations
+
+from framework import DETECTOR_INVARIANTS, ProtocolSpec, Sometimes, SuspectsClient, hookimpl, wrong_suspicion
+from plugins.protocols.phi_accrual.node import PhiAccrualConfig, PhiAccrualDetector
+
+
+@hookimpl
+def register_protocols() -> list[ProtocolSpec]:
+    return [
+        ProtocolSpec(
+            name="phi_accrual",
+            summary="Failure detection: heartbeats, and a time-out that follows their intervals (Hayashibara et al., 2004).",
+            node=PhiAccrualDetector,
+            client=SuspectsClient,
+            config=PhiAccrualConfig,
+            operations=("suspects",),
+            checkers=("suspects",),
+            recovers=True,
+            settled=wrong_suspicion,
+            invariants=DETECTOR_INVARIANTS,
+            sometimes=(
+                Sometimes("a node was suspected", "suspected"),
+                Sometimes("a suspicion was a mistake", "mistake"),
+            ),
+        )
+    ]
