@@ -20,6 +20,8 @@ news of an earlier incarnation, which may arrive late, is told from news of the 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from framework.core.client import OperationId
 from framework.core.durable import durable
 from framework.core.message import Config, Event, Message, NodeId
@@ -97,6 +99,9 @@ class Detector(Node):
         self.incarnation += 1
         self.suspected: dict[NodeId, int] = {}
         """The suspected nodes, with the incarnation in which each is suspected."""
+
+    def can_serve(self, running: Collection[NodeId]) -> bool:
+        return True  # a node that runs answers by itself
 
     def incarnation_of(self, peer: NodeId) -> int:
         """Returns the latest incarnation of `peer` that this node has heard of; 0 if none."""

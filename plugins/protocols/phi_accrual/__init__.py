@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from framework import DETECTOR_INVARIANTS, ProtocolSpec, Sometimes, SuspectsClient, hookimpl, wrong_suspicion
+from framework import ProtocolSpec, Sometimes, SuspectsClient, hookimpl, wrong_suspicion
+from plugins.protocols.phi_accrual.invariants import INVARIANTS
 from plugins.protocols.phi_accrual.node import PhiAccrualConfig, PhiAccrualDetector
 
 
@@ -19,7 +20,7 @@ def register_protocols() -> list[ProtocolSpec]:
             checkers=("suspects",),
             recovers=True,
             settled=wrong_suspicion,
-            invariants=DETECTOR_INVARIANTS,
+            invariants=INVARIANTS,
             sometimes=(
                 Sometimes("a node was suspected", "suspected"),
                 Sometimes("a suspicion was a mistake", "mistake"),

@@ -28,6 +28,8 @@ class Probe:
 
     target: NodeId
     sequence: int
+    helpers: tuple[NodeId, ...] | None = None
+    """The members that have been asked to ping the target; None: nobody yet."""
     is_acknowledged: bool = False
 
 
@@ -60,6 +62,8 @@ class Swim(Detector):
         self.order: list[NodeId] = []
         """The members to probe in this round, the next one last."""
         self.current: Probe | None = None
+        self.failed: Probe | None = None
+        """The last probe that made this member suspect its target."""
         self.relays: dict[int, Relay] = {}
         self.sequence = self.incarnation << 32  # an Ack to an earlier life answers nothing
         self.spread(self.id)
@@ -73,7 +77,7 @@ class Swim(Detector):
     def begin_period(self) -> None:
         """Concludes the probe of the period that ends, and probes the next member."""
         if self.current is not None and not self.current.is_acknowledged:
-            self.conclude_failed(self.current.target)
+            self.conclude_failed(self.current)
         expired = [number for number, relay in self.relays.items() if self.now - relay.since >= self.config.period]
         for number in expired:
             del self.relays[number]
@@ -107,7 +111,8 @@ class Swim(Detector):
         if probe is None or probe.is_acknowledged:
             return
         others = [each for each in self.peers if each != probe.target and each not in self.suspected]
-        for helper in self.rng.sample(others, min(self.config.helpers, len(others))):
+        probe.helpers = tuple(self.rng.sample(others, min(self.config.helpers, len(others))))
+        for helper in probe.helpers:
             self.send(helper, PingReq(probe.sequence, probe.target, self.piggybacked(helper)))
 
     @handles(Ping)
@@ -133,12 +138,13 @@ class Swim(Detector):
         if sender != probe.target:
             self.note("indirect_ack", member=probe.target, helper=sender)
 
-    def conclude_failed(self, target: NodeId) -> None:
+    def conclude_failed(self, probe: Probe) -> None:
         """Suspects a member that has not answered."""
-        held = self.members[target]
+        held = self.members[probe.target]
         if held.state == "alive":
-            self.note("failed_probe", member=target, incarnation=held.incarnation)
-            self.learn(Update(target, held.incarnation, "suspect" if self.config.suspicion else "confirm"))
+            self.failed = probe
+            self.note("failed_probe", member=held.member, incarnation=held.incarnation)
+            self.learn(Update(held.member, held.incarnation, "suspect" if self.config.suspicion else "confirm"))
 
     # Suspicion (section 4.2).
 
