@@ -38,7 +38,10 @@ class PhiAccrualConfig(DetectorConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_positive("interval", "min_deviation", "first_interval")
+        self.require_positive("interval")
+        for name in ("min_deviation", "first_interval"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}=0 leaves nothing to estimate: give more than 0")
 
 
 class Heartbeat(Message):

@@ -1,14 +1,13 @@
 """Invariants of SWIM, besides those of all failure detectors (`framework.failure_detection.properties`).
 
-| property | definition | source |
+| property | definition | |
 | --- | --- | --- |
-| override order | between two starts, what a member holds of another one is only replaced by what overrides it | section 4.2 |
-| higher incarnation | a member that was faulty in an incarnation is held alive again in a higher one only | section 4.2 |
+| override order | between two starts, what a member holds of another one is replaced by what overrides it only | 4.2 |
 | confirmed is suspected | the parent is told of exactly the members that are confirmed faulty | |
-| time to refute | a member is confirmed faulty only in an incarnation in which it has been suspected for some time | section 4.2 |
-| ran when probed | a member that acknowledges a probe has run since that began, whoever passed its Ack on | section 3.1 |
-| asked first | a member suspects another one only if it has asked others to ping it | section 3.1 |
-| piggyback limit | no update is sent more than lambda log(n) times | section 4.1 |
+| time to refute | a member is confirmed faulty only in an incarnation in which it has been suspected for some time | 4.2 |
+| ran when probed | a member that acknowledges a probe has run since that began, whoever passed its Ack on | 3.1 |
+| asked first | a member suspects another one only if it has asked others to ping it | 3.1 |
+| piggyback limit | no update is sent more than lambda log(n) times | 4.1 |
 """
 
 from __future__ import annotations
@@ -25,12 +24,11 @@ class Members(Invariant[Swim]):
 
     def __init__(self) -> None:
         self.held: dict[NodeId, dict[NodeId, Update]] = {}
-        self.faulty: dict[NodeId, dict[NodeId, int]] = {}
 
     def observe(self, step: Step, node: Swim) -> None:
         if step.started:
-            self.held[step.node], self.faulty[step.node] = {}, {}
-        held, faulty = self.held.setdefault(step.node, {}), self.faulty.setdefault(step.node, {})
+            self.held[step.node] = {}
+        held = self.held.setdefault(step.node, {})
         for member, update in node.members.items():
             before = held.get(member)
             if update is before:
@@ -39,11 +37,6 @@ class Members(Invariant[Swim]):
             if before is not None and update != before and not update.overrides(before):
                 what = f"{step.node} held {_said(before)}, and holds {_said(update)}"
                 raise Violation("override order", (step.node, member), what)
-            if update.state == "confirm":
-                faulty[member] = update.incarnation
-            elif update.incarnation <= faulty.get(member, -1):
-                what = f"{step.node} holds {_said(update)}, which was faulty in {faulty[member]}"
-                raise Violation("higher incarnation", (step.node, member), what)
             if (update.state == "confirm") != (member in node.suspected):
                 what = f"{step.node} holds {_said(update)}, and suspects {', '.join(node.suspected) or 'nobody'}"
                 raise Violation("confirmed is suspected", (step.node, member), what)
