@@ -10,14 +10,14 @@ from plugins.protocols.phi_accrual.node import Arrivals, Heartbeat, PhiAccrualDe
 
 
 class UsesTheLastIntervalOnly(PhiAccrualDetector):
-    """Mean and deviation are estimated from the last interval alone (section 4.2)."""
+    """Mean and deviation are estimated from the last interval alone (section 4)."""
 
     def estimate(self, peer: NodeId) -> tuple[float, float]:
         return float(self.arrivals[peer].intervals[-1]), float(self.config.min_deviation)
 
 
 class IgnoresTheDeviation(PhiAccrualDetector):
-    """Intervals are taken for as regular as they can be (section 4.2)."""
+    """Intervals are taken for as regular as they can be (section 4)."""
 
     def estimate(self, peer: NodeId) -> tuple[float, float]:
         mean, _ = super().estimate(peer)
@@ -25,7 +25,7 @@ class IgnoresTheDeviation(PhiAccrualDetector):
 
 
 class CountsFromTheMean(PhiAccrualDetector):
-    """The threshold is a number of deviations above the mean, not one of digits (section 4.2)."""
+    """The threshold is a number of deviations above the mean, not one of digits (section 4)."""
 
     def await_next(self, peer: NodeId) -> None:
         mean, deviation = self.estimate(peer)
@@ -34,7 +34,7 @@ class CountsFromTheMean(PhiAccrualDetector):
 
 
 class BelievesTheLatest(PhiAccrualDetector):
-    """A heartbeat that was overtaken, or is from before a restart, counts like a newer one (section 4.1)."""
+    """A heartbeat that was overtaken, or is from before a restart, counts like a newer one (section 4)."""
 
     @handles(Heartbeat)
     def on_heartbeat(self, sender: NodeId, heartbeat: Heartbeat) -> None:

@@ -3,7 +3,7 @@
 
 | property | definition | source |
 | --- | --- | --- |
-| threshold | a node is suspected only when phi, by its definition, has reached the threshold | section 4.2 |
+| threshold | a node is suspected only when phi, by its definition, has reached the threshold | section 4 |
 """
 
 from __future__ import annotations

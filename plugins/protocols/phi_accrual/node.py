@@ -132,7 +132,7 @@ def mean_and_deviation(intervals: deque[int]) -> tuple[float, float]:
 
 
 def phi(elapsed: float, mean: float, deviation: float) -> float:
-    """Returns -log10 of the probability that a normally distributed interval is longer than `elapsed` (section 4.2)."""
+    """Returns -log10 of the probability that a normally distributed interval is longer than `elapsed` (section 4)."""
     later = erfc((elapsed - mean) / (deviation * sqrt(2))) / 2
     return -log10(later) if later > 0 else float("inf")
 

@@ -1,6 +1,6 @@
 """Invariants of SWIM, besides those of all failure detectors (`framework.failure_detection.properties`).
 
-| property | definition | |
+| property | definition | section |
 | --- | --- | --- |
 | override order | between two starts, what a member holds of another one is replaced by what overrides it only | 4.2 |
 | confirmed is suspected | the parent is told of exactly the members that are confirmed faulty | |

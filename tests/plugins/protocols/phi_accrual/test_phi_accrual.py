@@ -42,7 +42,7 @@ def beats(nodes: Cluster, *after_ms: int) -> None:
         nodes.deliver(nodes.send("n2", "n1", Heartbeat(1, number)))
 
 
-# The formula (section 4.2). The probabilities are those of a table of the normal distribution.
+# The formula (section 4). The probabilities are those of a table of the normal distribution.
 
 
 @pytest.mark.parametrize(
