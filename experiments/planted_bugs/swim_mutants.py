@@ -25,7 +25,7 @@ class VouchesForTheTarget(Swim):
     @handles(PingReq)
     def on_ping_req(self, sender: NodeId, request: PingReq) -> None:
         self.hear(request.updates)
-        self.send(sender, Ack(request.sequence, self.piggybacked(sender)))
+        self.send(sender, Ack(request.id, self.piggybacked(sender)))
 
 
 class ConfirmsAtOnce(Swim):

@@ -54,8 +54,9 @@ class HeartbeatDetector(Detector):
 
     @handles(Heartbeat)
     def on_heartbeat(self, sender: NodeId, heartbeat: Heartbeat) -> None:
-        if not is_newer(heartbeat, self.latest[sender]):
-            return  # overtaken by a later one, or from before a restart
+        latest = self.latest.get(sender)
+        if latest is None or not is_newer(heartbeat, latest):
+            return  # of no peer, or overtaken by a later one, or from before a restart
         self.latest[sender] = heartbeat
         self.set_timer(self.expire, sender, after=self.config.timeout)
         if sender in self.suspected:

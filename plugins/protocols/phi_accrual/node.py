@@ -86,7 +86,9 @@ class PhiAccrualDetector(Detector):
 
     @handles(Heartbeat)
     def on_heartbeat(self, sender: NodeId, heartbeat: Heartbeat) -> None:
-        arrivals = self.arrivals[sender]
+        arrivals = self.arrivals.get(sender)
+        if arrivals is None:
+            return  # of no peer
         latest = arrivals.latest
         if (heartbeat.incarnation, heartbeat.number) <= (latest.incarnation, latest.number):
             return  # overtaken by a later one, or from before a restart
@@ -138,5 +140,5 @@ def phi(elapsed: float, mean: float, deviation: float) -> float:
 
 
 def elapsed_at(threshold: float, mean: float, deviation: float) -> float:
-    """Returns the time after which `phi` reaches `threshold`."""
-    return mean - deviation * NormalDist().inv_cdf(10.0**-threshold)
+    """Returns the time after which `phi` reaches `threshold`; rounded, so that it is the same on every machine."""
+    return mean + deviation * round(-NormalDist().inv_cdf(10.0**-threshold), 9)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from framework import CLOCKS_APART, DETECTOR_INVARIANTS, Invariant, NodeId, Step, Violation, format_duration
-from plugins.protocols.swim.messages import Update
+from plugins.protocols.swim.messages import ProbeId, Update
 from plugins.protocols.swim.node import Swim, transmission_limit
 
 
@@ -70,9 +70,9 @@ class Probes(Invariant[Swim]):
     """Checks asked first, ran when probed, and piggyback limit."""
 
     def __init__(self) -> None:
-        self.latest: dict[NodeId, int] = {}
+        self.latest: dict[NodeId, ProbeId] = {}
         """The number of each member's latest probe."""
-        self.dead: dict[NodeId, dict[NodeId, int]] = {}
+        self.dead: dict[NodeId, dict[NodeId, ProbeId]] = {}
         """For each node that is down, the members whose probes of it began since then, with the numbers of these."""
         self.odd: dict[NodeId, tuple[int, NodeId]] = {}
         """Targets that were down, and have acknowledged: when that was seen, and where."""
@@ -101,14 +101,14 @@ class Probes(Invariant[Swim]):
         probe = node.current
         if probe is None:
             return
-        begins = self.latest.get(step.node) != probe.sequence
-        self.latest[step.node] = probe.sequence
+        begins = self.latest.get(step.node) != probe.id
+        self.latest[step.node] = probe.id
         dead = self.dead.get(probe.target)
         if dead is None:
             return
         if begins and not probe.is_acknowledged:
-            dead[step.node] = probe.sequence
-        elif probe.is_acknowledged and dead.get(step.node) == probe.sequence:
+            dead[step.node] = probe.id
+        elif probe.is_acknowledged and dead.get(step.node) == probe.id:
             self.odd.setdefault(probe.target, (step.time, step.node))
 
 

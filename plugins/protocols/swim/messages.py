@@ -19,23 +19,33 @@ class Update(Record):
     incarnation: int
     state: State
 
+    def __str__(self) -> str:
+        return f"{self.state} {self.member} in {self.incarnation}"
+
     def overrides(self, other: Update) -> bool:
         """Returns whether this says more than `other`, of the same member: it is of a later incarnation, or of the same
         one and graver."""
         return (self.incarnation, RANK[self.state]) > (other.incarnation, RANK[other.state])
 
 
+class ProbeId(Record, order=True):
+    """The number of a Ping: the sender's incarnation at its start, and a count. No Ping has that of another one."""
+
+    life: int
+    count: int
+
+
 class Ping(Message):
     """Asks for an Ack."""
 
-    sequence: int
+    id: ProbeId
     updates: tuple[Update, ...]
 
 
 class PingReq(Message):
-    """Asks the receiver to ping `target`, and to pass on its Ack."""
+    """Asks the receiver to ping `target`, and to pass on its Ack under the number of the requester's own Ping."""
 
-    sequence: int
+    id: ProbeId
     target: NodeId
     updates: tuple[Update, ...]
 
@@ -43,5 +53,5 @@ class PingReq(Message):
 class Ack(Message):
     """Answers the Ping, or the PingReq, with this number."""
 
-    sequence: int
+    id: ProbeId
     updates: tuple[Update, ...]

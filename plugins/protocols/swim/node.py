@@ -19,7 +19,7 @@ from math import ceil, log
 
 from framework import Detector, DetectorStatus, NodeId, handles, on_timer
 from plugins.protocols.swim.config import SwimConfig
-from plugins.protocols.swim.messages import Ack, Ping, PingReq, Update
+from plugins.protocols.swim.messages import Ack, Ping, PingReq, ProbeId, Update
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Probe:
     """The probe of the present period."""
 
     target: NodeId
-    sequence: int
+    id: ProbeId
     helpers: tuple[NodeId, ...] | None = None
     """The members that have been asked to ping the target; None: nobody yet."""
     is_acknowledged: bool = False
@@ -38,7 +38,7 @@ class Relay:
     """A Ping on behalf of another member, which waits for an Ack under its own number."""
 
     requester: NodeId
-    sequence: int
+    id: ProbeId
     since: int
 
 
@@ -64,8 +64,8 @@ class Swim(Detector):
         self.current: Probe | None = None
         self.failed: Probe | None = None
         """The last probe that made this member suspect its target."""
-        self.relays: dict[int, Relay] = {}
-        self.sequence = self.incarnation << 32  # an Ack to an earlier life answers nothing
+        self.relays: dict[ProbeId, Relay] = {}
+        self.last_ping = ProbeId(self.incarnation, 0)  # an Ack to an earlier life answers nothing
         self.spread(self.id)
         stagger = self.rng.randrange(self.config.period) if self.config.staggered else 0
         self.set_timer(self.begin_period, after=1 + stagger)
@@ -78,9 +78,8 @@ class Swim(Detector):
         """Concludes the probe of the period that ends, and probes the next member."""
         if self.current is not None and not self.current.is_acknowledged:
             self.conclude_failed(self.current)
-        expired = [number for number, relay in self.relays.items() if self.now - relay.since >= self.config.period]
-        for number in expired:
-            del self.relays[number]
+        for each in [each for each, relay in self.relays.items() if self.now - relay.since >= self.config.period]:
+            del self.relays[each]
         self.current = None
         self.set_timer(self.begin_period, after=self.config.period)
         target = self.next_target()
@@ -99,11 +98,11 @@ class Swim(Detector):
             self.rng.shuffle(self.order)
         return None
 
-    def ping(self, target: NodeId) -> int:
+    def ping(self, target: NodeId) -> ProbeId:
         """Sends a Ping, and returns its number."""
-        self.sequence += 1
-        self.send(target, Ping(self.sequence, self.piggybacked(target)))
-        return self.sequence
+        self.last_ping = ProbeId(self.last_ping.life, self.last_ping.count + 1)
+        self.send(target, Ping(self.last_ping, self.piggybacked(target)))
+        return self.last_ping
 
     @on_timer
     def ask_others(self) -> None:
@@ -113,26 +112,26 @@ class Swim(Detector):
         others = [each for each in self.peers if each != probe.target and each not in self.suspected]
         probe.helpers = tuple(self.rng.sample(others, min(self.config.helpers, len(others))))
         for helper in probe.helpers:
-            self.send(helper, PingReq(probe.sequence, probe.target, self.piggybacked(helper)))
+            self.send(helper, PingReq(probe.id, probe.target, self.piggybacked(helper)))
 
     @handles(Ping)
     def on_ping(self, sender: NodeId, ping: Ping) -> None:
         self.hear(ping.updates)
-        self.send(sender, Ack(ping.sequence, self.piggybacked(sender)))
+        self.send(sender, Ack(ping.id, self.piggybacked(sender)))
 
     @handles(PingReq)
     def on_ping_req(self, sender: NodeId, request: PingReq) -> None:
         self.hear(request.updates)
-        self.relays[self.ping(request.target)] = Relay(sender, request.sequence, self.now)
+        self.relays[self.ping(request.target)] = Relay(sender, request.id, self.now)
 
     @handles(Ack)
     def on_ack(self, sender: NodeId, ack: Ack) -> None:
         self.hear(ack.updates)
-        relay = self.relays.pop(ack.sequence, None)
+        relay = self.relays.pop(ack.id, None)
         if relay is not None:
-            self.send(relay.requester, Ack(relay.sequence, self.piggybacked(relay.requester)))
+            self.send(relay.requester, Ack(relay.id, self.piggybacked(relay.requester)))
         probe = self.current
-        if probe is None or probe.sequence != ack.sequence or probe.is_acknowledged:
+        if probe is None or probe.id != ack.id or probe.is_acknowledged:
             return  # an answer to an earlier probe, or a second one
         probe.is_acknowledged = True
         if sender != probe.target:

@@ -7,7 +7,7 @@ from typing import Any
 from framework import NodeId
 from framework.testing.cluster import Cluster
 from plugins.protocols.swim.config import SwimConfig
-from plugins.protocols.swim.messages import Ping, State, Update
+from plugins.protocols.swim.messages import Ping, ProbeId, State, Update
 from plugins.protocols.swim.node import Swim
 from tests.written import written
 
@@ -31,7 +31,7 @@ def probe(members: Cluster, prober: NodeId, target: NodeId) -> None:
 
 def hear(members: Cluster, name: NodeId, *updates: Update) -> None:
     """A Ping with these updates comes from outside; its Ack is not awaited."""
-    members.deliver(members.send("n9", name, Ping(0, updates)))
+    members.deliver(members.send("n9", name, Ping(ProbeId(0, 0), updates)))
     members.drop_all("Ack", to="n9")
 
 

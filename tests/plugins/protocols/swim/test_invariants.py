@@ -7,6 +7,7 @@ import pytest
 from framework import MILLISECOND, SECOND, NodeId, Step, Violation
 from framework.testing.cluster import Cluster
 from plugins.protocols.swim.invariants import INVARIANTS
+from plugins.protocols.swim.messages import ProbeId
 from plugins.protocols.swim.node import Probe
 from tests.plugins.protocols.swim.groups import group, said
 
@@ -82,7 +83,7 @@ def test_a_suspicion_elsewhere_counts_as_time_to_refute() -> None:
 
 def test_asked_first() -> None:
     watched = Watched()
-    watched.members.node("n1").failed = Probe("n2", 7)
+    watched.members.node("n1").failed = Probe("n2", ProbeId(1, 7))
     assert "n1 suspects n2, and has asked nobody else" in watched.broken("n1")
 
 
@@ -95,7 +96,7 @@ def test_piggyback_limit() -> None:
 def acknowledged_when_down(watched: Watched) -> None:
     """n2 goes down, n1 begins to probe it, and the probe is acknowledged."""
     watched.crash("n2")
-    watched.members.node("n1").current = Probe("n2", 7)
+    watched.members.node("n1").current = Probe("n2", ProbeId(1, 7))
     watched.observe("n1")
     watched.members.node("n1").current.is_acknowledged = True
     watched.observe("n1")
@@ -117,7 +118,7 @@ def test_a_restart_that_is_reported_a_little_late_is_no_violation() -> None:
 
 def test_an_ack_that_was_sent_before_the_crash_counts() -> None:
     watched = Watched()
-    watched.members.node("n1").current = Probe("n2", 7)
+    watched.members.node("n1").current = Probe("n2", ProbeId(1, 7))
     watched.observe("n1")
     watched.crash("n2")
     watched.observe("n1")

@@ -19,10 +19,10 @@ def test_a_ping_is_acknowledged() -> None:
     members.deliver(Ack)
     assert members.log == [
         "n1 fires begin_period",
-        f"  → n2: Ping(sequence={(1 << 32) + 1}, updates=[])",
-        f"n2 takes Ping(sequence={(1 << 32) + 1}, updates=[]) from n1",
-        f"  → n1: Ack(sequence={(1 << 32) + 1}, updates=[])",
-        f"n1 takes Ack(sequence={(1 << 32) + 1}, updates=[]) from n2",
+        "  → n2: Ping(id=1.1, updates=[])",
+        "n2 takes Ping(id=1.1, updates=[]) from n1",
+        "  → n1: Ack(id=1.1, updates=[])",
+        "n1 takes Ack(id=1.1, updates=[]) from n2",
     ]
     members.fire("n1", "ask_others")  # too late to matter
     members.fire("n1", "begin_period")

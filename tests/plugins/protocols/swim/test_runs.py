@@ -39,7 +39,7 @@ def test_what_cannot_be_is_refused_before_the_run(setting: str, complaint: str) 
     assert complaint in str(refused.value)
 
 
-@pytest.mark.parametrize("seed", [2, 4, 5])
+@pytest.mark.parametrize("seed", [4, 5])
 def test_it_lives_through_chaos(seed: int) -> None:
     words = ["experiment=failure_detection_chaos", "protocol.detector=swim", "trace=history"]
     (found,) = outcomes(words, [seed])
@@ -47,7 +47,7 @@ def test_it_lives_through_chaos(seed: int) -> None:
     assert found.sometimes["an indirect probe helped"] and found.sometimes["a suspicion was confirmed"]
 
 
-@pytest.mark.parametrize("setting", ["suspicion=0", "helpers=0", "piggyback=1", "staggered=false", "transmissions=0.1"])
+@pytest.mark.parametrize("setting", ["suspicion=0", "helpers=0", "transmissions=0.1"])
 def test_every_setting_lives_through_chaos(setting: str) -> None:
     """Without the suspicion mechanism, without helpers, or with next to no dissemination, it is right in the end."""
     words = ["experiment=failure_detection_chaos", "protocol=swim", "trace=history", f"protocol.{setting}"]
