@@ -28,6 +28,16 @@ class VouchesForTheTarget(Swim):
         self.send(sender, Ack(request.id, self.piggybacked(sender)))
 
 
+class CountsAnyAck(Swim):
+    """An Ack counts for the present probe, whichever Ping it answers (section 3.1)."""
+
+    @handles(Ack)
+    def on_ack(self, sender: NodeId, ack: Ack) -> None:
+        if self.current is not None:
+            self.current.is_acknowledged = True
+        super().on_ack(sender, ack)
+
+
 class ConfirmsAtOnce(Swim):
     """A failed probe confirms a member faulty that has had no time to refute (section 4.2)."""
 
@@ -130,6 +140,7 @@ SPLIT = ("faults.crash.every=0", "faults.outage.every=0", "faults.partition.kind
 MUTANTS = (
     Mutant(AsksNobody),
     Mutant(VouchesForTheTarget),
+    Mutant(CountsAnyAck),
     Mutant(ConfirmsAtOnce),
     Mutant(ForgetsItsIncarnation),
     Mutant(BelievesTheLatest),

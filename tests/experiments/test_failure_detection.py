@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import e
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 
@@ -67,10 +68,14 @@ def as_it_should_be() -> list[Outcome]:
     return trials
 
 
-def test_the_report_says_whether_the_claims_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trials = as_it_should_be()
-    assert report(trials, tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {"trials.csv", "detectors.svg", "detectors.png"}
+def test_the_report_says_whether_the_claims_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("experiments.failure_detection.analyze.charts.save", lambda chart, file: drawn.append(chart))
+    assert report(as_it_should_be(), tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["trials.csv"]
+    assert len(drawn[0].to_dict()["vconcat"]) == 4
     assert "theory: 1.58 for large groups in step" in " ".join(capsys.readouterr().out.split())
 
 

@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 
 from framework import Alive, Detector, DetectorConfig, Node, NodeId, Suspected, handles
-from framework.config.compose import compose
 from framework.testing.cluster import Cluster
-from plugins.protocols.heartbeat.node import HeartbeatDetector
-from plugins.protocols.phi_accrual.node import PhiAccrualDetector
+from plugins.protocols.heartbeat.node import HeartbeatConfig, HeartbeatDetector
+from plugins.protocols.phi_accrual.node import PhiAccrualConfig, PhiAccrualDetector
+from plugins.protocols.swim.config import SwimConfig
 from plugins.protocols.swim.node import Swim
 
-DETECTORS = ("heartbeat", "phi_accrual", "swim")
+DETECTORS = {
+    "heartbeat": (HeartbeatDetector, HeartbeatConfig()),
+    "phi_accrual": (PhiAccrualDetector, PhiAccrualConfig()),
+    "swim": (Swim, SwimConfig()),
+}
 
 
 class Listener(Node):
@@ -35,9 +39,7 @@ class Listener(Node):
 @pytest.fixture(params=DETECTORS)
 def listeners(request: pytest.FixtureRequest) -> Cluster:
     """Three nodes that have heard of each other."""
-    words = [f"protocol={request.param}", "workload=suspects", "engine=sim"]
-    experiment = compose(words).experiment
-    made = Cluster(Listener, (experiment.protocol.node, experiment.protocol_config), ["n1", "n2", "n3"])
+    made = Cluster(Listener, DETECTORS[request.param], ["n1", "n2", "n3"])
     made.run(lambda: all(node.detector.incarnation_of(peer) == 1 for node in made.nodes() for peer in node.peers))
     return made
 

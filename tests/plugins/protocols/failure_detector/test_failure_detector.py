@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pytest
 
 from framework import ConfigError, Ok, Step, SuspectsClient, SuspectsReply, SuspectsRequest, Violation
 from framework.config.compose import compose
+from framework.engine.base import Experiment
 from framework.registry.registry import load
 from framework.testing.cluster import Cluster
 from plugins.protocols.failure_detector import register_protocols
@@ -16,8 +19,13 @@ DETECTORS = ("heartbeat", "phi_accrual", "swim")
 BASE = ("protocol=failure_detector", "workload=suspects", "engine=sim", "nodes=3", "clients=1")
 
 
+@lru_cache
+def experiment(detector: str) -> Experiment:
+    return compose([*BASE, f"protocol.detector={detector}"]).experiment
+
+
 def cluster(detector: str) -> Cluster:
-    made = Cluster.of(compose([*BASE, f"protocol.detector={detector}"]).experiment)
+    made = Cluster.of(experiment(detector))
     made.run(lambda: made.now > 1_000_000_000)
     assert all(node.suspected == {} for node in made.nodes())
     return made
@@ -91,8 +99,7 @@ def test_the_spec() -> None:
 
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_a_run_has_the_invariants_and_the_situations_of_its_detector(detector: str) -> None:
-    own = load().registered.protocols[detector]
-    spec = compose([*BASE, f"protocol.detector={detector}"]).experiment.protocol
+    own, spec = load().registered.protocols[detector], experiment(detector).protocol
     assert spec.invariants == (ToldEverything, *own.invariants)
     assert spec.sometimes == own.sometimes
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from framework import ConfigError
@@ -10,6 +13,7 @@ from framework.core.message import check_message
 from plugins.protocols.swim import register_protocols
 from plugins.protocols.swim.config import SwimConfig
 from tests.sweep.outcomes import outcomes
+from tests.written import written
 
 
 def test_the_spec() -> None:
@@ -21,22 +25,27 @@ def test_the_spec() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "complaint"),
+    ("settings", "complaint"),
     [
-        ("period=0", "period=0 leaves no time for an answer"),
-        ("ping_timeout=200ms", "ping_timeout=200ms must be shorter than period=200ms"),
-        ("ping_timeout=0", "ping_timeout=0 leaves no time for an answer"),
-        ("reconnect=0", "reconnect=0 leaves no time for an answer"),
-        ("client_retry=0", "client_retry=0 leaves no time for an answer"),
-        ("helpers=-1", "protocol.helpers=-1"),
-        ("piggyback=0", "protocol.piggyback=0"),
-        ("transmissions=0", "protocol.transmissions=0"),
+        ({"period": "0"}, "period=0 leaves no time for an answer"),
+        ({"ping_timeout": "200ms"}, "ping_timeout=200ms must be shorter than period=200ms"),
+        ({"ping_timeout": "0"}, "ping_timeout=0 leaves no time for an answer"),
+        ({"reconnect": "0"}, "reconnect=0 leaves no time for an answer"),
+        ({"client_retry": "0"}, "client_retry=0 leaves no time for an answer"),
+        ({"helpers": -1}, "`int` >= 0"),
+        ({"piggyback": 0}, "`int` >= 1"),
+        ({"transmissions": 0.0}, "`float` > 0"),
     ],
 )
-def test_what_cannot_be_is_refused_before_the_run(setting: str, complaint: str) -> None:
+def test_what_cannot_be_is_refused(settings: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=complaint):
+        written(SwimConfig, **settings)
+
+
+def test_a_mistake_in_the_config_is_one_line() -> None:
     with pytest.raises(ConfigError) as refused:
-        compose(["protocol=swim", "workload=suspects", "engine=sim", f"protocol.{setting}"])
-    assert complaint in str(refused.value)
+        compose(["protocol=swim", "workload=suspects", "engine=sim", "protocol.period=50ms"])
+    assert str(refused.value) == "command line: protocol: ping_timeout=50ms must be shorter than period=50ms"
 
 
 @pytest.mark.parametrize("seed", [4, 5])
