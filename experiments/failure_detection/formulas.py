@@ -11,8 +11,9 @@ def periods_to_first_probe(members: int) -> float:
 
 
 def swim_messages(loss: float, helpers: int) -> float:
-    """Returns the messages that a member of SWIM causes in a period, without crashes: a ping, and an ack if that arrives;
-    if either is lost, `helpers` times a request, a ping, an ack and an answer, each if the one before it arrives."""
+    """Returns the messages that a member of SWIM causes in a period, without crashes: a ping, and an ack if that
+    arrives; if either is lost, `helpers` times a request, a ping, an ack and an answer, each if the one before it
+    arrives."""
     arrives = 1 - loss
     indirect = 1 + arrives + arrives**2 + arrives**3
     return 1 + arrives + (1 - arrives**2) * helpers * indirect

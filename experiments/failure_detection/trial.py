@@ -18,9 +18,9 @@ class Outcome(NamedTuple):
     """What one trial has shown.
 
     `kind` is calm, crash, or the size of the group and how its members begin their periods. `first` and `last` are the
-    times in seconds from the crash until the first member, and all members, suspected the one that crashed; for groups of
-    SWIM `first` is the time to the first failed probe. `mistakes` are suspicions of members that ran. `messages` are
-    those sent, for each member and period.
+    times in seconds from the crash until the first member, and all members, suspected the one that crashed; for a size
+    `first` is the time to the first failed probe. `mistakes` are suspicions of members that ran. `messages` are those
+    sent, for each member and period.
     """
 
     kind: str

@@ -1,5 +1,5 @@
-"""The phi accrual failure detector with one mistake at a time. The sections are those of Hayashibara, Défago, Yared and
-Katayama (2004)."""
+"""The phi accrual failure detector with one mistake at a time. The sections are those of Hayashibara, Défago, Yared
+and Katayama (2004)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from framework.failure_detection.detector import DetectorConfig, SuspectsReply, 
 
 
 class SuspectsClient(Client):
-    """A client with the operation `suspects`, whose result is `(node, suspects)`: who has answered, and whom it suspects.
+    """A client with the operation `suspects`. Its result is `(node, suspects)`: who has answered, and whom it suspects.
 
     It asks a random node, and another one if no answer comes.
     """

@@ -1,7 +1,7 @@
 """Detector: the base of failure detectors, and their port to the node that mounts them.
 
-A detector suspects nodes that it takes for crashed, and may be wrong (Chandra and Toueg, *Unreliable Failure Detectors for
-Reliable Distributed Systems*, 1996). It tells its parent when it begins to suspect a node, and when it ends:
+A detector suspects nodes that it takes for crashed, and may be wrong (Chandra and Toueg, *Unreliable Failure Detectors
+for Reliable Distributed Systems*, 1996). It tells its parent when it begins to suspect a node, and when that ends:
 
     class Replicator(Node):
         def on_start(self) -> None:
@@ -14,8 +14,8 @@ Reliable Distributed Systems*, 1996). It tells its parent when it begins to susp
         @handles(Alive)
         def on_alive(self, mount: str, alive: Alive) -> None: ...
 
-An incarnation is a number that only the node itself raises: at each start, and in some protocols to refute a suspicion. So
-news of an earlier incarnation, which may arrive late, is told from news of the present one.
+An incarnation is a number that only the node itself raises: at each start, and in some protocols to refute a suspicion.
+It tells late news of an earlier incarnation from news of the present one.
 """
 
 from __future__ import annotations

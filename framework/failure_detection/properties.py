@@ -3,11 +3,12 @@
 | property | definition |
 | --- | --- |
 | incarnation order | a node's incarnation is higher after each start, and never falls |
-| known incarnations | what a node knows of another one's incarnation never falls between two starts, and is no higher than what the other one has reached |
-| suspicion order | a node that is suspected no longer was heard of in the incarnation of the suspicion, or a later one |
+| known incarnations | the incarnation of another node that a node knows of does not fall until its restart |
+| | and is no higher than the one that the other node has reached |
+| suspicion order | a node that is no longer suspected was heard of in the suspicion's incarnation, or a later one |
 
-In the end, and that is all that an unreliable detector can promise, every node that runs suspects exactly the nodes that do
-not (`wrong_suspicion`): strong completeness and eventual strong accuracy (Chandra and Toueg, 1996, section 3).
+Mistakes violate none of them. In the end, every node that runs suspects exactly the nodes that do not
+(`wrong_suspicion`): strong completeness and eventual strong accuracy (Chandra and Toueg, 1996, section 3).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What clients were told of suspicions: the answers are possible. How often they were right is not a matter of safety: an
-unreliable failure detector may suspect anyone, and only in the end must it be right, which the protocol's `settled` checks."""
+"""Checks that what clients were told of suspicions is possible. How often it was right is not a matter of safety: an
+unreliable failure detector may suspect anyone. In the end it must be right, which the protocol's `settled` checks."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Heartbeats with a fixed time-out: the common failure detection algorithm (Chen, Toueg and Aguilera, *On the Quality of
-Service of Failure Detectors*, IEEE Transactions on Computers 51(5), 2002, section 1).
+"""Heartbeats with a fixed time-out: the common failure detection algorithm (Chen, Toueg and Aguilera, *On the Quality
+of Service of Failure Detectors*, IEEE Transactions on Computers 51(5), 2002, section 1).
 
-Every node sends a heartbeat to every other one, once each `interval`. A node that has sent none for `timeout` is suspected
-until the next one arrives.
+Every node sends a heartbeat to every other one, once each `interval`. A node from which none has come for `timeout` is
+suspected until the next one arrives.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ def register_protocols() -> list[ProtocolSpec]:
     return [
         ProtocolSpec(
             name="phi_accrual",
-            summary="Failure detection: heartbeats, and a time-out that follows their intervals (Hayashibara et al., 2004).",
+            summary="Failure detection: a time-out that follows the heartbeats' intervals (Hayashibara, 2004).",
             node=PhiAccrualDetector,
             client=SuspectsClient,
             config=PhiAccrualConfig,

@@ -1,12 +1,13 @@
-"""The phi accrual failure detector (Hayashibara, Défago, Yared and Katayama, *The φ Accrual Failure Detector*, SRDS 2004).
+"""The phi accrual failure detector (Hayashibara, Défago, Yared and Katayama, *The φ Accrual Failure Detector*, SRDS
+2004).
 
-Heartbeats arrive at intervals that vary. The detector keeps the latest intervals of each node, and takes them for normally
-distributed. While the next heartbeat is awaited, phi rises:
+Heartbeats arrive at intervals that vary. The detector keeps the latest intervals of each node, and takes them for
+normally distributed. While the next heartbeat is awaited, phi rises:
 
     phi(t) = -log10(P_later(t))        P_later(t): the probability that it arrives later than t after the last one
 
-A node is suspected when phi reaches the threshold. A threshold of 1 is wrong about once in 10 heartbeats, one of 8 about once
-in 10^8, as far as the arrivals are normal.
+A node is suspected when phi reaches the threshold. A threshold of 1 is wrong about once in 10 heartbeats, one of 8
+about once in 10^8, as far as the intervals are normally distributed.
 """
 
 from __future__ import annotations

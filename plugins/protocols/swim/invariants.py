@@ -2,9 +2,9 @@
 
 | property | definition | section |
 | --- | --- | --- |
-| override order | between two starts, what a member holds of another one is replaced by what overrides it only | 4.2 |
+| override order | between two starts, what a member holds of another one is only replaced by what overrides it | 4.2 |
 | confirmed is suspected | the parent is told of exactly the members that are confirmed faulty | |
-| time to refute | a member is confirmed faulty only in an incarnation in which it has been suspected for some time | 4.2 |
+| time to refute | a member is confirmed faulty only after it has been suspected in that incarnation for a time | 4.2 |
 | ran when probed | a member that acknowledges a probe has run since that began, whoever passed its Ack on | 3.1 |
 | asked first | a member suspects another one only if it has asked others to ping it | 3.1 |
 | piggyback limit | no update is sent more than lambda log(n) times | 4.1 |

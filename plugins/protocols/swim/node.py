@@ -1,8 +1,9 @@
-"""SWIM in one class (Das, Gupta and Motivala, *SWIM: Scalable Weakly-consistent Infection-style Process Group Membership
-Protocol*, DSN 2002).
+"""SWIM in one class (Das, Gupta and Motivala, *SWIM: Scalable Weakly-consistent Infection-style Process Group
+Membership Protocol*, DSN 2002).
 
-Once each period a member pings another one. If no Ack comes in time, it asks k others to ping that member, and if none of
-them passes an Ack on before the period ends, it suspects it. What members learn of one another travels on these messages.
+Once each period a member pings another one. If no Ack comes in time, it asks k others to ping that member too. If none
+of them passes an Ack on before the period ends, it suspects the member. What members learn of one another travels on
+these messages.
 
     alive  --failed probe-->  suspect  --time-out-->  faulty
       ^                          |                      |
@@ -88,7 +89,7 @@ class Swim(Detector):
             self.set_timer(self.ask_others, after=self.config.ping_timeout)
 
     def next_target(self) -> NodeId | None:
-        """Returns the next member in a list that is shuffled after each round (section 4.3); faulty ones are skipped."""
+        """Returns the next member in a list that is shuffled after each round (section 4.3), without faulty ones."""
         for _ in range(2):
             while self.order:
                 target = self.order.pop()
@@ -168,7 +169,8 @@ class Swim(Detector):
             self.suspect(member, update.incarnation)
         elif member in self.suspected:
             self.trust(member, update.incarnation)
-            self.order.insert(self.rng.randint(0, len(self.order)), member)  # section 4.3: at a random position
+            if member not in self.order:
+                self.order.insert(self.rng.randint(0, len(self.order)), member)  # section 4.3: at a random position
 
     @on_timer
     def confirm(self, member: NodeId) -> None:
