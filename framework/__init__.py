@@ -44,6 +44,17 @@ if TYPE_CHECKING:
     from framework.core.status import Status
     from framework.core.time import MICROSECOND, MILLISECOND, NEVER, SECOND, Duration, format_duration
     from framework.core.value import Probability, Value
+    from framework.failure_detection.client import SuspectsClient
+    from framework.failure_detection.detector import (
+        Alive,
+        Detector,
+        DetectorConfig,
+        DetectorStatus,
+        Suspected,
+        SuspectsReply,
+        SuspectsRequest,
+    )
+    from framework.failure_detection.properties import DETECTOR_INVARIANTS, wrong_suspicion
     from framework.faults.actions import (
         Action,
         Crash,
@@ -71,6 +82,7 @@ if TYPE_CHECKING:
     )
     from framework.faults.ledger import LedgerEntry
     from framework.faults.plan import FaultKinds, FaultPlan, PeriodicPlan, PlannedFault, check_begins
+    from framework.load.popularity import zipf_weights
     from framework.load.workload import FinalPhaseConfig, Invocation, Workload, WorkloadConfig
     from framework.network.model import ConstantLink, Link, NetworkModel
     from framework.network.shaped_link import LinkConfig, make_link
@@ -164,6 +176,7 @@ _HOMES = {
     "Administer": "framework.replication.administration",
     "Administered": "framework.replication.administration",
     "Administrator": "framework.replication.administration",
+    "Alive": "framework.failure_detection.detector",
     "Answer": "framework.replication.sessions",
     "Answered": "framework.replication.parent_port",
     "Applied": "framework.replication.parent_port",
@@ -191,7 +204,11 @@ _HOMES = {
     "ConfigError": "framework.core.errors",
     "ConstantLink": "framework.network.model",
     "Crash": "framework.faults.actions",
+    "DETECTOR_INVARIANTS": "framework.failure_detection.properties",
     "Deposed": "framework.replication.parent_port",
+    "Detector": "framework.failure_detection.detector",
+    "DetectorConfig": "framework.failure_detection.detector",
+    "DetectorStatus": "framework.failure_detection.detector",
     "DiskProblem": "framework.faults.actions",
     "Distribution": "framework.core.distributions",
     "DurableLog": "framework.core.durable",
@@ -312,6 +329,10 @@ _HOMES = {
     "StateMachineSpec": "framework.registry.specs",
     "Status": "framework.core.status",
     "Step": "framework.checking.invariants",
+    "Suspected": "framework.failure_detection.detector",
+    "SuspectsClient": "framework.failure_detection.client",
+    "SuspectsReply": "framework.failure_detection.detector",
+    "SuspectsRequest": "framework.failure_detection.detector",
     "Sweep": "framework.sweep.reader",
     "TICK": "framework.replication.sessions",
     "TablePartitioner": "framework.placement.partitioner",
@@ -362,6 +383,8 @@ _HOMES = {
     "query": "framework.replication.state_machine",
     "rehashed": "framework.placement.hashing",
     "rehashed_many": "framework.placement.hashing",
+    "wrong_suspicion": "framework.failure_detection.properties",
+    "zipf_weights": "framework.load.popularity",
 }
 
 __all__ = [
@@ -372,6 +395,7 @@ __all__ = [
     "Administer",
     "Administered",
     "Administrator",
+    "Alive",
     "Answer",
     "Answered",
     "Applied",
@@ -399,7 +423,11 @@ __all__ = [
     "ConfigError",
     "ConstantLink",
     "Crash",
+    "DETECTOR_INVARIANTS",
     "Deposed",
+    "Detector",
+    "DetectorConfig",
+    "DetectorStatus",
     "DiskProblem",
     "Distribution",
     "DurableLog",
@@ -520,6 +548,10 @@ __all__ = [
     "StateMachineSpec",
     "Status",
     "Step",
+    "Suspected",
+    "SuspectsClient",
+    "SuspectsReply",
+    "SuspectsRequest",
     "Sweep",
     "TICK",
     "TablePartitioner",
@@ -570,6 +602,8 @@ __all__ = [
     "query",
     "rehashed",
     "rehashed_many",
+    "wrong_suspicion",
+    "zipf_weights",
 ]
 
 

@@ -22,8 +22,8 @@ from framework import (
     Workload,
     WorkloadSpec,
     hookimpl,
+    zipf_weights,
 )
-from plugins.workloads.kv import zipf_weights
 
 CACHE = "cache"
 """The role of the nodes that join and leave."""

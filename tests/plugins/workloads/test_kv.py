@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from framework.core.random_streams import stream
 from plugins.state_machines.kv import KeyValueStore
-from plugins.workloads.kv import KeyValueConfig, KeyValueWorkload, register_workloads, zipf_weights
+from plugins.workloads.kv import KeyValueConfig, KeyValueWorkload, register_workloads
 from tests.written import written
 
 Call = tuple[str, str | None, Any]
