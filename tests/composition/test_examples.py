@@ -27,6 +27,7 @@ def result_of(folder: Path) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", RUNS)
 def test_an_example_holds_under_chaos(name: str, plugins: str, tmp_path: Path) -> None:
     for seed in (1, 2, 3):

@@ -94,6 +94,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(value=plain)
 def test_a_copy_is_equal_of_the_same_type_and_shares_nothing_that_can_change(value: Any) -> None:
     twin = copy_plain(value, "Raft.x")

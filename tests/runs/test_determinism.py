@@ -93,6 +93,7 @@ def test_a_run_that_comes_out_the_same_twice_is_valid(wanderer: list[str]) -> No
     assert json.loads(Path("run/result.json").read_bytes())["reasons"] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("source", "shows"),
     [("set", "notes words order="), ("random", "sends wanderer.Gossip("), ("clock", "Gossip(number=")],

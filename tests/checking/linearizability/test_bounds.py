@@ -56,6 +56,7 @@ def test_the_bounds_are_spent_at_the_same_place_every_time() -> None:
     assert one.verdict is Verdict.UNKNOWN and bounds.steps < one.steps < 2 * bounds.steps
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mib", [1, 4, 16])
 def test_a_search_keeps_no_more_than_it_may(mib: int) -> None:
     model = Queue()

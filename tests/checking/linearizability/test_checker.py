@@ -149,6 +149,7 @@ def test_a_spent_budget_is_unknown_and_names_the_key() -> None:
     assert 1000 < result.steps < 1100
 
 
+@pytest.mark.long
 def test_the_whole_budget_decides_what_its_share_did_not() -> None:
     other = history((0, "increment", 1, None, 0, 1, "a"))
     alone = check_linearizable(knot("k"), COUNTER)

@@ -19,6 +19,8 @@ from framework.checking.models.registers import Counter, KeyValue, Mutex, OwnerM
 from framework.checking.verdict import Verdict
 from tests.checking.histories import drawn, drawn_runs, explained
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = 500
 twin = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 STEPS = 1_000_000

@@ -18,6 +18,8 @@ from framework.checking.verdict import Verdict
 from tests.checking.histories import drawn, drawn_runs, history, precedes, simulated
 from tests.checking.linearizability.test_naive_twin import twin
 
+pytestmark = pytest.mark.long
+
 MODELS = list(built_in_models().values())
 
 

@@ -33,6 +33,7 @@ from tests.sweep.outcomes import outcomes
 PLACEMENTS = sorted(load().names("placement"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_it_lives_through_chaos_with_every_placement(placement: str) -> None:
     found = outcomes(["experiment=cache_chaos", f"placement={placement}", "trace=history", "duration=2s"], range(2))

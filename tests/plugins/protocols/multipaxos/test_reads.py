@@ -33,20 +33,24 @@ def verdicts(*overrides: str, seeds: int = 3) -> list[tuple[str, str]]:
     return [(str(one.verdict), one.reason.partition(":")[0]) for one in found]
 
 
+@pytest.mark.long
 def test_lease_reads_are_stale_where_a_clock_drifts_by_more_than_it_is_trusted_to() -> None:
     assert verdicts(*SLOW_LEADER, "protocol.read_mode=lease") == [("invalid", "linearizability")] * 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["log", "read_index"])
 def test_the_same_drift_does_no_harm_to_reads_that_ask(mode: str) -> None:
     assert verdicts(*SLOW_LEADER, f"protocol.read_mode={mode}") == [("valid", "")] * 3
 
 
+@pytest.mark.long
 def test_lease_reads_are_linearizable_where_clocks_keep_what_they_promise() -> None:
     sound = ("faults=partition", f"faults.partition={PARTITION}", "protocol.read_mode=lease")
     assert verdicts(*sound) == [("valid", "")] * 3
 
 
+@pytest.mark.long
 def test_a_lease_that_allows_for_the_drift_holds() -> None:
     assert (
         verdicts(*SLOW_LEADER, "protocol.read_mode=lease", "protocol.max_clock_drift_ppm=500000") == [("valid", "")] * 3

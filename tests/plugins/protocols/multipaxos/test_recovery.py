@@ -6,6 +6,8 @@ import itertools
 import statistics
 from typing import Any
 
+import pytest
+
 from experiments.simulated import simulated
 from framework import Duration
 from framework.core.time import SECOND
@@ -46,12 +48,14 @@ BOUND = Duration("350ms") + Duration("300ms") + Duration("300ms") + Duration("10
 edge, and the node in the middle does as long after that. The rest is the clients' retry, and messages."""
 
 
+@pytest.mark.long
 def test_the_only_node_that_reaches_a_quorum_soon_leads() -> None:
     outages = [outage(seed) for seed in LED_BY_A_LEAF]
     assert min(outages) > Duration("150ms"), "the leader was the node in the middle"
     assert max(outages) <= BOUND
 
 
+@pytest.mark.long
 def test_it_would_not_if_candidates_that_no_quorum_answers_began_one_ballot_after_another() -> None:
     outages = [outage(seed, MUTANTS, "protocol=multipaxos_stands_in_vain") for seed in LED_BY_A_LEAF]
     assert statistics.median(outages) > BOUND
@@ -81,11 +85,13 @@ def installations(*settings: str) -> list[int]:
     return [row["time"] for row in notes if row["kind"] == "note" and row["message"] == "installed_snapshot"]
 
 
+@pytest.mark.long
 def test_a_follower_that_returns_under_load_has_a_checkpoint_within_a_second() -> None:
     [installed] = installations()
     assert installed < 2.5 * SECOND
 
 
+@pytest.mark.long
 def test_it_would_have_none_while_clients_go_on_if_each_newer_one_took_its_place() -> None:
     installed = installations(MUTANTS, "protocol=multipaxos_begins_each_checkpoint_anew")
     assert all(at > 4 * SECOND for at in installed)

@@ -201,6 +201,7 @@ def run(folder: Path, *overrides: str) -> RunResult:
     return execute(plan, engine_named("sim"), lambda now, tally: None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "overrides",
     [

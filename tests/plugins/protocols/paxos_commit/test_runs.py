@@ -23,6 +23,7 @@ def run(folder: Path, *overrides: str) -> RunResult:
     return execute(plan, engine_named("sim"), lambda now, tally: None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("faster", ["false", "true"])
 @pytest.mark.parametrize("seed", range(3))
 def test_chaos(tmp_path: Path, seed: int, faster: str) -> None:

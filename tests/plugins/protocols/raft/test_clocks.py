@@ -36,6 +36,7 @@ def test_a_lease_breaks_when_clocks_drift_beyond_the_margin(tmp_path: Path) -> N
     assert runs(tmp_path, "protocol.read_mode=lease") == {2: "valid", 3: "linearizability", 8: "linearizability"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [("protocol.read_mode=lease", "protocol.max_clock_drift_ppm=400000"), ("protocol.read_mode=read_index",)],

@@ -53,6 +53,7 @@ def broken_by(node: type[Raft], seeds: int, **config: Any) -> dict[str, int]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("planted", "seeds", "properties"),
     [

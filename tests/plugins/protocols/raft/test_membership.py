@@ -392,6 +392,7 @@ def test_a_transfer_goes_to_voters_only() -> None:
     assert answer(cluster, 7) == Administered(7, "n4 is none of n1, n2, n3")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("block", range(4))
 def test_no_schedule_with_changes_breaks_raft(block: int) -> None:
     for seed in range(block * 50, block * 50 + 50):

@@ -47,6 +47,7 @@ def test_what_cannot_be_is_refused_before_the_run(setting: str, complaint: str) 
     assert complaint in str(refused.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("coordinators", [0, 1])
 @pytest.mark.parametrize("presumed", ["nothing", "abort", "commit"])
 def test_it_lives_through_chaos(presumed: str, coordinators: int) -> None:
