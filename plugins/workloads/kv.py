@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from decimal import Context, Decimal
 from itertools import accumulate
 from typing import Annotated, Literal
 
 from msgspec import Meta, structs
 
-from framework import Config, Invocation, NodeId, Workload, WorkloadConfig, WorkloadSpec, hookimpl
+from framework import Config, Invocation, NodeId, Workload, WorkloadConfig, WorkloadSpec, hookimpl, zipf_weights
 
 Weight = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
-
-_CONTEXT = Context(prec=22)
 
 
 class Mix(Config):
@@ -111,25 +108,6 @@ def _popularity(config: KeyValueConfig) -> list[float]:
         warm = config.keys - hot
         return [config.hot_operations / hot] * hot + [(1 - config.hot_operations) / warm] * warm
     return []
-
-
-def zipf_weights(count: int, theta: float) -> list[float]:
-    """Returns `rank ** -theta` for the ranks 1 to `count`, as the same floats on every machine.
-
-    Only primes need a power, which `decimal` computes: the weight of a product is the product of the weights.
-    """
-    weights = [0.0, 1.0] + [0.0] * (count - 1)
-    exponent = Decimal(-theta)
-    for rank in range(2, count + 1):
-        if not weights[rank]:  # a prime: no smaller one has reached it
-            weights[rank] = float(_CONTEXT.exp(_CONTEXT.multiply(exponent, _CONTEXT.ln(Decimal(rank)))))
-            for multiple in range(2, count // rank + 1):
-                if not weights[rank * multiple]:
-                    weights[rank * multiple] = -rank  # its smallest prime, until its turn comes
-        elif weights[rank] < 0:
-            prime = int(-weights[rank])
-            weights[rank] = weights[prime] * weights[rank // prime]
-    return weights[1:]
 
 
 @hookimpl

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framework import zipf_weights
 from framework.core.random_streams import stream
 from plugins.state_machines.kv import KeyValueStore
-from plugins.workloads.kv import KeyValueConfig, KeyValueWorkload, register_workloads, zipf_weights
+from plugins.workloads.kv import KeyValueConfig, KeyValueWorkload, register_workloads
 from tests.written import written
 
 Call = tuple[str, str | None, Any]
