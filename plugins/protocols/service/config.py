@@ -28,10 +28,13 @@ class ServiceConfig(Config):
     """Requests that a server has at most, waiting and in service: it rejects others. 0: no limit."""
     report_interval: Duration = Duration(0)
     """Time between the load reports of a server. 0: it reports only with its answers."""
-    answer_timeout: Duration = Duration("1s")
+    answer_timeout: Duration = Duration("200ms")
     """Time after which a dispatcher gives up a server that has not answered, sets it aside, and asks another one, once."""
     set_aside_time: Duration = Duration("1s")
     """Time after which a server that was set aside may be chosen again, unless a message of it comes first."""
+
+    client_retry: Duration = Duration("300ms")
+    """Time after which a client without an answer asks again, another dispatcher if there is one. 0: never."""
 
     def __post_init__(self) -> None:
         for name in ("answer_timeout", "set_aside_time"):

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from framework import CLOCKS_APART, Invariant, Node, NodeId, OperationId, Step, Violation
+from plugins.protocols.service.messages import Response
 from plugins.protocols.service.node import Dispatcher, Server
 
 K = TypeVar("K")
@@ -82,9 +83,9 @@ class ServedAsNamed(Invariant[Node]):
                 self.expected.pop((operation, step.node), None)
         elif isinstance(node, Dispatcher):
             for operation in self.answered.since(step, node.answered):
-                server = node.answered[operation]
-                if server and server not in self.by.get(operation, ()):
-                    self.expected[operation, server] = step.time, step.node
+                answer = node.answered[operation]
+                if isinstance(answer, Response) and answer.server not in self.by.get(operation, ()):
+                    self.expected[operation, answer.server] = step.time, step.node
         for (operation, server), (since, dispatcher) in self.expected.items():
             if step.time > since + CLOCKS_APART:
                 what = f"{dispatcher} has answered request {operation}, which {server} has not served"

@@ -9,10 +9,11 @@ SERVER = "server"
 
 
 class Request(Message):
-    """A client asks a dispatcher."""
+    """A client asks a dispatcher. `repeated`: it has asked before, this one or another."""
 
     operation: OperationId
     key: str | None
+    repeated: bool
 
 
 class Response(Message):

@@ -49,7 +49,7 @@ ATTEMPTS = 2
 @dataclass(slots=True)
 class Pending:
     """A request that a dispatcher has not answered yet. `tried` are the servers asked so far; the last one is awaited.
-    `unsure`: one that was given up may have served it."""
+    `unsure`: a server that was given up may have served it, or one that another dispatcher asked."""
 
     operation: OperationId
     client: NodeId
@@ -74,15 +74,19 @@ class Dispatcher(Node):
         for number, server in enumerate(self.roles[SERVER]):
             self.table.add(server, self.config.speed_of(number) if self.config.weighted else 1.0)
         self.pending: dict[OperationId, Pending] = {}
-        self.answered: dict[OperationId, NodeId] = {}
-        """The requests that were answered, by the server that served them; "" if none did."""
+        self.answered: dict[OperationId, Response | Refusal] = {}
         self.answers = 0
+        """The number of answers given, without repetitions."""
 
     @handles(Request)
     def on_request(self, sender: NodeId, request: Request) -> None:
-        if request.operation in self.pending or request.operation in self.answered:
-            return  # a duplicate
-        pending = self.pending[request.operation] = Pending(request.operation, sender, request.key)
+        if request.operation in self.answered:  # the answer may have been lost
+            self.send(sender, self.answered[request.operation])
+            return
+        if request.operation in self.pending:  # a duplicate
+            return
+        pending = Pending(request.operation, sender, request.key, unsure=request.repeated)
+        self.pending[request.operation] = pending
         self.dispatch(pending)
 
     def dispatch(self, pending: Pending) -> None:
@@ -102,7 +106,7 @@ class Dispatcher(Node):
             return
         # `sender` may have been given up for another server, which is now free of this request as far as we count.
         self.release(pending)
-        self.answer(pending, sender, Response(done.operation, sender, done.waited, done.found))
+        self.answer(pending, Response(done.operation, sender, done.waited, done.found))
 
     @handles(Rejected)
     def on_rejected(self, sender: NodeId, rejected: Rejected) -> None:
@@ -129,16 +133,16 @@ class Dispatcher(Node):
         if len(pending.tried) < ATTEMPTS:
             self.dispatch(pending)
         else:
-            self.answer(pending, "", Refusal(pending.operation, pending.unsure))
+            self.answer(pending, Refusal(pending.operation, pending.unsure))
 
     def release(self, pending: Pending) -> None:
         """Awaits the server of a request no longer."""
         self.cancel_timer(self.give_up, pending.operation)
         self.table.answered(pending.server)
 
-    def answer(self, pending: Pending, server: NodeId, answer: Response | Refusal) -> None:
+    def answer(self, pending: Pending, answer: Response | Refusal) -> None:
         self.pending.pop(pending.operation, None)
-        self.answered[pending.operation] = server
+        self.answered[pending.operation] = answer
         self.answers += 1
         self.send(pending.client, answer)
 
@@ -257,25 +261,45 @@ class ServiceClient(Client):
     """Sends each request to a dispatcher at random: operation `serve`, key what the request is about. The result is
     (server, nanoseconds waited there, requests found there)."""
 
+    config: ServiceConfig
+
     def on_start(self) -> None:
-        self.dispatcher: NodeId = ""
+        self.key: str | None = None
+        self.asked: list[NodeId] = []
+        """The dispatchers asked about the operation under way."""
 
     def awaited_nodes(self) -> tuple[NodeId, ...]:
-        return (self.dispatcher,) if self.current is not None else ()
+        return tuple(self.asked[-1:]) if self.current is not None else ()
 
     def invoke(self, operation: Operation) -> None:
-        self.dispatcher = self.rng.choice(self.roles[DISPATCHER])
-        self.send(self.dispatcher, Request(operation.id, operation.key))
+        self.key, self.asked = operation.key, []
+        self.ask(operation.id)
+
+    @on_timer
+    def ask(self, operation: OperationId) -> None:
+        """Asks a dispatcher; not the last one again if there are others."""
+        if operation != self.current:
+            return  # it has timed out
+        dispatchers = self.roles[DISPATCHER]
+        others = [each for each in dispatchers if each not in self.asked[-1:]] or dispatchers
+        repeated = bool(self.asked)
+        self.asked.append(self.rng.choice(others))
+        self.send(self.asked[-1], Request(operation, self.key, repeated))
+        if self.config.client_retry:
+            self.set_timer(self.ask, operation, after=self.config.client_retry)
 
     @handles(Response)
     def on_response(self, sender: NodeId, response: Response) -> None:
         if response.operation == self.current:  # else a duplicate
+            self.cancel_timer(self.ask, response.operation)
             self.complete(response.operation, Ok((response.server, response.waited, response.found)))
 
     @handles(Refusal)
     def on_refusal(self, sender: NodeId, refusal: Refusal) -> None:
         if refusal.operation == self.current:  # else a duplicate
-            outcome = Unknown("no server answered") if refusal.unsure else Fail("the queues of the servers are full")
+            self.cancel_timer(self.ask, refusal.operation)
+            unsure = refusal.unsure or set(self.asked) != {sender}
+            outcome = Unknown("no server answered") if unsure else Fail("the queues of the servers are full")
             self.complete(refusal.operation, outcome)
 
 
