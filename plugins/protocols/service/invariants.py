@@ -57,6 +57,9 @@ class FirstInFirstOut(Invariant[Server]):
                 what = f"{step.node} has served request {operation}, and {first}"
                 raise Violation("first in, first out", (step.node,), what)
             waiting.popleft()
+        if node.finished != len(node.served):
+            what = f"{step.node} has served {len(node.served)} requests {node.finished} times"
+            raise Violation("first in, first out", (step.node,), what)
 
 
 class AnsweredOnce(Invariant[Dispatcher]):

@@ -199,6 +199,8 @@ class Server(Node):
         self.begun = 0
         self.accepted: dict[OperationId, NodeId] = {}
         self.served: dict[OperationId, Done] = {}
+        self.finished = 0
+        """The number of services, which is that of the requests served."""
         speed = self.config.speed_of(self.roles[SERVER].index(self.id))
         self._law = self.config.service_time.scaled(1 / Fraction(speed))
         if self.config.report_interval:
@@ -235,6 +237,7 @@ class Server(Node):
         waited = self.begun - served.arrived
         done = Done(len(self.queue), self.stamp(), served.operation, waited, served.found)
         self.served[served.operation] = done
+        self.finished += 1
         self.send(served.dispatcher, done)
         if self.queue:
             self.begin()
