@@ -98,7 +98,7 @@ def figure(queues: Sequence[Queues], served: Sequence[Served]) -> object:
         {NAMES[d]: [(one.load, one.mean_time) for one in queues if one.d == d and not one.age] for d in (1, 2, 3)},
         formulas={NAMES[d]: [(load, theory(load, d)) for load in loads] for d in (1, 2, 3)},
         x="load", y="mean time in the system, service times", legend="", dots=True, log_y=True,
-        title="500 servers, loads fresh. Dashed: theory, many servers", y_domain=(1.0, 130.0), x_domain=(0.48, 1.0),
+        title="Loads fresh; 500 servers, at a load of 0.99 2,000. Dashed: theory, many servers", y_domain=(1.0, 130.0), x_domain=(0.48, 1.0),
     )  # fmt: skip
     ages = (AGES[0], AGES[-1])
     by_age = charts.curves(

@@ -13,9 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-SERVERS = 500
-WARM_UP, MEASURED = 300, 1_500
-"""Service times that pass before the measurement, and those that are measured."""
+SERVERS, MEASURED = 500, 1_500
+"""The number of servers, and the service times that are measured."""
+HIGH_LOAD, MANY_SERVERS, LONG = 0.96, 2_000, 4_000
+"""The load above which it takes more of both: a surplus of requests lasts for 1 / (1 - load) times their number a server."""
+WARM_UP = 300
+"""Service times that pass before the measurement."""
 
 ALL = 0
 """In place of d: the least loaded of all servers."""
@@ -47,9 +50,10 @@ def theory(load: float, d: int) -> float:
 def queue(line: tuple[float, int, float], seeds: Iterable[int]) -> list[Queues]:
     """Simulates `line`, (load, d, age), once for each seed."""
     load, d, age = line
-    return [
-        Queues(load, d, age, random_choice(load, seed) if d == 1 else choices(load, d, age, seed)) for seed in seeds
-    ]
+    if d == 1:
+        return [Queues(load, d, age, random_choice(load, seed)) for seed in seeds]
+    size = (MANY_SERVERS, LONG) if load > HIGH_LOAD else (SERVERS, MEASURED)
+    return [Queues(load, d, age, choices(load, d, age, seed, *size)) for seed in seeds]
 
 
 def random_choice(load: float, seed: int, steps: int = 200_000, side_by_side: int = 1_000) -> float:
@@ -69,7 +73,7 @@ def random_choice(load: float, seed: int, steps: int = 200_000, side_by_side: in
     return total / (steps - steps // 2)
 
 
-def choices(load: float, d: int, age: float, seed: int, servers: int = SERVERS, measured: int = MEASURED) -> float:
+def choices(load: float, d: int, age: float, seed: int, servers: int, measured: int) -> float:
     """Returns the mean time in the system, by Little's law from the mean number of requests in it.
 
     Events come at rate servers·(1 + load): arrivals with probability load / (1 + load), else the end of a service at a
