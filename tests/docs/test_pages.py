@@ -18,6 +18,7 @@ from tests.docs.markdown import ROOT, Reader, blocks
         "docs/sweeps.md",
         "docs/extending.md",
         "docs/composition.md",
+        "docs/balancing.md",
     ],
 )
 def test_a_reader_sees_what_is_shown(page: str, tmp_path: Path) -> None:
