@@ -123,6 +123,7 @@ def test_a_group_is_a_list_of_its_options(groups: Groups) -> None:
         "  counter               Every acknowledged increment counts in the end, and nothing else.",
         "  echo                  Every answer is what was said.",
         "  linearizability       Each operation takes effect at one instant between its invocation and its completion.",
+        "  requests              Servers answer requests; their shares and queues.",
         "  set                   Every acknowledged value is there in the end, and nothing else.",
         "  total_queue           What is put into a queue or stack comes out, once.",
     ]
