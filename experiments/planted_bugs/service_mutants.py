@@ -92,7 +92,7 @@ class ServesTheLatest(Server):
 
 
 class LosesTheFourth(Server):
-    """A request that finds exactly three others is accepted and forgotten (README: settled)."""
+    """A request that finds exactly three others is accepted and forgotten (first in, first out)."""
 
     @handles(Job)
     def on_job(self, sender: NodeId, job: Job) -> None:
@@ -122,7 +122,7 @@ class ServesWhatItRejects(Server):
 
 
 class CutsItsQueue(Server):
-    """The queue is emptied while it is reported (README: settled)."""
+    """A report cuts the queue down to two requests (first in, first out)."""
 
     @on_timer
     def report(self) -> None:
