@@ -53,6 +53,17 @@ if TYPE_CHECKING:
     from framework.core.status import Status
     from framework.core.time import MICROSECOND, MILLISECOND, NEVER, SECOND, Duration, format_duration
     from framework.core.value import Probability, Value
+    from framework.failure_detection.client import SuspectsClient
+    from framework.failure_detection.detector import (
+        Alive,
+        Detector,
+        DetectorConfig,
+        DetectorStatus,
+        Suspected,
+        SuspectsReply,
+        SuspectsRequest,
+    )
+    from framework.failure_detection.properties import DETECTOR_INVARIANTS, wrong_suspicion
     from framework.faults.actions import (
         Action,
         Crash,
@@ -164,6 +175,7 @@ if TYPE_CHECKING:
     from framework.replication.transfers import IncomingTransfer, OutgoingTransfer
     from framework.sweep.reader import Sweep, open_sweep
     from framework.testing.judged_run import JudgedRun
+    from framework.testing.placement_checks import PLACEMENT_CHECKS
     from framework.trace.reader import Run, open_run
 
 _HOMES = {
@@ -174,6 +186,7 @@ _HOMES = {
     "Administer": "framework.replication.administration",
     "Administered": "framework.replication.administration",
     "Administrator": "framework.replication.administration",
+    "Alive": "framework.failure_detection.detector",
     "Answer": "framework.replication.sessions",
     "Answered": "framework.replication.parent_port",
     "Applied": "framework.replication.parent_port",
@@ -205,7 +218,11 @@ _HOMES = {
     "ConfigError": "framework.core.errors",
     "ConstantLink": "framework.network.model",
     "Crash": "framework.faults.actions",
+    "DETECTOR_INVARIANTS": "framework.failure_detection.properties",
     "Deposed": "framework.replication.parent_port",
+    "Detector": "framework.failure_detection.detector",
+    "DetectorConfig": "framework.failure_detection.detector",
+    "DetectorStatus": "framework.failure_detection.detector",
     "DiskProblem": "framework.faults.actions",
     "Distribution": "framework.core.distributions",
     "DurableLog": "framework.core.durable",
@@ -276,6 +293,7 @@ _HOMES = {
     "PARENT": "framework.replication.sessions",
     "PARTICIPANT": "framework.commitment.client",
     "PENDING": "framework.replication.state_machine",
+    "PLACEMENT_CHECKS": "framework.testing.placement_checks",
     "Partitioner": "framework.placement.partitioner",
     "Pause": "framework.faults.actions",
     "PendingRead": "framework.replication.reads",
@@ -329,6 +347,10 @@ _HOMES = {
     "StateMachineSpec": "framework.registry.specs",
     "Status": "framework.core.status",
     "Step": "framework.checking.invariants",
+    "Suspected": "framework.failure_detection.detector",
+    "SuspectsClient": "framework.failure_detection.client",
+    "SuspectsReply": "framework.failure_detection.detector",
+    "SuspectsRequest": "framework.failure_detection.detector",
     "Sweep": "framework.sweep.reader",
     "TICK": "framework.replication.sessions",
     "TablePartitioner": "framework.placement.partitioner",
@@ -382,6 +404,7 @@ _HOMES = {
     "rehashed": "framework.placement.hashing",
     "rehashed_many": "framework.placement.hashing",
     "weighted_choice": "framework.balancing.balancer",
+    "wrong_suspicion": "framework.failure_detection.properties",
     "zipf_weights": "framework.load.popularity",
 }
 
@@ -393,6 +416,7 @@ __all__ = [
     "Administer",
     "Administered",
     "Administrator",
+    "Alive",
     "Answer",
     "Answered",
     "Applied",
@@ -424,7 +448,11 @@ __all__ = [
     "ConfigError",
     "ConstantLink",
     "Crash",
+    "DETECTOR_INVARIANTS",
     "Deposed",
+    "Detector",
+    "DetectorConfig",
+    "DetectorStatus",
     "DiskProblem",
     "Distribution",
     "DurableLog",
@@ -495,6 +523,7 @@ __all__ = [
     "PARENT",
     "PARTICIPANT",
     "PENDING",
+    "PLACEMENT_CHECKS",
     "Partitioner",
     "Pause",
     "PendingRead",
@@ -548,6 +577,10 @@ __all__ = [
     "StateMachineSpec",
     "Status",
     "Step",
+    "Suspected",
+    "SuspectsClient",
+    "SuspectsReply",
+    "SuspectsRequest",
     "Sweep",
     "TICK",
     "TablePartitioner",
@@ -601,6 +634,7 @@ __all__ = [
     "rehashed",
     "rehashed_many",
     "weighted_choice",
+    "wrong_suspicion",
     "zipf_weights",
 ]
 

@@ -26,6 +26,7 @@ SUBJECTS = {
     "framework.core": "Nodes, clients, messages, durable state",
     "framework.replication": "Parts of replicated protocols",
     "framework.commitment": "Atomic commitment",
+    "framework.failure_detection": "Failure detection",
     "framework.faults": "Faults",
     "framework.network": "Networks",
     "framework.placement": "Placement",

@@ -22,7 +22,7 @@ LAYERS = (
     ("load",),
     ("trace",),
     ("checking",),
-    ("commitment",),
+    ("commitment", "failure_detection"),
     ("registry",),
     ("engine.tally",),
     ("engine.base",),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -36,7 +37,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `story` is the shortest evidence found for an invalid verdict, one line per element, else empty. `operations` counts
     the operations of known success that were judged; `steps` the work done, which is the same in every run of the
-    same check. `key` is the part of the history that the verdict is about, if it is about one part.
+    same check. `key` is the part of the history that the verdict is about, if it is about one part. `measures` are numbers
+    that the checker has found besides, plain data for result.json.
     """
 
     name: str
@@ -46,6 +48,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     operations: int = 0
     steps: int = 0
     key: str | None = None
+    measures: dict[str, Any] = {}
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

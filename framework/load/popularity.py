@@ -1,4 +1,4 @@
-"""The popularity of keys."""
+"""How popular keys are."""
 
 from __future__ import annotations
 

@@ -13,7 +13,9 @@ Id: TypeAlias = str | bytes | int
 """What is placed: a key, or the number of a shard."""
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
+"""Hashes of many ids: an array of uint64."""
 Indices: TypeAlias = npt.NDArray[np.int32]
+"""Indices into `Placement.nodes`: an array of int32."""
 
 HashName: TypeAlias = Literal["xxh3_64", "xxh64"]
 

@@ -71,7 +71,7 @@ class TablePartitioner(Config, kw_only=True, tag_field="kind", tag="table"):
     @property
     def count(self) -> int:
         """The number of shards."""
-        return max(self.otherwise, *self.shards.values(), 0) + 1
+        return max([self.otherwise, *self.shards.values()]) + 1
 
     def shard_of(self, key: str) -> int:
         """Returns the shard of a key."""

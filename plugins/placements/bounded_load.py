@@ -43,6 +43,8 @@ class BoundedLoad(Placement):
     max_count = 1
 
     def __init__(self, config: BoundedLoadConfig, nodes: Iterable[NodeId] = ()) -> None:
+        if config.over.placement.max_count == 1:
+            raise ValueError(f"over={config.over.name}: it places a known set of ids itself, so choose another one")
         self._known = np.zeros(0, dtype=np.uint64)
         super().__init__(config, nodes)
 

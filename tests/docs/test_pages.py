@@ -19,6 +19,7 @@ from tests.docs.markdown import ROOT, Reader, blocks
         "docs/extending.md",
         "docs/composition.md",
         "docs/balancing.md",
+        "docs/placement.md",
     ],
 )
 def test_a_reader_sees_what_is_shown(page: str, tmp_path: Path) -> None:

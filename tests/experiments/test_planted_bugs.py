@@ -59,6 +59,14 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ("three_phase_commit_goes_on_without_quorum", 5, {"agreement", "nonblocking"}),
         ("three_phase_commit_aborts_the_precommitted", 5, {"agreement"}),
         ("three_phase_commit_votes_lazily", 5, {"kept vote"}),
+        ("heartbeat_believes_the_latest", 5, {"known incarnations"}),
+        ("heartbeat_trusts_the_unheard", 5, {"settled"}),
+        ("phi_accrual_uses_the_last_interval_only", 5, {"threshold"}),
+        ("swim_asks_nobody", 5, {"asked first"}),
+        ("swim_forgets_its_incarnation", 5, {"incarnation order"}),
+        ("swim_revives_by_stale_news", 5, {"override order"}),
+        ("swim_vouches_for_the_target", 5, {"ran when probed"}),
+        ("swim_forgets_the_faulty", 5, {"settled"}),
     ],
 )
 def test_a_planted_bug_is_caught(mutant: str, seeds: int, by: set[str]) -> None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework import zipf_weights
 from framework.core.random_streams import stream
+from framework.load.popularity import zipf_weights
 from plugins.state_machines.kv import KeyValueStore
 from plugins.workloads.kv import KeyValueConfig, KeyValueWorkload, register_workloads
 from tests.written import written

@@ -1,0 +1,1 @@
+"""How evenly placements share ids, and what they cost."""

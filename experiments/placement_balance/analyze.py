@@ -1,0 +1,119 @@
+"""Tables and figure of the balance of placements."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments import charts
+from experiments.placement_balance.measure import Measured, Speed
+from experiments.placement_balance.strategies import STRATEGIES, deviation
+from experiments.studies import show, write_rows
+
+BARS = {"jump": 2.0, "ring, 100": 2.5, "maglev, 65537": 1.0, "rendezvous": 6.0, "rendezvous, 32 bits": 3.0}
+"""Seconds of ten million look-ups with 100 nodes that we mean to stay below."""
+
+
+def report(found: Sequence[Measured], speeds: Sequence[Speed], folder: Path) -> bool:
+    """Prints tables, writes rows and figure into `folder`. Returns whether shares deviate as theory says."""
+    write_rows(folder / "balance.csv", {
+        field: [getattr(one, field) for one in found] for field in Measured._fields
+    })  # fmt: skip
+    sizes = sorted({one.nodes for one in found})
+    for nodes in sizes:
+        show(
+            f"{nodes:,} nodes",
+            ("", "deviation", "theory", "largest", "memory", "build", "one look-up", "many, a second"),
+            [_row(name, nodes, found) for name in STRATEGIES if _of(name, nodes, found)],
+        )
+    if speeds:
+        write_rows(folder / "speeds.csv", {
+            field: [getattr(one, field) for one in speeds] for field in Speed._fields
+        })  # fmt: skip
+        show(
+            "100 nodes, medians in turns",
+            ("", "10 million at once", "bar", "one look-up"),
+            [
+                (
+                    one.name, f"{one.many:.2f} s" if one.many else "", f"{BARS[one.name]:g} s" if one.name in BARS else "",
+                    f"{one.single:.2f} µs",
+                )
+                for one in speeds
+            ],
+        )  # fmt: skip
+    charts.save(figure(found, sizes), folder / "balance")
+    return all(_agrees(name, nodes, _of(name, nodes, found)) for name in STRATEGIES for nodes in sizes)
+
+
+def _of(name: str, nodes: int, found: Sequence[Measured]) -> list[Measured]:
+    return [one for one in found if (one.name, one.nodes) == (name, nodes)]
+
+
+def _row(name: str, nodes: int, found: Sequence[Measured]) -> tuple[str, ...]:
+    those = _of(name, nodes, found)
+    theory = deviation(name, nodes)
+    return (
+        name,
+        f"{_mean(those):.1%}",
+        "" if theory is None else f"{theory:.1%}",
+        f"{statistics.mean(one.largest for one in those):.3f}",
+        _bytes(statistics.mean(one.memory for one in those)),
+        f"{statistics.median(one.build for one in those) * 1000:,.1f} ms",
+        f"{statistics.median(one.single for one in those) * 1e6:,.1f} µs",
+        f"{statistics.median(one.many for one in those) / 1e6:,.1f} M",
+    )
+
+
+def _mean(those: Sequence[Measured]) -> float:
+    """Returns the root of the mean variance of shares."""
+    return statistics.mean(one.deviation**2 for one in those) ** 0.5
+
+
+def _bytes(number: float) -> str:
+    for unit in ("B", "kB"):
+        if number < 1000:
+            return f"{number:,.0f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} MB"
+
+
+def _agrees(name: str, nodes: int, those: Sequence[Measured]) -> bool:
+    """Returns whether the deviation is within what so many samples of it may show: the standard error of a deviation of s
+    samples is a 1/√(2s) part of it; shares with heavy tails (few points, few probes) vary more."""
+    theory = deviation(name, nodes)
+    if not those or theory is None:
+        return True
+    samples = nodes * len(those)
+    slack = 4.5 * theory / (2 * samples) ** 0.5 * (2 if theory > 0.1 else 1) + 0.004 * (nodes / 1000) ** 0.5
+    if name.startswith("multi_probe"):
+        slack += 0.12  # the deviation is that of many nodes
+    return abs(_mean(those) - theory) <= slack
+
+
+def figure(found: Sequence[Measured], sizes: Sequence[int]) -> object:
+    """The largest share against the number of nodes."""
+    shown = {
+        name: [
+            (float(nodes), statistics.mean(one.largest for one in _of(name, nodes, found)))
+            for nodes in sizes
+            if _of(name, nodes, found)
+        ]
+        for name in (
+            "ring, 10",
+            "ring, 100",
+            "ring, 1000",
+            "bounded_load, c=1.25",
+            "multi_probe, 21",
+            "maglev, 65537",
+            "jump",
+        )
+    }
+    chart = charts.curves(
+        shown, x="nodes", y="largest share, 1 is the average", legend="", log_x=True, dots=False,
+        title="Means of the seeds; of four million ids, of bounded_load's 200,000",
+        x_domain=(10.0, float(max(sizes))), y_domain=(1.0, 2.4),
+    )  # fmt: skip
+    return charts.below(
+        chart, title="A ring needs a thousand points a node for what jump, maglev and multi_probe have by themselves"
+    )

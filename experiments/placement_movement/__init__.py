@@ -1,0 +1,1 @@
+"""How many ids move when nodes come and go."""

@@ -1,0 +1,73 @@
+"""Table and figure of what moves."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments import charts
+from experiments.placement_movement.measure import CHANGES, Moved
+from experiments.studies import show, write_rows
+
+MINIMAL = {
+    "ring, 100": set(CHANGES),
+    "rendezvous": set(CHANGES),
+    "multi_probe, 21": set(CHANGES),
+    "jump": {"1 joins", "10 join", "the last leaves"},
+}
+"""The changes on which a placement promises to move nothing but what must."""
+
+
+def report(found: Sequence[Moved], folder: Path) -> bool:
+    """Prints the table, writes rows and figure into `folder`. Returns whether promises are kept, and nobody moves less than
+    must be moved."""
+    write_rows(folder / "movement.csv", {field: [getattr(one, field) for one in found] for field in Moved._fields})
+    lines = list(dict.fromkeys(one.name for one in found))
+    show(
+        "Share of the ids that move, of 100 nodes (in brackets: what must)",
+        ("", *CHANGES),
+        [(name, *(_shown(_of(name, change, found)) for change in CHANGES)) for name in lines],
+    )
+    tables = [name for name in lines if name.startswith("maglev")]
+    show(
+        "Maglev: entries of the table that change though their node stays and no new node has them",
+        ("", *CHANGES),
+        [
+            (name, *(f"{statistics.mean(one.needless for one in _of(name, change, found)):.2%}" for change in CHANGES))
+            for name in tables
+        ],
+    )
+    charts.save(figure(found, lines), folder / "movement")
+    minimal = all(one.moved == one.least for one in found if one.change in MINIMAL.get(one.name, ()))
+    return minimal and all(one.moved >= one.least for one in found)
+
+
+def _of(name: str, change: str, found: Sequence[Moved]) -> list[Moved]:
+    return [one for one in found if (one.name, one.change) == (name, change)]
+
+
+def _shown(those: Sequence[Moved]) -> str:
+    moved, least = (statistics.mean(getattr(one, field) for one in those) for field in ("moved", "least"))
+    return f"{moved:.2%} ({least:.2%})"
+
+
+def figure(found: Sequence[Moved], lines: Sequence[str]) -> object:
+    """Moved ids of each placement when one node in the middle leaves, and when one joins."""
+    chosen = ("1 joins", "1 in the middle leaves", "10 fail")
+    chart = charts.dot_rows(
+        {
+            change: {
+                name: 100 * statistics.mean(one.moved for one in _of(name, change, found))
+                for name in lines
+                if name != "modulo"
+            }
+            for change in chosen
+        },
+        x="ids that move, %", title="100 nodes; modulo, which moves 91 to 99 percent, is left out", legend="",
+        marks={name: 100 * statistics.mean(one.least for one in _of(name, "10 fail", found)) for name in lines if name != "modulo"},
+        mark="what must move when 10 fail",
+    )  # fmt: skip
+    return charts.below(
+        chart, title="Rings and rendezvous move what must; maglev a little more, bounded loads far more"
+    )

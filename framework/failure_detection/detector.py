@@ -1,0 +1,130 @@
+"""Detector: the base of failure detectors, and their port to the node that mounts them.
+
+A detector suspects nodes that it takes for crashed, and may be wrong (Chandra and Toueg, *Unreliable Failure Detectors
+for Reliable Distributed Systems*, 1996). It tells its parent when it begins to suspect a node, and when that ends:
+
+    class Replicator(Node):
+        def on_start(self) -> None:
+            choice = self.config.detector
+            self.detector = self.mount("detector", choice.node, choice.config, self.peers)
+
+        @handles(Suspected)
+        def on_suspected(self, mount: str, suspected: Suspected) -> None: ...
+
+        @handles(Alive)
+        def on_alive(self, mount: str, alive: Alive) -> None: ...
+
+An incarnation is a number that only the node itself raises: at each start, and in some protocols to refute a suspicion.
+It tells late news of an earlier incarnation from news of the present one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from framework.core.client import OperationId
+from framework.core.durable import durable
+from framework.core.message import Config, Event, Message, NodeId
+from framework.core.node import Node, handles
+from framework.core.status import Status
+from framework.core.time import Duration
+
+
+class DetectorConfig(Config):
+    """Base of the config of every failure detector, and of a node that serves the suspicions of one."""
+
+    client_retry: Duration = Duration("100ms")
+    """Time that a client waits for an answer before it asks another node."""
+
+    def __post_init__(self) -> None:
+        self.require_positive("client_retry")
+
+    def require_positive(self, *names: str) -> None:
+        """Raises ValueError for the first of these durations that is 0."""
+        for name in names:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}=0 leaves no time for an answer: give more than 0")
+
+
+class Suspected(Event):
+    """Tells the parent that the detector suspects `node` from now on, in this incarnation; 0: none was heard of."""
+
+    node: NodeId
+    incarnation: int
+
+
+class Alive(Event):
+    """Tells the parent that the detector no longer suspects `node`, which has been heard of in this incarnation.
+
+    The incarnation is never lower than that of the `Suspected` before. The protocol may promise that it is higher.
+    """
+
+    node: NodeId
+    incarnation: int
+
+
+class SuspectsRequest(Message):
+    """A client asks whom a node suspects."""
+
+    operation: OperationId
+
+
+class SuspectsReply(Message):
+    """The nodes that the sender suspects, in the order of their names."""
+
+    operation: OperationId
+    suspects: tuple[NodeId, ...]
+
+
+class DetectorStatus(Status):
+    """Status of a node with a failure detector: its incarnation, and the number of nodes that it suspects."""
+
+    incarnation: int = 0
+    suspects: int = 0
+
+
+class Detector(Node):
+    """Base of every failure detector. A protocol calls `suspect` and `trust`, and says `incarnation_of` its peers.
+
+    Notes: `suspected` and `trusted` (node, incarnation); `mistake` (node, incarnation): a node was suspected in an
+    incarnation in which it ran.
+    """
+
+    config: DetectorConfig
+
+    incarnation: int = durable(0)
+    """The number of this node's present incarnation: 1 after its first start."""
+
+    def on_start(self) -> None:
+        self.incarnation += 1
+        self.suspected: dict[NodeId, int] = {}
+        """The suspected nodes, with the incarnation in which each is suspected."""
+
+    def can_serve(self, running: Collection[NodeId]) -> bool:
+        return True  # a node that runs answers by itself
+
+    def incarnation_of(self, peer: NodeId) -> int:
+        """Returns the latest incarnation of `peer` that this node has heard of; 0 if none."""
+        raise NotImplementedError(f"{type(self).__name__} needs incarnation_of(peer)")
+
+    def suspect(self, node: NodeId, incarnation: int) -> None:
+        """Suspects `node` from now on, or suspects it in a later incarnation than before."""
+        self.suspected[node] = incarnation
+        self.note("suspected", node=node, incarnation=incarnation)
+        if self.is_mounted:
+            self.tell(Suspected(node, incarnation))
+
+    def trust(self, node: NodeId, incarnation: int) -> None:
+        """Ends the suspicion of `node`."""
+        del self.suspected[node]
+        self.note("trusted", node=node, incarnation=incarnation)
+        if self.is_mounted:
+            self.tell(Alive(node, incarnation))
+
+    @handles(SuspectsRequest)
+    def on_suspects_request(self, sender: NodeId, request: SuspectsRequest) -> None:
+        self.send(sender, SuspectsReply(request.operation, tuple(sorted(self.suspected))))
+
+    @property
+    def status(self) -> DetectorStatus:
+        return DetectorStatus(incarnation=self.incarnation, suspects=len(self.suspected))

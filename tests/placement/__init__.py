@@ -1,0 +1,1 @@
+"""Tests of the interface of placements, of hashes and of partitioners."""

@@ -1,0 +1,1 @@
+"""Tests of the node that mounts a failure detector."""

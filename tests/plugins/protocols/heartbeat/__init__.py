@@ -1,0 +1,1 @@
+"""Tests of failure detection by heartbeats."""
