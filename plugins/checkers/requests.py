@@ -8,34 +8,32 @@ from typing import Any
 
 from framework import MILLISECOND, CheckerSpec, CheckResult, Config, FinishedRun, Verdict, hookimpl
 
-_SHOWN = 12
-"""Servers that are listed one by one; of more, the reason shows the extremes."""
-
 
 class Figures:
-    """The requests that one server served: how long they waited for it, in nanoseconds, and how many they found there."""
+    """Served requests: how long they waited for their server, in nanoseconds, and how many requests they found there."""
 
     def __init__(self) -> None:
         self.waits: list[int] = []
         self.found: list[int] = []
 
-    @property
-    def count(self) -> int:
-        return len(self.waits)
-
-    def text(self) -> str:
-        wait, queue = _mean(self.waits) / MILLISECOND, _mean(self.found)
-        return (
-            f"waits {wait:.3g} ms (p99 {percentile(self.waits, 99) / MILLISECOND:.3g}),"
-            f" finds {queue:.3g} (p99 {percentile(self.found, 99)})"
-        )
+    def measures(self, total: int) -> dict[str, float]:
+        """Returns the share of these requests in all `total`, and mean and 99th percentile of their waits and queues."""
+        return {
+            "share": round(len(self.waits) / total, 4),
+            "served": len(self.waits),
+            "wait_ms": round(_mean(self.waits) / MILLISECOND, 3),
+            "wait_p99_ms": round(percentile(self.waits, 99) / MILLISECOND, 3),
+            "found": round(_mean(self.found), 3),
+            "found_p99": percentile(self.found, 99),
+        }
 
 
 def check_requests(run: FinishedRun, config: Config | None) -> CheckResult:
-    """Checks that each answer names a server of the run. The reason has the share of each server, and of its requests mean
-    and 99th percentile of the time that they waited for it and of the number of requests that they found there."""
+    """Checks that each answer names a server of the run. Measures the share of each server, and of its requests mean and
+    99th percentile of the time that they waited for it and of the number of requests that they found there."""
     servers = _servers(run.config)
-    figures: dict[str, Figures] = {}
+    figures = {server: Figures() for server in servers}
+    everything = Figures()
     for call in run.history:
         if not call.known:
             continue
@@ -45,40 +43,32 @@ def check_requests(run: FinishedRun, config: Config | None) -> CheckResult:
         server, waited, found = call.result
         if servers and server not in servers:
             reason = f"{what} was served by {server}, which is no server"
-            return _result(Verdict.INVALID, reason, sum(each.count for each in figures.values()), (reason,))
-        one = figures.setdefault(server, Figures())
-        one.waits.append(waited)
-        one.found.append(found)
-    total = sum(each.count for each in figures.values())
+            return _result(Verdict.INVALID, reason, len(everything.waits), story=(reason,))
+        for each in (figures.setdefault(server, Figures()), everything):
+            each.waits.append(waited)
+            each.found.append(found)
+    total = len(everything.waits)
     if not total:
         return _result(Verdict.UNKNOWN, "no request was served", 0)
-    return _result(Verdict.VALID, f"{total:,} served: {_shares(figures, servers or sorted(figures), total)}", total)
-
-
-def _shares(figures: Mapping[str, Figures], servers: Sequence[str], total: int) -> str:
-    if len(servers) <= _SHOWN:
-        lines = (
-            f"{server} {figures[server].count / total:.1%}, {figures[server].text()}"
-            if server in figures
-            else f"{server} 0%"
-            for server in servers
-        )
-        return "; ".join(lines)
-    everything = Figures()
-    for each in figures.values():
-        everything.waits += each.waits
-        everything.found += each.found
-    shares = sorted(figures[server].count / total if server in figures else 0.0 for server in servers)
-    return f"{len(servers)} servers, shares {shares[0]:.1%} to {shares[-1]:.1%}, {everything.text()}"
+    measures = {server: one.measures(total) for server, one in figures.items()}
+    shares = [one["share"] for one in measures.values()]
+    whole = everything.measures(total)
+    reason = (
+        f"{total:,} served by {len(figures)} servers, shares {min(shares):.1%} to {max(shares):.1%};"
+        f" waits {whole['wait_ms']:.3g} ms (p99 {whole['wait_p99_ms']:.3g}), finds {whole['found']:.3g} (p99 {whole['found_p99']})"
+    )
+    return _result(Verdict.VALID, reason, total, {"all": whole, "servers": measures})
 
 
 def percentile(values: Sequence[int], percent: int) -> int:
-    """Returns the smallest value that is at least as great as `percent` percent of all."""
+    """Returns the smallest value that is at least as great as `percent` percent of all; 0 of none."""
+    if not values:
+        return 0
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 def _mean(values: Sequence[int]) -> float:
-    return sum(values) / len(values)
+    return sum(values) / len(values) if values else 0.0
 
 
 def _is_answer(result: Any) -> bool:
@@ -96,10 +86,17 @@ def _servers(config: Mapping[str, Any]) -> list[str]:
     return [f"n{number}" for number in range(dispatchers + 1, nodes + int(config.get("spares") or 0) + 1)]
 
 
-def _result(verdict: Verdict, reason: str, operations: int, story: tuple[str, ...] = ()) -> CheckResult:
+def _result(
+    verdict: Verdict,
+    reason: str,
+    operations: int,
+    measures: dict[str, Any] | None = None,
+    story: tuple[str, ...] = (),
+) -> CheckResult:
     return CheckResult(
-        name="requests", verdict=verdict, reason=reason, story=story, operations=operations, steps=operations
-    )
+        name="requests", verdict=verdict, reason=reason, story=story, operations=operations, steps=operations,
+        measures=measures or {},
+    )  # fmt: skip
 
 
 @hookimpl

@@ -22,20 +22,16 @@ def judged(*calls: Call, config: dict[str, Any] = CONFIG) -> tuple[Verdict, str]
     return result.verdict, result.reason
 
 
-def test_the_reason_has_share_wait_and_queue_of_each_server() -> None:
+def test_share_wait_and_queue_of_each_server_are_measured() -> None:
     served = [call(("n2", wait * MILLISECOND, wait)) for wait in range(3)]
-    verdict, reason = judged(*served, call(None, "unknown"), call(None, "fail"))
-    assert (verdict, reason) == (
+    run = FinishedRun(history=[*served, call(None, "unknown"), call(None, "fail")], config=CONFIG)
+    result = check_requests(run, None)
+    assert (result.verdict, result.reason) == (
         Verdict.VALID,
-        "3 served: n2 100.0%, waits 1 ms (p99 2), finds 1 (p99 2); n3 0%",
+        "3 served by 2 servers, shares 0.0% to 100.0%; waits 1 ms (p99 2), finds 1 (p99 2)",
     )
-
-
-def test_of_many_servers_the_extremes_are_shown() -> None:
-    config = {"nodes": 21, "protocol": {"dispatchers": 1}}
-    calls = [call((f"n{number}", MILLISECOND, 1)) for number in (2, 2, 2, 3)]
-    expected = "4 served: 20 servers, shares 0.0% to 75.0%, waits 1 ms (p99 1), finds 1 (p99 1)"
-    assert judged(*calls, config=config) == (Verdict.VALID, expected)
+    one = {"share": 1.0, "served": 3, "wait_ms": 1.0, "wait_p99_ms": 2.0, "found": 1.0, "found_p99": 2}
+    assert result.measures == {"all": one, "servers": {"n2": one, "n3": dict.fromkeys(one, 0)}}
 
 
 def test_an_answer_of_something_that_is_no_server_is_invalid() -> None:
