@@ -164,16 +164,27 @@ def _resolved(merged: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _stored(groups: Groups) -> Iterator[None]:
-    """Adds Synod's options to Hydra's process-wide store. On exit the store is as it was."""
+    """Adds Synod's options to Hydra's process-wide store. On exit the store is as it was.
+
+    What is stored of a registry is kept until another one is composed with: filling the store takes a third of a composition.
+    """
+    global _filled
     store = ConfigStore.instance()
     before = store.repo
-    store.repo = copy.deepcopy(before)
     try:
-        for group, name, settings, package in store_entries(groups):
-            store.store(group=group, name=name, node=settings, package=package)
+        if _filled is not None and _filled[0] is groups.registry:
+            store.repo = _filled[1]
+        else:
+            store.repo = copy.deepcopy(before)
+            for group, name, settings, package in store_entries(groups):
+                store.store(group=group, name=name, node=settings, package=package)
+            _filled = (groups.registry, store.repo)
         yield
     finally:
         store.repo = before
+
+
+_filled: tuple[Registry, dict[str, Any]] | None = None
 
 
 def _of_a_wrong_shape(group: str, name: str, groups: Groups, where: str) -> ConfigError:

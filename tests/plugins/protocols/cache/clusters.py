@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from framework import Node, Ok
-from framework.config.compose import compose
 from framework.testing.cluster import Cluster
 from plugins.protocols.cache.directory import Directory
 from plugins.protocols.cache.messages import Handoff, View
 from plugins.protocols.cache.server import Cache
+from tests.composing import composed
 
 BASE = ("protocol=cache", "placement=ring", "workload=cache", "engine=sim", "clients=2")
 
 
 def cluster(*settings: str, nodes: int = 4, broken: type[Node] | None = None) -> Cluster:
     """Returns a cluster whose caches, or whose directory, are of the class `broken`, after the first heartbeats."""
-    experiment = compose([*BASE, f"nodes={nodes}", *settings]).experiment
+    experiment = composed(*BASE, f"nodes={nodes}", *settings).experiment
     if broken is not None:
         roles = {
             role: (broken if issubclass(broken, node) else node, count)

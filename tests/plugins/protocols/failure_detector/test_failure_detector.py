@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import pytest
 
 from framework import ConfigError, Ok, Step, SuspectsClient, SuspectsReply, SuspectsRequest, Violation
 from framework.config.compose import compose
-from framework.engine.base import Experiment
 from framework.registry.registry import load
 from framework.testing.cluster import Cluster
 from plugins.protocols.failure_detector import register_protocols
 from plugins.protocols.failure_detector.node import FailureDetector, FailureDetectorConfig, ToldEverything
+from tests.composing import composed
 from tests.sweep.outcomes import outcomes
 
 DETECTORS = ("heartbeat", "phi_accrual", "swim")
 BASE = ("protocol=failure_detector", "workload=suspects", "engine=sim", "nodes=3", "clients=1")
 
 
-@lru_cache
-def experiment(detector: str) -> Experiment:
-    return compose([*BASE, f"protocol.detector={detector}"]).experiment
-
-
 def cluster(detector: str) -> Cluster:
-    made = Cluster.of(experiment(detector))
+    made = Cluster.of(composed(*BASE, f"protocol.detector={detector}").experiment)
     made.run(lambda: made.now > 1_000_000_000)
     assert all(node.suspected == {} for node in made.nodes())
     return made
@@ -99,7 +92,10 @@ def test_the_spec() -> None:
 
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_a_run_has_the_invariants_and_the_situations_of_its_detector(detector: str) -> None:
-    own, spec = load().registered.protocols[detector], experiment(detector).protocol
+    own, spec = (
+        load().registered.protocols[detector],
+        composed(*BASE, f"protocol.detector={detector}").experiment.protocol,
+    )
     assert spec.invariants == (ToldEverything, *own.invariants)
     assert spec.sometimes == own.sometimes
 

@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
 
 from framework import CommitVote, Node, NodeId, ProtocolSpec
-from framework.config.compose import compose
-from framework.registry.registry import Registry, load
 from framework.testing.cluster import Cluster, Envelope
+from tests.composing import composed
 
 CO_LOCATED = ("protocol.coordinators=0", "protocol.acceptors=participants")
 """Each participant is an acceptor too, and the first one leads."""
 
 
-@cache
-def registry() -> Registry:
-    return load()
-
-
 def cluster(nodes: int, *settings: str, clients: int = 2, node: type[Node] | None = None) -> Cluster:
     """Returns a cluster under `settings`, whose nodes are of the class `node`."""
     words = ("experiment=paxos_commit", "engine=sim", "protocol.acceptors=separate", "protocol.coordinators=1")
-    experiment = compose([*words, f"nodes={nodes}", f"clients={clients}", *settings], registry=registry()).experiment
+    experiment = composed(*words, f"nodes={nodes}", f"clients={clients}", *settings).experiment
     if node is not None:
         roles = {role: (node, count) for role, (_, count) in experiment.protocol.roles.items()}
         protocol: ProtocolSpec = replace(experiment.protocol, node=node, roles=roles)

@@ -8,18 +8,17 @@ from pathlib import Path
 import pytest
 
 from framework.checking.verdict import Verdict
-from framework.config.compose import compose
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
-from tests.plugins.protocols.paxos_commit.clusters import registry
+from tests.composing import composed
 
 
 def run(folder: Path, *overrides: str) -> RunResult:
-    composed = compose(["engine=sim", "trace=history", *overrides], registry=registry())
+    made = composed("engine=sim", "trace=history", *overrides)
     plan = Plan(
-        experiment=replace(composed.experiment, run_dir=folder), config=composed.config, engine="sim",
-        checkers=composed.checkers, models=composed.models,
+        experiment=replace(made.experiment, run_dir=folder), config=made.config, engine="sim",
+        checkers=made.checkers, models=made.models,
     )  # fmt: skip
     return execute(plan, engine_named("sim"), lambda now, tally: None)
 

@@ -29,6 +29,7 @@ from plugins.protocols.three_phase_commit.messages import (
     Voted,
 )
 from plugins.protocols.three_phase_commit.node import Standing, ThreePhaseCommit, unfinished
+from tests.composing import composed
 from tests.plugins.protocols.two_phase_commit.stories import commit, count_messages, forced_writes
 
 BASE = ("protocol=three_phase_commit", "workload=commits", "engine=sim", "clients=2")
@@ -36,10 +37,10 @@ COMMITTED, ABORTED = dict.fromkeys(("n2", "n3", "n4"), "committed"), dict.fromke
 
 
 def cluster(*settings: str, nodes: int = 4, node: type[ThreePhaseCommit] = ThreePhaseCommit) -> Cluster:
-    composed = compose([*BASE, f"nodes={nodes}", *(f"protocol.{setting}" for setting in settings)])
-    spec = composed.experiment.protocol
+    experiment = composed(*BASE, f"nodes={nodes}", *(f"protocol.{setting}" for setting in settings)).experiment
+    spec = experiment.protocol
     spec = dataclasses.replace(spec, roles={role: (node, count) for role, (_, count) in spec.roles.items()})
-    made = Cluster.of(dataclasses.replace(composed.experiment, protocol=spec))
+    made = Cluster.of(dataclasses.replace(experiment, protocol=spec))
     made.clear_log()
     return made
 
@@ -360,10 +361,9 @@ def test_partitions_and_pauses_break_what_takes_silence_for_a_crash(
     experiment: str, termination: str, verdict: str, seed: int, tmp_path: Path
 ) -> None:
     words = [f"experiment={experiment}", f"protocol.termination={termination}", f"seed={seed}", f"run.dir={tmp_path}/r"]
-    composed = compose(words)
+    made = compose(words)
     plan = Plan(
-        experiment=composed.experiment, config=composed.config, engine="sim", checkers=composed.checkers,
-        models=composed.models,
+        experiment=made.experiment, config=made.config, engine="sim", checkers=made.checkers, models=made.models,
     )  # fmt: skip
     result = execute(plan, engine_named("sim"), lambda now, tally: None)
     assert result.verdict.value == verdict, result.summary

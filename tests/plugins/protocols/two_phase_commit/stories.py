@@ -5,18 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 
-from framework.config.compose import compose
 from framework.testing.cluster import Cluster
 from plugins.protocols.two_phase_commit.node import TwoPhaseCommit
+from tests.composing import composed
 
 BASE = ("protocol=two_phase_commit", "workload=commits", "engine=sim", "clients=2")
 
 
 def cluster(*settings: str, nodes: int = 4, node: type[TwoPhaseCommit] = TwoPhaseCommit) -> Cluster:
-    composed = compose([*BASE, f"nodes={nodes}", *(f"protocol.{setting}" for setting in settings)])
-    spec = composed.experiment.protocol
+    experiment = composed(*BASE, f"nodes={nodes}", *(f"protocol.{setting}" for setting in settings)).experiment
+    spec = experiment.protocol
     spec = dataclasses.replace(spec, roles={role: (node, count) for role, (_, count) in spec.roles.items()})
-    made = Cluster.of(dataclasses.replace(composed.experiment, protocol=spec))
+    made = Cluster.of(dataclasses.replace(experiment, protocol=spec))
     made.clear_log()
     return made
 
