@@ -10,6 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from framework.balancing.balancer import (
+        Balancer,
+        BalancerChoice,
+        BalancerConfig,
+        LoadReport,
+        ServerTable,
+        weighted_choice,
+    )
+    from framework.balancing.loads import LoadConfig, lightest, load_of
     from framework.checking.finished_run import FinishedRun
     from framework.checking.history.calls import Call
     from framework.checking.history.values import exact
@@ -34,7 +43,7 @@ if TYPE_CHECKING:
     )
     from framework.core.address import Address, address
     from framework.core.client import Client, Ended, Fail, Ok, Operation, OperationId, Outcome, Unknown
-    from framework.core.distributions import Distribution, Latency, Lognormal
+    from framework.core.distributions import Distribution, Exponential, Latency, Lognormal
     from framework.core.durable import DurableLog, DurableMap, durable, durable_log, durable_map
     from framework.core.errors import ConfigError, PluginError, Violation, did_you_mean
     from framework.core.message import Config, Event, Message, NodeId, Record
@@ -98,6 +107,7 @@ if TYPE_CHECKING:
     )
     from framework.registry.hookspecs import hookimpl
     from framework.registry.specs import (
+        BalancerSpec,
         CheckerSpec,
         FaultSpec,
         ModelSpec,
@@ -180,6 +190,10 @@ _HOMES = {
     "Answer": "framework.replication.sessions",
     "Answered": "framework.replication.parent_port",
     "Applied": "framework.replication.parent_port",
+    "Balancer": "framework.balancing.balancer",
+    "BalancerChoice": "framework.balancing.balancer",
+    "BalancerConfig": "framework.balancing.balancer",
+    "BalancerSpec": "framework.registry.specs",
     "Ballot": "framework.replication.ballots",
     "Bounds": "framework.checking.linearizability.bounds",
     "CLOCKS_APART": "framework.checking.invariants",
@@ -217,6 +231,7 @@ _HOMES = {
     "Ended": "framework.core.client",
     "Event": "framework.core.message",
     "Executed": "framework.replication.sessions",
+    "Exponential": "framework.core.distributions",
     "Fail": "framework.core.client",
     "Fault": "framework.faults.fault",
     "FaultConfig": "framework.faults.fault",
@@ -248,6 +263,8 @@ _HOMES = {
     "Link": "framework.network.model",
     "LinkConfig": "framework.network.shaped_link",
     "LinkName": "framework.faults.actions",
+    "LoadConfig": "framework.balancing.loads",
+    "LoadReport": "framework.balancing.balancer",
     "Lognormal": "framework.core.distributions",
     "MICROSECOND": "framework.core.time",
     "MILLISECOND": "framework.core.time",
@@ -319,6 +336,7 @@ _HOMES = {
     "RunAdminOperation": "framework.faults.actions",
     "SECOND": "framework.core.time",
     "SequentialModel": "framework.checking.models.sequential",
+    "ServerTable": "framework.balancing.balancer",
     "SessionClient": "framework.replication.sessions",
     "SetClock": "framework.faults.actions",
     "SetDisk": "framework.faults.actions",
@@ -373,6 +391,8 @@ _HOMES = {
     "highest_proposal": "framework.replication.ballots",
     "hookimpl": "framework.registry.hookspecs",
     "lease_length": "framework.replication.heartbeats",
+    "lightest": "framework.balancing.loads",
+    "load_of": "framework.balancing.loads",
     "make_link": "framework.network.shaped_link",
     "mixed": "framework.placement.hashing",
     "mixed_many": "framework.placement.hashing",
@@ -383,6 +403,7 @@ _HOMES = {
     "query": "framework.replication.state_machine",
     "rehashed": "framework.placement.hashing",
     "rehashed_many": "framework.placement.hashing",
+    "weighted_choice": "framework.balancing.balancer",
     "wrong_suspicion": "framework.failure_detection.properties",
     "zipf_weights": "framework.load.popularity",
 }
@@ -399,6 +420,10 @@ __all__ = [
     "Answer",
     "Answered",
     "Applied",
+    "Balancer",
+    "BalancerChoice",
+    "BalancerConfig",
+    "BalancerSpec",
     "Ballot",
     "Bounds",
     "CLOCKS_APART",
@@ -436,6 +461,7 @@ __all__ = [
     "Ended",
     "Event",
     "Executed",
+    "Exponential",
     "Fail",
     "Fault",
     "FaultConfig",
@@ -467,6 +493,8 @@ __all__ = [
     "Link",
     "LinkConfig",
     "LinkName",
+    "LoadConfig",
+    "LoadReport",
     "Lognormal",
     "MICROSECOND",
     "MILLISECOND",
@@ -538,6 +566,7 @@ __all__ = [
     "RunAdminOperation",
     "SECOND",
     "SequentialModel",
+    "ServerTable",
     "SessionClient",
     "SetClock",
     "SetDisk",
@@ -592,6 +621,8 @@ __all__ = [
     "highest_proposal",
     "hookimpl",
     "lease_length",
+    "lightest",
+    "load_of",
     "make_link",
     "mixed",
     "mixed_many",
@@ -602,6 +633,7 @@ __all__ = [
     "query",
     "rehashed",
     "rehashed_many",
+    "weighted_choice",
     "wrong_suspicion",
     "zipf_weights",
 ]

@@ -30,6 +30,7 @@ SUBJECTS = {
     "framework.faults": "Faults",
     "framework.network": "Networks",
     "framework.placement": "Placement",
+    "framework.balancing": "Load balancing",
     "framework.load": "Workloads",
     "framework.checking": "Checkers, models, invariants",
     "framework.registry": "Specs and hooks",

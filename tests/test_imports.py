@@ -18,7 +18,7 @@ STANDARD = sys.stdlib_module_names
 
 LAYERS = (
     ("core",),
-    ("replication", "network", "faults", "placement"),
+    ("replication", "network", "faults", "placement", "balancing"),
     ("load",),
     ("trace",),
     ("checking",),

@@ -26,6 +26,7 @@ GROUPS = (
     "protocol",
     "state_machine",
     "placement",
+    "balancer",
     "workload",
     "network",
     "faults",
@@ -37,7 +38,13 @@ GROUPS = (
 LISTS = ("faults", "checker")
 """Groups that take several options at once, each under its own key: `faults.crash.down`."""
 
-WORDS = {"faults": ("none",), "checker": ("auto", "none"), "state_machine": ("none",), "placement": ("none",)}
+WORDS = {
+    "faults": ("none",),
+    "checker": ("auto", "none"),
+    "state_machine": ("none",),
+    "placement": ("none",),
+    "balancer": ("none",),
+}
 """Options that are not plugins; `checker=auto` means the checkers that the protocol names."""
 
 TOP_KEYS = RunConfig.__struct_fields__

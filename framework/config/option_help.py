@@ -39,6 +39,7 @@ _MEANINGS = {
     ("checker", "none"): "No checkers: the history is not judged.",
     ("state_machine", "none"): "No state machine.",
     ("placement", "none"): "No placement.",
+    ("balancer", "none"): "No balancer.",
 }
 """The meanings of the options that are not plugins."""
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from framework.balancing.balancer import BalancerChoice
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config
 from framework.core.plugin_choice import PluginChoice, choices_in, settings_key
@@ -124,7 +125,11 @@ def _scalar(value: Any) -> Any:
     return str(value)
 
 
-PARTS: dict[str, type] = {"state_machine": StateMachineChoice, "placement": PlacementChoice}
+PARTS: dict[str, type] = {
+    "state_machine": StateMachineChoice,
+    "placement": PlacementChoice,
+    "balancer": BalancerChoice,
+}
 """The config groups whose choice is given to the protocol, in the field of its config that has the group's name and may be None."""
 
 

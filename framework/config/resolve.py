@@ -287,7 +287,11 @@ class _Parts:
             made[field] = found.choice(config)
             chosen |= {(type(each).__name__, each.name): each for each in (found, *further)}
         config = _configured(spec, own, key)
-        return msgspec.structs.replace(config, **made) if made else config, tuple(chosen.values())
+        try:
+            config = msgspec.structs.replace(config, **made) if made else config
+        except ValueError as error:  # its __post_init__ refuses what is chosen
+            raise BadValue(key, str(error)) from error
+        return config, tuple(chosen.values())
 
     def several(self, group: str, names: tuple[str, ...]) -> Iterator[tuple[str, tuple[Any, Any]]]:
         """Yields (key, (spec, config)) of each option that is chosen, or is in the config under its own key."""

@@ -10,7 +10,7 @@ from framework.config.resolve import Composed, resolve
 from framework.core.errors import ConfigError
 from framework.registry.registry import Registry, load
 
-_PLUGINS = ("protocol", "state_machine", "placement", "workload", "network", "engine")
+_PLUGINS = ("protocol", "state_machine", "placement", "balancer", "workload", "network", "engine")
 
 
 def recompose(config: Mapping[str, Any], where: str, registry: Registry | None = None) -> Composed:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from framework.balancing.balancer import Balancer, BalancerConfig
 from framework.checking.invariants import Invariant
 from framework.checking.models.model import Model
 from framework.core.client import Client
@@ -26,6 +27,7 @@ from framework.placement.placement import Placement, PlacementConfig
 from framework.registry.messages import named_messages, node_classes, package_of
 from framework.registry.specs import (
     SERVICE,
+    BalancerSpec,
     CheckerSpec,
     FaultSpec,
     ModelSpec,
@@ -57,7 +59,11 @@ def check_spec(spec: Spec, siblings: Sequence[Spec] = (), home: str | None = Non
         others = [other for other in siblings if isinstance(other, ProtocolSpec)]
         check_protocol(spec, others, home)
         return
-    bases: dict[type[Spec], type[Config]] = {WorkloadSpec: WorkloadConfig, PlacementSpec: PlacementConfig}
+    bases: dict[type[Spec], type[Config]] = {
+        WorkloadSpec: WorkloadConfig,
+        PlacementSpec: PlacementConfig,
+        BalancerSpec: BalancerConfig,
+    }
     check_config(spec, bases.get(type(spec), Config))
     for field, base in _PARTS.get(type(spec), ()):
         check_class(spec, field, base)
@@ -156,6 +162,7 @@ _PARTS: dict[type[Spec], tuple[tuple[str, type], ...]] = {
     WorkloadSpec: (("workload", Workload),),
     NetworkSpec: (("model", NetworkModel),),
     PlacementSpec: (("placement", Placement),),
+    BalancerSpec: (("balancer", Balancer),),
     ModelSpec: (("model", Model),),
 }
 

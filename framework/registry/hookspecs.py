@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from framework.registry.specs import (
+        BalancerSpec,
         CheckerSpec,
         FaultSpec,
         ModelSpec,
@@ -42,6 +43,11 @@ def register_state_machines() -> list[StateMachineSpec]:  # type: ignore[empty-b
 @hookspec
 def register_placements() -> list[PlacementSpec]:  # type: ignore[empty-body]
     """Returns placements: which nodes hold a key or a shard."""
+
+
+@hookspec
+def register_balancers() -> list[BalancerSpec]:  # type: ignore[empty-body]
+    """Returns balancers: which server is given a request."""
 
 
 @hookspec

@@ -21,6 +21,7 @@ from framework.registry import hookspecs
 from framework.registry.checks import check_functions, check_spec, checked_folders
 from framework.registry.discovery import ROOT, Found, built_in, import_failure, import_path, installed, loose
 from framework.registry.specs import (
+    BalancerSpec,
     CheckerSpec,
     FaultSpec,
     ModelSpec,
@@ -53,6 +54,7 @@ KINDS: dict[str, PluginKind] = {
         PluginKind("protocol", "register_protocols", ProtocolSpec, "protocols"),
         PluginKind("state_machine", "register_state_machines", StateMachineSpec, "state_machines"),
         PluginKind("placement", "register_placements", PlacementSpec, "placements"),
+        PluginKind("balancer", "register_balancers", BalancerSpec, "balancers"),
         PluginKind("workload", "register_workloads", WorkloadSpec, "workloads"),
         PluginKind("network", "register_network_models", NetworkSpec, "networks"),
         PluginKind("faults", "register_faults", FaultSpec, "faults"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from framework.balancing.balancer import Balancer, BalancerChoice, BalancerConfig
 from framework.checking.invariants import Invariant
 from framework.core.client import Client
 from framework.core.message import Config, NodeId
@@ -161,7 +162,19 @@ class PlacementSpec(Spec):
         return PlacementChoice(self.name, config, self.placement)
 
 
-PluginSpec: TypeAlias = ProtocolSpec | PlacementSpec
+@dataclass(frozen=True, kw_only=True)
+class BalancerSpec(Spec):
+    """A balancer; its config derives from `BalancerConfig`."""
+
+    balancer: type[Balancer]
+    config: type[BalancerConfig] | None = BalancerConfig
+
+    def choice(self, config: Any) -> BalancerChoice:
+        """Returns the choice of this balancer with a config."""
+        return BalancerChoice(self.name, config, self.balancer)
+
+
+PluginSpec: TypeAlias = ProtocolSpec | PlacementSpec | BalancerSpec
 """The specs that a config can choose by name (see `PluginChoice`)."""
 
 
@@ -267,6 +280,7 @@ class Registered:
     protocols: dict[str, ProtocolSpec] = field(default_factory=dict)
     state_machines: dict[str, StateMachineSpec] = field(default_factory=dict)
     placements: dict[str, PlacementSpec] = field(default_factory=dict)
+    balancers: dict[str, BalancerSpec] = field(default_factory=dict)
     workloads: dict[str, WorkloadSpec] = field(default_factory=dict)
     networks: dict[str, NetworkSpec] = field(default_factory=dict)
     faults: dict[str, FaultSpec] = field(default_factory=dict)

@@ -27,7 +27,7 @@ def dimensions(config: PlainConfig, defaults: Defaults, ended: int) -> Iterator[
     yield "operations", _fewer_operations(config)
     yield "faults' settings", _smaller_faults(config)
     yield "warmup", _at(config, ("warmup",), ["0"])
-    for group in ("protocol", "workload", "state_machine", "placement"):
+    for group in ("protocol", "workload", "state_machine", "placement", "balancer"):
         yield f"{group}'s settings", _settings(config, group, defaults)
 
 

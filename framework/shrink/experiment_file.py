@@ -15,7 +15,7 @@ from framework.registry.specs import ProtocolSpec
 from framework.runs.folder import write_atomically
 from framework.shrink.candidates import Defaults, PlainConfig
 
-_CHOSEN = ("protocol", "state_machine", "placement", "workload", "network", "engine")
+_CHOSEN = ("protocol", "state_machine", "placement", "balancer", "workload", "network", "engine")
 _ELSEWHERE = ("experiment", "run", "plugins", "trace", "scheduling")
 _ALWAYS = ("nodes", "clients", "duration", "seed")
 

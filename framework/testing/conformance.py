@@ -15,7 +15,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 
 from framework.checking.verdict import Verdict
 from framework.config.compose import compose, load_plugins
+from framework.config.plain_mappings import is_part
 from framework.config.resolve import Composed
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.time import MILLISECOND, Duration, format_duration
@@ -109,7 +110,8 @@ def checks(
 
     `overrides` are settings that it needs, as on the command line; they stand. `config_dir` is a folder of the author's
     own config groups, as --config-dir names one. Without `workload=` or `experiment=` the first workload that fits is
-    chosen. ConfigError if there is none, or for an override that is not the author's to set.
+    chosen, and so are the placement and the balancer of a protocol that needs one. ConfigError if there is none, or for
+    an override that is not the author's to set.
     """
     for engine in engines:
         if engine not in ENGINES:
@@ -224,6 +226,7 @@ def _settings(protocol: str, overrides: Sequence[str], config_dir: str | None) -
     chosen = (f"protocol={protocol}", *overrides)
     if "experiment" in keys:
         return Settings(chosen, config_dir, frozenset(keys | _keys_of(compose([*chosen, "engine=sim"], config_dir))))
+    chosen = (*chosen, *_parts(protocol, chosen, keys, config_dir))
     if "workload" not in keys:
         chosen = (*chosen, _workload(where, protocol, chosen, config_dir))
     settings = Settings(chosen, config_dir, frozenset(keys))
@@ -245,6 +248,14 @@ def _keys_of(composed: Composed) -> set[str]:
         "duration": True,
     }
     return {key for key, is_asked in asked.items() if is_asked}
+
+
+def _parts(protocol: str, chosen: Sequence[str], keys: Collection[str], config_dir: str | None) -> list[str]:
+    """The first placement or balancer, for a protocol that is given one, if the author chooses none."""
+    registry = load_plugins(chosen, config_dir)
+    config = registry.get("protocol", protocol).config
+    wanted = [group for group in ("placement", "balancer") if config is not None and is_part(config, group)]
+    return [f"{group}={min(registry.names(group))}" for group in wanted if group not in keys]
 
 
 def _workload(where: str, protocol: str, chosen: Sequence[str], config_dir: str | None) -> str:

@@ -18,6 +18,7 @@ from tests.docs.markdown import ROOT, Reader, blocks
         "docs/sweeps.md",
         "docs/extending.md",
         "docs/composition.md",
+        "docs/balancing.md",
         "docs/placement.md",
     ],
 )

@@ -1,0 +1,1 @@
+"""What does a second choice bring, and what is it worth when loads are known late?"""

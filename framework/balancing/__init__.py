@@ -1,0 +1,1 @@
+"""Balancers: which server is given a request."""
