@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from framework.config.resolve import Composed
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.time import MILLISECOND, Duration, format_duration
 from framework.engine.base import Experiment
+from framework.registry.registry import Registry
+from framework.registry.specs import WorkloadSpec
 from framework.runs.commands import replay_command
 from framework.runs.determinism import own_environment
 from framework.runs.engines import engine_named
@@ -117,11 +119,15 @@ def checks(
         if engine not in ENGINES:
             fix = did_you_mean(engine, ENGINES)
             raise ConfigError(f"conformance of {protocol}", f"there is no engine {engine!r}", fix)
-    settings = _settings(protocol, overrides, None if config_dir is None else str(Path(config_dir).resolve()))
+    asked = (protocol, overrides, None if config_dir is None else str(Path(config_dir).resolve()))
+    if overrides:
+        _settings(*asked)  # a mistake is reported now, and not by each check
+    else:  # a collection of tests makes many of these: what can be wrong is the name
+        _registry(asked[2]).get("protocol", protocol)
     found: list[Check] = []
     if "sim" in engines:
         found += [
-            Check(protocol, check.__name__, partial(check, settings))
+            Check(protocol, check.__name__, partial(_made, check, asked))
             for check in (
                 handlers_are_total,
                 state_is_plain_data,
@@ -131,10 +137,21 @@ def checks(
         ]
     if "ray" in engines:
         found += [
-            Check(protocol, f"runs_on_ray_by_{transport}", partial(runs_on_ray, settings, transport), ray=True)
+            Check(protocol, f"runs_on_ray_by_{transport}", partial(_made, partial(_on_ray, transport), asked), ray=True)
             for transport in ("mesh", "actor_calls")
         ]
     return found
+
+
+def _made(
+    check: Callable[[Settings, Path], None], asked: tuple[str, tuple[str, ...], str | None], folder: Path
+) -> None:
+    """Makes a check with the settings that an author asks for."""
+    check(_settings(*asked), folder)
+
+
+def _on_ray(transport: str, settings: Settings, folder: Path) -> None:
+    runs_on_ray(settings, transport, folder)
 
 
 def handlers_are_total(settings: Settings, folder: Path) -> None:
@@ -216,7 +233,14 @@ def runs_on_ray(settings: Settings, transport: str, folder: Path) -> None:
     _require(result.verdict is Verdict.VALID, _told(result.summary, result, ""))
 
 
-def _settings(protocol: str, overrides: Sequence[str], config_dir: str | None) -> Settings:
+@cache
+def _registry(config_dir: str | None) -> Registry:
+    """The plugins that are there without being named."""
+    return load_plugins([], config_dir)
+
+
+@cache
+def _settings(protocol: str, overrides: tuple[str, ...], config_dir: str | None) -> Settings:
     """What the author asks for, a workload, and the kit's own sizes unless an experiment has some."""
     where = f"conformance of {protocol}"
     keys = keys_set(overrides)
@@ -232,7 +256,7 @@ def _settings(protocol: str, overrides: Sequence[str], config_dir: str | None) -
     settings = Settings(chosen, config_dir, frozenset(keys))
     duration = "5s" if settings.sets("faults") else "1s"  # a fault strikes after 1s unless told otherwise
     settings = replace(settings, overrides=tuple(settings.completed(*_SIZES, f"duration={duration}")))
-    settings.compose()  # a mistake is reported now, and not by each check
+    settings.compose()
     return settings
 
 
@@ -263,7 +287,11 @@ def _workload(where: str, protocol: str, chosen: Sequence[str], config_dir: str 
     registry = load_plugins(chosen, config_dir)
     registry.get("protocol", protocol)  # ConfigError if there is none
     refusal: ConfigError | None = None
-    for name in sorted(registry.registered.workloads, key=lambda name: (name != "kv", name)):
+    workloads = registry.registered.workloads
+    fits = {name: _may_fit(registry, protocol, spec) for name, spec in workloads.items()}
+    for name in sorted(workloads, key=lambda name: (not fits[name], name != "kv", name)):
+        if refusal is not None and not fits[name]:
+            break
         try:
             compose([*chosen, f"workload={name}", "engine=sim"], config_dir, registry=registry)
         except ConfigError as error:
@@ -274,6 +302,17 @@ def _workload(where: str, protocol: str, chosen: Sequence[str], config_dir: str 
     if not refusal.where.startswith("workload="):
         raise refusal
     raise ConfigError(where, "no registered workload fits it", f"{refusal}")
+
+
+def _may_fit(registry: Registry, protocol: str, workload: WorkloadSpec) -> bool:
+    """Returns whether a protocol has all operations that a workload uses, as far as that shows without composing."""
+    offered = registry.registered.protocols[protocol].operations
+    try:
+        functions = workload.workload(workload.config() if workload.config else None).functions()  # type: ignore[arg-type]
+    except Exception:
+        return True  # composing tells
+    asked = {each for each in functions if each not in workload.operations} | set(workload.requires)
+    return not offered or asked <= set(offered)
 
 
 def _crashes(duration: int) -> list[str]:
