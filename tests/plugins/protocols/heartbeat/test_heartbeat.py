@@ -119,7 +119,7 @@ def test_what_cannot_be_is_refused(settings: dict[str, Any], complaint: str) -> 
 
 @pytest.mark.parametrize("seed", [1, 4])
 def test_it_lives_through_chaos(seed: int) -> None:
-    words = ["experiment=failure_detection_chaos", "protocol.detector=heartbeat", "trace=history"]
+    words = ["experiment=failure_detector_chaos", "protocol.detector=heartbeat", "trace=history"]
     (found,) = outcomes(words, [seed])
     assert found.verdict == "valid", found.reason
     assert found.sometimes["a suspicion was a mistake"]

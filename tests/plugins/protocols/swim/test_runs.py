@@ -50,7 +50,7 @@ def test_a_mistake_in_the_config_is_one_line() -> None:
 
 @pytest.mark.parametrize("seed", [4, 5])
 def test_it_lives_through_chaos(seed: int) -> None:
-    words = ["experiment=failure_detection_chaos", "protocol.detector=swim", "trace=history"]
+    words = ["experiment=failure_detector_chaos", "protocol.detector=swim", "trace=history"]
     (found,) = outcomes(words, [seed])
     assert found.verdict == "valid", found.reason
     assert found.sometimes["an indirect probe helped"] and found.sometimes["a suspicion was confirmed"]
@@ -59,6 +59,6 @@ def test_it_lives_through_chaos(seed: int) -> None:
 @pytest.mark.parametrize("setting", ["suspicion=0", "helpers=0", "transmissions=0.1"])
 def test_every_setting_lives_through_chaos(setting: str) -> None:
     """Without the suspicion mechanism, without helpers, or with next to no dissemination, it is right in the end."""
-    words = ["experiment=failure_detection_chaos", "protocol=swim", "trace=history", f"protocol.{setting}"]
+    words = ["experiment=failure_detector_chaos", "protocol=swim", "trace=history", f"protocol.{setting}"]
     (found,) = outcomes(words, [1])
     assert found.verdict == "valid", found.reason
