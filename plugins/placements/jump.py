@@ -11,6 +11,9 @@ from framework import Hashes, Indices, NodeId, PlacementConfig, PlacementSpec, R
 _MULTIPLIER = 2862933555777941757
 _MASK = (1 << 64) - 1
 
+_CHUNK = 1 << 14
+"""Hashes that jump together, so that they stay in the cache."""
+
 
 class Jump(RehashedPlacement):
     """An id jumps from bucket to bucket, ever farther; the last one below the number of buckets has it.
@@ -56,17 +59,23 @@ class Jump(RehashedPlacement):
         return self._index_list[bucket]
 
     def first_many(self, hashes: Hashes) -> Indices:
-        count = len(self._index_list)
-        buckets = np.zeros(len(hashes), dtype=np.int32)
-        state, active, bucket = hashes.copy(), np.arange(len(hashes)), np.zeros(len(hashes))
-        while len(active):
+        buckets = np.empty(len(hashes), dtype=np.int32)
+        for start in range(0, len(hashes), _CHUNK):
+            self._jump(hashes[start : start + _CHUNK].copy(), buckets[start : start + _CHUNK])
+        return self._indices[buckets]
+
+    def _jump(self, state: Hashes, buckets: Indices) -> None:
+        """Finds the buckets of a few hashes, whose array it uses up."""
+        count = float(len(self._index_list))
+        places, bucket = np.arange(len(state)), np.zeros(len(state))
+        while len(places):
+            buckets[places] = bucket
             state *= np.uint64(_MULTIPLIER)
             state += np.uint64(1)
-            following = np.floor((bucket + 1) * (float(1 << 31) / ((state >> np.uint64(33)) + 1.0)))
+            following = float(1 << 31) / ((state >> np.uint64(33)) + 1.0)
+            following *= bucket + 1
             goes_on = following < count
-            state, active, bucket = state[goes_on], active[goes_on], following[goes_on]
-            buckets[active] = bucket
-        return self._indices[buckets]
+            state, places, bucket = state[goes_on], places[goes_on], np.floor(following[goes_on])
 
 
 @hookimpl

@@ -23,6 +23,9 @@ from framework import (
 _CHUNK = 1 << 13
 """Hashes that are scored together, so that the scores stay in the cache."""
 
+_PLACES = 0xFFFF
+"""The last bits of a score of 64 bits say whose it is, the first node having the most: the highest score names its node."""
+
 
 class RendezvousConfig(PlacementConfig):
     """How exact scores are."""
@@ -44,6 +47,10 @@ class Rendezvous(Placement):
     def rebuild(self) -> None:
         self._seeds = self.hash_many(self.nodes)
         self._seed_list: list[int] = self._seeds.tolist()
+        self._codes = np.uint64(_PLACES) - np.arange(len(self.nodes), dtype=np.uint64)
+        self._code_list: list[int] = self._codes.tolist()
+        if len(self.nodes) > _PLACES:
+            raise ValueError(f"rendezvous takes {_PLACES:,} nodes at most, not {len(self.nodes):,}")
         weights = [member.weight for member in self.members]
         self._weights: list[float] | None = None if len(set(weights)) == 1 else weights
 
@@ -67,10 +74,12 @@ class Rendezvous(Placement):
     def _scores(self, hash: int) -> list[float]:
         if self.config.bits == 64:
             scores = [mixed(hash ^ seed) for seed in self._seed_list]
+            if self._weights is None:
+                return [score & ~_PLACES | code for score, code in zip(scores, self._code_list, strict=True)]
         else:
             scores = [_mixed_32((hash ^ seed) & 0xFFFFFFFF) for seed in self._seed_list]
-        if self._weights is None:
-            return scores  # type: ignore[return-value]
+            if self._weights is None:
+                return scores  # type: ignore[return-value]
         return [-weight / math.log(self._uniform(score)) for weight, score in zip(self._weights, scores, strict=True)]
 
     def _uniform(self, score: int) -> float:
@@ -79,6 +88,10 @@ class Rendezvous(Placement):
 
     def _highest(self, chunk: Hashes) -> Indices:
         best = self._scored(chunk, 0)
+        if self.config.bits == 64 and self._weights is None:
+            for index in range(1, len(self.nodes)):
+                np.maximum(best, self._scored(chunk, index), out=best)
+            return (np.uint64(_PLACES) - (best & np.uint64(_PLACES))).astype(np.int32)
         found = np.zeros(len(chunk), dtype=np.int32)
         for index in range(1, len(self.nodes)):
             scores = self._scored(chunk, index)
@@ -97,10 +110,12 @@ class Rendezvous(Placement):
         if self.config.bits == 64:
             scores: npt.NDArray[Any] = mixed_many(chunk ^ self._seeds[index])
             if self._weights is None:
+                scores &= np.uint64(~_PLACES & (1 << 64) - 1)
+                scores |= self._codes[index]
                 return scores
             uniform = ((scores >> np.uint64(11)) + 0.5) * 2.0**-53
         else:
-            scores = _mixed_32_many((chunk ^ self._seeds[index]).astype(np.uint32))
+            scores = _mixed_32_many(chunk.astype(np.uint32) ^ self._seeds[index].astype(np.uint32))
             if self._weights is None:
                 return scores
             uniform = (scores + 0.5) * 2.0**-32
