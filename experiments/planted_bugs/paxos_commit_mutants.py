@@ -96,7 +96,7 @@ class RefusesLazily(PaxosCommit):
     @handles(Prepare)
     def on_prepare(self, sender: NodeId, prepare: Prepare) -> None:
         content = prepare.content
-        is_new = self.known(content.id) is None and content.id not in self.votes
+        is_new = self.decision_of(content.id) is None and content.id not in self.votes
         if is_new and self.locks.get(content.key, content.id) != content.id:
             self.send(sender, Decided(content.id, "aborted"))
         else:
@@ -181,7 +181,7 @@ class Counts(PaxosCommit):
 
     @handles(Phase2b)
     def on_phase2b(self, sender: NodeId, phase: Phase2b) -> None:
-        if self.known(phase.transaction) is None:
+        if self.decision_of(phase.transaction) is None:
             self.tallies.setdefault(phase.transaction, self.tally(phase.participants))
         super().on_phase2b(sender, phase)
 
