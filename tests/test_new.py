@@ -272,7 +272,10 @@ def test_a_bad_request_is_one_line(
 
 def test_its_usage_names_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert new.main(["--help"]) == 0
-    assert "protocol, state_machine, placement, balancer, workload, network, fault, checker, model." in capsys.readouterr().out
+    assert (
+        "protocol, state_machine, placement, balancer, workload, network, fault, checker, model."
+        in capsys.readouterr().out
+    )
 
 
 # What is installed.
