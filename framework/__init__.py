@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     )
     from framework.faults.ledger import LedgerEntry
     from framework.faults.plan import FaultKinds, FaultPlan, PeriodicPlan, PlannedFault, check_begins
-    from framework.load.popularity import zipf_weights
+    from framework.load.popularity import KeyPopularity, zipf_weights
     from framework.load.workload import FinalPhaseConfig, Invocation, Workload, WorkloadConfig
     from framework.network.model import ConstantLink, Link, NetworkModel
     from framework.network.shaped_link import LinkConfig, make_link
@@ -254,6 +254,7 @@ _HOMES = {
     "Invocation": "framework.load.workload",
     "Joint": "framework.replication.quorums",
     "JudgedRun": "framework.testing.judged_run",
+    "KeyPopularity": "framework.load.popularity",
     "LateAnswer": "framework.replication.sessions",
     "Latency": "framework.core.distributions",
     "LeaderClient": "framework.replication.leader_client",
@@ -484,6 +485,7 @@ __all__ = [
     "Invocation",
     "Joint",
     "JudgedRun",
+    "KeyPopularity",
     "LateAnswer",
     "Latency",
     "LeaderClient",

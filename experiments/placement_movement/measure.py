@@ -43,7 +43,7 @@ def moved(name: str, change: str, seed: int) -> Moved:
     """Counts what moves."""
     come, go = CHANGES[change]
     placement = STRATEGIES[name](names(NODES), seed)
-    if placement.max_count == 1:
+    if placement.places_known_ids:
         ids = range(PLACED)
         placement.place(ids)
         hashes = placement.hash_many(ids)

@@ -121,6 +121,13 @@ class Detector(Node):
         if self.is_mounted:
             self.tell(Alive(node, incarnation))
 
+    def heard_of(self, node: NodeId, incarnation: int) -> None:
+        """Ends the suspicion of `node`, if there is one: it has been heard of in this incarnation."""
+        if node in self.suspected:
+            if self.suspected[node] == incarnation:
+                self.note("mistake", node=node, incarnation=incarnation)
+            self.trust(node, incarnation)
+
     @handles(SuspectsRequest)
     def on_suspects_request(self, sender: NodeId, request: SuspectsRequest) -> None:
         self.send(sender, SuspectsReply(request.operation, tuple(sorted(self.suspected))))

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import random
+from bisect import bisect_right
+from collections.abc import Sequence
 from decimal import Context, Decimal
+from itertools import accumulate
 
 _CONTEXT = Context(prec=22)
+
+
+class KeyPopularity:
+    """Draws keys k1, k2, … by their weights, as many as there are keys; without weights all are alike."""
+
+    def __init__(self, keys: int, weights: Sequence[float] = ()) -> None:
+        self._names = [f"k{number}" for number in range(1, keys + 1)]
+        self._bounds = list(accumulate(weights))
+
+    def draw(self, rng: random.Random) -> str:
+        """Returns a key, drawn with one number of `rng`."""
+        if not self._bounds:
+            return self._names[int(rng.random() * len(self._names))]
+        return self._names[bisect_right(self._bounds, rng.random() * self._bounds[-1], hi=len(self._names) - 1)]
 
 
 def zipf_weights(count: int, theta: float) -> list[float]:

@@ -67,7 +67,8 @@ class Placement(ABC):
 
     - `weights`: whether nodes may have different weights;
     - `moves_minimally_on`: the changes on which ids move only to the node that came, or only away from the one that went;
-    - `max_count`: the largest number of replicas that it places; None if it is the number of nodes.
+    - `max_count`: the largest number of replicas that it places; None if it is the number of nodes;
+    - `places_known_ids`: whether it places only the ids that were given to `place`.
 
     It implements `rebuild`, `first` and `candidates` for one id, and `column` for many; see these methods. It may use
     `self.config`, `self.members` and `self.nodes`.
@@ -76,6 +77,7 @@ class Placement(ABC):
     weights: ClassVar[bool] = False
     moves_minimally_on: ClassVar[tuple[NodeChange, ...]] = ()
     max_count: ClassVar[int | None] = None
+    places_known_ids: ClassVar[bool] = False
 
     def __init__(self, config: Any, nodes: Iterable[NodeId] = ()) -> None:
         self.config = config

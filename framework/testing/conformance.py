@@ -250,9 +250,10 @@ def _settings(protocol: str, overrides: tuple[str, ...], config_dir: str | None)
     chosen = (f"protocol={protocol}", *overrides)
     if "experiment" in keys:
         return Settings(chosen, config_dir, frozenset(keys | _keys_of(compose([*chosen, "engine=sim"], config_dir))))
-    chosen = (*chosen, *_parts(protocol, chosen, keys, config_dir))
+    registry = load_plugins(chosen, config_dir)
+    chosen = (*chosen, *_parts(registry, protocol, keys))
     if "workload" not in keys:
-        chosen = (*chosen, _workload(where, protocol, chosen, config_dir))
+        chosen = (*chosen, _workload(registry, where, protocol, chosen, config_dir))
     settings = Settings(chosen, config_dir, frozenset(keys))
     duration = "5s" if settings.sets("faults") else "1s"  # a fault strikes after 1s unless told otherwise
     settings = replace(settings, overrides=tuple(settings.completed(*_SIZES, f"duration={duration}")))
@@ -274,18 +275,15 @@ def _keys_of(composed: Composed) -> set[str]:
     return {key for key, is_asked in asked.items() if is_asked}
 
 
-def _parts(protocol: str, chosen: Sequence[str], keys: Collection[str], config_dir: str | None) -> list[str]:
+def _parts(registry: Registry, protocol: str, keys: Collection[str]) -> list[str]:
     """The first placement or balancer, for a protocol that is given one, if the author chooses none."""
-    registry = load_plugins(chosen, config_dir)
     config = registry.get("protocol", protocol).config
     wanted = [group for group in ("placement", "balancer") if config is not None and is_part(config, group)]
     return [f"{group}={min(registry.names(group))}" for group in wanted if group not in keys]
 
 
-def _workload(where: str, protocol: str, chosen: Sequence[str], config_dir: str | None) -> str:
+def _workload(registry: Registry, where: str, protocol: str, chosen: Sequence[str], config_dir: str | None) -> str:
     """The first workload that the protocol can serve."""
-    registry = load_plugins(chosen, config_dir)
-    registry.get("protocol", protocol)  # ConfigError if there is none
     refusal: ConfigError | None = None
     workloads = registry.registered.workloads
     fits = {name: _may_fit(registry, protocol, spec) for name, spec in workloads.items()}

@@ -30,7 +30,7 @@ class ConsistentHashConfig(BalancerConfig):
 
     def __post_init__(self) -> None:
         kind = self.placement.placement
-        if kind is not None and kind.place is not Placement.place:
+        if kind is not None and kind.places_known_ids:
             name = self.placement.name
             raise ValueError(f"placement {name} must know all keys beforehand, and requests bring new ones: use ring")
 

@@ -41,9 +41,10 @@ class BoundedLoad(Placement):
 
     weights = True
     max_count = 1
+    places_known_ids = True
 
     def __init__(self, config: BoundedLoadConfig, nodes: Iterable[NodeId] = ()) -> None:
-        if config.over.placement.max_count == 1:
+        if config.over.placement.places_known_ids:
             raise ValueError(f"over={config.over.name}: it places a known set of ids itself, so choose another one")
         self._known = np.zeros(0, dtype=np.uint64)
         super().__init__(config, nodes)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
-from itertools import accumulate
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -14,6 +12,7 @@ from framework import (
     Duration,
     FinalPhaseConfig,
     Invocation,
+    KeyPopularity,
     NodeId,
     Ok,
     Operation,
@@ -61,8 +60,7 @@ class CacheWorkload(Workload):
 
     def __init__(self, config: CacheWorkloadConfig) -> None:
         super().__init__(config)
-        self._names = [f"k{number}" for number in range(1, config.keys + 1)]
-        self._popularity = list(accumulate(zipf_weights(config.keys, config.theta))) if config.theta else []
+        self._keys = KeyPopularity(config.keys, zipf_weights(config.keys, config.theta) if config.theta else ())
         self._missing: dict[NodeId, str] = {}
         self._counts: dict[NodeId, int] = {}
         self._changes = sorted(config.changes, key=lambda change: change.at)
@@ -80,8 +78,8 @@ class CacheWorkload(Workload):
                 return change
         missing = self._missing.pop(client, None)
         if missing is not None or rng.random() < self.config.put:
-            return "put", missing or self._key(rng), self._unique(client)
-        return "get", self._key(rng), None
+            return "put", missing or self._keys.draw(rng), self._unique(client)
+        return "get", self._keys.draw(rng), None
 
     def _change(self, now: int, rng: random.Random) -> Invocation | None:
         if self._changes and self._changes[0].at <= now:
@@ -108,11 +106,6 @@ class CacheWorkload(Workload):
             return None
         self._reported = True
         return "report", None, None
-
-    def _key(self, rng: random.Random) -> str:
-        if not self._popularity:
-            return self._names[int(rng.random() * len(self._names))]
-        return self._names[bisect_right(self._popularity, rng.random() * self._popularity[-1], hi=len(self._names) - 1)]
 
     def _unique(self, client: NodeId) -> str:
         count = self._counts[client] = self._counts.get(client, 0) + 1

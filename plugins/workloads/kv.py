@@ -13,7 +13,17 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, structs
 
-from framework import Config, Invocation, NodeId, Workload, WorkloadConfig, WorkloadSpec, hookimpl, zipf_weights
+from framework import (
+    Config,
+    Invocation,
+    KeyPopularity,
+    NodeId,
+    Workload,
+    WorkloadConfig,
+    WorkloadSpec,
+    hookimpl,
+    zipf_weights,
+)
 
 Weight = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
@@ -61,8 +71,7 @@ class KeyValueWorkload(Workload):
         weights: dict[str, int] = {name: weight for name, weight in structs.asdict(config.mix).items() if weight}
         self._functions = tuple(weights)
         self._bounds = list(accumulate(weights.values()))
-        self._names = [f"k{number}" for number in range(1, config.keys + 1)]
-        self._popularity = list(accumulate(_popularity(config)))
+        self._keys = KeyPopularity(config.keys, _popularity(config))
         self._counts: dict[NodeId, int] = {}
         self._guesses: dict[tuple[NodeId, str], str | None] = {}
 
@@ -71,7 +80,7 @@ class KeyValueWorkload(Workload):
 
     def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation:
         function = self._functions[bisect_right(self._bounds, int(rng.random() * self._bounds[-1]))]
-        key = self._key(rng)
+        key = self._keys.draw(rng)
         if function == "read":
             return function, key, None
         if function == "write":
@@ -82,11 +91,6 @@ class KeyValueWorkload(Workload):
             return function, key, self._guess(client, key, None)
         old = self._guesses.get((client, key))
         return function, key, (old, self._guess(client, key, self._unique(client).ljust(self.config.value_size, ".")))
-
-    def _key(self, rng: random.Random) -> str:
-        if not self._popularity:
-            return self._names[int(rng.random() * len(self._names))]
-        return self._names[bisect_right(self._popularity, rng.random() * self._popularity[-1], hi=len(self._names) - 1)]
 
     def _unique(self, client: NodeId) -> str:
         count = self._counts[client] = self._counts.get(client, 0) + 1

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
-from itertools import accumulate
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from framework import Invocation, NodeId, Workload, WorkloadConfig, WorkloadSpec, hookimpl, zipf_weights
+from framework import Invocation, KeyPopularity, NodeId, Workload, WorkloadConfig, WorkloadSpec, hookimpl, zipf_weights
 
 
 class RequestsConfig(WorkloadConfig):
@@ -30,21 +28,15 @@ class RequestsWorkload(Workload):
 
     def __init__(self, config: RequestsConfig) -> None:
         super().__init__(config)
-        self._bounds = list(accumulate(zipf_weights(config.keys, config.skew))) if config.keys and config.skew else []
+        self._keys = KeyPopularity(
+            config.keys, zipf_weights(config.keys, config.skew) if config.keys and config.skew else ()
+        )
 
     def functions(self) -> tuple[str, ...]:
         return ("serve",)
 
     def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation:
-        return "serve", self._key(rng), None
-
-    def _key(self, rng: random.Random) -> str | None:
-        if not self.config.keys:
-            return None
-        if not self._bounds:
-            return f"k{1 + int(rng.random() * self.config.keys)}"
-        drawn = rng.random() * self._bounds[-1]
-        return f"k{1 + bisect_right(self._bounds, drawn, hi=len(self._bounds) - 1)}"
+        return "serve", self._keys.draw(rng) if self.config.keys else None, None
 
 
 @hookimpl

@@ -83,7 +83,7 @@ class CacheClient(Client):
     def on_view(self, sender: NodeId, view: View) -> None:
         if self.view is not None and view.epoch <= self.view.epoch:
             return  # repeated, or of one that is behind
-        self.view, self.shards = view, shards_of(self.config, view.caches) if view.caches else ()
+        self.view, self.shards = view, shards_of(self.config, view.caches)
         if self.operation is not None and self.operation.function in ("get", "put"):
             self.turn = 0
             self.transmit()

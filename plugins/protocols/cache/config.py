@@ -77,7 +77,9 @@ class CacheConfig(Config):
 
 
 def shards_of(config: CacheConfig, caches: tuple[NodeId, ...]) -> tuple[NodeId, ...]:
-    """Returns the cache of each shard. Raises ValueError if the placement cannot have these caches."""
+    """Returns the cache of each shard; nothing without caches. Raises ValueError if the placement cannot have these."""
+    if not caches:
+        return ()
     assert config.placement is not None, "a run that lacks one is refused"
     weights = tuple(sorted(config.weights.items()))
     return _shards_of(config.placement, config.partitioner.count, weights, caches)

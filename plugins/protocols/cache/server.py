@@ -58,8 +58,7 @@ class Cache(Node):
         follows = before is not None and view.epoch == before.epoch + 1
         admitted = view.admitted_in(self.id)
         stays = follows and admitted is not None and admitted < view.epoch
-        self.view = view
-        self.place(view)
+        self.view, self.shards = view, shards_of(self.config, view.caches)
         if follows and (stays or self.id in view.left):
             self.hand_off(view)
         if not stays:
@@ -67,10 +66,6 @@ class Cache(Node):
         early, self.early = self.early, []
         for cache, handoff in early:
             self.on_handoff(cache, handoff)
-
-    def place(self, view: View) -> None:
-        """Works out which cache has which shard."""
-        self.shards = shards_of(self.config, view.caches) if view.caches else ()
 
     def owner(self, key: str) -> NodeId | None:
         return self.shards[self.config.partitioner.shard_of(key)] if self.shards else None

@@ -59,10 +59,7 @@ class HeartbeatDetector(Detector):
             return  # of no peer, or overtaken by a later one, or from before a restart
         self.latest[sender] = heartbeat
         self.set_timer(self.expire, sender, after=self.config.timeout)
-        if sender in self.suspected:
-            if self.suspected[sender] == heartbeat.incarnation:
-                self.note("mistake", node=sender, incarnation=heartbeat.incarnation)
-            self.trust(sender, heartbeat.incarnation)
+        self.heard_of(sender, heartbeat.incarnation)
 
     @on_timer
     def expire(self, peer: NodeId) -> None:

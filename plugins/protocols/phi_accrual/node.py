@@ -100,10 +100,7 @@ class PhiAccrualDetector(Detector):
                 arrivals.intervals.append(self.now - arrivals.at)
             arrivals.latest, arrivals.at = heartbeat, self.now
         self.await_next(sender)
-        if sender in self.suspected:
-            if self.suspected[sender] == heartbeat.incarnation:
-                self.note("mistake", node=sender, incarnation=heartbeat.incarnation)
-            self.trust(sender, heartbeat.incarnation)
+        self.heard_of(sender, heartbeat.incarnation)
 
     def await_next(self, peer: NodeId) -> None:
         """Sets the timer to the moment when phi reaches the threshold."""
