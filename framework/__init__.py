@@ -93,6 +93,18 @@ if TYPE_CHECKING:
     from framework.faults.plan import FaultKinds, FaultPlan, PeriodicPlan, PlannedFault, check_begins
     from framework.load.popularity import KeyPopularity, zipf_weights
     from framework.load.workload import FinalPhaseConfig, Invocation, Workload, WorkloadConfig
+    from framework.locking.requests import (
+        ACQUIRE,
+        ACQUIRE_SHARED,
+        ACQUIRES,
+        EXTEND,
+        KEEP_ALIVE,
+        OPEN_SESSION,
+        RELEASE,
+        TRY_ACQUIRE,
+        TRY_ACQUIRE_SHARED,
+        LockClient,
+    )
     from framework.network.model import ConstantLink, Link, NetworkModel
     from framework.network.shaped_link import LinkConfig, make_link
     from framework.placement.hashing import Hashes, Id, Indices, mixed, mixed_many, rehashed, rehashed_many
@@ -179,6 +191,9 @@ if TYPE_CHECKING:
     from framework.trace.reader import Run, open_run
 
 _HOMES = {
+    "ACQUIRE": "framework.locking.requests",
+    "ACQUIRES": "framework.locking.requests",
+    "ACQUIRE_SHARED": "framework.locking.requests",
     "ANYTHING": "framework.checking.models.sequential",
     "AUTO": "framework.checking.models.catalog",
     "Action": "framework.faults.actions",
@@ -228,6 +243,7 @@ _HOMES = {
     "DurableLog": "framework.core.durable",
     "DurableMap": "framework.core.durable",
     "Duration": "framework.core.time",
+    "EXTEND": "framework.locking.requests",
     "Ended": "framework.core.client",
     "Event": "framework.core.message",
     "Executed": "framework.replication.sessions",
@@ -254,6 +270,7 @@ _HOMES = {
     "Invocation": "framework.load.workload",
     "Joint": "framework.replication.quorums",
     "JudgedRun": "framework.testing.judged_run",
+    "KEEP_ALIVE": "framework.locking.requests",
     "KeyPopularity": "framework.load.popularity",
     "LateAnswer": "framework.replication.sessions",
     "Latency": "framework.core.distributions",
@@ -266,6 +283,7 @@ _HOMES = {
     "LinkName": "framework.faults.actions",
     "LoadConfig": "framework.balancing.loads",
     "LoadReport": "framework.balancing.balancer",
+    "LockClient": "framework.locking.requests",
     "Lognormal": "framework.core.distributions",
     "MICROSECOND": "framework.core.time",
     "MILLISECOND": "framework.core.time",
@@ -284,6 +302,7 @@ _HOMES = {
     "NodeChange": "framework.placement.placement",
     "NodeId": "framework.core.message",
     "NotLeader": "framework.replication.leader_client",
+    "OPEN_SESSION": "framework.locking.requests",
     "Ok": "framework.core.client",
     "OnJoin": "framework.faults.fault",
     "OneOf": "framework.replication.quorums",
@@ -316,6 +335,7 @@ _HOMES = {
     "QuorumConfig": "framework.replication.quorums",
     "QuorumSystem": "framework.replication.quorums",
     "Quorums": "framework.replication.quorums",
+    "RELEASE": "framework.locking.requests",
     "RangePartitioner": "framework.placement.partitioner",
     "ReadQueue": "framework.replication.reads",
     "ReadingConfig": "framework.replication.sessions",
@@ -354,6 +374,8 @@ _HOMES = {
     "SuspectsRequest": "framework.failure_detection.detector",
     "Sweep": "framework.sweep.reader",
     "TICK": "framework.replication.sessions",
+    "TRY_ACQUIRE": "framework.locking.requests",
+    "TRY_ACQUIRE_SHARED": "framework.locking.requests",
     "TablePartitioner": "framework.placement.partitioner",
     "TargetConfig": "framework.faults.fault",
     "TargetedFault": "framework.faults.fault",
@@ -410,6 +432,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "ACQUIRE",
+    "ACQUIRES",
+    "ACQUIRE_SHARED",
     "ANYTHING",
     "AUTO",
     "Action",
@@ -459,6 +484,7 @@ __all__ = [
     "DurableLog",
     "DurableMap",
     "Duration",
+    "EXTEND",
     "Ended",
     "Event",
     "Executed",
@@ -485,6 +511,7 @@ __all__ = [
     "Invocation",
     "Joint",
     "JudgedRun",
+    "KEEP_ALIVE",
     "KeyPopularity",
     "LateAnswer",
     "Latency",
@@ -497,6 +524,7 @@ __all__ = [
     "LinkName",
     "LoadConfig",
     "LoadReport",
+    "LockClient",
     "Lognormal",
     "MICROSECOND",
     "MILLISECOND",
@@ -515,6 +543,7 @@ __all__ = [
     "NodeChange",
     "NodeId",
     "NotLeader",
+    "OPEN_SESSION",
     "Ok",
     "OnJoin",
     "OneOf",
@@ -547,6 +576,7 @@ __all__ = [
     "QuorumConfig",
     "QuorumSystem",
     "Quorums",
+    "RELEASE",
     "RangePartitioner",
     "ReadQueue",
     "ReadingConfig",
@@ -585,6 +615,8 @@ __all__ = [
     "SuspectsRequest",
     "Sweep",
     "TICK",
+    "TRY_ACQUIRE",
+    "TRY_ACQUIRE_SHARED",
     "TablePartitioner",
     "TargetConfig",
     "TargetedFault",

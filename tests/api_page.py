@@ -27,6 +27,7 @@ SUBJECTS = {
     "framework.replication": "Parts of replicated protocols",
     "framework.commitment": "Atomic commitment",
     "framework.failure_detection": "Failure detection",
+    "framework.locking": "Locks",
     "framework.faults": "Faults",
     "framework.network": "Networks",
     "framework.placement": "Placement",

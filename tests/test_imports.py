@@ -22,7 +22,7 @@ LAYERS = (
     ("load",),
     ("trace",),
     ("checking",),
-    ("commitment", "failure_detection"),
+    ("commitment", "failure_detection", "locking"),
     ("registry",),
     ("engine.tally",),
     ("engine.base",),

@@ -75,13 +75,15 @@ def resolve(
     machine: StateMachineSpec | None = given["state_machine"][0] if "state_machine" in given else None
     workload, workload_config = parts.plugin("workload")
     _check_operations(parts, protocol, machine, workload, workload_config)
+    if workload.validate is not None:
+        _validate_workload(workload, workload_config, protocol)
     network, network_config = parts.plugin("network")
     engine = parts.chosen("engine")
     if engine not in ENGINES:
         raise BadValue("engine.name", f"there is no engine {engine!r}", did_you_mean(engine, ENGINES))
     models = Models(registry.models, protocol.model or (None if machine is None else machine.model))
     faults = dict(parts.several("faults", parts.chosen_names("faults")))
-    checkers = dict(parts.several("checker", _checker_names(parts, protocol)))
+    checkers = dict(parts.several("checker", _checker_names(parts, protocol, machine)))
     nodes = tuple(f"n{number}" for number in range(1, run.nodes + run.spares + 1))
     roles = _assigned_roles(protocol, protocol_config, nodes[: run.nodes], nodes[run.nodes :])
     if workload.service is not None:
@@ -386,7 +388,8 @@ def _check_operations(
     fitting = [
         name
         for name, other in sorted(parts.registry.registered.workloads.items())
-        if set(_functions(other, other.config() if other.config else None, name)) <= set(offered)
+        if {*_functions(other, other.config() if other.config else None, name), *other.requires} - {*other.operations}
+        <= set(offered)
     ]
     machines = [
         f"state_machine={name}"
@@ -414,12 +417,23 @@ def _functions(workload: WorkloadSpec, config: Any, key: str) -> tuple[str, ...]
         raise BadValue(key, str(error)) from error
 
 
-def _checker_names(parts: _Parts, protocol: ProtocolSpec) -> tuple[str, ...]:
+def _validate_workload(workload: WorkloadSpec, config: Any, protocol: ProtocolSpec) -> None:
+    """Raises BadValue if the workload's own check refuses the protocol."""
+    assert workload.validate is not None
+    try:
+        with blaming(f"workload={workload.name}", "validate", workload.validate, ValueError):
+            workload.validate(config, protocol)
+    except ValueError as error:
+        raise BadValue("workload", str(error)) from error
+
+
+def _checker_names(parts: _Parts, protocol: ProtocolSpec, machine: StateMachineSpec | None) -> tuple[str, ...]:
     if parts.choices.get("checker") != "auto":
         return parts.chosen_names("checker")
-    for name in protocol.checkers:
+    names = protocol.checkers if machine is None or not machine.checkers else machine.checkers
+    for name in names:
         parts.registry.get("checker", name)
-    return protocol.checkers
+    return names
 
 
 def _try_out(experiment: Experiment) -> None:

@@ -16,7 +16,7 @@ from framework.core.tracebacks import blaming, plugin_gave
 from framework.engine.tally import Tally
 from framework.faults.ledger import LedgerEntry
 from framework.faults.plan import FaultKinds, FaultPlan
-from framework.load.workload import Workload
+from framework.load.workload import Workload, finishing_time
 from framework.network.model import NetworkModel
 from framework.registry.specs import (
     SERVICE,
@@ -27,6 +27,7 @@ from framework.registry.specs import (
     WrappedClientConfig,
 )
 from framework.replication.administration import ADMINISTRATOR, Administrator
+from framework.replication.state_machine import StateMachineChoice
 
 if TYPE_CHECKING:
     from framework.checking.convergence import Settled
@@ -135,9 +136,15 @@ class Experiment:
             return EndpointSpec(Administrator, self.nodes, config, roles)
         if workload.client is not None:
             choice = self.protocol.choice(config)
-            wrapped = WrappedClientConfig(protocol=choice, workload=self.workload_config)
+            wrapped = WrappedClientConfig(choice, self.workload_config, self.operations)
             return EndpointSpec(workload.client, self.nodes, wrapped, roles)
         return EndpointSpec(self.protocol.client, self.nodes, config, roles)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The functions that the protocol's clients perform: its own, or those of the state machine that it replicates."""
+        machine: StateMachineChoice | None = getattr(self.protocol_config, "state_machine", None)
+        return self.protocol.operations or (() if machine is None else machine.machine.operations)
 
     def node_class(self, name: NodeId) -> type[Node]:
         """The class of a node, by its role if the protocol has roles."""
@@ -159,6 +166,12 @@ class Experiment:
         workload = self.workload.workload(self.workload_config)
         workload.roles = self.roles
         return workload
+
+    @property
+    def load_over_at(self) -> int:
+        """The time at which all operations of the load have ended, at the latest."""
+        finishing = finishing_time(self.workload.workload, self.workload_config)
+        return self.duration + finishing + int(self.workload_config.timeout)
 
     @property
     def final_phase(self) -> FinalPhase | None:

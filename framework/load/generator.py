@@ -21,9 +21,9 @@ from framework.core.distributions import Constant, Distribution, Exponential
 from framework.core.errors import RAISED
 from framework.core.message import NodeId, Record
 from framework.core.time import NEVER, SECOND, Duration
-from framework.core.tracebacks import plugin_gave, plugin_raised
+from framework.core.tracebacks import blaming, plugin_gave, plugin_raised
 from framework.core.value import Value
-from framework.load.workload import FinalPhaseConfig, Invocation, Workload, WorkloadConfig
+from framework.load.workload import FinalPhaseConfig, Invocation, Workload, WorkloadConfig, finishing_time
 
 _INT64 = 1 << 63
 _pack, _write = msgspec.msgpack.Encoder().encode, msgspec.json.Encoder().encode
@@ -44,7 +44,7 @@ class LoadGenerator:
     `name` is the workload's name as users type it. `clients` are the clients that this generator serves (the
     administrator's process may have none), `first` is the index of the first of them among all `total` clients of the
     run. Operations start from `start` on, and none starts at or after `stop`, not even an operation that fell due
-    earlier. `stream(purpose, entity)` returns the seeded random streams.
+    earlier, unless its client is busy (`Workload.is_busy`). `stream(purpose, entity)` returns the seeded random streams.
     """
 
     _ARRIVAL: ClassVar[int] = -1
@@ -77,6 +77,9 @@ class LoadGenerator:
         self._functions = frozenset(workload.functions())
         self._ended: list[tuple[NodeId, Operation, Outcome]] = []  # ended operations not yet reported to the workload
         self._hears = type(workload).completed is not Workload.completed
+        self._finishing = finishing_time(
+            type(workload), workload.config
+        )  # for how long busy clients continue after `stop`
         self._processes = [first + index for index in range(len(self.clients))]
         if self._open:
             self._arrival_rng = stream("arrivals", self.clients[0])
@@ -94,7 +97,7 @@ class LoadGenerator:
         Raises PluginFailed if the workload raises, or returns anything but an operation or None.
         """
         assignments: list[Assignment] = []
-        if now >= self.stop:
+        if now >= self.stop + self._finishing:
             self.next_at = NEVER
             return assignments
         if self._ended:
@@ -108,7 +111,7 @@ class LoadGenerator:
                 if call is not None:
                     self._backlog.append((at, call))
                 heapq.heappush(turns, (at + self._next_gap(), self._ARRIVAL))
-            elif not self._open:
+            elif not self._open and self.accepts(index, now):
                 call = self._next(self.clients[index], now, self._rngs[index])
                 if call is not None:
                     assignments.append(self._assign(index, call, at))
@@ -131,7 +134,7 @@ class LoadGenerator:
         self._open = False
         self._source = self.workload.final
         self._rngs = [self._stream("final", client) for client in self.clients]
-        self.stop = now + max(1, int(config.final_time))
+        self.stop, self._finishing = now + max(1, int(config.final_time)), 0
         self._backlog.clear()
         self._turns = [(now, index) for index in sorted(free)]
         self.next_at = self._next_turn()
@@ -146,9 +149,20 @@ class LoadGenerator:
                 self.next_at = min(self.next_at, now)
         else:
             at = now + self.workload.config.think_time
-            if at < self.stop:
+            if self.accepts(client, at):
                 heapq.heappush(self._turns, (at, client))
                 self.next_at = min(self.next_at, at)
+
+    def accepts(self, client: int, at: int) -> bool:
+        """Returns whether client number `client` of this generator may begin an operation at the time `at`."""
+        if at < self.stop:
+            return True
+        if at >= self.stop + self._finishing:
+            return False
+        if self._ended:
+            self._report_ended()
+        with blaming(self._where, "is_busy", type(self.workload)):
+            return bool(self.workload.is_busy(self.clients[client]))
 
     def suspend(self, client: int) -> None:
         """Takes client number `client` out of the load: it starts no operation until it is `completed`."""
@@ -204,7 +218,7 @@ class LoadGenerator:
         return Assignment(self.clients[index], self._processes[index], operation, scheduled)
 
     def _next_turn(self) -> int:
-        return self._turns[0][0] if self._turns and self._turns[0][0] < self.stop else NEVER
+        return self._turns[0][0] if self._turns and self._turns[0][0] < self.stop + self._finishing else NEVER
 
     def _next_gap(self) -> int:
         return self._gap.sample(self._arrival_rng)

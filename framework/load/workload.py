@@ -69,6 +69,14 @@ class Workload(ABC):
     def completed(self, client: NodeId, operation: Operation, outcome: Outcome) -> None:
         """Called for each operation that has ended, before the next call of `next` or `final`."""
 
+    def is_busy(self, client: NodeId) -> bool:
+        """Returns whether `client` is in the middle of a sequence of operations that it must finish.
+
+        For a busy client `next` is called after the end of the load, too, but not for longer than the time-out of an
+        operation. A lock's holder is busy until it has released the lock. In an open loop no client is ever busy.
+        """
+        return False
+
     def final(self, client: NodeId, now: int, rng: random.Random) -> Invocation | None:
         """Returns the next operation of `client` in the final phase; None if it has no more.
 
@@ -77,3 +85,9 @@ class Workload(ABC):
         towards throughput and latency. A workload that overrides this has a config derived from `FinalPhaseConfig`.
         """
         return None
+
+
+def finishing_time(workload: type[Workload], config: WorkloadConfig) -> int:
+    """Returns the nanoseconds after the end of the load in which busy clients may begin operations."""
+    can_be_busy = workload.is_busy is not Workload.is_busy and config.loop == "closed"
+    return int(config.timeout) if can_be_busy else 0

@@ -100,6 +100,7 @@ def _check_state_machine(spec: StateMachineSpec) -> None:
                 f"state machine {spec.name!r}", f"{machine.__qualname__} has no {name}()",
                 "Write snapshot(self) -> bytes and restore(self, snapshot: bytes).",
             )  # fmt: skip
+    _check_tuple(f"state machine {spec.name!r}", "checkers", spec.checkers)
 
 
 def _check_workload(spec: WorkloadSpec) -> None:
@@ -113,9 +114,7 @@ def _check_workload(spec: WorkloadSpec) -> None:
     if spec.client is not None:
         check_part(where, "client", spec.client, Client)
     for field in ("operations", "requires"):
-        value = getattr(spec, field)
-        if isinstance(value, str) or not isinstance(value, tuple | list):
-            raise PluginError(where, f"{field}={value!r} is not a tuple", f"Write {field}=({value!r},).")
+        _check_tuple(where, field, getattr(spec, field))
     guests = with_mounts(spec.guests)
     messages = {message for guest in guests for message in guest._handlers if not issubclass(message, Event)}
     check_node_classes(guests, sorted(messages, key=lambda message: message.__qualname__))
@@ -231,14 +230,16 @@ def _check_roles(spec: ProtocolSpec) -> None:
 
 
 def _check_tuples(spec: ProtocolSpec) -> None:
-    """Raises PluginError for a text where several names are expected: it would be read letter by letter."""
+    """Raises PluginError if one of its tuples is not one."""
     for field in ("operations", "checkers", "invariants", "sometimes", "administration"):
-        value = getattr(spec, field)
-        if isinstance(value, str) or not isinstance(value, tuple | list):
-            shown = f'"{value}"' if isinstance(value, str) else getattr(value, "__qualname__", repr(value))
-            raise PluginError(
-                f"protocol {spec.name!r}", f"{field}={shown} is not a tuple", f"Write {field}=({shown},)."
-            )
+        _check_tuple(f"protocol {spec.name!r}", field, getattr(spec, field))
+
+
+def _check_tuple(where: str, field: str, value: Any) -> None:
+    """Raises PluginError for a single value where a tuple is expected: a text would be read letter by letter."""
+    if isinstance(value, str) or not isinstance(value, tuple | list):
+        shown = f'"{value}"' if isinstance(value, str) else getattr(value, "__qualname__", repr(value))
+        raise PluginError(where, f"{field}={shown} is not a tuple", f"Write {field}=({shown},).")
 
 
 def check_name(spec: Spec) -> None:

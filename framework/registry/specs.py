@@ -140,10 +140,12 @@ def with_mounts(classes: Iterable[type[Node]]) -> list[type[Node]]:
 
 @dataclass(frozen=True, kw_only=True)
 class StateMachineSpec(Spec):
-    """A state machine, and the name of the sequential model of its histories."""
+    """A state machine. `model` names the sequential model of its histories; `checkers` those that run instead of the
+    checkers of the protocol that replicates it, if it names any."""
 
     machine: type[StateMachine]
     model: str | None = None
+    checkers: tuple[str, ...] = ()
 
     def choice(self, config: Any) -> StateMachineChoice:
         """Returns the choice of this state machine with a config."""
@@ -186,7 +188,8 @@ class WorkloadSpec(Spec):
     store that a lock guards, say. Its config is the workload's, its name is `s1`, and `self.roles["service"]` has it.
     `client` is a class that takes the place of the protocol's clients, and mounts one of them: its config is a
     `WrappedClientConfig`. `operations` are the functions that this class performs, and `requires` those that it asks of
-    the protocol.
+    the protocol. `validate(config, protocol)`, called before the run, raises ValueError if the protocol cannot serve a
+    workload with this config.
     """
 
     workload: type[Workload]
@@ -195,6 +198,7 @@ class WorkloadSpec(Spec):
     client: type[Client] | None = None
     operations: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    validate: Callable[[Any, ProtocolSpec], None] | None = None
 
     @property
     def guests(self) -> tuple[type[Node], ...]:
@@ -203,7 +207,8 @@ class WorkloadSpec(Spec):
 
 
 class WrappedClientConfig(Config):
-    """The config of a client that wraps the protocol's clients, for `WorkloadSpec.client`.
+    """The config of a client that wraps the protocol's clients, for `WorkloadSpec.client`. `operations` are the functions
+    that those perform.
 
     def on_start(self) -> None:
         lock = self.config.protocol
@@ -212,6 +217,7 @@ class WrappedClientConfig(Config):
 
     protocol: ProtocolChoice
     workload: WorkloadConfig
+    operations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ class ClientPorts(RecordingPorts, Protocol):
         """Called when `next_at` may have changed."""
 
     def operation_ended(self) -> None:
-        """Called when an operation is over."""
+        """Called when an operation is over, and its client may begin the next one."""
 
 
 class ClientDriver:
@@ -122,11 +122,11 @@ class ClientDriver:
             self._administered(node, outcome, step)
             return
         self._end(node, outcome, now)
-        self._ports.operation_ended()
         if type(outcome) is Unknown:  # the client is free again once its new process has started
             self._ports.soon(lambda: self._retire(node, step))
         else:
             self._free(node, now, retired=False)
+            self._ports.operation_ended()
 
     def stopped(self, node: HostedNode) -> None:
         """Ends the operation of a client that crashed by its own exception; its fate is unknown."""
@@ -157,7 +157,7 @@ class ClientDriver:
         if node.id in self._retiring:
             self._retire(node, self._retiring.pop(node.id))
         assignment = self._held.pop(node.id, None)
-        if assignment is not None and self._now() >= self._load.stop:
+        if assignment is not None and not self._load.accepts(node.client, self._now()):
             self._dropped += 1
         elif assignment is not None and node.runtime is not None:
             self.outstanding += 1
@@ -221,6 +221,7 @@ class ClientDriver:
             self._ports.reboot(node, cause)
         if node.runtime is not None:
             self._free(node, self._now(), retired=True)
+        self._ports.operation_ended()
 
     def _free(self, node: HostedNode, now: int, *, retired: bool) -> None:
         """Marks the client as free for its next operation."""

@@ -96,7 +96,7 @@ class Simulation:
         for number, client in enumerate(experiment.callers):
             self.nodes[client].client = number
         self.life = NodeLife(self)
-        self._latest = experiment.duration + int(experiment.workload_config.timeout) + 1  # clients are quiet by then
+        self._latest = experiment.load_over_at + 1
         self._final = final = experiment.final_phase
         self.final_at: int | None = None
         timeout = int(experiment.workload_config.timeout)

@@ -115,7 +115,7 @@ class _Course:
     def _drive(self) -> None:
         """Drives the run to the end of the load. Operations under way may still end, bounded by their time-out."""
         experiment, supervisor = self.experiment, self.supervisor
-        last = experiment.duration + int(experiment.workload_config.timeout) + DRAIN_SLACK
+        last = experiment.load_over_at + DRAIN_SLACK
         while not supervisor.failure:
             now = supervisor.now()
             if now >= experiment.duration and self.aftermath is None and self.faults.healed_at is not None:
