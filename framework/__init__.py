@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from framework.faults.plan import FaultKinds, FaultPlan, PeriodicPlan, PlannedFault, check_begins
     from framework.load.popularity import KeyPopularity, zipf_weights
     from framework.load.workload import FinalPhaseConfig, Invocation, Workload, WorkloadConfig
+    from framework.locking.lock import Lock, Ticket
     from framework.locking.requests import (
         ACQUIRE,
         ACQUIRE_SHARED,
@@ -283,6 +284,7 @@ _HOMES = {
     "LinkName": "framework.faults.actions",
     "LoadConfig": "framework.balancing.loads",
     "LoadReport": "framework.balancing.balancer",
+    "Lock": "framework.locking.lock",
     "LockClient": "framework.locking.requests",
     "Lognormal": "framework.core.distributions",
     "MICROSECOND": "framework.core.time",
@@ -380,6 +382,7 @@ _HOMES = {
     "TargetConfig": "framework.faults.fault",
     "TargetedFault": "framework.faults.fault",
     "Threshold": "framework.replication.quorums",
+    "Ticket": "framework.locking.lock",
     "Transaction": "framework.commitment.transactions",
     "TransactionMessage": "framework.commitment.transactions",
     "UNBOUND": "framework.replication.ballots",
@@ -524,6 +527,7 @@ __all__ = [
     "LinkName",
     "LoadConfig",
     "LoadReport",
+    "Lock",
     "LockClient",
     "Lognormal",
     "MICROSECOND",
@@ -621,6 +625,7 @@ __all__ = [
     "TargetConfig",
     "TargetedFault",
     "Threshold",
+    "Ticket",
     "Transaction",
     "TransactionMessage",
     "UNBOUND",

@@ -155,6 +155,12 @@ class StateMachine:
             self._answers = []
         self._answers.append((caller, _encode(result)))
 
+    def refuse(self, caller: Caller, why: str) -> None:
+        """Refuses an operation that returned PENDING: its client gets `Fail`."""
+        if self._answers is None:
+            self._answers = []
+        self._answers.append((caller, _refusal(why)))
+
     def advance(self, elapsed: int) -> None:
         """Moves `now` forward, and lets deadlines pass. For `ReplicatedMachine`."""
         self._now += elapsed
