@@ -365,3 +365,77 @@ def test_a_suspended_client_starts_nothing_until_it_is_back_under_a_new_process(
             assert started == ["c1", "c3"], "the others are busy"
             generator.completed(1, 200 * MS, retired=True)
             assert {(a.client, a.process) for a in generator.due(200 * MS)} == {("c2", 4)}
+
+
+class Pairs(Workload):
+    """Each client opens and closes in turn: between the two it is busy."""
+
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
+        self.inside: set[NodeId] = set()
+
+    def functions(self) -> tuple[str, ...]:
+        return ("open", "close")
+
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation:
+        return ("close" if client in self.inside else "open"), None, None
+
+    def completed(self, client: NodeId, operation: Operation, outcome: Outcome) -> None:
+        if operation.function == "open" and isinstance(outcome, Ok):
+            self.inside.add(client)
+        else:
+            self.inside.discard(client)
+
+    def is_busy(self, client: NodeId) -> bool:
+        return client in self.inside
+
+
+def paired(stop: int = 100 * MS, **config: Any) -> LoadGenerator:
+    workload = Pairs(written(WorkloadConfig, timeout="1s", **config))
+    return LoadGenerator(workload, CLIENTS, partial(stream, 1), stop=stop)
+
+
+def end(generator: LoadGenerator, assignment: Assignment, now: int, outcome: Outcome | None = None) -> None:
+    outcome = Ok() if outcome is None else outcome
+    generator.ended(assignment.client, assignment.operation, outcome)
+    generator.completed(CLIENTS.index(assignment.client), now, retired=isinstance(outcome, Unknown))
+
+
+def test_a_busy_client_goes_on_after_the_stop_until_it_is_done() -> None:
+    generator = paired()
+    first, second, third = generator.due(0)
+    end(generator, first, 99 * MS)
+    end(generator, second, 150 * MS)
+    end(generator, third, 150 * MS, Unknown("lost"))
+    assert [(a.client, a.operation.function) for a in generator.due(150 * MS)] == [("c1", "close"), ("c2", "close")]
+    assert generator.next_at == NEVER
+    close = Assignment("c2", 1, Operation(9, "close"), 150 * MS)
+    end(generator, close, 200 * MS)
+    assert generator.next_at == NEVER and generator.due(200 * MS) == []
+
+
+def test_a_busy_client_goes_on_for_no_longer_than_a_time_out() -> None:
+    generator = paired()
+    first, second, _ = generator.due(0)
+    end(generator, first, 1_099 * MS)
+    assert generator.next_at == 1_099 * MS
+    end(generator, second, 1_100 * MS)
+    assert [a.client for a in generator.due(1_099 * MS)] == ["c1"]
+    assert generator.next_at == NEVER
+
+
+def test_in_an_open_loop_nobody_is_busy_after_the_stop() -> None:
+    generator = paired(loop="open", rate=1000.0)
+    first = generator.due(generator.next_at)[0]
+    end(generator, first, 150 * MS)
+    assert generator.next_at == NEVER or generator.next_at < 100 * MS
+    assert generator.due(150 * MS) == []
+
+
+def test_a_workload_that_raises_in_is_busy_is_named() -> None:
+    generator = paired()
+    first, *_ = generator.due(0)
+    generator.workload.is_busy = None  # type: ignore[method-assign,assignment]
+    generator.ended("c1", first.operation, Ok())
+    with pytest.raises(PluginFailed, match="is_busy"):
+        generator.completed(0, 150 * MS, retired=False)
