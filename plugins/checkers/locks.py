@@ -35,8 +35,6 @@ from framework import (
 )
 
 READ, WRITE = "read", "write"
-STORY = 12
-"""Most lines of a story."""
 
 
 @dataclass(eq=False, slots=True)
@@ -217,12 +215,22 @@ def _interference(accesses: list[Access], doubtful: Mapping[Any, str]) -> tuple[
             )
         else:
             reason = f"{strange[0].turn.client} reads between two accesses of {client}, which holds the lock"
-        turns = dict.fromkeys([first.turn, *(other.turn for other in strange)])
-        story = [*map(str, turns), str(first), *map(str, strange), str(access)]
-        if len(story) > STORY:
-            story = [*story[: STORY - 2], "…", story[-1]]
-        return reason, tuple(story)
+        return reason, tuple(_told(first, strange, access))
     return None
+
+
+def _told(first: Access, strange: list[Access], second: Access) -> Iterator[str]:
+    """Yields the turn that was interfered with, the one that interfered first, and their accesses."""
+    yield str(first.turn)
+    yield str(first)
+    turn = strange[0].turn if strange else None
+    shown = [other for other in strange if other.turn is turn]
+    if turn is not None:
+        yield str(turn)
+    yield from map(str, shown)
+    if len(strange) > len(shown):
+        yield f"… and {len(strange) - len(shown)} more accesses of others"
+    yield str(second)
 
 
 # Tokens.

@@ -19,6 +19,7 @@ from tests.docs.markdown import ROOT, Reader, blocks
         "docs/extending.md",
         "docs/composition.md",
         "docs/balancing.md",
+        "docs/locks.md",
         "docs/placement.md",
     ],
 )

@@ -146,12 +146,23 @@ def test_a_write_between_two_accesses_of_a_turn_is_a_lost_update() -> None:
     assert result.reason == "l1: lost update: c1 writes over what c2 wrote after c1's last access"
     assert result.story == (
         "c1 acquires l1 at 0.0015s, never released",
-        "c2 acquires l1 at 0.0035s, releases it at 0.0060s",
         "access 1 to l1: c1 finds None, until 0.0025s",
+        "c2 acquires l1 at 0.0035s, releases it at 0.0060s",
         "access 2 to l1: c2 finds None, until 0.0045s",
         "access 3 to l1: c2 finds None and writes b, until 0.0055s",
         "access 4 to l1: c1 finds b and writes a, until 0.0075s",
     )
+
+
+def test_a_story_shows_the_first_turn_that_interferes() -> None:
+    history = History().acquire("c1", 1).read("c1", 2, 1)
+    for number in range(9):
+        history.acquire("c2", 3 + number).read("c2", 3.1 + number, 2 + number).release("c2", 3.9 + number)
+    story = history.write("c1", 90, 11, "a").judged().story
+    assert [line.split(":")[0] for line in story] == [
+        "c1 acquires l1 at 0.0015s, never released", "access 1 to l1", "c2 acquires l1 at 0.0035s, releases it at 0.0039s",
+        "access 2 to l1", "… and 8 more accesses of others", "access 11 to l1",
+    ]  # fmt: skip
 
 
 def test_a_read_between_two_accesses_of_a_turn_is_interference_too() -> None:
