@@ -79,18 +79,10 @@ if TYPE_CHECKING:
         SetClock,
         SetDisk,
     )
-    from framework.faults.fault import (
-        ClusterView,
-        Fault,
-        FaultConfig,
-        Injection,
-        OnJoin,
-        TargetConfig,
-        TargetedFault,
-        check_target,
-    )
+    from framework.faults.fault import Fault, FaultConfig, Injection, OnJoin, TargetConfig, TargetedFault
     from framework.faults.ledger import LedgerEntry
     from framework.faults.plan import FaultKinds, FaultPlan, PeriodicPlan, PlannedFault, check_begins
+    from framework.faults.targets import ClusterView, check_target
     from framework.load.popularity import KeyPopularity, zipf_weights
     from framework.load.workload import FinalPhaseConfig, Invocation, Workload, WorkloadConfig
     from framework.locking.lock import Lock, Ticket
@@ -134,9 +126,10 @@ if TYPE_CHECKING:
     )
     from framework.replication.administration import Administer, Administered, Administrator
     from framework.replication.ballots import NO_BALLOT, UNBOUND, Ballot, Proposal, Vow, highest_proposal
+    from framework.replication.command_clock import CommandClock
     from framework.replication.heartbeats import HeartbeatRounds, Lease, lease_length
     from framework.replication.leader_client import LeaderClient, NotLeader, RetryConfig
-    from framework.replication.machine_time import CommandClock
+    from framework.replication.machine_time import Stamp
     from framework.replication.parent_port import (
         Answered,
         Applied,
@@ -174,7 +167,6 @@ if TYPE_CHECKING:
         Reply,
         Request,
         SessionClient,
-        Stamp,
     )
     from framework.replication.state_machine import (
         PENDING,
@@ -221,9 +213,9 @@ _HOMES = {
     "CheckResult": "framework.checking.verdict",
     "CheckerSpec": "framework.registry.specs",
     "Client": "framework.core.client",
-    "ClusterView": "framework.faults.fault",
+    "ClusterView": "framework.faults.targets",
     "Command": "framework.replication.sessions",
-    "CommandClock": "framework.replication.machine_time",
+    "CommandClock": "framework.replication.command_clock",
     "CommitClient": "framework.commitment.client",
     "CommitConfig": "framework.commitment.client",
     "CommitDecision": "framework.commitment.transactions",
@@ -364,7 +356,7 @@ _HOMES = {
     "SetClock": "framework.faults.actions",
     "SetDisk": "framework.faults.actions",
     "Sometimes": "framework.registry.specs",
-    "Stamp": "framework.replication.sessions",
+    "Stamp": "framework.replication.machine_time",
     "StateMachine": "framework.replication.state_machine",
     "StateMachineChoice": "framework.replication.state_machine",
     "StateMachineSpec": "framework.registry.specs",
@@ -402,7 +394,7 @@ _HOMES = {
     "check_begins": "framework.faults.plan",
     "check_begins_behind": "framework.replication.parent_port",
     "check_linearizable": "framework.checking.linearizability.checker",
-    "check_target": "framework.faults.fault",
+    "check_target": "framework.faults.targets",
     "coordinator_of": "framework.commitment.client",
     "did_you_mean": "framework.core.errors",
     "durable": "framework.core.durable",

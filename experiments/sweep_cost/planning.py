@@ -25,7 +25,7 @@ def plan_a_million() -> None:
     from framework.sweep.identity import identity_of
     from framework.sweep.plan import plan_sweep
     from framework.sweep.store import Store
-    from framework.sweep.sweep_run import planned_run
+    from framework.sweep.resume import planned_run
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sweep-cost-") as folder:

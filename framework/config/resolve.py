@@ -22,8 +22,8 @@ from framework.core.random_streams import stream
 from framework.core.time import format_duration
 from framework.core.tracebacks import blaming, plugin_gave, printable
 from framework.engine.base import Experiment
-from framework.faults.fault import CLIENT
 from framework.faults.plan import FaultKinds, FaultPlan
+from framework.faults.targets import CLIENT
 from framework.registry.registry import KINDS, Registry
 from framework.registry.specs import (
     SERVICE,

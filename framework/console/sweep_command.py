@@ -20,9 +20,10 @@ from framework.core.errors import ConfigError
 from framework.sweep.identity import Identity, identity_of
 from framework.sweep.launch import runner_of
 from framework.sweep.plan import SweepPlan, plan_sweep
+from framework.sweep.resume import planned_run
 from framework.sweep.rows import axis_type
 from framework.sweep.store import Head, Store, read_head
-from framework.sweep.sweep_run import SweepRun, planned_run
+from framework.sweep.sweep_run import SweepRun
 
 
 def sweep(asked: Arguments) -> int:

@@ -1,4 +1,7 @@
-"""The fate of a commit in flight when its node crashes: kept, lost or torn."""
+"""The fate of a commit in flight when its node crashes: kept, lost or torn.
+
+It is drawn here, for both engines. On Ray a torn commit that has not reached the file yet is lost after all.
+"""
 
 from __future__ import annotations
 

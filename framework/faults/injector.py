@@ -32,9 +32,10 @@ from framework.faults.actions import (
     SetClock,
     SetDisk,
 )
-from framework.faults.fault import ClusterView, Fault, Injection, OnJoin, is_role
+from framework.faults.fault import Fault, Injection, OnJoin
 from framework.faults.ledger import LedgerEntry
 from framework.faults.plan import FaultPlan, PlannedFault
+from framework.faults.targets import ClusterView, is_role
 
 RETRY = 20 * MILLISECOND
 """Nanoseconds until a fault that found no target tries again."""

@@ -14,39 +14,48 @@ and no time may count that passed before a command that precedes it in the log. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
-from framework.core.message import NodeId
-from framework.replication.sessions import TICK, Command, Stamp
+from framework.core.message import NodeId, Record
 
 
-@dataclass(slots=True)
-class CommandClock:
-    """A leader's stamps in one leadership, which `term` and `node` name. A new one begins with a new clock."""
+class Stamp(Record):
+    """A leader's measure of time, on one command.
+
+    `elapsed`: nanoseconds since its previous stamp. `term` and `node` name the leadership, in its order. `start`: the log
+    index from which on no command of an earlier leadership can be in the log unless it is out of place; 0: not known yet.
+    """
+
+    elapsed: int
+    term: int
+    node: NodeId
+    start: int
+
+
+class MachineClock(msgspec.Struct, array_like=True):
+    """What a replica knows of the stamps that it has applied: which of them count."""
 
     term: int = 0
     node: NodeId = ""
-    start: int = 0
-    """The index of the first command of its own; 0 until that is known, and no time is measured."""
-    stamped_at: int | None = None
-    """The local time of the last stamp that measures; None before the first."""
+    stamped: int = 0
+    """The index of the last stamped command."""
+    earlier: int = 0
+    """The highest index of a command of an earlier leadership than the latest."""
 
-    def stamped(self, command: Command, now: int) -> Command:
-        """Returns the command with the time since the previous stamp."""
-        elapsed = 0 if self.stamped_at is None else now - self.stamped_at
-        if self.start:
-            self.stamped_at = now
-        return msgspec.structs.replace(command, stamp=Stamp(elapsed, self.term, self.node, self.start))
+    def elapsed(self, index: int, stamp: Stamp) -> int:
+        """Returns the time that the command at `index` adds.
 
-    def tick(self, now: int) -> Command:
-        """Returns a stamped command that only lets time pass."""
-        return self.stamped(Command(TICK, 1, b""), now)
-
-    def tick_after(self, until: int | None, now: int) -> int | None:
-        """Returns the time after which to add a tick so that `until` nanoseconds of machine time have passed; None if
-        none is needed. 0 also if there is no stamp yet, so that time begins to pass."""
-        if until is None:
-            return None
-        return 0 if self.stamped_at is None else max(0, until - (now - self.stamped_at))
+        The first of a leadership adds nothing, nor does one of an earlier leadership than the latest. A command of an
+        earlier leadership at or behind the latest one's start was proposed by a leader that did not know of its
+        successor: both may have measured the same time, so the latest one's stamps do not count any more.
+        """
+        latest, own = (self.term, self.node), (stamp.term, stamp.node)
+        added = 0
+        if own > latest:
+            self.term, self.node, self.earlier = stamp.term, stamp.node, self.stamped
+        elif own < latest:
+            self.earlier = index
+        elif stamp.start > self.earlier:
+            added = stamp.elapsed
+        self.stamped = index
+        return added

@@ -21,6 +21,7 @@ from framework.core.message import Config, Message, NodeId, Record
 from framework.core.node import handles
 from framework.core.time import format_duration
 from framework.replication.leader_client import LeaderClient, RetryConfig
+from framework.replication.machine_time import MachineClock, Stamp
 from framework.replication.state_machine import DEFERRED, Caller, Refused, StateMachine, StateMachineChoice
 
 OPEN = 0
@@ -62,19 +63,6 @@ class ReadingConfig(ReplicatedConfig):
     lease, which relies on low clock drift."""
     max_clock_drift_ppm: Annotated[int, Meta(ge=0, lt=1_000_000)] = 1_000
     """The maximum clock drift, fast or slow, at which reads by lease are safe, in parts per million."""
-
-
-class Stamp(Record):
-    """A leader's measure of time, on one command (see `framework.replication.machine_time`).
-
-    `elapsed`: nanoseconds since its previous stamp. `term` and `node` name the leadership, in its order. `start`: the log
-    index from which on no command of an earlier leadership can be in the log unless it is out of place; 0: not known yet.
-    """
-
-    elapsed: int
-    term: int
-    node: NodeId
-    start: int
 
 
 class Command(Record):
@@ -165,35 +153,6 @@ class Executed(Record):
     again: bool = False
     waits: bool = False
     answers: tuple[LateAnswer, ...] = ()
-
-
-class MachineClock(msgspec.Struct, array_like=True):
-    """What a replica knows of the stamps that it has applied: which of them count."""
-
-    term: int = 0
-    node: NodeId = ""
-    stamped: int = 0
-    """The index of the last stamped command."""
-    earlier: int = 0
-    """The highest index of a command of an earlier leadership than the latest."""
-
-    def elapsed(self, index: int, stamp: Stamp) -> int:
-        """Returns the time that the command at `index` adds.
-
-        The first of a leadership adds nothing, nor does one of an earlier leadership than the latest. A command of an
-        earlier leadership at or behind the latest one's start was proposed by a leader that did not know of its
-        successor: both may have measured the same time, so the latest one's stamps do not count any more.
-        """
-        latest, own = (self.term, self.node), (stamp.term, stamp.node)
-        added = 0
-        if own > latest:
-            self.term, self.node, self.earlier = stamp.term, stamp.node, self.stamped
-        elif own < latest:
-            self.earlier = index
-        elif stamp.start > self.earlier:
-            added = stamp.elapsed
-        self.stamped = index
-        return added
 
 
 _Snapshot: TypeAlias = tuple[bytes, list[tuple[int, tuple[int, bytes]]], tuple[int, MachineClock] | None]

@@ -13,9 +13,10 @@ from framework import PeriodicPlan, Status
 from framework.core.errors import PluginFailed
 from framework.core.time import MILLISECOND, NEVER, SECOND, Duration
 from framework.faults.actions import Action, Crash, ImpairLinks, Impairment, Restart, RestoreLinks, SetClock, SetDisk
-from framework.faults.fault import ClusterView, Fault, FaultConfig, Injection
+from framework.faults.fault import Fault, FaultConfig, Injection
 from framework.faults.injector import Injector, Sight
 from framework.faults.plan import PlannedFault
+from framework.faults.targets import ClusterView
 
 NODES = ("n1", "n2", "n3")
 

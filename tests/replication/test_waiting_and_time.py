@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from framework.core.errors import PluginError, PluginFailed
 from framework.core.message import Config
 from framework.core.value import Value
-from framework.replication.machine_time import CommandClock
+from framework.replication.command_clock import CommandClock
 from framework.replication.parent_port import Answered, Applied, check_begins_behind, events_of
 from framework.replication.pending import PendingRequest, PendingRequests
 from framework.replication.sessions import (

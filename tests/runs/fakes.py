@@ -19,7 +19,8 @@ from framework.core.time import SECOND, Duration
 from framework.engine.base import EngineResult, Experiment, NodeCrash, Progress
 from framework.engine.base import NodeCrash as Crash
 from framework.engine.tally import Tally
-from framework.faults.fault import ClusterView, Fault, FaultConfig, Injection
+from framework.faults.fault import Fault, FaultConfig, Injection
+from framework.faults.targets import ClusterView
 from framework.load.workload import Workload, WorkloadConfig
 from framework.network.model import Link, NetworkModel
 from framework.registry import hookspecs

@@ -10,9 +10,10 @@ from framework.sweep.identity import identity_of
 from framework.sweep.plan import plan_sweep
 from framework.sweep.point import Finished, RunRequest
 from framework.sweep.reader import open_sweep
+from framework.sweep.resume import planned_run
 from framework.sweep.rows import PointOutcome, SweepRow
 from framework.sweep.store import Store
-from framework.sweep.sweep_run import SweepRun, planned_run
+from framework.sweep.sweep_run import SweepRun
 from framework.sweep.tasks import Failure, Task, TaskEnded
 
 

@@ -8,7 +8,7 @@ A *worker* is one process of a run: it hosts one node, several nodes, or many cl
         launch              reserves machines, creates actors where their storage is
         supervisor          starts, watches, kills, stops, replaces, queries and ends the workers
         remote_worker       one worker, with its state; the machines of a run
-        fault_ports         the actions of faults on a run
+        ray_faults          carries out the schedule of faults, and their actions on a run
         faults_in_force     faults in force on links and nodes, for processes that start later
         machine_agent       local actions on a machine: signals, clocks, files
     worker/                 in each worker

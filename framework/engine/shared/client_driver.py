@@ -1,4 +1,7 @@
-"""Runs the clients of one process: the load generator's assignments, their outcomes, the history, the administrator."""
+"""Runs the clients of one process: the load generator's assignments, their outcomes, the history, the administrator.
+
+An operation that takes too long is ended by its own client (`framework.core.client`).
+"""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ from framework.engine.shared.client_driver import ClientDriver
 from framework.engine.shared.fault_executor import FaultExecutor
 from framework.engine.shared.network_path import NetworkPath
 from framework.engine.shared.node_life import NodeLife, NodeState
-from framework.engine.sim.fault_ports import SimFaultPorts
 from framework.engine.sim.recording import Heartbeat, Recording
 from framework.engine.sim.settling import Settling
+from framework.engine.sim.sim_faults import SimFaults
 from framework.engine.sim.sim_node import Envelope, SimNode, Way
 from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
@@ -104,7 +104,7 @@ class Simulation:
         self._end = min(self._latest + rest, NEVER if stop is None else stop)
         self.settling = Settling(self, self._after_settling) if experiment.settle else None
         self._load_at = self._faults_at = NEVER
-        self.faults = FaultExecutor(experiment, SimFaultPorts(self))
+        self.faults = FaultExecutor(experiment, SimFaults(self))
         callers = [self.nodes[client] for client in experiment.callers]
         self.clients = ClientDriver(experiment, callers, self, tally, recording.history)
 

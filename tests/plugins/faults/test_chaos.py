@@ -12,8 +12,8 @@ from framework.config.compose import compose
 from framework.core.errors import ConfigError
 from framework.core.time import MILLISECOND, SECOND, Duration
 from framework.faults.actions import Crash, Pause, SetDisk
-from framework.faults.fault import ClusterView
 from framework.faults.plan import PlannedFault
+from framework.faults.targets import ClusterView
 from framework.registry.registry import Registry, load
 from plugins.faults.chaos import LAST_CHANCE, Chaos, ChaosConfig
 from tests.plugins.faults.views import NODES

@@ -26,7 +26,7 @@ from framework import (
     handles,
 )
 from framework.core.client import Ok
-from framework.replication.sessions import MachineClock
+from framework.replication.machine_time import MachineClock
 from framework.testing.cluster import Cluster
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
 from plugins.protocols.multipaxos.node import MultiPaxos

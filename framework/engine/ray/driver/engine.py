@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from framework.checking.convergence import Settled
-    from framework.engine.ray.driver.fault_ports import RayFaults
+    from framework.engine.ray.driver.ray_faults import RayFaults
     from framework.engine.ray.driver.supervisor import Supervisor
     from framework.engine.ray.runtime import RayRuntime
 
@@ -63,7 +63,7 @@ class _Course:
     """One run, from the first actor to the last file."""
 
     def __init__(self, experiment: Experiment, up: RayRuntime, progress: Progress, began: float) -> None:
-        from framework.engine.ray.driver.fault_ports import RayFaults
+        from framework.engine.ray.driver.ray_faults import RayFaults
         from framework.engine.ray.driver.supervisor import Supervisor
 
         self.experiment, self.up, self.progress, self.began = experiment, up, progress, began

@@ -1,4 +1,7 @@
-"""The wire format of a message: a header, the route between mounts, the message's bytes."""
+"""The wire format of a message: a header, the route between mounts, the message's bytes.
+
+`worker.outgoing` writes frames and `worker.worker` reads them.
+"""
 
 from __future__ import annotations
 

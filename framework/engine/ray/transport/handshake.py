@@ -5,6 +5,8 @@
     opener    -> HMAC-SHA256(secret, "open",   both nonces, both names)
     acceptor  -> HMAC-SHA256(secret, "accept", both nonces, both names)
 
+Here are the opener's half and the proofs; the acceptor's half is in `inbound`.
+
 The acceptor reveals nothing useful before the opener's proof; fresh nonces make a replay worthless; the direction in
 the proof makes a reflection worthless.
 """

@@ -52,7 +52,7 @@ class SimulatedRun(RecordingPorts, Protocol):
     def rearm(self, node: SimNode, runtime: NodeRuntime) -> None: ...
 
 
-class SimFaultPorts:
+class SimFaults:
     """Carries out actions on a simulation."""
 
     def __init__(self, run: SimulatedRun) -> None:
