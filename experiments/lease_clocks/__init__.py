@@ -1,0 +1,1 @@
+"""Which errors of clocks make leases unsafe?"""

@@ -1,0 +1,1 @@
+"""What does a turn with a lock cost?"""

@@ -1,0 +1,1 @@
+"""Which locks protect what they guard, and from which faults?"""
