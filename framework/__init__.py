@@ -98,6 +98,7 @@ if TYPE_CHECKING:
         TRY_ACQUIRE_SHARED,
         LockClient,
     )
+    from framework.locking.table import LockTable, TicketOutcome
     from framework.network.model import ConstantLink, Link, NetworkModel
     from framework.network.shaped_link import LinkConfig, make_link
     from framework.placement.hashing import Hashes, Id, Indices, mixed, mixed_many, rehashed, rehashed_many
@@ -278,6 +279,7 @@ _HOMES = {
     "LoadReport": "framework.balancing.balancer",
     "Lock": "framework.locking.lock",
     "LockClient": "framework.locking.requests",
+    "LockTable": "framework.locking.table",
     "Lognormal": "framework.core.distributions",
     "MICROSECOND": "framework.core.time",
     "MILLISECOND": "framework.core.time",
@@ -375,6 +377,7 @@ _HOMES = {
     "TargetedFault": "framework.faults.fault",
     "Threshold": "framework.replication.quorums",
     "Ticket": "framework.locking.lock",
+    "TicketOutcome": "framework.locking.table",
     "Transaction": "framework.commitment.transactions",
     "TransactionMessage": "framework.commitment.transactions",
     "UNBOUND": "framework.replication.ballots",
@@ -521,6 +524,7 @@ __all__ = [
     "LoadReport",
     "Lock",
     "LockClient",
+    "LockTable",
     "Lognormal",
     "MICROSECOND",
     "MILLISECOND",
@@ -618,6 +622,7 @@ __all__ = [
     "TargetedFault",
     "Threshold",
     "Ticket",
+    "TicketOutcome",
     "Transaction",
     "TransactionMessage",
     "UNBOUND",

@@ -1,7 +1,7 @@
 """One lock: who holds it, and who waits for it, first come first served.
 
-A lock is a frozen record with pure transitions. Its owner keeps it where it belongs, in a durable map or in a state
-machine, takes the new record that a transition returns, and answers the tickets that have been granted:
+A lock is a frozen record with pure transitions. Its owner, which is a `LockTable` in most cases, keeps the new record that
+a transition returns, and answers the tickets that have been granted:
 
     lock = lock.requested(Ticket(number=4, session=7))
     lock, granted = lock.granted(token=31)
@@ -12,6 +12,7 @@ share it, so nobody starves.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import takewhile
 from typing import Self
 
@@ -21,12 +22,11 @@ from framework.core.message import Record
 
 
 class Ticket(Record):
-    """A session's request for a lock. `number` is the request's own; `until`: when it gives up, None: never."""
+    """A session's request for a lock. `number` is the request's own."""
 
     number: int
     session: int
     shared: bool = False
-    until: int | None = None
 
 
 class Lock(Record):
@@ -74,18 +74,9 @@ class Lock(Record):
         at = self.holders.index(session)
         return replace(self, holders=self.holders[:at] + self.holders[at + 1 :], changed=number)
 
-    def withdrawn(self, session: int) -> Self:
-        """Returns the lock without the tickets of a session."""
-        return replace(self, waiting=tuple(ticket for ticket in self.waiting if ticket.session != session))
-
-    def expired(self, now: int) -> tuple[Self, tuple[Ticket, ...]]:
-        """Returns the lock without the tickets that have given up at `now`, and these tickets."""
-        gone = tuple(ticket for ticket in self.waiting if ticket.until is not None and ticket.until <= now)
-        return (
-            (replace(self, waiting=tuple(ticket for ticket in self.waiting if ticket not in gone)), gone)
-            if gone
-            else (self, ())
-        )
+    def without(self, tickets: Collection[Ticket]) -> Self:
+        """Returns the lock with these tickets taken out of its queue."""
+        return replace(self, waiting=tuple(ticket for ticket in self.waiting if ticket not in tickets))
 
     def is_wanted_by(self, session: int) -> bool:
         """Whether the session holds the lock or waits for it."""

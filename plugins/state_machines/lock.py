@@ -21,6 +21,7 @@ all that were given before. Sources: Burrows, *The Chubby lock service*, OSDI 20
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -31,10 +32,11 @@ from framework import (
     Config,
     Duration,
     Lock,
+    LockTable,
     Refused,
     StateMachine,
     StateMachineSpec,
-    Ticket,
+    TicketOutcome,
     Value,
     hookimpl,
     operation,
@@ -57,6 +59,7 @@ Snapshot = tuple[
     int,
     list[tuple[str, Lock]],
     list[tuple[int, int]],
+    list[tuple[int, tuple[int, str]]],
     list[tuple[int, Caller]],
     list[tuple[str, int, Caller]],
 ]
@@ -71,41 +74,26 @@ class LockMachine(StateMachine):
 
     def __init__(self, config: LockMachineConfig | None = None) -> None:
         super().__init__(config or LockMachineConfig())
-        self.revision = 0
-        self.locks: dict[str, Lock] = {}
-        self.sessions: dict[int, int] = {}
-        """The end of each session's lease, the earliest first: all leases have the same length."""
+        self.table = LockTable()
         self.callers: dict[int, Caller] = {}
         """The callers that wait for locks, by ticket."""
         self.watchers: list[tuple[str, int, Caller]] = []
         """The callers that wait for a change of a lock's holders: the lock, and the revision that they know."""
-        self.impatient: dict[int, tuple[int, str]] = {}
-        """When tickets give up, and their locks: by ticket, only of those that do."""
 
     # Sessions.
 
     @operation
     def open_session(self, key: str | None, argument: Value) -> Value:
-        self.revision += 1
-        self.sessions[self.revision] = self.now + self.config.lease
-        return self.revision, int(self.config.lease)
+        return self.table.open_session(self.now + self.config.lease), int(self.config.lease)
 
     @operation
-    def keep_alive(self, key: str | None, argument: Value) -> Value:
-        session = self.open(argument)
-        del self.sessions[session]
-        self.sessions[session] = self.now + self.config.lease
+    def keep_alive(self, key: str | None, argument: Any) -> Value:
+        self.table.keep_alive(argument, self.now + self.config.lease)
         return int(self.config.lease)
 
     @operation
-    def close_session(self, key: str | None, argument: Value) -> Value:
-        self.end_session(self.open(argument), "the session was closed")
-
-    def open(self, session: Any) -> int:
-        """Returns the session. Raises Refused if it is not open."""
-        if type(session) is not int or session not in self.sessions:
-            raise Refused(f"there is no session {session!r}: it has ended, or was never opened")
-        return session
+    def close_session(self, key: str | None, argument: Any) -> Value:
+        self.answer_all(self.table.close_session(argument))
 
     # Locks.
 
@@ -126,107 +114,64 @@ class LockMachine(StateMachine):
         return self.request(key, *patience(argument), shared=True)
 
     @operation
-    def release(self, key: str | None, argument: Value) -> Value:
-        name, session = key or "", self.open(argument)
-        lock = self.locks.get(name, Lock())
-        if session not in lock.holders:
-            raise Refused(f"session {session} does not hold {name}")
-        self.revision += 1
-        self.locks[name] = lock.released(session, self.revision)
-        self.settle(name)
+    def release(self, key: str | None, argument: Any) -> Value:
+        self.answer_all(self.table.release(key or "", argument))
 
     def request(self, key: str | None, session: Any, patient: int | None, *, shared: bool) -> Value:
         """Puts a session into the queue of a lock, and grants it the lock if it is free."""
-        name, session = key or "", self.open(session)
-        lock = self.locks.get(name, Lock())
-        if lock.is_wanted_by(session):
-            raise Refused(f"session {session} holds {name} already, or waits for it")
-        self.revision += 1
-        number = self.revision
-        requested = lock.requested(Ticket(number, session, shared, None if patient is None else self.now + patient))
-        if patient == 0 and not (len(requested.waiting) == 1 and requested.can_grant()):
-            raise Refused(f"{name} is not free")
-        self.locks[name] = requested
+        number, outcomes = self.table.request(key or "", session, shared=shared, patience=patient, now=self.now)
         self.callers[number] = self.caller
-        if patient:
-            self.impatient[number] = (self.now + patient, name)
-        self.settle(name)
+        self.answer_all(outcomes)
         return PENDING
 
-    def settle(self, name: str) -> None:
-        """Grants a lock to those that can have it now, and answers them and those that wait for a change."""
-        lock, tickets = self.locks[name].granted(self.revision + 1)
-        if tickets:
-            self.revision += 1
-            self.locks[name] = lock
-        for ticket in tickets:
-            self.impatient.pop(ticket.number, None)
-            self.answer(self.callers.pop(ticket.number), (lock.token, None))
-        for watcher in [watcher for watcher in self.watchers if watcher[0] == name and watcher[1] < lock.changed]:
+    def answer_all(self, outcomes: Iterable[TicketOutcome]) -> None:
+        """Answers the callers of tickets whose wait is over, and those that wait for a change of holders."""
+        for outcome in outcomes:
+            caller = self.callers.pop(outcome.ticket)
+            if outcome.refused:
+                self.refuse(caller, outcome.refused)
+            else:
+                self.answer(caller, (outcome.token, None))
+        for watcher in [watcher for watcher in self.watchers if watcher[1] < self.table.lock(watcher[0]).changed]:
             self.watchers.remove(watcher)
-            self.answer(watcher[2], (lock.changed, lock.holders))
+            self.answer(watcher[2], self.holders(watcher[0], None))
 
     # Changes of holders.
 
     @operation
     def wait(self, key: str | None, argument: Value) -> Value:
-        name, lock = key or "", self.locks.get(key or "", Lock())
         if type(argument) is not int:
             raise Refused(f"wait takes the revision that its caller knows, not {argument!r}")
-        if lock.changed > argument:
-            return lock.changed, lock.holders
-        self.watchers.append((name, argument, self.caller))
+        if self.table.lock(key or "").changed > argument:
+            return self.holders(key, None)
+        self.watchers.append((key or "", argument, self.caller))
         return PENDING
 
     @query
     def holders(self, key: str | None, argument: Value) -> Value:
-        lock = self.locks.get(key or "", Lock())
+        lock = self.table.lock(key or "")
         return lock.changed, lock.holders
 
     # Time.
 
     def next_deadline(self) -> int | None:
-        ends = [next(iter(self.sessions.values()))] if self.sessions else []
-        return min((*ends, *(until for until, _ in self.impatient.values())), default=None)
+        return self.table.next_deadline()
 
     def on_deadline(self) -> None:
-        for name in dict.fromkeys(name for until, name in self.impatient.values() if until <= self.now):
-            self.locks[name], gone = self.locks[name].expired(self.now)
-            for ticket in gone:
-                del self.impatient[ticket.number]
-                self.refuse(self.callers.pop(ticket.number), f"{name} is not free")
-            self.settle(name)  # those behind may share it
-        for session in [session for session, end in self.sessions.items() if end <= self.now]:
-            self.end_session(session, "the session's lease has ended")
-
-    def end_session(self, session: int, why: str) -> None:
-        """Ends a session with all that it holds and waits for."""
-        del self.sessions[session]
-        for name, lock in list(self.locks.items()):
-            if not lock.is_wanted_by(session):
-                continue
-            for ticket in lock.waiting:
-                if ticket.session == session:
-                    self.impatient.pop(ticket.number, None)
-                    self.refuse(self.callers.pop(ticket.number), why)
-            lock = lock.withdrawn(session)
-            if session in lock.holders:
-                self.revision += 1
-                lock = lock.released(session, self.revision)
-            self.locks[name] = lock
-            self.settle(name)
+        self.answer_all(self.table.pass_deadlines(self.now))
 
     def snapshot(self) -> bytes:
+        table = self.table
         state: Snapshot = (
-            self.revision, list(self.locks.items()), list(self.sessions.items()), list(self.callers.items()), self.watchers,
+            table.revision, list(table.locks.items()), list(table.leases.items()), list(table.impatient.items()),
+            list(self.callers.items()), self.watchers,
         )  # fmt: skip
         return _encode(state)
 
     def restore(self, snapshot: bytes) -> None:
-        self.revision, locks, sessions, callers, self.watchers = _decode(snapshot)
-        self.locks, self.sessions, self.callers = dict(locks), dict(sessions), dict(callers)
-        tickets = [(ticket, name) for name, lock in locks for ticket in lock.waiting]
-        self.impatient = {ticket.number: (ticket.until, name) for ticket, name in tickets if ticket.until is not None}
+        revision, locks, leases, impatient, callers, self.watchers = _decode(snapshot)
+        self.table = LockTable(dict(locks), revision, dict(leases), dict(impatient))
+        self.callers = dict(callers)
 
 
 def patience(argument: Value) -> tuple[Any, int]:
