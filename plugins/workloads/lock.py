@@ -193,6 +193,8 @@ class LockHolder(Client):
         """The operation under way, while it has to go on."""
         self.held: str | None = None
         """The lock that this client holds."""
+        self.is_release_due = False
+        """Whether it releases the lock once the extension under way has ended."""
         self.expires: int | None = None
         """When its lease ends, by `now`; None: never."""
 
@@ -241,7 +243,8 @@ class LockHolder(Client):
         if not self.has_sessions:
             self.session = operation.id
         elif self.session is None or self.is_expired:
-            self.session = None
+            if self.keeper.current is None:  # else a late answer may still extend the lease
+                self.session = None
             self.renew()
             return
         argument = self.session if operation.argument is None else (self.session, operation.argument)
@@ -251,7 +254,8 @@ class LockHolder(Client):
     @on_timer
     def release(self) -> None:
         assert self.operation is not None
-        if self.lock.current is None:  # else it extends its lease, and releases the lock then
+        self.is_release_due = self.lock.current is not None  # it extends its lease, and releases the lock then
+        if not self.is_release_due:
             self.lock.start(Operation(self.operation.id, RELEASE, self.held, self.session))
 
     @handles(Ended)
@@ -308,13 +312,13 @@ class LockHolder(Client):
             self.session = None
         if self.operation is None or self.lock.current is not None:
             return
-        if is_opened:
-            if self.session is None:
+        if self.is_release_due:
+            self.release()
+        elif self.has_sessions and self.operation.function in ACQUIRES:  # it waits for a session
+            if is_opened and self.session is None:
                 self.end(outcome)
             else:
                 self.acquire(self.operation)
-        elif self.operation.function == RELEASE:
-            self.release()
 
     def schedule_renewal(self) -> None:
         """Sets the time of the next renewal: when a third of the lease is over."""

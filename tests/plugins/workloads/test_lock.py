@@ -384,6 +384,39 @@ def test_a_session_that_has_ended_is_followed_by_another() -> None:
     assert held.cluster.outcomes[again] == Fail("no more sessions")
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_holder_whose_lease_has_ended_awaits_the_extension_under_way_before_it_acquires(is_late: bool) -> None:
+    held = Held("open_session", "keep_alive")
+    held.invoke("acquire")
+    held.answer(Ok((4, 90 * MS)), "keeper")
+    held.answer(Ok((7, None)))
+    held.cluster.advance(30 * MS)
+    extension = held.asked()
+    held.invoke("release")
+    held.answer(Ok())
+    held.cluster.advance(90 * MS)
+    again = held.invoke("acquire")
+    assert held.cluster.envelopes == [] and held.holder.lock.current is None
+    held.cluster.send("n1", "c1", Given(extension.operation, Ok(90 * MS if is_late else 150 * MS)), path="keeper")
+    held.cluster.deliver_all()
+    if is_late:
+        held.answer(Ok((9, 90 * MS)), "keeper")
+    wanted = Wanted(again, "acquire", 9 if is_late else 4)
+    assert held.cluster.waiting(Wanted, to="n1")[0].message == wanted
+
+
+def test_an_extension_does_not_shorten_the_work_before_a_release() -> None:
+    held = Held("extend", accesses=0, hold="40ms")
+    held.invoke("acquire")
+    held.answer(Ok((None, 90 * MS)))
+    release = held.invoke("release")
+    held.cluster.advance(30 * MS)
+    held.answer(Ok(90 * MS))
+    assert held.cluster.envelopes == []
+    held.cluster.advance(10 * MS)
+    assert held.asked().operation == release
+
+
 def test_renewals_have_numbers_of_their_own() -> None:
     held = Held("extend")
     seen = []
