@@ -23,9 +23,11 @@ from framework import (
     hookimpl,
 )
 
-Shape: TypeAlias = Literal["halves", "minority", "majority_ring", "bridge", "isolate", "one_way", "random"]
+CLIENT = "client"
+"""The shape that leaves the servers together."""
+Shape: TypeAlias = Literal["halves", "minority", "majority_ring", "bridge", "isolate", "one_way", "client", "random"]
 SMALLEST = {"halves": 2, "minority": 3, "majority_ring": 4, "bridge": 3, "isolate": 2, "one_way": 2}
-"""The minimum number of nodes for each shape."""
+"""The minimum number of nodes for each shape that splits them."""
 
 
 class PartitionConfig(FaultConfig):
@@ -38,9 +40,11 @@ class PartitionConfig(FaultConfig):
     """`halves`: two sides, one larger by a node if the number is odd. `minority`: fewer than half on one side.
     `majority_ring`: each node hears a majority, and no two hear the same one. `bridge`: two sides and a node that hears
     both. `isolate`: the target alone. `one_way`: the target is not heard, or does not hear. `random`: any of these,
-    drawn anew each time."""
+    drawn anew each time. `client`: the target is a client that is cut off from all servers, and not from the workload's
+    service."""
     target: str = "random"
-    """isolate, one_way: a node's name, a role, `random` or `random_minority`."""
+    """isolate, one_way: a node's name, a role, `random` or `random_minority`. client: `client:NAME`, `random`, or a role
+    that clients report."""
     clients: Literal["with_sides", "majority_only", "all"] = "with_sides"
     """`with_sides`: each client is on the side of some server and is cut off with it. `majority_only`: clients hear
     only servers that hear a majority. `all`: clients hear every server. Only clients cut off with a minority can read
@@ -57,8 +61,8 @@ class PartitionFault(Fault):
         return self.config.target
 
     def validate_nodes(self, key: str, nodes: Sequence[NodeId], spares: Sequence[NodeId]) -> None:
-        check_target(f"{key}.target", self.config.target, nodes)
-        least = SMALLEST.get(self.config.kind, 2)
+        check_target(f"{key}.target", self.config.target, nodes, others=self.config.kind == CLIENT)
+        least = 1 if self.config.kind == CLIENT else SMALLEST.get(self.config.kind, 2)
         if len(nodes) < least:
             raise ConfigError(
                 f"{key}.kind={self.config.kind}", f"takes at least {least} nodes, and there are {len(nodes)}",
@@ -66,6 +70,8 @@ class PartitionFault(Fault):
             )  # fmt: skip
 
     def inject(self, view: ClusterView) -> Injection | None:
+        if self.config.kind == CLIENT:
+            return self._cut_off_clients(view)
         kinds = [kind for kind, least in SMALLEST.items() if len(view.nodes) >= least]
         kind = view.rng.choice(kinds) if self.config.kind == "random" else self.config.kind
         split, against, detail = self._shape(kind, view)
@@ -83,6 +89,23 @@ class PartitionFault(Fault):
             return Injection((self._cut(token, (*cut, *self._client_links(split, beside, (node,)))),), detail=where)
 
         return Injection((self._cut(token, links),), (RestoreLinks(token),), against, f"{kind}: {detail}", extend)
+
+    def _cut_off_clients(self, view: ClusterView) -> Injection | None:
+        target = "client:random" if self.config.target == "random" else self.config.target
+        clients = [node for node in view.select(target, others=True) if node in view.clients]
+        if not clients:
+            return None
+        token = view.token()
+
+        def links(servers: Iterable[NodeId]) -> list[LinkName]:
+            return [link for each in clients for server in servers for link in ((each, server), (server, each))]
+
+        def extend(node: NodeId, rng: random.Random) -> Injection:
+            return Injection((self._cut(token, links([node])),), detail=f"{node} joined, cut off from {named}")
+
+        named = " ".join(clients)
+        detail = f"client: {named} | {' '.join(view.nodes)}"
+        return Injection((self._cut(token, links(view.nodes)),), (RestoreLinks(token),), tuple(clients), detail, extend)
 
     @classmethod
     def random_options(cls, rng: random.Random) -> dict[str, Any]:

@@ -115,6 +115,16 @@ def test_a_shape_that_takes_more_nodes_than_there_are_is_refused() -> None:
     PartitionFault(PartitionConfig()).validate_nodes("faults.partition", ("n1", "n2"), ())
 
 
+def test_a_client_is_cut_off_from_all_servers_and_from_those_that_join() -> None:
+    struck = strike("client", target="client:c2")
+    assert struck.targets == ("c2",) and struck.detail == "client: c2 | n1 n2 n3 n4 n5"
+    assert cut(struck) == {link for node in NODES for link in (("c2", node), (node, "c2"))}
+    assert join(struck, "n6") == ("n6 joined, cut off from c2", {("c2", "n6"), ("n6", "c2")})
+    assert {strike("client", seed).targets for seed in SEEDS} == {("c1",), ("c2",)}
+    assert PartitionFault(PartitionConfig(kind="client", target="holder")).inject(view()) is None
+    PartitionFault(PartitionConfig(kind="client", target="client:c2")).validate_nodes("faults.p", ("n1",), ())
+
+
 def test_nobody_to_isolate_is_no_strike() -> None:
     fault = PartitionFault(PartitionConfig(kind="isolate", target="leader"))
     assert fault.inject(view()) is None

@@ -20,5 +20,6 @@ def view(
     known = {node: Status(((roles or {}).get(node, "follower"),)) for node in NODES}
     statuses = {node: None if node in (*down, *lost) else status for node, status in known.items()}
     return ClusterView(
-        now, statuses, CLIENTS, random.Random(seed), itertools.count(1).__next__, frozenset(stopped), frozenset(lost)
-    )
+        now, statuses, CLIENTS, random.Random(seed), itertools.count(1).__next__, frozenset(stopped), frozenset(lost),
+        others=dict.fromkeys(CLIENTS, Status()),
+    )  # fmt: skip
