@@ -29,12 +29,15 @@ from framework import (
     Config,
     Duration,
     FinishedRun,
+    LedgerEntry,
     Verdict,
     format_duration,
     hookimpl,
 )
 
 READ, WRITE = "read", "write"
+FAULTS = 6
+"""Most lines about faults in a story."""
 
 
 @dataclass(eq=False, slots=True)
@@ -184,7 +187,8 @@ def check_guarded_store(run: FinishedRun, config: Config | None) -> CheckResult:
             return _result("guarded_store", Verdict.UNKNOWN, reason, total)
         found = _interference(accesses, history.doubtful)
         if found is not None:
-            reason, story = found
+            reason, story, times = found
+            story += _faults(run.ledger, *times)
             return _result("guarded_store", Verdict.INVALID, f"{key}: {reason}", total, story, key)
     if not total:
         return _result("guarded_store", Verdict.UNKNOWN, "no access to the store has succeeded", 0)
@@ -192,8 +196,11 @@ def check_guarded_store(run: FinishedRun, config: Config | None) -> CheckResult:
     return _result("guarded_store", Verdict.VALID, reason, total)
 
 
-def _interference(accesses: list[Access], doubtful: Mapping[Any, str]) -> tuple[str, tuple[str, ...]] | None:
-    """Returns the first interference with a turn, and its story. `accesses` are those of one key, in order."""
+def _interference(
+    accesses: list[Access], doubtful: Mapping[Any, str]
+) -> tuple[str, tuple[str, ...], tuple[int, int]] | None:
+    """Returns the first interference with a turn, its story, and the times of the turn's grant and of the access that was
+    interfered with. `accesses` are those of one key, in order."""
     latest: dict[int, int] = {}  # turn -> index of its last access
     for index, access in enumerate(accesses):
         start = latest.get(access.turn.operation)
@@ -215,7 +222,7 @@ def _interference(accesses: list[Access], doubtful: Mapping[Any, str]) -> tuple[
             )
         else:
             reason = f"{strange[0].turn.client} reads between two accesses of {client}, which holds the lock"
-        return reason, tuple(_told(first, strange, access))
+        return reason, tuple(_told(first, strange, access)), (first.turn.granted, access.completed)
     return None
 
 
@@ -231,6 +238,17 @@ def _told(first: Access, strange: list[Access], second: Access) -> Iterator[str]
     if len(strange) > len(shown):
         yield f"… and {len(strange) - len(shown)} more accesses of others"
     yield str(second)
+
+
+def _faults(ledger: Iterable[LedgerEntry], since: int, until: int) -> tuple[str, ...]:
+    """Returns a line for each of the first faults that were in force between two times."""
+    lines = [
+        (span[0], f"fault {entry.fault} at {detail}")
+        for entry in ledger
+        for span, detail in zip(entry.spans, entry.details, strict=False)
+        if span[0] <= until and (span[1] < 0 or span[1] >= since)
+    ]
+    return tuple(line for _, line in sorted(lines)[:FAULTS])
 
 
 # Tokens.

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework import MILLISECOND, SECOND, CheckResult, FinishedRun, Verdict
+from framework import MILLISECOND, SECOND, CheckResult, FinishedRun, LedgerEntry, Verdict
 from framework.checking.history.calls import Call
 from plugins.checkers.locks import (
     ProgressConfig,
@@ -163,6 +163,19 @@ def test_a_story_shows_the_first_turn_that_interferes() -> None:
         "c1 acquires l1 at 0.0015s, never released", "access 1 to l1", "c2 acquires l1 at 0.0035s, releases it at 0.0039s",
         "access 2 to l1", "… and 8 more accesses of others", "access 11 to l1",
     ]  # fmt: skip
+
+
+def test_the_faults_in_force_during_the_disturbed_turn_are_told() -> None:
+    history = History().acquire("c1", 1).read("c1", 2, 1).acquire("c2", 3).read("c2", 4, 2).write("c1", 7, 3, "a")
+    ledger = [
+        LedgerEntry("over", details=["0: n1"], spans=[[0, 1 * MS]]),
+        LedgerEntry("clock", details=["3ms: n3 fast", "8ms: n3 fast"], spans=[[3 * MS, 4 * MS], [8 * MS, 9 * MS]]),
+        LedgerEntry("loss", details=["0: links of n4"], spans=[[0, -1]]),
+    ]
+    faults = ("fault loss at 0: links of n4", "fault clock at 3ms: n3 fast")
+    assert history.judged(ledger=ledger).story == (*history.judged().story, *faults)
+    many = LedgerEntry("crash", details=["3ms: n1"] * 20, spans=[[3 * MS, 4 * MS]] * 30)
+    assert len(history.judged(ledger=[many]).story) == len(history.judged().story) + 6
 
 
 def test_a_read_between_two_accesses_of_a_turn_is_interference_too() -> None:
