@@ -17,7 +17,7 @@ DELAY_MS, WORK_MS = 1, 2
 
 SETTINGS = (
     "protocol=lock_server", "nodes=1", "clients=2", "workload=lock", "workload.keep_alive=false",
-    "workload.accesses=100000", f"workload.hold={WORK_MS}ms", f"network.latency={DELAY_MS}ms", "faults=schedule", "quiet=1ms",
+    "workload.accesses=100000", f"workload.hold={WORK_MS}ms", f"network.latency={DELAY_MS}ms", "quiet=1ms",
 )  # fmt: skip
 
 
@@ -38,9 +38,10 @@ class Line:
     @property
     def settings(self) -> tuple[str, ...]:
         steps = ", ".join(self._steps())
+        faults = ("faults=schedule", f"faults.schedule.steps=[{steps}]") if steps else ("faults=none",)
         return (
             *SETTINGS, f"protocol.lease={self.lease_ms}ms", f"duration={6 * self.lease_ms}ms",
-            f"workload.store.fencing={str(self.fencing).lower()}", f"faults.schedule.steps=[{steps}]",
+            f"workload.store.fencing={str(self.fencing).lower()}", *faults,
         )  # fmt: skip
 
     def _steps(self) -> Iterator[str]:

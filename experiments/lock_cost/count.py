@@ -26,8 +26,8 @@ UPKEEP = ("OpenSession", "KeepAlive", "SessionOpened", "Session", "KeptAlive")
 
 @dataclass(frozen=True)
 class Cost:
-    """A lock, with its settings for n processes. `between_nodes`: its processes are the nodes, so a client's own messages
-    to its node do not count. `expected(n)` is the range of messages a turn in the literature; None: there is none."""
+    """A lock, with its settings and numbers of nodes. `between_nodes`: its processes are the nodes, so that the messages of
+    a client to its node do not count."""
 
     name: str
     settings: tuple[str, ...]
@@ -48,8 +48,7 @@ LOCKS = (
 
 @dataclass(frozen=True)
 class Line:
-    """A lock with so many nodes, and so many clients that contend for it. Without contention the only client thinks for a
-    second between two turns."""
+    """A lock with so many nodes, and so many clients that take one turn after the other."""
 
     lock: Cost
     nodes: int
@@ -57,9 +56,7 @@ class Line:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        think = ("workload.think_time=500ms",) if self.clients == 1 else ()
-        span = "duration=30s" if self.clients == 1 else "duration=20s"
-        return (*SETTINGS, *self.lock.settings, f"nodes={self.nodes}", f"clients={self.clients}", span, *think)
+        return (*SETTINGS, *self.lock.settings, f"nodes={self.nodes}", f"clients={self.clients}", "duration=10s")
 
 
 LINES = tuple(
