@@ -35,6 +35,6 @@ def _study(arguments: Sequence[str]) -> int:
         if nodes <= LARGEST.get(name, 10_000)
     ]
     found = run_trials(trial, lines, 1)  # one process: times are measured
-    agrees = report(found, speeds(3), chosen.dir)
+    agrees = report(found, speeds(5), chosen.dir)
     print(f"figure and rows: {chosen.dir}")
     return 0 if agrees else 2

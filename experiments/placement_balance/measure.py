@@ -5,9 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 import tracemalloc
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from uhashring import HashRing
 
 from experiments.placement_balance.strategies import STRATEGIES
@@ -20,6 +24,12 @@ PLACED = 200_000
 MANY = 10_000_000
 """Hashes of one look-up of many."""
 SINGLE = 20_000
+COMPARED = (
+    "ring, 100", "rendezvous", "rendezvous, 32 bits", "jump", "maglev, 65537", "multi_probe, 21", "modulo"
+)  # fmt: skip
+"""Placements whose speed is compared."""
+YARDSTICK = "jump, plain NumPy"
+"""What tells how fast the machine is."""
 
 
 class Measured(NamedTuple):
@@ -81,47 +91,54 @@ def measured(name: str, nodes: int, seed: int) -> Measured:
 
 
 class Speed(NamedTuple):
-    """Look-ups with 100 nodes: seconds of ten million at once, microseconds of a single one (0: not measured)."""
+    """Look-ups with 100 nodes: seconds of ten million at once, by the clock and of the processor, and the microseconds of the
+    processor that a single one takes (0: not measured)."""
 
     name: str
     many: float
+    many_cpu: float
     single: float
 
 
-def speeds(rounds: int) -> list[Speed]:
-    """Measures all placements in turns, and the single look-ups of uhashring beside them; medians."""
+def speeds(rounds: int, many: int = MANY, single: int = SINGLE) -> list[Speed]:
+    """Measures all placements in turns, and beside them jump as anyone would write it in NumPy, and the single look-ups of
+    uhashring; medians of the rounds."""
     nodes = names(100)
-    hashes = np.random.default_rng(1).integers(0, 2**64, MANY, dtype=np.uint64)
-    keys = [f"user:{number}" for number in range(SINGLE)]
-    chosen = {
-        name: STRATEGIES[name](nodes, 0)
-        for name in ("ring, 100", "rendezvous", "jump", "maglev, 65537", "multi_probe, 21", "modulo")
-    }
-    chosen["rendezvous, 32 bits"] = _rendezvous_32(nodes)
+    hashes = np.random.default_rng(1).integers(0, 2**64, many, dtype=np.uint64)
+    keys = [f"user:{number}" for number in range(single)]
+    chosen = {name: STRATEGIES[name](nodes, 0) for name in COMPARED}
     other = HashRing(nodes=nodes)
-    many: dict[str, list[float]] = {name: [] for name in chosen}
-    single: dict[str, list[float]] = {name: [] for name in (*chosen, "uhashring")}
+    at_once: dict[str, Callable[[], object]] = {YARDSTICK: lambda: plain_jump(hashes, len(nodes))}
+    at_once |= {name: partial(placement.locate_many, hashes) for name, placement in chosen.items()}
+    one_by_one: dict[str, Callable[[str], object]] = {name: placement.locate for name, placement in chosen.items()}
+    one_by_one["uhashring"] = other.get_node
+    clock, cpu, alone = defaultdict(list), defaultdict(list), defaultdict(list)
     for _ in range(rounds):
-        for name, placement in chosen.items():
-            begun = time.perf_counter()
-            placement.locate_many(hashes)
-            many[name].append(time.perf_counter() - begun)
-        for name, placement in chosen.items():
-            begun = time.perf_counter()
+        for name, look_up in at_once.items():
+            begun, begun_cpu = time.perf_counter(), time.process_time()
+            look_up()
+            cpu[name].append(time.process_time() - begun_cpu)
+            clock[name].append(time.perf_counter() - begun)
+        for name, locate in one_by_one.items():
+            begun_cpu = time.process_time()
             for key in keys:
-                placement.locate(key)
-            single[name].append((time.perf_counter() - begun) / len(keys))
-        begun = time.perf_counter()
-        for key in keys:
-            other.get_node(key)
-        single["uhashring"].append((time.perf_counter() - begun) / len(keys))
+                locate(key)
+            alone[name].append((time.process_time() - begun_cpu) / single)
     return [
-        Speed(name, statistics.median(many[name]) if name in many else 0.0, statistics.median(single[name]) * 1e6)
-        for name in single
-    ]
+        Speed(name, *(statistics.median(taken[name]) if name in taken else 0.0 for taken in (clock, cpu)),
+              statistics.median(alone[name]) * 1e6 if name in alone else 0.0)
+        for name in dict.fromkeys([*at_once, *one_by_one])
+    ]  # fmt: skip
 
 
-def _rendezvous_32(nodes: list[str]) -> Placement:
-    from plugins.placements.rendezvous import Rendezvous, RendezvousConfig
-
-    return Rendezvous(RendezvousConfig(bits=32), nodes)
+def plain_jump(hashes: npt.NDArray[np.uint64], nodes: int) -> npt.NDArray[np.int64]:
+    """Returns the bucket of each hash by jump consistent hash, written in NumPy without care for its caches."""
+    buckets, following = np.zeros(len(hashes), dtype=np.int64), np.zeros(len(hashes), dtype=np.int64)
+    places, state = np.arange(len(hashes)), hashes
+    while len(places):
+        buckets[places] = following
+        state = state * np.uint64(2862933555777941757) + np.uint64(1)
+        following = ((following + 1) * (2.0**31 / ((state >> np.uint64(33)) + np.uint64(1)))).astype(np.int64)
+        goes_on = following < nodes
+        places, state, following = places[goes_on], state[goes_on], following[goes_on]
+    return buckets

@@ -40,6 +40,7 @@ STRATEGIES: dict[str, Make] = {
     "ring, 1000": _ring(1000),
     "multi_probe, 21": lambda nodes, seed: MultiProbe(MultiProbeConfig(seed=seed), nodes),
     "rendezvous": lambda nodes, seed: Rendezvous(RendezvousConfig(seed=seed), nodes),
+    "rendezvous, 32 bits": lambda nodes, seed: Rendezvous(RendezvousConfig(bits=32, seed=seed), nodes),
     "jump": lambda nodes, seed: Jump(PlacementConfig(seed=seed), nodes),
     "maglev, 65537": _maglev(65_537),
     "maglev, 655373": _maglev(655_373),
@@ -51,6 +52,7 @@ STRATEGIES: dict[str, Make] = {
 LARGEST = {
     "ring, 1000": 1_000,
     "rendezvous": 1_000,
+    "rendezvous, 32 bits": 1_000,
     "bounded_load, c=1.25": 1_000,
     "bounded_load, c=1.05": 1_000,
     "maglev, 65537": 1_000,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,12 @@ Hashes: TypeAlias = npt.NDArray[np.uint64]
 Indices: TypeAlias = npt.NDArray[np.int32]
 """Indices into `Placement.nodes`: an array of int32."""
 
+Unsigned = TypeVar("Unsigned", np.uint32, np.uint64)
+
 HashName: TypeAlias = Literal["xxh3_64", "xxh64"]
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio (Knuth, volume 3, section 6.4)
-_FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # SplitMix64 (Steele, Lea and Flood, 2014)
 
 _FUNCTIONS: dict[str, Callable[[bytes, int], int]] = {
     "xxh3_64": xxhash.xxh3_64_intdigest,
@@ -47,22 +48,37 @@ def hash_many(ids: Iterable[Id], name: HashName, seed: int) -> Hashes:
     return np.fromiter((function(as_hashed(each), seed) for each in ids), dtype=np.uint64)
 
 
-def mixed(value: int) -> int:
-    """Returns another number of 64 bits, each bit of which depends on all of `value` (the finalizer of SplitMix64)."""
-    value = (value ^ value >> 30) * _FIRST & _MASK
-    value = (value ^ value >> 27) * _SECOND & _MASK
-    return value ^ value >> 31
+_MIXERS = {
+    64: (30, 0xBF58476D1CE4E5B9, 27, 0x94D049BB133111EB, 31),  # SplitMix64 (Steele, Lea and Flood, 2014)
+    32: (16, 0x7FEB352D, 15, 0x846CA68B, 16),  # found by search (Wellons, hash-prospector, 2018)
+}
+"""Shift, factor, shift, factor, shift of a mixer, by its bits."""
 
 
-def mixed_many(values: Hashes) -> Hashes:
-    """Returns `mixed` of each value, in place."""
-    scratch = values >> np.uint64(30)
+def mixed(value: int, bits: Literal[32, 64] = 64) -> int:
+    """Returns another number of so many bits, each bit of which depends on all of `value`. Different values have different
+    results."""
+    first, factor, second, other_factor, third = _MIXERS[bits]
+    mask = (1 << bits) - 1
+    value = (value ^ value >> first) * factor & mask
+    value = (value ^ value >> second) * other_factor & mask
+    return value ^ value >> third
+
+
+def mixed_many(values: npt.NDArray[Unsigned], scratch: npt.NDArray[Unsigned] | None = None) -> npt.NDArray[Unsigned]:
+    """Returns `mixed` of each value, in place: of 64 bits if the array is of uint64, of 32 bits if it is of uint32.
+
+    `scratch` is an array like `values`, which is overwritten; None: a new one.
+    """
+    kind = values.dtype.type
+    first, factor, second, other_factor, third = _MIXERS[values.dtype.itemsize * 8]
+    scratch = np.right_shift(values, kind(first), out=scratch)
     values ^= scratch
-    values *= np.uint64(_FIRST)
-    np.right_shift(values, np.uint64(27), out=scratch)
+    values *= kind(factor)
+    np.right_shift(values, kind(second), out=scratch)
     values ^= scratch
-    values *= np.uint64(_SECOND)
-    np.right_shift(values, np.uint64(31), out=scratch)
+    values *= kind(other_factor)
+    np.right_shift(values, kind(third), out=scratch)
     values ^= scratch
     return values
 

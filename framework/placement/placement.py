@@ -143,7 +143,7 @@ class Placement(ABC):
         if self._stale:
             self._update()
         if count == 1 and self._nodes:
-            return (self._nodes[self.first(self._hash(as_hashed(id), self._seed))],)
+            return (self._nodes[self.first(self._hash(id.encode() if type(id) is str else as_hashed(id), self._seed))],)
         self._check_count(count)
         return tuple(self._nodes[index] for index in self._chosen(self.hash(id), count))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,14 @@ from framework import (
     mixed_many,
 )
 
-_CHUNK = 1 << 13
+_Unsigned: TypeAlias = npt.NDArray[Any]
+"""Hashes or scores: uint64, or uint32 if scores have 32 bits."""
+
+_CHUNK = 1 << 15
 """Hashes that are scored together, so that the scores stay in the cache."""
+
+_GROUP = 255
+"""Nodes among which the best of each hash is remembered in one byte."""
 
 _PLACES = 0xFFFF
 """The last bits of a score of 64 bits say whose it is, the first node having the most: the highest score names its node."""
@@ -67,9 +73,13 @@ class Rendezvous(Placement):
     def column(self, hashes: Hashes, position: int) -> Indices:
         found = np.empty(len(hashes), dtype=np.int32)
         for start in range(0, len(hashes), _CHUNK):
-            chunk = hashes[start : start + _CHUNK]
+            chunk = self._shortened(hashes[start : start + _CHUNK])
             found[start : start + _CHUNK] = self._highest(chunk) if position == 0 else self._ranked(chunk, position)
         return found
+
+    def _shortened(self, hashes: Hashes) -> _Unsigned:
+        """Returns the bits of hashes that count."""
+        return hashes if self.config.bits == 64 else hashes.astype(np.uint32)
 
     def _scores(self, hash: int) -> list[float]:
         if self.config.bits == 64:
@@ -77,7 +87,7 @@ class Rendezvous(Placement):
             if self._weights is None:
                 return [score & ~_PLACES | code for score, code in zip(scores, self._code_list, strict=True)]
         else:
-            scores = [_mixed_32((hash ^ seed) & 0xFFFFFFFF) for seed in self._seed_list]
+            scores = [mixed((hash ^ seed) & 0xFFFFFFFF, 32) for seed in self._seed_list]
             if self._weights is None:
                 return scores  # type: ignore[return-value]
         return [-weight / math.log(self._uniform(score)) for weight, score in zip(self._weights, scores, strict=True)]
@@ -86,62 +96,48 @@ class Rendezvous(Placement):
         """Returns a score as a number between 0 and 1, neither of which it is."""
         return ((score >> 11) + 0.5) * 2.0**-53 if self.config.bits == 64 else (score + 0.5) * 2.0**-32
 
-    def _highest(self, chunk: Hashes) -> Indices:
-        best = self._scored(chunk, 0)
+    def _highest(self, chunk: _Unsigned) -> Indices:
+        best, scores, scratch = self._scored(chunk, 0), np.empty_like(chunk), np.empty_like(chunk)
         if self.config.bits == 64 and self._weights is None:
             for index in range(1, len(self.nodes)):
-                np.maximum(best, self._scored(chunk, index), out=best)
+                np.maximum(best, self._scored(chunk, index, scores, scratch), out=best)
             return (np.uint64(_PLACES) - (best & np.uint64(_PLACES))).astype(np.int32)
         found = np.zeros(len(chunk), dtype=np.int32)
-        for index in range(1, len(self.nodes)):
-            scores = self._scored(chunk, index)
-            np.copyto(found, np.int32(index), where=scores > best)
-            np.maximum(best, scores, out=best)
+        higher, number = np.empty(len(chunk), dtype=np.bool_), np.empty(len(chunk), dtype=np.uint8)
+        for first in range(1, len(self.nodes), _GROUP):
+            last = np.zeros(
+                len(chunk), dtype=np.uint8
+            )  # in this group, the last that was better than all before; from 1
+            for place, index in enumerate(range(first, min(first + _GROUP, len(self.nodes))), 1):
+                scored = self._scored(chunk, index, scores, scratch)
+                np.greater(scored, best, out=higher)
+                np.multiply(higher.view(np.uint8), np.uint8(place), out=number)
+                np.maximum(last, number, out=last)
+                np.maximum(best, scored, out=best)
+            np.copyto(found, last + np.int32(first - 1), where=last > 0)
         return found
 
-    def _ranked(self, chunk: Hashes, position: int) -> Indices:
+    def _ranked(self, chunk: _Unsigned, position: int) -> Indices:
         scores = np.stack([self._scored(chunk, index) for index in range(len(self.nodes))])
         falling = -scores if self._weights is not None else ~scores
         found: Indices = np.argsort(falling, axis=0, kind="stable")[position % len(self.nodes)].astype(np.int32)
         return found
 
-    def _scored(self, chunk: Hashes, index: int) -> npt.NDArray[Any]:
-        """Returns the scores of a node: uint32 or uint64; float64 with weights."""
+    def _scored(
+        self, chunk: _Unsigned, index: int, out: _Unsigned | None = None, scratch: _Unsigned | None = None
+    ) -> npt.NDArray[Any]:
+        """Returns the scores of a node: uint32 or uint64, in `out`; float64 with weights. `scratch` is overwritten."""
+        seed = self._seeds[index].astype(chunk.dtype)
+        scores: npt.NDArray[Any] = mixed_many(np.bitwise_xor(chunk, seed, out=out), scratch)
+        if self._weights is not None:
+            scores = scores >> np.uint64(11) if self.config.bits == 64 else scores
+            uniform = (scores + 0.5) * (2.0**-53 if self.config.bits == 64 else 2.0**-32)
+            weighted: npt.NDArray[np.float64] = -self._weights[index] / np.log(uniform)
+            return weighted
         if self.config.bits == 64:
-            scores: npt.NDArray[Any] = mixed_many(chunk ^ self._seeds[index])
-            if self._weights is None:
-                scores &= np.uint64(~_PLACES & (1 << 64) - 1)
-                scores |= self._codes[index]
-                return scores
-            uniform = ((scores >> np.uint64(11)) + 0.5) * 2.0**-53
-        else:
-            scores = _mixed_32_many(chunk.astype(np.uint32) ^ self._seeds[index].astype(np.uint32))
-            if self._weights is None:
-                return scores
-            uniform = (scores + 0.5) * 2.0**-32
-        weighted: npt.NDArray[np.float64] = -self._weights[index] / np.log(uniform)
-        return weighted
-
-
-_FIRST, _SECOND = 0x7FEB352D, 0x846CA68B  # a mixer of 32 bits, found by search (Wellons, hash-prospector, 2018)
-
-
-def _mixed_32(value: int) -> int:
-    value = (value ^ value >> 16) * _FIRST & 0xFFFFFFFF
-    value = (value ^ value >> 15) * _SECOND & 0xFFFFFFFF
-    return value ^ value >> 16
-
-
-def _mixed_32_many(values: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    scratch = values >> np.uint32(16)
-    values ^= scratch
-    values *= np.uint32(_FIRST)
-    np.right_shift(values, np.uint32(15), out=scratch)
-    values ^= scratch
-    values *= np.uint32(_SECOND)
-    np.right_shift(values, np.uint32(16), out=scratch)
-    values ^= scratch
-    return values
+            scores &= np.uint64(~_PLACES & (1 << 64) - 1)
+            scores |= self._codes[index]
+        return scores
 
 
 @hookimpl

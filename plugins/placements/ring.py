@@ -11,9 +11,6 @@ from msgspec import Meta
 
 from framework import Hashes, Indices, NodeId, Placement, PlacementConfig, PlacementSpec, hookimpl
 
-_BITS = 16
-"""The leading bits of a hash that look up where on the ring the search begins."""
-
 
 class RingConfig(PlacementConfig):
     """The number of points of a node."""
@@ -26,7 +23,7 @@ class Ring(Placement):
     """Each node has points on a ring of 2⁶⁴ positions, as many as its weight asks for. An id belongs to the first point at
     or after its hash; further replicas go to the owners of the points that follow.
 
-    A look-up is a binary search. A new node takes ids only from the owners of the points that follow its own.
+    A look-up is a binary search, for one id among the few points that share its leading bits. A new node takes ids only from the owners of the points that follow its own.
     """
 
     weights = True
@@ -51,16 +48,20 @@ class Ring(Placement):
         order = np.lexsort((owners, points))  # of equal points, the one of the first node is first
         self._points, self._owners = points[order], owners[order]
         self._point_list: list[int] = self._points.tolist()
-        self._owner_list: list[int] = self._owners.tolist()
+        self._owner_list: list[int] = [*self._owners.tolist(), int(self._owners[0])]  # after the last comes the first
+        bits = max(1, len(order) // 4).bit_length()
+        self._shift = 64 - bits
+        heads = np.arange(1 << bits, dtype=np.uint64) << np.uint64(self._shift)
+        self._starts: list[int] = [*np.searchsorted(self._points, heads).tolist(), len(order)]
 
     def first(self, hash: int) -> int:
-        index = bisect_left(self._point_list, hash)
-        return self._owner_list[index] if index < len(self._owner_list) else self._owner_list[0]
+        head = hash >> self._shift
+        return self._owner_list[bisect_left(self._point_list, hash, self._starts[head], self._starts[head + 1])]
 
     def candidates(self, hash: int) -> Iterator[int]:
         index = bisect_left(self._point_list, hash)
         while True:
-            yield from self._owner_list[index:]
+            yield from self._owner_list[index:-1]
             index = 0
 
     def column(self, hashes: Hashes, position: int) -> Indices:

@@ -55,7 +55,7 @@ class BreaksTiesByAge(Ring):
         points = np.concatenate([known[node] for node in self.nodes])
         order = np.lexsort((ages, points))
         self._points, self._owners = points[order], owners[order]
-        self._point_list, self._owner_list = self._points.tolist(), self._owners.tolist()
+        self._point_list, self._owner_list = self._points.tolist(), self._owners[[*range(len(order)), 0]].tolist()
 
 
 class CountsANodeTwice(Modulo):

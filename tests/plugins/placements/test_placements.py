@@ -204,7 +204,7 @@ def test_points_of_a_ring_stand_as_often_as_weights_ask_for() -> None:
     ring.add("a", 0.5)
     ring.add("b", 0.01)
     assert ring.locate("x") in {("a",), ("b",)}
-    assert sorted(ring._owner_list) == [0] * 5 + [1]
+    assert sorted(ring._owners.tolist()) == [0] * 5 + [1]
 
 
 def test_a_ring_by_hand() -> None:
