@@ -1,4 +1,4 @@
-"""Measures how evenly placements share ids, and their cost: `python -m experiments.placement_balance [--trials 5]`."""
+"""Measures how evenly placements share ids, and their cost: `python -m experiments.placement_balance [--trials 3]`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _study(arguments: Sequence[str]) -> int:
-    chosen = options("experiments.placement_balance", "How evenly do placements share ids?", 5, arguments)
+    chosen = options("experiments.placement_balance", "How evenly do placements share ids?", 3, arguments)
     lines = [
         ((name, nodes), 1 if nodes == 10_000 else chosen.trials)
         for nodes in SIZES

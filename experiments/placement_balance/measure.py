@@ -24,9 +24,7 @@ PLACED = 200_000
 MANY = 10_000_000
 """Hashes of one look-up of many."""
 SINGLE = 20_000
-COMPARED = (
-    "ring, 100", "rendezvous", "rendezvous, 32 bits", "jump", "maglev, 65537", "multi_probe, 21", "modulo"
-)  # fmt: skip
+COMPARED = ("ring, 100", "rendezvous", "rendezvous, 32 bits", "jump", "maglev, 65537", "modulo")
 """Placements whose speed is compared."""
 YARDSTICK = "jump, plain NumPy"
 """What tells how fast the machine is."""

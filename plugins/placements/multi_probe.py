@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Meta
 
 from framework import (
@@ -21,6 +22,9 @@ from framework import (
 )
 
 _MASK = (1 << 64) - 1
+
+_CHUNK = 1 << 14
+"""Hashes that are probed together, so that they stay in the cache."""
 
 
 class MultiProbeConfig(PlacementConfig):
@@ -54,6 +58,14 @@ class MultiProbe(Placement):
             index = 0
 
     def column(self, hashes: Hashes, position: int) -> Indices:
+        found = np.empty(len(hashes), dtype=np.int32)
+        for start in range(0, len(hashes), _CHUNK):
+            nearest = self._nearest_many(hashes[start : start + _CHUNK])
+            found[start : start + _CHUNK] = self._owners[(nearest + position) % len(self._owners)]
+        return found
+
+    def _nearest_many(self, hashes: Hashes) -> npt.NDArray[np.int64]:
+        """Returns the points that are nearest to a probe, by their places on the ring."""
         nearest = np.zeros(len(hashes), dtype=np.int64)
         least = np.full(len(hashes), _MASK, dtype=np.uint64)
         for attempt in range(self.config.probes):
@@ -61,8 +73,9 @@ class MultiProbe(Placement):
             index = np.searchsorted(self._points, probes) % len(self._points)
             distance = self._points[index] - probes  # modulo 2**64
             closer = distance < least
-            nearest[closer], least[closer] = index[closer], distance[closer]
-        return self._owners[(nearest + position) % len(self._owners)]
+            np.copyto(nearest, index, where=closer)
+            np.minimum(least, distance, out=least)
+        return nearest
 
     def _nearest(self, hash: int) -> int:
         """Returns the point that is nearest to a probe, by its place on the ring."""
