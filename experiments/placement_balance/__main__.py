@@ -34,7 +34,7 @@ def _study(arguments: Sequence[str]) -> int:
         for name in STRATEGIES
         if nodes <= LARGEST.get(name, 10_000)
     ]
-    found = run_trials(trial, lines, 1)  # one process: times are measured
+    found = run_trials(trial, lines, chosen.processes)
     agrees = report(found, speeds(5), chosen.dir)
     print(f"figure and rows: {chosen.dir}")
     return 0 if agrees else 2

@@ -24,6 +24,7 @@ from framework.core.errors import did_you_mean
 from framework.core.message import Config, NodeId, Record
 from framework.core.plain_state import copy_plain
 from framework.core.plugin_choice import PluginChoice
+from framework.placement.placement import check_weight
 
 B = TypeVar("B", bound="Balancer")
 
@@ -124,8 +125,7 @@ class ServerTable:
         """Adds a server. Raises ValueError if it is there already, or if the weight is not positive."""
         if server in self.weights:
             raise ValueError(f"server {server} is there already")
-        if not 0 < weight < float("inf"):
-            raise ValueError(f"server {server}: a weight is more than 0, not {weight}")
+        check_weight(f"server {server}", weight)
         self.weights[server] = weight
         self.outstanding[server] = self.sent_since[server] = 0
         self.balancer.on_server_added(server, weight)

@@ -447,9 +447,13 @@ def _try_out(experiment: Experiment) -> None:
     except ConfigError as error:
         raise _placed(error, "network") from error
     try:
-        if isinstance(experiment.protocol_config, Config):
-            with blaming(f"protocol={protocol.name}", "validate_nodes", type(experiment.protocol_config)):
-                experiment.protocol_config.validate_nodes("protocol", experiment.members)
+        for key, name, config in (
+            ("protocol", protocol.name, experiment.protocol_config),
+            ("workload", experiment.workload.name, experiment.workload_config),
+        ):
+            if isinstance(config, Config):
+                with blaming(f"{key}={name}", "validate_nodes", type(config)):
+                    config.validate_nodes(key, experiment.members)
     except ConfigError as error:
         raise BadValue(error.where, error.what, error.fix) from error
     for key, spec, config in experiment.faults:

@@ -16,11 +16,14 @@ from msgspec import Meta
 from framework.core.message import Config
 from framework.placement.hashing import HashName, Indices, as_hashed, hash_function, hash_many
 
+MOST_SHARDS = 1 << 24
+"""The largest number of shards."""
+
 
 class HashPartitioner(Config, kw_only=True, tag_field="kind", tag="hash"):
     """Spreads keys evenly over a fixed number of shards: the hash modulo that number."""
 
-    shards: Annotated[int, Meta(ge=1)]
+    shards: Annotated[int, Meta(ge=1, le=MOST_SHARDS)]
     hash: HashName = "xxh3_64"
     seed: int = 0
 
@@ -65,8 +68,8 @@ class RangePartitioner(Config, kw_only=True, tag_field="kind", tag="range"):
 class TablePartitioner(Config, kw_only=True, tag_field="kind", tag="table"):
     """A directory that lists the shard of each key; keys that it does not list are in the shard `otherwise`."""
 
-    shards: dict[str, Annotated[int, Meta(ge=0)]]
-    otherwise: Annotated[int, Meta(ge=0)] = 0
+    shards: dict[str, Annotated[int, Meta(ge=0, lt=MOST_SHARDS)]]
+    otherwise: Annotated[int, Meta(ge=0, lt=MOST_SHARDS)] = 0
 
     @property
     def count(self) -> int:

@@ -97,8 +97,7 @@ class Placement(ABC):
         """Adds a node. Raises ValueError if it is there already, or if the weight is impossible here."""
         if node in self._by_name:
             raise ValueError(f"node {node} is there already")
-        if not 0 < weight < float("inf"):
-            raise ValueError(f"node {node}: a weight is more than 0, not {weight}")
+        check_weight(f"node {node}", weight)
         if weight != 1 and not self.weights:
             raise ValueError(f"node {node}: {type(self).__name__} knows no weights, so its weight is 1, not {weight}")
         self._by_name[node] = Member(node, weight, zone, rack)
@@ -306,6 +305,20 @@ class PlacementChoice(PluginChoice):
             member = (members or {}).get(node) or Member(node)
             made.add(node, member.weight, zone=member.zone, rack=member.rack)
         return made
+
+    def make_weighted(self, weights: Mapping[NodeId, float]) -> Placement:
+        """Returns a new placement of the nodes that `weights` names, with these weights if it knows any, else with equal
+        ones."""
+        made = self.make()
+        for node, weight in weights.items():
+            made.add(node, weight if made.weights else 1.0)
+        return made
+
+
+def check_weight(whose: str, weight: float) -> None:
+    """Raises ValueError unless a weight is more than 0 and finite."""
+    if not 0 < weight < float("inf"):
+        raise ValueError(f"{whose}: a weight is more than 0, not {weight}")
 
 
 def _order(member: Member) -> tuple[tuple[int | str, ...], NodeId]:

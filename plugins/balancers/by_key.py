@@ -60,11 +60,7 @@ class ConsistentHash(Balancer):
     def _current(self, table: ServerTable) -> Placement:
         """Returns the placement on the servers of the table."""
         if self._placement is None or self._placed != table.weights:
-            choice = self.config.placement
-            self._placement = choice.make()
-            self._placed = dict(table.weights)
-            for server, weight in self._placed.items():
-                self._placement.add(server, weight if choice.placement.weights else 1.0)
+            self._placement, self._placed = self.config.placement.make_weighted(table.weights), dict(table.weights)
         return self._placement
 
 

@@ -54,9 +54,7 @@ class BoundedLoad(Placement):
         self._stale = True
 
     def rebuild(self) -> None:
-        over: Placement = self.config.over.placement(self.config.over.config)
-        for member in self.members:
-            over.add(member.node, member.weight if over.weights else 1.0)
+        over = self.config.over.make_weighted({member.node: member.weight for member in self.members})
         room = capacities(self.members, len(self._known), self.config.balance)
         hashes: list[int] = self._known.tolist()
         owners: list[int] = []

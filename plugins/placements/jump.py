@@ -20,7 +20,7 @@ class Jump(RehashedPlacement):
 
     Buckets are numbered, and only the last one can go without moving more than its own ids. Nodes are the buckets in the
     order of their names. If another node than the last is removed, the last one takes its number: about 2/n of the ids
-    move. From then on the order depends on what was removed, and nodes that are added come last.
+    move. From then on the order depends on what was removed: nodes added since come last, in the order of their names.
     """
 
     moves_minimally_on = ("add_last", "remove_last")
@@ -35,6 +35,7 @@ class Jump(RehashedPlacement):
         last = buckets.pop()
         if last != node:
             buckets[buckets.index(node)] = last
+        if last != node or self._buckets:
             self._buckets = tuple(buckets)
 
     def _ordered(self) -> list[NodeId]:

@@ -11,6 +11,9 @@ from msgspec import Meta
 
 from framework import Hashes, Indices, NodeId, Placement, PlacementConfig, PlacementSpec, hookimpl
 
+_MOST_POINTS = 10_000_000
+"""The largest number of points on a ring."""
+
 
 class RingConfig(PlacementConfig):
     """The number of points of a node."""
@@ -38,8 +41,11 @@ class Ring(Placement):
         known = self._points_of
         for gone in known.keys() - set(self.nodes):
             del known[gone]
-        for member in self.members:
-            count = max(1, round(self.config.points * member.weight))
+        counts = [max(1, round(self.config.points * member.weight)) for member in self.members]
+        if sum(counts) > _MOST_POINTS:
+            what = f"points={self.config.points} and the weights ask for {sum(counts):,} points"
+            raise ValueError(f"{what}, and a ring takes {_MOST_POINTS:,}: give fewer points, or smaller weights")
+        for member, count in zip(self.members, counts, strict=True):
             if len(known.get(member.node, ())) != count:
                 known[member.node] = self.hash_many(f"{member.node}#{number}" for number in range(count))
         owners = np.repeat(

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from framework import (
     Config,
+    ConfigError,
     Duration,
     FinalPhaseConfig,
     Invocation,
@@ -20,6 +21,7 @@ from framework import (
     Probability,
     Workload,
     WorkloadSpec,
+    did_you_mean,
     hookimpl,
     zipf_weights,
 )
@@ -52,9 +54,15 @@ class CacheWorkloadConfig(FinalPhaseConfig):
     least: Annotated[int, Meta(ge=1)] = 2
     """Number of caches that churn leaves."""
 
+    def validate_nodes(self, key: str, nodes: tuple[NodeId, ...]) -> None:
+        for number, change in enumerate(self.changes):
+            if change.cache not in nodes:
+                fix = did_you_mean(change.cache, nodes)
+                raise ConfigError(f"{key}.changes.{number}.cache={change.cache}", "there is no such node", fix)
+
 
 class CacheWorkload(Workload):
-    """Gets, and puts of what was not found. The first client of a process also asks for the changes."""
+    """Gets, and puts of what was not found. Client c1 also asks for the changes."""
 
     config: CacheWorkloadConfig
 

@@ -58,3 +58,12 @@ def test_a_table_lists_some_keys() -> None:
     table = TablePartitioner(shards={"alice": 0, "bob": 3}, otherwise=1)
     assert [table.shard_of(key) for key in ("alice", "bob", "carol")] == [0, 3, 1]
     assert table.count == 4 and TablePartitioner(shards={}).count == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"kind": "hash", "shards": 2**31}, {"kind": "table", "shards": {"a": 2**31}}, {"kind": "table", "shards": {}, "otherwise": 2**24}],
+)  # fmt: skip
+def test_more_shards_than_indices_can_number_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError, match="Expected `int`"):
+        msgspec.convert(settings, Partitioner)

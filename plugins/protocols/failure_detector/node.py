@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from framework import (
     Alive,
+    Detector,
     DetectorConfig,
     DetectorStatus,
     Invariant,
@@ -24,10 +25,16 @@ MOUNT = "detector"
 
 
 class FailureDetectorConfig(DetectorConfig):
-    """The protocol of the detector."""
+    """The protocol of the detector. Raises ValueError if it is none."""
 
     detector: ProtocolChoice = ProtocolChoice("swim")
     """The failure detector: `heartbeat`, `phi_accrual` or `swim`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        node = self.detector.node
+        if node is not None and not issubclass(node, Detector):
+            raise ValueError(f"detector={self.detector.name}: it is no failure detector; swim is one")
 
 
 class FailureDetector(Node):

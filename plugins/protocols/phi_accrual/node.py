@@ -28,7 +28,7 @@ class PhiAccrualConfig(DetectorConfig):
 
     interval: Duration = Duration("100ms")
     """Time between two heartbeats of a node."""
-    threshold: Annotated[float, Meta(gt=0, le=300)] = 8.0
+    threshold: Annotated[float, Meta(ge=0.001, le=300)] = 8.0
     """The value of phi at which a node is suspected."""
     window: Annotated[int, Meta(ge=2)] = 200
     """Number of the latest intervals from which mean and deviation are estimated."""

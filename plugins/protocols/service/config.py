@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from random import Random
 from typing import Annotated
 
 from msgspec import Meta
 
-from framework import BalancerChoice, Config, Duration, Exponential, Latency
+from framework import BalancerChoice, Config, ConfigError, Duration, Exponential, Latency, NodeId, ServerTable
 
 Speed = Annotated[float, Meta(gt=0, le=1_000)]
 
@@ -40,6 +42,24 @@ class ServiceConfig(Config):
         for name in ("answer_timeout", "set_aside_time"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)} leaves no time for an answer: give more than 0")
+
+    def validate_nodes(self, key: str, nodes: tuple[NodeId, ...]) -> None:
+        super().validate_nodes(key, nodes)
+        if self.balancer is None:
+            return
+        try:
+            self.make_table(nodes[self.dispatchers :]).choose("k1", 0, Random(0))
+        except ValueError as error:
+            raise ConfigError(f"balancer={self.balancer.name}", str(error), "Change it, or the servers.") from error
+
+    def make_table(self, servers: Sequence[NodeId]) -> ServerTable:
+        """Returns the table of a dispatcher that knows nothing yet but the servers. Raises ValueError if the balancer cannot
+        have these."""
+        assert self.balancer is not None, "a run that lacks one is refused"
+        table = ServerTable(self.balancer.make())
+        for number, server in enumerate(servers):
+            table.add(server, self.speed_of(number) if self.weighted else 1.0)
+        return table
 
     def speed_of(self, number: int) -> float:
         """Returns the speed of the server with this number, counted from 0."""

@@ -20,7 +20,6 @@ from framework import (
     Ok,
     Operation,
     OperationId,
-    ServerTable,
     Status,
     Unknown,
     durable,
@@ -69,10 +68,7 @@ class Dispatcher(Node):
     config: ServiceConfig
 
     def on_start(self) -> None:
-        assert self.config.balancer is not None
-        self.table = ServerTable(self.config.balancer.make())
-        for number, server in enumerate(self.roles[SERVER]):
-            self.table.add(server, self.config.speed_of(number) if self.config.weighted else 1.0)
+        self.table = self.config.make_table(self.roles[SERVER])
         self.pending: dict[OperationId, Pending] = {}
         self.answered: dict[OperationId, Response | Refusal] = {}
         self.answers = 0

@@ -138,6 +138,22 @@ def test_the_last_bucket_of_jump_takes_the_place_of_one_that_goes() -> None:
     assert {jump.locate(key)[0] for key in keys if after[key] != jump.locate(key)[0]} == {"n7"}
 
 
+def test_a_bucket_of_jump_that_goes_is_forgotten() -> None:
+    jump = Jump(PlacementConfig(), ["n1", "n2", "n3", "n4"])
+    for node in ("n2", "n3"):  # n4 takes the bucket of n2, and n3 has the last one
+        jump.remove(node)
+    jump.add("n3")
+    jump.add("n30")
+    assert jump._ordered() == ["n1", "n4", "n3", "n30"]
+    jump.remove("n30")
+    jump.remove("n3")
+    jump.add("n2")
+    assert jump._ordered() == ["n1", "n4", "n2"]
+    jump.add("n30")
+    jump.add("n3")
+    assert jump._ordered() == ["n1", "n4", "n2", "n3", "n30"]  # n3 no longer has a place of its own
+
+
 def test_jump_as_published() -> None:
     """The published function, run step by step in Python's exact integers, for bucket numbers."""
     jump = Jump(PlacementConfig(), NODES)
@@ -205,6 +221,16 @@ def test_points_of_a_ring_stand_as_often_as_weights_ask_for() -> None:
     ring.add("b", 0.01)
     assert ring.locate("x") in {("a",), ("b",)}
     assert sorted(ring._owners.tolist()) == [0] * 5 + [1]
+
+
+def test_a_ring_has_room_for_ten_million_points() -> None:
+    ring = Ring(RingConfig(points=100), ["a"])
+    ring.add("b", 1e9)
+    complaint = (
+        "points=100 and the weights ask for 100,000,000,100 points, and a ring takes 10,000,000: give fewer points"
+    )
+    with pytest.raises(ValueError, match=complaint):
+        ring.locate("x")
 
 
 def test_a_ring_by_hand() -> None:

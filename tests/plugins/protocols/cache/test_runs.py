@@ -141,6 +141,7 @@ def test_a_cache_that_serves_every_epoch_is_found() -> None:
         (["protocol.dead_after=10ms"], "takes caches for dead that send heartbeats every 50ms"),
         (["placement=maglev", "placement.table_size=10"], "is not a prime"),
         (["placement.points=0"], "at least 1"),
+        (["workload.changes=[{at: 1s, do: leave, cache: n33}]"], "workload.changes.0.cache=n33: there is no such node"),
         (["placement=bounded_load", "placement.over=nothing"], "there is no placement 'nothing'"),
         (
             ["placement=bounded_load", "placement.over=bounded_load"],

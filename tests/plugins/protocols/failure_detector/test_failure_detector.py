@@ -106,6 +106,13 @@ def test_the_settings_of_the_detector_are_checked() -> None:
     assert "ping_timeout=50ms must be shorter than period=10ms" in str(refused.value)
 
 
+@pytest.mark.parametrize("protocol", ["raft", "failure_detector"])
+def test_what_is_no_detector_is_refused(protocol: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        compose([*BASE, f"protocol.detector={protocol}"])
+    assert f"detector={protocol}: it is no failure detector; swim is one" in str(refused.value)
+
+
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_the_experiments_are_valid(detector: str) -> None:
     (found,) = outcomes([f"experiment={detector}", "engine=sim", "duration=5s", "quiet=1s", "trace=history"], [0])

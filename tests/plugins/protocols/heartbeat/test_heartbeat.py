@@ -8,9 +8,7 @@ import msgspec
 import pytest
 
 from framework import MILLISECOND
-from framework.core.message import check_message
 from framework.testing.cluster import Cluster
-from plugins.protocols.heartbeat import register_protocols
 from plugins.protocols.heartbeat.node import Heartbeat, HeartbeatConfig, HeartbeatDetector
 from tests.sweep.outcomes import outcomes
 from tests.written import written
@@ -94,14 +92,6 @@ def test_an_incarnation_is_counted_durably_at_each_start() -> None:
         nodes.restart("n2")
         assert nodes.node("n2").incarnation == nodes.stored("n2")[""]["incarnation"] == incarnation
         assert nodes.waiting(Heartbeat, "n2", "n1")[-1].message == Heartbeat(incarnation, 1)
-
-
-def test_the_spec() -> None:
-    [spec] = register_protocols()
-    assert (spec.name, spec.config, spec.operations) == ("heartbeat", HeartbeatConfig, ("suspects",))
-    assert spec.recovers and spec.settles
-    for message in spec.node._handlers:
-        check_message(message)
 
 
 @pytest.mark.parametrize(

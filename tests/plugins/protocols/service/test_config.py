@@ -43,11 +43,16 @@ def test_the_chosen_balancer_is_given_to_the_protocol_and_shown_in_its_own_group
         ("protocol.speeds=[1, 0]", "protocol.speeds.1: must be more than 0.0, not 0"),
         ("protocol.dispatchers=5", "protocol service needs at least 6: 5 as dispatcher"),
         ("protocol.service_time={kind: gamma}", "unknown value 'gamma'"),
+        (
+            "balancer=consistent_hash balancer.placement=maglev balancer.placement_config.table_size=3",
+            "balancer=consistent_hash: table_size=3 is too small for 4 nodes. Change it, or the servers.",
+        ),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(setting: str, complaint: str) -> None:
+    words = setting.split() if setting.startswith("balancer") else ["balancer=random", setting]
     with pytest.raises(ConfigError) as raised:
-        compose([*BASE, "balancer=random", setting], registry=REGISTRY)
+        compose([*BASE, *words], registry=REGISTRY)
     assert complaint in str(raised.value) and "\n" not in str(raised.value)
 
 

@@ -9,19 +9,9 @@ import pytest
 
 from framework import ConfigError
 from framework.config.compose import compose
-from framework.core.message import check_message
-from plugins.protocols.swim import register_protocols
 from plugins.protocols.swim.config import SwimConfig
 from tests.sweep.outcomes import outcomes
 from tests.written import written
-
-
-def test_the_spec() -> None:
-    [spec] = register_protocols()
-    assert (spec.name, spec.config, spec.operations) == ("swim", SwimConfig, ("suspects",))
-    assert spec.recovers and spec.settles
-    for message in spec.node._handlers:
-        check_message(message)
 
 
 @pytest.mark.parametrize(
