@@ -20,8 +20,7 @@ MINIMAL = {
 
 
 def report(found: Sequence[Moved], folder: Path) -> bool:
-    """Prints the table, writes rows and figure into `folder`. Returns whether promises are kept, and nobody moves less than
-    must be moved."""
+    """Prints the table, writes rows and figure into `folder`. Returns `promises_kept`."""
     write_rows(folder / "movement.csv", {field: [getattr(one, field) for one in found] for field in Moved._fields})
     lines = list(dict.fromkeys(one.name for one in found))
     show(
@@ -39,6 +38,11 @@ def report(found: Sequence[Moved], folder: Path) -> bool:
         ],
     )
     charts.save(figure(found, lines), folder / "movement")
+    return promises_kept(found)
+
+
+def promises_kept(found: Sequence[Moved]) -> bool:
+    """Returns whether nothing but what must has moved where that is promised, and nowhere less."""
     minimal = all(one.moved == one.least for one in found if one.change in MINIMAL.get(one.name, ()))
     return minimal and all(one.moved >= one.least for one in found)
 
