@@ -88,11 +88,19 @@ def curves(
 
 
 def dot_rows(
-    series: Mapping[str, Mapping[str, float]], *, x: str, title: str, legend: str, marks: Mapping[str, float], mark: str
+    series: Mapping[str, Mapping[str, float]],
+    *,
+    x: str,
+    title: str,
+    legend: str,
+    marks: Mapping[str, float],
+    mark: str,
+    apart: bool = False,
 ) -> Any:
     """A row for each category, from above in the order of the first series, with a dot of each series at its value.
 
-    `marks` are values of the rows themselves, drawn as upright strokes; `mark` says what they are, with the title.
+    `marks` are values of the rows themselves, drawn as upright strokes; `mark` says what they are, with the title. `apart`:
+    the dots of a row stand below one another, so that equal ones are seen.
     """
     names = list(series)
     rows = list(next(iter(series.values())))
@@ -106,7 +114,10 @@ def dot_rows(
     strokes = alt.Chart(alt.Data(values=[{"row": row, "x": value} for row, value in marks.items()])).mark_tick(
         thickness=2.5, size=22, color="#444444"
     )
-    layers = alt.layer(strokes.encode(x=along, y=place), dots.encode(x=along, y=place, color=colour))
+    below_one_another = {"yOffset": alt.YOffset("series:N", sort=names)} if apart else {}
+    layers = alt.layer(
+        strokes.encode(x=along, y=place), dots.encode(x=along, y=place, color=colour, **below_one_another)
+    )
     return layers.properties(width=WIDTH, height=34 * len(rows), title=_title(f"{title} Stroke: {mark}"))
 
 

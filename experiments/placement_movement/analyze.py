@@ -57,21 +57,15 @@ def _shown(those: Sequence[Moved]) -> str:
 
 
 def figure(found: Sequence[Moved], lines: Sequence[str]) -> object:
-    """Moved ids of each placement when one node in the middle leaves, and when one joins."""
-    chosen = ("1 joins", "1 in the middle leaves", "10 fail")
+    """What moves in proportion to what must, for each placement, on some of the changes."""
+    rows = [name for name in lines if name != "modulo"]
     chart = charts.dot_rows(
-        {
-            change: {
-                name: 100 * statistics.mean(one.moved for one in _of(name, change, found))
-                for name in lines
-                if name != "modulo"
-            }
-            for change in chosen
-        },
-        x="ids that move, %", title="100 nodes; modulo, which moves 91 to 99 percent, is left out", legend="",
-        marks={name: 100 * statistics.mean(one.least for one in _of(name, "10 fail", found)) for name in lines if name != "modulo"},
-        mark="what must move when 10 fail",
+        {change: {name: _proportion(_of(name, change, found)) for name in rows} for change in ("1 joins", "1 in the middle leaves", "10 fail")},
+        x="ids that move, for each that must", title="100 nodes. modulo, which moves up to 99 percent of all ids, is left out.",
+        legend="", marks=dict.fromkeys(rows, 1.0), mark="nothing but what must.", apart=True,
     )  # fmt: skip
-    return charts.below(
-        chart, title="Rings and rendezvous move what must; maglev a little more, bounded loads far more"
-    )
+    return charts.below(chart, title="Only ring, rendezvous and multi-probe never move more than must be moved")
+
+
+def _proportion(those: Sequence[Moved]) -> float:
+    return statistics.mean(one.moved for one in those) / statistics.mean(one.least for one in those)
