@@ -171,7 +171,9 @@ class ServerTable:
         self.balancer.on_sent(server, key)
 
     def answered(self, server: NodeId) -> None:
-        """Records that a request to a server is no longer outstanding."""
+        """Records that a request to a server is no longer outstanding; nothing, if the server has been removed since."""
+        if server not in self.weights:
+            return
         assert self.outstanding[server] > 0, f"nothing is outstanding at {server}"
         self.outstanding[server] -= 1
         self.balancer.on_answered(server)

@@ -121,6 +121,18 @@ def test_an_older_report_does_not_replace_a_newer_one() -> None:
     assert servers.reports == {"a": LoadReport(0, 0, (2, 1))}
 
 
+def test_an_answer_of_a_server_that_has_been_removed_counts_for_nothing() -> None:
+    servers, balancer = table("s1", "s2")
+    servers.sent("s1")
+    servers.remove("s1")
+    heard = list(balancer.heard)
+    servers.answered("s1")
+    servers.report("s1", LoadReport(3, 0))
+    servers.idle("s1")
+    assert balancer.heard == heard
+    assert (servers.outstanding, servers.reports) == ({"s2": 0}, {})
+
+
 def test_mistakes_are_refused() -> None:
     servers, _ = table("a")
     with pytest.raises(ValueError, match="server a is there already"):
