@@ -24,7 +24,7 @@ from framework.core.errors import did_you_mean
 from framework.core.message import Config, NodeId, Record
 from framework.core.plain_state import copy_plain
 from framework.core.plugin_choice import PluginChoice
-from framework.placement.placement import check_weight
+from framework.core.weight import check_weight
 
 B = TypeVar("B", bound="Balancer")
 

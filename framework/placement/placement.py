@@ -24,6 +24,7 @@ import numpy as np
 from framework.core.errors import did_you_mean
 from framework.core.message import Config, NodeId, Record
 from framework.core.plugin_choice import PluginChoice
+from framework.core.weight import check_weight
 from framework.placement.hashing import (
     Hashes,
     HashName,
@@ -313,12 +314,6 @@ class PlacementChoice(PluginChoice):
         for node, weight in weights.items():
             made.add(node, weight if made.weights else 1.0)
         return made
-
-
-def check_weight(whose: str, weight: float) -> None:
-    """Raises ValueError unless a weight is more than 0 and finite."""
-    if not 0 < weight < float("inf"):
-        raise ValueError(f"{whose}: a weight is more than 0, not {weight}")
 
 
 def _order(member: Member) -> tuple[tuple[int | str, ...], NodeId]:
