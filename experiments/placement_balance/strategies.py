@@ -49,16 +49,6 @@ STRATEGIES: dict[str, Make] = {
     "modulo": lambda nodes, seed: Modulo(PlacementConfig(seed=seed), nodes),
 }
 
-LARGEST = {
-    "ring, 1000": 1_000,
-    "rendezvous": 1_000,
-    "rendezvous, 32 bits": 1_000,
-    "bounded_load, c=1.25": 1_000,
-    "bounded_load, c=1.05": 1_000,
-    "maglev, 65537": 1_000,
-}
-"""The largest number of nodes, where more take too long, or make no sense: Maglev wants 65 entries a node or more."""
-
 
 def deviation(name: str, nodes: int) -> float | None:
     """Returns the standard deviation of a node's share, 1 being the average, that theory says; None if it says nothing.
