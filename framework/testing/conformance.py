@@ -251,7 +251,8 @@ def _settings(protocol: str, overrides: tuple[str, ...], config_dir: str | None)
     if "experiment" in keys:
         return Settings(chosen, config_dir, frozenset(keys | _keys_of(compose([*chosen, "engine=sim"], config_dir))))
     registry = load_plugins(chosen, config_dir)
-    chosen = (*chosen, *_parts(registry, protocol, keys))
+    parts = _parts(registry, protocol, keys)
+    chosen, keys = (*chosen, *parts), keys | keys_set(parts)
     if "workload" not in keys:
         chosen = (*chosen, _workload(registry, where, protocol, chosen, config_dir))
     settings = Settings(chosen, config_dir, frozenset(keys))
@@ -276,10 +277,15 @@ def _keys_of(composed: Composed) -> set[str]:
 
 
 def _parts(registry: Registry, protocol: str, keys: Collection[str]) -> list[str]:
-    """The first placement or balancer, for a protocol that is given one, if the author chooses none."""
-    config = registry.get("protocol", protocol).config
-    wanted = [group for group in ("placement", "balancer") if config is not None and is_part(config, group)]
-    return [f"{group}={min(registry.names(group))}" for group in wanted if group not in keys]
+    """The first placement or balancer, for a protocol that is given one, and the number of nodes, if its roles have no
+    other; unless the author chooses them."""
+    spec = registry.get("protocol", protocol)
+    wanted = [group for group in ("placement", "balancer") if spec.config is not None and is_part(spec.config, group)]
+    parts = {group: min(registry.names(group)) for group in wanted}
+    counts = [count for _, count in spec.roles.values() if isinstance(count, int)]
+    if counts and len(counts) == len(spec.roles):
+        parts["nodes"] = str(sum(counts))
+    return [f"{key}={value}" for key, value in parts.items() if key not in keys]
 
 
 def _workload(registry: Registry, where: str, protocol: str, chosen: Sequence[str], config_dir: str | None) -> str:
