@@ -5,6 +5,7 @@
 | one owner | one session holds a lock, or several that share it, each once; none of them waits for it as well |
 | held in a session | who holds a lock or waits for it has an open session |
 | granted when free | nobody waits for a lock that could be granted |
+| session numbers | a session has a number of its own, and one that has ended stays ended, over restarts too |
 | lease kept | a session ends when its client closes it, or when its lease has ended on the server's clock, over restarts too |
 | released by its holder | a lock is taken from an open session only if that session has released it |
 | first come, first served | nobody is granted a lock before one that has waited for it longer |
@@ -72,13 +73,20 @@ class WellFormed(Invariant[LockServer]):
 
 
 class LeaseKept(Invariant[LockServer]):
-    """Checks lease kept."""
+    """Checks session numbers and lease kept."""
 
     def __init__(self) -> None:
+        self.written = WrittenKeys()
+        self.revision = 0
         self.promised: dict[int, int] = {}
-        """The latest end of each session's lease."""
+        """The latest end of each open session's lease."""
 
     def observe(self, step: Step, node: LockServer) -> None:
+        for session in self.written.since(step, node.sessions):
+            if session <= self.revision and session not in self.promised:
+                what = f"session {session} opens, though numbers up to {self.revision} were given"
+                raise Violation("session numbers", (step.node,), what)
+        self.revision = max(self.revision, node.revision)
         for session, end in list(self.promised.items()):
             if session in node.sessions:
                 continue
