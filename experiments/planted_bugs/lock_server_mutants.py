@@ -1,5 +1,5 @@
-"""The lock server with one mistake at a time. What is right is said in `plugins/protocols/lock_server/invariants.py`, and in
-the README there ("README"). The last one is a mistake of the store that the locks guard."""
+"""The lock server with one mistake at a time. What is right is said in `plugins/protocols/lock_server/invariants.py`,
+and in the README there ("README"). The last one is a mistake of the store that the locks guard."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ class TakesAnyAnswer(LockServerClient):
 
 
 class StoreRegistersWritesOnly(LockServer):
-    """The store rejects low tokens, and takes note of those of writes only: a read does not keep old writes out (Kleppmann, 2016)."""
+    """The store takes note of the tokens of writes only: a read does not keep old writes out (Kleppmann, 2016)."""
 
 
 class RegistersWritesOnly(lock_workload.Store):

@@ -1,13 +1,13 @@
 """One lock: who holds it, and who waits for it, first come first served.
 
-A lock is a frozen record with pure transitions. Its owner, which is a `LockTable` in most cases, keeps the new record that
-a transition returns, and answers the tickets that have been granted:
+A lock is a frozen record with pure transitions. Its owner, a `LockTable` in most cases, keeps the new record that a
+transition returns, and answers the tickets that have been granted:
 
     lock = lock.requested(Ticket(number=4, session=7))
     lock, granted = lock.granted(token=31)
 
-Clients that share a lock hold it at the same time. A client that wants it alone is not overtaken by later ones that would
-share it, so nobody starves.
+Clients that share a lock hold it at the same time. A client that wants it alone is not overtaken by later ones that
+would share it, so nobody starves.
 """
 
 from __future__ import annotations

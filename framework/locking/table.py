@@ -1,15 +1,15 @@
 """The locks of a service, its sessions with their leases, and the tickets that wait.
 
 A lock server or a state machine owns a table and calls it. The table knows no clock, no client and no disk: its owner
-gives it the time, keeps what must survive (`locks`, which the table gets by reference, `revision`, and the sessions), and
-answers the client of each ticket whose outcome a method returns:
+gives it the time, keeps what must survive (`locks`, which the table gets by reference, `revision`, and the sessions),
+and answers the client of each ticket whose outcome a method returns:
 
     number, outcomes = self.table.request("l1", session, now=self.now)
     self.callers[number] = sender
     for outcome in outcomes: ...
 
-Sessions, tickets, tokens and changes of holders are numbered by one count, `revision`, like the positions of a log. So a
-token is above all that were given before, whatever their lock.
+Sessions, tickets, tokens and changes of holders are numbered by one count, `revision`, like the positions of a log. So
+a token is above all that were given before, whatever their lock.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class LockTable:
     def request(
         self, name: str, session: int, *, shared: bool = False, patience: int | None = None, now: int
     ) -> tuple[int, list[TicketOutcome]]:
-        """Puts a session into the queue of a lock; returns the number of its ticket, and the tickets that are granted by
-        that, this one at the most. `patience`: nanoseconds after which the ticket gives up; 0: at once; None: never."""
+        """Puts a session into the queue of a lock; returns the number of its ticket, and the tickets that are granted
+        by that, this one at the most. `patience`: nanoseconds after which the ticket gives up; 0: at once; None: never."""
         self.check_open(session)
         lock = self.lock(name)
         if lock.is_wanted_by(session):

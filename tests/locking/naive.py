@@ -17,7 +17,7 @@ class Asked:
 
 
 class NaiveTable:
-    """Requests in order. One is granted if all before it for its lock are granted, and all are shared or it is alone."""
+    """Requests, in order. One is granted if there is none before it for its lock, or if all share it and are granted."""
 
     def __init__(self, lease: int) -> None:
         self.lease, self.asked, self.ends = lease, list[Asked](), dict[int, int]()

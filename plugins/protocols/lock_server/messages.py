@@ -1,4 +1,4 @@
-"""The messages between clients and the server. Each request names the operation of its client, and so does its answer."""
+"""The messages between clients and the server. A request names the operation of its client, and so does its answer."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ client, the latest operation and its answer. The operations of a client have ris
 duplicate, and a repeated one is given the same answer, or goes on waiting.
 
 All of this is durable, with the sessions, but for times: a restarted server does not know how long it was down. It lets
-every lease, and the patience of every ticket, run their full length again. So no lease ends before its client expects it.
+every lease, and the patience of every ticket, run their full length again. So no lease ends before its client
+expects it.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ class Replica:
 
     def __init__(self, clients: int = 3, machine: type[LockMachine] = LockMachine) -> None:
         self.machine = ReplicatedMachine(machine(LockMachineConfig(lease=Duration(LEASE))))
-        self.index = 0
+        self.index, self.term, self.start = 0, 1, 1
         self.sequences: dict[int, int] = {}
         self.results: dict[tuple[int, int], Any] = {}
         self.sessions: list[int] = []
@@ -37,7 +38,9 @@ class Replica:
     def apply(self, command: Command, elapsed: int = 0) -> Executed:
         """Applies the next command of the log, after `elapsed`."""
         self.index += 1
-        stamped = Command(command.session, command.sequence, command.body, Stamp(elapsed, 1, "n1", 1))
+        stamped = Command(
+            command.session, command.sequence, command.body, Stamp(elapsed, self.term, f"n{self.term}", self.start)
+        )
         executed = self.machine.apply(self.index, stamped)
         for answer in executed.answers:
             self.results[answer.caller.session, answer.caller.sequence] = self.read(answer.result)
@@ -116,9 +119,11 @@ def test_a_try_needs_a_session_and_its_patience(argument: Any) -> None:
     assert "patience" in Replica().begin(0, "try_acquire", "a", argument)
 
 
-# Replicas that agree.
+# Replicas that agree, and the naive twin.
 
 CLIENTS, NAMES = range(5), ("b", "a")
+Fed = tuple[int, str, str, int, int]
+"""A command: the client, what it does, the lock, its patience, and the time that has passed before."""
 COMMANDS = st.lists(
     st.tuples(
         st.sampled_from(CLIENTS),
@@ -131,7 +136,7 @@ COMMANDS = st.lists(
 )
 
 
-def feed(replica: Replica, command: tuple[int, str, str, int, int]) -> tuple[str, Any]:
+def feed(replica: Replica, command: Fed) -> tuple[str, Any]:
     """Applies a command; returns its function and its argument."""
     client, word, key, patience, elapsed = command
     session = replica.sessions[client]
@@ -145,18 +150,18 @@ def feed(replica: Replica, command: tuple[int, str, str, int, int]) -> tuple[str
     return function, argument
 
 
-def opened(clients: int = 5) -> Replica:
-    replica = Replica(clients)
+def opened(machine: type[LockMachine] = LockMachine, clients: int = 5) -> Replica:
+    replica = Replica(clients, machine)
     replica.sessions = [replica.begin(client, "open_session")[0] for client in range(clients)]
     return replica
 
 
-@given(COMMANDS, st.sets(st.integers(0, 49)))
-def test_a_snapshot_restored_at_any_point_changes_nothing(commands: list[Any], restored: set[int]) -> None:
-    one, other = opened(), opened()
+def check_snapshots(machine: type[LockMachine], commands: Iterable[Fed], restored: Collection[int]) -> None:
+    """A replica that restores its own snapshot before the commands at `restored` agrees with one that does not."""
+    one, other = opened(machine), opened(machine)
     for number, command in enumerate(commands):
         if number in restored:
-            fresh = ReplicatedMachine(LockMachine(LockMachineConfig(lease=Duration(LEASE))))
+            fresh = ReplicatedMachine(machine(LockMachineConfig(lease=Duration(LEASE))))
             fresh.restore(other.machine.snapshot())
             other.machine = fresh
         feed(one, command)
@@ -165,10 +170,11 @@ def test_a_snapshot_restored_at_any_point_changes_nothing(commands: list[Any], r
         assert one.results == other.results
 
 
-@given(COMMANDS)
-def test_the_machine_does_what_a_list_of_requests_would_do(commands: list[Any]) -> None:
-    replica, naive, now = opened(), NaiveTable(LEASE), 0
+def check_twin(machine: type[LockMachine], commands: Iterable[Fed]) -> None:
+    """The machine has the same holders and queues as a list of requests, and tokens that rise."""
+    replica, naive, now = opened(machine), NaiveTable(LEASE), 0
     naive.ends = dict.fromkeys(replica.locks.table.leases, LEASE)
+    tokens: dict[str, int] = {}
     for command in commands:
         _, word, key, patience, elapsed = command
         function, argument = feed(replica, command)
@@ -183,10 +189,23 @@ def test_the_machine_does_what_a_list_of_requests_would_do(commands: list[Any]) 
             naive.close(session)
         elif function == "keep_alive" and session in naive.ends:
             naive.ends[session] = now + LEASE
+        assert replica.locks.table.leases.keys() == naive.ends.keys()
         for name in NAMES:
             lock = replica.locks.table.lock(name)
             assert set(lock.holders) == naive.holders(name)
             assert [ticket.session for ticket in lock.waiting] == naive.waiting(name)
+            assert lock.token >= tokens.get(name, 0)
+            tokens[name] = lock.token
+
+
+@given(COMMANDS, st.sets(st.integers(0, 49)))
+def test_a_snapshot_restored_at_any_point_changes_nothing(commands: list[Fed], restored: set[int]) -> None:
+    check_snapshots(LockMachine, commands, restored)
+
+
+@given(COMMANDS)
+def test_the_machine_does_what_a_list_of_requests_would_do(commands: list[Fed]) -> None:
+    check_twin(LockMachine, commands)
 
 
 def test_tickets_that_give_up_together_do_so_in_one_order_on_every_replica() -> None:
@@ -205,3 +224,18 @@ def test_tickets_that_give_up_together_do_so_in_one_order_on_every_replica() -> 
         replica.begin(0, "keep_alive", None, sessions[0], elapsed=4)
     assert one.results == other.results and one.machine.snapshot() == other.machine.snapshot()
     assert one.latest(4) != PENDING != one.latest(5)
+
+
+def check_new_leader() -> None:
+    """A new leader extends all leases: what its own clock has measured before its first stamp does not count."""
+    replica = opened()
+    replica.term, replica.start = 2, replica.index + 1
+    token = replica.begin(0, "acquire", "a", replica.sessions[0], elapsed=LEASE)
+    assert token == (replica.locks.table.lock("a").token, None)
+    assert [*replica.locks.table.leases] == replica.sessions
+    replica.begin(1, "acquire", "a", replica.sessions[1], elapsed=LEASE)
+    assert not replica.locks.table.leases
+
+
+def test_a_new_leader_extends_all_leases() -> None:
+    check_new_leader()

@@ -72,7 +72,8 @@ def test_an_acquire_and_its_release_step_by_step() -> None:
         "c1 invokes release l1 1 as operation 2",
         "  → n1: Release(operation=2, lock=l1, session=1)",
         "n1 takes Release(operation=2, lock=l1, session=1) from c1",
-        "  commits revision=4, locks[l1]=Lock(token=3, changed=4), latest[c1]=Latest(operation=2, answer=Answer(operation=2))",
+        "  commits revision=4, locks[l1]=Lock(token=3, changed=4), "
+        "latest[c1]=Latest(operation=2, answer=Answer(operation=2))",
         "  → c1: Answer(operation=2)",
         "c1 takes Answer(operation=2) from n1",
         "  completes operation 2: Ok()",
