@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.planted_bugs.mutant import Mutant, mutated
-from framework import Message, NodeId, ProtocolSpec, handles, hookimpl
+from framework import Message, NodeId, ProtocolSpec, handles, hookimpl, on_timer
 from plugins.protocols import redlock
 from plugins.protocols.redlock.client import RedlockClient
 from plugins.protocols.redlock.messages import DeleteIfEqual, ExpireIfEqual, ExpireReply, SetIfAbsent, SetReply
@@ -109,14 +109,14 @@ class CountsEarlierGrants(RedlockClient):
         super().on_set_reply(sender, reply)
 
 
-class CountsEarlierExtensions(RedlockClient):
-    """Counts the answer to an earlier extension in the present one (extending the lock)."""
+class ReusesItsValue(RedlockClient):
+    """Tries again under the value of its last attempt, whose releases are still under way (the algorithm, step 2)."""
 
-    @handles(ExpireReply)
-    def on_expire_reply(self, sender: NodeId, reply: ExpireReply) -> None:
-        if self.operation is not None and self.operation.function == "extend":
-            reply = ExpireReply(self.operation.id, reply.extended)
-        super().on_expire_reply(sender, reply)
+    @on_timer
+    def attempt(self) -> None:
+        assert self.operation is not None
+        self.value = f"{self.id}.{self.operation.id}"
+        self.ask(SetIfAbsent(self.operation.key or "", self.value, int(self.config.lease)))
 
 
 class ReleasesNothing(RedlockClient):
@@ -129,12 +129,20 @@ class ReleasesNothing(RedlockClient):
 
 
 LONG_LEASES_ON_FAST_SERVERS = (
-    "protocol.lease=400ms",
+    "protocol.lease=1s",
     "workload.keep_alive=false",
-    "workload.accesses=200",
-    "faults.clock={name: clock, target: all, drift_ppm: 12000, step: 0, direction: forward, at: 50ms, every: 1s, for: 950ms}",
+    "workload.accesses=500",
+    "workload.think_time=1ms",
+    "faults.clock={name: clock, target: all, drift_ppm: 9000, step: 0, direction: forward, at: 50ms, every: 1s, for: 950ms}",
 )
-"""Turns outlast their lease, which ends 4.8 ms early at the servers. The allowance is 6 ms."""
+"""Turns outlast their lease, which ends 9 ms early at the servers. The allowance is 12 ms."""
+
+LATE_MESSAGES = (
+    "protocol.server_timeout=5ms",
+    "protocol.retry_delay=10ms",
+    "faults.reorder={name: reorder, probability: 0.4, spread: 20ms, at: 100ms, every: 1s, for: 900ms}",
+)
+"""Attempts follow one another while messages of the last one are under way."""
 
 MUTANTS = (
     Mutant(SetsWhatIsSet),
@@ -147,9 +155,9 @@ MUTANTS = (
     Mutant(CountsFromTheLastReply),
     Mutant(IgnoresDrift, needs=LONG_LEASES_ON_FAST_SERVERS),
     Mutant(ExtendsByAMinority),
-    Mutant(CountsEarlierGrants),
-    Mutant(CountsEarlierExtensions),
-    Mutant(ReleasesNothing),
+    Mutant(CountsEarlierGrants, needs=LATE_MESSAGES),
+    Mutant(ReusesItsValue, needs=LATE_MESSAGES),
+    Mutant(ReleasesNothing, needs=("protocol.lease=10s", "faults=none")),
 )
 
 
