@@ -60,8 +60,9 @@ class ProtocolSpec(Spec):
     machine (its config is a `ReplicatedConfig`), where the state machine defines them. `model` names the sequential
     model against which its histories are checked; `checkers` the checkers that run unless the user chooses others.
     `invariants` hold of its nodes at every moment. `recovers`: it promises to serve again when all faults have ended,
-    if the remaining nodes can (`Node.can_serve`). `sometimes` are situations that a result counts, to show how hard the
-    runs were. `administration` are the operations that an `Administrator` may request of its nodes; they require a
+    if the remaining nodes can (`Node.can_serve`). `recovery_time(config)` is the time in nanoseconds that this may take, if
+    it is long: the lease of what a crashed client has left behind. `sometimes` are situations that a result counts, to show
+    how hard the runs were. `administration` are the operations that an `Administrator` may request of its nodes; they require a
     config that is a `ReplicatedConfig`. `settled(nodes)` is asked once clients are quiet and faults are over, until the
     time limit `settle`: it returns None if the nodes that run have finished what they promise to finish, else the reason
     why not, which makes the run invalid ("transaction 7 is still in doubt at p2"). On Ray it is given copies of the
@@ -84,6 +85,7 @@ class ProtocolSpec(Spec):
     checkers: tuple[str, ...] = ()
     invariants: tuple[type[Invariant[Any]], ...] = ()
     recovers: bool = False
+    recovery_time: Callable[[Any], int] | None = None
     sometimes: tuple[Sometimes, ...] = ()
     administration: tuple[str, ...] = ()
     settled: Callable[[Mapping[NodeId, Any]], str | None] | None = None

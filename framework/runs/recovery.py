@@ -33,10 +33,24 @@ def recovery(experiment: Experiment, ended: EngineResult) -> tuple[Verdict, str]
     succeeded, tried = (tally.recovered, tally.asked) if tally.asked else (tally.freed, tally.stuck)
     if succeeded or not tried:
         return None
-    span = format_duration(-(-(experiment.duration - tally.healed_at) // MILLISECOND) * MILLISECOND)
+    left = experiment.duration - tally.healed_at
     verdict, when = _judged(experiment, ended, tally.healed_at)
+    needed = _recovery_time(experiment)
+    if verdict is Verdict.INVALID and left < needed:
+        verdict, when = Verdict.UNKNOWN, f"{when}, and it may take {_span(needed)}: make quiet longer"
     told = [] if ended.aftermath is None else list(_told(ended.aftermath, ended.crashes))
-    return verdict, "; ".join((f"no progress within {span} {when}", *told))
+    return verdict, "; ".join((f"no progress within {_span(left)} {when}", *told))
+
+
+def _span(duration: int) -> str:
+    """Returns a duration in text, rounded up to milliseconds."""
+    return format_duration(-(-duration // MILLISECOND) * MILLISECOND)
+
+
+def _recovery_time(experiment: Experiment) -> int:
+    """Returns the nanoseconds that the protocol may take to serve again, by its config; 0: it does not say."""
+    time = experiment.protocol.recovery_time
+    return 0 if time is None else time(experiment.protocol_config)
 
 
 def unchecked(experiment: Experiment) -> dict[str, Any]:

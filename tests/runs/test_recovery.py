@@ -43,6 +43,17 @@ def test_where_all_nodes_run_a_protocol_that_does_not_recover_is_invalid_and_the
     )
 
 
+@pytest.mark.parametrize(("needed", "verdict"), [(SECOND, Verdict.INVALID), (SECOND + 1, Verdict.UNKNOWN)])
+def test_a_protocol_that_needs_more_time_than_there_was_leaves_it_in_doubt(needed: int, verdict: Verdict) -> None:
+    made = recovering()
+    slow = replace(made, protocol=replace(made.protocol, recovery_time=lambda config: needed))
+    after = Aftermath(statuses=UP, can_serve=True)
+    concluded = recovery(slow, ended(counted(**STUCK), aftermath=after)) or (None, "")
+    assert concluded[0] is verdict
+    more = ", and it may take 1001ms: make quiet longer" if verdict is Verdict.UNKNOWN else ""
+    assert concluded[1].startswith(f"no progress within 1s after everything was healed{more}; n1 candidate")
+
+
 def test_where_those_that_are_left_can_serve_it_is_invalid_too_and_not_everything_was_healed() -> None:
     assert found(DOWN) == (
         Verdict.INVALID,
