@@ -157,7 +157,7 @@ MUTANTS = (
     Mutant(ExtendsByAMinority),
     Mutant(CountsEarlierGrants, needs=LATE_MESSAGES),
     Mutant(ReusesItsValue, needs=LATE_MESSAGES),
-    Mutant(ReleasesNothing, needs=("protocol.lease=10s", "faults=none")),
+    Mutant(ReleasesNothing, needs=("protocol.lease=500ms", "protocol.retry_delay=5ms", "clients=8")),
 )
 
 

@@ -8,6 +8,11 @@ from plugins.protocols.redlock.config import RedlockConfig
 from plugins.protocols.redlock.node import LockServer
 
 
+def recovery_time(config: RedlockConfig) -> int:
+    """Returns the time after which what a client has left behind is gone, and another one has tried again."""
+    return config.lease + config.restart_delay + 2 * (config.retry_delay + config.server_timeout)
+
+
 @hookimpl
 def register_protocols() -> list[ProtocolSpec]:
     return [
@@ -20,6 +25,7 @@ def register_protocols() -> list[ProtocolSpec]:
             operations=(ACQUIRE, TRY_ACQUIRE, RELEASE, EXTEND),
             checkers=("guarded_store", "lock_progress"),
             recovers=True,
+            recovery_time=recovery_time,
             sometimes=(
                 Sometimes("an attempt got no majority", "attempt_failed"),
                 Sometimes("a majority answered too late", "too_late"),

@@ -9,6 +9,7 @@ from framework.config.compose import compose
 from framework.core.message import check_message
 from plugins.protocols.redlock import register_protocols
 from plugins.protocols.redlock.config import RedlockConfig
+from tests.sweep.outcomes import outcomes
 from tests.written import written
 
 
@@ -27,6 +28,15 @@ def test_the_spec() -> None:
 def test_the_allowance_for_drift_is_one_percent_and_two_milliseconds() -> None:
     assert RedlockConfig().drift == 12 * MILLISECOND
     assert written(RedlockConfig, lease="10s").drift == 102 * MILLISECOND
+
+
+def test_it_needs_a_lease_to_recover() -> None:
+    """A client that crashes leaves its keys behind: with `quiet` shorter than that nothing can be concluded."""
+    words = ["experiment=redlock", "engine=sim", "trace=history", "protocol.lease=10s", "duration=4s", "quiet=1s"]
+    crash = ["faults=crash", "faults.crash.target=holder", "faults.crash.at=2500ms", "faults.crash.for=100ms"]
+    (found,) = outcomes([*words, *crash], [0])
+    assert found.verdict == "unknown"
+    assert "no progress within 1s after everything was healed, and it may take 10200ms" in found.reason
 
 
 @pytest.mark.parametrize(
