@@ -60,8 +60,9 @@ STORE_RETRY = 100 * MILLISECOND
 class StoreConfig(Config):
     """The store that the locks guard."""
 
-    fencing: bool = True
-    """Whether it rejects accesses with a token below the highest that it has seen. Needs a lock with tokens."""
+    fencing: bool | None = None
+    """Whether it rejects accesses with a token below the highest that it has seen. null: if the lock has tokens. true
+    needs a lock with tokens."""
 
 
 class LockConfig(FinalPhaseConfig):
@@ -152,7 +153,7 @@ class Store(Node):
     def access(self, request: StoreRead | StoreWrite, before: StoredValue, value: str | None) -> Accessed:
         """Executes an access that leaves `value`, unless its token is too low; returns its outcome."""
         token = -1 if request.token is None else request.token
-        if self.config.store.fencing and token < before.token:
+        if self.config.store.fencing is not False and token < before.token:
             what = f"token {token} is below {before.token}"
             self.note("rejected", key=request.key, token=token, highest=before.token)
             return Accessed(request.operation, rejected=what)

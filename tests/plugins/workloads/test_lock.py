@@ -177,7 +177,7 @@ class ToyClient(LockClient):
 # The store.
 
 
-def store(*, fencing: bool = True) -> Cluster:
+def store(*, fencing: bool | None = None) -> Cluster:
     return Cluster(Store, LockConfig(store=StoreConfig(fencing=fencing)), ["s1"], client=Asker, clients=["c1"])
 
 
@@ -204,8 +204,9 @@ def test_the_store_counts_accesses_and_shows_the_value_before_each() -> None:
     assert ask(cluster, StoreRead(5, "y", 2)) == Accessed(5, None, 1)
 
 
-def test_a_fenced_store_rejects_lower_tokens_reads_included() -> None:
-    cluster = store()
+@pytest.mark.parametrize("fencing", [None, True])
+def test_a_fenced_store_rejects_lower_tokens_reads_included(fencing: bool | None) -> None:
+    cluster = store(fencing=fencing)
     ask(cluster, StoreRead(1, "x", 4))  # a read raises the highest token, too
     for message in (StoreWrite(2, "x", 3, "a"), StoreRead(3, "x", 3), StoreWrite(4, "x", None, "a")):
         assert ask(cluster, message).rejected.endswith("is below 4")
@@ -216,6 +217,11 @@ def test_a_fenced_store_rejects_lower_tokens_reads_included() -> None:
 def test_a_store_without_fencing_takes_any_token() -> None:
     cluster = store(fencing=False)
     assert [ask(cluster, StoreRead(n, "x", token)).position for n, token in ((1, 4), (2, 3), (3, None))] == [1, 2, 3]
+
+
+def test_without_tokens_there_is_nothing_to_reject() -> None:
+    cluster = store()
+    assert [ask(cluster, StoreRead(number, "x", None)).position for number in (1, 2)] == [1, 2]
 
 
 def test_an_access_is_executed_once_however_often_and_late_it_arrives() -> None:
@@ -442,10 +448,14 @@ def test_a_store_is_not_fenced_by_a_lock_without_tokens() -> None:
 
     without = ProtocolSpec(name="toy", summary="", node=ToyServer, client=NoTokens)
     with pytest.raises(ValueError, match="toy has no fencing tokens"):
-        check_tokens(LockConfig(), without)
+        check_tokens(LockConfig(store=StoreConfig(fencing=True)), without)
+    check_tokens(LockConfig(), without)
     check_tokens(LockConfig(store=StoreConfig(fencing=False)), without)
-    check_tokens(LockConfig(accesses=0), without)
-    check_tokens(LockConfig(), ProtocolSpec(name="toy", summary="", node=ToyServer, client=ToyClient))
+    check_tokens(LockConfig(accesses=0, store=StoreConfig(fencing=True)), without)
+    check_tokens(
+        LockConfig(store=StoreConfig(fencing=True)),
+        ProtocolSpec(name="toy", summary="", node=ToyServer, client=ToyClient),
+    )
     assert register_workloads()[0].validate is check_tokens
 
 
