@@ -27,6 +27,7 @@ from framework.placement.placement import Placement, PlacementConfig
 from framework.registry.messages import named_messages, node_classes, package_of
 from framework.registry.specs import (
     SERVICE,
+    Assumption,
     BalancerSpec,
     CheckerSpec,
     FaultSpec,
@@ -182,6 +183,7 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
     _check_invariants(spec)
     _check_sometimes(spec)
     _check_administration(spec)
+    _check_assumptions(spec)
     handled = set(named_messages(spec).values())
     check_node_classes(node_classes(spec), handled)
     for sibling in siblings:
@@ -231,8 +233,17 @@ def _check_roles(spec: ProtocolSpec) -> None:
 
 def _check_tuples(spec: ProtocolSpec) -> None:
     """Raises PluginError if one of its tuples is not one."""
-    for field in ("operations", "checkers", "invariants", "sometimes", "administration"):
+    for field in ("operations", "checkers", "invariants", "sometimes", "administration", "assumes"):
         _check_tuple(f"protocol {spec.name!r}", field, getattr(spec, field))
+
+
+def _check_assumptions(spec: ProtocolSpec) -> None:
+    """Raises PluginError for an assumption that is not known."""
+    known = typing.get_args(Assumption)
+    for name in spec.assumes:
+        if name not in known:
+            what = f"there is no assumption {name!r}"
+            raise PluginError(f"protocol {spec.name!r}", what, did_you_mean(name, known))
 
 
 def _check_tuple(where: str, field: str, value: Any) -> None:

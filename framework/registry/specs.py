@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from framework.balancing.balancer import Balancer, BalancerChoice, BalancerConfig
 from framework.checking.invariants import Invariant
@@ -52,6 +52,11 @@ Role: TypeAlias = tuple[type[Node], int | Callable[[Any], int] | None]
 """The class of a role's nodes, and their number: an int, a function of the protocol's config, or None for all others."""
 
 
+Assumption: TypeAlias = Literal["reliable", "fifo", "no_crash"]
+"""What a protocol takes for granted: each message arrives, once; messages from one node to another arrive in the order in
+which they were sent; no node and no client crashes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProtocolSpec(Spec):
     """A protocol: the class of its nodes and of its clients.
@@ -66,7 +71,8 @@ class ProtocolSpec(Spec):
     config that is a `ReplicatedConfig`. `settled(nodes)` is asked once clients are quiet and faults are over, until the
     time limit `settle`: it returns None if the nodes that run have finished what they promise to finish, else the reason
     why not, which makes the run invalid ("transaction 7 is still in doubt at p2"). On Ray it is given copies of the
-    nodes, which have their attributes but cannot act.
+    nodes, which have their attributes but cannot act. `assumes`: what it promises holds only where these assumptions do;
+    the conformance kit judges no run in which they do not hold.
 
     A protocol whose nodes differ gives `roles` instead of `node`: `{"coordinator": (Coordinator, 1), "participant":
     (Participant, None)}`. A role is a class and a count: a number, a function of the protocol's config that returns one,
@@ -88,6 +94,7 @@ class ProtocolSpec(Spec):
     recovery_time: Callable[[Any], int] | None = None
     sometimes: tuple[Sometimes, ...] = ()
     administration: tuple[str, ...] = ()
+    assumes: tuple[Assumption, ...] = ()
     settled: Callable[[Mapping[NodeId, Any]], str | None] | None = None
     chosen: tuple[ProtocolSpec, ...] = ()
     guests: tuple[type[Node], ...] = ()

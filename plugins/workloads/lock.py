@@ -264,7 +264,12 @@ class LockHolder(Client):
         if ended.operation < 0:
             self.on_renewed(ended.outcome)
             return
-        assert self.operation is not None and self.operation.id == ended.operation
+        if self.operation is None:
+            return  # a lock that came too late has been given back
+        assert self.operation.id == ended.operation
+        if self.current is None:
+            self.give_back(self.operation, ended.outcome)
+            return
         if self.operation.function == RELEASE:
             self.held = None
             if self.extends:
@@ -273,6 +278,12 @@ class LockHolder(Client):
             self.on_acquired(self.operation, *ended.outcome.value)
             return
         self.end(ended.outcome)
+
+    def give_back(self, operation: Operation, outcome: Outcome) -> None:
+        """Releases a lock that is granted to an operation which has timed out just before, in the same batch."""
+        self.operation = None
+        if operation.function in ACQUIRES and isinstance(outcome, Ok):
+            self.lock.start(Operation(operation.id, RELEASE, operation.key, self.session))
 
     def on_acquired(self, operation: Operation, token: int | None, lease: int | None) -> None:
         self.held = operation.key
