@@ -82,6 +82,8 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ("swim_revives_by_stale_news", 5, {"override order"}),
         ("swim_vouches_for_the_target", 5, {"ran when probed"}),
         ("swim_forgets_the_faulty", 5, {"settled"}),
+        ("ricart_agrawala_compares_times_alone", 5, {"mutual exclusion"}),
+        ("ricart_agrawala_forgets_the_deferred", 5, {"lock_progress"}),
     ],
 )
 def test_a_planted_bug_is_caught(mutant: str, seeds: int, by: set[str]) -> None:
