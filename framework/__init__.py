@@ -95,7 +95,7 @@ if TYPE_CHECKING:
         members_of,
     )
     from framework.locking.clocks import LamportClock, Timestamp
-    from framework.locking.invariants import LOCK_INVARIANTS, GrantOrder, MutualExclusion
+    from framework.locking.invariants import LOCK_INVARIANTS, GrantOrder, MutualExclusion, OneHolder
     from framework.locking.lock import Lock, Ticket
     from framework.locking.requests import (
         ACQUIRE,
@@ -322,6 +322,7 @@ _HOMES = {
     "OPEN_SESSION": "framework.locking.requests",
     "Ok": "framework.core.client",
     "OnJoin": "framework.faults.fault",
+    "OneHolder": "framework.locking.invariants",
     "OneOf": "framework.replication.quorums",
     "Operation": "framework.core.client",
     "OperationId": "framework.core.client",
@@ -579,6 +580,7 @@ __all__ = [
     "OPEN_SESSION",
     "Ok",
     "OnJoin",
+    "OneHolder",
     "OneOf",
     "Operation",
     "OperationId",

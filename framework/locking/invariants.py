@@ -11,9 +11,10 @@ which they are made. What concerns two nodes is checked with the 5 ms by which t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from framework.checking.invariants import CLOCKS_APART, Invariant, Step
 from framework.core.errors import Violation
@@ -22,76 +23,82 @@ from framework.core.node import Node
 from framework.locking.bound_client import Grant
 
 
-class _Entries:
-    """Finds the grants that begin and end at a node."""
-
-    def __init__(self) -> None:
-        self.inside: dict[NodeId, dict[str, Grant]] = {}
-
-    def changes(self, step: Step, node: Node) -> Iterator[tuple[str, Grant | None]]:
-        """Yields each lock whose grant has changed, with the new one; None if the node has left."""
-        grants: Mapping[str, Grant] | None = getattr(node, "inside", None)
-        if grants is None:
-            return
-        known = self.inside.setdefault(step.node, {})
-        for key in [key for key in known if key not in grants]:
-            del known[key]
-            yield key, None
-        for key, grant in grants.items():
-            if known.get(key) != grant:
-                known[key] = grant
-                yield key, grant
-
-
 @dataclass
 class _Overlap:
-    """Two nodes that seem to be inside at the same time, since when."""
+    """Two nodes that seem to hold the same thing at the same time, since when."""
 
-    key: str
+    thing: str
     nodes: tuple[NodeId, NodeId]
     since: int
 
 
-class MutualExclusion(Invariant[Node]):
-    """Checks mutual exclusion."""
+class OneHolder(Invariant[Node]):
+    """Base of invariants by which only one node at a time may hold something. `held` returns what a node holds now."""
+
+    name: ClassVar[str]
+    """The name of the property."""
+    holds: ClassVar[str]
+    """What nodes do, for a violation: `hold`."""
 
     def __init__(self) -> None:
-        self.entries = _Entries()
-        self.inside: dict[str, dict[NodeId, Grant]] = {}
+        self.known: dict[NodeId, tuple[str, ...]] = {}
+        self.holders: dict[str, dict[NodeId, None]] = {}
         self.overlaps: list[_Overlap] = []
 
+    @abstractmethod
+    def held(self, node: Node) -> Collection[str] | None:
+        """Returns the names of what `node` holds; None if it is not a node to look at."""
+
     def observe(self, step: Step, node: Node) -> None:
-        changes = list(self.entries.changes(step, node))
-        if not changes and not self.overlaps:
-            return
         for overlap in self.overlaps:
             if step.time > overlap.since + CLOCKS_APART:
-                what = f"{' and '.join(overlap.nodes)} are in the critical section of {overlap.key}"
-                raise Violation("mutual exclusion", overlap.nodes, what)
-        for key, grant in changes:
-            nodes = self.inside.setdefault(key, {})
-            nodes.pop(step.node, None)
-            self.overlaps = [each for each in self.overlaps if each.key != key or step.node not in each.nodes]
-            if grant is not None:
-                self.overlaps += [_Overlap(key, (other, step.node), step.time) for other in nodes]
-                nodes[step.node] = grant
+                raise Violation(self.name, overlap.nodes, f"{' and '.join(overlap.nodes)} {self.holds} {overlap.thing}")
+        now = self.held(node)
+        known = self.known.get(step.node, ())
+        if now is None or known == (held := tuple(now)):
+            return
+        self.known[step.node] = held
+        for thing in [thing for thing in known if thing not in held]:
+            del self.holders[thing][step.node]
+            self.overlaps = [each for each in self.overlaps if each.thing != thing or step.node not in each.nodes]
+        for thing in [thing for thing in held if thing not in known]:
+            holders = self.holders.setdefault(thing, {})
+            self.overlaps += [_Overlap(thing, (other, step.node), step.time) for other in holders]
+            holders[step.node] = None
 
     def on_crash(self, node: NodeId) -> None:
         """Forgets nothing: the client of a node that has crashed is still in its critical section."""
+
+
+class MutualExclusion(OneHolder):
+    """Checks mutual exclusion."""
+
+    name = "mutual exclusion"
+    holds = "are in the critical section of"
+
+    def held(self, node: Node) -> Collection[str] | None:
+        inside: Mapping[str, Grant] | None = getattr(node, "inside", None)
+        return inside if inside is None else list(inside)
 
 
 class GrantOrder(Invariant[Node]):
     """Checks grant order."""
 
     def __init__(self) -> None:
-        self.entries = _Entries()
+        self.known: dict[tuple[NodeId, str], Grant] = {}
         self.recent: dict[str, list[tuple[int, Grant, NodeId]]] = {}
         """The latest entries of each lock, with their times; the first has the highest token of those long past."""
 
+    def grants(self, node: Node) -> Mapping[str, Grant] | None:
+        """Returns the present grants of `node`; None if it is not a node to look at."""
+        inside: Mapping[str, Grant] | None = getattr(node, "inside", None)
+        return inside
+
     def observe(self, step: Step, node: Node) -> None:
-        for key, grant in self.entries.changes(step, node):
-            if grant is None:
+        for key, grant in (self.grants(node) or {}).items():
+            if self.known.get((step.node, key)) == grant:
                 continue
+            self.known[step.node, key] = grant
             entries = self.recent.setdefault(key, [])
             past = [entry for entry in entries if entry[0] <= step.time - CLOCKS_APART]
             if past:

@@ -84,6 +84,8 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ("swim_forgets_the_faulty", 5, {"settled"}),
         ("ricart_agrawala_compares_times_alone", 5, {"mutual exclusion"}),
         ("ricart_agrawala_forgets_the_deferred", 5, {"lock_progress"}),
+        ("lamport_mutex_counts_earlier_messages", 5, {"mutual exclusion", "grant order"}),
+        ("lamport_mutex_compares_times_alone", 5, {"mutual exclusion"}),
     ],
 )
 def test_a_planted_bug_is_caught(mutant: str, seeds: int, by: set[str]) -> None:
