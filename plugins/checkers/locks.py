@@ -322,14 +322,21 @@ def check_lock_progress(run: FinishedRun, config: ProgressConfig) -> CheckResult
     final = [] if run.final_at is None else [call for call in run.history if call.invoked >= run.final_at]
     tried = [call for call in final if call.function in ACQUIRES and call.outcome != "fail"]
     granted = {str(call.key) for call in tried if call.known}
+    limit = config.stuck_after + longest_lease(run.config)
+    used: dict[str, int] = {}
+    for turn in turns:
+        used[turn.key] = max(used.get(turn.key, 0), turn.granted, turn.released or 0)
     stuck: dict[str, int] = {}
     for call in tried:
-        if str(call.key) not in granted:
-            waited = 0 if call.completed is None else call.completed - call.invoked
-            stuck[str(call.key)] = max(waited, stuck.get(str(call.key), 0))
+        key = str(call.key)
+        if not call.known:  # it waited in vain since the lock was used last
+            since = max(call.invoked, used.get(key, 0))
+            waited = 0 if call.completed is None else call.completed - since
+            if key not in granted or waited >= limit:
+                stuck[key] = max(waited, stuck.get(key, 0))
     for key, waited in sorted(stuck.items()):
-        reason = f"nobody could acquire {key} once faults were over, in {format_duration(waited)}"
-        is_long = waited >= config.stuck_after + longest_lease(run.config)
+        reason = f"nobody could acquire {key} once faults were over, in {format_duration(waited // MILLISECOND * MILLISECOND)}"
+        is_long = waited >= limit
         verdict = Verdict.INVALID if is_long else Verdict.UNKNOWN
         last = [turn for turn in turns if turn.key == key][-1:]
         story = tuple(map(str, last)) if is_long else ()
