@@ -18,7 +18,7 @@ from framework import (
 )
 from plugins.protocols import token_ring
 from plugins.protocols.token_ring.messages import Election, Token
-from plugins.protocols.token_ring.node import TokenRing, add_wanted
+from plugins.protocols.token_ring.node import TokenRing
 
 
 class RegeneratesInTheSameEpoch(TokenRing):
@@ -83,19 +83,6 @@ class ForgetsWhoIsInside(TokenRing):
         super().on_start()
 
 
-class NeverRaisesTheEpoch(TokenRing):
-    """A node that has the token lets an election end, and keeps the epoch that others will not take (elections)."""
-
-    @handles(Election)
-    def on_election(self, sender: NodeId, election: Election) -> None:
-        key, token = election.key, self.tokens.get(election.key)
-        if token is not None and self.vow_of(key) < election.epoch:
-            self.tokens[key] = add_wanted(token, election.epoch.node)
-            self.use(key)
-        else:
-            super().on_election(sender, election)
-
-
 class PassesTheTokenWhileInside(TokenRing):
     """A node inside passes the token on as soon as another one wants it (Le Lann: a process keeps the token while inside)."""
 
@@ -138,7 +125,6 @@ MUTANTS = (
     Mutant(VowsNothing),
     Mutant(ForgetsItsVows),
     Mutant(ForgetsWhoIsInside),
-    Mutant(NeverRaisesTheEpoch, ("workload.timeout=2500ms",)),
     Mutant(PassesTheTokenWhileInside),
     Mutant(NeverElects, ("workload.timeout=2500ms",)),
 )
