@@ -24,8 +24,8 @@ def plan_a_million() -> None:
     from framework.console.sweep_command import head_of
     from framework.sweep.identity import identity_of
     from framework.sweep.plan import plan_sweep
-    from framework.sweep.store import Store
     from framework.sweep.resume import planned_run
+    from framework.sweep.store import Store
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sweep-cost-") as folder:

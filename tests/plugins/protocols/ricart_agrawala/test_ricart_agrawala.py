@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from framework import JudgedRun, LockGrant, LockReturn
+from framework import JudgedRun, LockGrant, LockReturn, Operation
+from framework.core.node_runtime import Deliver, Fire, Invoke
 from plugins.protocols.ricart_agrawala.node import Reply, Request
 from tests.plugins.protocols.mutex import LOCK, acquire, cluster, cost_of_a_turn, inside, release, tokens
 
@@ -126,6 +127,20 @@ def test_a_return_that_comes_twice_changes_nothing() -> None:
     acquire(nodes, "c4")
     nodes.stabilize()
     assert inside(nodes) == ["n1"]
+
+
+def test_a_grant_in_the_same_batch_as_the_time_out_is_given_back() -> None:
+    nodes = cluster("ricart_agrawala")
+    nodes._batch("c1", [Invoke(Operation(0, "acquire", LOCK), 1_000)])
+    for kind in ("LockRequest", "Request", "Reply"):
+        nodes.deliver_all(kind)
+    (envelope,) = nodes.waiting(LockGrant)
+    nodes.envelopes.remove(envelope)
+    (timer,) = [timer for timer in nodes.timers("c1") if timer[1] == "_time_out"]
+    nodes._batch("c1", [Fire(timer), Deliver("lock", "n1", envelope.message)])
+    assert [type(each.message) for each in nodes.envelopes] == [LockReturn]
+    nodes.stabilize()
+    assert (inside(nodes), nodes.node("c1").held) == ([], None)
 
 
 # Runs.
