@@ -119,6 +119,11 @@ def test_a_message_that_nobody_handles_is_named_with_what_to_write() -> None:
     check_protocol(dataclasses.replace(SPEC, node=Deaf), siblings=[SPEC])  # its sibling does
 
 
+def test_an_assumption_that_nobody_knows_is_named() -> None:
+    check_protocol(spec_with(assumes=("reliable", "fifo", "no_crash")))
+    assert "Did you mean 'no_crash'?" in refused(spec_with(assumes=("no_crashes",)))
+
+
 def test_a_field_that_is_not_immutable_is_named() -> None:
     class Basket(Message):
         items: list[str]

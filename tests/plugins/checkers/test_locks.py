@@ -340,6 +340,14 @@ def test_a_lock_that_nobody_can_acquire_is_stuck_if_they_waited_long_enough(
     assert bool(result.story) == (verdict is Verdict.INVALID)
 
 
+@pytest.mark.parametrize(("waited", "verdict"), [(2_099, Verdict.VALID), (2_100, Verdict.INVALID)])
+def test_a_lock_that_some_acquired_and_then_nobody_is_stuck_since_it_was_used_last(
+    waited: int, verdict: Verdict
+) -> None:
+    history = late(waited).acquire("c2", 1_050, 3).release("c2", 1_100)
+    assert history.judged(check_lock_progress, **FINAL).verdict is verdict
+
+
 def test_nobody_who_tried_in_the_end_is_unknown() -> None:
     assert undisturbed().judged(check_lock_progress).verdict is Verdict.UNKNOWN
     assert late(5_000, "fail").judged(check_lock_progress, **FINAL).verdict is Verdict.UNKNOWN
