@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from framework.config.files import check_experiment, leads_back, misplaced, read_yaml
-from framework.config.groups import CONF, Groups, shapes, store_entries
+from framework.config.groups import CONF, Entry, Groups, shapes, store_entries
 from framework.config.help import help_text as help_text
 from framework.config.override_changes import put, remove
 from framework.config.overrides import COMMAND_LINE, Override, choices_of, chosen_experiment, read_overrides
@@ -119,12 +119,31 @@ def plugin_paths(overrides: Sequence[Override], folders: Iterable[Path]) -> list
 def _merge(chosen: list[str], groups: Groups, experiment: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns Hydra's merge of the files and defaults as plain data, and the option chosen from each group.
 
-    Interpolations are not resolved. Hydra's errors become ConfigErrors.
+    Interpolations are not resolved. Hydra's errors become ConfigErrors. A merge takes most of the time of a composition,
+    so the last merges of a process are kept: the same choices are merged again only if an option or a file has changed.
     """
+    options = store_entries(groups)
+    key = repr((chosen, groups.folders, groups.stamps(), options))
+    if key not in _merged:
+        merged = _merge_by_hydra(chosen, groups, options, experiment)
+        if len(_merged) == _MERGES_KEPT:
+            del _merged[next(iter(_merged))]
+        _merged[key] = merged
+    return copy.deepcopy(_merged[key])
+
+
+_MERGES_KEPT = 64
+_merged: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+
+
+def _merge_by_hydra(
+    chosen: list[str], groups: Groups, options: list[Entry], experiment: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Does what `_merge` does, each time anew."""
     places = [QuotedString(f"file://{folder}", Quote.single) for folder in groups.folders[1:]]
     searched = f"hydra.searchpath=[{','.join(place.with_quotes() for place in places)}]"
     try:
-        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"), _stored(groups):
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"), _stored(options):
             config = hydra_compose("config", overrides=[searched, *chosen], return_hydra_config=True)
         return _plain_parts(config)
     except RecursionError:
@@ -163,28 +182,28 @@ def _resolved(merged: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _stored(groups: Groups) -> Iterator[None]:
+def _stored(options: list[Entry]) -> Iterator[None]:
     """Adds Synod's options to Hydra's process-wide store. On exit the store is as it was.
 
-    What is stored of a registry is kept until another one is composed with: filling the store takes a third of a composition.
+    The filled store is kept until other options are composed with: filling it takes a third of a composition.
     """
     global _filled
     store = ConfigStore.instance()
     before = store.repo
     try:
-        if _filled is not None and _filled[0] is groups.registry:
+        if _filled is not None and _filled[0] == repr(options):
             store.repo = _filled[1]
         else:
             store.repo = copy.deepcopy(before)
-            for group, name, settings, package in store_entries(groups):
+            for group, name, settings, package in options:
                 store.store(group=group, name=name, node=settings, package=package)
-            _filled = (groups.registry, store.repo)
+            _filled = (repr(options), store.repo)
         yield
     finally:
         store.repo = before
 
 
-_filled: tuple[Registry, dict[str, Any]] | None = None
+_filled: tuple[str, dict[str, Any]] | None = None
 
 
 def _of_a_wrong_shape(group: str, name: str, groups: Groups, where: str) -> ConfigError:

@@ -60,6 +60,10 @@ class Option:
     file: Path | None = None
 
 
+Entry = tuple[str, str, dict[str, Any], str | None]
+"""The group, name, default settings and package of an option that needs no file."""
+
+
 class Groups:
     """The options of every group, from the plugins and the config folders: Synod's, the user's, then the plugins'.
 
@@ -98,6 +102,16 @@ class Groups:
         for name, file in self.files(group).items():
             options[name] = Option(first_comment(file), {}, file)
         return options
+
+    def stamps(self) -> list[tuple[str, int, int]]:
+        """Returns the path, time of change and size of every file in the folders, which differ once a file differs."""
+        found: list[tuple[str, int, int]] = []
+        for folder in self.folders:
+            for file in sorted(folder.rglob("*.yaml")):
+                with suppress(FileNotFoundError):  # a link that leads nowhere
+                    status = file.stat()
+                    found.append((str(file), status.st_mtime_ns, status.st_size))
+        return found
 
     def check(self, group: str, name: str, where: str) -> None:
         """Raises ConfigError or PluginError unless the group offers `name`."""
@@ -155,12 +169,9 @@ def label(group: str) -> str:
     return "fault" if group == "faults" else group.replace("_", " ")
 
 
-def store_entries(groups: Groups) -> list[tuple[str, str, dict[str, Any], str | None]]:
-    """Returns (group, option, settings, package) of every option that needs no file.
-
-    The setting `name` is the name of the plugin.
-    """
-    entries: list[tuple[str, str, dict[str, Any], str | None]] = []
+def store_entries(groups: Groups) -> list[Entry]:
+    """Returns every option that needs no file. The setting `name` is the name of the plugin."""
+    entries: list[Entry] = []
     for group in GROUPS:
         for name, option in groups.plugins(group).items():
             named = {"name": name} if group in KINDS or group == "engine" else {}
