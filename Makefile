@@ -11,6 +11,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SPREAD := -n auto --dist worksteal
 
+# Tests start many processes: compiled once, a module is imported by all.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test quick bench lint lock clean
 .DEFAULT_GOAL := run
 

@@ -30,9 +30,9 @@ single file says so by its `pytestmark`."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    folders = [config.rootpath / "tests" / name for name in LONG]
+    folders = tuple(f"{config.rootpath / 'tests' / name}{os.sep}" for name in LONG)
     for item in items:
-        if any(folder in item.path.parents for folder in folders):
+        if str(item.path).startswith(folders):
             item.add_marker(pytest.mark.long)
 
 

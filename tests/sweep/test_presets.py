@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from framework.config.groups import CONF
@@ -13,7 +15,12 @@ from tests.sweep.outcomes import outcomes
 
 KINDS = {"clock", "crash", "delay", "disk", "duplicate", "loss", "partition", "pause", "reorder"}
 PROTOCOLS = load().registered.protocols
-PLANS = {file.stem: plan_sweep([f"sweep={file.stem}"]) for file in sorted((CONF / "sweep").glob("*.yaml"))}
+
+
+@cache
+def plans() -> dict[str, SweepPlan]:
+    """The plan of each named sweep."""
+    return {file.stem: plan_sweep([f"sweep={file.stem}"]) for file in sorted((CONF / "sweep").glob("*.yaml"))}
 
 
 def listed(plan: SweepPlan) -> dict[str, str]:
@@ -31,7 +38,7 @@ def chaos(protocol: str) -> list[str]:
     """The overrides that put a protocol under chaos: its own experiment, or that of one that mounts it."""
     if (CONF / "experiment" / f"{protocol}_chaos.yaml").exists():
         return [f"experiment={protocol}_chaos"]
-    sweep, chosen = next((name, listed(plan)[protocol]) for name, plan in PLANS.items() if protocol in listed(plan))
+    sweep, chosen = next((name, listed(plan)[protocol]) for name, plan in plans().items() if protocol in listed(plan))
     return [f"experiment={sweep}", chosen]
 
 
@@ -52,6 +59,6 @@ def test_seeds_under_chaos_are_valid_and_every_kind_of_fault_fires(protocol: str
 
 
 def test_there_is_a_named_sweep_for_each_protocol_and_each_can_be_planned() -> None:
-    swept = {plan.composed.experiment.protocol.name for plan in PLANS.values()}
-    assert swept.union(*map(listed, PLANS.values())) == set(PROTOCOLS)
-    assert all(len(plan.points) >= 300 and plan.engine == "sim" for plan in PLANS.values())
+    swept = {plan.composed.experiment.protocol.name for plan in plans().values()}
+    assert swept.union(*map(listed, plans().values())) == set(PROTOCOLS)
+    assert all(len(plan.points) >= 300 and plan.engine == "sim" for plan in plans().values())
