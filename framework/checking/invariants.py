@@ -105,6 +105,8 @@ class WrittenKeys:
         Older keys may follow."""
         writes = len(records) if isinstance(records, dict) else records.writes
         new = writes - self._seen.get(step.node, 0)
+        if not new and not step.started:
+            return []
         self._seen[step.node] = writes
         if step.started:
             return list(records)
