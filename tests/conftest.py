@@ -29,10 +29,14 @@ LONG = ("docs", "experiments", "packaging", "replay", "shrink")
 single file says so by its `pytestmark`."""
 
 
+LONG_CHECKS = ("survives_a_crash_at_every_step",)
+"""The checks of the conformance kit that take hundreds of runs of each protocol."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     folders = tuple(f"{config.rootpath / 'tests' / name}{os.sep}" for name in LONG)
     for item in items:
-        if str(item.path).startswith(folders):
+        if str(item.path).startswith(folders) or item.name.removesuffix("]").endswith(LONG_CHECKS):
             item.add_marker(pytest.mark.long)
 
 

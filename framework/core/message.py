@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
+from functools import cache
 from typing import Any, TypeAlias, dataclass_transform
 
 import msgspec
@@ -65,6 +66,7 @@ class Config(msgspec.Struct, metaclass=_FrozenMeta, kw_only=True, forbid_unknown
                 inner.validate_nodes(f"{key}.{name}", nodes)
 
 
+@cache
 def check_message(message: type[Record]) -> None:
     """Raises PluginError unless every field of `message` is immutable, precisely typed and decodable from msgpack.
 

@@ -10,6 +10,7 @@ import inspect
 import sys
 import typing
 from collections import deque
+from functools import cache
 from types import SimpleNamespace, UnionType
 from typing import Any
 
@@ -142,6 +143,7 @@ def _check_handler(cls: type, name: str, message: type[Message]) -> None:
         )
 
 
+@cache
 def check_handler_types(cls: type) -> None:
     """Raises PluginError unless the annotated message of each handler of `cls` admits the classes it handles.
 
@@ -215,6 +217,7 @@ def _check_method(cls: type, name: str, method: object, kind: str) -> None:
         raise PluginError(where, f"{kind} cannot yield", "Leave yield out: it runs to completion, in one step.")
 
 
+@cache
 def check_durable_types(cls: type) -> None:
     """Raises PluginError unless the durable fields of the node class `cls` hold only immutable, precisely typed values.
 

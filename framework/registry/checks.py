@@ -8,6 +8,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,7 @@ def check_node_classes(classes: Iterable[type[Node]], messages: Iterable[type[Me
     """Raises PluginError unless the messages, durable fields and handlers of these classes follow the node model."""
     for message in messages:
         check_message(message)
+    node: Any  # mypy takes the hash of its instances for its own
     for node in classes:
         check_durable_types(node)
         check_handler_types(node)
@@ -283,9 +285,11 @@ def check_part(where: str, field: str, value: Any, base: type) -> None:
     missing = sorted(getattr(value, "__abstractmethods__", ()))
     if missing:
         raise PluginError(where, f"{value.__qualname__} has no {missing[0]}()", f"Write {missing[0]}().")
-    check_signatures(value, base, where)
+    part: Any = value
+    check_signatures(part, base, where)
 
 
+@cache
 def check_signatures(cls: type, base: type, where: str) -> None:
     """Raises PluginError for a method of `cls` that cannot be called like the method of `base` that it overrides."""
     for name, method in vars(base).items():

@@ -239,7 +239,7 @@ def survives_a_crash_at_every_step(settings: Settings, folder: Path) -> None:
 
 def runs_on_ray(settings: Settings, transport: str, folder: Path) -> None:
     """The same contract on real actors."""
-    composed = settings.compose("duration=2s", always=("engine=ray", f"engine.transport={transport}"))
+    composed = settings.compose(always=("engine=ray", f"engine.transport={transport}"))
     result = _run(composed, replace(composed.experiment, run_dir=folder))
     _require(result.verdict is Verdict.VALID, _told(result.summary, result, ""))
 

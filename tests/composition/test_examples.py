@@ -142,6 +142,7 @@ def test_roles_need_their_nodes(plugins: str, tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_runtime")
 @pytest.mark.parametrize(
     ("name", "faults"),
     [

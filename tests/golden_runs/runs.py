@@ -12,9 +12,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framework.config.compose import compose
 from framework.engine.sim.engine import SimEngine
 from framework.trace.reader import open_run
+from tests.composing import composed
 
 DIGESTS = Path(__file__).with_name("digests.json")
 
@@ -63,9 +63,9 @@ def digest_of(name: str, folder: Path) -> Digest:
     protocol, faults, disk = name.split("-")
     words = (
         *_EXPERIMENTS[protocol], *_FAULTS[faults], *_DISKS[disk], "engine=sim", "duration=1500ms", "quiet=400ms",
-        "clients=4", "workload.think_time=5ms", "seed=7", f"run.dir={folder}",
+        "clients=4", "workload.think_time=5ms", "seed=7",
     )  # fmt: skip
-    experiment = dataclasses.replace(compose(words).experiment, run_dir=folder)
+    experiment = dataclasses.replace(composed(*words).experiment, run_dir=folder)
     SimEngine().run(experiment, lambda now, tally: None)
     run = open_run(folder)
     return Digest(len(run.events), len(run.history), _sha256(run.events, _EVENTS), _sha256(run.history, _HISTORY))

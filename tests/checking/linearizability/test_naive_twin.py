@@ -21,7 +21,7 @@ from tests.checking.histories import drawn, drawn_runs, explained
 
 pytestmark = pytest.mark.long
 
-EXAMPLES = 500
+EXAMPLES = 200
 twin = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 STEPS = 1_000_000
 MEMORY = 1 << 28
