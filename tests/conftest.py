@@ -29,8 +29,8 @@ LONG = ("docs", "experiments", "packaging", "replay", "shrink")
 single file says so by its `pytestmark`."""
 
 
-LONG_CHECKS = ("survives_a_crash_at_every_step",)
-"""The checks of the conformance kit that take hundreds of runs of each protocol."""
+LONG_CHECKS = ("digest_ignores_the_hash_seed", "survives_a_crash_at_every_step")
+"""The checks of the conformance kit that start a process or hundreds of runs for each protocol."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

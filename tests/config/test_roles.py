@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from framework import Node, ProtocolSpec
-from framework.config.compose import compose
 from framework.config.resolve import _assigned_roles
 from framework.core.client import Client
+from tests.composing import composed
 
 
 def test_spares_have_the_role_that_takes_all_other_nodes() -> None:
@@ -15,4 +15,4 @@ def test_spares_have_the_role_that_takes_all_other_nodes() -> None:
 
 
 def test_a_protocol_without_roles_assigns_none() -> None:
-    assert compose(["protocol=echo", "workload=echo", "engine=sim"]).experiment.roles == {}
+    assert composed("protocol=echo", "workload=echo", "engine=sim").experiment.roles == {}

@@ -10,11 +10,11 @@ import pytest
 
 from framework import Crash, Restart, open_run
 from framework.checking.verdict import Verdict
-from framework.config.compose import compose
 from framework.core.time import SECOND
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
+from tests.composing import composed
 from tests.engine.ray.register import Timed, register_run
 
 DAMAGE = ("faults=disk", "faults.disk.trouble=damage", "faults.disk.at=1s", "faults.disk.for=500ms")
@@ -22,7 +22,7 @@ ALL_OF_THREE = ("protocol.quorums.kind=flexible", "protocol.quorums.phase1=1", "
 
 
 def taken(folder: Path, *overrides: str, timeout: str = "500ms") -> RunResult:
-    made = compose([*overrides, f"workload.timeout={timeout}"])
+    made = composed(*overrides, f"workload.timeout={timeout}")
     plan = Plan(
         experiment=replace(made.experiment, run_dir=folder), config=made.config, engine=made.engine,
         checkers=made.checkers, models=made.models,

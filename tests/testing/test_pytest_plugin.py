@@ -19,6 +19,8 @@ from tests.installing import run as run_command
 
 load()
 
+pytestmark = pytest.mark.long
+
 BIASED = '''"""A protocol that says back what it hears, but for one text in so many that its answer is wrong."""
 
 from framework import Client, Config, Message, Node, NodeId, Ok, Operation, OperationId, ProtocolSpec, handles, hookimpl

@@ -49,7 +49,8 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Whole(folder, sizes)
 
 
-@pytest.mark.parametrize("whole", [1, pytest.param(3, marks=pytest.mark.long)], indirect=True)
+@pytest.mark.long
+@pytest.mark.parametrize("whole", [1, 3], indirect=True)
 def test_cut_at_every_batch_a_history_is_what_had_been_seen_by_then(
     whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -216,6 +216,7 @@ def run(*arguments: str, timeout_s: float = 60, memory: int = GIB) -> tuple[int,
     return ended.returncode, ended.stdout.splitlines(), ended.stderr.splitlines()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", HUGE)
 def test_a_huge_file(name: str, tmp_path: Path) -> None:
     head, words = HUGE[name]

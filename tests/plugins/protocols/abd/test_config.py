@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from framework import ConfigError, Duration
-from framework.config.compose import compose
 from framework.core.message import check_message
 from plugins.protocols.abd import register_protocols
 from plugins.protocols.abd.config import AbdConfig
+from tests.composing import composed
 
 
 def test_the_spec() -> None:
@@ -40,4 +40,4 @@ def test_a_client_that_would_ask_without_end_is_refused(retry: int) -> None:
 )
 def test_what_cannot_work_is_told_before_the_run(override: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        compose(["experiment=abd_5nodes", "engine=sim", override])
+        composed("experiment=abd_5nodes", "engine=sim", override)

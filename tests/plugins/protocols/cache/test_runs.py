@@ -16,6 +16,7 @@ from plugins.checkers.cache import check_cache
 from plugins.protocols.cache.invariants import INVARIANTS
 from plugins.protocols.cache.messages import Handoff, Put, View
 from plugins.workloads.cache import CacheWorkload, CacheWorkloadConfig
+from tests.composing import composed
 from tests.plugins.protocols.cache.clusters import (
     KEYS,
     CountsEpochsAnew,
@@ -151,7 +152,7 @@ def test_a_cache_that_serves_every_epoch_is_found() -> None:
 )
 def test_what_cannot_be_run(words: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        compose(["protocol=cache", "placement=ring", "workload=cache", "nodes=3", "engine=sim", *words])
+        composed("protocol=cache", "placement=ring", "workload=cache", "nodes=3", "engine=sim", *words)
     assert message in str(caught.value), str(caught.value)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from framework import ConfigError, Ok, Step, SuspectsClient, SuspectsReply, SuspectsRequest, Violation
-from framework.config.compose import compose
 from framework.registry.registry import load
 from framework.testing.cluster import Cluster
 from plugins.protocols.failure_detector import register_protocols
@@ -102,7 +101,7 @@ def test_a_run_has_the_invariants_and_the_situations_of_its_detector(detector: s
 
 def test_the_settings_of_the_detector_are_checked() -> None:
     with pytest.raises(ConfigError) as refused:
-        compose([*BASE, "protocol.detector=swim", "protocol.detector_config.period=10ms"])
+        composed(*BASE, "protocol.detector=swim", "protocol.detector_config.period=10ms")
     assert "ping_timeout=50ms must be shorter than period=10ms" in str(refused.value)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from framework import ConfigError, Duration, ReadingConfig, lease_length
-from framework.config.compose import compose
 from framework.core.message import check_message
 from plugins.protocols.multipaxos import register_protocols
 from plugins.protocols.multipaxos.config import MultiPaxosConfig
 from plugins.protocols.raft.config import RaftConfig
+from tests.composing import composed
 
 BASE = ("experiment=raft_5nodes", "protocol=multipaxos", "engine=sim")
 
@@ -24,7 +24,7 @@ def test_the_spec() -> None:
 
 
 def test_it_takes_the_place_of_raft_in_an_experiment() -> None:
-    experiment = compose([*BASE]).experiment
+    experiment = composed(*BASE).experiment
     assert (experiment.protocol.name, len(experiment.nodes)) == ("multipaxos", 5)
 
 
@@ -44,7 +44,7 @@ def test_it_takes_the_place_of_raft_in_an_experiment() -> None:
 )
 def test_what_cannot_work_is_refused_before_the_run(setting: str, complaint: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        compose([*BASE, f"protocol.{setting}"])
+        composed(*BASE, f"protocol.{setting}")
     assert complaint in str(refused.value)
 
 

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from framework import ConfigError
-from framework.config.compose import compose
 from framework.core.message import check_message
 from plugins.protocols.paxos import register_protocols
 from plugins.protocols.paxos.config import PaxosConfig, in_order
+from tests.composing import composed
 from tests.written import written
 
 BASE = ("protocol=paxos", "workload=propose", "engine=sim", "nodes=5")
@@ -37,16 +37,16 @@ def test_the_spec() -> None:
 )
 def test_what_cannot_decide_is_refused_before_the_run(setting: str, complaint: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        compose([*BASE, f"protocol.{setting}"])
+        composed(*BASE, f"protocol.{setting}")
     assert complaint in str(refused.value)
     assert str(refused.value).startswith("command line: protocol")
 
 
 def test_quorums_are_over_the_acceptors_not_over_all_nodes() -> None:
-    three = compose([*BASE, "protocol.acceptors=[n1,n2,n3]", "protocol.quorums={kind: flexible, phase1: 2, phase2: 2}"])
+    three = composed(*BASE, "protocol.acceptors=[n1,n2,n3]", "protocol.quorums={kind: flexible, phase1: 2, phase2: 2}")
     assert three.experiment.protocol_config.acceptors == ("n1", "n2", "n3")
     with pytest.raises(ConfigError, match="phase1=4 of 3 nodes can never be a quorum"):
-        compose([*BASE, "protocol.acceptors=[n1,n2,n3]", "protocol.quorums={kind: flexible, phase1: 4}"])
+        composed(*BASE, "protocol.acceptors=[n1,n2,n3]", "protocol.quorums={kind: flexible, phase1: 4}")
 
 
 def test_a_duration_that_is_none_is_refused() -> None:

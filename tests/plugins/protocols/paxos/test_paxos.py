@@ -10,7 +10,6 @@ import pytest
 
 from framework import NO_BALLOT, Ballot, Fail, NodeId, Ok, OperationId, Proposal
 from framework.checking.verdict import Verdict
-from framework.config.compose import compose
 from framework.core.time import MILLISECOND
 from framework.runs.engines import engine_named
 from framework.runs.execute import Plan, execute
@@ -20,6 +19,7 @@ from plugins.protocols.paxos.client import PaxosClient
 from plugins.protocols.paxos.config import PaxosConfig
 from plugins.protocols.paxos.messages import Accept, Accepted, Nack, Prepare, Promise, Propose
 from plugins.protocols.paxos.node import Paxos
+from tests.composing import composed
 from tests.core.bench import Bench, Sent, readable
 from tests.written import written
 
@@ -193,10 +193,10 @@ def test_instances_decide_apart_from_one_another() -> None:
 
 
 def run(folder: Path, *overrides: str) -> RunResult:
-    composed = compose(["experiment=paxos_5nodes", "engine=sim", "duration=500ms", "trace=history", *overrides])
-    experiment = dataclasses.replace(composed.experiment, run_dir=folder)
+    made = composed("experiment=paxos_5nodes", "engine=sim", "duration=500ms", "trace=history", *overrides)
+    experiment = dataclasses.replace(made.experiment, run_dir=folder)
     plan = Plan(
-        experiment=experiment, config=composed.config, engine="sim", checkers=composed.checkers, models=composed.models
+        experiment=experiment, config=made.config, engine="sim", checkers=made.checkers, models=made.models
     )  # fmt: skip
     return execute(plan, engine_named("sim"), lambda now, tally: None)
 

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from framework import ConfigError
-from framework.config.compose import compose
 from plugins.protocols.swim.config import SwimConfig
+from tests.composing import composed
 from tests.sweep.outcomes import outcomes
 from tests.written import written
 
@@ -34,7 +34,7 @@ def test_what_cannot_be_is_refused(settings: dict[str, Any], complaint: str) -> 
 
 def test_a_mistake_in_the_config_is_one_line() -> None:
     with pytest.raises(ConfigError) as refused:
-        compose(["protocol=swim", "workload=suspects", "engine=sim", "protocol.period=50ms"])
+        composed("protocol=swim", "workload=suspects", "engine=sim", "protocol.period=50ms")
     assert str(refused.value) == "command line: protocol: ping_timeout=50ms must be shorter than period=50ms"
 
 

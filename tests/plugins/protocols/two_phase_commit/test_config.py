@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from framework import COORDINATOR, PARTICIPANT, ConfigError
-from framework.config.compose import compose
 from framework.core.message import check_message
 from plugins.protocols.two_phase_commit import register_protocols
 from plugins.protocols.two_phase_commit.config import TwoPhaseCommitConfig
+from tests.composing import composed
 from tests.sweep.outcomes import outcomes
 
 BASE = ("protocol=two_phase_commit", "workload=commits", "engine=sim", "nodes=5")
@@ -27,7 +27,7 @@ def test_the_spec() -> None:
     [(0, (), ("n1", "n2", "n3", "n4", "n5")), (2, ("n1", "n2"), ("n3", "n4", "n5"))],
 )
 def test_the_roles(coordinators: int, first: tuple[str, ...], others: tuple[str, ...]) -> None:
-    roles = compose([*BASE, f"protocol.coordinators={coordinators}"]).experiment.roles
+    roles = composed(*BASE, f"protocol.coordinators={coordinators}").experiment.roles
     assert roles == {COORDINATOR: first, PARTICIPANT: others}
 
 
@@ -43,7 +43,7 @@ def test_the_roles(coordinators: int, first: tuple[str, ...], others: tuple[str,
 )
 def test_what_cannot_be_is_refused_before_the_run(setting: str, complaint: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        compose([*BASE, f"protocol.{setting}"])
+        composed(*BASE, f"protocol.{setting}")
     assert complaint in str(refused.value)
 
 
