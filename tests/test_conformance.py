@@ -78,6 +78,7 @@ def test_conforms() -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_runtime")
 @pytest.mark.parametrize("on_ray", ON_RAY, ids=str)
 def test_conforms_on_ray(on_ray: Check, tmp_path: Path) -> None:
     on_ray.run(tmp_path)

@@ -111,10 +111,12 @@ def _local(actors: int) -> Iterator[RayRuntime]:
     with _environment(settings):
         _read_settings_again()
         try:
-            _init(
-                address="local", num_cpus=max(actors, os.cpu_count() or 1), include_dashboard=False, log_to_driver=False,
-                logging_level=logging.CRITICAL, object_store_memory=OBJECT_STORE_BYTES, _node_ip_address="127.0.0.1",
-            )  # fmt: skip
+            with _only_what_runs_need():
+                _init(
+                    address="local", num_cpus=max(actors, os.cpu_count() or 1), include_dashboard=False,
+                    log_to_driver=False, logging_level=logging.CRITICAL, object_store_memory=OBJECT_STORE_BYTES,
+                    _node_ip_address="127.0.0.1",
+                )  # fmt: skip
         except BaseException as error:
             with undisturbed():
                 _stop_local()
@@ -127,6 +129,25 @@ def _local(actors: int) -> Iterator[RayRuntime]:
             with undisturbed():
                 _stop_local()
     _read_settings_again()
+
+
+_NOT_NEEDED = ("start_api_server", "start_monitor", "start_log_monitor")
+"""Methods of Ray's `Node`; each starts a Python process, and `ray.init` waits for the first."""
+
+
+@contextmanager
+def _only_what_runs_need() -> Iterator[None]:
+    """Keeps Ray from starting the server of its dashboard, its autoscaler and its collector of logs: runs use none."""
+    from ray._private.node import Node
+
+    before = {name: vars(Node)[name] for name in _NOT_NEEDED if name in vars(Node)}
+    for name in before:
+        setattr(Node, name, lambda node, **settings: None)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(Node, name, method)
 
 
 def _stop_local() -> None:
