@@ -1,7 +1,12 @@
-"""Packed rows of events as Arrow columns."""
+"""Packed rows of events as Arrow columns.
+
+Columns are made of buffers: at its first conversion of values, Arrow imports pandas wherever that is installed, which
+costs each process of a run half a second.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +14,23 @@ import pyarrow as pa
 
 from framework.trace.schema import EVENT_FIELDS, KIND_NAMES, NO_NAME
 
-_KINDS = pa.array(KIND_NAMES)
+
+def texts(values: Sequence[str]) -> pa.StringArray:
+    """Returns the values as a string column."""
+    encoded = [value.encode() for value in values]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)
+
+
+def numbers(values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any] | None = None) -> pa.Array:
+    """Returns the values as a column of their type; null where `missing` is true."""
+    valid = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    buffers = [valid, pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), buffers)
+
+
+_KINDS = texts(KIND_NAMES)
 
 
 class NameColumns:
@@ -17,15 +38,15 @@ class NameColumns:
 
     def __init__(self, names: list[str]) -> None:
         self._names = names
-        self._dictionary = pa.array(names, pa.string())
+        self._dictionary = texts(names)
 
     def column(self, indices: np.ndarray[Any, Any]) -> pa.DictionaryArray:
         """Returns the names of `indices`; `NO_NAME` becomes null."""
         if len(self._dictionary) != len(self._names):
-            self._dictionary = pa.array(self._names, pa.string())
+            self._dictionary = texts(self._names)
         nameless = indices == NO_NAME
         # Indices under nulls are within bounds too: some readers check them.
-        column = pa.array(np.where(nameless, 0, indices).astype(np.int32), mask=nameless)
+        column = numbers(np.where(nameless, 0, indices).astype(np.int32), nameless)
         return pa.DictionaryArray.from_arrays(column, self._dictionary)
 
 
@@ -42,15 +63,15 @@ def event_batch(
     `operations` are joined `OPERATION` records; those of other rows are ignored.
     """
     columns = [
-        pa.array(rows["time"]),
-        pa.array(rows["seq"]),
+        numbers(rows["time"]),
+        numbers(rows["seq"]),
         names.column(rows["node"]),
-        pa.DictionaryArray.from_arrays(pa.array(rows["kind"].astype(np.int8)), _KINDS),
+        pa.DictionaryArray.from_arrays(numbers(rows["kind"].astype(np.int8)), _KINDS),
         names.column(rows["peer"]),
         names.column(rows["message"]),
         _operations(rows["seq"], operations),
-        pa.array(rows["cause"], mask=rows["cause"] < 0),
-        pa.array(rows["size"], mask=rows["size"] < 0),
+        numbers(rows["cause"], rows["cause"] < 0),
+        numbers(rows["size"], rows["size"] < 0),
         _binary(rows["payload_length"], payload),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -64,7 +85,7 @@ def _operations(seqs: np.ndarray[Any, Any], packed: bytes) -> pa.Array:
         places = np.minimum(np.searchsorted(seqs, pairs[:, 0]), len(seqs) - 1)
         own = seqs[places] == pairs[:, 0]
         values[places[own]], missing[places[own]] = pairs[own, 1], False
-    return pa.array(values, mask=missing)
+    return numbers(values, missing)
 
 
 def _binary(lengths: np.ndarray[Any, Any], payload: bytes) -> pa.BinaryArray:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from framework.core.client import Ok, Outcome
 from framework.load.generator import Assignment
-from framework.trace.columns import NameColumns, event_batch, unpacked
+from framework.trace.columns import NameColumns, event_batch, texts, unpacked
 from framework.trace.schema import CODE, EVENTS, HISTORY, NAME, OUTCOMES, NameTable, as_json
 from framework.trace.stream import StreamWriter
 from framework.trace.tail import TailWriter
@@ -29,7 +29,7 @@ OPERATIONS_PER_BATCH = 8_192  # waiting as Python objects, ten times the size of
 SECONDS_PER_BATCH = 0.5
 PAYLOAD_BYTES_PER_BATCH = 2**31 - 1  # Arrow's binary columns have 32-bit offsets
 
-_OUTCOMES = pa.array(OUTCOMES)
+_OUTCOMES = texts(OUTCOMES)
 _OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 
 

@@ -97,7 +97,8 @@ class StreamWriter:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._schema = schema
-        self._seal = pa.RecordBatch.from_pylist([], schema=schema)  # has the dictionaries of the batch before it
+        columns = [pa.nulls(0, field.type) for field in schema]
+        self._seal = pa.RecordBatch.from_arrays(columns, schema=schema)  # has the dictionaries of the batch before it
         layout = _cut_to_whole_batches(self.path) if resume else None
         for batch in StreamReader(self.path, schema) if resume else ():
             self._seal = batch.slice(0, 0)
