@@ -108,7 +108,7 @@ def test_the_settings_of_the_detector_are_checked() -> None:
 @pytest.mark.parametrize("protocol", ["raft", "failure_detector"])
 def test_what_is_no_detector_is_refused(protocol: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        compose([*BASE, f"protocol.detector={protocol}"])
+        composed(*BASE, f"protocol.detector={protocol}")
     assert f"detector={protocol}: it is no failure detector; swim is one" in str(refused.value)
 
 
