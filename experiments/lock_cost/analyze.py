@@ -66,9 +66,9 @@ def expected(line: Line) -> tuple[float, float] | None:
 
 
 def quorum_size(nodes: int) -> int:
-    """Returns the size of a quorum: of a projective plane where there is one, else at most that of a grid."""
+    """Returns the size of a quorum: of a projective plane where there is one, else of a square grid."""
     planes = {7: 3, 13: 4, 21: 5, 31: 6}
-    return planes.get(nodes) or min(nodes, 2 * isqrt(nodes - 1) + 1)
+    return planes.get(nodes) or 2 * isqrt(nodes) - 1
 
 
 def figure(found: Sequence[Counted]) -> object:

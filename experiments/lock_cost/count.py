@@ -41,7 +41,7 @@ LOCKS = (
     Cost("lock over Raft", ("protocol=raft", "state_machine=lock", "state_machine.lease=1000s"), (3, 5)),
     Cost("Lamport", ("protocol=lamport_mutex",), (3, 5, 7, 13), between_nodes=True),
     Cost("Ricart and Agrawala", ("protocol=ricart_agrawala",), (3, 5, 7, 13), between_nodes=True),
-    Cost("Maekawa", ("protocol=maekawa",), (3, 5, 7, 13), between_nodes=True),
+    Cost("Maekawa", ("protocol=maekawa",), (4, 7, 9, 13), between_nodes=True),
     Cost("token ring", ("protocol=token_ring",), (3, 5, 7, 13), between_nodes=True),
 )
 
