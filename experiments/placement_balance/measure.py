@@ -53,10 +53,10 @@ def names(count: int) -> list[str]:
     return [f"n{number}" for number in range(1, count + 1)]
 
 
-def made(name: str, nodes: int, seed: int) -> tuple[Placement, list[int]]:
+def made(name: str, nodes: int, seed: int) -> tuple[Placement, range]:
     """Returns a placement, and ids that it can place."""
     placement = STRATEGIES[name](names(nodes), seed)
-    ids = list(range(PLACED))
+    ids = range(PLACED)
     if placement.places_known_ids:
         placement.place(ids)
     return placement, ids

@@ -53,14 +53,14 @@ STRATEGIES: dict[str, Make] = {
 def deviation(name: str, nodes: int) -> float | None:
     """Returns the standard deviation of a node's share, 1 being the average, that theory says; None if it says nothing.
 
-    Ring: a share is Beta(v, v(n-1)) (Lamping and Veach's table rounds it to 1/√v). Multi-probe: 15.6% for many nodes.
+    Ring: a share is Beta(v, v(n-1)) (Lamping and Veach's table rounds it to 1/√v). Multi-probe: 15.6% for many nodes, here a hundred or more.
     """
     kind, _, detail = name.partition(", ")
     if kind == "ring":
         points = int(detail.split()[0])
         return math.sqrt((nodes - 1) / (nodes * points + 1))
     if kind == "multi_probe":
-        return 0.156
+        return 0.156 if nodes >= 100 else None
     if kind == "maglev":
         fraction = int(detail) / nodes % 1  # so many nodes, as a share, have an entry more
         return math.sqrt(fraction * (1 - fraction)) * nodes / int(detail)

@@ -33,6 +33,7 @@ def test_the_theory_by_hand() -> None:
     assert deviation("ring, 100", 10) == math.sqrt(9 / 1001)
     assert deviation("maglev, 65537", 1000) == pytest.approx(1000 / 65_537 * math.sqrt(0.537 * 0.463))
     assert (deviation("jump", 100), deviation("bounded_load, c=1.25", 100)) == (0.0, None)
+    assert (deviation("multi_probe, 21", 10), deviation("multi_probe, 21", 100)) == (None, 0.156)
 
 
 @pytest.mark.parametrize(("name", "nodes"), [("ring, 10", 100), ("ring, 100", 100), ("ring, 100", 10)])
