@@ -227,7 +227,8 @@ class Guard:
 
 
 class Guarded(Fault):
-    """A fault of a swarm. Falls back to a random target if its own does not exist or takes down too many nodes."""
+    """A fault of a swarm. Falls back to a random target if its own does not exist or takes down too many nodes; a fault of
+    links falls back to all links if no node runs, as when the only server is down."""
 
     def __init__(self, fault: Fault, guard: Guard, lasts: int) -> None:
         super().__init__(fault.config)
@@ -236,7 +237,7 @@ class Guarded(Fault):
 
     def inject(self, view: ClusterView) -> Injection | None:
         if not self._fault.disables_target():
-            return self._fault.inject(view) or self._other.inject(view)
+            return self._fault.inject(view) or self._other.inject(view) or self._on_all_links(view)
         room = self._guard.room(view)
         if room < 1:
             return None
@@ -246,6 +247,12 @@ class Guarded(Fault):
         if injection is not None:
             self._guard.note_disks(injection, view.now + self._lasts)
         return injection
+
+    def _on_all_links(self, view: ClusterView) -> Injection | None:
+        config = self._fault.config
+        if "links" not in config.__struct_fields__:
+            return None
+        return type(self._fault)(msgspec.structs.replace(config, links="all")).inject(view)
 
     def expected_touched(self, injection: Injection, messages: int) -> float | None:
         """Allows for chance: in a swarm one fault may mask another, or hit links that carry no messages."""

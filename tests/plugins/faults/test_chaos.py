@@ -15,8 +15,8 @@ from framework.faults.actions import Crash, Pause, SetDisk
 from framework.faults.plan import PlannedFault
 from framework.faults.targets import ClusterView
 from framework.registry.registry import Registry, load
-from plugins.faults.chaos import LAST_CHANCE, Chaos, ChaosConfig
-from tests.plugins.faults.views import NODES
+from plugins.faults.chaos import LAST_CHANCE, Chaos, ChaosConfig, Guard, Guarded
+from tests.plugins.faults.views import NODES, view
 
 SEEDS = range(200)
 
@@ -197,3 +197,11 @@ def test_a_swarm_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="every kind has weight 0"):
         ChaosConfig(kinds={"crash": 0})
     assert ChaosConfig(longest=Duration("100ms")).shortest == Duration("100ms")
+
+
+def test_a_fault_of_links_strikes_all_links_while_no_server_runs(registry: Registry) -> None:
+    kinds = FaultKinds(registry.registered.faults)
+    down = view(down=NODES)
+    loss = Guarded(kinds.make("loss", {"links": "random"}, "loss"), Guard(2), 0).inject(down)
+    assert loss is not None and loss.targets == NODES
+    assert Guarded(kinds.make("clock", {"target": "random"}, "clock"), Guard(2), 0).inject(down) is None
