@@ -7,6 +7,7 @@ import re
 from fractions import Fraction
 
 from framework.core.distributions import Distribution
+from framework.core.errors import PluginError
 from framework.core.message import Config
 from framework.core.time import SECOND, Duration
 from framework.core.value import Probability
@@ -91,6 +92,12 @@ class ShapedLink(Link):
 
 
 def make_link(config: LinkConfig, delay: Distribution, rng: random.Random) -> Link:
-    """Makes the simplest link that implements `config`, with delays of the law `delay`."""
+    """Makes the simplest link that implements `config`, with delays of the law `delay`.
+
+    Raises PluginError unless `delay` is a Distribution, as `build()` of a law in a config returns it.
+    """
+    if not isinstance(delay, Distribution):
+        remedy = "Write make_link(config, config.latency.build(), rng)."
+        raise PluginError("make_link", f"delay={delay!r:.80} is not a Distribution", remedy)
     plain = not (config.loss or config.duplicate or config.reorder or config.bandwidth)
     return ConstantLink(delay.constant) if plain and delay.constant > 0 else ShapedLink(config, delay, rng)

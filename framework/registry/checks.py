@@ -84,13 +84,26 @@ def check_spec(spec: Spec, siblings: Sequence[Spec] = (), home: str | None = Non
 def _check_checker(spec: CheckerSpec) -> None:
     """Raises PluginError unless the check is a function of a run and a config."""
     where = f"checker {spec.name!r}"
-    if not callable(spec.check):
-        raise PluginError(where, "check is not a function", "Write check(run, config) -> CheckResult.")
+    _check_function(where, "check", spec.check, "a run and a config", "check(run: FinishedRun, config) -> CheckResult")
+    if spec.validate is not None:
+        wanted = "validate(models: Models, config) -> None"
+        _check_function(where, "validate", spec.validate, "the models and a config", wanted)
+
+
+def _check_function(where: str, name: str, function: Any, given: str, wanted: str) -> None:
+    """Raises PluginError unless `function`, the field `name` of a spec, can be called as the function `wanted`.
+
+    `given` describes the arguments of the call. Their number is that of the parameters of `wanted`.
+    """
+    if not callable(function):
+        raise PluginError(where, f"{name} is not a function", f"Write {wanted}.")
     try:
-        inspect.signature(spec.check).bind(None, None)
+        inspect.signature(function).bind(*[None] * (wanted.count(",") + 1))
     except TypeError as error:
-        what = "check does not take what it is given: a run and a config"
-        raise PluginError(where, what, "Write def check(run: FinishedRun, config) -> CheckResult.") from error
+        what = f"{name} does not take what it is given: {given}"
+        raise PluginError(where, what, f"Write def {wanted}.") from error
+    except ValueError:  # built in, without a signature
+        return
 
 
 def _check_state_machine(spec: StateMachineSpec) -> None:
@@ -117,6 +130,9 @@ def _check_workload(spec: WorkloadSpec) -> None:
         check_part(where, "client", spec.client, Client)
     for field in ("operations", "requires"):
         _check_tuple(where, field, getattr(spec, field))
+    if spec.validate is not None:
+        given, wanted = "a config and a ProtocolSpec", "validate(config, protocol: ProtocolSpec) -> None"
+        _check_function(where, "validate", spec.validate, given, wanted)
     guests = with_mounts(spec.guests)
     messages = {message for guest in guests for message in guest._handlers if not issubclass(message, Event)}
     check_node_classes(guests, sorted(messages, key=lambda message: message.__qualname__))
@@ -185,6 +201,9 @@ def check_protocol(spec: ProtocolSpec, siblings: Sequence[ProtocolSpec] = (), ho
     _check_sometimes(spec)
     _check_administration(spec)
     _check_assumptions(spec)
+    if spec.settled is not None:
+        where, wanted = f"protocol {spec.name!r}", "settled(nodes) -> str | None"
+        _check_function(where, "settled", spec.settled, "the nodes by name", wanted)
     handled = set(named_messages(spec).values())
     check_node_classes(node_classes(spec), handled)
     for sibling in siblings:
@@ -416,8 +435,10 @@ def package_messages(home: str) -> Iterator[type[Message]]:
 def check_functions(module: Any, plugin: str, hooks: Sequence[str], marked: Callable[[Any], bool]) -> None:
     """Raises PluginError for a hook that would never be called: misspelt, or without its @hookimpl."""
     for name, function in list(vars(module).items()):
-        own = callable(function) and getattr(function, "__module__", None) == getattr(module, "__name__", None)
-        if not own or isinstance(function, type):
+        if not callable(function) or isinstance(function, type):
+            continue
+        own = getattr(function, "__module__", None) == getattr(module, "__name__", None)
+        if not own and not (name in hooks and getattr(function, "__name__", None) == name):
             continue
         if marked(function) and name not in hooks:
             raise PluginError(plugin, f"there is no hook {name!r}", did_you_mean(name, hooks))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.core.distributions import Constant, Lognormal
+from framework.core.errors import PluginError
 from framework.core.time import Duration
 from framework.network.model import ConstantLink, Link
 from framework.network.shaped_link import LinkConfig, ShapedLink, make_link, parse_bandwidth
@@ -29,6 +30,11 @@ def test_a_link_that_does_nothing_but_wait_is_one_that_engines_need_not_ask() ->
     plain = link()
     assert isinstance(plain, ConstantLink) and plain.constant == 1 * MS
     assert plain.transmit(5, 100) == (1 * MS + 5,)
+
+
+def test_a_law_that_was_not_built_is_named_with_the_remedy() -> None:
+    with pytest.raises(PluginError, match=r"delay=Lognormal\(.*is not a Distribution.*build\(\)"):
+        link(Lognormal(median=Duration("1ms"), sigma=1.0))
 
 
 @pytest.mark.parametrize("fields", [{"loss": 0.1}, {"duplicate": 0.1}, {"reorder": 0.1}, {"bandwidth": "1gbit"}])

@@ -263,6 +263,14 @@ class Hasty(Workload):
         return None
 
 
+class Timely(Workload):
+    def functions(self) -> tuple[str, ...]:
+        return ("wait",)
+
+    def next(self, client: NodeId, now: int, rng: random.Random) -> Any:
+        return None
+
+
 class OwnFault(Fault):
     def inject(self, view: ClusterView, rng: random.Random) -> Injection | None:  # type: ignore[override]
         return None
@@ -299,12 +307,16 @@ class Unasked(Invariant[Parent]):
         (FaultSpec(name="x", summary="", fault=Aimless, config=None), "config=None is not a FaultConfig, so it does not say when. Write class MyConfig(FaultConfig), and"),
         (StateMachineSpec(name="x", summary="", machine=Forgetful), "Forgetful has no snapshot(). Write snapshot(self) -> bytes and restore("),
         (CheckerSpec(name="x", summary="", check=lambda run: run), "check does not take what it is given: a run and a config"),
+        (CheckerSpec(name="x", summary="", check=print, validate=lambda models: None), "validate does not take what it is given: the models and a config"),
+        (WorkloadSpec(name="x", summary="", workload=Timely, validate=lambda config: None), "validate does not take what it is given: a config and a ProtocolSpec. Write def validate(config, protocol: ProtocolSpec) -> None."),
+        (WorkloadSpec(name="x", summary="", workload=Timely, validate="no"), "validate is not a function. Write validate(config, protocol: ProtocolSpec) -> None."),  # type: ignore[arg-type]
+        (dataclasses.replace(SPEC, settled=lambda: None), "settled does not take what it is given: the nodes by name. Write def settled(nodes) -> str | None."),
         (dataclasses.replace(SPEC, checkers="echo"), 'checkers="echo" is not a tuple. Write checkers=("echo",).'),
         (dataclasses.replace(SPEC, operations="ping"), 'operations="ping" is not a tuple. Write operations=("ping",).'),
         (dataclasses.replace(SPEC, invariants=(Unasked,)), "Unasked.observe does not take what it is given: step, node. Write def observe(self, step, node)."),
         (dataclasses.replace(SPEC, invariants=(Still(),)), "invariants: Still is an instance. Give the class: invariants=(Still,)."),
     ],
-    ids=range(11),
+    ids=range(15),
 )  # fmt: skip
 def test_what_cannot_be_called_or_read_as_it_will_be_is_an_error_at_once(spec: Any, says: str) -> None:
     assert says in refused(spec)

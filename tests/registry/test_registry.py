@@ -171,6 +171,15 @@ def test_a_hook_that_would_never_be_called_is_refused(tmp_path: Path, was: str, 
     assert error in str(raised.value)
 
 
+def test_a_hook_that_a_package_imports_needs_its_mark_too(tmp_path: Path) -> None:
+    package = tmp_path / f"{write_plugin(tmp_path).stem}_package"
+    package.mkdir()
+    (package / "oracle.py").write_text(PROTOCOL.replace("@hookimpl\n", ""))
+    (package / "__init__.py").write_text(f"from {package.name}.oracle import register_protocols\n")
+    with pytest.raises(PluginError, match=r"register_protocols is not marked as a hook. Write @hookimpl above def"):
+        load([str(package)])
+
+
 def test_a_file_that_registers_nothing_is_no_plugin(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="registers nothing"):
         load([str(write_plugin(tmp_path, "x = 1"))])
