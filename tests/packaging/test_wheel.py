@@ -88,7 +88,7 @@ def test_the_console_command_is_installed_and_runs_where_other_folders_have_our_
     (tmp_path / "framework" / "__init__.py").write_text("raise ImportError")
     command = str(site / "bin" / "synod")
     ended = python(command, "--version", cwd=tmp_path, path=[site])
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "synod 0.1.0\n", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "synod 0.2.0\n", "")
     ended = python(
         command, "run", "experiment=hello", "engine=sim", "--quiet", "run.dir=mine", cwd=tmp_path, path=[site]
     )
