@@ -51,8 +51,8 @@ def curves(
 ) -> Any:
     """One line a series, in the order given; a formula of the same name is dashed, in the same colour.
 
-    `x` and `y` are the axes' titles, with units. `dots` marks what was measured by points, joined if there is no formula.
-    `whole_x`: nothing lies between whole numbers.
+    `x` and `y` are the axes' titles, with units. `dots` marks what was measured by points, joined if there is no
+    formula. `whole_x`: nothing lies between whole numbers.
     """
     names = list(dict.fromkeys([*series, *(formulas or {})]))
     colour = alt.Color(

@@ -1,7 +1,7 @@
 """One simulated run without clients, to the moment that a study waits for.
 
-The servers are the protocol's own nodes on the simulator's links, clocks and disks. A study says what stands on their disks
-at the start, which of them stop, what is sent to them from outside, and when it has seen enough.
+The servers are the protocol's own nodes on the simulator's links, clocks and disks. A study says what stands on their
+disks at the start, which of them stop, what is sent to them from outside, and when it has seen enough.
 """
 
 from __future__ import annotations

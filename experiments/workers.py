@@ -15,7 +15,8 @@ AT_ONCE_S = 1.0
 
 @contextmanager
 def started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A run in a process of its own. It alone is told of a Ctrl-C, once, and ends in order before KeyboardInterrupt rises."""
+    """A run in a process of its own. It alone is told of a Ctrl-C, once, and ends in order before KeyboardInterrupt
+    rises."""
     with subprocess.Popen(command, start_new_session=True, text=True, **options) as run:
         try:
             yield run

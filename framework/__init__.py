@@ -1,7 +1,7 @@
 """Synod: a laboratory for distributed protocols.
 
-The names that an author imports, each loaded when it is first asked for. This file is written by `python -m tests.exports`,
-from `__all__`.
+The names that an author imports, each loaded when it is first asked for. This file is written by
+`python -m tests.exports`, from `__all__`.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ UNFIT = [
     ),
     (
         f"{HELLO} nodes=2 faults=clock",
-        "faults.clock.target=random_minority: fewer than half of 2 is no node. Write nodes=3, or random.",
+        "faults.clock.target=random_minority: fewer than half of 2 means no node. Write nodes=3, or random.",
     ),
     (
         f"{RAFT} faults=chaos 'faults.chaos.disk=[slow,fulll]'",
@@ -152,7 +152,7 @@ ENDLESS = [
     ([f"nodes={CLOSED}"], "cannot be read. Nest 50 brackets or less."),
     (
         ["workload.timeout=" + "1" * 50 + "s"],
-        "a duration of 51 characters is none: write a number and a unit, as in 150ms",
+        "a duration of 51 characters is not a duration: write a number and a unit, as in 150ms",
     ),
     (["workload.mix=\udcff"], "'workload.mix=\\udcff' cannot be read."),
     (["\udcffx=1"], "'\\udcffx=1' cannot be read."),
@@ -225,7 +225,7 @@ BROKEN = {
     "no_stay": ("import sys; sys.exit('bye')", "SystemExit: bye"),
     "no_list": (
         "from framework import hookimpl\n@hookimpl\ndef register_protocols():\n    return 'x'\n",
-        "register_protocols gives str. Return a list of ProtocolSpec.",
+        "register_protocols returns str. Return a list of ProtocolSpec.",
     ),
     "deaf": (UNHANDLED, "no handler for Lost (deaf). Write @handles(Lost) in Deaf or Mute, or delete the message."),
 }
@@ -501,7 +501,7 @@ def test_an_address_where_nobody_answers_is_one_line_within_half_a_minute(
 @pytest.mark.parametrize(
     ("word", "stages", "says"),
     [
-        ("engine.address=127.0.0.1:1", ["joining"], "nobody answers at 127.0.0.1:1"),
+        ("engine.address=127.0.0.1:1", ["joining"], "no answer from 127.0.0.1:1"),
         (
             "engine.start_timeout=1ms",
             ["starting", "placing", "starting", "stopping"],

@@ -169,7 +169,7 @@ def test_a_package_that_stands_before_ours_is_one_line(scratch: Path) -> None:
     (scratch / "plugins" / "__init__.py").write_text("")
     run = ended(HELLO)
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
-    assert "stands before Synod's own" in run.stderr
+    assert "is found before Synod's own" in run.stderr
     study = ended(("experiments.wan_latency", "--trials", "1"))
     assert study.stderr.startswith("unexpected ModuleNotFoundError: No module named 'plugins.")
     assert "ModuleNotFoundError" in traceback_of(study)

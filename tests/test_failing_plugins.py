@@ -214,7 +214,7 @@ def test_one_that_fails_before_the_run_is_one_line_and_no_folder(
 
 
 GAVE_UP = "the engine gave up: "
-CANNOT = "where an argument that can be sent and recorded was due (mine.py:"
+CANNOT = "expected an argument that can be sent and recorded (mine.py:"
 DEEP = "value = ()\n            for _ in range(5_000): value = (value,)\n            return 'echo', None, value"
 DURING = [
     (WORKLOAD, "workload=mine", {"next": RAISE}, f"{GAVE_UP}workload=mine: next {RAISED}"),
@@ -228,42 +228,42 @@ DURING = [
         WORKLOAD,
         "workload=mine",
         {"next": "return 7"},
-        f"{GAVE_UP}workload=mine: next gave 7 (int), where (function, key, ",
+        f"{GAVE_UP}workload=mine: next returned 7 (int), expected (function, key, ",
     ),
     (
         WORKLOAD,
         "workload=mine",
         {"next": "return 'echo', 5, 'x'"},
-        f"{GAVE_UP}workload=mine: next gave 5 (int), where a text",
+        f"{GAVE_UP}workload=mine: next returned 5 (int), expected a text",
     ),
     (
         WORKLOAD,
         "workload=mine",
         {"next": "return None, 'k', 'x'"},
-        f"{GAVE_UP}workload=mine: next gave None, where a text",
+        f"{GAVE_UP}workload=mine: next returned None, expected a text",
     ),
     (
         WORKLOAD,
         "workload=mine",
         {"next": "return 'e\\ud800', None, 'x'"},
-        f"{GAVE_UP}workload=mine: next gave 'e\\ud800' (",
+        f"{GAVE_UP}workload=mine: next returned 'e\\ud800' (",
     ),
-    (WORKLOAD, "workload=mine", {"next": "return 'echo', None, 'x\\ud800'"}, f"gave 'x\\ud800' (str), {CANNOT}"),
-    (WORKLOAD, "workload=mine", {"next": "return 'echo', None, 10**5_000"}, f"gave a value of type int, {CANNOT}"),
+    (WORKLOAD, "workload=mine", {"next": "return 'echo', None, 'x\\ud800'"}, f"returned 'x\\ud800' (str), {CANNOT}"),
+    (WORKLOAD, "workload=mine", {"next": "return 'echo', None, 10**5_000"}, f"returned a value of type int, {CANNOT}"),
     (
         WORKLOAD,
         "workload=mine",
         {"next": "return 'echo', None, 1 << 70"},
-        f"gave 1180591620717411303424 (int), {CANNOT}",
+        f"returned 1180591620717411303424 (int), {CANNOT}",
     ),
-    (WORKLOAD, "workload=mine", {"next": "return 'echo', None, object()"}, f"gave <object object> (object), {CANNOT}"),
-    (WORKLOAD, "workload=mine", {"next": DEEP}, f"gave a value of type tuple, {CANNOT}"),
+    (WORKLOAD, "workload=mine", {"next": "return 'echo', None, object()"}, f"returned <object object> (object), {CANNOT}"),
+    (WORKLOAD, "workload=mine", {"next": DEEP}, f"returned a value of type tuple, {CANNOT}"),
     (FAULT, "faults=mine", {"inject": RAISE}, f"{GAVE_UP}faults=mine: inject {RAISED}"),
     (
         FAULT,
         "faults=mine",
         {"inject": "return 'x'"},
-        f"{GAVE_UP}faults=mine: inject gave 'x' (str), where an Injection of tuples",
+        f"{GAVE_UP}faults=mine: inject returned 'x' (str), expected an Injection of tuples",
     ),
     (
         FAULT,
@@ -283,7 +283,7 @@ DURING = [
         NETWORK,
         "network=mine",
         {"link": "return None"},
-        f"{GAVE_UP}network=mine: link gave None, where a Link was due (",
+        f"{GAVE_UP}network=mine: link returned None, expected a Link (",
     ),
     (
         NETWORK,
@@ -301,14 +301,14 @@ DURING = [
         WORKLOAD,
         "workload=mine",
         {"next": "return 'ecko', None, 'x'"},
-        f"{GAVE_UP}workload=mine: next gave 'ecko' (str), where one of its functions() (echo) was due",
+        f"{GAVE_UP}workload=mine: next returned 'ecko' (str), expected one of its functions() (echo)",
     ),
     (NETWORK, "network=mine", {"transmit": RAISE}, f"{GAVE_UP}network=mine: transmit {RAISED}"),
     (
         NETWORK,
         "network=mine",
         {"transmit": "return None"},
-        "transmit gave None, where a tuple of times was due (mine.py:",
+        "transmit returned None, expected a tuple of times (mine.py:",
     ),
     (
         PROTOCOL,
@@ -358,7 +358,7 @@ DURING = [
         CHECKER,
         "checker=mine",
         {"check": "pass"},
-        "mine: the checker gave None, where a CheckResult was due (mine.py:4)",
+        "mine: the checker returned None, expected a CheckResult (mine.py:4)",
     ),
     (
         CHECKER,

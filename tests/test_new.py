@@ -296,7 +296,7 @@ def test_the_list_shows_every_plugin_with_its_settings(capsys: pytest.CaptureFix
 def test_one_kind_or_one_plugin_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert plugins.main(["protocols", "raft"]) == 0
     text = capsys.readouterr().out
-    assert "  protocol.heartbeat_interval=50ms     duration\n      How often a leader says that it is there.\n" in text
+    assert "  protocol.heartbeat_interval=50ms     duration\n      Interval of the heartbeats of a leader.\n" in text
     assert "  protocol.read_mode=log               log | read_index | lease\n      `log`: a read is" in text
     assert "echo" not in text
 
@@ -311,7 +311,7 @@ def test_one_plugin_is_told_as_the_help_of_a_run_tells_it(capsys: pytest.Capture
 def test_what_settings_mean_is_left_out_of_longer_lists(capsys: pytest.CaptureFixture[str]) -> None:
     assert plugins.main(["protocols"]) == 0
     text = capsys.readouterr().out
-    assert "protocol.read_mode=log\n" in text and "How often a leader says" not in text
+    assert "protocol.read_mode=log\n" in text and "Interval of the heartbeats" not in text
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ EVERYTHING = {"read": 2, "write": 1, "append": 2, "cas": 1, "delete": 1}
 class Row:
     """One line of the table: a history, and what checking it may take.
 
-    `group` is what `--only` chooses by. `at_most_s` bounds the seconds to the verdict and its evidence, `at_most_mib` the
-    memory of the process; `memory_of` names the row whose memory this one's may exceed by a tenth. `values` is how many
-    different values are written, None for no two alike; `unknown` the share of operations that are never answered; with
-    `wrong` one answer, late in the history, is wrong: a read shows an old value, or a lock is had that is held. `verdicts` are those that it may end with.
+    `group` is what `--only` chooses by. `at_most_s` bounds the seconds to the verdict and its evidence, `at_most_mib`
+    the memory of the process; `memory_of` names the row whose memory this one's may exceed by a tenth. `values` is how
+    many different values are written, None for no two alike; `unknown` the share of operations that are never answered;
+    with `wrong` one answer, late in the history, is wrong: a read shows an old value, or a lock is had that is held.
+    `verdicts` are those that it may end with.
     """
 
     group: str

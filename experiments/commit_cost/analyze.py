@@ -30,7 +30,8 @@ def arithmetic(line: Line, participants: int, faults: int) -> Cost:
 
 
 def report(counts: Sequence[Counted], folder: Path) -> bool:
-    """Prints the table; writes rows and figure into `folder`. Returns whether every transaction took what arithmetic says."""
+    """Prints the table; writes rows and figure into `folder`. Returns whether every transaction took what arithmetic
+    says."""
     found: dict[tuple[str, int, int], list[Counted]] = {}
     for one in counts:
         found.setdefault((one.line, one.participants, one.faults), []).append(one)

@@ -19,13 +19,13 @@ QUIET = (
     "engine.check_invariants_every=0",
 )  # fmt: skip
 FIRST, LAST = 100 * MILLISECOND, 480 * MILLISECOND
-"""Transactions that begin between these are counted: by then the client knows the coordinator's incarnation, and all that
-a transaction causes comes to its end before the run does."""
+"""Transactions that begin between these are counted: by then the client knows the coordinator's incarnation, and all
+that a transaction causes comes to its end before the run does."""
 
 
 class Cost(NamedTuple):
-    """What one transaction took: message delays until the last participant knew the decision, messages between different
-    nodes, and forced writes."""
+    """What one transaction took: message delays until the last participant knew the decision, messages between
+    different nodes, and forced writes."""
 
     delays: int
     messages: int

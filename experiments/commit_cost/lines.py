@@ -18,10 +18,10 @@ class Line:
     """One protocol at work.
 
     `settings(N, F)` are those of `framework.run`. `messages` go between different nodes, without those of clients and
-    without the types in `apart`. `forced` are the forced writes of all nodes, `own` of which are the participants' records
-    of the decision, which the literature leaves out. `delays` pass until the last participant knows the decision. The
-    request of the client counts as one if the coordinator is no participant: in the literature a participant sends it.
-    `difference` says where a formula is not the literature's, and why.
+    without the types in `apart`. `forced` are the forced writes of all nodes, `own` of which are the participants'
+    records of the decision, which the literature leaves out. `delays` pass until the last participant knows the
+    decision. The request of the client counts as one if the coordinator is no participant: in the literature a
+    participant sends it. `difference` says where a formula is not the literature's, and why.
     """
 
     name: str

@@ -1,4 +1,5 @@
-"""Counts the message delays of a commit among 2 to 32 participants: `python -m experiments.commit_rounds [--trials 1]`."""
+"""Counts the message delays of a commit among 2 to 32 participants:
+`python -m experiments.commit_rounds [--trials 1]`."""
 
 from __future__ import annotations
 

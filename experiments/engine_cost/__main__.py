@@ -1,4 +1,5 @@
-"""Measures every row and prints the table: `python -m experiments.engine_cost [--only GROUP] [--against REV] [--repeat N]`.
+"""Measures every row and prints the table:
+`python -m experiments.engine_cost [--only GROUP] [--against REV] [--repeat N]`.
 
 Exit 0 if every bar holds, 2 if one is missed or a run did not end valid.
 """
@@ -65,8 +66,8 @@ def measure_all(
     wanted: Sequence[Row], repeat: int, against: str | None, console: Console
 ) -> tuple[list[Measured], float]:
     """Every distinct run `repeat` times, in turns, so that drift of the machine falls on all alike; and the median of
-    SimPy's events a second, taken between them. With `against`, each run is one of a pair with that commit's; the two take
-    turns in being first."""
+    SimPy's events a second, taken between them. With `against`, each run is one of a pair with that commit's; the two
+    take turns in being first."""
     measured = [Measured(row) for row in wanted]
     runs = list(dict.fromkeys(row.overrides for row in wanted))
     yardstick = []

@@ -13,7 +13,8 @@ from framework.registry.discovery import ROOT
 
 @contextmanager
 def tree_of(revision: str, folder: Path) -> Iterator[Path]:
-    """The tree of a git revision, checked out below `folder` for as long as the context lasts. ConfigError if there is none."""
+    """The tree of a git revision, checked out below `folder` for as long as the context lasts. ConfigError if there is
+    none."""
     place = folder / "before"
     _git(revision, "worktree", "add", "--detach", str(place), revision)
     try:

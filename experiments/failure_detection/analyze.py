@@ -87,8 +87,8 @@ def first_probes(trials: Sequence[Outcome], kind: str) -> list[float]:
 
 
 def holds(trials: Sequence[Outcome], found: Found) -> bool:
-    """Returns whether every crash was noticed by all, the cost is that of the formulas, the first probe fails when theory
-    says, and suspicion spares SWIM most of its mistakes at a price of its time-out."""
+    """Returns whether every crash was noticed by all, the cost is that of the formulas, the first probe fails when
+    theory says, and suspicion spares SWIM most of its mistakes at a price of its time-out."""
     noticed = all(last(found, name, network) is not None for name in DETECTORS for network in NETWORKS)
     cost = all(
         abs(messages(found, name, network) / expected(name, network.loss) - 1) < 0.05

@@ -32,7 +32,8 @@ DETECTORS: dict[str, tuple[str, ...]] = {
 
 
 class Conditions(NamedTuple):
-    """A network: the probability that a message is lost, and the sigma of its lognormal delay, whose median is 10 ms."""
+    """A network: the probability that a message is lost, and the sigma of its lognormal delay, whose median is 10
+    ms."""
 
     loss: float
     sigma: float

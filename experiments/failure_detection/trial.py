@@ -43,7 +43,8 @@ class Watch(Trial):
         self._suspected: dict[str, set[str]] = {node: set() for node in experiment.nodes}
         self.mistakes = 0
         self.noticed: dict[str, int] = {}
-        """When each member first suspected the victim after its crash; with `probes`, when a probe of it first failed."""
+        """When each member first suspected the victim after its crash; with `probes`, when a probe of it first
+        failed."""
         if crash_at is not None:
             self.crash_at(crash_at, self.victim)
 

@@ -1,4 +1,5 @@
-"""What order statistics say of waiting for the nearest nodes of a quorum. Milliseconds, by sampling with a fixed seed."""
+"""What order statistics say of waiting for the nearest nodes of a quorum. Milliseconds, by sampling with a fixed
+seed."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _SAMPLES = 100_000
 def waits(nodes: int, quorum: int, thrifty: bool, hops: int) -> tuple[float, float]:
     """Median and p99 until `quorum` of `nodes` agree, the asking node one of them, and `hops` messages besides.
 
-    Whoever asks all waits for the fastest; who is thrifty asks no more than it needs, and waits for the slowest of them.
+    Whoever asks all waits for the fastest; who is thrifty asks no more than it needs, and waits for the slowest of
+    them.
     """
     waits = _delays(hops, seed=2).sum(axis=1)
     if quorum > 1:

@@ -1,4 +1,5 @@
-"""What is measured at each size of quorum, and how. Phase 2 takes `quorum` nodes, phase 1 as many as it must: N + 1 - `quorum`."""
+"""What is measured at each size of quorum, and how. Phase 2 takes `quorum` nodes, phase 1 as many as it must: N + 1 -
+`quorum`."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ ELECTIONS = 100
 
 
 class Line(NamedTuple):
-    """One size of quorum. `thrifty`: Accept goes to no more than a quorum. `batched`: many values may share one Accept."""
+    """One size of quorum. `thrifty`: Accept goes to no more than a quorum. `batched`: many values may share one
+    Accept."""
 
     study: str
     nodes: int
@@ -36,7 +38,8 @@ class Line(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Milliseconds, operations a second, or how many nodes may be down in either phase; what a study does not ask is None.
+    """Milliseconds, operations a second, or how many nodes may be down in either phase; what a study does not ask is
+    None.
 
     `behind_ms` is how long after the last operation every node had applied it.
     """

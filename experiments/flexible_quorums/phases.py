@@ -46,7 +46,8 @@ class Loss(Trial):
 
 
 def elected_after(settings: tuple[str, ...], seed: int, down: int = 0) -> float | None:
-    """Milliseconds from the first Prepare to the first leader, if the last `down` nodes never run; None: there is none."""
+    """Milliseconds from the first Prepare to the first leader, if the last `down` nodes never run; None: there is
+    none."""
     experiment = servers("multipaxos", *PATIENT, *settings)
     trial = FirstElection(experiment, seed)
     trial.crash_at(0, *experiment.nodes[len(experiment.nodes) - down :])

@@ -1,4 +1,5 @@
-"""Kills the leader's process under load, time and again: `python -m experiments.leader_kill [--trials 10] [--protocol NAME]`.
+"""Kills the leader's process under load, time and again:
+`python -m experiments.leader_kill [--trials 10] [--protocol NAME]`.
 
 Exit 0 if the median stands within the bar, 2 if not, or if a run did not end valid.
 """

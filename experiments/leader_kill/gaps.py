@@ -24,7 +24,8 @@ class NoCrash(SynodError):
 
 @dataclass(frozen=True)
 class Gap:
-    """Times in nanoseconds of the run: the crash, the next operation committed by another leader, both ends of the gap."""
+    """Times in nanoseconds of the run: the crash, the next operation committed by another leader, both ends of the
+    gap."""
 
     crash: int
     begins: int

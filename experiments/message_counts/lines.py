@@ -22,8 +22,9 @@ TWO_REGISTER_ROUNDS: Formula = ("4n", lambda n: 4 * n)
 class Line:
     """One protocol at work. `settings` are those of `framework.run`; Q is a majority.
 
-    `delays` and `deciding` are up to the decision: message delays, and messages. `telling` is what is sent besides so that
-    learners know, `learned` after how many delays they do (None: with a later message). `hops` of the client come on top.
+    `delays` and `deciding` are up to the decision: message delays, and messages. `telling` is what is sent besides so
+    that learners know, `learned` after how many delays they do (None: with a later message). `hops` of the client come
+    on top.
     """
 
     name: str

@@ -41,7 +41,8 @@ class StoresEarly(Replica):
 
 
 class TakesOlderVersions(Replica):
-    """A replica takes the version that it was sent last, not the one with the greatest timestamp (propagation phase)."""
+    """A replica takes the version that it was sent last, not the one with the greatest timestamp (propagation
+    phase)."""
 
     @handles(Propagate)
     def on_propagate(self, sender: NodeId, propagate: Propagate) -> None:
@@ -75,7 +76,8 @@ class ReadsWithoutWritingBack(RegisterClient):
 
 
 class StopsAtAgreement(RegisterClient):
-    """A read does not write back if all who answered agree, be they enough to propagate or not (write_back=when_needed)."""
+    """A read does not write back if all who answered agree, be they enough to propagate or not
+    (write_back=when_needed)."""
 
     def propagate(self, version: Version) -> None:
         if self.operation.function == "write" or len(set(self.found.values())) > 1:
@@ -115,7 +117,8 @@ class SignsNothing(SignsWith):
 
 
 class SignsWithItsClient(SignsWith):
-    """A timestamp names the client, whose next write may count to the same after one that timed out (Lynch and Shvartsman: tags)."""
+    """A timestamp names the client, whose next write may count to the same after one that timed out (Lynch and
+    Shvartsman: tags)."""
 
     @property
     def writer(self) -> OperationId:

@@ -80,7 +80,8 @@ class SkipsPhaseOne(MultiPaxos):
 
 
 class TakesTheOldestValue(MultiPaxos):
-    """Of what was accepted for a slot that of the lowest ballot is proposed, not that of the highest (PMS §2.2, P2c)."""
+    """Of what was accepted for a slot that of the lowest ballot is proposed, not that of the highest (PMS §2.2,
+    P2c)."""
 
     @handles(Promise)
     def on_promise(self, sender: NodeId, promise: Promise) -> None:
@@ -192,7 +193,8 @@ class ChoosesWhatItHas(MultiPaxos):
 
 
 class AppliesEarlierBallots(MultiPaxos):
-    """A follower applies what it has accepted in whatever ballot, up to where the leader says all is chosen (PMS §2.3)."""
+    """A follower applies what it has accepted in whatever ballot, up to where the leader says all is chosen (PMS
+    §2.3)."""
 
     def learn(self, chosen: int, proposed: int) -> None:
         self.apply(min(chosen, self.accepted.last))
@@ -283,7 +285,8 @@ class RestartsWithoutItsCheckpoint(MultiPaxos):
 
 
 class AnswersForAnyOwnBallot(MultiPaxos):
-    """A client is answered with what its leader proposed for the slot in any ballot, be it another client's command (PMS §3)."""
+    """A client is answered with what its leader proposed for the slot in any ballot, be it another client's command
+    (PMS §3)."""
 
     def is_found(self, request: ProposedRequest, found: Proposal | None) -> bool:
         return found is not None and found.ballot.node == self.id

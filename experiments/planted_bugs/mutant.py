@@ -49,8 +49,8 @@ class Mutant:
 
 
 def mutated(protocol: ProtocolSpec, mutants: Iterable[Mutant]) -> list[ProtocolSpec]:
-    """A protocol for each mutant: `protocol` in all but its node, or its client. Of the roles, a mutant takes those whose
-    class it derives from."""
+    """A protocol for each mutant: `protocol` in all but its node, or its client. Of the roles, a mutant takes those
+    whose class it derives from."""
     return [
         dataclasses.replace(
             protocol,

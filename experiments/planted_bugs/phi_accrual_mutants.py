@@ -43,7 +43,8 @@ class BelievesTheLatest(PhiAccrualDetector):
 
 
 class AwaitsNobodyUnheard(PhiAccrualDetector):
-    """There is no estimate before the first heartbeat, so that a node that sends none is trusted (Synod: first_interval)."""
+    """There is no estimate before the first heartbeat, so that a node that sends none is trusted (Synod:
+    first_interval)."""
 
     @on_timer
     def expire(self, peer: NodeId) -> None:

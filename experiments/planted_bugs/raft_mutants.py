@@ -255,7 +255,8 @@ class AppliesUncommitted(Raft):
 
 
 class KeepsTheCommitIndexToItself(Raft):
-    """The heartbeats of a leader do not say how far it has committed, so that followers never apply the last entry (§5.3)."""
+    """The heartbeats of a leader do not say how far it has committed, so that followers never apply the last entry
+    (§5.3)."""
 
     def multicast(self, to: Sequence[NodeId], message: Message, *, before_commit: bool = False) -> None:
         if type(message) is AppendEntries and not message.entries:

@@ -1,5 +1,5 @@
-"""The service with one mistake at a time. What is right is said in `plugins/protocols/service/invariants.py`, and in the
-README there ("README")."""
+"""The service with one mistake at a time. What is right is said in `plugins/protocols/service/invariants.py`, and in
+the README there ("README")."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class NeverCountsDown(Dispatcher):
 
 
 class CountsDownAtTheSender(Dispatcher):
-    """A late answer is counted down at the server that sent it, not at the one that is awaited (outstanding counted)."""
+    """A late answer is counted down at the server that sent it, not at the one that is awaited (outstanding
+    counted)."""
 
     @handles(Done)
     def on_done(self, sender: NodeId, done: Done) -> None:

@@ -1,5 +1,5 @@
-"""Three-phase commit with one mistake at a time. "Skeen" is Skeen (1981), "quorums" Skeen (1982) with numbered attempts, as
-plugins/protocols/three_phase_commit/README.md derives it."""
+"""Three-phase commit with one mistake at a time. "Skeen" is Skeen (1981), "quorums" Skeen (1982) with numbered
+attempts, as plugins/protocols/three_phase_commit/README.md derives it."""
 
 from __future__ import annotations
 

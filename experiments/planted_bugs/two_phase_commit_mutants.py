@@ -1,5 +1,5 @@
-"""Two-phase commit with one mistake at a time. "R*" is Mohan, Lindsay and Obermarck (1986), "BHG" is Bernstein, Hadzilacos
-and Goodman (1987)."""
+"""Two-phase commit with one mistake at a time. "R*" is Mohan, Lindsay and Obermarck (1986), "BHG" is Bernstein,
+Hadzilacos and Goodman (1987)."""
 
 from __future__ import annotations
 
@@ -240,7 +240,8 @@ class ReleasesInDoubt(TwoPhaseCommit):
 
 
 class AbortsWithoutRecord(TwoPhaseCommit):
-    """Asked about a transaction on which it has not voted, a participant answers aborted and keeps no record (BHG, section 7.4)."""
+    """Asked about a transaction on which it has not voted, a participant answers aborted and keeps no record (BHG,
+    section 7.4)."""
 
     @handles(DecisionRequest)
     def on_decision_request(self, sender: NodeId, request: DecisionRequest) -> None:

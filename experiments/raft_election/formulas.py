@@ -8,9 +8,9 @@ from math import comb
 def split_probability(nodes: int, candidates: int, share: float) -> float:
     """The probability that no candidate wins a term.
 
-    The time-outs of `candidates` out of `nodes` servers are uniform, and a request takes `share` of their range one way.
-    The first to stand loses if fewer of the others than it needs are still waiting when its request arrives. The gap
-    between the first time-out and the one that decides has a beta law, whose distribution is a binomial tail.
+    The time-outs of `candidates` out of `nodes` servers are uniform, and a request takes `share` of their range one
+    way. The first to stand loses if fewer of the others than it needs are still waiting when its request arrives. The
+    gap between the first time-out and the one that decides has a beta law, whose distribution is a binomial tail.
     """
     decides = candidates - (nodes // 2 + 1) + 1  # that many others in time leave too few votes
     if decides < 1:

@@ -24,7 +24,8 @@ RANGES_MS = (
 """The ten ranges of election time-outs of Raft's Figure 16."""
 
 LOGS = {"n1": 4, "n2": 4, "n3": 3, "n4": 2, "n5": 1}
-"""Entries in each log when the leader, n1, crashes. n3 needs a vote of n4 and n5; n4 has n5 alone: it cannot win, nor can n5."""
+"""Entries in each log when the leader, n1, crashes. n3 needs a vote of n4 and n5; n4 has n5 alone: it cannot win, nor
+can n5."""
 
 LAID_DOWN = 1
 """The term of the leader that crashes, and of all entries."""
@@ -101,7 +102,8 @@ def _hold(line: Line, experiment: Experiment, seed: int) -> Outcome:
 
 
 def crash_leader(trial: ElectionTrial, experiment: Experiment, seed: int) -> int:
-    """One heartbeat goes out to all at once; then the leader crashes at a uniform point of the interval, which is returned.
+    """One heartbeat goes out to all at once; then the leader crashes at a uniform point of the interval, which is
+    returned.
 
     What followers keep of its term is laid down on their disks, so that their logs can differ.
     """
@@ -190,7 +192,8 @@ def split_lines() -> Iterator[Line]:
 
 
 def contention(study: str, name: str, nodes: int, share: float, trials: float = 1.0, range_ms: int = 100) -> Line:
-    """One of `nodes` servers is down; the delay one way is `share` of 100 ms, and so is the range of time-outs, by default."""
+    """One of `nodes` servers is down; the delay one way is `share` of 100 ms, and so is the range of time-outs, by
+    default."""
     return Line(
         study=study,
         name=name,

@@ -17,8 +17,8 @@ from plugins.protocols.raft.node import LEADER, Raft
 class Election(NamedTuple):
     """How it went, in nanoseconds of the run; without a leader (None) the horizon came first.
 
-    `term` is the leader's, or the last that anyone entered. `elected` is when it had its majority, `heard` when the last
-    of the others had its first message.
+    `term` is the leader's, or the last that anyone entered. `elected` is when it had its majority, `heard` when the
+    last of the others had its first message.
     """
 
     leader: NodeId | None

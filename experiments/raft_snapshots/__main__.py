@@ -1,4 +1,5 @@
-"""Measures what snapshots do for Raft and prints four tables: `python -m experiments.raft_snapshots [--entries 100000]`.
+"""Measures what snapshots do for Raft and prints four tables:
+`python -m experiments.raft_snapshots [--entries 100000]`.
 
 Real times are those of `--trials` repetitions: the least, the median, the most.
 """
@@ -114,7 +115,8 @@ def disks(
 
 
 def restarts_of(path: Path, config: RaftConfig, entries: int, trials: int) -> tuple[int, list[float]]:
-    """How many entries its log holds after a restart, and the seconds of each trial, on a fresh copy of the database."""
+    """How many entries its log holds after a restart, and the seconds of each trial, on a fresh copy of the
+    database."""
     seconds: list[float] = []
     for trial in range(trials):
         folder = path.parent / f"{path.stem}-{trial}"

@@ -1,4 +1,5 @@
-"""One server of Raft that is a group of its own, over a database as on Ray: what its disk holds, and how long it takes to return."""
+"""One server of Raft that is a group of its own, over a database as on Ray: what its disk holds, and how long it takes
+to return."""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ def processes_s(overrides: Sequence[str], seeds: int, at_once: int) -> float:
 
 
 def tune_s(overrides: Sequence[str], seeds: int, at_once: int) -> float:
-    """Seconds that Ray Tune takes for a trial a seed, its own start-up included. Its actors take several trials each."""
+    """Seconds that Ray Tune takes for a trial a seed, its own start-up included. Its actors take several trials
+    each."""
     os.environ.update(RAY_AIR_NEW_OUTPUT="0", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_ENABLE_UV_RUN_RUNTIME_ENV="0")
     began = time.perf_counter()
     import ray

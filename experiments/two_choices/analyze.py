@@ -74,8 +74,8 @@ def counted(balls: Sequence[Throws]) -> dict[tuple[int, int], Counter[int]]:
 
 
 def holds(maxima: dict[tuple[int, int], Counter[int]], queues: Sequence[Queues]) -> bool:
-    """Returns whether two choices keep every bin at 4 or fewer, means with fresh loads are those of the theory, and old loads
-    make the least loaded server of all a worse choice than one at random."""
+    """Returns whether two choices keep every bin at 4 or fewer, means with fresh loads are those of the theory, and old
+    loads make the least loaded server of all a worse choice than one at random."""
     flat = all(max(maxima[line]) <= 4 < min(maxima[line[0], 1]) for line in BALLS if line[1] > 1)
     fresh = all(abs(one.mean_time / theory(one.load, one.d) - 1) < _WITHIN for one in queues if not one.age)
     herd = all(one.mean_time > theory(one.load, 1) for one in queues if one.d == ALL and one.age >= 5)

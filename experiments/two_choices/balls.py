@@ -26,8 +26,8 @@ def throw(line: tuple[int, int], seeds: Iterable[int]) -> list[Throws]:
 
 
 def fullest(n: int, d: int, trials: int, seed: int) -> list[int]:
-    """Returns the number of balls in the fullest bin of each trial. Bins are drawn with replacement, and among equals the
-    first drawn is taken (Azar and others, 1999)."""
+    """Returns the number of balls in the fullest bin of each trial. Bins are drawn with replacement, and among equals
+    the first drawn is taken (Azar and others, 1999)."""
     rng = np.random.default_rng((seed, n, d))
     loads = np.zeros((trials, n), dtype=np.int8)
     row = np.arange(trials)

@@ -1,5 +1,5 @@
-"""Queues: requests come to n servers at rate `load` for each, and take one service time on average, exponentially. Each joins
-the shortest of d queues drawn at random, as these are, or as they were when all servers last reported.
+"""Queues: requests come to n servers at rate `load` for each, and take one service time on average, exponentially. Each
+joins the shortest of d queues drawn at random, as these are, or as they were when all servers last reported.
 
 Times are in units of the mean service time.
 """
@@ -16,7 +16,8 @@ import numpy as np
 SERVERS, MEASURED = 500, 1_500
 """The number of servers, and the service times that are measured."""
 HIGH_LOAD, MANY_SERVERS, LONG = 0.96, 2_000, 4_000
-"""The load above which it takes more of both: a surplus of requests lasts for 1 / (1 - load) times their number a server."""
+"""The load above which it takes more of both: a surplus of requests lasts for 1 / (1 - load) times their number a
+server."""
 WARM_UP = 300
 """Service times that pass before the measurement."""
 
@@ -25,7 +26,8 @@ ALL = 0
 
 
 class Queues(NamedTuple):
-    """The mean time of a request in the system. `age`: the time between two reports of all servers; 0: loads are fresh."""
+    """The mean time of a request in the system. `age`: the time between two reports of all servers; 0: loads are
+    fresh."""
 
     load: float
     d: int
@@ -34,8 +36,9 @@ class Queues(NamedTuple):
 
 
 def theory(load: float, d: int) -> float:
-    """Returns the mean time in the system of many servers with fresh loads: 1 / (1 - load) for d = 1, else the sum over i of
-    load to the power of (d^i - d) / (d - 1) (Mitzenmacher, 2001, theorem 1; Vvedenskaya, Dobrushin and Karpelevich, 1996)."""
+    """Returns the mean time in the system of many servers with fresh loads: 1 / (1 - load) for d = 1, else the sum over
+    i of load to the power of (d^i - d) / (d - 1) (Mitzenmacher, 2001, theorem 1; Vvedenskaya, Dobrushin and
+    Karpelevich, 1996)."""
     if d == 1:
         return 1 / (1 - load)
     total = 0.0
@@ -59,8 +62,8 @@ def queue(line: tuple[float, int, float], seeds: Iterable[int]) -> list[Queues]:
 def random_choice(load: float, seed: int, steps: int = 200_000, side_by_side: int = 1_000) -> float:
     """Returns the mean time in the system of single queues: what each server is under a random choice.
 
-    Simulates many queues side by side by Lindley's recurrence, each for `steps` requests, of which the first half is the
-    warm-up: at a load of 0.99 a queue takes some 40,000 service times to forget that it was empty.
+    Simulates many queues side by side by Lindley's recurrence, each for `steps` requests, of which the first half is
+    the warm-up: at a load of 0.99 a queue takes some 40,000 service times to forget that it was empty.
     """
     rng = np.random.default_rng((seed, round(load * 1_000)))
     waited = np.zeros(side_by_side)

@@ -41,7 +41,8 @@ WINDOW = MILLISECOND
 
 
 class Outcome(NamedTuple):
-    """One trial: the leader's term, or the round of the ballot that decided. If not `decided`, the rounds until given up.
+    """One trial: the leader's term, or the round of the ballot that decided. If not `decided`, the rounds until given
+    up.
 
     `begun` counts the ballots of all proposers together; in Raft, terms again.
     """

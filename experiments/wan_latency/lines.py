@@ -1,6 +1,7 @@
 """The lines of the study, and how one trial of each is held.
 
-Nobody appoints a leader: elections are left to chance, and a line takes the seeds under which the node at its site wins.
+Nobody appoints a leader: elections are left to chance, and a line takes the seeds under which the node at its site
+wins.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The load that a balancer takes a server to have: counted, reported, or both."""
+"""A balancer's estimate of the load of a server: counted, reported, or both."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class LoadConfig(BalancerConfig):
     """Base of the config of balancers that compare loads."""
 
     load: Literal["outstanding", "reported", "corrected"] = "outstanding"
-    """The load of a server. `outstanding`: the dispatcher's own requests there. `reported`: what the server's newest report
-    says, however old it is. `corrected`: that, and the dispatcher's requests sent there since."""
+    """The load of a server. `outstanding`: the dispatcher's own requests there. `reported`: what the server's newest
+    report says, however old it is. `corrected`: that, and the dispatcher's requests sent there since."""
     max_age: Duration = Duration(0)
     """Reports that are older do not count, and the dispatcher's own requests do in their place. 0: all count."""
 
 
 def load_of(server: NodeId, table: ServerTable, config: LoadConfig) -> int:
-    """Returns the number of requests that a server is taken to have."""
+    """Returns the estimated number of requests at a server."""
     report = table.reports.get(server)
     if config.load == "outstanding" or report is None:
         return table.outstanding[server]
@@ -32,8 +32,8 @@ def load_of(server: NodeId, table: ServerTable, config: LoadConfig) -> int:
 
 
 def lightest(servers: Iterable[NodeId], table: ServerTable, config: LoadConfig, rng: random.Random) -> NodeId:
-    """Returns the server that would finish one more request first: the one with the least (load + 1) / weight. Among equals
-    the choice is random, so that dispatchers do not all choose the same one."""
+    """Returns the server that would finish one more request first: the one with the least (load + 1) / weight. Among
+    equals the choice is random, so that dispatchers do not all choose the same one."""
     best: list[NodeId] = []
     least = float("inf")
     for server in servers:

@@ -107,7 +107,7 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--ok-value", metavar="|".join(MEANINGS), type=one_of(MEANINGS),
         help="what the value of an ok is where it equals the argument: the argument again, or the result"
-        " (default: what the rest of the file tells)",
+        " (default: inferred from the rest of the file)",
     )
     parser.add_argument(
         "--budget", type=count, default=DEFAULT.steps, metavar="STEPS",

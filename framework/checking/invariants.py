@@ -56,11 +56,11 @@ class Invariant(ABC, Generic[N]):
 
     One instance is created, without arguments, for each group of nodes: for the nodes of the run, and for all mounts at
     one path. Clients are nodes too: an invariant on their class, or on Node, also observes them. A mounted node is
-    observed after the batches in which it took a step, sent, noted or told something, or changed a durable field that
-    is not lazy; not after one in which its parent only changed its memory. An invariant sees only durable state: it
-    observes a node after the commit of a batch, when the effects leave, all steps of the batch at once. It never sees a
-    batch lost in a crash; with `engine.check_invariants_every` above 1 it skips other batches too, so that its last
-    view of another node may be out of date.
+    observed after the batches in which it took a step, sent or noted something, passed an event to its parent, or
+    changed a durable field that is not lazy; not after one in which its parent only changed its memory. An invariant
+    sees only durable state: it observes a node after the commit of a batch, when the effects leave, all steps of the
+    batch at once. It never sees a batch lost in a crash; with `engine.check_invariants_every` above 1 it skips other
+    batches too, so that its last view of another node may be out of date.
     """
 
     watches: ClassVar[type[Node]] = Node
@@ -76,7 +76,7 @@ class Invariant(ABC, Generic[N]):
         if not issubclass(cls.watches, Node):
             raise PluginError(
                 cls.__qualname__,
-                f"watches {cls.watches.__qualname__}, which is no node",
+                f"watches {cls.watches.__qualname__}, which is not a node class",
                 "Write Invariant[MyNode].",
             )
 
@@ -101,8 +101,8 @@ class WrittenKeys:
         self._seen: dict[NodeId, int] = {}
 
     def since(self, step: Step, records: DurableMap[K, Any] | dict[K, Any]) -> list[K]:
-        """Returns the keys that were set since the node of `step` was last seen; all that the map holds after a restart.
-        Older keys may follow."""
+        """Returns the keys that were set since the node of `step` was last seen; all that the map holds after a
+        restart. Older keys may follow."""
         writes = len(records) if isinstance(records, dict) else records.writes
         new = writes - self._seen.get(step.node, 0)
         if not new and not step.started:

@@ -36,8 +36,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """One checker's conclusion; `msgspec.to_builtins` converts it for JSON.
 
     `story` is the shortest evidence found for an invalid verdict, one line per element, else empty. `operations` counts
-    the operations of known success that were judged; `steps` the work done, which is the same in every run of the
-    same check. `key` is the part of the history that the verdict is about, if it is about one part. `measures` are numbers
+    the operations of known success that were judged; `steps` the work done, which is the same in every run of the same
+    check. `key` is the part of the history that the verdict is about, if it is about one part. `measures` are numbers
     that the checker has found besides, plain data for result.json.
     """
 

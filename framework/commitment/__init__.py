@@ -1,1 +1,1 @@
-"""What protocols of atomic commitment share: transactions, their client, and the properties that must hold."""
+"""Shared parts of atomic commitment protocols: transactions, their client, and their invariants."""

@@ -1,4 +1,4 @@
-"""The client of all protocols of atomic commitment: it hands a transaction over, and asks until it hears the outcome."""
+"""The client of every atomic commitment protocol: it submits a transaction, and asks until it receives the outcome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from framework.core.node import handles, on_timer
 from framework.core.time import Duration
 
 COORDINATOR = "coordinator"
-"""The role of nodes that do nothing but coordinate; none if participants do."""
+"""The role of nodes that only coordinate. No node has it if participants coordinate."""
 PARTICIPANT = "participant"
 """The role of the nodes that vote."""
 
@@ -27,8 +27,8 @@ class CommitConfig(Config):
 
 
 class CommitClient(Client):
-    """A client with one transaction at a time: operation `commit`, key what the transaction writes, argument a tuple of
-    `(participant, vote)`; the result is `committed` or `aborted`.
+    """A client with one transaction at a time. The operation is `commit`, its key the one that the transaction writes,
+    its argument a tuple of `(participant, vote)`, and its result `committed` or `aborted`.
 
     It asks the transaction's coordinator (see `coordinator_of`), and if no answer comes the participants in turn, which
     know the outcome once they have decided.

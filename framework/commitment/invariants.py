@@ -9,8 +9,8 @@
 | locked | a participant holds the key of each transaction from its vote of yes to the decision, restarts included | section 7.1 |
 | values | a participant's value of a key is a committed transaction | |
 
-A decision that a crash may take back has to come back as it was. The properties hold of every node that keeps the conventions of `framework.commitment.transactions`. The cost of a step is
-proportional to its changes.
+A decision that a crash may take back has to come back as it was. The properties hold of every node that keeps the
+conventions of `framework.commitment.transactions`. The cost of a step is proportional to its changes.
 """
 
 from __future__ import annotations
@@ -130,13 +130,13 @@ class Votes(Invariant[Node]):
             raise Violation(
                 "unanimous",
                 (doubt.where,),
-                f"{doubt.where} takes transaction {transaction} for committed, and nobody voted on it",
+                f"{doubt.where} considers transaction {transaction} committed, but nobody voted on it",
             )
         participants = next(iter(cast.values())).transaction.participants
         for name in participants:
             if name not in cast or cast[name].vote == "no":
                 voted = f"{name} voted no" if name in cast else f"{name} has not voted"
-                what = f"{doubt.where} takes transaction {transaction} for committed, and {voted}"
+                what = f"{doubt.where} considers transaction {transaction} committed, but {voted}"
                 raise Violation("unanimous", dict.fromkeys((doubt.where, name)), what)
 
 

@@ -1,13 +1,13 @@
-"""Transactions, votes and decisions, and the messages between a client and the nodes that commit for it.
+"""Transactions, votes and decisions, and the messages between a client and the nodes of a commit protocol.
 
-A node of such a protocol keeps its state under these names, which the invariants of `framework.commitment.invariants` rely
-on. What a protocol does not need, it leaves out.
+A node keeps its state under these names, on which the invariants of `framework.commitment.invariants` rely. A protocol
+omits the attributes that it does not need.
 
 | attribute | content |
 | --- | --- |
-| `votes: DurableMap[OperationId, CastVote]` | a participant's votes: durable before anyone hears of a yes |
+| `votes: DurableMap[OperationId, CastVote]` | a participant's votes: durable before a yes is sent |
 | `read_only: dict[OperationId, CastVote]` | its read-only votes, if they are not among `votes`: in memory, only added to |
-| `decisions: DurableMap[OperationId, CommitDecision]` | what the node knows to be decided: durable before anyone hears of it |
+| `decisions: DurableMap[OperationId, CommitDecision]` | the decisions that the node knows: durable before any of them is sent |
 | `unforced: DurableMap` or `dict[OperationId, CommitDecision]` | decisions that a crash may take back, and that will then come back as they were: a lazy map, or a dict in memory, only added to |
 | `locks: dict[str, OperationId]` | by key: the transaction that holds it, from its vote of yes to the decision |
 | `values: DurableMap[str, OperationId]` | by key: the last transaction that was committed |
@@ -30,11 +30,11 @@ CommitDecision: TypeAlias = Literal["committed", "aborted"]
 
 
 class Transaction(Record):
-    """A transaction as its client hands it over. Its id is that of the client's operation.
+    """A transaction as its client submits it. Its id is that of the client's operation.
 
-    `key` is what it writes, and locks, at each participant; "" locks nothing. `votes` are the participants in order, each
-    with the vote that it would cast by itself: a participant reads its own, and nobody reads another's,
-    but for which of them only read.
+    `key` is what it writes, and locks, at each participant; "" locks nothing. `votes` are the participants in order,
+    each with the vote that it would cast by itself: a participant reads its own, and nobody reads another's, but for
+    which of them only read.
     """
 
     id: OperationId
@@ -72,10 +72,10 @@ class TransactionMessage(Message):
 
 
 class CommitRequest(Message):
-    """A client asks for the outcome of its transaction, which begins if it has not begun.
+    """From a client: asks for the outcome of its transaction, which begins if it has not begun.
 
-    `incarnation` is that of the coordinator as far as the client knows; 0 if it does not. `again`: an earlier incarnation
-    may have begun the transaction.
+    `incarnation` is that of the coordinator as far as the client knows; 0 if it does not. `again`: an earlier
+    incarnation may have begun the transaction.
     """
 
     operation: OperationId

@@ -62,7 +62,7 @@ def _check_default(key: str, value: Any, where: str, groups: Groups) -> None:
         raise ConfigError(where, f"defaults: {key}: {group} has a value already", f"Write - override /{group}: …")
     for name in value if isinstance(value, list) else [value]:
         if isinstance(name, bool):
-            raise ConfigError(where, f"defaults: {key}: {str(name).lower()} is no option", BOOLEAN_TRAP)
+            raise ConfigError(where, f"defaults: {key}: {str(name).lower()} is not an option", BOOLEAN_TRAP)
         if name is None:
             raise ConfigError(where, f"defaults: {key} names nothing", did_you_mean("", groups.options(group)))
         groups.check(group, str(name), where)

@@ -321,6 +321,6 @@ def _unknown(one: _Asked, keys: Iterable[str], groups: Groups) -> ConfigError:
     if one.key == one.word and (
         meant := [f"{group}={one.key}" for group in GROUPS if one.key in groups.options(group)]
     ):
-        return ConfigError(COMMAND_LINE, f"{one.word!r} is no key", f"Did you mean {' or '.join(meant)}?")
+        return ConfigError(COMMAND_LINE, f"{one.word!r} is not a key", f"Did you mean {' or '.join(meant)}?")
     near = [*keys] if group in (*GROUPS, SWEEP) else [*GROUPS, *TOP_KEYS, *OTHER_KEYS, SWEEP]
     return ConfigError(COMMAND_LINE, f"{one.word}: there is no such key", did_you_mean(one.key, near))

@@ -50,8 +50,8 @@ class BadValue(Exception):
 def plain(value: Any) -> Any:
     """Returns `value` as YAML shows it: mappings, lists, scalars; durations with their unit.
 
-    A chosen plugin is shown by its name, and its settings next to it. Leaves out what has a config group of its own, the
-    state machine for one.
+    A chosen plugin is shown by its name, and its settings next to it. Leaves out what has a config group of its own,
+    the state machine for one.
     """
     if isinstance(value, msgspec.Struct):
         tag = type(value).__struct_config__
@@ -130,7 +130,8 @@ PARTS: dict[str, type] = {
     "placement": PlacementChoice,
     "balancer": BalancerChoice,
 }
-"""The config groups whose choice is given to the protocol, in the field of its config that has the group's name and may be None."""
+"""The config groups whose choice is given to the protocol, in the field of its config that has the group's name and may
+be None."""
 
 
 def is_part(config: type, name: str) -> bool:

@@ -25,7 +25,7 @@ def recompose(config: Mapping[str, Any], where: str, registry: Registry | None =
     choices["experiment"] = config.get("experiment")
     lacking = [group for group in ("protocol", "workload", "network", "engine") if not choices[group]]
     if lacking:
-        raise ConfigError(where, f"does not say which {lacking[0]}", "Is this the config.yaml of a run?")
+        raise ConfigError(where, f"names no {lacking[0]}", "Is this the config.yaml of a run?")
     merged = {key: value for key, value in config.items() if key != "experiment"}
     try:
         return resolve(merged, choices, registry, ())

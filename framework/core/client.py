@@ -51,7 +51,7 @@ _INTERNAL = ("_runtime", "_path", "_committed", "_peer_mount")
 
 
 class Ended(Event):
-    """Tells the parent of a mounted client that an operation has ended."""
+    """To the parent of a mounted client: an operation has ended."""
 
     operation: OperationId
     outcome: Outcome
@@ -96,7 +96,7 @@ class Client(Node):
         return ()
 
     def start(self, operation: Operation, timeout: int = 0) -> None:
-        """Starts `operation` on a mounted client; its parent is told `Ended`. `timeout`: nanoseconds; 0 is none.
+        """Starts `operation` on a mounted client. Its parent receives `Ended`. `timeout`: nanoseconds; 0: no time-out.
 
         After `Unknown` the client starts afresh (`on_start` runs again), as its earlier requests may still be under
         way. Raises PluginError while an operation is under way.
@@ -108,7 +108,7 @@ class Client(Node):
             raise self._misuse(what, "Mount a client for each operation that runs at the same time.")
         parent = self._runtime.nodes[self._path.rpartition("/")[0]]
         if Ended not in parent._handlers:
-            what = f"mounts a {type(self).__qualname__} and would not hear how its operations end"
+            what = f"mounts a {type(self).__qualname__}, but does not handle the outcomes of its operations"
             raise parent._misuse(what, "Write @handles(Ended) in it.")
         if self._retired:
             self._renew()
@@ -147,7 +147,7 @@ class Client(Node):
         self._runtime.effects.append(Complete(operation, outcome, self._runtime.step))
 
     def _begin(self, operation: Operation, timeout: int) -> None:
-        """Starts `operation` and its time-out (in nanoseconds; 0 is none). The engine calls this, as one step."""
+        """Starts `operation` and its time-out (in nanoseconds; 0: no time-out). The engine calls this, as one step."""
         assert self.current is None, f"{self.id} is busy with operation {self.current}"
         self.current = operation.id
         if timeout:

@@ -177,7 +177,7 @@ class Empirical(Law, kw_only=True, tag_field="kind", tag="empirical"):
             raise ValueError("`points` must begin at fraction 0 and end at fraction 1, as in [[0, 1ms], [1, 9ms]]")
         for (before, shorter), (after, longer) in pairwise(self.points):
             if not before < after or shorter > longer:
-                raise ValueError(f"`points` must rise: ({after}, {longer}) stands after ({before}, {shorter})")
+                raise ValueError(f"`points` must rise, but ({after}, {longer}) follows ({before}, {shorter})")
 
     def scaled(self, factor: Fraction) -> Distribution:
         starts = [int(Fraction(fraction) * (1 << 32)) for fraction, _ in self.points]

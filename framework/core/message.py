@@ -87,7 +87,7 @@ def check_type(hint: Any, where: str, holder: str) -> None:
         union = re.search(r"- type `(.*)` is not supported", str(error), re.DOTALL)
         raise PluginError(
             where,
-            f"msgpack cannot tell apart what is in {union[1]}" if union else f"msgpack cannot carry it: {error}",
+            f"msgpack cannot distinguish the members of {union[1]}" if union else f"msgpack cannot carry it: {error}",
             "Keep one kind of each in a union; Records take a tag, class A(Record, tag=True).",
         ) from error
 

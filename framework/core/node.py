@@ -33,7 +33,7 @@ TimerKey: TypeAlias = tuple[str, str, tuple[Any, ...]]
 
 
 TimerEntry: TypeAlias = tuple[int, int, TimerKey]
-"""(deadline, order, timer): how a timer stands in the queue of its runtime."""
+"""(deadline, order, timer): the entry of a timer in the queue of its runtime."""
 
 
 class SetTimer:
@@ -122,7 +122,8 @@ class Node:
     """The other members of the group, in the order of the config; never this node itself."""
     config: Any
     roles: Mapping[str, tuple[NodeId, ...]] = MappingProxyType({})
-    """The nodes of the run by the role that its protocol gives them, and the workload's service; the same everywhere."""
+    """The nodes of the run by the role that its protocol gives them, and the workload's service; the same
+    everywhere."""
     spare: bool = False
     """True if this node is a spare: not a member of the group when the run starts. `peers` are then all members."""
 
@@ -349,7 +350,9 @@ class Node:
         An `Event` that the parent does not handle is dropped; any other message is then an error.
         """
         if not self._path:
-            raise self._misuse(f"tells {type(event).__name__}, but has no parent", "Only a mounted node can tell.")
+            raise self._misuse(
+                f"passes on {type(event).__name__}, but has no parent", "Call tell() only in a mounted node."
+            )
         parent, _, name = self._path.rpartition("/")
         self._runtime.tells.append((parent, name, event))
 
@@ -374,7 +377,7 @@ class Node:
             raise self._misuse(f"{path!r} is mounted already", "Unmount it first, or choose another name.")
         if not issubclass(node_class, type(self).mounts) and node_class not in chosen_classes(self.config):
             raise self._misuse(
-                f"mounts {node_class.__qualname__} without having said so",
+                f"mounts {node_class.__qualname__}, which `mounts` does not list",
                 f"Write mounts = ({node_class.__qualname__},) in the class.",
             )
         keeps = node_class._keeps_own_id
@@ -399,7 +402,8 @@ class Node:
     # State as plain data.
 
     def state(self) -> dict[str, Any]:
-        """Returns a copy of the public attributes except `id`, `peers`, `config`, `roles` and `spare`, as plain data."""
+        """Returns a copy of the public attributes except `id`, `peers`, `config`, `roles` and `spare`, as plain
+        data."""
         hidden = ("id", "peers", "config", "roles", "spare")
         return {
             name: copy_plain(value, f"{type(self).__qualname__}.{name}")

@@ -338,7 +338,8 @@ class NodeRuntime:
         return changes
 
     def _is_mounted(self, node: Node) -> bool:
-        """Returns whether the node takes part; one that its parent has unmounted may still be held and changed by it."""
+        """Returns whether the node takes part; one that its parent has unmounted may still be held and changed by
+        it."""
         return self.nodes.get(node._path) is node
 
     def _note_active(self, early: Iterable[Effect], effects: Iterable[Effect]) -> None:
@@ -434,7 +435,7 @@ class NodeRuntime:
         self._involved[node._path] = node
 
     def settle(self) -> None:
-        """Passes every `tell` to its parent, oldest first, within the same step."""
+        """Passes every event to its parent, oldest first, within the same step."""
         while self.tells:
             path, name, event = self.tells.pop(0)
             parent = self.nodes.get(path)
@@ -450,7 +451,7 @@ class NodeRuntime:
                 if handler is None:
                     raise PluginError(
                         type(parent).__qualname__,
-                        f"mount {name!r} tells {type(event).__name__}, which nobody handles",
+                        f"mount {name!r} passes on {type(event).__name__}, which its parent does not handle",
                         f"Write @handles({type(event).__name__}) in it.",
                     )
                 handler(parent, name, event)

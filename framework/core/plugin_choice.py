@@ -1,4 +1,5 @@
-"""The choice of a plugin within another one's config: of a protocol, so that its nodes can be mounted, or of a placement."""
+"""The choice of a plugin within another one's config: of a protocol, so that its nodes can be mounted, or of a
+placement."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def parse_size(text: str) -> int:
     unit = next((unit for unit in _UNITS if form is not None and unit.lower() == form[2].lower()), None)
     if form is None or unit is None:
         raise ValueError(
-            f"{text[:40]!r} is no amount of memory: write a number and one of {', '.join(_UNITS)}, as in 512MiB"
+            f"{text[:40]!r} is not an amount of memory: write a number and one of {', '.join(_UNITS)}, as in 512MiB"
         )
     return int(form[1]) * _UNITS[unit]
 

@@ -19,7 +19,7 @@ class HasStatus(Protocol):
 
 
 class MountStatus(Record, kw_only=True):
-    """What the mounts of a node do: the paths of those that lead their group, and of all that take part in one."""
+    """The activity of a node's mounts: the paths of the leaders of their groups, and of all members of a group."""
 
     leads: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()

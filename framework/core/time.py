@@ -46,7 +46,9 @@ def parse_duration(text: object) -> int:
     if stripped == "0":
         return 0
     if len(stripped) > _LONGEST:
-        raise ValueError(f"a duration of {len(stripped):,} characters is none: write a number and a unit, as in 150ms")
+        raise ValueError(
+            f"a duration of {len(stripped):,} characters is not a duration: write a number and a unit, as in 150ms"
+        )
     form = _FORM.fullmatch(stripped)
     if form is None:
         if re.fullmatch(r"\d+(\.\d+)?", stripped):

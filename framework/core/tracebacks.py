@@ -132,7 +132,7 @@ def plugin_gave(where: str, call: str, value: Any, wanted: str, owner: Any) -> P
         given = "None" if value is None else f"{_ADDRESS.sub('', repr(value))} ({type(value).__name__})"
     except Exception:  # the value's own __repr__ may be broken
         given = f"a value of type {type(value).__name__}"
-    return PluginFailed(where, f"{call} gave {one_line(given)}, where {wanted} was due ({defined_at(owner)})")
+    return PluginFailed(where, f"{call} returned {one_line(given)}, expected {wanted} ({defined_at(owner)})")
 
 
 @contextmanager

@@ -38,7 +38,8 @@ TraceLevel = Literal["full", "history", "none"]
 
 @dataclass(frozen=True)
 class EndpointSpec:
-    """The class of a node or client and its config, the nodes that it knows, the run's roles, and whether it is a spare."""
+    """The class of a node or client and its config, the nodes that it knows, the run's roles, and whether it is a
+    spare."""
 
     node_class: type[Node]
     peers: tuple[NodeId, ...]
@@ -142,7 +143,8 @@ class Experiment:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """The functions that the protocol's clients perform: its own, or those of the state machine that it replicates."""
+        """The functions that the protocol's clients perform: its own, or those of the state machine that it
+        replicates."""
         machine: StateMachineChoice | None = getattr(self.protocol_config, "state_machine", None)
         return self.protocol.operations or (() if machine is None else machine.machine.operations)
 

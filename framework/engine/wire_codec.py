@@ -40,7 +40,8 @@ class Wire:
         self.decode = tuple(msgspec.msgpack.Decoder(message).decode for message in self.classes)
         """`decode[index](bytes)`. Raises msgspec.ValidationError or DecodeError if the bytes are not that message."""
         self.has_operation: tuple[bool, ...] = tuple(_has_operation(message) for message in self.classes)
-        """`has_operation[index]`: whether the message has an `operation`: a field of the type OperationId, or a property."""
+        """`has_operation[index]`: whether the message has an `operation`: a field of the type OperationId, or a
+        property."""
         self.tried: dict[type[Message], int] = {}
         """The index of each message that `index_of` has checked often enough."""
         self._tries = dict.fromkeys(self.classes, TRIES)

@@ -1,1 +1,1 @@
-"""What failure detectors share: the detector as a node that others mount, its client, and what must hold."""
+"""Shared parts of failure detectors: the detector as a mounted node, its client, and its invariants."""

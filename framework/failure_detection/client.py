@@ -1,4 +1,4 @@
-"""The client of all failure detectors: it asks any node whom it suspects."""
+"""The client of all failure detectors: it asks any node for its suspicions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from framework.failure_detection.detector import DetectorConfig, SuspectsReply, 
 
 
 class SuspectsClient(Client):
-    """A client with the operation `suspects`. Its result is `(node, suspects)`: who has answered, and whom it suspects.
+    """A client with the operation `suspects`. Its result is `(node, suspects)`: the node that answered, and its
+    suspects.
 
     It asks a random node, and another one if no answer comes.
     """

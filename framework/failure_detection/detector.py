@@ -1,7 +1,8 @@
 """Detector: the base of failure detectors, and their port to the node that mounts them.
 
-A detector suspects nodes that it takes for crashed, and may be wrong (Chandra and Toueg, *Unreliable Failure Detectors
-for Reliable Distributed Systems*, 1996). It tells its parent when it begins to suspect a node, and when that ends:
+A detector suspects nodes that have probably crashed, and may be wrong (Chandra and Toueg, *Unreliable Failure Detectors
+for Reliable Distributed Systems*, 1996). Its parent receives an event when it begins to suspect a node, and when it
+ends a suspicion:
 
     class Replicator(Node):
         def on_start(self) -> None:
@@ -15,7 +16,7 @@ for Reliable Distributed Systems*, 1996). It tells its parent when it begins to 
         def on_alive(self, mount: str, alive: Alive) -> None: ...
 
 An incarnation is a number that only the node itself raises: at each start, and in some protocols to refute a suspicion.
-It tells late news of an earlier incarnation from news of the present one.
+It distinguishes late news of an earlier incarnation from news of the present one.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ class DetectorConfig(Config):
 
 
 class Suspected(Event):
-    """Tells the parent that the detector suspects `node` from now on, in this incarnation; 0: none was heard of."""
+    """To the parent: the detector suspects `node` from now on, in this incarnation; 0 if it has not heard of any."""
 
     node: NodeId
     incarnation: int
 
 
 class Alive(Event):
-    """Tells the parent that the detector no longer suspects `node`, which has been heard of in this incarnation.
+    """To the parent: the detector no longer suspects `node`, which it has heard of in this incarnation.
 
     The incarnation is never lower than that of the `Suspected` before. The protocol may promise that it is higher.
     """
@@ -64,7 +65,7 @@ class Alive(Event):
 
 
 class SuspectsRequest(Message):
-    """A client asks whom a node suspects."""
+    """From a client: asks for the nodes that the receiver suspects."""
 
     operation: OperationId
 
@@ -84,7 +85,7 @@ class DetectorStatus(Status):
 
 
 class Detector(Node):
-    """Base of every failure detector. A protocol calls `suspect` and `trust`, and says `incarnation_of` its peers.
+    """Base of every failure detector. A protocol calls `suspect` and `trust`, and implements `incarnation_of`.
 
     Notes: `suspected` and `trusted` (node, incarnation); `mistake` (node, incarnation): a node was suspected in an
     incarnation in which it ran.

@@ -1,4 +1,4 @@
-"""What must hold of failure detectors.
+"""Properties of failure detectors.
 
 | property | definition |
 | --- | --- |
@@ -51,8 +51,8 @@ class Incarnations(Invariant[Detector]):
         self.known: dict[NodeId, dict[NodeId, int]] = {}
         self.suspected: dict[NodeId, dict[NodeId, int]] = {}
         self.ahead: dict[NodeId, dict[int, tuple[int, NodeId]]] = {}
-        """Incarnations of a node that another one knows of, and that have not been seen at itself: since when, and who
-        knows."""
+        """By node: incarnations that another node knows but that have not been observed at the node itself, each with
+        the time and the knowing node."""
 
     def observe(self, step: Step, node: Detector) -> None:
         self._observe_own(step, node)

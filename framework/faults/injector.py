@@ -378,8 +378,8 @@ def _injection(planned: PlannedFault, view: ClusterView) -> Injection | None:
 
 
 def _checked(action: Any, where: str, nodes: Sequence[NodeId], places: Sequence[NodeId], owner: Any) -> Action:
-    """Returns the action with plain numbers for durations. Raises PluginFailed unless it is one, its fields have their types,
-    and it names `nodes`, or for links `places`, that exist."""
+    """Returns the action with plain numbers for durations. Raises PluginFailed unless it is one, its fields have their
+    types, and it names `nodes`, or for links `places`, that exist."""
     if not isinstance(action, Action):
         raise plugin_gave(where, "inject", action, "an action on one of the nodes", owner)
     named = [end for link in action.links for end in link] if isinstance(action, ImpairLinks) else []

@@ -14,8 +14,8 @@ class LedgerEntry:
     that met a faulty disk, administrative operations that were done. `expected` is the expected count of a
     probabilistic fault. `meets` is the event that makes the fault show: `message`, `commit`, `answer`, or "". `sought`
     is a role that no node had when the fault was due, `seen` the roles that nodes had instead. `failure` is why the
-    plugin failed to compute `expected`. `spans` are the times in which it was in force, `[from, to]` in nanoseconds; `to`
-    is -1 if its end did not come, and equals `from` if nothing undoes it.
+    plugin failed to compute `expected`. `spans` are the times in which it was in force, `[from, to]` in nanoseconds;
+    `to` is -1 if its end did not come, and equals `from` if nothing undoes it.
     """
 
     fault: str

@@ -44,7 +44,8 @@ class LoadGenerator:
     `name` is the workload's name as users type it. `clients` are the clients that this generator serves (the
     administrator's process may have none), `first` is the index of the first of them among all `total` clients of the
     run. Operations start from `start` on, and none starts at or after `stop`, not even an operation that fell due
-    earlier, unless its client is busy (`Workload.is_busy`). `stream(purpose, entity)` returns the seeded random streams.
+    earlier, unless its client is busy (`Workload.is_busy`). `stream(purpose, entity)` returns the seeded random
+    streams.
     """
 
     _ARRIVAL: ClassVar[int] = -1

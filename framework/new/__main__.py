@@ -1,6 +1,6 @@
 """`python -m framework.new KIND NAME [--dir FOLDER]`: a plugin that runs, with its experiment and its tests.
 
-It writes a package below FOLDER, or else below the project that one stands in: the nearest folder with a
+It writes a package below FOLDER, or else below the current project: the nearest folder with a
 pyproject.toml, else the current folder. The package can be installed with pip, and is tested and run without that. In
 Synod's own repository it writes a module of `plugins/`. Each kind has a small example (`templates/`), whose docstring
 says what to change first.
@@ -29,7 +29,7 @@ from framework.registry.discovery import ROOT
 
 
 class Written(NamedTuple):
-    """What was written: the plugin, its files, those that were changed, and what a person has to add to others."""
+    """The result: the plugin, its files, changed files, and lines that the user has to add to other files."""
 
     plugin: NewPlugin
     files: list[Path]
@@ -78,7 +78,9 @@ def write_plugin(kind: str, name: str, folder: Path) -> Written:
     """
     check_name(kind, name, files.class_names(kind, name), folder)
     if printable(str(folder)) != str(folder):
-        raise ConfigError(printable(str(folder)), "is no text that a file can hold", "Name another folder with --dir.")
+        raise ConfigError(
+            printable(str(folder)), "is not a path that a file can hold", "Name another folder with --dir."
+        )
     plugin = files.built_in(kind, name) if folder == ROOT else files.package(kind, name)
     texts = {folder / path: text for path, text in plugin.files.items()}
     for file in texts:

@@ -1,4 +1,4 @@
-"""What a new plugin consists of: its files, from the templates beside this module."""
+"""The files of a new plugin, from the templates beside this module."""
 
 from __future__ import annotations
 

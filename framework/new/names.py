@@ -1,4 +1,4 @@
-"""Which names a new plugin can have."""
+"""The names that a new plugin can have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from framework.core.tracebacks import printable
 from framework.registry.registry import KINDS, load
 
 WORDS = ("none", "auto", "null", "true", "false", "off", "on", "yes", "no")
-"""What YAML and the command line read as something else than a name."""
+"""Words that YAML or the command line would not read as a name."""
 
 FOLDERS = ("conf", "runs", "tests")
 """Folders of a project beside the plugin's."""
@@ -27,16 +27,18 @@ def group_of(kind: str) -> str:
 
 
 KIND_NAMES = tuple(group.removesuffix("s") for group in KINDS)
-"""What a person may ask for."""
+"""The kinds of plugin, as typed."""
 
 
 def check_name(kind: str, name: str, classes: list[str], folder: Path) -> None:
-    """ConfigError unless a new plugin of that kind can be called `name`, which its module below `folder`, its experiment
-    and, with a suffix, its `classes` are called as well."""
+    """ConfigError unless a new plugin of that kind can be called `name`, which its module below `folder`, its
+    experiment and, with a suffix, its `classes` are called as well."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
         better = re.sub(r"[^a-z0-9]+", "_", apart).strip("_0123456789") or f"my_{kind}"
-        raise ConfigError(f"{printable(name)!r}", f"is no name for a {kind.replace('_', ' ')}", f"Write {better!r}.")
+        raise ConfigError(
+            f"{printable(name)!r}", f"is not a valid name of a {kind.replace('_', ' ')}", f"Write {better!r}."
+        )
     if (taken := _meaning(name, classes)) is not None:
         raise ConfigError(f"{name!r}", taken, f"Write 'my_{name}'.")
     registry = load()
@@ -49,7 +51,7 @@ def check_name(kind: str, name: str, classes: list[str], folder: Path) -> None:
 
 
 def _meaning(name: str, classes: list[str]) -> str | None:
-    """What the name means already, wherever one stands."""
+    """Returns what the name already means, in any folder."""
     if name in sys.stdlib_module_names:
         return "is a module of Python's own"
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in WORDS:

@@ -44,8 +44,8 @@ class Addition:
 
 
 def additions(text: str, name: str, *, pytest_elsewhere: bool = False) -> list[Addition]:
-    """What a package called `name` needs and a pyproject.toml lacks; nothing for pytest if that is configured
-    elsewhere."""
+    """Returns the lines that a package called `name` needs and a pyproject.toml lacks. Leaves out pytest if that is
+    configured elsewhere."""
     return [addition for addition in _wanted(_read(text), name, pytest_elsewhere) if not _holds(_read(text), addition)]
 
 
@@ -71,7 +71,7 @@ def with_additions(text: str, wanted: Sequence[Addition]) -> str | None:
 
 
 def to_add(wanted: Sequence[Addition]) -> list[str]:
-    """The lines that a person adds."""
+    """Returns the lines that the user adds."""
     lines: list[str] = []
     for addition in wanted:
         lines += [line for line in (addition.header,) if line not in lines]
@@ -132,7 +132,7 @@ def _merge(document: dict[str, Any], addition: Addition) -> None:
 
 
 def _inserted(text: str, addition: Addition) -> str:
-    """The addition below its table's header, in its list if that stands in one line, or in a new table at the end."""
+    """The addition below its table's header, in its list if that is on one line, or in a new table at the end."""
     newline = "\r\n" if "\r\n" in text else "\n"
     names = r"\s*\.\s*".join(re.escape(name) for name in addition.table)
     header = re.search(rf"^[ \t]*\[\s*{names}\s*\][ \t]*(#[^\r\n]*)?(?=\r?$)", text, re.MULTILINE)

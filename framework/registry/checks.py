@@ -162,11 +162,11 @@ def _check_model(spec: ModelSpec) -> None:
     if not getattr(spec.model, "functions", ()):
         raise PluginError(where, f"{name} has no functions", 'Write functions = ("read", "write") in it.')
     if not hasattr(spec.model, "initial"):
-        raise PluginError(where, f"{name} does not say what it holds at first", "Write initial = … in it.")
+        raise PluginError(where, f"{name} has no initial state", "Write initial = … in it.")
     strange = [name for name in spec.model.observes if name not in spec.model.functions]
     if strange:
         raise PluginError(
-            where, f"observes names {strange[0]!r}, which is no function of it", did_you_mean(strange[0], spec.model.functions)
+            where, f"observes names {strange[0]!r}, which is not a function of it", did_you_mean(strange[0], spec.model.functions)
         )  # fmt: skip
     try:
         hash(spec.made().initial)
@@ -290,8 +290,8 @@ def check_class(spec: Spec, field: str, base: type) -> None:
 
 
 def check_part(where: str, field: str, value: Any, base: type) -> None:
-    """Raises PluginError unless `value`, the `field` of a spec, is a concrete subclass of `base` that other processes can
-    import."""
+    """Raises PluginError unless `value`, the `field` of a spec, is a concrete subclass of `base` that other processes
+    can import."""
     if not (isinstance(value, type) and issubclass(value, base) and value is not base):
         shown = getattr(value, "__qualname__", repr(value))
         raise PluginError(where, f"{field}={shown} is not a {base.__name__}", f"Derive it from {base.__name__}.")
@@ -348,8 +348,8 @@ def check_config(spec: Spec, base: type[Config]) -> None:
     if "name" in config.__struct_fields__:
         raise PluginError(
             where,
-            f"{config.__qualname__}.name: the key `name` says which plugin it is",
-            "Call the field otherwise.",
+            f"{config.__qualname__}.name: the key `name` is the name of the plugin",
+            "Rename the field.",
         )
     try:
         typing.get_type_hints(config)
@@ -390,12 +390,12 @@ def _check_administration(spec: ProtocolSpec) -> None:
     where = f"protocol {spec.name!r}"
     if spec.administration and Administer not in spec.node._handlers:
         raise PluginError(
-            where, "names administrative operations, and its node does not take them",
+            where, "names administrative operations, which its node does not handle",
             "Write @handles(Administer), and answer with Administered or NotLeader.",
         )  # fmt: skip
     if spec.administration and not (spec.config is not None and issubclass(spec.config, ReplicatedConfig)):
         raise PluginError(
-            where, "names administrative operations, and its config does not say how often to ask",
+            where, "names administrative operations, but its config has no settings for retries",
             "Derive the config from ReplicatedConfig.",
         )  # fmt: skip
 
@@ -448,7 +448,7 @@ def check_functions(module: Any, plugin: str, hooks: Sequence[str], marked: Call
             raise PluginError(
                 plugin,
                 f"there is no hook {name!r}",
-                f"{did_you_mean(name, hooks)} If it is no hook, rename it.",
+                f"{did_you_mean(name, hooks)} If it is not a hook, rename it.",
             )
 
 
@@ -460,16 +460,16 @@ def checked_folders(plugin: str, hook: str, answer: Any) -> list[Path]:
     where = f"plugin {plugin}"
     if not isinstance(answer, list | tuple):
         fix = 'Return a list: [Path(__file__).parent / "conf"].'
-        raise PluginError(where, f"{hook} gives {type(answer).__name__}", fix)
+        raise PluginError(where, f"{hook} returns {type(answer).__name__}", fix)
     return [_checked_folder(where, hook, given) for given in answer]
 
 
 def _checked_folder(where: str, hook: str, given: Any) -> Path:
     named = os.fspath(given) if isinstance(given, os.PathLike) else given
     if not isinstance(named, str):
-        raise PluginError(where, f"{hook} gives {type(given).__name__}, which is not a path", "Give str or Path.")
+        raise PluginError(where, f"{hook} returns {type(given).__name__}, which is not a path", "Give str or Path.")
     if not os.path.isabs(named):
-        what = f"{hook} gives {named!r}, which depends on where a command is run"
+        what = f"{hook} returns {named!r}, which depends on where a command is run"
         raise PluginError(where, what, f"Write Path(__file__).parent / {named!r}.")
     folder = Path(named).resolve()
     if not folder.is_dir():

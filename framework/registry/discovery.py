@@ -59,7 +59,7 @@ def our_plugins() -> Any:
         other = places[0] if places else Path("?")
         raise PluginError(
             f"the package 'plugins' in {other}",
-            f"stands before Synod's own in {ROOT / 'plugins'}",
+            f"is found before Synod's own in {ROOT / 'plugins'}",
             f"Rename your folder, and name it with plugins.path={other.parent / 'my_plugins'}.",
         )
     return package

@@ -248,7 +248,7 @@ def _checked_specs(kind: type[Spec], plugin: str, hook: str, answer: Any) -> lis
         if not isinstance(answer, list | tuple) or not isinstance(spec, kind):
             raise PluginError(
                 f"plugin {plugin}",
-                f"{hook} gives {type(spec).__name__}",
+                f"{hook} returns {type(spec).__name__}",
                 f"Return a list of {kind.__name__}.",
             )
     return list(answer)

@@ -56,7 +56,7 @@ def drive_again(
     from framework.engine.sim.engine import SimEngine
 
     if not is_simulated(run):
-        raise ConfigError(str(run.folder), "is no simulated run", "Only engine=sim can drive a whole run again.")
+        raise ConfigError(str(run.folder), "is not a simulated run", "Only engine=sim can drive a whole run again.")
     experiment = saved_experiment(run)
     level = experiment.trace
     engine = SimEngine(stop)

@@ -1,13 +1,13 @@
 """The time of a replicated state machine: what a leader writes into its commands, and when it adds one.
 
-A leader stamps each command with the time since its previous stamp, and each replica sums the stamps of the commands that
-it executes. The sum may run late, but must never run early (except for the drift of the leaders' clocks), so that leases
-are safe: compare Gray and Cheriton, *Leases*, SOSP 1989, section 5. Two leaders must therefore not measure the same time,
-and no time may count that passed before a command that precedes it in the log. So
+A leader stamps each command with the time since its previous stamp, and each replica sums the stamps of the commands
+that it executes. The sum may run late, but must never run early (except for the drift of the leaders' clocks), so that
+leases are safe: compare Gray and Cheriton, *Leases*, SOSP 1989, section 5. Two leaders must therefore not measure the
+same time, and no time may count that passed before a command that precedes it in the log. So
 
-- the first stamp of a leadership adds nothing, because the leader does not know how long the log has stood still;
-- a leader measures only once all commands of earlier leaders that can be in the log before its own have been executed. Its
-  stamps name the `start` of its own part of the log;
+- the first stamp of a leadership adds nothing, because the leader does not know how long the log has been idle;
+- a leader measures only once all commands of earlier leaders that can be in the log before its own have been executed.
+  Its stamps name the `start` of its own part of the log;
 - stamps name the leadership. In Multi-Paxos a deposed leader that was cut off may have proposed commands behind that
   start, and a later leader may find and propose them again. `MachineClock` sees that they are out of place.
 """

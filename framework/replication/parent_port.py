@@ -1,7 +1,7 @@
 """The port between a replicated group and the node that mounts it.
 
-Raft and Multi-Paxos have it: the parent calls `propose(command) -> tag` on its mount, and `bootstrap(snapshot, index)` on
-one that starts from another group's state; the mount tells it the events below.
+Raft and Multi-Paxos have it: the parent calls `propose(command) -> tag` on its mount, and `bootstrap(snapshot, index)`
+on a mount that starts from another group's state; the mount passes it the events below.
 
     @handles(Applied)
     def on_applied(self, mount: str, applied: Applied) -> None:
@@ -18,11 +18,11 @@ from framework.replication.sessions import OPEN, PARENT, TICK, Command, Executed
 
 
 class Applied(Event):
-    """Tells the parent that a committed command has been executed on this node.
+    """To the parent: a committed command has been executed on this node.
 
     `index` is its place in the log. `result` is None if the command waits; `Answered` follows. `tag` is what `propose`
     returned for the command on this node, None if the command came from elsewhere, or from before this node lost its
-    leadership. After a restart, commands behind the last snapshot are executed and told again, with their indexes.
+    leadership. After a restart, commands behind the last snapshot are executed and reported again, with their indexes.
     """
 
     index: int
@@ -32,35 +32,35 @@ class Applied(Event):
 
 
 class Answered(Event):
-    """Tells the parent the result of a command of `propose` that had to wait; `index` is its place in the log."""
+    """To the parent: the result of a proposed command that had to wait; `index` is its place in the log."""
 
     index: int
     result: bytes
 
 
 class Led(Event):
-    """Tells the parent that this node leads in `term`, and has executed all commands of earlier leaders.
+    """To the parent: this node leads in `term`, and has executed all commands of earlier leaders.
 
-    No two leaders have the same term, and a later one has a higher. (Multi-Paxos makes it of the ballot's round and node;
-    a leader that raises its ballot is told again.)
+    No two leaders have the same term, and a later leader has a higher one. (Multi-Paxos computes it from the round and
+    the node of the ballot; a leader that raises its ballot reports again.)
     """
 
     term: int
 
 
 class Deposed(Event):
-    """Tells the parent that this node no longer leads. Commands that it proposed may still be executed, without tag."""
+    """To the parent: this node no longer leads. Commands that it proposed may still be executed, without a tag."""
 
 
 class Restored(Event):
-    """Tells the parent that a snapshot has replaced the state: commands up to `index` are not told one by one."""
+    """To the parent: a snapshot has replaced the state. The commands up to `index` are not reported one by one."""
 
     index: int
 
 
 def check_begins_behind(index: int, machine: ReplicatedMachine) -> None:
-    """Raises PluginError unless a group can start behind `index` with this state: new sessions are named by their index,
-    which must not be that of an old one."""
+    """Raises PluginError unless a group can start behind `index` with this state: new sessions are named by their
+    index, which must not be that of an old one."""
     least = max(1, machine.latest_session)
     if index < least:
         what = f"starts a group from index {index}, and its state has sessions up to {least}"
@@ -68,7 +68,7 @@ def check_begins_behind(index: int, machine: ReplicatedMachine) -> None:
 
 
 def events_of(index: int, command: Command, executed: Executed, tag: int | None) -> Iterator[Event]:
-    """Yields what the parent is to be told of a command that has been executed at `index`."""
+    """Yields the events for the parent about a command that has been executed at `index`."""
     is_new = command.sequence != OPEN and command.session != TICK and not executed.again
     if is_new and (executed.result is not None):
         yield Applied(index, command.body, None if executed.waits else executed.result, tag)

@@ -39,7 +39,7 @@ class PendingRequest(Record):
 
     @property
     def key(self) -> RequestKey:
-        """What tells it from others."""
+        """The identity of the request."""
         return self.client, self.operation, self.session, self.sequence
 
 

@@ -149,7 +149,9 @@ class OneOf(Quorums):
 
     def __post_init__(self) -> None:
         if not self.groups or not all(self.groups):
-            raise ValueError("a group without nodes is no quorum: give one or more groups, each of one or more nodes")
+            raise ValueError(
+                "a group without nodes is not a quorum: give one or more groups, each of one or more nodes"
+            )
         for group in self.groups:
             _check_nodes(group)
         object.__setattr__(self, "nodes", tuple(dict.fromkeys(chain.from_iterable(self.groups))))
@@ -302,7 +304,9 @@ class QuorumConfig(Config):
         rows = self.rows or len(nodes) // self.columns
         columns = self.columns or len(nodes) // self.rows
         if rows * columns != len(nodes) or not nodes:
-            raise ValueError(f"rows={rows} columns={columns}: a grid of {rows}x{columns} has not {len(nodes)} nodes")
+            raise ValueError(
+                f"rows={rows} columns={columns}: a grid of {rows}x{columns} needs {rows * columns} nodes, not {len(nodes)}"
+            )
         return QuorumSystem(OneOf(grid_rows(nodes, rows)), OneOf(grid_columns(nodes, rows)))
 
     def _weighted(self, nodes: tuple[NodeId, ...]) -> Weighted:
@@ -311,6 +315,6 @@ class QuorumConfig(Config):
 
 def _check_nodes(nodes: Sequence[NodeId]) -> None:
     if not nodes:
-        raise ValueError("no nodes, and so no quorum")
+        raise ValueError("there are no nodes, so there is no quorum")
     if len(set(nodes)) < len(nodes):
-        raise ValueError(f"a node stands twice in {', '.join(nodes)}")
+        raise ValueError(f"a node is named twice in {', '.join(nodes)}")

@@ -126,7 +126,7 @@ class StateMachine:
     def now(self) -> int:
         """The machine's time in nanoseconds, the same on every replica at the same command.
 
-        It is the sum of the times between commands as their leaders measured them. It stands still while no leader
+        It is the sum of the times between commands as their leaders measured them. It does not advance while no leader
         serves, so it runs late and never early, which is safe for leases.
         """
         if not self.keeps_time:

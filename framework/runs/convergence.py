@@ -11,8 +11,8 @@ from framework.registry.specs import ProtocolSpec
 
 
 def settling(protocol: ProtocolSpec, ended: EngineResult) -> tuple[list[CheckResult], dict[str, Any]]:
-    """Returns the conclusions, and for the result's details the reason why replicas were not compared. Both are empty if
-    the run did not settle."""
+    """Returns the conclusions, and for the result's details the reason why replicas were not compared. Both are empty
+    if the run did not settle."""
     if ended.settled is None or ended.interrupted or ended.failure:
         return [], {}
     checks = [] if protocol.settled is None else [finished(ended.settled)]

@@ -91,7 +91,7 @@ def _conclusion(spec: CheckerSpec, found: Any) -> CheckResult:
     try:
         return msgspec.convert(msgspec.to_builtins(found), CheckResult)
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
-        what = f"the checker gave a CheckResult that is none ({error_line(error)}; {defined_at(spec.check)})"
+        what = f"the checker returned an invalid CheckResult ({error_line(error)}; {defined_at(spec.check)})"
         raise PluginFailed(f"checker={spec.name}", what) from error
 
 

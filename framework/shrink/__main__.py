@@ -2,8 +2,8 @@
 
 Makes an invalid simulated run smaller in every possible dimension (duration, faults, nodes, clients, network,
 operations, settings), trying a few seeds at each. The smallest run so far is kept as an experiment, at whatever point
-the search ends; a later search goes on from there. Exit code 0 when that is done, 2 if there is nothing to shrink (the
-output says why).
+the search ends; a later search continues from there. Exit code 0 when that is done, 2 if there is nothing to shrink
+(the output says why).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _shrink(folder: str, seconds: float, tries: int | None, seeds: int) -> int:
         if earlier is None:
             kept.write(first)
         else:
-            print(f"goes on from {kept.path}", file=sys.stderr, flush=True)
+            print(f"continues from {kept.path}", file=sys.stderr, flush=True)
 
         def smaller(dimension: str, best: Trial) -> None:
             kept.write(best)

@@ -20,7 +20,7 @@ class ShrinkSearch:
     """Makes a failing run smaller: `best`, which is `first` or a trial that shares one of its `kinds` of failure.
 
     Takes at most `tries` runs (None: as many as the time allows). A candidate is run with the seed that failed last,
-    then with the first `seeds` seeds. The search goes on from a candidate if one of them shows such a failure without
+    then with the first `seeds` seeds. The search continues from a candidate if one of them shows such a failure without
     more operations, strikes of faults, steps or messages than `first`. A run may become longer on the way (a lossless
     network carries more); `best` is the smallest of all, and never becomes larger.
     """

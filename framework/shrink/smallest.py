@@ -49,7 +49,7 @@ class Kept:
             or any(map(operator.gt, trial.amounts, self._first.amounts))
         ):
             raise ConfigError(
-                str(self.path), "stands there and does not fail as the run does", "Move it away to begin anew."
+                str(self.path), "exists, but does not fail as the run does", "Move it away to start over."
             )
         return trial
 

@@ -210,7 +210,7 @@ def _check_values(text: str, values: Sequence[AxisValue]) -> None:
     seen: set[str] = set()
     for value in values:
         if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(COMMAND_LINE, f"{text}: {value} is no number", "Leave it out.")
+            raise ConfigError(COMMAND_LINE, f"{text}: {value} is not a number", "Leave it out.")
         spelled = canonical(value)
         if spelled in seen:
             raise ConfigError(COMMAND_LINE, f"{text}: {spelled} is listed twice", "Write each value once.")

@@ -303,7 +303,7 @@ def _seeds(one: _Given, options: _Options, seed: int) -> Sequence[int]:
         wrong = next((value for value in values if type(value) is not int or not 0 <= value < _SEEDS), None)
     if wrong is not None:
         fix = f"Seeds of a sweep are whole numbers from 0 to {_SEEDS - 1}."
-        raise ConfigError(one.where, f"{one.text}: {wrong!r} is no seed", fix)
+        raise ConfigError(one.where, f"{one.text}: {wrong!r} is not a seed", fix)
     return values
 
 

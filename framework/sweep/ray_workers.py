@@ -1,11 +1,12 @@
-"""Workers on a Ray cluster: each is a process that a pooled actor hosts, so that limits and deaths are as on one machine.
+"""Workers on a Ray cluster: each is a process that a pooled actor hosts, so that limits and deaths are as on one
+machine.
 
 The pool sends orders to an actor, and the actor reports what has happened whenever it is asked, which it always is: the
 call `report` returns when there is something, and after two seconds in any case.
 
-An actor is given up when Ray says that it is gone, when its machine has left the cluster, when it does not start, and when
-it neither reports nor carries out its orders: after the loss of a machine, Ray may fail to deliver calls to any actor.
-What it was sent goes to another. What it reports afterwards is not heard, so each call ends once.
+An actor is given up when Ray says that it is gone, when its machine has left the cluster, when it does not start, and
+when it neither reports nor carries out its orders: after the loss of a machine, Ray may fail to deliver calls to any
+actor. What it was sent goes to another. What it reports afterwards is not heard, so each call ends once.
 """
 
 from __future__ import annotations
@@ -24,24 +25,24 @@ from framework.sweep.processes import Processes
 from framework.sweep.tasks import Death, WorkerEvent
 
 LOOK_S = 1.0
-"""How often the machines of the cluster are looked at."""
+"""Interval between two looks at the machines of the cluster."""
 
 BEAT_S = 2.0
-"""How often an actor reports at least."""
+"""The longest interval between two reports of an actor."""
 
 SILENT_S = 10.0
 """An actor that has reported nothing for so long, or has not carried out an order, is given up."""
 
 START_S = 120.0
-"""An actor that is not up after so long is given up, and another is created. There may be no room for either; if there is, Ray
-itself allows the start of a process half of this."""
+"""An actor that is not up after so long is given up, and another is created. There may be no room for either; if there
+is, Ray itself allows the start of a process half of this."""
 
 LINGER_S = 0.05
-"""How long an actor collects what its worker reports, while that has something to do. A call of an actor costs about a
-millisecond."""
+"""Time for which an actor collects the reports of a busy worker before it passes them on. A call of an actor costs
+about a millisecond."""
 
 CLOSE_S = 1.0
-"""How long is waited for actors to end their workers: some may have no machine yet."""
+"""Time limit for actors to end their workers: some may have no machine yet."""
 
 OPTIONS: dict[str, Any] = {
     "num_cpus": 1,
@@ -55,8 +56,8 @@ Order = tuple[Any, ...]
 
 
 class Report(NamedTuple):
-    """What an actor answers: Ray's id of its machine, how many orders it has carried out, and what has happened since it answered
-    last, each event with the number of its worker."""
+    """The answer of an actor: Ray's id of its machine, how many orders it has carried out, and what has happened since
+    it answered last, each event with the number of its worker."""
 
     machine: str
     done: int
@@ -109,7 +110,8 @@ class _Actor:
     """An actor as the driver sees it.
 
     `worker`: the number of the one that it hosts, None: it is free for another. `machine`: None until the actor is up.
-    `due`: orders that were given before it was last asked. `alive_s`: when it last reported that it had carried them out.
+    `due`: orders that were given before it was last asked. `alive_s`: when it last reported that it had carried them
+    out.
     """
 
     handle: Any
@@ -136,7 +138,8 @@ class _Actor:
 
 
 class RayWorkers:
-    """The workers of a pool on the Ray cluster that this process has joined; `count` 0: one for each of its processors."""
+    """The workers of a pool on the Ray cluster that this process has joined; `count` 0: one for each of its
+    processors."""
 
     def __init__(self, function: bytes, limits: Limits, count: int) -> None:
         self._function, self._limits, self._count = function, limits, count
@@ -150,7 +153,7 @@ class RayWorkers:
 
     @property
     def wanted(self) -> int:
-        """How many workers there should be now: machines may have joined the cluster, or left it."""
+        """The number of workers that there should be now: machines may have joined the cluster, or left it."""
         return self._count or self._cpus
 
     def start(self, number: int) -> None:
@@ -159,7 +162,7 @@ class RayWorkers:
         self._start_on(free[0] if free else self._created(), number)
 
     def is_placed(self, number: int) -> bool:
-        """Whether the worker's actor has a machine: there may be no room for it in the cluster, for ever."""
+        """Returns whether the worker's actor has a machine. The cluster may never have room for it."""
         return self._hosts[number].machine is not None
 
     def send(self, number: int, chunk: bytes, calls: int) -> None:
@@ -172,7 +175,8 @@ class RayWorkers:
             actor.order("stop", number)
 
     def wait(self, timeout_s: float) -> list[tuple[int, WorkerEvent]]:
-        """What the workers report, each with its number: as soon as there is anything, or nothing when the time is up."""
+        """Returns the reports of the workers, each with its number, as soon as there are any; an empty list when the
+        time is up."""
         import ray
 
         self._look()
@@ -214,7 +218,8 @@ class RayWorkers:
         actor.order("start", number)
 
     def _advance_clock(self) -> None:
-        """Actors have time to answer only while this process listens: it may have been stopped, or busy, since the last call."""
+        """Actors have time to answer only while this process listens: it may have been stopped, or busy, since the last
+        call."""
         now = time.monotonic()
         self._clock_s += min(now - self._waited, 1.0)
         self._waited = now
@@ -240,8 +245,8 @@ class RayWorkers:
         return f"silent for {SILENT_S:g} s" if silent_s > SILENT_S else ""
 
     def _move(self) -> None:
-        """Workers whose actors have no machine yet are started on actors that are free. The cluster may have become smaller, and
-        never have room for all of them."""
+        """Workers whose actors have no machine yet are started on actors that are free. The cluster may have become
+        smaller, and never have room for all of them."""
         import ray
 
         free = [actor for actor in self._actors if actor.machine is not None and actor.worker is None]

@@ -366,7 +366,7 @@ def _parts(folder: Path) -> list[Path]:
     parts = sorted((folder / ROWS).glob("*.parquet"))
     wrong = next((part for part in parts if not _PART.fullmatch(part.name)), None)
     if wrong is not None:
-        raise ConfigError(str(wrong), "is no part of the sweep", "Move it away.")
+        raise ConfigError(str(wrong), "is not a part of the sweep", "Move it away.")
     return sorted(parts, key=_number)
 
 

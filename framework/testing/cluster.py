@@ -83,8 +83,8 @@ class _Member:
 class Cluster:
     """Nodes and clients over in-memory storage. Each input is a batch of its own, except in `deliver_batch`.
 
-    Spares wait for their `restart`. All nodes share one clock; with `own_clocks` each has its own. Clocks stand still
-    until a call moves them.
+    Spares wait for their `restart`. All nodes share one clock; with `own_clocks` each has its own. Clocks do not
+    advance until a call moves them.
 
     A test can play a client or administrator itself: it calls `send` under a name that is not in the cluster, and reads
     the answers in `inbox`.
@@ -273,7 +273,8 @@ class Cluster:
     def duplicate(
         self, what: Envelope | Kind | None = None, sender: NodeId | None = None, to: NodeId | None = None
     ) -> Envelope:
-        """Delivers an envelope, `what` itself or the oldest that matches, and puts a copy on its way behind all others."""
+        """Delivers an envelope, `what` itself or the oldest that matches, and puts a copy on its way behind all
+        others."""
         envelope = self._select("duplicate", what, sender, to)
         self._check_takes_input("duplicate", envelope.to)
         self.envelopes.append(envelope)

@@ -38,8 +38,8 @@ class OutputDiffers(AssertionError):
 def check_golden(path: Path, run: Callable[[Block], str], *, rewrite: bool = False) -> None:
     """Compares what `run` returns for each block with the script: OutputDiffers for the first difference.
 
-    With `rewrite`, writes the returned output into the script instead. ConfigError for a file that is no script. What
-    `run` raises gets a note that says at which block.
+    With `rewrite`, writes the returned output into the script instead. ConfigError for a file that is not a script.
+    What `run` raises gets a note that says at which block.
     """
     try:
         text = path.read_text(encoding="utf-8")

@@ -38,7 +38,7 @@ class JudgedRun(Run):
 
     @property
     def story(self) -> str:
-        """What ran, its verdict, and the evidence for one that is not `valid`."""
+        """A run with its verdict, and the evidence unless that is `valid`."""
         heading = f"{self._title} on {self._judged.engine}, seed {self.seed}: {self._judged.summary}"
         return "\n".join([heading, *evidence(self._judged)])
 

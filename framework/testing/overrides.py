@@ -28,12 +28,12 @@ def typed(path: str | Path) -> str:
 
 
 def keys_set(overrides: Iterable[str]) -> set[str]:
-    """The keys that `overrides` set, add or delete, without signs. ConfigError for what is no override."""
+    """The keys that `overrides` set, add or delete, without signs. ConfigError for anything that is not an override."""
     return {override.key for override in read_overrides(list(overrides))}
 
 
 def sets(keys: Iterable[str], key: str) -> bool:
-    """Whether one of `keys` is `key`, or stands above or below it: `faults` and `faults.crash.at`."""
+    """Returns whether one of `keys` is `key`, or is above or below it: `faults` and `faults.crash.at`."""
     return any(one == key or one.startswith(f"{key}.") or key.startswith(f"{one}.") for one in keys)
 
 

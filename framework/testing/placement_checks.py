@@ -1,11 +1,11 @@
-"""What every placement must stand, by what it declares.
+"""The checks that every placement must pass, by what it declares.
 
     @pytest.mark.parametrize("check", PLACEMENT_CHECKS)
     def test_conforms(check):
         check(lambda: Ring(RingConfig()))
 
-A check is a function of a function that makes a placement without nodes. It raises NotConforming with what it saw. All use ids
-that are given to `place` first.
+A check is a function of a function that makes a placement without nodes. It raises NotConforming with what it saw. All
+use ids that are given to `place` first.
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ class ScenarioItem(pytest.Item):
 
         if isinstance(excinfo.value, OutputDiffers):
             accept = f"python -m pytest {_typed(self)} --synod-rewrite"
-            return f"{excinfo.value}\n\n- stands in the file, + came. To accept what came: {accept}"
+            return f"{excinfo.value}\n\n- expected by the file, + actual output. To accept the actual output: {accept}"
         if isinstance(excinfo.value, SynodError):
             return str(excinfo.value)
         return shortened("".join(traceback.format_exception(excinfo.value)))
@@ -258,9 +258,9 @@ def _read_run(item: pytest.Item, mark: pytest.Mark) -> _RunMark:
     asked = _with_names(_RunMark, where, mark, dict(zip(names, mark.args, strict=False)))
     seeds: Any = asked.seeds if isinstance(asked.seeds, int) else list(asked.seeds)
     if isinstance(seeds, bool) or seeds in (0, []) or (isinstance(seeds, int) and seeds < 0):
-        raise ConfigError(where, f"seeds={asked.seeds} is no seed at all", "Write seeds=200, or seeds=[3, 17].")
+        raise ConfigError(where, f"seeds={asked.seeds} names no seeds", "Write seeds=200, or seeds=[3, 17].")
     if isinstance(seeds, list) and not all(type(seed) is int for seed in seeds):
-        raise ConfigError(where, f"seeds={asked.seeds!r} are no whole numbers", "Write seeds=200, or seeds=[3, 17].")
+        raise ConfigError(where, f"seeds={asked.seeds!r} are not whole numbers", "Write seeds=200, or seeds=[3, 17].")
     if asked.verdict is not None and asked.verdict not in VERDICTS:
         fix = did_you_mean(str(asked.verdict), VERDICTS)
         raise ConfigError(where, f"there is no verdict {asked.verdict!r}", fix)
@@ -278,7 +278,7 @@ def _with_names(kind: type[M], where: str, mark: pytest.Mark, given: dict[str, A
     for name in ("overrides", "engines"):
         value = getattr(asked, name, ())
         if isinstance(value, str) or not all(isinstance(one, str) for one in value):
-            raise ConfigError(where, f"{name}={value!r} is no list of texts", f'Write {name}=["…", "…"].')
+            raise ConfigError(where, f"{name}={value!r} is not a list of strings", f'Write {name}=["…", "…"].')
     return asked
 
 
@@ -344,7 +344,7 @@ def _checks(item: pytest.Item, mark: pytest.Mark) -> list[Check]:
 
 
 def _make(item: pytest.Item, check: Check, folder: Path) -> None:
-    """Makes a check. Its folder is kept if the protocol does not stand it."""
+    """Makes a check. Keeps its folder if the protocol fails it."""
     from framework.testing.conformance import NotConforming
 
     told = ""
@@ -358,7 +358,7 @@ def _make(item: pytest.Item, check: Check, folder: Path) -> None:
 
 
 def _command(item: pytest.Item, asked: _RunMark, seed: int) -> str:
-    """What takes a test's run again, as the command line prints it."""
+    """Returns the command that repeats a test's run, as the command line prints it."""
     from framework.runs.commands import replay_command
 
     overrides, config_dir = _settings(item, asked)

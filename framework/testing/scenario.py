@@ -14,8 +14,8 @@
       → n2, n3: RequestVote(term=1, last_index=0, last_term=0)
     …
 
-A block is some lines of commands, `----`, the output, and an empty line. The output names a node with the input that
-it took, and indented below the effects: messages, durable changes, notes, completions. `framework.testing.describe` says
+A block is some lines of commands, `----`, the output, and an empty line. The output names a node with the input that it
+took, and indented below the effects: messages, durable changes, notes, completions. `framework.testing.describe` says
 how values are written. Commands:
 
     cluster KEY=VALUE …            a new cluster, composed like a run (`protocol=… nodes=3 clients=1 state_machine=kv`)

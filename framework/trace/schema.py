@@ -132,7 +132,7 @@ class NameTable:
                 " put what varies into a note's fields, not into its name"
             )
         if not isinstance(name, str) or printable(name) != name:
-            raise Unrecordable(f"noted {name!r}, which is no name")
+            raise Unrecordable(f"noted {name!r}, which is not a valid name")
         self.names.append(name)
         self._index[name] = added
         return added
@@ -227,7 +227,7 @@ def _mapping(value: Any) -> dict[Any, Any]:
 
 
 def _misfit(due: str, value: Any) -> ValueError:
-    return ValueError(f"payload does not fit its shape: {due} was due, not {value!r}")
+    return ValueError(f"payload does not fit its shape: expected {due}, got {value!r}")
 
 
 def _decode_struct(shape: dict[str, Any], value: Any, within: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Arrow IPC files that survive the death of their writer, and let a reader tell a damaged file from a short one.
+"""Arrow IPC files that survive the death of their writer, and let a reader distinguish a damaged file from a short one.
 
 A file is a stream behind eight bytes of magic, with a footer once its writer has closed it. A batch reaches the
 operating system in one piece, so a killed process loses at most the batch under way, and the rest can be read as a

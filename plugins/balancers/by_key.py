@@ -1,5 +1,5 @@
-"""Requests by key: a placement says which server a key prefers, so that requests with one key meet at one server, or, with
-bounded loads (Mirrokni, Thorup and Zadimoghaddam, SODA 2018), at one of few."""
+"""Requests by key: a placement says which server a key prefers, so that requests with one key meet at one server, or,
+with bounded loads (Mirrokni, Thorup and Zadimoghaddam, SODA 2018), at one of few."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class ConsistentHashConfig(BalancerConfig):
 
 
 class ConsistentHash(Balancer):
-    """Chooses the first server in the preference of the key. A server that is set aside, or avoided by a retry, loses its
-    keys to the next ones in their preferences, and has them back later; all other keys stay where they are. A request
-    without a key goes anywhere."""
+    """Chooses the first server in the preference of the key. A server that is set aside, or avoided by a retry, loses
+    its keys to the next ones in their preferences, and has them back later; all other keys stay where they are. A
+    request without a key goes anywhere."""
 
     config: ConsistentHashConfig
 
@@ -73,8 +73,9 @@ class BoundedLoadConfig(ConsistentHashConfig):
 
 
 class BoundedLoad(ConsistentHash):
-    """Chooses the first server in the preference of the key that is not full. Requests with a hot key fill one server, then
-    the next. The bound counts the dispatcher's own requests, this one included: each dispatcher keeps to it by itself.
+    """Chooses the first server in the preference of the key that is not full. Requests with a hot key fill one server,
+    then the next. The bound counts the dispatcher's own requests, this one included: each dispatcher keeps to it by
+    itself.
     """
 
     config: BoundedLoadConfig

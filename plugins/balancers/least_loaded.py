@@ -9,8 +9,8 @@ from framework import Balancer, BalancerSpec, LoadConfig, NodeId, ServerTable, h
 
 
 class LeastLoaded(Balancer):
-    """Looks at all servers. With its own counts and one dispatcher this is joining the shortest queue. With reports that are
-    old, all requests between two reports go to the server that was the least loaded at the first: the herd."""
+    """Looks at all servers. With its own counts and one dispatcher this is joining the shortest queue. With reports
+    that are old, all requests between two reports go to the server that was the least loaded at the first: the herd."""
 
     config: LoadConfig
 

@@ -9,8 +9,9 @@ from framework import Balancer, BalancerConfig, BalancerSpec, NodeId, ServerTabl
 
 
 class RoundRobin(Balancer):
-    """Each choice gives every server its weight in credit; the one with the most credit is chosen, and pays the sum of the
-    weights. So the turns of a heavy server are spread over the round: with weights 5, 1 and 1 the order is a a b a c a a.
+    """Each choice gives every server its weight in credit; the one with the most credit is chosen, and pays the sum of
+    the weights. So the turns of a heavy server are spread over the round: with weights 5, 1 and 1 the order is a a b a
+    c a a.
     """
 
     def __init__(self, config: BalancerConfig) -> None:

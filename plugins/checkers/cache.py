@@ -1,4 +1,4 @@
-"""What clients saw of a cache: only values that were put. And what it was worth: hits, loads, what moved."""
+"""Checks that clients of a cache saw only values that were put, and measures hits, loads and moved entries."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from framework import SECOND, CheckerSpec, CheckResult, Config, FinishedRun, Ver
 def check_cache(run: FinishedRun, config: Config | None) -> CheckResult:
     """Checks that each get that finds a value finds one that was put to this key, by a put that had begun.
 
-    A cache may lose what was put, and may find an older value than the last one (two caches may serve a key while its place
-    changes); that is counted, and no violation. Measures: `gets`, `hit_rate`, `stale` (hits on a value that a put had
-    replaced before the get began), `hit_rate_by_second`, `answers_by_cache`, and `changes`, a row for each: `epoch`, `at`
-    (seconds), `what`, `moved`, `stayed`, `lost` (entries), `moved_share`, `lasted` (seconds until the last cache had handed off).
+    A cache may lose what was put, and may find an older value than the last one (two caches may serve a key while its
+    place changes); that is counted, and no violation. Measures: `gets`, `hit_rate`, `stale` (hits on a value that a put
+    had replaced before the get began), `hit_rate_by_second`, `answers_by_cache`, and `changes`, a row for each:
+    `epoch`, `at` (seconds), `what`, `moved`, `stayed`, `lost` (entries), `moved_share`, `lasted` (seconds until the
+    last cache had handed off).
     """
     puts: dict[tuple[Any, Any], int] = {}  # when each value's put began
     ended: dict[Any, list[tuple[int, Any]]] = {}  # by key: when puts ended, and their values

@@ -1,4 +1,4 @@
-"""What clients saw of their transactions: the outcomes are possible, and not all of them are aborts."""
+"""Checks what clients saw of their transactions: the outcomes are possible, and not all of them are aborts."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class SetHistory:
         seen: list[set[Any]] = []
         for call in self.reads:
             if not isinstance(call.result, list | tuple):
-                return [(Verdict.UNKNOWN, f"{name}: a read gave {call.result!r}, which is no list of values")]
+                return [(Verdict.UNKNOWN, f"{name}: a read gave {call.result!r}, which is not a list of values")]
             values = [exact(value) for value in call.result]
             odd = [value for value in values if value not in self.tried]
             if odd:
@@ -129,7 +129,7 @@ class CounterHistory:
         finals = [call for call in self.reads if call.invoked >= final_at]
         odd = [call for call in self.reads if type(call.result) is not int]
         if odd:
-            return [(Verdict.UNKNOWN, f"{name}: a read gave {odd[0].result!r}, which is no integer")]
+            return [(Verdict.UNKNOWN, f"{name}: a read gave {odd[0].result!r}, which is not an integer")]
         if not finals:
             return [(Verdict.UNKNOWN, f"{name} was not read in the end")]
         outside = [call for call in finals if not low <= call.result <= high]

@@ -1,4 +1,4 @@
-"""What clients saw of a service: who served their requests, and how long they waited there."""
+"""Checks what clients saw of a service: the servers of their requests, and the waiting times there."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from framework import MILLISECOND, CheckerSpec, CheckResult, Config, FinishedRun
 
 
 class Figures:
-    """Served requests: how long they waited for their server, in nanoseconds, and how many requests they found there."""
+    """Served requests: how long they waited for their server, in nanoseconds, and how many requests they found
+    there."""
 
     def __init__(self) -> None:
         self.waits: list[int] = []
         self.found: list[int] = []
 
     def measures(self, total: int) -> dict[str, float]:
-        """Returns the share of these requests in all `total`, and mean and 99th percentile of their waits and queues."""
+        """Returns the share of these requests in all `total`, and mean and 99th percentile of their waits and
+        queues."""
         return {
             "share": round(len(self.waits) / total, 4),
             "served": len(self.waits),
@@ -29,8 +31,8 @@ class Figures:
 
 
 def check_requests(run: FinishedRun, config: Config | None) -> CheckResult:
-    """Checks that each answer names a server of the run. Measures the share of each server, and of its requests mean and
-    99th percentile of the time that they waited for it and of the number of requests that they found there."""
+    """Checks that each answer names a server of the run. Measures the share of each server, and of its requests mean
+    and 99th percentile of the time that they waited for it and of the number of requests that they found there."""
     servers = _servers(run.config)
     figures = {server: Figures() for server in servers}
     everything = Figures()
@@ -39,10 +41,10 @@ def check_requests(run: FinishedRun, config: Config | None) -> CheckResult:
             continue
         what = f"{call.client}'s request {call.operation}"
         if call.function != "serve" or not _is_answer(call.result):
-            return _result(Verdict.UNKNOWN, f"{what} ended as {call.result!r}, which is no answer of a service", 0)
+            return _result(Verdict.UNKNOWN, f"{what} ended as {call.result!r}, which is not an answer of a service", 0)
         server, waited, found = call.result
         if servers and server not in servers:
-            reason = f"{what} was served by {server}, which is no server"
+            reason = f"{what} was served by {server}, which is not a server"
             return _result(Verdict.INVALID, reason, len(everything.waits), story=(reason,))
         for each in (figures.setdefault(server, Figures()), everything):
             each.waits.append(waited)

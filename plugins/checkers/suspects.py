@@ -1,4 +1,4 @@
-"""Checks that what clients were told of suspicions is possible. How often it was right is not a matter of safety: an
+"""Checks that the suspicions reported to clients are possible. How often they were right is not a matter of safety: an
 unreliable failure detector may suspect anyone. In the end it must be right, which the protocol's `settled` checks."""
 
 from __future__ import annotations

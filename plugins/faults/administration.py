@@ -74,7 +74,7 @@ class Administration(Fault):
         target = self.config.target
         if target in ("all", "random_minority", "random_majority"):
             raise ConfigError(
-                f"{key}.target={target}", "means several nodes, and one is asked for at a time", "Name one."
+                f"{key}.target={target}", "means several nodes, but one node at a time can be requested", "Name one."
             )
         check_target(f"{key}.target", target, nodes)
 

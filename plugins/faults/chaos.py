@@ -70,7 +70,7 @@ class ChaosConfig(Config):
         if not any(self.kinds.values()):
             raise ValueError("every kind has weight 0: give one of them more, as in kinds.crash=1")
         if not self.disk:
-            raise ValueError("disk=[] leaves nothing to be wrong with a disk: leave the kind out with kinds.disk=0")
+            raise ValueError("disk=[] leaves no disk fault to draw: exclude the kind with kinds.disk=0")
 
 
 class Chaos(FaultPlan):
@@ -193,7 +193,7 @@ class Chaos(FaultPlan):
 
     def _random_options(self, kind: str, rng: random.Random) -> dict[str, Any]:
         fault = self.kinds.specs[kind].fault
-        assert fault is not None, "a plan is no kind that a swarm draws"
+        assert fault is not None, "a swarm draws no plans"
         return fault.random_options(rng)
 
 

@@ -101,7 +101,7 @@ def _among(nodes: Sequence[NodeId], target: str, view: ClusterView) -> tuple[Nod
 def register_faults() -> list[FaultSpec]:
     return [
         FaultSpec(name="crash", fault=CrashFault, config=TargetConfig, summary="Nodes crash and come back."),
-        FaultSpec(name="pause", fault=PauseFault, config=TargetConfig, summary="Nodes stand still and go on."),
+        FaultSpec(name="pause", fault=PauseFault, config=TargetConfig, summary="Nodes pause and continue."),
         FaultSpec(name="restart", fault=RestartFault, config=AgainConfig, summary="Nodes that are down come back."),
-        FaultSpec(name="resume", fault=ResumeFault, config=AgainConfig, summary="Nodes that stand still go on."),
+        FaultSpec(name="resume", fault=ResumeFault, config=AgainConfig, summary="Paused nodes continue."),
     ]

@@ -103,7 +103,7 @@ class LinksFault(Fault):
         misspelt = _TWO_NODES.fullmatch(self.config.links)
         if misspelt is not None:
             raise ConfigError(
-                f"{key}.links={self.config.links}", "is no link", "Write {}:{}.".format(*misspelt.groups())
+                f"{key}.links={self.config.links}", "is not a link", "Write {}:{}.".format(*misspelt.groups())
             )
         if colon and sender == receiver:
             raise ConfigError(

@@ -38,7 +38,7 @@ class Containers(StateMachine):
     def put(self, key: str | None, value: Value) -> None:
         """Appends a value to the sequence of `key`."""
         if value is None:
-            raise Refused("it holds any value but None")
+            raise Refused("None cannot be stored")
         self.rows.setdefault(key, deque()).append(value)
 
     def snapshot(self) -> bytes:

@@ -1,4 +1,5 @@
-"""Clients of a cache: they get keys, put those that are missing, and now and then put one anew; caches join and leave."""
+"""Clients of a cache: they get keys, put those that are missing, and now and then put one anew; caches join and
+leave."""
 
 from __future__ import annotations
 

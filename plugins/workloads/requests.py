@@ -17,8 +17,8 @@ class RequestsConfig(WorkloadConfig):
     keys: Annotated[int, Meta(ge=0)] = 1_000
     """Number of keys: k1, k2, … 0: requests have no key."""
     skew: Annotated[float, Meta(ge=0, le=5)] = 0.0
-    """The popularity of keys: that of the key with the number i is proportional to i to the power of -skew (Zipf). 0: all are
-    alike."""
+    """The popularity of keys: that of the key with the number i is proportional to i to the power of -skew (Zipf). 0:
+    all are alike."""
 
 
 class RequestsWorkload(Workload):

@@ -8,7 +8,7 @@ from framework import Duration, Invocation, NodeId, Workload, WorkloadConfig, Wo
 
 
 class SuspectsConfig(WorkloadConfig):
-    """How often clients ask."""
+    """The settings of clients that ask for suspicions."""
 
     think_time: Duration = Duration("50ms")
 

@@ -135,9 +135,9 @@ def test_an_answer_of_a_server_that_has_been_removed_counts_for_nothing() -> Non
 
 def test_mistakes_are_refused() -> None:
     servers, _ = table("a")
-    with pytest.raises(ValueError, match="server a is there already"):
+    with pytest.raises(ValueError, match="there is already a server a"):
         servers.add("a")
-    with pytest.raises(ValueError, match="server b: a weight is more than 0, not 0"):
+    with pytest.raises(ValueError, match="server b: the weight must be above 0, not 0"):
         servers.add("b", 0)
     with pytest.raises(ValueError, match="there is no server c"):
         servers.remove("c")

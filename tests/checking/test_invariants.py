@@ -47,7 +47,7 @@ def test_without_observe_it_cannot_be_made() -> None:
 
 
 def test_what_is_no_node_cannot_be_watched() -> None:
-    with pytest.raises(PluginError, match=r"watches int, which is no node. Write Invariant\[MyNode\]"):
+    with pytest.raises(PluginError, match=r"watches int, which is not a node class. Write Invariant\[MyNode\]"):
 
         class Wrong(Invariant[int]):  # type: ignore[type-var]
             def observe(self, step: Step, node: int) -> None: ...

@@ -167,7 +167,7 @@ def test_a_commit_without_all_votes(votes: dict[str, Any], why: str) -> None:
         else:
             group.hear("committed")
         with pytest.raises(
-            Violation, match=f"unanimous broken at .*: {where} takes transaction 7 for committed, and {why}"
+            Violation, match=f"unanimous broken at .*: {where} considers transaction 7 committed, but {why}"
         ):
             group.observe("n1")
 

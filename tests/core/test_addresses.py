@@ -156,7 +156,7 @@ class Deaf(Node):
 
 def test_a_client_is_started_by_a_parent_that_hears_its_end() -> None:
     with pytest.raises(
-        PluginError, match=r"Deaf: mounts a Asks and would not hear how its operations end\. Write @handles"
+        PluginError, match=r"Deaf: mounts a Asks, but does not handle the outcomes of its operations\. Write @handles"
     ):
         Bench(Deaf).node.asks.start(Operation(1, "ask"))
     with pytest.raises(PluginError, match="start\\(ask\\) on a client that is not mounted"):
@@ -194,7 +194,7 @@ def test_an_event_that_the_parent_does_not_need_is_dropped_and_any_other_message
     bench.node.child.tell(Grew(what=("anything", 1.5)))
     bench.host.settle()
     bench.node.child.tell(Shouted())
-    with pytest.raises(PluginError, match="mount 'child' tells Shouted, which nobody handles"):
+    with pytest.raises(PluginError, match="mount 'child' passes on Shouted, which its parent does not handle"):
         bench.host.settle()
 
 

@@ -195,7 +195,7 @@ def test_every_point_of_the_tables_is_the_same_on_every_machine() -> None:
         ({"kind": "empirical", "points": [[0, "1ms"], [0.9, "2ms"]]}, "begin at fraction 0 and end at fraction 1"),
         (
             {"kind": "empirical", "points": [[0, "5ms"], [1, "2ms"]]},
-            "`points` must rise: (1.0, 2ms) stands after (0.0, 5ms)",
+            "`points` must rise, but (1.0, 2ms) follows (0.0, 5ms)",
         ),
     ],
 )

@@ -164,8 +164,8 @@ class WithConfig(Message):
         (WithThawed, "WithThawed.x: Thawed is not frozen. Leave out frozen=False."),
         (ThawedMessage, "ThawedMessage: ThawedMessage is not frozen. Leave out frozen=False."),
         (WithNowhere, "WithNowhere: a field's type cannot be found: name 'Nowhere' is not defined. Import it in tests.core.test_message."),
-        (WithText, "WithText: msgpack cannot tell apart what is in str | bytes. Keep one kind of each in a union"),
-        (WithUnion, "WithUnion: msgpack cannot tell apart what is in tests.core.test_message.Ballot | tests.core.test_message.Tree. Keep one"),
+        (WithText, "WithText: msgpack cannot distinguish the members of str | bytes. Keep one kind of each in a union"),
+        (WithUnion, "WithUnion: msgpack cannot distinguish the members of tests.core.test_message.Ballot | tests.core.test_message.Tree. Keep one"),
     ],
 )  # fmt: skip
 def test_what_a_message_cannot_hold_is_named_with_what_to_write_instead(message: type[Message], words: str) -> None:

@@ -295,7 +295,7 @@ def mounted(parent: type[Node] = Router) -> Any:
     ("misuse", "words"),
     [
         (lambda: mounted().mount("a", Group, None, ()), "Router: 'a' is mounted already. Unmount it first"),
-        (lambda: mounted().mount("c", Deaf, None, ()), "Router: mounts Deaf without having said so. Write mounts = (Deaf,) in the class."),
+        (lambda: mounted().mount("c", Deaf, None, ()), "Router: mounts Deaf, which `mounts` does not list. Write mounts = (Deaf,) in the class."),
         (lambda: mounted().mount("a/b", Group, None, ()), "Router: 'a/b' cannot name a mount. Use a string without a slash."),
         (lambda: mounted().mount("ü" * 128, Group, None, ()), f"Router: mounts at '{'ü' * 40}'…, which has more than 255 bytes. Use"),
         (lambda: mounted().mount("", Group, None, ()), "Router: '' cannot name a mount."),
@@ -318,7 +318,10 @@ def test_telling_a_parent_that_does_not_listen_names_both() -> None:
     with pytest.raises(PluginError) as raised:
         bench.host.settle()
 
-    assert str(raised.value) == "Deaf: mount 'g' tells Unheard, which nobody handles. Write @handles(Unheard) in it."
+    assert (
+        str(raised.value)
+        == "Deaf: mount 'g' passes on Unheard, which its parent does not handle. Write @handles(Unheard) in it."
+    )
 
 
 def test_the_state_of_a_mount_is_checked_when_it_starts() -> None:

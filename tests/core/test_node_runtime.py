@@ -392,7 +392,9 @@ def test_a_note_may_have_a_field_called_name() -> None:
 
 
 def test_tell_needs_a_parent() -> None:
-    with pytest.raises(PluginError, match=r"Clock: tells Fail, but has no parent\. Only a mounted node can tell\."):
+    with pytest.raises(
+        PluginError, match=r"Clock: passes on Fail, but has no parent\. Call tell\(\) only in a mounted node\."
+    ):
         Bench(Clock).node.tell(Fail())
 
 

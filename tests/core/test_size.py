@@ -24,6 +24,6 @@ def test_a_size_has_a_unit_and_is_spelled_exactly(text: str, size: int, spelled:
 @pytest.mark.parametrize("text", ["512", "MiB", "-1MiB", "1.5GiB", "12 parsecs", "9" * 30 + "B", ""])
 def test_what_is_no_size_says_how_to_write_one(text: str) -> None:
     with pytest.raises(
-        ValueError, match="is no amount of memory: write a number and one of B, kB, KiB, MB, MiB, GB, GiB"
+        ValueError, match="is not an amount of memory: write a number and one of B, kB, KiB, MB, MiB, GB, GiB"
     ):
         Size(text)

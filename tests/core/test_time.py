@@ -47,7 +47,7 @@ def test_a_number_and_its_unit(text: object, nanoseconds: int) -> None:
         (None, "'None' is not a duration"),
         (False, "'False' is not a duration"),
         ("0.5ns", "'0.5ns' is finer than a nanosecond"),
-        ("1" * 5_000 + "s", "a duration of 5,001 characters is none: write a number and a unit, as in 150ms"),
+        ("1" * 5_000 + "s", "a duration of 5,001 characters is not a duration: write a number and a unit, as in 150ms"),
     ],
 )
 def test_anything_else_says_what_to_write(text: object, words: str) -> None:

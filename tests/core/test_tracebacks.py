@@ -130,11 +130,11 @@ def test_a_plugin_is_blamed_by_name_file_and_line() -> None:
     failed = plugin_raised("workload=mine", "next", caught(broken), broken)
     assert str(failed) == f"workload=mine: next raised KeyError: 'x' ({HERE}:{line_of(broken) + 1})"
     gave = plugin_gave("workload=mine", "next", 7, "a text", broken)
-    assert str(gave) == f"workload=mine: next gave 7 (int), where a text was due ({HERE}:{line_of(broken)})"
+    assert str(gave) == f"workload=mine: next returned 7 (int), expected a text ({HERE}:{line_of(broken)})"
     nothing = plugin_gave("workload=mine", "next", None, "a text", broken)
-    assert "next gave None, where a text was due" in str(nothing)
+    assert "next returned None, expected a text" in str(nothing)
     unspeakable = plugin_gave("workload=mine", "next", Unspeakable(), "a text", broken)
-    assert "next gave a value of type Unspeakable, where a text was due" in str(unspeakable)
+    assert "next returned a value of type Unspeakable, expected a text" in str(unspeakable)
 
 
 def test_blame_falls_on_everything_but_what_speaks_for_itself() -> None:

@@ -326,9 +326,9 @@ def test_a_node_that_could_not_boot_at_once_joins_once() -> None:
         (KeyError("x"), "faults=cut: on_join raised KeyError: 'x' (tests/faults/test_injector.py:"),
         (
             None,
-            "faults=cut: on_join gave None, where an Injection of ImpairLinks was due (tests/faults/test_injector.py:",
+            "faults=cut: on_join returned None, expected an Injection of ImpairLinks (tests/faults/test_injector.py:",
         ),
-        (Injection((Crash("n1"),)), "where an Injection of ImpairLinks was due"),
+        (Injection((Crash("n1"),)), "expected an Injection of ImpairLinks"),
     ],
 )
 def test_a_fault_that_does_not_take_in_a_node_as_it_should_is_named(gives: Any, says: str) -> None:
@@ -349,9 +349,9 @@ def test_a_fault_that_does_not_take_in_a_node_as_it_should_is_named(gives: Any, 
     ("strike", "says"),
     [
         (None, "inject raised KeyError: 'x' (tests/faults/test_injector.py:"),
-        ("x", "inject gave 'x' (str), where an Injection of tuples was due (tests/faults/test_injector.py:"),
-        (Injection(Crash("n1")), "where an Injection of tuples was due"),  # type: ignore[arg-type]
-        (Injection((Crash("n1"), "x")), "inject gave 'x' (str), where an action on one of the nodes was due"),  # type: ignore[arg-type]
+        ("x", "inject returned 'x' (str), expected an Injection of tuples (tests/faults/test_injector.py:"),
+        (Injection(Crash("n1")), "expected an Injection of tuples"),  # type: ignore[arg-type]
+        (Injection((Crash("n1"), "x")), "inject returned 'x' (str), expected an action on one of the nodes"),  # type: ignore[arg-type]
         (
             Injection((SetDisk("n1", "slwo"),)),
             "where an action whose fields have their types (Invalid enum value 'slwo'",
@@ -366,9 +366,9 @@ def test_a_fault_that_does_not_take_in_a_node_as_it_should_is_named(gives: Any, 
         ),  # type: ignore[arg-type]
         (
             Injection((ImpairLinks(1, (("n1", "x1"),), Impairment(cut=True)),)),
-            "where an action on one of the nodes was due",
+            "expected an action on one of the nodes",
         ),
-        (Injection((Crash("n1"),), (Restart("n9"),)), "inject gave Restart(node='n9') (Restart), where an action"),
+        (Injection((Crash("n1"),), (Restart("n9"),)), "inject returned Restart(node='n9') (Restart), expected an action"),
     ],
 )
 def test_a_fault_that_does_not_strike_as_it_should_is_named(strike: Any, says: str) -> None:

@@ -234,10 +234,10 @@ def test_what_cannot_is_the_workloads_mistake_and_no_clients(number: int, loop: 
     [
         (KeyError("x"), r"next raised KeyError: 'x' \(tests/load/test_workload\.py:\d+\)"),
         (SystemExit(0), r"next raised SystemExit: 0 \("),
-        (7, r"next gave 7 \(int\), where \(function, key, argument\) was due"),
-        (("write", "x"), r"next gave \('write', 'x'\) \(tuple\), where \(function, key, argument\) was due"),
-        (("write", 7, None), r"next gave 7 \(int\), where a text was due"),
-        (("half \ud800", None, None), r"next gave 'half \\ud800' \(str\), where a text was due"),
+        (7, r"next returned 7 \(int\), expected \(function, key, argument\)"),
+        (("write", "x"), r"next returned \('write', 'x'\) \(tuple\), expected \(function, key, argument\)"),
+        (("write", 7, None), r"next returned 7 \(int\), expected a text"),
+        (("half \ud800", None, None), r"next returned 'half \\ud800' \(str\), expected a text"),
     ],
 )
 def test_a_workload_that_gives_no_operation_is_named(call: Any, says: str) -> None:

@@ -168,7 +168,7 @@ def test_the_parts_of_a_spec_are_of_the_right_kind() -> None:
 
 def test_a_config_builds_from_its_defaults_and_leaves_the_key_name_free() -> None:
     assert "the defaults of Unconfigured do not build" in refused(dataclasses.replace(SPEC, config=Unconfigured))
-    assert "`name` says which plugin it is" in refused(dataclasses.replace(SPEC, config=Named))
+    assert "`name` is the name of the plugin" in refused(dataclasses.replace(SPEC, config=Named))
 
 
 def test_a_workloads_config_is_a_workload_config() -> None:

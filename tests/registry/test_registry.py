@@ -268,12 +268,12 @@ def test_a_plugin_brings_folders_of_configs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        ("Path(__file__).parent", "register_config_folders gives PosixPath. Return a list: [Path(__file__)"),
-        ("'/tmp'", "register_config_folders gives str. Return a list: [Path(__file__)"),
-        ("None", "register_config_folders gives NoneType. Return a list: [Path(__file__)"),
-        ("[7]", "register_config_folders gives int, which is not a path. Give str or Path."),
-        ("[b'/tmp']", "register_config_folders gives bytes, which is not a path. Give str or Path."),
-        ("['conf']", "gives 'conf', which depends on where a command is run. Write Path(__file__).parent / 'conf'."),
+        ("Path(__file__).parent", "register_config_folders returns PosixPath. Return a list: [Path(__file__)"),
+        ("'/tmp'", "register_config_folders returns str. Return a list: [Path(__file__)"),
+        ("None", "register_config_folders returns NoneType. Return a list: [Path(__file__)"),
+        ("[7]", "register_config_folders returns int, which is not a path. Give str or Path."),
+        ("[b'/tmp']", "register_config_folders returns bytes, which is not a path. Give str or Path."),
+        ("['conf']", "returns 'conf', which depends on where a command is run. Write Path(__file__).parent / 'conf'."),
         ("[Path(__file__).parent / 'nowhere']", "nowhere. Of a package, package-data in its pyproject.toml says"),
         ("[Path(__file__)]", "register_config_folders: there is no folder "),
         ("[Path(__file__).parent / 'conf' / 'experiment']", "holds no GROUP/NAME.yaml. Write experiment/NAME.yaml in it."),

@@ -154,14 +154,14 @@ def test_quorums_are_plain_data() -> None:
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (lambda: Majority(()), "no nodes, and so no quorum"),
-        (lambda: Majority(("n1", "n1")), "a node stands twice in n1, n1"),
+        (lambda: Majority(()), "there are no nodes, so there is no quorum"),
+        (lambda: Majority(("n1", "n1")), "a node is named twice in n1, n1"),
         (lambda: Threshold(FIVE, 6), "6 of 5 nodes can never be a quorum"),
         (lambda: Threshold(FIVE, 0), "0 of 5 nodes can never be a quorum"),
         (lambda: Weighted(FIVE, (0,) * 5), "give each 0 or more, one above 0"),
         (lambda: Weighted(FIVE, (1, 2)), r"weights \[1, 2\] of 5 nodes"),
-        (lambda: OneOf(()), "a group without nodes is no quorum"),
-        (lambda: OneOf((("n1",), ())), "a group without nodes is no quorum"),
+        (lambda: OneOf(()), "a group without nodes is not a quorum"),
+        (lambda: OneOf((("n1",), ())), "a group without nodes is not a quorum"),
         (lambda: grid_rows(FIVE, 2), "5 nodes do not fill 2 rows"),
         (lambda: QuorumSystem(Majority(FIVE), Majority(SIX)), "over different nodes"),
     ],

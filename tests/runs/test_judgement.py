@@ -197,15 +197,15 @@ def no_conclusion(returned: Any) -> Callable[..., Any]:
 
 
 BAD_CONCLUSIONS = [
-    (None, "the checker gave None, where a CheckResult was due ("),
-    ("valid", "the checker gave 'valid' (str), where a CheckResult was due ("),
+    (None, "the checker returned None, expected a CheckResult ("),
+    ("valid", "the checker returned 'valid' (str), expected a CheckResult ("),
     (
         CheckResult(name="odd", verdict="great", reason=""),  # type: ignore[arg-type]
-        "the checker gave a CheckResult that is none (ValidationError: Invalid enum value 'great' - at `$.verdict`; ",
+        "the checker returned an invalid CheckResult (ValidationError: Invalid enum value 'great' - at `$.verdict`; ",
     ),
     (
         CheckResult(name="odd", verdict=Verdict.VALID, reason=None),  # type: ignore[arg-type]
-        "the checker gave a CheckResult that is none (ValidationError: Expected `str`, got `null` - at `$.reason`; ",
+        "the checker returned an invalid CheckResult (ValidationError: Expected `str`, got `null` - at `$.reason`; ",
     ),
     (SystemExit(1), "the checker failed: SystemExit: 1 ("),
     (asyncio.CancelledError(), "the checker failed: CancelledError ("),

@@ -284,7 +284,7 @@ def test_what_does_not_fail_any_more_is_left_where_it_is(words: list[str], capsy
 
     assert shrink(["big", "--budget", "20"]) == 2
     assert capsys.readouterr().err == (
-        f"{found}: stands there and does not fail as the run does. Move it away to begin anew.\n"
+        f"{found}: exists, but does not fail as the run does. Move it away to start over.\n"
     )
     assert found.read_text() == before
 

@@ -115,7 +115,7 @@ def test_a_plugins_code_is_part_of_the_identity(tmp_path: Path) -> None:
         (["sweep.sampler=random", "sweep.samples=9"], "nothing varies but the seed"),
         (["sweep.timeot=9s"], "sweep.timeot: there is no such key. Did you mean 'timeout'?"),
         (["sweep.timeout=9"], "sweep.timeout: a duration needs a unit: write 9ms or 9s, not 9"),
-        (["sweep.memory=9"], "sweep.memory: '9' is no amount of memory"),
+        (["sweep.memory=9"], "sweep.memory: '9' is not an amount of memory"),
         (["sweep.timeout=9s,10s"], "a setting of the sweep takes one value"),
         (["sweep.keep=some"], "sweep.keep: unknown value 'some'."),
         (["sweep=nothing"], "sweep=nothing: there is no such sweep."),

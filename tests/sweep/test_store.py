@@ -123,7 +123,7 @@ def test_a_kill_between_the_part_and_the_cut_of_the_journal_loses_and_repeats_no
     ("name", "content", "complaint"),
     [
         ("rows/part-000000.parquet", b"", "cannot be read"),
-        ("rows/part-000000 (copy).parquet", b"", "is no part of the sweep. Move it away."),
+        ("rows/part-000000 (copy).parquet", b"", "is not a part of the sweep. Move it away."),
         (
             "journal.jsonl",
             b'{"key":"x","seed":1,"axes":{},"code":"c","outcome":{}}\n',

@@ -222,10 +222,10 @@ def test_a_config_folder_stands_at_the_root(pytester: pytest.Pytester) -> None:
     [
         ('synod("helo")', "experiment=helo: there is no experiment 'helo'. Did you mean 'hello'?"),
         ('synod("hello", seed=3)', "@pytest.mark.synod has no argument 'seed'. Did you mean 'seeds'?"),
-        ('synod("hello", seeds=0)', "seeds=0 is no seed at all. Write seeds=200, or seeds=[[]3, 17[]]."),
+        ('synod("hello", seeds=0)', "seeds=0 names no seeds. Write seeds=200, or seeds=[[]3, 17[]]."),
         ('synod("hello", verdict="vaild")', "there is no verdict 'vaild'. Did you mean 'valid'?"),
         ('synod("hello", engine="sin")', "*there is no engine 'sin'. Did you mean 'sim'?"),
-        ('synod("hello", overrides="nodes=3")', "overrides='nodes=3' is no list of texts. Write overrides=*"),
+        ('synod("hello", overrides="nodes=3")', "overrides='nodes=3' is not a list of strings. Write overrides=*"),
         ('synod("hello", overrides=["ndoes=3"])', "*ndoes=3*Did you mean 'nodes'?"),
         ('synod("hello", overrides=["seed=3"])', "overrides set seed. Write seeds=[[]SEED[]] in the mark."),
         ('synod("hello", overrides=["protocol=ecko"])', "*no protocol 'ecko'. Did you mean 'echo'?"),
@@ -281,7 +281,7 @@ def test_a_difference_is_shown_as_a_diff_and_written_on_demand(biased: pytest.Py
             "-  → c1: Said(operation=0, text=hallo)",
             "+  → c1: Said(operation=0, text=hello)",
             "",
-            "- stands in the file, + came. To accept what came: python -m pytest says_it.scenario --synod-rewrite",
+            "- expected by the file, + actual output. To accept the actual output: python -m pytest says_it.scenario --synod-rewrite",
         ],
         consecutive=True,
     )

@@ -140,7 +140,7 @@ def test_a_name_too_many_is_an_error_that_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("name", ["half a \ud800", None, 7])
 def test_what_is_no_text_is_no_name(name: Any) -> None:
-    with pytest.raises(Unrecordable, match="which is no name"):
+    with pytest.raises(Unrecordable, match="which is not a valid name"):
         NameTable().index(name)
 
 

@@ -89,7 +89,7 @@ def _read(path: Path) -> Iterator[bytes]:
         while piece := _piece(file, path):
             size += len(piece)
             if size > ENDLESS and not is_file:
-                raise ConfigError(str(path), f"goes on after {ENDLESS >> 30} GiB", "Give a file.")
+                raise ConfigError(str(path), f"has no end within {ENDLESS >> 30} GiB", "Give a file.")
             yield piece
         if not size and not is_file:
             raise ConfigError(str(path), "holds nothing", "Is it a pipe that nobody writes to?")

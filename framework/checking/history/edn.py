@@ -293,7 +293,7 @@ def _atom(written: str) -> Any:
         return Decimal(written[:-1]) if written[-1] == "M" else float(written)
     if _RATIO.fullmatch(written):
         return Fraction(*map(_integer, written.split("/")))
-    raise _Wrong(f"{abbreviated(written)!r} is no number of EDN", "Numbers are like 12, -1.5, 2e9, 3N, 1.5M, 1/2.")
+    raise _Wrong(f"{abbreviated(written)!r} is not a number of EDN", "Numbers are like 12, -1.5, 2e9, 3N, 1.5M, 1/2.")
 
 
 def _integer(written: str) -> int:
@@ -319,7 +319,7 @@ def _unescaped(escape: re.Match[str]) -> str:
         return _letter(int(code[1:], 16), escape[0])
     if code[0] in "01234567":
         return chr(int(code, 8))
-    raise _Wrong(f"{escape[0]!r} in a text is no escape of EDN", 'Escapes are like \\n, \\" and \\u00e9.')
+    raise _Wrong(f"{escape[0]!r} in a text is not an escape of EDN", 'Escapes are like \\n, \\" and \\u00e9.')
 
 
 def _character(written: str) -> Character:
@@ -332,7 +332,7 @@ def _character(written: str) -> Character:
         return Character(_letter(int(name[1:], 16), written))
     if re.fullmatch("o[0-7]{1,3}", name):
         return Character(chr(int(name[1:], 8)))
-    raise _Wrong(f"{abbreviated(written)} is no character of EDN", "Characters are like \\c, \\newline and \\u00e9.")
+    raise _Wrong(f"{abbreviated(written)} is not a character of EDN", "Characters are like \\c, \\newline and \\u00e9.")
 
 
 def _letter(code: int, written: str) -> str:
@@ -344,7 +344,7 @@ def _letter(code: int, written: str) -> str:
 def _symbolic(written: str) -> float:
     if written in _SYMBOLIC:
         return _SYMBOLIC[written]
-    raise _Wrong(f"{abbreviated(written)} is no value of EDN", did_you_mean(written, _SYMBOLIC))
+    raise _Wrong(f"{abbreviated(written)} is not a value of EDN", did_you_mean(written, _SYMBOLIC))
 
 
 def _namespaced(name: str) -> Prefix:

@@ -192,9 +192,9 @@ class _NoFolders(list[str]):
 def _init(**settings: Any) -> None:
     """Calls `ray.init` without two of its side effects.
 
-    It would replace the program's own SIGTERM handler. And it would put the driver's working directory first on the import
-    path of the workers, where a folder called `framework` would shadow Synod's; Synod's actors append the driver's folders
-    themselves (`own_folders`).
+    It would replace the program's own SIGTERM handler. And it would put the driver's working directory first on the
+    import path of the workers, where a folder called `framework` would shadow Synod's; Synod's actors append the
+    driver's folders themselves (`own_folders`).
     """
     import ray
     from ray.job_config import JobConfig
@@ -227,7 +227,7 @@ def check_address(address: str) -> None:
         )  # fmt: skip
     host, _, port = address.rpartition(":")
     if address not in HERE and (not host or not port.isdigit() or not 0 < int(port) < 65536):
-        raise ConfigError(WHERE, f"{address!r} is no address", "Write HOST:PORT, auto or null.")
+        raise ConfigError(WHERE, f"{address!r} is not an address", "Write HOST:PORT, auto or null.")
 
 
 def _running_here(address: str) -> str:
@@ -250,7 +250,7 @@ def _probe(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
     except OSError as error:
-        raise ConfigError(WHERE, f"nobody answers at {address} ({error})", "Is the cluster up?") from error
+        raise ConfigError(WHERE, f"no answer from {address} ({error})", "Is the cluster up?") from error
     try:
         joined = subprocess.run(
             [sys.executable, "-P", "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_S, check=False,

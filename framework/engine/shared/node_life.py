@@ -35,9 +35,9 @@ class NodeState(Enum):
     BOOTING = "made from its storage; `on_start` runs"
     IDLE = "takes its next batch as soon as there is one"
     COMMITTING = "a batch is being served or committed; inputs wait"
-    PAUSED = "stands still; inputs and timers wait"
-    PAUSED_COMMITTING = "stands still while a commit is in flight"
-    PAUSED_COMMITTED = "stands still; its commit is over, and the effects wait"
+    PAUSED = "paused; inputs and timers wait"
+    PAUSED_COMMITTING = "paused while a commit is in flight"
+    PAUSED_COMMITTED = "paused; its commit is over, and the effects wait"
     FAILED = "a handler raised; nothing brings it back"
     LOST = "its storage is damaged; nothing brings it back"
 

@@ -1,5 +1,5 @@
-"""The end of a run whose protocol promises something of it: it goes on after the last operation until all replicas are
-equal, and the protocol has finished what it began."""
+"""The end of a run whose protocol makes a promise about it: it continues after the last operation until all replicas
+are equal, and the protocol has finished what it began."""
 
 from __future__ import annotations
 

@@ -56,12 +56,12 @@ class Stalled(SynodError):
 class Simulation:
     """One run. `run` drives it to its end, or to `stop` (nanoseconds); the attributes then hold its results.
 
-    Heap entries are flat tuples `(time, order, node, message, sender, route, message index, cause, size)`. An entry with
-    message None is a wake-up of the node, valid only if `order` is the node's current `wake_order`. An entry with node
-    None is a call of `message()`. `order` is drawn from the same counter as the trace's `seq`, at every trace level
-    alike: ties in time are broken in the order of causes, and the trace level changes nothing in the run. (Messages are
-    encoded only at level `full`, or if the network needs sizes. A value that msgpack cannot encode is detected only
-    then, and on Ray.)
+    Heap entries are flat tuples `(time, order, node, message, sender, route, message index, cause, size)`. An entry
+    with message None is a wake-up of the node, valid only if `order` is the node's current `wake_order`. An entry with
+    node None is a call of `message()`. `order` is drawn from the same counter as the trace's `seq`, at every trace
+    level alike: ties in time are broken in the order of causes, and the trace level changes nothing in the run.
+    (Messages are encoded only at level `full`, or if the network needs sizes. A value that msgpack cannot encode is
+    detected only then, and on Ray.)
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class Simulation:
                 seen = time
                 if still > STALLED_BEATS:
                     raise Stalled(
-                        f"virtual time stands still at {format_duration(time)}: {node.id} and its peers never rest"
+                        f"virtual time does not advance beyond {format_duration(time)}: {node.id} and its peers never rest"
                     )
             if message is None:
                 if order == node.wake_order:

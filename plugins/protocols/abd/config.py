@@ -20,4 +20,4 @@ class AbdConfig(Config):
 
     def __post_init__(self) -> None:
         if self.retry <= 0:
-            raise ValueError(f"retry={self.retry} asks without end: give more than the round trip to a quorum takes")
+            raise ValueError(f"retry={self.retry} retries without end: give more than the round trip to a quorum takes")

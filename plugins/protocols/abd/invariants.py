@@ -48,7 +48,7 @@ class Versions(Invariant[Replica]):
             raise Violation("timestamp order", (name,), f"went back from {before} to {timestamp} at {key!r}")
         value, first = self.values.setdefault((key, timestamp), (version.value, name))
         if value != version.value:
-            what = f"{timestamp} at {key!r} stands for {value!r} and for {version.value!r}"
+            what = f"{timestamp} at {key!r} has two values, {value!r} and {version.value!r}"
             raise Violation("one value a timestamp", (first, name), what)
 
 

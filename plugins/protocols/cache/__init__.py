@@ -13,7 +13,8 @@ from plugins.protocols.cache.server import Cache
 
 
 def unsettled(nodes: Mapping[NodeId, Node]) -> str | None:
-    """Returns why the list of caches is not yet that of the running ones, or who does not know it; None if all is well."""
+    """Returns why the list of caches is not yet that of the running ones, or who does not know it; None if all is
+    well."""
     directories = [node for node in nodes.values() if isinstance(node, Directory)]
     for directory in directories:
         for name, node in nodes.items():

@@ -37,17 +37,18 @@ class CacheConfig(Config):
     weights: dict[str, Annotated[float, Meta(gt=0)]] = {}
     """Weights of caches, 1 for those that are not named: `{n2: 2.0}`. They need a placement that knows weights."""
     late: tuple[str, ...] = ()
-    """Nodes that are no caches at first: they wait until a client lets them join."""
+    """Nodes that are not caches at first: they wait until a client adds them."""
     capacity: Positive = 10_000
     """Entries of a cache; beyond it the longest unused one goes."""
     handoff: bool = True
-    """Whether a cache sends the entries that it loses to the caches that have them from now on. Otherwise they are lost."""
+    """Whether a cache sends the entries that it loses to the caches that have them from now on. Otherwise they are
+    lost."""
     chunk: Positive = 100
     """Entries of one message of such a handoff."""
     heartbeat: Duration = Duration("50ms")
     """Time between two heartbeats of a cache."""
     dead_after: Duration = Duration("250ms")
-    """Silence after which the directory takes a cache for dead."""
+    """Silence after which the directory considers a cache dead."""
     retry: Duration = Duration("100ms")
     """Time that a client waits for an answer before it asks again, and asks for the list of caches."""
 
@@ -57,7 +58,7 @@ class CacheConfig(Config):
                 raise ValueError(f"{name}={getattr(self, name)} leaves no time: give more than 0")
         if self.dead_after <= self.heartbeat:
             raise ValueError(
-                f"dead_after={self.dead_after} takes caches for dead that send heartbeats every {self.heartbeat}: give more"
+                f"dead_after={self.dead_after} would declare caches dead that send heartbeats every {self.heartbeat}: give more"
             )
 
     def validate_nodes(self, key: str, nodes: tuple[NodeId, ...]) -> None:

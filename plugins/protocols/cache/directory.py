@@ -1,4 +1,5 @@
-"""The directory: which nodes are caches at present. It admits nodes that send heartbeats, and drops those that do not."""
+"""The directory: which nodes are caches at present. It admits nodes that send heartbeats, and drops those that do
+not."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ from plugins.protocols.cache.messages import (
 
 @dataclass(slots=True)
 class Movement:
-    """What a change of the caches has moved: when it began (nanoseconds), what it was, and what caches have said since."""
+    """The effects of one change of the caches: its start (nanoseconds), its description, and the reports of caches
+    since."""
 
     began: int
     what: str
@@ -55,9 +57,9 @@ class Directory(Node):
     epoch: int = durable(0)
     """The number of the present list."""
     wanted: DurableMap[NodeId, bool] = durable_map(NodeId, bool)
-    """Whether a node shall be a cache, by request."""
+    """Whether a node is requested to be a cache."""
     admitted: DurableMap[NodeId, int] = durable_map(NodeId, int)
-    """The present list: the epoch in which each came."""
+    """The present list, with the epoch in which each cache was admitted."""
 
     def on_start(self) -> None:
         if not self.epoch:
@@ -91,7 +93,8 @@ class Directory(Node):
             self.bring_up_to_date(sender, heartbeat.epoch)
 
     def bring_up_to_date(self, cache: NodeId, epoch: int) -> None:
-        """Sends a cache all lists since its own, so that it hands off what it loses with each; a new one gets the last."""
+        """Sends a cache all lists since its own, so that it hands off what it loses with each; a new one gets the
+        last."""
         missed = range(epoch + 1, self.epoch + 1)
         admitted = self.admitted.get(cache)
         knows_its_past = admitted is not None and admitted <= epoch and all(each in self.views for each in missed)
@@ -110,7 +113,7 @@ class Directory(Node):
     def on_change(self, sender: NodeId, change: Change) -> None:
         cache = change.cache
         if cache not in self.roles[CACHE]:
-            self.send(sender, Changed(change.operation, self.epoch, f"{cache} is no cache"))
+            self.send(sender, Changed(change.operation, self.epoch, f"{cache} is not a cache"))
         elif not change.joins and list(self.admitted) == [cache]:
             self.send(sender, Changed(change.operation, self.epoch, f"{cache} is the last cache"))
         else:

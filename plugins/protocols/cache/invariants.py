@@ -60,7 +60,7 @@ class Entries(Invariant[Cache]):
         name, epoch = step.node, 0 if node.view is None else node.view.epoch
         if node.view is None or name not in node.view.caches:
             raise Violation(
-                "own entries", (name,), f"holds {len(node.entries)} entries, and is no cache in epoch {epoch}"
+                "own entries", (name,), f"holds {len(node.entries)} entries, but is not a cache in epoch {epoch}"
             )
         if len(node.entries) > node.config.capacity:
             what = f"holds {len(node.entries)} entries, and has room for {node.config.capacity}"

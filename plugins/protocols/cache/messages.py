@@ -6,8 +6,8 @@ from framework import Message, NodeId, OperationId
 
 
 class View(Message):
-    """The caches from an epoch on. `admitted` has the epoch in which each came; what a cache had before that is out of date.
-    `left` are those that leave in this epoch, and hand off their entries."""
+    """The caches from an epoch on. `admitted` has the epoch in which each came; what a cache had before that is out of
+    date. `left` are those that leave in this epoch, and hand off their entries."""
 
     epoch: int
     admitted: tuple[tuple[NodeId, int], ...]
@@ -79,8 +79,8 @@ class ReportRequest(Message):
 
 
 class Report(Message):
-    """The answer: for each epoch (epoch, seconds since the directory started, what happened, entries that moved, that stayed,
-    and that were lost with a dead cache, seconds until the last cache had handed off)."""
+    """The answer: for each epoch (epoch, seconds since the directory started, what happened, entries that moved, that
+    stayed, and that were lost with a dead cache, seconds until the last cache had handed off)."""
 
     operation: OperationId
     changes: tuple[tuple[int, float, str, int, int, int, float], ...]
@@ -101,7 +101,7 @@ class Handoff(Message):
 
 
 class HandedOff(Message):
-    """A cache tells the directory how many entries it has sent away and kept in an epoch."""
+    """From a cache to the directory: how many entries it has sent away and kept in an epoch."""
 
     epoch: int
     moved: int

@@ -11,7 +11,7 @@ def register_protocols() -> list[ProtocolSpec]:
     return [
         ProtocolSpec(
             name="failure_detector",
-            summary="A node that mounts a failure detector, and tells clients whom it suspects.",
+            summary="A node that mounts a failure detector, and serves its suspicions to clients.",
             node=FailureDetector,
             client=SuspectsClient,
             config=FailureDetectorConfig,

@@ -38,7 +38,7 @@ class FailureDetectorConfig(DetectorConfig):
 
 
 class FailureDetector(Node):
-    """Keeps what its detector tells it."""
+    """Keeps the suspicions that its detector reports."""
 
     config: FailureDetectorConfig
 
@@ -69,9 +69,9 @@ class FailureDetector(Node):
 
 
 class ToldEverything(Invariant[FailureDetector]):
-    """Checks that a parent has been told of exactly the suspicions of its detector."""
+    """Checks that a parent has received exactly the suspicions of its detector."""
 
     def observe(self, step: Step, node: FailureDetector) -> None:
         if node.suspected != node.detector.suspected:
-            what = f"{step.node} was told of {node.suspected}, and its detector suspects {node.detector.suspected}"
-            raise Violation("told everything", (step.node,), what)
+            what = f"{step.node} has received {node.suspected}, but its detector suspects {node.detector.suspected}"
+            raise Violation("reported everything", (step.node,), what)

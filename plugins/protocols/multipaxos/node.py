@@ -118,8 +118,8 @@ class ProposedRequest(PendingRequest):
 
 
 class Unproposed(Record):
-    """A value that waits for a slot, and the client that requested it; without a client it is the parent's, a tick, or a
-    value that phase 1 found. `is_new`: phase 1 did not find it."""
+    """A value that waits for a slot, and the client that requested it; without a client it is the parent's, a tick, or
+    a value that phase 1 found. `is_new`: phase 1 did not find it."""
 
     value: Value
     client: Address = ""
@@ -632,7 +632,8 @@ class MultiPaxos(Node):
     def propose(self, command: bytes) -> int | None:
         """Queues a command of the parent, and returns its tag; None if this node cannot take it now.
 
-        The parent is told `Applied` with the tag once it is chosen and executed, or `Deposed`: its fate is then unknown.
+        The parent receives `Applied` with the tag once it is chosen and executed, or `Deposed`: its fate is then
+        unknown.
         """
         if self.role != LEADER or len(self.queue) >= self.config.window or self.successor is not None:
             return None
@@ -658,8 +659,8 @@ class MultiPaxos(Node):
         self.slots.advance_mark(self.chosen, self.promised)
 
     def continue_leading(self) -> None:
-        """Tells the parent once that this node leads and has executed all earlier commands, and awaits the next time at
-        which the state machine wants a command."""
+        """Reports `Led` to the parent once this node leads and has executed all earlier commands, and awaits the next
+        time at which the state machine wants a command."""
         if self.role != LEADER or self.chosen < self.found_last:
             return
         self.clock.start = self.found_last + 1
@@ -807,7 +808,7 @@ class MultiPaxos(Node):
         elif request.node == self.id:
             self.send(sender, Administered(request.operation))
         elif request.node not in self.peers:
-            self.send(sender, Administered(request.operation, f"{request.node} is no member"))
+            self.send(sender, Administered(request.operation, f"{request.node} is not a member"))
         elif self.successor is None:
             self.successor = request.node
             self.set_timer(self.give_up_successor, after=self.config.election_timeout_max)

@@ -44,7 +44,7 @@ class PaxosConfig(Config):
                 if node not in nodes:
                     raise ConfigError(f"{key}.{role}", f"there is no node {node!r}", did_you_mean(node, nodes))
             if len(set(named)) < len(named):
-                raise ConfigError(f"{key}.{role}", f"a node stands twice in {', '.join(named)}", "Name it once.")
+                raise ConfigError(f"{key}.{role}", f"a node is named twice in {', '.join(named)}", "Name it once.")
         self.quorums.validate_nodes(f"{key}.quorums", self.acceptors or nodes)
 
 

@@ -15,7 +15,7 @@ def dedicated_coordinators(config: PaxosCommitConfig) -> int:
 
 
 def dedicated_acceptors(config: PaxosCommitConfig) -> int:
-    """Returns the number of nodes that do nothing but accept."""
+    """Returns the number of nodes that only accept."""
     return config.dedicated_acceptors
 
 

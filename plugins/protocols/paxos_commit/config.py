@@ -18,14 +18,14 @@ class PaxosCommitConfig(CommitConfig):
     faults: Annotated[int, Meta(ge=0)] = 1
     """F: the number of acceptors that may fail. There are 2F+1 of them, and F+1 choose."""
     acceptors: Literal["separate", "participants", "coordinators"] = "participants"
-    """Where the acceptors are. `separate`: on 2F+1 nodes of their own. `participants`, `coordinators`: on the first 2F+1
-    of these. If there are fewer, but at least F+1, the others count as failed."""
+    """Where the acceptors are. `separate`: on 2F+1 nodes of their own. `participants`, `coordinators`: on the first
+    2F+1 of these. If there are fewer, but at least F+1, the others count as failed."""
     coordinators: Annotated[int, Meta(ge=0)] = 0
-    """Number of nodes that do nothing but lead transactions; 0: a transaction's participants lead it, the first one unless
-    it fails."""
+    """Number of nodes that do nothing but lead transactions; 0: a transaction's participants lead it, the first one
+    unless it fails."""
     faster: bool = False
-    """Faster Paxos Commit: acceptors send their votes to the participants, which see for themselves what is decided: one
-    message delay less, and more messages."""
+    """Faster Paxos Commit: acceptors send their votes to the participants, which see for themselves what is decided:
+    one message delay less, and more messages."""
     bundle_timeout: Duration = Duration("20ms")
     """Time that an acceptor waits for the votes of all participants before it accepts those that it has."""
     widen_timeout: Duration = Duration("40ms")
@@ -66,7 +66,7 @@ class PaxosCommitConfig(CommitConfig):
 
     @property
     def dedicated_acceptors(self) -> int:
-        """Returns the number of nodes that do nothing but accept."""
+        """Returns the number of nodes that only accept."""
         return 2 * self.faults + 1 if self.acceptors == "separate" else 0
 
 

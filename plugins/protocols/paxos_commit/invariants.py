@@ -12,8 +12,8 @@
 | chosen for ever | once F+1 acceptors have accepted a value in a ballot, no other value is accepted in a higher one | Paxos, P2b |
 | chosen by a quorum | a transaction is committed only if every instance has chosen prepared, with F+1 acceptors | section 4.2 |
 
-A node is checked for what another one counts on once its state is certainly newer. The cost of a step is proportional to
-its changes: only newly written vows and decisions are checked, and all vows after a restart.
+A node is checked for what another one counts on once its state is certainly newer. The cost of a step is proportional
+to its changes: only newly written vows and decisions are checked, and all vows after a restart.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Rounds(Invariant[PaxosCommit]):
 
 @dataclass
 class _Accepted:
-    """What is accepted in a ballot of an instance, the first acceptor seen to have done so, and all of them."""
+    """The value accepted in a ballot of an instance, the first acceptor observed to accept it, and all acceptors."""
 
     value: str
     where: NodeId
@@ -177,8 +177,8 @@ class _Doubt:
 class Commits(Invariant[PaxosCommit]):
     """Checks chosen by a quorum.
 
-    An acceptor is asked once its state is certainly newer than the commit. By then its vote, if it gave one, is durable,
-    and either unchanged or repeated in a higher ballot.
+    An acceptor is asked once its state is certainly newer than the commit. By then its vote, if it gave one, is
+    durable, and either unchanged or repeated in a higher ballot.
     """
 
     def __init__(self) -> None:
@@ -206,7 +206,8 @@ class Commits(Invariant[PaxosCommit]):
                 del self.doubts[transaction]
 
     def _confirmed(self, transaction: OperationId, doubt: _Doubt, node: PaxosCommit) -> bool:
-        """Asks an acceptor about all instances, and returns whether all have a quorum. Violation if one cannot have it."""
+        """Asks an acceptor about all instances, and returns whether all have a quorum. Violation if one cannot have
+        it."""
         confirmed, quorum = True, node.config.quorum
         for participant in self.participants.get(transaction, ()):
             accepted = node.vow(transaction, participant).accepted
@@ -215,7 +216,7 @@ class Commits(Invariant[PaxosCommit]):
             confirmed &= len(hold) >= quorum
             if len(node.acceptors) - len(lack) < quorum and len(hold) < quorum:
                 what = (
-                    f"{doubt.where} takes transaction {transaction} for committed, and "
+                    f"{doubt.where} considers transaction {transaction} committed, but "
                     f"{', '.join(sorted(lack))} never accepted 'prepared' in {instance_of(transaction, participant)}"
                 )
                 raise Violation("chosen by a quorum", dict.fromkeys((doubt.where, *sorted(lack))), what)

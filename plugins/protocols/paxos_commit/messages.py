@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from framework import Ballot, CommitDecision, NodeId, Proposal, Transaction, TransactionMessage
 
 Value: TypeAlias = Literal["prepared", "read-only", "aborted"]
-"""What an instance may choose. `read-only` is prepared, by a participant that does not need the decision."""
+"""The values that an instance may choose. `read-only`: prepared, by a participant that does not need the decision."""
 
 Proposals: TypeAlias = tuple[tuple[NodeId, Proposal], ...]
 """Proposals by the participant whose instance they belong to; their values are `Value`s."""
@@ -24,8 +24,8 @@ class Prepare(TransactionMessage):
 
 
 class Phase2a(TransactionMessage):
-    """Asks an acceptor to accept these proposals: a participant's own vote in ballot 0, or the values that a leader puts to
-    all instances in its ballot. The answer goes to `leader`, and in Faster Paxos Commit to the participants."""
+    """Asks an acceptor to accept these proposals: a participant's own vote in ballot 0, or the values that a leader
+    puts to all instances in its ballot. The answer goes to `leader`, and in Faster Paxos Commit to the participants."""
 
     participants: tuple[NodeId, ...]
     leader: NodeId

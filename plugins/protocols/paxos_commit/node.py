@@ -7,8 +7,9 @@ paper's resource manager) and acceptor.
                                                      Commit to the participants
     leader        Decided  → participants            committed: every instance has chosen prepared
 
-There is one instance of Paxos for each participant of a transaction. It decides whether that participant is prepared. Ballot
-0 of it belongs to the participant, and needs no phase 1. A leader that finds an instance free proposes aborted in it.
+There is one instance of Paxos for each participant of a transaction. It decides whether that participant is prepared.
+Ballot 0 of it belongs to the participant, and needs no phase 1. A leader that finds an instance free proposes aborted
+in it.
 """
 
 from __future__ import annotations
@@ -126,8 +127,8 @@ class Doubt:
 
 
 class PaxosCommitStatus(Status):
-    """Status of a node: how many transactions it leads, how many of them in a ballot of its own, in how many it is prepared
-    without a decision, and how many votes it holds back for their bundle."""
+    """Status of a node: how many transactions it leads, how many of them in a ballot of its own, in how many it is
+    prepared without a decision, and how many votes it holds back for their bundle."""
 
     leading: int = 0
     ballots: int = 0
@@ -281,8 +282,8 @@ class PaxosCommit(Node):
         self.multicast(self.acceptors, Phase2a(phase.transaction, participants, self.id, proposals))
 
     def choose(self, attempt: Attempt, participant: NodeId) -> str:
-        """Returns the value of the highest proposal that the quorum has accepted in the participant's instance; aborted if
-        there is none, as no value can have been chosen then."""
+        """Returns the value of the highest proposal that the quorum has accepted in the participant's instance; aborted
+        if there is none, as no value can have been chosen then."""
         reported = [dict(accepted).get(participant) for accepted in attempt.promises.values()]
         highest = highest_proposal(reported)
         found = "free" if highest is None else "adopted"
@@ -332,7 +333,8 @@ class PaxosCommit(Node):
         self.propose(content.id, sender, self.nearest(sender))
 
     def nearest(self, leader: NodeId) -> tuple[NodeId, ...]:
-        """Returns the F+1 acceptors that are enough if none fails: the leader itself if it is one, and the first others."""
+        """Returns the F+1 acceptors that are enough if none fails: the leader itself if it is one, and the first
+        others."""
         others = [acceptor for acceptor in self.acceptors if acceptor != leader]
         first = (leader, *others) if leader in self.acceptors else tuple(others)
         return first[: self.config.quorum]
@@ -457,8 +459,8 @@ class PaxosCommit(Node):
                 self.vows[instance_of(transaction, participant)] = vote
 
     def audience(self, bundle: Bundle, accepted: Mapping[NodeId, Proposal]) -> tuple[NodeId, ...]:
-        """Returns the receivers of phase 2b: the leader; in Faster Paxos Commit the participants that need the decision, and
-        the leader if it has begun a ballot of its own, or if they are none."""
+        """Returns the receivers of phase 2b: the leader; in Faster Paxos Commit the participants that need the
+        decision, and the leader if it has begun a ballot of its own, or if they are none."""
         if not self.config.faster:
             return (bundle.leader,)
         participants = tuple(
@@ -530,8 +532,8 @@ def acceptors_of(config: PaxosCommitConfig, roles: Mapping[str, tuple[NodeId, ..
 
 
 def undecided(nodes: Mapping[NodeId, PaxosCommit]) -> str | None:
-    """Returns the first transaction that a running participant is in doubt about, though enough acceptors and a leader of it
-    run; None if there is none."""
+    """Returns the first transaction that a running participant is in doubt about, though enough acceptors and a leader
+    of it run; None if there is none."""
     for name, node in nodes.items():
         for transaction, vote in node.votes.items():
             leaders = leaders_of(vote.transaction, node.leaders)

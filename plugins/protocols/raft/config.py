@@ -17,7 +17,7 @@ class RaftConfig(ReadingConfig):
     election_timeout_max: Duration = Duration("300ms")
     """Maximum election time-out; each node draws its own time-out anew in each term."""
     heartbeat_interval: Duration = Duration("50ms")
-    """How often a leader says that it is there."""
+    """Interval of the heartbeats of a leader."""
     prevote: bool = True
     """Whether a node checks that it could win before it raises its term (thesis 9.6), so that a node returning from a
     partition does not depose the leader."""
@@ -64,7 +64,7 @@ class RaftConfig(ReadingConfig):
             raise ValueError("read_mode=lease needs check_quorum=true: without it others vote while a lease lasts")
         for name in ("snapshot_every", "snapshot_trailing"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} is less than nothing: give 0 or more")
+                raise ValueError(f"{name}={getattr(self, name)} is negative: give 0 or more")
         for name in ("max_append_entries", "max_append_bytes", "max_in_flight", "max_uncommitted", "snapshot_chunk"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} lets nothing through: give 1 or more")

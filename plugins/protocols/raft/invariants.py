@@ -185,7 +185,7 @@ class Logs(Invariant[Raft]):
         elif seen[0].term != entry.term:
             seen = self.others.setdefault((index, entry.term), (entry, before, name))
         if seen[0] != entry or (seen[1] != before and -1 not in (seen[1], before)):
-            what = f"index {index + 1} of term {entry.term} stands for two entries, or for two pasts"
+            what = f"index {index + 1} of term {entry.term} has two different entries, or two different pasts"
             raise Violation("log matching", dict.fromkeys((seen[2], name)), what)
 
     def _check_leader(self, led: int, name: NodeId) -> None:

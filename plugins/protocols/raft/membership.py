@@ -155,7 +155,7 @@ class Membership:
     def knows_removal(self, server: NodeId, match_index: int, commit: int, rounds: HeartbeatRounds) -> bool:
         """Returns whether a departing server, which has just answered, knows of its removal.
 
-        It must hold the configuration and know that it is committed, which a later heartbeat tells it.
+        It must hold the configuration and know that it is committed, which it learns from a later heartbeat.
         """
         if match_index < self.index or commit < self.index:
             return False

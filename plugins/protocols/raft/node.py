@@ -553,7 +553,7 @@ class Raft(Node):
     def propose(self, command: bytes) -> int | None:
         """Appends a command of the parent, and returns its tag; None if this server cannot take it now.
 
-        The parent is told `Applied` with the tag once it is committed and executed, or `Deposed`: its fate is then
+        The parent receives `Applied` with the tag once it is committed and executed, or `Deposed`: its fate is then
         unknown.
         """
         is_full = self.log.last - self.commit >= self.config.max_uncommitted
@@ -581,7 +581,8 @@ class Raft(Node):
         self.apply_configuration()
 
     def tell_led(self) -> None:
-        """Tells the parent once, in each term that this server leads, that it has executed all earlier commands."""
+        """Reports `Led` to the parent, once in each term that this server leads, when it has executed all earlier
+        commands."""
         if self.is_mounted and not self.has_told_led:
             self.has_told_led = True
             self.tell(Led(self.term))

@@ -31,7 +31,8 @@ class ServiceConfig(Config):
     report_interval: Duration = Duration(0)
     """Time between the load reports of a server. 0: it reports only with its answers."""
     answer_timeout: Duration = Duration("200ms")
-    """Time after which a dispatcher gives up a server that has not answered, sets it aside, and asks another one, once."""
+    """Time after which a dispatcher gives up a server that has not answered, sets it aside, and asks another one,
+    once."""
     set_aside_time: Duration = Duration("1s")
     """Time after which a server that was set aside may be chosen again, unless a message of it comes first."""
 

@@ -17,8 +17,8 @@ class Request(Message):
 
 
 class Response(Message):
-    """A dispatcher's answer to a client: who served the request, how long it had waited there for the server, in nanoseconds,
-    and how many requests it had found there."""
+    """A dispatcher's answer to a client: who served the request, how long it had waited there for the server, in
+    nanoseconds, and how many requests it had found there."""
 
     operation: OperationId
     server: NodeId
@@ -27,7 +27,8 @@ class Response(Message):
 
 
 class Refusal(Message):
-    """A dispatcher's answer to a client whose request it has given up. `unsure`: a server may have served it, or may yet."""
+    """A dispatcher's answer to a client whose request it has given up. `unsure`: a server may have served it, or may
+    yet."""
 
     operation: OperationId
     unsure: bool
@@ -42,8 +43,8 @@ class Job(Message):
 
 
 class LoadMessage(Message):
-    """Base of what servers say: each message reports the load, the number of requests waiting and in service. Of two reports
-    the later has the greater `stamp`, (incarnation, number)."""
+    """Base of what servers say: each message reports the load, the number of requests waiting and in service. Of two
+    reports the later has the greater `stamp`, (incarnation, number)."""
 
     load: int
     stamp: tuple[int, int]

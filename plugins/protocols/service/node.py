@@ -62,8 +62,8 @@ class Pending:
 
 
 class Dispatcher(Node):
-    """Chooses a server for each request, and answers the client. All of its state is volatile: a crash loses the requests that
-    it has not answered."""
+    """Chooses a server for each request, and answers the client. All of its state is volatile: a crash loses the
+    requests that it has not answered."""
 
     config: ServiceConfig
 
@@ -180,8 +180,8 @@ class ServerStatus(Status):
 
 
 class Server(Node):
-    """Serves requests in the order of their arrival, one at a time. A crash loses its queue, and with it the memory of which
-    requests it has had."""
+    """Serves requests in the order of their arrival, one at a time. A crash loses its queue, and with it the memory of
+    which requests it has had."""
 
     config: ServiceConfig
 
@@ -246,7 +246,7 @@ class Server(Node):
         self.set_timer(self.report, after=self.config.report_interval)
 
     def report_idle(self) -> None:
-        """Tells one dispatcher, if its balancer wants to know."""
+        """Reports that it is idle to one dispatcher, if the balancer wants idle reports."""
         assert self.config.balancer is not None
         if self.config.balancer.balancer.wants_idle_reports:
             self.send(self.rng.choice(self.roles[DISPATCHER]), Idle(0, self.stamp()))

@@ -3,7 +3,7 @@
 | property | definition | section |
 | --- | --- | --- |
 | override order | between two starts, what a member holds of another one is only replaced by what overrides it | 4.2 |
-| confirmed is suspected | the parent is told of exactly the members that are confirmed faulty | |
+| confirmed is suspected | the parent has received exactly the members that are confirmed faulty | |
 | time to refute | a member is confirmed faulty only after it has been suspected in that incarnation for a time | 4.2 |
 | ran when probed | a member that acknowledges a probe has run since that began, whoever passed its Ack on | 3.1 |
 | asked first | a member suspects another one only if it has asked others to ping it | 3.1 |
@@ -48,7 +48,7 @@ class Suspicions(Invariant[Swim]):
     def __init__(self) -> None:
         self.seen: dict[NodeId, dict[NodeId, Update]] = {}
         self.since: dict[tuple[NodeId, int], int] = {}
-        """When a member was first suspected in an incarnation."""
+        """The time of the first suspicion of a member in an incarnation."""
 
     def observe(self, step: Step, node: Swim) -> None:
         seen = self.seen.setdefault(step.node, {})
@@ -91,7 +91,7 @@ class Probes(Invariant[Swim]):
         limit = transmission_limit(node.config.transmissions, 1 + len(node.peers))
         most = max(node.sent.values(), default=0)
         if most >= limit:
-            what = f"{step.node} has sent an update {most} times, and goes on; the limit is {limit}"
+            what = f"{step.node} has sent an update {most} times, and the limit is {limit}"
             raise Violation("piggyback limit", (step.node,), what)
 
     def _observe_probe(self, step: Step, node: Swim) -> None:

@@ -7,13 +7,13 @@ from typing import Literal, TypeAlias
 from framework import Message, NodeId, Record
 
 State: TypeAlias = Literal["alive", "suspect", "confirm"]
-"""What is said of a member: Alive, Suspect, or Confirm (it is faulty)."""
+"""The state of a member in an update: Alive, Suspect, or Confirm (it is faulty)."""
 
 RANK = {"alive": 0, "suspect": 1, "confirm": 2}
 
 
 class Update(Record):
-    """What is said of a member, in an incarnation of it (section 4.2)."""
+    """The state of a member in one of its incarnations (section 4.2)."""
 
     member: NodeId
     incarnation: int

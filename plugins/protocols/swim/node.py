@@ -9,7 +9,7 @@ these messages.
       ^                          |                      |
       +------Alive in a later incarnation---------------+
 
-A member that hears of a suspicion of itself refutes it with a higher incarnation. Parents are told of members that are
+A member that hears of a suspicion of itself refutes it with a higher incarnation. Parents receive the members that are
 confirmed faulty; a suspect counts as alive (section 4.2).
 """
 
@@ -57,9 +57,9 @@ class Swim(Detector):
     def on_start(self) -> None:
         super().on_start()
         self.members = {peer: Update(peer, 0, "alive") for peer in self.peers}
-        """What this member holds of each other one."""
+        """The latest update of each other member."""
         self.sent: dict[NodeId, int] = {}
-        """The members of whom there is news to spread, and how often it has been piggybacked."""
+        """The members with news to spread, and the number of times that it has been piggybacked."""
         self.order: list[NodeId] = []
         """The members to probe in this round, the next one last."""
         self.current: Probe | None = None

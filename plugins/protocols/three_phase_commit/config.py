@@ -15,22 +15,23 @@ class ThreePhaseCommitConfig(CommitConfig):
     coordinators: Annotated[int, Meta(ge=0)] = 1
     """Number of nodes that do nothing but coordinate; 0: the first participant of a transaction coordinates it."""
     termination: Literal["skeen", "timeout", "quorum"] = "quorum"
-    """What participants do that do not hear from the coordinator. `quorum` (Skeen 1982, with numbered attempts): one of
-    them collects a majority, and is safe whatever happens. `skeen` (1981): one of them collects the states of those that
-    answer, and takes all others for crashed. `timeout` (the textbooks'): each decides by itself, to commit if it is
-    precommitted, else to abort. The last two are safe only if no message is late and no node pauses."""
+    """The behaviour of participants that do not hear from the coordinator. `quorum` (Skeen 1982, with numbered
+    attempts): one of them collects a majority, and is safe whatever happens. `skeen` (1981): one of them collects the
+    states of those that answer, and considers all others crashed. `timeout` (the textbooks'): each decides by itself,
+    to commit if it is precommitted, else to abort. The last two are safe only if no message is late and no node
+    pauses."""
     vote_timeout: Duration = Duration("150ms")
     """Time that a coordinator waits for votes before it aborts."""
     acknowledgement_timeout: Duration = Duration("150ms")
-    """Time that a coordinator waits for acknowledgements of PreCommit before it goes on with those that it has."""
+    """Time that a coordinator waits for acknowledgements of PreCommit before it continues with those that it has."""
     decision_timeout: Duration = Duration("400ms")
     """Time that a prepared participant waits for the coordinator's next message before it begins termination."""
     takeover_delay: Duration = Duration("150ms")
-    """With `skeen`: the additional wait of each further participant, in the order of the transaction. With `quorum`: the
-    longest random time that a further attempt waits in addition."""
+    """With `skeen`: the additional wait of each further participant, in the order of the transaction. With `quorum`:
+    the longest random time that a further attempt waits in addition."""
     collect_timeout: Duration = Duration("100ms")
-    """Time that a collector waits for answers: with `skeen` it takes the others for crashed, with `quorum` it begins its
-    next attempt."""
+    """Time that a collector waits for answers: with `skeen` it considers the others crashed, with `quorum` it begins
+    its next attempt."""
     inquiry_interval: Duration = Duration("100ms")
     """Time between the questions of a node that only asks."""
 

@@ -9,7 +9,8 @@
 | promise given | with `quorum`, every promise that a collector counts is kept by its participant | Keidar and Dolev 1998 |
 | collector order | the rounds of a node's attempts never decrease, restarts included | |
 
-`skeen` and `timeout` commit with those that answer, however few: agreement alone holds them, and only without partitions.
+`skeen` and `timeout` commit with those that answer, however few: agreement alone holds them, and only without
+partitions.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Precommitted(Invariant[ThreePhaseCommit]):
             ready, asked = self.ready.get(transaction, set()), self.asked[transaction]
             if 2 * len(ready) <= len(asked):
                 few = ", ".join(sorted(ready)) or "nobody"
-                what = f"{where} takes transaction {transaction} for committed, and of {', '.join(asked)} only {few} precommitted"
+                what = f"{where} considers transaction {transaction} committed, but of {', '.join(asked)} only {few} precommitted"
                 raise Violation("nonblocking", (where,), what)
 
 

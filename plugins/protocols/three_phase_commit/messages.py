@@ -23,7 +23,8 @@ class Voted(TransactionMessage):
 
 
 class PreCommit(TransactionMessage):
-    """All have voted yes: asks to be ready to commit. `attempt` is NO_BALLOT for the coordinator, else a collector's."""
+    """All have voted yes: asks to be ready to commit. `attempt` is NO_BALLOT for the coordinator, else a
+    collector's."""
 
     attempt: Ballot
 
@@ -54,8 +55,8 @@ class StateRequest(TransactionMessage):
 
 
 class StateReply(TransactionMessage):
-    """The state of a prepared participant, and the attempt that brought it there. `recovered`: it has been down since its
-    vote, and does not count with `skeen`."""
+    """The state of a prepared participant, and the attempt that brought it there. `recovered`: it has been down since
+    its vote, and does not count with `skeen`."""
 
     attempt: Ballot
     phase: Phase

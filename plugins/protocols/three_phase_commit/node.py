@@ -12,11 +12,11 @@ commit if one is precommitted. How they find out is the termination protocol (`t
 - `skeen`: the first participant that runs collects the states of all that answer within a time-out.
 - `timeout`: nobody asks; each participant concludes from its own state.
 - `quorum`: a collector needs a majority. It numbers its attempt, and each participant heeds the highest number only; it
-  brings the majority to precommitted, or to preaborted, and then decides. Of the states that it finds, the one entered in
-  the highest attempt binds it. This is the rule of Paxos, on the two values; *commit* can only be proposed by the
+  brings the majority to precommitted, or to preaborted, and then decides. Of the states that it finds, the one entered
+  in the highest attempt binds it. This is the rule of Paxos, on the two values; *commit* can only be proposed by the
   coordinator, which has seen all votes.
 
-The first two take silence for a crash, and disagree where it is none.
+The first two treat silence as a crash, and disagree if it is not one.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ MOST_DOUBLINGS = 7
 
 
 class Standing(Record):
-    """Where a prepared participant stands: its phase, the attempt that brought it there, and the highest attempt that it
-    has promised to heed."""
+    """The state of a prepared participant: its phase, the attempt that brought it there, and the highest attempt that
+    it has promised to heed."""
 
     phase: Phase = "uncertain"
     entered: Ballot = NO_BALLOT
@@ -94,7 +94,7 @@ class Prepared:
 
     content: Transaction
     recovered: bool = False
-    """Whether it has been down since its vote."""
+    """Whether the node has restarted since its vote."""
     blocked: bool = False
     """Whether it has asked a first question."""
 
@@ -107,7 +107,7 @@ class Attempt:
     attempt: Ballot
     states: dict[NodeId, StateReply] = field(default_factory=dict)
     target: Phase = "uncertain"
-    """What it brings the others to; uncertain while it collects."""
+    """The phase that it moves the others to; uncertain while it collects."""
     acknowledged: set[NodeId] = field(default_factory=set)
     refused: Ballot = NO_BALLOT
     """The highest attempt named in a refusal."""
@@ -138,7 +138,7 @@ class ThreePhaseCommit(Node):
     votes: DurableMap[OperationId, CastVote] = durable_map(OperationId, CastVote)
     """Participant: its votes of yes."""
     standings: DurableMap[OperationId, Standing] = durable_map(OperationId, Standing)
-    """Participant: where it stands, unless it is uncertain and has promised nothing."""
+    """Participant: its state, unless it is uncertain and has promised nothing."""
     decisions: DurableMap[OperationId, CommitDecision] = durable_map(OperationId, CommitDecision)  # type: ignore[arg-type]
     """Both: the decisions. Kept for ever, for the clients and for those that ask."""
     values: DurableMap[str, OperationId] = durable_map(str, OperationId)
@@ -167,7 +167,7 @@ class ThreePhaseCommit(Node):
 
     @handles(CommitRequest)
     def on_commit_request(self, sender: NodeId, request: CommitRequest) -> None:
-        """Begins a transaction. If an earlier incarnation may have begun it, finds out what became of it instead."""
+        """Begins a transaction. If an earlier incarnation may have begun it, asks for its outcome instead."""
         content = request.transaction
         decision = self.decisions.get(content.id)
         if decision is not None:
@@ -231,7 +231,8 @@ class ThreePhaseCommit(Node):
 
     @on_timer
     def go_on(self, transaction: OperationId) -> None:
-        """Goes on without those that have not answered: without a vote to abort, without an acknowledgement to commit."""
+        """Continues without those that have not answered: without a vote to abort, without an acknowledgement to
+        commit."""
         voting = self.voting[transaction]
         if not voting.precommitting:
             self.note("gave_up", transaction=transaction)
@@ -281,8 +282,8 @@ class ThreePhaseCommit(Node):
             self.locks[content.key] = content.id
 
     def await_coordinator(self, content: Transaction) -> None:
-        """Waits for the next message of the coordinator, or of a collector; with `skeen` the longer, the later this node
-        stands in the transaction."""
+        """Waits for the next message of the coordinator, or of a collector; with `skeen` the longer, the later this
+        node stands in the transaction."""
         wait = int(self.config.decision_timeout)
         if self.config.termination == "skeen":
             wait += voters(content).index(self.id) * int(self.config.takeover_delay)
@@ -326,8 +327,8 @@ class ThreePhaseCommit(Node):
 
     @on_timer
     def end_without_coordinator(self, transaction: OperationId) -> None:
-        """Begins the termination protocol. A participant that has been down only asks, but with `quorum`: what the others
-        have decided meanwhile need not follow from the states that it finds."""
+        """Begins the termination protocol. A participant that has been down only asks, but with `quorum`: what the
+        others have decided meanwhile need not follow from the states that it finds."""
         prepared = self.prepared[transaction]
         if not prepared.blocked:
             prepared.blocked = True
@@ -434,8 +435,8 @@ class ThreePhaseCommit(Node):
         self.set_timer(self.stop_waiting, transaction, after=self.patience(collection))
 
     def chosen_phase(self, collection: Attempt) -> Phase:
-        """Returns the phase to bring the others to. With `quorum`, the phase entered in the highest attempt; with `skeen`,
-        precommitted if one is (Skeen 1981, section 6). If all are uncertain, nobody can have committed."""
+        """Returns the phase to bring the others to. With `quorum`, the phase entered in the highest attempt; with
+        `skeen`, precommitted if one is (Skeen 1981, section 6). If all are uncertain, nobody can have committed."""
         states = [state for state in collection.states.values() if state.phase != "uncertain"]
         if self.config.termination == "skeen":
             found = any(state.phase == "precommitted" and not state.recovered for state in states)
@@ -478,7 +479,8 @@ class ThreePhaseCommit(Node):
 
     @on_timer
     def stop_waiting(self, transaction: OperationId) -> None:
-        """A collector has waited long enough: with `skeen` the others are taken for crashed, with `quorum` it tries anew."""
+        """A collector has waited long enough: with `skeen` the others are taken for crashed, with `quorum` it tries
+        anew."""
         collection = self.collections[transaction]
         if self.config.termination == "quorum":
             self.collect(collection.content, collection.failed + 1, collection.refused.round)
@@ -556,10 +558,12 @@ def is_quorum(nodes: Collection[NodeId], content: Transaction) -> bool:
 
 
 def unfinished(nodes: Mapping[NodeId, ThreePhaseCommit]) -> str | None:
-    """Returns the first transaction that a running participant is in doubt about though it need not be; None if there is none.
+    """Returns the first transaction that a running participant is in doubt about though it need not be; None if there
+    is none.
 
-    With `quorum`, a majority of its participants suffices. Otherwise a participant that has been down may be in doubt for
-    ever, unless a node that runs knows the decision, or can still vote no: the others may all have failed as well (Skeen 1981: total failure).
+    With `quorum`, a majority of its participants suffices. Otherwise a participant that has been down may be in doubt
+    for ever, unless a node that runs knows the decision, or can still vote no: the others may all have failed as well
+    (Skeen 1981: total failure).
     """
     for name, node in nodes.items():
         for transaction, collection in node.collections.items():

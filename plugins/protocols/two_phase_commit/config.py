@@ -15,7 +15,7 @@ class TwoPhaseCommitConfig(CommitConfig):
     coordinators: Annotated[int, Meta(ge=0)] = 1
     """Number of nodes that only coordinate; 0: the first participant of each transaction coordinates it."""
     presumed: Literal["nothing", "abort", "commit"] = "abort"
-    """What a coordinator presumes of a transaction that it has forgotten, which decides what it must not forget:
+    """The decision that a coordinator presumes for a forgotten transaction. It determines what must not be forgotten:
     `nothing`: both decisions are forced and acknowledged. `abort`: commits are. `commit`: aborts are acknowledged, and
     the participants are on record before they are asked to prepare."""
     vote_timeout: Duration = Duration("200ms")
@@ -27,7 +27,7 @@ class TwoPhaseCommitConfig(CommitConfig):
     resend_interval: Duration = Duration("100ms")
     """Time after which a coordinator sends a decision again to the participants that have not acknowledged it."""
     termination: Literal["coordinator", "cooperative"] = "cooperative"
-    """Whom a participant in doubt asks: the coordinator alone, or the other participants as well."""
+    """The nodes that a participant in doubt asks: the coordinator alone, or the other participants as well."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

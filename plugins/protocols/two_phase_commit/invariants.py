@@ -28,8 +28,8 @@ from plugins.protocols.two_phase_commit.node import Entry, TwoPhaseCommit
 
 
 class _Order:
-    """Checks that one thing is on record at a node before something else is seen at another. What is at most `CLOCKS_APART`
-    too early may seem so only."""
+    """Checks that one thing is on record at a node before something else is seen at another. What is at most
+    `CLOCKS_APART` too early may seem so only."""
 
     def __init__(self) -> None:
         self.recorded: dict[Any, int] = {}
@@ -91,8 +91,8 @@ class CoordinatorFirst(Invariant[TwoPhaseCommit]):
 
 
 class Acknowledgements(Invariant[TwoPhaseCommit]):
-    """Checks forgotten last: whenever a participant is struck off, by a message or in a crash, it has the decision on its
-    own record. So it will never ask, unless it only reads."""
+    """Checks forgotten last: whenever a participant is struck off, by a message or in a crash, it has the decision on
+    its own record. So it will never ask, unless it only reads."""
 
     def __init__(self) -> None:
         self.forced, self.table = WrittenKeys(), WrittenKeys()

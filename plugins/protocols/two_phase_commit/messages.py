@@ -1,5 +1,5 @@
-"""The messages between coordinator and participants. The names are those of Mohan, Lindsay and Obermarck (R*), section 2;
-the last two are the decision requests of Bernstein, Hadzilacos and Goodman, section 7.4."""
+"""The messages between coordinator and participants. The names are those of Mohan, Lindsay and Obermarck (R*), section
+2; the last two are the decision requests of Bernstein, Hadzilacos and Goodman, section 7.4."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ records are *forced*, and which decisions are acknowledged:
 | abort | committed | committed |
 | commit | the collecting record, committed | aborted |
 
-A record that is not forced lies in a lazy map, and is lost in a crash unless another record was forced after it. Each of
-them can be recovered to the same value: by asking, or because it follows from what is not there.
+A record that is not forced lies in a lazy map, and is lost in a crash unless another record was forced after it. Each
+of them can be recovered to the same value: by asking, or because it follows from what is not there.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ from plugins.protocols.two_phase_commit.messages import (
 
 
 class Entry(Record):
-    """What a coordinator must not forget of a transaction: the participants that have yet to acknowledge its decision.
+    """A coordinator's record of a transaction: the participants that have yet to acknowledge its decision.
 
     Without a decision it is a collecting record (presumed commit): the participants have been asked to prepare.
     """
@@ -166,7 +166,7 @@ class TwoPhaseCommit(Node):
         """Asks the participants for their votes."""
         self.voting[transaction.id] = Voting(transaction)
         if self.config.presumed == "commit":
-            # R*, section 3.2: otherwise participants would take a transaction for committed whose coordinator has
+            # R*, section 3.2: otherwise participants would consider a transaction committed whose coordinator has
             # lost all memory of it.
             self.table[transaction.id] = Entry(transaction)
             self.collected += 1
@@ -193,9 +193,10 @@ class TwoPhaseCommit(Node):
             self.conclude(transaction, "committed")
 
     def take_late_vote(self, sender: NodeId, voted: Voted) -> None:
-        """A vote after the decision: a yes has it sent, the others do without.
+        """Handles a vote after the decision: a yes is answered with the decision, other votes need none.
 
-        A decision to commit is owed to participants whose yes has come; a no that they lost in a crash before may follow.
+        A decision to commit is owed to participants whose yes has come; a no that they lost in a crash before may
+        follow.
         """
         decision = self.decision_of(voted.transaction)
         if voted.vote == "yes" and decision is not None:
@@ -206,8 +207,8 @@ class TwoPhaseCommit(Node):
     # The coordinator: second phase.
 
     def conclude(self, transaction: OperationId, decision: CommitDecision) -> None:
-        """Decides. The participants that voted yes are told; those whose votes are missing, once these come in, or with
-        the first repetition."""
+        """Decides. Sends the decision to the participants that voted yes; to those whose votes are missing, once these
+        come in, or with the first repetition."""
         voting = self.voting.pop(transaction)
         self.cancel_timer(self.give_up, transaction)
         others = [node for node in dict.fromkeys(voting.transaction.participants) if node != self.id]
@@ -238,7 +239,8 @@ class TwoPhaseCommit(Node):
         self.strike_off(acknowledged.transaction, sender)
 
     def strike_off(self, transaction: OperationId, participant: NodeId) -> None:
-        """Notes that the participant will not ask about the decision. After the last one the transaction is forgotten."""
+        """Notes that the participant will not ask about the decision. After the last one the transaction is
+        forgotten."""
         entry = self.table.get(transaction)
         if entry is None or participant not in entry.left:
             return
@@ -279,13 +281,13 @@ class TwoPhaseCommit(Node):
         """The decision on a transaction that this coordinator does not remember.
 
         With presumed nothing a coordinator forces both decisions before it sends them, and forgets them once everybody
-        has them. One that it does not remember is either no participant's doubt, or had not been decided before a crash:
-        then it will never be committed, since a transaction begins in one incarnation only.
+        has them. One that it does not remember is either no participant's doubt, or had not been decided before a
+        crash: then it will never be committed, since a transaction begins in one incarnation only.
         """
         return "committed" if self.config.presumed == "commit" else "aborted"
 
     def recover_table(self) -> None:
-        """After a restart: sends the decisions on record again, and aborts what had not been decided."""
+        """After a restart: sends the recorded decisions again, and aborts the undecided transactions."""
         for transaction, entry in list(self.table.items()):
             if entry.decision is not None:
                 self.resend(transaction)
@@ -328,8 +330,8 @@ class TwoPhaseCommit(Node):
 
     def refuse(self, coordinator: NodeId, transaction: Transaction) -> None:
         """Votes no. That is a decision to abort, on record (R*, section 2), except where presumed abort makes a record
-        superfluous, where the coordinator is this node, which decides in the other role, and for a transaction that only
-        reads here: an earlier life may have said so, and left no record of it."""
+        superfluous, where the coordinator is this node, which decides in the other role, and for a transaction that
+        only reads here: an earlier life may have said so, and left no record of it."""
         may_record = transaction.intended_vote(self.id) != "read-only" and coordinator != self.id
         if may_record and self.decision_of(transaction.id) is None:
             if self.config.presumed == "abort":
@@ -369,8 +371,8 @@ class TwoPhaseCommit(Node):
 
     @handles(DecisionRequest)
     def on_decision_request(self, sender: NodeId, request: DecisionRequest) -> None:
-        """Cooperative termination (Bernstein, Hadzilacos and Goodman, section 7.4). One that has not voted decides to
-        abort, unless it may have said in an earlier life that it only reads."""
+        """Cooperative termination (Bernstein, Hadzilacos and Goodman, section 7.4). A participant that has not voted
+        decides to abort, unless it may have voted read-only before a restart."""
         transaction = request.content
         if self.decision_of(transaction.id) is None and self.may_abort(transaction):
             self.note("aborted_alone", transaction=transaction.id)
@@ -389,7 +391,7 @@ class TwoPhaseCommit(Node):
             self.decide(reply.transaction, reply.decision, forced=self.is_acknowledged(reply.decision))
 
     def recover_votes(self) -> None:
-        """After a restart: locks what was locked, and asks."""
+        """After a restart: restores the locks, and asks for the decisions."""
         for transaction, cast in self.votes.items():
             if self.decision_of(transaction) is None:
                 self.prepare(cast.transaction)
@@ -454,8 +456,8 @@ class TwoPhaseCommit(Node):
 
 
 def unfinished(nodes: Mapping[NodeId, TwoPhaseCommit]) -> str | None:
-    """Returns the first transaction that a running participant ought to have decided, or that a running coordinator ought
-    to have forgotten; None if there is none.
+    """Returns the first transaction that a running participant ought to have decided, or that a running coordinator
+    ought to have forgotten; None if there is none.
 
     A participant may be in doubt for ever if the coordinator is down, and with cooperative termination if no other
     participant that runs can help.

@@ -92,7 +92,7 @@ ODD: dict[str, tuple[str | bytes, str, str]] = {
     "namespaces.edn": (EDN.replace("{", "#:op{"), NEITHER, ":1: has no :process, but :op/process. Write its keys without a namespace."),
     "namespaces-within.edn": (EDN.replace("1}", "1, :error #:db{:code 5}}"), VALID, ""),
     "throwable.edn": (EDN.replace("1}", '1, :error #error {:cause "no" :via [{:at [a "b" 1]}]}}'), VALID, ""),
-    "object.edn": (EDN.replace("1}", '1, :node #object[java.lang.Object 0x1 "x"]}'), NEITHER, ":1: '0x1' is no number of EDN."),
+    "object.edn": (EDN.replace("1}", '1, :node #object[java.lang.Object 0x1 "x"]}'), NEITHER, ":1: '0x1' is not a number of EDN."),
     "regex.edn": (EDN.replace("1}", r'1, :error #"a\d+[}"]"}'.replace('"]"', ']"')), VALID, ""),
     "code.edn": (EDN.replace("1}", "1, :check #(+ % 1)}"), NEITHER, ":1: not EDN at '#(+ % 1)}\\n{:process ': Clojure's '#' is code, not data."),
     "log.txt": ("INFO  jepsen.util - 3\t:invoke\t:read\tnil\n", NEITHER, ":1: begins with 'INFO jepsen.util - 3"),

@@ -55,7 +55,7 @@ SETS: list[tuple[list[Call], Verdict, str]] = [
     ([call("remove", "b"), final("read", ["a"])], Verdict.VALID, "every acknowledged value"),
     ([call("remove", "b", outcome="fail"), final("read", ["a"])], Verdict.INVALID, "lost 'b'"),
     ([call("add", True), final("read", ["a", "b", 1])], Verdict.INVALID, "saw 1, which nobody added"),
-    ([final("read", 7)], Verdict.UNKNOWN, "which is no list of values"),
+    ([final("read", 7)], Verdict.UNKNOWN, "which is not a list of values"),
     ([final("read", ["a", "b"]), call("add", "z", key="y")], Verdict.UNKNOWN, "key y was not read in the end"),
     ([final("read", []), call("add", "z", key="y")], Verdict.INVALID, "lost 2 values ('a', 'b')"),
     ([call("write", "b")], Verdict.UNKNOWN, "the history has operations of other objects"),
@@ -85,7 +85,7 @@ COUNTERS: list[tuple[list[Call], Verdict, str]] = [
     ([call("increment", -1), final("read", 5), final("read", 17)], Verdict.UNKNOWN, "final_after"),
     ([call("increment", -4, outcome="unknown"), final("read", 2)], Verdict.VALID, "every acknowledged"),
     ([call("read", None, 3)], Verdict.UNKNOWN, "was not read in the end"),
-    ([final("read", "6")], Verdict.UNKNOWN, "which is no integer"),
+    ([final("read", "6")], Verdict.UNKNOWN, "which is not an integer"),
 ]  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def test_share_wait_and_queue_of_each_server_are_measured() -> None:
 
 
 def test_an_answer_of_something_that_is_no_server_is_invalid() -> None:
-    assert judged(call(("n1", 0, 0))) == (Verdict.INVALID, "c1's request 7 was served by n1, which is no server")
+    assert judged(call(("n1", 0, 0))) == (Verdict.INVALID, "c1's request 7 was served by n1, which is not a server")
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_an_answer_of_something_that_is_no_server_is_invalid() -> None:
     [
         ((), "no request was served"),
         ((call(None, "unknown"),), "no request was served"),
-        ((call("n2"),), "c1's request 7 ended as 'n2', which is no answer of a service"),
-        ((call(("n2", -1, 0)),), "c1's request 7 ended as ('n2', -1, 0), which is no answer of a service"),
+        ((call("n2"),), "c1's request 7 ended as 'n2', which is not an answer of a service"),
+        ((call(("n2", -1, 0)),), "c1's request 7 ended as ('n2', -1, 0), which is not an answer of a service"),
     ],
 )
 def test_what_shows_nothing_is_unknown(calls: tuple[Call, ...], reason: str) -> None:

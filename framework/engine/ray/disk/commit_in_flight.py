@@ -56,7 +56,7 @@ def read_flight(database: Path) -> tuple[int, int]:
     """Returns the last commit begun and the last acknowledged: equal, or one apart. Raises CommitInFlightError."""
     path = flight_file(database)
     if not path.exists():
-        raise CommitInFlightError(f"{path} is gone: nobody knows what was acknowledged")
+        raise CommitInFlightError(f"{path} is gone: the acknowledged commits are unknown")
     numbers = path.read_bytes()
     if len(numbers) != _SIZE:
         raise CommitInFlightError(f"{path}: {len(numbers)} bytes instead of {_SIZE}")

@@ -1,4 +1,4 @@
-"""A worker's commits. They are made in a thread of their own, so that the loop goes on receiving."""
+"""A worker's commits. They are made in a thread of their own, so that the loop continues to receive."""
 
 from __future__ import annotations
 

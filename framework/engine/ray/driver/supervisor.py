@@ -578,7 +578,7 @@ class Supervisor:
         return {node: pickle.loads(data) for answer in answers if answer is not _DIED for node, data in answer.items()}
 
     def healed(self, at: int) -> None:
-        """Tells the clients that the faults are over."""
+        """Notifies the clients that the faults are over."""
         for worker in self.launch.client_workers:
             worker.actor.healed.options(concurrency_group="faults").remote(at)
 

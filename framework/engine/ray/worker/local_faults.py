@@ -102,7 +102,7 @@ class LocalFaults:
                 assert worker.clients is not None, "the administrator is one of the clients"
                 worker.clients.administer(action, cause)
             case _:
-                raise AssertionError(f"{action_name(action)} befalls processes from without")
+                raise AssertionError(f"{action_name(action)} is done to processes from outside")
         return None
 
     def set_clocks_before(self, clocks: Mapping[NodeId, tuple[ClockSetting, ...]]) -> None:

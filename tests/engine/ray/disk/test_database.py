@@ -310,7 +310,7 @@ def test_a_flight_file_that_is_gone_is_damage_and_not_a_promise_of_nothing(tmp_p
     path = tmp_path / "n1.db"
     promised(path, 2, 10).close()
     flight_file(path).unlink()
-    with pytest.raises(StorageError, match=r"n1.flight is gone: nobody knows what was acknowledged"):
+    with pytest.raises(StorageError, match=r"n1.flight is gone: the acknowledged commits are unknown"):
         Database.reopen(path)
 
 

@@ -22,7 +22,7 @@ def test_the_spec() -> None:
 
 @pytest.mark.parametrize("retry", [0, -1])
 def test_a_client_that_would_ask_without_end_is_refused(retry: int) -> None:
-    with pytest.raises(ValueError, match="asks without end: give more than the round trip"):
+    with pytest.raises(ValueError, match="retries without end: give more than the round trip"):
         AbdConfig(retry=Duration(retry))
 
 

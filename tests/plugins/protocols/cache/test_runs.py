@@ -139,7 +139,7 @@ def test_a_cache_that_serves_every_epoch_is_found() -> None:
         (["placement=jump", "protocol.weights.n2=2"], "knows no weights"),
         (["protocol.weights.n9=2"], "there is no cache n9"),
         (["protocol.late=[n2,n3]"], "leaves no cache to begin with"),
-        (["protocol.dead_after=10ms"], "takes caches for dead that send heartbeats every 50ms"),
+        (["protocol.dead_after=10ms"], "would declare caches dead that send heartbeats every 50ms"),
         (["placement=maglev", "placement.table_size=10"], "is not a prime"),
         (["placement.points=0"], "at least 1"),
         (["workload.changes=[{at: 1s, do: leave, cache: n33}]"], "workload.changes.0.cache=n33: there is no such node"),

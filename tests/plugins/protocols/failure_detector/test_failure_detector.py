@@ -77,7 +77,7 @@ def test_a_late_answer_ends_nothing() -> None:
 def test_the_invariant_catches_a_parent_that_was_not_told() -> None:
     nodes = cluster("swim")
     nodes.node("n1").detector.suspected["n2"] = 1
-    with pytest.raises(Violation, match=r"n1 was told of \{\}, and its detector suspects \{'n2': 1\}"):
+    with pytest.raises(Violation, match=r"n1 has received \{\}, but its detector suspects \{'n2': 1\}"):
         ToldEverything().observe(Step("n1"), nodes.node("n1"))
 
 

@@ -28,7 +28,7 @@ def test_the_spec() -> None:
     [
         ("acceptors=[n1,n2,n9]", "protocol.acceptors=[n1,n2,n9]: there is no node 'n9'. There are: n1, "),
         ("proposers=[n7]", "protocol.proposers=[n7]: there is no node 'n7'. "),
-        ("learners=[n1,n1]", "protocol.learners=[n1,n1]: a node stands twice in n1, n1"),
+        ("learners=[n1,n1]", "protocol.learners=[n1,n1]: a node is named twice in n1, n1"),
         ("quorums={kind: flexible, phase1: 2, phase2: 2}", "which share no node"),
         ("backof=none", "Did you mean 'backoff'?"),
         ("backoff=randomized", "unknown value 'randomized'. Did you mean 'randomised'?"),

@@ -325,8 +325,8 @@ def test_no_schedule_breaks_a_raft_that_compacts_at_every_step(block: int) -> No
 @pytest.mark.parametrize(
     ("field", "value", "complaint"),
     [
-        ("snapshot_every", -1, "snapshot_every=-1 is less than nothing: give 0 or more"),
-        ("snapshot_trailing", -5, "snapshot_trailing=-5 is less than nothing: give 0 or more"),
+        ("snapshot_every", -1, "snapshot_every=-1 is negative: give 0 or more"),
+        ("snapshot_trailing", -5, "snapshot_trailing=-5 is negative: give 0 or more"),
         ("snapshot_chunk", 0, "snapshot_chunk=0 lets nothing through: give 1 or more"),
     ],
 )

@@ -90,7 +90,7 @@ def test_asked_first() -> None:
 def test_piggyback_limit() -> None:
     watched = Watched()
     watched.members.node("n1").sent["n2"] = 5  # 3 ln 4 = 4.2
-    assert "n1 has sent an update 5 times, and goes on; the limit is 5" in watched.broken("n1")
+    assert "n1 has sent an update 5 times, and the limit is 5" in watched.broken("n1")
 
 
 def acknowledged_when_down(watched: Watched) -> None:

@@ -62,7 +62,7 @@ def test_the_protocol_itself() -> None:
 def test_a_commit_without_all_votes() -> None:
     watched = Watched(CommitsWithoutAllVotes)
     commit(watched.cluster, "yes", "yes", "no")
-    with pytest.raises(Violation, match="unanimous broken at n1, n4: n1 takes transaction 0 for committed, and n4"):
+    with pytest.raises(Violation, match="unanimous broken at n1, n4: n1 considers transaction 0 committed, but n4"):
         watched.cluster.stabilize()
 
 
