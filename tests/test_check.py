@@ -192,7 +192,7 @@ def test_a_model_that_raises_is_named_with_file_and_line(tmp_path: Path, capsys:
         (
             "broken",
             "rest",
-            "model=broken: apply(0, 'rest', 1) gave 0 (int), where (answer, state after) or ILLEGAL was",
+            "model=broken: apply(0, 'rest', 1) returned 0 (int), expected (answer, state after) or ILLEGAL",
         ),
         ("unmade", "work", "model=unmade: __init__ raised ValueError: no way ("),
     ]:

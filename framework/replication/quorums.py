@@ -305,7 +305,7 @@ class QuorumConfig(Config):
         columns = self.columns or len(nodes) // self.rows
         if rows * columns != len(nodes) or not nodes:
             raise ValueError(
-                f"rows={rows} columns={columns}: a grid of {rows}x{columns} needs {rows * columns} nodes, not {len(nodes)}"
+                f"rows={rows} columns={columns}: {len(nodes)} nodes do not fill a grid of {rows}x{columns}"
             )
         return QuorumSystem(OneOf(grid_rows(nodes, rows)), OneOf(grid_columns(nodes, rows)))
 

@@ -354,7 +354,7 @@ def test_a_fault_that_does_not_take_in_a_node_as_it_should_is_named(gives: Any, 
         (Injection((Crash("n1"), "x")), "inject returned 'x' (str), expected an action on one of the nodes"),  # type: ignore[arg-type]
         (
             Injection((SetDisk("n1", "slwo"),)),
-            "where an action whose fields have their types (Invalid enum value 'slwo'",
+            "expected an action whose fields have their types (Invalid enum value 'slwo'",
         ),  # type: ignore[arg-type]
         (
             Injection((ImpairLinks(1, (("n1", "n2"),), Impairment(loss=2.0)),)),
@@ -368,7 +368,10 @@ def test_a_fault_that_does_not_take_in_a_node_as_it_should_is_named(gives: Any, 
             Injection((ImpairLinks(1, (("n1", "x1"),), Impairment(cut=True)),)),
             "expected an action on one of the nodes",
         ),
-        (Injection((Crash("n1"),), (Restart("n9"),)), "inject returned Restart(node='n9') (Restart), expected an action"),
+        (
+            Injection((Crash("n1"),), (Restart("n9"),)),
+            "inject returned Restart(node='n9') (Restart), expected an action",
+        ),
     ],
 )
 def test_a_fault_that_does_not_strike_as_it_should_is_named(strike: Any, says: str) -> None:

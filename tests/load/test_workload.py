@@ -225,7 +225,7 @@ def test_what_can_be_sent_and_recorded_is_an_argument(number: int) -> None:
 @pytest.mark.parametrize("number", range(len(BAD)))
 def test_what_cannot_is_the_workloads_mistake_and_no_clients(number: int, loop: str) -> None:
     load = giving(("write", "x", BAD[number]), loop=loop)
-    with pytest.raises(PluginFailed, match=r"workload=gives: next gave .*, where an argument that can be sent"):
+    with pytest.raises(PluginFailed, match=r"workload=gives: next returned .*, expected an argument that can be sent"):
         load.due(load.next_at)
 
 

@@ -117,7 +117,7 @@ def test_a_broken_plugin_warns_and_leaves_the_others_alone(tmp_path: Path) -> No
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("from framework import Node\nclass N(Node):\n    def __init__(self): ...", "a node has no __init__"),
         (PROTOCOL.replace("return [", "raise KeyError('x'); return ["), "KeyError: 'x'"),
-        (PROTOCOL.replace("return [Proto", "return ["  "Ask] or [Proto"), "register_protocols gives"),
+        (PROTOCOL.replace("return [Proto", "return ["  "Ask] or [Proto"), "register_protocols returns"),
     ],
 )  # fmt: skip
 def test_whatever_goes_wrong_in_a_plugin_is_one_line(tmp_path: Path, source: str, error: str) -> None:

@@ -212,9 +212,9 @@ def test_a_config_builds_its_kind(
         ),
         ({"kind": "flexible", "phase2": 9}, FIVE, "phase2=9 of 5 nodes can never be a quorum"),
         ({"kind": "flexible", "phase1": 9, "unsafe": True}, FIVE, "phase1=9 of 5 nodes can never be a quorum"),
-        ({"kind": "grid", "rows": 2, "columns": 2}, FIVE, "a grid of 2x2 has not 5 nodes"),
-        ({"kind": "grid", "rows": 2, "columns": 2, "unsafe": True}, FIVE, "a grid of 2x2 has not 5 nodes"),
-        ({"kind": "grid", "rows": 7}, FIVE, "a grid of 7x0 has not 5 nodes"),
+        ({"kind": "grid", "rows": 2, "columns": 2}, FIVE, "5 nodes do not fill a grid of 2x2"),
+        ({"kind": "grid", "rows": 2, "columns": 2, "unsafe": True}, FIVE, "5 nodes do not fill a grid of 2x2"),
+        ({"kind": "grid", "rows": 7}, FIVE, "5 nodes do not fill a grid of 7x0"),
         (
             {"kind": "weighted", "weights": {"m1": 3}},
             FIVE,
