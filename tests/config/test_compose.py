@@ -237,7 +237,7 @@ VOTERS = PROTOCOL.replace("ProtocolSpec,", "ProtocolSpec, Config, QuorumConfig,"
     [
         ("{kind: flexible, phase1: 2, phase2: 2}", "phase 1 may end with n3, n4 and phase 2 with n1, n2, which share"),
         ("{kind: flexible, phase2: 9}", "phase2=9 of 5 nodes can never be a quorum"),
-        ("{kind: grid, rows: 2, columns: 2}", "a grid of 2x2 has not 5 nodes"),
+        ("{kind: grid, rows: 2, columns: 2}", "5 nodes do not fill a grid of 2x2"),
         ("{kind: weighted, weights: {n7: 3}}", "there is no node 'n7' among those that vote"),
         ("{phase1: 4}", "phase1=4 is for kind=flexible, not for kind=majority"),
     ],
