@@ -14,8 +14,8 @@ TARGET = ROOT / "framework" / "__init__.py"
 
 HEAD = '''"""Synod: a laboratory for distributed protocols.
 
-The names that an author imports, each loaded when it is first asked for. This file is written by `python -m tests.exports`,
-from `__all__`.
+The names that an author imports, each loaded when it is first asked for. This file is written by
+`python -m tests.exports`, from `__all__`.
 """
 
 from __future__ import annotations

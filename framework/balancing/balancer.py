@@ -8,8 +8,8 @@
     table.report(server, LoadReport(load=4, received=now, stamp=(1, 17)))
     table.answered(server)
 
-A dispatcher owns a `ServerTable`: what it knows of the servers, and its balancer, which looks at the table to choose. A choice
-depends on what the table has been told and on the random stream alone.
+A dispatcher owns a `ServerTable`: what it knows of the servers, and its balancer, which looks at the table to choose. A
+choice depends only on the calls of the table so far and on the random stream.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class BalancerConfig(Config):
 
 
 class LoadReport(Record):
-    """What a server has said of its load.
+    """A server's report of its load.
 
     `load` is the number of its requests, waiting and in service; `received` the time on the dispatcher's clock when the
     report arrived, in nanoseconds. A later report of the same server has a greater `stamp`: (incarnation, number).
@@ -46,11 +46,12 @@ class LoadReport(Record):
 
 
 class Balancer(ABC):
-    """A strategy of load balancing. A plugin derives from it and implements `choose`; it overrides those of the callbacks
-    that it needs.
+    """A strategy of load balancing. A plugin derives from it and implements `choose`; it overrides those of the
+    callbacks that it needs.
 
-    Its attributes are plain data, as those of a node are; one whose name starts with `_` is a cache, which a copy of the
-    balancer does without. `wants_idle_reports`: servers tell one dispatcher, chosen at random, when they have become idle.
+    Its attributes are plain data, as those of a node are; one whose name starts with `_` is a cache, which a copy of
+    the balancer does without. `wants_idle_reports`: a server that has become idle reports to one dispatcher, chosen at
+    random.
     """
 
     plain: ClassVar[bool] = True
@@ -61,17 +62,17 @@ class Balancer(ABC):
 
     @abstractmethod
     def choose(self, key: str | None, servers: Sequence[NodeId], table: ServerTable, rng: random.Random) -> NodeId:
-        """Returns one of `servers`, which are one or more, for a request with this key, or with none.
+        """Returns one of `servers`, which is never empty, for a request with this key; None if it has no key.
 
         `servers` are those of the table that may be chosen, in the order in which they were added. The table has their
         weights, their newest load reports and the requests outstanding at each.
         """
 
     def on_server_added(self, server: NodeId, weight: float) -> None:
-        """Called when a server comes, and when one that had been set aside may be chosen again."""
+        """Called when a server is added, and when a server that was set aside may be chosen again."""
 
     def on_server_removed(self, server: NodeId) -> None:
-        """Called when a server goes, and when it is set aside."""
+        """Called when a server is removed, and when it is set aside."""
 
     def on_sent(self, server: NodeId, key: str | None) -> None:
         """Called when a request has been sent to a server."""
@@ -83,7 +84,7 @@ class Balancer(ABC):
         """Called for each load report that is newer than those before it."""
 
     def on_idle(self, server: NodeId) -> None:
-        """Called when a server has told this dispatcher that it is idle (see `wants_idle_reports`)."""
+        """Called when a server has reported to this dispatcher that it is idle (see `wants_idle_reports`)."""
 
     def copy(self: B) -> B:
         """Returns a copy that shares nothing mutable."""
@@ -108,8 +109,8 @@ class Balancer(ABC):
 class ServerTable:
     """The servers of one dispatcher: what it knows of them, and the balancer that chooses among them.
 
-    `outstanding` counts the dispatcher's own requests at each server that are neither answered nor given up. `sent_since`
-    counts those that were sent there since its newest report. Servers that are `set_aside` are not chosen.
+    `outstanding` counts the dispatcher's own requests at each server that are neither answered nor given up.
+    `sent_since` counts those that were sent there since its newest report. Servers that are `set_aside` are not chosen.
     """
 
     balancer: Balancer
@@ -124,7 +125,7 @@ class ServerTable:
     def add(self, server: NodeId, weight: float = 1.0) -> None:
         """Adds a server. Raises ValueError if it is there already, or if the weight is not positive."""
         if server in self.weights:
-            raise ValueError(f"server {server} is there already")
+            raise ValueError(f"there is already a server {server}")
         check_weight(f"server {server}", weight)
         self.weights[server] = weight
         self.outstanding[server] = self.sent_since[server] = 0
@@ -171,7 +172,8 @@ class ServerTable:
         self.balancer.on_sent(server, key)
 
     def answered(self, server: NodeId) -> None:
-        """Records that a request to a server is no longer outstanding; nothing, if the server has been removed since."""
+        """Records that a request to a server is no longer outstanding; nothing, if the server has been removed
+        since."""
         if server not in self.weights:
             return
         assert self.outstanding[server] > 0, f"nothing is outstanding at {server}"
@@ -209,8 +211,8 @@ class BalancerChoice(PluginChoice):
     """A balancer chosen by config.
 
     A protocol whose config has the field `balancer: BalancerChoice | None = None` is given the one that the run chooses
-    with `balancer=NAME`. Each of its dispatchers makes its own: `ServerTable(self.config.balancer.make())`. A field with a
-    default, `spread: BalancerChoice = BalancerChoice("round_robin")`, is chosen by `KEY.spread=NAME`.
+    with `balancer=NAME`. Each of its dispatchers makes its own: `ServerTable(self.config.balancer.make())`. A field
+    with a default, `spread: BalancerChoice = BalancerChoice("round_robin")`, is chosen by `KEY.spread=NAME`.
     """
 
     group: ClassVar[str] = "balancer"

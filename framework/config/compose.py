@@ -119,8 +119,9 @@ def plugin_paths(overrides: Sequence[Override], folders: Iterable[Path]) -> list
 def _merge(chosen: list[str], groups: Groups, experiment: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns Hydra's merge of the files and defaults as plain data, and the option chosen from each group.
 
-    Interpolations are not resolved. Hydra's errors become ConfigErrors. A merge takes most of the time of a composition,
-    so the last merges of a process are kept: the same choices are merged again only if an option or a file has changed.
+    Interpolations are not resolved. Hydra's errors become ConfigErrors. A merge takes most of the time of a
+    composition, so the last merges of a process are kept: the same choices are merged again only if an option or a file
+    has changed.
     """
     options = store_entries(groups)
     key = repr((chosen, groups.folders, groups.stamps(), options))

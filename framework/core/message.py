@@ -55,8 +55,8 @@ class Config(msgspec.Struct, metaclass=_FrozenMeta, kw_only=True, forbid_unknown
     """Base of a plugin's settings. Its defaults are the defaults that users see; durations are `Duration`s."""
 
     def validate_nodes(self, key: str, nodes: tuple[NodeId, ...]) -> None:
-        """Raises ConfigError if the config at `key`, of a protocol or a workload, does not fit a run on `nodes`. Called before
-        the run.
+        """Raises ConfigError if the config at `key`, of a protocol or a workload, does not fit a run on `nodes`. Called
+        before the run.
 
         Also validates nested configs, each under its own key.
         """

@@ -119,7 +119,7 @@ def check_target(where: str, target: str, nodes: Sequence[NodeId], *, others: bo
         raise ConfigError(f"{where}={target}", "there is no such target", did_you_mean(target, (*nodes, *words)))
     if target == "random_minority" and len(nodes) < 3:
         raise ConfigError(
-            f"{where}={target}", f"fewer than half of {len(nodes)} is no node", "Write nodes=3, or random."
+            f"{where}={target}", f"fewer than half of {len(nodes)} means no node", "Write nodes=3, or random."
         )
 
 

@@ -49,12 +49,13 @@ SERVICE = "service"
 """The role of the node that a workload adds to a run."""
 
 Role: TypeAlias = tuple[type[Node], int | Callable[[Any], int] | None]
-"""The class of a role's nodes, and their number: an int, a function of the protocol's config, or None for all others."""
+"""The class of a role's nodes, and their number: an int, a function of the protocol's config, or None for all
+others."""
 
 
 Assumption: TypeAlias = Literal["reliable", "fifo", "no_crash"]
-"""What a protocol takes for granted: each message arrives, once; messages from one node to another arrive in the order in
-which they were sent; no node and no client crashes."""
+"""What a protocol takes for granted: each message arrives, once; messages from one node to another arrive in the order
+in which they were sent; no node and no client crashes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,19 +66,19 @@ class ProtocolSpec(Spec):
     machine (its config is a `ReplicatedConfig`), where the state machine defines them. `model` names the sequential
     model against which its histories are checked; `checkers` the checkers that run unless the user chooses others.
     `invariants` hold of its nodes at every moment. `recovers`: it promises to serve again when all faults have ended,
-    if the remaining nodes can (`Node.can_serve`). `recovery_time(config)` is the time in nanoseconds that this may take, if
-    it is long: the lease of what a crashed client has left behind. `sometimes` are situations that a result counts, to show
-    how hard the runs were. `administration` are the operations that an `Administrator` may request of its nodes; they require a
-    config that is a `ReplicatedConfig`. `settled(nodes)` is asked once clients are quiet and faults are over, until the
-    time limit `settle`: it returns None if the nodes that run have finished what they promise to finish, else the reason
-    why not, which makes the run invalid ("transaction 7 is still in doubt at p2"). On Ray it is given copies of the
-    nodes, which have their attributes but cannot act. `assumes`: what it promises holds only where these assumptions do;
-    the conformance kit judges no run in which they do not hold.
+    if the remaining nodes can (`Node.can_serve`). `recovery_time(config)` is the time in nanoseconds that this may
+    take, if it is long: the lease of what a crashed client has left behind. `sometimes` are situations that a result
+    counts, to show how hard the runs were. `administration` are the operations that an `Administrator` may request of
+    its nodes; they require a config that is a `ReplicatedConfig`. `settled(nodes)` is asked once clients are quiet and
+    faults are over, until the time limit `settle`: it returns None if the nodes that run have finished what they
+    promise to finish, else the reason why not, which makes the run invalid ("transaction 7 is still in doubt at p2").
+    On Ray it is given copies of the nodes, which have their attributes but cannot act. `assumes`: what it promises
+    holds only where these assumptions do; the conformance kit judges no run in which they do not hold.
 
-    A protocol whose nodes differ gives `roles` instead of `node`: `{"coordinator": (Coordinator, 1), "participant":
-    (Participant, None)}`. A role is a class and a count: a number, a function of the protocol's config that returns one,
-    or None for all other nodes of the run, once. The nodes n1, n2, … are given their roles in this order; every node and
-    client knows them all, as `self.roles`.
+    A protocol whose nodes differ gives `roles` instead of `node`:
+    `{"coordinator": (Coordinator, 1), "participant": (Participant, None)}`. A role is a class and a count: a number, a
+    function of the protocol's config that returns one, or None for all other nodes of the run, once. The nodes n1, n2,
+    … are given their roles in this order; every node and client knows them all, as `self.roles`.
 
     `chosen` are the protocols that the config of a run chooses for its mounts (see `ProtocolChoice`), and `guests` the
     classes that its workload adds: not to be given.
@@ -216,8 +217,8 @@ class WorkloadSpec(Spec):
 
 
 class WrappedClientConfig(Config):
-    """The config of a client that wraps the protocol's clients, for `WorkloadSpec.client`. `operations` are the functions
-    that those perform.
+    """The config of a client that wraps the protocol's clients, for `WorkloadSpec.client`. `operations` are the
+    functions that those perform.
 
     def on_start(self) -> None:
         lock = self.config.protocol

@@ -22,8 +22,9 @@ from framework.core.message import NodeId, Record
 class Stamp(Record):
     """A leader's measure of time, on one command.
 
-    `elapsed`: nanoseconds since its previous stamp. `term` and `node` name the leadership, in its order. `start`: the log
-    index from which on no command of an earlier leadership can be in the log unless it is out of place; 0: not known yet.
+    `elapsed`: nanoseconds since its previous stamp. `term` and `node` name the leadership, in its order. `start`: the
+    log index from which on no command of an earlier leadership can be in the log unless it is out of place; 0: not
+    known yet.
     """
 
     elapsed: int
@@ -33,7 +34,7 @@ class Stamp(Record):
 
 
 class MachineClock(msgspec.Struct, array_like=True):
-    """What a replica knows of the stamps that it has applied: which of them count."""
+    """The state of a replica's clock: the stamps that it has applied, and which of them count."""
 
     term: int = 0
     node: NodeId = ""

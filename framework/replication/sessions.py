@@ -28,7 +28,8 @@ OPEN = 0
 """The sequence number of the command that opens a session."""
 
 PARENT = -1
-"""The session of commands that the parent of a mounted node proposes: they are executed as often as they are applied."""
+"""The session of commands that the parent of a mounted node proposes: they are executed as often as they are
+applied."""
 
 TICK = -2
 """The session of a command without a body, which only lets time pass."""
@@ -40,7 +41,7 @@ class ReplicatedConfig(Config):
     state_machine: StateMachineChoice | None = None
     """Chosen by the config group `state_machine`, or by the parent of a mounted group."""
     session: RetryConfig = RetryConfig()
-    """How a client tries again."""
+    """The retries of a client."""
     max_sessions: int = 100_000
     """The number of sessions that the table keeps; beyond it the longest idle session expires."""
 

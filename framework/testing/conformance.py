@@ -1,4 +1,4 @@
-"""The conformance kit: what every protocol must stand, whatever it does.
+"""The conformance kit: the checks that every protocol must pass, whatever it does.
 
     @pytest.mark.synod_conformance("echo")
     def test_conforms():
@@ -6,7 +6,7 @@
 
 is a test for each check (`framework.testing.pytest_plugin`). They are what `checks("echo")` returns.
 
-What an author sets stands: the kit's own settings are for what neither `overrides` nor an experiment among them says.
+The author's settings have precedence: the kit sets only what neither `overrides` nor an experiment among them sets.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MAX_STEPS = 200
 
 HOSTILE_SEEDS = 5
 DOWN = 20 * MILLISECOND
-"""How long a crashed node stays down."""
+"""Time for which a crashed node stays down."""
 
 ENGINES = ("sim", "ray")
 
@@ -56,7 +56,7 @@ _THE_KITS = {
 
 
 class NotConforming(AssertionError):
-    """A protocol does not stand a check; the text shows why, and how to see it again."""
+    """A protocol fails a check; the text shows why, and how to repeat it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Check:
 
     `run(folder)` needs an empty folder of its own, and raises NotConforming with what it saw.
 
-    ConfigError if the check cannot be made with the author's settings. A check on Ray starts it when nobody has.
+    ConfigError if the check cannot be made with the author's settings. A check on Ray starts Ray unless it is running.
     """
 
     protocol: str
@@ -79,14 +79,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Settings:
-    """What an author asks for: overrides, and a folder of config groups. `keys` are those that are set."""
+    """The settings of an author: overrides, and a folder of config groups. `keys` are the keys that these set."""
 
     overrides: tuple[str, ...]
     config_dir: str | None
     keys: frozenset[str]
 
     def sets(self, key: str) -> bool:
-        """Whether the author sets `key`, or something below or above it."""
+        """Returns whether the author sets `key`, or a key below or above it."""
         return sets(self.keys, key)
 
     def completed(self, *defaults: str) -> list[str]:
@@ -99,7 +99,7 @@ class Settings:
         return _composed((*self.completed(*defaults), *(always or ("engine=sim",))), self.config_dir)
 
     def command(self, *defaults: str, seed: int) -> str:
-        """What takes the run of `compose(*defaults)` again."""
+        """Returns the command that repeats the run of `compose(*defaults)`."""
         return replay_command(["engine=sim", *self.completed(*defaults)], self.config_dir, seed)
 
 
@@ -108,10 +108,10 @@ def checks(
 ) -> list[Check]:
     """All checks of a registered protocol on `engines`.
 
-    `overrides` are settings that it needs, as on the command line; they stand. `config_dir` is a folder of the author's
-    own config groups, as --config-dir names one. Without `workload=` or `experiment=` the first workload that fits is
-    chosen, and so are the placement and the balancer of a protocol that needs one. ConfigError if there is none, or for
-    an override that is not the author's to set.
+    `overrides` are settings that it needs, as on the command line; they have precedence. `config_dir` is a folder of
+    the author's own config groups, as --config-dir names one. Without `workload=` or `experiment=` the first workload
+    that fits is chosen, and so are the placement and the balancer of a protocol that needs one. ConfigError if there is
+    none, or for an override that is not the author's to set.
     """
     for engine in engines:
         if engine not in ENGINES:
@@ -258,7 +258,7 @@ def _registry(config_dir: str | None) -> Registry:
 
 @cache
 def _settings(protocol: str, overrides: tuple[str, ...], config_dir: str | None) -> Settings:
-    """What the author asks for, a workload, and the kit's own sizes unless an experiment has some."""
+    """Returns the author's settings, a workload, and the kit's own sizes unless an experiment has some."""
     where = f"conformance of {protocol}"
     keys = keys_set(overrides)
     for key, fix in _THE_KITS.items():
@@ -273,7 +273,7 @@ def _settings(protocol: str, overrides: tuple[str, ...], config_dir: str | None)
     if "workload" not in keys:
         chosen = (*chosen, _workload(registry, where, protocol, chosen, config_dir))
     settings = Settings(chosen, config_dir, frozenset(keys))
-    duration = "5s" if settings.sets("faults") else "1s"  # a fault strikes after 1s unless told otherwise
+    duration = "5s" if settings.sets("faults") else "1s"  # by default a fault is injected after 1s
     settings = replace(settings, overrides=tuple(settings.completed(*_SIZES, f"duration={duration}")))
     settings.compose()
     return settings
@@ -331,7 +331,7 @@ def _may_fit(registry: Registry, protocol: str, workload: WorkloadSpec) -> bool:
     try:
         functions = workload.workload(workload.config() if workload.config else None).functions()  # type: ignore[arg-type]
     except Exception:
-        return True  # composing tells
+        return True  # composing reports it
     asked = {each for each in functions if each not in workload.operations} | set(workload.requires)
     return not offered or asked <= set(offered)
 
@@ -344,7 +344,7 @@ def _crashes(duration: int) -> list[str]:
 
 
 def _crash_command(overrides: Sequence[str], config_dir: str | None, seed: int, at: int, node: str) -> str:
-    """What takes the run again in which `node` crashes at the time `at`, and nothing else goes wrong."""
+    """Returns the command that repeats the run in which `node` crashes at the time `at`, without other faults."""
     rest = [override for override in overrides if not sets(("faults", "quiet"), keys_set([override]).pop())]
     crash = ("faults=crash", f"faults.crash.at={at}ns", f"faults.crash.for={format_duration(DOWN)}")
     return replay_command(["engine=sim", *rest, *crash, f"faults.crash.target={node}", "quiet=0"], config_dir, seed)
@@ -380,13 +380,13 @@ def _require(is_so: bool, told: str) -> None:
 
 
 def _told(what: str, result: RunResult, command: str) -> str:
-    """What a check saw, the evidence, and the command that shows it again."""
+    """Returns the failure of a check, its evidence, and the command that repeats it."""
     return "\n".join([what, *evidence(result), *(to_see_it_again(command) if command else ())])
 
 
 def _steps(folder: Path, experiment: Experiment) -> Iterator[tuple[int, str]]:
-    """Yields time and node of the first steps of a run, one for each node and instant, up to the end of the load: no fault
-    is injected after it."""
+    """Yields time and node of the first steps of a run, one for each node and instant, up to the end of the load: no
+    fault is injected after it."""
     events = open_run(folder).events
     taken = {
         (time, node)

@@ -43,8 +43,8 @@ class PartitionConfig(FaultConfig):
     drawn anew each time. `client`: the target is a client that is cut off from all servers, and not from the workload's
     service."""
     target: str = "random"
-    """isolate, one_way: a node's name, a role, `random` or `random_minority`. client: `client:NAME`, `random`, or a role
-    that clients report."""
+    """isolate, one_way: a node's name, a role, `random` or `random_minority`. client: `client:NAME`, `random`, or a
+    role that clients report."""
     clients: Literal["with_sides", "majority_only", "all"] = "with_sides"
     """`with_sides`: each client is on the side of some server and is cut off with it. `majority_only`: clients hear
     only servers that hear a majority. `all`: clients hear every server. Only clients cut off with a minority can read

@@ -1,5 +1,5 @@
-"""Mutual exclusion by a queue that every node keeps (Lamport, *Time, Clocks, and the Ordering of Events in a Distributed
-System*, CACM 21(7), 1978).
+"""Mutual exclusion by a queue that every node keeps (Lamport, *Time, Clocks, and the Ordering of Events in a
+Distributed System*, CACM 21(7), 1978).
 
     wants the lock --Request to all--> waits --first in its queue, all later heard--> inside --Release to all--> out
 

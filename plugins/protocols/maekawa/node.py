@@ -1,18 +1,19 @@
-"""Mutual exclusion by permissions from a quorum (Maekawa, *A √N Algorithm for Mutual Exclusion in Decentralized Systems*, ACM
-TOCS 3(2), 1985), with the correction of Sanders (*The Information Structure of Distributed Mutual Exclusion Algorithms*, ACM TOCS
-5(3), 1987).
+"""Mutual exclusion by permissions from a quorum (Maekawa, *A √N Algorithm for Mutual Exclusion in Decentralized
+Systems*, ACM TOCS 3(2), 1985), with the correction of Sanders (*The Information Structure of Distributed Mutual
+Exclusion Algorithms*, ACM TOCS 5(3), 1987).
 
     requester: wants the lock --Request to its quorum--> waits --Locked from all of it--> inside --Release--> out
     arbiter:   free --Request--> locked for one request --Release, Relinquish--> locked for the earliest that waits
 
 Any two quorums share a node, which is locked for one request at a time. Nodes that each have a part of what they need
 would wait for one another for ever. So a locked arbiter that gets an earlier request inquires of the node that it is
-locked for. That one relinquishes the permission if it knows that it cannot succeed yet, because an arbiter has told it so.
+locked for. That one relinquishes the permission if it knows that it cannot succeed yet, because an arbiter has told it
+so.
 
-In Maekawa's algorithm a node may never be told: it waits as the first at an arbiter, and then an earlier request comes, which
-waits before it. Two such nodes can wait for one another. Here it is told then. So every request that waits at an arbiter
-knows that it fails there, or is the first and the arbiter has inquired. A chain of inquiries leads to later and later
-requests, and ends at one that is inside or relinquishes.
+In Maekawa's algorithm a node may never be told: it waits as the first at an arbiter, and then an earlier request comes,
+which waits before it. Two such nodes can wait for one another. Here it is told then. So every request that waits at an
+arbiter knows that it fails there, or is the first and the arbiter has inquired. A chain of inquiries leads to later and
+later requests, and ends at one that is inside or relinquishes.
 """
 
 from __future__ import annotations

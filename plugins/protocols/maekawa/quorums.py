@@ -1,9 +1,9 @@
 """The quorums of Maekawa's algorithm: a set for each node, any two of which share a node.
 
-For N = q² + q + 1 nodes, where a finite projective plane of order q is known, the sets are its lines: they have q + 1 nodes, and any
-two share exactly one. A line is a shift of a *perfect difference set* D (Singer 1938): each difference of two nodes,
-modulo N, is that of exactly one pair of D. For other N the nodes fill a grid by rows, and the set of a node is its row and
-its column: 2√N - 1 nodes in a square.
+For N = q² + q + 1 nodes, where a finite projective plane of order q is known, the sets are its lines: they have q + 1
+nodes, and any two share exactly one. A line is a shift of a *perfect difference set* D (Singer 1938): each difference
+of two nodes, modulo N, is that of exactly one pair of D. For other N the nodes fill a grid by rows, and the set of a
+node is its row and its column: 2√N - 1 nodes in a square.
 """
 
 from __future__ import annotations

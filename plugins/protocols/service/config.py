@@ -54,8 +54,8 @@ class ServiceConfig(Config):
             raise ConfigError(f"balancer={self.balancer.name}", str(error), "Change it, or the servers.") from error
 
     def make_table(self, servers: Sequence[NodeId]) -> ServerTable:
-        """Returns the table of a dispatcher that knows nothing yet but the servers. Raises ValueError if the balancer cannot
-        have these."""
+        """Returns the table of a dispatcher that knows nothing yet but the servers. Raises ValueError if the balancer
+        cannot have these."""
         assert self.balancer is not None, "a run that lacks one is refused"
         table = ServerTable(self.balancer.make())
         for number, server in enumerate(servers):

@@ -1,4 +1,5 @@
-"""Mutual exclusion by a token that goes round a ring (Le Lann, 1977), replaced in an election (Chang and Roberts, 1979)."""
+"""Mutual exclusion by a token that goes round a ring (Le Lann, 1977), replaced in an election (Chang and Roberts,
+1979)."""
 
 from __future__ import annotations
 

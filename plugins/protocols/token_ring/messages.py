@@ -23,8 +23,8 @@ class Wanted(Message):
 
 
 class Election(Message):
-    """The node of `epoch` would replace the token, in this epoch. Whoever passes it on does not have the token, and will
-    take none of an earlier epoch."""
+    """The node of `epoch` would replace the token, in this epoch. Whoever passes it on does not have the token, and
+    will take none of an earlier epoch."""
 
     key: str
     epoch: Ballot

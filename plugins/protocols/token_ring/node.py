@@ -1,14 +1,14 @@
-"""Mutual exclusion by a token that goes round a ring (Le Lann 1977), and is replaced in an election if it is lost (Le Lann;
-Chang and Roberts 1979).
+"""Mutual exclusion by a token that goes round a ring (Le Lann 1977), and is replaced in an election if it is lost (Le
+Lann; Chang and Roberts 1979).
 
     wants the lock --(Wanted round to the token)--> waits --Token--> inside --Token to the next node--> out
                                                      |--too long--> Election --round the ring--> a new Token
 
-A lost token must be replaced, and one that is only late must not. So an election gathers promises. It has an epoch, and a
-node that passes it on vows to take no token of an earlier one. A node that has the token does not pass it on: it raises
-the epoch of its token above that of the election. An election that comes back has been at every node, so that no token
-of an earlier epoch is at any of them, or will be taken by one. This needs no bound on delays. Vows, tokens and grants are
-durable, so that it also holds if nodes crash and restart. Each lock has a token and elections of its own.
+A lost token must be replaced, and one that is only late must not. So an election gathers promises. It has an epoch, and
+a node that passes it on vows to take no token of an earlier one. A node that has the token does not pass it on: it
+raises the epoch of its token above that of the election. An election that comes back has been at every node, so that no
+token of an earlier epoch is at any of them, or will be taken by one. This needs no bound on delays. Vows, tokens and
+grants are durable, so that it also holds if nodes crash and restart. Each lock has a token and elections of its own.
 """
 
 from __future__ import annotations
