@@ -25,7 +25,8 @@ from framework import (
 from plugins.protocols import lock_server
 from plugins.protocols.lock_server.messages import Acquire, Answer, KeepAlive, Release
 from plugins.protocols.lock_server.node import Latest, LockServer, LockServerClient, Session
-from plugins.workloads import lock as lock_workload
+from plugins.workloads.lock import register_workloads as register_lock_workload
+from plugins.workloads.lock.guarded_store import Store, StoredValue, StoreRead
 
 # What survives a crash.
 
@@ -239,12 +240,12 @@ class StoreRegistersWritesOnly(LockServer):
     """The store takes note of the tokens of writes only: a read does not keep old writes out (Kleppmann, 2016)."""
 
 
-class RegistersWritesOnly(lock_workload.Store):
+class RegistersWritesOnly(Store):
     """A read leaves the highest token as it was."""
 
-    @handles(lock_workload.StoreRead)
-    def on_store_read(self, sender: NodeId, read: lock_workload.StoreRead) -> None:
-        before = self.stored.get(read.key) or lock_workload.StoredValue()
+    @handles(StoreRead)
+    def on_store_read(self, sender: NodeId, read: StoreRead) -> None:
+        before = self.stored.get(read.key) or StoredValue()
         super().on_store_read(sender, read)
         after = self.stored.get(read.key)
         if after is not None:
@@ -284,6 +285,6 @@ def register_protocols() -> list[ProtocolSpec]:
 
 @hookimpl
 def register_workloads() -> list[WorkloadSpec]:
-    (itself,) = lock_workload.register_workloads()
+    (itself,) = register_lock_workload()
     summary = "Broken on purpose: a store that takes note of the tokens of writes only."
     return [replace(itself, name="lock_registering_writes", summary=summary, service=RegistersWritesOnly)]

@@ -29,18 +29,11 @@ from framework.core.message import Message, NodeId
 from framework.core.node import Node, handles
 from framework.core.plugin_choice import ProtocolChoice
 from framework.testing.cluster import Cluster
-from plugins.workloads.lock import (
-    Accessed,
-    LockConfig,
-    LockHolder,
-    LockWorkload,
-    Store,
-    StoreConfig,
-    StoreRead,
-    StoreWrite,
-    check_tokens,
-    register_workloads,
-)
+from plugins.workloads.lock import register_workloads
+from plugins.workloads.lock.config import LockConfig, StoreConfig
+from plugins.workloads.lock.guarded_store import Accessed, Store, StoreRead, StoreWrite
+from plugins.workloads.lock.holder import LockHolder
+from plugins.workloads.lock.turns import LockWorkload, check_tokens
 from tests.plugins.checkers.judged import judged
 from tests.written import written
 
