@@ -48,15 +48,22 @@ LOCKS = (
 
 @dataclass(frozen=True)
 class Line:
-    """A lock with so many nodes, and so many clients that take one turn after the other."""
+    """A lock with so many nodes, and so many clients that take one turn after the other, for so many seconds."""
 
     lock: Cost
     nodes: int
     clients: int
+    seconds: int = 10
 
     @property
     def settings(self) -> tuple[str, ...]:
-        return (*SETTINGS, *self.lock.settings, f"nodes={self.nodes}", f"clients={self.clients}", "duration=10s")
+        return (
+            *SETTINGS,
+            *self.lock.settings,
+            f"nodes={self.nodes}",
+            f"clients={self.clients}",
+            f"duration={self.seconds}s",
+        )
 
 
 LINES = tuple(
