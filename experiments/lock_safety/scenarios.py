@@ -52,10 +52,11 @@ LOCKS = (
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens. `step`: the fault that meets n3 in a directed scenario, or the only node; `faults`: the overrides of
+    """What happens; `short` is its name in a table. `step`: the fault that meets n3 in a directed scenario, or the only node; `faults`: the overrides of
     faults that come again and again."""
 
     name: str
+    short: str
     step: str = ""
     faults: tuple[str, ...] = ("faults=none",)
 
@@ -81,14 +82,17 @@ def _often(kind: str, /, **settings: str) -> tuple[str, ...]:
     return (f"faults={kind}", *(f"faults.{kind}.{key.rstrip('_')}={value}" for key, value in timed.items()))
 
 
-CALM = Scenario("nothing")
+CALM = Scenario("nothing", "nothing")
 CLOCK_JUMPS = Scenario(
-    "(a) n4 and n5 are away, then the clock of n3 jumps",
+    "(a) the last two nodes are away, then the clock of n3 jumps",
+    "(a)",
     step="fault: clock, drift_ppm: 0, step: 2s, direction: forward, for: 0",
 )
-SERVER_FORGETS = Scenario("(a') n4 and n5 are away, then n3 crashes and is back", step="fault: crash, for: 20ms")
+SERVER_FORGETS = Scenario(
+    "(a') the last two nodes are away, then n3 crashes and is back", "(a')", step="fault: crash, for: 20ms"
+)
 HOLDER_PAUSES = Scenario(
-    "(b) the holder pauses for longer than its lease", faults=_often("pause", target="holder", for_="600ms")
+    "(b) the holder pauses for longer than its lease", "(b)", faults=_often("pause", target="holder", for_="600ms")
 )
 
 SCENARIOS = (
@@ -96,10 +100,10 @@ SCENARIOS = (
     CLOCK_JUMPS,
     SERVER_FORGETS,
     HOLDER_PAUSES,
-    Scenario("a node pauses for longer than a lease", faults=_often("pause", target="random", for_="600ms")),
-    Scenario("a node crashes", faults=_often("crash", target="random", for_="200ms")),
-    Scenario("a partition", faults=_often("partition", kind="minority", for_="500ms")),
-    Scenario("messages are lost", faults=_often("loss", probability="0.1", links="all", for_="500ms")),
+    Scenario("a node pauses for longer than a lease", "pause", faults=_often("pause", target="random", for_="600ms")),
+    Scenario("a node crashes", "crash", faults=_often("crash", target="random", for_="200ms")),
+    Scenario("a partition", "partition", faults=_often("partition", kind="minority", for_="500ms")),
+    Scenario("messages are lost", "loss", faults=_often("loss", probability="0.1", links="all", for_="500ms")),
 )
 
 
