@@ -1,4 +1,4 @@
-"""Redlock with one mistake at a time. The sources are sections of antirez, "Distributed Locks with Redis" (redis.io)."""
+"""Redlock with one mistake at a time. Sources are sections of antirez, "Distributed Locks with Redis" (redis.io)."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ LONG_LEASES_ON_FAST_SERVERS = (
     "workload.keep_alive=false",
     "workload.accesses=500",
     "workload.think_time=1ms",
-    "faults.clock={name: clock, target: all, drift_ppm: 9000, step: 0, direction: forward, at: 50ms, every: 1s, for: 950ms}",
+    "faults.clock={name: clock, target: all, drift_ppm: 9000, step: 0, direction: forward, at: 0, every: 1s, for: 990ms}",
 )
 """Turns outlast their lease, which ends 9 ms early at the servers. The allowance is 12 ms."""
 

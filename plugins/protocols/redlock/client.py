@@ -5,8 +5,8 @@
       random delay      |  +--no majority, or late    |  +--majority in time
                         +--- releases at all          +--> extends
 
-Sources: antirez, "Distributed Locks with Redis" (redis.io), sections "The Redlock algorithm", "Retry on failure", "Releasing
-the lock" and "Making the algorithm more reliable: Extending the lock".
+Sources: antirez, "Distributed Locks with Redis" (redis.io), sections "The Redlock algorithm", "Retry on failure",
+"Releasing the lock" and "Making the algorithm more reliable: Extending the lock".
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class RedlockClient(LockClient):
 
     @on_timer
     def attempt(self) -> None:
-        """Asks all servers for the lock, under a value of its own: what is under way of earlier attempts cannot touch it."""
+        """Asks all servers for the lock, under a fresh value, which messages of earlier attempts cannot touch."""
         assert self.operation is not None
         self.value = f"{self.id}.{self.rng.getrandbits(64):016x}"
         self.ask(SetIfAbsent(self.operation.key or "", self.value, int(self.config.lease)))
@@ -118,7 +118,7 @@ class RedlockClient(LockClient):
         self.end(Ok((None, self.validity_end - self.began)))
 
     def on_attempt_failed(self) -> None:
-        """Releases the lock at all servers, those included that did not answer, and tries again after a random delay."""
+        """Releases the lock at all servers, also where nobody answered, and tries again after a random delay."""
         operation, value, self.value = self.operation, self.value, ""
         assert operation is not None
         self.cancel_timer(self.time_out)

@@ -1,7 +1,7 @@
 """A lock server: as much of Redis as Redlock needs, keys with a value and an expiry.
 
-Expiry is by wall clock, as in Redis: a clock that steps forward lets keys expire early. A key that has expired is as good as
-deleted, and is replaced by the next one.
+Expiry is by wall clock, as in Redis: a clock that steps forward lets keys expire early. A key that has expired is as
+good as deleted, and is replaced by the next one.
 """
 
 from __future__ import annotations

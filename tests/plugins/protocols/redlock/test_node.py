@@ -1,4 +1,4 @@
-"""A lock server driven by hand: set if absent, compare and delete, compare and extend, expiry, and what a crash takes."""
+"""A lock server driven by hand: set if absent, compare and delete or extend, expiry, and what a crash takes."""
 
 from __future__ import annotations
 
