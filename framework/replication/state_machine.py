@@ -98,6 +98,9 @@ class StateMachine:
     """The operations that change nothing."""
     _methods: ClassVar[dict[str, Callable[..., Any]]] = {}
 
+    recovery_time: int = 0
+    """The time in nanoseconds for which what a crashed client has left behind may keep others waiting, such as a lease."""
+
     _now = 0
     _call: tuple[int, int] | None = None  # session and sequence of the operation under way
     _answers: list[tuple[Caller, bytes]] | None = None  # given and not taken yet

@@ -14,6 +14,7 @@ from framework.core.message import NodeId
 from framework.core.status import Status, shown
 from framework.core.time import MILLISECOND, format_duration
 from framework.engine.base import Aftermath, EngineResult, Experiment, NodeCrash, Waiting
+from framework.replication.state_machine import StateMachineChoice
 
 NAME = "recovery"
 
@@ -48,9 +49,12 @@ def _span(duration: int) -> str:
 
 
 def _recovery_time(experiment: Experiment) -> int:
-    """Returns the nanoseconds that the protocol may take to serve again, by its config; 0: it does not say."""
-    time = experiment.protocol.recovery_time
-    return 0 if time is None else time(experiment.protocol_config)
+    """Returns the nanoseconds that the protocol, and the state machine that it replicates, may take to serve again, by
+    their configs; 0: they do not say."""
+    protocol, config = experiment.protocol, experiment.protocol_config
+    machine: StateMachineChoice | None = getattr(config, "state_machine", None)
+    own = 0 if protocol.recovery_time is None else protocol.recovery_time(config)
+    return own if machine is None else max(own, machine.build().recovery_time)
 
 
 def unchecked(experiment: Experiment) -> dict[str, Any]:

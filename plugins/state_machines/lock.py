@@ -74,6 +74,7 @@ class LockMachine(StateMachine):
 
     def __init__(self, config: LockMachineConfig | None = None) -> None:
         super().__init__(config or LockMachineConfig())
+        self.recovery_time = int(self.config.lease)
         self.table = LockTable()
         self.callers: dict[int, Caller] = {}
         """The callers that wait for locks, by ticket."""

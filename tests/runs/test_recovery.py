@@ -10,6 +10,7 @@ import pytest
 
 from framework import Status
 from framework.checking.verdict import Verdict
+from framework.config.compose import compose
 from framework.core.time import SECOND
 from framework.engine.base import Aftermath, NodeCrash, Waiting, agreed
 from framework.engine.tally import Tally
@@ -189,3 +190,16 @@ def test_operations_are_counted_anew_when_all_nodes_are_back() -> None:
     tally = Tally(healed_at=1, asked=1, recovered=1, stuck=1, freed=1)
     tally.heal(5)
     assert (tally.healed_at, tally.asked, tally.recovered, tally.stuck, tally.freed) == (5, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("lease", "verdict"), [("1s", Verdict.INVALID), ("1001ms", Verdict.UNKNOWN)])
+def test_a_state_machine_whose_leases_outlast_the_rest_of_the_run_leaves_it_in_doubt(
+    lease: str, verdict: Verdict
+) -> None:
+    composed = compose(
+        ["experiment=raft_lock", "engine=sim", "faults=crash", f"state_machine.lease={lease}", "quiet=1s"]
+    )
+    made = replace(composed.experiment, duration=recovering().duration)
+    after = Aftermath(statuses=UP, can_serve=True)
+    concluded = recovery(made, ended(counted(**STUCK), aftermath=after)) or (None, "")
+    assert concluded[0] is verdict

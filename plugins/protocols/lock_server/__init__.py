@@ -9,6 +9,11 @@ from plugins.protocols.lock_server.messages import SERVER
 from plugins.protocols.lock_server.node import OPERATIONS, LockServer, LockServerClient
 
 
+def recovery_time(config: LockServerConfig) -> int:
+    """Returns the time after which what a client has left behind is gone."""
+    return int(config.lease)
+
+
 @hookimpl
 def register_protocols() -> list[ProtocolSpec]:
     return [
@@ -21,6 +26,7 @@ def register_protocols() -> list[ProtocolSpec]:
             operations=OPERATIONS,
             checkers=("guarded_store", "fencing_tokens", "lock_progress"),
             recovers=True,
+            recovery_time=recovery_time,
             sometimes=(
                 Sometimes("a lease ended", "session_expired"),
                 Sometimes("a request was recognized as executed", "repeated"),

@@ -17,6 +17,7 @@ from framework import (
     Operation,
     Outcome,
     Status,
+    Unknown,
     WrappedClientConfig,
     handles,
     on_timer,
@@ -207,7 +208,7 @@ class LockHolder(Client):
 
     @on_timer
     def access(self) -> None:
-        """Sends the access under way to the store, and again until it answers."""
+        """Sends the access under way to the store, and again until it answers, as long as the lease lasts."""
         assert self.operation is not None
         operation = self.operation
         (store,), key = self.roles["service"], operation.key or ""
@@ -216,13 +217,21 @@ class LockHolder(Client):
         else:
             token, value = operation.argument
             self.send(store, StoreWrite(operation.id, key, token, value))
-        self.set_timer(self.access, after=STORE_RETRY)
+        self.set_timer(self.access_again, after=STORE_RETRY)
+
+    @on_timer
+    def access_again(self) -> None:
+        """Sends the access again, which the store has not answered. The first message may still arrive."""
+        if self.settings.check_lease and self.is_expired:
+            self.end(Unknown("its lease has ended, by its own clock, and the store has not answered"))
+        else:
+            self.access()
 
     @handles(Accessed)
     def on_accessed(self, sender: NodeId, accessed: Accessed) -> None:
         if self.operation is None or accessed.operation != self.operation.id:
             return  # a second answer
-        self.cancel_timer(self.access)
+        self.cancel_timer(self.access_again)
         if accessed.rejected:
             self.end(Fail(accessed.rejected))
         else:

@@ -295,6 +295,20 @@ def test_an_access_is_sent_again_until_the_store_answers() -> None:
     assert [envelope.message for envelope in held.cluster.envelopes] == [StoreRead(read, "l1", 7)] * 3
 
 
+def test_an_access_is_not_sent_again_once_the_lease_has_ended() -> None:
+    held = Held("extend", keep_alive=False)
+    held.invoke("acquire")
+    held.answer(Ok((None, 150 * MS)))
+    read = held.invoke("read")
+    held.cluster.advance(100 * MS)
+    assert len(held.cluster.envelopes) == 2
+    held.cluster.advance(100 * MS)
+    assert len(held.cluster.envelopes) == 2
+    assert held.cluster.outcomes[read] == Unknown(
+        "its lease has ended, by its own clock, and the store has not answered"
+    )
+
+
 def test_a_rejected_access_fails() -> None:
     held = Held()
     held.invoke("acquire")
