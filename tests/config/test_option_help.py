@@ -84,7 +84,7 @@ def test_a_glob_means_the_options_that_it_matches(groups: Groups) -> None:
 
 def test_nested_settings_stand_in_full(groups: Groups) -> None:
     raft, *_ = parts(groups, "protocol=raft")
-    assert "  protocol.session\n      How a client tries again.\n  protocol.session.retry=500ms " in raft
+    assert "  protocol.session\n      The retries of a client.\n  protocol.session.retry=500ms " in raft
     assert "  protocol.read_mode=log               log | read_index | lease\n      `log`: a read is" in raft
     (kv,) = parts(groups, "workload=kv")
     assert "  workload.mix.read=50           whole number, at least 0\n" in kv
@@ -94,7 +94,7 @@ def test_a_replicated_protocol_comes_with_its_state_machine(groups: Groups) -> N
     _, told, machine = parts(groups, "protocol=raft")
     assert (
         told
-        == "protocol=raft replicates a state machine: state_machine=counter | kv | queue | set | stack; kv if none is named."
+        == "protocol=raft replicates a state machine: state_machine=counter | kv | lock | queue | set | stack; kv if none is named."
     )
     assert machine.splitlines()[:2] == ["state_machine=kv", "  A key-value store."]
     assert [part.splitlines()[0] for part in parts(groups, "protocol=raft", "state_machine=counter")] == [
@@ -176,7 +176,7 @@ def test_an_experiment_takes_over_from_the_one_that_it_starts_from(tmp_path: Pat
     for line in (
         "  Rough.",
         "    protocol=raft     A replicated",
-        "    faults=pause      Nodes stand",
+        "    faults=pause      Nodes pause",
         "    nodes=3",
         "    clients=4",
     ):
@@ -198,8 +198,8 @@ def test_a_file_of_another_group_is_what_it_sets_and_the_plugin_that_it_names(
     [
         (["protocol=rafd"], "command line: protocol=rafd: there is no protocol 'rafd'. Did you mean 'raft'?"),
         (["protcol=raft"], "command line: protcol=raft: there is no such key. Did you mean 'protocol'?"),
-        (["raft"], "command line: 'raft' is no key. Did you mean protocol=raft?"),
-        (["hello"], "command line: 'hello' is no key. Did you mean experiment=hello?"),
+        (["raft"], "command line: 'raft' is not a key. Did you mean protocol=raft?"),
+        (["hello"], "command line: 'hello' is not a key. Did you mean experiment=hello?"),
         (["node"], "command line: node: there is no such key. Did you mean 'nodes'?"),
         (
             ["protocol=raft", "protocol.reed_mode=x"],
