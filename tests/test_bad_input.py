@@ -35,8 +35,8 @@ UNKNOWN = [
     (f"{RAFT} protocol.election_timeout=1s", "Did you mean 'election_timeout_min'?"),
     (f"{HELLO} faults=crash faults.crash.taget=n1", "Did you mean 'target'?"),
     (f"{HELLO} faults=crash faults.crash.target=n9", "there is no such node. There are: n1, n2, n3."),
-    (f"{HELLO} faults=loss faults.loss.links=n1-n2", "faults.loss.links=n1-n2: is no link. Write n1:n2."),
-    (f"{HELLO} faults=loss 'faults.loss.links=\"n1 -> n2\"'", "is no link. Write n1:n2."),
+    (f"{HELLO} faults=loss faults.loss.links=n1-n2", "faults.loss.links=n1-n2: is not a link. Write n1:n2."),
+    (f"{HELLO} faults=loss 'faults.loss.links=\"n1 -> n2\"'", "is not a link. Write n1:n2."),
     (f"{HELLO} faults=loss faults.loss.links=n1:n1", "a node has no link to itself. Write n1:n3."),
     (f"{HELLO} engine.name=simm", "engine.name=simm: there is no engine 'simm'. Did you mean 'sim'?"),
     (f"{HELLO} faults.crash.down=1s", "faults.crash: crash is not chosen. Add faults=crash."),
@@ -67,7 +67,7 @@ UNFIT = [
         f"{RAFT} faults=chaos 'faults.chaos.disk=[slow,fulll]'",
         "faults.chaos.disk.1: unknown value 'fulll'. Did you mean 'full'?",
     ),
-    (f"{RAFT} faults=chaos 'faults.chaos.disk=[]'", "leave the kind out with kinds.disk=0"),
+    (f"{RAFT} faults=chaos 'faults.chaos.disk=[]'", "exclude the kind with kinds.disk=0"),
     (
         "experiment=raft_chaos nodes=2 'faults.chaos.kinds={crash: 1,pause: 1,partition: 0,loss: 0,duplicate: 0,reorder: 0,"
         "delay: 0,clock: 0,disk: 0}'",
@@ -129,7 +129,10 @@ UNFITTING = [
     (f"{HELLO} hydra.run.dir=x", "The run's folder is run.dir."),
     (f"{HELLO} --config-dir nowhere", "there is no such folder"),
     (f"{HELLO} --cfg all", "--cfg all is not known. Write --cfg job."),
-    ("experiment=hello run.dir=mine engine.address=nowhere", "'nowhere' is no address. Write HOST:PORT, auto or null."),
+    (
+        "experiment=hello run.dir=mine engine.address=nowhere",
+        "'nowhere' is not an address. Write HOST:PORT, auto or null.",
+    ),
     ("experiment=hello run.dir=mine engine.address=ray://there:10001", "Run on a machine of the cluster"),
     ("experiment=hello run.dir=mine scheduling=strict_spread", "3 node actors need as many machines"),
 ]
@@ -230,7 +233,7 @@ BROKEN = {
     "deaf": (UNHANDLED, "no handler for Lost (deaf). Write @handles(Lost) in Deaf or Mute, or delete the message."),
 }
 TRAPS = {
-    "group": ("  - override /trace: off\n", f"defaults: override /trace: false is no option. {TRAP}"),
+    "group": ("  - override /trace: off\n", f"defaults: override /trace: false is not an option. {TRAP}"),
     "literal": ("workload:\n  loop: off\n", f"workload.loop: false is not one of: closed, open. {TRAP}"),
     "duration": ("duration: no\n", "duration: false is not a duration"),
     "number": ("nodes: on\n", f"nodes: true is not a whole number. {TRAP}"),

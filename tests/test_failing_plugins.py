@@ -338,7 +338,7 @@ DURING = [
         PROTOCOL,
         "protocol=mine",
         {"handler": "self.note('n\\ud800')"},
-        f"{GAVE_UP}Server: n1 noted 'n\\ud800', which is no name",
+        f"{GAVE_UP}Server: n1 noted 'n\\ud800', which is not a valid name",
     ),
     (
         PROTOCOL,

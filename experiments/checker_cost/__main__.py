@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     known = list(dict.fromkeys(row.group for row in rows()))
-    parser = Parser("experiments.checker_cost", str(__doc__).split("\n")[0])
+    parser = Parser("experiments.checker_cost", str(__doc__).split("\n\n")[0])
     parser.add_argument("--only", type=one_of(known), help="one group of rows")
     parser.add_argument("--repeat", type=count, default=3, help="how many seeds of each history (default 3)")
     return parser.read(arguments)

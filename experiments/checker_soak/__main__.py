@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("experiments.checker_soak", str(__doc__).split("\n")[0])
+    parser = Parser("experiments.checker_soak", str(__doc__).split("\n\n")[0])
     parser.add_argument("--cases", type=count, default=20_000, help="cases of each model (default 20000)")
     parser.add_argument(
         "--only", action="append", type=one_of(built_in_models()), help="this model alone; may be repeated"

@@ -121,7 +121,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     known = list(dict.fromkeys(row.group for row in rows("10s")))
-    parser = Parser("experiments.engine_cost", __doc__.split("\n")[0])
+    parser = Parser("experiments.engine_cost", __doc__.split("\n\n")[0])
     parser.add_argument("--only", type=one_of(known), help="one group of rows")
     parser.add_argument("--repeat", type=count, help="how often each run is repeated (default 3, with --against 7)")
     parser.add_argument("--against", metavar="REV", help="a commit to compare with, run by run in turns")

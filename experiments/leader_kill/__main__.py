@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("experiments.leader_kill", __doc__.split("\n")[0])
+    parser = Parser("experiments.leader_kill", __doc__.split("\n\n")[0])
     parser.add_argument("--trials", type=count, default=10, help="trials of each protocol (default 10)")
     parser.add_argument("--protocol", type=one_of(PROTOCOLS), help="one protocol alone")
     return parser.read(arguments)

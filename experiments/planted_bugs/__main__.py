@@ -48,7 +48,7 @@ def _campaign(options: argparse.Namespace) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("experiments.planted_bugs", __doc__.split("\n")[0])
+    parser = Parser("experiments.planted_bugs", __doc__.split("\n\n")[0])
     parser.add_argument("--protocol", type=one_of(protocols()), default="raft", help="whose mutants (default raft)")
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="this mutant alone; may be repeated"

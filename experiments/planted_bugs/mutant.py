@@ -43,7 +43,8 @@ class Mutant:
 
     @property
     def _told(self) -> re.Match[str]:
-        told = _TOLD.fullmatch((self.node.__doc__ or "").partition("\n")[0])
+        summary = (self.node.__doc__ or "").partition("\n\n")[0]
+        told = _TOLD.fullmatch(" ".join(summary.split()))
         assert told is not None, f"{self.node.__name__}: write a docstring like 'Forgets its vote (Figure 2).'"
         return told
 

@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("experiments.sweep_cost", __doc__.split("\n")[0])
+    parser = Parser("experiments.sweep_cost", __doc__.split("\n\n")[0])
     parser.add_argument("--only", type=one_of(GROUPS), help="one group of rows")
     parser.add_argument("--runs", type=count, default=1_000, help="runs of the sweep that is timed (default 1,000)")
     parser.add_argument("--repeat", type=count, default=1, help="how often it is timed (default 1)")

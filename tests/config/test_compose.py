@@ -376,7 +376,7 @@ FILES: list[tuple[str, list[str]]] = [
         ["protocol.heartbeat_interval: a duration needs a unit"],
     ),
     (RAFT + "protocol:\n  session: {rety: 1s}\n", ["protocol.session.rety: there is no such key"]),
-    (RAFT + "  - override /faults: off\n", ["false is no option. In YAML the bare words off, no"]),
+    (RAFT + "  - override /faults: off\n", ["false is not an option. In YAML the bare words off, no"]),
     (
         RAFT + "  - override /faults: crash\nfaults:\n  crash:\n    target: no\n",
         ["faults.crash.target", "In YAML"],

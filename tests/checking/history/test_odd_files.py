@@ -272,7 +272,7 @@ def test_an_endless_pipe_of_nothing_ends(monkeypatch: pytest.MonkeyPatch, capsys
             endless.kill()
             os.close(blank)
     _, (complaint,) = said(capsys)
-    assert complaint.startswith(f"/dev/fd/{blank}: goes on after ")
+    assert complaint.startswith(f"/dev/fd/{blank}: has no end within ")
 
 
 def test_a_silent_pipe_is_left(

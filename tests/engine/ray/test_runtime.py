@@ -50,7 +50,7 @@ def test_a_ray_client_address_is_refused_with_the_reason() -> None:
 
 @pytest.mark.parametrize("address", ["head", "head:", ":6379", "head:port", "head:0", "head:70000", ""])
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(ConfigError, match=r"is no address. Write HOST:PORT, auto or null"):
+    with pytest.raises(ConfigError, match=r"is not an address. Write HOST:PORT, auto or null"):
         check_address(address)
 
 

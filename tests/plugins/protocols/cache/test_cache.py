@@ -191,8 +191,8 @@ def test_the_directory_keeps_its_list_and_its_epoch() -> None:
 
 def test_what_cannot_be_changed() -> None:
     made = cluster(nodes=2)
-    assert change(made, "join", "n9") == Fail("n9 is no cache")
-    assert change(made, "leave", "n1") == Fail("n1 is no cache")
+    assert change(made, "join", "n9") == Fail("n9 is not a cache")
+    assert change(made, "leave", "n1") == Fail("n1 is not a cache")
     assert change(made, "leave", "n2") == Fail("n2 is the last cache")
     assert change(made, "join", "n2") == Ok(1)
 
