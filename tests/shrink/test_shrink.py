@@ -265,7 +265,7 @@ def test_a_second_time_goes_on_from_the_first_and_spoils_nothing(
 
     assert shrink(["big", "--budget", "60", "--seeds", "2"]) == 0
     shown, second = capsys.readouterr(), found.read_text()
-    assert shown.err.startswith(f"goes on from {found}\n")
+    assert shown.err.startswith(f"continues from {found}\n")
     assert f"experiment: {found} (smaller than it was)" in shown.out
     assert steps(shown.out) < steps(first)
 

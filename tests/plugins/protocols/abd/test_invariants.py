@@ -86,7 +86,7 @@ def test_one_value_a_timestamp() -> None:
     watched.query("c2", "write", "x", "two")
     watched.cluster.deliver("Propagate", sender="c1", to="n1")
     watched.cluster.deliver("Propagate", sender="c2", to="n2")
-    with pytest.raises(Violation, match=r"timestamp broken at n1, n2: \(1, 0\) at 'x' stands for 'one' and for 'two'"):
+    with pytest.raises(Violation, match=r"timestamp broken at n1, n2: \(1, 0\) at 'x' has two values, 'one' and 'two'"):
         watched.look()
 
 

@@ -153,7 +153,7 @@ def test_a_commit_that_no_quorum_has_chosen() -> None:
     cut.tell("n1", Decided(0, "committed"))
     cut.look("n2")
     with pytest.raises(
-        Violation, match="chosen by a quorum broken at n1, n2, n3: n1 takes transaction 0 for committed"
+        Violation, match="chosen by a quorum broken at n1, n2, n3: n1 considers transaction 0 committed"
     ):
         cut.look("n3")
 

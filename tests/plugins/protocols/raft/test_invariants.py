@@ -189,7 +189,7 @@ class Overwrites(Raft):
 
 def test_log_matching() -> None:
     cluster = watched(Overwrites)
-    with pytest.raises(Violation, match="log matching broken at n1, n2: index 1 of term 1 stands for two"):
+    with pytest.raises(Violation, match="log matching broken at n1, n2: index 1 of term 1 has two different entries"):
         elect(cluster, "n1")
 
 
