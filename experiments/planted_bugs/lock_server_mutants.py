@@ -25,7 +25,7 @@ from framework import (
 from plugins.protocols import lock_server
 from plugins.protocols.lock_server.messages import Acquire, Answer, KeepAlive, Release
 from plugins.protocols.lock_server.node import Latest, LockServer, LockServerClient, Session
-from plugins.workloads.lock import register_workloads as register_lock_workload
+from plugins.workloads import lock as lock_workload
 from plugins.workloads.lock.guarded_store import Store, StoredValue, StoreRead
 
 # What survives a crash.
@@ -285,6 +285,6 @@ def register_protocols() -> list[ProtocolSpec]:
 
 @hookimpl
 def register_workloads() -> list[WorkloadSpec]:
-    (itself,) = register_lock_workload()
+    (itself,) = lock_workload.register_workloads()
     summary = "Broken on purpose: a store that takes note of the tokens of writes only."
     return [replace(itself, name="lock_registering_writes", summary=summary, service=RegistersWritesOnly)]

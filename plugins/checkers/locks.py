@@ -24,6 +24,7 @@ from framework import (
     MILLISECOND,
     RELEASE,
     SECOND,
+    Call,
     CheckerSpec,
     CheckResult,
     Config,
@@ -74,7 +75,7 @@ class Access:
 
     def __str__(self) -> str:
         wrote = f" and writes {self.after}" if self.function == WRITE else ""
-        return f"access {self.position} to {self.turn.key}: {self.turn.client} finds {self.before}{wrote}, until {_time(self.completed)}"
+        return f"access {self.position} to {self.turn.key}: {self.turn.client} finds {self.before}{wrote}, at {_time(self.completed)}"
 
 
 @dataclass
@@ -339,7 +340,9 @@ def check_lock_progress(run: FinishedRun, config: ProgressConfig) -> CheckResult
         is_long = waited >= limit
         verdict = Verdict.INVALID if is_long else Verdict.UNKNOWN
         last = [turn for turn in turns if turn.key == key][-1:]
-        story = tuple(map(str, last)) if is_long else ()
+        since = last[0].granted if last else 0
+        faults = _faults(run.ledger, since, run.final_at or since)
+        story = (*map(str, last), *_vain(tried, key), *faults) if is_long else ()
         return _result(name, verdict, reason, len(turns), story, key, measures)
     if not tried:
         reason = f"{len(turns):,} grants; nobody tried once faults were over"
@@ -350,6 +353,13 @@ def check_lock_progress(run: FinishedRun, config: ProgressConfig) -> CheckResult
         f" overtaken by {shown['p50']} (p99 {shown['p99']}, at most {shown['max']})"
     )
     return _result(name, Verdict.VALID, reason, len(turns), measures=measures)
+
+
+def _vain(tried: Iterable[Call], key: str) -> Iterator[str]:
+    """Yields a line with the clients that waited for a lock in vain."""
+    clients = sorted({call.client for call in tried if str(call.key) == key and not call.known})
+    if clients:
+        yield f"waiting for {key} in the end: {', '.join(clients)}"
 
 
 def longest_lease(config: Mapping[str, Any]) -> int:

@@ -16,8 +16,10 @@ from framework import (
     Ok,
     Operation,
     Outcome,
+    PluginError,
     Status,
     Unknown,
+    Value,
     WrappedClientConfig,
     handles,
     on_timer,
@@ -142,7 +144,7 @@ class LockHolder(Client):
             if self.extends:
                 self.cancel_timer(self.renew)
         elif isinstance(ended.outcome, Ok):
-            self.on_acquired(self.operation, *ended.outcome.value)
+            self.on_acquired(self.operation, ended.outcome.value)
             return
         self.end(ended.outcome)
 
@@ -152,7 +154,8 @@ class LockHolder(Client):
         if operation.function in ACQUIRES and isinstance(outcome, Ok):
             self.lock.start(Operation(operation.id, RELEASE, operation.key, self.session))
 
-    def on_acquired(self, operation: Operation, token: int | None, lease: int | None) -> None:
+    def on_acquired(self, operation: Operation, value: Value) -> None:
+        token, lease = self.pair_of(operation.function, value, "(token, lease)")
         self.held = operation.key
         if not self.has_sessions:
             self.renewed_at = self.asked_at
@@ -182,10 +185,10 @@ class LockHolder(Client):
         is_opened = self.has_sessions and self.session is None
         if isinstance(outcome, Ok):
             if is_opened:
-                self.session, lease = outcome.value
+                self.session, lease = self.pair_of(OPEN_SESSION, outcome.value, "(session, lease)")
             else:
-                lease = outcome.value
-            self.expires = self.renewed_at + lease
+                (lease,) = self.numbers_of(KEEP_ALIVE if self.has_sessions else EXTEND, (outcome.value,), 1, "lease")
+            self.expires = None if lease is None else self.renewed_at + lease
             self.schedule_renewal()
         elif self.has_sessions:
             self.session = None
@@ -198,6 +201,25 @@ class LockHolder(Client):
                 self.end(outcome)
             else:
                 self.acquire(self.operation)
+
+    def pair_of(self, function: str, value: Value, expected: str) -> tuple[int | None, int | None]:
+        """Returns a result that is a pair of numbers. Raises PluginError for anything else."""
+        first, second = self.numbers_of(function, value, 2, expected)
+        return first, second
+
+    def numbers_of(self, function: str, value: Value, count: int, expected: str) -> tuple[int | None, ...]:
+        """Returns a result of so many numbers, some of which may be None. Raises PluginError for anything else."""
+        fits = (
+            isinstance(value, tuple) and len(value) == count and all(type(each) in (int, type(None)) for each in value)
+        )
+        if not fits:
+            shown = value[0] if count == 1 and isinstance(value, tuple) else value
+            where = f"protocol {self.config.protocol.name}"
+            raise PluginError(
+                where, f"{function} has the result {shown!r}", f"It must be {expected}: see docs/locks.md."
+            )
+        assert isinstance(value, tuple)
+        return value
 
     def schedule_renewal(self) -> None:
         """Sets the time of the next renewal: when a third of the lease is over."""

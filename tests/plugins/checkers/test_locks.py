@@ -146,11 +146,11 @@ def test_a_write_between_two_accesses_of_a_turn_is_a_lost_update() -> None:
     assert result.reason == "l1: lost update: c1 writes over what c2 wrote after c1's last access"
     assert result.story == (
         "c1 acquires l1 at 0.0015s, never released",
-        "access 1 to l1: c1 finds None, until 0.0025s",
+        "access 1 to l1: c1 finds None, at 0.0025s",
         "c2 acquires l1 at 0.0035s, releases it at 0.0060s",
-        "access 2 to l1: c2 finds None, until 0.0045s",
-        "access 3 to l1: c2 finds None and writes b, until 0.0055s",
-        "access 4 to l1: c1 finds b and writes a, until 0.0075s",
+        "access 2 to l1: c2 finds None, at 0.0045s",
+        "access 3 to l1: c2 finds None and writes b, at 0.0055s",
+        "access 4 to l1: c1 finds b and writes a, at 0.0075s",
     )
 
 
@@ -365,3 +365,12 @@ def test_overtaking_counts_the_grants_to_others_while_a_client_waits() -> None:
 def test_the_longest_lease_of_a_run() -> None:
     assert longest_lease({}) == longest_lease({"protocol": {"lease": None}, "state_machine": None}) == 0
     assert longest_lease({"protocol": {"lease": "1s"}, "state_machine": {"lease": "20ms"}}) == SECOND
+
+
+def test_the_story_of_a_lock_that_is_stuck_names_those_that_wait_and_the_faults_since_its_last_turn() -> None:
+    ledger = [
+        LedgerEntry("over", details=["1ms: n1"], spans=[[1 * MS, 2 * MS]]),
+        LedgerEntry("partition", details=["30ms: n1 | n2 n3"], spans=[[30 * MS, 900 * MS]]),
+    ]
+    story = late(2_000).judged(check_lock_progress, ledger=ledger, **FINAL).story
+    assert story[1:] == ("waiting for l1 in the end: c1", "fault partition at 30ms: n1 | n2 n3")

@@ -18,6 +18,7 @@ from framework import (
     Operation,
     OperationId,
     Outcome,
+    PluginError,
     ProtocolSpec,
     Unknown,
     Value,
@@ -284,6 +285,32 @@ def test_without_leases_a_holder_acquires_accesses_and_releases() -> None:
     release = held.invoke("release")
     held.answer(Ok())
     assert held.cluster.outcomes[release] == Ok() and held.roles == ()
+
+
+@pytest.mark.parametrize(
+    ("operations", "mount", "results", "complaint"),
+    [
+        ((), "lock", [7], "protocol toy: acquire has the result 7. It must be (token, lease)"),
+        ((), "lock", [(7, "soon")], "protocol toy: acquire has the result (7, 'soon'). It must be (token, lease)"),
+        (
+            ("open_session",),
+            "keeper",
+            [None],
+            "protocol toy: open_session has the result None. It must be (session, lease)",
+        ),
+        (("extend",), "lock", [(7, 90 * MS), (1, 2)], "protocol toy: extend has the result (1, 2). It must be lease"),
+    ],
+)
+def test_a_result_that_is_not_one_of_a_lock_is_named(
+    operations: tuple[str, ...], mount: str, results: list[Any], complaint: str
+) -> None:
+    held = Held(*operations)
+    held.invoke("acquire")
+    with pytest.raises(PluginError) as raised:
+        for result in results:
+            held.answer(Ok(result), mount)
+            held.cluster.advance(30 * MS)
+    assert str(raised.value).startswith(complaint)
 
 
 def test_an_access_is_sent_again_until_the_store_answers() -> None:
