@@ -270,9 +270,17 @@ MUTANTS = (
     Mutant(ExecutesLateDuplicates),
     Mutant(RefusesRepeatedReleases),
     Mutant(TakesAnyAnswer),
-    # A holder goes on with its write while the next one works between its read and its write.
+    # A careless holder goes on with its write while the next one works between its read and its write. Crashes of the
+    # server would extend its lease.
     Mutant(
-        StoreRegistersWritesOnly, ("workload=lock_registering_writes", "workload.hold=40ms", "faults.holder.for=105ms")
+        StoreRegistersWritesOnly,
+        (
+            "workload=lock_registering_writes",
+            "workload.check_lease=false",
+            "workload.hold=40ms",
+            "faults.holder.for=105ms",
+            "~faults.crash",
+        ),
     ),
 )
 
