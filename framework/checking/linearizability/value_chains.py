@@ -13,7 +13,7 @@ is a guess that the search tries first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from framework.checking.linearizability.deletes import NOT_DELETED, Chain, Times, fill, in_order
 from framework.checking.linearizability.writers import Makers
@@ -42,6 +42,9 @@ def guess(operations: Sequence[Entry], model: Register) -> list[int] | set[int]:
     """Returns a rank per operation for the search, or a set of places whose operations no order explains."""
     steps = [step for _, step in operations]
     visits = _visits(steps, Makers(steps, model.initial, model.makes))
+    circle = _circle(visits.values())
+    if circle:
+        return circle
     for visit in visits.values():
         if len(visit.following) > 1:
             return {*_places(visit), *(place for other in visit.following[:2] for place in _seen(other))}
@@ -68,6 +71,24 @@ def guess(operations: Sequence[Entry], model: Register) -> list[int] | set[int]:
     ]
     filled = _ranks(fill(rest, grown, clearers, readers, times), times)
     return ranks if isinstance(filled, set) else filled
+
+
+def _circle(visits: Collection[_Visit]) -> set[int]:
+    """Returns the places of operations each of which needs a value that only another of them makes; empty if there are
+    none."""
+    reached = [visit for visit in visits if visit.starts]
+    for visit in reached:
+        reached += visit.following
+    if len(reached) == len(visits):
+        return set()
+    known = set(reached)
+    visit = next(visit for visit in visits if visit not in known)
+    before = {other: visit for visit in visits for other in visit.following}
+    passed: list[_Visit] = []
+    while visit not in passed:
+        passed.append(visit)
+        visit = before[visit]
+    return {place for each in passed[passed.index(visit) :] for place in _places(each)}
 
 
 def _places(visit: _Visit) -> list[int]:

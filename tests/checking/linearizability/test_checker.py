@@ -65,6 +65,16 @@ def test_only_one_of_two_equal_cas_can_win() -> None:
     assert verdict(REGISTER, start, first, (2, "cas", (1, 2), True, 2, 5)) is VALID
 
 
+@pytest.mark.parametrize("third", [None, (3, "cas", (2, 3), True, 0, 9), (3, "read", None, 2, 0, 9)])
+def test_values_that_can_only_be_made_from_one_another_are_never_made(third: tuple | None) -> None:
+    circle = [(1, "cas", (1, 2), True, 0, 9), (2, "cas", (2, 1), True, 0, 9), *([third] if third else [])]
+    for rows in (circle, [(0, "write", 0, None, 0, 1), *circle]):
+        assert verdict(REGISTER, *rows) is INVALID
+    rows = [(0, "write", 1, None, 0, 1), *circle]  # made by the write first, and by the exchange again
+    branches = third is not None and third[1] == "cas"  # 2 is made once, and both take it
+    assert verdict(REGISTER, *rows) is (INVALID if branches else VALID)
+
+
 def test_a_counter_that_counts_twice() -> None:
     rows = [(0, "increment", 1, 1, 0, 2), (1, "increment", 1, 1, 1, 3)]
     assert verdict(COUNTER, *rows) is INVALID
