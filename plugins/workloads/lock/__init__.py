@@ -5,7 +5,7 @@ from __future__ import annotations
 from framework import ACQUIRE, RELEASE, WorkloadSpec, hookimpl
 from plugins.workloads.lock.config import LockConfig
 from plugins.workloads.lock.guarded_store import Store
-from plugins.workloads.lock.holder import READ, WRITE, LockHolder
+from plugins.workloads.lock.holder import HOLD, READ, WRITE, LockHolder
 from plugins.workloads.lock.turns import LockWorkload, check_tokens
 
 
@@ -19,7 +19,7 @@ def register_workloads() -> list[WorkloadSpec]:
             config=LockConfig,
             service=Store,
             client=LockHolder,
-            operations=(READ, WRITE),
+            operations=(READ, WRITE, HOLD),
             requires=(ACQUIRE, RELEASE),
             validate=check_tokens,
         )

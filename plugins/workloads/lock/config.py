@@ -23,9 +23,11 @@ class LockConfig(FinalPhaseConfig):
     keys: Annotated[int, Meta(ge=1)] = 1
     """Number of locks. Each guards one value of the store, of the same name."""
     accesses: Annotated[int, Meta(ge=0)] = 1
-    """Rounds of a read and a write, between acquire and release. 0: clients do not access the store."""
+    """Rounds of a read and a write, between acquire and release. 0: clients do not access the store, so only
+    `mutual_exclusion` sees them in their turns, for the time `hold`."""
     hold: Duration = Duration("5ms")
-    """Time that a holder works between the check of its lease and its write; without accesses, before it releases."""
+    """Time that a holder works between the check of its lease and its write; without accesses, between acquire and
+    release."""
     shared: Probability = 0.0
     """Probability that a client acquires the lock in shared mode, in which it only reads."""
     impatient: Probability = 0.0
@@ -41,3 +43,7 @@ class LockConfig(FinalPhaseConfig):
     def __post_init__(self) -> None:
         if self.loop == "open":
             raise ValueError("a client releases the lock that it has acquired: write loop=closed")
+        if self.hold >= self.timeout:
+            raise ValueError(
+                f"hold={self.hold} outlasts timeout={self.timeout}, after which an operation ends as unknown"
+            )

@@ -30,6 +30,9 @@ from plugins.workloads.lock.guarded_store import Accessed, StoreRead, StoreWrite
 READ, WRITE = "read", "write"
 """The functions that access the store."""
 
+HOLD = "hold"
+"""The function that works under a lock without access to the store."""
+
 STORE_RETRY = 100 * MILLISECOND
 """Time that a client waits for the store before it sends its access again."""
 
@@ -94,9 +97,11 @@ class LockHolder(Client):
         elif self.held is None:
             self.end(Fail("this client holds no lock"))
         elif operation.function == RELEASE:
-            self.set_timer(self.release, after=0 if config.accesses else config.hold)
+            self.release()
         elif config.check_lease and self.is_expired:
             self.end(Fail("its lease has ended, by its own clock"))
+        elif operation.function == HOLD:
+            self.set_timer(self.finish, after=config.hold)
         else:
             self.set_timer(self.access, after=config.hold if operation.function == WRITE else 0)
 
@@ -121,8 +126,8 @@ class LockHolder(Client):
         self.asked_at = self.now
         self.lock.start(Operation(operation.id, operation.function, operation.key, argument))
 
-    @on_timer
     def release(self) -> None:
+        """Gives the lock back, once the extension under way has ended."""
         assert self.operation is not None
         self.is_release_due = self.lock.current is not None  # it extends its lease, and releases the lock then
         if not self.is_release_due:
@@ -226,7 +231,12 @@ class LockHolder(Client):
         if self.settings.keep_alive and self.expires is not None and (self.has_sessions or self.extends):
             self.set_timer(self.renew, after=max(0, self.renewed_at + (self.expires - self.renewed_at) // 3 - self.now))
 
-    # The store.
+    # The work.
+
+    @on_timer
+    def finish(self) -> None:
+        """Ends the work without access to the store."""
+        self.end(Ok())
 
     @on_timer
     def access(self) -> None:

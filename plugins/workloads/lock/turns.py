@@ -22,12 +22,12 @@ from framework import (
     Workload,
 )
 from plugins.workloads.lock.config import LockConfig
-from plugins.workloads.lock.holder import READ, WRITE
+from plugins.workloads.lock.holder import HOLD, READ, WRITE
 
 
 @dataclass
 class Turn:
-    """What a client does next. `token` is that of its lock; `left` are the accesses that it has still to make."""
+    """What a client does next. `token` is that of its lock; `left` is the work that it has still to do."""
 
     key: str
     shared: bool
@@ -40,7 +40,7 @@ class LockWorkload(Workload):
 
     Rows of the history: `acquire` and its variants with the patience in nanoseconds as argument, or None, and the token
     as result; `read` with the token, `write` with the token and the new value, both with the value before the access and
-    its place in the order of all accesses to the key as result; `release`.
+    its place in the order of all accesses to the key as result; `hold`, in turns without accesses; `release`.
     """
 
     config: LockConfig
@@ -56,8 +56,8 @@ class LockWorkload(Workload):
         modes = [ACQUIRE] * (config.shared < 1) + [ACQUIRE_SHARED] * (config.shared > 0)
         patient = modes if config.impatient < 1 else [ACQUIRE] * (config.shared < 1)
         impatient = [f"try_{mode}" for mode in modes] if config.impatient > 0 else []
-        accesses = [READ, WRITE] if config.accesses else []
-        return (*dict.fromkeys([*patient, ACQUIRE, *impatient, *accesses, RELEASE]),)
+        work = [READ, WRITE] if config.accesses else [HOLD] if config.hold else []
+        return (*dict.fromkeys([*patient, ACQUIRE, *impatient, *work, RELEASE]),)
 
     def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation:
         if client in self.turns:
@@ -72,7 +72,10 @@ class LockWorkload(Workload):
         """Returns the next operation of a client that holds a lock."""
         if not turn.left:
             return RELEASE, turn.key, None
-        if turn.left.pop(0) == READ:
+        function = turn.left.pop(0)
+        if function == HOLD:
+            return HOLD, turn.key, None
+        if function == READ:
             return READ, turn.key, turn.token
         self.written[client] = self.written.get(client, 0) + 1
         return WRITE, turn.key, (turn.token, f"{client}.{self.written[client]}")
@@ -82,7 +85,8 @@ class LockWorkload(Workload):
             shared = operation.function.endswith("shared")
             rounds = [READ] if shared else [READ, WRITE]
             assert operation.key is not None
-            self.turns[client] = Turn(operation.key, shared, outcome.value, rounds * self.config.accesses)
+            work = rounds * self.config.accesses or [HOLD] * bool(self.config.hold)
+            self.turns[client] = Turn(operation.key, shared, outcome.value, work)
         elif operation.function == RELEASE or isinstance(outcome, Unknown):
             self.turns.pop(client, None)
         elif isinstance(outcome, Fail) and client in self.turns:  # the store has rejected it, or its lease has ended

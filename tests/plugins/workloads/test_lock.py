@@ -100,13 +100,20 @@ def test_shared_turns_only_read() -> None:
     assert [hand.next(Ok((None, 1)))[0] for _ in range(3)] == ["read", "read", "release"]
 
 
+@pytest.mark.parametrize("mode", ["acquire", "acquire_shared"])
+def test_a_turn_without_accesses_lasts_until_its_work_is_done(mode: str) -> None:
+    """Otherwise its release would be invoked at once, and `mutual_exclusion` would see no turn overlap another."""
+    hand = Hand(shared=float(mode == "acquire_shared"), accesses=0)
+    assert [hand.next(Ok(3))[0] for _ in range(3)] == [mode, "hold", "release"]
+
+
 def test_impatient_clients_give_their_patience() -> None:
     assert Hand(impatient=1.0, patience="20ms").next() == ("try_acquire", "l1", 20 * MS)
     assert Hand(impatient=1.0, shared=1.0).next() == ("try_acquire_shared", "l1", 0)
 
 
 def test_in_the_end_every_client_acquires_every_lock_once() -> None:
-    hand = Hand(keys=2, accesses=0, impatient=1.0, shared=1.0)
+    hand = Hand(keys=2, accesses=0, hold="0", impatient=1.0, shared=1.0)
     hand.next(Ok(1))
     rows = []
     while (call := hand.next(Ok(5), final=True)) is not None:
@@ -118,7 +125,8 @@ def test_in_the_end_every_client_acquires_every_lock_once() -> None:
     ("config", "functions"),
     [
         ({}, ("acquire", "read", "write", "release")),
-        ({"accesses": 0}, ("acquire", "release")),
+        ({"accesses": 0}, ("acquire", "hold", "release")),
+        ({"accesses": 0, "hold": "0"}, ("acquire", "release")),
         ({"shared": 0.5}, ("acquire", "acquire_shared", "read", "write", "release")),
         ({"impatient": 0.5}, ("acquire", "try_acquire", "read", "write", "release")),
         ({"impatient": 1.0}, ("acquire", "try_acquire", "read", "write", "release")),
@@ -136,6 +144,11 @@ def test_it_says_which_operations_it_may_invoke(config: dict[str, Any], function
 def test_a_client_that_releases_needs_a_closed_loop() -> None:
     with pytest.raises(ConfigError, match="write loop=closed"):
         compose(["experiment=raft_lock", "workload.loop=open"])
+
+
+def test_work_that_outlasts_its_operation_is_refused() -> None:
+    with pytest.raises(ConfigError, match="hold=2s outlasts timeout=1s"):
+        compose(["experiment=raft_lock", "workload.hold=2s", "workload.timeout=1s"])
 
 
 # Lock and client of a protocol, for tests.
@@ -445,16 +458,16 @@ def test_a_holder_whose_lease_has_ended_awaits_the_extension_under_way_before_it
     assert held.cluster.waiting(Wanted, to="n1")[0].message == wanted
 
 
-def test_an_extension_does_not_shorten_the_work_before_a_release() -> None:
+def test_an_extension_does_not_shorten_the_work() -> None:
     held = Held("extend", accesses=0, hold="40ms")
     held.invoke("acquire")
     held.answer(Ok((None, 90 * MS)))
-    release = held.invoke("release")
+    hold = held.invoke("hold")
     held.cluster.advance(30 * MS)
     held.answer(Ok(90 * MS))
-    assert held.cluster.envelopes == []
+    assert hold not in held.cluster.outcomes
     held.cluster.advance(10 * MS)
-    assert held.asked().operation == release
+    assert held.cluster.outcomes[hold] == Ok() and held.roles == ("holder",)
 
 
 def test_renewals_have_numbers_of_their_own() -> None:
