@@ -1,6 +1,7 @@
 """What clients and the store saw of a lock: who held it at the same time, and whose accesses to the store overlapped.
 
-The rows are those of the workload `lock`. A *turn* is the time from a granted acquire to the release, of one process.
+The rows are those of the workload `lock`. A *turn* is the time from a granted acquire to the release, of one process. It
+also ends if the process ends: after an operation of unknown outcome, or by a crash.
 
 | checker | property |
 | --- | --- |
@@ -43,7 +44,8 @@ FAULTS = 6
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """A granted lock: when its acquire was invoked and completed, and its release invoked (None: never)."""
+    """A granted lock: when its acquire was invoked and completed, and its release invoked (None: never). `ended`: when
+    its process had certainly ended without a release (None: it did not, or nothing shows it)."""
 
     operation: int
     client: str
@@ -53,11 +55,13 @@ class Turn:
     invoked: int
     granted: int
     released: int | None = None
+    ended: int | None = None
 
     def __str__(self) -> str:
         mode = " (shared)" if self.shared else ""
         token = "" if self.token is None else f", token {self.token}"
         until = "never released" if self.released is None else f"releases it at {_time(self.released)}"
+        until += "" if self.ended is None else f", its process ends by {_time(self.ended)}"
         return f"{self.client} acquires {self.key}{mode} at {_time(self.granted)}{token}, {until}"
 
 
@@ -95,6 +99,7 @@ def seen(run: FinishedRun) -> Seen:
     accesses: dict[str, list[Access]] = defaultdict(list)
     doubtful: dict[Any, str] = {}
     current: dict[tuple[str, int], Turn] = {}
+    processes: dict[str, int] = {}
     odd = ""
     for call in sorted(run.history, key=lambda call: (call.invoked, call.operation)):
         process, key = (call.client, call.process), str(call.key)
@@ -103,6 +108,7 @@ def seen(run: FinishedRun) -> Seen:
         if call.function == RELEASE and process in current:
             turn = current.pop(process)
             turn.released = call.invoked
+        _end_turns(call, processes, current)
         if not call.known or call.completed is None:
             continue
         if call.function in ACQUIRES:
@@ -122,7 +128,17 @@ def seen(run: FinishedRun) -> Seen:
     return Seen(turns, accesses, doubtful, odd)
 
 
-def _access(call: Any, turn: Turn) -> Access | None:
+def _end_turns(call: Call, processes: dict[str, int], current: dict[tuple[str, int], Turn]) -> None:
+    """Ends the turn of a process that `call` shows to have ended: its client has another one, or will have."""
+    before = (call.client, processes.get(call.client, call.process))
+    processes[call.client] = call.process
+    if before[1] != call.process and before in current:
+        current.pop(before).ended = call.invoked
+    if call.outcome == "unknown" and call.completed is not None and (call.client, call.process) in current:
+        current.pop((call.client, call.process)).ended = call.completed
+
+
+def _access(call: Call, turn: Turn) -> Access | None:
     if not isinstance(call.result, tuple | list) or len(call.result) != 2 or type(call.result[1]) is not int:
         return None
     before, position = call.result
@@ -167,7 +183,8 @@ def _overlapping(turns: Iterable[Turn]) -> Iterator[tuple[Turn, Turn]]:
 
 
 def _end(turn: Turn) -> float:
-    return float("inf") if turn.released is None else turn.released
+    end = turn.ended if turn.released is None else turn.released
+    return float("inf") if end is None else end
 
 
 # What the store saw.

@@ -117,6 +117,24 @@ def test_a_turn_without_a_release_does_not_end() -> None:
     assert history.judged(check_mutual_exclusion).verdict is Verdict.INVALID
 
 
+@pytest.mark.parametrize(("at", "verdict"), [(5, Verdict.VALID), (8, Verdict.INVALID)])
+def test_a_turn_ends_when_its_process_gives_up(at: int, verdict: Verdict) -> None:
+    """A lock may be taken from a client that has crashed."""
+    history = History().acquire("c1", 1, 1)
+    history.calls.append(Call(1, "c1", 1, "write", "l1", (1, "a"), None, "unknown", 2 * MS, at * MS))
+    result = history.acquire("c2", 6, 2).judged(check_mutual_exclusion)
+    assert result.verdict is verdict
+    ends = "c1 acquires l1 at 0.0015s, token 1, never released, its process ends by 0.0080s"
+    assert result.story[:1] == ((ends,) if verdict is Verdict.INVALID else ())
+
+
+@pytest.mark.parametrize(("client", "process"), [("c1", 4), ("c2", 2)])
+def test_a_turn_ends_when_its_client_has_another_process(client: str, process: int) -> None:
+    history = History().acquire("c1", 1, 1).acquire("c1", 5, outcome="fail", process=4)
+    history.acquire(client, 6, 2, process=process)
+    assert history.judged(check_mutual_exclusion).verdict is Verdict.VALID
+
+
 TURNS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 8), st.booleans()), max_size=6)
 
 
