@@ -46,6 +46,8 @@ class Station:
     """What a node may forget of one lock."""
 
     clients: ClientQueue = field(default_factory=ClientQueue)
+    proposed: Ballot | None = None
+    """The epoch of this node's election under way."""
     overruled: int = 0
     """The highest round of a later epoch that has ended an election of this node."""
 
@@ -200,7 +202,7 @@ class TokenRing(Node):
         station = self.station(key)
         self.left_out = {}
         epoch = Ballot(max(self.vow_of(key).round, station.overruled) + 1, self.id)
-        self.vows[key] = epoch
+        self.vows[key] = station.proposed = epoch
         self.note("election", key=key, round=epoch.round)
         self.await_token(key)
         self.forward(Election(key, epoch))
@@ -225,7 +227,7 @@ class TokenRing(Node):
             self.send(sender, Heard(key, epoch))
         vow, token = self.vow_of(key), self.tokens.get(key)
         if epoch.node == self.id:
-            if epoch == vow and token is None:
+            if epoch == vow and epoch == self.station(key).proposed:  # else overruled, or a second copy
                 self.regenerate(election)
         elif epoch <= vow:
             if epoch < vow:  # Chang and Roberts: the later one goes on
@@ -241,6 +243,7 @@ class TokenRing(Node):
 
     def regenerate(self, election: Election) -> None:
         """Creates a token in the epoch of this node's election, which has gone round."""
+        self.station(election.key).proposed = None
         self.note("regenerated", key=election.key, round=election.epoch.round)
         self.take(Token(election.key, election.epoch))
 

@@ -323,6 +323,40 @@ def test_a_node_that_hears_nobody_replaces_the_token_for_itself() -> None:
     assert inside(nodes) == ["n3"]
 
 
+def test_an_election_that_comes_back_by_two_ways_creates_one_token() -> None:
+    """The silent node was only slow, and passes the election on after it has come back by the node behind."""
+    nodes = at(1, 4, "protocol.crashed_after=50ms")
+    acquire(nodes, "c3")
+    nodes.drop_all(Wanted)
+    nodes.crash("n1")  # with the token of epoch 0
+    nodes.time_out("n3", "start_election", LOCK)
+    election = Election(LOCK, Ballot(1, "n3"))
+    nodes.deliver(Election, "n3", "n4")
+    [late] = [envelope for envelope in nodes.waiting(Election) if envelope.to == "n1"]
+    nodes.drop(late)
+    nodes.time_out("n4", "leave_out", election, "n1")
+    nodes.stabilize()
+    assert (holders(nodes), inside(nodes)) == (["n3"], ["n3"])
+    release(nodes, "c3")
+    acquire(nodes, "c4")
+    nodes.stabilize()
+    assert holders(nodes) == ["n4"]
+    nodes.deliver(nodes.send("n2", "n3", election))
+    nodes.stabilize()
+    assert holders(nodes) == ["n4"]
+
+
+def test_an_election_that_a_node_has_forgotten_creates_no_token() -> None:
+    nodes = at(1)
+    acquire(nodes, "c3")
+    nodes.drop_all(Wanted)
+    nodes.time_out("n3", "start_election", LOCK)
+    nodes.crash("n3")
+    nodes.restart("n3")
+    nodes.deliver(nodes.send("n2", "n3", Election(LOCK, Ballot(1, "n3"))))
+    assert holders(nodes) == ["n1"]
+
+
 # Clients and runs.
 
 
