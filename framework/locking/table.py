@@ -123,9 +123,12 @@ class LockTable:
         return min((until for until, _ in self.impatient.values() if first is None or until < first), default=first)
 
     def pass_deadlines(self, now: int) -> list[TicketOutcome]:
-        """Lets all tickets give up and all leases end that are due at `now`."""
+        """Lets all leases end and all tickets give up that are due at `now`. Leases are first: no ticket of a session that
+        has ended is granted when one before it gives up."""
+        ended = list(takewhile(lambda session: self.leases[session] <= now, self.leases))
+        outcomes = self.end_sessions(ended, "the session's lease has ended")
         due = sorted((number, name) for number, (until, name) in self.impatient.items() if until <= now)
-        outcomes = [TicketOutcome(number, refused=f"{name} is not free") for number, name in due]
+        outcomes += [TicketOutcome(number, refused=f"{name} is not free") for number, name in due]
         for number, _ in due:
             del self.impatient[number]
         gone = {number for number, _ in due}
@@ -133,8 +136,7 @@ class LockTable:
             lock = self.locks[name]
             self.locks[name] = lock.without([ticket for ticket in lock.waiting if ticket.number in gone])
             outcomes += self.grant(name)  # those behind may share it
-        ended = list(takewhile(lambda session: self.leases[session] <= now, self.leases))
-        return outcomes + self.end_sessions(ended, "the session's lease has ended")
+        return outcomes
 
     def end_sessions(self, sessions: Collection[int], why: str) -> list[TicketOutcome]:
         """Ends sessions, all at once: what one of them held is not granted to another of them."""

@@ -60,10 +60,10 @@ class NaiveTable:
         self.grant()
 
     def pass_time(self, now: int) -> None:
-        """Tickets give up first, then leases end."""
+        """Leases end first, then tickets give up."""
+        self.close(*(session for session, end in self.ends.items() if end <= now))
         self.asked = [one for one in self.asked if one.is_granted or one.until is None or one.until > now]
         self.grant()
-        self.close(*(session for session, end in self.ends.items() if end <= now))
 
     def holders(self, lock: str) -> set[int]:
         return {one.session for one in self.asked if one.lock == lock and one.is_granted}

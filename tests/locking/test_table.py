@@ -140,6 +140,19 @@ def test_sessions_that_end_together_are_granted_nothing() -> None:
     assert table.locks["a"].holders == (three,)
 
 
+def test_a_session_that_ends_is_granted_nothing_when_the_one_before_it_gives_up() -> None:
+    table = LockTable()
+    one, two, three = table.open_session(9), table.open_session(9), table.open_session(9)
+    table.request("a", one, shared=True, now=0)
+    table.request("a", two, patience=5, now=0)
+    table.request("a", three, shared=True, now=0)
+    for session in (one, two):
+        table.keep_alive(session, 20)
+    outcomes = table.pass_deadlines(10)
+    assert [outcome.refused for outcome in outcomes] == ["the session's lease has ended", "a is not free"]
+    assert table.locks["a"].holders == (one,)
+
+
 def test_a_refused_try_numbers_nothing() -> None:
     table = LockTable()
     one, two = table.open_session(5), table.open_session(5)
