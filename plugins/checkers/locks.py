@@ -338,12 +338,15 @@ def check_lock_progress(run: FinishedRun, config: ProgressConfig) -> CheckResult
     if not turns:
         return _result(name, Verdict.UNKNOWN, "no client has acquired a lock", 0)
     final = [] if run.final_at is None else [call for call in run.history if call.invoked >= run.final_at]
-    tried = [call for call in final if call.function in ACQUIRES and call.outcome != "fail"]
+    asked = [call for call in final if call.function in ACQUIRES]
+    tried = [call for call in asked if call.outcome != "fail"]
     granted = {str(call.key) for call in tried if call.known}
     limit = config.stuck_after + longest_lease(run.config)
     used: dict[str, int] = {}
     for turn in turns:
         used[turn.key] = max(used.get(turn.key, 0), turn.granted, turn.released or 0)
+    for key, accesses in history.accesses.items():  # a long turn may not have ended
+        used[key] = max(used[key], *(access.completed for access in accesses))
     stuck: dict[str, int] = {}
     for call in tried:
         key = str(call.key)
@@ -364,6 +367,10 @@ def check_lock_progress(run: FinishedRun, config: ProgressConfig) -> CheckResult
     if not tried:
         reason = f"{len(turns):,} grants; nobody tried once faults were over"
         return _result(name, Verdict.UNKNOWN, reason, len(turns), measures=measures)
+    refused = sorted({str(call.key) for call in asked} - {str(call.key) for call in tried})
+    if refused:
+        reason = f"every attempt to acquire {refused[0]} failed once faults were over"
+        return _result(name, Verdict.UNKNOWN, reason, len(turns), key=refused[0], measures=measures)
     shown = measures["overtaken"]
     reason = (
         f"{len(turns):,} grants, after {measures['wait_ms']['p50']:.3g} ms (p99 {measures['wait_ms']['p99']:.3g});"

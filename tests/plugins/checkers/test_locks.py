@@ -371,6 +371,22 @@ def test_nobody_who_tried_in_the_end_is_unknown() -> None:
     assert late(5_000, "fail").judged(check_lock_progress, **FINAL).verdict is Verdict.UNKNOWN
 
 
+def test_a_lock_that_everybody_was_refused_is_unknown() -> None:
+    history = undisturbed().acquire("c1", 1_000, 3).acquire("c1", 1_001, key="l2", outcome="fail")
+    result = history.judged(check_lock_progress, **FINAL)
+    assert result.verdict is Verdict.UNKNOWN
+    assert result.reason == "every attempt to acquire l2 failed once faults were over"
+    history.acquire("c2", 1_001, 4, key="l2")
+    assert history.judged(check_lock_progress, **FINAL).verdict is Verdict.VALID
+
+
+def test_a_turn_that_has_not_ended_is_no_standstill_while_its_client_works() -> None:
+    history = late(4_000).acquire("c2", 1_050, 3)
+    assert history.judged(check_lock_progress, **FINAL).verdict is Verdict.INVALID
+    history.read("c2", 4_000, 1)
+    assert history.judged(check_lock_progress, **FINAL).verdict is Verdict.VALID
+
+
 def test_overtaking_counts_the_grants_to_others_while_a_client_waits() -> None:
     history = History().acquire("c1", 0, took=10)
     for number in range(3):
