@@ -78,9 +78,8 @@ class LoadGenerator:
         self._functions = frozenset(workload.functions())
         self._ended: list[tuple[NodeId, Operation, Outcome]] = []  # ended operations not yet reported to the workload
         self._hears = type(workload).completed is not Workload.completed
-        self._finishing = finishing_time(
-            type(workload), workload.config
-        )  # for how long busy clients continue after `stop`
+        # The time after `stop` for which busy clients continue.
+        self._finishing = finishing_time(type(workload), workload.config)
         self._processes = [first + index for index in range(len(self.clients))]
         if self._open:
             self._arrival_rng = stream("arrivals", self.clients[0])

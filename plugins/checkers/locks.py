@@ -38,8 +38,8 @@ from framework import (
 )
 
 READ, WRITE = "read", "write"
-FAULTS = 6
-"""Most lines about faults in a story."""
+MAX_FAULTS = 6
+"""Limit of the lines about faults in a story."""
 
 
 @dataclass(eq=False, slots=True)
@@ -147,6 +147,7 @@ def _access(call: Call, turn: Turn) -> Access | None:
         if not isinstance(call.argument, tuple | list) or len(call.argument) != 2:
             return None
         after = call.argument[1]
+    assert call.completed is not None
     return Access(call.operation, turn, call.function, position, before, after, call.completed)
 
 
@@ -240,11 +241,11 @@ def _interference(
             )
         else:
             reason = f"{strange[0].turn.client} reads between two accesses of {client}, which holds the lock"
-        return reason, tuple(_told(first, strange, access)), (first.turn.granted, access.completed)
+        return reason, tuple(_accesses_of_both(first, strange, access)), (first.turn.granted, access.completed)
     return None
 
 
-def _told(first: Access, strange: list[Access], second: Access) -> Iterator[str]:
+def _accesses_of_both(first: Access, strange: list[Access], second: Access) -> Iterator[str]:
     """Yields the turn that was interfered with, the one that interfered first, and their accesses."""
     yield str(first.turn)
     yield str(first)
@@ -266,7 +267,7 @@ def _faults(ledger: Iterable[LedgerEntry], since: int, until: int) -> tuple[str,
         for span, detail in zip(entry.spans, entry.details, strict=False)
         if span[0] <= until and (span[1] < 0 or span[1] >= since)
     ]
-    return tuple(line for _, line in sorted(lines)[:FAULTS])
+    return tuple(line for _, line in sorted(lines)[:MAX_FAULTS])
 
 
 # Tokens.

@@ -3,7 +3,7 @@
 | property | definition |
 | --- | --- |
 | one owner | one session holds a lock, or several that share it, each once; none of them waits for it as well |
-| held in a session | who holds a lock or waits for it has an open session |
+| held in a session | each session that holds a lock or waits for it is open |
 | granted when free | nobody waits for a lock that could be granted |
 | session numbers | a session has a number of its own, and one that has ended stays ended, over restarts too |
 | lease kept | a session ends when its client closes it, or when its lease has ended on the server's clock, over restarts too |
