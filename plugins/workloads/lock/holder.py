@@ -129,6 +129,10 @@ class LockHolder(Client):
     def release(self) -> None:
         """Gives the lock back, once the extension under way has ended."""
         assert self.operation is not None
+        if self.session is None:
+            self.held = None
+            self.end(Fail("its session has ended, and the lock with it"))
+            return
         self.is_release_due = self.lock.current is not None  # it extends its lease, and releases the lock then
         if not self.is_release_due:
             self.lock.start(Operation(self.operation.id, RELEASE, self.held, self.session))

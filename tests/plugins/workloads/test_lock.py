@@ -458,6 +458,18 @@ def test_a_holder_whose_lease_has_ended_awaits_the_extension_under_way_before_it
     assert held.cluster.waiting(Wanted, to="n1")[0].message == wanted
 
 
+def test_a_lock_is_not_released_in_a_session_that_has_ended() -> None:
+    held = Held("open_session", "keep_alive")
+    held.invoke("acquire")
+    held.answer(Ok((4, 90 * MS)), "keeper")
+    held.answer(Ok((7, None)))
+    held.cluster.advance(30 * MS)
+    held.answer(Fail("the session has ended"), "keeper")
+    release = held.invoke("release")
+    assert held.cluster.envelopes == [] and held.roles == ()
+    assert held.cluster.outcomes[release] == Fail("its session has ended, and the lock with it")
+
+
 def test_an_extension_does_not_shorten_the_work() -> None:
     held = Held("extend", accesses=0, hold="40ms")
     held.invoke("acquire")
