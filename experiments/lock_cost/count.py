@@ -5,6 +5,7 @@ Messages take 10 ms and nothing else takes time, so times are message delays. A 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -126,7 +127,8 @@ def hand_overs(rows: Sequence[dict[str, Any]]) -> list[int]:
         (row["completed"], row["invoked"]) for row in rows if row["function"] == "acquire" and row["outcome"] == "ok"
     )
     found = []
-    for release, (granted, asked) in zip(releases, grants[1:], strict=False):
-        if asked < release <= granted:
-            found.append(granted - release)
+    for release in releases:
+        at = bisect_left(grants, (release, 0))
+        if at < len(grants) and grants[at][1] < release:
+            found.append(grants[at][0] - release)
     return found

@@ -67,7 +67,7 @@ def compare(trials: int, folder: Path) -> None:
 def on_ray(name: str, settings: tuple[str, ...], clients: int, seed: int) -> Measured:
     """One run on Ray. Clients release a lock as soon as they have it."""
     words = (
-        "engine=ray", *settings, "workload=lock", "workload.accesses=0", "workload.hold=0", f"clients={clients}",
+        "engine=ray", *settings, "workload=lock", "workload.accesses=0", "workload.hold=0", "checker=[fencing_tokens,lock_progress]", f"clients={clients}",
         f"duration={SECONDS}s", "warmup=2s", "trace=history", f"seed={seed}",
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="synod-study-") as folder:
