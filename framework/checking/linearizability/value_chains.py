@@ -84,11 +84,12 @@ def _circle(visits: Collection[_Visit]) -> set[int]:
     known = set(reached)
     visit = next(visit for visit in visits if visit not in known)
     before = {other: visit for visit in visits for other in visit.following}
-    passed: list[_Visit] = []
+    passed: dict[_Visit, None] = {}
     while visit not in passed:
-        passed.append(visit)
+        passed[visit] = None
         visit = before[visit]
-    return {place for each in passed[passed.index(visit) :] for place in _places(each)}
+    walk = list(passed)
+    return {place for each in walk[walk.index(visit) :] for place in _places(each)}
 
 
 def _places(visit: _Visit) -> list[int]:
