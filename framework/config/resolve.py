@@ -374,7 +374,7 @@ def _check_operations(
     config: Any,
 ) -> None:
     """Raises ConfigError if the workload uses an operation that the protocol or its state machine does not have."""
-    offered = protocol.operations or (machine.machine.operations if machine is not None else ())
+    offered = protocol.offered(None if machine is None else machine.machine)
     asked = [each for each in _functions(workload, config, "workload") if each not in workload.operations]
     asked += workload.requires
     lacking = [function for function in asked if function not in offered]

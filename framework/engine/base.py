@@ -143,10 +143,14 @@ class Experiment:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """The functions that the protocol's clients perform: its own, or those of the state machine that it
-        replicates."""
+        """The functions that the protocol's clients perform."""
+        return self.protocol.offered(None if self.state_machine is None else self.state_machine.machine)
+
+    @property
+    def state_machine(self) -> StateMachineChoice | None:
+        """The state machine that the protocol replicates; None if it replicates none."""
         machine: StateMachineChoice | None = getattr(self.protocol_config, "state_machine", None)
-        return self.protocol.operations or (() if machine is None else machine.machine.operations)
+        return machine
 
     def node_class(self, name: NodeId) -> type[Node]:
         """The class of a node, by its role if the protocol has roles."""

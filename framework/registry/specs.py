@@ -105,6 +105,10 @@ class ProtocolSpec(Spec):
             first = next(iter(self.roles.values()))
             object.__setattr__(self, "node", first[0] if isinstance(first, tuple) and first else Node)
 
+    def offered(self, machine: type[StateMachine] | None) -> tuple[str, ...]:
+        """Returns the functions that its clients perform: its own, or those of the state machine that it replicates."""
+        return self.operations or (() if machine is None else machine.operations)
+
     def choice(self, config: Any) -> ProtocolChoice:
         """Returns the choice of this protocol with a config."""
         return ProtocolChoice(self.name, config, self.node, self.client)

@@ -154,15 +154,16 @@ class StateMachine:
 
     def answer(self, caller: Caller, result: Value) -> None:
         """Gives an operation that returned PENDING its result. Call it from an operation or from `on_deadline`."""
-        if self._answers is None:
-            self._answers = []
-        self._answers.append((caller, _encode(result)))
+        self._give(caller, _encode(result))
 
     def refuse(self, caller: Caller, why: str) -> None:
         """Refuses an operation that returned PENDING: its client gets `Fail`."""
+        self._give(caller, _refusal(why))
+
+    def _give(self, caller: Caller, result: bytes) -> None:
         if self._answers is None:
             self._answers = []
-        self._answers.append((caller, _refusal(why)))
+        self._answers.append((caller, result))
 
     def advance(self, elapsed: int) -> None:
         """Moves `now` forward, and lets deadlines pass. For `ReplicatedMachine`."""

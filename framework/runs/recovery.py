@@ -14,7 +14,6 @@ from framework.core.message import NodeId
 from framework.core.status import Status, shown
 from framework.core.time import MILLISECOND, format_duration
 from framework.engine.base import Aftermath, EngineResult, Experiment, NodeCrash, Waiting
-from framework.replication.state_machine import StateMachineChoice
 
 NAME = "recovery"
 
@@ -51,9 +50,8 @@ def _span(duration: int) -> str:
 def _recovery_time(experiment: Experiment) -> int:
     """Returns the nanoseconds that the protocol, and the state machine that it replicates, may take to serve again, by
     their configs; 0: they do not say."""
-    protocol, config = experiment.protocol, experiment.protocol_config
-    machine: StateMachineChoice | None = getattr(config, "state_machine", None)
-    own = 0 if protocol.recovery_time is None else protocol.recovery_time(config)
+    time, machine = experiment.protocol.recovery_time, experiment.state_machine
+    own = 0 if time is None else time(experiment.protocol_config)
     return own if machine is None else max(own, machine.build().recovery_time)
 
 
