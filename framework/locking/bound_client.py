@@ -49,6 +49,14 @@ class Grant(Record):
     session: int
     token: int
 
+    def message(self, key: str) -> LockGrant:
+        """Returns what the client is sent."""
+        return LockGrant(self.session, key, self.token)
+
+    def is_returned_by(self, client: NodeId, returned: LockReturn) -> bool:
+        """Returns whether a client gives this turn back, and not one that it has given back before."""
+        return (self.client, self.session) == (client, returned.session)
+
 
 @dataclass(slots=True)
 class ClientQueue:

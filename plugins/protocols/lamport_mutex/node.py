@@ -16,7 +16,6 @@ from framework import (
     ClientQueue,
     Grant,
     LamportClock,
-    LockGrant,
     LockRequest,
     LockReturn,
     Message,
@@ -113,7 +112,7 @@ class LamportMutex(Node):
     def on_lock_return(self, sender: NodeId, returned: LockReturn) -> None:
         """Rule 3: removes the own request from the queue, and sends a release to every other node."""
         grant = self.inside.get(returned.key)
-        if grant is None or (grant.client, grant.session) != (sender, returned.session):
+        if grant is None or not grant.is_returned_by(sender, returned):
             return  # given back before
         resource = self.resource(returned.key)
         del self.inside[returned.key]
@@ -138,7 +137,7 @@ class LamportMutex(Node):
             return
         if self.heard_since(own, resource):
             grant = self.inside[key] = resource.clients.next(own.number(members_of(self.id, self.peers)))
-            self.send(grant.client, LockGrant(grant.session, key, grant.token))
+            self.send(grant.client, grant.message(key))
 
     def heard_since(self, own: Timestamp, resource: Resource) -> bool:
         """Returns whether each other node has sent a message with a later timestamp."""

@@ -10,10 +10,10 @@ would wait for one another for ever. So a locked arbiter that gets an earlier re
 locked for. That one relinquishes the permission if it knows that it cannot succeed yet, because an arbiter has told it
 so.
 
-In Maekawa's algorithm a node may never be told: it waits as the first at an arbiter, and then an earlier request comes,
-which waits before it. Two such nodes can wait for one another. Here it is told then. So every request that waits at an
-arbiter knows that it fails there, or is the first and the arbiter has inquired. A chain of inquiries leads to later and
-later requests, and ends at one that is inside or relinquishes.
+In Maekawa's algorithm a node may never learn of that: its request is the first that waits at an arbiter, and then an
+earlier request takes its place. Two such nodes can wait for one another. Here the displaced node receives Failed. So
+every request that waits at an arbiter knows that it fails there, or is the first and the arbiter has inquired. A chain
+of inquiries leads to later and later requests, and ends at one that is inside or relinquishes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from framework import (
     ClientQueue,
     Grant,
     LamportClock,
-    LockGrant,
     LockRequest,
     LockReturn,
     Node,
@@ -149,13 +148,13 @@ class Maekawa(Node):
         """Enters the critical section, and grants the lock to the first client."""
         candidacy.inquired.clear()
         grant = self.inside[key] = candidacy.clients.next(max(candidacy.locked.values()) + 1)
-        self.send(grant.client, LockGrant(grant.session, key, grant.token))
+        self.send(grant.client, grant.message(key))
 
     @handles(LockReturn)
     def on_lock_return(self, sender: NodeId, returned: LockReturn) -> None:
         key = returned.key
         grant = self.inside.get(key)
-        if grant is None or (grant.client, grant.session) != (sender, returned.session):
+        if grant is None or not grant.is_returned_by(sender, returned):
             return  # given back before
         candidacy = self.candidacy(key)
         assert candidacy.requested is not None

@@ -15,7 +15,6 @@ from framework import (
     ClientQueue,
     Grant,
     LamportClock,
-    LockGrant,
     LockRequest,
     LockReturn,
     Message,
@@ -113,14 +112,14 @@ class RicartAgrawala(Node):
         """Enters the critical section, and grants the lock to the first client."""
         assert contest.requested is not None
         grant = self.inside[key] = contest.clients.next(contest.requested.number(members_of(self.id, self.peers)))
-        self.send(grant.client, LockGrant(grant.session, key, grant.token))
+        self.send(grant.client, grant.message(key))
 
     # Leave.
 
     @handles(LockReturn)
     def on_lock_return(self, sender: NodeId, returned: LockReturn) -> None:
         grant = self.inside.get(returned.key)
-        if grant is None or (grant.client, grant.session) != (sender, returned.session):
+        if grant is None or not grant.is_returned_by(sender, returned):
             return  # given back before
         del self.inside[returned.key]
         contest = self.contest(returned.key)

@@ -23,12 +23,12 @@ from framework import (
     ClientQueue,
     DurableMap,
     Grant,
-    LockGrant,
     LockRequest,
     LockReturn,
     Node,
     NodeId,
     Status,
+    Timestamp,
     durable_map,
     handles,
     members_of,
@@ -73,7 +73,7 @@ class TokenRing(Node):
             if grant is None:
                 self.use(key)
             else:  # the client may not have heard of it, or may have given the lock back while this node was down
-                self.send(grant.client, LockGrant(grant.session, key, grant.token))
+                self.send(grant.client, grant.message(key))
 
     @property
     def status(self) -> Status:
@@ -153,7 +153,7 @@ class TokenRing(Node):
         if station.clients:
             token = self.tokens[key] = replace(token, turns=token.turns + 1)
             grant = self.inside[key] = station.clients.next(self.number(token))
-            self.send(grant.client, LockGrant(grant.session, key, grant.token))
+            self.send(grant.client, grant.message(key))
         elif self.config.circulates and self.config.rest:
             self.set_timer(self.pass_on, key, after=self.config.rest)
         elif self.config.circulates or token.wanted:
@@ -161,14 +161,14 @@ class TokenRing(Node):
 
     def number(self, token: Token) -> int:
         """Returns the fencing token of the present turn: the epoch above the number of turns."""
-        epoch = token.epoch.round * len(self.ring) + sorted(self.ring).index(token.epoch.node)
+        epoch = Timestamp(token.epoch.round, token.epoch.node).number(self.ring)
         return (epoch << TURNS) + token.turns
 
     @handles(LockReturn)
     def on_lock_return(self, sender: NodeId, returned: LockReturn) -> None:
         key = returned.key
         grant = self.inside.get(key)
-        if grant is None or (grant.client, grant.session) != (sender, returned.session):
+        if grant is None or not grant.is_returned_by(sender, returned):
             return  # given back before
         del self.inside[key]
         if self.config.circulates or self.tokens[key].wanted:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from framework import (
     ACQUIRES,
     EXTEND,
@@ -164,7 +166,9 @@ class LockHolder(Client):
             self.lock.start(Operation(operation.id, RELEASE, operation.key, self.session))
 
     def on_acquired(self, operation: Operation, value: Value) -> None:
-        token, lease = self.pair_of(operation.function, value, "(token, lease)")
+        if not is_pair(value):
+            raise self.misfit(operation.function, value, "(token, lease)")
+        token, lease = value
         self.held = operation.key
         if not self.has_sessions:
             self.renewed_at = self.asked_at
@@ -193,10 +197,13 @@ class LockHolder(Client):
     def on_renewed(self, outcome: Outcome) -> None:
         is_opened = self.has_sessions and self.session is None
         if isinstance(outcome, Ok):
+            lease = outcome.value
             if is_opened:
-                self.session, lease = self.pair_of(OPEN_SESSION, outcome.value, "(session, lease)")
-            else:
-                (lease,) = self.numbers_of(KEEP_ALIVE if self.has_sessions else EXTEND, (outcome.value,), 1, "lease")
+                if not is_pair(lease):
+                    raise self.misfit(OPEN_SESSION, lease, "(session, lease)")
+                self.session, lease = lease
+            if not is_number(lease):
+                raise self.misfit(KEEP_ALIVE if self.has_sessions else EXTEND, lease, "lease")
             self.expires = None if lease is None else self.renewed_at + lease
             self.schedule_renewal()
         elif self.has_sessions:
@@ -211,24 +218,10 @@ class LockHolder(Client):
             else:
                 self.acquire(self.operation)
 
-    def pair_of(self, function: str, value: Value, expected: str) -> tuple[int | None, int | None]:
-        """Returns a result that is a pair of numbers. Raises PluginError for anything else."""
-        first, second = self.numbers_of(function, value, 2, expected)
-        return first, second
-
-    def numbers_of(self, function: str, value: Value, count: int, expected: str) -> tuple[int | None, ...]:
-        """Returns a result of so many numbers, some of which may be None. Raises PluginError for anything else."""
-        fits = (
-            isinstance(value, tuple) and len(value) == count and all(type(each) in (int, type(None)) for each in value)
-        )
-        if not fits:
-            shown = value[0] if count == 1 and isinstance(value, tuple) else value
-            where = f"protocol {self.config.protocol.name}"
-            raise PluginError(
-                where, f"{function} has the result {shown!r}", f"It must be {expected}: see docs/locks.md."
-            )
-        assert isinstance(value, tuple)
-        return value
+    def misfit(self, function: str, value: Value, expected: str) -> PluginError:
+        """Returns the error about a result that a lock does not have."""
+        where, what = f"protocol {self.config.protocol.name}", f"{function} has the result {value!r}"
+        return PluginError(where, what, f"It must be {expected}: see docs/locks.md.")
 
     def schedule_renewal(self) -> None:
         """Sets the time of the next renewal: when a third of the lease is over."""
@@ -272,3 +265,13 @@ class LockHolder(Client):
             self.end(Fail(accessed.rejected))
         else:
             self.end(Ok((accessed.value, accessed.position)))
+
+
+def is_number(value: Value) -> TypeGuard[int | None]:
+    """Returns whether a value is a token, a session or a lease; None is one that does not exist."""
+    return value is None or type(value) is int
+
+
+def is_pair(value: Value) -> TypeGuard[tuple[int | None, int | None]]:
+    """Returns whether a value is a pair of such numbers."""
+    return isinstance(value, tuple) and len(value) == 2 and all(map(is_number, value))

@@ -54,7 +54,7 @@ class LockWorkload(Workload):
     def functions(self) -> tuple[str, ...]:
         config = self.config
         modes = [ACQUIRE] * (config.shared < 1) + [ACQUIRE_SHARED] * (config.shared > 0)
-        patient = modes if config.impatient < 1 else [ACQUIRE] * (config.shared < 1)
+        patient = modes if config.impatient < 1 else []
         impatient = [f"try_{mode}" for mode in modes] if config.impatient > 0 else []
         work = [READ, WRITE] if config.accesses else [HOLD] if config.hold else []
         return (*dict.fromkeys([*patient, ACQUIRE, *impatient, *work, RELEASE]),)
