@@ -42,7 +42,7 @@ def guess(operations: Sequence[Entry], model: Register) -> list[int] | set[int]:
     """Returns a rank per operation for the search, or a set of places whose operations no order explains."""
     steps = [step for _, step in operations]
     visits = _visits(steps, Makers(steps, model.initial, model.makes))
-    circle = _circle(visits.values())
+    circle = _circle(visits.values(), steps)
     if circle:
         return circle
     for visit in visits.values():
@@ -73,23 +73,29 @@ def guess(operations: Sequence[Entry], model: Register) -> list[int] | set[int]:
     return ranks if isinstance(filled, set) else filled
 
 
-def _circle(visits: Collection[_Visit]) -> set[int]:
-    """Returns the places of operations each of which needs a value that only another of them makes; empty if there are
-    none."""
+def _circle(visits: Collection[_Visit], steps: Sequence[ModelStep]) -> set[int]:
+    """Returns the places of an operation that certainly saw or made a value, and of all that the value needs, if in the
+    end each of these needs a value that only another of them makes; empty if there are none."""
     reached = [visit for visit in visits if visit.starts]
     for visit in reached:
         reached += visit.following
     if len(reached) == len(visits):
         return set()
     known = set(reached)
-    visit = next(visit for visit in visits if visit not in known)
+    visit = next(visit for visit in visits if visit not in known and _is_certain(visit, steps))
     before = {other: visit for visit in visits for other in visit.following}
-    passed: dict[_Visit, None] = {}
+    places = set(visit.readers[:1])
+    passed: set[_Visit] = set()
     while visit not in passed:
-        passed[visit] = None
+        passed.add(visit)
+        places.update(_places(visit))
         visit = before[visit]
-    walk = list(passed)
-    return {place for each in walk[walk.index(visit) :] for place in _places(each)}
+    return places
+
+
+def _is_certain(visit: _Visit, steps: Sequence[ModelStep]) -> bool:
+    """Returns whether the object certainly had the value: it was read, or its maker was answered."""
+    return bool(visit.readers) or (visit.maker is not None and steps[visit.maker].result is True)
 
 
 def _places(visit: _Visit) -> list[int]:

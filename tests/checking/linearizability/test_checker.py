@@ -9,7 +9,7 @@ import pytest
 
 from framework.checking.history.calls import Call
 from framework.checking.linearizability.bounds import Bounds
-from framework.checking.linearizability.checker import check_linearizable
+from framework.checking.linearizability.checker import check_linearizable, decide, divide
 from framework.checking.models.containers import Queue, Stack
 from framework.checking.models.model import Model
 from framework.checking.models.registers import Counter, KeyValue, Mutex, Register
@@ -73,6 +73,17 @@ def test_values_that_can_only_be_made_from_one_another_are_never_made(third: tup
     rows = [(0, "write", 1, None, 0, 1), *circle]  # made by the write first, and by the exchange again
     branches = third is not None and third[1] == "cas"  # 2 is made once, and both take it
     assert verdict(REGISTER, *rows) is (INVALID if branches else VALID)
+
+
+def test_values_made_by_unanswered_operations_alone_are_evidence_with_what_saw_them() -> None:
+    unanswered = [(1, "cas", ("a", "b"), None, 0, None), (2, "cas", ("b", "a"), None, 0, None)]
+    assert verdict(REGISTER, *unanswered, (0, "write", "c", None, 0, 1)) is VALID
+    beyond = [*unanswered, (3, "cas", ("b", "d"), None, 0, None), (0, "read", None, "d", 2, 3)]
+    (part,) = divide(history(*beyond), REGISTER)
+    decision = decide(part.operations, part.model, 1_000, 1 << 20)
+    assert decision.verdict is INVALID
+    assert decide(decision.suspects, part.model, 1_000, 1 << 20).verdict is INVALID
+    assert 'read() saw "d"' in " ".join(check_linearizable(history(*beyond), REGISTER).story)
 
 
 def test_a_counter_that_counts_twice() -> None:
