@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from framework.checking.models.model import ILLEGAL, Model
     from framework.checking.models.sequential import ANYTHING, SequentialModel
     from framework.checking.verdict import CheckResult, Verdict
-    from framework.commitment.client import COORDINATOR, PARTICIPANT, CommitClient, CommitConfig, coordinator_of
+    from framework.commitment.client import (
+        COORDINATOR,
+        PARTICIPANT,
+        CommitClient,
+        CommitConfig,
+        asking_time,
+        coordinator_of,
+    )
     from framework.commitment.invariants import COMMIT_INVARIANTS
     from framework.commitment.transactions import (
         CastVote,
@@ -416,6 +423,7 @@ _HOMES = {
     "WrappedClientConfig": "framework.registry.specs",
     "WrittenKeys": "framework.checking.invariants",
     "address": "framework.core.address",
+    "asking_time": "framework.commitment.client",
     "built_in_models": "framework.checking.models.catalog",
     "check_begins": "framework.faults.plan",
     "check_begins_behind": "framework.replication.parent_port",
@@ -674,6 +682,7 @@ __all__ = [
     "WrappedClientConfig",
     "WrittenKeys",
     "address",
+    "asking_time",
     "built_in_models",
     "check_begins",
     "check_begins_behind",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from framework.commitment.transactions import VOTES, CommitReply, CommitRequest, NewIncarnation, Transaction
 from framework.core.client import Client, Fail, Ok, Operation
 from framework.core.errors import PluginError
@@ -30,8 +32,9 @@ class CommitClient(Client):
     """A client with one transaction at a time. The operation is `commit`, its key the one that the transaction writes,
     its argument a tuple of `(participant, vote)`, and its result `committed` or `aborted`.
 
-    It asks the transaction's coordinator (see `coordinator_of`), and if no answer comes the participants in turn, which
-    know the outcome once they have decided.
+    It asks the transaction's coordinator (see `coordinator_of`). If no answer comes, it asks a participant, which knows
+    the outcome once it has decided, then the coordinator again, then the next participant, and so on: a coordinator
+    that comes back is soon asked.
     """
 
     config: CommitConfig
@@ -71,7 +74,7 @@ class CommitClient(Client):
             return
         transaction = Transaction(operation.id, operation.key or "", votes)
         first = self.coordinators_of(transaction)
-        self.targets = tuple(dict.fromkeys((*first, *transaction.participants)))
+        self.targets = _in_turn(first, [node for node in transaction.participants if node not in first])
         self.turn, self.began = 0, False
         self.request = CommitRequest(operation.id, transaction, self.incarnations.get(first[0], 0))
         self.ask()
@@ -108,6 +111,17 @@ class CommitClient(Client):
         self.request, self.heard = None, reply
         self.cancel_timer(self.ask)
         self.complete(reply.operation, Ok(reply.decision))
+
+
+def _in_turn(coordinators: Sequence[NodeId], participants: Sequence[NodeId]) -> tuple[NodeId, ...]:
+    """Returns the nodes to ask, in order: all coordinators before each participant."""
+    rounds = [(*coordinators, participant) for participant in participants] or [tuple(coordinators)]
+    return tuple(node for nodes in rounds for node in nodes)
+
+
+def asking_time(config: CommitConfig) -> int:
+    """Returns the time, in nanoseconds, after which a client has certainly asked a coordinator again."""
+    return 2 * int(config.client_retry)
 
 
 def coordinator_of(transaction: Transaction, coordinators: tuple[NodeId, ...]) -> NodeId:

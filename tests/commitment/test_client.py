@@ -17,6 +17,7 @@ from framework import (
     Ok,
     Operation,
     Transaction,
+    asking_time,
     coordinator_of,
 )
 from tests.core.bench import Bench, Completed, Sent
@@ -54,13 +55,14 @@ def test_several_coordinators_share_the_transactions() -> None:
     assert chosen == ["n1", "n9", "n1", "n9"]
 
 
-def test_if_no_answer_comes_the_participants_are_asked_in_turn() -> None:
+def test_if_no_answer_comes_a_participant_is_asked_and_the_coordinator_again_by_turns() -> None:
     bench = client("n1")
     (first,) = commit(bench)
 
-    asked = [bench.advance(RETRY) for _ in range(4)]
+    asked = [bench.advance(RETRY) for _ in range(5)]
 
-    assert asked == [[Sent(node, first.message)] for node in ("n2", "n3", "n1", "n2")]
+    assert asked == [[Sent(node, first.message)] for node in ("n2", "n1", "n3", "n1", "n2")]
+    assert asking_time(CommitConfig()) == 2 * RETRY, "the coordinator is asked every second time"
     assert bench.deliver(("n3", CommitReply(7, "committed"))) == [Completed(7, Ok("committed"))]
     assert bench.advance(10 * RETRY) == []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framework import COMMIT_INVARIANTS, COORDINATOR, PARTICIPANT, ProtocolSpec, Sometimes, hookimpl
+from framework import COMMIT_INVARIANTS, COORDINATOR, PARTICIPANT, ProtocolSpec, Sometimes, asking_time, hookimpl
 from plugins.protocols.paxos_commit.client import PaxosCommitClient
 from plugins.protocols.paxos_commit.config import ACCEPTOR, PaxosCommitConfig
 from plugins.protocols.paxos_commit.invariants import INVARIANTS
@@ -35,6 +35,7 @@ def register_protocols() -> list[ProtocolSpec]:
             operations=("commit",),
             checkers=("commits",),
             recovers=True,
+            recovery_time=asking_time,
             settled=undecided,
             sometimes=(
                 Sometimes("a leader began a ballot of its own", "took_over"),

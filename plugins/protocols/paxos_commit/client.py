@@ -1,4 +1,4 @@
-"""The client: it asks the leaders in turn, then the participants."""
+"""The client: it asks the leaders, a participant, the leaders again, and so on."""
 
 from __future__ import annotations
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from framework import COMMIT_INVARIANTS, COORDINATOR, PARTICIPANT, CommitClient, ProtocolSpec, Sometimes, hookimpl
+from framework import (
+    COMMIT_INVARIANTS,
+    COORDINATOR,
+    PARTICIPANT,
+    CommitClient,
+    ProtocolSpec,
+    Sometimes,
+    asking_time,
+    hookimpl,
+)
 from plugins.protocols.three_phase_commit.config import ThreePhaseCommitConfig
 from plugins.protocols.three_phase_commit.invariants import INVARIANTS
 from plugins.protocols.three_phase_commit.node import ThreePhaseCommit, unfinished
@@ -28,6 +37,7 @@ def register_protocols() -> list[ProtocolSpec]:
             operations=("commit",),
             checkers=("commits",),
             recovers=True,
+            recovery_time=asking_time,
             settled=unfinished,
             sometimes=(
                 Sometimes("a participant took over", "took_over"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framework import COORDINATOR, PARTICIPANT, CommitClient, ProtocolSpec, Sometimes, hookimpl
+from framework import COORDINATOR, PARTICIPANT, CommitClient, ProtocolSpec, Sometimes, asking_time, hookimpl
 from plugins.protocols.two_phase_commit.config import TwoPhaseCommitConfig
 from plugins.protocols.two_phase_commit.invariants import INVARIANTS
 from plugins.protocols.two_phase_commit.node import TwoPhaseCommit, unfinished
@@ -27,6 +27,7 @@ def register_protocols() -> list[ProtocolSpec]:
             operations=("commit",),
             checkers=("commits",),
             recovers=True,
+            recovery_time=asking_time,
             settled=unfinished,
             sometimes=(
                 Sometimes("a vote was missing", "gave_up"),
