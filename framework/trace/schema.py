@@ -49,6 +49,7 @@ class EventKind(IntEnum):
     RESTART = 10
     FAULT = 11
     REJECT = 12
+    STATUS = 13
 
 
 KIND_NAMES = [kind.name.lower() for kind in EventKind]

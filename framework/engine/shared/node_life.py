@@ -77,8 +77,8 @@ class HostedNode:
     """A node or client of one process, through all its incarnations. Engines add slots of their own."""
 
     __slots__ = (
-        "client", "clock", "config", "durable", "id", "incarnation", "index", "node_class", "open", "peers", "roles",
-        "runtime", "spare", "state",
+        "client", "clock", "config", "durable", "id", "incarnation", "index", "look_at", "node_class", "open", "peers",
+        "roles", "runtime", "shown", "shown_at", "spare", "state",
     )  # fmt: skip
 
     def __init__(self, index: int, node_id: NodeId, endpoint: EndpointSpec) -> None:
@@ -96,6 +96,9 @@ class HostedNode:
         self.state = NodeState.STANDBY if endpoint.spare else NodeState.DOWN
         self.client = -1  # its number among the clients of the process; -1: a server
         self.open: tuple[Assignment, int] | None = None  # the operation under way, and the time of its invocation
+        self.look_at = 0  # when to look at its status next
+        self.shown: dict[str, object] = {}  # the status as recorded
+        self.shown_at = 0  # when it was recorded
 
     def on(self, event: NodeEvent) -> None:
         """Moves to the state that `event` leads to. `TRANSITIONS` must allow it."""
@@ -179,6 +182,7 @@ class NodeLife:
             self.storage_failed(node, damaged, cause)
             return
         node.runtime = runtime
+        node.look_at, node.shown, node.shown_at = 0, {}, 0
         try:
             ports.start(node, runtime, cause)
         except RAISED as error:

@@ -24,6 +24,7 @@ from framework.engine.shared.client_driver import ClientDriver
 from framework.engine.shared.fault_executor import FaultExecutor
 from framework.engine.shared.network_path import NetworkPath
 from framework.engine.shared.node_life import NodeLife, NodeState
+from framework.engine.shared.status_rows import StatusRows
 from framework.engine.sim.recording import Heartbeat, Recording
 from framework.engine.sim.settling import Settling
 from framework.engine.sim.sim_faults import SimFaults
@@ -96,6 +97,7 @@ class Simulation:
         for number, client in enumerate(experiment.callers):
             self.nodes[client].client = number
         self.life = NodeLife(self)
+        self._look = StatusRows(self.life, self).look
         self._latest = experiment.load_over_at + 1
         self._final = final = experiment.final_phase
         self.final_at: int | None = None
@@ -254,6 +256,8 @@ class Simulation:
             self.rearm(node, runtime)
         if node.watch is not None:
             node.watch(runtime, self.true_time, batch.last)
+        if self.true_time >= node.look_at:
+            self._look(node, self.true_time, batch.last)
 
     def timer_step(self, node: SimNode, key: TimerKey, cause: int) -> int:
         """Records a timer that fires; returns the number of its step."""
@@ -277,6 +281,7 @@ class Simulation:
             return
         node.set_clocks(runtime, self.true_time, WALL_EPOCH)
         before = runtime.step
+        node.look_at = 0
         try:
             batch = runtime.run()
             if batch.last == before:
@@ -357,6 +362,8 @@ class Simulation:
             self.rearm(node, runtime)
         if node.watch is not None:
             node.watch(runtime, self.true_time, batch.last)
+        if self.true_time >= node.look_at:
+            self._look(node, self.true_time, batch.last)
 
     def _go_on(self, node: SimNode, runtime: NodeRuntime) -> None:
         """Runs the next batch, unless the node has crashed or has begun one meanwhile."""
@@ -477,6 +484,7 @@ class Simulation:
                     self._send(node, entry, message, path, index, name, cause, payload)
             elif isinstance(effect, Note):
                 self.tally.note(node.id, effect, self.true_time)
+                node.look_at = 0
                 self.record(
                     EventKind.NOTE,
                     self.true_time,

@@ -392,18 +392,6 @@ def test_clients_that_time_out_at_one_instant_all_go_on(tmp_path: Path) -> None:
     assert len(set(processes)) == len(processes)
 
 
-class Opaque(Journal):
-    @property
-    def status(self) -> dict[str, str | int | bool | None]:
-        raise AttributeError("nothing to show")
-
-
-def test_a_status_that_raises_is_a_crash_of_its_node(tmp_path: Path) -> None:
-    result = run(tmp_path, protocol=spec(Opaque), faults=crash("500ms"))
-    assert [one.why for one in result.crashes] == ["AttributeError: nothing to show"]
-    assert result.tally.ok > 0
-
-
 class Strays(Journal):
     @handles(Append)
     def on_append(self, sender: NodeId, append: Append) -> None:

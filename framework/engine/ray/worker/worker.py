@@ -51,6 +51,7 @@ from framework.engine.ray.worker.trace_rows import EventRows, start_payload
 from framework.engine.ray.worker.worker_node import Envelope, WorkerNode, make_worker_nodes
 from framework.engine.shared.client_driver import ClientDriver
 from framework.engine.shared.node_life import GONE, NodeLife, check_own
+from framework.engine.shared.status_rows import StatusRows
 from framework.engine.tally import Tally
 from framework.engine.wire_codec import Wire
 from framework.faults.commit_fate import CommitFate
@@ -88,6 +89,7 @@ class Worker:
         self.clients: ClientDriver | None = None  # None before their start
         self.history: HistoryWriter | None = None  # of its clients
         self.life = NodeLife(self)
+        self._look = StatusRows(self.life, self).look
         self._inbox_bytes = 0
         self._when_landed: list[Callable[[], None]] = []
         self._names = experiment.endpoints
@@ -245,6 +247,7 @@ class Worker:
         inbox = node.inbox
         try:
             if not inbox:
+                node.look_at = 0
                 batch = runtime.run()
             else:
                 node.inbox = []
@@ -348,6 +351,8 @@ class Worker:
         for node, runtime, batch in ran:
             if batch.effects and node.runtime is runtime:
                 self._leave(node, runtime, batch.effects)
+            if self._now >= node.look_at and self.rows is not None and node.runtime is runtime:
+                self._look(node, self.now(), batch.last)
         if self.clients is not None:
             self._begin_due(self.clients)
         self._flush()
@@ -390,6 +395,7 @@ class Worker:
                 else:
                     assert isinstance(effect, Note)
                     self.tally.note(node.id, effect, self.now())
+                    node.look_at = 0
                     self.record(
                         EventKind.NOTE,
                         self.now(),
