@@ -31,6 +31,7 @@ LAYERS = (
     ("replay",),
     ("runs",),
     ("shrink", "sweep"),
+    ("report",),
     ("console",),
     ("testing",),
 )

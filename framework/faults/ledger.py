@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from framework.core.time import SECOND
+
 
 @dataclass
 class LedgerEntry:
@@ -38,7 +40,10 @@ class LedgerEntry:
     def plain(self) -> dict[str, Any]:
         """Returns the entry as result.json shows it."""
         always = ("fault", "due", "fired", *(("touched",) if self.meets else ()))
-        return {name: value for name, value in vars(self).items() if (value or name in always) and name != "spans"}
+        shown = {name: value for name, value in vars(self).items() if value or name in always}
+        if self.spans:
+            shown["spans"] = [[since / SECOND, None if until < 0 else until / SECOND] for since, until in self.spans]
+        return shown
 
     @property
     def missed(self) -> str:

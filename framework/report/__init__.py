@@ -1,0 +1,1 @@
+"""Reports: self-contained HTML pages of runs, of folders of runs, and of sweeps."""

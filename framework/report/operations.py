@@ -1,0 +1,118 @@
+"""Throughput and latency over the time of a run, and the distribution of latencies, from its history."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from framework.core.time import MILLISECOND, SECOND
+
+MOST_BINS = 150
+READ = "read"
+MOST_GROUPS = 4
+CDF_POINTS = 160
+
+_Array = np.ndarray[Any, Any]
+
+
+def load_data(history: pa.Table, end: int) -> dict[str, Any] | None:
+    """Returns the operations by group over a run that lasted `end` nanoseconds; None if there are none.
+
+    Reads and writes are groups of their own; without reads, each of the most frequent functions is one. Latency counts
+    from the time at which an operation was due, to its completion.
+    """
+    if not history.num_rows:
+        return None
+    functions = history["function"].cast(pa.string()).to_numpy(zero_copy_only=False)
+    groups, of = _grouped(functions)
+    is_ok = pc.equal(history["outcome"].cast(pa.string()), "ok").to_numpy(zero_copy_only=False)
+    invoked = history["invoked"].to_numpy()
+    completed = pc.coalesce(history["completed"], history["invoked"]).to_numpy()
+    latency = (completed - history["scheduled"].to_numpy()) / MILLISECOND
+    end = max(end, int(completed.max()), 1)
+    width = _bin_width(end)
+    bins = -(-end // width)
+    widths = np.full(bins, width / SECOND)
+    widths[-1] = max(end - (bins - 1) * width, 1) / SECOND
+    place = np.minimum(np.where(is_ok, completed, invoked) // width, bins - 1).astype(np.int64)
+    told = []
+    for number, name in enumerate(groups):
+        ours = of == number
+        good, bad = ours & is_ok, ours & ~is_ok
+        told.append(
+            {
+                "name": name,
+                "rate": _rounded(np.bincount(place[good], minlength=bins) / widths),
+                "unanswered": _rounded(np.bincount(place[bad], minlength=bins) / widths),
+                **_percentiles(place[good], latency[good], bins),
+            }
+        )
+    starts = np.arange(bins) * (width / SECOND)
+    return {"at": _rounded(starts + widths / 2, 6), "groups": told, "cdf": _distribution(groups, of, is_ok, latency)}
+
+
+def _grouped(functions: _Array) -> tuple[list[str], _Array]:
+    """Returns the names of the groups, and the group of each operation."""
+    counts = Counter(functions.tolist())
+    if READ in counts and len(counts) > 1:
+        return ["reads", "writes"], np.where(functions == READ, 0, 1)
+    common = [name for name, _ in sorted(counts.items(), key=lambda it: (-it[1], it[0]))]
+    named = common if len(common) <= MOST_GROUPS else common[: MOST_GROUPS - 1]
+    places = {name: number for number, name in enumerate(named)}
+    names = named if len(named) == len(common) else [*named, "others"]
+    return names, np.array([places.get(name, len(named)) for name in functions.tolist()], dtype=np.int64)
+
+
+def _bin_width(end: int) -> int:
+    """Returns the smallest of 1, 2 and 5 times a power of ten milliseconds that gives at most `MOST_BINS` bins."""
+    width = MILLISECOND
+    while True:
+        for digit in (1, 2, 5):
+            if -(-end // (width * digit)) <= MOST_BINS:
+                return width * digit
+        width *= 10
+
+
+def _percentiles(place: _Array, latency: _Array, bins: int) -> dict[str, list[float | None]]:
+    """Returns the median and the 99th percentile of the latencies in each bin; None in one without any."""
+    order = np.lexsort((latency, place))
+    place, latency = place[order], latency[order]
+    begins = np.searchsorted(place, np.arange(bins))
+    counts = np.searchsorted(place, np.arange(bins), side="right") - begins
+    found: dict[str, list[float | None]] = {}
+    for name, share in (("p50", 0.5), ("p99", 0.99)):
+        ranks = begins + np.maximum(np.ceil(counts * share).astype(np.int64) - 1, 0)
+        found[name] = [
+            short(float(latency[rank])) if many else None
+            for rank, many in zip(ranks.tolist(), counts.tolist(), strict=True)
+        ]
+    return found
+
+
+def _distribution(groups: list[str], of: _Array, is_ok: _Array, latency: _Array) -> dict[str, Any]:
+    """Returns for each group the share of operations that took at most as long as each of some latencies."""
+    by_group = [np.sort(latency[(of == number) & is_ok]) for number in range(len(groups))]
+    known = [values for values in by_group if len(values)]
+    if not known:
+        return {"at": [], "groups": []}
+    low, high = max(min(values[0] for values in known), 0.001), max(values[-1] for values in known)
+    at = np.unique(np.geomspace(low, max(high, low * 1.001), CDF_POINTS))
+    shares = [
+        {"name": name, "share": _rounded(np.searchsorted(values, at, side="right") / len(values))}
+        for name, values in zip(groups, by_group, strict=True)
+        if len(values)
+    ]
+    return {"at": _rounded(at, 5), "groups": shares}
+
+
+def short(value: float, digits: int = 4) -> float:
+    """Returns the number with `digits` significant digits."""
+    return float(f"{value:.{digits}g}")
+
+
+def _rounded(values: _Array, digits: int = 4) -> list[float]:
+    return [short(value, digits) for value in values.tolist()]

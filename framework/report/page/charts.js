@@ -1,0 +1,131 @@
+/* global uPlot */
+import { colour, el, onColours, onWidth } from "./dom.js";
+import { digits } from "./format.js";
+import { inFigures, table } from "./table.js";
+
+const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
+export const COLOURS = 8;
+
+// A chart of series over a common x. `x`: {values, label, show, log, to: the axis goes from 0 to it}; `series`: [{label, values, colour: 0…, dash: 0…, show}];
+// `y`: {label, log, from, to}; `bands`: [{from, to, label}]; `marks`: [{at, label}]; `sync`: charts of one name share the cursor.
+export function chart({ title, note, x, series, y, bands = [], marks = [], sync, height = 220, stepped = false }) {
+  const plot = el("div", { class: "plot" });
+  const values = series.map(() => el("span", { class: "value" }));
+  const at = el("span", { class: "value at" });
+  const legend = el("div", { class: "legend" }, series.map((one, place) =>
+    el("span", { class: "item" }, swatch(one), el("span", {}, one.label), values[place])), at);
+  const figure = el("figure", { class: "chart", tabindex: 0, role: "group", "aria-label": `${title}. Arrow keys move through the values.` },
+    el("figcaption", {}, title, note && el("span", { class: "note" }, note)), legend, plot,
+    inFigures(() => figures(x, series)));
+  let drawn = null;
+
+  function draw(width) {
+    drawn?.destroy();
+    plot.replaceChildren();
+    const text = colour("--muted");
+    const grid = { stroke: colour("--line"), width: 1 };
+    const axis = { stroke: text, grid, ticks: grid, font: "12px system-ui, sans-serif" };
+    drawn = new uPlot({
+      width, height,
+      legend: { show: false },
+      cursor: { sync: sync ? { key: sync, setSeries: false } : undefined, points: { size: 6 }, drag: { x: true, y: false } },
+      scales: { x: { time: false, distr: x.log ? 3 : 1, range: x.to === undefined ? undefined : (u, low, high) => (low === x.values[0] && high === x.values.at(-1) ? [0, x.to] : [low, high]) }, y: { distr: y.log ? 3 : 1, range: y.log ? undefined : range(y) } },
+      axes: [
+        { ...axis, label: x.label, labelSize: 18, labelFont: axis.font, size: 32, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : digits(tick, 4))) },
+        { ...axis, label: y.label, labelSize: 18, labelFont: axis.font, size: 56, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : digits(tick, 4))) },
+      ],
+      series: [{}, ...series.map((one) => ({
+        stroke: colour(`--c${one.colour % COLOURS}`), width: 1.8, dash: DASHES[(one.dash ?? 0) % DASHES.length],
+        paths: stepped || one.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined, points: { show: one.points ?? undefined, size: 4 },
+      }))],
+      hooks: { drawClear: [(u) => shade(u, bands)], draw: [(u) => mark(u, marks)], setCursor: [told] },
+    }, [x.values, ...series.map((one) => one.values)], plot);
+    told(drawn);
+  }
+
+  function told(u) {
+    const place = u.cursor.idx;
+    const known = place !== null && place !== undefined;
+    at.textContent = known ? `${x.label}: ${(x.show ?? digits)(x.values[place])}` : "";
+    series.forEach((one, number) => {
+      const value = known ? one.values[place] : null;
+      values[number].textContent = known ? (one.show ?? digits)(value ?? null) : "";
+    });
+  }
+
+  figure.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[event.key];
+    if (!step || !drawn || event.target !== figure) return;
+    event.preventDefault();
+    const place = Math.max(0, Math.min(x.values.length - 1, (drawn.cursor.idx ?? -1) + step));
+    drawn.setCursor({ left: drawn.valToPos(x.values[place], "x"), top: drawn.over.clientHeight / 2 });
+  });
+  onWidth(plot, draw);
+  onColours(() => drawn && draw(drawn.width));
+  return figure;
+}
+
+function range(y) {
+  return (_, low, high) => {
+    const from = y.from ?? Math.min(0, low ?? 0);
+    const to = y.to ?? (high ?? 1);
+    return [from, y.to === undefined ? (to > from ? to + (to - from) * 0.06 : from + 1) : to];
+  };
+}
+
+function shade(u, bands) {
+  const { left, top, width, height } = u.bbox;
+  u.ctx.save();
+  u.ctx.beginPath();
+  u.ctx.rect(left, top, width, height);
+  u.ctx.clip();
+  u.ctx.fillStyle = colour("--band");
+  u.ctx.strokeStyle = colour("--band-edge");
+  for (const band of bands) {
+    const from = u.valToPos(band.from, "x", true);
+    const to = Math.max(u.valToPos(band.to, "x", true), from + 1.5 * devicePixelRatio);
+    u.ctx.fillRect(from, top, to - from, height);
+    u.ctx.beginPath();
+    u.ctx.moveTo(from, top);
+    u.ctx.lineTo(from, top + height);
+    u.ctx.stroke();
+  }
+  u.ctx.restore();
+}
+
+function mark(u, marks) {
+  const { left, top, width, height } = u.bbox;
+  u.ctx.save();
+  u.ctx.beginPath();
+  u.ctx.rect(left, top, width, height);
+  u.ctx.clip();
+  u.ctx.strokeStyle = u.ctx.fillStyle = colour("--mark");
+  u.ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+  const half = 4 * devicePixelRatio;
+  for (const one of marks) {
+    const x = u.valToPos(one.at, "x", true);
+    u.ctx.beginPath();
+    u.ctx.moveTo(x, top);
+    u.ctx.lineTo(x, top + height);
+    u.ctx.stroke();
+    u.ctx.beginPath();
+    u.ctx.moveTo(x - half, top);
+    u.ctx.lineTo(x + half, top);
+    u.ctx.lineTo(x, top + 1.8 * half);
+    u.ctx.fill();
+  }
+  u.ctx.restore();
+}
+
+function swatch(one) {
+  const class_ = `swatch dash${(one.dash ?? 0) % DASHES.length}`;
+  return el("span", { class: class_, style: { "border-color": `var(--c${one.colour % COLOURS})` }, "aria-hidden": "true" });
+}
+
+function figures(x, series) {
+  const columns = [
+    { head: x.label, number: true, value: (place) => x.values[place], show: (place) => (x.show ?? digits)(x.values[place]) },
+    ...series.map((one) => ({ head: one.label, number: true, value: (place) => one.values[place], show: (place) => (one.show ?? digits)(one.values[place] ?? null) })),
+  ];
+  return table(columns, x.values.map((_, place) => place), { limit: 200 }).element;
+}

@@ -1,0 +1,30 @@
+// Numbers as people read them. All take null, and show it as a dash.
+
+const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
+export function count(value) {
+  return value === null || value === undefined ? "–" : whole.format(value);
+}
+
+export function digits(value, significant = 3) {
+  if (value === null || value === undefined) return "–";
+  if (value === 0) return "0";
+  if (Math.abs(value) >= 10 ** (significant - 1)) return whole.format(value);
+  return String(Number(value.toPrecision(significant)));
+}
+
+export function milliseconds(value) {
+  return value === null || value === undefined ? "–" : value >= 10_000 ? `${digits(value / 1000)} s` : `${digits(value)} ms`;
+}
+
+export function seconds(value) {
+  return value === null || value === undefined ? "–" : `${Number(value.toFixed(3))} s`;
+}
+
+export function percent(value) {
+  return value === null || value === undefined ? "–" : `${Number((value * 100).toFixed(2))}%`;
+}
+
+export function share(part, all) {
+  return all ? `${digits((100 * part) / all)}%` : "–";
+}

@@ -1,0 +1,169 @@
+import { chart } from "./charts.js";
+import { el, section } from "./dom.js";
+import { count, digits, milliseconds, percent, seconds } from "./format.js";
+import { start } from "./start.js";
+import { inFigures, table } from "./table.js";
+import { timeline } from "./timeline.js";
+
+function page(data) {
+  const bands = data.faults;
+  const marks = data.leaders.map((one) => ({ at: one.at, label: `${one.node} leads${one.term === null ? "" : `, term ${one.term}`}` }));
+  const parts = [
+    ["load", "Throughput and latency", load(data, bands, marks)],
+    ["nodes", "Nodes", nodes(data, bands, marks)],
+    ["faults", "Faults", faults(data)],
+    ["messages", "Messages", messages(data)],
+    ["checks", "Checks", checks(data)],
+    ["config", "Configuration", config(data)],
+  ];
+  return [header(data), nav(parts), tiles(data), ...parts.map(([id, heading, content]) => section(id, heading, data.missing[id], ...content))];
+}
+
+function nav(parts) {
+  return el("nav", { "aria-label": "Parts of this report" }, parts.map(([id, heading]) => el("a", { href: `#${id}` }, heading)));
+}
+
+function header(data) {
+  const reasons = data.reasons.slice(0, 20);
+  const verdict = el("div", { class: `verdict ${data.verdict}`, role: "status" },
+    el("strong", {}, { valid: "✓ ", invalid: "✕ ", unknown: "? " }[data.verdict] ?? "", data.verdict),
+    reasons.length === 1 ? el("span", {}, reasons[0]) : reasons.length ? el("ul", {}, reasons.map((reason) => el("li", {}, reason))) : el("span", {}, data.summary));
+  const stories = data.stories.map((story) => el("div", { class: "story" }, el("h3", {}, `The evidence, by ${story.name}`), el("pre", {}, story.lines.join("\n"))));
+  return el("header", {}, el("h1", {}, data.title), el("p", { class: "sub" }, data.subtitle), verdict, stories,
+    data.command && el("div", {}, el("h3", {}, "To run it again"), command(data.command)));
+}
+
+function command(text) {
+  const button = el("button", { type: "button" }, "Copy");
+  button.addEventListener("click", async () => {
+    await navigator.clipboard?.writeText(text).then(() => { button.textContent = "Copied"; }, () => { button.textContent = "Select and copy it"; });
+  });
+  return el("div", { class: "command" }, el("pre", { class: "wrap" }, text), button);
+}
+
+function tiles(data) {
+  return el("div", { class: "tiles" }, data.tiles.map((tile) =>
+    el("div", { class: "tile" }, el("div", { class: "label" }, tile.label), el("div", { class: "big" }, tile.value), tile.more && el("div", { class: "more" }, tile.more))));
+}
+
+function load(data, bands, marks) {
+  if (!data.load) return [];
+  const { at, groups, cdf } = data.load;
+  const x = { values: at, label: "seconds of the run", show: seconds, to: data.end };
+  const bad = groups.some((group) => group.unanswered.some((value) => value)) ? [{
+    label: "not answered ok", colour: 4, dash: 2, show: digits,
+    values: at.map((_, place) => groups.reduce((sum, group) => sum + group.unanswered[place], 0)),
+  }] : [];
+  const one = { sync: "time", bands, marks, x };
+  const told = [bands.length && "shaded: a fault is in force", marks.length && "▼ a leader begins"].filter(Boolean).join(" · ");
+  return [
+    chart({ ...one, title: "Operations per second", note: told, y: { label: "operations/s", from: 0 }, series: [...groups.map((group, place) => ({ label: group.name, values: group.rate, colour: place, show: digits })), ...bad] }),
+    chart({ ...one, title: "Latency", note: "of operations that were answered ok", y: { label: "ms", log: true }, series: groups.flatMap((group, place) => [
+      { label: `${group.name} p50`, values: group.p50, colour: place, show: milliseconds, points: true },
+      { label: `${group.name} p99`, values: group.p99, colour: place, dash: 1, show: milliseconds, points: true },
+    ]) }),
+    cdf.at.length > 1 && chart({ title: "Latency distribution", note: "share of operations at most this slow", x: { values: cdf.at, label: "ms", show: milliseconds, log: true }, y: { label: "share", from: 0, to: 1 },
+      series: cdf.groups.map((group, place) => ({ label: group.name, values: group.share, colour: place, show: percent })) }),
+  ];
+}
+
+function nodes(data, bands, marks) {
+  if (!data.nodes) return [];
+  const { rows, states, progress, end } = data.nodes;
+  return [
+    timeline({ title: "Roles", note: "hover a span for its term", rows, states, end, bands, marks }),
+    progress && chart({ title: `Progress: ${progress.field}`, sync: "time", bands, marks, stepped: true, x: { values: progress.at, label: "seconds of the run", show: seconds, to: end }, y: { label: progress.field },
+      series: progress.nodes.map((node, place) => ({ label: node.name, values: node.values, colour: place, dash: Math.floor(place / 4), show: count })) }),
+  ];
+}
+
+function faults(data) {
+  if (!data.ledger.length) return [el("p", { class: "sub" }, "No faults were injected."), crashes(data)];
+  const ledger = table([
+    { head: "fault", value: (row) => row.fault },
+    { head: "due", number: true, value: (row) => row.due, show: (row) => count(row.due) },
+    { head: "fired", number: true, value: (row) => row.fired, show: (row) => count(row.fired) },
+    { head: "touched", value: (row) => row.touched },
+    { head: "against", value: (row) => row.against },
+    { head: "roles", value: (row) => row.roles },
+  ], data.ledger);
+  const spans = table([
+    { head: "fault", value: (row) => row.label },
+    { head: "from", number: true, value: (row) => row.from, show: (row) => seconds(row.from) },
+    { head: "to", number: true, value: (row) => row.to, show: (row) => (row.open ? "to the end" : seconds(row.to)) },
+  ], data.faults, { limit: 50 });
+  return [ledger.element, data.faults.length > 0 && inFigures(() => spans.element, "When each was in force"), crashes(data)].filter(Boolean);
+}
+
+function crashes(data) {
+  if (!data.crashes.length) return null;
+  return el("div", {}, el("h3", {}, "Nodes that stopped"), table([
+    { head: "node", value: (row) => row.node },
+    { head: "at", number: true, value: (row) => row.at, show: (row) => seconds(row.at) },
+    { head: "why", value: (row) => row.why, show: (row) => (row.traceback ? el("details", {}, el("summary", {}, row.why), el("pre", {}, row.traceback)) : row.why) },
+  ], data.crashes, { limit: 30 }).element);
+}
+
+function messages(data) {
+  const { types, links } = data.messages;
+  const repeated = types.some((row) => row.repeated);
+  const counts = table([
+    { head: "message", value: (row) => row.name },
+    { head: "delivered", number: true, value: (row) => row.delivered, show: (row) => count(row.delivered) },
+    { head: "lost", number: true, value: (row) => row.lost, show: (row) => count(row.lost) },
+    ...(repeated ? [{ head: "repeated", number: true, value: (row) => row.repeated, show: (row) => count(row.repeated) }] : []),
+  ], types, { limit: 40 });
+  return [el("div", { class: "grid" }, el("div", {}, el("h3", {}, "By type"), counts.element),
+    el("div", {}, el("h3", {}, "By link"), typeof links === "string" ? el("p", { class: "missing" }, links) : matrix(links)))];
+}
+
+function matrix({ names, delivered, lost, why }) {
+  const most = Math.max(1, ...delivered.flat());
+  return el("div", { class: "scroll" }, el("table", { class: "matrix" },
+    el("caption", {}, "Delivered from the row's to the column's; lost ones below."),
+    el("thead", {}, el("tr", {}, el("td"), names.map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, names.map((from, row) => el("tr", {}, el("th", { scope: "row" }, from), names.map((to, column) => {
+      const many = delivered[row][column];
+      const gone = lost[row][column];
+      const share = Math.round(Math.sqrt(many / most) * 45);
+      return el("td", { title: `${from} to ${to}: ${count(many)} delivered, ${count(gone)} lost${why[row][column] ? ` (${why[row][column]})` : ""}`, style: many ? { "background-color": `color-mix(in srgb, var(--c0) ${share}%, transparent)` } : {} },
+        many || gone ? count(many) : "", gone ? el("span", { class: "lost" }, `${count(gone)} lost`) : null);
+    }))))));
+}
+
+function checks(data) {
+  const parts = [table([
+    { head: "check", value: (row) => row.name },
+    { head: "verdict", value: (row) => row.verdict, show: (row) => el("span", { class: `word ${row.verdict}` }, row.verdict) },
+    { head: "why", value: (row) => row.reason },
+  ], data.checks).element];
+  if (data.sometimes.length) {
+    parts.push(el("h3", {}, "Coverage: what should happen in some runs"), table([
+      { head: "event", value: (row) => row.name },
+      { head: "times", number: true, value: (row) => row.times, show: (row) => count(row.times) },
+    ], data.sometimes).element);
+  }
+  if (data.notes.length) {
+    parts.push(el("h3", {}, "Notes of the protocol"), table([
+      { head: "note", value: (row) => row.name },
+      { head: "times", number: true, value: (row) => row.times, show: (row) => count(row.times) },
+    ], data.notes, { limit: 20 }).element);
+  }
+  return parts;
+}
+
+function config(data) {
+  const columns = [
+    { head: "setting", value: (row) => row.key },
+    { head: "value", value: (row) => row.value },
+    { head: "default", value: (row) => row.usual ?? "", show: (row) => (row.differs ? row.usual ?? "–" : "") },
+  ];
+  const differing = data.config.filter((row) => row.differs);
+  const parts = [el("h3", {}, "What differs from the defaults")];
+  parts.push(differing.length ? table(columns, differing).element : el("p", { class: "sub" }, "Nothing."));
+  parts.push(inFigures(() => table(columns, data.config, { mark: (row) => row.differs && "differs" }).element, `All ${data.config.length} settings`));
+  if (data.versions.length) parts.push(el("p", { class: "sub" }, data.versions.join(" · ")));
+  return parts;
+}
+
+start(page);

@@ -1,0 +1,222 @@
+"""The report of one run: its verdict and the evidence, what clients saw over time, what nodes did, and the faults.
+
+Each part is made from the files that it needs. If one is missing or damaged, the part says so, and the rest is there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from framework.core.errors import ConfigError
+from framework.core.time import SECOND
+from framework.core.tracebacks import printable
+from framework.registry.registry import Registry
+from framework.report.document import document
+from framework.report.events import Events, leader_marks, link_data, node_data
+from framework.report.operations import load_data
+from framework.report.settings import setting_rows
+from framework.runs.folder import RESULT, write_atomically
+from framework.trace.reader import Run, open_run
+
+REPORT = "report.html"
+NO_EVENTS = "There are no events: the run was taken with trace={level}. Take it with trace=full to see this."
+A = TypeVar("A")
+
+
+def write_run_report(folder: Path, target: Path | None = None, registry: Registry | None = None) -> Path:
+    """Writes the report of the run in `folder`, finished or cut off, and returns its path: `target`, or report.html in
+    the folder.
+
+    Raises ConfigError if there is no run, or the report cannot be written.
+    """
+    run = open_run(folder)
+    if not any((folder / name).exists() for name in ("config.yaml", RESULT, "history.arrow", "trace")):
+        raise ConfigError(str(folder), "holds no run", "Give the folder of a run, or a folder of such folders.")
+    data = run_data(run, registry)
+    path = folder / REPORT if target is None else target
+    write_atomically(path, document(data["title"], "run.js", data))
+    return path
+
+
+def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
+    """Returns the data of the page: JSON values."""
+    missing: dict[str, str] = {}
+    result = _read(missing, "checks", lambda: run.result, {}) if (run.folder / RESULT).exists() else {}
+    config = _read(missing, "config", lambda: run.config, {})
+    events = _read(missing, "messages", lambda: Events(run.event_batches()), Events(()))
+    level = str((config.get("trace") or {}).get("level", "full"))
+    no_events = missing.get("messages") or (
+        NO_EVENTS.format(level=level) if level != "full" else "There are no events in the trace."
+    )
+    end = max(int(result.get("virtual_s", 0) * SECOND), events.end)
+    load = _read(missing, "load", lambda: load_data(run.history, end), None)
+    if load is None:
+        missing.setdefault("load", _no_load(level, run))
+    servers = _servers(config)
+    nodes = node_data(events, servers, end) if events.number else None
+    if nodes is None:
+        missing["nodes"] = no_events
+    links = link_data(events, servers) if events.number else None
+    if not result:
+        missing.setdefault("checks", "There is no result: the run was cut off before it was checked.")
+    missing.pop("messages", None)
+    title = str(result.get("experiment") or config.get("experiment") or run.folder.name)
+    return {
+        "title": title,
+        "subtitle": _subtitle(result, config, run.folder),
+        "verdict": result.get("verdict", "no verdict"),
+        "summary": "" if result else "the run was cut off, or has not ended yet: what is readable is shown",
+        "reasons": _texts(result.get("reasons", ())),
+        "stories": [
+            {"name": check["name"], "lines": _texts(check["story"])}
+            for check in result.get("checks", ())
+            if check.get("story")
+        ],
+        "command": printable(result.get("command", "")),
+        "tiles": _tiles(result, load),
+        "faults": _bands(result, events, end),
+        "leaders": leader_marks(events),
+        "end": end / SECOND,
+        "load": load,
+        "nodes": nodes,
+        "ledger": [_ledger_row(entry) for entry in result.get("ledger", ())],
+        "crashes": _crashes(result, events),
+        "messages": {"types": _types(result, events), "links": links or no_events},
+        "checks": [_check_row(check) for check in result.get("checks", ())],
+        "sometimes": _counted(result.get("sometimes", {})),
+        "notes": _counted(result.get("notes", {})),
+        "config": setting_rows(config, registry),
+        "versions": [f"{name} {version}" for name, version in result.get("versions", {}).items()],
+        "missing": missing,
+        "made": f"Synod · {printable(str(run.folder.name))} · written {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}",
+    }
+
+
+def _read(missing: dict[str, str], part: str, read: Callable[[], A], instead: A) -> A:
+    """Returns what `read` returns. If a file is damaged, notes why `part` is missing and returns `instead`."""
+    try:
+        return read()
+    except ConfigError as error:
+        missing[part] = printable(str(error))
+        return instead
+
+
+def _no_load(level: str, run: Run) -> str:
+    if level == "none":
+        return "There is no history: the run was taken with trace=none."
+    return "No operation was recorded." if run.has_history else "There is no history in this folder."
+
+
+def _servers(config: Mapping[str, Any]) -> list[str]:
+    """Returns the names of nodes and spares, in order."""
+    try:
+        return [f"n{number + 1}" for number in range(int(config.get("nodes") or 0) + int(config.get("spares") or 0))]
+    except (TypeError, ValueError):
+        return []
+
+
+def _subtitle(result: Mapping[str, Any], config: Mapping[str, Any], folder: Path) -> str:
+    engine = result.get("engine") or (config.get("engine") or {}).get("name", "")
+    chosen = [str((config.get(group) or {}).get("name", "")) for group in ("protocol", "workload", "network")]
+    parts = [" · ".join(filter(None, chosen)), f"engine {engine}" if engine else ""]
+    parts.append(f"seed {result.get('seed', config.get('seed', ''))}")
+    parts += [str(result.get("started", "")), str(folder)]
+    return printable(" · ".join(filter(None, parts)))
+
+
+def _tiles(result: Mapping[str, Any], load: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    if not result:
+        return []
+    operations, latency = result["operations"], result["latency_ms"]
+    tiles = [
+        ("operations ok", f"{operations['ok']:,}", f"fail {operations['fail']:,} · unknown {operations['unknown']:,}"),
+        ("throughput", f"{result['throughput_ops_s']:,.0f}/s", "after the warm-up"),
+        ("latency p50", _milliseconds(latency.get("p50")), ""),
+        ("latency p99", _milliseconds(latency.get("p99")), f"max {_milliseconds(latency.get('max'))}"),
+        ("steps", f"{result['steps']:,}", f"{result['fsyncs']:,} fsyncs"),
+        ("time", f"{result['virtual_s']:,.1f} s", f"took {result['wall_s']:,.1f} s"),
+    ]
+    if blocked := result.get("blocked"):
+        causes = ", ".join(f"{cause} {seconds:.3g} s" for cause, seconds in blocked["by_cause"].items())
+        tiles.append(("blocked", f"{blocked['total_s']:.3g} s", f"{blocked['intervals']:,} intervals: {causes}"))
+    return [{"label": label, "value": value, "more": more} for label, value, more in tiles]
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.{2 if value < 10 else 0}f} ms"
+
+
+def _bands(result: Mapping[str, Any], events: Events, end: int) -> list[dict[str, Any]]:
+    """Returns the times in which faults were in force; for a run without a result, when they began."""
+    if not result:
+        return [
+            {"from": at / SECOND, "to": at / SECOND, "label": str(message), "open": False}
+            for at, _, kind, _, message, _ in events.life
+            if kind == "fault"
+        ]
+    bands = []
+    for entry in result.get("ledger", ()):
+        details = entry.get("details", ())
+        spans = entry.get("spans", ())
+        for place, (since, until) in enumerate(spans):
+            detail = f" ({details[place]})" if len(details) == len(spans) else ""
+            to = end / SECOND if until is None else until
+            bands.append(
+                {"from": since, "to": to, "label": printable(f"{entry['fault']}{detail}"), "open": until is None}
+            )
+    return sorted(bands, key=lambda band: (band["from"], band["label"]))
+
+
+def _ledger_row(entry: Mapping[str, Any]) -> dict[str, Any]:
+    meets, touched = entry.get("meets", ""), entry.get("touched", 0)
+    return {
+        "fault": printable(entry["fault"]) + (" (emulated)" if entry.get("emulated") else ""),
+        "due": entry["due"],
+        "fired": entry["fired"],
+        "touched": f"{touched:,} {meets}{'' if touched == 1 else 's'}" if meets else "–",
+        "against": _times(entry.get("against", {})),
+        "roles": _times(entry.get("roles", {})),
+    }
+
+
+def _times(counts: Mapping[str, int]) -> str:
+    return printable(" ".join(f"{name}×{many}" if many > 1 else name for name, many in sorted(counts.items())))
+
+
+def _crashes(result: Mapping[str, Any], events: Events) -> list[dict[str, Any]]:
+    if result:
+        found = [(crash["node"], crash["time_s"], crash["why"], crash["traceback"]) for crash in result["crashes"]]
+    else:
+        found = [
+            (node, at / SECOND, (payload or b"").decode(errors="replace").partition("\n")[0], "")
+            for at, _, kind, node, _, payload in events.life
+            if kind == "crash"
+        ]
+    return [
+        {"node": node, "at": at, "why": printable(why), "traceback": printable(traceback)}
+        for node, at, why, traceback in found
+    ]
+
+
+def _types(result: Mapping[str, Any], events: Events) -> list[dict[str, Any]]:
+    if result:
+        counts = {"delivered": result["messages"], "lost": result["dropped"], "repeated": result["duplicated"]}
+    else:
+        counts = {"delivered": events.types["delivered"], "lost": events.types["lost"], "repeated": {}}
+    names = sorted({name for count in counts.values() for name in count})
+    return [{"name": printable(name), **{key: count.get(name, 0) for key, count in counts.items()}} for name in names]
+
+
+def _check_row(check: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": printable(check["name"]), "verdict": check["verdict"], "reason": printable(check["reason"])}
+
+
+def _counted(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    return [{"name": printable(name), "times": times} for name, times in counts.items()]
+
+
+def _texts(values: Any) -> list[str]:
+    return [printable(str(value)) for value in values]
