@@ -48,7 +48,11 @@ WORDS = {
 """Options that are not plugins; `checker=auto` means the checkers that the protocol names."""
 
 TOP_KEYS = RunConfig.__struct_fields__
-OTHER_KEYS = ("run.dir", "plugins.path")
+OTHER_KEYS = ("run.dir", "run.report", "plugins.path")
+
+
+REPORTS = ("always", "on_failure", "never")
+"""When a run writes report.html: the values of `run.report`, the default first. A failure is any verdict but valid."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ def store_entries(groups: Groups) -> list[Entry]:
 
 def shapes(groups: Groups) -> dict[str, Any]:
     """Returns a config with every setting of every option, which shows where mappings and where lists belong."""
-    shape: dict[str, Any] = {"run": {"dir": None}, "plugins": {"path": []}}
+    shape: dict[str, Any] = {"run": {"dir": None, "report": REPORTS[0]}, "plugins": {"path": []}}
     for group in GROUPS:
         options = {name: dict(option.settings) for name, option in groups.plugins(group).items()}
         shape[group] = (

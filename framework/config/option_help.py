@@ -15,7 +15,7 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, Glob, QuotedString, Sweep
 
 from framework.config.files import check_experiment, leads_back, own_choices, read_yaml
-from framework.config.groups import CONF, GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, WORDS, Groups, first_comment
+from framework.config.groups import CONF, GROUPS, LISTS, OTHER_KEYS, REPORTS, TOP_KEYS, WORDS, Groups, first_comment
 from framework.config.overrides import COMMAND_LINE, SWEEP, parsed_overrides
 from framework.config.schema import ENGINES, SCHEDULINGS, RunConfig, SweepConfig
 from framework.config.setting_docs import Setting, explained, flat
@@ -29,6 +29,7 @@ from framework.replication.sessions import ReplicatedConfig
 
 OTHER_SETTINGS = (
     Setting("run.dir", "FOLDER", "", "The folder of the run; by default runs/<experiment>-<time>-<seed>."),
+    Setting("run.report", REPORTS[0], " | ".join(REPORTS), "When the run writes report.html into its folder."),
     Setting("plugins.path", "FOLDER", "", "A folder or file of plugins that are not installed."),
 )
 """Settings below the top level that belong to no group."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from framework.checking.models.catalog import Models
-from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, TOP_KEYS, label
+from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, REPORTS, TOP_KEYS, label
 from framework.config.plain_mappings import PARTS, BadValue, build, is_part, is_path, plain, spelled, texts
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
 from framework.core.errors import ConfigError, did_you_mean
@@ -544,6 +544,13 @@ def _run_dir(merged: Mapping[str, Any], name: str, seed: int) -> Path:
     return Path(str(chosen)).expanduser()
 
 
+def _report(merged: Mapping[str, Any]) -> str:
+    when = (merged.get("run") or {}).get("report", REPORTS[0])
+    if when not in REPORTS:
+        raise BadValue("run.report", f"unknown value {spelled(when)}", did_you_mean(str(when), REPORTS))
+    return str(when)
+
+
 def _as_written(
     parts: _Parts,
     experiment: Experiment,
@@ -557,7 +564,7 @@ def _as_written(
     return {
         "experiment": parts.choices.get("experiment"),
         **plain(run),
-        "run": {"dir": str(experiment.run_dir)},
+        "run": {"dir": str(experiment.run_dir), "report": _report(parts.merged)},
         "plugins": {"path": (parts.merged.get("plugins") or {}).get("path") or []},
         "protocol": _shown(experiment.protocol, experiment.protocol_config),
         **{group: _shown(*given[group]) if group in given else None for group in PARTS},

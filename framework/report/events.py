@@ -31,7 +31,7 @@ UP, DOWN, LEADER = "up", "down", "leader"
 class Events:
     """The events of a run, counted and chosen."""
 
-    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+    def __init__(self) -> None:
         self.number = 0
         self.end = 0
         self.life: list[tuple[int, int, str, str | None, str | None, bytes | None]] = []
@@ -40,9 +40,14 @@ class Events:
         self.lost: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self.types: dict[str, Counter[str]] = defaultdict(Counter)
         """The messages delivered and lost, by type."""
-        for batch in batches:
-            self._add(batch)
-        self.life.sort(key=lambda row: row[:2])
+
+    def read(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Adds the events of `batches`. Those read before an exception stay."""
+        try:
+            for batch in batches:
+                self._add(batch)
+        finally:
+            self.life.sort(key=lambda row: row[:2])
 
     def _add(self, batch: pa.RecordBatch) -> None:
         if not batch.num_rows:
@@ -92,7 +97,8 @@ def node_data(events: Events, servers: list[str], end: int) -> dict[str, Any] | 
     shown += [name for name in lives if name not in servers and any(kind == "status" for _, kind, _ in lives[name])]
     if not shown:
         return None
-    rows, fields = [], {}
+    rows: list[dict[str, Any]] = []
+    fields: dict[str, list[tuple[int, dict[str, Any] | None]]] = {}
     for name in shown:
         spans, changes = _spans(lives[name], end)
         rows.append({"name": name, "spans": spans})
@@ -112,7 +118,9 @@ def node_data(events: Events, servers: list[str], end: int) -> dict[str, Any] | 
 
 def leader_marks(events: Events) -> list[dict[str, Any]]:
     """Returns the times at which a node began to lead."""
-    marks, roles, terms = [], {}, {}
+    marks: list[dict[str, Any]] = []
+    roles: dict[str | None, Any] = {}
+    terms: dict[str | None, Any] = {}
     for at, _, kind, name, _, payload in events.life:
         if kind in ("start", "crash"):
             roles[name] = ()

@@ -20,6 +20,7 @@ from framework.report.operations import load_data
 from framework.report.settings import setting_rows
 from framework.runs.folder import RESULT, write_atomically
 from framework.trace.reader import Run, open_run
+from framework.trace.schema import OUTCOMES
 
 REPORT = "report.html"
 NO_EVENTS = "There are no events: the run was taken with trace={level}. Take it with trace=full to see this."
@@ -44,14 +45,23 @@ def write_run_report(folder: Path, target: Path | None = None, registry: Registr
 def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
     """Returns the data of the page: JSON values."""
     missing: dict[str, str] = {}
-    result = _read(missing, "checks", lambda: run.result, {}) if (run.folder / RESULT).exists() else {}
-    config = _read(missing, "config", lambda: run.config, {})
-    events = _read(missing, "messages", lambda: Events(run.event_batches()), Events(()))
+    nothing: dict[str, Any] = {}
+    result = _read(missing, "checks", lambda: run.result, nothing) if (run.folder / RESULT).exists() else nothing
+    config = _read(missing, "config", lambda: run.config, nothing)
+    events, warnings = Events(), []
+    try:
+        events.read(run.event_batches())
+    except ConfigError as error:
+        warnings.append(printable(f"{error} The events after it are left out."))
     level = str((config.get("trace") or {}).get("level", "full"))
-    no_events = missing.get("messages") or (
-        NO_EVENTS.format(level=level) if level != "full" else "There are no events in the trace."
+    no_events = (
+        "No event can be read."
+        if warnings
+        else "There are no events."
+        if level == "full"
+        else NO_EVENTS.format(level=level)
     )
-    end = max(int(result.get("virtual_s", 0) * SECOND), events.end)
+    end = max(int((result.get("virtual_s") or 0) * SECOND), events.end)
     load = _read(missing, "load", lambda: load_data(run.history, end), None)
     if load is None:
         missing.setdefault("load", _no_load(level, run))
@@ -62,7 +72,6 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
     links = link_data(events, servers) if events.number else None
     if not result:
         missing.setdefault("checks", "There is no result: the run was cut off before it was checked.")
-    missing.pop("messages", None)
     title = str(result.get("experiment") or config.get("experiment") or run.folder.name)
     return {
         "title": title,
@@ -91,6 +100,7 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
         "config": setting_rows(config, registry),
         "versions": [f"{name} {version}" for name, version in result.get("versions", {}).items()],
         "missing": missing,
+        "warnings": warnings,
         "made": f"Synod · {printable(str(run.folder.name))} · written {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}",
     }
 
@@ -130,14 +140,15 @@ def _subtitle(result: Mapping[str, Any], config: Mapping[str, Any], folder: Path
 def _tiles(result: Mapping[str, Any], load: Mapping[str, Any] | None) -> list[dict[str, str]]:
     if not result:
         return []
-    operations, latency = result["operations"], result["latency_ms"]
+    operations, latency = result.get("operations") or {}, result.get("latency_ms") or {}
+    ended = {outcome: f"{operations.get(outcome, 0):,}" for outcome in OUTCOMES}
     tiles = [
-        ("operations ok", f"{operations['ok']:,}", f"fail {operations['fail']:,} · unknown {operations['unknown']:,}"),
-        ("throughput", f"{result['throughput_ops_s']:,.0f}/s", "after the warm-up"),
+        ("operations ok", ended["ok"], f"fail {ended['fail']} · unknown {ended['unknown']}"),
+        ("throughput", f"{result.get('throughput_ops_s', 0):,.0f}/s", "after the warm-up"),
         ("latency p50", _milliseconds(latency.get("p50")), ""),
         ("latency p99", _milliseconds(latency.get("p99")), f"max {_milliseconds(latency.get('max'))}"),
-        ("steps", f"{result['steps']:,}", f"{result['fsyncs']:,} fsyncs"),
-        ("time", f"{result['virtual_s']:,.1f} s", f"took {result['wall_s']:,.1f} s"),
+        ("steps", f"{result.get('steps', 0):,}", f"{result.get('fsyncs', 0):,} fsyncs"),
+        ("time", f"{result.get('virtual_s', 0):,.1f} s", f"took {result.get('wall_s', 0):,.1f} s"),
     ]
     if blocked := result.get("blocked"):
         causes = ", ".join(f"{cause} {seconds:.3g} s" for cause, seconds in blocked["by_cause"].items())
@@ -188,7 +199,9 @@ def _times(counts: Mapping[str, int]) -> str:
 
 def _crashes(result: Mapping[str, Any], events: Events) -> list[dict[str, Any]]:
     if result:
-        found = [(crash["node"], crash["time_s"], crash["why"], crash["traceback"]) for crash in result["crashes"]]
+        found = [
+            (crash["node"], crash["time_s"], crash["why"], crash["traceback"]) for crash in result.get("crashes", ())
+        ]
     else:
         found = [
             (node, at / SECOND, (payload or b"").decode(errors="replace").partition("\n")[0], "")
@@ -202,10 +215,10 @@ def _crashes(result: Mapping[str, Any], events: Events) -> list[dict[str, Any]]:
 
 
 def _types(result: Mapping[str, Any], events: Events) -> list[dict[str, Any]]:
-    if result:
-        counts = {"delivered": result["messages"], "lost": result["dropped"], "repeated": result["duplicated"]}
-    else:
-        counts = {"delivered": events.types["delivered"], "lost": events.types["lost"], "repeated": {}}
+    keys = {"delivered": "messages", "lost": "dropped", "repeated": "duplicated"}
+    counts: dict[str, Mapping[str, int]] = {
+        name: result.get(key, {}) if result else events.types[name] for name, key in keys.items()
+    }
     names = sorted({name for count in counts.values() for name in count})
     return [{"name": printable(name), **{key: count.get(name, 0) for key, count in counts.items()}} for name in names]
 

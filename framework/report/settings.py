@@ -46,11 +46,11 @@ def _groups(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
 
 def _defaults(group: str, name: Any, config: Mapping[str, Any], registry: Registry | None) -> dict[str, Any] | None:
     if group == "engine":
-        return plain(ENGINES[name][0]()) if name in ENGINES else None
+        return dict(plain(ENGINES[name][0]())) if name in ENGINES else None
     if group == "trace":
-        return plain(TRACES["full"][0])
+        return dict(plain(TRACES["full"][0]))
     try:
-        kind = (registry or load(saved_plugin_paths(config))).get(group, name).config
-        return None if kind is None else plain(kind())
+        spec = (registry or load(saved_plugin_paths(config))).get(group, str(name))
+        return None if spec.config is None else dict(plain(spec.config()))
     except (SynodError, LookupError, TypeError, ValueError):  # a plugin that is not here, a setting without a default
         return None

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from framework.console import arguments
 from framework.console.entry import carried_out, keeping_tracebacks
+from framework.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from framework.config.resolve import Composed
     from framework.console.arguments import Arguments
     from framework.runs.execute import Plan
+    from framework.runs.result import RunResult
 
 
 def main(argv: Sequence[str], began: float | None = None) -> int:
@@ -56,7 +58,7 @@ def _run(asked: Arguments, began: float) -> int:
         return 0
     run_dir = _claimed(composed)
     with keeping_tracebacks(run_dir):
-        return _execute(_plan(composed, run_dir, asked, began), composed.title, asked.quiet)
+        return _execute(_plan(composed, run_dir, asked, began), composed, asked.quiet)
 
 
 def _help(asked: Arguments) -> int:
@@ -91,7 +93,7 @@ def _plan(composed: Composed, run_dir: Path, asked: Arguments, began: float) -> 
     from framework.runs.execute import Plan
 
     experiment = composed.experiment
-    config = {**composed.config, "run": {"dir": str(run_dir)}}
+    config = {**composed.config, "run": {**composed.config["run"], "dir": str(run_dir)}}
     folder.write_config(run_dir, config)
     return Plan(
         experiment=replace(experiment, run_dir=run_dir),
@@ -105,16 +107,42 @@ def _plan(composed: Composed, run_dir: Path, asked: Arguments, began: float) -> 
     )
 
 
-def _execute(plan: Plan, title: str, quiet: bool) -> int:
+def _execute(plan: Plan, composed: Composed, quiet: bool) -> int:
     from framework.console.progress import screen
     from framework.console.summary import print_summary, print_verdict
     from framework.runs.engines import engine_named
     from framework.runs.execute import execute
 
-    experiment = plan.experiment
+    experiment, title = plan.experiment, composed.title
     with screen(title, experiment.duration, quiet=quiet) as shown:
         result = execute(plan, engine_named(plan.engine), shown.show, shown.checking)
+    report = _reported(plan, composed, result)
     if not quiet:
         print_summary(result, title)
+        if report is not None:
+            print(f"report: {report}")
     print_verdict(result, experiment.run_dir)
     return result.verdict.exit_code
+
+
+def _reported(plan: Plan, composed: Composed, result: RunResult) -> Path | None:
+    """Writes the run's report, if it is asked for, and returns its path. A failure changes neither verdict nor exit
+    code: it is a line on stderr."""
+    from framework.checking.verdict import Verdict
+
+    when = plan.config["run"]["report"]
+    if when == "never" or (when == "on_failure" and result.verdict is Verdict.VALID):
+        return None
+    from framework.core.tracebacks import error_line, place
+
+    try:
+        from framework.report.run_report import write_run_report
+
+        return write_run_report(plan.experiment.run_dir, registry=composed.registry)
+    except KeyboardInterrupt:
+        print("warning: interrupted before report.html was written", file=sys.stderr)
+    except ConfigError as error:
+        print(f"warning: no report: {error}", file=sys.stderr)
+    except Exception as error:
+        print(f"warning: no report: unexpected {error_line(error)} ({place(error)})", file=sys.stderr)
+    return None

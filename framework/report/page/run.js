@@ -29,7 +29,8 @@ function header(data) {
     el("strong", {}, { valid: "✓ ", invalid: "✕ ", unknown: "? " }[data.verdict] ?? "", data.verdict),
     reasons.length === 1 ? el("span", {}, reasons[0]) : reasons.length ? el("ul", {}, reasons.map((reason) => el("li", {}, reason))) : el("span", {}, data.summary));
   const stories = data.stories.map((story) => el("div", { class: "story" }, el("h3", {}, `The evidence, by ${story.name}`), el("pre", {}, story.lines.join("\n"))));
-  return el("header", {}, el("h1", {}, data.title), el("p", { class: "sub" }, data.subtitle), verdict, stories,
+  const warnings = data.warnings.map((warning) => el("p", { class: "missing" }, warning));
+  return el("header", {}, el("h1", {}, data.title), el("p", { class: "sub" }, data.subtitle), verdict, warnings, stories,
     data.command && el("div", {}, el("h3", {}, "To run it again"), command(data.command)));
 }
 
