@@ -14,17 +14,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from framework.core.time import SECOND
+from framework.core.time import MILLISECOND, SECOND
 from framework.report.operations import short
 
 LIFE = ("start", "crash", "status", "fault")
 MOST_NODES = 40
 MOST_MARKS = 200
+MOST_PHASES = 40
+"""The most changes of phase with which a node's phases are shown: more are the phases of its operations."""
 MOST_ENDPOINTS = 16
 """The most rows of the table of links; beyond, the clients are one row, and so are the servers after the first."""
 PROGRESS_POINTS = 200
 PROGRESS = ("commit", "committed", "applied", "executed", "decided", "last")
 """The fields of a status that show progress, the best known first."""
+BOOTING = 20 * MILLISECOND
+"""What a node first shows this soon after its start, it is taken to have shown from the start."""
 UP, DOWN, LEADER = "up", "down", "leader"
 
 
@@ -152,13 +156,17 @@ def _spans(
     status: dict[str, Any] = {}
     is_up = False
     since, state, detail = 0, "", ""
-    for at, kind, changed in life:
+    pairs = [(0, ""), *((at, kind) for at, kind, _ in life[:-1])]
+    with_phase = sum("phase" in changed for _, _, changed in life) <= MOST_PHASES
+    for (before, kind_before), (at, kind, changed) in zip(pairs, life, strict=True):
+        if kind == "status" and kind_before == "start" and at - before <= BOOTING:
+            at = before
         if kind == "status":
             status = {**status, **changed}
         else:
             status, is_up = {}, kind == "start"
         now = _state(status) if is_up else DOWN
-        told = _detail(status)
+        told = _detail(status, with_phase)
         if (now, told) != (state, detail):
             if state and at > since:
                 spans.append({"from": since / SECOND, "to": at / SECOND, "state": state, "detail": detail})
@@ -174,8 +182,8 @@ def _state(status: Mapping[str, Any]) -> str:
     return " + ".join(map(str, roles)) or UP
 
 
-def _detail(status: Mapping[str, Any]) -> str:
-    term, phase = status.get("term"), status.get("phase")
+def _detail(status: Mapping[str, Any], with_phase: bool) -> str:
+    term, phase = status.get("term"), status.get("phase") if with_phase else None
     return ", ".join([*([f"term {term}"] if term is not None else []), *([str(phase)] if phase else [])])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from framework.core.errors import ConfigError
+from framework.core.errors import ConfigError, abbreviated
 from framework.core.time import SECOND
 from framework.core.tracebacks import printable
 from framework.registry.registry import Registry
@@ -152,7 +152,8 @@ def _tiles(result: Mapping[str, Any], load: Mapping[str, Any] | None) -> list[di
     ]
     if blocked := result.get("blocked"):
         causes = ", ".join(f"{cause} {seconds:.3g} s" for cause, seconds in blocked["by_cause"].items())
-        tiles.append(("blocked", f"{blocked['total_s']:.3g} s", f"{blocked['intervals']:,} intervals: {causes}"))
+        many = f"{blocked['intervals']:,} interval{'' if blocked['intervals'] == 1 else 's'}"
+        tiles.append(("blocked", f"{blocked['total_s']:.3g} s", abbreviated(f"{many}: {causes}", 80)))
     return [{"label": label, "value": value, "more": more} for label, value, more in tiles]
 
 

@@ -1,6 +1,6 @@
 /* global uPlot */
 import { colour, el, onColours, onWidth } from "./dom.js";
-import { digits } from "./format.js";
+import { digits, united } from "./format.js";
 import { inFigures, table } from "./table.js";
 
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
@@ -81,10 +81,13 @@ function shade(u, bands) {
   u.ctx.clip();
   u.ctx.fillStyle = colour("--band");
   u.ctx.strokeStyle = colour("--band-edge");
-  for (const band of bands) {
+  for (const band of united(bands)) {
     const from = u.valToPos(band.from, "x", true);
     const to = Math.max(u.valToPos(band.to, "x", true), from + 1.5 * devicePixelRatio);
     u.ctx.fillRect(from, top, to - from, height);
+  }
+  for (const band of bands) {
+    const from = u.valToPos(band.from, "x", true);
     u.ctx.beginPath();
     u.ctx.moveTo(from, top);
     u.ctx.lineTo(from, top + height);

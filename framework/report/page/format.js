@@ -28,3 +28,14 @@ export function percent(value) {
 export function share(part, all) {
   return all ? `${digits((100 * part) / all)}%` : "–";
 }
+
+// The union of intervals {from, to}, in order: where several overlap, one.
+export function united(intervals) {
+  const found = [];
+  for (const { from, to } of [...intervals].sort((a, b) => a.from - b.from)) {
+    const last = found.at(-1);
+    if (last && from <= last.to) last.to = Math.max(last.to, to);
+    else found.push({ from, to });
+  }
+  return found;
+}

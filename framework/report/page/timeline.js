@@ -1,5 +1,5 @@
 import { el, onWidth, svg } from "./dom.js";
-import { seconds } from "./format.js";
+import { seconds, united } from "./format.js";
 import { inFigures, table } from "./table.js";
 
 const GLYPHS = ["●", "◆", "■", "✚", "★", "▼", "⬟"];
@@ -16,11 +16,13 @@ export function timeline({ title, note, rows, states, end, bands = [], marks = [
 
   onWidth(plot, (width) => {
     const names = Math.min(120, 14 + 8 * Math.max(...rows.map((row) => row.name.length)));
-    const across = width - names - 8;
+    const across = width - names - 20;
     const at = (time) => names + (end ? (Math.min(time, end) / end) * across : 0);
     const height = rows.length * ROW + 22;
+    const stripe = (look, band, ...within) => svg("rect", { class: look, x: at(band.from), y: 0, width: Math.max(1.5, at(band.to) - at(band.from)), height: height - 20 }, within);
     plot.replaceChildren(svg("svg", { width, height, role: "img", "aria-label": `${title}; the table below has the same` },
-      bands.map((band) => svg("rect", { class: "band", x: at(band.from), y: 0, width: Math.max(1.5, at(band.to) - at(band.from)), height: height - 20 }, svg("title", {}, band.label))),
+      united(bands).map((band) => stripe("band", band)),
+      bands.map((band) => stripe("hover", band, svg("title", {}, `${band.label}: ${seconds(band.from)} to ${seconds(band.to)}`))),
       rows.map((row, place) => bar(row, place, names, at, states)),
       marks.map((one) => svg("g", { class: "mark" }, svg("line", { x1: at(one.at), x2: at(one.at), y1: 0, y2: height - 20 }),
         svg("path", { d: `M${at(one.at) - 4} 0h8l-4 7z` }), svg("title", {}, one.label))),
