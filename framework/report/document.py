@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from framework.core.tracebacks import printable
+
 PAGE = Path(__file__).with_name("page")
 VENDOR = PAGE / "vendor"
 
@@ -53,7 +55,7 @@ def document(title: str, script: str, data: Mapping[str, Any]) -> bytes:
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
-            f"<title>{html.escape(title)}</title>",
+            f"<title>{html.escape(printable(title))}</title>",
             f"<style>{style}</style>",
             "</head>",
             "<body>",
