@@ -3,6 +3,7 @@
 # make quick   lint, types, unit tests and the simulator, on all cores
 # make bench   what the engines cost, against their budgets
 # make lint    ruff and mypy --strict
+# make vendor  takes the third-party files of the reports from the npm registry again (needs npm)
 # make lock    renews requirements.lock from pyproject.toml
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -14,7 +15,7 @@ SPREAD := -n auto --dist worksteal
 # Tests start many processes: compiled once, a module is imported by all.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test quick bench lint lock clean
+.PHONY: run test quick bench lint vendor lock clean
 .DEFAULT_GOAL := run
 
 run: $(READY)
@@ -34,6 +35,17 @@ lint: $(READY)
 	$(BIN)/ruff check framework plugins experiments tests
 	$(BIN)/ruff format --check framework plugins experiments tests
 	$(BIN)/mypy
+
+UPLOT := 1.6.32
+VENDORED := framework/report/page/vendor
+
+vendor:
+	mkdir -p build/vendor
+	cd build/vendor && npm pack --silent uplot@$(UPLOT) && tar xzf uplot-$(UPLOT).tgz
+	cp build/vendor/package/dist/uPlot.iife.min.js build/vendor/package/dist/uPlot.min.css $(VENDORED)
+	cp build/vendor/package/LICENSE $(VENDORED)/LICENSE.uPlot
+	rm -rf build/vendor
+	cd $(VENDORED) && sha256sum --check SHA256SUMS
 
 lock: $(READY)
 	$(PYTHON) -m venv build/lock

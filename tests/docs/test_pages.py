@@ -15,6 +15,7 @@ from tests.docs.markdown import ROOT, Reader, blocks
         "docs/faults.md",
         "docs/checking.md",
         "docs/debugging.md",
+        "docs/reports.md",
         "docs/sweeps.md",
         "docs/extending.md",
         "docs/composition.md",

@@ -61,7 +61,7 @@ def test_its_metadata_name_the_licence_of_the_code_and_of_the_data(wheel: Path) 
         licences = [name for name in packed.namelist() if "/licenses/" in name]
     assert "License-Expression: Apache-2.0 AND MIT" in lines
     assert "Requires-Python: >=3.11" in lines
-    assert sorted(Path(name).name for name in licences) == ["LICENSE", "LICENSE-MIT.fantoch"]
+    assert sorted(Path(name).name for name in licences) == ["LICENSE", "LICENSE-MIT.fantoch", "LICENSE.uPlot"]
 
 
 def test_an_installed_synod_runs_an_experiment_from_an_empty_folder(site: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from framework.report.document import PAGE, as_script_json, bundled, document
+from framework.report.document import PAGE, VENDOR, as_script_json, bundled, document
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -90,6 +90,17 @@ def test_modules_import_by_lines_that_the_bundle_understands(script: str) -> Non
 
 def exported(script: str) -> str:
     return ", ".join(re.findall(r"^export (?:function|const|class) (\w+)", (PAGE / script).read_text(), re.MULTILINE))
+
+
+def test_third_party_files_are_those_whose_checksums_stand_beside_them() -> None:
+    sums = {name: digest for digest, name in map(str.split, (VENDOR / "SHA256SUMS").read_text().splitlines())}
+    files = {path.name for path in VENDOR.iterdir()} - {"README.md", "LICENSE.uPlot", "SHA256SUMS"}
+    assert files == sums.keys()
+    for name, expected in sums.items():
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == expected
+        assert name in (VENDOR / "README.md").read_text()
+    version = re.search(r"UPLOT := (.+)", (VENDOR.parents[3] / "Makefile").read_text())
+    assert version is not None and version[1] in (VENDOR / "README.md").read_text()
 
 
 def test_no_two_modules_export_one_name() -> None:
