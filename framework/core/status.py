@@ -75,5 +75,5 @@ def status_of(nodes: Mapping[str, HasStatus]) -> Status:
 
 def shown(status: Status) -> dict[str, object]:
     """Returns the fields with a value to show, in declaration order: without None, empty strings and empty tuples."""
-    fields = {name: getattr(status, name) for name in status.__struct_fields__}
-    return {name: value for name, value in fields.items() if value is not None and value != "" and value != ()}
+    fields = msgspec.structs.asdict(status).items()
+    return {name: value for name, value in fields if value is not None and value != "" and value != ()}
