@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.core.time import MILLISECOND, SECOND
-from framework.report.operations import short
+from framework.trace.operations import short
 
 LIFE = ("start", "crash", "status", "fault")
 MOST_NODES = 40

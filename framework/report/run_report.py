@@ -16,9 +16,9 @@ from framework.core.tracebacks import printable
 from framework.registry.registry import Registry
 from framework.report.document import document
 from framework.report.events import Events, leader_marks, link_data, node_data
-from framework.report.operations import load_data
 from framework.report.settings import setting_rows
 from framework.runs.folder import RESULT, write_atomically
+from framework.trace.operations import load_data
 from framework.trace.reader import Run, open_run
 from framework.trace.schema import OUTCOMES
 

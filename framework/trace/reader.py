@@ -47,6 +47,24 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        from framework.trace.display import html_of
+
+        return html_of(self.folder, lambda: self.result, lambda: self.history)
+
+    def figure(self, name: str) -> Any:
+        """Returns an Altair chart of the run: `throughput`, `latency` or `latency_distribution`.
+
+        Needs the extra `studies` (`pip install 'synod[studies]'`). `run.figure("latency").save("latency.svg")` writes a
+        file. Raises ConfigError for another name, without Altair, or if the run has no operations.
+        """
+        from framework.trace.figures import figure_of
+
+        return figure_of(self.folder, self.history, name)
+
     @cached_property
     def events(self) -> pa.Table:
         """The events of all nodes (schema `EVENTS`), by time, then seq; no rows if none were traced.

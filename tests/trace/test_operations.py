@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from framework.core.time import MILLISECOND, SECOND
-from framework.report.operations import MOST_BINS, load_data
+from framework.trace.operations import MOST_BINS, load_data
 from framework.trace.recorder import HistoryRow, history_batch
 from framework.trace.schema import HISTORY, NameTable
 
