@@ -1,7 +1,7 @@
 import { el } from "./dom.js";
 
 // A table. Columns: {head, value: row => sortable, show: row => text or element, number: right-aligned}. Options:
-// `sortable`: a click on a head sorts; `caption`; `mark: row => class`; `limit`: rows shown before "show all".
+// `sortable`: a click on a head sorts, unless the column is `plain`; `caption`; `mark: row => class`; `limit`: rows shown before "show all".
 export function table(columns, rows, options = {}) {
   let shown = [...rows];
   let by = null;
@@ -10,7 +10,7 @@ export function table(columns, rows, options = {}) {
   const body = el("tbody");
   const more = el("button", { type: "button", class: "more", on: { click: () => { limit = Infinity; fill(); } } });
   const heads = columns.map((column) => {
-    if (!options.sortable) return el("th", { scope: "col", class: column.number && "number" }, column.head);
+    if (!options.sortable || column.plain) return el("th", { scope: "col", class: column.number && "number" }, column.head);
     const button = el("button", { type: "button", on: { click: () => sort(column) } }, column.head);
     return el("th", { scope: "col", class: column.number && "number" }, button);
   });
@@ -24,7 +24,7 @@ export function table(columns, rows, options = {}) {
   function fill() {
     if (by) shown.sort((a, b) => compare(by.value(a), by.value(b)) * (down ? -1 : 1));
     columns.forEach((column, place) => {
-      if (options.sortable) heads[place].setAttribute("aria-sort", column !== by ? "none" : down ? "descending" : "ascending");
+      if (options.sortable && !column.plain) heads[place].setAttribute("aria-sort", column !== by ? "none" : down ? "descending" : "ascending");
     });
     body.replaceChildren(...shown.slice(0, limit).map((row) => el("tr", { class: options.mark?.(row) }, columns.map((column, place) => {
       const cell = (column.show ?? column.value)(row);

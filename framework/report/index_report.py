@@ -1,0 +1,87 @@
+"""The index of a folder of runs: a page with a row for each run and sweep, two of which can be compared."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from framework.core.command_line import command_line
+from framework.core.errors import ConfigError
+from framework.core.tracebacks import printable
+from framework.registry.registry import Registry, load
+from framework.report.document import document
+from framework.report.links import link_to_report
+from framework.report.run_list import VERDICTS, ListedRun, listed_runs
+from framework.report.run_report import REPORT
+from framework.runs.folder import write_atomically
+
+INDEX = "index.html"
+MOST_REASONS = 20
+"""The most reasons of a run that the page shows."""
+
+
+def write_index(folder: Path, target: Path | None = None, registry: Registry | None = None) -> Path:
+    """Writes the index of the runs below `folder`, and returns its path: `target`, or index.html in the folder.
+
+    Raises ConfigError if there are none, or the page cannot be written.
+    """
+    runs = listed_runs(folder, load([]) if registry is None else registry)
+    if not runs:
+        example = command_line("framework.run", "experiment=raft_5nodes")
+        raise ConfigError(str(folder), "holds no run and no sweep", f"Make a run with {example}.")
+    path = folder / INDEX if target is None else target
+    write_atomically(path, document(f"Runs in {printable(folder.name)}", "index.js", index_data(folder, runs, path)))
+    return path
+
+
+def index_data(folder: Path, runs: Sequence[ListedRun], page: Path) -> dict[str, Any]:
+    """Returns the data of the page at `page`: JSON values.
+
+    A setting is shared unless it has another value in some run: `shared` has the most frequent value of each key, and
+    the runs have those that differ from it, null for a setting that a run lacks.
+    """
+    shared = _most_frequent(runs)
+    counts = Counter(run.verdict for run in runs)
+    return {
+        "title": f"Runs in {printable(folder.name or str(folder))}",
+        "subtitle": printable(str(folder)),
+        "counts": [{"verdict": name, "runs": counts[name]} for name in VERDICTS if counts[name]],
+        "shared": shared,
+        "runs": [_row(folder, run, shared, page) for run in runs],
+        "made": f"Synod · written {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}",
+    }
+
+
+def _most_frequent(runs: Sequence[ListedRun]) -> dict[str, str]:
+    values: dict[str, Counter[str]] = {}
+    for run in runs:
+        if run.kind == "run":
+            for key, value in run.settings.items():
+                values.setdefault(key, Counter())[value] += 1
+    return {key: min(counts, key=lambda value: (-counts[value], value)) for key, counts in values.items()}
+
+
+def _row(folder: Path, run: ListedRun, shared: dict[str, str], page: Path) -> dict[str, Any]:
+    own = {key: value for key, value in run.settings.items() if shared.get(key) != value}
+    if run.settings:
+        own |= dict.fromkeys(shared.keys() - run.settings.keys())  # type: ignore[arg-type]
+    return {
+        "name": printable(str(run.folder.relative_to(folder))),
+        "kind": run.kind,
+        "link": link_to_report(page, run.folder),
+        "reported": (run.folder / REPORT).is_file(),
+        "experiment": run.experiment,
+        "engine": run.engine,
+        "seed": run.seed,
+        "verdict": run.verdict,
+        "reasons": [run.reason, *run.reasons[1:MOST_REASONS]] if run.reasons else [],
+        "started": run.started,
+        "operations": run.operations or None,
+        "throughput": run.throughput_ops_s,
+        "latency": run.latency_ms or None,
+        "differing": list(run.differing),
+        "settings": {key: own[key] for key in sorted(own)},
+    }
