@@ -67,7 +67,7 @@ function page(data) {
 function columns(pick) {
   return [
     { head: "compare", plain: true, value: () => "", show: pick },
-    { head: "experiment", value: (run) => run.experiment, show: (run) => [el("a", { href: run.link, title: run.reported ? "Its report" : "Its folder: it has no report" }, run.experiment || run.name), run.kind === "sweep" ? el("span", { class: "tag" }, "sweep") : null] },
+    { head: "experiment", value: (run) => run.experiment, show: (run) => [el("a", { href: run.link, title: run.reported ? "Its report" : "Its folder: it has no report" }, run.experiment || run.name), run.kind === "sweep" ? el("span", { class: "tag" }, "sweep") : null, el("div", { class: "folder" }, run.experiment ? run.name : "")] },
     { head: "verdict", value: (run) => run.verdict, show: (run) => el("span", { class: "nowrap" }, verdictWord(run.verdict)) },
     { head: "seed", number: true, value: (run) => run.seed, show: (run) => (run.seed === null ? "" : String(run.seed)) },
     { head: "ops/s", number: true, value: (run) => run.throughput, show: (run) => (run.throughput === null ? "" : digits(run.throughput, 4)) },
@@ -76,7 +76,6 @@ function columns(pick) {
     { head: "started", value: (run) => run.started, show: (run) => el("span", { class: "nowrap" }, run.started.replace("T", " ").replace("Z", "")) },
     { head: "first reason", value: (run) => run.reasons[0] ?? "", show: (run) => el("div", { class: "long" }, run.reasons[0] ?? "") },
     { head: "not the default", value: (run) => run.differing.join(" "), show: (run) => el("div", { class: "long" }, run.differing.join("  ")) },
-    { head: "folder", value: (run) => run.name, show: (run) => el("div", { class: "folder" }, run.name) },
   ];
 }
 
