@@ -18,7 +18,8 @@ from framework.console.entry import carried_out, exit_with
 
 COMMANDS = {
     "run": "runs an experiment, or with -m a sweep, and checks what the clients saw",
-    "report": "writes the report of a run, with its figures, as one HTML file",
+    "report": "writes the report of a run, a sweep or a folder of runs as one HTML file",
+    "runs": "lists the runs of a folder, with their verdicts",
     "replay": "replays a run, reports where it differs, and shows what happened",
     "shrink": "finds a smaller experiment that fails in the same way",
     "check": "checks recorded histories of any system",

@@ -120,7 +120,9 @@ def _conclusion(counts: Mapping[str, int], points: int | None) -> tuple[str, str
     if verdict == NO_VERDICT:
         return verdict, "no run has ended yet"
     if missing:
-        return ("unknown" if verdict == "valid" else verdict), f"{told}; {missing:,} of {points:,} points have no row yet"
+        return (
+            "unknown" if verdict == "valid" else verdict
+        ), f"{told}; {missing:,} of {points:,} points have no row yet"
     return verdict, told
 
 
@@ -241,7 +243,13 @@ class _Failures:
     def __init__(self, sweep: Sweep, rows: pa.Table, measured: SweepRows, commands: Commands, page: Path) -> None:
         self._sweep, self._measured, self._commands, self._page = sweep, measured, commands, page
         bad = [row for row, name in enumerate(measured.standings) if name != "valid"]
-        bad.sort(key=lambda row: (STANDINGS.index(measured.standings[row]) != 2, measured.combination[row], measured.seeds[row]))
+        bad.sort(
+            key=lambda row: (
+                STANDINGS.index(measured.standings[row]) != 2,
+                measured.combination[row],
+                measured.seeds[row],
+            )
+        )
         self.left_out = max(0, len(bad) - MOST_FAILURES)
         self._all = bad
         self._chosen = bad[:MOST_FAILURES]

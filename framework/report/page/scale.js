@@ -1,3 +1,13 @@
+const LETTER = 7.2;
+
+// Room for the labels of rows: beside them, or above each if they would leave too little. `cut(label)` fits there.
+export function labelled(labels, width) {
+  const wanted = 10 + LETTER * Math.max(...labels.map((label) => label.length));
+  const isAbove = wanted > 0.38 * width;
+  const most = Math.floor((width - 60) / LETTER);
+  return { isAbove, left: isAbove ? 8 : wanted, above: isAbove ? 16 : 0, cut: (label) => (label.length > most ? `${label.slice(0, most - 1)}…` : label) };
+}
+
 const number = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 6 });
 
 // A scale for values: `at(value)` is 0 … 1 along the axis, `ticks(most)` are round values on it, `show` formats them.
@@ -26,7 +36,7 @@ export function isWide(values) {
 function linearTicks(low, high, most) {
   const rough = (high - low) / Math.max(1, most);
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((digit) => digit * power >= rough * 0.999);
+  const step = power * [1, 2, 2.5, 5, 10].find((digit) => digit * power >= rough * 0.999);
   const first = Math.ceil(low / step - 1e-9);
   return Array.from({ length: Math.max(0, Math.floor(high / step + 1e-9) - first + 1) }, (_, place) => Number(((first + place) * step).toPrecision(12)));
 }

@@ -1,11 +1,10 @@
 import { onWidth, svg } from "./dom.js";
-import { scaled } from "./scale.js";
+import { labelled, scaled } from "./scale.js";
 
 const ROW = 36;
 const TOP = 6;
 const BOTTOM = 24;
 const COUNTS = 52;
-const LETTER = 7.2;
 
 // The shape of a run that is not valid: a cross, a triangle, and a circle for a run without a verdict.
 export function shape(standing, x, y) {
@@ -18,24 +17,23 @@ export function shape(standing, x, y) {
 // marks: [{value, standing, title, href, click, spread}]}]; a mark is a run that is not valid: a link, or a button.
 export function strips(plot, rows, scale, name) {
   onWidth(plot, (width) => {
-    const longest = Math.max(...rows.map((row) => row.label.length));
-    const left = Math.min(width * 0.38, 10 + LETTER * longest);
+    const labels = labelled(rows.map((row) => row.label), width);
+    const { left, above } = labels;
+    const tall = ROW + above;
     const right = rows.some((row) => row.counts) ? COUNTS : 10;
     const across = width - left - right;
     const x = (value) => left + scale.at(value) * across;
-    const height = TOP + rows.length * ROW + BOTTOM;
+    const height = TOP + rows.length * tall + BOTTOM;
     plot.replaceChildren(svg("svg", { width, height, role: "group", "aria-label": name },
       grid(scale, x, across, height),
-      rows.map((row, place) => strip(row, TOP + place * ROW + ROW / 2, x, left, width))));
+      rows.map((row, place) => strip(row, TOP + place * tall + above + ROW / 2, x, labels, width))));
   });
 }
 
-function strip(row, y, x, left, width) {
-  const most = Math.max(3, Math.floor((left - 8) / LETTER));
-  const label = row.label.length > most ? `${row.label.slice(0, most - 1)}…` : row.label;
+function strip(row, y, x, { left, above, cut }, width) {
   const dots = row.dots.map((dot) => `M${x(dot.value).toFixed(1)} ${(y + dot.spread * 11).toFixed(1)}h0`).join("");
   return svg("g", {},
-    svg("text", { class: "name", x: 0, y: y + 4 }, label, svg("title", {}, row.label)),
+    svg("text", { class: "name", x: 0, y: above ? y - ROW / 2 : y + 4 }, cut(row.label), svg("title", {}, row.label)),
     row.quantiles && box(row.quantiles, y, x),
     svg("path", { class: "dots", d: dots }),
     svg("rect", { class: "hover", x: left, y: y - ROW / 2, width: Math.max(0, width - left), height: ROW }, svg("title", {}, row.title)),
