@@ -249,7 +249,7 @@ def _listed_sweep(folder: Path) -> ListedRun:
         verdict=sweep_verdict(counts),
         reasons=(f"{total:,} rows: {', '.join(words)}" if total else "no run has ended yet",),
         started=head.started,
-        settings=fixed | {key: "several" for key in head.axes},
+        settings=fixed | dict.fromkeys(head.axes, "several"),
         differing=(varying, *(f"{key}={value}" for key, value in fixed.items() if key not in (*_NOT_SHOWN, "engine"))),
     )
 

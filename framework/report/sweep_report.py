@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from framework.core.errors import ConfigError, SynodError
+from framework.core.errors import SynodError
 from framework.core.tracebacks import one_line, printable
 from framework.registry.registry import Registry
 from framework.report.document import document

@@ -14,15 +14,16 @@ if __name__ == "__main__":  # before all other imports, so that their errors are
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from framework.console.command import Parser, count, one_of
 from framework.console.entry import carried_out
 from framework.console.formatting import counted, milliseconds, rate
 from framework.core.command_line import command_line
 from framework.core.errors import ConfigError, did_you_mean
+from framework.core.tracebacks import printable
 
 if TYPE_CHECKING:
     from framework.report.run_list import ListedRun
@@ -31,6 +32,8 @@ FOLDER = "runs"
 LIMIT = 50
 VERDICTS = ("valid", "invalid", "unknown", "none")
 _PLAIN_WIDTH = 160
+_GAP, _NARROWEST, _WIDEST = 2, 24, 36
+"""Columns between two cells; the least of the last cell, and the most of the others, which go on in the next line."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -83,36 +86,61 @@ def _conclusion(shown: int, chosen: int, found: int) -> str:
 
 
 def _lines(runs: Sequence[ListedRun], folder: Path) -> Iterator[str]:
-    """Yields the table, a line for each row as far as folders and names allow."""
+    """Yields the table. A narrow terminal lacks some columns, and a reason that is too long for its line its end."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("started", no_wrap=True)
-    for head in ("folder", "experiment", "engine"):
-        table.add_column(head, overflow="fold")
-    for head in ("seed", "operations/s", "p99"):
-        table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("reason; not the default", overflow="ellipsis", no_wrap=True)
-    for run in runs:
-        table.add_row(
-            run.started.replace("T", " ").removesuffix("Z"),
-            Text(str(run.folder.relative_to(folder))),
-            Text(run.experiment),
-            Text(run.engine if run.kind == "run" else f"{run.engine}, sweep"),
-            "" if run.seed is None else str(run.seed),
-            "" if run.throughput_ops_s is None else rate(run.throughput_ops_s).removesuffix("/s"),
-            milliseconds(run.latency_ms.get("p99")) if run.latency_ms else "",
-            Text(run.verdict, style=_STYLES.get(run.verdict, "dim")),
-            Text("; ".join(filter(None, (run.reason, " ".join(run.differing))))),
-        )
+    rows = [_cells(run, folder) for run in runs]
+    widths = _widths(rows, console.width)
+    table = Table(box=None, padding=(0, _GAP, 0, 0))
+    for head, width in widths.items():
+        side: Literal["left", "right"] = "right" if head in _NUMBERS else "left"
+        is_last = head == _WHY
+        table.add_column(head, justify=side, width=width, no_wrap=is_last, overflow="ellipsis" if is_last else "fold")
+    for run, row in zip(runs, rows, strict=True):
+        verdict = _STYLES.get(run.verdict, "dim")
+        table.add_row(*(Text(row[head], style=verdict if head == "verdict" else "") for head in widths))
     with console.capture() as captured:
         if runs:
             console.print(table)
     yield from (line.rstrip() for line in captured.get().splitlines())
 
 
+def _widths(rows: Sequence[Mapping[str, str]], most: int) -> dict[str, int]:
+    """Returns the columns that have room on a line of `most` columns, with their widths."""
+    from rich.cells import cell_len
+
+    widths = {head: min(_WIDEST, max(cell_len(row[head]) for row in rows)) for head in rows[0]} if rows else {}
+    widths = {head: max(width, cell_len(head)) for head, width in widths.items()}
+    longest = max((cell_len(row[_WHY]) for row in rows), default=0)
+    widths[_WHY] = _NARROWEST
+    for head in _OPTIONAL:
+        if sum(widths.values()) + _GAP * len(widths) > most:
+            del widths[head]
+    if _WHY in widths:
+        room = most - sum(widths.values()) - _GAP * len(widths)
+        widths[_WHY] += max(0, min(room, longest - _NARROWEST))
+    return widths
+
+
+def _cells(run: ListedRun, folder: Path) -> dict[str, str]:
+    return {
+        "started": run.started.replace("T", " ").removesuffix("Z"),
+        "folder": printable(str(run.folder.relative_to(folder))),
+        "experiment": run.experiment,
+        "engine": run.engine if run.kind == "run" else f"{run.engine} sweep",
+        "seed": "" if run.seed is None else str(run.seed),
+        "operations/s": "" if run.throughput_ops_s is None else rate(run.throughput_ops_s).removesuffix("/s"),
+        "p99": milliseconds(run.latency_ms.get("p99")) if run.latency_ms else "",
+        "verdict": run.verdict,
+        _WHY: "; ".join(filter(None, (run.reason, " ".join(run.differing)))),
+    }
+
+
+_WHY = "reason; not the default"
+_NUMBERS = ("seed", "operations/s", "p99")
+_OPTIONAL = (_WHY, "engine", "started")
+"""The columns that a narrow terminal lacks, in this order."""
 _STYLES = {"valid": "green", "invalid": "bold red", "unknown": "yellow"}
