@@ -247,7 +247,7 @@ def _listed_sweep(folder: Path) -> ListedRun:
         experiment=fixed.get("experiment", "several" if "experiment" in head.axes else ""),
         engine=head.engine,
         verdict=sweep_verdict(counts),
-        reasons=(f"{total:,} rows: {', '.join(words)}" if total else "no run has ended yet",),
+        reasons=(f"{total:,} row{'' if total == 1 else 's'}: {', '.join(words)}" if total else "no run has ended yet",),
         started=head.started,
         settings=fixed | dict.fromkeys(head.axes, "several"),
         differing=(varying, *(f"{key}={value}" for key, value in fixed.items() if key not in (*_NOT_SHOWN, "engine"))),

@@ -43,7 +43,7 @@ function reasons(data, show) {
 // A run that is not valid: a link to its folder or report, else a button that shows its command.
 function run(failure, show) {
   const name = `${failure.label}, seed=${failure.seed}`;
-  return failure.link ? el("a", { href: failure.link }, name) : el("button", { type: "button", on: { click: () => show(failure) } }, name);
+  return failure.link ? el("a", { href: failure.link }, name) : el("button", { type: "button", class: "linkish", on: { click: () => show(failure) } }, name);
 }
 
 function details(failure) {
@@ -67,7 +67,7 @@ function measures(data, show) {
   function fill() {
     const others = data.measures.filter((one) => !data.shown.includes(one.key));
     controls.replaceChildren(...[
-      data.axes.length > 1 && choice("Rows", data.axes.map((axis, place) => ({ value: String(place), label: axis.key })), String(state.across), (value) => { state.across = Number(value); state.filters[state.across] = ALL; fill(); draw(); }),
+      data.axes.length > 1 && choice("Axis", data.axes.map((axis, place) => ({ value: String(place), label: axis.key })), String(state.across), (value) => { state.across = Number(value); state.filters[state.across] = ALL; fill(); draw(); }),
       ...data.axes.map((axis, place) => place !== state.across && axis.values.length <= 200 && choice(axis.key, [{ value: ALL, label: "all" }, ...axis.values.map((value, number) => ({ value: String(number), label: value }))], state.filters[place], (value) => { state.filters[place] = value; draw(); })),
       choice("Also show", [{ value: ALL, label: "–" }, ...others.map((one) => ({ value: one.key, label: one.label }))], state.more, (value) => change("more", value)),
       choice("Scale", [{ value: "auto", label: "as it fits" }, { value: "linear", label: "linear" }, { value: "log", label: "logarithmic" }], state.log, (value) => change("log", value)),
@@ -105,6 +105,7 @@ function figure(data, measure, state, show) {
   const scale = scaled(values, { log });
   const across = data.axes[state.across];
   const facets = facetsOf(data, combinations, state.across);
+  const lacking = combinations.reduce((sum, one) => sum + Object.values(one.runs).reduce((all, many) => all + many, 0) - one.known[measure.key], 0);
   const zeros = log ? drawn.filter((place) => points.values[measure.key][place] <= 0).length : 0;
   const panels = facets.slice(0, PANELS).map((facet) => {
     const plot = el("div", { class: "plot" });
@@ -115,7 +116,7 @@ function figure(data, measure, state, show) {
     return el("div", { class: "panel" }, facet.label && el("h4", {}, facet.label), plot);
   });
   return el("figure", { class: "measure" },
-    el("figcaption", {}, measure.label, el("span", { class: "note" }, `${measure.unit}${log ? ", logarithmic" : ""}${across ? ` · rows: ${across.key}` : ""}${zeros ? ` · ${count(zeros)} at zero are at the left edge` : ""}`)),
+    el("figcaption", {}, measure.label, el("span", { class: "note" }, `${measure.unit}${log ? ", logarithmic" : ""}${across ? ` · ${isContinuous(across) ? "over" : "rows:"} ${across.key}` : ""}${lacking ? ` · ${count(lacking)} ${lacking === 1 ? "run has" : "runs have"} no value` : ""}${zeros ? ` · ${count(zeros)} at zero are at the left edge` : ""}`)),
     values.length ? el("div", { class: "grid" }, panels) : el("p", { class: "missing" }, "No run has a value."),
     facets.length > PANELS && el("p", { class: "sub" }, `${count(facets.length - PANELS)} more panels: choose values above.`),
     inFigures(() => numbers(data, measure, combinations)));
@@ -200,7 +201,7 @@ function runs(data, show) {
       { head: "run", value: (row) => `${row.label}, seed=${row.seed}`, show: (row) => run(row, show) },
       { head: "verdict", value: (row) => row.verdict, show: (row) => el("span", { class: "nowrap" }, verdictWord(row.verdict)) },
       { head: "reason", value: (row) => row.reason, show: (row) => el("div", { class: "reason" }, row.reason) },
-      { head: "", plain: true, value: () => "", show: (row) => el("button", { type: "button", on: { click: () => show(row) } }, "Command") },
+      { head: "", plain: true, value: () => "", show: (row) => row.link && el("button", { type: "button", on: { click: () => show(row) } }, "Command") },
     ], data.failures, { sortable: true, limit: 30 });
     parts.push(el("h3", {}, "Not valid"), failing.element);
     if (data.failures_left_out) parts.push(el("p", { class: "sub" }, `${count(data.failures_left_out)} more are in the rows of the sweep.`));

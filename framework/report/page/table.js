@@ -22,7 +22,7 @@ export function table(columns, rows, options = {}) {
   }
 
   function fill() {
-    if (by) shown.sort((a, b) => compare(by.value(a), by.value(b)) * (down ? -1 : 1));
+    if (by) shown.sort((a, b) => compare(by.value(a), by.value(b), down ? -1 : 1));
     columns.forEach((column, place) => {
       if (options.sortable && !column.plain) heads[place].setAttribute("aria-sort", column !== by ? "none" : down ? "descending" : "ascending");
     });
@@ -40,11 +40,12 @@ export function table(columns, rows, options = {}) {
   return { element, show(chosen) { shown = [...chosen]; fill(); } };
 }
 
-function compare(a, b) {
+// What is missing comes last in both directions.
+function compare(a, b, direction) {
   if (a === b) return 0;
   if (a === null || a === undefined) return 1;
   if (b === null || b === undefined) return -1;
-  return typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+  return direction * (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true }));
 }
 
 // Something that is there in figures too: closed at first, made when it is opened.
