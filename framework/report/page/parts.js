@@ -20,7 +20,7 @@ export function copyable(text) {
 
 // A select with a label. `options`: [{value, label}].
 export function choice(label, options, chosen, onChange) {
-  const select = el("select", { on: { change: () => onChange(select.value) } },
+  const select = el("select", { "aria-label": label, on: { change: () => onChange(select.value) } },
     options.map((option) => el("option", { value: option.value, selected: option.value === chosen }, option.label)));
   return el("label", {}, `${label} `, select);
 }

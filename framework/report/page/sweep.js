@@ -128,10 +128,10 @@ function facetsOf(data, combinations, across) {
   const facets = new Map();
   for (const one of combinations) {
     const label = by.map((axis) => `${axis.key}=${axis.values[one.places[axis.place]]}`).join(", ");
-    if (!facets.has(label)) facets.set(label, { label, combinations: [] });
+    if (!facets.has(label)) facets.set(label, { label, order: by.map((axis) => one.places[axis.place]), combinations: [] });
     facets.get(label).combinations.push(one);
   }
-  return [...facets.values()];
+  return [...facets.values()].sort((a, b) => a.order.reduce((found, place, number) => found || place - b.order[number], 0));
 }
 
 function panel(data, measure, facet, drawn, show, across) {
