@@ -127,20 +127,23 @@ def _conclusion(counts: Mapping[str, int], points: int | None) -> tuple[str, str
 
 
 def combinations_data(measured: SweepRows) -> list[dict[str, Any]]:
-    """Returns each combination: its places on the axes, its runs by verdict, and of each measure how many runs have a
-    value and the quantiles of these values: null if there is no value, one number if there is one."""
+    """Returns each combination: its places on the axes, its runs by verdict, and in the order of the measures how many
+    runs have a value, and the quantiles of these values: null if there is no value, one number if there is one."""
     runs: dict[int, Counter[str]] = {}
     for combination, name in zip(measured.combination.tolist(), measured.standings, strict=True):
         runs.setdefault(combination, Counter())[name] += 1
     found = []
     for number, places in enumerate(measured.combinations[:MOST_COMBINATIONS]):
-        quantiles, known = {}, {}
-        for measure in MEASURES:
-            values = measured.values(measure.key, number)
-            known[measure.key] = len(values)
-            quantiles[measure.key] = _quantiles(values)
+        values = [measured.values(measure.key, number) for measure in MEASURES]
         counts = {name: runs[number][name] for name in STANDINGS if runs[number][name]}
-        found.append({"places": places, "runs": counts, "known": known, "quantiles": quantiles})
+        found.append(
+            {
+                "places": places,
+                "runs": counts,
+                "known": list(map(len, values)),
+                "quantiles": list(map(_quantiles, values)),
+            }
+        )
     return found
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from framework.core.errors import ConfigError
 from framework.report import sweep_report
-from framework.report.sweep_measures import sweep_rows
+from framework.report.sweep_measures import MEASURES, sweep_rows
 from framework.report.sweep_report import sweep_data, write_sweep_report
 from framework.sweep.reader import open_sweep
 from tests.report.conftest import OpenPage, is_wider_than_its_window
@@ -23,6 +23,7 @@ from tests.report.runs import take
 
 Rows = list[tuple[dict[str, Any], int, dict[str, Any]]]
 AXES: Mapping[str, Any] = {"protocol": "text", "nodes": "integer"}
+PLACE = {measure.key: place for place, measure in enumerate(MEASURES)}
 INVALID = {"verdict": "invalid", "reason": f"election safety broken at n3: two leaders in term 7 {HOSTILE}"}
 UNKNOWN = {"verdict": "unknown", "reason": "a fault never fired: crash"}
 TIMEOUT = {"status": "timeout", "verdict": None, "reason": "took longer than 10m", "latency_p50_ms": None, "latency_p99_ms": None}  # fmt: skip
@@ -120,17 +121,22 @@ def test_quantiles_are_those_of_the_runs_with_a_verdict(swept: Path) -> None:
     data = data_of(swept)
     worst = next(one for one in data["combinations"] if data["axes"][0]["values"][one["places"][0]] == "raft" and one["runs"].get("invalid"))  # fmt: skip
     values = [100.0 + seed for seed in (0, 1, 2, 4, 5)]  # not that of the time-out, which has no verdict
-    assert worst["known"]["throughput_ops_s"] == 5
-    assert worst["quantiles"]["throughput_ops_s"] == np.quantile(values, sweep_report.QUANTILES).round(5).tolist()
-    assert worst["known"]["fsyncs"] == 5 and worst["quantiles"]["messages"] == [100.0] * 7
-    assert worst["quantiles"]["messages_per_operation"] == [2.0] * 7
+    assert worst["known"][PLACE["throughput_ops_s"]] == 5
+    assert (
+        worst["quantiles"][PLACE["throughput_ops_s"]] == np.quantile(values, sweep_report.QUANTILES).round(5).tolist()
+    )
+    assert worst["known"][PLACE["fsyncs"]] == 5 and worst["quantiles"][PLACE["messages"]] == [100.0] * 7
+    assert worst["quantiles"][PLACE["messages_per_operation"]] == [2.0] * 7
 
 
 def test_a_measure_without_values_has_no_quantiles(tmp_path: Path) -> None:
     folder = lay_sweep(tmp_path / "swept", [({}, 1, {"latency_p99_ms": None, "operations_ok": 0})], {})
     (only,) = data_of(folder)["combinations"]
-    assert only["quantiles"]["latency_p99_ms"] is None and only["quantiles"]["messages_per_operation"] is None
-    assert only["quantiles"]["throughput_ops_s"] == [101.0] and only["known"]["latency_p99_ms"] == 0
+    assert (
+        only["quantiles"][PLACE["latency_p99_ms"]] is None
+        and only["quantiles"][PLACE["messages_per_operation"]] is None
+    )
+    assert only["quantiles"][PLACE["throughput_ops_s"]] == [101.0] and only["known"][PLACE["latency_p99_ms"]] == 0
 
 
 def test_points_are_limited_and_the_runs_that_are_not_valid_stay(swept: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ const SIGNS = { invalid: "✕", unknown: "▲" };
 const ALL = "";
 
 function page(data) {
+  data.measures.forEach((measure, place) => { measure.place = place; }); // in the known and quantiles of a combination
   const tray = el("div", { class: "tray", hidden: true, role: "status" });
   const show = (failure) => { tray.hidden = false; tray.replaceChildren(details(failure), el("button", { type: "button", on: { click: () => { tray.hidden = true; } } }, "Close")); };
   const parts = [
@@ -100,12 +101,12 @@ function figure(data, measure, state, show) {
   const points = data.points;
   const chosen = new Set(combinations.map((one) => one.place));
   const drawn = points.seed.map((_, place) => place).filter((place) => chosen.has(points.combination[place]) && points.values[measure.key][place] !== null);
-  const values = [...drawn.map((place) => points.values[measure.key][place]), ...combinations.flatMap((one) => one.quantiles[measure.key] ?? [])];
+  const values = [...drawn.map((place) => points.values[measure.key][place]), ...combinations.flatMap((one) => one.quantiles[measure.place] ?? [])];
   const log = state.log === "log" || (state.log === "auto" && isWide(values));
   const scale = scaled(values, { log });
   const across = data.axes[state.across];
   const facets = facetsOf(data, combinations, state.across);
-  const lacking = combinations.reduce((sum, one) => sum + Object.values(one.runs).reduce((all, many) => all + many, 0) - one.known[measure.key], 0);
+  const lacking = combinations.reduce((sum, one) => sum + Object.values(one.runs).reduce((all, many) => all + many, 0) - one.known[measure.place], 0);
   const zeros = log ? drawn.filter((place) => points.values[measure.key][place] <= 0).length : 0;
   const panels = facets.slice(0, PANELS).map((facet) => {
     const plot = el("div", { class: "plot" });
@@ -140,13 +141,13 @@ function panel(data, measure, facet, drawn, show, across) {
   const pooled = isContinuous(data.axes[across] ?? { numbers: null });
   for (const one of facet.combinations) {
     const axis = data.axes[across];
-    const quantiles = one.quantiles[measure.key];
+    const quantiles = one.quantiles[measure.place];
     const bad = Object.entries(one.runs).filter(([name]) => name !== "valid");
     const label = axis ? axis.values[one.places[across]] : "all runs";
     rows.set(one.place, {
-      place: one.place, label: label === "" ? "(empty)" : label, dots: [], marks: [], quantiles: quantiles && quantiles.length > 1 && one.known[measure.key] > 2 ? quantiles : null,
+      place: one.place, label: label === "" ? "(empty)" : label, dots: [], marks: [], quantiles: quantiles && quantiles.length > 1 && one.known[measure.place] > 2 ? quantiles : null,
       counts: pooled ? null : counted(bad),
-      title: `${label}: ${count(one.known[measure.key])} runs with a value${quantiles ? `, median ${digits(quantiles[3] ?? quantiles[0], 4)} ${measure.unit}` : ""}${quantiles?.length > 1 ? `, 10th to 90th percentile ${digits(quantiles[1], 4)} to ${digits(quantiles[5], 4)}` : ""}`,
+      title: `${label}: ${count(one.known[measure.place])} runs with a value${quantiles ? `, median ${digits(quantiles[3] ?? quantiles[0], 4)} ${measure.unit}` : ""}${quantiles?.length > 1 ? `, 10th to 90th percentile ${digits(quantiles[1], 4)} to ${digits(quantiles[5], 4)}` : ""}`,
     });
   }
   for (const place of drawn) {
@@ -183,7 +184,7 @@ function jitter(seed) {
 }
 
 function numbers(data, measure, combinations) {
-  const quantile = (place) => (row) => row.quantiles[measure.key]?.[place] ?? row.quantiles[measure.key]?.[0] ?? null;
+  const quantile = (place) => (row) => row.quantiles[measure.place]?.[place] ?? row.quantiles[measure.place]?.[0] ?? null;
   const show = (place) => (row) => digits(quantile(place)(row), 5);
   return table([
     ...data.axes.map((axis, place) => ({ head: axis.key, value: (row) => (axis.numbers ? axis.numbers[row.places[place]] : axis.values[row.places[place]]), show: (row) => axis.values[row.places[place]] })),
