@@ -36,7 +36,7 @@ METHOD = (
 
 
 @dataclass(frozen=True)
-class Difference:
+class MedianDifference:
     """A measure of one combination in both sweeps: `low` to `high` is the interval of the difference of the medians,
     second minus first; None if there are too few runs."""
 
@@ -172,16 +172,16 @@ def _measure_data(
     return {"key": measure.key, "label": measure.label, "unit": measure.unit, "rows": rows}
 
 
-def difference(first: Column, second: Column, rng: np.random.Generator) -> Difference:
+def difference(first: Column, second: Column, rng: np.random.Generator) -> MedianDifference:
     """Compares the medians of two samples in ascending order."""
     runs = (len(first), len(second))
     medians = tuple(float(np.median(values)) if len(values) else None for values in (first, second))
     if min(runs) < FEWEST:
-        return Difference(runs, (medians[0], medians[1]))
+        return MedianDifference(runs, (medians[0], medians[1]))
     resampled = resampled_medians(second, rng) - resampled_medians(first, rng)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(resampled, [tail, 1 - tail]).tolist()
-    return Difference(runs, (medians[0], medians[1]), low, high)
+    return MedianDifference(runs, (medians[0], medians[1]), low, high)
 
 
 def resampled_medians(values: Column, rng: np.random.Generator, resamples: int = RESAMPLES) -> Column:

@@ -51,7 +51,7 @@ SHOWN_FIRST = 3
 
 
 @dataclass(frozen=True)
-class Axis:
+class ShownAxis:
     """A key that varies. `values` are in order, as text; `numbers` as numbers if all are, durations in milliseconds."""
 
     key: str
@@ -69,7 +69,7 @@ class SweepRows:
     without one. A measure is NaN for a run that has no value.
     """
 
-    axes: tuple[Axis, ...]
+    axes: tuple[ShownAxis, ...]
     combinations: tuple[tuple[int, ...], ...]
     combination: Column
     seeds: Column
@@ -112,7 +112,7 @@ def sweep_rows(rows: pa.Table, axes: Mapping[str, AxisType], order: Mapping[str,
     )
 
 
-def _axis(key: str, kind: AxisType, column: Sequence[Any], order: Sequence[Any]) -> tuple[Axis, list[int]]:
+def _axis(key: str, kind: AxisType, column: Sequence[Any], order: Sequence[Any]) -> tuple[ShownAxis, list[int]]:
     """Returns the axis, and the place of each row's value on it."""
     distinct = set(column)
     numbers: dict[Any, float] | None = None

@@ -13,7 +13,7 @@ import pytest
 from framework.core.errors import ConfigError
 from framework.report.comparison_report import (
     RESAMPLES,
-    Difference,
+    MedianDifference,
     comparison_data,
     difference,
     resampled_medians,
@@ -75,7 +75,7 @@ def test_a_difference_is_the_same_for_the_same_seed() -> None:
 
 def test_too_few_runs_have_medians_and_no_interval() -> None:
     few, many = np.arange(4.0), np.arange(9.0)
-    assert difference(few, many, np.random.default_rng(1)) == Difference((4, 9), (1.5, 4.0))
+    assert difference(few, many, np.random.default_rng(1)) == MedianDifference((4, 9), (1.5, 4.0))
     assert difference(few[:0], many, np.random.default_rng(1)).difference is None
 
 
@@ -94,11 +94,11 @@ def test_too_few_runs_have_medians_and_no_interval() -> None:
     ],
 )
 def test_the_words_of_an_interval(low: float | None, high: float | None, measure: Any, words: str) -> None:
-    assert Difference((3, 9), (1.0, 2.0), low, high).words(measure) == words
+    assert MedianDifference((3, 9), (1.0, 2.0), low, high).words(measure) == words
 
 
 def test_the_words_without_a_value() -> None:
-    assert Difference((0, 9), (None, 2.0)).words(LATENCY) == "no value"
+    assert MedianDifference((0, 9), (None, 2.0)).words(LATENCY) == "no value"
 
 
 # The sweeps.
