@@ -128,7 +128,7 @@ def _axis(key: str, kind: AxisType, column: Sequence[Any], order: Sequence[Any])
     )
     place = {value: number for number, value in enumerate(ordered)}
     return (
-        Axis(
+        ShownAxis(
             printable(key),
             tuple(map(value_text, ordered)),
             tuple(numbers[value] for value in ordered) if numbers else None,
