@@ -42,7 +42,8 @@ def written() -> str:
     """The whole page."""
     rows = [f"| [{study.title}]({study.name}) | `python -m experiments.{study.name}` |" for study in studies()]
     figures = [
-        f"### [{study.title}]({study.name})\n\n" + "\n\n".join(f"![{text}]({study.name}/{path})" for text, path in study.figures)
+        f"### [{study.title}]({study.name})\n\n"
+        + "\n\n".join(f"![{text}]({study.name}/{path})" for text, path in study.figures)
         for study in studies()
         if study.figures
     ]

@@ -58,7 +58,7 @@ export function chart({ title, note, x, series, y, bands = [], marks = [], sync,
     if (!step || !drawn || event.target !== figure) return;
     event.preventDefault();
     const place = Math.max(0, Math.min(x.values.length - 1, (drawn.cursor.idx ?? -1) + step));
-    drawn.setCursor({ left: drawn.valToPos(x.values[place], "x"), top: drawn.over.clientHeight / 2 });
+    drawn.setCursor({ left: drawn.valToPos(x.values[place], "x"), top: drawn.over.clientHeight / 2 }, true, true);
   });
   onWidth(plot, draw);
   onColours(() => drawn && draw(drawn.width));

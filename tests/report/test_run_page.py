@@ -1,0 +1,129 @@
+"""The page of a run in a real browser: it draws itself without an error, shows its marks, and works by keyboard."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from framework.report.run_report import write_run_report
+from tests.report.conftest import OpenPage, is_wider_than_its_window
+from tests.report.runs import BLOCKED, BROKEN, RAFT, take
+
+pytestmark = pytest.mark.long
+
+PARTS = ("load", "nodes", "faults", "messages", "checks", "config")
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028& "
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pages")
+    take(folder / "valid", *RAFT)
+    take(folder / "invalid", *BROKEN, code=1)
+    take(folder / "blocked", *BLOCKED)
+    return folder
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("name", ["valid", "invalid", "blocked"])
+def test_a_page_draws_itself_at_any_width_and_in_both_schemes(
+    taken: Path, browser_page: OpenPage, name: str, width: int, dark: bool
+) -> None:
+    page = browser_page(taken / name / "report.html", width, dark=dark)
+
+    for part in PARTS:
+        expect(page.locator(f"section#{part} h2")).to_be_visible()
+    expect(page.locator(".verdict strong")).to_contain_text("invalid" if name == "invalid" else "valid")
+    assert page.locator("canvas").count() >= 3, "throughput, latency and their distribution"
+    assert page.locator("figure.timeline svg rect.state").count() >= 4
+    assert not is_wider_than_its_window(page)
+
+
+def test_a_valid_run_shows_leaders_faults_and_links(taken: Path, browser_page: OpenPage) -> None:
+    page = browser_page(taken / "valid" / "report.html")
+
+    expect(page.locator("figure.timeline svg .mark title").first).to_contain_text("leads, term 1")
+    assert page.locator("figure.timeline svg rect.band").count() >= 1
+    expect(page.locator("figure.timeline .legend")).to_contain_text("▲leader")
+    expect(page.locator("figure.timeline svg rect.down title").first).to_contain_text("down")
+    expect(page.locator("#messages table.matrix caption")).to_be_visible()
+    expect(page.locator(".command pre")).to_contain_text("python -m framework.run experiment=raft_chaos")
+
+
+def test_an_invalid_run_shows_its_evidence_before_anything_else(taken: Path, browser_page: OpenPage) -> None:
+    page = browser_page(taken / "invalid" / "report.html")
+
+    story = page.locator("header .story pre")
+    expect(story).to_contain_text("here it broke")
+    box, charts = story.bounding_box(), page.locator("section#load").bounding_box()
+    assert box is not None and charts is not None and box["y"] < charts["y"]
+
+
+def test_the_arrow_keys_move_through_a_chart(taken: Path, browser_page: OpenPage) -> None:
+    page = browser_page(taken / "valid" / "report.html")
+    chart = page.locator("figure.chart").first
+
+    chart.focus()
+    page.keyboard.press("PageDown")
+    first = chart.locator(".legend .at").inner_text()
+    page.keyboard.press("ArrowRight")
+    second = chart.locator(".legend .at").inner_text()
+
+    assert first.startswith("seconds of the run") and second.startswith("seconds of the run") and first != second
+    expect(page.locator("figure.chart").nth(1).locator(".legend .at")).to_have_text(second)
+
+
+def test_every_chart_has_its_table(taken: Path, browser_page: OpenPage) -> None:
+    page = browser_page(taken / "valid" / "report.html")
+    figures = page.locator("figure")
+
+    for place in range(figures.count()):
+        figure = figures.nth(place)
+        figure.locator("summary", has_text="Table").click()
+        assert figure.locator("tbody tr").count() >= 5
+
+
+def test_parts_that_are_missing_say_why(tmp_path: Path, browser_page: OpenPage) -> None:
+    take(tmp_path / "run", *RAFT, "trace=history")
+    (tmp_path / "run" / "result.json").unlink()
+    page = browser_page(write_run_report(tmp_path / "run"))
+    expect(page.locator(".verdict strong")).to_contain_text("no verdict")
+    expect(page.locator("section#nodes .missing")).to_contain_text("trace=history")
+    expect(page.locator("section#checks .missing")).to_contain_text("cut off")
+    assert page.locator("canvas").count() == 3
+
+
+def test_an_empty_run_is_a_page_too(tmp_path: Path, browser_page: OpenPage) -> None:
+    (tmp_path / "config.yaml").write_text("experiment: nothing\n")
+    page = browser_page(write_run_report(tmp_path))
+    expect(page.locator("h1")).to_have_text("nothing")
+    expect(page.locator("section#load .missing")).to_contain_text("no history")
+
+
+def test_what_a_run_contains_never_becomes_markup(taken: Path, tmp_path: Path, browser_page: OpenPage) -> None:
+    folder = Path(shutil.copytree(taken / "invalid", tmp_path / "run"))
+    result = json.loads((folder / "result.json").read_text())
+    result["experiment"] = result["command"] = HOSTILE
+    result["reasons"] = [HOSTILE, "another"]
+    result["notes"] = {HOSTILE: 1}
+    result["messages"] = {HOSTILE: 3}
+    result["checks"][0] |= {"name": HOSTILE, "reason": HOSTILE, "story": [HOSTILE]}
+    result["crashes"] = [{"node": HOSTILE, "time_s": 1.0, "why": HOSTILE, "traceback": HOSTILE}]
+    result["ledger"][0]["fault"] = HOSTILE
+    (folder / "result.json").write_text(json.dumps(result))
+    config = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(f"{config}hostile: {json.dumps(HOSTILE)}\n")
+
+    page = browser_page(write_run_report(folder))
+
+    shown = HOSTILE.replace("\u2028", "\\u2028").strip()
+    expect(page.locator("h1")).to_have_text(shown)
+    assert page.title() == shown
+    assert page.locator("img").count() == 0 and page.locator("script").count() == 3
+    for part in ("header .story pre", "section#checks", "section#faults", "section#messages", "section#config"):
+        expect(page.locator(part).first).to_contain_text("alert(2)")
