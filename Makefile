@@ -11,6 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SPREAD := -n auto --dist worksteal
+# Pages are tested in Chromium, where there is one.
+CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+PAGES := $(if $(CHROMIUM),, and not browser)
 
 # Tests start many processes: compiled once, a module is imported by all.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,11 +25,12 @@ run: $(READY)
 	$(BIN)/python -m framework.run experiment=raft_5nodes
 
 test: $(READY) lint
-	$(BIN)/python -m pytest -m "not ray" $(SPREAD)
+	@test -n "$(CHROMIUM)" || echo "No Chromium here: the pages of reports are not tested (Debian, Ubuntu: apt install chromium)."
+	$(BIN)/python -m pytest -m "not ray$(PAGES)" $(SPREAD)
 	$(BIN)/python -m pytest -m ray
 
 quick: $(READY) lint
-	$(BIN)/python -m pytest -m "not ray and not long" $(SPREAD)
+	$(BIN)/python -m pytest -m "not ray and not long and not browser" $(SPREAD)
 
 bench: $(READY)
 	$(BIN)/python -m experiments.engine_cost

@@ -14,12 +14,12 @@ import numpy as np
 from framework.core.errors import ConfigError
 from framework.core.tracebacks import printable
 from framework.report.document import document
-from framework.report.operations import short
 from framework.report.run_list import fixed_settings
 from framework.report.sweep_measures import MEASURES, SHOWN_FIRST, Column, Measure, SweepRows, sweep_rows
 from framework.report.sweep_report import STANDINGS, Commands
 from framework.runs.folder import write_atomically
 from framework.sweep.reader import Sweep, open_sweep
+from framework.trace.operations import short
 
 COMPARISON = "comparison.html"
 RESAMPLES = 10_000

@@ -72,7 +72,7 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
     links = link_data(events, servers) if events.number else None
     if not result:
         missing.setdefault("checks", "There is no result: the run was cut off before it was checked.")
-    title = str(result.get("experiment") or config.get("experiment") or run.folder.name)
+    title = printable(str(result.get("experiment") or config.get("experiment") or run.folder.name))
     return {
         "title": title,
         "subtitle": _subtitle(result, config, run.folder),

@@ -22,7 +22,6 @@ from framework.core.tracebacks import one_line, printable
 from framework.registry.registry import Registry
 from framework.report.document import document
 from framework.report.links import link_to_report
-from framework.report.operations import short
 from framework.report.run_list import NO_VERDICT, fixed_settings, sweep_verdict
 from framework.report.run_report import REPORT, write_run_report
 from framework.report.sweep_measures import MEASURES, SHOWN_FIRST, Column, SweepRows, sweep_rows
@@ -34,6 +33,7 @@ from framework.sweep.reader import Sweep, open_sweep
 from framework.sweep.rows import column_value
 from framework.sweep.store import KEPT
 from framework.sweep.sweep_run import kind_of_reason
+from framework.trace.operations import short
 
 MOST_POINTS = 5_000
 """The most runs that are points of their own. Runs that are not valid come first; the valid ones are evenly chosen."""

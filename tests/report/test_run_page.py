@@ -85,7 +85,7 @@ def test_every_chart_has_its_table(taken: Path, browser_page: OpenPage) -> None:
     for place in range(figures.count()):
         figure = figures.nth(place)
         figure.locator("summary", has_text="Table").click()
-        assert figure.locator("tbody tr").count() >= 5
+        expect(figure.locator("tbody tr").nth(4)).to_be_visible()
 
 
 def test_parts_that_are_missing_say_why(tmp_path: Path, browser_page: OpenPage) -> None:
@@ -121,9 +121,8 @@ def test_what_a_run_contains_never_becomes_markup(taken: Path, tmp_path: Path, b
 
     page = browser_page(write_run_report(folder))
 
-    shown = HOSTILE.replace("\u2028", "\\u2028").strip()
-    expect(page.locator("h1")).to_have_text(shown)
-    assert page.title() == shown
+    assert page.locator("h1").inner_text().split() == HOSTILE.split()
+    assert page.title().split() == HOSTILE.split()
     assert page.locator("img").count() == 0 and page.locator("script").count() == 3
     for part in ("header .story pre", "section#checks", "section#faults", "section#messages", "section#config"):
         expect(page.locator(part).first).to_contain_text("alert(2)")
