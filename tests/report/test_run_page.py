@@ -124,5 +124,6 @@ def test_what_a_run_contains_never_becomes_markup(taken: Path, tmp_path: Path, b
     assert page.locator("h1").inner_text().split() == HOSTILE.split()
     assert page.title().split() == HOSTILE.split()
     assert page.locator("img").count() == 0 and page.locator("script").count() == 3
+    page.locator("section#config summary").click()
     for part in ("header .story pre", "section#checks", "section#faults", "section#messages", "section#config"):
         expect(page.locator(part).first).to_contain_text("alert(2)")
