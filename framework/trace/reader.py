@@ -73,12 +73,18 @@ class Run:
         machine are lost, a `cause` may name a missing event.
         The payload of a message is in its send row; `decode` and `messages` make it readable.
         """
-        tables = [_read_events(path) for path in sorted((self.folder / "trace").glob("*.arrow"))]
+        tables = [_read_events(path) for path in self.event_files]
         return _by_time(_joined(tables, EVENTS), "time", "seq")
 
-    def event_batches(self) -> Iterator[pa.RecordBatch]:
-        """Yields the rows of `events`, file by file and batch by batch, in the memory of one batch."""
-        for path in sorted((self.folder / "trace").glob("*.arrow")):
+    @property
+    def event_files(self) -> list[Path]:
+        """The trace files: one in the simulator; on Ray one for each life of each process, and the driver's."""
+        return sorted((self.folder / "trace").glob("*.arrow"))
+
+    def event_batches(self, file: Path | None = None) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of `events`, file by file and batch by batch, in the memory of one batch; or those of one of
+        the `event_files`."""
+        for path in self.event_files if file is None else [file]:
             with _readable(path):
                 tail, reader, last = read_tail(path), StreamReader(path, EVENTS), -1
                 for batch in reader:
