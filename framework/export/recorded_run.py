@@ -14,8 +14,8 @@ import pyarrow as pa
 from framework.core.errors import ConfigError
 from framework.runs.folder import CONFIG, HISTORY, RESULT, TRACE
 from framework.trace.reader import Run, open_run
-from framework.trace.schema import Shape, decode_payload
 from framework.trace.schema import HISTORY as HISTORY_SCHEMA
+from framework.trace.schema import Shape, decode_payload
 
 _MESSAGES_KEPT = 1 << 14
 _encode = msgspec.json.Encoder().encode
@@ -207,5 +207,3 @@ def no_events(recorded: RecordedRun) -> ConfigError:
     if recorded.level in ("history", "none"):
         what = f"holds no events: it was run with trace={recorded.level}"
     return ConfigError(str(recorded.run.folder), what, "Run it again with trace=full.")
-
-
