@@ -53,19 +53,19 @@ class MessageIndex:
 
     def copies(self, sends: Integers) -> list[int]:
         """Returns how many arrivals each send has, by the seqs of the sends."""
-        first, last = (np.searchsorted(self._causes, sends, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+        first, last = (np.searchsorted(self._causes, sends, side=side) for side in ("left", "right"))
         counts: list[int] = (last - first).tolist()
         return counts
 
     def departures(self, steps: Integers) -> list[list[int]]:
         """Returns the arrivals that each step caused by sending, by the seqs of the steps."""
-        first, last = (np.searchsorted(self._steps, steps, side=side).tolist() for side in ("left", "right"))  # type: ignore[call-overload]
+        first, last = (np.searchsorted(self._steps, steps, side=side).tolist() for side in ("left", "right"))
         return [self._of_steps[a:b].tolist() if a < b else [] for a, b in zip(first, last, strict=True)]
 
     def arrivals(self, causes: Integers) -> list[int]:
         """Returns the numbers of deliveries and drops, given their causes (-1: none) in the order of the trace; 0 for
         one whose send is not in the trace."""
-        first, last = (np.searchsorted(self._causes, causes, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+        first, last = (np.searchsorted(self._causes, causes, side=side) for side in ("left", "right"))
         numbers: list[int] = np.where(first < last, first + 1, 0).tolist()
         for place in np.flatnonzero(last - first > 1):
             cause = int(causes[place])
@@ -94,7 +94,8 @@ class MessageIndex:
     def _base_codes(self, column: pa.Array) -> Integers:
         """Returns a number for the node of each row, the same for all of its mounts; -1 for none."""
         bases = [self._bases.setdefault(base_of(name), len(self._bases)) for name in column.dictionary.to_pylist()]
-        return np.array([*bases, -1], np.int64)[column.indices.fill_null(len(bases)).to_numpy()]
+        places: Integers = column.indices.fill_null(len(bases)).to_numpy()
+        return np.array([*bases, -1], np.int64)[places]
 
 
 def base_of(name: str) -> str:
@@ -104,7 +105,8 @@ def base_of(name: str) -> str:
 
 def causes_of(batch: pa.RecordBatch) -> Integers:
     """Returns the column `cause`; -1 for null."""
-    return batch["cause"].fill_null(-1).to_numpy()  # type: ignore[no-any-return]
+    causes: Integers = batch["cause"].fill_null(-1).to_numpy()
+    return causes
 
 
 def _columns(parts: list[tuple[Integers, ...]], count: int) -> list[Integers]:

@@ -4,7 +4,7 @@
 | ------------------------ | ----------------------------------------------------------------------------------------- |
 | a node, `n1`             | a process; its tracks are `n1 roles`, `n1` (steps), `n1 events`, and the same for mounts   |
 | clients, the administrator | the process `clients`; its tracks are `c1 operations`, `c1` (steps), `c1 events`         |
-| a fault                  | an instant in the process `faults`                                                        |
+| a fault                  | an instant in the process `faults`, and a slice for as long as it lasts                    |
 | a step                   | a slice, named by its message, timer or function; its category is the kind of its input   |
 | a delivery               | a flow from the slice of the step that sent the message to the slice of the delivery      |
 | a dropped message        | a flow to an instant among the events of its receiver, `drop MESSAGE`, with the reason     |
@@ -23,15 +23,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from framework.core.errors import abbreviated
-from framework.export.message_index import MessageIndex, base_of, causes_of
-from framework.export.protobuf import double, fixed64, integer, message, text, varint
+from framework.core.time import SECOND
+from framework.export.message_index import ARRIVALS, Integers, MessageIndex, base_of, causes_of
+from framework.export.protobuf import double, fixed64, integer, message, text, varint, varints
 from framework.export.recorded_run import Payloads, RecordedRun, as_text, no_events, words
 
 STEPS = ("start", "deliver", "timer", "invoke")
@@ -42,12 +44,13 @@ CLIENTS, FAULTS = "clients", "faults"
 _IS_CLIENT = re.compile(r"c\d+|admin")
 _NUMBERED = re.compile(r"(\D*)(\d+)")
 _LAST_RANK = 1 << 20
+_FOREVER = 1 << 62
 
 # https://github.com/google/perfetto/tree/main/protos/perfetto/trace: the numbers of fields and enum values.
 _PACKET = 1  # of Trace
 _TIMESTAMP, _SEQUENCE_ID, _TRACK_EVENT, _INTERNED_DATA, _SEQUENCE_FLAGS, _TRACK_DESCRIPTOR = 8, 10, 11, 12, 13, 60
 _STATE_CLEARED, _NEEDS_STATE = 1, 2
-_CATEGORY_IID, _ANNOTATION, _TYPE, _NAME_IID, _TRACK, _FLOW_ID = 3, 4, 9, 10, 11, 47  # of TrackEvent
+_CATEGORY_IID, _ANNOTATION, _TYPE, _NAME_IID, _TRACK, _FLOW_IDS = 3, 4, 9, 10, 11, 47  # of TrackEvent
 _BEGIN, _END, _INSTANT = 1, 2, 3
 _CATEGORIES, _EVENT_NAMES, _ANNOTATION_NAMES = 1, 2, 3  # of InternedData, each with `iid` and `name`
 _IID, _NAME = 1, 2
@@ -73,9 +76,10 @@ def write_perfetto(recorded: RecordedRun, path: Path) -> str:
         timeline = _Timeline(file, index, Payloads(recorded.shapes))
         for batch in recorded.events():
             timeline.add(batch)
-        if not timeline.end:
+        if not timeline.steps + timeline.instants:
             raise no_events(recorded)
         timeline.add_operations(recorded.history())
+        timeline.add_faults(recorded.ledger())
         timeline.close()
     return (
         f"{timeline.steps:,} steps, {index.count:,} flows of messages, {timeline.instants:,} instants,"
@@ -125,14 +129,13 @@ class _Annotations:
 
     def __init__(self, packets: PacketWriter) -> None:
         self._packets = packets
-        self._integer_heads: dict[str, bytes] = {}
+        self._names: dict[str, bytes] = {}
 
-    def number(self, name: str, value: int) -> bytes:
-        head = self._integer_heads.get(name)
-        if head is None:
-            head = self._integer_heads[name] = self._named(name) + varint(_INT << 3)
-        encoded = varint(value)
-        return b"".join((_ANNOTATION_TAG, varint(len(head) + len(encoded)), head, encoded))
+    def numbers(self, name: str, values: Integers) -> list[bytes]:
+        """Encodes a column of integers; a negative one is left out."""
+        head = self._named(name) + varint(_INT << 3)
+        heads = [b"", *(_ANNOTATION_TAG + varint(len(head) + length) + head for length in range(1, 10))]
+        return [heads[len(encoded)] + encoded for encoded in varints(values)]
 
     def value(self, name: str, value: Any) -> bytes:
         """Encodes a value; a dict as one argument for each of its fields, anything deeper as abbreviated JSON."""
@@ -142,7 +145,10 @@ class _Annotations:
         return message(_ANNOTATION, self._named(name) + _scalar(value))
 
     def _named(self, name: str) -> bytes:
-        return integer(1, self._packets.interned(_ANNOTATION_NAMES, name))
+        known = self._names.get(name)
+        if known is None:
+            known = self._names[name] = integer(1, self._packets.interned(_ANNOTATION_NAMES, name))
+        return known
 
 
 def _scalar(value: Any) -> bytes:
@@ -178,7 +184,7 @@ class _Tracks:
 
     def of(self, name: str | None, kind: str = "") -> int:
         """Returns the track of a node or client: its steps, or its `roles`, `events` or `operations`; of None, the
-        faults."""
+        faults: their `events`, or the spans of the fault of that name."""
         known = self._tracks.get((name or "", kind))
         if known is None:
             known = self._tracks[name or "", kind] = self.another(name, kind)
@@ -187,7 +193,8 @@ class _Tracks:
     def another(self, name: str | None, kind: str) -> int:
         """Adds a track, perhaps one more of the same name: those are shown as one."""
         if name is None:
-            return self._add(self._process(FAULTS), FAULTS, 0)
+            is_fault = kind != "events"
+            return self._add(self._process(FAULTS), kind if is_fault else FAULTS, int(is_fault))
         base = base_of(name)
         is_client = _IS_CLIENT.fullmatch(base) is not None
         first = _number(base) * 8 if is_client else 8 * self._ranks.setdefault(name, len(self._ranks))
@@ -247,57 +254,56 @@ class _Timeline:
         self._tracks = _Tracks(self._packets)
         self._payloads = payloads
         self._encoded: dict[tuple[str, str | None, bytes], bytes] = {}
+        self._heads: dict[tuple[int, int, str, str], bytes] = {}
+        self._peers: dict[str, bytes] = {}
         self._under_way: dict[int, list[Any]] = {}  # by send: its encoded message, and the arrivals to come
         self._open: dict[str, _Instant] = {}  # by node
         self._roles: dict[str, int] = {}  # the nodes with a slice that shows their roles, and its track
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Adds events; those of an earlier call came before them."""
-        seqs, kinds = batch["seq"].to_numpy(), words(batch["kind"])
-        causes = causes_of(batch)
-        is_arrival = [kind in ("deliver", "drop") for kind in kinds]
-        arrivals = iter(self._index.arrivals(causes[is_arrival]))
+        is_send = pc.equal(batch["kind"].cast(pa.string()), "send")
+        self._add_sends(batch.filter(is_send))
+        self._add_others(batch.filter(pc.invert(is_send)))
+        self.end = batch["time"][-1].as_py()
+        self._packets.flush()
+
+    def _add_sends(self, batch: pa.RecordBatch) -> None:
+        copies = self._index.copies(batch["seq"].to_numpy())
+        columns = batch["seq"].to_pylist(), words(batch["message"]), batch["payload"].to_pylist()
+        for seq, name, payload, count in zip(*columns, copies, strict=True):
+            if count:
+                self._under_way[seq] = [self._payload("send", name, payload), count]
+
+    def _add_others(self, batch: pa.RecordBatch) -> None:
+        times, seqs, causes, kinds = batch["time"], batch["seq"].to_numpy(), causes_of(batch), words(batch["kind"])
+        numbers = {"time": times.to_numpy(), "seq": seqs, "cause": causes}
+        numbers |= {name: batch[name].fill_null(-1).to_numpy().astype("int64") for name in ("operation", "size")}
+        encoded = zip(*(self._annotations.numbers(name, values) for name, values in numbers.items()), strict=True)
+        arrivals = iter(self._index.arrivals(causes[[kind in ARRIVALS for kind in kinds]]))
         rows = zip(
-            batch["time"].to_pylist(), seqs.tolist(), kinds, words(batch["node"]), words(batch["peer"]),
-            words(batch["message"]), batch["operation"].to_pylist(), causes.tolist(), batch["size"].to_pylist(),
-            batch["payload"].to_pylist(), self._index.departures(seqs), self._index.copies(seqs), strict=True,
+            times.to_pylist(), kinds, words(batch["node"]), words(batch["peer"]), words(batch["message"]),
+            causes.tolist(), batch["payload"].to_pylist(), self._index.departures(seqs), encoded, strict=True,
         )  # fmt: skip
-        for time, seq, kind, node, peer, name, operation, cause, size, payload, departures, copies in rows:
-            if kind == "send":
-                if copies:
-                    self._under_way[seq] = [self._payload(kind, name, payload), copies]
-                continue
-            number = self._annotations.number
-            parts = [number("time", time), number("seq", seq)]
-            if cause >= 0:
-                parts.append(number("cause", cause))
-            if operation is not None:
-                parts.append(number("operation", operation))
+        for time, kind, node, peer, name, cause, payload, departures, columns in rows:
+            parts = list(columns)
             if peer is not None:
-                parts.append(self._annotations.value("peer", peer))
-            if size is not None:
-                parts.append(number("size", size))
-            if kind == "deliver" or kind == "drop":
-                arrival = next(arrivals)
+                parts.append(self._peer(peer))
+            if kind in ARRIVALS:
+                if arrival := next(arrivals):
+                    parts.append(fixed64(_FLOW_IDS, arrival))
                 parts.append(self._arrived(cause))
-                if arrival:
-                    parts.append(fixed64(_FLOW_ID, arrival))
                 if payload is not None:
                     parts.append(self._annotations.value("reason", payload))
             elif payload is not None:
                 parts.append(self._payload(kind, name, payload))
             if kind in STEPS:
-                parts += [fixed64(_FLOW_ID, departure) for departure in departures]
-                self._step(time, node, kind, name or str(kind), b"".join(parts))
-                continue
-            track = self._tracks.of(None if kind == "fault" else (peer or node) if kind == "drop" else node, "events")
-            title = name if name and kind in ("fault", "note") else f"{kind} {name or ''}".rstrip()
-            self._place(time, node, self._event(_INSTANT, track, kind, title) + b"".join(parts))
-            if kind == "status" or kind == "crash":
-                self._show_roles(time, node, payload if kind == "status" else None)
-            self.instants += 1
-        self.end = time
-        self._packets.flush()
+                parts += [fixed64(_FLOW_IDS, departure) for departure in departures]
+                self._step(time, node, kind, name or kind, parts)
+            else:
+                self._instant(time, kind, node, peer, name, parts)
+                if kind in ("status", "crash"):
+                    self._show_roles(time, node, payload if kind == "status" else None)
 
     def add_operations(self, history: pa.Table) -> None:
         """Adds the operations of clients, in the order of their completion on each client."""
@@ -308,6 +314,28 @@ class _Timeline:
             self._packets.flush()
         self.operations = history.num_rows
 
+    def add_faults(self, ledger: Sequence[Mapping[str, Any]]) -> None:
+        """Adds the spans of faults, from the run's ledger."""
+        lanes: dict[str, list[list[int]]] = {}
+        for entry in ledger:
+            details = {name: entry[name] for name in ("against", "roles", "details") if entry.get(name)}
+            for since, until in entry.get("spans") or ():
+                begin, end = round(since * SECOND), self.end if until is None else round(until * SECOND)
+                name = str(entry["fault"])
+                track = self._lane(lanes.setdefault(name, []), begin, end, None, name)
+                arguments = self._annotations.value("ledger", details)
+                self._packets.event(begin, self._event(_BEGIN, track, "fault", name) + arguments)
+                self._packets.event(max(begin, end), _TYPES[_END] + integer(_TRACK, track))
+
+    def _lane(self, lanes: list[list[int]], begin: int, end: int, node: str | None, kind: str) -> int:
+        """Returns a track that is free at `begin`, occupied until `end` from now on; adds one if there is none."""
+        lane = next((lane for lane in lanes if lane[0] <= begin), None)
+        if lane is None:
+            lane = [0, self._tracks.another(node, kind)]
+            lanes.append(lane)
+        lane[0] = end
+        return lane[1]
+
     def close(self) -> None:
         """Writes what waits for its place, and ends the slices of roles."""
         for instant in self._open.values():
@@ -317,33 +345,39 @@ class _Timeline:
         self._packets.flush()
 
     def _operation(self, row: dict[str, Any], lanes: list[list[int]]) -> None:
-        lane = next((lane for lane in lanes if lane[0] <= row["invoked"]), None)
-        if lane is None:
-            lane = [0, self._tracks.another(row["client"], "operations")]
-            lanes.append(lane)
-        outcome = row["outcome"]
+        completed, outcome = row["completed"], row["outcome"]
+        track = self._lane(
+            lanes, row["invoked"], _FOREVER if completed is None else completed, row["client"], "operations"
+        )
         title = row["function"] if outcome == "ok" else f"{row['function']} ({outcome})"
-        begin = [self._event(_BEGIN, lane[1], "operation", title)]
+        begin = [self._event(_BEGIN, track, "operation", title)]
         for name in ("operation", "process", "key", "argument", "result", "outcome", "scheduled"):
             if row[name] is not None:
                 begin.append(self._annotations.value(name, row[name]))
         self._packets.event(row["invoked"], b"".join(begin))
-        if row["completed"] is None:  # under way at the end: the slice stays open
-            lane[0] = 1 << 62
-            return
-        lane[0] = row["completed"]
-        self._packets.event(row["completed"], _TYPES[_END] + integer(_TRACK, lane[1]))
+        if completed is not None:  # else it was under way at the end: the slice stays open
+            self._packets.event(completed, _TYPES[_END] + integer(_TRACK, track))
 
     def _event(self, kind: int, track: int, category: str, name: str) -> bytes:
         """Returns the beginning of a `TrackEvent`."""
-        return b"".join(
-            (
-                _TYPES[kind],
-                integer(_TRACK, track),
-                integer(_CATEGORY_IID, self._packets.interned(_CATEGORIES, category)),
-                integer(_NAME_IID, self._packets.interned(_EVENT_NAMES, name)),
+        key = (kind, track, category, name)
+        known = self._heads.get(key)
+        if known is None:
+            known = self._heads[key] = b"".join(
+                (
+                    _TYPES[kind],
+                    integer(_TRACK, track),
+                    integer(_CATEGORY_IID, self._packets.interned(_CATEGORIES, category)),
+                    integer(_NAME_IID, self._packets.interned(_EVENT_NAMES, name)),
+                )
             )
-        )
+        return known
+
+    def _peer(self, peer: str) -> bytes:
+        known = self._peers.get(peer)
+        if known is None:
+            known = self._peers[peer] = self._annotations.value("peer", peer)
+        return known
 
     def _payload(self, kind: str, name: str | None, payload: bytes | None) -> bytes:
         if payload is None:
@@ -368,7 +402,7 @@ class _Timeline:
         encoded: bytes = sent[0]
         return encoded
 
-    def _step(self, time: int, node: str, kind: str, name: str, arguments: bytes) -> None:
+    def _step(self, time: int, node: str, kind: str, name: str, arguments: list[bytes]) -> None:
         self.steps += 1
         base, track = base_of(node), self._tracks.of(node)
         instant = self._open.get(base)
@@ -377,11 +411,19 @@ class _Timeline:
                 self._write(instant, time)
             instant = self._open[base] = _Instant(time)
         slice_end = _TYPES[_END] + integer(_TRACK, track)
-        instant.events.append((instant.count, self._event(_BEGIN, track, kind, name) + arguments, slice_end))
+        instant.events.append(
+            (instant.count, b"".join((self._event(_BEGIN, track, kind, name), *arguments)), slice_end)
+        )
         instant.count += 1
 
-    def _place(self, time: int, node: str | None, event: bytes) -> None:
-        """Writes an instant at its time; if its node has steps at that time, with the last one of them."""
+    def _instant(
+        self, time: int, kind: str, node: str | None, peer: str | None, name: str | None, arguments: list[bytes]
+    ) -> None:
+        """Adds an instant at its time; if its node has steps at that time, with the last one of them."""
+        self.instants += 1
+        track = self._tracks.of(None if kind == "fault" else (peer or node) if kind == "drop" else node, "events")
+        title = name if name and kind in ("fault", "note") else f"{kind} {name or ''}".rstrip()
+        event = b"".join((self._event(_INSTANT, track, kind, title), *arguments))
         instant = None if node is None else self._open.get(base_of(node))
         if instant is None or instant.time != time:
             self._packets.event(time, event)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
+
+import numpy as np
 
 _VARINT, _FIXED64, _BYTES = 0, 1, 2
 _SMALL = [bytes([number]) for number in range(128)]
@@ -22,6 +25,19 @@ def varint(number: int) -> bytes:
         number >>= 7
     encoded.append(number)
     return bytes(encoded)
+
+
+def varints(numbers: np.ndarray[Any, np.dtype[np.int64]]) -> list[bytes]:
+    """Encodes many integers at once; a negative one becomes b""."""
+    groups = numbers[:, None] >> np.arange(0, 63, 7, dtype=np.int64) & 127  # seven bits each, the lowest first
+    lengths = np.where(numbers < 0, 0, np.maximum(9 - np.argmax(groups[:, ::-1] != 0, axis=1), 1))
+    lengths[numbers == 0] = 1
+    is_continued = np.arange(9) < lengths[:, None] - 1
+    encoded = (groups | np.where(is_continued, 128, 0)).astype(np.uint8).tobytes()
+    return [
+        encoded[start : start + length]
+        for start, length in zip(range(0, len(encoded), 9), lengths.tolist(), strict=True)
+    ]
 
 
 def integer(field: int, number: int) -> bytes:

@@ -67,6 +67,13 @@ class RecordedRun:
             return HISTORY_SCHEMA.empty_table()
         return pa.concat_tables([pa.Table.from_batches([batch]) for batch in batches]).unify_dictionaries()
 
+    def ledger(self) -> list[dict[str, Any]]:
+        """Returns the ledger of faults; empty if the result cannot be read."""
+        try:
+            return list(self.run.result.get("ledger") or ())
+        except ConfigError:
+            return []
+
     def _readable_events(self, file: Path) -> Iterator[pa.RecordBatch]:
         try:
             for batch in self.run.event_batches(file):

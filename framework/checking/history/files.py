@@ -17,7 +17,7 @@ from framework.checking.history.byte_chunks import not_text, pieces, texts
 from framework.checking.history.calls import Call
 from framework.checking.history.completions import Completions, Meaning
 from framework.checking.history.edn import LONGEST, read_edn
-from framework.checking.history.pairing import HistoryEvent, pair
+from framework.checking.history.pairing import UNTOLD, HistoryEvent, pair
 from framework.checking.history.values import DEEPEST, Key, Keyword, Symbol, Tagged, exact, frozen, nested, shown, word
 from framework.checking.models.model import COMPARABLE, Model
 from framework.core.errors import ConfigError, abbreviated, did_you_mean
@@ -44,8 +44,11 @@ _HALF_A_PAIR = re.compile(
 _EXAMPLE = '{"process": 0, "type": "invoke", "f": "read", "key": "x", "value": null, "time": 1}'
 
 
+_RESULT_NAME = "synod/result"
+
+
 class _Line(msgspec.Struct):
-    """The invocation or completion of an operation, as in JSON."""
+    """The invocation or completion of an operation, as in JSON. `result` is given where `value` does not show it."""
 
     process: int | str
     type: Type
@@ -53,6 +56,7 @@ class _Line(msgspec.Struct):
     key: Any = None
     value: Any = None
     time: int | None = None
+    result: Any = msgspec.field(default=UNTOLD, name=_RESULT_NAME)
 
 
 class _Kind(msgspec.Struct):
@@ -176,7 +180,7 @@ class _Events:
                 self._check_asks_nothing(function, value, number)
             if key is not None and type(key) is not str:
                 key = self._key(key, number)
-            yield HistoryEvent(number, line.process, line.type, function, key, value, line.time)
+            yield HistoryEvent(number, line.process, line.type, function, key, value, line.time, line.result)
 
     def _key(self, key: Any, line: int) -> Key:
         known = exact(frozen(key))
@@ -311,7 +315,7 @@ def _too_deep(where: str) -> ConfigError:
 
 
 _PROCESS, _TYPE, _F = Keyword("process"), Keyword("type"), Keyword("f")
-_KEY, _VALUE, _TIME = Keyword("key"), Keyword("value"), Keyword("time")
+_KEY, _VALUE, _TIME, _RESULT = Keyword("key"), Keyword("value"), Keyword("time"), Keyword(_RESULT_NAME)
 
 
 def _edn_lines(source: Iterable[str], where: str) -> Iterator[tuple[int, _Line]]:
@@ -333,7 +337,7 @@ def _edn_lines(source: Iterable[str], where: str) -> Iterator[tuple[int, _Line]]
         time = form.get(_TIME)
         yield line, _Line(
             process, kind, function, form.get(_KEY), form.get(_VALUE),  # type: ignore[arg-type]
-            time if type(time) is int and time >= 0 else None,
+            time if type(time) is int and time >= 0 else None, form.get(_RESULT, UNTOLD),
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from framework.checking.history.calls import Call
 from framework.checking.history.completions import Completions
-from framework.checking.history.values import Key, Keyword, Symbol, frozen, shown, written
+from framework.checking.history.values import Key, Keyword, Mark, Symbol, frozen, shown, written
 from framework.checking.models.model import Model
 from framework.core.errors import ConfigError, abbreviated
 
@@ -24,8 +24,15 @@ LINE_NS = 1_000_000
 ONE_AT_A_TIME = "A process does one thing at a time: give each client a process of its own."
 
 
+UNTOLD = Mark("UNTOLD")
+"""The `result` of a completion that has only a value."""
+
+
 class HistoryEvent(msgspec.Struct, frozen=True, gc=False):
-    """One line of a recorded history; `time` is in nanoseconds, None if it was not recorded."""
+    """One line of a recorded history; `time` is in nanoseconds, None if it was not recorded.
+
+    With a `result`, a completion is that of an operation that happened, whatever its `type` and `value` are.
+    """
 
     line: int
     process: Process
@@ -34,6 +41,7 @@ class HistoryEvent(msgspec.Struct, frozen=True, gc=False):
     key: Key
     value: Any
     time: int | None
+    result: Any = UNTOLD
 
 
 class _Begun(NamedTuple):
@@ -118,7 +126,9 @@ class _Pairing:
         if self._ignore_nil_reads and event.type == "ok" and event.function == "read" and event.value is None:
             self.ignored += 1
         else:
-            self._keep(begun, frozen(event.value), "ok" if event.type == "ok" else "fail", time, event)
+            is_ok = event.type == "ok" or event.result is not UNTOLD
+            value = event.value if event.result is UNTOLD else event.result
+            self._keep(begun, frozen(value), "ok" if is_ok else "fail", time, event)
 
     def _keep(
         self,
@@ -134,7 +144,8 @@ class _Pairing:
             function=event.function, key=event.key, argument=frozen(event.value),
             result=result if outcome == "ok" else None, outcome=outcome, invoked=begun.invoked, completed=completed,
         )  # fmt: skip
-        if call.known and (told := self.completions.result(call)) is not call.result:
+        has_value = call.known and end is not None and end.result is UNTOLD
+        if has_value and (told := self.completions.result(call)) is not call.result:
             call = msgspec.structs.replace(call, result=told)
         self._check(call, event.line, end)
         self.calls.append(call)
