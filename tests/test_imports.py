@@ -31,7 +31,7 @@ LAYERS = (
     ("replay",),
     ("runs",),
     ("shrink", "sweep"),
-    ("report",),
+    ("report", "export"),
     ("console",),
     ("testing",),
 )

@@ -23,6 +23,7 @@ COMMANDS = {
     "replay": "replays a run, reports where it differs, and shows what happened",
     "shrink": "finds a smaller experiment that fails in the same way",
     "check": "checks recorded histories of any system",
+    "export": "writes a run for Perfetto, ShiViz, Jepsen, or as Parquet or CSV",
     "plugins": "lists the installed plugins and their settings",
     "new": "writes a plugin of any kind, with its experiment and its tests",
 }

@@ -48,7 +48,7 @@ def write_csv(recorded: RecordedRun, folder: Path) -> str:
 
 
 def _write(recorded: RecordedRun, folder: Path, ending: str, opened: Callable[[Path, pa.Schema], Opened]) -> str:
-    folder.mkdir(parents=True)
+    folder.mkdir()
     counts = []
     tables = (("events", EVENTS, _events(recorded)), ("history", HISTORY, iter(recorded.history().to_batches())))
     for name, schema, batches in tables:

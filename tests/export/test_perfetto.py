@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,13 +64,14 @@ def read(path: Path) -> list[Slice]:
         assert not stack, f"{slices[stack[-1]]} is still open"
         if event.type == TrackEvent.TYPE_SLICE_BEGIN:
             stack.append(len(slices))
-        arguments = {names["debug_annotation_names"][one.name_iid]: value(one, names) for one in event.debug_annotations}
-        slices.append(
-            Slice(
-                *tracks[event.track_uuid], names["event_categories"][event.category_iids[0]],
-                names["event_names"][event.name_iid], packet.timestamp, None, arguments, tuple(event.flow_ids),
-            )  # fmt: skip
-        )
+        arguments = {
+            names["debug_annotation_names"][one.name_iid]: value(one, names) for one in event.debug_annotations
+        }
+        category = names["event_categories"][event.category_iids[0]]
+        name = names["event_names"][event.name_iid]
+        process, track = tracks[event.track_uuid]
+        flows = tuple(event.flow_ids)
+        slices.append(Slice(process, track, category, name, packet.timestamp, None, arguments, flows))
     return slices
 
 
@@ -111,7 +112,7 @@ def test_steps_of_a_node_follow_each_other_in_the_order_of_seq_and_end_before_th
     together = 0
     for slices in by_node.values():
         slices.sort(key=lambda one: one.arguments["seq"])
-        for one, following in zip(slices, slices[1:], strict=False):
+        for one, following in pairwise(slices):
             assert one.end is not None and one.end <= following.begin
             assert one.arguments["time"] <= one.begin and one.end <= max(one.begin, following.begin)
             together += one.arguments["time"] == following.arguments["time"]

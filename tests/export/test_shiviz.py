@@ -71,6 +71,6 @@ def test_the_lines_read_well(tmp_path: Path) -> None:
 
 
 def test_a_payload_with_a_line_break_stays_on_its_line(tmp_path: Path) -> None:
-    note = Event(1, 1, message="said", payload='{"text":"a\\nb}"}'.encode())
+    note = Event(1, 1, message="said", payload=b'{"text":"a\\nb}"}')
     (line,) = read(exported(recorded(tmp_path / "run", {"n1": [note]}), "shiviz", tmp_path / "log"))
     assert line == ("n1", {"n1": 1}, "0.000001 ms", r'note said {"text":"a\nb}"}')

@@ -73,7 +73,10 @@ def test_duckdb_answers_questions(chaos: Path, parquet: Path, csv: Path) -> None
 
 def test_pandas_reads_both_alike(parquet: Path, csv: Path) -> None:
     for name in ("events", "history"):
-        one, other = pd.read_parquet(parquet / f"{name}.parquet"), pd.read_csv(csv / f"{name}.csv", keep_default_na=False, na_values=[""])
+        one, other = (
+            pd.read_parquet(parquet / f"{name}.parquet"),
+            pd.read_csv(csv / f"{name}.csv", keep_default_na=False, na_values=[""]),
+        )
         assert list(one.columns) == list(other.columns) and len(one) == len(other) > 0
         for column in one.columns:
             assert one[column].isna().tolist() == other[column].isna().tolist(), (name, column)
