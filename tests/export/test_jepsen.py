@@ -34,13 +34,7 @@ WORKLOADS = {
     "register": ("register", "experiment=abd_5nodes", "workload.keys=2"),
     "queue": ("queue", "experiment=raft_queue"),
     "set": ("set", "experiment=raft_3nodes", "state_machine=set", "workload=set"),
-    "counter": (
-        "counter",
-        "experiment=raft_3nodes",
-        "state_machine=counter",
-        "workload=counter",
-        "workload.timeout=150ms",
-    ),  # fmt: skip
+    "counter": ("counter", "experiment=raft_3nodes", "state_machine=counter", "workload=counter"),
 }
 
 
