@@ -64,6 +64,7 @@ _TIMESTAMP_TAG, _EVENT_TAG = varint(_TIMESTAMP << 3), varint(_TRACK_EVENT << 3 |
 _PACKET_TAG, _ANNOTATION_TAG = varint(_PACKET << 3 | 2), varint(_ANNOTATION << 3 | 2)
 _TYPES = {kind: integer(_TYPE, kind) for kind in (_BEGIN, _END, _INSTANT)}
 _PAYLOADS_KEPT = 1 << 14
+_MOST_FIELDS = 64
 
 
 def write_perfetto(recorded: RecordedRun, path: Path) -> str:
@@ -139,7 +140,7 @@ class _Annotations:
 
     def value(self, name: str, value: Any) -> bytes:
         """Encodes a value; a dict as one argument for each of its fields, anything deeper as abbreviated JSON."""
-        if isinstance(value, dict):
+        if isinstance(value, dict) and len(value) <= _MOST_FIELDS:
             entries = [message(_ENTRIES, self._named(str(key)) + _scalar(item)) for key, item in value.items()]
             return message(_ANNOTATION, self._named(name) + b"".join(entries))
         return message(_ANNOTATION, self._named(name) + _scalar(value))

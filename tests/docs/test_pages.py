@@ -16,6 +16,7 @@ from tests.docs.markdown import ROOT, Reader, blocks
         "docs/checking.md",
         "docs/debugging.md",
         "docs/reports.md",
+        "docs/export.md",
         "docs/sweeps.md",
         "docs/extending.md",
         "docs/composition.md",

@@ -150,6 +150,17 @@ def test_a_damaged_part_is_one_line_that_names_the_file(tmp_path: Path, name: st
     assert "\n" not in str(caught.value)
 
 
+def test_events_are_read_batch_by_batch_from_all_files_or_one(tmp_path: Path) -> None:
+    for number, name in enumerate(("n1", "n2")):
+        write_events(tmp_path / "trace" / f"{name}.arrow", [Event(seq, seq) for seq in (number, number + 10)], {0})
+    run = open_run(tmp_path)
+    assert [file.name for file in run.event_files] == ["n1.arrow", "n2.arrow"]
+    seqs = [batch["seq"].to_pylist() for batch in run.event_batches() if batch.num_rows]
+    assert seqs == [[0], [10], [1], [11]]
+    second = [batch["seq"].to_pylist() for batch in run.event_batches(run.event_files[1]) if batch.num_rows]
+    assert second == [[1], [11]]
+
+
 def test_a_history_is_read_batch_by_batch_or_whole(tmp_path: Path) -> None:
     writer = HistoryWriter(tmp_path / "history.arrow")
     for operation in range(6):

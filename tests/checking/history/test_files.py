@@ -87,6 +87,27 @@ def test_jepsens_lines_are_in_order_even_where_their_times_are_equal(tmp_path: P
     assert one.completed is not None and one.completed < other.invoked
 
 
+def test_a_result_beside_the_value_is_the_result(tmp_path: Path) -> None:
+    path = edn(
+        tmp_path,
+        """{:process 0, :type :invoke, :f :add, :value true}
+        {:process 0, :type :ok, :f :add, :value true, :synod/result nil}
+        {:process 0, :type :invoke, :f :add, :value true}
+        {:process 0, :type :ok, :f :add, :value true, :synod/result false}
+        {:process 0, :type :invoke, :f :remove, :value 1}
+        {:process 0, :type :fail, :f :remove, :value 1, :synod/result false}""",
+    )
+    calls = read_calls(path, model_named("set"))
+    assert [(call.function, call.outcome, call.result) for call in calls] == [
+        ("add", "ok", None), ("add", "ok", False), ("remove", "ok", False),
+    ]  # fmt: skip
+    path = tmp_path / "h.jsonl"
+    cas = {"process": 0, "type": "invoke", "f": "cas", "value": [1, 2]}
+    path.write_text("\n".join(map(json.dumps, [cas, {**cas, "type": "ok", "synod/result": False}])))
+    (call,) = read_calls(path, Register())
+    assert (call.argument, call.result) == ((1, 2), False)
+
+
 def test_independent_values_carry_their_keys(tmp_path: Path) -> None:
     text = """[{:process 0, :type :invoke, :f :read, :value [7 nil]} {:process 0, :type :ok, :f :read, :value [7 1]}
                {:process 0, :type :invoke, :f :cas, :value [8 [1 2]]} {:process 0, :type :info, :f :cas, :value :timeout}]"""
