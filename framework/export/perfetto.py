@@ -35,13 +35,14 @@ from framework.core.time import SECOND
 from framework.export.message_index import ARRIVALS, Integers, MessageIndex, base_of, causes_of
 from framework.export.protobuf import double, fixed64, integer, message, text, varint, varints
 from framework.export.recorded_run import Payloads, RecordedRun, as_text, no_events, words
+from framework.replication.administration import ADMINISTRATOR
 
 STEPS = ("start", "deliver", "timer", "invoke")
 STEP_NS = 20_000
 """The largest width of a step, in nanoseconds."""
 
 CLIENTS, FAULTS = "clients", "faults"
-_IS_CLIENT = re.compile(r"c\d+|admin")
+_IS_CLIENT = re.compile(rf"c\d+|{ADMINISTRATOR}")
 _NUMBERED = re.compile(r"(\D*)(\d+)")
 _LAST_RANK = 1 << 20
 _FOREVER = 1 << 62
@@ -256,7 +257,7 @@ class _Timeline:
         self._payloads = payloads
         self._encoded: dict[tuple[str, str | None, bytes], bytes] = {}
         self._heads: dict[tuple[int, int, str, str], bytes] = {}
-        self._peers: dict[str, bytes] = {}
+        self._names: dict[tuple[str, str], bytes] = {}
         self._under_way: dict[int, list[Any]] = {}  # by send: its encoded message, and the arrivals to come
         self._open: dict[str, _Instant] = {}  # by node
         self._roles: dict[str, int] = {}  # the nodes with a slice that shows their roles, and its track
@@ -289,7 +290,9 @@ class _Timeline:
         for time, kind, node, peer, name, cause, payload, departures, columns in rows:
             parts = list(columns)
             if peer is not None:
-                parts.append(self._peer(peer))
+                parts.append(self._named("peer", peer))
+            if node is not None and kind in ("drop", "fault"):  # its track is not that of its node
+                parts.append(self._named("node", node))
             if kind in ARRIVALS:
                 if arrival := next(arrivals):
                     parts.append(fixed64(_FLOW_IDS, arrival))
@@ -374,10 +377,10 @@ class _Timeline:
             )
         return known
 
-    def _peer(self, peer: str) -> bytes:
-        known = self._peers.get(peer)
+    def _named(self, argument: str, name: str) -> bytes:
+        known = self._names.get((argument, name))
         if known is None:
-            known = self._peers[peer] = self._annotations.value("peer", peer)
+            known = self._names[argument, name] = self._annotations.value(argument, name)
         return known
 
     def _payload(self, kind: str, name: str | None, payload: bytes | None) -> bytes:

@@ -51,10 +51,6 @@ class RecordedRun:
         """
         return merged([self._readable_events(file) for file in self.run.event_files])
 
-    def has_events(self) -> bool:
-        """Returns whether an event can be read."""
-        return next(self.events(), None) is not None
-
     def history(self) -> pa.Table:
         """Returns the readable operations, as recorded: in the order of their completion on each client."""
         batches = []

@@ -149,6 +149,7 @@ def test_a_dropped_message_ends_at_its_receiver_with_the_reason(chaos: Path, sho
     for seq, row in drops.items():
         one = instants[seq]
         assert (one.track, one.name) == (f"{row['peer']} events", f"drop {row['message']}")
+        assert (one.arguments["node"], one.arguments["peer"]) == (row["node"], row["peer"])
         assert one.arguments["reason"] == row["payload"].decode() and len(one.flows) == 1 and one.end is None
     assert {"lost", "cut"} < {one.arguments["reason"] for one in instants.values()}
 
