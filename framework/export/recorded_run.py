@@ -34,6 +34,7 @@ class RecordedRun:
             raise ConfigError(str(folder), "holds no run", "Give the folder that holds trace/ and history.arrow.")
         self.shapes: dict[str, Shape] = {}
         """The shapes of messages in the batches taken so far."""
+        self._seen_shapes: set[bytes] = set()
         self._note_state()
 
     @property
@@ -87,7 +88,6 @@ class RecordedRun:
 
     def _note_state(self) -> None:
         """Warns if the run was cut off or interrupted."""
-        self._seen_shapes: set[bytes] = set()
         try:
             result = self.run.result
             if result.get("interrupted"):
