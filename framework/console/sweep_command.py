@@ -17,12 +17,13 @@ from framework.console.formatting import counted
 from framework.console.sweep_screen import COMBINATIONS_SHOWN, Summary, SweepScreen
 from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError
+from framework.core.tracebacks import error_line, place
 from framework.sweep.identity import Identity, identity_of
 from framework.sweep.launch import runner_of
 from framework.sweep.plan import SweepPlan, plan_sweep
 from framework.sweep.resume import planned_run
 from framework.sweep.rows import axis_type
-from framework.sweep.store import Head, Store, read_head
+from framework.sweep.store import KEPT, Head, Store, read_head
 from framework.sweep.sweep_run import SweepRun
 
 
@@ -134,11 +135,25 @@ def _announce(sweep_run: SweepRun) -> None:
 
 
 def _conclude(sweep_run: SweepRun, *, quiet: bool) -> int:
+    _report_kept(sweep_run)
     summary = Summary(sweep_run)
     if not quiet:
         summary.print()
         print()
     return _say_verdict(summary)
+
+
+def _report_kept(sweep_run: SweepRun) -> None:
+    """Writes the reports of the runs that were kept because they are not valid. A failure is a line on stderr."""
+    plan = sweep_run.plan
+    if not (plan.folder / KEPT).is_dir() or plan.composed.config["run"]["report"] == "never":
+        return
+    from framework.report.sweep_report import write_kept_reports
+
+    try:
+        write_kept_reports(plan.folder, plan.composed.registry)
+    except Exception as error:
+        print(f"warning: no reports of the kept runs: unexpected {error_line(error)} ({place(error)})", file=sys.stderr)
 
 
 def _say_verdict(summary: Summary) -> int:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
-from framework.core.errors import ConfigError
+from framework.core.errors import ConfigError, abbreviated
 from framework.core.tracebacks import one_line, printable
 from framework.registry.registry import Registry
 from framework.report.settings import setting_rows
@@ -32,6 +32,8 @@ LEVELS = 2
 
 _TRACEBACK = "traceback.txt"
 _NOT_SHOWN = ("seed", "experiment")
+LONGEST = 60
+"""The most characters of a value in the list."""
 """Settings with a column of their own."""
 
 
@@ -209,7 +211,7 @@ def _settings(config: Mapping[str, Any], registry: Registry | None) -> tuple[dic
         rows = ()
     settings = {printable(row["key"]): printable(row["value"]) for row in rows}
     differing = (row for row in rows if row["differs"] and row["key"] not in _NOT_SHOWN)
-    return settings, tuple(printable(f"{row['key']}={row['value']}") for row in differing)
+    return settings, tuple(printable(f"{row['key']}={abbreviated(row['value'], LONGEST)}") for row in differing)
 
 
 def _why_no_result(folder: Path) -> str:

@@ -49,10 +49,11 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
     result = _read(missing, "checks", lambda: run.result, nothing) if (run.folder / RESULT).exists() else nothing
     config = _read(missing, "config", lambda: run.config, nothing)
     events, warnings = Events(), []
-    try:
-        events.read(run.event_batches())
-    except ConfigError as error:
-        warnings.append(printable(f"{error} The events after it are left out."))
+    for file in run.event_files:
+        try:
+            events.read(run.event_batches(file))
+        except ConfigError as error:
+            warnings.append(printable(f"{error} Its events from there on are left out."))
     level = str((config.get("trace") or {}).get("level", "full"))
     no_events = (
         "No event can be read."

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from framework.checking.verdict import Verdict
 from framework.core.errors import SynodError
 from framework.core.tracebacks import one_line, printable
 from framework.registry.registry import Registry
@@ -34,6 +35,7 @@ from framework.sweep.rows import column_value
 from framework.sweep.store import KEPT
 from framework.sweep.sweep_run import kind_of_reason
 from framework.trace.operations import short
+from framework.trace.reader import open_run
 
 MOST_POINTS = 5_000
 """The most runs that are points of their own. Runs that are not valid come first; the valid ones are evenly chosen."""
@@ -59,13 +61,16 @@ def write_sweep_report(folder: Path, target: Path | None = None) -> Path:
     return path
 
 
-def write_kept_reports(sweep: Sweep, registry: Registry | None = None) -> None:
-    """Writes the report of each kept run that has none, or has an older one than its result. A run that cannot be read
-    gets none. `registry` knows the plugins of the sweep; without it each report loads them."""
-    for kept in sorted((sweep.folder / KEPT).glob("*")):
+def write_kept_reports(folder: Path, registry: Registry | None = None) -> None:
+    """Writes the report of each kept run of the sweep in `folder` that is not valid, and has no report or an older one
+    than its result. A run that cannot be read gets none. `registry` knows the plugins of the sweep; without it each
+    report loads them."""
+    for kept in sorted((folder / KEPT).glob("*")):
         with suppress(SynodError, OSError):
             report, result = kept / REPORT, kept / RESULT
-            if kept.is_dir() and not (report.exists() and report.stat().st_mtime >= result.stat().st_mtime):
+            if not kept.is_dir() or (report.exists() and report.stat().st_mtime >= result.stat().st_mtime):
+                continue
+            if open_run(kept).result.get("verdict") != Verdict.VALID:
                 write_run_report(kept, registry=registry)
 
 
@@ -73,7 +78,7 @@ def sweep_data(sweep: Sweep, page: Path) -> dict[str, Any]:
     """Returns the data of the page at `page`: JSON values. Writes the reports of kept runs first."""
     head, rows = sweep.head, sweep.rows
     commands = Commands(sweep)
-    write_kept_reports(sweep, commands.registry)
+    write_kept_reports(sweep.folder, commands.registry)
     measured = sweep_rows(rows, head.axes, commands.order())
     counts = Counter(measured.standings)
     fixed = fixed_settings(head)
