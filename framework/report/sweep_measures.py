@@ -88,8 +88,8 @@ class SweepRows:
 
 
 def sweep_rows(rows: pa.Table, axes: Mapping[str, AxisType], order: Mapping[str, Sequence[Any]]) -> SweepRows:
-    """Returns the rows of a sweep by combination. `order` has the values of some axes in the order in which they are to
-    be shown; others are in ascending order."""
+    """Returns the rows of a sweep by combination. `order` has the values of axes as the command line had them: text is in
+    that order. Numbers and durations are in ascending order."""
     found, places = [], []
     for key, kind in axes.items():
         axis, place = _axis(key, kind, rows[key].to_pylist(), order.get(key, ()))
@@ -124,7 +124,7 @@ def _axis(key: str, kind: AxisType, column: Sequence[Any], order: Sequence[Any])
         unit = "ms" if numbers else ""
     first = {value: place for place, value in enumerate(order)}
     ordered = sorted(
-        distinct, key=lambda value: (first.get(value, len(first)), numbers[value] if numbers else 0, str(value))
+        distinct, key=lambda value: (numbers[value] if numbers else first.get(value, len(first)), str(value))
     )
     place = {value: number for number, value in enumerate(ordered)}
     return (

@@ -101,12 +101,12 @@ def test_values_of_each_type_have_an_order(
     assert set(axis["values"]) == set(shown) and (None in values or axis["values"] == shown)
 
 
-def test_text_is_in_the_order_of_the_command_line(tmp_path: Path) -> None:
+def test_text_is_in_the_order_of_the_command_line_and_durations_ascend(tmp_path: Path) -> None:
     words = ("experiment=hello", "engine=sim", "workload.timeout=2s,1s", "trace=none,full", "seed=range(0,2)")
     rows: Rows = [({"workload.timeout": time, "trace": trace}, seed, {}) for time in ("1s", "2s") for trace in ("full", "none") for seed in (0, 1)]  # fmt: skip
     folder = lay_sweep(tmp_path / "swept", rows, {"workload.timeout": "text", "trace": "text"}, overrides=words)
     data = data_of(folder)
-    assert [axis["values"] for axis in data["axes"]] == [("2s", "1s"), ("none", "full")]
+    assert [axis["values"] for axis in data["axes"]] == [("1s", "2s"), ("none", "full")]
     assert data["verdict"] == "valid"
 
 
