@@ -8,20 +8,22 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import msgspec
 import yaml
 
-from framework.core.errors import ConfigError, abbreviated
+from framework.config.overrides import parsed_overrides
+from framework.core.errors import ConfigError, SynodError, abbreviated
 from framework.core.tracebacks import one_line, printable
 from framework.registry.registry import Registry
 from framework.report.settings import setting_rows
 from framework.runs.folder import CONFIG, HISTORY, RESULT, TRACE
+from framework.sweep.axes import Choices, axis_of
 from framework.sweep.rows import standing, that_count
 from framework.sweep.store import HEAD, Head, read_head, read_journal, read_rows
 
@@ -240,7 +242,10 @@ def _listed_sweep(folder: Path) -> ListedRun:
         counts = _standings(folder, head)
     except ConfigError as error:
         return ListedRun(folder=folder, kind="sweep", reasons=(one_line(str(error)),), started=_written(folder, HEAD))
-    total = sum(counts.values())
+    total, points = sum(counts.values()), _points(head)
+    verdict = sweep_verdict(counts)
+    if points is not None and verdict == "valid" and total < points:
+        verdict = "unknown"
     words = [f"{counts[name]:,} {name}" for name in sorted(counts, key=lambda name: (name != "invalid", name))]
     varying = f"varies: {', '.join((*head.axes, 'seed'))}"
     return ListedRun(
@@ -248,12 +253,46 @@ def _listed_sweep(folder: Path) -> ListedRun:
         kind="sweep",
         experiment=fixed.get("experiment", "several" if "experiment" in head.axes else ""),
         engine=head.engine,
-        verdict=sweep_verdict(counts),
-        reasons=(f"{total:,} row{'' if total == 1 else 's'}: {', '.join(words)}" if total else "no run has ended yet",),
+        verdict=verdict,
+        reasons=(_progress(total, points, words),),
         started=head.started,
         settings=fixed | dict.fromkeys(head.axes, "several"),
         differing=(varying, *(f"{key}={value}" for key, value in fixed.items() if key not in (*_NOT_SHOWN, "engine"))),
     )
+
+
+def _progress(rows: int, points: int | None, words: Sequence[str]) -> str:
+    """Returns how far a sweep is: `40 rows: 2 invalid, 38 valid`, `3 of 40 points: 3 valid`."""
+    if not rows:
+        return "no run has ended yet"
+    few = f"{rows:,} of {points:,} points" if points is not None and rows < points else ""
+    many = f"{rows:,} row{'' if rows == 1 else 's'}"
+    return f"{few or many}: {', '.join(words)}"
+
+
+def _points(head: Head) -> int | None:
+    """Returns the number of points that the last command of a sweep asked for, from its words alone; None if they do not
+    say: for named sweeps, draws, and options chosen by a pattern."""
+    number = 1
+    try:
+        for text, parsed in parsed_overrides(head.overrides):
+            if parsed.key_or_group in _UNCOUNTABLE:
+                return None
+            if parsed.is_sweep_override():
+                axis = axis_of(text, parsed, _no_options, 0)
+                if not isinstance(axis, Choices):
+                    return None
+                number *= len(axis.values)
+    except SynodError:
+        return None
+    return number
+
+
+_UNCOUNTABLE = ("sweep", "sweep.sampler", "sweep.params")
+
+
+def _no_options(group: str) -> NoReturn:
+    raise ConfigError(group, "is chosen by a pattern")
 
 
 def sweep_verdict(counts: Mapping[str, int]) -> str:

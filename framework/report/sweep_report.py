@@ -84,7 +84,7 @@ def sweep_data(sweep: Sweep, page: Path) -> dict[str, Any]:
     fixed = fixed_settings(head)
     failures = _Failures(sweep, rows, measured, commands, page)
     title = fixed.get("experiment") or ("several experiments" if "experiment" in head.axes else sweep.folder.name)
-    verdict, summary = _conclusion(counts, commands.points)
+    verdict, summary = _conclusion(counts, *commands.progress(rows))
     return {
         "title": f"Sweep of {title}",
         "subtitle": printable(f"engine {head.engine} · {head.started} · {sweep.folder}"),
@@ -116,11 +116,10 @@ def sweep_data(sweep: Sweep, page: Path) -> dict[str, Any]:
     }
 
 
-def _conclusion(counts: Mapping[str, int], points: int | None) -> tuple[str, str]:
+def _conclusion(counts: Mapping[str, int], missing: int, points: int) -> tuple[str, str]:
     """Returns the verdict on a sweep and what it rests on. Runs that are missing make it unknown unless one is invalid."""
     total = sum(counts.values())
     verdict = sweep_verdict(counts)
-    missing = max(0, (points or 0) - total)
     told = f"{total:,} run{'' if total == 1 else 's'}"
     if verdict == NO_VERDICT:
         return verdict, "no run has ended yet"
@@ -195,13 +194,21 @@ class Commands:
         with suppress(SynodError):
             self._plan = plan_sweep(sweep.head.overrides, sweep.head.config_dir, str(sweep.folder))
         self.registry = None if self._plan is None else self._plan.composed.registry
-        self.points = None if self._plan is None else self._expected(self._plan)
         self.sweep_command = replay_resume(sweep.folder)
 
-    @staticmethod
-    def _expected(plan: SweepPlan) -> int | None:
-        """Returns the number of points; None for draws, which may repeat a combination."""
-        return len(plan.points) if plan.points.sampler == "grid" else None
+    def progress(self, rows: pa.Table) -> tuple[int, int]:
+        """Returns how many points of the last command have no row, and how many there are; 0 and 0 if that is not
+        known: without a plan, and for draws, which may repeat a combination."""
+        if self._plan is None or self._plan.points.sampler != "grid":
+            return 0, 0
+        points = self._plan.points
+        seeds = points.seeds if isinstance(points.seeds, range) else set(points.seeds)
+        has_row = [seed in seeds for seed in rows["seed"].to_pylist()]
+        for axis in points.axes:
+            assert isinstance(axis, Choices)
+            values = {column_value(value, self._head.axes[axis.key]) for value in axis.values}
+            has_row = [one and value in values for one, value in zip(has_row, rows[axis.key].to_pylist(), strict=True)]
+        return len(points) - sum(has_row), len(points)
 
     def order(self) -> dict[str, list[Any]]:
         """Returns the values of each axis in the order of the command line, in the form of its column."""

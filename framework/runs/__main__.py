@@ -126,7 +126,8 @@ def _widths(rows: Sequence[Mapping[str, str]], most: int) -> dict[str, int]:
 
 
 def _cells(run: ListedRun, folder: Path) -> dict[str, str]:
-    return {
+    """Returns the text of each column, without control characters, which a terminal would obey."""
+    cells = {
         "started": run.started.replace("T", " ").removesuffix("Z"),
         "folder": printable(str(run.folder.relative_to(folder))),
         "experiment": run.experiment,
@@ -137,6 +138,7 @@ def _cells(run: ListedRun, folder: Path) -> dict[str, str]:
         "verdict": run.verdict,
         _WHY: "; ".join(filter(None, (run.reason, " ".join(run.differing)))),
     }
+    return {head: "".join(char if char.isprintable() else "�" for char in cell) for head, cell in cells.items()}
 
 
 _WHY = "reason; not the default"

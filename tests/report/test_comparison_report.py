@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from framework.core.errors import ConfigError
 from framework.report.comparison_report import (
@@ -156,7 +157,8 @@ def test_the_page_shows_intervals_and_says_what_they_mean(tmp_path: Path, browse
     page = browser_page(written)
 
     throughput = page.locator("figure.measure").first
-    assert throughput.locator(".interval").count() == 2 and throughput.locator(".interval.sure").count() == 1
+    expect(throughput.locator(".interval")).to_have_count(2)
+    expect(throughput.locator(".interval.sure")).to_have_count(1)
     assert "1 of 2 intervals exclude zero" in throughput.inner_text()
     assert "higher: the interval excludes zero, better" in throughput.inner_text()
     assert throughput.get_by_role("cell", name=HOSTILE).first.is_visible() and page.locator("main script").count() == 0
@@ -164,7 +166,7 @@ def test_the_page_shows_intervals_and_says_what_they_mean(tmp_path: Path, browse
     row = page.locator("#verdicts tbody tr").first
     assert row.locator("td").all_inner_texts() == ["24", "22", "0", "2"]
     page.get_by_label("Also show").select_option(label="steps")
-    assert page.locator("figure.measure").count() == 4
+    expect(page.locator("figure.measure")).to_have_count(4)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(400, True), (1400, False)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from framework.core.errors import ConfigError
 from framework.registry.registry import Registry, load
@@ -72,7 +73,7 @@ def test_a_folder_without_runs_is_one_clear_error(tmp_path: Path, registry: Regi
 def test_the_list_is_sorted_and_filtered(runs: Path, registry: Registry, browser_page: OpenPage) -> None:
     page = browser_page(write_index(runs, registry=registry))
     rows = page.locator("#runs tbody tr")
-    assert rows.count() == 4
+    expect(rows).to_have_count(4)
     assert page.get_by_text("4 of 4 shown").is_visible()
 
     page.get_by_role("button", name="ops/s").click()
@@ -82,17 +83,19 @@ def test_the_list_is_sorted_and_filtered(runs: Path, registry: Registry, browser
     assert "250.5" not in rows.nth(0).inner_text()
 
     page.get_by_label("Search").fill("NODES=5 invalid")
-    assert rows.count() == 1 and page.get_by_text("1 of 4 shown").is_visible()
+    expect(rows).to_have_count(1)
+    assert page.get_by_text("1 of 4 shown").is_visible()
     page.get_by_label("Search").fill("")
     page.get_by_label("Verdict").select_option("no verdict")
-    assert rows.count() == 1 and "was cut off" in rows.nth(0).inner_text()
+    expect(rows).to_have_count(1)
+    assert "was cut off" in rows.nth(0).inner_text()
 
 
 def test_hostile_names_stay_text(runs: Path, registry: Registry, browser_page: OpenPage) -> None:
     page = browser_page(write_index(runs, registry=registry))
     assert page.get_by_role("link", name=HOSTILE, exact=True).get_attribute("href") == "slow/"
     assert page.get_by_text(f"{HOSTILE} & more").is_visible()
-    assert page.locator("main script").count() == 0
+    expect(page.locator("main script")).to_have_count(0)
 
 
 def test_two_runs_are_shown_side_by_side(runs: Path, registry: Registry, browser_page: OpenPage) -> None:
@@ -111,7 +114,7 @@ def test_two_runs_are_shown_side_by_side(runs: Path, registry: Registry, browser
     page.get_by_label("Compare cut").check()  # the one chosen first is let go
     assert not page.get_by_label("Compare fast").is_checked()
     page.get_by_role("button", name="Clear").click()
-    assert compared.count() == 0
+    expect(compared).to_have_count(0)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(400, True), (1400, False)])

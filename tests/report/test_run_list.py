@@ -151,3 +151,22 @@ def test_what_a_folder_is(tmp_path: Path) -> None:
 def test_a_folder_that_is_none_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone: cannot be read \(No such file or directory\)"):
         listed_runs(tmp_path / "gone")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "verdict", "reason"),
+    [
+        (("nodes=3,5", "seed=range(0,2)"), "unknown", "2 of 4 points: 2 valid"),
+        (("nodes=3,5", "clients=9", "sweep.timeout=9s"), "valid", "2 rows: 2 valid"),
+        (("sweep=raft_chaos",), "valid", "2 rows: 2 valid"),
+        (("network=glob(wan_*)",), "valid", "2 rows: 2 valid"),
+        (("nodes=int(interval(3,9))", "sweep.sampler=random"), "valid", "2 rows: 2 valid"),
+        (("nodes=(",), "valid", "2 rows: 2 valid"),
+    ],
+)
+def test_a_sweep_that_lacks_points_is_unknown(
+    overrides: tuple[str, ...], verdict: str, reason: str, tmp_path: Path
+) -> None:
+    lay_sweep(tmp_path / "swept", [({}, seed, {}) for seed in (0, 1)], {}, overrides=overrides)
+    run = only(tmp_path)
+    assert (run.verdict, run.reason) == (verdict, reason)

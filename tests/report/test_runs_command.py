@@ -60,6 +60,13 @@ def test_a_reason_is_cut_where_the_line_ends_and_never_wrapped(capsys: Captured)
     assert len(rows) == 6 and max(map(len, rows)) <= 160
 
 
+def test_control_characters_do_not_reach_the_terminal(capsys: Captured) -> None:
+    lay_run(Path("runs/a\nb"), {"verdict": "invalid", "reasons": ["\x1b[31mred\x07"], "experiment": "\x1b]0;x"})
+    runs(["--verdict", "invalid"])
+    told = lines(capsys)
+    assert "a�b" in told[2] and "�[31mred�" in told[2] and "�]0;x" in told[2] and len(told) == 4
+
+
 def test_a_narrow_terminal_lacks_columns(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("framework.runs.__main__._PLAIN_WIDTH", 80)
     runs([])

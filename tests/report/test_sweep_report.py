@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from framework.core.errors import ConfigError
 from framework.report import sweep_report
@@ -117,6 +118,14 @@ def test_a_sweep_that_lacks_points_is_not_valid(tmp_path: Path) -> None:
     assert (data["verdict"], data["summary"]) == ("unknown", "4 runs; 5 of 9 points have no row yet")
 
 
+def test_rows_of_earlier_commands_do_not_fill_the_points_of_the_last(tmp_path: Path) -> None:
+    words = ("experiment=hello", "engine=sim", "clients=1,2", "seed=range(0,4)")
+    rows: Rows = [({"clients": clients}, seed, {}) for clients in (1, 3) for seed in range(2, 8)]
+    folder = lay_sweep(tmp_path / "swept", rows, {"clients": "integer"}, overrides=words)
+    data = data_of(folder)
+    assert (data["verdict"], data["summary"]) == ("unknown", "12 runs; 6 of 8 points have no row yet")
+
+
 def test_quantiles_are_those_of_the_runs_with_a_verdict(swept: Path) -> None:
     data = data_of(swept)
     worst = next(one for one in data["combinations"] if data["axes"][0]["values"][one["places"][0]] == "raft" and one["runs"].get("invalid"))  # fmt: skip
@@ -219,8 +228,9 @@ def test_each_run_that_is_not_valid_is_a_mark_that_leads_to_it(swept: Path, brow
     page = browser_page(write_sweep_report(swept))
     throughput = page.locator("figure.measure").first
 
-    assert page.locator("figure.measure").count() == 3
-    assert throughput.locator(".panel").count() == 2 and throughput.locator(".box").count() == 4
+    expect(page.locator("figure.measure")).to_have_count(3)
+    expect(throughput.locator(".panel")).to_have_count(2)
+    expect(throughput.locator(".box")).to_have_count(4)
     mark = throughput.locator("a.run.invalid")
     assert mark.get_attribute("href") == "kept/one/report.html"
     assert (mark.get_attribute("aria-label") or "").startswith("invalid: protocol=raft, nodes=11, seed=1: ")
@@ -235,7 +245,7 @@ def test_hostile_text_stays_text(swept: Path, browser_page: OpenPage) -> None:
     page = browser_page(write_sweep_report(swept))
     assert HOSTILE in page.locator("#runs").inner_text()
     assert "</script><script>alert(…)</script>" in page.locator("#reasons").inner_text()
-    assert page.locator("main script").count() == 0
+    expect(page.locator("main script")).to_have_count(0)
 
 
 def test_the_axis_the_values_and_the_measure_are_chosen(swept: Path, browser_page: OpenPage) -> None:
@@ -248,7 +258,8 @@ def test_the_axis_the_values_and_the_measure_are_chosen(swept: Path, browser_pag
     page.get_by_label("nodes", exact=True).select_option(label="11")
     assert figures.first.locator("h4").all_inner_texts() == ["nodes=11"]
     page.get_by_label("Also show").select_option(label="fsyncs")
-    assert figures.count() == 4 and figures.nth(3).locator("figcaption").inner_text().startswith("fsyncs")
+    expect(figures).to_have_count(4)
+    assert figures.nth(3).locator("figcaption").inner_text().startswith("fsyncs")
     page.get_by_label("Scale").select_option("log")
     assert "logarithmic" in figures.first.inner_text() and "2 at zero" not in figures.first.inner_text()
 
@@ -257,10 +268,10 @@ def test_the_figures_are_tables_too(swept: Path, browser_page: OpenPage) -> None
     page = browser_page(write_sweep_report(swept))
     throughput = page.locator("figure.measure").first
     throughput.get_by_text("Table").click()
-    assert throughput.locator("tbody tr").count() == 4
+    expect(throughput.locator("tbody tr")).to_have_count(4)
     throughput.get_by_role("button", name="median").click()
     page.get_by_text("All 24 runs").click()
-    assert page.locator("#runs details tbody tr").count() == 24
+    expect(page.locator("#runs details tbody tr")).to_have_count(24)
 
 
 def test_many_numbers_are_an_axis_with_a_scale(tmp_path: Path, browser_page: OpenPage) -> None:
@@ -270,7 +281,8 @@ def test_many_numbers_are_an_axis_with_a_scale(tmp_path: Path, browser_page: Ope
     )
     throughput = page.locator("figure.measure").first
     assert throughput.locator("h4").all_inner_texts() == ["nodes=3", "nodes=4"]
-    assert throughput.locator(".box").count() == 0 and throughput.locator(".run.unknown").count() == 1
+    expect(throughput.locator(".run.unknown")).to_have_count(1)
+    expect(throughput.locator(".box")).to_have_count(0)
     assert "over rate" in throughput.locator(".note").inner_text()
 
 
