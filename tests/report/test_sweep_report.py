@@ -165,12 +165,16 @@ def test_a_kept_run_gets_its_report_and_others_their_command(tmp_path: Path) -> 
     ]
     rows[-1] = ({"clients": 2}, 1, {**INVALID, "kept": "kept/one"})
     folder = lay_sweep(tmp_path / "swept", rows, {"clients": "integer"}, overrides=words)
-    take(folder / "kept" / "one", "experiment=hello", "engine=sim", "duration=200ms", "run.report=never")
+    for name in ("one", "other"):
+        take(folder / "kept" / name, "experiment=hello", "engine=sim", "duration=200ms", "run.report=never")
+    result = folder / "kept" / "one" / "result.json"
+    result.write_text(result.read_text().replace('"verdict": "valid"', '"verdict": "invalid"', 1))
 
     data = data_of(folder)
 
     repeated, kept = sorted(data["failures"], key=lambda one: one["seed"])
     assert kept["link"] == "kept/one/report.html" and (folder / "kept" / "one" / "report.html").exists()
+    assert not (folder / "kept" / "other" / "report.html").exists(), "a valid run that is kept needs none"
     assert repeated["link"] is None
     command = shlex.split(repeated["command"])
     assert command[-4:] == ["engine=sim", "duration=200ms", "clients=2", "seed=0"]
