@@ -13,11 +13,10 @@ import numpy as np
 
 from framework.core.errors import ConfigError
 from framework.core.tracebacks import printable
-from framework.report.document import document
+from framework.report.document import write_page
 from framework.report.run_list import fixed_settings
 from framework.report.sweep_measures import MEASURES, SHOWN_FIRST, Column, Measure, SweepRows, sweep_rows
 from framework.report.sweep_report import STANDINGS, Commands
-from framework.runs.folder import write_atomically
 from framework.sweep.reader import Sweep, open_sweep
 from framework.trace.operations import short
 
@@ -72,7 +71,7 @@ def write_comparison(first: Path, second: Path, target: Path | None = None) -> P
     """
     data = comparison_data(open_sweep(first), open_sweep(second))
     path = second / COMPARISON if target is None else target
-    write_atomically(path, document(data["title"], "comparison.js", data))
+    write_page(path, data["title"], "comparison.js", data)
     return path
 
 

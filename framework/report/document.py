@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.core.tracebacks import printable
+from framework.runs.folder import write_atomically
 
 PAGE = Path(__file__).with_name("page")
 VENDOR = PAGE / "vendor"
@@ -25,6 +26,11 @@ VENDOR = PAGE / "vendor"
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?:function|const|class) (\w+)", re.MULTILINE)
 _UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+
+
+def write_page(path: Path, title: str, script: str, data: Mapping[str, Any]) -> None:
+    """Writes the `document` of these atomically. Raises ConfigError if it cannot be written."""
+    write_atomically(path, document(title, script, data), "Choose another file with --output FILE.")
 
 
 def document(title: str, script: str, data: Mapping[str, Any]) -> bytes:

@@ -12,11 +12,10 @@ from framework.core.command_line import command_line
 from framework.core.errors import ConfigError
 from framework.core.tracebacks import printable
 from framework.registry.registry import Registry, load
-from framework.report.document import document
+from framework.report.document import write_page
 from framework.report.links import link_to_report
 from framework.report.run_list import VERDICTS, ListedRun, listed_runs
 from framework.report.run_report import REPORT
-from framework.runs.folder import write_atomically
 
 INDEX = "index.html"
 MOST_REASONS = 20
@@ -33,7 +32,7 @@ def write_index(folder: Path, target: Path | None = None, registry: Registry | N
         example = command_line("framework.run", "experiment=raft_5nodes")
         raise ConfigError(str(folder), "holds no run and no sweep", f"Make a run with {example}.")
     path = folder / INDEX if target is None else target
-    write_atomically(path, document(f"Runs in {printable(folder.name)}", "index.js", index_data(folder, runs, path)))
+    write_page(path, f"Runs in {printable(folder.name)}", "index.js", index_data(folder, runs, path))
     return path
 
 

@@ -14,10 +14,10 @@ from framework.core.errors import ConfigError, abbreviated
 from framework.core.time import SECOND
 from framework.core.tracebacks import printable
 from framework.registry.registry import Registry
-from framework.report.document import document
+from framework.report.document import write_page
 from framework.report.events import Events, leader_marks, link_data, node_data
 from framework.report.settings import setting_rows
-from framework.runs.folder import RESULT, write_atomically
+from framework.runs.folder import RESULT
 from framework.trace.operations import load_data
 from framework.trace.reader import Run, open_run
 from framework.trace.schema import OUTCOMES
@@ -38,7 +38,7 @@ def write_run_report(folder: Path, target: Path | None = None, registry: Registr
         raise ConfigError(str(folder), "holds no run", "Give the folder of a run, or a folder of such folders.")
     data = run_data(run, registry)
     path = folder / REPORT if target is None else target
-    write_atomically(path, document(data["title"], "run.js", data))
+    write_page(path, data["title"], "run.js", data)
     return path
 
 

@@ -21,13 +21,13 @@ from framework.checking.verdict import Verdict
 from framework.core.errors import SynodError
 from framework.core.tracebacks import one_line, printable
 from framework.registry.registry import Registry
-from framework.report.document import document
+from framework.report.document import write_page
 from framework.report.links import link_to_report
 from framework.report.run_list import NO_VERDICT, fixed_settings, sweep_verdict
 from framework.report.run_report import REPORT, write_run_report
 from framework.report.sweep_measures import MEASURES, SHOWN_FIRST, Column, SweepRows, sweep_rows
 from framework.runs.commands import replay_command
-from framework.runs.folder import RESULT, write_atomically
+from framework.runs.folder import RESULT
 from framework.sweep.axes import Choices, Interval, override_text
 from framework.sweep.plan import SweepPlan, plan_sweep
 from framework.sweep.reader import Sweep, open_sweep
@@ -57,7 +57,7 @@ def write_sweep_report(folder: Path, target: Path | None = None) -> Path:
     sweep = open_sweep(folder)
     path = folder / REPORT if target is None else target
     data = sweep_data(sweep, path)
-    write_atomically(path, document(data["title"], "sweep.js", data))
+    write_page(path, data["title"], "sweep.js", data)
     return path
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from framework.core.errors import ConfigError
 
+ELSEWHERE = "Choose another folder with run.dir=FOLDER."
+"""What to do if a run's folder cannot be written."""
 CONFIG, RESULT, HISTORY, TRACE = "config.yaml", "result.json", "history.arrow", "trace"
 
 
@@ -64,9 +66,9 @@ def config_yaml(config: Mapping[str, Any]) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file atomically: a reader sees all of `content` or no file. Raises ConfigError if it cannot be
-    written."""
+def write_atomically(path: Path, content: bytes, fix: str = ELSEWHERE) -> None:
+    """Writes a file atomically: a reader sees all of `content` or no file. Raises ConfigError, which ends with `fix`, if
+    it cannot be written."""
     draft = path.with_name(f".{path.name}.draft")
     try:
         with draft.open("wb") as file:
@@ -77,7 +79,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, error, fix) from error
 
 
 def _make(run_dir: Path, *, exist_ok: bool) -> bool:
@@ -93,6 +95,6 @@ def _make(run_dir: Path, *, exist_ok: bool) -> bool:
     return True
 
 
-def _unwritable(path: Path, error: OSError) -> ConfigError:
+def _unwritable(path: Path, error: OSError, fix: str = ELSEWHERE) -> ConfigError:
     reason = error.strerror or type(error).__name__
-    return ConfigError(str(path), f"cannot be written ({reason})", "Choose another folder with run.dir=FOLDER.")
+    return ConfigError(str(path), f"cannot be written ({reason})", fix)

@@ -1,6 +1,7 @@
 import { chart } from "./charts.js";
 import { el, section } from "./dom.js";
 import { count, digits, milliseconds, percent, seconds } from "./format.js";
+import { copyable, verdictWord } from "./parts.js";
 import { start } from "./start.js";
 import { inFigures, table } from "./table.js";
 import { timeline } from "./timeline.js";
@@ -31,15 +32,7 @@ function header(data) {
   const stories = data.stories.map((story) => el("div", { class: "story" }, el("h3", {}, `The evidence, by ${story.name}`), el("pre", {}, story.lines.join("\n"))));
   const warnings = data.warnings.map((warning) => el("p", { class: "missing" }, warning));
   return el("header", {}, el("h1", {}, data.title), el("p", { class: "sub" }, data.subtitle), verdict, warnings, stories,
-    data.command && el("div", {}, el("h3", {}, "To run it again"), command(data.command)));
-}
-
-function command(text) {
-  const button = el("button", { type: "button" }, "Copy");
-  button.addEventListener("click", async () => {
-    await navigator.clipboard?.writeText(text).then(() => { button.textContent = "Copied"; }, () => { button.textContent = "Select and copy it"; });
-  });
-  return el("div", { class: "command" }, el("pre", { class: "wrap" }, text), button);
+    data.command && el("div", {}, el("h3", {}, "To run it again"), copyable(data.command)));
 }
 
 function tiles(data) {
@@ -135,7 +128,7 @@ function matrix({ names, delivered, lost, why }) {
 function checks(data) {
   const parts = [table([
     { head: "check", value: (row) => row.name },
-    { head: "verdict", value: (row) => row.verdict, show: (row) => el("span", { class: `word ${row.verdict}` }, row.verdict) },
+    { head: "verdict", value: (row) => row.verdict, show: (row) => verdictWord(row.verdict) },
     { head: "why", value: (row) => row.reason },
   ], data.checks).element];
   if (data.sometimes.length) {
