@@ -22,7 +22,7 @@ MOST_NODES = 40
 MOST_MARKS = 200
 MOST_PHASES = 40
 """The most changes of phase with which a node's phases are shown: more are the phases of its operations."""
-MOST_ENDPOINTS = 16
+MOST_ENDPOINTS = 12
 """The most rows of the table of links; beyond, the clients are one row, and so are the servers after the first."""
 PROGRESS_POINTS = 200
 PROGRESS = ("commit", "committed", "applied", "executed", "decided", "last")
