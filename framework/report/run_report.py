@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from framework.core.errors import ConfigError, abbreviated
 from framework.core.time import SECOND
 from framework.core.tracebacks import printable
+from framework.faults.injector import DETAILS
 from framework.registry.registry import Registry
 from framework.report.document import write_page
 from framework.report.events import Events, leader_marks, link_data, node_data
@@ -174,8 +175,9 @@ def _bands(result: Mapping[str, Any], events: Events, end: int) -> list[dict[str
     for entry in result.get("ledger", ()):
         details = entry.get("details", ())
         spans = entry.get("spans", ())
+        is_one_each = len(details) == min(len(spans), DETAILS)
         for place, (since, until) in enumerate(spans):
-            detail = f" ({details[place]})" if len(details) == len(spans) else ""
+            detail = f" ({details[place]})" if is_one_each and place < DETAILS else ""
             to = end / SECOND if until is None else until
             bands.append(
                 {"from": since, "to": to, "label": printable(f"{entry['fault']}{detail}"), "open": until is None}
