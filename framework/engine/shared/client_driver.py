@@ -62,6 +62,7 @@ class ClientDriver:
         self._now, self._record, self._load_changed = ports.now, ports.record, ports.load_changed
         if history is not None:
             history.under_way = self._under_way
+        self._is_traced = experiment.trace == "full"
         self._warmup = experiment.warmup
         self._timeout = int(experiment.workload_config.timeout)
         self._nodes = {node.id: node for node in nodes}
@@ -113,14 +114,17 @@ class ClientDriver:
     def complete(self, node: HostedNode, operation: OperationId, outcome: Outcome, cause: int) -> None:
         """Ends a client's operation. One of unknown fate retires the client's process."""
         assert node.open is not None and node.open[0].operation.id == operation
-        fields: dict[str, Any] = {"operation": operation}
-        if type(outcome) is Ok:
-            fields["value"] = outcome.value
-        else:
-            fields["why"] = outcome.why  # type: ignore[union-attr]
-        name = type(outcome).__name__.lower()
         now = self._now()
-        step = self._record(EventKind.COMPLETE, now, cause, node, name=name, fields=fields, operation=operation)
+        if self._is_traced:
+            fields: dict[str, Any] = {"operation": operation}
+            if type(outcome) is Ok:
+                fields["value"] = outcome.value
+            else:
+                fields["why"] = outcome.why  # type: ignore[union-attr]
+            name = type(outcome).__name__.lower()
+            step = self._record(EventKind.COMPLETE, now, cause, node, name=name, fields=fields, operation=operation)
+        else:
+            step = self._record(EventKind.COMPLETE, now, cause, node)
         if node.id == ADMINISTRATOR:
             self._administered(node, outcome, step)
             return
@@ -206,13 +210,16 @@ class ClientDriver:
     ) -> None:
         operation, now = assignment.operation, self._now()
         node.open = (assignment, now)
-        fields = {
-            "operation": operation.id, "process": assignment.process, "key": operation.key,
-            "argument": operation.argument, "scheduled": assignment.scheduled,
-        }  # fmt: skip
-        step = self._record(
-            EventKind.INVOKE, now, cause, node, name=operation.function, fields=fields, operation=operation.id
-        )
+        if self._is_traced:
+            fields = {
+                "operation": operation.id, "process": assignment.process, "key": operation.key,
+                "argument": operation.argument, "scheduled": assignment.scheduled,
+            }  # fmt: skip
+            step = self._record(
+                EventKind.INVOKE, now, cause, node, name=operation.function, fields=fields, operation=operation.id
+            )
+        else:
+            step = self._record(EventKind.INVOKE, now, cause, node)
         self._ports.invoke(node, runtime, Invoke(operation, timeout, step), now)
 
     def _retire(self, node: HostedNode, cause: int) -> None:
