@@ -98,13 +98,21 @@ HISTORY = pa.schema(
 _encode = msgspec.json.Encoder().encode
 
 
+_encode_in_order = msgspec.json.Encoder(order="deterministic").encode
+_SETS = (set, frozenset)
+
+
+def _holds_sets(value: Any) -> bool:
+    return type(value) in _SETS or (type(value) is dict and any(type(inner) in _SETS for inner in value.values()))
+
+
 def as_json(value: Any) -> bytes:
     """Returns the JSON of a value noted, requested or answered by an author's code.
 
-    Raises Unrecordable if it has none.
+    A set is written in order, also one that is a value in a dict. Raises Unrecordable if it has none.
     """
     try:
-        return _encode(value)
+        return _encode(value) if not _holds_sets(value) else _encode_in_order(value)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise Unrecordable(f"noted or answered what cannot be recorded ({error_line(error)})") from error
 

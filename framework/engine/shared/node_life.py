@@ -77,7 +77,7 @@ class HostedNode:
     """A node or client of one process, through all its incarnations. Engines add slots of their own."""
 
     __slots__ = (
-        "client", "clock", "config", "durable", "id", "incarnation", "index", "look_at", "node_class", "open", "peers",
+        "client", "clock", "config", "durable", "id", "incarnation", "index", "look_at", "look_is_due", "node_class", "open", "peers",
         "roles", "runtime", "shown", "shown_at", "spare", "state",
     )  # fmt: skip
 
@@ -97,6 +97,7 @@ class HostedNode:
         self.client = -1  # its number among the clients of the process; -1: a server
         self.open: tuple[Assignment, int] | None = None  # the operation under way, and the time of its invocation
         self.look_at = 0  # when to look at its status next
+        self.look_is_due = False  # whether the engine is to look at it then
         self.shown: dict[str, object] = {}  # the status as recorded
         self.shown_at = 0  # when it was recorded
 
@@ -182,7 +183,7 @@ class NodeLife:
             self.storage_failed(node, damaged, cause)
             return
         node.runtime = runtime
-        node.look_at, node.shown, node.shown_at = 0, {}, 0
+        node.look_at, node.look_is_due, node.shown, node.shown_at = 0, False, {}, 0
         try:
             ports.start(node, runtime, cause)
         except RAISED as error:

@@ -135,6 +135,7 @@ class Simulation:
             self._schedule_faults()
             self.load_changed()
             self._loop()
+            self._look_at_last()
             until = self._end  # even if the heap ran empty before
         finally:
             self.tally.steps = self.steps
@@ -254,16 +255,37 @@ class Simulation:
             self._release(node, batch.effects)
         if runtime.wake < node.wake_at:
             self.rearm(node, runtime)
+        if self.true_time >= node.look_at:
+            self._look_now(node, runtime)
+        elif not node.look_is_due and node.look_at < NEVER:
+            self._look_later(node, runtime)
         if node.watch is not None:
             node.watch(runtime, self.true_time, batch.last)
-        if self.true_time >= node.look_at:
-            self._look(node, self.true_time, batch.last)
+
+    def _look_now(self, node: SimNode, runtime: NodeRuntime) -> None:
+        if self._look(node, self.true_time, runtime.step):
+            self._look_later(node, runtime)
+
+    def _look_later(self, node: SimNode, runtime: NodeRuntime) -> None:
+        """Has the node's status looked at once its time has come, unless that happens before."""
+        node.look_is_due = True
+        self.call_at(
+            node.look_at,
+            lambda: self._look_now(node, runtime) if node.runtime is runtime and node.look_is_due else None,
+        )
+
+    def _look_at_last(self) -> None:
+        """Looks at the status of every node that runs, at the end."""
+        for node in self.nodes.values():
+            if node.runtime is not None and node.shown:
+                self._look(node, self.true_time, node.runtime.step, last=True)
 
     def timer_step(self, node: SimNode, key: TimerKey, cause: int) -> int:
         """Records a timer that fires; returns the number of its step."""
         self.steps += 1
         if key in node.runtime.timers:  # type: ignore[union-attr]
             self._served += 1
+            node.look_at = 0
         self.seq = seq = self.seq + 1
         if self._rows is not None:
             name = self.recording.names.index(key[1])
@@ -281,7 +303,6 @@ class Simulation:
             return
         node.set_clocks(runtime, self.true_time, WALL_EPOCH)
         before = runtime.step
-        node.look_at = 0
         try:
             batch = runtime.run()
             if batch.last == before:
@@ -360,10 +381,12 @@ class Simulation:
             self.call_at(self.true_time, lambda: self._go_on(node, runtime))
         if not is_overdue:
             self.rearm(node, runtime)
+        if self.true_time >= node.look_at:
+            self._look_now(node, runtime)
+        elif not node.look_is_due and node.look_at < NEVER:
+            self._look_later(node, runtime)
         if node.watch is not None:
             node.watch(runtime, self.true_time, batch.last)
-        if self.true_time >= node.look_at:
-            self._look(node, self.true_time, batch.last)
 
     def _go_on(self, node: SimNode, runtime: NodeRuntime) -> None:
         """Runs the next batch, unless the node has crashed or has begun one meanwhile."""

@@ -9,11 +9,12 @@ from typing import Any
 from framework.core.client import Operation
 from framework.core.node import handles, on_timer
 from framework.core.status import Status
-from framework.core.time import MILLISECOND
+from framework.core.time import MILLISECOND, Duration
 from framework.engine.shared.status_rows import EVERY
+from framework.load.workload import WorkloadConfig
 from framework.registry.specs import ProtocolSpec
 from framework.trace.reader import open_run
-from tests.engine.sim.journal import Append, Journal, Writer, crash, experiment, moody, simulate
+from tests.engine.sim.journal import Append, Appended, Engine, Journal, Writer, crash, experiment, moody, simulate
 
 Row = tuple[int, str, dict[str, Any]]
 
@@ -84,7 +85,7 @@ def test_an_incarnation_begins_with_all_that_is_set_and_goes_on_with_changes(tmp
 def test_higher_numbers_alone_make_a_row_every_ten_milliseconds(tmp_path: Path) -> None:
     rows = [row for row in status_rows(tmp_path) if row[1] == "n1"]
 
-    grown = [at for at, _, fields in rows if set(fields) == {"appended"}]
+    grown = [at for at, _, fields in rows[:-1] if set(fields) == {"appended"}]  # the last one is of the end
     before = {at: rows[place - 1][0] for place, (at, _, _) in enumerate(rows)}
     assert grown and all(at - before[at] >= EVERY for at in grown)
 
@@ -128,3 +129,92 @@ def test_a_status_that_raises_stops_its_node_at_every_trace_level(tmp_path: Path
         result = simulate(experiment(tmp_path / level, protocol=protocol, trace=level))
         assert {crash.node for crash in result.crashes} == {"n1"}
         assert all("no status" in crash.why and crash.traceback for crash in result.crashes)
+
+
+def pausing(pause: str) -> WorkloadConfig:
+    return WorkloadConfig(timeout=Duration("200ms"), think_time=Duration(pause))
+
+
+class Alternating(Journal):
+    """Its role changes with each message; it makes no notes and sets no timers."""
+
+    role, seen, other = "a", 0, 0
+
+    def on_start(self) -> None:
+        pass
+
+    @handles(Append)
+    def on_append(self, sender: str, append: Append) -> None:
+        self.role, self.seen = ("b" if self.role == "a" else "a"), self.seen + 1
+        self.send(sender, Appended(append.operation, self.seen))
+
+    @property
+    def status(self) -> Counted:
+        return Counted((self.role,), "", None, self.seen)
+
+
+def test_a_change_by_a_message_alone_is_recorded_ten_milliseconds_later_at_most(tmp_path: Path) -> None:
+    rows = status_rows(tmp_path, Alternating, clients=("c1",), workload_config=pausing("100ms"))
+
+    roles = [(at, fields["roles"]) for at, _, fields in rows if "roles" in fields]
+    assert [role for _, role in roles] == [["a" if place % 2 == 0 else "b"] for place in range(len(roles))]
+    delivered = [
+        row["time"] for row in open_run(tmp_path).events.to_pylist() if (row["kind"], row["node"]) == ("deliver", "n1")
+    ]
+    assert len(roles) == 1 + len(delivered) > 5
+    assert all(0 <= at - since <= EVERY for (at, _), since in zip(roles[1:], delivered, strict=True))
+
+
+def test_the_last_values_are_recorded_at_the_end(tmp_path: Path) -> None:
+    rows = status_rows(tmp_path, Alternating)
+    answered = sum(row["outcome"] == "ok" for row in open_run(tmp_path).history.to_pylist())
+    assert [fields["appended"] for _, _, fields in rows if "appended" in fields][-1] >= answered > 100
+
+
+def test_timers_that_fire_between_commits_are_looked_at(tmp_path: Path) -> None:
+    rows = status_rows(tmp_path, engine_config=Engine(disk_latency=Duration("2ms"), service_time=Duration("50us")))
+    turned = [at for at, _, fields in rows if "roles" in fields and at]
+    assert turned and all(at % 123_456_789 <= 5 * MILLISECOND * (1 + at // 123_456_789) for at in turned)
+
+
+class Listing(Alternating):
+    """Shows one and the same list, as it grows, and a set of texts."""
+
+    def on_start(self) -> None:
+        self.known: list[int] = []
+
+    @handles(Append)
+    def on_append(self, sender: str, append: Append) -> None:
+        self.known.append(append.operation)
+        super().on_append(sender, append)
+
+    @property
+    def status(self) -> Status:
+        return Listed(
+            (), "", None, self.known, {"x", "a", "m", "zz", "q"}
+        )
+
+
+class Listed(Status):
+    known: list[int] = []
+    words: set[str] = set()
+
+
+def test_a_value_that_changes_in_place_is_a_change_and_sets_are_in_order(tmp_path: Path) -> None:
+    rows = status_rows(tmp_path, Listing, workload_config=pausing("20ms"))
+    known = [fields["known"] for _, _, fields in rows if "known" in fields]
+    assert len(known) > 5 and known == sorted(known, key=len)
+    assert rows[0][2]["words"] == ["a", "m", "q", "x", "zz"]
+
+
+class Unshowable(Alternating):
+    @property
+    def status(self) -> Status:
+        return Listed((), "", None, [object()] if self.seen else [])  # type: ignore[list-item]
+
+
+def test_a_status_that_cannot_be_recorded_stops_its_node_at_every_trace_level(tmp_path: Path) -> None:
+    protocol = ProtocolSpec(name="journal", summary="", node=Unshowable, client=Writer)
+    for level in ("full", "none"):
+        result = simulate(experiment(tmp_path / level, protocol=protocol, trace=level))
+        assert [(crash.node, "Unshowable.status" in crash.why) for crash in result.crashes] == [("n1", True)]

@@ -247,7 +247,6 @@ class Worker:
         inbox = node.inbox
         try:
             if not inbox:
-                node.look_at = 0
                 batch = runtime.run()
             else:
                 node.inbox = []
@@ -297,6 +296,8 @@ class Worker:
         self.tally.steps += 1
         if self.rows is None:
             return -1
+        if node.runtime is not None and key in node.runtime.timers:
+            node.look_at = 0
         return self.rows.row(EventKind.TIMER, self._now, cause, node.index, key[0], name=key[1])
 
     def _collect(self, ran: list[Ran]) -> list[tuple[NodeId, Sequence[Change]]]:
@@ -351,8 +352,8 @@ class Worker:
         for node, runtime, batch in ran:
             if batch.effects and node.runtime is runtime:
                 self._leave(node, runtime, batch.effects)
-            if self._now >= node.look_at and self.rows is not None and node.runtime is runtime:
-                self._look(node, self.now(), batch.last)
+            if self.rows is not None and node.runtime is runtime:
+                self._look_at(node, runtime)
         if self.clients is not None:
             self._begin_due(self.clients)
         self._flush()
@@ -361,6 +362,22 @@ class Worker:
         if self._dirty:
             self._schedule()
         self._arm()
+
+    def _look_at(self, node: WorkerNode, runtime: NodeRuntime) -> None:
+        """Looks at the node's status after a batch, now or as soon as its time has come."""
+        now = self.now()
+        if now >= node.look_at and not self._look(node, now, runtime.step):
+            return
+        if not node.look_is_due and node.look_at < NEVER:
+            node.look_is_due = True
+            self.loop.call_later((node.look_at - now) / SECOND, self._look_late, node, runtime)
+
+    def _look_late(self, node: WorkerNode, runtime: NodeRuntime) -> None:
+        if node.runtime is runtime and node.look_is_due and not self._ended:
+            node.look_is_due = False
+            self._look_at(node, runtime)
+            if self.rows is not None:
+                self.rows.flush_if_due()
 
     def _flush(self) -> None:
         """Writes the waiting rows to the tail, then sends what waits for other workers. So the trace holds every event
