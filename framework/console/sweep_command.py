@@ -152,6 +152,8 @@ def _report_kept(sweep_run: SweepRun) -> None:
 
     try:
         write_kept_reports(plan.folder, plan.composed.registry)
+    except KeyboardInterrupt:
+        print("warning: interrupted before all reports of the kept runs were written", file=sys.stderr)
     except Exception as error:
         print(f"warning: no reports of the kept runs: unexpected {error_line(error)} ({place(error)})", file=sys.stderr)
 

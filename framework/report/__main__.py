@@ -1,7 +1,7 @@
 """`python -m framework.report PATH`: writes the report of a run, of a sweep, or of a folder of runs as one HTML file.
 
 PATH is the folder of a run (finished, interrupted or damaged) or of a sweep: its report is report.html in that folder,
-and a sweep's kept runs get theirs too. Any other folder gets an index.html of the runs and sweeps below it. With two
+and a sweep's kept runs that are not valid get theirs too. Any other folder gets an index.html of the runs and sweeps below it. With two
 sweeps the report compares the second with the first. A file loads nothing from anywhere: it opens by double click, and
 can be sent to others. The last line on stdout is `report: FILE`. Exit code 0, or 2 if there is no run or the report
 cannot be written.
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from framework.console.command import Parser
 from framework.console.entry import carried_out
+from framework.core.errors import ConfigError
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,9 +41,17 @@ def _report(argv: Sequence[str]) -> int:
         " comparison.html in the folder of the second sweep",
     )
     asked = parser.read(argv)
-    target = None if asked.output is None else Path(asked.output)
+    target = None if asked.output is None else _target(asked.output)
     print(f"report: {_written(Path(asked.path), asked.other, target)}")
     return 0
+
+
+def _target(text: str) -> Path:
+    """Returns the file to write. Raises ConfigError if there is something else than a file."""
+    path = Path(text)
+    if not text or (path.exists() and not path.is_file()):
+        raise ConfigError(f"--output {text!r}", "is not a file to write", "Give the name of an HTML file.")
+    return path
 
 
 def _written(path: Path, other: str | None, target: Path | None) -> Path:

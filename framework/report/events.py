@@ -14,18 +14,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from framework.core.errors import abbreviated
 from framework.core.time import MILLISECOND, SECOND
 from framework.trace.operations import short
 
 LIFE = ("start", "crash", "status", "fault")
 MOST_NODES = 40
 MOST_MARKS = 200
+LONGEST = 60
+"""The most characters of a state's name."""
 MOST_PHASES = 40
 """The most changes of phase with which a node's phases are shown: more are the phases of its operations."""
 MOST_ENDPOINTS = 12
 """The most rows of the table of links; beyond, the clients are one row, and so are the servers after the first."""
 PROGRESS_POINTS = 200
-PROGRESS = ("commit", "committed", "applied", "executed", "decided", "last")
+PROGRESS = ("commit", "committed", "chosen", "applied", "executed", "decided", "last")
 """The fields of a status that show progress, the best known first."""
 BOOTING = 20 * MILLISECOND
 """What a node first shows this soon after its start, it is taken to have shown from the start."""
@@ -101,6 +104,9 @@ def node_data(events: Events, servers: list[str], end: int) -> dict[str, Any] | 
     shown += [name for name in lives if name not in servers and any(kind == "status" for _, kind, _ in lives[name])]
     if not shown:
         return None
+    kept = set(sorted(shown, key=lambda name: _interest(lives[name]), reverse=True)[:MOST_NODES])
+    left_out = len(shown) - len(kept)
+    shown = [name for name in shown if name in kept]
     rows: list[dict[str, Any]] = []
     fields: dict[str, list[tuple[int, dict[str, Any] | None]]] = {}
     for name in shown:
@@ -112,12 +118,18 @@ def node_data(events: Events, servers: list[str], end: int) -> dict[str, Any] | 
         for span in row["spans"]:
             lasted[span["state"]] += span["to"] - span["from"]
     return {
-        "rows": rows[:MOST_NODES],
-        "left_out": max(0, len(rows) - MOST_NODES),
+        "rows": rows,
+        "left_out": left_out,
         "states": sorted(lasted, key=lambda state: (state == DOWN, -lasted[state], state)),
-        "progress": _progress({row["name"]: fields[row["name"]] for row in rows[:MOST_NODES]}, end),
+        "progress": _progress(fields, end),
         "end": end / SECOND,
     }
+
+
+def _interest(life: list[tuple[int, str, dict[str, Any]]]) -> tuple[bool, int]:
+    """Returns how much there is to see of a node: one that led, then those that crashed or changed their roles most."""
+    roles = [changed["roles"] or () for _, _, changed in life if "roles" in changed]
+    return any(LEADER in each for each in roles), len(roles) + sum(kind == "crash" for _, kind, _ in life)
 
 
 def leader_marks(events: Events) -> list[dict[str, Any]]:
@@ -179,7 +191,7 @@ def _spans(
 
 def _state(status: Mapping[str, Any]) -> str:
     roles = status.get("roles") or ()
-    return " + ".join(map(str, roles)) or UP
+    return abbreviated(" + ".join(map(str, roles)), LONGEST) or UP
 
 
 def _detail(status: Mapping[str, Any], with_phase: bool) -> str:
@@ -196,7 +208,7 @@ def _progress(fields: Mapping[str, list[tuple[int, dict[str, Any] | None]]], end
         for name, value in (status or {}).items()
         if name != "term" and isinstance(value, int | float) and not isinstance(value, bool)
     }
-    field = next((name for name in PROGRESS if name in numbers), min(numbers, default=None))
+    field = next((name for name in PROGRESS if name in numbers), None)
     if field is None:
         return None
     grid = np.linspace(0, end, PROGRESS_POINTS + 1)

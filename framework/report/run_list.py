@@ -34,9 +34,9 @@ LEVELS = 2
 
 _TRACEBACK = "traceback.txt"
 _NOT_SHOWN = ("seed", "experiment")
+"""Settings with a column of their own."""
 LONGEST = 60
 """The most characters of a value in the list."""
-"""Settings with a column of their own."""
 
 
 class ListedRun(msgspec.Struct, frozen=True, kw_only=True):

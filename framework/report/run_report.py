@@ -5,14 +5,15 @@ Each part is made from the files that it needs. If one is missing or damaged, th
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from framework.core.errors import ConfigError, abbreviated
-from framework.core.time import SECOND
-from framework.core.tracebacks import printable
+from framework.core.time import SECOND, parse_duration
+from framework.core.tracebacks import error_line, printable
 from framework.faults.injector import DETAILS
 from framework.registry.registry import Registry
 from framework.report.document import write_page
@@ -47,7 +48,9 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
     """Returns the data of the page: JSON values."""
     missing: dict[str, str] = {}
     nothing: dict[str, Any] = {}
-    result = _read(missing, "checks", lambda: run.result, nothing) if (run.folder / RESULT).exists() else nothing
+    result = (
+        _read(missing, "checks", lambda: _finite(run.result), nothing) if (run.folder / RESULT).exists() else nothing
+    )
     config = _read(missing, "config", lambda: run.config, nothing)
     events, warnings = Events(), []
     for file in run.event_files:
@@ -55,7 +58,19 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
             events.read(run.event_batches(file))
         except ConfigError as error:
             warnings.append(printable(f"{error} Its events from there on are left out."))
-    level = str((config.get("trace") or {}).get("level", "full"))
+
+    def part(of: str, make: Callable[[], A], instead: Any) -> A:
+        """Returns what `make` returns; `instead` if the file `of` holds what no run writes, which becomes a warning."""
+        try:
+            return make()
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            told = f"{run.folder / of}: holds what no run writes ({error_line(error)}): some of it is left out."
+            if told not in warnings:
+                warnings.append(printable(told))
+            otherwise: A = instead
+            return otherwise
+
+    level = part("config.yaml", lambda: str((config.get("trace") or {}).get("level", "full")), "full")
     no_events = (
         "No event can be read."
         if warnings
@@ -63,11 +78,12 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
         if level == "full"
         else NO_EVENTS.format(level=level)
     )
-    end = max(int((result.get("virtual_s") or 0) * SECOND), events.end)
-    load = _read(missing, "load", lambda: load_data(run.history, end), None)
+    end = max(part(RESULT, lambda: int((result.get("virtual_s") or 0) * SECOND), 0), events.end)
+    warmup = part("config.yaml", lambda: parse_duration(str(config.get("warmup") or "0")), 0)
+    load = _read(missing, "load", lambda: load_data(run.history, end, warmup), None)
     if load is None:
         missing.setdefault("load", _no_load(level, run))
-    servers = _servers(config)
+    servers = part("config.yaml", lambda: _servers(config), [])
     nodes = node_data(events, servers, end) if events.number else None
     if nodes is None:
         missing["nodes"] = no_events
@@ -77,34 +93,40 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
     title = printable(str(result.get("experiment") or config.get("experiment") or run.folder.name))
     return {
         "title": title,
-        "subtitle": _subtitle(result, config, run.folder),
-        "verdict": result.get("verdict", "no verdict"),
+        "subtitle": part("config.yaml", lambda: _subtitle(result, config, run.folder), printable(str(run.folder))),
+        "verdict": printable(str(result.get("verdict", "no verdict"))),
         "summary": "" if result else "the run was cut off, or has not ended yet: what is readable is shown",
-        "reasons": _texts(result.get("reasons", ())),
-        "stories": [
-            {"name": check["name"], "lines": _texts(check["story"])}
-            for check in result.get("checks", ())
-            if check.get("story")
-        ],
-        "command": printable(result.get("command", "")),
-        "tiles": _tiles(result, load),
-        "faults": _bands(result, events, end),
+        "reasons": part(RESULT, lambda: _texts(result.get("reasons", ())), []),
+        "stories": part(RESULT, lambda: _stories(result), []),
+        "command": printable(str(result.get("command", ""))),
+        "tiles": part(RESULT, lambda: _tiles(result, after_warmup=warmup > 0), []),
+        "faults": part(RESULT, lambda: _bands(result, events, end), []),
         "leaders": leader_marks(events),
         "end": end / SECOND,
+        "warmup": warmup / SECOND,
         "load": load,
         "nodes": nodes,
-        "ledger": [_ledger_row(entry) for entry in result.get("ledger", ())],
-        "crashes": _crashes(result, events),
-        "messages": {"types": _types(result, events), "links": links or no_events},
-        "checks": [_check_row(check) for check in result.get("checks", ())],
-        "sometimes": _counted(result.get("sometimes", {})),
-        "notes": _counted(result.get("notes", {})),
-        "config": setting_rows(config, registry),
-        "versions": [f"{name} {version}" for name, version in result.get("versions", {}).items()],
+        "ledger": part(RESULT, lambda: [_ledger_row(entry) for entry in result.get("ledger", ())], []),
+        "crashes": part(RESULT, lambda: _crashes(result, events), []),
+        "messages": {"types": part(RESULT, lambda: _types(result, events), []), "links": links or no_events},
+        "checks": part(RESULT, lambda: [_check_row(check) for check in result.get("checks", ())], []),
+        "sometimes": part(RESULT, lambda: _counted(result.get("sometimes", {})), []),
+        "notes": part(RESULT, lambda: _counted(result.get("notes", {})), []),
+        "config": part("config.yaml", lambda: setting_rows(config, registry), []),
+        "versions": part(RESULT, lambda: [f"{name} {text}" for name, text in result.get("versions", {}).items()], []),
         "missing": missing,
         "warnings": warnings,
         "made": f"Synod · {printable(str(run.folder.name))} · written {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}",
     }
+
+
+def _finite(value: Any) -> Any:
+    """Returns plain data in which a number that JSON lacks is None."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _read(missing: dict[str, str], part: str, read: Callable[[], A], instead: A) -> A:
@@ -123,11 +145,17 @@ def _no_load(level: str, run: Run) -> str:
 
 
 def _servers(config: Mapping[str, Any]) -> list[str]:
-    """Returns the names of nodes and spares, in order."""
-    try:
-        return [f"n{number + 1}" for number in range(int(config.get("nodes") or 0) + int(config.get("spares") or 0))]
-    except (TypeError, ValueError):
-        return []
+    """Returns the names of nodes and spares, in order; the first ten thousand."""
+    count = int(config.get("nodes") or 0) + int(config.get("spares") or 0)
+    return [f"n{number + 1}" for number in range(min(count, 10_000))]
+
+
+def _stories(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": printable(str(check["name"])), "lines": _texts(check["story"])}
+        for check in result.get("checks", ())
+        if check.get("story")
+    ]
 
 
 def _subtitle(result: Mapping[str, Any], config: Mapping[str, Any], folder: Path) -> str:
@@ -139,16 +167,18 @@ def _subtitle(result: Mapping[str, Any], config: Mapping[str, Any], folder: Path
     return printable(" · ".join(filter(None, parts)))
 
 
-def _tiles(result: Mapping[str, Any], load: Mapping[str, Any] | None) -> list[dict[str, str]]:
+def _tiles(result: Mapping[str, Any], *, after_warmup: bool) -> list[dict[str, str]]:
     if not result:
         return []
     operations, latency = result.get("operations") or {}, result.get("latency_ms") or {}
     ended = {outcome: f"{operations.get(outcome, 0):,}" for outcome in OUTCOMES}
+    since = "after the warm-up" if after_warmup else ""
+    longest = f"max {_milliseconds(latency.get('max'))}"
     tiles = [
         ("operations ok", ended["ok"], f"fail {ended['fail']} · unknown {ended['unknown']}"),
-        ("throughput", f"{result.get('throughput_ops_s', 0):,.0f}/s", "after the warm-up"),
-        ("latency p50", _milliseconds(latency.get("p50")), ""),
-        ("latency p99", _milliseconds(latency.get("p99")), f"max {_milliseconds(latency.get('max'))}"),
+        ("throughput", f"{result.get('throughput_ops_s', 0):,.0f}/s", since),
+        ("latency p50", _milliseconds(latency.get("p50")), since),
+        ("latency p99", _milliseconds(latency.get("p99")), f"{longest}, {since}" if since else longest),
         ("steps", f"{result.get('steps', 0):,}", f"{result.get('fsyncs', 0):,} fsyncs"),
         ("time", f"{result.get('virtual_s', 0):,.1f} s", f"took {result.get('wall_s', 0):,.1f} s"),
     ]

@@ -7,6 +7,7 @@ limit. The runs that the sweep has kept get reports of their own, so that a poin
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from framework.checking.verdict import Verdict
 from framework.core.errors import SynodError
-from framework.core.tracebacks import one_line, printable
+from framework.core.tracebacks import error_line, one_line, printable
 from framework.registry.registry import Registry
 from framework.report.document import write_page
 from framework.report.links import link_to_report
@@ -63,15 +64,17 @@ def write_sweep_report(folder: Path, target: Path | None = None) -> Path:
 
 def write_kept_reports(folder: Path, registry: Registry | None = None) -> None:
     """Writes the report of each kept run of the sweep in `folder` that is not valid, and has no report or an older one
-    than its result. A run that cannot be read gets none. `registry` knows the plugins of the sweep; without it each
-    report loads them."""
+    than its result. A run whose report cannot be written gets a line on stderr. `registry` knows the plugins of the sweep;
+    without it each report loads them."""
     for kept in sorted((folder / KEPT).glob("*")):
-        with suppress(SynodError, OSError):
+        try:
             report, result = kept / REPORT, kept / RESULT
             if not kept.is_dir() or (report.exists() and report.stat().st_mtime >= result.stat().st_mtime):
                 continue
             if open_run(kept).result.get("verdict") != Verdict.VALID:
                 write_run_report(kept, registry=registry)
+        except Exception as error:
+            print(f"warning: no report of {kept}: {error_line(error)}", file=sys.stderr)
 
 
 def sweep_data(sweep: Sweep, page: Path) -> dict[str, Any]:

@@ -6,11 +6,14 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from framework.core.errors import ConfigError
 
+_DRAFTS = count()
+"""Numbers of this process's drafts: no two writers share one."""
 ELSEWHERE = "Choose another folder with run.dir=FOLDER."
 """What to do if a run's folder cannot be written."""
 CONFIG, RESULT, HISTORY, TRACE = "config.yaml", "result.json", "history.arrow", "trace"
@@ -69,9 +72,9 @@ def config_yaml(config: Mapping[str, Any]) -> str:
 def write_atomically(path: Path, content: bytes, fix: str = ELSEWHERE) -> None:
     """Writes a file atomically: a reader sees all of `content` or no file. Raises ConfigError, which ends with `fix`, if
     it cannot be written."""
-    draft = path.with_name(f".{path.name}.draft")
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{next(_DRAFTS)}.draft")
     try:
-        with draft.open("wb") as file:
+        with draft.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -19,8 +19,9 @@ CDF_POINTS = 160
 _Array = np.ndarray[Any, Any]
 
 
-def load_data(history: pa.Table, end: int) -> dict[str, Any] | None:
-    """Returns the operations by group over a run that lasted `end` nanoseconds; None if there are none.
+def load_data(history: pa.Table, end: int, warmup: int = 0) -> dict[str, Any] | None:
+    """Returns the operations by group over a run that lasted `end` nanoseconds; None if there are none. The distribution
+    of latencies leaves out those that were due before `warmup`.
 
     Reads and writes are groups of their own; without reads, each of the most frequent functions is one. Latency counts
     from the time at which an operation was due, to its completion.
@@ -32,12 +33,13 @@ def load_data(history: pa.Table, end: int) -> dict[str, Any] | None:
     is_ok = pc.equal(history["outcome"].cast(pa.string()), "ok").to_numpy(zero_copy_only=False)
     invoked = history["invoked"].to_numpy()
     completed = pc.coalesce(history["completed"], history["invoked"]).to_numpy()
-    latency = (completed - history["scheduled"].to_numpy()) / MILLISECOND
+    scheduled = history["scheduled"].to_numpy()
+    latency = (completed - scheduled) / MILLISECOND
     end = max(end, int(completed.max()), 1)
     width = _bin_width(end)
-    bins = -(-end // width)
+    bins = max(1, (end + width // 2) // width)  # the rest is part of the last bin, or is the last if it is half of one
     widths = np.full(bins, width / SECOND)
-    widths[-1] = max(end - (bins - 1) * width, 1) / SECOND
+    widths[-1] = (end - (bins - 1) * width) / SECOND
     place = np.minimum(np.where(is_ok, completed, invoked) // width, bins - 1).astype(np.int64)
     told = []
     for number, name in enumerate(groups):
@@ -52,7 +54,11 @@ def load_data(history: pa.Table, end: int) -> dict[str, Any] | None:
             }
         )
     starts = np.arange(bins) * (width / SECOND)
-    return {"at": _rounded(starts + widths / 2, 6), "groups": told, "cdf": _distribution(groups, of, is_ok, latency)}
+    return {
+        "at": _rounded(starts + widths / 2, 6),
+        "groups": told,
+        "cdf": _distribution(groups, of, is_ok & (scheduled >= warmup), latency),
+    }
 
 
 def _grouped(functions: _Array) -> tuple[list[str], _Array]:
@@ -94,13 +100,15 @@ def _percentiles(place: _Array, latency: _Array, bins: int) -> dict[str, list[fl
 
 
 def _distribution(groups: list[str], of: _Array, is_ok: _Array, latency: _Array) -> dict[str, Any]:
-    """Returns for each group the share of operations that took at most as long as each of some latencies."""
+    """Returns for each group the share of operations that took at most as long as each of some latencies, from none to
+    all."""
     by_group = [np.sort(latency[(of == number) & is_ok]) for number in range(len(groups))]
     known = [values for values in by_group if len(values)]
     if not known:
         return {"at": [], "groups": []}
-    low, high = max(min(values[0] for values in known), 0.001), max(values[-1] for values in known)
-    at = np.unique(np.geomspace(low, max(high, low * 1.001), CDF_POINTS))
+    low, high = max(min(values[0] for values in known), 0.001), max(max(values[-1] for values in known), 0.001)
+    at = np.concatenate([[low * 0.95], np.unique(np.geomspace(low, high, CDF_POINTS)), [high * 1.05]])
+    at[-2] = high  # without the rounding of its logarithm
     shares = [
         {"name": name, "share": _rounded(np.searchsorted(values, at, side="right") / len(values))}
         for name, values in zip(groups, by_group, strict=True)

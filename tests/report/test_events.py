@@ -95,7 +95,7 @@ def test_phases_that_change_with_each_operation_are_left_out(trace: Trace) -> No
 
 def test_progress_is_the_best_known_number_and_breaks_off_at_a_crash(trace: Trace) -> None:
     trace.add(0, "n1", EventKind.START)
-    trace.status(0, "n1", term=1, commit=0, zeal=5)
+    trace.status(0, "n1", term=1, last=7, commit=0, zeal=5)
     trace.status(400, "n1", commit=40)
     trace.add(800, "n1", EventKind.CRASH, b"fault")
 
@@ -109,7 +109,7 @@ def test_progress_is_the_best_known_number_and_breaks_off_at_a_crash(trace: Trac
 
 def test_a_run_whose_nodes_show_no_numbers_has_no_progress(trace: Trace) -> None:
     trace.add(0, "n1", EventKind.START)
-    trace.status(0, "n1", roles=["a"], term=3)
+    trace.status(0, "n1", roles=["a"], term=3, keys=2)
     data = node_data(trace.read(), SERVERS, SECOND)
     assert data is not None and data["progress"] is None
 
@@ -173,3 +173,24 @@ def test_many_endpoints_become_few_rows(trace: Trace) -> None:
     assert links is not None and len(links["names"]) <= MOST_ENDPOINTS + 1
     assert links["names"][-2:] == ["19 more nodes", "199 clients"]
     assert sum(map(sum, links["delivered"])) == 30 + 199
+
+
+def test_of_many_nodes_those_that_led_or_crashed_are_shown(trace: Trace) -> None:
+    servers = [f"n{number}" for number in range(1, 101)]
+    for name in servers:
+        trace.add(0, name, EventKind.START)
+        trace.status(0, name, roles=["follower"])
+    trace.status(100, "n90", roles=["leader"])
+    trace.add(200, "n95", EventKind.CRASH, b"fault")
+
+    data = node_data(trace.read(), servers, SECOND)
+
+    assert data is not None and data["left_out"] == 60
+    assert [row["name"] for row in data["rows"]] == [*servers[:38], "n90", "n95"]
+
+
+def test_a_long_role_is_abbreviated(trace: Trace) -> None:
+    trace.add(0, "n1", EventKind.START)
+    trace.status(0, "n1", roles=["r" * 10_000])
+    (span,) = states(node_data(trace.read(), SERVERS, SECOND), "n1")
+    assert len(span[2]) < 100

@@ -133,6 +133,41 @@ def test_a_damaged_file_costs_its_own_part_alone(copied: Path, name: str, part: 
     assert not others & data["missing"].keys()
 
 
+def wrong_values() -> list[tuple[str, Any]]:
+    keys = ("verdict", "reasons", "checks", "operations", "latency_ms", "throughput_ops_s", "messages", "ledger", "crashes",
+            "virtual_s", "notes", "sometimes", "versions", "blocked", "command", "steps")  # fmt: skip
+    return [(key, value) for key in keys for value in (7, "x", [{}], {"x": [1]}, [None], float("nan"), None)]
+
+
+def test_a_result_with_one_wrong_value_is_shown_as_far_as_it_goes(copied: Path) -> None:
+    whole = json.loads((copied / "result.json").read_text())
+    run = open_run(copied)
+    for key, value in wrong_values():
+        run.__dict__["result"] = {**whole, key: value}
+        data = run_data(run, registry())
+        json.dumps(data, allow_nan=False)
+        assert data["load"] and data["nodes"] and data["title"] == "raft_chaos", (key, value)
+
+
+@pytest.mark.parametrize(
+    "text", ["trace: full", "protocol: [1]", "engine: {name: [1]}", "nodes: 99999999", "warmup: soon", "faults: 3"]
+)
+def test_a_config_that_no_run_writes_costs_its_own_part(copied: Path, text: str) -> None:
+    import yaml
+
+    config = {**yaml.safe_load((copied / "config.yaml").read_text()), **yaml.safe_load(text)}
+    (copied / "config.yaml").write_text(yaml.safe_dump(config))
+    assert data_of(copied)["load"]
+
+
+def test_the_warm_up_is_named_where_it_is_left_out(tmp_path: Path) -> None:
+    take(tmp_path / "run", *RAFT, "warmup=300ms")
+    data = data_of(tmp_path / "run")
+    assert data["warmup"] == 0.3
+    told = {tile["label"]: tile["more"] for tile in data["tiles"]}
+    assert all("after the warm-up" in told[label] for label in ("throughput", "latency p50", "latency p99"))
+
+
 @pytest.mark.parametrize("content", ["{}", "[]", '{"verdict": "valid"}', '{"operations": null, "reasons": ["x"]}'])
 def test_a_result_of_another_kind_is_no_failure(copied: Path, content: str) -> None:
     (copied / "result.json").write_text(content)
@@ -153,6 +188,9 @@ def test_the_command_writes_where_it_is_told(raft: Path, tmp_path: Path, capsys:
     assert main([str(raft), "--output", str(tmp_path / "none" / "x.html")]) == 2
     assert "cannot be written" in capsys.readouterr().err
     assert main([str(tmp_path / "nowhere")]) == 2
+    for other in ("", "/dev/null", str(tmp_path)):
+        assert main([str(raft), "--output", other]) == 2
+        assert "is not a file to write" in capsys.readouterr().err
 
 
 def test_reports_are_left_out_on_request(tmp_path: Path) -> None:

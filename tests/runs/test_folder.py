@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,16 @@ def test_a_config_that_cannot_be_written_leaves_no_folder(tmp_path: Path, monkey
     with pytest.raises(ConfigError, match=r"config\.yaml: cannot be written \(No space left on device\)"):
         write_config(run_dir, {"nodes": 3})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_writers_at_the_same_time_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+
+    def write(number: int) -> None:
+        for _ in range(30):
+            write_atomically(path, bytes([65 + number]) * 200_000)
+            assert len(set(path.read_bytes())) == 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]

@@ -89,10 +89,29 @@ def test_the_distribution_ends_at_all_of_them() -> None:
     data = load(("write", "ok", 0, 1), ("write", "ok", 0, 100), ("write", "unknown", 0, None))
 
     (writes,) = data["cdf"]["groups"]
-    assert data["cdf"]["at"][0] == 1.0 and data["cdf"]["at"][-1] == 100.0
-    assert writes["share"][0] == 0.5 and writes["share"][-1] == 1.0
+    shares = dict(zip(data["cdf"]["at"], writes["share"], strict=True))
+    assert (shares[0.95], shares[1.0], shares[100.0], shares[105.0]) == (0.0, 0.5, 1.0, 1.0)
     assert writes["share"] == sorted(writes["share"])
 
 
 def test_with_no_answer_there_is_no_distribution() -> None:
     assert load(("write", "unknown", 0, None))["cdf"] == {"at": [], "groups": []}
+
+
+def test_equal_latencies_are_a_step() -> None:
+    data = load(("write", "ok", 0, 2), ("write", "ok", 10, 12))
+    assert data["cdf"]["at"] == [1.9, 2.0, 2.1] and data["cdf"]["groups"][0]["share"] == [0.0, 1.0, 1.0]
+
+
+def test_the_distribution_leaves_the_warm_up_out() -> None:
+    rows = history(("write", "ok", 0, 500), ("write", "ok", 600, 602))
+    data = load_data(rows, SECOND, warmup=550 * MILLISECOND)
+    assert data is not None and data["cdf"]["at"][-2] == 2.0
+    assert sum(value is not None for value in data["groups"][0]["p50"]) == 2, "it is part of the course over time"
+
+
+@pytest.mark.parametrize("end", [150_000_001, 149_999_999, 150 * MILLISECOND, 154 * MILLISECOND, 156 * MILLISECOND])
+def test_what_ends_in_the_last_moment_makes_no_peak(end: int) -> None:
+    rows = [("write", "ok", at, at + 1) for at in range(150)] + [("write", "ok", 0, end / MILLISECOND)]
+    (writes,) = load(*rows, end=end)["groups"]
+    assert max(writes["rate"]) <= 3_000

@@ -81,6 +81,7 @@ function shade(u, bands) {
   u.ctx.clip();
   u.ctx.fillStyle = colour("--band");
   u.ctx.strokeStyle = colour("--band-edge");
+  u.ctx.setLineDash([]);
   for (const band of united(bands)) {
     const from = u.valToPos(band.from, "x", true);
     const to = Math.max(u.valToPos(band.to, "x", true), from + 1.5 * devicePixelRatio);

@@ -48,24 +48,25 @@ function load(data, bands, marks) {
     label: "not answered ok", colour: 4, dash: 2, show: digits,
     values: at.map((_, place) => groups.reduce((sum, group) => sum + group.unanswered[place], 0)),
   }] : [];
+  if (!cdf.at.length) return [el("p", { class: "missing" }, "No operation was answered ok."), chart({ sync: "time", bands, marks, x, title: "Operations per second", y: { label: "operations/s", from: 0 }, series: bad })];
   const one = { sync: "time", bands, marks, x };
-  const told = [bands.length && "shaded: a fault is in force", marks.length && "▼ a leader begins"].filter(Boolean).join(" · ");
+  const told = [bands.length && "shaded: a fault is in force", marks.length && "▼ a leader begins", data.warmup && `the first ${seconds(data.warmup)} are the warm-up`].filter(Boolean).join(" · ");
   return [
     chart({ ...one, title: "Operations per second", note: told, y: { label: "operations/s", from: 0 }, series: [...groups.map((group, place) => ({ label: group.name, values: group.rate, colour: place, show: digits })), ...bad] }),
     chart({ ...one, title: "Latency", note: "of operations that were answered ok", y: { label: "ms", log: true }, series: groups.flatMap((group, place) => [
       { label: `${group.name} p50`, values: group.p50, colour: place, show: milliseconds, points: true },
       { label: `${group.name} p99`, values: group.p99, colour: place, dash: 1, show: milliseconds, points: true },
     ]) }),
-    cdf.at.length > 1 && chart({ title: "Latency distribution", note: "share of operations at most this slow", x: { values: cdf.at, label: "ms", show: milliseconds, log: true }, y: { label: "share", from: 0, to: 1 },
+    chart({ title: "Latency distribution", note: `share of operations at most this slow${data.warmup ? ", after the warm-up" : ""}`, stepped: true, x: { values: cdf.at, label: "ms", show: milliseconds, log: true }, y: { label: "share", from: 0, to: 1 },
       series: cdf.groups.map((group, place) => ({ label: group.name, values: group.share, colour: place, show: percent })) }),
   ];
 }
 
 function nodes(data, bands, marks) {
   if (!data.nodes) return [];
-  const { rows, states, progress, end } = data.nodes;
+  const { rows, states, progress, end, left_out: more } = data.nodes;
   return [
-    timeline({ title: "Roles", note: "hover a span for its term", rows, states, end, bands, marks }),
+    timeline({ title: "Roles", note: more ? `${count(more)} more nodes, to which less happened, are left out` : "hover a span for its term", rows, states, end, bands, marks }),
     progress && chart({ title: `Progress: ${progress.field}`, sync: "time", bands, marks, stepped: true, x: { values: progress.at, label: "seconds of the run", show: seconds, to: end }, y: { label: progress.field },
       series: progress.nodes.map((node, place) => ({ label: node.name, values: node.values, colour: place, dash: Math.floor(place / 4), show: count })) }),
   ];

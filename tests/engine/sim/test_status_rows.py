@@ -190,9 +190,7 @@ class Listing(Alternating):
 
     @property
     def status(self) -> Status:
-        return Listed(
-            (), "", None, self.known, {"x", "a", "m", "zz", "q"}
-        )
+        return Listed((), "", None, self.known, {"x", "a", "m", "zz", "q"})
 
 
 class Listed(Status):
