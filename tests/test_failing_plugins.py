@@ -48,9 +48,47 @@ class Mine(Workload):
             {next}
         return "echo", None, str(self.count)
 
+    def is_busy(self, client):
+        {is_busy}
+        return False
+
 @hookimpl
 def register_workloads():
     return [WorkloadSpec(name="mine", summary="Mine.", workload=Mine)]
+"""
+SERVICE = """
+from framework import Client, Message, Node, NodeId, Ok, Operation, OperationId, Workload, WorkloadSpec, handles, hookimpl
+
+class Put(Message):
+    operation: OperationId
+
+class Done(Message):
+    operation: OperationId
+
+class Store(Node):
+    @handles(Put)
+    def on_put(self, sender: NodeId, put: Put) -> None:
+        {service}
+        self.send(sender, Done(put.operation))
+
+class Putter(Client):
+    def invoke(self, operation: Operation) -> None:
+        self.send(self.roles["service"][0], Put(operation.id))
+
+    @handles(Done)
+    def on_done(self, sender: NodeId, done: Done) -> None:
+        self.complete(done.operation, Ok())
+
+class Mine(Workload):
+    def functions(self):
+        return ("echo",)
+
+    def next(self, client, now, rng):
+        return "echo", None, "x"
+
+@hookimpl
+def register_workloads():
+    return [WorkloadSpec(name="mine", summary="Mine.", workload=Mine, service=Store, client=Putter)]
 """
 PLAN = """
 from framework import Config, FaultPlan, FaultSpec, hookimpl
@@ -263,6 +301,7 @@ DURING = [
         f"returned <object object> (object), {CANNOT}",
     ),
     (WORKLOAD, "workload=mine", {"next": DEEP}, f"returned a value of type tuple, {CANNOT}"),
+    (SERVICE, "workload=mine", {"service": RAISE}, f"{GAVE_UP}workload=mine: its service s1 {RAISED}"),
     (FAULT, "faults=mine", {"inject": RAISE}, f"{GAVE_UP}faults=mine: inject {RAISED}"),
     (
         FAULT,
@@ -309,6 +348,44 @@ DURING = [
         f"{GAVE_UP}workload=mine: next returned 'ecko' (str), expected one of its functions() (echo)",
     ),
     (NETWORK, "network=mine", {"transmit": RAISE}, f"{GAVE_UP}network=mine: transmit {RAISED}"),
+    (
+        NETWORK,
+        "network=mine",
+        {
+            "link": "import framework; return framework.make_link(framework.LinkConfig(), framework.Duration('1ms'), rng)"
+        },
+        f"{GAVE_UP}network=mine: make_link: delay=Duration('1ms') is not a Distribution (mine.py:LINE). Write make_link(",
+    ),
+    (
+        NETWORK,
+        "network=mine",
+        {"link": "from framework import ConfigError; raise ConfigError('a', 'b')"},
+        f"{GAVE_UP}network=mine: link raised ConfigError: a: b (mine.py:LINE)",
+    ),
+    (
+        NETWORK,
+        "network=mine",
+        {"link": "from framework import Violation; raise Violation('a', (), 'b')"},
+        f"{GAVE_UP}network=mine: link raised Violation: a broken: b (mine.py:LINE)",
+    ),
+    (
+        WORKLOAD,
+        "workload=mine",
+        {"is_busy": "from framework import PluginError; raise PluginError('a', 'b', 'C.')"},
+        f"{GAVE_UP}workload=mine: a: b (mine.py:LINE). C.",
+    ),
+    (
+        FAULT,
+        "faults=mine",
+        {"inject": "from framework import SetClock; return Injection((SetClock('n1', -1_000_000),))"},
+        "inject returned SetClock(node='n1', drift_ppm=-1000000, step=0) (SetClock), expected an action whose fields",
+    ),
+    (
+        FAULT,
+        "faults=mine",
+        {"inject": "from framework import SetDisk; return Injection((SetDisk('n1', 'slow', -1),))"},
+        "inject returned SetDisk(node='n1', trouble='slow', latency=-1) (SetDisk), expected an action whose fields",
+    ),
     (
         NETWORK,
         "network=mine",

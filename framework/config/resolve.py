@@ -139,7 +139,7 @@ def _assigned_roles(
     for role, (_, count) in protocol.roles.items():
         if callable(count):
             where = f"protocol={protocol.name}"
-            with blaming(where, f"the count of role {role}", count):
+            with blaming(where, f"the count of role {role}", count, ConfigError):
                 found = count(config)
             if type(found) is not int or found < 0:
                 raise plugin_gave(where, f"the count of role {role}", found, "a number of nodes", count)
@@ -270,7 +270,7 @@ class _Parts:
         if key.count(".") > _DEEPEST:
             what = f"{label(group)}s choose one another without end"
             raise BadValue(key, what, "Choose one that mounts no other." if group == "protocol" else "Choose another.")
-        with blaming(f"{group}={spec.name}", "its config", spec.config or Config, BadValue):
+        with blaming(f"{group}={spec.name}", "its config", spec.config or Config, BadValue, ConfigError):
             choices = choices_in(None if spec.config is None else spec.config(), PluginChoice)
         own, made = dict(settings), {}
         chosen: dict[tuple[str, str], PluginSpec] = {}
@@ -323,7 +323,7 @@ class _Parts:
 
 def _configured(spec: Spec, settings: Mapping[str, Any], key: str) -> Any:
     if spec.config is not None:
-        with blaming(f"{key.partition('.')[0]}={spec.name}", "its config", spec.config, BadValue):
+        with blaming(f"{key.partition('.')[0]}={spec.name}", "its config", spec.config, BadValue, ConfigError):
             return build(spec.config, settings, key)
     if settings:
         raise BadValue(f"{key}.{next(iter(settings))}", f"{spec.name} has no settings", "Leave it out.")
@@ -407,7 +407,7 @@ def _check_operations(
 
 def _functions(workload: WorkloadSpec, config: Any, key: str) -> tuple[str, ...]:
     try:
-        with blaming(f"workload={workload.name}", "functions", workload.workload, ValueError):
+        with blaming(f"workload={workload.name}", "functions", workload.workload, ValueError, ConfigError):
             functions = workload.workload(config).functions()
             if isinstance(functions, str) or not all(isinstance(one, str) for one in functions):
                 owner = workload.workload.functions
@@ -421,7 +421,7 @@ def _validate_workload(workload: WorkloadSpec, config: Any, protocol: ProtocolSp
     """Raises BadValue if the workload's own check refuses the protocol."""
     assert workload.validate is not None
     try:
-        with blaming(f"workload={workload.name}", "validate", workload.validate, ValueError):
+        with blaming(f"workload={workload.name}", "validate", workload.validate, ValueError, ConfigError):
             workload.validate(config, protocol)
     except ValueError as error:
         raise BadValue("workload", str(error)) from error
@@ -440,7 +440,7 @@ def _try_out(experiment: Experiment) -> None:
     """Builds the network and the fault plans once, so that a plugin's objections are raised before anything starts."""
     protocol, network = experiment.protocol, experiment.network
     try:
-        with blaming(f"network={network.name}", "__init__", network.model, ValueError):
+        with blaming(f"network={network.name}", "__init__", network.model, ValueError, ConfigError):
             experiment.make_network()
     except ValueError as error:
         raise BadValue("network", str(error)) from error
@@ -452,12 +452,12 @@ def _try_out(experiment: Experiment) -> None:
             ("workload", experiment.workload.name, experiment.workload_config),
         ):
             if isinstance(config, Config):
-                with blaming(f"{key}={name}", "validate_nodes", type(config)):
+                with blaming(f"{key}={name}", "validate_nodes", type(config), ConfigError):
                     config.validate_nodes(key, experiment.members)
     except ConfigError as error:
         raise BadValue(error.where, error.what, error.fix) from error
     for key, spec, config in experiment.faults:
-        with blaming(f"faults={spec.name}", "its set-up", spec.implementation, BadValue):
+        with blaming(f"faults={spec.name}", "its set-up", spec.implementation, BadValue, ConfigError):
             plan = spec.make_plan(config, experiment.fault_kinds, experiment.members, experiment.spares)
             _try_out_faults(experiment, key, plan)
     if experiment.spares and "add_node" not in experiment.protocol.administration:
@@ -530,7 +530,7 @@ def _try_checkers(checkers: Mapping[str, tuple[CheckerSpec, Any]], models: Model
     """Raises ConfigError, before the run, if a checker could not judge its history."""
     for spec, config in checkers.values():
         if spec.validate is not None:
-            with blaming(f"checker={spec.name}", "validate", spec.validate):
+            with blaming(f"checker={spec.name}", "validate", spec.validate, ConfigError):
                 spec.validate(models, config)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from framework.core.errors import RAISED, PluginFailed, SynodError, abbreviated
+from framework.core.errors import RAISED, PluginError, PluginFailed, SynodError, abbreviated
 
 LONGEST_WORD, LONGEST_LINE = 200, 2_000
 """Limits of what is printed, in characters: of one word (say a number of a thousand digits) and of one line."""
@@ -116,10 +116,12 @@ def shown(file: str | Path) -> str:
 def plugin_raised(where: str, call: str, error: BaseException, owner: Any) -> PluginFailed:
     """Builds the PluginFailed for an exception raised by `call` (`next`) of the plugin `where` (`workload mine`).
 
-    `owner` is the plugin's class or function.
+    `owner` is the plugin's class or function. A PluginError already says what to do: its text stays as it is.
     """
     found = place(error, owner)
     at = f" ({found})" if found else ""
+    if isinstance(error, PluginError):
+        return PluginFailed(where, one_line(f"{error.where}: {error.what}".rstrip(".")) + at, error.fix)
     return PluginFailed(where, f"{call} raised {error_line(error)}{at}")
 
 
@@ -139,12 +141,13 @@ def plugin_gave(where: str, call: str, value: Any, wanted: str, owner: Any) -> P
 def blaming(where: str, call: str, owner: Any, *allowed: type[Exception]) -> Iterator[None]:
     """Converts exceptions raised in the `with` block to the PluginFailed of `plugin_raised`.
 
-    SynodError, MemoryError and the types in `allowed` pass unchanged.
+    PluginFailed, MemoryError and the types in `allowed` pass unchanged. No other error of Synod does: within the step
+    of a node it would count as the node's own.
     """
     try:
         yield
     except RAISED as error:
-        if isinstance(error, (SynodError, MemoryError, *allowed)):
+        if isinstance(error, (PluginFailed, MemoryError, *allowed)):
             raise
         raise plugin_raised(where, call, error, owner) from error
 

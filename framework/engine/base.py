@@ -39,13 +39,14 @@ TraceLevel = Literal["full", "history", "none"]
 @dataclass(frozen=True)
 class EndpointSpec:
     """The class of a node or client and its config, the nodes that it knows, the run's roles, and whether it is a
-    spare."""
+    spare. `plugin`: the plugin whose node it is, if that is not the protocol: `workload=lock`."""
 
     node_class: type[Node]
     peers: tuple[NodeId, ...]
     config: Any = None
     roles: Mapping[str, tuple[NodeId, ...]] = field(default_factory=dict)
     spare: bool = False
+    plugin: str = ""
 
     @property
     def is_durable(self) -> bool:
@@ -132,7 +133,7 @@ class Experiment:
             return EndpointSpec(self.node_class(name), peers, config, roles, name in self.spares)
         if name in self.services:
             assert workload.service is not None
-            return EndpointSpec(workload.service, (), self.workload_config, roles)
+            return EndpointSpec(workload.service, (), self.workload_config, roles, plugin=f"workload={workload.name}")
         if name == self.administrator:
             return EndpointSpec(Administrator, self.nodes, config, roles)
         if workload.client is not None:

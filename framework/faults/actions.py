@@ -9,6 +9,8 @@ from msgspec import Meta
 from framework.core.message import NodeId, Record
 from framework.core.value import Probability
 
+_LONGEST = 1 << 60  # nanoseconds: the sum with the time of a run fits in 64 bits
+
 LinkName: TypeAlias = tuple[NodeId, NodeId]
 """One direction: (sender, receiver)."""
 
@@ -44,9 +46,9 @@ class Impairment(Record):
     loss: Probability = 0.0
     duplicate: Probability = 0.0
     reorder: Probability = 0.0
-    delay: Annotated[int, Meta(ge=0)] = 0
+    delay: Annotated[int, Meta(ge=0, le=_LONGEST)] = 0
     """Nanoseconds added to the network's delay; a reordered message waits up to `spread` longer."""
-    spread: Annotated[int, Meta(ge=0)] = 0
+    spread: Annotated[int, Meta(ge=0, le=_LONGEST)] = 0
 
 
 class ImpairLinks(Record):
@@ -68,8 +70,9 @@ class SetClock(Record):
     its wall clock by `step` nanoseconds."""
 
     node: NodeId
-    drift_ppm: int
-    step: int = 0
+    drift_ppm: Annotated[int, Meta(gt=-900_000, le=1_000_000_000)]
+    """Above -900000, so that a clock goes on even if its natural rate is the lowest that a config allows."""
+    step: Annotated[int, Meta(ge=-_LONGEST, le=_LONGEST)] = 0
 
 
 DiskProblem: TypeAlias = Literal["slow", "failed_fsync", "full", "damage"]
@@ -87,7 +90,7 @@ class SetDisk(Record):
 
     node: NodeId
     trouble: DiskTrouble
-    latency: int = 0
+    latency: Annotated[int, Meta(ge=0, le=_LONGEST)] = 0
 
 
 class RunAdminOperation(Record):

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from framework.core.errors import PluginFailed
+from framework.core.errors import ConfigError, PluginFailed
 from framework.core.message import NodeId
 from framework.core.status import NOTHING_SHOWN, Status
 from framework.core.time import MILLISECOND, NEVER, format_duration
@@ -125,7 +125,7 @@ class Injector:
         self._lasting_spans: dict[int, list[int]] = {}  # of the injections in force, by their order
         for name, plan in plans:
             self._rngs[name] = stream(name)
-            with blaming(f"faults={name}", "planned_faults", type(plan)):
+            with blaming(f"faults={name}", "planned_faults", type(plan), ConfigError):
                 for planned in plan.planned_faults(name, quiet_at, self._rngs[name]):
                     self._expect(planned)
 
@@ -352,7 +352,9 @@ def _joined(lasting: _Lasting, node: NodeId, rng: random.Random) -> Injection:
     actions = injection.actions if isinstance(injection, Injection) else None
     if not isinstance(actions, (tuple, list)) or not all(isinstance(action, ImpairLinks) for action in actions):
         raise plugin_gave(where, "on_join", injection, "an Injection of ImpairLinks", on_join)
-    return injection
+    return dataclasses.replace(
+        injection, actions=tuple(_plain(action, where, "on_join", on_join) for action in actions)
+    )
 
 
 def _injection(planned: PlannedFault, view: ClusterView) -> Injection | None:
@@ -383,14 +385,19 @@ def _checked(action: Any, where: str, nodes: Sequence[NodeId], places: Sequence[
     if not isinstance(action, Action):
         raise plugin_gave(where, "inject", action, "an action on one of the nodes", owner)
     named = [end for link in action.links for end in link] if isinstance(action, ImpairLinks) else []
-    try:
-        plain = msgspec.convert(msgspec.to_builtins(action, enc_hook=_plain_number), type(action))
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
-        what = f"an action whose fields have their types ({one_line(str(error))})"
-        raise plugin_gave(where, "inject", action, what, owner) from error
+    plain = _plain(action, where, "inject", owner)
     if getattr(action, "node", nodes[0]) not in nodes or not set(named) <= set(places):
         raise plugin_gave(where, "inject", action, "an action on one of the nodes", owner)
     return plain
+
+
+def _plain(action: Any, where: str, call: str, owner: Any) -> Any:
+    """Returns the action with plain numbers for durations. Raises PluginFailed unless its fields have their types."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(action, enc_hook=_plain_number), type(action))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        what = f"an action whose fields have their types ({one_line(str(error))})"
+        raise plugin_gave(where, call, action, what, owner) from error
 
 
 def _plain_number(value: Any) -> int:

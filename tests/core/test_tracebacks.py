@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from framework.core.errors import ConfigError, PluginFailed
+from framework.core.errors import ConfigError, PluginError, PluginFailed, Violation
 from framework.core.tracebacks import (
     LONGEST_LINE,
     blaming,
@@ -138,14 +138,25 @@ def test_a_plugin_is_blamed_by_name_file_and_line() -> None:
 
 
 def test_blame_falls_on_everything_but_what_speaks_for_itself() -> None:
-    for error in (KeyError("x"), SystemExit(0), RecursionError()):
+    for error in (
+        KeyError("x"),
+        SystemExit(0),
+        RecursionError(),
+        ConfigError("mine", "is odd"),
+        Violation("a", (), "b"),
+    ):
         with pytest.raises(PluginFailed) as failed, blaming("workload=mine", "next", broken):
             raise error
         assert failed.value.__cause__ is error
-    for error in (ConfigError("mine", "is odd"), MemoryError(), KeyboardInterrupt(), ValueError("allowed")):
+    for error in (PluginFailed("mine", "raised"), MemoryError(), KeyboardInterrupt(), ValueError("allowed")):
         with pytest.raises(type(error)) as passed, blaming("workload=mine", "next", broken, ValueError):
             raise error
         assert passed.value is error
+    advice = PluginError("make_link", "delay=3 is not a Distribution", "Write build().")
+    with pytest.raises(PluginFailed) as failed, blaming("network=mine", "link", broken):
+        raise advice
+    assert str(failed.value).startswith("network=mine: make_link: delay=3 is not a Distribution (tests/core/test_trac")
+    assert str(failed.value).endswith("). Write build().")
 
 
 def test_a_tracebacks_text_is_summed_up_by_what_and_where_in_the_authors_code() -> None:

@@ -329,6 +329,10 @@ def test_a_node_that_could_not_boot_at_once_joins_once() -> None:
             "faults=cut: on_join returned None, expected an Injection of ImpairLinks (tests/faults/test_injector.py:",
         ),
         (Injection((Crash("n1"),)), "expected an Injection of ImpairLinks"),
+        (
+            Injection((ImpairLinks(1, (("n4", "n1"),), Impairment(loss="x")),)),  # type: ignore[arg-type]
+            "expected an action whose fields have their types (",
+        ),
     ],
 )
 def test_a_fault_that_does_not_take_in_a_node_as_it_should_is_named(gives: Any, says: str) -> None:

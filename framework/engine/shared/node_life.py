@@ -21,7 +21,7 @@ from framework.core.node_runtime import NodeRuntime
 from framework.core.replica import ReplicaState, replica_states
 from framework.core.status import Status, status_of
 from framework.core.storage import Storage, StorageDamaged, StorageFailure
-from framework.core.tracebacks import error_line, printable
+from framework.core.tracebacks import error_line, plugin_raised, printable
 from framework.engine.base import EndpointSpec, NodeCrash, agreed
 from framework.load.generator import Assignment
 from framework.trace.schema import EventKind
@@ -78,7 +78,7 @@ class HostedNode:
 
     __slots__ = (
         "client", "clock", "config", "durable", "id", "incarnation", "index", "look_at", "look_is_due", "node_class", "open", "peers",
-        "roles", "runtime", "shown", "shown_at", "spare", "state",
+        "plugin", "roles", "runtime", "shown", "shown_at", "spare", "state",
     )  # fmt: skip
 
     def __init__(self, index: int, node_id: NodeId, endpoint: EndpointSpec) -> None:
@@ -88,6 +88,7 @@ class HostedNode:
         self.config = endpoint.config
         self.peers = endpoint.peers
         self.roles = endpoint.roles
+        self.plugin = endpoint.plugin
         self.spare = endpoint.spare
         self.durable = endpoint.is_durable
         self.incarnation = 0
@@ -128,6 +129,8 @@ def check_own(node: HostedNode, error: BaseException) -> None:
         raise error
     if isinstance(error, Unrecordable):
         raise PluginFailed(node.node_class.__qualname__, f"{node.id} {error}") from error
+    if node.plugin and not isinstance(error, StorageFailure):
+        raise plugin_raised(node.plugin, f"its service {node.id}", error, node.node_class) from error
 
 
 class RecordingPorts(Protocol):
