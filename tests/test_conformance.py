@@ -153,6 +153,16 @@ def test_settings_that_cannot_be_are_one_line(tmp_path: Path, arguments: tuple[s
     assert str(mistake.value) == told
 
 
+def test_an_invariant_that_changes_a_node_is_named(tmp_path: Path) -> None:
+    meddles = ("class Meddles(Invariant[Keeper]):\n    def observe(self, step, node):\n"
+               "        if node.value:\n            node.value = None\n\n\n@hookimpl")  # fmt: skip
+    text = FORGETFUL.replace("@hookimpl", meddles).replace("Client, Message", "Client, Invariant, Message")
+    plugin = tmp_path / "meddling.py"
+    plugin.write_text(text.replace("forgetful", "meddling").replace("model=", "invariants=(Meddles,), model="))
+    with pytest.raises(NotConforming, match=r"^Meddles\.observe changes value of n[123]$"):
+        made(tmp_path, "invariants_only_observe", "meddling", f"plugins.path={plugin}", "workload.keys=1")
+
+
 def test_a_protocol_that_forgets_is_shown_with_the_command_that_shows_it_again(tmp_path: Path) -> None:
     plugin = tmp_path / "forgetful.py"
     plugin.write_text(FORGETFUL)

@@ -301,6 +301,12 @@ DURING = [
         f"returned <object object> (object), {CANNOT}",
     ),
     (WORKLOAD, "workload=mine", {"next": DEEP}, f"returned a value of type tuple, {CANNOT}"),
+    (
+        NETWORK,
+        "network=mine",
+        {"transmit": "return (now,)"},
+        f"{GAVE_UP}virtual time does not advance beyond 0: network=mine delivers messages without delay. Make all",
+    ),
     (SERVICE, "workload=mine", {"service": RAISE}, f"{GAVE_UP}workload=mine: its service s1 {RAISED}"),
     (FAULT, "faults=mine", {"inject": RAISE}, f"{GAVE_UP}faults=mine: inject {RAISED}"),
     (
@@ -409,6 +415,30 @@ DURING = [
         "protocol=mine",
         {"observe": "raise SystemExit(1)"},
         "Holds: could not be checked: SystemExit: 1 in observe",
+    ),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"observe": "return False"},
+        "Holds: could not be checked: observe returned False (bool), expected None or a raised Violation (mine.py:",
+    ),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"observe": "yield"},
+        "Holds: could not be checked: observe returned <generator object Holds.observe> (generator), expected None or",
+    ),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"observe": "from framework import Violation; raise Violation('bad', step.node, 'y')"},
+        "could not be checked: TypeError: the nodes of a Violation are 'n1', which is no tuple: write ('n1',) in observe",
+    ),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"observe": "from framework import Violation; raise Violation('bad', (node,), 'y')"},
+        "which are not all names: write (step.node,) in observe (mine.py:LINE)",
     ),
     (PROTOCOL, "protocol=mine", {"handler": "raise MemoryError"}, f"{GAVE_UP}MemoryError (mine.py:LINE)"),
     (

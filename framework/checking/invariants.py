@@ -17,7 +17,7 @@ from __future__ import annotations
 import typing
 from abc import ABC, abstractmethod
 from itertools import islice
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, ForwardRef, Generic, TypeVar
 
 from framework.core.durable import DurableMap
 from framework.core.errors import PluginError
@@ -71,24 +71,36 @@ class Invariant(ABC, Generic[N]):
         for base in cls.__dict__.get("__orig_bases__", ()):
             if issubclass(typing.get_origin(base) or object, Invariant):
                 (watched,) = typing.get_args(base)
-                if isinstance(watched, type):
-                    cls.watches = watched
-        if not issubclass(cls.watches, Node):
-            raise PluginError(
-                cls.__qualname__,
-                f"watches {cls.watches.__qualname__}, which is not a node class",
-                "Write Invariant[MyNode].",
-            )
+                if not isinstance(watched, TypeVar):  # else a subclass names the nodes
+                    cls.watches = _node_class(watched, cls)
 
     @abstractmethod
     def observe(self, step: Step, node: N) -> None:
-        """Checks a node that has taken a step, without changing it. Raises Violation if the invariant is broken."""
+        """Checks a node that has taken a step, without changing it. Raises Violation if the invariant is broken.
+
+        Any other result than None, or any other exception, is a mistake of the invariant: the verdict is unknown.
+        """
 
     def on_crash(self, node: NodeId) -> None:
         """Called when an observed node has crashed. It takes no step until it restarts, then with `started`.
 
         An invariant about the present ("at most one primary now") must forget here the node's volatile state.
         """
+
+
+def names_nodes(invariant: type[Invariant[Any]]) -> bool:
+    """Returns whether the class or one of its bases names the class of the observed nodes, even if only Node itself."""
+    return any("watches" in vars(base) for base in invariant.__mro__ if base is not Invariant)
+
+
+def _node_class(watched: Any, invariant: type) -> type[Node]:
+    """Returns the argument of `Invariant[…]`. Raises PluginError unless it is a node class."""
+    if isinstance(watched, type) and issubclass(watched, Node):
+        return watched
+    text = isinstance(watched, ForwardRef)
+    shown = watched.__qualname__ if isinstance(watched, type) else repr(watched.__forward_arg__ if text else watched)
+    what = f"watches {shown}, which is {'a text, and not a node class' if text else 'not a node class'}"
+    raise PluginError(invariant.__qualname__, what, "Write Invariant[MyNode].")
 
 
 class WrittenKeys:

@@ -5,16 +5,18 @@ An engine calls `observe` of a node's watcher when the effects of a batch leave.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from framework.checking.invariants import Invariant, Step
-from framework.core.errors import RAISED, Violation
+from framework.core.errors import RAISED, PluginFailed, Violation
 from framework.core.message import NodeId
 from framework.core.node import Node
 from framework.core.node_runtime import NodeRuntime
+from framework.core.tracebacks import plugin_gave
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Breach:
 class Watch:
     """The result of watching a run: the number of `observations` of nodes, and the breach that ended it, if any.
 
-    `failures` has the traceback of each invariant that raised anything but a Violation, by name. It was not called from
-    then on, so it proves nothing. `lost` gives the reason for each node that could not be observed all the time, and
+    `failures` has the traceback of each invariant that raised anything but a Violation, by name, or one line on what it
+    returned. It was not called from then on, so it proves nothing. `lost` gives the reason for each node that could not be observed all the time, and
     `unseen` the longest such time, in nanoseconds: conclusions may rest on an outdated state of that node.
     """
 
@@ -92,8 +94,10 @@ class Monitors:
         raise Halt from violation
 
     def retire(self, invariant: type[Invariant[Any]]) -> None:
-        """Retires an invariant that has just raised something else than a Violation: it is not called any more."""
-        self._failures[invariant.__qualname__] = traceback.format_exc()
+        """Retires an invariant that has just failed otherwise than by a Violation: it is not called any more."""
+        error = sys.exc_info()[1]
+        text = error.what if isinstance(error, PluginFailed) else traceback.format_exc()
+        self._failures[invariant.__qualname__] = text
         for watcher in self._watchers.values():
             watcher.forget_failed()
 
@@ -153,7 +157,9 @@ class Watcher:
             step.started = True
         for invariant in known[1]:
             try:
-                invariant.observe(step, node)
+                answer: object = invariant.observe(step, node)
+                if answer is not None:  # False, say, where a Violation was meant
+                    raise plugin_gave("", "observe", answer, "None or a raised Violation", type(invariant).observe)
             except Violation as violation:
                 self._monitors.halt(violation, step)
             except RAISED:  # a bug of the invariant, not a failure of the node

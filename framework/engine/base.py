@@ -296,6 +296,7 @@ class EngineResult:
     digest: str | None
     interrupted: bool = False
     failure: str = ""  # the reason why the run could not go on, in one line
+    stalled: bool = False  # it failed because its time stood still: a history of any length, all at one time
     ledger: tuple[LedgerEntry, ...] = ()  # the actual effects of each fault
     aftermath: Aftermath | None = None  # of the faults, when the load ended; None: they had not been undone
     watch: Watch | None = None  # the outcome of the protocol's invariants; None: not checked

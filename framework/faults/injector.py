@@ -385,7 +385,7 @@ def _checked(action: Any, where: str, nodes: Sequence[NodeId], places: Sequence[
     if not isinstance(action, Action):
         raise plugin_gave(where, "inject", action, "an action on one of the nodes", owner)
     named = [end for link in action.links for end in link] if isinstance(action, ImpairLinks) else []
-    plain = _plain(action, where, "inject", owner)
+    plain: Action = _plain(action, where, "inject", owner)
     if getattr(action, "node", nodes[0]) not in nodes or not set(named) <= set(places):
         raise plugin_gave(where, "inject", action, "an action on one of the nodes", owner)
     return plain

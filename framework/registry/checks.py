@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from framework.balancing.balancer import Balancer, BalancerConfig
-from framework.checking.invariants import Invariant
+from framework.checking.invariants import Invariant, names_nodes
 from framework.checking.models.model import Model
 from framework.core.client import Client
 from framework.core.errors import ConfigError, PluginError, did_you_mean
@@ -414,12 +414,31 @@ def _check_invariants(spec: ProtocolSpec) -> None:
         if invariant.__abstractmethods__:
             raise PluginError(where, f"{shown} has no observe()", "Write observe(self, step, node).")
         check_signatures(invariant, Invariant, where)
+        _check_made_without_arguments(invariant, where)
+        if not names_nodes(invariant):
+            observed = spec.node.__name__
+            raise PluginError(
+                where,
+                f"{shown} does not name the nodes that it observes",
+                f"Write class {shown}(Invariant[{observed}]), or Invariant[Node] for all nodes and clients.",
+            )
         if not any(issubclass(node, invariant.watches) for node in node_classes(spec)):
             raise PluginError(
                 where,
                 f"{shown} watches {invariant.watches.__qualname__}, which is none of its nodes",
                 f"Write class {shown}(Invariant[{spec.node.__name__}]).",
             )
+
+
+def _check_made_without_arguments(cls: type, where: str) -> None:
+    """Raises PluginError if a class cannot be made without arguments."""
+    try:
+        inspect.signature(cls).bind()
+    except TypeError as error:
+        what = f"{cls.__qualname__} is made without arguments: {error}"
+        raise PluginError(where, what, "Write def __init__(self).") from error
+    except ValueError:  # built in, without a signature
+        return
 
 
 def package_messages(home: str) -> Iterator[type[Message]]:

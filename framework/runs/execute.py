@@ -17,6 +17,7 @@ from framework.checking.models.catalog import Models
 from framework.checking.monitors import Watch
 from framework.checking.verdict import CheckResult
 from framework.core.errors import RAISED, ConfigError, PluginError
+from framework.core.time import SECOND
 from framework.core.tracebacks import error_line, place, plugin_raised
 from framework.engine.base import Engine, EngineResult, Experiment, Progress
 from framework.engine.tally import Tally
@@ -58,7 +59,8 @@ class Plan:
 def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], None] = lambda: None) -> RunResult:
     """Runs `plan` and writes result.json, even if it is interrupted or the engine fails.
 
-    `show` is called as the run proceeds, `checking` when it has ended and the checkers start. Raises ConfigError or
+    `show` is called as the run proceeds, and at once if the engine gives up; `checking` when it has ended and the
+    checkers start. Raises ConfigError or
     PluginError if the engine refuses the experiment, which leaves no folder behind, or if result.json cannot be
     written.
     """
@@ -72,6 +74,8 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
         except (ConfigError, PluginError):
             folder.release(experiment.run_dir)
             raise
+        if ended.failure:
+            show(int(ended.virtual_s * SECOND), Tally(stage=f"the engine gave up: {ended.failure}"))
         checking()
         opened = cache(lambda: open_run(experiment.run_dir))
         checks, failed = _check(plan, ended, opened, interrupts)
@@ -131,10 +135,16 @@ def _drive(
 def _check(
     plan: Plan, ended: EngineResult, opened: Callable[[], Run], interrupts: Interrupts
 ) -> tuple[list[CheckResult], dict[str, Any]]:  # fmt: skip
-    """Returns the checkers' conclusions and the tracebacks of failed checkers; none without a history."""
+    """Returns the checkers' conclusions and the tracebacks of failed checkers; none without a history.
+
+    If virtual time stood still, no checker runs: the history grew at one instant, where any order of its operations is
+    possible, and a search might take hours.
+    """
     if plan.experiment.trace == "none" or not plan.checkers:
         return [], {}
     names = ", ".join(spec.name for spec, _ in plan.checkers)
+    if ended.stalled:
+        return [undecided(names, "not run, because virtual time stood still")], {}
     try:
         with interrupts.allowed():
             checks, failures = run_checkers(plan.checkers, _finished_run(plan, ended, opened))

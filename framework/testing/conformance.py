@@ -17,11 +17,13 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from framework.checking.invariants import Invariant, Step
 from framework.checking.verdict import Verdict
 from framework.config.compose import compose, load_plugins
 from framework.config.plain_mappings import is_part
 from framework.config.resolve import Composed
 from framework.core.errors import ConfigError, did_you_mean
+from framework.core.node import Node
 from framework.core.time import MILLISECOND, Duration, format_duration
 from framework.engine.base import Experiment
 from framework.registry.registry import Registry
@@ -37,7 +39,8 @@ from framework.testing.overrides import keys_set, sets
 from framework.trace.reader import open_run
 
 MAX_STEPS = 200
-"""Crashes are tried after each of the first steps of the scenario, this many at the most."""
+"""Crashes are tried after each of the first steps of the scenario, this many at the most; so many steps are shown to
+each invariant with a comparison."""
 
 HOSTILE_SEEDS = 5
 DOWN = 20 * MILLISECOND
@@ -129,6 +132,7 @@ def checks(
             for check in (
                 handlers_are_total,
                 state_is_plain_data,
+                invariants_only_observe,
                 digest_ignores_the_hash_seed,
                 survives_a_crash_at_every_step,
             )
@@ -190,6 +194,38 @@ def state_is_plain_data(settings: Settings, folder: Path) -> None:
             where = f"{name}/{path}".rstrip("/")
             _require(copy_plain(state, where) == state, f"the copy of {where}'s state differs from it")
             _require(bool(repr(state)), f"{where}'s state cannot be printed")
+
+
+def invariants_only_observe(settings: Settings, folder: Path) -> None:
+    """No invariant of the protocol changes a node that it observes, in the first steps of a run."""
+    from framework.engine.sim.engine import SimEngine
+
+    changes: list[str] = []
+    experiment = settings.compose().experiment
+    invariants = tuple(_comparing(invariant, changes) for invariant in experiment.protocol.invariants)
+    protocol = replace(experiment.protocol, invariants=invariants)
+    SimEngine().run(replace(experiment, protocol=protocol, run_dir=folder), lambda time, tally: None)
+    _require(not changes, "\n".join(changes))
+
+
+def _comparing(invariant: type[Invariant[Any]], changes: list[str]) -> type[Invariant[Any]]:
+    """Returns a subclass that adds a line to `changes` for the first change that `invariant` makes to a node."""
+    left = MAX_STEPS
+
+    def observe(self: Invariant[Any], step: Step, node: Node) -> None:
+        nonlocal left
+        before = node.state() if left > 0 else None
+        left -= 1
+        try:
+            invariant.observe(self, step, node)
+        finally:
+            after = before if before is None else node.state()
+            if before != after and before is not None and after is not None:
+                left = 0
+                changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+                changes.append(f"{invariant.__qualname__}.observe changes {', '.join(changed)} of {step.node}")
+
+    return type(invariant.__name__, (invariant,), {"observe": observe, "__qualname__": invariant.__qualname__})
 
 
 def digest_ignores_the_hash_seed(settings: Settings, folder: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Optional, TypeVar
 
 import pytest
 
 from framework import Invariant, Node, PluginError, Step
+from framework.checking.invariants import names_nodes
 
 
 class Ticket(Node):
@@ -51,3 +52,21 @@ def test_what_is_no_node_cannot_be_watched() -> None:
 
         class Wrong(Invariant[int]):  # type: ignore[type-var]
             def observe(self, step: Step, node: int) -> None: ...
+
+    with pytest.raises(
+        PluginError, match=r"watches 'Nonsense', which is a text, and not a node class. Write Invariant"
+    ):
+
+        class Spelt(Invariant["Nonsense"]):  # type: ignore[name-defined]
+            def observe(self, step: Step, node: Node) -> None: ...
+
+    with pytest.raises(PluginError, match=r"watches (typing\.)?Optional\[.*Ticket\], which is not a node class"):
+
+        class Either(Invariant[Optional[Ticket]]):  # type: ignore[type-var]  # noqa: UP045
+            def observe(self, step: Step, node: Ticket) -> None: ...
+
+
+def test_it_names_the_nodes_itself_or_through_a_base() -> None:
+    assert names_nodes(Any)
+    assert names_nodes(SoldOnce)
+    assert not names_nodes(Sold)

@@ -326,6 +326,16 @@ class Unwritten(Invariant[Parent]):
     pass
 
 
+class Bare(Invariant):  # type: ignore[type-arg]
+    def observe(self, step: Step, node: Node) -> None: ...
+
+
+class Arguable(Invariant[Parent]):
+    def __init__(self, limit: int) -> None: ...
+
+    def observe(self, step: Step, node: Parent) -> None: ...
+
+
 class Astray(Invariant[Elsewhere]):
     def observe(self, step: Step, node: Elsewhere) -> None: ...
 
@@ -339,6 +349,14 @@ def test_invariants_watch_the_protocols_nodes_or_what_these_mount() -> None:
     [
         (Child, "invariants: Child is not an Invariant. Write class Child(Invariant[MyNode])."),
         (Unwritten, "Unwritten has no observe(). Write observe(self, step, node)."),
+        (
+            Bare,
+            "Bare does not name the nodes that it observes. Write class Bare(Invariant[Parent]), or Invariant[Node] for all nodes and clients.",
+        ),
+        (
+            Arguable,
+            "Arguable is made without arguments: missing a required argument: 'limit'. Write def __init__(self).",
+        ),
         (Astray, "Astray watches Elsewhere, which is none of its nodes. Write class Astray(Invariant[Parent])."),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from framework.checking.finished_run import FinishedRun
+from framework.checking.monitors import Breach, Watch
 from framework.checking.verdict import CheckResult, Verdict
 from framework.core.errors import ConfigError, PluginError
 from framework.core.time import SECOND
@@ -95,6 +96,31 @@ def test_an_engine_that_fails_is_a_reason_and_not_the_end_of_the_files(tmp_path:
     assert result.summary.startswith(told)
     assert written["operations"]["ok"] == 1  # what its last progress said
     assert "in fail" in written["details"]["failure_traceback"]
+
+
+STALLED = "virtual time does not advance beyond 0ms"
+
+
+def test_a_run_whose_time_stood_still_is_reported_at_once_and_no_checker_runs(tmp_path: Path) -> None:
+    def searches(run: FinishedRun, config: object) -> CheckResult:
+        raise AssertionError("a checker ran")
+
+    stages: list[str] = []
+    stalled = FakeEngine(ended(failure=STALLED, stalled=True))
+    planned = plan(tmp_path / "run", CheckerSpec(name="long", summary="", check=searches))
+    result = execute(planned, stalled, lambda now, tally: stages.append(tally.stage), lambda: stages.append("checking"))
+    assert stages == ["", f"the engine gave up: {STALLED}", "checking"]
+    reasons = (f"the engine gave up: {STALLED}", "long: not run, because virtual time stood still")
+    assert (result.verdict, result.reasons) == (Verdict.UNKNOWN, reasons)
+
+
+def test_what_was_found_before_time_stood_still_remains_invalid(tmp_path: Path) -> None:
+    watch = Watch(("FewLeaders",), 1, Breach("few leaders", ("n1",), "leads twice", time=5, seq=1))
+    broken = ended(failure=STALLED, stalled=True, watch=watch)
+    crashed = ended(failure=STALLED, stalled=True, crashes=(raised(),))
+    for number, found in enumerate((broken, crashed)):
+        result, _ = take(plan(tmp_path / str(number), CONTENT), FakeEngine(found))
+        assert result.verdict is Verdict.INVALID
 
 
 def test_an_experiment_that_the_engine_refuses_leaves_no_folder(tmp_path: Path) -> None:

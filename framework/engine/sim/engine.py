@@ -30,7 +30,7 @@ class SimEngine:
 
     def run(self, experiment: Experiment, progress: Progress) -> EngineResult:
         """Runs to the end, to a KeyboardInterrupt, or to a stall; the files are closed in every case."""
-        interrupted, failure, traceback = False, "", ""
+        interrupted, stalled, failure, traceback = False, False, "", ""
         monitors = _monitors(experiment)
         start = time.perf_counter()
         self.simulation = simulation = Simulation(experiment, progress, self.stop)
@@ -44,8 +44,8 @@ class SimEngine:
                 simulation.run()
             except KeyboardInterrupt:
                 interrupted = True
-            except Stalled as stalled:
-                failure = str(stalled)
+            except Stalled as error:
+                stalled, failure = True, str(error)
             except PluginFailed as failed:
                 failure, traceback = str(failed), format_exc()
             except Halt:
@@ -61,6 +61,7 @@ class SimEngine:
             digest=recording.digest,
             interrupted=interrupted or heartbeat.asked,
             failure=failure,
+            stalled=stalled,
             ledger=simulation.ledger(),
             settled=None if simulation.settling is None else simulation.settling.settled,
             aftermath=simulation.aftermath,

@@ -51,7 +51,7 @@ _SEND, _DELIVER = int(EventKind.SEND), int(EventKind.DELIVER)
 
 
 class Stalled(SynodError):
-    """Virtual time does not advance: nodes send to themselves, or set timers, without end."""
+    """Virtual time does not advance: nodes send to themselves or set timers without end, or links have no delay."""
 
 
 class Simulation:
@@ -186,9 +186,7 @@ class Simulation:
                 still = still + 1 if time == seen else 0
                 seen = time
                 if still > STALLED_BEATS:
-                    raise Stalled(
-                        f"virtual time does not advance beyond {format_duration(time)}: {node.id} and its peers never rest"
-                    )
+                    raise self._stalled(node, sender)
             if message is None:
                 if order == node.wake_order:
                     node.wake_at = NEVER
@@ -232,6 +230,17 @@ class Simulation:
                 self._finish(node, runtime, runtime.deliver_one(path, source, message, seq))
             except RAISED as error:
                 self.life.raised(node, error)
+
+    def _stalled(self, node: SimNode, sender: SimNode | None) -> Stalled:
+        """Describes a run that takes step after step at one time. The latest step is that of `node`, which a message of
+        `sender` or a timer caused."""
+        time = self.true_time
+        due = [(node, sender), *((entry[2], entry[4]) for entry in self._heap if entry[0] == time)]
+        where = f"virtual time does not advance beyond {format_duration(time)}"
+        if any(source is not None and target is not None and source is not target for target, source in due):
+            network = f"network={self.experiment.network.name}"
+            return Stalled(f"{where}: {network} delivers messages without delay. Make all its delays positive")
+        return Stalled(f"{where}: {node.id} never rests")
 
     def rearm(self, node: SimNode, runtime: NodeRuntime) -> None:
         """Ensures that a wake-up is in the heap no later than the earliest deadline."""

@@ -226,6 +226,8 @@ class Restless(Journal):
 def test_a_node_that_never_rests_ends_the_run_with_a_reason(tmp_path: Path) -> None:
     result = run(tmp_path, protocol=spec(Restless), trace="none")
     assert "virtual time does not advance" in result.failure
+    assert result.failure.endswith(": n1 never rests")
+    assert result.stalled
 
 
 class Rearming(Journal):
