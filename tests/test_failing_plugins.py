@@ -34,6 +34,7 @@ from framework import Workload, WorkloadConfig, WorkloadSpec, hookimpl
 
 class Mine(Workload):
     def __init__(self, config):
+        {base}
         super().__init__(config)
         self.count = 0
         {init}
@@ -107,6 +108,10 @@ from framework import ImpairLinks, Impairment, Fault, FaultSpec, Injection, Cras
 CUT = ImpairLinks(7, (("n1", "n2"),), Impairment(loss=0.5))
 
 class Mine(Fault):
+    def __init__(self, config):
+        {base}
+        super().__init__(config)
+
     def validate_nodes(self, key, nodes, spares):
         {validate_nodes}
 
@@ -135,6 +140,7 @@ class Slow(Link):
 
 class Mine(NetworkModel):
     def __init__(self, *parts):
+        {base}
         super().__init__(*parts)
         {init}
 
@@ -145,6 +151,69 @@ class Mine(NetworkModel):
 @hookimpl
 def register_network_models():
     return [NetworkSpec(name="mine", summary="Mine.", model=Mine)]
+"""
+LAW = """
+from framework import Config, Distribution, Duration, LinkConfig, NetworkModel, NetworkSpec, hookimpl, make_link
+
+class Plain(Config):
+    pass
+
+class Odd(Distribution):
+    def __init__(self):
+        {made}
+        super().__init__()
+
+    def sample(self, rng):
+        {sample}
+        return 500_000
+
+class Mine(NetworkModel):
+    def link(self, source, target, rng):
+        {link}
+        return make_link(self.config, Odd(), rng)
+
+@hookimpl
+def register_network_models():
+    return [NetworkSpec(name="mine", summary="Mine.", model=Mine, config=LinkConfig)]
+"""
+PLACEMENT = """
+from framework import PlacementSpec, RehashedPlacement, hookimpl
+
+class Mine(RehashedPlacement):
+    def __init__(self, config, nodes=()):
+        {init}
+        super().__init__(config, nodes)
+
+    def rebuild(self):
+        {rebuild}
+
+    def first(self, hash):
+        {first}
+        return 0
+
+    def first_many(self, hashes):
+        import numpy
+        return numpy.zeros(len(hashes), dtype=numpy.int32)
+
+@hookimpl
+def register_placements():
+    return [PlacementSpec(name="mine", placement=Mine, summary="Mine.")]
+"""
+BALANCER = """
+from framework import Balancer, BalancerSpec, hookimpl
+
+class Mine(Balancer):
+    def __init__(self, config):
+        {init}
+        super().__init__(config)
+
+    def choose(self, key, servers, table, rng):
+        {choose}
+        return servers[0]
+
+@hookimpl
+def register_balancers():
+    return [BalancerSpec(name="mine", balancer=Mine, summary="Mine.")]
 """
 PROTOCOL = """
 from framework import (
@@ -212,7 +281,7 @@ def plugged(template: str, **parts: str) -> int:
     for name, part in {**blanks, **parts}.items():
         text = text.replace(f"{{{name}}}", part)
     Path("mine.py").write_text(text)
-    (name,) = parts
+    name = next(iter(parts))
     return template[: template.index(f"{{{name}}}")].count("\n") + 1
 
 
@@ -234,6 +303,12 @@ BEFORE = [
     (PLAN, "faults=mine", {"planned_faults": RAISE}, f"faults=mine: its set-up {RAISED}"),
     (NETWORK, "network=mine", {"init": RAISE}, f"network=mine: __init__ {RAISED}"),
     (CHECKER, "checker=mine", {"validate": RAISE}, f"checker=mine: validate {RAISED}"),
+    (
+        PLAN,
+        "faults=mine",
+        {"planned_faults": "del self.config; return [self.config]"},
+        "faults=mine: its set-up raised AttributeError: 'Mine' object has no attribute 'config' (mine.py:LINE)",
+    ),
 ]
 
 
@@ -306,6 +381,40 @@ DURING = [
         "network=mine",
         {"transmit": "return (now,)"},
         f"{GAVE_UP}virtual time does not advance beyond 0: network=mine delivers messages without delay. Make all",
+    ),
+    (
+        NETWORK,
+        "network=mine",
+        {"base": "return", "link": "self.config.delay"},
+        "network=mine: link raised AttributeError: 'Mine' object has no attribute 'config' (mine.py:20). Call super()."
+        "__init__(config, nodes, clients) in Mine.__init__",
+    ),
+    (
+        LAW,
+        "network=mine",
+        {"made": "return"},
+        "network=mine: Odd: its __init__ does not call that of its base class (mine.py:19). Call super().__init__(constant)",
+    ),
+    (
+        LAW,
+        "network=mine",
+        {"sample": "return 0.5"},
+        "network=mine: Odd.sample returned 0.5 (float), expected a delay in nanoseconds: a positive int (mine.py:12)",
+    ),
+    (LAW, "network=mine", {"sample": "return -5"}, "network=mine: Odd.sample returned -5 (int), expected a delay"),
+    (LAW, "network=mine", {"sample": "return 0"}, "network=mine: Odd.sample returned 0 (int), expected a delay"),
+    (LAW, "network=mine", {"sample": RAISE}, f"{GAVE_UP}network=mine: Odd.sample {RAISED}"),
+    (
+        LAW,
+        "network=mine",
+        {"made": "super().__init__(2.5); return"},
+        "network=mine: Odd.constant returned 2.5 (float), expected a delay in nanoseconds: a positive int, or -1 if it",
+    ),
+    (
+        LAW,
+        "network=mine",
+        {"link": "return make_link(Plain(), Odd(), rng)"},
+        "network=mine: make_link: config is a Plain, which is not a LinkConfig (mine.py:LINE). Write class Plain(LinkConfig)",
     ),
     (SERVICE, "workload=mine", {"service": RAISE}, f"{GAVE_UP}workload=mine: its service s1 {RAISED}"),
     (FAULT, "faults=mine", {"inject": RAISE}, f"{GAVE_UP}faults=mine: inject {RAISED}"),
@@ -500,6 +609,59 @@ def test_one_that_fails_in_the_run_is_why_the_verdict_is_unknown(
     assert kept["verdict"] == "unknown"
     assert [says.replace("LINE", str(line)) in reason for reason in kept["reasons"]].count(True) == 1, kept["reasons"]
     assert Path("RUN/history.arrow").stat().st_size > 0
+
+
+def test_a_balancer_that_fails_is_not_the_crash_of_the_node_that_asks_it() -> None:
+    calls = "self.calls = getattr(self, 'calls', 0) + 1"
+    line = plugged(BALANCER, choose=f"{calls}; self.calls < 5 or {{}}['x']")  # the first call is before the run
+    words = ("experiment=service", "engine=sim", "duration=300ms", "--quiet", "run.dir=RUN")
+    assert main([*words, "plugins.path=mine.py", "balancer=mine"]) == 2
+    assert result()["reasons"][0] == f"{GAVE_UP}balancer=mine: choose {RAISED.replace('LINE', str(line))}"
+    assert result()["crashes"] == []
+
+
+TRIED = [
+    (
+        WORKLOAD,
+        "hello",
+        "workload=mine",
+        {"base": "return"},
+        "workload=mine: Mine.__init__ does not call that of its base class (mine.py:4). Call super().__init__(config) in Mine",
+    ),
+    (
+        FAULT,
+        "hello",
+        "faults=mine",
+        {"base": "return"},
+        "faults=mine: Mine.__init__ does not call that of its base class (mine.py:6). Call super().__init__(config) in Mine",
+    ),
+    (PLACEMENT, "cache", "placement=mine", {"rebuild": RAISE}, f"placement=mine: rebuild {RAISED}"),
+    (
+        PLACEMENT,
+        "cache",
+        "placement=mine",
+        {"init": "return"},
+        "placement=mine: Mine.__init__ does not call that of its base class (mine.py:4). Call super().__init__(config, nodes)",
+    ),
+    (BALANCER, "service", "balancer=mine", {"choose": RAISE}, f"balancer=mine: choose {RAISED}"),
+    (
+        BALANCER,
+        "service",
+        "balancer=mine",
+        {"init": "return"},
+        "balancer=mine: Mine.__init__ does not call that of its base class (mine.py:4). Call super().__init__(config)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("template", "experiment", "choice", "parts", "says"), TRIED)
+def test_one_that_cannot_be_made_or_tried_out_is_named_before_the_run(
+    template: str, experiment: str, choice: str, parts: dict[str, str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = plugged(template, **parts)
+    assert main([f"experiment={experiment}", "engine=sim", "run.dir=RUN", "plugins.path=mine.py", choice]) == 2
+    assert capsys.readouterr().err.startswith(says.replace("LINE", str(line)))
+    assert not Path("RUN").exists()
 
 
 HANDLERS = [

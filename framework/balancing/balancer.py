@@ -24,6 +24,7 @@ from framework.core.errors import did_you_mean
 from framework.core.message import Config, NodeId, Record
 from framework.core.plain_state import copy_plain
 from framework.core.plugin_choice import PluginChoice
+from framework.core.tracebacks import check_initialized
 from framework.core.weight import check_weight
 
 B = TypeVar("B", bound="Balancer")
@@ -223,6 +224,7 @@ class BalancerChoice(PluginChoice):
     def make(self) -> Balancer:
         """Returns a new balancer, which knows no servers."""
         made: Balancer = self.balancer(self.config)
+        check_initialized(made, "config", f"balancer={self.name}")
         return made
 
 

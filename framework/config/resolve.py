@@ -15,12 +15,13 @@ from framework.checking.models.catalog import Models
 from framework.config.groups import GROUPS, LISTS, OTHER_KEYS, REPORTS, TOP_KEYS, label
 from framework.config.plain_mappings import PARTS, BadValue, build, is_part, is_path, plain, spelled, texts
 from framework.config.schema import ENGINES, RunConfig, SchedulingConfig, TraceConfig
-from framework.core.errors import ConfigError, did_you_mean
+from framework.core.errors import ConfigError, PluginFailed, did_you_mean
 from framework.core.message import Config, NodeId
+from framework.core.part_failures import failed_part
 from framework.core.plugin_choice import PluginChoice, ProtocolChoice, choices_in, settings_key
 from framework.core.random_streams import stream
 from framework.core.time import format_duration
-from framework.core.tracebacks import blaming, plugin_gave, printable
+from framework.core.tracebacks import blaming, check_initialized, plugin_gave, printable
 from framework.engine.base import Experiment
 from framework.faults.plan import FaultKinds, FaultPlan
 from framework.faults.targets import CLIENT
@@ -408,7 +409,9 @@ def _check_operations(
 def _functions(workload: WorkloadSpec, config: Any, key: str) -> tuple[str, ...]:
     try:
         with blaming(f"workload={workload.name}", "functions", workload.workload, ValueError, ConfigError):
-            functions = workload.workload(config).functions()
+            made = workload.workload(config)
+            check_initialized(made, "config", f"workload={workload.name}")
+            functions = made.functions()
             if isinstance(functions, str) or not all(isinstance(one, str) for one in functions):
                 owner = workload.workload.functions
                 raise plugin_gave(f"workload={workload.name}", "functions", functions, "a tuple of texts", owner)
@@ -452,8 +455,11 @@ def _try_out(experiment: Experiment) -> None:
             ("workload", experiment.workload.name, experiment.workload_config),
         ):
             if isinstance(config, Config):
-                with blaming(f"{key}={name}", "validate_nodes", type(config), ConfigError):
-                    config.validate_nodes(key, experiment.members)
+                try:
+                    with blaming(f"{key}={name}", "validate_nodes", type(config), ConfigError):
+                        config.validate_nodes(key, experiment.members)
+                except PluginFailed as error:
+                    raise failed_part(error.__cause__ or error, config) or error from error
     except ConfigError as error:
         raise BadValue(error.where, error.what, error.fix) from error
     for key, spec, config in experiment.faults:

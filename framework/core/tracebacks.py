@@ -122,7 +122,7 @@ def plugin_raised(where: str, call: str, error: BaseException, owner: Any) -> Pl
     at = f" ({found})" if found else ""
     if isinstance(error, PluginError):
         return PluginFailed(where, one_line(f"{error.where}: {error.what}".rstrip(".")) + at, error.fix)
-    return PluginFailed(where, f"{call} raised {error_line(error)}{at}")
+    return PluginFailed(where, f"{call} raised {error_line(error)}{at}", _missing_call(error))
 
 
 def plugin_gave(where: str, call: str, value: Any, wanted: str, owner: Any) -> PluginFailed:
@@ -135,6 +135,41 @@ def plugin_gave(where: str, call: str, value: Any, wanted: str, owner: Any) -> P
     except Exception:  # the value's own __repr__ may be broken
         given = f"a value of type {type(value).__name__}"
     return PluginFailed(where, f"{call} returned {one_line(given)}, expected {wanted} ({defined_at(owner)})")
+
+
+def check_initialized(part: object, attribute: str, where: str = "") -> None:
+    """Raises PluginError, or PluginFailed of the plugin `where`, if `part` lacks an attribute that the constructor of
+    its base class sets."""
+    if hasattr(part, attribute):
+        return
+    cls = type(part)
+    what = f"{cls.__qualname__}.__init__ does not call that of its base class ({defined_at(cls)})"
+    if where:
+        raise PluginFailed(where, what, _super_call(cls))
+    raise PluginError(cls.__qualname__, "its __init__ does not call that of its base class", _super_call(cls))
+
+
+def _missing_call(error: BaseException) -> str:
+    """Returns the remedy for an attribute that is missing because a constructor did not call that of its base class;
+    "" for any other error."""
+    if not isinstance(error, AttributeError) or error.obj is None:
+        return ""
+    cls: Any = type(error.obj)
+    base = _base(cls)
+    is_set_there = base is not None and error.name in base.__init__.__code__.co_names
+    return _super_call(cls) if is_set_there and cls.__init__ is not base.__init__ else ""
+
+
+def _super_call(cls: type) -> str:
+    base: Any = _base(cls)
+    names = [] if base is None else list(inspect.signature(base.__init__).parameters)[1:]
+    return f"Call super().__init__({', '.join(names)}) in {cls.__qualname__}.__init__."
+
+
+def _base(cls: type) -> Any:
+    """Returns the first of the framework's classes that `cls` derives from and that has a constructor, or None."""
+    bases = [base for base in cls.__mro__ if base.__module__.startswith("framework.")]
+    return next((base for base in bases if inspect.isfunction(vars(base).get("__init__"))), None)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from framework.core.message import NodeId
 from framework.core.node import Node
 from framework.core.plugin_choice import chosen_classes
 from framework.core.status import Status
-from framework.core.tracebacks import blaming, plugin_gave
+from framework.core.tracebacks import blaming, check_initialized, plugin_gave
 from framework.engine.tally import Tally
 from framework.faults.ledger import LedgerEntry
 from framework.faults.plan import FaultKinds, FaultPlan
@@ -171,6 +171,7 @@ class Experiment:
     def make_workload(self) -> Workload:
         """Makes the workload, which knows the nodes by role."""
         workload = self.workload.workload(self.workload_config)
+        check_initialized(workload, "config", f"workload={self.workload.name}")
         workload.roles = self.roles
         return workload
 

@@ -17,6 +17,7 @@ import msgspec
 from framework.core.errors import ConfigError, did_you_mean
 from framework.core.message import Config, NodeId
 from framework.core.time import format_duration
+from framework.core.tracebacks import check_initialized
 from framework.faults.fault import Fault, FaultConfig
 
 
@@ -74,9 +75,11 @@ class FaultKinds:
         if spec is None or spec.fault is None or spec.config is None or kind not in self.names:
             raise ConfigError(key, f"there is no fault {kind!r}", did_you_mean(kind, self.names))
         try:
-            return spec.fault(self.build(spec.config, {"every": "0", **options}, key))
+            fault = spec.fault(self.build(spec.config, {"every": "0", **options}, key))
         except ConfigError as error:
             raise error if error.where.startswith(key) else ConfigError(key, error.what, error.fix) from error
+        check_initialized(fault, "config", f"faults={kind}")
+        return fault
 
 
 def _is_timed(config: type[Config] | None) -> bool:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from framework.core.errors import RAISED
+from framework.core.errors import RAISED, PluginFailed
 from framework.core.message import NodeId
 from framework.core.tracebacks import blaming, plugin_gave, plugin_raised
 
@@ -70,8 +70,13 @@ class Links:
 
     def link(self, source: NodeId, target: NodeId, rng: random.Random) -> Link:
         """Makes the link from `source` to `target`, with its own random stream."""
-        with blaming(self._where, "link", type(self.model)):
-            link = self.model.link(source, target, rng)
+        try:
+            with blaming(self._where, "link", type(self.model)):
+                link = self.model.link(source, target, rng)
+        except PluginFailed as error:
+            if error.where == self._where:
+                raise
+            raise PluginFailed(self._where, f"{error.where}.{error.what}", error.fix) from error
         if not isinstance(link, Link):
             raise plugin_gave(self._where, "link", link, "a Link", type(self.model).link)
         constant = getattr(link, "constant", None)
@@ -86,6 +91,8 @@ class Links:
         two if it is duplicated. Raises PluginFailed if the link raises or does not return a tuple."""
         try:
             arrivals = link.transmit(now, size)
+        except PluginFailed as error:  # which names a part of the link
+            raise PluginFailed(self._where, f"{error.where}.{error.what}", error.fix) from error
         except MemoryError:
             raise
         except RAISED as error:

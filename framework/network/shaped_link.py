@@ -7,9 +7,10 @@ import re
 from fractions import Fraction
 
 from framework.core.distributions import Distribution
-from framework.core.errors import PluginError
+from framework.core.errors import RAISED, PluginError
 from framework.core.message import Config
 from framework.core.time import SECOND, Duration
+from framework.core.tracebacks import check_initialized, plugin_gave, plugin_raised
 from framework.core.value import Probability
 from framework.network.model import ConstantLink, Link
 
@@ -91,13 +92,52 @@ class ShapedLink(Link):
         return at
 
 
+class _Checked(Distribution):
+    """A law from a plugin. Raises PluginFailed for a sample that is no delay."""
+
+    __slots__ = ("_law",)
+
+    def __init__(self, law: Distribution) -> None:
+        super().__init__(law.constant)
+        self._law = law
+        self._check("constant", law.constant, also=-1)
+
+    def sample(self, rng: random.Random) -> int:
+        law = self._law
+        try:
+            delay = law.sample(rng)
+        except MemoryError:
+            raise
+        except RAISED as error:
+            raise plugin_raised(type(law).__qualname__, "sample", error, type(law)) from error
+        if type(delay) is not int or delay <= 0:
+            self._check("sample", delay)
+        return delay
+
+    def _check(self, name: str, delay: object, also: int | None = None) -> None:
+        law = type(self._law)
+        if type(delay) is not int or not (delay > 0 or delay == also):
+            wanted = "a delay in nanoseconds: a positive int" + (f", or {also} if it varies" if also else "")
+            raise plugin_gave(law.__qualname__, name, delay, wanted, law.sample)
+
+
 def make_link(config: LinkConfig, delay: Distribution, rng: random.Random) -> Link:
     """Makes the simplest link that implements `config`, with delays of the law `delay`.
 
-    Raises PluginError unless `delay` is a Distribution, as `build()` of a law in a config returns it.
+    Raises PluginError unless `config` is a LinkConfig, and `delay` a Distribution, as `build()` of a law in a config
+    returns it. The samples of a Distribution of your own are checked.
     """
+    if not isinstance(config, LinkConfig):
+        name = type(config).__qualname__
+        what = f"config is a {name}, which is not a LinkConfig"
+        own = isinstance(config, Config) and type(config) is not Config
+        remedy = f"Write class {name}(LinkConfig)." if own else "Write class MyConfig(LinkConfig)."
+        raise PluginError("make_link", what, remedy)
     if not isinstance(delay, Distribution):
         remedy = "Write make_link(config, config.latency.build(), rng)."
         raise PluginError("make_link", f"delay={delay!r:.80} is not a Distribution", remedy)
+    check_initialized(delay, "constant")
+    if not type(delay).__module__.startswith("framework."):
+        delay = _Checked(delay)
     plain = not (config.loss or config.duplicate or config.reorder or config.bandwidth)
     return ConstantLink(delay.constant) if plain and delay.constant > 0 else ShapedLink(config, delay, rng)

@@ -24,6 +24,7 @@ import numpy as np
 from framework.core.errors import did_you_mean
 from framework.core.message import Config, NodeId, Record
 from framework.core.plugin_choice import PluginChoice
+from framework.core.tracebacks import check_initialized
 from framework.core.weight import check_weight
 from framework.placement.hashing import (
     Hashes,
@@ -302,6 +303,7 @@ class PlacementChoice(PluginChoice):
     def make(self, nodes: Iterable[NodeId] = (), members: Mapping[NodeId, Member] | None = None) -> Placement:
         """Returns a new placement of `nodes`, with the weights and domains that `members` gives to some of them."""
         made: Placement = self.placement(self.config)
+        check_initialized(made, "config", f"placement={self.name}")
         for node in nodes:
             member = (members or {}).get(node) or Member(node)
             made.add(node, member.weight, zone=member.zone, rack=member.rack)

@@ -12,7 +12,7 @@ from framework.core.client import Client
 from framework.core.message import Config, NodeId
 from framework.core.node import Node
 from framework.core.plugin_choice import ProtocolChoice
-from framework.core.tracebacks import blaming
+from framework.core.tracebacks import blaming, check_initialized
 from framework.faults.fault import Fault, FaultConfig
 from framework.faults.plan import FaultKinds, FaultPlan, PeriodicPlan
 from framework.load.workload import Workload, WorkloadConfig
@@ -264,7 +264,9 @@ class FaultSpec(Spec):
         if self.plan is not None:
             return self.plan(config, kinds, nodes, spares)
         assert self.fault is not None
-        return PeriodicPlan(self.fault(config), nodes, spares)
+        fault = self.fault(config)
+        check_initialized(fault, "config", f"faults={self.name}")
+        return PeriodicPlan(fault, nodes, spares)
 
 
 @dataclass(frozen=True, kw_only=True)

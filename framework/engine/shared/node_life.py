@@ -18,6 +18,7 @@ from framework.core.errors import RAISED, PluginFailed, Unrecordable
 from framework.core.message import NodeId
 from framework.core.node import TimerKey
 from framework.core.node_runtime import NodeRuntime
+from framework.core.part_failures import failed_part
 from framework.core.replica import ReplicaState, replica_states
 from framework.core.status import Status, status_of
 from framework.core.storage import Storage, StorageDamaged, StorageFailure
@@ -131,6 +132,9 @@ def check_own(node: HostedNode, error: BaseException) -> None:
         raise PluginFailed(node.node_class.__qualname__, f"{node.id} {error}") from error
     if node.plugin and not isinstance(error, StorageFailure):
         raise plugin_raised(node.plugin, f"its service {node.id}", error, node.node_class) from error
+    failed = failed_part(error, node.config)
+    if failed is not None:
+        raise failed from error
 
 
 class RecordingPorts(Protocol):
