@@ -227,7 +227,7 @@ def test_an_ok_that_repeats_its_argument_is_judged_both_ways_for_a_model_of_ones
     file.write_text(
         "".join(f"{{:process {n}, :type :{kind}, :f :draw, :value 1}}" for n in (0, 1) for kind in ("invoke", "ok"))
     )
-    words = [*COMMAND, "tickets", f"plugins.path={tmp_path / 'tickets.py'}"]
+    words = [*COMMAND, "tickets", f"plugins.path=[{tmp_path / 'tickets.py'}]"]
     assert main([*words, str(file)]) == 2
     told = "values of draw completions equal the arguments: valid if they repeat them, invalid if they are the results"
     assert told in capsys.readouterr().out

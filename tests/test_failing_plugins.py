@@ -375,6 +375,19 @@ DURING = [
         {"next": "return 'echo', None, object()"},
         f"returned <object object> (object), {CANNOT}",
     ),
+    (
+        WORKLOAD,
+        "workload=mine",
+        {"next": "return 'echo', None, ['x']"},
+        f"(list), {CANNOT[:-10]}: write a tuple (mine.py:",
+    ),
+    (WORKLOAD, "workload=mine", {"next": "return 'echo', None, b'x'"}, f"returned b'x' (bytes), {CANNOT}"),
+    (
+        WORKLOAD,
+        "workload=mine",
+        {"next": "return 'echo', None, (1, float('nan'))"},
+        f"returned (1, nan) (tuple), {CANNOT}",
+    ),
     (WORKLOAD, "workload=mine", {"next": DEEP}, f"returned a value of type tuple, {CANNOT}"),
     (
         NETWORK,
@@ -573,6 +586,18 @@ DURING = [
         "protocol=mine",
         {"answer": "value = object()"},
         "c1 noted or answered what cannot be recorded (TypeError",
+    ),
+    (
+        PROTOCOL,
+        "protocol=mine",
+        {"answer": "value = (0, float('inf'))"},
+        "c1 answered (0, inf), which cannot be recorded",
+    ),
+    (
+        CHECKER,
+        "checker=mine",
+        {"check": "return CheckResult(name='yours', verdict=Verdict.UNKNOWN, reason='odd')"},
+        "mine: odd",
     ),
     (CHECKER, "checker=mine", {"check": RAISE}, "mine: the checker failed: KeyError: 'x' (mine.py:LINE)"),
     (

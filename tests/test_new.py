@@ -314,6 +314,13 @@ def test_what_settings_mean_is_left_out_of_longer_lists(capsys: pytest.CaptureFi
     assert "protocol.read_mode=log\n" in text and "Interval of the heartbeats" not in text
 
 
+def test_an_invariant_is_part_of_a_protocols_plugin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert new.main(["invariant", "mine"]) == 2
+    assert "there is no kind of plugin called 'invariant'." in (shown := capsys.readouterr().err)
+    assert "docs/checking.md#invariants" in shown
+    assert "\n## Invariants\n" in (ROOT / "docs/checking.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -321,6 +328,7 @@ def test_what_settings_mean_is_left_out_of_longer_lists(capsys: pytest.CaptureFi
         (["protocol", "rafd"], "Did you mean 'raft'?"),
         (["a", "b", "c"], "usage: "),
         (["plugins.path=/nowhere"], "there is no plugin at"),
+        (["plugins.path=[/nowhere]"], "there is no plugin at /nowhere. Name"),
     ],
 )
 def test_a_kind_or_name_that_nothing_has(arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,7 +131,7 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     # fmt: on
     words = [word for word in argv if not word.startswith(PLUGINS)]
     asked = parser.read(words)
-    asked.plugins = [word.removeprefix(PLUGINS) for word in argv if word.startswith(PLUGINS)]
+    asked.plugins = _plugin_paths([word for word in argv if word.startswith(PLUGINS)])
     asked.bounds = Bounds(
         steps=asked.budget,
         memory_mib=asked.memory,
@@ -148,6 +148,16 @@ def _model_for(path: Path, plugins: Sequence[str]) -> Model:
         names = ", ".join(Models().names)
         raise ConfigError(str(path), "does not say what it is a history of", f"Give --model: {names}.")
     return model
+
+
+def _plugin_paths(words: Sequence[str]) -> list[str]:
+    """Returns the value of `plugins.path` in words such as `plugins.path=[a,b]`."""
+    if not words:
+        return []
+    from framework.config.compose import plugin_paths
+    from framework.config.overrides import read_overrides
+
+    return plugin_paths(read_overrides(words), ())
 
 
 def _named(name: str, plugins: Sequence[str]) -> Model:

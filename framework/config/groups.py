@@ -135,7 +135,7 @@ class Groups:
         what = f"{group}={name}: there is no {label(group)} {name!r}"
         if self.registry.broken:  # the likely reason, so it comes first
             what = f"{what}, and {self.registry.broken_listed}"
-        raise ConfigError(where, what, near)
+        raise ConfigError(where, what, f"{near}{self.registry.paths_listed}")
 
 
 def check_names(folders: Iterable[Path], plugins: Mapping[Path, str]) -> None:

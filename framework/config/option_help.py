@@ -30,7 +30,7 @@ from framework.replication.sessions import ReplicatedConfig
 OTHER_SETTINGS = (
     Setting("run.dir", "FOLDER", "", "The folder of the run; by default runs/<experiment>-<time>-<seed>."),
     Setting("run.report", REPORTS[0], " | ".join(REPORTS), "When the run writes report.html into its folder."),
-    Setting("plugins.path", "FOLDER", "", "A folder or file of plugins that are not installed."),
+    Setting("plugins.path", "FOLDER", "", "A folder or file of plugins that are not installed; several: [a,b]."),
 )
 """Settings below the top level that belong to no group."""
 

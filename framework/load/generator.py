@@ -12,6 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from math import isfinite
 from typing import ClassVar
 
 import msgspec
@@ -196,9 +197,10 @@ class LoadGenerator:
             named = ", ".join(sorted(self._functions)) or "none"
             raise plugin_gave(self._where, source.__name__, call[0], f"one of its functions() ({named})", source)
         if not _travels(call[2]):
-            raise plugin_gave(
-                self._where, source.__name__, call[2], "an argument that can be sent and recorded", source
-            )
+            wanted = "an argument that can be sent and recorded"
+            if isinstance(call[2], list):
+                wanted = f"{wanted}: write a tuple"
+            raise plugin_gave(self._where, source.__name__, call[2], wanted, source)
         return call[0], call[1], call[2]
 
     def _report_ended(self) -> None:
@@ -225,18 +227,26 @@ class LoadGenerator:
 
 
 def _travels(value: Value) -> bool:
-    """Returns whether messages can carry the value, and histories can hold it."""
+    """Returns whether messages can carry the value, and histories can hold it as it is."""
     kind = type(value)
-    if kind in (list, dict, set):
-        return False
     if value is None or (kind is str and value.isascii()) or (kind is int and -_INT64 <= value < _INT64):
         return True
     try:
+        if not _is_plain(value):
+            return False
         _pack(value)
         _write(value)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
         return False
     return True
+
+
+def _is_plain(value: Value) -> bool:
+    """Returns whether the value has the types of a `Value`. Of others JSON would make something else, so that
+    checkers would judge another argument: a text of bytes, null of a float that is not finite."""
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and isfinite(value))
 
 
 def _gap(config: WorkloadConfig, clients: int, total: int) -> Distribution:

@@ -150,5 +150,8 @@ def _read(arguments: list[str]) -> tuple[str, str, Path]:
     kind, name = arguments
     if kind not in KIND_NAMES:
         what = f"there is no kind of plugin called {printable(kind)!r}"
-        raise ConfigError(where, what, did_you_mean(kind, KIND_NAMES))
+        fix = did_you_mean(kind, KIND_NAMES)
+        if kind.removesuffix("s") == "invariant":
+            fix = "An invariant is a class of a protocol's plugin: docs/checking.md#invariants shows one."
+        raise ConfigError(where, what, fix)
     return kind, name, folder

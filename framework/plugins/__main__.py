@@ -13,6 +13,7 @@ if __name__ == "__main__":  # before all other imports, so that their errors are
 import sys
 from collections.abc import Iterator, Sequence
 
+from framework.config.compose import load_plugins
 from framework.config.groups import LISTS
 from framework.config.option_help import facts, option_help
 from framework.config.plain_mappings import defaults
@@ -21,7 +22,7 @@ from framework.console.entry import carried_out
 from framework.console.formatting import terminal_width
 from framework.core.command_line import command_line, command_name
 from framework.core.errors import ConfigError, did_you_mean
-from framework.registry.registry import KINDS, Registry, load
+from framework.registry.registry import KINDS, Registry
 from framework.registry.specs import Spec
 
 
@@ -38,11 +39,11 @@ def _usage() -> str:
 
 
 def _list(arguments: Sequence[str]) -> int:
-    paths = [word.partition("=")[2] for word in arguments if word.startswith("plugins.path=")]
+    paths = [word for word in arguments if word.startswith("plugins.path=")]
     words = [word for word in arguments if not word.startswith("plugins.path=")]
     if len(words) > 2:
         raise ConfigError(command_name("framework.plugins"), "takes a kind and a name", _usage())
-    registry = load(paths)
+    registry = load_plugins(paths)
     for line in listing(registry, *words):
         print(line)
     for warning in registry.warnings():

@@ -85,7 +85,9 @@ def loose(path: str) -> Iterator[Found]:
     elif place.is_dir():
         modules = [(place, name, file) for name, file in _modules_in(place)]
     else:
-        raise ConfigError("plugins.path", f"there is no plugin at {place}", "Name a folder or a .py file that exists.")
+        several = f"plugins.path=[{path}]" if "," in path else "plugins.path=[a,b]"
+        fix = f"Name a folder or a .py file that exists; for several write {several}."
+        raise ConfigError("plugins.path", f"there is no plugin at {place}", fix)
     if not modules:
         raise ConfigError("plugins.path", f"the folder {place} holds no Python file", "Name the folder of the plugins.")
     for folder, name, file in modules:

@@ -72,7 +72,7 @@ class Registry:
 
     `broken` maps a plugin to its error, on one line; `origins` maps (group, name) to the plugin that registered it;
     `import_paths` are the folders that other processes need on their import path; `config_folders` maps each folder of
-    configs to its plugin.
+    configs to its plugin; `paths` are those of `plugins.path`.
     """
 
     registered: Registered
@@ -81,6 +81,7 @@ class Registry:
     origins: Mapping[tuple[str, str], str]
     import_paths: tuple[str, ...]
     config_folders: Mapping[Path, str] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
     _refused: Mapping[tuple[str, str], PluginError] = field(default_factory=dict)
 
     def get(self, group: str, name: str) -> Any:
@@ -98,7 +99,7 @@ class Registry:
         what = f"there is no {kind} {name!r}"
         if self.broken:  # the likely reason, so it comes first
             what = f"there is no {kind} {name!r}, and {self.broken_listed}"
-        raise ConfigError(f"{group}={name}", what, did_you_mean(name, specs))
+        raise ConfigError(f"{group}={name}", what, f"{did_you_mean(name, specs)}{self.paths_listed}")
 
     def names(self, group: str) -> Mapping[str, Spec]:
         """Returns all specs of a group, by name."""
@@ -115,6 +116,12 @@ class Registry:
         """The errors of all broken plugins, for an error about a missing name; "" if no plugin is broken."""
         listed = "; ".join(f"{plugin}: {error}" for plugin, error in self.broken.items())
         return f"plugins could not be loaded: {listed}".rstrip(".") if listed else ""
+
+    @property
+    def paths_listed(self) -> str:
+        """A sentence with the value of `plugins.path`, for an error about a missing name; "" if it is empty."""
+        value = self.paths[0] if len(self.paths) == 1 else f"[{','.join(self.paths)}]"
+        return f" plugins.path is {value}." if self.paths else ""
 
     def warnings(self) -> list[str]:
         """Returns one line per broken plugin, for the user's screen."""
@@ -152,6 +159,7 @@ def load_with(paths_named: Callable[[Iterable[Path]], Sequence[str]]) -> Registr
         loading.origins,
         tuple(roots),
         loading.config_folders,
+        tuple(paths),
         loading.refused,
     )
 
@@ -224,6 +232,8 @@ class _Loading:
 
     def _take(self, plugin: str, kind: PluginKind, spec: Spec, siblings: list[Spec], home: str | None) -> None:
         key = (kind.group, spec.name)
+        if self.origins.get(key) == plugin:
+            raise PluginError(f"plugin {plugin}", f"registers {kind.group}={spec.name} twice", "Rename one.")
         if key in self.origins:
             raise PluginError(
                 f"plugins {self.origins[key]} and {plugin}",

@@ -85,14 +85,16 @@ def run_checkers(
 
 
 def _conclusion(spec: CheckerSpec, found: Any) -> CheckResult:
-    """Returns a checker's result. Raises PluginFailed unless it is a CheckResult with fields of the right types."""
+    """Returns a checker's result, under the name by which users choose the checker. Raises PluginFailed unless it is a
+    CheckResult with fields of the right types."""
     if not isinstance(found, CheckResult):
         raise plugin_gave(f"checker={spec.name}", "the checker", found, "a CheckResult", spec.check)
     try:
-        return msgspec.convert(msgspec.to_builtins(found), CheckResult)
+        plain = msgspec.convert(msgspec.to_builtins(found), CheckResult)
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         what = f"the checker returned an invalid CheckResult ({error_line(error)}; {defined_at(spec.check)})"
         raise PluginFailed(f"checker={spec.name}", what) from error
+    return msgspec.structs.replace(plain, name=spec.name)
 
 
 def undecided(name: str, reason: str) -> CheckResult:

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -18,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from framework.core.client import Ok, Outcome
+from framework.core.errors import Unrecordable
 from framework.load.generator import Assignment
 from framework.trace.columns import NameColumns, event_batch, texts, unpacked
 from framework.trace.schema import CODE, EVENTS, HISTORY, NAME, OUTCOMES, NameTable, as_json
@@ -168,14 +170,25 @@ at `time` (outcome unknown, never completed); all others invoked by then are in 
 
 
 def operation_row(assignment: Assignment, outcome: Outcome, invoked: int, completed: int | None) -> HistoryRow:
-    """Returns the row of one operation; `completed` is None if it did not complete before the run ended."""
+    """Returns the row of one operation; `completed` is None if it did not complete before the run ended.
+
+    Raises Unrecordable for a result that has no JSON, or holds a float that is not finite, for which JSON has null.
+    """
     operation = assignment.operation
     result = as_json(outcome.value).decode() if type(outcome) is Ok else None
+    if result is not None and "null" in result and _has_odd_float(outcome.value):  # type: ignore[union-attr]
+        raise Unrecordable(f"answered {outcome.value!r:.80}, which cannot be recorded")  # type: ignore[union-attr]
     return (
         operation.id, assignment.client, assignment.process, operation.function, operation.key,
         as_json(operation.argument).decode(), result, type(outcome).__name__.lower(),
         assignment.scheduled, invoked, completed,
     )  # fmt: skip
+
+
+def _has_odd_float(value: object) -> bool:
+    if isinstance(value, (tuple, list)):
+        return any(map(_has_odd_float, value))
+    return isinstance(value, float) and not isfinite(value)
 
 
 class HistoryWriter:

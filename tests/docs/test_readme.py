@@ -13,6 +13,9 @@ import msgspec
 import pytest
 
 from framework.console.synod import COMMANDS
+from framework.new.names import KIND_NAMES as NEW_KINDS
+from framework.registry import hookspecs
+from framework.registry.registry import KINDS
 from framework.runs.result import RunResult
 from framework.trace.schema import EVENTS, HISTORY, KIND_NAMES
 from tests.docs.markdown import ROOT, Block, Reader, blocks
@@ -88,6 +91,16 @@ def test_every_link_and_every_make_target_exists(page: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`make (\w+)`", text):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page}: make {target}"
+
+
+def test_every_hook_and_every_kind_of_plugin_is_named() -> None:
+    hooks = [name for name in vars(hookspecs) if hasattr(vars(hookspecs)[name], f"{hookspecs.PROJECT}_spec")]
+    assert [hook for hook in hooks if hook not in README] == []
+    tutorial = " ".join((ROOT / "docs/tutorial.md").read_text(encoding="utf-8").split())
+    *kinds, last = [f"`{kind}`" for kind in NEW_KINDS]
+    assert f"KIND is {', '.join(kinds)} or {last}; " in tutorial
+    extending = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    assert [kind.hook for kind in KINDS.values() if f"def {kind.hook}(" not in extending] == []
 
 
 def test_every_key_of_a_result_and_every_column_is_named() -> None:

@@ -195,8 +195,19 @@ def test_a_bad_load_is_refused_with_what_is_wrong(fields: dict[str, Any], compla
     assert complaint in str(error.value)
 
 
-GOOD: list[Any] = [None, True, 7, -(1 << 63), (1 << 64) - 1, "ascii", "é☃", ("a", (1, None)), 0.5, b"bytes"]
-BAD: list[Any] = ["half \ud800", 1 << 64, -(1 << 63) - 1, 10**5_000, object(), ("a", ("half \ud800",))]
+GOOD: list[Any] = [None, True, 7, -(1 << 63), (1 << 64) - 1, "ascii", "é☃", ("a", (1, None)), 0.5]
+BAD: list[Any] = [
+    b"bytes",
+    float("nan"),
+    (1, float("inf")),
+    ["a"],
+    "half \ud800",
+    1 << 64,
+    -(1 << 63) - 1,
+    10**5_000,
+    object(),
+    ("a", ("half \ud800",)),
+]
 
 
 class Gives(Numbers):

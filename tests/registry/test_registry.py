@@ -191,6 +191,23 @@ def test_a_class_in_main_is_refused_because_other_processes_cannot_import_it(tmp
         load([str(write_plugin(tmp_path, source))])
 
 
+def test_a_plugin_that_registers_a_name_twice_is_named_once(tmp_path: Path) -> None:
+    twice = write_plugin(tmp_path, PROTOCOL.replace("return [", "return 2 * ["))
+    with pytest.raises(PluginError) as refused:
+        load([str(twice)])
+    assert str(refused.value) == f"plugin {twice.stem}: registers protocol=oracle twice. Rename one."
+
+
+def test_a_missing_name_is_answered_with_the_paths_that_were_searched(tmp_path: Path) -> None:
+    one, other = write_plugin(tmp_path), write_plugin(tmp_path, PROTOCOL.replace("oracle", "seer"))
+    with pytest.raises(
+        ConfigError, match=rf"there is no protocol 'rafd'\. Did you mean 'raft'\? plugins\.path is {one}\.$"
+    ):
+        load([str(one)]).get("protocol", "rafd")
+    with pytest.raises(ConfigError, match=rf"plugins\.path is \[{one},{other}\]\.$"):
+        load([str(one), str(other)]).get("protocol", "rafd")
+
+
 @pytest.mark.parametrize("name", ["queue", "pluggy", "framework"])
 def test_a_loose_file_does_not_take_the_name_of_something_installed(tmp_path: Path, name: str) -> None:
     with pytest.raises(PluginError, match=f"the name '{name}' is taken by"):
@@ -203,7 +220,9 @@ def test_a_loose_file_has_a_name_that_can_be_imported(tmp_path: Path) -> None:
 
 
 def test_a_path_with_nothing_there_is_the_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no plugin at"):
+    with pytest.raises(ConfigError, match=r"there is no plugin at .*/a,b\. .* write plugins\.path=\[.*/a,b\]\."):
+        load([f"{tmp_path}/a,b"])
+    with pytest.raises(ConfigError, match=r"there is no plugin at .*; for several write plugins\.path=\[a,b\]\."):
         load([str(tmp_path / "nowhere")])
     with pytest.raises(ConfigError, match="holds no Python file"):
         load([str(tmp_path)])
