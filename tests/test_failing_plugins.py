@@ -647,6 +647,13 @@ def test_a_balancer_that_fails_is_not_the_crash_of_the_node_that_asks_it() -> No
 
 TRIED = [
     (
+        CHECKER,
+        "hello",
+        "checker=mine",
+        {"validate": "return False"},
+        "checker=mine: validate returned False (bool), expected None, or a raised ValueError or ConfigError (mine.py:7)",
+    ),
+    (
         WORKLOAD,
         "hello",
         "workload=mine",

@@ -425,9 +425,17 @@ def _validate_workload(workload: WorkloadSpec, config: Any, protocol: ProtocolSp
     assert workload.validate is not None
     try:
         with blaming(f"workload={workload.name}", "validate", workload.validate, ValueError, ConfigError):
-            workload.validate(config, protocol)
+            _check_silent(
+                workload.validate(config, protocol), f"workload={workload.name}", "validate", workload.validate
+            )
     except ValueError as error:
         raise BadValue("workload", str(error)) from error
+
+
+def _check_silent(answer: object, where: str, call: str, owner: Any) -> None:
+    """Raises PluginFailed for a check of a plugin that returns something, False for example, instead of raising."""
+    if answer is not None:
+        raise plugin_gave(where, call, answer, "None, or a raised ValueError or ConfigError", owner)
 
 
 def _checker_names(parts: _Parts, protocol: ProtocolSpec, machine: StateMachineSpec | None) -> tuple[str, ...]:
@@ -457,7 +465,8 @@ def _try_out(experiment: Experiment) -> None:
             if isinstance(config, Config):
                 try:
                     with blaming(f"{key}={name}", "validate_nodes", type(config), ConfigError):
-                        config.validate_nodes(key, experiment.members)
+                        answer = config.validate_nodes(key, experiment.members)  # type: ignore[func-returns-value]
+                        _check_silent(answer, f"{key}={name}", "validate_nodes", type(config))
                 except PluginFailed as error:
                     raise failed_part(error.__cause__ or error, config) or error from error
     except ConfigError as error:
@@ -537,7 +546,7 @@ def _try_checkers(checkers: Mapping[str, tuple[CheckerSpec, Any]], models: Model
     for spec, config in checkers.values():
         if spec.validate is not None:
             with blaming(f"checker={spec.name}", "validate", spec.validate, ConfigError):
-                spec.validate(models, config)
+                _check_silent(spec.validate(models, config), f"checker={spec.name}", "validate", spec.validate)
 
 
 def _run_dir(merged: Mapping[str, Any], name: str, seed: int) -> Path:

@@ -54,7 +54,8 @@ class NetworkModel(ABC):
         """Makes the link from `source` to `target`, with its own random stream."""
 
     def describe(self) -> Mapping[str, str]:
-        """Returns a description of this network for the run's record, such as the region of each node."""
+        """Returns a description of this network, such as the region of each node: texts by name. They are in
+        result.json as `details.network`."""
         return {}
 
 

@@ -306,6 +306,28 @@ def check_part(where: str, field: str, value: Any, base: type) -> None:
         raise PluginError(where, f"{value.__qualname__} has no {missing[0]}()", f"Write {missing[0]}().")
     part: Any = value
     check_signatures(part, base, where)
+    if base in _ARGUMENTS:
+        _check_constructor(part, base, where)
+
+
+_ARGUMENTS: dict[type, int] = {
+    Workload: 1, NetworkModel: 3, Fault: 1, FaultPlan: 4, StateMachine: 1, Placement: 1, Balancer: 1, Invariant: 0
+}  # fmt: skip
+"""Number of arguments with which the framework makes an instance of a plugin's class, by base class."""
+
+
+def _check_constructor(cls: type, base: type, where: str) -> None:
+    """Raises PluginError unless `cls` can be made with the first arguments of the constructor of `base`."""
+    made_by: Any = base
+    count, signature = _ARGUMENTS[base], inspect.signature(made_by.__init__)
+    names = list(signature.parameters)[1 : count + 1]
+    try:
+        inspect.signature(cls).bind(*names)
+    except TypeError as error:
+        what = f"{cls.__qualname__}.__init__ does not take what it is given: {', '.join(names) or 'nothing'}"
+        raise PluginError(where, what, f"Write def __init__({', '.join(['self', *names])}).") from error
+    except ValueError:  # built in, without a signature
+        return
 
 
 @cache
@@ -414,7 +436,7 @@ def _check_invariants(spec: ProtocolSpec) -> None:
         if invariant.__abstractmethods__:
             raise PluginError(where, f"{shown} has no observe()", "Write observe(self, step, node).")
         check_signatures(invariant, Invariant, where)
-        _check_made_without_arguments(invariant, where)
+        _check_constructor(invariant, Invariant, where)
         if not names_nodes(invariant):
             observed = spec.node.__name__
             raise PluginError(
@@ -428,17 +450,6 @@ def _check_invariants(spec: ProtocolSpec) -> None:
                 f"{shown} watches {invariant.watches.__qualname__}, which is none of its nodes",
                 f"Write class {shown}(Invariant[{spec.node.__name__}]).",
             )
-
-
-def _check_made_without_arguments(cls: type, where: str) -> None:
-    """Raises PluginError if a class cannot be made without arguments."""
-    try:
-        inspect.signature(cls).bind()
-    except TypeError as error:
-        what = f"{cls.__qualname__} is made without arguments: {error}"
-        raise PluginError(where, what, "Write def __init__(self).") from error
-    except ValueError:  # built in, without a signature
-        return
 
 
 def package_messages(home: str) -> Iterator[type[Message]]:

@@ -98,6 +98,7 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
                 **invariants.details(watch),
                 **uncompared,
                 **recovery.unchecked(experiment),
+                **_described(experiment),
             },
         )
         if not plan.scratch:
@@ -215,6 +216,20 @@ def _calls(opened: Callable[[], Run]) -> Calls:
     calls = RecordedCalls(run.history_batches, partial(endings_of, run))
     len(calls)  # reads the whole file once, so that damage is found before any checker runs
     return calls
+
+
+def _described(experiment: Experiment) -> dict[str, Any]:
+    """Returns what the network says of itself, if anything; of a `describe` that raises, what it raised."""
+    try:
+        described = experiment.make_network().describe()
+        told = {str(name): str(text) for name, text in described.items()}
+    except RAISED as error:
+        return {
+            "network": str(
+                plugin_raised(f"network={experiment.network.name}", "describe", error, experiment.network.model)
+            )
+        }
+    return {"network": told} if told else {}
 
 
 class _Listeners:

@@ -20,7 +20,9 @@ from framework import (
     FinalPhaseConfig,
     Injection,
     Invariant,
+    Link,
     Message,
+    NetworkModel,
     NetworkSpec,
     Node,
     NodeId,
@@ -297,6 +299,17 @@ class Unasked(Invariant[Parent]):
     def observe(self, node: Parent) -> None: ...  # type: ignore[override]
 
 
+class Bound(Timely):
+    def __init__(self) -> None: ...
+
+
+class Small(NetworkModel):
+    def __init__(self, config: Config) -> None: ...
+
+    def link(self, source: NodeId, target: NodeId, rng: random.Random) -> Link:
+        raise NotImplementedError
+
+
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
@@ -314,9 +327,11 @@ class Unasked(Invariant[Parent]):
         (dataclasses.replace(SPEC, checkers="echo"), 'checkers="echo" is not a tuple. Write checkers=("echo",).'),
         (dataclasses.replace(SPEC, operations="ping"), 'operations="ping" is not a tuple. Write operations=("ping",).'),
         (dataclasses.replace(SPEC, invariants=(Unasked,)), "Unasked.observe does not take what it is given: step, node. Write def observe(self, step, node)."),
+        (WorkloadSpec(name="x", summary="", workload=Bound), "Bound.__init__ does not take what it is given: config. Write def __init__(self, config)."),
+        (NetworkSpec(name="x", summary="", model=Small), "Small.__init__ does not take what it is given: config, nodes, clients. Write def __init__(self, config, nodes, clients)."),
         (dataclasses.replace(SPEC, invariants=(Still(),)), "invariants: Still is an instance. Give the class: invariants=(Still,)."),
     ],
-    ids=range(15),
+    ids=range(17),
 )  # fmt: skip
 def test_what_cannot_be_called_or_read_as_it_will_be_is_an_error_at_once(spec: Any, says: str) -> None:
     assert says in refused(spec)
@@ -355,7 +370,7 @@ def test_invariants_watch_the_protocols_nodes_or_what_these_mount() -> None:
         ),
         (
             Arguable,
-            "Arguable is made without arguments: missing a required argument: 'limit'. Write def __init__(self).",
+            "Arguable.__init__ does not take what it is given: nothing. Write def __init__(self).",
         ),
         (Astray, "Astray watches Elsewhere, which is none of its nodes. Write class Astray(Invariant[Parent])."),
     ],

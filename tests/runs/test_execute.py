@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from framework.core.time import SECOND
 from framework.engine.base import EngineResult, Experiment, Progress
 from framework.engine.tally import Tally
 from framework.registry.hookspecs import hookimpl
-from framework.registry.specs import CheckerSpec
+from framework.registry.specs import CheckerSpec, NetworkSpec
 from framework.runs.execute import Plan, execute
 from framework.runs.result import RunResult
-from tests.runs.fakes import CONTENT, FakeEngine, checker, counted, ended, interrupt, listening, plan, raised
+from tests.runs.fakes import CONTENT, FakeEngine, NoNetwork, checker, counted, ended, interrupt, listening, plan, raised
 
 
 def take(planned: Plan, engine: FakeEngine) -> tuple[RunResult, dict[str, Any]]:
@@ -54,6 +55,22 @@ def test_a_valid_run_leaves_its_numbers(tmp_path: Path) -> None:
         "faults": {}, "ledger": [], "notes": {}, "sometimes": {}, "duplicated": {}, "crashes": [], "virtual_s": 2.0, "wall_s": 0.5, "interrupted": False, "failure": "",
         "command": "python -m framework.run experiment=pings seed=7", "details": {},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_the_network_describes_itself_in_the_result(tmp_path: Path, broken: bool) -> None:
+    class Regions(NoNetwork):
+        def describe(self) -> dict[str, str]:
+            return {}["n1"] if broken else {"n1": "eu-west-1"}  # type: ignore[return-value]
+
+    planned = plan(tmp_path / "run", CONTENT)
+    network = NetworkSpec(name="regions", summary="", model=Regions)
+    result, _ = take(replace(planned, experiment=replace(planned.experiment, network=network)), FakeEngine(ended()))
+    assert result.verdict is Verdict.VALID
+    told = result.details["network"]
+    assert (
+        told.startswith("network=regions: describe raised KeyError: 'n1' (") if broken else told == {"n1": "eu-west-1"}
+    )
 
 
 def test_checkers_see_the_history_that_the_engine_left(tmp_path: Path) -> None:

@@ -29,7 +29,10 @@ _ROWS_AT_ONCE = 4096
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """One operation of a client. Times are nanoseconds of the run; values are as described in `values`."""
+    """One operation of a client. Times are nanoseconds of the run; values are as described in `values`.
+
+    `outcome` is `"ok"`, `"fail"` (it never takes effect) or `"unknown"`; a call that did not end has `completed` None.
+    """
 
     operation: int
     client: str
