@@ -38,8 +38,9 @@ class Watch:
     """The result of watching a run: the number of `observations` of nodes, and the breach that ended it, if any.
 
     `failures` has the traceback of each invariant that raised anything but a Violation, by name, or one line on what it
-    returned. It was not called from then on, so it proves nothing. `lost` gives the reason for each node that could not be observed all the time, and
-    `unseen` the longest such time, in nanoseconds: conclusions may rest on an outdated state of that node.
+    returned. It was not called from then on, so it proves nothing. `lost` gives the reason for each node that could not
+    be observed all the time, and `unseen` the longest such time, in nanoseconds: conclusions may rest on an outdated
+    state of that node.
     """
 
     invariants: tuple[str, ...]

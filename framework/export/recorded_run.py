@@ -105,7 +105,8 @@ class RecordedRun:
 
 
 def merged(streams: Iterable[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of several streams by time, then seq. Each stream is in the order of time, without empty batches."""
+    """Yields the rows of several streams by time, then seq. Each stream is in the order of time, without empty
+    batches."""
     heads: list[tuple[pa.RecordBatch, Iterator[pa.RecordBatch]]] = []
     for stream in streams:
         if (first := next(stream, None)) is not None:

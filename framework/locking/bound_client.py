@@ -81,7 +81,8 @@ def members_of(node: NodeId, peers: Sequence[NodeId]) -> tuple[NodeId, ...]:
 
 
 class BoundClient(LockClient):
-    """A client of a protocol of mutual exclusion. It is bound to a node by its number: with three nodes, c1 and c4 to n1.
+    """A client of a protocol of mutual exclusion. It is bound to a node by its number: with three nodes, c1 and c4 to
+    n1.
 
     It offers `acquire` and `release`, without leases. A release is over when it has been sent.
     """

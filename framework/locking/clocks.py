@@ -9,7 +9,8 @@ from framework.core.message import NodeId, Record
 
 
 class Timestamp(Record, order=True):
-    """The time of an event on the logical clock of a node, printed as `3.n2`. Timestamps compare by time, then by node."""
+    """The time of an event on the logical clock of a node, printed as `3.n2`. Timestamps compare by time, then by
+    node."""
 
     time: int
     node: NodeId

@@ -32,7 +32,8 @@ class Ticket(Record):
 class Lock(Record):
     """The state of one lock. `holders` are sessions; more than one only if it is shared.
 
-    `token` is the fencing token of the latest grant; 0 before the first. `changed` numbers the latest change of holders.
+    `token` is the fencing token of the latest grant; 0 before the first. `changed` numbers the latest change of
+    holders.
     """
 
     holders: tuple[int, ...] = ()

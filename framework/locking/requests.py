@@ -15,10 +15,10 @@ A lock offers what it can: `acquire` and `release` at least. One with `open_sess
 session holds or waits for ends with its lease. One with `extend` has a lease for each lock that is held. Others have no
 leases. Without `open_session`, a session is a number that its client chooses, and no other client.
 
-A *token* (fencing token) is a number that rises with each exclusive grant of a lock, and with each change between shared
-and exclusive; sessions that share the lock have the same one. None: the lock has no tokens. A *lease* is the time in
-nanoseconds, counted on its client's clock `now` from the beginning of the operation, for which it is valid. None: it has no
-end of its own.
+A *token* (fencing token) is a number that rises with each exclusive grant of a lock, and with each change between
+shared and exclusive; sessions that share the lock have the same one. None: the lock has no tokens. A *lease* is the
+time in nanoseconds, counted on its client's clock `now` from the beginning of the operation, for which it is valid.
+None: it has no end of its own.
 """
 
 from __future__ import annotations

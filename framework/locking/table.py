@@ -81,7 +81,8 @@ class LockTable:
         self, name: str, session: int, *, shared: bool = False, patience: int | None = None, now: int
     ) -> tuple[int, list[TicketOutcome]]:
         """Puts a session into the queue of a lock; returns the number of its ticket, and the tickets that are granted
-        by that, this one at the most. `patience`: nanoseconds after which the ticket gives up; 0: at once; None: never."""
+        by that, this one at the most. `patience`: nanoseconds after which the ticket gives up; 0: at once; None:
+        never."""
         self.check_open(session)
         lock = self.lock(name)
         if lock.is_wanted_by(session):
@@ -123,8 +124,8 @@ class LockTable:
         return min((until for until, _ in self.impatient.values() if first is None or until < first), default=first)
 
     def pass_deadlines(self, now: int) -> list[TicketOutcome]:
-        """Lets all leases end and all tickets give up that are due at `now`. Leases are first: no ticket of a session that
-        has ended is granted when one before it gives up."""
+        """Lets all leases end and all tickets give up that are due at `now`. Leases are first: no ticket of a session
+        that has ended is granted when one before it gives up."""
         ended = list(takewhile(lambda session: self.leases[session] <= now, self.leases))
         outcomes = self.end_sessions(ended, "the session's lease has ended")
         due = sorted((number, name) for number, (until, name) in self.impatient.items() if until <= now)

@@ -1,1 +1,2 @@
-"""Placement: which nodes hold a key or a shard. Where node actors run on machines is *scheduling*, and not meant here."""
+"""Placement: which nodes hold a key or a shard. Where node actors run on machines is *scheduling*, and not meant
+here."""

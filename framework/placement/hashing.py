@@ -1,4 +1,5 @@
-"""Hashes of ids: 64 bits from xxhash, and cheap functions that turn one hash into another, alike for one id and for many."""
+"""Hashes of ids: 64 bits from xxhash, and cheap functions that turn one hash into another, alike for one id and for
+many."""
 
 from __future__ import annotations
 
@@ -56,8 +57,8 @@ _MIXERS = {
 
 
 def mixed(value: int, bits: Literal[32, 64] = 64) -> int:
-    """Returns another number of so many bits, each bit of which depends on all of `value`. Different values have different
-    results."""
+    """Returns another number of so many bits, each bit of which depends on all of `value`. Different values have
+    different results."""
     first, factor, second, other_factor, third = _MIXERS[bits]
     mask = (1 << bits) - 1
     value = (value ^ value >> first) * factor & mask

@@ -1,6 +1,7 @@
 """Partitioners: functions from keys to shards, numbered from 0. A placement puts shards onto nodes.
 
-In a config: `{kind: hash, shards: 64}`, `{kind: range, splits: [g, n, t]}`, `{kind: table, shards: {alice: 0, bob: 1}, otherwise: 2}`.
+In a config: `{kind: hash, shards: 64}`, `{kind: range, splits: [g, n, t]}`, `{kind: table, shards: {alice: 0, bob: 1},
+otherwise: 2}`.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@
     placement.locate("user:17", count=2)   # ("n2", "n3"): the nodes of two replicas, in order of preference
     placement.remove("n2")
 
-The answers depend on the nodes, their weights, their domains and the seed alone: not on the process, and not on the order in
-which nodes were added.
+The answers depend on the nodes, their weights, their domains and the seed alone: not on the process, and not on the
+order in which nodes were added.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class PlacementConfig(Config):
 
 
 class Member(Record):
-    """A node of a placement: its share of the ids relative to others, and where it stands. Replicas are put into different
-    zones as long as there are any, then into different racks."""
+    """A node of a placement: its share of the ids relative to others, and where it stands. Replicas are put into
+    different zones as long as there are any, then into different racks."""
 
     node: NodeId
     weight: float = 1.0
@@ -160,8 +160,8 @@ class Placement(ABC):
         return self._chosen_many(hashes, count)
 
     def place(self, ids: Iterable[Id]) -> None:
-        """Says which ids there are. Only placements that weigh ids against one another need to know: they place these and no
-        others."""
+        """Says which ids there are. Only placements that weigh ids against one another need to know: they place these
+        and no others."""
 
     def preferences(self, hash: int) -> Iterator[int]:
         """Yields the indices of all nodes in order of preference, each once, whatever their domains."""
@@ -215,8 +215,8 @@ class Placement(ABC):
             raise ValueError(f"{type(self).__name__} places {self.max_count} replicas at most, not {count}")
 
     def _domains(self, replica: int) -> Indices:
-        """Returns what must differ between a replica and those before it: the zone while there are zones without one, then
-        the rack, then the node."""
+        """Returns what must differ between a replica and those before it: the zone while there are zones without one,
+        then the rack, then the node."""
         if replica < self._levels[0]:
             return self._zones
         return self._racks if replica < self._levels[1] else np.arange(len(self._nodes), dtype=np.int32)
@@ -290,9 +290,9 @@ class RehashedPlacement(Placement):
 class PlacementChoice(PluginChoice):
     """A placement chosen by config.
 
-    A protocol whose config has the field `placement: PlacementChoice | None = None` is given the one that the run chooses
-    with `placement=NAME`. It makes its own: `self.config.placement.make(self.roles["cache"])`. A field with a default,
-    `over: PlacementChoice = PlacementChoice("ring")`, is chosen by `KEY.over=NAME KEY.over_config.points=50`.
+    A protocol whose config has the field `placement: PlacementChoice | None = None` is given the one that the run
+    chooses with `placement=NAME`. It makes its own: `self.config.placement.make(self.roles["cache"])`. A field with a
+    default, `over: PlacementChoice = PlacementChoice("ring")`, is chosen by `KEY.over=NAME KEY.over_config.points=50`.
     """
 
     group: ClassVar[str] = "placement"
@@ -310,8 +310,8 @@ class PlacementChoice(PluginChoice):
         return made
 
     def make_weighted(self, weights: Mapping[NodeId, float]) -> Placement:
-        """Returns a new placement of the nodes that `weights` names, with these weights if it knows any, else with equal
-        ones."""
+        """Returns a new placement of the nodes that `weights` names, with these weights if it knows any, else with
+        equal ones."""
         made = self.make()
         for node, weight in weights.items():
             made.add(node, weight if made.weights else 1.0)

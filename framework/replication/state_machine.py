@@ -99,7 +99,8 @@ class StateMachine:
     _methods: ClassVar[dict[str, Callable[..., Any]]] = {}
 
     recovery_time: int = 0
-    """The time in nanoseconds for which what a crashed client has left behind may keep others waiting, such as a lease."""
+    """The time in nanoseconds for which what a crashed client has left behind may keep others waiting, such as a
+    lease."""
 
     _now = 0
     _call: tuple[int, int] | None = None  # session and sequence of the operation under way

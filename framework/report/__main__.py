@@ -1,10 +1,10 @@
 """`python -m framework.report PATH`: writes the report of a run, of a sweep, or of a folder of runs as one HTML file.
 
 PATH is the folder of a run (finished, interrupted or damaged) or of a sweep: its report is report.html in that folder,
-and a sweep's kept runs that are not valid get theirs too. Any other folder gets an index.html of the runs and sweeps below it. With two
-sweeps the report compares the second with the first. A file loads nothing from anywhere: it opens by double click, and
-can be sent to others. The last line on stdout is `report: FILE`. Exit code 0, or 2 if there is no run or the report
-cannot be written.
+and a sweep's kept runs that are not valid get theirs too. Any other folder gets an index.html of the runs and sweeps
+below it. With two sweeps the report compares the second with the first. A file loads nothing from anywhere: it opens by
+double click, and can be sent to others. The last line on stdout is `report: FILE`. Exit code 0, or 2 if there is no run
+or the report cannot be written.
 """
 
 from __future__ import annotations

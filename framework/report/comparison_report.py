@@ -65,7 +65,8 @@ class MedianDifference:
 
 
 def write_comparison(first: Path, second: Path, target: Path | None = None) -> Path:
-    """Writes the comparison of two sweeps and returns its path: `target`, or comparison.html in the second one's folder.
+    """Writes the comparison of two sweeps and returns its path: `target`, or comparison.html in the second one's
+    folder.
 
     Raises ConfigError if one is no sweep, they vary different keys or share no combination, or it cannot be written.
     """
@@ -186,8 +187,8 @@ def difference(first: Column, second: Column, rng: np.random.Generator) -> Media
 def resampled_medians(values: Column, rng: np.random.Generator, resamples: int = RESAMPLES) -> Column:
     """Returns the medians of `resamples` samples drawn with replacement from `values`, which are in ascending order.
 
-    Draws only the ranks in the middle of each sample: that of the k-th smallest of n draws is floor(n·U), where U has the
-    distribution Beta(k, n - k + 1); given U, the next one's is U + (1 - U)·V with V from Beta(1, n - k) (David and
+    Draws only the ranks in the middle of each sample: that of the k-th smallest of n draws is floor(n·U), where U has
+    the distribution Beta(k, n - k + 1); given U, the next one's is U + (1 - U)·V with V from Beta(1, n - k) (David and
     Nagaraja, Order Statistics, 3rd edition, sections 2.2 and 2.5).
     """
     number = len(values)

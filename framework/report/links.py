@@ -11,7 +11,8 @@ from framework.report.run_report import REPORT
 
 
 def link(page: Path, target: Path) -> str:
-    """Returns the relative link from the file `page` to a file or folder. It names no scheme, whatever the names are."""
+    """Returns the relative link from the file `page` to a file or folder. It names no scheme, whatever the names
+    are."""
     relative = os.path.relpath(os.path.realpath(target), os.path.realpath(page.parent))
     return quote(utf8(relative.replace(os.sep, "/"))) + ("/" if target.is_dir() else "")
 

@@ -271,8 +271,8 @@ def _progress(rows: int, points: int | None, words: Sequence[str]) -> str:
 
 
 def _points(head: Head) -> int | None:
-    """Returns the number of points that the last command of a sweep asked for, from its words alone; None if they do not
-    say: for named sweeps, draws, and options chosen by a pattern."""
+    """Returns the number of points that the last command of a sweep asked for, from its words alone; None if they do
+    not say: for named sweeps, draws, and options chosen by a pattern."""
     number = 1
     try:
         for text, parsed in parsed_overrides(head.overrides):

@@ -64,9 +64,9 @@ class ShownAxis:
 class SweepRows:
     """The rows of a sweep as columns of equal length.
 
-    `places[key][row]` is the place of the row's value among the values of that axis, `combination[row]` the place of the
-    row's combination among `combinations`, which are tuples of places. `standings` are verdicts, or statuses of runs
-    without one. A measure is NaN for a run that has no value.
+    `places[key][row]` is the place of the row's value among the values of that axis, `combination[row]` the place of
+    the row's combination among `combinations`, which are tuples of places. `standings` are verdicts, or statuses of
+    runs without one. A measure is NaN for a run that has no value.
     """
 
     axes: tuple[ShownAxis, ...]
@@ -88,8 +88,8 @@ class SweepRows:
 
 
 def sweep_rows(rows: pa.Table, axes: Mapping[str, AxisType], order: Mapping[str, Sequence[Any]]) -> SweepRows:
-    """Returns the rows of a sweep by combination. `order` has the values of axes as the command line had them: text is in
-    that order. Numbers and durations are in ascending order."""
+    """Returns the rows of a sweep by combination. `order` has the values of axes as the command line had them: text is
+    in that order. Numbers and durations are in ascending order."""
     found, places = [], []
     for key, kind in axes.items():
         axis, place = _axis(key, kind, rows[key].to_pylist(), order.get(key, ()))

@@ -1,7 +1,7 @@
 """The report of a sweep: verdicts, what stood against `valid`, and how each measure is distributed.
 
-A distribution is shown combination by combination: its quantiles are those of all runs, and each run is a point, up to a
-limit. The runs that the sweep has kept get reports of their own, so that a point leads to its run.
+A distribution is shown combination by combination: its quantiles are those of all runs, and each run is a point, up to
+a limit. The runs that the sweep has kept get reports of their own, so that a point leads to its run.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ STANDINGS = ("valid", "unknown", "invalid", "failed", "timeout", "memory", "died
 
 
 def write_sweep_report(folder: Path, target: Path | None = None) -> Path:
-    """Writes the report of the sweep in `folder`, finished or not, and returns its path: `target`, or report.html in the
-    folder. Writes the reports of the kept runs that have none.
+    """Writes the report of the sweep in `folder`, finished or not, and returns its path: `target`, or report.html in
+    the folder. Writes the reports of the kept runs that have none.
 
     Raises ConfigError if there is no sweep, it cannot be read, or the report cannot be written.
     """
@@ -64,8 +64,8 @@ def write_sweep_report(folder: Path, target: Path | None = None) -> Path:
 
 def write_kept_reports(folder: Path, registry: Registry | None = None) -> None:
     """Writes the report of each kept run of the sweep in `folder` that is not valid, and has no report or an older one
-    than its result. A run whose report cannot be written gets a line on stderr. `registry` knows the plugins of the sweep;
-    without it each report loads them."""
+    than its result. A run whose report cannot be written gets a line on stderr. `registry` knows the plugins of the
+    sweep; without it each report loads them."""
     for kept in sorted((folder / KEPT).glob("*")):
         try:
             report, result = kept / REPORT, kept / RESULT
@@ -120,7 +120,8 @@ def sweep_data(sweep: Sweep, page: Path) -> dict[str, Any]:
 
 
 def _conclusion(counts: Mapping[str, int], missing: int, points: int) -> tuple[str, str]:
-    """Returns the verdict on a sweep and what it rests on. Runs that are missing make it unknown unless one is invalid."""
+    """Returns the verdict on a sweep and what it rests on. Runs that are missing make it unknown unless one is
+    invalid."""
     total = sum(counts.values())
     verdict = sweep_verdict(counts)
     told = f"{total:,} run{'' if total == 1 else 's'}"

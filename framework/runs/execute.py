@@ -60,9 +60,8 @@ def execute(plan: Plan, engine: Engine, show: Progress, checking: Callable[[], N
     """Runs `plan` and writes result.json, even if it is interrupted or the engine fails.
 
     `show` is called as the run proceeds, and at once if the engine gives up; `checking` when it has ended and the
-    checkers start. Raises ConfigError or
-    PluginError if the engine refuses the experiment, which leaves no folder behind, or if result.json cannot be
-    written.
+    checkers start. Raises ConfigError or PluginError if the engine refuses the experiment, which leaves no folder
+    behind, or if result.json cannot be written.
     """
     experiment = plan.experiment
     listeners = _Listeners(plan.hook, experiment)

@@ -70,8 +70,8 @@ def config_yaml(config: Mapping[str, Any]) -> str:
 
 
 def write_atomically(path: Path, content: bytes, fix: str = ELSEWHERE) -> None:
-    """Writes a file atomically: a reader sees all of `content` or no file. Raises ConfigError, which ends with `fix`, if
-    it cannot be written."""
+    """Writes a file atomically: a reader sees all of `content` or no file. Raises ConfigError, which ends with `fix`,
+    if it cannot be written."""
     draft = path.with_name(f".{path.name}.{os.getpid()}-{next(_DRAFTS)}.draft")
     try:
         with draft.open("xb") as file:

@@ -1,4 +1,5 @@
-"""A run as a notebook shows it: the verdict, the main numbers, and throughput and latency over time, as HTML and SVG."""
+"""A run as a notebook shows it: the verdict, the main numbers, and throughput and latency over time, as HTML and
+SVG."""
 
 from __future__ import annotations
 

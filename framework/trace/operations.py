@@ -20,8 +20,8 @@ _Array = np.ndarray[Any, Any]
 
 
 def load_data(history: pa.Table, end: int, warmup: int = 0) -> dict[str, Any] | None:
-    """Returns the operations by group over a run that lasted `end` nanoseconds; None if there are none. The distribution
-    of latencies leaves out those that were due before `warmup`.
+    """Returns the operations by group over a run that lasted `end` nanoseconds; None if there are none. The
+    distribution of latencies leaves out those that were due before `warmup`.
 
     Reads and writes are groups of their own; without reads, each of the most frequent functions is one. Latency counts
     from the time at which an operation was due, to its completion.

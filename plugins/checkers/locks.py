@@ -1,7 +1,7 @@
 """What clients and the store saw of a lock: who held it at the same time, and whose accesses to the store overlapped.
 
-The rows are those of the workload `lock`. A *turn* is the time from a granted acquire to the release, of one process. It
-also ends if the process ends: after an operation of unknown outcome, or by a crash.
+The rows are those of the workload `lock`. A *turn* is the time from a granted acquire to the release, of one process.
+It also ends if the process ends: after an operation of unknown outcome, or by a crash.
 
 | checker | property |
 | --- | --- |
@@ -192,8 +192,8 @@ def _end(turn: Turn) -> float:
 
 
 def check_guarded_store(run: FinishedRun, config: Config | None) -> CheckResult:
-    """Invalid if an access of another turn came between two accesses of a turn, and not both turns are shared. If it was
-    a write, an update was lost, or read half-way."""
+    """Invalid if an access of another turn came between two accesses of a turn, and not both turns are shared. If it
+    was a write, an update was lost, or read half-way."""
     history = seen(run)
     total = sum(map(len, history.accesses.values()))
     if history.odd:
@@ -218,8 +218,8 @@ def check_guarded_store(run: FinishedRun, config: Config | None) -> CheckResult:
 def _interference(
     accesses: list[Access], doubtful: Mapping[Any, str]
 ) -> tuple[str, tuple[str, ...], tuple[int, int]] | None:
-    """Returns the first interference with a turn, its story, and the times of the turn's grant and of the access that was
-    interfered with. `accesses` are those of one key, in order."""
+    """Returns the first interference with a turn, its story, and the times of the turn's grant and of the access that
+    was interfered with. `accesses` are those of one key, in order."""
     latest: dict[int, int] = {}  # turn -> index of its last access
     for index, access in enumerate(accesses):
         start = latest.get(access.turn.operation)
@@ -327,7 +327,8 @@ class ProgressConfig(Config):
     """When a lock that nobody acquires counts as stuck."""
 
     stuck_after: Duration = Duration("2s")
-    """Time beyond the lock's lease that clients must have waited in vain in the final phase; waiting less is unknown."""
+    """Time beyond the lock's lease that clients must have waited in vain in the final phase; waiting less is
+    unknown."""
 
 
 def check_lock_progress(run: FinishedRun, config: ProgressConfig) -> CheckResult:

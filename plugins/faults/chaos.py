@@ -227,8 +227,8 @@ class Guard:
 
 
 class Guarded(Fault):
-    """A fault of a swarm. Falls back to a random target if its own does not exist or takes down too many nodes; a fault of
-    links falls back to all links if no node runs, as when the only server is down."""
+    """A fault of a swarm. Falls back to a random target if its own does not exist or takes down too many nodes; a fault
+    of links falls back to all links if no node runs, as when the only server is down."""
 
     def __init__(self, fault: Fault, guard: Guard, lasts: int) -> None:
         super().__init__(fault.config)

@@ -29,14 +29,16 @@ class BoundedLoadConfig(PlacementConfig):
     over: PlacementChoice = PlacementChoice("ring")
     """The placement that says which nodes an id prefers."""
     balance: Annotated[float, Meta(ge=1)] = 1.25
-    """c: no node has more than ⌈c·m·w/Σw⌉ of m ids, w being its weight. The nearer to 1, the more ids move when nodes or
-    ids come and go."""
+    """c: no node has more than ⌈c·m·w/Σw⌉ of m ids, w being its weight. The nearer to 1, the more ids move when nodes
+    or ids come and go."""
 
 
 class BoundedLoad(Placement):
-    """Places a known set of ids, in the order of their hashes: each at the first node of its preference that is not full.
+    """Places a known set of ids, in the order of their hashes: each at the first node of its preference that is not
+    full.
 
-    The ids are those last given to `place`; all others are refused. A change of the nodes or the ids moves some of them.
+    The ids are those last given to `place`; all others are refused. A change of the nodes or the ids moves some of
+    them.
     """
 
     weights = True

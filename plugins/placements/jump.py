@@ -18,9 +18,10 @@ _CHUNK = 1 << 14
 class Jump(RehashedPlacement):
     """An id jumps from bucket to bucket, ever farther; the last one below the number of buckets has it.
 
-    Buckets are numbered, and only the last one can go without moving more than its own ids. Nodes are the buckets in the
-    order of their names. If another node than the last is removed, the last one takes its number: about 2/n of the ids
-    move. From then on the order depends on what was removed: nodes added since come last, in the order of their names.
+    Buckets are numbered, and only the last one can go without moving more than its own ids. Nodes are the buckets in
+    the order of their names. If another node than the last is removed, the last one takes its number: about 2/n of the
+    ids move. From then on the order depends on what was removed: nodes added since come last, in the order of their
+    names.
     """
 
     moves_minimally_on = ("add_last", "remove_last")

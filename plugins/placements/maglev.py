@@ -1,4 +1,5 @@
-"""Maglev hashing (Eisenbud and others, *Maglev: A Fast and Reliable Software Network Load Balancer*, NSDI 2016, section 3.4)."""
+"""Maglev hashing (Eisenbud and others, *Maglev: A Fast and Reliable Software Network Load Balancer*, NSDI 2016, section
+3.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The hash modulo the number of nodes: what everyone tries first, and what moves nearly all ids when a node comes or goes."""
+"""The hash modulo the number of nodes: what everyone tries first, and what moves nearly all ids when a node comes or
+goes."""
 
 from __future__ import annotations
 

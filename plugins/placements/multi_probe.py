@@ -36,8 +36,8 @@ class MultiProbeConfig(PlacementConfig):
 
 class MultiProbe(Placement):
     """Each node has one point on a ring. An id is hashed several times, and the probe that is nearest to the next point
-    decides; further replicas go to the owners of the points that follow. Memory is one point a node; a look-up is as many
-    searches as probes."""
+    decides; further replicas go to the owners of the points that follow. Memory is one point a node; a look-up is as
+    many searches as probes."""
 
     moves_minimally_on = ("add", "add_last", "remove", "remove_last")
 

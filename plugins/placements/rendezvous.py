@@ -1,4 +1,5 @@
-"""Rendezvous hashing, also called highest random weight (Thaler and Ravishankar, 1996 and 1998), and its weighted form."""
+"""Rendezvous hashing, also called highest random weight (Thaler and Ravishankar, 1996 and 1998), and its weighted
+form."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ _GROUP = 255
 """Nodes among which the best of each hash is remembered in one byte."""
 
 _PLACES = 0xFFFF
-"""The last bits of a score of 64 bits say whose it is, the first node having the most: the highest score names its node."""
+"""The last bits of a score of 64 bits say whose it is, the first node having the most: the highest score names its
+node."""
 
 
 class RendezvousConfig(PlacementConfig):
@@ -43,8 +45,8 @@ class RendezvousConfig(PlacementConfig):
 class Rendezvous(Placement):
     """Each node has a score for each id; the highest wins, and the next ones have the further replicas.
 
-    With weights, the score is -weight / ln(u), where u is uniform between 0 and 1 (Schindelhauer and Schomaker 2005; in this
-    form, Resch 2015). A look-up computes the scores of all nodes.
+    With weights, the score is -weight / ln(u), where u is uniform between 0 and 1 (Schindelhauer and Schomaker 2005; in
+    this form, Resch 2015). A look-up computes the scores of all nodes.
     """
 
     weights = True

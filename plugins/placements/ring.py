@@ -23,11 +23,11 @@ class RingConfig(PlacementConfig):
 
 
 class Ring(Placement):
-    """Each node has points on a ring of 2⁶⁴ positions, as many as its weight asks for. An id belongs to the first point at
-    or after its hash; further replicas go to the owners of the points that follow.
+    """Each node has points on a ring of 2⁶⁴ positions, as many as its weight asks for. An id belongs to the first point
+    at or after its hash; further replicas go to the owners of the points that follow.
 
-    A look-up is a binary search, for one id among the few points that share its leading bits. A new node takes ids only from
-    the owners of the points that follow its own.
+    A look-up is a binary search, for one id among the few points that share its leading bits. A new node takes ids only
+    from the owners of the points that follow its own.
     """
 
     weights = True

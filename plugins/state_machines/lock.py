@@ -1,8 +1,8 @@
 """Locks as a state machine: with Raft or Multi-Paxos they are what Chubby, ZooKeeper and etcd offer.
 
-A client opens a session and keeps it alive. What a session holds or waits for ends with it. The lease of a session runs on
-the machine's time, which never runs early, so no lock has a second holder before the first one's lease has ended. Grants
-come in the order of requests, and a later entry of the log answers those that wait: nobody polls.
+A client opens a session and keeps it alive. What a session holds or waits for ends with it. The lease of a session runs
+on the machine's time, which never runs early, so no lock has a second holder before the first one's lease has ended.
+Grants come in the order of requests, and a later entry of the log answers those that wait: nobody polls.
 
 | operation | key | argument | result |
 | --- | --- | --- | --- |
@@ -15,8 +15,9 @@ come in the order of requests, and a later entry of the log answers those that w
 | `wait` | lock | revision | `(revision, holders)`, once the holders have changed after this revision |
 | `holders` | lock | None | `(revision, holders)` |
 
-Tokens and revisions are numbers from one count of all changes of the machine, like the positions of a log: a token is above
-all that were given before. Sources: Burrows, *The Chubby lock service*, OSDI 2006, section 2.4; etcd's concurrency package.
+Tokens and revisions are numbers from one count of all changes of the machine, like the positions of a log: a token is
+above all that were given before. Sources: Burrows, *The Chubby lock service*, OSDI 2006, section 2.4; etcd's
+concurrency package.
 """
 
 from __future__ import annotations
@@ -176,7 +177,8 @@ class LockMachine(StateMachine):
 
 
 def patience(argument: Value) -> tuple[Any, int]:
-    """Returns the session and the patience of a request that does not wait for ever. Raises Refused for anything else."""
+    """Returns the session and the patience of a request that does not wait for ever. Raises Refused for anything
+    else."""
     if not isinstance(argument, tuple) or len(argument) != 2 or type(argument[1]) is not int or argument[1] < 0:
         raise Refused(f"expected a session and a patience in nanoseconds, got {argument!r}")
     return argument[0], argument[1]

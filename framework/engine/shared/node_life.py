@@ -78,8 +78,8 @@ class HostedNode:
     """A node or client of one process, through all its incarnations. Engines add slots of their own."""
 
     __slots__ = (
-        "client", "clock", "config", "durable", "id", "incarnation", "index", "look_at", "look_is_due", "node_class", "open", "peers",
-        "plugin", "roles", "runtime", "shown", "shown_at", "spare", "state",
+        "client", "clock", "config", "durable", "id", "incarnation", "index", "look_at", "look_is_due", "node_class",
+        "open", "peers", "plugin", "roles", "runtime", "shown", "shown_at", "spare", "state",
     )  # fmt: skip
 
     def __init__(self, index: int, node_id: NodeId, endpoint: EndpointSpec) -> None:

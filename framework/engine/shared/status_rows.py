@@ -21,8 +21,8 @@ class StatusRows:
     """Records changes of the nodes' statuses; the first row of an incarnation has all that is set.
 
     After each batch an engine calls `look` if the node's `look_at` has come, and otherwise sees to it that `look` is
-    called then (`look_is_due` says that it does). It sets `look_at` to 0 where a change is likely: a timer fired, a note
-    was made. So a change by a message alone is recorded up to `EVERY` late, two changes within that time may be
+    called then (`look_is_due` says that it does). It sets `look_at` to 0 where a change is likely: a timer fired, a
+    note was made. So a change by a message alone is recorded up to `EVERY` late, two changes within that time may be
     recorded as one, and the many batches that change nothing cost one comparison.
     """
 
@@ -30,9 +30,9 @@ class StatusRows:
         self._life, self._ports = life, ports
 
     def look(self, node: HostedNode, now: int, cause: int, *, last: bool = False) -> bool:
-        """Writes a row with the fields that have changed, if any; `cause` is the batch's last step. Higher numbers alone
-        wait until `EVERY` after the row before, but for the `last` look. Returns whether they do: `look` is to be called
-        again at `look_at`, whether or not there is a batch until then.
+        """Writes a row with the fields that have changed, if any; `cause` is the batch's last step. Higher numbers
+        alone wait until `EVERY` after the row before, but for the `last` look. Returns whether they do: `look` is to be
+        called again at `look_at`, whether or not there is a batch until then.
 
         A status that raises, or cannot be recorded, stops its node, whether there is a trace or not.
         """

@@ -143,8 +143,8 @@ class LockServer(Node):
 
     @handles(OpenSession)
     def on_open_session(self, sender: Address, request: OpenSession) -> None:
-        """Opens a session. The answer to a duplicate is the same session while it is open. A later duplicate opens another
-        session, which no client uses, and which ends with its lease."""
+        """Opens a session. The answer to a duplicate is the same session while it is open. A later duplicate opens
+        another session, which no client uses, and which ends with its lease."""
         opened = Session(sender, request.operation)
         session = next((session for session, known in self.sessions.items() if known == opened), None)
         if session is None:

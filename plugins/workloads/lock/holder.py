@@ -42,9 +42,9 @@ STORE_RETRY = 100 * MILLISECOND
 class LockHolder(Client):
     """Acquires and releases locks with the client of the protocol under test, which it mounts, and accesses the store.
 
-    If the lock has sessions, it opens one and keeps it alive, from a second mount; if leases belong to locks, it extends
-    that of the lock that it holds. It accesses the store only while it holds a lock, and with `check_lease` only while
-    its lease is valid by its own clock.
+    If the lock has sessions, it opens one and keeps it alive, from a second mount; if leases belong to locks, it
+    extends that of the lock that it holds. It accesses the store only while it holds a lock, and with `check_lease`
+    only while its lease is valid by its own clock.
     """
 
     config: WrappedClientConfig

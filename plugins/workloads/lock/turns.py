@@ -39,8 +39,8 @@ class LockWorkload(Workload):
     """Each client takes turns: it acquires a lock, reads and writes its value in rounds, and releases it.
 
     Rows of the history: `acquire` and its variants with the patience in nanoseconds as argument, or None, and the token
-    as result; `read` with the token, `write` with the token and the new value, both with the value before the access and
-    its place in the order of all accesses to the key as result; `hold`, in turns without accesses; `release`.
+    as result; `read` with the token, `write` with the token and the new value, both with the value before the access
+    and its place in the order of all accesses to the key as result; `hold`, in turns without accesses; `release`.
     """
 
     config: LockConfig
