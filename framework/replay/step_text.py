@@ -159,6 +159,7 @@ _WORDS: dict[str, Callable[[Run, dict[str, Any]], str]] = {
     "restart": lambda run, row: "restarts",
     "fault": _fault,
     "drop": _drop,
+    "status": lambda run, row: shortened(f"shows {_fields(_content(run, row))}"),
     "reject": lambda run, row: f"refuses a connection: {_content(run, row).get('why', '')}",
 }
 

@@ -346,7 +346,7 @@ def test_scenario_files_may_be_called_otherwise(biased: pytest.Pytester) -> None
 def test_a_mark_is_an_item_for_each_check(biased: pytest.Pytester) -> None:
     marked(biased, 'synod_conformance("biased", engines=["sim"])', "def test_it(check): assert check.name")
     result = biased.runpytest_inprocess("-v", "-k", "plain or total")
-    result.assert_outcomes(passed=2, deselected=2)
+    result.assert_outcomes(passed=2, deselected=3)
     result.stdout.fnmatch_lines(["*::test_it?biased-handlers_are_total? PASSED*"])
 
 
@@ -354,7 +354,7 @@ def test_a_check_that_fails_says_how_to_see_it_again(biased: pytest.Pytester) ->
     overrides = 'overrides=["protocol.wrong=a", "duration=300ms"]'
     marked(biased, f'synod_conformance("biased", {overrides}, engines=["sim"])', "def test_it(): pass")
     result = biased.runpytest_inprocess("-k", "total")
-    result.assert_outcomes(failed=1, deselected=3)
+    result.assert_outcomes(failed=1, deselected=4)
     result.stdout.fnmatch_lines(
         [
             "biased-handlers_are_total: seed *: invalid — echo: an answer is not what was said",
@@ -369,7 +369,7 @@ def test_a_check_that_fails_says_how_to_see_it_again(biased: pytest.Pytester) ->
 def test_a_check_that_cannot_be_made_is_one_line(pytester: pytest.Pytester) -> None:
     marked(pytester, 'synod_conformance("echo", overrides=["trace=none"], engines=["sim"])', "def test_it(): pass")
     result = pytester.runpytest_inprocess("-k", "digest")
-    result.assert_outcomes(failed=1, deselected=3)
+    result.assert_outcomes(failed=1, deselected=4)
     result.stdout.fnmatch_lines(["echo-digest_*: digest_*: cannot be made with trace=none: it reads what a run with *"])
     result.stdout.no_fnmatch_line("*Traceback*")
 

@@ -104,6 +104,9 @@ class Simulation:
         timeout = int(experiment.workload_config.timeout)
         rest = experiment.settle + (0 if final is None else final.after + final.limit + timeout + 1)
         self._end = min(self._latest + rest, NEVER if stop is None else stop)
+        self._is_cut_off = (
+            stop is not None and stop < self._latest + rest
+        )  # it ends before its time, unless `_stop_here`
         self.settling = Settling(self, self._after_settling) if experiment.settle else None
         self._load_at = self._faults_at = NEVER
         self.faults = FaultExecutor(experiment, SimFaults(self))
@@ -135,7 +138,8 @@ class Simulation:
             self._schedule_faults()
             self.load_changed()
             self._loop()
-            self._look_at_last()
+            if not self._is_cut_off:
+                self._look_at_last()
             until = self._end  # even if the heap ran empty before
         finally:
             self.tally.steps = self.steps
@@ -741,6 +745,7 @@ class Simulation:
 
     def _stop_here(self) -> None:
         self._end = self.true_time
+        self._is_cut_off = False
 
 
 class _Loopback(Link):
