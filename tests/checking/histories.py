@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Set as Set_
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from framework.checking.history.calls import Call
 from framework.checking.history.values import plain
 from framework.checking.linearizability.timeline import entries
+from framework.checking.models.containers import Set
 from framework.checking.models.model import ILLEGAL, Entry, Model, State
 from framework.core.client import Outcome
 
@@ -29,14 +31,16 @@ def history(*rows: tuple[Any, ...]) -> list[Call]:
     return calls
 
 
-def precedes(one: Entry, other: Entry) -> bool:
-    """Whether `one` has to come before `other`, as the rules of a history say it."""
+def precedes(one: Entry, other: Entry, *, by_value: bool = False) -> bool:
+    """Whether `one` has to come before `other`, as the rules of a history say it. `by_value`: a set that nobody reads as
+    a whole is an object for each value."""
     a, b = one[0], other[0]
     if not a.known or a.completed is None:
         return False
     if a.completed < b.invoked:
         return True
-    same_process = a.key == b.key and (a.client, a.process) == (b.client, b.process)
+    same_object = a.key == b.key and (not by_value or one[1].argument == other[1].argument)
+    same_process = same_object and (a.client, a.process) == (b.client, b.process)
     if not same_process or a.completed > b.invoked:
         return False
     if b.known and b.completed is not None and b.completed == a.invoked:
@@ -46,19 +50,22 @@ def precedes(one: Entry, other: Entry) -> bool:
 
 def explained(calls: list[Call], model: Model) -> bool:
     """The naive twin: every order of all keys' operations together, with and without those of unknown fate."""
-    return _order_exists(entries(calls, model), {}, model)
+    found = entries(calls, model)
+    whole = {call.key for call, step in found if step.function == "read"}
+    by_value = {call.key for call, _ in found if isinstance(model, Set)} - whole
+    return _order_exists(found, {}, model, by_value)
 
 
-def _order_exists(left: list[Entry], states: dict[str | None, State], model: Model) -> bool:
+def _order_exists(left: list[Entry], states: dict[str | None, State], model: Model, by_value: Set_[str | None]) -> bool:
     if not any(call.known for call, _ in left):
         return True
     for entry in left:
         call, step = entry
         rest = [other for other in left if other is not entry]
-        if any(precedes(other, entry) for other in rest):
+        if any(precedes(other, entry, by_value=call.key in by_value) for other in rest):
             continue
         state = model.step(states.get(call.key, model.initial), step.function, step.argument, step.result)
-        if state is not ILLEGAL and _order_exists(rest, states | {call.key: state}, model):
+        if state is not ILLEGAL and _order_exists(rest, states | {call.key: state}, model, by_value):
             return True
     return False
 

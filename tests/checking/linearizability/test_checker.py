@@ -10,7 +10,7 @@ import pytest
 from framework.checking.history.calls import Call
 from framework.checking.linearizability.bounds import Bounds
 from framework.checking.linearizability.checker import check_linearizable, decide, divide
-from framework.checking.models.containers import Queue, Stack
+from framework.checking.models.containers import Queue, Set, Stack
 from framework.checking.models.model import Model
 from framework.checking.models.registers import Counter, KeyValue, Mutex, Register
 from framework.checking.verdict import CheckResult, Verdict
@@ -304,3 +304,17 @@ def test_the_result_does_not_depend_on_the_hash_seed(request: pytest.FixtureRequ
         results.add(done.stdout)
     (result,) = results
     assert msgspec.json.decode(result, type=CheckResult).verdict is INVALID
+
+
+def test_a_set_that_nobody_reads_as_a_whole_is_an_object_for_each_value() -> None:
+    """What a process does at one instant is in order for each value alone, as it is for each key."""
+    rows = [
+        (2, "add", 0, False, 8, 8), (1, "contains", 1, True, 8, 8), (2, "add", 1, None, 8, 9), (1, "add", 0, None, 8, None),
+    ]  # fmt: skip
+    assert verdict(Set(), *rows) is VALID
+    assert (
+        verdict(
+            Set(), *[(*row[:4], row[4] + place / 10, row[5] and row[5] + place / 10) for place, row in enumerate(rows)]
+        )
+        is INVALID
+    )
