@@ -1,4 +1,4 @@
-"""A real browser for the tests of pages: one for the session, with a fresh page for each test."""
+"""A real browser for the tests of pages: one for each module, with a fresh page for each test."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ends with its module: as long as Playwright runs, no test in the process can run an event loop."""
     program = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if program is None:
         pytest.fail(f"the tests of pages need Chromium, and none of {', '.join(CHROMIUM)} is on the PATH")
