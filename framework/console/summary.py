@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from framework.checking.verdict import CheckResult, Verdict
 from framework.console.formatting import milliseconds, rate, shortened, tallied
+from framework.faults.ledger import ledger_texts
 from framework.runs.blocking import Blocking
 from framework.runs.result import CrashRecord, RunResult
 
@@ -80,20 +81,9 @@ def _ledger(result: RunResult) -> list[tuple[str, ...]]:
     """Returns a row for each fault: how often it was due and fired, its targets, their roles, and what it touched."""
     rows: list[tuple[str, ...]] = [("fault", "due", "fired", "touched", "against", "roles")]
     for entry in result.ledger:
-        touched = (
-            f"{entry.get('touched', 0):,} {entry['meets']}{'s' if entry.get('touched', 0) != 1 else ''}"
-            if entry.get("meets")
-            else "-"
-        )
-        shown = (_times(entry.get(key, {})) for key in ("against", "roles"))
-        emulated = " (emulated)" if entry.get("emulated") else ""
-        rows.append((entry["fault"] + emulated, f"{entry['due']:,}", f"{entry['fired']:,}", touched, *shown))
+        fault, touched, against, roles = ledger_texts(entry)
+        rows.append((fault, f"{entry['due']:,}", f"{entry['fired']:,}", touched or "-", against, roles))
     return rows
-
-
-def _times(counts: dict[str, int]) -> str:
-    """Formats counts by name: `n1×3 n2`."""
-    return " ".join(f"{name}×{count}" if count > 1 else name for name, count in sorted(counts.items()))
 
 
 def _numbers(result: RunResult) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from framework.core.errors import ConfigError
+from framework.runs.folder import sync_to_disk
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def new_output(target: Path) -> Iterator[Path]:
         _remove(draft)
         yield draft
         for file in [draft, *draft.iterdir()] if draft.is_dir() else [draft]:
-            _to_disk(file)
+            sync_to_disk(file)
         draft.rename(target)
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
@@ -33,14 +34,6 @@ def new_output(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             _remove(draft)
-
-
-def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _remove(path: Path) -> None:

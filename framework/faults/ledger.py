@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from framework.core.time import SECOND
 
@@ -66,3 +67,28 @@ class LedgerEntry:
     def _nobody(self) -> str:
         seen = f"roles seen: {', '.join(self.seen)}" if self.seen else "no node reported a role"
         return f"no node was ever {self.sought!r} when it was due; {seen}"
+
+
+class LedgerTexts(NamedTuple):
+    """An entry in words: the fault, what it touched ("" if nothing can meet it), and its targets and their roles with
+    counts, as in `n1×3 n2`."""
+
+    fault: str
+    touched: str
+    against: str
+    roles: str
+
+
+def ledger_texts(entry: Mapping[str, Any]) -> LedgerTexts:
+    """Returns the texts of an entry of result.json's ledger, for tables."""
+    meets, touched = entry.get("meets", ""), entry.get("touched", 0)
+    return LedgerTexts(
+        entry["fault"] + (" (emulated)" if entry.get("emulated") else ""),
+        f"{touched:,} {meets}{'' if touched == 1 else 's'}" if meets else "",
+        _times(entry.get("against", {})),
+        _times(entry.get("roles", {})),
+    )
+
+
+def _times(counts: Mapping[str, int]) -> str:
+    return " ".join(f"{name}×{count}" if count > 1 else name for name, count in sorted(counts.items()))

@@ -15,6 +15,7 @@ from framework.core.errors import ConfigError, abbreviated
 from framework.core.time import SECOND, parse_duration
 from framework.core.tracebacks import error_line, printable
 from framework.faults.injector import DETAILS
+from framework.faults.ledger import ledger_texts
 from framework.registry.registry import Registry
 from framework.report.document import write_page
 from framework.report.events import Events, leader_marks, link_data, node_data
@@ -216,19 +217,9 @@ def _bands(result: Mapping[str, Any], events: Events, end: int) -> list[dict[str
 
 
 def _ledger_row(entry: Mapping[str, Any]) -> dict[str, Any]:
-    meets, touched = entry.get("meets", ""), entry.get("touched", 0)
-    return {
-        "fault": printable(entry["fault"]) + (" (emulated)" if entry.get("emulated") else ""),
-        "due": entry["due"],
-        "fired": entry["fired"],
-        "touched": f"{touched:,} {meets}{'' if touched == 1 else 's'}" if meets else "–",
-        "against": _times(entry.get("against", {})),
-        "roles": _times(entry.get("roles", {})),
-    }
-
-
-def _times(counts: Mapping[str, int]) -> str:
-    return printable(" ".join(f"{name}×{many}" if many > 1 else name for name, many in sorted(counts.items())))
+    fault, touched, against, roles = map(printable, ledger_texts(entry))
+    shown = {"fault": fault, "touched": touched or "–", "against": against, "roles": roles}
+    return {"due": entry["due"], "fired": entry["fired"], **shown}
 
 
 def _crashes(result: Mapping[str, Any], events: Events) -> list[dict[str, Any]]:

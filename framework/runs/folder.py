@@ -85,6 +85,15 @@ def write_atomically(path: Path, content: bytes, fix: str = ELSEWHERE) -> None:
         raise _unwritable(path, error, fix) from error
 
 
+def sync_to_disk(path: Path) -> None:
+    """Returns once a file, or the names in a folder, are on the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _make(run_dir: Path, *, exist_ok: bool) -> bool:
     """Makes the folder. Returns False if it exists already and `exist_ok` is false."""
     try:

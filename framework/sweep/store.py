@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 
 from framework.core.errors import ConfigError, SynodError
 from framework.core.tracebacks import one_line
+from framework.runs.folder import sync_to_disk
 from framework.sweep.rows import AxisType, SweepRow, schema, table_of
 
 HEAD, JOURNAL, ROWS, CONFIGS, KEPT, LOCK = "sweep.json", "journal.jsonl", "rows", "configs.jsonl", "kept", ".lock"
@@ -389,15 +390,7 @@ def _write_part(folder: Path, number: int, table: pa.Table) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    _sync_folder(folder / ROWS)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_to_disk(folder / ROWS)
 
 
 def _taken_up(folder: Path, head: Head) -> dict[str, AxisType]:

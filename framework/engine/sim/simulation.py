@@ -104,9 +104,8 @@ class Simulation:
         timeout = int(experiment.workload_config.timeout)
         rest = experiment.settle + (0 if final is None else final.after + final.limit + timeout + 1)
         self._end = min(self._latest + rest, NEVER if stop is None else stop)
-        self._is_cut_off = (
-            stop is not None and stop < self._latest + rest
-        )  # it ends before its time, unless `_stop_here`
+        # Whether the run ends before its time; `_stop_here` says that it did not.
+        self._is_cut_off = self._end < self._latest + rest
         self.settling = Settling(self, self._after_settling) if experiment.settle else None
         self._load_at = self._faults_at = NEVER
         self.faults = FaultExecutor(experiment, SimFaults(self))

@@ -74,51 +74,54 @@ function range(y) {
 }
 
 function shade(u, bands) {
-  const { left, top, width, height } = u.bbox;
-  u.ctx.save();
-  u.ctx.beginPath();
-  u.ctx.rect(left, top, width, height);
-  u.ctx.clip();
-  u.ctx.fillStyle = colour("--band");
-  u.ctx.strokeStyle = colour("--band-edge");
-  u.ctx.setLineDash([]);
-  for (const band of united(bands)) {
-    const from = u.valToPos(band.from, "x", true);
-    const to = Math.max(u.valToPos(band.to, "x", true), from + 1.5 * devicePixelRatio);
-    u.ctx.fillRect(from, top, to - from, height);
-  }
-  for (const band of bands) {
-    const from = u.valToPos(band.from, "x", true);
-    u.ctx.beginPath();
-    u.ctx.moveTo(from, top);
-    u.ctx.lineTo(from, top + height);
-    u.ctx.stroke();
-  }
-  u.ctx.restore();
+  clipped(u, ({ top, height }) => {
+    u.ctx.fillStyle = colour("--band");
+    u.ctx.strokeStyle = colour("--band-edge");
+    u.ctx.setLineDash([]);
+    for (const band of united(bands)) {
+      const from = u.valToPos(band.from, "x", true);
+      const to = Math.max(u.valToPos(band.to, "x", true), from + 1.5 * devicePixelRatio);
+      u.ctx.fillRect(from, top, to - from, height);
+    }
+    for (const band of bands) upright(u, band.from);
+  });
 }
 
 function mark(u, marks) {
+  clipped(u, ({ top }) => {
+    u.ctx.strokeStyle = u.ctx.fillStyle = colour("--mark");
+    u.ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+    const half = 4 * devicePixelRatio;
+    for (const one of marks) {
+      const x = upright(u, one.at);
+      u.ctx.beginPath();
+      u.ctx.moveTo(x - half, top);
+      u.ctx.lineTo(x + half, top);
+      u.ctx.lineTo(x, top + 1.8 * half);
+      u.ctx.fill();
+    }
+  });
+}
+
+// Draws within the plotting area alone.
+function clipped(u, draw) {
   const { left, top, width, height } = u.bbox;
   u.ctx.save();
   u.ctx.beginPath();
   u.ctx.rect(left, top, width, height);
   u.ctx.clip();
-  u.ctx.strokeStyle = u.ctx.fillStyle = colour("--mark");
-  u.ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
-  const half = 4 * devicePixelRatio;
-  for (const one of marks) {
-    const x = u.valToPos(one.at, "x", true);
-    u.ctx.beginPath();
-    u.ctx.moveTo(x, top);
-    u.ctx.lineTo(x, top + height);
-    u.ctx.stroke();
-    u.ctx.beginPath();
-    u.ctx.moveTo(x - half, top);
-    u.ctx.lineTo(x + half, top);
-    u.ctx.lineTo(x, top + 1.8 * half);
-    u.ctx.fill();
-  }
+  draw(u.bbox);
   u.ctx.restore();
+}
+
+// Draws a line from top to bottom at a value of x; returns its place.
+function upright(u, value) {
+  const x = u.valToPos(value, "x", true);
+  u.ctx.beginPath();
+  u.ctx.moveTo(x, u.bbox.top);
+  u.ctx.lineTo(x, u.bbox.top + u.bbox.height);
+  u.ctx.stroke();
+  return x;
 }
 
 function swatch(one) {
