@@ -131,7 +131,7 @@ class Client(Node):
 
     def complete(self, operation: OperationId, outcome: Outcome) -> None:
         """Ends `operation`. A late or second completion is noted in the trace and otherwise ignored."""
-        if not isinstance(outcome, (Ok, Fail, Unknown)):
+        if type(outcome) is not Ok and not isinstance(outcome, (Ok, Fail, Unknown)):
             raise self._misuse(
                 f"completes an operation with a {type(outcome).__name__}", "Write Ok(value), Fail(why) or Unknown(why)."
             )
@@ -139,7 +139,7 @@ class Client(Node):
             self.note("late_completion", operation=operation)
             return
         self.current = None
-        self.cancel_timer(self._time_out)
+        self._runtime.disarm((self._path, "_time_out", ()))
         if self._path:
             self._retired = type(outcome) is Unknown
             self.tell(Ended(operation, outcome))
@@ -152,7 +152,7 @@ class Client(Node):
         self.current = operation.id
         if timeout:
             self._timeout = timeout
-            self.set_timer(self._time_out, after=timeout)
+            self._runtime.arm((self._path, "_time_out", ()), self._runtime.now + timeout)
         self.invoke(operation)
 
     _timeout: int = 0

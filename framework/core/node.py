@@ -322,8 +322,6 @@ class Node:
                     known.deadline, known.step = deadline, runtime.step
                     if deadline < known.entry[0]:
                         runtime.bring_forward(key, known)
-                if deadline < runtime.wake:
-                    runtime.wake = deadline
             elif after == 0:
                 runtime.soon[key] = runtime.step
                 runtime.disarm(key)

@@ -109,10 +109,13 @@ class Tally:
             due_since, ok = scheduled >= self.healed_at, type(outcome) is Ok
             self.asked, self.recovered = self.asked + due_since, self.recovered + (due_since and ok)
             self.stuck, self.freed = self.stuck + (not due_since), self.freed + (not due_since and ok)
-        if type(outcome) is Ok and scheduled >= warmup:
+        if type(outcome) is not Ok:
+            self.count(outcome)
+            return
+        self.ok += 1
+        if scheduled >= warmup:
             self.measured += 1
             self.latencies.record(now - scheduled)
-        self.count(outcome)
 
     def count(self, outcome: Outcome) -> None:
         """Counts one operation by its outcome alone, as in the final phase."""

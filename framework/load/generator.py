@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from math import isfinite
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -78,7 +78,7 @@ class LoadGenerator:
         self._source = workload.next
         self._functions = frozenset(workload.functions())
         self._ended: list[tuple[NodeId, Operation, Outcome]] = []  # ended operations not yet reported to the workload
-        self._hears = type(workload).completed is not Workload.completed
+        self.hears = type(workload).completed is not Workload.completed  # whether the workload is told of the ends
         # The time after `stop` for which busy clients continue.
         self._finishing = finishing_time(type(workload), workload.config)
         self._processes = [first + index for index in range(len(self.clients))]
@@ -112,7 +112,7 @@ class LoadGenerator:
                 if call is not None:
                     self._backlog.append((at, call))
                 heapq.heappush(turns, (at + self._next_gap(), self._ARRIVAL))
-            elif not self._open and self.accepts(index, now):
+            elif not self._open and (now < self.stop or self.accepts(index, now)):
                 call = self._next(self.clients[index], now, self._rngs[index])
                 if call is not None:
                     assignments.append(self._assign(index, call, at))
@@ -124,7 +124,7 @@ class LoadGenerator:
 
     def ended(self, client: NodeId, operation: Operation, outcome: Outcome) -> None:
         """Records the end of an operation, which is reported to the workload before its next operation is requested."""
-        if self._hears:
+        if self.hears:
             self._ended.append((client, operation, outcome))
 
     def begin_final(self, now: int, free: Iterable[int]) -> None:
@@ -150,9 +150,10 @@ class LoadGenerator:
                 self.next_at = min(self.next_at, now)
         else:
             at = now + self.workload.config.think_time
-            if self.accepts(client, at):
+            if at < self.stop or self.accepts(client, at):
                 heapq.heappush(self._turns, (at, client))
-                self.next_at = min(self.next_at, at)
+                if at < self.next_at:
+                    self.next_at = at
 
     def accepts(self, client: int, at: int) -> bool:
         """Returns whether client number `client` of this generator may begin an operation at the time `at`."""
@@ -188,6 +189,16 @@ class LoadGenerator:
             raise plugin_raised(self._where, source.__name__, error, type(self.workload)) from error
         if call is None:
             return None
+        if type(call) is tuple and len(call) == 3:
+            function, key, argument = call
+            is_named = type(function) is str and function in self._functions
+            if is_named and (key is None or (type(key) is str and key.isascii())) and _travels(argument):
+                return call
+        return self._checked(call)
+
+    def _checked(self, call: Any) -> Invocation:
+        """Returns an invocation that is valid although not of the usual types. Raises PluginFailed for any other."""
+        source = self._source
         if not isinstance(call, (tuple, list)) or len(call) != 3:
             raise plugin_gave(self._where, source.__name__, call, "(function, key, argument)", source)
         for text, may_be_none in ((call[0], False), (call[1], True)):

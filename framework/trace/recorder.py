@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from framework.core.client import Ok, Outcome
+from framework.core.client import Fail, Ok, Outcome, Unknown
 from framework.core.errors import Unrecordable
 from framework.load.generator import Assignment
 from framework.trace.columns import NameColumns, event_batch, texts, unpacked
@@ -33,6 +33,7 @@ PAYLOAD_BYTES_PER_BATCH = 2**31 - 1  # Arrow's binary columns have 32-bit offset
 
 _OUTCOMES = texts(OUTCOMES)
 _OUTCOME_INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
+_OUTCOME_NAMES: Mapping[type[Outcome], str] = {Ok: "ok", Fail: "fail", Unknown: "unknown"}
 
 
 class _Hash(Protocol):
@@ -180,7 +181,7 @@ def operation_row(assignment: Assignment, outcome: Outcome, invoked: int, comple
         raise Unrecordable(f"answered {outcome.value!r:.80}, which cannot be recorded")  # type: ignore[union-attr]
     return (
         operation.id, assignment.client, assignment.process, operation.function, operation.key,
-        as_json(operation.argument).decode(), result, type(outcome).__name__.lower(),
+        as_json(operation.argument).decode(), result, _OUTCOME_NAMES[type(outcome)],
         assignment.scheduled, invoked, completed,
     )  # fmt: skip
 
@@ -278,7 +279,7 @@ def history_batch(
 
 
 def _named(values: Sequence[str], names: NameTable) -> pa.DictionaryArray:
-    indices = pa.array([names.index(value) for value in values], NAME.index_type)
+    indices = pa.array(names.indices(values), NAME.index_type)
     return pa.DictionaryArray.from_arrays(indices, pa.array(names.names, pa.string()))
 
 

@@ -7,6 +7,7 @@ Payloads can be decoded without the protocol's classes: a file contains the `mes
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
 
@@ -99,11 +100,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 _encode_in_order = msgspec.json.Encoder(order="deterministic").encode
-_SETS = (set, frozenset)
+_SETS = frozenset((set, frozenset))
+_ATOMS = frozenset((str, int, float, bool, type(None)))
 
 
 def _holds_sets(value: Any) -> bool:
-    return type(value) in _SETS or (type(value) is dict and any(type(inner) in _SETS for inner in value.values()))
+    if type(value) is dict:
+        return not _SETS.isdisjoint(map(type, value.values()))
+    return type(value) in _SETS
 
 
 def as_json(value: Any) -> bytes:
@@ -112,7 +116,7 @@ def as_json(value: Any) -> bytes:
     A set is written in order, also one that is a value in a dict. Raises Unrecordable if it has none.
     """
     try:
-        return _encode(value) if not _holds_sets(value) else _encode_in_order(value)
+        return _encode(value) if type(value) in _ATOMS or not _holds_sets(value) else _encode_in_order(value)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise Unrecordable(f"noted or answered what cannot be recorded ({error_line(error)})") from error
 
@@ -132,6 +136,11 @@ class NameTable:
         """Returns the index of a name, adding the name if it is new."""
         found = self._index.get(name)
         return self._add(name) if found is None else found
+
+    def indices(self, names: Iterable[str]) -> list[int]:
+        """Returns the index of each of these names."""
+        known = self._index.get
+        return [self._add(name) if (found := known(name)) is None else found for name in names]
 
     def _add(self, name: str) -> int:
         added = len(self.names)

@@ -24,7 +24,7 @@ class EchoWorkload(Workload):
         return ("echo",)
 
     def next(self, client: NodeId, now: int, rng: random.Random) -> Invocation:
-        return "echo", None, "".join(rng.choice(_LETTERS) for _ in range(self.config.length))
+        return "echo", None, "".join(rng.choices(_LETTERS, k=self.config.length))
 
 
 @hookimpl

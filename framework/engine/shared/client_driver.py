@@ -23,6 +23,8 @@ from framework.replication.administration import ADMINISTRATOR
 from framework.trace.recorder import HistoryRow, HistoryWriter, operation_row
 from framework.trace.schema import EventKind
 
+_INVOKE, _COMPLETE = EventKind.INVOKE, EventKind.COMPLETE
+
 
 class ClientPorts(RecordingPorts, Protocol):
     """The engine as `ClientDriver` uses it."""
@@ -38,8 +40,8 @@ class ClientPorts(RecordingPorts, Protocol):
     def soon(self, call: Callable[[], None]) -> None:
         """Calls `call` now, or as the next event at the present time."""
 
-    def load_changed(self) -> None:
-        """Called when `next_at` may have changed."""
+    def load_changed(self, at: int) -> None:
+        """Called when `next_at`, which is now `at`, may have changed."""
 
     def operation_ended(self) -> None:
         """Called when an operation is over, and its client may begin the next one."""
@@ -95,26 +97,25 @@ class ClientDriver:
                 refused = Fail(f"{node.id} is down")
                 self._count(assignment, refused, now)
                 if self._history is not None:
-                    self._history.append(operation_row(assignment, refused, now, now))
+                    self._history.rows.append(operation_row(assignment, refused, now, now))
                 continue
             if node.state in PAUSES:  # it invokes once it goes on
                 self._held[node.id] = assignment
                 continue
             self.outstanding += 1
-            self._invoke(node, node.runtime, assignment, self._timeout)
-        self._load_changed()
+            self._invoke(node, node.runtime, assignment, self._timeout, now)
+        self._load_changed(self._load.next_at)
 
     def begin_final(self) -> None:
         """Begins the final phase of the workload."""
         self.is_final = True
         clients = [node for node in self._nodes.values() if node.id != ADMINISTRATOR]
         self._load.begin_final(self._now(), [node.client for node in clients if node.open is None])
-        self._load_changed()
+        self._load_changed(self._load.next_at)
 
-    def complete(self, node: HostedNode, operation: OperationId, outcome: Outcome, cause: int) -> None:
-        """Ends a client's operation. One of unknown fate retires the client's process."""
+    def complete(self, node: HostedNode, operation: OperationId, outcome: Outcome, cause: int, now: int) -> None:
+        """Ends a client's operation at the time `now`. One of unknown fate retires the client's process."""
         assert node.open is not None and node.open[0].operation.id == operation
-        now = self._now()
         if self._is_traced:
             fields: dict[str, Any] = {"operation": operation}
             if type(outcome) is Ok:
@@ -122,9 +123,9 @@ class ClientDriver:
             else:
                 fields["why"] = outcome.why  # type: ignore[union-attr]
             name = type(outcome).__name__.lower()
-            step = self._record(EventKind.COMPLETE, now, cause, node, name=name, fields=fields, operation=operation)
+            step = self._record(_COMPLETE, now, cause, node, name=name, fields=fields, operation=operation)
         else:
-            step = self._record(EventKind.COMPLETE, now, cause, node)
+            step = self._record(_COMPLETE, now, cause, node)
         if node.id == ADMINISTRATOR:
             self._administered(node, outcome, step)
             return
@@ -132,7 +133,8 @@ class ClientDriver:
         if type(outcome) is Unknown:  # the client is free again once its new process has started
             self._ports.soon(lambda: self._retire(node, step))
         else:
-            self._free(node, now, retired=False)
+            self._load.completed(node.client, now, retired=False)
+            self._load_changed(self._load.next_at)
             self._ports.operation_ended()
 
     def stopped(self, node: HostedNode) -> None:
@@ -152,12 +154,12 @@ class ClientDriver:
         self._retiring.pop(node.id, None)
         if node.id != ADMINISTRATOR:
             self._load.suspend(node.client)
-            self._load_changed()
+            self._load_changed(self._load.next_at)
 
     def restarted(self, node: HostedNode) -> None:
         """Lets a client that is up again continue, under a new process id."""
         if node.id != ADMINISTRATOR and node.runtime is not None:
-            self._free(node, self._now(), retired=True)
+            self._replaced(node)
 
     def resumed(self, node: HostedNode) -> None:
         """Continues with what fell due while the client was paused."""
@@ -168,7 +170,7 @@ class ClientDriver:
             self._dropped += 1
         elif assignment is not None and node.runtime is not None:
             self.outstanding += 1
-            self._invoke(node, node.runtime, assignment, self._timeout)
+            self._invoke(node, node.runtime, assignment, self._timeout, self._now())
 
     def administer(self, ask: RunAdminOperation, cause: int) -> None:
         """Has the administrator perform an operation once all earlier ones are done."""
@@ -206,9 +208,9 @@ class ClientDriver:
         return self._now(), rows
 
     def _invoke(
-        self, node: HostedNode, runtime: NodeRuntime, assignment: Assignment, timeout: int, cause: int = -1
+        self, node: HostedNode, runtime: NodeRuntime, assignment: Assignment, timeout: int, now: int, cause: int = -1
     ) -> None:
-        operation, now = assignment.operation, self._now()
+        operation = assignment.operation
         node.open = (assignment, now)
         if self._is_traced:
             fields = {
@@ -216,10 +218,10 @@ class ClientDriver:
                 "argument": operation.argument, "scheduled": assignment.scheduled,
             }  # fmt: skip
             step = self._record(
-                EventKind.INVOKE, now, cause, node, name=operation.function, fields=fields, operation=operation.id
+                _INVOKE, now, cause, node, name=operation.function, fields=fields, operation=operation.id
             )
         else:
-            step = self._record(EventKind.INVOKE, now, cause, node)
+            step = self._record(_INVOKE, now, cause, node)
         self._ports.invoke(node, runtime, Invoke(operation, timeout, step), now)
 
     def _retire(self, node: HostedNode, cause: int) -> None:
@@ -230,26 +232,27 @@ class ClientDriver:
             assert node.open is None, f"{node.id} would lose the operation that it has under way"
             self._ports.reboot(node, cause)
         if node.runtime is not None:
-            self._free(node, self._now(), retired=True)
+            self._replaced(node)
         self._ports.operation_ended()
 
-    def _free(self, node: HostedNode, now: int, *, retired: bool) -> None:
-        """Marks the client as free for its next operation."""
-        self._load.completed(node.client, now, retired=retired)
-        self._load_changed()
+    def _replaced(self, node: HostedNode) -> None:
+        """Frees a client that goes on under a new process id for its next operation."""
+        self._load.completed(node.client, self._now(), retired=True)
+        self._load_changed(self._load.next_at)
 
     def _end(self, node: HostedNode, outcome: Outcome, completed: int | None) -> None:
         assert node.open is not None
         assignment, invoked = node.open
         if self._history is not None:  # an operation that cannot be recorded stays open
-            self._history.append(operation_row(assignment, outcome, invoked, completed))
+            self._history.rows.append(operation_row(assignment, outcome, invoked, completed))
         node.open = None
         self.outstanding -= 1
         now = self._now() if completed is None else completed
         self._count(assignment, outcome, now)
 
     def _count(self, assignment: Assignment, outcome: Outcome, now: int) -> None:
-        self._load.ended(assignment.client, assignment.operation, outcome)
+        if self._load.hears:
+            self._load.ended(assignment.client, assignment.operation, outcome)
         if self.is_final:
             self._tally.count(outcome)
         else:
@@ -259,7 +262,8 @@ class ClientDriver:
         node = self._nodes[ADMINISTRATOR]
         operation = None if node.runtime is None else self._administration.begin()
         if operation is not None and node.runtime is not None:
-            self._invoke(node, node.runtime, Assignment(node.id, -1, operation, self._now()), 0, cause)
+            now = self._now()
+            self._invoke(node, node.runtime, Assignment(node.id, -1, operation, now), 0, now, cause)
 
     def _administered(self, node: HostedNode, outcome: Outcome, cause: int) -> None:
         node.open = None

@@ -31,6 +31,8 @@ from framework.trace.schema import EventKind
 class NodeState(Enum):
     """The state of a node in its life cycle."""
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and states are looked up for each commit
+
     STANDBY = "a spare that has never run"
     DOWN = "crashed; a restart brings it back"
     BOOTING = "made from its storage; `on_start` runs"
@@ -71,7 +73,7 @@ TRANSITIONS: Mapping[tuple[NodeState, NodeEvent], NodeState] = {
 """The events possible in each state, and the state that each leads to. Any other event is a bug in the engine."""
 
 GONE = frozenset({NodeState.FAILED, NodeState.LOST})
-PAUSES = frozenset({NodeState.PAUSED, NodeState.PAUSED_COMMITTING, NodeState.PAUSED_COMMITTED})
+PAUSES = (NodeState.PAUSED, NodeState.PAUSED_COMMITTING, NodeState.PAUSED_COMMITTED)
 
 
 class HostedNode:

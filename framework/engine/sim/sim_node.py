@@ -22,7 +22,7 @@ Envelope: TypeAlias = tuple[Any, "SimNode", str, int, int, int]
 Way: TypeAlias = tuple[Link, "SimNode", str | None]
 """The way to an address: (link, receiver, mount path of the receiver). None: the sender's own mount path."""
 
-_BUSY = PAUSES | {NodeState.COMMITTING}
+_BUSY = (*PAUSES, NodeState.COMMITTING)
 
 
 class SimNode(HostedNode):

@@ -65,6 +65,14 @@ class Simulation:
     detected only then, and on Ray.)
     """
 
+    __slots__ = (  # more attributes than a dict with shared keys can hold
+        "_codes", "_disk", "_disk_latency", "_end", "_faults_at", "_final", "_has_operation", "_heap", "_is_cut_off",
+        "_latest", "_links", "_load_at", "_look", "_mount_names", "_operations", "_path", "_payloads", "_rows",
+        "_served", "_service_time", "_sized", "aftermath", "clients", "delivered", "experiment", "faults", "final_at",
+        "heartbeat", "life", "link_faults", "nodes", "recording", "seq", "servers", "settling", "steps", "tally",
+        "true_time", "wire",
+    )  # fmt: skip
+
     def __init__(
         self, experiment: Experiment, progress: Progress = lambda now, tally: None, stop: int | None = None
     ) -> None:
@@ -135,7 +143,7 @@ class Simulation:
             if self.settling is not None or self._final is not None:
                 self.call_at(self._latest, self._after_load)
             self._schedule_faults()
-            self.load_changed()
+            self.load_changed(self.clients.next_at)
             self._loop()
             if not self._is_cut_off:
                 self._look_at_last()
@@ -505,19 +513,22 @@ class Simulation:
                 entry = links.get(effect.to)
                 if entry is None:
                     entry = self._connect(node, effect.to)
-                index, name = self._code(node, message)
+                index, name = self._codes.get(type(message)) or self._code(node, message)
                 payload = self.wire.pack(message, node.node_class) if self._sized else b""
                 self._send(node, entry, message, effect.path, index, name, effect.step, payload)
-            elif isinstance(effect, Multicast):
+            elif type(effect) is Complete:
+                self.clients.complete(node, effect.operation, effect.outcome, effect.step, self.true_time)
+            elif type(effect) is Multicast:
                 message, path, cause = effect.message, effect.path, effect.step
-                index, name = self._code(node, message)
+                index, name = self._codes.get(type(message)) or self._code(node, message)
                 payload = self.wire.pack(message, node.node_class) if self._sized else b""
                 for to in effect.to:
                     entry = links.get(to)
                     if entry is None:
                         entry = self._connect(node, to)
                     self._send(node, entry, message, path, index, name, cause, payload)
-            elif isinstance(effect, Note):
+            else:
+                assert type(effect) is Note
                 self.tally.note(node.id, effect, self.true_time)
                 node.look_at = 0
                 self.record(
@@ -529,9 +540,6 @@ class Simulation:
                     name=effect.name,
                     fields=effect.fields,
                 )
-            else:
-                assert isinstance(effect, Complete)
-                self.clients.complete(node, effect.operation, effect.outcome, effect.step)
 
     def _send(
         self, node: SimNode, entry: Way, message: Message, path: str, index: int, name: int, cause: int, payload: bytes
@@ -566,12 +574,10 @@ class Simulation:
             heappush(self._heap, (at, self.seq, target, message, node, route, index, seq, size))
 
     def _code(self, node: SimNode, message: Message) -> tuple[int, int]:
-        code = self._codes.get(type(message))
-        if code is None:
-            index = self.wire.index_of(message, node.node_class)
-            code = index, self.recording.message_names[index]
-            if type(message) in self.wire.tried:
-                self._codes[type(message)] = code
+        index = self.wire.index_of(message, node.node_class)
+        code = index, self.recording.message_names[index]
+        if type(message) in self.wire.tried:
+            self._codes[type(message)] = code
         return code
 
     def _connect(self, node: SimNode, to: Address) -> Way:
@@ -643,9 +649,8 @@ class Simulation:
 
     # Clients and faults.
 
-    def load_changed(self) -> None:
+    def load_changed(self, at: int) -> None:
         """Schedules `begin_due` for the time at which the next operation is due."""
-        at = self.clients.next_at
         if at < self._load_at:
             self._load_at = at
             self.call_at(max(at, self.true_time), self._load_turn)

@@ -408,7 +408,7 @@ class Worker:
                     send(node, effect.to, effect.path, effect.message, effect.step)
                 elif isinstance(effect, Complete):
                     assert self.clients is not None
-                    self.clients.complete(node, effect.operation, effect.outcome, effect.step)
+                    self.clients.complete(node, effect.operation, effect.outcome, effect.step, self.now())
                 else:
                     assert isinstance(effect, Note)
                     self.tally.note(node.id, effect, self.now())
@@ -604,7 +604,7 @@ class Worker:
         """Calls `call` once the effects of the batch under way have left."""
         self.loop.call_soon(lambda: None if self._ended else call())
 
-    def load_changed(self) -> None:
+    def load_changed(self, at: int) -> None:
         """Does nothing: the next tick checks the load."""
 
     def operation_ended(self) -> None:
