@@ -165,18 +165,15 @@ class DurableLog(Generic[T]):
     An empty log has `last == first - 1`.
     """
 
-    __slots__ = ("_dirty", "_entries", "_touch", "cuts", "first")
+    __slots__ = ("_dirty", "_entries", "_touch", "cuts", "first", "last")
 
     def __init__(self, first: int = 1, entries: Iterable[T] = ()) -> None:
-        self.first = first
-        self.cuts = 0  # counts truncations and replacements: while unchanged, the log has only grown at its end
         self._entries: list[T] = list(entries)
+        self.first = first
+        self.last = first + len(self._entries) - 1
+        self.cuts = 0  # counts truncations and replacements: while unchanged, the log has only grown at its end
         self._dirty = -1  # the lowest index changed since the last commit; -1: none
         self._touch: Callable[[], None] | None = None  # called at the first change since then
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self._entries) - 1
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -186,10 +183,9 @@ class DurableLog(Generic[T]):
 
     def __getitem__(self, index: int) -> T:
         """Returns the entry at `index`. Raises IndexError outside `first..last`."""
-        offset = index - self.first
-        if offset < 0 or offset >= len(self._entries):
+        if not self.first <= index <= self.last:
             raise IndexError(f"index {index}: the log holds {self.first}..{self.last}")
-        return self._entries[offset]
+        return self._entries[index - self.first]
 
     def slice(self, start: int, stop: int) -> tuple[T, ...]:
         """Returns the entries from `start` up to, but excluding, `stop`; indices past `last` are left out.
@@ -203,17 +199,18 @@ class DurableLog(Generic[T]):
     def append(self, entry: T) -> int:
         """Appends `entry` and returns its index."""
         self._entries.append(entry)
-        index = self.first + len(self._entries) - 1
+        self.last = index = self.last + 1
         if self._dirty < 0:
             self._changed(index)
         return index
 
     def extend(self, entries: Iterable[T]) -> None:
         """Appends `entries` in order. Writes nothing if there are none."""
-        start = len(self._entries)
+        start = self.last + 1
         self._entries.extend(tuple(entries))
-        if self._dirty < 0 and len(self._entries) > start:
-            self._changed(self.first + start)
+        self.last = self.first + len(self._entries) - 1
+        if self._dirty < 0 and self.last >= start:
+            self._changed(start)
 
     def replace(self, start: int, entries: Sequence[T]) -> None:
         """Overwrites the entries from `start` on with `entries`, and keeps those after them. The log grows if they
@@ -226,6 +223,7 @@ class DurableLog(Generic[T]):
             self.cuts += 1
         offset = start - self.first
         self._entries[offset : offset + len(entries)] = entries
+        self.last = self.first + len(self._entries) - 1
         self._changed(start)
 
     def truncate(self, start: int) -> None:
@@ -235,6 +233,7 @@ class DurableLog(Generic[T]):
         if start > self.last:
             return
         del self._entries[start - self.first :]
+        self.last = start - 1
         self.cuts += 1
         self._changed(start)
 
@@ -246,6 +245,7 @@ class DurableLog(Generic[T]):
             self._changed(max(self.last + 1, upto + 1))
         del self._entries[: upto + 1 - self.first]
         self.first = upto + 1
+        self.last = max(self.last, upto)
         self._dirty = max(self._dirty, self.first)
 
     def _changed(self, start: int) -> None:

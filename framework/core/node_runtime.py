@@ -327,18 +327,21 @@ class NodeRuntime:
     def _changes(self) -> Sequence[Change]:
         """Returns the changes to commit: none, unless a field that is not lazy has changed or a mount has ended."""
         changes, self._leaving = self._leaving, []
+        mounted = self.nodes.get
         for node in self.dirty if self.is_durable else ():
-            if self._is_mounted(node):
+            if mounted(node._path) is node:
                 collect_changes(node, node._path, node._committed, node._forced, changes)
         self.dirty.clear()
         if not self.is_durable or not changes:
             return ()
-        changes += self._lazy_leaving
-        self._lazy_leaving = []
-        for node in self.lazy:
-            if self._is_mounted(node):
-                collect_changes(node, node._path, node._committed, node._lazy, changes)
-        self.lazy.clear()
+        if self._lazy_leaving:
+            changes += self._lazy_leaving
+            self._lazy_leaving = []
+        if self.lazy:
+            for node in self.lazy:
+                if mounted(node._path) is node:
+                    collect_changes(node, node._path, node._committed, node._lazy, changes)
+            self.lazy.clear()
         return changes
 
     def _is_mounted(self, node: Node) -> bool:

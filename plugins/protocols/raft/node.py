@@ -323,7 +323,7 @@ class Raft(Node):
             self.apply(held)
         if self.reads:
             self.answer_ready_reads()
-        configuration = self.configuration
+        configuration = self.membership.configuration
         if self.membership.requests or configuration.old or self.id not in configuration.voters:
             self.change_members()
 
@@ -485,7 +485,7 @@ class Raft(Node):
         window = self.config.max_in_flight
         for follower in self.peers:
             progress = self.progress[follower]
-            if progress.wants_entries(last, window):
+            if progress.next_index <= last and progress.wants_entries(last, window):
                 groups.setdefault(progress.next_index, []).append(follower)
         return groups
 
@@ -1015,8 +1015,9 @@ class Raft(Node):
 
     def term_at(self, index: int) -> int:
         """Returns the term of the entry at `index`; 0 at index 0, the empty log; -1 if the log holds no such entry."""
-        if self.log.first <= index <= self.log.last:
-            return self.log[index].term
+        log = self.log
+        if log.first <= index <= log.last:
+            return log[index].term
         if index == self.snapshot_index:
             return self.snapshot_term
         return -1 if index else 0
