@@ -47,7 +47,7 @@ STALLED_BEATS = 100
 
 _pack = EVENT_ROW.pack
 _pack_operation = OPERATION.pack
-_SEND, _DELIVER = int(EventKind.SEND), int(EventKind.DELIVER)
+_SEND, _DELIVER, _TIMER, _COMMIT = map(int, (EventKind.SEND, EventKind.DELIVER, EventKind.TIMER, EventKind.COMMIT))
 
 
 class Stalled(SynodError):
@@ -307,9 +307,10 @@ class Simulation:
             self._served += 1
             node.look_at = 0
         self.seq = seq = self.seq + 1
-        if self._rows is not None:
-            name = self.recording.names.index(key[1])
-            self.recording.row(EventKind.TIMER, self.true_time, seq, cause, self._place(node, key[0]), message=name)
+        rows = self._rows
+        if rows is not None:
+            place, name = self._place(node, key[0]), self.recording.names.index(key[1])
+            rows.append(_pack(self.true_time, seq, cause, -1, -1, place, NO_NAME, name, _TIMER))
         return seq
 
     def _wake(self, node: SimNode) -> None:
@@ -417,8 +418,9 @@ class Simulation:
         self.tally.fsyncs += 1
         self.tally.force(node.id)
         self.seq = seq = self.seq + 1
-        if self._rows is not None:
-            self.recording.row(EventKind.COMMIT, self.true_time, seq, cause, node.index, size=changes)
+        rows = self._rows
+        if rows is not None:
+            rows.append(_pack(self.true_time, seq, cause, changes, -1, node.index, NO_NAME, NO_NAME, _COMMIT))
 
     # Start, crash, restart, pause.
 
