@@ -16,12 +16,13 @@ from framework.core.errors import ConfigError
 from framework.core.tracebacks import error_line, summed_up
 from framework.engine.base import EngineResult, Experiment
 from framework.replay.step_text import described
+from framework.trace.columns import texts
 from framework.trace.reader import Run
 
 EVENTS_TOLD = 8
 """Number of events of each node in a story: the last before the invariant broke."""
 
-_TOLD = pa.array(("start", "deliver", "timer", "note", "crash", "restart", "fault"))
+_TOLD = texts(("start", "deliver", "timer", "note", "crash", "restart", "fault"))
 
 
 def watched(experiment: Experiment, ended: EngineResult, opened: Callable[[], Run]) -> Watch | None:
@@ -109,7 +110,7 @@ def _story(run: Run, breach: Breach) -> Iterator[str]:
     known = [place for place in pc.unique(places).to_pylist() if place is not None]
     rows: list[dict[str, Any]] = []
     for node in breach.nodes:
-        own = pa.array([place for place in known if place.partition("/")[0] == node], pa.string())
+        own = texts([place for place in known if place.partition("/")[0] == node])
         table = events.filter(pc.is_in(places, own))
         rows += table.slice(max(len(table) - EVENTS_TOLD, 0)).to_pylist()
     for row in sorted(rows, key=lambda row: (row["time"], row["seq"])):

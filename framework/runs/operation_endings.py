@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.core.errors import ConfigError
+from framework.trace.columns import integers
 from framework.trace.reader import Run
 
 _COMPLETION = ("operation", "cause", "payload")
@@ -35,7 +36,7 @@ def endings_of(run: Run, operations: Collection[int]) -> dict[int, tuple[str, st
 
 def _completions(run: Run, operations: Collection[int]) -> tuple[dict[int, int | None], dict[int, str]]:
     """Returns, for each operation that ended, the event that caused its end and the reason why it has no answer."""
-    numbers = pa.array(operations, pa.int64())
+    numbers = integers(list(operations))
     decode = msgspec.json.Decoder(_Completion).decode
     causes, whys = {}, {}
     for batch in run.event_batches():
@@ -47,7 +48,7 @@ def _completions(run: Run, operations: Collection[int]) -> tuple[dict[int, int |
 
 def _senders(run: Run, deliveries: Collection[int]) -> dict[int | None, str]:
     """Returns the sender of the message delivered in each of these events; events of other kinds are absent."""
-    seqs = pa.array(deliveries, pa.int64())
+    seqs = integers(list(deliveries))
     found: dict[int | None, str] = {}
     for batch in run.event_batches():
         rows = batch.filter(pc.and_(_is(batch, "deliver"), pc.is_in(batch["seq"], seqs)))

@@ -15,12 +15,36 @@ import pyarrow as pa
 from framework.trace.schema import EVENT_FIELDS, KIND_NAMES, NO_NAME
 
 
-def texts(values: Sequence[str]) -> pa.StringArray:
-    """Returns the values as a string column."""
-    encoded = [value.encode() for value in values]
+def texts(values: Sequence[str | None]) -> pa.StringArray:
+    """Returns the values as a string column. Raises TypeError for a value that is neither a text nor None."""
+    wrong = set(map(type, values)) - {str, type(None)}
+    if wrong:
+        raise TypeError(f"a column of texts cannot hold a {min(kind.__name__ for kind in wrong)}")
+    encoded = [b"" if value is None else value.encode() for value in values]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    buffers = [_valid(values), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
     return pa.Array.from_buffers(pa.string(), len(values), buffers)
+
+
+def integers(values: Sequence[int | None], kind: type[np.signedinteger[Any]] = np.int64) -> pa.Array:
+    """Returns the values as a column. Raises TypeError for a value that is neither an int nor None, OverflowError for
+    one that `kind` cannot hold."""
+    wrong = set(map(type, values)) - {int, type(None)}
+    if wrong:
+        raise TypeError(f"a column of integers cannot hold a {min(kind.__name__ for kind in wrong)}")
+    if None not in values:
+        return numbers(np.array(values, kind))
+    return numbers(
+        np.array([0 if value is None else value for value in values], kind),
+        np.array([value is None for value in values]),
+    )
+
+
+def _valid(values: Sequence[object]) -> pa.Buffer | None:
+    """Returns the bits of the values that are not None; None if there is no other."""
+    if None not in values:
+        return None
+    return pa.py_buffer(np.packbits([value is not None for value in values], bitorder="little"))
 
 
 def numbers(values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any] | None = None) -> pa.Array:

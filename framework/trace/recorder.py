@@ -21,8 +21,8 @@ import pyarrow as pa
 from framework.core.client import Fail, Ok, Outcome, Unknown
 from framework.core.errors import Unrecordable
 from framework.load.generator import Assignment
-from framework.trace.columns import NameColumns, event_batch, texts, unpacked
-from framework.trace.schema import CODE, EVENTS, HISTORY, NAME, OUTCOMES, NameTable, as_json
+from framework.trace.columns import NameColumns, event_batch, integers, texts, unpacked
+from framework.trace.schema import EVENTS, HISTORY, OUTCOMES, NameTable, as_json
 from framework.trace.stream import StreamWriter
 from framework.trace.tail import TailWriter
 
@@ -263,13 +263,17 @@ def history_batch(
     wrong = set(columns["outcome"]) - set(OUTCOMES)
     if wrong:
         raise ValueError(f"no such outcome: {wrong}; there are {', '.join(OUTCOMES)}")
-    outcomes = pa.array([_OUTCOME_INDEX[outcome] for outcome in columns["outcome"]], CODE.index_type)
+    outcomes = integers([_OUTCOME_INDEX[outcome] for outcome in columns["outcome"]], np.int8)
     encoded = {
         "client": _named(columns["client"], clients),
         "function": _named(columns["function"], functions),
         "outcome": pa.DictionaryArray.from_arrays(outcomes, _OUTCOMES),
     }
-    plain = {f.name: pa.array(columns[f.name], f.type) for f in HISTORY if f.name not in encoded}
+    plain = {
+        f.name: texts(columns[f.name]) if f.type == pa.string() else integers(columns[f.name])
+        for f in HISTORY
+        if f.name not in encoded
+    }
     arrays = [{**plain, **encoded}[name] for name in HISTORY.names]
     for field, array in zip(HISTORY, arrays, strict=True):
         values = array.dictionary if isinstance(array, pa.DictionaryArray) else array
@@ -279,8 +283,7 @@ def history_batch(
 
 
 def _named(values: Sequence[str], names: NameTable) -> pa.DictionaryArray:
-    indices = pa.array(names.indices(values), NAME.index_type)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(names.names, pa.string()))
+    return pa.DictionaryArray.from_arrays(integers(names.indices(values), np.int32), texts(names.names))
 
 
 def _canonical(rows: list[tuple[Any, ...]]) -> bytes:

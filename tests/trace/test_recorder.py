@@ -264,3 +264,11 @@ def test_other_libraries_can_read_the_dictionaries(tmp_path: Path) -> None:
         column = batch["peer"]
         under = memoryview(column.indices.buffers()[1]).cast("i")[: len(column)]
         assert all(0 <= index < len(column.dictionary) for index in under)
+
+
+@pytest.mark.parametrize("wrong", [True, 1.0, "1", 1 << 63])
+def test_a_number_that_a_history_cannot_hold_is_refused_at_the_flush(tmp_path: Path, wrong: object) -> None:
+    writer = HistoryWriter(tmp_path / "history.arrow")
+    writer.append((wrong, "c1", 1, "read", "x", "1", "2", "ok", 10, 20, 30))  # type: ignore[arg-type]
+    with pytest.raises((TypeError, OverflowError)):
+        writer.flush()
