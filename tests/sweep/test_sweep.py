@@ -120,7 +120,7 @@ def test_each_trouble_is_a_row_with_its_reason_and_all_others_are_right(
 ) -> None:
     troubles = "none,hanging,matching,raising,eating,eating_quietly,exiting,killed"
     words = troubled(tmp_path, "synod_test_troubles", f"protocol.trouble={troubles}", "seed=0")
-    assert sweep(tmp_path / "s", *words, "sweep.timeout=1s", "sweep.memory=200MiB") == 1
+    assert sweep(tmp_path / "s", *words, "sweep.timeout=3s", "sweep.memory=200MiB") == 1
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows(tmp_path / "s"):
         found.setdefault(row["protocol.trouble"], []).append(row)
