@@ -24,6 +24,8 @@ PATTERN = r"(?<host>\S+) (?<clock>\{[^}]*\}) (?<time>\S+ ms) (?<event>.*)"
 FAULTS = "faults"
 Clock: TypeAlias = dict[str, int]
 _PAYLOAD_CHARACTERS = 120
+_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\n\r\u2028\u2029"}
+"""What ends a line in JavaScript, with its escape in JSON."""
 
 
 def write_shiviz(recorded: RecordedRun, path: Path) -> str:
@@ -97,4 +99,4 @@ def _described(kind: str, node: str | None, peer: str | None, message: str | Non
         f"at {node}" if node is not None and "/" in node else "",
         abbreviated(content, _PAYLOAD_CHARACTERS) if content is not None else "",
     ]
-    return " ".join(filter(None, parts))
+    return " ".join(filter(None, parts)).translate(_LINE_ENDS)

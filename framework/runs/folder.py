@@ -72,7 +72,7 @@ def config_yaml(config: Mapping[str, Any]) -> str:
 def write_atomically(path: Path, content: bytes, fix: str = ELSEWHERE) -> None:
     """Writes a file atomically: a reader sees all of `content` or no file. Raises ConfigError, which ends with `fix`,
     if it cannot be written."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{next(_DRAFTS)}.draft")
+    draft = draft_beside(path)
     try:
         with draft.open("xb") as file:
             file.write(content)
@@ -83,6 +83,11 @@ def write_atomically(path: Path, content: bytes, fix: str = ELSEWHERE) -> None:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise _unwritable(path, error, fix) from error
+
+
+def draft_beside(path: Path) -> Path:
+    """Returns the path of a draft of `path` in the same folder. No other caller gets it, in this process or another."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{next(_DRAFTS)}.draft")
 
 
 def sync_to_disk(path: Path) -> None:

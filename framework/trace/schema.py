@@ -100,24 +100,33 @@ _encode = msgspec.json.Encoder().encode
 
 
 _encode_in_order = msgspec.json.Encoder(order="deterministic").encode
-_SETS = frozenset((set, frozenset))
-_ATOMS = frozenset((str, int, float, bool, type(None)))
+_ATOMS = frozenset((str, int, float, bool, bytes, type(None)))
 
 
 def _holds_sets(value: Any) -> bool:
-    if type(value) is dict:
-        return not _SETS.isdisjoint(map(type, value.values()))
-    return type(value) in _SETS
+    """Returns whether a set is in the value, at any depth."""
+    if isinstance(value, set | frozenset):
+        return True
+    inner: Iterable[Any]
+    if isinstance(value, dict):
+        inner = value.values()
+    elif isinstance(value, list | tuple):
+        inner = value
+    else:
+        fields = getattr(value, "__struct_fields__", getattr(value, "__dataclass_fields__", ()))
+        inner = [getattr(value, name) for name in fields]
+    return not _ATOMS.issuperset(map(type, inner)) and any(_holds_sets(each) for each in inner)
+
 
 
 def as_json(value: Any) -> bytes:
     """Returns the JSON of a value noted, requested or answered by an author's code.
 
-    A set is written in order, also one that is a value in a dict. Raises Unrecordable if it has none.
+    Sets are written in order, at any depth. Raises Unrecordable if it has none.
     """
     try:
         return _encode(value) if type(value) in _ATOMS or not _holds_sets(value) else _encode_in_order(value)
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
         raise Unrecordable(f"noted or answered what cannot be recorded ({error_line(error)})") from error
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from framework.core.errors import ConfigError
 from framework.export.__main__ import FORMATS, main
+from framework.export.output import new_output
+from framework.runs.folder import draft_beside
 from framework.trace.recorder import HistoryRow
 from tests.export.runs import recorded, simulated
 from tests.export.test_perfetto import by_hand
@@ -117,7 +120,25 @@ def test_a_full_disk_leaves_no_part_of_an_export(
 
 def test_the_draft_of_a_killed_export_does_not_stand_in_the_way(tmp_path: Path) -> None:
     folder = by_hand(tmp_path / "run")
-    (folder / ".csv.draft").mkdir()
-    (folder / ".csv.draft" / "events.csv").write_text("half")
+    left = draft_beside(folder / "csv")
+    left.mkdir()
+    (left / "events.csv").write_text("half")
     assert main([str(folder), "--format", "csv"]) == 0
-    assert not (folder / ".csv.draft").exists() and (folder / "csv" / "events.csv").stat().st_size > 100
+    assert (folder / "csv" / "events.csv").stat().st_size > 100
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_of_two_exports_to_one_target_the_first_complete_one_stays_whole(tmp_path: Path, is_folder: bool) -> None:
+    target = tmp_path / "out"
+
+    def write(draft: Path, text: str) -> None:
+        if is_folder:
+            draft.mkdir()
+        (draft / "events" if is_folder else draft).write_text(text)
+
+    with pytest.raises(ConfigError, match="out: exists already"), new_output(target) as slow:
+        write(slow, "slow")
+        with new_output(target) as fast:
+            write(fast, "fast")
+    assert (target / "events" if is_folder else target).read_text() == "fast"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,75 @@ def test_a_payload_with_a_line_break_stays_on_its_line(tmp_path: Path) -> None:
     note = Event(1, 1, message="said", payload=b'{"text":"a\\nb}"}')
     (line,) = read(exported(recorded(tmp_path / "run", {"n1": [note]}), "shiviz", tmp_path / "log"))
     assert line == ("n1", {"n1": 1}, "0.000001 ms", r'note said {"text":"a\nb}"}')
+
+
+class AsShiViz:
+    """The parser and the graph of ShiViz (js/util/regexp.js, js/model/parser.js, js/model/modelGraph.js), for a file that
+    is uploaded. `parents` are the events, each a host with its own time, to which it draws a line from an event."""
+
+    def __init__(self, path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
+        pattern, separator, log = text.split("\n", 2)
+        assert not separator.strip(), "a second line that is not blank separates executions"
+        expression = re.compile(f"^{pattern}$".replace("(?<", "(?P<"), re.MULTILINE)
+        assert {"clock", "host", "event"} <= expression.groupindex.keys()
+        self.events: dict[str, list[dict[str, int]]] = {}
+        for match in expression.finditer(log.strip()):
+            clock = json.loads(match["clock"])
+            assert match["host"] in clock, "the local host is missing from its timestamp"
+            self.events.setdefault(match["host"], []).append(clock)
+        self.parents: dict[tuple[str, int], set[tuple[str, int]]] = {}
+        for host, clocks in self.events.items():
+            clocks.sort(key=lambda clock: clock[host])
+            assert [clock[host] for clock in clocks] == list(range(1, len(clocks) + 1)), "each host counts from 1"
+            self._connect(host, clocks)
+
+    def _connect(self, host: str, clocks: list[dict[str, int]]) -> None:
+        latest: dict[str, int] = {}
+        for clock in clocks:
+            risen = {(name, time) for name, time in clock.items() if name != host and latest.get(name, 0) < time}
+            latest |= clock
+            for name, time in risen:
+                assert name in self.events, "a clock has an entry for an unrecognized host"
+                assert 1 <= time <= len(self.events[name]), "a clock is beyond the last event of a host"
+            seen = {
+                (other, known)
+                for name, time in risen
+                for other, known in self.events[name][time - 1].items()
+                if other != name
+            }
+            self.parents[host, clock[host]] = risen - seen
+
+
+def test_shiviz_accepts_the_log_and_draws_a_line_for_each_message_that_tells_something_new(
+    chaos: Path, tmp_path: Path
+) -> None:
+    rows, read_there = rows_of(chaos), AsShiViz(exported(chaos, "shiviz", tmp_path / "log"))
+    assert sum(map(len, read_there.events.values())) == len(rows)
+    counted: Counter[str] = Counter()
+    events: dict[int, tuple[str, int]] = {}
+    for row in rows:
+        counted[host(row)] += 1
+        events[row["seq"]] = (host(row), counted[host(row)])
+    causes = {
+        events[row["seq"]]: events[row["cause"]]
+        for row in rows
+        if row["kind"] in ("deliver", "drop", "crash", "restart") and host(row) != events[row["cause"]][0]
+    }
+    lines = [(event, parent) for event, parents in read_there.parents.items() for parent in parents]
+    assert len(lines) > 1000
+    assert all(causes[event] == parent for event, parent in lines)
+    untold = [event for event, cause in causes.items() if cause not in read_there.parents[event]]
+    for name, time in untold:  # a message from which its receiver learnt nothing, as of a duplicate
+        sender, sent = causes[name, time]
+        assert read_there.events[name][time - 2][sender] >= sent
+
+
+def test_shiviz_reads_a_line_to_its_end_whatever_a_payload_holds(tmp_path: Path) -> None:
+    text = "a\u2028b\u2029c\rd\x85e { } \\ \" '"
+    note = Event(1, 1, message="said", payload=json.dumps({"text": text}, ensure_ascii=False).encode())
+    log = exported(recorded(tmp_path / "run", {"n1": [note]}), "shiviz", tmp_path / "log")
+    (line,) = log.read_text(encoding="utf-8").split("\n")[2:-1]
+    assert not re.search("[\r\u2028\u2029]", line), "a dot in JavaScript does not match these"
+    (clock,) = AsShiViz(log).events["n1"]
+    assert clock == {"n1": 1}

@@ -148,3 +148,15 @@ def test_what_is_no_text_is_no_name(name: Any) -> None:
 def test_what_has_no_json_cannot_be_recorded(value: Any) -> None:
     with pytest.raises(Unrecordable, match="noted or answered what cannot be recorded"):
         as_json(value)
+
+
+class Held(Record):
+    locks: frozenset[str]
+
+
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_sets_are_written_in_order_at_any_depth(kind: type) -> None:
+    names = [f"n{number}" for number in range(10)]
+    value = {"views": [{"of": ("n1", {"members": kind(names)})}, Held(locks=frozenset(names))]}
+    members = json.dumps(names, separators=(",", ":"))
+    assert as_json(value).decode() == f'{{"views":[{{"of":["n1",{{"members":{members}}}]}},[{members}]]}}'
