@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import edn_format
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -215,3 +216,57 @@ def test_any_history_is_read_back_with_the_same_calls_and_verdict(
     assert seen(read) == seen(own)
     verdicts = [find(calls, model, DEFAULT, lambda operations: {}).result.verdict for calls in (own, read)]
     assert verdicts[0] is verdicts[1]
+
+
+def as_jepsen(path: Path) -> list[dict[str, Any]]:
+    """Reads a history with a reader of EDN of its own; raises AssertionError unless its lines are a history of Jepsen's."""
+    operations = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        read = edn_format.loads(line, write_ply_tables=False)
+        assert all(isinstance(key, edn_format.Keyword) for key in read)
+        operations.append({key.name: value for key, value in read.items()})
+    assert [operation["index"] for operation in operations] == list(range(len(operations))), "indices are dense"
+    times = [operation["time"] for operation in operations]
+    assert times == sorted(times) and all(type(time) is int for time in times)
+    under_way: dict[int, dict[str, Any]] = {}
+    retired: set[int] = set()
+    for operation in operations:
+        kind, process = operation["type"].name, operation["process"]
+        if process == edn_format.Keyword("nemesis"):
+            assert kind == "info"
+            continue
+        assert type(process) is int and process not in retired
+        if kind == "invoke":
+            assert process not in under_way, "a process does one thing at a time"
+            under_way[process] = operation
+            continue
+        assert kind in ("ok", "fail", "info")
+        invoked = under_way.pop(process)
+        assert (operation["f"], operation["client"]) == (invoked["f"], invoked["client"])
+        if kind == "info":
+            retired.add(process)
+    assert not under_way, "every invocation has a completion"
+    return operations
+
+
+def test_another_reader_of_edn_reads_a_history_of_jepsens(chaos: Path, tmp_path: Path) -> None:
+    file = exported(chaos, "jepsen", tmp_path / "history.edn")
+    operations = as_jepsen(file)
+    types = Counter(operation["type"].name for operation in operations if type(operation["process"]) is int)
+    history = open_run(chaos).history
+    assert types["invoke"] == history.num_rows == types["ok"] + types["fail"] + types["info"]
+    assert types["ok"] > 100 and types["info"] > 0
+    assert {operation["f"].name for operation in operations} >= {"read", "write", "crash"}
+    own = [{**line, "type": line["type"].name} for line in lines(file)]
+    assert [(line["index"], line["time"], line["type"]) for line in own] == [
+        (operation["index"], operation["time"], operation["type"].name) for operation in operations
+    ]
+
+
+@given(histories())
+def test_any_history_is_one_of_jepsens(
+    tmp_path_factory: pytest.TempPathFactory, drawn: tuple[str, list[HistoryRow]]
+) -> None:
+    folder = recorded(tmp_path_factory.mktemp("history"), {}, drawn[1])
+    write_jepsen(RecordedRun(folder), folder / "history.edn")
+    assert len(as_jepsen(folder / "history.edn")) == 2 * len(drawn[1])
