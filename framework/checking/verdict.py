@@ -37,8 +37,9 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `story` is the shortest evidence found for an invalid verdict, one line per element, else empty. `operations` counts
     the operations of known success that were judged; `steps` the work done, which is the same in every run of the same
-    check. `key` is the part of the history that the verdict is about, if it is about one part. `measures` are numbers
-    that the checker has found besides, plain data for result.json.
+    check. `key` is the part of the history that the verdict is about, if it is about one part. `time` is the time in
+    the run, in nanoseconds, at which the property was broken: that of the step, or of the completion that shows it; None
+    if the checker names none. `measures` are numbers that the checker has found besides, plain data for result.json.
     """
 
     name: str
@@ -48,6 +49,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     operations: int = 0
     steps: int = 0
     key: str | None = None
+    time: int | None = None
     measures: dict[str, Any] = {}
 
 

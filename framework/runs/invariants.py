@@ -89,7 +89,7 @@ def _failed(name: str, text: str) -> CheckResult:
 
 
 def _broken(breach: Breach, watch: Watch, opened: Callable[[], Run]) -> CheckResult:
-    reason = f"{breach.what} ({', '.join(breach.nodes)}; after {breach.time / 1e9:.6f} s){_lost(watch)}"
+    reason = f"{breach.what} ({', '.join(breach.nodes)}; after {breach.time / 1e6:,.3f} ms){_lost(watch)}"
     verdict = Verdict.UNKNOWN if watch.lost else Verdict.INVALID
     try:
         story = list(_story(opened(), breach))
@@ -97,7 +97,8 @@ def _broken(breach: Breach, watch: Watch, opened: Callable[[], Run]) -> CheckRes
         story = [f"the trace cannot be read: {error}"]
     except Exception as error:  # the invariant is broken all the same
         story = [f"the trace cannot be read: {error_line(error)}"]
-    return _result(breach.name, verdict, reason, watch.observations, story)
+    result = _result(breach.name, verdict, reason, watch.observations, story)
+    return msgspec.structs.replace(result, time=breach.time)
 
 
 def _story(run: Run, breach: Breach) -> Iterator[str]:

@@ -24,7 +24,6 @@ from framework import (
     ACQUIRES,
     MILLISECOND,
     RELEASE,
-    SECOND,
     Call,
     CheckerSpec,
     CheckResult,
@@ -163,7 +162,8 @@ def check_mutual_exclusion(run: FinishedRun, config: Config | None) -> CheckResu
     for key in sorted(by_key):
         for first, second in _overlapping(by_key[key]):
             reason = f"{first.client} and {second.client} hold {key} at the same time"
-            return _result("mutual_exclusion", Verdict.INVALID, reason, len(turns), (str(first), str(second)), key)
+            story = str(first), str(second)
+            return _result("mutual_exclusion", Verdict.INVALID, reason, len(turns), story, key, time=second.granted)
     if not turns:
         return _result("mutual_exclusion", Verdict.UNKNOWN, "no client has acquired a lock", 0)
     reason = f"{len(turns):,} turns, no two of a lock at the same time"
@@ -208,7 +208,7 @@ def check_guarded_store(run: FinishedRun, config: Config | None) -> CheckResult:
         if found is not None:
             reason, story, times = found
             story += _faults(run.ledger, *times)
-            return _result("guarded_store", Verdict.INVALID, f"{key}: {reason}", total, story, key)
+            return _result("guarded_store", Verdict.INVALID, f"{key}: {reason}", total, story, key, time=times[1])
     if not total:
         return _result("guarded_store", Verdict.UNKNOWN, "no access to the store has succeeded", 0)
     reason = f"{total:,} accesses, those of each turn undisturbed"
@@ -292,7 +292,8 @@ def check_fencing_tokens(run: FinishedRun, config: Config | None) -> CheckResult
             first, second = pair
             what = "the same token as" if first.token == second.token else "a lower token than"
             reason = f"{second.client}'s turn with {key} has {what} that of {first.client} before it"
-            return _result(name, Verdict.INVALID, reason, len(turns), (str(first), str(second)), key)
+            story = str(first), str(second)
+            return _result(name, Verdict.INVALID, reason, len(turns), story, key, time=second.granted)
     return _result(name, Verdict.VALID, f"{len(turns):,} tokens rise from turn to turn", len(turns))
 
 
@@ -426,7 +427,7 @@ def _percentiles(values: list[int]) -> dict[str, int]:
 
 
 def _time(at: int) -> str:
-    return f"{at / SECOND:.4f}s"
+    return f"{at / MILLISECOND:,.3f} ms"
 
 
 def _result(
@@ -437,9 +438,10 @@ def _result(
     story: tuple[str, ...] = (),
     key: str | None = None,
     measures: dict[str, Any] | None = None,
+    time: int | None = None,
 ) -> CheckResult:
     return CheckResult(
-        name=name, verdict=verdict, reason=reason, story=story, operations=operations, steps=operations, key=key,
+        name=name, verdict=verdict, reason=reason, story=story, operations=operations, steps=operations, key=key, time=time,
         measures=measures or {},
     )  # fmt: skip
 

@@ -47,7 +47,7 @@ def test_a_valid_run_leaves_its_numbers(tmp_path: Path) -> None:
         "story": [],
         "operations": 0,
     }
-    assert written.pop("checks") == [{**check, "steps": 0, "key": None, "measures": {}}]
+    assert written.pop("checks") == [{**check, "steps": 0, "key": None, "time": None, "measures": {}}]
     assert written == {
         "verdict": "valid", "reasons": [], "experiment": "pings", "engine": "fake", "seed": 7, "digest": "d1935",
         "operations": {"ok": 4, "fail": 0, "unknown": 0}, "throughput_ops_s": 2.0,

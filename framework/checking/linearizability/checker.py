@@ -173,7 +173,10 @@ class _Check:
             if not evidence.left:
                 shown = f"{len(evidence.operations):,} operations"
                 lines.append(f"shortened to {shown} within the budget; there may be fewer that show it")
-            return msgspec.structs.replace(result, reason=f"{part.label}: {why}", story=(*lines, why))
+            known = [call.completed for call, _ in evidence.operations if call.known and call.completed is not None]
+            return msgspec.structs.replace(
+                result, reason=f"{part.label}: {why}", story=(*lines, why), time=max(known, default=None)
+            )
 
         return Finding(result, explained)
 

@@ -34,6 +34,7 @@ def test_a_concurrent_read_may_see_the_old_or_the_new_value() -> None:
 def test_a_stale_read() -> None:
     rows = [(0, "write", 1, None, 0, 1), (0, "write", 2, None, 2, 3), (1, "read", None, 1, 4, 5)]
     assert verdict(REGISTER, *rows) is INVALID
+    assert check_linearizable(history(*rows), REGISTER).time == 5_000_000, "the completion that no order explains"
 
 
 def test_new_then_old_while_the_write_is_under_way() -> None:

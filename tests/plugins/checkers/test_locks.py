@@ -94,9 +94,10 @@ def test_two_turns_at_once_are_invalid_unless_both_are_shared() -> None:
     result = both("acquire", "try_acquire").judged(check_mutual_exclusion)
     assert (result.verdict, result.reason) == (Verdict.INVALID, "c1 and c2 hold l1 at the same time")
     assert result.story == (
-        "c1 acquires l1 at 0.0015s, releases it at 0.0030s",
-        "c2 acquires l1 at 0.0025s, releases it at 0.0040s",
+        "c1 acquires l1 at 1.500 ms, releases it at 3.000 ms",
+        "c2 acquires l1 at 2.500 ms, releases it at 4.000 ms",
     )
+    assert result.time == 2.5 * MS
     assert both("acquire_shared", "acquire").judged(check_mutual_exclusion).verdict is Verdict.INVALID
     assert both("acquire", "acquire_shared").judged(check_mutual_exclusion).verdict is Verdict.INVALID
     assert both("acquire_shared", "try_acquire_shared").judged(check_mutual_exclusion).verdict is Verdict.VALID
@@ -124,7 +125,7 @@ def test_a_turn_ends_when_its_process_gives_up(at: int, verdict: Verdict) -> Non
     history.calls.append(Call(1, "c1", 1, "write", "l1", (1, "a"), None, "unknown", 2 * MS, at * MS))
     result = history.acquire("c2", 6, 2).judged(check_mutual_exclusion)
     assert result.verdict is verdict
-    ends = "c1 acquires l1 at 0.0015s, token 1, never released, its process ends by 0.0080s"
+    ends = "c1 acquires l1 at 1.500 ms, token 1, never released, its process ends by 8.000 ms"
     assert result.story[:1] == ((ends,) if verdict is Verdict.INVALID else ())
 
 
@@ -163,12 +164,12 @@ def test_a_write_between_two_accesses_of_a_turn_is_a_lost_update() -> None:
     assert result.verdict is Verdict.INVALID
     assert result.reason == "l1: lost update: c1 writes over what c2 wrote after c1's last access"
     assert result.story == (
-        "c1 acquires l1 at 0.0015s, never released",
-        "access 1 to l1: c1 finds None, at 0.0025s",
-        "c2 acquires l1 at 0.0035s, releases it at 0.0060s",
-        "access 2 to l1: c2 finds None, at 0.0045s",
-        "access 3 to l1: c2 finds None and writes b, at 0.0055s",
-        "access 4 to l1: c1 finds b and writes a, at 0.0075s",
+        "c1 acquires l1 at 1.500 ms, never released",
+        "access 1 to l1: c1 finds None, at 2.500 ms",
+        "c2 acquires l1 at 3.500 ms, releases it at 6.000 ms",
+        "access 2 to l1: c2 finds None, at 4.500 ms",
+        "access 3 to l1: c2 finds None and writes b, at 5.500 ms",
+        "access 4 to l1: c1 finds b and writes a, at 7.500 ms",
     )
 
 
@@ -178,7 +179,7 @@ def test_a_story_shows_the_first_turn_that_interferes() -> None:
         history.acquire("c2", 3 + number).read("c2", 3.1 + number, 2 + number).release("c2", 3.9 + number)
     story = history.write("c1", 90, 11, "a").judged().story
     assert [line.split(":")[0] for line in story] == [
-        "c1 acquires l1 at 0.0015s, never released", "access 1 to l1", "c2 acquires l1 at 0.0035s, releases it at 0.0039s",
+        "c1 acquires l1 at 1.500 ms, never released", "access 1 to l1", "c2 acquires l1 at 3.500 ms, releases it at 3.900 ms",
         "access 2 to l1", "… and 8 more accesses of others", "access 11 to l1",
     ]  # fmt: skip
 

@@ -57,7 +57,7 @@ def test_the_story_tells_what_happened(experiment: str, fault: str, tmp_path: Pa
     (found,) = (check for check in result.checks if check.verdict is Verdict.INVALID)
     assert found.name == "guarded_store"
     assert len(found.story) <= 20 and found.story[-1] == fault
-    assert found.story[0].startswith("c1 acquires l1 at 0.0010s, releases it at ")
+    assert found.story[0].startswith("c1 acquires l1 at 1.000 ms, releases it at ")
     assert any(line.startswith("c2 acquires l1 at ") for line in found.story)
 
 
