@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,19 +20,22 @@ from framework.trace.operations import short
 
 LIFE = ("start", "crash", "status", "fault")
 MOST_NODES = 40
+MOST_MOUNTS = 40
 MOST_MARKS = 200
 LONGEST = 60
 """The most characters of a state's name."""
 MOST_PHASES = 40
-"""The most changes of phase with which a node's phases are shown: more are the phases of its operations."""
+"""The most changes of a field, such as the phase, with which a node's values are shown: more are those of its operations."""
 MOST_ENDPOINTS = 12
 """The most rows of the table of links; beyond, the clients are one row, and so are the servers after the first."""
 PROGRESS_POINTS = 200
 PROGRESS = ("commit", "committed", "chosen", "applied", "executed", "decided", "last")
-"""The fields of a status that show progress, the best known first."""
+"""The fields of a status that show progress, the best known first. Without them, the number that changes most is shown."""
 BOOTING = 20 * MILLISECOND
 """What a node first shows this soon after its start, it is taken to have shown from the start."""
-UP, DOWN, LEADER = "up", "down", "leader"
+UP, DOWN, LEADER, MEMBER = "up", "down", "leader", "member"
+_OWN_PLACE = frozenset((*PROGRESS, "roles", "phase", "term", "leads", "hosts"))
+"""The fields of a status that are shown elsewhere than among the details of a node without roles."""
 
 
 class Events:
@@ -113,13 +116,15 @@ def node_data(events: Events, servers: list[str], end: int) -> dict[str, Any] | 
         spans, changes = _spans(lives[name], end)
         rows.append({"name": name, "spans": spans})
         fields[name] = changes
+    mounts = sorted(row for name in shown for row in _mounts(name, lives[name], end))
+    rows += [{"name": f"{name}/{path}", "spans": spans} for path, _, name, spans in mounts[:MOST_MOUNTS]]
     lasted: Counter[str] = Counter()
     for row in rows:
         for span in row["spans"]:
             lasted[span["state"]] += span["to"] - span["from"]
     return {
         "rows": rows,
-        "left_out": left_out,
+        "left_out": left_out + max(0, len(mounts) - MOST_MOUNTS),
         "states": sorted(lasted, key=lambda state: (state == DOWN, -lasted[state], state)),
         "progress": _progress(fields, end),
         "end": end / SECOND,
@@ -137,9 +142,10 @@ def leader_marks(events: Events) -> list[dict[str, Any]]:
     marks: list[dict[str, Any]] = []
     roles: dict[str | None, Any] = {}
     terms: dict[str | None, Any] = {}
+    leads: dict[str | None, Any] = {}
     for at, _, kind, name, _, payload in events.life:
         if kind in ("start", "crash"):
-            roles[name] = ()
+            roles[name] = leads[name] = ()
         if kind != "status":
             continue
         changed = _decoded(payload)
@@ -148,6 +154,11 @@ def leader_marks(events: Events) -> list[dict[str, Any]]:
             before, roles[name] = roles.get(name, ()), changed["roles"] or ()
             if LEADER in roles[name] and LEADER not in before:
                 marks.append({"at": at / SECOND, "node": name, "term": terms[name]})
+        if "leads" in changed:
+            led, leads[name] = leads.get(name, ()), changed["leads"] or ()
+            marks += [
+                {"at": at / SECOND, "node": f"{name}/{path}", "term": None} for path in leads[name] if path not in led
+            ]
     return marks[:MOST_MARKS]
 
 
@@ -169,7 +180,7 @@ def _spans(
     is_up = False
     since, state, detail = 0, "", ""
     pairs = [(0, ""), *((at, kind) for at, kind, _ in life[:-1])]
-    with_phase = sum("phase" in changed for _, _, changed in life) <= MOST_PHASES
+    told_fields = _told_fields(life)
     for (before, kind_before), (at, kind, changed) in zip(pairs, life, strict=True):
         if kind == "status" and kind_before == "start" and at - before <= BOOTING:
             at = before
@@ -178,7 +189,7 @@ def _spans(
         else:
             status, is_up = {}, kind == "start"
         now = _state(status) if is_up else DOWN
-        told = _detail(status, with_phase)
+        told = _detail(status, told_fields)
         if (now, told) != (state, detail):
             if state and at > since:
                 spans.append({"from": since / SECOND, "to": at / SECOND, "state": state, "detail": detail})
@@ -194,31 +205,81 @@ def _state(status: Mapping[str, Any]) -> str:
     return abbreviated(" + ".join(map(str, roles)), LONGEST) or UP
 
 
-def _detail(status: Mapping[str, Any], with_phase: bool) -> str:
-    term, phase = status.get("term"), status.get("phase") if with_phase else None
-    return ", ".join([*([f"term {term}"] if term is not None else []), *([str(phase)] if phase else [])])
+def _told_fields(life: list[tuple[int, str, dict[str, Any]]]) -> list[str]:
+    """Returns the fields of a node's status that its details show, besides the term: the phase and, of a node that never
+    has a role, the rest; none that changes too often."""
+    changes = Counter(name for _, _, changed in life for name in changed)
+    has_roles = any(changed.get("roles") for _, _, changed in life)
+    others = [] if has_roles else [name for name in changes if name not in _OWN_PLACE]
+    return [name for name in ("phase", *others) if changes[name] <= MOST_PHASES]
+
+
+def _detail(status: Mapping[str, Any], fields: Iterable[str]) -> str:
+    term = status.get("term")
+    told = [] if term is None else [f"term {term}"]
+    for name in fields:
+        value = status.get(name)
+        if value and isinstance(value, str | int | float):
+            told.append(str(value) if name == "phase" else f"{name} {value}")
+    return abbreviated(", ".join(told), LONGEST)
+
+
+def _mounts(
+    name: str, life: list[tuple[int, str, dict[str, Any]]], end: int
+) -> Iterator[tuple[str, int, str, list[dict[str, Any]]]]:
+    """Yields the mounts of a node that are members of a group: path, order of the node, its name, and the states as
+    spans."""
+    spans: dict[str, list[dict[str, Any]]] = {}
+    now: dict[str, tuple[int, str]] = {}
+    hosts: Iterable[str] = ()
+    leads: Iterable[str] = ()
+    started: int | None = None
+    for at, kind, changed in [*life, (end, "end", {})]:
+        if kind == "status" and started is not None and at - started <= BOOTING:
+            at = started
+        started = at if kind == "start" else None
+        if kind == "crash":
+            states = dict.fromkeys(now, DOWN)
+        elif kind == "status":
+            hosts, leads = changed.get("hosts", hosts) or (), changed.get("leads", leads) or ()
+            states = {str(path): LEADER if path in leads else MEMBER for path in hosts}
+        else:
+            hosts = leads = ()
+            states = {}
+        for path, (since, state) in list(now.items()):
+            if states.get(path) != state:
+                if at > since:
+                    span = {"from": since / SECOND, "to": at / SECOND, "state": state, "detail": ""}
+                    spans.setdefault(path, []).append(span)
+                del now[path]
+        for path, state in states.items():
+            now.setdefault(path, (at, state))
+    order = int("".join(filter(str.isdigit, name)) or 0)
+    for path, found in spans.items():
+        yield path, order, name, found
 
 
 def _progress(fields: Mapping[str, list[tuple[int, dict[str, Any] | None]]], end: int) -> dict[str, Any] | None:
-    """Returns a number that grows as the nodes progress, at some times; None if the nodes show none."""
-    numbers = {
-        name
-        for changes in fields.values()
-        for _, status in changes
-        for name, value in (status or {}).items()
-        if name != "term" and isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    field = next((name for name in PROGRESS if name in numbers), None)
-    if field is None:
+    """Returns a number that grows as the nodes progress, at some times; else the one that changes most, if any does."""
+    values: dict[str, set[tuple[str, Any]]] = defaultdict(set)
+    for node, changes in fields.items():
+        for _, status in changes:
+            for name, value in (status or {}).items():
+                if name != "term" and isinstance(value, int | float) and not isinstance(value, bool):
+                    values[name].add((node, value))
+    known = [name for name in PROGRESS if name in values]
+    others = [name for name, seen in values.items() if len(seen) > len({node for node, _ in seen})]
+    if not known and not others:
         return None
+    field = known[0] if known else max(others, key=lambda name: (len(values[name]), name))
     grid = np.linspace(0, end, PROGRESS_POINTS + 1)
     nodes = []
     for name, changes in fields.items():
         times = np.array([at for at, _ in changes])
         places = np.searchsorted(times, grid, side="right") - 1
-        values = [None if status is None else status.get(field) for _, status in changes]
-        nodes.append({"name": name, "values": [values[place] if place >= 0 else None for place in places.tolist()]})
-    return {"field": field, "at": [short(at / SECOND, 6) for at in grid.tolist()], "nodes": nodes}
+        shown = [None if status is None else status.get(field) for _, status in changes]
+        nodes.append({"name": name, "values": [shown[place] if place >= 0 else None for place in places.tolist()]})
+    return {"field": field, "grows": bool(known), "at": [short(at / SECOND, 6) for at in grid.tolist()], "nodes": nodes}
 
 
 # Links.

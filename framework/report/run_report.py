@@ -6,11 +6,13 @@ Each part is made from the files that it needs. If one is missing or damaged, th
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from framework.console.formatting import milliseconds
 from framework.core.errors import ConfigError, abbreviated
 from framework.core.time import SECOND, parse_duration
 from framework.core.tracebacks import error_line, printable
@@ -18,7 +20,7 @@ from framework.faults.injector import DETAILS
 from framework.faults.ledger import ledger_texts
 from framework.registry.registry import Registry
 from framework.report.document import write_page
-from framework.report.events import Events, leader_marks, link_data, node_data
+from framework.report.events import LONGEST, Events, leader_marks, link_data, node_data
 from framework.report.settings import setting_rows
 from framework.runs.folder import RESULT
 from framework.trace.operations import load_data
@@ -26,6 +28,9 @@ from framework.trace.reader import Run, open_run
 from framework.trace.schema import OUTCOMES
 
 REPORT = "report.html"
+MOST_FAILURES = 8
+_NUMBER = re.compile(r"-\d+$")
+"""What tells faults of one kind in a schedule apart: `schedule/loss-2`."""
 NO_EVENTS = "There are no events: the run was taken with trace={level}. Take it with trace=full to see this."
 A = TypeVar("A")
 
@@ -103,6 +108,7 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
         "tiles": part(RESULT, lambda: _tiles(result, after_warmup=warmup > 0), []),
         "faults": part(RESULT, lambda: _bands(result, events, end), []),
         "leaders": leader_marks(events),
+        "failures": part(RESULT, lambda: _failures(result), []),
         "end": end / SECOND,
         "warmup": warmup / SECOND,
         "load": load,
@@ -174,31 +180,45 @@ def _tiles(result: Mapping[str, Any], *, after_warmup: bool) -> list[dict[str, s
     operations, latency = result.get("operations") or {}, result.get("latency_ms") or {}
     ended = {outcome: f"{operations.get(outcome, 0):,}" for outcome in OUTCOMES}
     since = "after the warm-up" if after_warmup else ""
-    longest = f"max {_milliseconds(latency.get('max'))}"
+    longest = f"max {milliseconds(latency.get('max'))}"
     tiles = [
         ("operations ok", ended["ok"], f"fail {ended['fail']} · unknown {ended['unknown']}"),
         ("throughput", f"{result.get('throughput_ops_s', 0):,.0f}/s", since),
-        ("latency p50", _milliseconds(latency.get("p50")), since),
-        ("latency p99", _milliseconds(latency.get("p99")), f"{longest}, {since}" if since else longest),
+        ("latency p50", milliseconds(latency.get("p50")), since),
+        ("latency p99", milliseconds(latency.get("p99")), f"{longest}, {since}" if since else longest),
         ("steps", f"{result.get('steps', 0):,}", f"{result.get('fsyncs', 0):,} fsyncs"),
-        ("time", f"{result.get('virtual_s', 0):,.1f} s", f"took {result.get('wall_s', 0):,.1f} s"),
+        ("time", _whole(result.get("virtual_s", 0)), f"took {_whole(result.get('wall_s', 0))}"),
     ]
     if blocked := result.get("blocked"):
-        causes = ", ".join(f"{cause} {seconds:.3g} s" for cause, seconds in blocked["by_cause"].items())
+        causes = ", ".join(f"{cause} {_whole(seconds)}" for cause, seconds in blocked["by_cause"].items())
         many = f"{blocked['intervals']:,} interval{'' if blocked['intervals'] == 1 else 's'}"
-        tiles.append(("blocked", f"{blocked['total_s']:.3g} s", abbreviated(f"{many}: {causes}", 80)))
+        tiles.append(("blocked", _whole(blocked["total_s"]), abbreviated(f"{many}: {causes}", 80)))
     return [{"label": label, "value": value, "more": more} for label, value, more in tiles]
 
 
-def _milliseconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.{2 if value < 10 else 0}f} ms"
+def _whole(seconds: float) -> str:
+    """Returns a time in milliseconds, as the page shows all times."""
+    return f"{seconds * 1000:,.0f} ms"
+
+
+def _failures(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the times at which the run failed, and what failed then: what checks found, and exceptions of handlers."""
+    if result.get("verdict") != "invalid":
+        return []
+    found = [
+        (check["time"] / SECOND, str(check["name"]))
+        for check in result.get("checks", ())
+        if check["verdict"] == "invalid" and check.get("time") is not None
+    ]
+    found += [(crash["time_s"], f"{crash['node']} raised") for crash in result.get("crashes", ()) if crash["traceback"]]
+    return [{"at": at, "label": printable(abbreviated(label, LONGEST))} for at, label in sorted(found)[:MOST_FAILURES]]
 
 
 def _bands(result: Mapping[str, Any], events: Events, end: int) -> list[dict[str, Any]]:
     """Returns the times in which faults were in force; for a run without a result, when they began."""
     if not result:
         return [
-            {"from": at / SECOND, "to": at / SECOND, "label": str(message), "open": False}
+            {"from": at / SECOND, "to": at / SECOND, "label": str(message), "name": str(message), "open": False}
             for at, _, kind, _, message, _ in events.life
             if kind == "fault"
         ]
@@ -208,10 +228,15 @@ def _bands(result: Mapping[str, Any], events: Events, end: int) -> list[dict[str
         spans = entry.get("spans", ())
         is_one_each = len(details) == min(len(spans), DETAILS)
         for place, (since, until) in enumerate(spans):
-            detail = f" ({details[place]})" if is_one_each and place < DETAILS else ""
-            to = end / SECOND if until is None else until
+            detail = str(details[place]).partition(": ")[2] if is_one_each and place < DETAILS else ""
             bands.append(
-                {"from": since, "to": to, "label": printable(f"{entry['fault']}{detail}"), "open": until is None}
+                {
+                    "from": since,
+                    "to": end / SECOND if until is None else until,
+                    "label": printable(f"{entry['fault']} ({detail})" if detail else str(entry["fault"])),
+                    "name": printable(_NUMBER.sub("", str(entry["fault"]).rpartition("/")[2])),
+                    "open": until is None,
+                }
             )
     return sorted(bands, key=lambda band: (band["from"], band["label"]))
 

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from framework.core.time import MILLISECOND, SECOND
 
-MOST_BINS = 150
+MOST_BINS, FEWEST_BINS = 150, 10
+PER_BIN = 4
+"""The operations for which there is a bin, on average: fewer would be single spikes."""
 READ = "read"
 MOST_GROUPS = 4
 CDF_POINTS = 160
@@ -36,7 +38,7 @@ def load_data(history: pa.Table, end: int, warmup: int = 0) -> dict[str, Any] | 
     scheduled = history["scheduled"].to_numpy()
     latency = (completed - scheduled) / MILLISECOND
     end = max(end, int(completed.max()), 1)
-    width = _bin_width(end)
+    width = _bin_width(end, min(MOST_BINS, max(FEWEST_BINS, history.num_rows // PER_BIN)))
     bins = max(1, (end + width // 2) // width)  # the rest is part of the last bin, or is the last if it is half of one
     widths = np.full(bins, width / SECOND)
     widths[-1] = (end - (bins - 1) * width) / SECOND
@@ -73,12 +75,12 @@ def _grouped(functions: _Array) -> tuple[list[str], _Array]:
     return names, np.array([places.get(name, len(named)) for name in functions.tolist()], dtype=np.int64)
 
 
-def _bin_width(end: int) -> int:
-    """Returns the smallest of 1, 2 and 5 times a power of ten milliseconds that gives at most `MOST_BINS` bins."""
+def _bin_width(end: int, most: int) -> int:
+    """Returns the smallest of 1, 2 and 5 times a power of ten milliseconds that gives at most `most` bins."""
     width = MILLISECOND
     while True:
         for digit in (1, 2, 5):
-            if -(-end // (width * digit)) <= MOST_BINS:
+            if -(-end // (width * digit)) <= most:
                 return width * digit
         width *= 10
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from framework.core.time import MILLISECOND, SECOND
-from framework.report.events import BOOTING, MOST_ENDPOINTS, Events, leader_marks, link_data, node_data
+from framework.report.events import BOOTING, MOST_ENDPOINTS, MOST_MOUNTS, Events, leader_marks, link_data, node_data
 from framework.trace.reader import open_run
 from framework.trace.schema import EventKind
 from tests.trace.rows import Event, write_events
@@ -194,3 +194,65 @@ def test_a_long_role_is_abbreviated(trace: Trace) -> None:
     trace.status(0, "n1", roles=["r" * 10_000])
     (span,) = states(node_data(trace.read(), SERVERS, SECOND), "n1")
     assert len(span[2]) < 100
+
+
+def test_the_mounts_that_take_part_in_a_group_have_rows_of_their_own(trace: Trace) -> None:
+    for node in ("n1", "n2"):
+        trace.add(0, node, EventKind.START)
+    trace.status(1, "n1", roles=["router"], hosts=["shard-1", "shard-2"])
+    trace.status(1, "n2", hosts=["shard-1"], leads=["shard-1"])
+    trace.status(300, "n1", leads=["shard-2"])
+    trace.add(400, "n2", EventKind.CRASH, b"fault")
+    trace.status(500, "n1", hosts=["shard-1"], leads=["shard-1"])
+    trace.add(600, "n2", EventKind.START)
+    trace.status(900, "n2", hosts=["shard-1"])
+
+    events = trace.read()
+    data = node_data(events, SERVERS, SECOND)
+
+    assert data is not None
+    assert [row["name"] for row in data["rows"]] == ["n1", "n2", "n1/shard-1", "n2/shard-1", "n1/shard-2"]
+    assert states(data, "n1/shard-1") == [(0, 0.5, "member", ""), (0.5, 1, "leader", "")]
+    assert states(data, "n1/shard-2") == [(0, 0.3, "member", ""), (0.3, 0.5, "leader", "")], "then it was unmounted"
+    assert states(data, "n2/shard-1") == [
+        (0, 0.4, "leader", ""), (0.4, 0.6, "down", ""), (0.9, 1, "member", ""),
+    ]  # fmt: skip
+    led = [(mark["at"], mark["node"]) for mark in leader_marks(events)]
+    assert led == [(0.001, "n2/shard-1"), (0.3, "n1/shard-2"), (0.5, "n1/shard-1")]
+
+
+def test_of_many_mounts_the_first_are_shown(trace: Trace) -> None:
+    trace.add(0, "n1", EventKind.START)
+    trace.status(0, "n1", hosts=[f"shard-{number:03}" for number in range(MOST_MOUNTS + 7)])
+    data = node_data(trace.read(), SERVERS, SECOND)
+    assert data is not None and len(data["rows"]) == 1 + MOST_MOUNTS and data["left_out"] == 7
+
+
+def test_a_node_without_roles_shows_its_other_values_unless_they_change_with_each_operation(trace: Trace) -> None:
+    trace.add(0, "n1", EventKind.START)
+    trace.status(0, "n1", incarnation=1, suspects=0, load=0, watched=["n2"])
+    trace.status(400, "n1", suspects=2)
+    for number in range(100):
+        trace.status(500 + number, "n1", load=number + 1)
+    trace.add(0, "n2", EventKind.START)
+    trace.status(0, "n2", roles=["voter"], votes=7)
+
+    data = node_data(trace.read(), SERVERS, SECOND)
+
+    assert states(data, "n1") == [
+        (0, 0.4, "up", "incarnation 1"),
+        (0.4, 1, "up", "incarnation 1, suspects 2"),
+    ]
+    assert [span[3] for span in states(data, "n2")] == [""]
+
+
+def test_without_a_number_of_progress_the_one_that_changes_most_is_shown(trace: Trace) -> None:
+    trace.add(0, "n1", EventKind.START)
+    trace.status(0, "n1", incarnation=1, suspects=0, unconfirmed=0)
+    trace.status(300, "n1", suspects=1, unconfirmed=1)
+    trace.status(600, "n1", suspects=2)
+
+    data = node_data(trace.read(), SERVERS, SECOND)
+
+    assert data is not None and (data["progress"]["field"], data["progress"]["grows"]) == ("suspects", False)
+    assert set(data["progress"]["nodes"][0]["values"]) == {0, 1, 2}

@@ -64,6 +64,7 @@ def test_faults_are_bands_with_their_targets(raft: Path) -> None:
     assert len(data["faults"]) == sum(entry["fired"] for entry in result["ledger"]) > 0
     crash = next(band for band in data["faults"] if "crash" in band["label"])
     (down,) = [span for row in data["nodes"]["rows"] for span in row["spans"] if span["state"] == "down"]
+    assert crash["name"] == "crash" and crash["label"].startswith("chaos/crash (n4"), "its time is that of the band"
     assert crash["from"] == pytest.approx(down["from"]) and crash["to"] == pytest.approx(down["to"], abs=0.02)
 
 
@@ -81,6 +82,23 @@ def test_an_invalid_run_shows_its_evidence(tmp_path: Path) -> None:
     data = data_of(tmp_path / "run")
     assert data["verdict"] == "invalid" and "agreement" in data["reasons"][0]
     assert data["stories"][0]["name"] == "agreement" and "here it broke" in " ".join(data["stories"][0]["lines"])
+    assert data["failures"] == [{"at": 2.42, "label": "agreement"}]
+
+
+def test_the_first_failures_of_an_invalid_run_have_their_times(copied: Path) -> None:
+    whole = json.loads((copied / "result.json").read_text())
+    check = {"verdict": "invalid", "reason": "", "story": []}
+    checks = [
+        {**check, "name": "late", "time": 2_000_000_000},
+        {**check, "name": "unsure", "time": 5, "verdict": "unknown"},
+        {**check, "name": "no time"},
+    ]
+    crashes = [{"node": "n2", "time_s": 0.5, "why": "KeyError", "traceback": "…"}, {**whole["crashes"][0]}]
+    changed = {**whole, "verdict": "invalid", "checks": checks, "crashes": crashes}
+    (copied / "result.json").write_text(json.dumps(changed))
+    assert data_of(copied)["failures"] == [{"at": 0.5, "label": "n2 raised"}, {"at": 2.0, "label": "late"}]
+    (copied / "result.json").write_text(json.dumps({**changed, "verdict": "unknown"}))
+    assert data_of(copied)["failures"] == []
 
 
 def test_blocked_time_is_told(tmp_path: Path) -> None:

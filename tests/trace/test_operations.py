@@ -115,3 +115,11 @@ def test_what_ends_in_the_last_moment_makes_no_peak(end: int) -> None:
     rows = [("write", "ok", at, at + 1) for at in range(150)] + [("write", "ok", 0, end / MILLISECOND)]
     (writes,) = load(*rows, end=end)["groups"]
     assert max(writes["rate"]) <= 3_000
+
+
+@pytest.mark.parametrize(("operations", "width_ms"), [(2, 500), (100, 100), (600, 20)])
+def test_few_operations_are_counted_in_wide_bins(operations: int, width_ms: int) -> None:
+    """In bins of 20 ms, two operations in 2.4 s would be two spikes of 50 operations per second."""
+    at = [place * 2400 / operations for place in range(operations)]
+    data = load(*(("write", "ok", begun, begun + 1) for begun in at), end=2400 * MILLISECOND)
+    assert (data["at"][1] - data["at"][0]) * 1000 == pytest.approx(width_ms)

@@ -1,14 +1,16 @@
 /* global uPlot */
+import { LINE, namesOfBands, namesOfFailures } from "./bands.js";
 import { colour, el, onColours, onWidth } from "./dom.js";
 import { digits, united } from "./format.js";
 import { inFigures, table } from "./table.js";
 
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
+const NARROWEST = 56; // the least width of the numbers on the y axis, so that charts below one another are aligned
 export const COLOURS = 8;
 
-// A chart of series over a common x. `x`: {values, label, show, log, to: the axis goes from 0 to it}; `series`: [{label, values, colour: 0…, dash: 0…, show}];
-// `y`: {label, log, from, to}; `bands`: [{from, to, label}]; `marks`: [{at, label}]; `sync`: charts of one name share the cursor.
-export function chart({ title, note, x, series, y, bands = [], marks = [], sync, height = 220, stepped = false }) {
+// A chart of series over a common x. `x`: {values, label, show, tick, log, to: the axis goes from 0 to it}; `series`: [{label, values, colour: 0…, dash: 0…, show}];
+// `y`: {label, log, from, to}; `bands`: [{from, to, label, name}]; `marks`: [{at, label}]; `failures`: [{at, label}]; `sync`: charts of one name share the cursor.
+export function chart({ title, note, x, series, y, bands = [], marks = [], failures = [], sync, height = 220, stepped = false }) {
   const plot = el("div", { class: "plot" });
   const values = series.map(() => el("span", { class: "value" }));
   const at = el("span", { class: "value at" });
@@ -17,29 +19,35 @@ export function chart({ title, note, x, series, y, bands = [], marks = [], sync,
   const figure = el("figure", { class: "chart", tabindex: 0, role: "group", "aria-label": `${title}. Arrow keys move through the values.` },
     el("figcaption", {}, title, note && el("span", { class: "note" }, note)), legend, plot,
     inFigures(() => figures(x, series)));
+  const layer = el("div", { class: "layer" });
   let drawn = null;
 
+  // Colours are asked for at each drawing, and a new width keeps what is zoomed.
   function draw(width) {
-    drawn?.destroy();
-    plot.replaceChildren();
-    const text = colour("--muted");
-    const grid = { stroke: colour("--line"), width: 1 };
-    const axis = { stroke: text, grid, ticks: grid, font: "12px system-ui, sans-serif" };
+    if (drawn) {
+      drawn.setSize({ width, height });
+      return;
+    }
+    const line = { stroke: () => colour("--line"), width: 1 };
+    const axis = { stroke: () => colour("--muted"), grid: line, ticks: line, font: "12px system-ui, sans-serif", labelSize: 18, labelFont: "12px system-ui, sans-serif" };
+    const ticks = (show) => (_, found) => found.map((value) => (value === null ? "" : show(value)));
     drawn = new uPlot({
       width, height,
       legend: { show: false },
       cursor: { sync: sync ? { key: sync, setSeries: false } : undefined, points: { size: 6 }, drag: { x: true, y: false } },
       scales: { x: { time: false, distr: x.log ? 3 : 1, range: x.to === undefined ? undefined : (u, low, high) => (low === x.values[0] && high === x.values.at(-1) ? [0, x.to] : [low, high]) }, y: { distr: y.log ? 3 : 1, range: y.log ? undefined : range(y) } },
       axes: [
-        { ...axis, label: x.label, labelSize: 18, labelFont: axis.font, size: 32, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : digits(tick, 4))) },
-        { ...axis, label: y.label, labelSize: 18, labelFont: axis.font, size: 56, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : digits(tick, 4))) },
+        { ...axis, label: x.label, size: 32, values: ticks(x.tick ?? ((value) => digits(value, 4))) },
+        { ...axis, label: y.label, size: room, values: ticks((value) => digits(value, 4)) },
       ],
       series: [{}, ...series.map((one) => ({
-        stroke: colour(`--c${one.colour % COLOURS}`), width: 1.8, dash: DASHES[(one.dash ?? 0) % DASHES.length],
+        stroke: () => colour(`--c${one.colour % COLOURS}`), width: 1.8, dash: DASHES[(one.dash ?? 0) % DASHES.length],
         paths: stepped || one.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined, points: { show: one.points ?? undefined, size: 4 },
       }))],
-      hooks: { drawClear: [(u) => shade(u, bands)], draw: [(u) => mark(u, marks)], setCursor: [told] },
+      hooks: { drawClear: [(u) => shade(u, bands)], draw: [(u) => mark(u, marks), (u) => write(u, layer, bands, failures)], setCursor: [told] },
     }, [x.values, ...series.map((one) => one.values)], plot);
+    drawn.over.append(layer);
+    write(drawn, layer, bands, failures);
     told(drawn);
   }
 
@@ -61,8 +69,17 @@ export function chart({ title, note, x, series, y, bands = [], marks = [], sync,
     drawn.setCursor({ left: drawn.valToPos(x.values[place], "x"), top: drawn.over.clientHeight / 2 }, true, true);
   });
   onWidth(plot, draw);
-  onColours(() => drawn && draw(drawn.width));
+  onColours(() => drawn?.redraw());
   return figure;
+}
+
+// The width that the numbers on an axis take.
+function room(u, numbers, place, cycle) {
+  const axis = u.axes[place];
+  if (cycle > 1) return axis._size;
+  u.ctx.font = axis.font[0];
+  const widest = Math.max(0, ...(numbers ?? []).map((text) => u.ctx.measureText(text).width / devicePixelRatio));
+  return Math.max(NARROWEST, Math.ceil(widest + axis.ticks.size + axis.gap + 4));
 }
 
 function range(y) {
@@ -101,6 +118,17 @@ function mark(u, marks) {
       u.ctx.fill();
     }
   });
+}
+
+// Writes over the plot, as text of the page: the names of bands at their tops, and the failures with their labels at the bottom.
+function write(u, layer, bands, failures) {
+  const { clientWidth: width, clientHeight: height } = u.over;
+  const at = (value) => u.valToPos(value, "x");
+  const px = (left, top) => ({ left: `${left}px`, top: `${top}px` });
+  layer.replaceChildren(
+    ...namesOfBands(bands, at, 0, width).map((one) => el("span", { class: "fault", style: px(one.x, one.line * LINE) }, one.text)),
+    ...failures.filter((one) => at(one.at) >= 0 && at(one.at) <= width).map((one) => el("span", { class: "failed", style: px(at(one.at) - 1, 0) })),
+    ...namesOfFailures(failures, at, 0, width).map((one) => el("span", { class: "failure", style: px(one.x, height - (one.line + 1) * LINE) }, one.text)));
 }
 
 // Draws within the plotting area alone.

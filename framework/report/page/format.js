@@ -1,6 +1,7 @@
 // Numbers as people read them. All take null, and show it as a dash.
 
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const thousandths = new Intl.NumberFormat("en-US", { maximumFractionDigits: 3 });
 
 export function count(value) {
   return value === null || value === undefined ? "–" : whole.format(value);
@@ -13,12 +14,20 @@ export function digits(value, significant = 3) {
   return String(Number(value.toPrecision(significant)));
 }
 
+// Times have one unit in all pages, that of the stories: milliseconds. A duration has three digits, a moment all of them
+// down to the microsecond, so that it can be found in a story.
 export function milliseconds(value) {
-  return value === null || value === undefined ? "–" : value >= 10_000 ? `${digits(value / 1000)} s` : `${digits(value)} ms`;
+  return value === null || value === undefined ? "–" : `${digits(value)} ms`;
 }
 
-export function seconds(value) {
-  return value === null || value === undefined ? "–" : `${Number(value.toFixed(3))} s`;
+// A moment of the run, given in seconds.
+export function moment(seconds) {
+  return seconds === null || seconds === undefined ? "–" : `${tick(seconds)} ms`;
+}
+
+// The same on an axis whose label names the unit.
+export function tick(seconds) {
+  return thousandths.format(seconds * 1000);
 }
 
 export function percent(value) {

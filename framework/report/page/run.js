@@ -1,17 +1,20 @@
 import { chart } from "./charts.js";
 import { el, section } from "./dom.js";
-import { count, digits, milliseconds, percent, seconds } from "./format.js";
+import { count, digits, milliseconds, moment, percent, tick } from "./format.js";
 import { copyable, verdictWord } from "./parts.js";
 import { start } from "./start.js";
 import { inFigures, table } from "./table.js";
 import { timeline } from "./timeline.js";
 
+const TIME = { label: "ms of the run", show: moment, tick };
+
 function page(data) {
   const bands = data.faults;
+  const failures = data.failures;
   const marks = data.leaders.map((one) => ({ at: one.at, label: `${one.node} leads${one.term === null ? "" : `, term ${one.term}`}` }));
   const parts = [
-    ["load", "Throughput and latency", load(data, bands, marks)],
-    ["nodes", "Nodes", nodes(data, bands, marks)],
+    ["load", "Throughput and latency", load(data, { bands, marks, failures })],
+    ["nodes", "Nodes", nodes(data, { bands, marks, failures })],
     ["faults", "Faults", faults(data)],
     ["messages", "Messages", messages(data)],
     ["checks", "Checks", checks(data)],
@@ -40,17 +43,22 @@ function tiles(data) {
     el("div", { class: "tile" }, el("div", { class: "label" }, tile.label), el("div", { class: "big" }, tile.value), tile.more && el("div", { class: "more" }, tile.more))));
 }
 
-function load(data, bands, marks) {
+// The end of the axis of time: a failure at the very end is not at the edge.
+function end(data) {
+  return data.failures.some((one) => one.at > 0.99 * data.end) ? 1.01 * data.end : data.end;
+}
+
+function load(data, over) {
   if (!data.load) return [];
   const { at, groups, cdf } = data.load;
-  const x = { values: at, label: "seconds of the run", show: seconds, to: data.end };
+  const { bands, marks, failures } = over;
+  const one = { sync: "time", ...over, x: { values: at, ...TIME, to: end(data) } };
   const bad = groups.some((group) => group.unanswered.some((value) => value)) ? [{
     label: "not answered ok", colour: 4, dash: 2, show: digits,
     values: at.map((_, place) => groups.reduce((sum, group) => sum + group.unanswered[place], 0)),
   }] : [];
-  if (!cdf.at.length) return [el("p", { class: "missing" }, "No operation was answered ok."), chart({ sync: "time", bands, marks, x, title: "Operations per second", y: { label: "operations/s", from: 0 }, series: bad })];
-  const one = { sync: "time", bands, marks, x };
-  const told = [bands.length && "shaded: a fault is in force", marks.length && "▼ a leader begins", data.warmup && `the first ${seconds(data.warmup)} are the warm-up`].filter(Boolean).join(" · ");
+  if (!cdf.at.length) return [el("p", { class: "missing" }, "No operation was answered ok."), chart({ ...one, title: "Operations per second", y: { label: "operations/s", from: 0 }, series: bad })];
+  const told = [bands.length && "shaded: a fault is in force", marks.length && "▼ a leader begins", failures.length && "✕ the run failed", data.warmup && `the first ${moment(data.warmup)} are the warm-up`].filter(Boolean).join(" · ");
   return [
     chart({ ...one, title: "Operations per second", note: told, y: { label: "operations/s", from: 0 }, series: [...groups.map((group, place) => ({ label: group.name, values: group.rate, colour: place, show: digits })), ...bad] }),
     chart({ ...one, title: "Latency", note: "of operations that were answered ok", y: { label: "ms", log: true }, series: groups.flatMap((group, place) => [
@@ -62,12 +70,12 @@ function load(data, bands, marks) {
   ];
 }
 
-function nodes(data, bands, marks) {
+function nodes(data, over) {
   if (!data.nodes) return [];
-  const { rows, states, progress, end, left_out: more } = data.nodes;
+  const { rows, states, progress, left_out: more } = data.nodes;
   return [
-    timeline({ title: "Roles", note: more ? `${count(more)} more nodes, to which less happened, are left out` : "hover a span for its term", rows, states, end, bands, marks }),
-    progress && chart({ title: `Progress: ${progress.field}`, sync: "time", bands, marks, stepped: true, x: { values: progress.at, label: "seconds of the run", show: seconds, to: end }, y: { label: progress.field },
+    timeline({ title: "Roles", note: more ? `${count(more)} more nodes, to which less happened, are left out` : "hover a span for its details", rows, states, end: data.nodes.end, ...over }),
+    progress && chart({ title: `${progress.grows ? "Progress" : "Status"}: ${progress.field}`, sync: "time", ...over, stepped: true, x: { values: progress.at, ...TIME, to: end(data) }, y: { label: progress.field },
       series: progress.nodes.map((node, place) => ({ label: node.name, values: node.values, colour: place, dash: Math.floor(place / 4), show: count })) }),
   ];
 }
@@ -84,17 +92,17 @@ function faults(data) {
   ], data.ledger);
   const spans = table([
     { head: "fault", value: (row) => row.label },
-    { head: "from", number: true, value: (row) => row.from, show: (row) => seconds(row.from) },
-    { head: "to", number: true, value: (row) => row.to, show: (row) => (row.open ? "to the end" : seconds(row.to)) },
+    { head: "from", number: true, value: (row) => row.from, show: (row) => moment(row.from) },
+    { head: "to", number: true, value: (row) => row.to, show: (row) => (row.open ? "to the end" : moment(row.to)) },
   ], data.faults, { limit: 50 });
   return [ledger.element, data.faults.length > 0 && inFigures(() => spans.element, "When each was in force"), crashes(data)].filter(Boolean);
 }
 
 function crashes(data) {
   if (!data.crashes.length) return null;
-  return el("div", {}, el("h3", {}, "Nodes that stopped"), table([
+  return el("div", {}, el("h3", {}, "Crashes"), table([
     { head: "node", value: (row) => row.node },
-    { head: "at", number: true, value: (row) => row.at, show: (row) => seconds(row.at) },
+    { head: "at", number: true, value: (row) => row.at, show: (row) => moment(row.at) },
     { head: "why", value: (row) => row.why, show: (row) => (row.traceback ? el("details", {}, el("summary", {}, row.why), el("pre", {}, row.traceback)) : row.why) },
   ], data.crashes, { limit: 30 }).element);
 }

@@ -1,0 +1,69 @@
+import { moment } from "./format.js";
+
+// Where the names of bands and failures are written along the axis of time, in charts and in timelines alike.
+
+export const LINE = 14; // the height of a line of names
+const LETTER = 7;
+const LINES = 3;
+const LEAST = 3; // letters below which a name is left out
+
+// The names of bands, each at the top of its band and no wider: cut, or left out, where there is no room. `bands`: [{from, to,
+// name}]; `at(value)` is a place between `left` and `right`. Bands of one name with the same ends are one: `loss ×4`.
+export function namesOfBands(bands, at, left, right) {
+  const ends = [];
+  const found = [];
+  for (const band of alike(bands)) {
+    const from = Math.max(at(band.from), left);
+    const to = Math.min(at(band.to), right);
+    const text = cut(band.many > 1 ? `${band.name} ×${band.many}` : band.name, Math.floor((to - from - 6) / LETTER));
+    const line = text === null ? -1 : free(ends, from);
+    if (line < 0) continue;
+    ends[line] = from + 8 + LETTER * text.length;
+    found.push({ text, x: from + 4, line });
+  }
+  return found;
+}
+
+// The labels of failures, each beside its line, on the side with more room. `failures`: [{at, label}].
+export function namesOfFailures(failures, at, left, right) {
+  const taken = [];
+  const found = [];
+  for (const { at: time, label } of failures) {
+    const x = at(time);
+    if (x < left || x > right + 1) continue;
+    const isLeft = x - left > right - x;
+    const text = cut(`✕ ${label}, ${moment(time)}`, Math.floor(((isLeft ? x - left : right - x) - 10) / LETTER));
+    if (text === null) continue;
+    const width = LETTER * text.length + 8;
+    const from = isLeft ? x - width : x;
+    const line = [...Array(LINES).keys()].findIndex((one) => taken.every((other) => other.line !== one || other.from >= from + width || other.to <= from));
+    if (line < 0) continue;
+    taken.push({ line, from, to: from + width });
+    found.push({ text, x: from, width, line });
+  }
+  return found;
+}
+
+// What a line of names takes at the edge of a timeline.
+export function heightOf(names) {
+  return names.length ? LINE * (1 + Math.max(...names.map((one) => one.line))) : 0;
+}
+
+function alike(bands) {
+  const found = new Map();
+  for (const band of bands) {
+    const key = `${band.from} ${band.to} ${band.name}`;
+    if (found.has(key)) found.get(key).many += 1;
+    else found.set(key, { ...band, many: 1 });
+  }
+  return [...found.values()].sort((a, b) => a.from - b.from || b.to - a.to);
+}
+
+function free(ends, from) {
+  const line = ends.findIndex((end) => end <= from);
+  return line >= 0 ? line : ends.length < LINES ? ends.length : -1;
+}
+
+function cut(text, most) {
+  return text.length <= most ? text : most >= LEAST + 1 ? `${text.slice(0, most - 1)}…` : null;
+}
