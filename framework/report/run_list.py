@@ -95,16 +95,26 @@ def is_sweep(folder: Path) -> bool:
 
 
 def listed_runs(folder: Path, registry: Registry | None = None) -> list[ListedRun]:
-    """Returns the runs and sweeps below a folder, the newest first.
+    """Returns the runs and sweeps below a folder, the newest first. One that is reached by several paths is listed once,
+    under a path without symbolic links if there is one.
 
     `registry` knows the defaults of plugins; without it, no setting is compared with its default. Raises ConfigError if
     the folder cannot be read.
     """
-    found = [
-        _listed_sweep(path) if is_sweep(path) else _listed_run(path, registry) for path in _folders(folder, LEVELS)
-    ]
+    places: dict[str, Path] = {}
+    base = os.path.realpath(folder)
+    for path in sorted(
+        _folders(folder, LEVELS), key=lambda path: (_is_linked(path, folder, base), len(path.parts), path)
+    ):
+        places.setdefault(os.path.realpath(path), path)
+    found = [_listed_sweep(path) if is_sweep(path) else _listed_run(path, registry) for path in places.values()]
     found.sort(key=lambda run: str(run.folder))
     return sorted(found, key=lambda run: run.started, reverse=True)
+
+
+def _is_linked(path: Path, folder: Path, base: str) -> bool:
+    """Returns whether there is a symbolic link on the way from `folder`, which is really at `base`, to `path`."""
+    return os.path.realpath(path) != os.path.join(base, path.relative_to(folder))
 
 
 def _folders(folder: Path, levels: int) -> Iterator[Path]:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from framework.console.formatting import milliseconds
 from framework.core.errors import ConfigError, abbreviated
 from framework.core.time import SECOND, parse_duration
 from framework.core.tracebacks import error_line, printable
@@ -180,12 +179,12 @@ def _tiles(result: Mapping[str, Any], *, after_warmup: bool) -> list[dict[str, s
     operations, latency = result.get("operations") or {}, result.get("latency_ms") or {}
     ended = {outcome: f"{operations.get(outcome, 0):,}" for outcome in OUTCOMES}
     since = "after the warm-up" if after_warmup else ""
-    longest = f"max {milliseconds(latency.get('max'))}"
+    longest = f"max {_milliseconds(latency.get('max'))}"
     tiles = [
         ("operations ok", ended["ok"], f"fail {ended['fail']} · unknown {ended['unknown']}"),
         ("throughput", f"{result.get('throughput_ops_s', 0):,.0f}/s", since),
-        ("latency p50", milliseconds(latency.get("p50")), since),
-        ("latency p99", milliseconds(latency.get("p99")), f"{longest}, {since}" if since else longest),
+        ("latency p50", _milliseconds(latency.get("p50")), since),
+        ("latency p99", _milliseconds(latency.get("p99")), f"{longest}, {since}" if since else longest),
         ("steps", f"{result.get('steps', 0):,}", f"{result.get('fsyncs', 0):,} fsyncs"),
         ("time", _whole(result.get("virtual_s", 0)), f"took {_whole(result.get('wall_s', 0))}"),
     ]
@@ -194,6 +193,10 @@ def _tiles(result: Mapping[str, Any], *, after_warmup: bool) -> list[dict[str, s
         many = f"{blocked['intervals']:,} interval{'' if blocked['intervals'] == 1 else 's'}"
         tiles.append(("blocked", _whole(blocked["total_s"]), abbreviated(f"{many}: {causes}", 80)))
     return [{"label": label, "value": value, "more": more} for label, value, more in tiles]
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.{2 if value < 10 else 0}f} ms"
 
 
 def _whole(seconds: float) -> str:

@@ -32,17 +32,8 @@ def load_data(history: pa.Table, end: int, warmup: int = 0) -> dict[str, Any] | 
         return None
     functions = history["function"].cast(pa.string()).to_numpy(zero_copy_only=False)
     groups, of = _grouped(functions)
-    is_ok = pc.equal(history["outcome"].cast(pa.string()), "ok").to_numpy(zero_copy_only=False)
-    invoked = history["invoked"].to_numpy()
-    completed = pc.coalesce(history["completed"], history["invoked"]).to_numpy()
-    scheduled = history["scheduled"].to_numpy()
-    latency = (completed - scheduled) / MILLISECOND
-    end = max(end, int(completed.max()), 1)
-    width = _bin_width(end, min(MOST_BINS, max(FEWEST_BINS, history.num_rows // PER_BIN)))
-    bins = max(1, (end + width // 2) // width)  # the rest is part of the last bin, or is the last if it is half of one
-    widths = np.full(bins, width / SECOND)
-    widths[-1] = (end - (bins - 1) * width) / SECOND
-    place = np.minimum(np.where(is_ok, completed, invoked) // width, bins - 1).astype(np.int64)
+    binned = _Binned(history, end, MOST_BINS)
+    is_ok, place, latency, bins = binned.is_ok, binned.place, binned.latency, len(binned.widths)
     told = []
     for number, name in enumerate(groups):
         ours = of == number
@@ -50,17 +41,54 @@ def load_data(history: pa.Table, end: int, warmup: int = 0) -> dict[str, Any] | 
         told.append(
             {
                 "name": name,
-                "rate": _rounded(np.bincount(place[good], minlength=bins) / widths),
-                "unanswered": _rounded(np.bincount(place[bad], minlength=bins) / widths),
+                "rate": _rounded(np.bincount(place[good], minlength=bins) / binned.widths),
+                "unanswered": _rounded(np.bincount(place[bad], minlength=bins) / binned.widths),
                 **_percentiles(place[good], latency[good], bins),
             }
         )
-    starts = np.arange(bins) * (width / SECOND)
     return {
-        "at": _rounded(starts + widths / 2, 6),
+        "at": binned.middles(),
         "groups": told,
-        "cdf": _distribution(groups, of, is_ok & (scheduled >= warmup), latency),
+        "cdf": _distribution(groups, of, is_ok & (history["scheduled"].to_numpy() >= warmup), latency),
     }
+
+
+def curve_data(history: pa.Table, most: int) -> dict[str, Any] | None:
+    """Returns the throughput and the latencies of all operations together, in at most `most` bins up to the last
+    completion; None if there are no operations."""
+    if not history.num_rows:
+        return None
+    binned = _Binned(history, 0, most)
+    good, bins = binned.is_ok, len(binned.widths)
+    return {
+        "at": binned.middles(),
+        "rate": _rounded(np.bincount(binned.place[good], minlength=bins) / binned.widths, 3),
+        **_percentiles(binned.place[good], binned.latency[good], bins),
+    }
+
+
+class _Binned:
+    """Operations in intervals of time: those that succeeded where they completed, the others where they were invoked.
+
+    `widths` of the intervals are in seconds, `latency` is in milliseconds.
+    """
+
+    def __init__(self, history: pa.Table, end: int, most: int) -> None:
+        self.is_ok: _Array = pc.equal(history["outcome"].cast(pa.string()), "ok").to_numpy(zero_copy_only=False)
+        invoked = history["invoked"].to_numpy()
+        completed = pc.coalesce(history["completed"], history["invoked"]).to_numpy()
+        self.latency: _Array = (completed - history["scheduled"].to_numpy()) / MILLISECOND
+        end = max(end, int(completed.max()), 1)
+        width = _bin_width(end, min(most, max(FEWEST_BINS, history.num_rows // PER_BIN)))
+        bins = max(1, (end + width // 2) // width)  # the rest is part of the last, or is the last if it is half of one
+        self.widths: _Array = np.full(bins, width / SECOND)
+        self.widths[-1] = (end - (bins - 1) * width) / SECOND
+        self.place: _Array = np.minimum(np.where(self.is_ok, completed, invoked) // width, bins - 1).astype(np.int64)
+
+    def middles(self) -> list[float]:
+        """Returns the middle of each interval, in seconds."""
+        starts = np.arange(len(self.widths)) * self.widths[0]
+        return _rounded(starts + self.widths / 2, 6)
 
 
 def _grouped(functions: _Array) -> tuple[list[str], _Array]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from framework.core.errors import ConfigError
+from framework.core.time import MILLISECOND
 from framework.registry.registry import Registry, load
+from framework.report import index_report
 from framework.report.index_report import index_data, write_index
 from framework.report.run_list import listed_runs
+from framework.trace.recorder import HistoryWriter
 from tests.report.conftest import OpenPage, is_wider_than_its_window
 from tests.report.folders import HOSTILE, lay_run, lay_sweep
 
@@ -115,6 +119,67 @@ def test_two_runs_are_shown_side_by_side(runs: Path, registry: Registry, browser
     assert not page.get_by_label("Compare fast").is_checked()
     page.get_by_role("button", name="Clear").click()
     expect(compared).to_have_count(0)
+
+
+def lay_history(folder: Path, operations: int, latency_ms: int) -> None:
+    writer = HistoryWriter(folder / "history.arrow")
+    for number in range(operations):
+        at = number * 10 * MILLISECOND
+        writer.append((number, "c1", 0, "read", "x", "null", "1", "ok", at, at, at + latency_ms * MILLISECOND))
+    writer.close()
+
+
+def test_two_runs_side_by_side_have_their_curves_in_the_same_charts(
+    runs: Path, registry: Registry, browser_page: OpenPage
+) -> None:
+    lay_history(runs / "fast", 500, 1)
+    lay_history(runs / "slow", 500, 8)
+    page = browser_page(write_index(runs, registry=registry))
+    for name in ("fast", "slow"):
+        page.get_by_label(f"Compare {name}").check()
+
+    charts = page.locator("#compared figure.chart")
+    expect(charts).to_have_count(2)
+    expect(charts.nth(0).locator(".legend .item")).to_have_text(["fast", "slow"])
+    expect(charts.nth(1).locator(".legend .item")).to_have_count(4)
+    charts.nth(1).locator("summary").click()
+    first = charts.nth(1).locator("tbody tr").first.locator("td")
+    expect(first).to_have_text(["1 ms", "1 ms", "8 ms", "8 ms"])
+
+    page.get_by_label("Compare cut").check()
+    expect(page.locator("#compared .missing").first).to_have_text("cut: no curves. It has no history.")
+    expect(charts).to_have_count(2)
+
+
+def test_curves_are_bounded_in_each_run_and_in_all(
+    runs: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_history(runs / "fast", 20_000, 1)
+    lay_history(runs / "slow", 30, 8)
+    (runs / "cut" / "history.arrow").write_bytes(b"damaged")
+
+    def rows() -> dict[str, dict[str, Any]]:
+        return {run["name"]: run for run in index_data(runs, listed_runs(runs, registry), runs / "index.html")["runs"]}
+
+    found = rows()
+    assert {len(values) for values in found["fast"]["curves"].values()} == {40}, "bins of 5 s in 200 s"
+    assert sum(found["slow"]["curves"]["rate"]) * 0.05 == pytest.approx(30, rel=0.1)
+    assert "history.arrow" in found["cut"]["no_curves"] and found["swept"]["curves"] is None
+    monkeypatch.setattr(index_report, "MOST_CURVES", 2)  # the newest: cut, slow
+    assert rows()["slow"]["curves"] and rows()["fast"]["no_curves"].startswith("The page has the curves of the")
+    monkeypatch.setattr(index_report, "LONGEST_HISTORY", 10)
+    assert rows()["slow"]["no_curves"].startswith("Its history is longer than")
+
+
+def test_the_list_fits_a_window_of_1200(runs: Path, registry: Registry, browser_page: OpenPage) -> None:
+    words = " ".join(f"reason-{number}" for number in range(40))
+    long = {"verdict": "invalid", "reasons": [words], "experiment": "three_phase_commit_partition"}
+    lay_run(runs / "long", long, nodes=9, faults={"schedule": {"name": "schedule", "steps": ["x" * 500]}})
+    page = browser_page(write_index(runs, registry=registry), 1200)
+    table, around = page.locator("#runs table").bounding_box(), page.locator("#runs .scroll").bounding_box()
+    assert table is not None and around is not None and table["width"] <= around["width"]
+    height = page.locator("#runs tbody tr", has_text="reason-0").bounding_box()
+    assert height is not None and height["height"] < 150, "a row shows the first lines of a long text"
 
 
 @pytest.mark.parametrize(("width", "dark"), [(400, True), (1400, False)])

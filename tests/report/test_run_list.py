@@ -58,6 +58,27 @@ def test_runs_are_found_two_levels_deep_and_not_within_runs(tmp_path: Path) -> N
     assert {run.folder.name for run in listed_runs(tmp_path)} == {"near", "deep"}
 
 
+def test_a_run_that_is_reached_by_several_paths_is_listed_once(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "runs", tmp_path / "elsewhere"
+    lay_run(folder / "real")
+    lay_run(folder / "study" / "deep")
+    lay_run(elsewhere)
+    links = {
+        "a_link": "real",
+        "loop": ".",
+        "study/again": "../real",
+        "study/up": "..",
+        "b_study": "study",
+        "z": str(elsewhere),
+    }
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    (tmp_path / "linked").symlink_to(folder)
+
+    for base in (folder, tmp_path / "linked"):
+        assert sorted(str(run.folder.relative_to(base)) for run in listed_runs(base)) == ["real", "study/deep", "z"]
+
+
 def test_a_run_that_was_cut_off_has_no_verdict_and_says_since_when(tmp_path: Path) -> None:
     folder = lay_run(tmp_path / "cut", seed=4)
     (folder / "result.json").unlink()

@@ -25,6 +25,9 @@ export function moment(seconds) {
   return seconds === null || seconds === undefined ? "–" : `${tick(seconds)} ms`;
 }
 
+// The axis of time of a chart.
+export const TIME = { label: "ms of the run", show: moment, tick };
+
 // The same on an axis whose label names the unit.
 export function tick(seconds) {
   return thousandths.format(seconds * 1000);

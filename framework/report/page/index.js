@@ -1,5 +1,6 @@
+import { chart } from "./charts.js";
 import { el, section } from "./dom.js";
-import { count, digits, milliseconds } from "./format.js";
+import { count, digits, milliseconds, TIME } from "./format.js";
 import { change, choice, verdictWord } from "./parts.js";
 import { start } from "./start.js";
 import { inFigures, table } from "./table.js";
@@ -73,10 +74,15 @@ function columns(pick) {
     { head: "ops/s", number: true, value: (run) => run.throughput, show: (run) => (run.throughput === null ? "" : digits(run.throughput, 4)) },
     { head: "p99", number: true, value: (run) => run.latency?.p99 ?? null, show: (run) => (run.latency ? milliseconds(run.latency.p99 ?? null) : "") },
     { head: "engine", value: (run) => run.engine },
-    { head: "started", value: (run) => run.started, show: (run) => el("span", { class: "nowrap" }, run.started.replace("T", " ").replace("Z", "")) },
-    { head: "first reason", value: (run) => run.reasons[0] ?? "", show: (run) => el("div", { class: "long" }, run.reasons[0] ?? "") },
-    { head: "not the default", value: (run) => run.differing.join(" "), show: (run) => el("div", { class: "long" }, run.differing.join("  ")) },
+    { head: "started", value: (run) => run.started, show: (run) => el("div", { class: "started" }, run.started.replace("T", " ").replace("Z", "")) },
+    { head: "first reason", value: (run) => run.reasons[0] ?? "", show: (run) => long(run.reasons[0] ?? "") },
+    { head: "not the default", value: (run) => run.differing.join(" "), show: (run) => long(run.differing.join("  ")) },
   ];
+}
+
+// A text of which a row shows the first lines.
+function long(text) {
+  return el("div", { class: "long", title: text }, text);
 }
 
 function text(run) {
@@ -97,8 +103,26 @@ function sideBySide(data, one, other) {
   ], measures);
   return section("compared", "Side by side", null,
     el("div", { class: "grid" }, [one, other].map(card)),
+    ...curves([one, other]),
     el("h3", {}, "Numbers"), numbers.element,
     el("h3", {}, "Settings that differ"), settings(data, one, other));
+}
+
+// Throughput and latency of both runs over time, in the same charts.
+function curves(runs) {
+  const known = runs.filter((run) => run.curves);
+  const lacking = runs.filter((run) => !run.curves).map((run) => el("p", { class: "missing" }, `${run.name}: no curves. ${run.no_curves}`));
+  if (!known.length) return lacking;
+  const at = [...new Set(known.flatMap((run) => run.curves.at))].sort((a, b) => a - b);
+  const x = { values: at, ...TIME, to: at.at(-1) };
+  // What one run has no interval for is undefined, which a line passes over; an interval without operations is null.
+  const over = (run, values) => { const known = new Map(run.curves.at.map((time, place) => [time, values[place]])); return at.map((time) => known.get(time)); };
+  const line = (run, name, label, show, dash) => ({ label, values: over(run, run.curves[name]), colour: runs.indexOf(run), dash, show, points: show === milliseconds || undefined });
+  return [...lacking,
+    chart({ sync: "compared", x, title: "Operations per second", y: { label: "operations/s", from: 0 }, series: known.map((run) => line(run, "rate", run.name, digits, 0)) }),
+    chart({ sync: "compared", x, title: "Latency", note: "of operations that were answered ok", y: { label: "ms", log: true },
+      series: known.flatMap((run) => ["p50", "p99"].map((name, place) => line(run, name, `${run.name} ${name}`, milliseconds, place))) }),
+  ];
 }
 
 function card(run) {

@@ -1,12 +1,10 @@
 import { chart } from "./charts.js";
 import { el, section } from "./dom.js";
-import { count, digits, milliseconds, moment, percent, tick } from "./format.js";
+import { count, digits, milliseconds, moment, percent, TIME } from "./format.js";
 import { copyable, verdictWord } from "./parts.js";
 import { start } from "./start.js";
 import { inFigures, table } from "./table.js";
 import { timeline } from "./timeline.js";
-
-const TIME = { label: "ms of the run", show: moment, tick };
 
 function page(data) {
   const bands = data.faults;
