@@ -16,8 +16,9 @@ from framework.report.document import write_page
 from framework.report.links import link_to_report
 from framework.report.run_list import VERDICTS, ListedRun, listed_runs
 from framework.report.run_report import REPORT
+from framework.trace.history import history_files
 from framework.trace.operations import curve_data
-from framework.trace.reader import history_files, open_run
+from framework.trace.reader import open_run
 
 INDEX = "index.html"
 MOST_REASONS = 20
