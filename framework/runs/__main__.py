@@ -34,6 +34,8 @@ VERDICTS = ("valid", "invalid", "unknown", "none")
 _PLAIN_WIDTH = 160
 _GAP, _NARROWEST, _WIDEST = 2, 24, 36
 """Columns between two cells; the least of the last cell, and the most of the others, which go on in the next line."""
+_FOLDED, _SHORTEST = 20, 10
+"""The least columns of a name, beside numbers and alone."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -109,19 +111,26 @@ def _lines(runs: Sequence[ListedRun], folder: Path) -> Iterator[str]:
 
 
 def _widths(rows: Sequence[Mapping[str, str]], most: int) -> dict[str, int]:
-    """Returns the columns that have room on a line of `most` columns, with their widths."""
+    """Returns the columns that have room on a line of `most` columns, with their widths. Names are folded before numbers
+    are left out."""
     from rich.cells import cell_len
 
     widths = {head: min(_WIDEST, max(cell_len(row[head]) for row in rows)) for head in rows[0]} if rows else {}
     widths = {head: max(width, cell_len(head)) for head, width in widths.items()}
     longest = max((cell_len(row[_WHY]) for row in rows), default=0)
     widths[_WHY] = _NARROWEST
-    for head in _OPTIONAL:
-        if sum(widths.values()) + _GAP * len(widths) > most:
-            del widths[head]
+
+    def room() -> int:
+        return most - sum(widths.values()) - _GAP * len(widths)
+
+    for optional, least in ((_OPTIONAL, _FOLDED), (_NUMBERS, _SHORTEST)):
+        for head in optional:
+            if room() < 0:
+                widths.pop(head, None)
+        for head in _NAMES if rows else ():
+            widths[head] -= max(0, min(-room(), widths[head] - least))
     if _WHY in widths:
-        room = most - sum(widths.values()) - _GAP * len(widths)
-        widths[_WHY] += max(0, min(room, longest - _NARROWEST))
+        widths[_WHY] += max(0, min(room(), longest - _NARROWEST))
     return widths
 
 
@@ -142,7 +151,8 @@ def _cells(run: ListedRun, folder: Path) -> dict[str, str]:
 
 
 _WHY = "reason; not the default"
-_NUMBERS = ("seed", "operations/s", "p99")
-_OPTIONAL = (_WHY, "engine", "started")
-"""The columns that a narrow terminal lacks, in this order."""
+_NUMBERS = ("seed", "p99", "operations/s")
+_NAMES = ("experiment", "folder")
+_OPTIONAL = (_WHY, "engine", "started", "seed")
+"""The columns that a narrow terminal lacks, in this order; a very narrow one lacks the other numbers too."""
 _STYLES = {"valid": "green", "invalid": "bold red", "unknown": "yellow"}

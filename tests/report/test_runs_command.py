@@ -76,6 +76,27 @@ def test_a_narrow_terminal_lacks_columns(capsys: Captured, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
+    ("width", "heads", "lines_of_long"),
+    [
+        (90, ["folder", "experiment", "operations/s", "p99", "verdict"], 1),
+        (70, ["folder", "experiment", "operations/s", "verdict"], 2),
+        (50, ["folder", "experiment", "verdict"], 2),
+        (36, ["folder", "experiment", "verdict"], 3),
+    ],
+)
+def test_a_very_narrow_terminal_folds_names_and_keeps_verdicts_whole(
+    width: int, heads: list[str], lines_of_long: int, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_run(Path("runs/three_phase_commit_once"), {"experiment": "three_phase_commit_partition", "verdict": "invalid"})
+    monkeypatch.setattr("framework.runs.__main__._PLAIN_WIDTH", width)
+    runs(["--experiment", "three_phase_commit_partition"])
+    head, *rows, _ = lines(capsys)
+    assert head.split() == heads
+    assert len(rows) == lines_of_long and max(map(len, rows)) <= width
+    assert rows[0].endswith("invalid")
+
+
+@pytest.mark.parametrize(
     ("words", "names", "last"),
     [
         (["--verdict", "invalid"], ["bad"], "1 shown, of 5 rows in all"),
