@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,7 +30,7 @@ from framework.trace.schema import OUTCOMES
 REPORT = "report.html"
 MOST_FAILURES = 8
 _NUMBER = re.compile(r"-\d+$")
-"""What tells faults of one kind in a schedule apart: `schedule/loss-2`."""
+"""The end of a fault's name that distinguishes it from others of its kind."""
 NO_EVENTS = "There are no events: the run was taken with trace={level}. Take it with trace=full to see this."
 A = TypeVar("A")
 
@@ -182,14 +183,14 @@ def _tiles(result: Mapping[str, Any], *, after_warmup: bool) -> list[dict[str, s
     longest = f"max {_milliseconds(latency.get('max'))}"
     tiles = [
         ("operations ok", ended["ok"], f"fail {ended['fail']} · unknown {ended['unknown']}"),
-        ("throughput", f"{result.get('throughput_ops_s', 0):,.0f}/s", since),
+        ("throughput", _rate(result.get("throughput_ops_s", 0)), since),
         ("latency p50", _milliseconds(latency.get("p50")), since),
         ("latency p99", _milliseconds(latency.get("p99")), f"{longest}, {since}" if since else longest),
         ("steps", f"{result.get('steps', 0):,}", f"{result.get('fsyncs', 0):,} fsyncs"),
         ("time", _whole(result.get("virtual_s", 0)), f"took {_whole(result.get('wall_s', 0))}"),
     ]
     if blocked := result.get("blocked"):
-        causes = ", ".join(f"{cause} {_whole(seconds)}" for cause, seconds in blocked["by_cause"].items())
+        causes = ", ".join(f"{_kinds(cause)} {_whole(seconds)}" for cause, seconds in blocked["by_cause"].items())
         many = f"{blocked['intervals']:,} interval{'' if blocked['intervals'] == 1 else 's'}"
         tiles.append(("blocked", _whole(blocked["total_s"]), abbreviated(f"{many}: {causes}", 80)))
     return [{"label": label, "value": value, "more": more} for label, value, more in tiles]
@@ -199,9 +200,24 @@ def _milliseconds(value: float | None) -> str:
     return "–" if value is None else f"{value:,.{2 if value < 10 else 0}f} ms"
 
 
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.{1 if per_second < 10 else 0}f}/s"
+
+
 def _whole(seconds: float) -> str:
     """Returns a time in milliseconds, as the page shows all times."""
     return f"{seconds * 1000:,.0f} ms"
+
+
+def _kind(fault: str) -> str:
+    """Returns the kind of a fault: `loss` of `schedule/loss-2`."""
+    return _NUMBER.sub("", fault.rpartition("/")[2])
+
+
+def _kinds(cause: str) -> str:
+    """Returns the kinds of the faults that together blocked nodes: `loss ×8 + crash`."""
+    counts = Counter(map(_kind, cause.split(" + ")))
+    return " + ".join(kind if many == 1 else f"{kind} ×{many}" for kind, many in counts.items())
 
 
 def _failures(result: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -237,7 +253,7 @@ def _bands(result: Mapping[str, Any], events: Events, end: int) -> list[dict[str
                     "from": since,
                     "to": end / SECOND if until is None else until,
                     "label": printable(f"{entry['fault']} ({detail})" if detail else str(entry["fault"])),
-                    "name": printable(_NUMBER.sub("", str(entry["fault"]).rpartition("/")[2])),
+                    "name": printable(_kind(str(entry["fault"]))),
                     "open": until is None,
                 }
             )

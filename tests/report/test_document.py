@@ -84,8 +84,9 @@ def test_modules_import_by_lines_that_the_bundle_understands(script: str) -> Non
     joined = bundled(script)
     assert not re.findall(r"^\s*(?:import|export)\b.*", joined, re.MULTILINE)
     imports = re.findall(r'^import .* from "\./(.+)";$', (PAGE / script).read_text(), re.MULTILINE)
-    begins = [joined.index(f"return {{ {names} }}") for names in map(exported, (*imports, script)) if names]
-    assert not begins or max(begins) == begins[-1], "what a module imports stands before it"
+    ends = [joined.index(f"return {{ {exported(name)} }}") for name in imports]
+    own = f"return {{ {exported(script)} }}" if exported(script) else "start(page);"
+    assert all(end < joined.rindex(own) for end in ends), "what a module imports stands before it"
 
 
 def exported(script: str) -> str:

@@ -243,3 +243,13 @@ def test_two_reports_of_one_run_differ_in_their_date_alone(raft: Path) -> None:
     first, second = data_of(raft), data_of(raft)
     del first["made"], second["made"]
     assert first == second
+
+
+def test_the_kinds_of_faults_that_blocked_nodes_are_told_in_short(copied: Path) -> None:
+    whole = json.loads((copied / "result.json").read_text())
+    cause = "chaos/crash + " + " + ".join(["schedule/loss", *(f"schedule/loss-{number}" for number in range(2, 9))])
+    blocked = {"intervals": 1, "open": 0, "total_s": 0.38, "longest_s": 0.38, "by_cause": {cause: 0.38}, "by_node": {}}
+    (copied / "result.json").write_text(json.dumps({**whole, "blocked": blocked}))
+    told = {tile["label"]: tile for tile in data_of(copied)["tiles"]}
+    assert told["blocked"]["value"] == "380 ms"
+    assert told["blocked"]["more"] == "1 interval: crash + loss ×8 380 ms"

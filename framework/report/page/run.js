@@ -6,6 +6,8 @@ import { start } from "./start.js";
 import { inFigures, table } from "./table.js";
 import { timeline } from "./timeline.js";
 
+const WIDE = 7; // endpoints beyond which the table of links has no room beside that of types
+
 function page(data) {
   const bands = data.faults;
   const failures = data.failures;
@@ -30,10 +32,15 @@ function header(data) {
   const verdict = el("div", { class: `verdict ${data.verdict}`, role: "status" },
     el("strong", {}, { valid: "✓ ", invalid: "✕ ", unknown: "? " }[data.verdict] ?? "", data.verdict),
     reasons.length === 1 ? el("span", {}, reasons[0]) : reasons.length ? el("ul", {}, reasons.map((reason) => el("li", {}, reason))) : el("span", {}, data.summary));
-  const stories = data.stories.map((story) => el("div", { class: "story" }, el("h3", {}, `The evidence, by ${story.name}`), el("pre", {}, story.lines.join("\n"))));
+  const stories = data.stories.map((story) => el("div", { class: "story" }, el("h3", {}, `The evidence, by ${story.name}`), el("pre", {}, story.lines.map(storyLine))));
   const warnings = data.warnings.map((warning) => el("p", { class: "missing" }, warning));
   return el("header", {}, el("h1", {}, data.title), el("p", { class: "sub" }, data.subtitle), verdict, warnings, stories,
     data.command && el("div", {}, el("h3", {}, "To run it again"), copyable(data.command)));
+}
+
+// A long line goes on below itself; the one at which the run failed stands out.
+function storyLine(line) {
+  return el("span", { class: line.endsWith("← here it broke") ? "line broke" : "line" }, `${line}\n`);
 }
 
 function tiles(data) {
@@ -114,7 +121,8 @@ function messages(data) {
     { head: "lost", number: true, value: (row) => row.lost, show: (row) => count(row.lost) },
     ...(repeated ? [{ head: "repeated", number: true, value: (row) => row.repeated, show: (row) => count(row.repeated) }] : []),
   ], types, { limit: 40 });
-  return [el("div", { class: "grid" }, el("div", {}, el("h3", {}, "By type"), counts.element),
+  const isWide = typeof links !== "string" && links.names.length > WIDE;
+  return [el("div", { class: isWide ? "" : "grid" }, el("div", {}, el("h3", {}, "By type"), counts.element),
     el("div", {}, el("h3", {}, "By link"), typeof links === "string" ? el("p", { class: "missing" }, links) : matrix(links)))];
 }
 

@@ -31,8 +31,9 @@ export function timeline({ title, note, rows, states, end, bands = [], marks = [
       united(bands).map((band) => stripe("band", band)),
       bands.map((band) => stripe("hover", band, svg("title", {}, `${band.label}: ${moment(band.from)} to ${moment(band.to)}`))),
       named.map((one) => svg("text", { class: "fault", x: one.x, y: one.line * LINE + LINE - 3 }, one.text)),
+      marks.map((one) => svg("g", { class: "mark" }, upright(one.at, bottom))), // behind the bars, whose labels they would cross
       rows.map((row, place) => bar(row, top + place * ROW + 3, names, at, states)),
-      marks.map((one) => svg("g", { class: "mark" }, upright(one.at, bottom), svg("path", { d: `M${at(one.at) - 4} ${top}h8l-4 7z` }), svg("title", {}, `${one.label}, ${moment(one.at)}`))),
+      marks.map((one) => svg("g", { class: "mark" }, svg("path", { d: `M${at(one.at) - 4} ${top}h8l-4 7z` }), svg("title", {}, `${one.label}, ${moment(one.at)}`))),
       failures.map((one) => svg("g", { class: "failure" }, upright(one.at, bottom), svg("title", {}, `${one.label}, ${moment(one.at)}`))),
       failed.map((one) => svg("g", { class: "failure" }, svg("rect", { x: one.x, y: bottom + one.line * LINE, width: one.width, height: LINE }),
         svg("text", { x: one.x + 4, y: bottom + one.line * LINE + LINE - 3 }, one.text))),
@@ -64,7 +65,7 @@ function bar(row, top, names, at, states) {
 }
 
 function look(state, place) {
-  return state === "down" ? "state down" : `state s${Math.max(place, 0) % 8}`;
+  return state === "down" || state === "up" ? `state ${state}` : `state s${Math.max(place, 0) % 8}`;
 }
 
 function glyph(state, place) {
