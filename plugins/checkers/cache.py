@@ -26,6 +26,7 @@ def check_cache(run: FinishedRun, config: Config | None) -> CheckResult:
                 ended.setdefault(call.key, []).append((call.completed, call.argument))
     gets = hits = stale = 0
     wrong: list[str] = []
+    times: list[int | None] = []
     answers: Counter[str] = Counter()
     seconds: Counter[int] = Counter()
     hits_by_second: Counter[int] = Counter()
@@ -50,6 +51,7 @@ def check_cache(run: FinishedRun, config: Config | None) -> CheckResult:
             if begun is None or (call.completed is not None and begun > call.completed):
                 when = "nobody has put" if begun is None else "was put only later"
                 wrong.append(f"{call.client} found {value!r} at {call.key} on {cache}, which {when}")
+                times.append(call.completed)
             elif any(at < call.invoked and puts[call.key, other] > begun for at, other in ended.get(call.key, ())):
                 stale += 1
     measures = {
@@ -63,7 +65,7 @@ def check_cache(run: FinishedRun, config: Config | None) -> CheckResult:
         "changes": changes,
     }
     if wrong:
-        return _result(Verdict.INVALID, wrong[0], gets, measures, tuple(wrong[:20]))
+        return _result(Verdict.INVALID, wrong[0], gets, measures, tuple(wrong[:20]), times[0])
     if not hits:
         return _result(Verdict.UNKNOWN, f"none of {gets:,} gets found anything", gets, measures)
     peak = max(answers.values()) * len(answers) / sum(answers.values())
@@ -93,10 +95,22 @@ def _share(part: int, whole: int) -> float:
 
 
 def _result(
-    verdict: Verdict, reason: str, gets: int, measures: dict[str, Any], story: tuple[str, ...] = ()
+    verdict: Verdict,
+    reason: str,
+    gets: int,
+    measures: dict[str, Any],
+    story: tuple[str, ...] = (),
+    time: int | None = None,
 ) -> CheckResult:
     return CheckResult(
-        name="cache", verdict=verdict, reason=reason, story=story, operations=gets, steps=gets, measures=measures
+        name="cache",
+        verdict=verdict,
+        reason=reason,
+        story=story,
+        operations=gets,
+        steps=gets,
+        time=time,
+        measures=measures,
     )
 
 

@@ -13,6 +13,7 @@ def check_commits(run: FinishedRun, config: Config | None) -> CheckResult:
     committed = aborted = possible = 0
     odd: list[str] = []
     wrong: list[str] = []
+    times: list[int | None] = []
     for call in run.history:
         if call.function != "commit":
             odd.append(f"operation {call.operation} is {call.function}, not commit")
@@ -32,8 +33,9 @@ def check_commits(run: FinishedRun, config: Config | None) -> CheckResult:
             committed += 1
             if against:
                 wrong.append(f"{who} is committed, though {', '.join(against)} voted no")
+                times.append(call.completed)
     if wrong:
-        return _result(Verdict.INVALID, wrong[0], committed + aborted, tuple(wrong))
+        return _result(Verdict.INVALID, wrong[0], committed + aborted, tuple(wrong), times[0])
     if odd:
         return _result(Verdict.UNKNOWN, odd[0], committed + aborted)
     if possible and not committed:
@@ -45,10 +47,13 @@ def check_commits(run: FinishedRun, config: Config | None) -> CheckResult:
     )
 
 
-def _result(verdict: Verdict, reason: str, operations: int, story: tuple[str, ...] = ()) -> CheckResult:
+def _result(
+    verdict: Verdict, reason: str, operations: int, story: tuple[str, ...] = (), time: int | None = None
+) -> CheckResult:
     return CheckResult(
-        name="commits", verdict=verdict, reason=reason, story=story[:20], operations=operations, steps=operations
-    )
+        name="commits", verdict=verdict, reason=reason, story=story[:20], operations=operations, steps=operations,
+        time=time,
+    )  # fmt: skip
 
 
 @hookimpl

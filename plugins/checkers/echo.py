@@ -12,15 +12,17 @@ def check_echo(run: FinishedRun, config: Config | None) -> CheckResult:
         count += 1
         if call.result != call.argument:
             story = f"{call.client} said {call.argument!r} and heard {call.result!r} (operation {call.operation})"
-            return _result(Verdict.INVALID, "an answer is not what was said", count, (story,))
+            return _result(Verdict.INVALID, "an answer is not what was said", count, (story,), call.completed)
     if not count:
         return _result(Verdict.UNKNOWN, "no echo succeeded", 0)
     return _result(Verdict.VALID, "every answer is what was said", count)
 
 
-def _result(verdict: Verdict, reason: str, operations: int, story: tuple[str, ...] = ()) -> CheckResult:
+def _result(
+    verdict: Verdict, reason: str, operations: int, story: tuple[str, ...] = (), time: int | None = None
+) -> CheckResult:
     return CheckResult(
-        name="echo", verdict=verdict, reason=reason, story=story, operations=operations, steps=operations
+        name="echo", verdict=verdict, reason=reason, story=story, operations=operations, steps=operations, time=time
     )
 
 

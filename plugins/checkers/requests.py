@@ -45,7 +45,7 @@ def check_requests(run: FinishedRun, config: Config | None) -> CheckResult:
         server, waited, found = call.result
         if servers and server not in servers:
             reason = f"{what} was served by {server}, which is not a server"
-            return _result(Verdict.INVALID, reason, len(everything.waits), story=(reason,))
+            return _result(Verdict.INVALID, reason, len(everything.waits), story=(reason,), time=call.completed)
         for each in (figures.setdefault(server, Figures()), everything):
             each.waits.append(waited)
             each.found.append(found)
@@ -94,9 +94,10 @@ def _result(
     operations: int,
     measures: dict[str, Any] | None = None,
     story: tuple[str, ...] = (),
+    time: int | None = None,
 ) -> CheckResult:
     return CheckResult(
-        name="requests", verdict=verdict, reason=reason, story=story, operations=operations, steps=operations,
+        name="requests", verdict=verdict, reason=reason, story=story, operations=operations, steps=operations, time=time,
         measures=measures or {},
     )  # fmt: skip
 

@@ -19,18 +19,22 @@ def check_suspects(run: FinishedRun, config: Config | None) -> CheckResult:
         node, suspects = call.result
         suspicions += len(suspects)
         if node in suspects:
-            return _result(Verdict.INVALID, f"{node} suspects itself", answers, (f"{who}: {node} answers",))
+            return _result(
+                Verdict.INVALID, f"{node} suspects itself", answers, (f"{who}: {node} answers",), call.completed
+            )
         if len(set(suspects)) < len(suspects):
             what = f"{node} suspects a node twice: {', '.join(suspects)}"
-            return _result(Verdict.INVALID, what, answers, (f"{who}: {node} answers",))
+            return _result(Verdict.INVALID, what, answers, (f"{who}: {node} answers",), call.completed)
     if not answers:
         return _result(Verdict.UNKNOWN, "no node has answered", 0)
     return _result(Verdict.VALID, f"{answers:,} answers, with {suspicions:,} suspicions in all", answers)
 
 
-def _result(verdict: Verdict, reason: str, operations: int, story: tuple[str, ...] = ()) -> CheckResult:
+def _result(
+    verdict: Verdict, reason: str, operations: int, story: tuple[str, ...] = (), time: int | None = None
+) -> CheckResult:
     return CheckResult(
-        name="suspects", verdict=verdict, reason=reason, story=story, operations=operations, steps=operations
+        name="suspects", verdict=verdict, reason=reason, story=story, operations=operations, steps=operations, time=time
     )
 
 

@@ -6,6 +6,7 @@ import { inFigures, table } from "./table.js";
 
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 const NARROWEST = 56; // the least width of the numbers on the y axis, so that charts below one another are aligned
+const EDGES = 8; // the least distance between the edges of two bands, in pixels
 export const COLOURS = 8;
 
 // A chart of series over a common x. `x`: {values, label, show, tick, log, to: the axis goes from 0 to it}; `series`: [{label, values, colour: 0…, dash: 0…, show}];
@@ -100,7 +101,12 @@ function shade(u, bands) {
       const to = Math.max(u.valToPos(band.to, "x", true), from + 1.5 * devicePixelRatio);
       u.ctx.fillRect(from, top, to - from, height);
     }
-    for (const band of bands) upright(u, band.from);
+    let last = -Infinity;
+    for (const { from } of bands) {
+      if (u.valToPos(from, "x") - last < EDGES) continue; // many faults would hide the curves
+      upright(u, from);
+      last = u.valToPos(from, "x");
+    }
   });
 }
 

@@ -109,7 +109,7 @@ function crashes(data) {
     { head: "node", value: (row) => row.node },
     { head: "at", number: true, value: (row) => row.at, show: (row) => moment(row.at) },
     { head: "why", value: (row) => row.why, show: (row) => (row.traceback ? el("details", {}, el("summary", {}, row.why), el("pre", {}, row.traceback)) : row.why) },
-  ], data.crashes, { limit: 30 }).element);
+  ], data.crashes, { limit: 10 }).element);
 }
 
 function messages(data) {

@@ -31,6 +31,7 @@ def test_a_commit_against_a_no_is_invalid() -> None:
     calls = (call(YES, "committed"), call(NO, "committed"))
     assert judged(*calls) == (Verdict.INVALID, "c1's transaction 7 is committed, though n3 voted no")
     assert check_commits(FinishedRun(history=list(calls)), None).story == (judged(*calls)[1],)
+    assert check_commits(FinishedRun(history=list(calls)), None).time == 1
 
 
 @pytest.mark.parametrize(
