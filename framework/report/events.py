@@ -278,7 +278,8 @@ def _progress(fields: Mapping[str, list[tuple[int, dict[str, Any] | None]]], end
         times = np.array([at for at, _ in changes])
         places = np.searchsorted(times, grid, side="right") - 1
         shown = [None if status is None else status.get(field) for _, status in changes]
-        nodes.append({"name": name, "values": [shown[place] if place >= 0 else None for place in places.tolist()]})
+        if any(value is not None for value in shown):
+            nodes.append({"name": name, "values": [shown[place] if place >= 0 else None for place in places.tolist()]})
     return {"field": field, "grows": bool(known), "at": [short(at / SECOND, 6) for at in grid.tolist()], "nodes": nodes}
 
 

@@ -262,7 +262,7 @@ def _accesses_of_both(first: Access, strange: list[Access], second: Access) -> I
 def _faults(ledger: Iterable[LedgerEntry], since: int, until: int) -> tuple[str, ...]:
     """Returns a line for each of the first faults that were in force between two times."""
     lines = [
-        (span[0], f"fault {entry.fault} at {detail}")
+        (span[0], f"fault {entry.fault} at {_time(span[0])}: {detail.partition(': ')[2]}".removesuffix(": "))
         for entry in ledger
         for span, detail in zip(entry.spans, entry.details, strict=False)
         if span[0] <= until and (span[1] < 0 or span[1] >= since)
@@ -376,7 +376,7 @@ def check_lock_progress(run: FinishedRun, config: ProgressConfig) -> CheckResult
         return _result(name, Verdict.UNKNOWN, reason, len(turns), key=refused[0], measures=measures)
     shown = measures["overtaken"]
     reason = (
-        f"{len(turns):,} grants, after {measures['wait_ms']['p50']:.3g} ms (p99 {measures['wait_ms']['p99']:.3g});"
+        f"{len(turns):,} grants, after {_digits(measures['wait_ms']['p50'])} ms (p99 {_digits(measures['wait_ms']['p99'])});"
         f" overtaken by {shown['p50']} (p99 {shown['p99']}, at most {shown['max']})"
     )
     return _result(name, Verdict.VALID, reason, len(turns), measures=measures)
@@ -424,6 +424,10 @@ def _percentiles(values: list[int]) -> dict[str, int]:
         return {"p50": 0, "p99": 0, "max": 0}
     last = len(values) - 1
     return {"p50": values[last // 2], "p99": values[last * 99 // 100], "max": values[-1]}
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _time(at: int) -> str:

@@ -96,6 +96,8 @@ def test_phases_that_change_with_each_operation_are_left_out(trace: Trace) -> No
 def test_progress_is_the_best_known_number_and_breaks_off_at_a_crash(trace: Trace) -> None:
     trace.add(0, "n1", EventKind.START)
     trace.status(0, "n1", term=1, last=7, commit=0, zeal=5)
+    trace.add(0, "c1", EventKind.START)
+    trace.status(0, "c1", roles=["holder"])
     trace.status(400, "n1", commit=40)
     trace.add(800, "n1", EventKind.CRASH, b"fault")
 
