@@ -187,12 +187,12 @@ def _tiles(result: Mapping[str, Any], *, after_warmup: bool) -> list[dict[str, s
         ("latency p50", _milliseconds(latency.get("p50")), since),
         ("latency p99", _milliseconds(latency.get("p99")), f"{longest}, {since}" if since else longest),
         ("steps", f"{result.get('steps', 0):,}", f"{result.get('fsyncs', 0):,} fsyncs"),
-        ("time", _whole(result.get("virtual_s", 0)), f"took {_whole(result.get('wall_s', 0))}"),
+        ("time", _whole_ms(result.get("virtual_s", 0)), f"took {_whole_ms(result.get('wall_s', 0))}"),
     ]
     if blocked := result.get("blocked"):
-        causes = ", ".join(f"{_kinds(cause)} {_whole(seconds)}" for cause, seconds in blocked["by_cause"].items())
+        causes = ", ".join(f"{_kinds(cause)} {_whole_ms(seconds)}" for cause, seconds in blocked["by_cause"].items())
         many = f"{blocked['intervals']:,} interval{'' if blocked['intervals'] == 1 else 's'}"
-        tiles.append(("blocked", _whole(blocked["total_s"]), abbreviated(f"{many}: {causes}", 80)))
+        tiles.append(("blocked", _whole_ms(blocked["total_s"]), abbreviated(f"{many}: {causes}", 80)))
     return [{"label": label, "value": value, "more": more} for label, value, more in tiles]
 
 
@@ -204,7 +204,7 @@ def _rate(per_second: float) -> str:
     return f"{per_second:,.{1 if per_second < 10 else 0}f}/s"
 
 
-def _whole(seconds: float) -> str:
+def _whole_ms(seconds: float) -> str:
     """Returns a time in milliseconds, as the page shows all times."""
     return f"{seconds * 1000:,.0f} ms"
 

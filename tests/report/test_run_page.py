@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from framework.report.run_report import write_run_report
+from framework.report.document import write_page
+from framework.report.run_report import run_data, write_run_report
+from framework.trace.reader import open_run
 from tests.report.conftest import OpenPage, is_wider_than_its_window
 from tests.report.runs import BLOCKED, BROKEN, RAFT, take
 
@@ -190,3 +192,19 @@ def test_what_a_run_contains_never_becomes_markup(taken: Path, tmp_path: Path, b
     page.locator("section#config summary").click()
     for part in ("header .story pre", "section#checks", "section#faults", "section#messages", "section#config"):
         expect(page.locator(part).first).to_contain_text("alert(2)")
+
+
+def test_long_numbers_have_room_beside_an_axis(taken: Path, tmp_path: Path, browser_page: OpenPage) -> None:
+    data = run_data(open_run(taken / "valid"))
+
+    def room(times: int) -> float:
+        for group in data["load"]["groups"]:
+            group["rate"] = [times * value for value in group["rate"]]
+        write_page(tmp_path / "page.html", "page", "run.js", data)
+        page = browser_page(tmp_path / "page.html")
+        over, plot = (page.locator(f"figure.chart >> nth=0 >> {part}").bounding_box() for part in (".u-over", ".plot"))
+        assert over is not None and plot is not None
+        return over["x"] - plot["x"]
+
+    usual = room(1)
+    assert room(10_000_000) > usual + 20, "for 6,000,000,000 instead of 600"
