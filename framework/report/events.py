@@ -207,10 +207,10 @@ def _state(status: Mapping[str, Any]) -> str:
 
 def _told_fields(life: list[tuple[int, str, dict[str, Any]]]) -> list[str]:
     """Returns the fields of a node's status that its details show, besides the term: the phase and, of a node that never
-    has a role, the rest; none that changes too often."""
+    has a role, those of the others that change, the liveliest first; none that changes too often."""
     changes = Counter(name for _, _, changed in life for name in changed)
     has_roles = any(changed.get("roles") for _, _, changed in life)
-    others = [] if has_roles else [name for name in changes if name not in _OWN_PLACE]
+    others = [] if has_roles else [name for name, many in changes.most_common() if name not in _OWN_PLACE and many > 1]
     return [name for name in ("phase", *others) if changes[name] <= MOST_PHASES]
 
 

@@ -242,8 +242,8 @@ def test_a_node_without_roles_shows_its_other_values_unless_they_change_with_eac
     data = node_data(trace.read(), SERVERS, SECOND)
 
     assert states(data, "n1") == [
-        (0, 0.4, "up", "incarnation 1"),
-        (0.4, 1, "up", "incarnation 1, suspects 2"),
+        (0, 0.4, "up", ""),
+        (0.4, 1, "up", "suspects 2"),
     ]
     assert [span[3] for span in states(data, "n2")] == [""]
 

@@ -58,7 +58,7 @@ function bar(row, top, names, at, states) {
     const sign = glyph(span.state, number);
     const told = svg("title", {}, `${row.name}: ${span.state}${span.detail ? `, ${span.detail}` : ""}, ${moment(span.from)} to ${moment(span.to)}`);
     const box = svg("rect", { class: look(span.state, number), x: from, y: top, width, height: ROW - 6, rx: 2 }, told);
-    const texts = [span.detail && `${sign} ${span.state} · ${span.detail}`, `${sign} ${span.state}`].filter(Boolean);
+    const texts = [span.detail && `${sign} ${span.state} · ${span.detail}`, span.state === "up" && span.detail, `${sign} ${span.state}`].filter(Boolean);
     const label = width > 16 ? svg("text", { class: "label", x: from + 4, y: top + 15 }, texts.find((text) => width > 7.5 * text.length + 6) ?? sign) : null;
     return svg("g", {}, box, label);
   }));
