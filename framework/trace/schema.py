@@ -118,7 +118,6 @@ def _holds_sets(value: Any) -> bool:
     return not _ATOMS.issuperset(map(type, inner)) and any(_holds_sets(each) for each in inner)
 
 
-
 def as_json(value: Any) -> bytes:
     """Returns the JSON of a value noted, requested or answered by an author's code.
 
