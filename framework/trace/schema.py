@@ -105,13 +105,13 @@ _ATOMS = frozenset((str, int, float, bool, bytes, type(None)))
 
 def _holds_sets(value: Any) -> bool:
     """Returns whether a set is in the value, at any depth."""
-    if isinstance(value, set | frozenset):
-        return True
     inner: Iterable[Any]
     if isinstance(value, dict):
         inner = value.values()
     elif isinstance(value, list | tuple):
         inner = value
+    elif isinstance(value, set | frozenset):
+        return True
     else:
         fields = getattr(value, "__struct_fields__", getattr(value, "__dataclass_fields__", ()))
         inner = [getattr(value, name) for name in fields]
