@@ -76,7 +76,7 @@ def _curves(folder: Path) -> dict[str, Any]:
         if sum(file.stat().st_size for file in history_files(folder)) > LONGEST_HISTORY:
             return {"curves": None, "no_curves": f"Its history is longer than {LONGEST_HISTORY >> 20} MiB."}
         curves = curve_data(open_run(folder).history, CURVE_BINS)
-    except (ConfigError, OSError) as error:
+    except (ConfigError, OSError, ValueError) as error:
         return {"curves": None, "no_curves": f"Its history cannot be read ({one_line(str(error))})."}
     return {"curves": curves, "no_curves": "" if curves else "It has no history."}
 

@@ -188,3 +188,13 @@ def test_the_page_is_no_wider_than_its_window(width: int, dark: bool, runs: Path
     page.get_by_label("Compare fast").check()
     page.get_by_label("Compare slow").check()
     assert not is_wider_than_its_window(page)
+
+
+def test_a_history_that_no_run_writes_costs_its_curves_alone(runs: Path, registry: Registry) -> None:
+    writer = HistoryWriter(runs / "fast" / "history.arrow")
+    writer.append((0, "c1", 0, "read", "x", "null", "1", "ok", 0, 0, -5 * MILLISECOND))
+    writer.append((1, "c1", 0, "read", "x", "null", "1", "ok", 0, 0, MILLISECOND))
+    writer.close()
+    rows = index_data(runs, listed_runs(runs, registry), runs / "index.html")["runs"]
+    (fast,) = [run for run in rows if run["name"] == "fast"]
+    assert fast["curves"] is None and fast["no_curves"].startswith("Its history cannot be read (")
