@@ -23,7 +23,8 @@ from framework.core.tracebacks import plugin_gave
 class Breach:
     """A broken invariant: the property, the nodes concerned and what happened.
 
-    `seq` is the step that broke it, `time` its time in the run, in nanoseconds.
+    `seq` is the step that broke it, `time` its time in the run, in nanoseconds; `operation` the operation that it is
+    about, if it is about one.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Breach:
     what: str
     time: int
     seq: int
+    operation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Monitors:
     def halt(self, violation: Violation, step: Step) -> NoReturn:
         """Records the breach, and ends the run by raising Halt."""
         nodes = violation.nodes or (step.node,)
-        self._breach = Breach(violation.name, nodes, violation.what, step.time, step.seq)
+        self._breach = Breach(violation.name, nodes, violation.what, step.time, step.seq, violation.operation)
         raise Halt from violation
 
     def retire(self, invariant: type[Invariant[Any]]) -> None:

@@ -48,7 +48,7 @@ class Agreement(Invariant[Node]):
         if step.started:
             for lost in sorted(own - set(decisions)):
                 what = f"transaction {lost} was {self.decided[lost][0]} at {step.node}, which knows nothing of it now"
-                raise Violation("irrevocable", (step.node,), what)
+                raise Violation("irrevocable", (step.node,), what, operation=lost)
         for transaction in self.forced.since(step, decisions):
             self._check(step.node, transaction, decisions[transaction])
             own.add(transaction)
@@ -61,7 +61,7 @@ class Agreement(Invariant[Node]):
         if known != decision:
             prop = "irrevocable" if where == name else "agreement"
             what = f"transaction {transaction} is {known} at {where}, and {decision} at {name}"
-            raise Violation(prop, dict.fromkeys((where, name)), what)
+            raise Violation(prop, dict.fromkeys((where, name)), what, operation=transaction)
 
 
 @dataclass
@@ -114,12 +114,12 @@ class Votes(Invariant[Node]):
         if step.started:
             for lost in sorted(kept - set(votes)):
                 what = f"{step.node} voted yes on transaction {lost}, and knows nothing of it now"
-                raise Violation("kept vote", (step.node,), what)
+                raise Violation("kept vote", (step.node,), what, operation=lost)
         for transaction in self.written.since(step, votes):
             vote = votes[transaction]
             if transaction in kept and vote.vote != "yes":
                 what = f"{step.node} voted yes on transaction {transaction}, and now {vote.vote}"
-                raise Violation("kept vote", (step.node,), what)
+                raise Violation("kept vote", (step.node,), what, operation=transaction)
             if vote.vote == "yes":
                 kept.add(transaction)
             self.votes.setdefault(transaction, {})[step.node] = vote
@@ -131,13 +131,14 @@ class Votes(Invariant[Node]):
                 "unanimous",
                 (doubt.where,),
                 f"{doubt.where} considers transaction {transaction} committed, but nobody voted on it",
+                operation=transaction,
             )
         participants = next(iter(cast.values())).transaction.participants
         for name in participants:
             if name not in cast or cast[name].vote == "no":
                 voted = f"{name} voted no" if name in cast else f"{name} has not voted"
                 what = f"{doubt.where} considers transaction {transaction} committed, but {voted}"
-                raise Violation("unanimous", dict.fromkeys((doubt.where, name)), what)
+                raise Violation("unanimous", dict.fromkeys((doubt.where, name)), what, operation=transaction)
 
 
 class Locks(Invariant[Node]):
@@ -160,16 +161,16 @@ class Locks(Invariant[Node]):
             before = self.holders.get((step.node, key), transaction)
             if before != transaction and _decision(node, before) is None:
                 what = f"{step.node} has voted yes on transactions {before} and {transaction}, which both write {key}"
-                raise Violation("locked", (step.node,), what)
+                raise Violation("locked", (step.node,), what, operation=transaction)
             self.holders[step.node, key] = transaction
             if locks.get(key) != transaction:
                 what = f"{step.node} holds no lock on {key} for transaction {transaction}"
-                raise Violation("locked", (step.node,), what)
+                raise Violation("locked", (step.node,), what, operation=transaction)
         values: dict[str, OperationId] = getattr(node, "values", {})
         for key in self.values.since(step, values):
             if _decision(node, values[key]) != "committed":
                 what = f"{step.node} has written {key} for transaction {values[key]}, which is not committed"
-                raise Violation("values", (step.node,), what)
+                raise Violation("values", (step.node,), what, operation=values[key])
 
 
 def _decision(node: Node, transaction: OperationId) -> CommitDecision | None:

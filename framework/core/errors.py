@@ -54,16 +54,17 @@ RAISED = (Exception, SystemExit)
 class Violation(SynodError):
     """Signals a broken invariant: the property, the nodes concerned, and what happened.
 
+    With `operation`, its evidence tells how that operation went, instead of only the nodes' last events.
     Raises TypeError if `nodes` is a text, which would be read letter by letter, or holds anything but names.
     """
 
-    def __init__(self, name: str, nodes: Iterable[str], what: str) -> None:
+    def __init__(self, name: str, nodes: Iterable[str], what: str, *, operation: int | None = None) -> None:
         if isinstance(nodes, str):
             raise TypeError(f"the nodes of a Violation are {nodes!r}, which is no tuple: write ({nodes!r},)")
         nodes = tuple(nodes)
         if not all(isinstance(node, str) for node in nodes):
             raise TypeError(f"the nodes of a Violation are {nodes!r:.200}, which are not all names: write (step.node,)")
-        self.name, self.nodes, self.what = name, tuple(nodes), what
+        self.name, self.nodes, self.what, self.operation = name, tuple(nodes), what, operation
         super().__init__(name, self.nodes, what)
 
     def __str__(self) -> str:

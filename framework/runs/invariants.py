@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 from framework.checking.monitors import Breach, Watch
 from framework.checking.verdict import CheckResult, Verdict
 from framework.core.errors import ConfigError
+from framework.core.message import NodeId
 from framework.core.tracebacks import error_line, summed_up
 from framework.engine.base import EngineResult, Experiment
+from framework.replay.operation import find_operation, followed
 from framework.replay.step_text import described
 from framework.trace.columns import texts
 from framework.trace.reader import Run
@@ -22,7 +24,11 @@ from framework.trace.reader import Run
 EVENTS_TOLD = 8
 """Number of events of each node in a story: the last before the invariant broke."""
 
+STORY_LINES = 20
+"""The maximum length of a story about an operation."""
+
 _TOLD = texts(("start", "deliver", "timer", "note", "crash", "restart", "fault"))
+_TOLD_OF_OPERATIONS = texts(("deliver", "timer", "note", "crash", "restart", "fault", "drop"))
 
 
 def watched(experiment: Experiment, ended: EngineResult, opened: Callable[[], Run]) -> Watch | None:
@@ -103,17 +109,49 @@ def _broken(breach: Breach, watch: Watch, opened: Callable[[], Run]) -> CheckRes
 
 def _story(run: Run, breach: Breach) -> Iterator[str]:
     """Yields the last events of the nodes concerned, up to the step that broke the invariant; nothing without a full
-    trace."""
+    trace. If the invariant is about an operation, what happened to it at these nodes, and the step that broke it."""
     events = run.events
-    kinds = pc.is_in(events["kind"].cast(pa.string()), _TOLD)
-    events = events.filter(pc.and_(kinds, pc.less_equal(events["time"], breach.time)))
+    events = events.filter(pc.less_equal(events["time"], breach.time))
+    rows = [] if breach.operation is None else _about(run, events, breach)
+    about = bool(rows)
+    if not about:
+        events = events.filter(pc.is_in(events["kind"].cast(pa.string()), _TOLD))
+        for node in breach.nodes:
+            table = events.filter(_at(events, node))
+            rows += table.slice(max(len(table) - EVENTS_TOLD, 0)).to_pylist()
+    rows.sort(key=lambda row: (row["time"], row["seq"]))
+    middle = (
+        range(STORY_LINES // 2 - 1, len(rows) - STORY_LINES // 2) if about and len(rows) > STORY_LINES else range(0)
+    )
+    for place, row in enumerate(rows):
+        if place not in middle:
+            mark = "  ← here it broke" if row["seq"] == breach.seq else ""
+            yield f"{row['time'] / 1e6:12,.6f} ms  {row['node'] or '-'} {described(run, row)}{mark}"
+        elif place == middle[0]:
+            yield f"{'':17}… {len(middle):,} more, which replay --operation {breach.operation} shows"
+
+
+def _about(run: Run, events: pa.Table, breach: Breach) -> list[dict[str, Any]]:
+    """Returns what happened to the operation of the breach at its nodes: steps, losses of messages, and faults
+    meanwhile; and the step that broke the invariant."""
+    assert breach.operation is not None
+    try:
+        operation = find_operation(run, breach.operation)
+    except ConfigError:  # an operation of no client, or one that the history does not have
+        return []
+    kinds = events["kind"].cast(pa.string())
+    is_there = pc.equal(kinds, "fault")
+    for node in breach.nodes:
+        is_there = pc.or_(is_there, _at(events, node))
+    belongs = pc.and_(followed(events, operation), is_there)
+    broke = pc.or_(pc.equal(events["seq"], breach.seq), pc.fill_null(pc.equal(events["cause"], breach.seq), False))
+    chosen = pc.and_(pc.is_in(kinds, _TOLD_OF_OPERATIONS), pc.or_(belongs, broke))
+    rows: list[dict[str, Any]] = events.filter(chosen).to_pylist()
+    return rows
+
+
+def _at(events: pa.Table, node: NodeId) -> pa.ChunkedArray:
+    """Returns, for each of `events`, whether it was at the node or a mount of it."""
     places = events["node"].cast(pa.string())
     known = [place for place in pc.unique(places).to_pylist() if place is not None]
-    rows: list[dict[str, Any]] = []
-    for node in breach.nodes:
-        own = texts([place for place in known if place.partition("/")[0] == node])
-        table = events.filter(pc.is_in(places, own))
-        rows += table.slice(max(len(table) - EVENTS_TOLD, 0)).to_pylist()
-    for row in sorted(rows, key=lambda row: (row["time"], row["seq"])):
-        mark = "  ← here it broke" if row["seq"] == breach.seq else ""
-        yield f"{row['time'] / 1e6:12,.6f} ms  {row['node']} {described(run, row)}{mark}"
+    return pc.is_in(places, texts([place for place in known if place.partition("/")[0] == node]))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from framework import MILLISECOND
 from framework.checking.monitors import Breach, Watch
 from framework.checking.verdict import CheckResult, Verdict
-from framework.runs.invariants import conclusions, details
+from framework.config.compose import compose
+from framework.runs.engines import engine_named
+from framework.runs.execute import Plan, execute
+from framework.runs.invariants import EVENTS_TOLD, STORY_LINES, conclusions, details
 from framework.runs.judgement import judge
 from framework.trace.reader import Run, open_run
 from tests.runs.fakes import ended, experiment
@@ -60,7 +65,7 @@ def test_a_breach_names_the_property_and_its_story_needs_a_trace(tmp_path: Path)
     assert details(watch) == {
         "violation": {
             "name": "election safety", "nodes": ("n1", "n3"), "what": "both were elected in term 4",
-            "time": 1_203_000_000, "seq": 88,
+            "time": 1_203_000_000, "seq": 88, "operation": None,
         }
     }  # fmt: skip
 
@@ -75,3 +80,27 @@ def test_a_broken_invariant_comes_before_what_clients_saw_of_it_and_before_fault
 def test_invariants_make_up_for_no_checker() -> None:
     judged = judge(experiment(RUN), ended(watch=HELD), [], promises=conclusions(HELD, no_run))
     assert judged == (Verdict.UNKNOWN, ("no checker ran",))
+
+
+def test_the_evidence_about_an_operation_is_how_it_went_at_the_nodes_concerned(tmp_path: Path) -> None:
+    made = compose(
+        ["experiment=raft_5nodes", "engine=sim", "duration=200ms", "clients=2", f"run.dir={tmp_path / 'run'}"]
+    )
+    made.experiment.run_dir.mkdir()
+    plan = Plan(
+        experiment=made.experiment, config=made.config, engine="sim", checkers=made.checkers, models=made.models
+    )
+    result = execute(plan, engine_named("sim"), lambda now, tally: None)
+    assert result.verdict is Verdict.VALID
+    run = open_run(tmp_path / "run")
+    step = next(row for row in run.events.to_pylist() if row["kind"] == "deliver" and row["operation"] == 4)
+    breach = Breach("order", (step["node"],), "is early", time=step["time"] + MILLISECOND, seq=step["seq"], operation=4)
+
+    (broken,) = conclusions(Watch(("Elections",), 70, breach), lambda: run)
+    (broke,) = [line for line in broken.story if line.endswith("← here it broke")]
+    assert f" {step['node']} takes " in broke and "operation=4" in broke
+    assert all(f" ms  {step['node']} " in line for line in broken.story) and len(broken.story) <= STORY_LINES
+
+    elsewhere = replace(breach, operation=10**9)
+    (unknown,) = conclusions(Watch(("Elections",), 70, elsewhere), lambda: run)
+    assert unknown.story and len(unknown.story) <= EVENTS_TOLD  # no such operation: the node's last events

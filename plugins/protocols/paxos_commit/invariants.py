@@ -83,16 +83,18 @@ class Vows(Invariant[PaxosCommit]):
     def _check_order(self, name: NodeId, instance: str, before: Vow, vow: Vow) -> None:
         if vow.promised < before.promised:
             what = f"{instance}: promised {before.promised}, then went back to {vow.promised}"
-            raise Violation("promise order", (name,), what)
+            raise Violation("promise order", (name,), what, operation=_transaction(instance))
         if before.accepted is not None and (vow.accepted is None or vow.accepted.ballot < before.accepted.ballot):
-            raise Violation("vote order", (name,), f"{instance}: lost what it had accepted in {before.accepted.ballot}")
+            what = f"{instance}: lost what it had accepted in {before.accepted.ballot}"
+            raise Violation("vote order", (name,), what, operation=_transaction(instance))
         if vow.accepted is None or vow.accepted == before.accepted:
             return
         if vow.accepted.ballot > vow.promised:
-            raise Violation("vote order", (name,), f"{instance}: accepted {vow.accepted.ballot} above its promise")
+            what = f"{instance}: accepted {vow.accepted.ballot} above its promise"
+            raise Violation("vote order", (name,), what, operation=_transaction(instance))
         if vow.accepted.ballot < before.promised:
             what = f"{instance}: accepted {vow.accepted.ballot} after it had promised {before.promised}"
-            raise Violation("promise kept", (name,), what)
+            raise Violation("promise kept", (name,), what, operation=_transaction(instance))
 
     def _check_value(self, step: Step, instance: str, vow: Vow, quorum: int) -> None:
         if vow.accepted is None:
@@ -101,7 +103,8 @@ class Vows(Invariant[PaxosCommit]):
         accepted = self.ballots.setdefault(instance, {}).setdefault(ballot, _Accepted(value, step.node))
         if accepted.value != value:
             what = f"{instance}: accepted {accepted.value!r} and {value!r} in ballot {ballot}"
-            raise Violation("one value a ballot", dict.fromkeys((accepted.where, step.node)), what)
+            nodes = dict.fromkeys((accepted.where, step.node))
+            raise Violation("one value a ballot", nodes, what, operation=_transaction(instance))
         accepted.acceptors.add(step.node)
         if len(accepted.acceptors) >= quorum:
             self.chosen.setdefault(instance, ballot)
@@ -110,7 +113,8 @@ class Vows(Invariant[PaxosCommit]):
         if ballot.round == 0:
             participant = instance.partition("/")[2]
             if ballot.node != participant:
-                raise Violation("own ballot", (step.node, ballot.node), f"{instance}: accepted in ballot {ballot}")
+                what = f"{instance}: accepted in ballot {ballot}"
+                raise Violation("own ballot", (step.node, ballot.node), what, operation=_transaction(instance))
             self.owed.setdefault(participant, {}).setdefault(instance, (value, step.time))
 
     def _check_later(self, instance: str) -> None:
@@ -120,7 +124,8 @@ class Vows(Invariant[PaxosCommit]):
         for ballot, accepted in self.ballots[instance].items():
             if ballot > first and accepted.value != chosen.value:
                 what = f"{instance} chose {chosen.value!r} in {first}, and {accepted.where} accepted {accepted.value!r} in {ballot}"
-                raise Violation("chosen for ever", dict.fromkeys((chosen.where, accepted.where)), what)
+                nodes = dict.fromkeys((chosen.where, accepted.where))
+                raise Violation("chosen for ever", nodes, what, operation=_transaction(instance))
 
     def _check_own(self, step: Step, node: PaxosCommit) -> None:
         owed = self.owed[step.node]
@@ -128,11 +133,11 @@ class Vows(Invariant[PaxosCommit]):
             if step.time < time + CLOCKS_APART:
                 return  # as are all that follow
             del owed[instance]
-            cast = node.votes.get(int(instance.partition("/")[0]))
+            cast = node.votes.get(_transaction(instance))
             voted = None if cast is None else {"yes": "prepared"}.get(cast.vote, cast.vote)
             if value != voted:
                 what = f"{instance}: {value!r} was accepted in ballot 0, and the participant's vote is {voted!r}"
-                raise Violation("own ballot", (step.node,), what)
+                raise Violation("own ballot", (step.node,), what, operation=_transaction(instance))
 
 
 class Promises(Invariant[PaxosCommit]):
@@ -159,7 +164,7 @@ class Promises(Invariant[PaxosCommit]):
             promised = node.vow(transaction, participant).promised
             if promised < ballot:
                 what = f"transaction {transaction}: {ballot.node} counts on its promise of {ballot}, and it knows of {promised}"
-                raise Violation("promise given", dict.fromkeys((node.id, ballot.node)), what)
+                raise Violation("promise given", dict.fromkeys((node.id, ballot.node)), what, operation=transaction)
 
 
 @dataclass
@@ -219,8 +224,13 @@ class Commits(Invariant[PaxosCommit]):
                     f"{doubt.where} considers transaction {transaction} committed, but "
                     f"{', '.join(sorted(lack))} never accepted 'prepared' in {instance_of(transaction, participant)}"
                 )
-                raise Violation("chosen by a quorum", dict.fromkeys((doubt.where, *sorted(lack))), what)
+                nodes = dict.fromkeys((doubt.where, *sorted(lack)))
+                raise Violation("chosen by a quorum", nodes, what, operation=transaction)
         return confirmed
 
 
 INVARIANTS = (Rounds, Vows, Promises, Commits)
+
+
+def _transaction(instance: str) -> OperationId:
+    return int(instance.partition("/")[0])

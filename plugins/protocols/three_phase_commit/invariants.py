@@ -45,17 +45,17 @@ class Attempts(Invariant[ThreePhaseCommit]):
         known = self.known.get((name, transaction), UNCERTAIN)
         if standing.promised < known.promised:
             what = f"transaction {transaction}: {name} promised {known.promised}, and {standing.promised if standing.promised.round else 'nothing'} now"
-            raise Violation("promise order", (name,), what)
+            raise Violation("promise order", (name,), what, operation=transaction)
         if known.phase != "uncertain" and (standing.phase == "uncertain" or standing.entered < known.entered):
             what = f"transaction {transaction}: {name} was {known.phase}, and has gone back to {standing.phase}"
-            raise Violation("phase kept", (name,), what)
+            raise Violation("phase kept", (name,), what, operation=transaction)
         self.known[name, transaction] = standing
         if standing.phase == "uncertain" or node.config.termination != "quorum":
             return
         phase, where = self.phases.setdefault((transaction, standing.entered), (standing.phase, name))
         if phase != standing.phase:
             what = f"transaction {transaction}, attempt {standing.entered}: {where} is {phase}, and {name} {standing.phase}"
-            raise Violation("one phase an attempt", dict.fromkeys((where, name)), what)
+            raise Violation("one phase an attempt", dict.fromkeys((where, name)), what, operation=transaction)
 
 
 class Precommitted(Invariant[ThreePhaseCommit]):
@@ -87,7 +87,7 @@ class Precommitted(Invariant[ThreePhaseCommit]):
             if 2 * len(ready) <= len(asked):
                 few = ", ".join(sorted(ready)) or "nobody"
                 what = f"{where} considers transaction {transaction} committed, but of {', '.join(asked)} only {few} precommitted"
-                raise Violation("nonblocking", (where,), what)
+                raise Violation("nonblocking", (where,), what, operation=transaction)
 
 
 class Promises(Invariant[ThreePhaseCommit]):
@@ -113,7 +113,7 @@ class Promises(Invariant[ThreePhaseCommit]):
                 what = (
                     f"transaction {transaction}: {collector} counts on its promise of {attempt}, and it knows of none"
                 )
-                raise Violation("promise given", dict.fromkeys((step.node, collector)), what)
+                raise Violation("promise given", dict.fromkeys((step.node, collector)), what, operation=transaction)
 
 
 INVARIANTS = (Attempts, Promises, Precommitted)

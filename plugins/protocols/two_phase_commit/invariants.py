@@ -78,7 +78,7 @@ class CoordinatorFirst(Invariant[TwoPhaseCommit]):
         coordinator = step.node if cast is None else node.coordinator_of(cast.transaction)
         if coordinator != step.node:
             what = f"{step.node} has committed transaction {transaction} before {coordinator} had it on record"
-            otherwise = Violation("coordinator first", (step.node, coordinator), what)
+            otherwise = Violation("coordinator first", (step.node, coordinator), what, operation=transaction)
             self.commits.expect(step.time, transaction, otherwise)
         elif transaction in node.decisions:
             self.commits.record(step.time, transaction)
@@ -86,7 +86,7 @@ class CoordinatorFirst(Invariant[TwoPhaseCommit]):
     def _observe_vote(self, step: Step, node: TwoPhaseCommit, transaction: OperationId) -> None:
         coordinator = node.coordinator_of(node.votes[transaction].transaction)
         what = f"{step.node} has voted yes on transaction {transaction} before {coordinator} had the participants on record"
-        otherwise = Violation("collecting first", (step.node, coordinator), what)
+        otherwise = Violation("collecting first", (step.node, coordinator), what, operation=transaction)
         self.collecting.expect(step.time, transaction, otherwise)
 
 
@@ -123,7 +123,7 @@ class Acknowledgements(Invariant[TwoPhaseCommit]):
         for name in self.owed[step.node].get(transaction, ()):
             if name not in left:
                 what = f"{step.node} does not await {name} in transaction {transaction}, which {name} has no record of"
-                otherwise = Violation("forgotten last", (step.node, name), what)
+                otherwise = Violation("forgotten last", (step.node, name), what, operation=transaction)
                 self.records.expect(step.time, (transaction, name), otherwise)
 
 

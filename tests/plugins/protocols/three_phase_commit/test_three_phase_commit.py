@@ -368,3 +368,6 @@ def test_partitions_and_pauses_break_what_takes_silence_for_a_crash(
     if verdict == "invalid":
         (broken,) = [check for check in result.checks if check.verdict.value == "invalid"]
         assert broken.name == "agreement" and len(broken.story) <= 20
+        assert sum("← here it broke" in line for line in broken.story) == 1
+        told = "\n".join(broken.story)
+        assert 'decision="committed"' in told and 'decision="aborted"' in told and "fault" in told
