@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 from framework import (
@@ -206,8 +207,9 @@ def check_guarded_store(run: FinishedRun, config: Config | None) -> CheckResult:
             return _result("guarded_store", Verdict.UNKNOWN, reason, total)
         found = _interference(accesses, history.doubtful)
         if found is not None:
-            reason, story, times = found
-            story += _faults(run.ledger, *times)
+            reason, events, times = found
+            events += _faults(run.ledger, *times)
+            story = tuple(line for _, line in sorted(events, key=itemgetter(0)))
             return _result("guarded_store", Verdict.INVALID, f"{key}: {reason}", total, story, key, time=times[1])
     if not total:
         return _result("guarded_store", Verdict.UNKNOWN, "no access to the store has succeeded", 0)
@@ -217,9 +219,9 @@ def check_guarded_store(run: FinishedRun, config: Config | None) -> CheckResult:
 
 def _interference(
     accesses: list[Access], doubtful: Mapping[Any, str]
-) -> tuple[str, tuple[str, ...], tuple[int, int]] | None:
-    """Returns the first interference with a turn, its story, and the times of the turn's grant and of the access that
-    was interfered with. `accesses` are those of one key, in order."""
+) -> tuple[str, list[tuple[int, str]], tuple[int, int]] | None:
+    """Returns the first interference with a turn, its story as lines with their times, and the times of the turn's
+    grant and of the access that was interfered with. `accesses` are those of one key, in order."""
     latest: dict[int, int] = {}  # turn -> index of its last access
     for index, access in enumerate(accesses):
         start = latest.get(access.turn.operation)
@@ -241,33 +243,37 @@ def _interference(
             )
         else:
             reason = f"{strange[0].turn.client} reads between two accesses of {client}, which holds the lock"
-        return reason, tuple(_accesses_of_both(first, strange, access)), (first.turn.granted, access.completed)
+        return reason, list(_accesses_of_both(first, strange, access)), (first.turn.granted, access.completed)
     return None
 
 
-def _accesses_of_both(first: Access, strange: list[Access], second: Access) -> Iterator[str]:
-    """Yields the turn that was interfered with, the one that interfered first, and their accesses."""
-    yield str(first.turn)
-    yield str(first)
+def _accesses_of_both(first: Access, strange: list[Access], second: Access) -> Iterator[tuple[int, str]]:
+    """Yields the turn that was interfered with, the one that interfered first, and their accesses, with their times."""
+    yield first.turn.granted, str(first.turn)
+    yield first.completed, str(first)
     turn = strange[0].turn if strange else None
     shown = [other for other in strange if other.turn is turn]
     if turn is not None:
-        yield str(turn)
-    yield from map(str, shown)
+        yield turn.granted, str(turn)
+    yield from ((other.completed, str(other)) for other in shown)
     if len(strange) > len(shown):
-        yield f"… and {len(strange) - len(shown)} more accesses of others"
-    yield str(second)
+        yield shown[-1].completed, f"… and {len(strange) - len(shown)} more accesses of others"
+    yield second.completed, str(second)
 
 
-def _faults(ledger: Iterable[LedgerEntry], since: int, until: int) -> tuple[str, ...]:
-    """Returns a line for each of the first faults that were in force between two times."""
+def _faults(ledger: Iterable[LedgerEntry], since: int, until: int) -> list[tuple[int, str]]:
+    """Returns a line for each of the first faults that were in force between two times, with the time it began."""
     lines = [
-        (span[0], f"fault {entry.fault} at {_time(span[0])}: {detail.partition(': ')[2]}".removesuffix(": "))
+        (span[0], f"fault {entry.fault} {_span(*span)}: {detail.partition(': ')[2]}".removesuffix(": "))
         for entry in ledger
         for span, detail in zip(entry.spans, entry.details, strict=False)
         if span[0] <= until and (span[1] < 0 or span[1] >= since)
     ]
-    return tuple(line for _, line in sorted(lines)[:MAX_FAULTS])
+    return sorted(lines)[:MAX_FAULTS]
+
+
+def _span(since: int, until: int) -> str:
+    return f"from {_time(since)} on" if until < 0 else f"from {_time(since)} to {_time(until)}"
 
 
 # Tokens.
@@ -364,7 +370,7 @@ def check_lock_progress(run: FinishedRun, config: ProgressConfig) -> CheckResult
         verdict = Verdict.INVALID if is_long else Verdict.UNKNOWN
         last = [turn for turn in turns if turn.key == key][-1:]
         since = last[0].granted if last else 0
-        faults = _faults(run.ledger, since, run.final_at or since)
+        faults = [line for _, line in _faults(run.ledger, since, run.final_at or since)]
         story = (*map(str, last), *_vain(tried, key), *faults) if is_long else ()
         return _result(name, verdict, reason, len(turns), story, key, measures)
     if not tried:

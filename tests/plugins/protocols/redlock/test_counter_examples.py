@@ -47,17 +47,17 @@ def test_there_is_no_remedy_for_clocks_and_pauses(experiment: str, remedy: str) 
 @pytest.mark.parametrize(
     ("experiment", "fault"),
     [
-        ("redlock_clock_jump", "fault schedule/clock at 400ms: n3 fast"),
-        ("redlock_no_fsync", "fault schedule/crash at 400ms: n3"),
-        ("redlock_pause", "fault schedule/pause at 250ms: c1"),
+        ("redlock_clock_jump", "fault schedule/clock from 400.000 ms to 2,000.000 ms: n3 fast"),
+        ("redlock_no_fsync", "fault schedule/crash from 400.000 ms to 450.000 ms: n3"),
+        ("redlock_pause", "fault schedule/pause from 250.000 ms to 1,750.000 ms: c1"),
     ],
 )
 def test_the_story_tells_what_happened(experiment: str, fault: str, tmp_path: Path) -> None:
     result = judged(tmp_path, f"experiment={experiment}")
     (found,) = (check for check in result.checks if check.verdict is Verdict.INVALID)
     assert found.name == "guarded_store"
-    assert len(found.story) <= 20 and found.story[-1] == fault
-    assert found.story[0].startswith("c1 acquires l1 at 1.000 ms, releases it at ")
+    assert len(found.story) <= 20 and fault in found.story
+    assert any(line.startswith("c1 acquires l1 at 1.000 ms, releases it at ") for line in found.story)
     assert any(line.startswith("c2 acquires l1 at ") for line in found.story)
 
 
