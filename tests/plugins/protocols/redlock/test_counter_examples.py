@@ -48,7 +48,7 @@ def test_there_is_no_remedy_for_clocks_and_pauses(experiment: str, remedy: str) 
     ("experiment", "fault"),
     [
         ("redlock_clock_jump", "fault schedule/clock from 400.000 ms to 2,000.000 ms: n3 fast"),
-        ("redlock_no_fsync", "fault schedule/crash from 400.000 ms to 450.000 ms: n3"),
+        ("redlock_no_fsync", "fault schedule/crash from 400.000 ms to 420.000 ms: n3"),
         ("redlock_pause", "fault schedule/pause from 250.000 ms to 1,750.000 ms: c1"),
     ],
 )
