@@ -95,7 +95,7 @@ def _failed(name: str, text: str) -> CheckResult:
 
 
 def _broken(breach: Breach, watch: Watch, opened: Callable[[], Run]) -> CheckResult:
-    reason = f"{breach.what} ({', '.join(breach.nodes)}; after {breach.time / 1e6:,.3f} ms){_lost(watch)}"
+    reason = f"{breach.what} ({', '.join(breach.nodes)}; at {breach.time / 1e6:,.3f} ms){_lost(watch)}"
     verdict = Verdict.UNKNOWN if watch.lost else Verdict.INVALID
     try:
         story = list(_story(opened(), breach))

@@ -96,7 +96,7 @@ def test_what_breaks_is_told_with_its_story(tmp_path: Path) -> None:
     (node,) = watch.breach.nodes
     (result,) = conclusions(watch, lambda: open_run(tmp_path))
     assert (result.name, result.verdict) == ("five stamps", Verdict.INVALID)
-    assert re.fullmatch(rf"holds \d+ stamps \({node}; after \d+\.\d{{3}} ms\)", result.reason)
+    assert re.fullmatch(rf"holds \d+ stamps \({node}; at \d+\.\d{{3}} ms\)", result.reason)
     assert all(f" {node} " in line for line in result.story)
     assert any("takes register.Store(" in line for line in result.story)
     assert sum(line.endswith("← here it broke") for line in result.story) == 1
@@ -134,10 +134,10 @@ def test_a_node_whose_record_has_a_gap_leaves_its_invariants_in_doubt(tmp_path: 
 def test_a_violation_beside_a_gap_may_rest_on_a_state_that_is_out_of_date(tmp_path: Path) -> None:
     breach = Breach("one holder", ("n1", "n2"), "two hold it", time=SECOND, seq=7)
     whole, gap = (conclusions(Watch(("OneHolder",), 40, breach, lost=lost), tmp_path)[0] for lost in ({}, GAP))
-    assert (whole.verdict, whole.reason) == (Verdict.INVALID, "two hold it (n1, n2; after 1,000.000 ms)")
+    assert (whole.verdict, whole.reason) == (Verdict.INVALID, "two hold it (n1, n2; at 1,000.000 ms)")
     assert gap.verdict is Verdict.UNKNOWN
     assert gap.reason == (
-        "two hold it (n1, n2; after 1,000.000 ms); up to 0.0 s of what n2 did could not be checked:"
+        "two hold it (n1, n2; at 1,000.000 ms); up to 0.0 s of what n2 did could not be checked:"
         " the record of a send is lost"
     )
 

@@ -60,7 +60,7 @@ def test_a_breach_names_the_property_and_its_story_needs_a_trace(tmp_path: Path)
     watch = Watch(("Elections",), 70, BREACH)
     (broken,) = conclusions(watch, lambda: open_run(tmp_path))
     assert (broken.name, broken.verdict, broken.story) == ("election safety", Verdict.INVALID, ())
-    assert broken.reason == "both were elected in term 4 (n1, n3; after 1,203.000 ms)"
+    assert broken.reason == "both were elected in term 4 (n1, n3; at 1,203.000 ms)"
     assert broken.time == BREACH.time
     assert details(watch) == {
         "violation": {

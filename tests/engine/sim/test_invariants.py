@@ -67,7 +67,7 @@ def test_operations_that_were_open_at_the_end_are_in_the_history(tmp_path: Path)
 def test_the_story_ends_where_it_broke(tmp_path: Path) -> None:
     (result,) = conclusions(run(tmp_path, StopsAtFive).watch, lambda: open_run(tmp_path))
     assert (result.name, result.verdict) == ("short journal", Verdict.INVALID)
-    assert result.reason == "holds 6 lines (n1; after 2.500 ms)"
+    assert result.reason == "holds 6 lines (n1; at 2.500 ms)"
     *before, broken, last = result.story
     assert broken == "    2.500000 ms  n1 timer seal fires  ← here it broke"
     assert last == "    2.500000 ms  n1 notes sealed lines=6"
