@@ -84,7 +84,7 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
         if level == "full"
         else NO_EVENTS.format(level=level)
     )
-    end = max(part(RESULT, lambda: int((result.get("virtual_s") or 0) * SECOND), 0), events.end)
+    end = max(part(RESULT, lambda: int(float(result.get("virtual_s") or 0) * SECOND), 0), events.end)
     warmup = part("config.yaml", lambda: parse_duration(str(config.get("warmup") or "0")), 0)
     load = _read(missing, "load", lambda: load_data(run.history, end, warmup), None)
     if load is None:
