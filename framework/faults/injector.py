@@ -24,6 +24,7 @@ from framework.faults.actions import (
     Action,
     Crash,
     ImpairLinks,
+    LinkName,
     Pause,
     Restart,
     RestoreLinks,
@@ -75,12 +76,14 @@ _ASPECT: dict[type, str] = {
 
 @dataclass
 class _Lasting:
-    """An impairment in force: its ledger entry, the index of its line in the details (None: no line),
-    and the nodes to which it was extended."""
+    """An impairment in force: its ledger entry, the indices of its span and of its line in the details (None: no line),
+    the links that it cuts, and the nodes to which it was extended."""
 
     entry: LedgerEntry
+    span: int
     detail: int | None
     on_join: OnJoin
+    cut: list[LinkName]
     joined: set[NodeId] = field(default_factory=set)
 
 
@@ -281,6 +284,9 @@ class Injector:
             injection = _joined(lasting, node, self._stream(f"{lasting.entry.fault}/{node}"))
             for action in injection.actions:
                 self._do(action)
+            lasting.cut += _cut_links(injection.actions)
+            lasting.entry.targets[lasting.span].append(node)
+            lasting.entry.sides[lasting.span] = self._sides(lasting.cut, lasting.entry.targets[lasting.span])
             if lasting.detail is not None and injection.detail:
                 lasting.entry.details[lasting.detail] += f"; {injection.detail}"
 
@@ -311,6 +317,9 @@ class Injector:
 
     def _enter(self, entry: LedgerEntry, planned: PlannedFault, injection: Injection, view: ClusterView) -> None:
         entry.fired += 1
+        cut = _cut_links(injection.actions)
+        entry.targets.append(list(injection.targets))
+        entry.sides.append(self._sides(cut, injection.targets))
         entry.emulated = entry.emulated or self._emulated
         for action in injection.actions:
             if isinstance(action, ImpairLinks):
@@ -336,11 +345,34 @@ class Injector:
         impairs = [action for action in injection.actions if isinstance(action, ImpairLinks)]
         if injection.on_join is not None and impairs:
             detail = len(entry.details) if told else None
-            self._lasting[impairs[0].token] = _Lasting(entry, detail, injection.on_join)
+            self._lasting[impairs[0].token] = _Lasting(entry, len(entry.spans) - 1, detail, injection.on_join, cut)
         if told:
             shown = "; ".join((injection.detail or " ".join(injection.targets), *self._remarks))
             entry.details.append(f"{format_duration(view.now // MILLISECOND * MILLISECOND)}: {shown}".rstrip(": "))
             self._crashes.update((node, (entry, len(entry.details) - 1)) for node in crashed)
+
+    def _sides(self, cut: Sequence[LinkName], targets: Sequence[NodeId]) -> list[list[NodeId]]:
+        """Returns the sides of a network without the links `cut`: `targets` and the ends of those links, in groups that
+        have lost the same links to and from servers. The largest groups are last; without links there are none."""
+        if not cut:
+            return []
+        clients = frozenset(self._clients)
+        lost: dict[NodeId, set[tuple[str, NodeId]]] = {node: set() for node in targets}
+        for sender, receiver in cut:
+            for node, direction, peer in ((sender, "to", receiver), (receiver, "from", sender)):
+                peers = lost.setdefault(node, set())
+                if peer not in clients:
+                    peers.add((direction, peer))
+        sides: dict[frozenset[tuple[str, NodeId]], list[NodeId]] = {}
+        for node in sorted(lost, key=lambda name: (name in clients, len(name), name)):
+            sides.setdefault(frozenset(lost[node]), []).append(node)
+        return sorted(sides.values(), key=len)
+
+
+def _cut_links(actions: Sequence[Action]) -> list[LinkName]:
+    """Returns the links on which no message gets through."""
+    impairs = [action for action in actions if isinstance(action, ImpairLinks)]
+    return [link for action in impairs if action.impairment.cut for link in action.links]
 
 
 def _joined(lasting: _Lasting, node: NodeId, rng: random.Random) -> Injection:

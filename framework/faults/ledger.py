@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from framework.core.message import NodeId
 from framework.core.time import SECOND
 
 
@@ -18,7 +19,9 @@ class LedgerEntry:
     probabilistic fault. `meets` is the event that makes the fault show: `message`, `commit`, `answer`, or "". `sought`
     is a role that no node had when the fault was due, `seen` the roles that nodes had instead. `failure` is why the
     plugin failed to compute `expected`. `spans` are the times in which it was in force, `[from, to]` in nanoseconds;
-    `to` is -1 if its end did not come, and equals `from` if nothing undoes it.
+    `to` is -1 if its end did not come, and equals `from` if nothing undoes it. `targets` are the nodes hit in each
+    span, and `sides` the sides of the network if it cut links then, else empty: the nodes on a side have lost the same
+    links.
     """
 
     fault: str
@@ -37,6 +40,8 @@ class LedgerEntry:
     meets: str = ""
     failure: str = ""
     spans: list[list[int]] = field(default_factory=list)
+    targets: list[list[NodeId]] = field(default_factory=list)
+    sides: list[list[list[NodeId]]] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
         """Returns the entry as result.json shows it."""
@@ -44,6 +49,8 @@ class LedgerEntry:
         shown = {name: value for name, value in vars(self).items() if value or name in always}
         if self.spans:
             shown["spans"] = [[since / SECOND, None if until < 0 else until / SECOND] for since, until in self.spans]
+        if not any(self.sides):
+            shown.pop("sides", None)
         return shown
 
     @property

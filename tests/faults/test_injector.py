@@ -430,3 +430,40 @@ def test_the_ledger_knows_when_each_fault_was_in_force() -> None:
     world.run()
     spans = {n: [[at // MILLISECOND for at in s] for s in e.spans] for n, e in world.injector.entries.items()}
     assert spans == {"short": [[1000, 1500], [5000, 5500]], "long": [[8000, 9000]], "once": [[2000, 2000]]}
+
+
+def test_the_ledger_knows_the_targets_of_each_span() -> None:
+    def another(view: ClusterView) -> Injection:
+        node = NODES[view.now // (3 * SECOND)]
+        return Injection((Crash(node),), (Restart(node),), (node,))
+
+    entry = World(("crash", Says(another, at="1s", every="3s", lasts="500ms"))).run().injector.entries["crash"]
+    assert [[node] for node in NODES] == entry.targets and len(entry.spans) == 3
+    assert "sides" not in entry.plain() and entry.plain()["targets"] == [["n1"], ["n2"], ["n3"]]
+
+
+def test_the_ledger_knows_the_sides_of_a_cut_network_and_who_joined_them() -> None:
+    def apart(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        return tuple(link for a in one for b in other for link in ((a, b), (b, a)))
+
+    def cuts(links: tuple[tuple[str, str], ...]) -> ImpairLinks:
+        return ImpairLinks(7, links, Impairment(cut=True))
+
+    def joins(node: str, rng: random.Random) -> Injection:
+        return Injection((cuts(apart((node,), ("n2", "n3"))),))
+
+    halves = Injection(
+        (cuts(apart(("n1", "c1"), ("n2", "n3"))),), (RestoreLinks(7),), ("n1",), on_join=joins
+    )  # fmt: skip
+    one_way = Injection((cuts((("n1", "n2"), ("n1", "n3"))),), (RestoreLinks(7),), ("n1",))
+    loss = Injection((ImpairLinks(8, (("n1", "n2"),), Impairment(loss=0.5)),), (RestoreLinks(8),), ("n1", "n2"))
+    boot = Injection((Restart("n4"),), (), ("n4",))
+    entries = World(
+        ("halves", Says(lambda view: halves)), ("boot", Says(lambda view: boot, at="1500ms")),
+        ("one_way", Says(lambda view: one_way, at="4s")), ("loss", Says(lambda view: loss, at="6s")),
+    ).run().injector.entries  # fmt: skip
+
+    assert entries["halves"].sides == [[["n2", "n3"], ["n1", "n4", "c1"]]]
+    assert entries["halves"].targets == [["n1", "n4"]]
+    assert entries["one_way"].sides == [[["n1"], ["n2", "n3"]]]
+    assert entries["loss"].sides == [[]] and "sides" not in entries["loss"].plain()
