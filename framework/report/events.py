@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -97,17 +98,26 @@ def _base(name: str | None) -> str:
 # Nodes.
 
 
-def node_data(events: Events, servers: list[str], end: int) -> dict[str, Any] | None:
-    """Returns the states of the nodes over time, `end` nanoseconds long; None if no node started."""
+def node_data(
+    events: Events, servers: list[str], end: int, hits: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, Any] | None:
+    """Returns the states of the nodes over time, `end` nanoseconds long; None if no node started.
+
+    `hits` are the nodes that faults hit, with counts. Each of them has a row, as servers have.
+    """
     lives: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}
     for at, _, kind, name, _, payload in events.life:
         if kind != "fault" and name is not None:
             lives.setdefault(name, []).append((at, kind, _decoded(payload) if kind == "status" else {}))
     shown = [name for name in servers if name in lives]
-    shown += [name for name in lives if name not in servers and any(kind == "status" for _, kind, _ in lives[name])]
+    shown += [
+        name
+        for name in lives
+        if name not in servers and (name in hits or any(kind == "status" for _, kind, _ in lives[name]))
+    ]
     if not shown:
         return None
-    kept = set(sorted(shown, key=lambda name: _interest(lives[name]), reverse=True)[:MOST_NODES])
+    kept = set(sorted(shown, key=lambda name: _interest(lives[name], hits.get(name, 0)), reverse=True)[:MOST_NODES])
     left_out = len(shown) - len(kept)
     shown = [name for name in shown if name in kept]
     rows: list[dict[str, Any]] = []
@@ -131,10 +141,11 @@ def node_data(events: Events, servers: list[str], end: int) -> dict[str, Any] | 
     }
 
 
-def _interest(life: list[tuple[int, str, dict[str, Any]]]) -> tuple[bool, int]:
-    """Returns how much there is to see of a node: one that led, then those that crashed or changed their roles most."""
+def _interest(life: list[tuple[int, str, dict[str, Any]]], hits: int) -> tuple[bool, int]:
+    """Returns how much there is to see of a node: one that led, then those that crashed, changed their roles or were hit
+    by faults most."""
     roles = [changed["roles"] or () for _, _, changed in life if "roles" in changed]
-    return any(LEADER in each for each in roles), len(roles) + sum(kind == "crash" for _, kind, _ in life)
+    return any(LEADER in each for each in roles), len(roles) + hits + sum(kind == "crash" for _, kind, _ in life)
 
 
 def leader_marks(events: Events) -> list[dict[str, Any]]:

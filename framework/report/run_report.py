@@ -90,7 +90,9 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
     if load is None:
         missing.setdefault("load", _no_load(level, run))
     servers = part("config.yaml", lambda: _servers(config), [])
-    nodes = node_data(events, servers, end) if events.number else None
+    faults: list[dict[str, Any]] = part(RESULT, lambda: _bands(result, events, end), [])
+    hits = Counter(name for band in faults for name in band["targets"])
+    nodes = node_data(events, servers, end, hits) if events.number else None
     if nodes is None:
         missing["nodes"] = no_events
     links = link_data(events, servers) if events.number else None
@@ -106,7 +108,7 @@ def run_data(run: Run, registry: Registry | None = None) -> dict[str, Any]:
         "stories": part(RESULT, lambda: _stories(result), []),
         "command": printable(str(result.get("command", ""))),
         "tiles": part(RESULT, lambda: _tiles(result, after_warmup=warmup > 0), []),
-        "faults": part(RESULT, lambda: _bands(result, events, end), []),
+        "faults": faults,
         "leaders": leader_marks(events),
         "failures": part(RESULT, lambda: _failures(result), []),
         "end": end / SECOND,
@@ -234,17 +236,20 @@ def _failures(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _bands(result: Mapping[str, Any], events: Events, end: int) -> list[dict[str, Any]]:
-    """Returns the times in which faults were in force; for a run without a result, when they began."""
+    """Returns the times in which faults were in force, with their targets and, where links were cut, the sides of the
+    network; for a run without a result, when they began."""
     if not result:
         return [
-            {"from": at / SECOND, "to": at / SECOND, "label": str(message), "name": str(message), "open": False}
-            for at, _, kind, _, message, _ in events.life
+            {"from": at / SECOND, "to": at / SECOND, "label": str(message), "name": str(message),
+             "open": False, "targets": [] if node is None else [node], "sides": []}
+            for at, _, kind, node, message, _ in events.life
             if kind == "fault"
-        ]
+        ]  # fmt: skip
     bands = []
     for entry in result.get("ledger", ()):
         details = entry.get("details", ())
         spans = entry.get("spans", ())
+        targets, sides = entry.get("targets", ()), entry.get("sides", ())
         is_one_each = len(details) == min(len(spans), DETAILS)
         for place, (since, until) in enumerate(spans):
             detail = str(details[place]).partition(": ")[2] if is_one_each and place < DETAILS else ""
@@ -255,6 +260,8 @@ def _bands(result: Mapping[str, Any], events: Events, end: int) -> list[dict[str
                     "label": printable(f"{entry['fault']} ({detail})" if detail else str(entry["fault"])),
                     "name": printable(_kind(str(entry["fault"]))),
                     "open": until is None,
+                    "targets": _texts(targets[place]) if place < len(targets) else [],
+                    "sides": [_texts(side) for side in sides[place]] if place < len(sides) else [],
                 }
             )
     return sorted(bands, key=lambda band: (band["from"], band["label"]))

@@ -9,6 +9,7 @@ from pathlib import Path
 RAFT = ("experiment=raft_chaos", "engine=sim", "seed=3")
 BROKEN = ("experiment=three_phase_commit_partition", "engine=sim", "seed=1")
 BLOCKED = ("experiment=two_phase_commit_chaos", "engine=sim", "seed=1")
+PAUSED = ("experiment=redlock_pause", "engine=sim", "seed=1")
 
 
 def take(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -258,3 +258,11 @@ def test_without_a_number_of_progress_the_one_that_changes_most_is_shown(trace: 
 
     assert data is not None and (data["progress"]["field"], data["progress"]["grows"]) == ("suspects", False)
     assert set(data["progress"]["nodes"][0]["values"]) == {0, 1, 2}
+
+
+def test_a_node_without_a_status_has_a_row_if_a_fault_hits_it(trace: Trace) -> None:
+    for name in ("n1", "c1", "c2"):
+        trace.add(0, name, EventKind.START)
+    data = node_data(trace.read(), SERVERS, SECOND, {"c2": 1, "c9": 1})
+    assert data is not None and [row["name"] for row in data["rows"]] == ["n1", "c2"]
+    assert states(data, "c2") == [(0, 1, "up", "")]

@@ -8,13 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 
 from framework.report.document import write_page
 from framework.report.run_report import run_data, write_run_report
 from framework.trace.reader import open_run
 from tests.report.conftest import OpenPage, is_wider_than_its_window
-from tests.report.runs import BLOCKED, BROKEN, RAFT, take
+from tests.report.runs import BLOCKED, BROKEN, PAUSED, RAFT, take
 
 pytestmark = pytest.mark.long
 
@@ -28,6 +28,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     take(folder / "valid", *RAFT)
     take(folder / "invalid", *BROKEN, code=1)
     take(folder / "blocked", *BLOCKED)
+    take(folder / "paused", *PAUSED, code=1)
     return folder
 
 
@@ -81,6 +82,50 @@ def test_faults_are_named_where_they_are_in_force(taken: Path, browser_page: Ope
     expect(narrow.filter(has_text="partition")).to_have_count(0)
 
 
+def lanes(page: Page, node: str) -> Locator:
+    return page.locator(f"figure.timeline svg g.row[data-node={node}] g.lane")
+
+
+def test_faults_stand_on_the_rows_of_the_nodes_that_they_hit(taken: Path, browser_page: OpenPage) -> None:
+    page = browser_page(taken / "valid" / "report.html")
+
+    assert [lanes(page, f"n{number}").count() for number in range(1, 6)] == [2, 1, 3, 2, 1]
+    crash = lanes(page, "n4").nth(1)
+    expect(crash.locator("text")).to_have_text("crash")
+    told = (crash.locator("title").text_content() or "").splitlines()
+    assert told[0] == "n4: 1,244.629 ms to 2,000 ms" and told[1].startswith("chaos/crash (n4; ")
+    down = page.locator("figure.timeline rect.down").bounding_box()
+    box = crash.locator("rect").bounding_box()
+    assert box is not None and down is not None and abs(box["x"] - down["x"]) < 2 and box["y"] > down["y"]
+
+
+def test_a_partition_says_on_which_side_each_node_is(taken: Path, browser_page: OpenPage) -> None:
+    page = browser_page(taken / "valid" / "report.html")
+
+    split = lanes(page, "n2").first
+    expect(split.locator("text")).to_have_text(re.compile("^partition"))
+    told = "chaos/partition (halves: n1 n2 | n3 n4 n5): on the side of n1 c2"
+    expect(split.locator("title")).to_contain_text(told)
+
+
+def test_a_client_that_a_fault_hits_has_its_row(taken: Path, tmp_path: Path, browser_page: OpenPage) -> None:
+    expect(lanes(browser_page(taken / "paused" / "report.html"), "c1").locator("text")).to_have_text(["pause"])
+    folder = Path(shutil.copytree(taken / "valid", tmp_path / "run"))
+    result = json.loads((folder / "result.json").read_text())
+    since = result["ledger"][0]["spans"][0][0]
+    result["ledger"][0] |= {"targets": [["c7"], ["c7"]], "spans": [[since, since + 1e-6], [since + 0.5, None]]}
+    (folder / "result.json").write_text(json.dumps(result))
+
+    page = browser_page(write_run_report(folder))
+
+    expect(lanes(page, "c7")).to_have_count(3)
+    short = lanes(page, "c7").first
+    box = short.locator("rect").bounding_box()
+    assert box is not None and box["width"] >= 3, "for a microsecond"
+    expect(short.locator("text")).to_have_text("clock")
+    expect(lanes(page, "c7").last.locator("title")).to_contain_text("to the end")
+
+
 def test_the_failure_is_marked_in_every_chart_over_time(taken: Path, browser_page: OpenPage) -> None:
     page = browser_page(taken / "invalid" / "report.html")
 
@@ -117,6 +162,86 @@ def test_what_is_zoomed_stays_so_when_the_window_changes(taken: Path, browser_pa
     expect(names).to_have_text(["clock", "partition"])
     chart.locator(".u-over").dblclick()
     expect(names).to_have_count(4)
+
+
+def drag(page: Page, over: Locator, begin: float, end: float) -> None:
+    """Drags over parts of the width of an element."""
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + begin * box["width"], box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + end * box["width"], box["y"] + 50, steps=5)
+    page.mouse.up()
+
+
+def test_all_that_show_the_time_are_zoomed_together(taken: Path, browser_page: OpenPage) -> None:
+    page = browser_page(taken / "valid" / "report.html")
+    roles, last = page.locator("figure.timeline"), page.locator("section#nodes figure.chart")
+    shares = page.locator("section#load figure.chart").nth(2).locator("canvas")
+    figures = (page.locator("section#load figure.chart").first, roles, last)
+    before = shares.evaluate("one => one.toDataURL()")
+    whole = page.get_by_role("button", name="show the whole run")
+    expect(whole).to_be_hidden()
+
+    drag(page, roles.locator("svg"), 0.1, 0.42)
+    for figure in figures:
+        expect(figure.locator(".fault")).to_have_text(["clock", "partition", "clock"])
+    drag(page, figures[0].locator(".u-over"), 0.05, 0.65)
+    for figure in figures:
+        expect(figure.locator(".fault")).to_have_text(["clock", "partition"])
+    assert shares.evaluate("one => one.toDataURL()") == before, "it has no time"
+
+    roles.locator("svg").dblclick()
+    for figure in figures:
+        expect(figure.locator(".fault")).to_have_count(4)
+    drag(page, last.locator(".u-over"), 0.1, 0.3)
+    expect(roles.locator(".fault")).to_have_count(2)
+    whole.click()
+    for figure in figures:
+        expect(figure.locator(".fault")).to_have_count(4)
+    expect(whole).to_be_hidden()
+
+
+@pytest.mark.parametrize("figure", ["figure.timeline", "figure.chart"])
+def test_keys_zoom_a_figure(taken: Path, browser_page: OpenPage, figure: str) -> None:
+    page = browser_page(taken / "valid" / "report.html")
+    begins = page.locator("figure.timeline svg .tick").first
+
+    page.locator(figure).first.focus()
+    page.keyboard.press("+")
+    expect(begins).to_have_text("800 ms")
+    page.keyboard.press("-")
+    expect(begins).to_have_text("0 ms")
+    page.keyboard.press("+")
+    page.keyboard.press("0")
+    expect(begins).to_have_text("0 ms")
+
+
+def test_arrow_keys_move_a_zoomed_timeline(taken: Path, browser_page: OpenPage) -> None:
+    page = browser_page(taken / "valid" / "report.html")
+    begins = page.locator("figure.timeline svg .tick").first
+
+    page.locator("figure.timeline").focus()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowRight")
+    expect(begins).to_have_text("1,200 ms")
+    for _ in range(9):
+        page.keyboard.press("ArrowLeft")
+    expect(begins).to_have_text("0 ms")
+
+
+def test_a_button_shows_what_was_before_the_failure(taken: Path, browser_page: OpenPage) -> None:
+    page = browser_page(taken / "invalid" / "report.html")
+
+    page.get_by_role("button", name="zoom to the failure").click()
+
+    for figure in page.locator("section#nodes figure").all():
+        expect(figure.locator(".failure").last).to_contain_text("agreement, 2,420 ms")
+    expect(page.locator("figure.timeline svg .tick").first).to_have_text("2,200 ms")
+    valid = browser_page(taken / "valid" / "report.html")
+    expect(valid.get_by_role("button", name="zoom to the failure")).to_have_count(0)
+    expect(valid.locator("section#load .hint")).to_contain_text("Drag over a chart")
 
 
 def test_all_times_are_in_milliseconds(taken: Path, browser_page: OpenPage) -> None:

@@ -68,6 +68,21 @@ def test_faults_are_bands_with_their_targets(raft: Path) -> None:
     assert crash["from"] == pytest.approx(down["from"]) and crash["to"] == pytest.approx(down["to"], abs=0.02)
 
 
+def test_bands_have_the_nodes_that_they_hit_and_the_sides_of_a_partition(raft: Path, copied: Path) -> None:
+    data = data_of(raft)
+    hit = [(band["name"], band["targets"]) for band in data["faults"]]
+    assert hit == [("clock", ["n3"]), ("partition", ["n1", "n2"]), ("clock", ["n1", "n3"]), ("crash", ["n4"])]
+    (sides,) = [band["sides"] for band in data["faults"] if band["sides"]]
+    assert [[name for name in side if name[0] == "n"] for side in sides] == [["n1", "n2"], ["n3", "n4", "n5"]]
+    assert sum(map(len, sides)) == 5 + 20, "each client is on a side"
+
+    result = json.loads((copied / "result.json").read_text())
+    for entry in result["ledger"]:
+        entry.pop("targets")
+    (copied / "result.json").write_text(json.dumps(result))
+    assert [band["targets"] for band in data_of(copied)["faults"]] == [[]] * 4, "of a run by an earlier version"
+
+
 def test_settings_tell_their_defaults(raft: Path) -> None:
     rows = {row["key"]: row for row in data_of(raft)["config"]}
 

@@ -8,7 +8,8 @@ const LINES = 3;
 const LEAST = 3; // letters below which a name is left out
 
 // The names of bands, each at the top of its band and no wider: cut, or left out, where there is no room. `bands`: [{from, to,
-// name}]; `at(value)` is a place between `left` and `right`. Bands of one name with the same ends are one: `loss ×4`.
+// name}]; `at(value)` is a place between `left` and `right`. Bands of one name with the same ends are one: `loss ×4`. Bands
+// that overlap have lines of their own as long as there are lines; then a name may follow another, and its ends are not known.
 export function namesOfBands(bands, at, left, right) {
   const ends = [];
   const found = [];
@@ -16,12 +17,19 @@ export function namesOfBands(bands, at, left, right) {
     const from = Math.max(at(band.from), left);
     const to = Math.min(at(band.to), right);
     const text = cut(band.many > 1 ? `${band.name} ×${band.many}` : band.name, Math.floor((to - from - 6) / LETTER));
-    const line = text === null ? -1 : free(ends, from);
+    if (text === null) continue;
+    const own = lineOf(ends, from, "band");
+    const line = own >= 0 ? own : lineOf(ends, from, "name");
     if (line < 0) continue;
-    ends[line] = from + 8 + LETTER * text.length;
-    found.push({ text, x: from + 4, line });
+    ends[line] = { band: Math.max(to, ends[line]?.band ?? 0), name: from + 8 + LETTER * text.length };
+    found.push({ text, x: from + 4, line, from, to, begins: at(band.from) >= left, ends: at(band.to) <= right, isOwn: own >= 0 });
   }
   return found;
+}
+
+// Where each band of `namesOfBands` is, for those with lines of their own, and whether it begins and ends there.
+export function extentsOf(names) {
+  return names.filter((one) => one.isOwn);
 }
 
 // The labels of failures, each beside its line, on the side with more room. `failures`: [{at, label}].
@@ -59,8 +67,8 @@ function alike(bands) {
   return [...found.values()].sort((a, b) => a.from - b.from || b.to - a.to);
 }
 
-function free(ends, from) {
-  const line = ends.findIndex((end) => end <= from);
+function lineOf(ends, from, what) {
+  const line = ends.findIndex((end) => end[what] <= from);
   return line >= 0 ? line : ends.length < LINES ? ends.length : -1;
 }
 

@@ -1,23 +1,25 @@
 /* global uPlot */
-import { LINE, namesOfBands, namesOfFailures } from "./bands.js";
+import { extentsOf, LINE, namesOfBands, namesOfFailures } from "./bands.js";
 import { colour, el, onColours, onWidth } from "./dom.js";
 import { digits, united } from "./format.js";
 import { inFigures, table } from "./table.js";
+import { zoomable } from "./zoom.js";
 
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 const NARROWEST = 56; // the least width of the numbers on the y axis, so that charts below one another are aligned
+const CLICK = 4; // a drag of fewer pixels is a click
 const EDGES = 8; // the least distance between the edges of two bands, in pixels
 export const COLOURS = 8;
 
 // A chart of series over a common x. `x`: {values, label, show, tick, log, to: the axis goes from 0 to it}; `series`: [{label, values, colour: 0…, dash: 0…, show}];
-// `y`: {label, log, from, to}; `bands`: [{from, to, label, name}]; `marks`: [{at, label}]; `failures`: [{at, label}]; `sync`: charts of one name share the cursor.
-export function chart({ title, note, x, series, y, bands = [], marks = [], failures = [], sync, height = 220, stepped = false }) {
+// `y`: {label, log, from, to}; `bands`: [{from, to, label, name}]; `marks`: [{at, label}]; `failures`: [{at, label}]; `sync`: charts of one name share the cursor; `zoom`: those of one share what they show.
+export function chart({ title, note, x, series, y, bands = [], marks = [], failures = [], sync, zoom = zoomOf(x), height = 220, stepped = false }) {
   const plot = el("div", { class: "plot" });
   const values = series.map(() => el("span", { class: "value" }));
   const at = el("span", { class: "value at" });
   const legend = el("div", { class: "legend" }, series.map((one, place) =>
     el("span", { class: "item" }, swatch(one), el("span", {}, one.label), values[place])), at);
-  const figure = el("figure", { class: "chart", tabindex: 0, role: "group", "aria-label": `${title}. Arrow keys move through the values.` },
+  const figure = el("figure", { class: "chart", tabindex: 0, role: "group", "aria-label": `${title}. Arrow keys move through the values, plus and minus zoom, 0 shows all.` },
     el("figcaption", {}, title, note && el("span", { class: "note" }, note)), legend, plot,
     inFigures(() => figures(x, series)));
   const layer = el("div", { class: "layer" });
@@ -35,7 +37,7 @@ export function chart({ title, note, x, series, y, bands = [], marks = [], failu
     drawn = new uPlot({
       width, height,
       legend: { show: false },
-      cursor: { sync: sync ? { key: sync, setSeries: false } : undefined, points: { size: 6 }, drag: { x: true, y: false } },
+      cursor: { sync: sync ? { key: sync, setSeries: false } : undefined, points: { size: 6 }, drag: { x: true, y: false, setScale: false }, bind: { dblclick: () => () => zoom.whole() } },
       scales: { x: { time: false, distr: x.log ? 3 : 1, range: x.to === undefined ? undefined : (u, low, high) => (low === x.values[0] && high === x.values.at(-1) ? [0, x.to] : [low, high]) }, y: { distr: y.log ? 3 : 1, range: y.log ? undefined : range(y) } },
       axes: [
         { ...axis, label: x.label, size: 32, values: ticks(x.tick ?? ((value) => digits(value, 4))) },
@@ -45,11 +47,24 @@ export function chart({ title, note, x, series, y, bands = [], marks = [], failu
         stroke: () => colour(`--c${one.colour % COLOURS}`), width: 1.8, dash: DASHES[(one.dash ?? 0) % DASHES.length],
         paths: stepped || one.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined, points: { show: one.points ?? undefined, size: 4 },
       }))],
-      hooks: { drawClear: [(u) => shade(u, bands)], draw: [(u) => mark(u, marks), (u) => write(u, layer, bands, failures)], setCursor: [told] },
+      hooks: { drawClear: [(u) => shade(u, bands)], draw: [(u) => mark(u, marks), (u) => write(u, layer, bands, failures)], setCursor: [told], setSelect: [chosen] },
     }, [x.values, ...series.map((one) => one.values)], plot);
     drawn.over.append(layer);
+    if (zoom.isZoomed) show();
     write(drawn, layer, bands, failures);
     told(drawn);
+  }
+
+  function show() {
+    if (zoom.isZoomed) drawn.setScale("x", { min: zoom.shown.from, max: zoom.shown.to });
+    else drawn.setData(drawn.data, true);
+  }
+
+  function chosen(u) {
+    const { left, width } = u.select;
+    if (!width) return;
+    u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (width >= CLICK) zoom.show(u.posToVal(left, "x"), u.posToVal(left + width, "x"));
   }
 
   function told(u) {
@@ -64,14 +79,22 @@ export function chart({ title, note, x, series, y, bands = [], marks = [], failu
 
   figure.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[event.key];
-    if (!step || !drawn || event.target !== figure) return;
+    if (!drawn || event.target !== figure || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (zoom.follows(event.key)) event.preventDefault();
+    if (!step) return;
     event.preventDefault();
     const place = Math.max(0, Math.min(x.values.length - 1, (drawn.cursor.idx ?? -1) + step));
     drawn.setCursor({ left: drawn.valToPos(x.values[place], "x"), top: drawn.over.clientHeight / 2 }, true, true);
   });
   onWidth(plot, draw);
+  zoom.watch(() => drawn && show());
   onColours(() => drawn?.redraw());
   return figure;
+}
+
+// What a chart shows that is zoomed alone.
+function zoomOf(x) {
+  return x.to === undefined ? zoomable(x.values[0], x.values.at(-1), { log: x.log }) : zoomable(0, x.to);
 }
 
 // The width that the numbers on an axis take.
@@ -102,10 +125,10 @@ function shade(u, bands) {
       u.ctx.fillRect(from, top, to - from, height);
     }
     let last = -Infinity;
-    for (const { from } of bands) {
-      if (u.valToPos(from, "x") - last < EDGES) continue; // many faults would hide the curves
-      upright(u, from);
-      last = u.valToPos(from, "x");
+    for (const edge of bands.flatMap(({ from, to }) => [from, to]).sort((a, b) => a - b)) {
+      if (u.valToPos(edge, "x") - last < EDGES) continue; // many faults would hide the curves
+      upright(u, edge);
+      last = u.valToPos(edge, "x");
     }
   });
 }
@@ -126,13 +149,15 @@ function mark(u, marks) {
   });
 }
 
-// Writes over the plot, as text of the page: the names of bands at their tops, and the failures with their labels at the bottom.
+// Writes over the plot, as text of the page: the names of bands at their tops, with their ends, and the failures with their labels at the bottom.
 function write(u, layer, bands, failures) {
   const { clientWidth: width, clientHeight: height } = u.over;
   const at = (value) => u.valToPos(value, "x");
   const px = (left, top) => ({ left: `${left}px`, top: `${top}px` });
+  const names = namesOfBands(bands, at, 0, width);
   layer.replaceChildren(
-    ...namesOfBands(bands, at, 0, width).map((one) => el("span", { class: "fault", style: px(one.x, one.line * LINE) }, one.text)),
+    ...extentsOf(names).map((one) => el("span", { class: `extent${one.begins ? " begins" : ""}${one.ends ? " ends" : ""}`, style: { ...px(one.from, one.line * LINE + 1), width: `${one.to - one.from}px` } })),
+    ...names.map((one) => el("span", { class: "fault", style: px(one.x, one.line * LINE) }, one.text)),
     ...failures.filter((one) => at(one.at) >= 0 && at(one.at) <= width).map((one) => el("span", { class: "failed", style: px(at(one.at) - 1, 0) })),
     ...namesOfFailures(failures, at, 0, width).map((one) => el("span", { class: "failure", style: px(one.x, height - (one.line + 1) * LINE) }, one.text)));
 }

@@ -4,6 +4,7 @@ import { count, digits, milliseconds, TIME } from "./format.js";
 import { change, choice, verdictWord } from "./parts.js";
 import { start } from "./start.js";
 import { inFigures, table } from "./table.js";
+import { zoomable } from "./zoom.js";
 
 const ROWS = 200;
 
@@ -115,12 +116,13 @@ function curves(runs) {
   if (!known.length) return lacking;
   const at = [...new Set(known.flatMap((run) => run.curves.at))].sort((a, b) => a - b);
   const x = { values: at, ...TIME, to: at.at(-1) };
+  const zoom = zoomable(0, x.to);
   // What one run has no interval for is undefined, which a line passes over; an interval without operations is null.
   const over = (run, values) => { const known = new Map(run.curves.at.map((time, place) => [time, values[place]])); return at.map((time) => known.get(time)); };
   const line = (run, name, label, show, dash) => ({ label, values: over(run, run.curves[name]), colour: runs.indexOf(run), dash, show, points: show === milliseconds || undefined });
   return [...lacking,
-    chart({ sync: "compared", x, title: "Operations per second", y: { label: "operations/s", from: 0 }, series: known.map((run) => line(run, "rate", run.name, digits, 0)) }),
-    chart({ sync: "compared", x, title: "Latency", note: "of operations that were answered ok", y: { label: "ms", log: true },
+    chart({ sync: "compared", zoom, x, title: "Operations per second", y: { label: "operations/s", from: 0 }, series: known.map((run) => line(run, "rate", run.name, digits, 0)) }),
+    chart({ sync: "compared", zoom, x, title: "Latency", note: "of operations that were answered ok", y: { label: "ms", log: true },
       series: known.flatMap((run) => ["p50", "p99"].map((name, place) => line(run, name, `${run.name} ${name}`, milliseconds, place))) }),
   ];
 }

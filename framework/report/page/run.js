@@ -5,16 +5,21 @@ import { copyable, verdictWord } from "./parts.js";
 import { start } from "./start.js";
 import { inFigures, table } from "./table.js";
 import { timeline } from "./timeline.js";
+import { zoomable } from "./zoom.js";
 
+const SHOWN = 0.1; // the part of a run before its failure that is shown of it
+const LEAST = 0.2; // seconds of it, at least
+const AFTER = 0.1; // what is shown after the failure, as a part of what is shown before
 const WIDE = 7; // endpoints beyond which the table of links has no room beside that of types
 
 function page(data) {
   const bands = data.faults;
   const failures = data.failures;
   const marks = data.leaders.map((one) => ({ at: one.at, label: `${one.node} leads${one.term === null ? "" : `, term ${one.term}`}` }));
+  const over = { bands, marks, failures, zoom: zoomable(0, end(data)) };
   const parts = [
-    ["load", "Throughput and latency", load(data, { bands, marks, failures })],
-    ["nodes", "Nodes", nodes(data, { bands, marks, failures })],
+    ["load", "Throughput and latency", load(data, over)],
+    ["nodes", "Nodes", nodes(data, over)],
     ["faults", "Faults", faults(data)],
     ["messages", "Messages", messages(data)],
     ["checks", "Checks", checks(data)],
@@ -63,8 +68,10 @@ function load(data, over) {
     values: at.map((_, place) => groups.reduce((sum, group) => sum + group.unanswered[place], 0)),
   }] : [];
   if (!cdf.at.length) return [el("p", { class: "missing" }, "No operation was answered ok."), chart({ ...one, title: "Operations per second", y: { label: "operations/s", from: 0 }, series: bad })];
+  const hint = "Drag over a chart or the roles to zoom all that show the time; a double click zooms out. Where one has the focus: the keys + and −, and 0 for the whole run.";
   const told = [bands.length && "shaded: a fault is in force", marks.length && "▼ a leader begins", failures.length && "✕ the run failed", data.warmup && `the first ${moment(data.warmup)} are the warm-up`].filter(Boolean).join(" · ");
   return [
+    el("p", { class: "sub hint" }, hint),
     chart({ ...one, title: "Operations per second", note: told, y: { label: "operations/s", from: 0 }, series: [...groups.map((group, place) => ({ label: group.name, values: group.rate, colour: place, show: digits })), ...bad] }),
     chart({ ...one, title: "Latency", note: "of operations that were answered ok", y: { label: "ms", log: true }, series: groups.flatMap((group, place) => [
       { label: `${group.name} p50`, values: group.p50, colour: place, show: milliseconds, points: true },
@@ -79,10 +86,23 @@ function nodes(data, over) {
   if (!data.nodes) return [];
   const { rows, states, progress, left_out: more } = data.nodes;
   return [
-    timeline({ title: "Roles", note: more ? `${count(more)} more nodes, to which less happened, are left out` : "hover a span for its details", rows, states, end: data.nodes.end, ...over }),
+    zoomButtons(data, over.zoom),
+    timeline({ title: "Roles", note: more ? `${count(more)} more nodes, to which less happened, are left out` : "hover a span or a fault for its details", rows, states, ...over }),
     progress && chart({ title: `${progress.grows ? "Progress" : "Status"}: ${progress.field}`, sync: "time", ...over, stepped: true, x: { values: progress.at, ...TIME, to: end(data) }, y: { label: progress.field },
       series: progress.nodes.map((node, place) => ({ label: node.name, values: node.values, colour: place, dash: Math.floor(place / 4), show: count })) }),
   ];
+}
+
+function zoomButtons({ failures }, zoom) {
+  const [first] = failures;
+  const button = (label, click) => el("button", { type: "button", on: { click } }, label);
+  const before = Math.max(SHOWN * zoom.shown.to, LEAST);
+  const toFailure = first && button("zoom to the failure", () => zoom.show(first.at - before, first.at + AFTER * before));
+  const toWhole = button("show the whole run", () => zoom.whole());
+  const look = () => { toWhole.hidden = !zoom.isZoomed; };
+  zoom.watch(look);
+  look();
+  return el("div", { class: "controls zoom" }, toFailure, toWhole);
 }
 
 function faults(data) {
