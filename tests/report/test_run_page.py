@@ -126,6 +126,52 @@ def test_a_client_that_a_fault_hits_has_its_row(taken: Path, tmp_path: Path, bro
     expect(lanes(page, "c7").last.locator("title")).to_contain_text("to the end")
 
 
+def test_each_firing_says_whether_it_was_in_force_at_the_failure(
+    taken: Path, tmp_path: Path, browser_page: OpenPage
+) -> None:
+    folder = Path(shutil.copytree(taken / "invalid", tmp_path / "run"))
+    result = json.loads((folder / "result.json").read_text())
+    spans = [[1.0, 2.0], [2.0, None], [2.1, 2.1], [2.4, 2.5], [2.5, 2.6]]
+    result["ledger"] = [{"fault": "pause", "due": 5, "fired": 5, "spans": spans}]
+    (folder / "result.json").write_text(json.dumps(result))
+
+    page = browser_page(write_run_report(folder))
+    page.locator("section#faults summary").first.click()
+
+    table = page.locator("section#faults details table")
+    expect(table.locator("thead th").last).to_have_text("at the failure (agreement, 2,420 ms)")
+    expect(table.locator("tbody tr td:last-child")).to_have_text(
+        ["ended 420 ms before it", "in force", "fired 320 ms before it", "in force", "began 80 ms after it"]
+    )
+    valid = browser_page(taken / "valid" / "report.html")
+    valid.locator("section#faults summary").first.click()
+    expect(valid.locator("section#faults details thead th")).to_have_text(["fault", "from", "to"])
+
+
+def test_faults_that_overlap_show_their_own_ends(taken: Path, browser_page: OpenPage) -> None:
+    page = browser_page(taken / "valid" / "report.html")
+    for figure in ("section#load figure.chart >> nth=0", "section#nodes figure.timeline"):
+        extents = page.locator(f"{figure} >> .extent")
+        expect(extents).to_have_count(4)
+        clock, partition = (extents.nth(place).bounding_box() for place in (0, 1))
+        assert clock is not None and partition is not None
+        assert clock["x"] < partition["x"] < clock["x"] + clock["width"] < partition["x"] + partition["width"]
+        assert partition["y"] - clock["y"] > 10, "each has a line"
+
+
+def test_the_settings_of_the_protocol_come_first_and_are_linked(taken: Path, browser_page: OpenPage) -> None:
+    page = browser_page(taken / "invalid" / "report.html")
+    tables = page.locator("section#config > .scroll table")
+
+    expect(page.locator("nav a").last).to_have_attribute("href", "#protocol")
+    expect(page.locator("h3#protocol")).to_be_visible()
+    expect(tables.first.locator("tr.differs")).to_have_text("protocol.terminationtimeoutquorum")
+    settings = tables.first.locator("tbody th").all_inner_texts()
+    assert len(settings) > 3 and all(key.startswith("protocol.") for key in settings)
+    others = tables.nth(1).locator("tbody th").all_inner_texts()
+    assert others[0] == "faults.schedule.steps" and "protocol.termination" not in others
+
+
 def test_the_failure_is_marked_in_every_chart_over_time(taken: Path, browser_page: OpenPage) -> None:
     page = browser_page(taken / "invalid" / "report.html")
 

@@ -10,6 +10,7 @@ import { zoomable } from "./zoom.js";
 const SHOWN = 0.1; // the part of a run before its failure that is shown of it
 const LEAST = 0.2; // seconds of it, at least
 const AFTER = 0.1; // what is shown after the failure, as a part of what is shown before
+const OF_PROTOCOL = "protocol."; // how the names of its settings begin
 const WIDE = 7; // endpoints beyond which the table of links has no room beside that of types
 
 function page(data) {
@@ -25,11 +26,13 @@ function page(data) {
     ["checks", "Checks", checks(data)],
     ["config", "Configuration", config(data)],
   ];
-  return [header(data), nav(parts), tiles(data), ...parts.map(([id, heading, content]) => section(id, heading, data.missing[id], ...content))];
+  return [header(data), nav(data, parts), tiles(data), ...parts.map(([id, heading, content]) => section(id, heading, data.missing[id], ...content))];
 }
 
-function nav(parts) {
-  return el("nav", { "aria-label": "Parts of this report" }, parts.map(([id, heading]) => el("a", { href: `#${id}` }, heading)));
+function nav(data, parts) {
+  const links = parts.map(([id, heading]) => [id, heading]);
+  if (data.config.some((row) => row.key.startsWith(OF_PROTOCOL))) links.push(["protocol", "Settings of the protocol"]);
+  return el("nav", { "aria-label": "Parts of this report" }, links.map(([id, heading]) => el("a", { href: `#${id}` }, heading)));
 }
 
 function header(data) {
@@ -115,12 +118,21 @@ function faults(data) {
     { head: "against", value: (row) => row.against },
     { head: "roles", value: (row) => row.roles },
   ], data.ledger);
+  const [failure] = data.failures;
   const spans = table([
     { head: "fault", value: (row) => row.label },
     { head: "from", number: true, value: (row) => row.from, show: (row) => moment(row.from) },
     { head: "to", number: true, value: (row) => row.to, show: (row) => (row.open ? "to the end" : moment(row.to)) },
+    ...(failure ? [{ head: `at the failure (${failure.label}, ${moment(failure.at)})`, value: (row) => whenAt(failure.at, row) }] : []),
   ], data.faults, { limit: 50 });
   return [ledger.element, data.faults.length > 0 && inFigures(() => spans.element, "When each was in force"), crashes(data)].filter(Boolean);
+}
+
+// Where the failure of a run stands to the time in which a fault was in force.
+function whenAt(failure, { from, to, open }) {
+  if (from > failure) return `began ${milliseconds(1000 * (from - failure))} after it`;
+  if (open || to >= failure) return "in force";
+  return `${from === to ? "fired" : "ended"} ${milliseconds(1000 * (failure - to))} before it`;
 }
 
 function crashes(data) {
@@ -187,9 +199,14 @@ function config(data) {
     { head: "value", value: (row) => row.value },
     { head: "default", value: (row) => row.usual ?? "", show: (row) => (row.differs ? row.usual ?? "–" : "") },
   ];
-  const differing = data.config.filter((row) => row.differs);
-  const parts = [el("h3", {}, "What differs from the defaults")];
-  parts.push(differing.length ? table(columns, differing).element : el("p", { class: "sub" }, "Nothing."));
+  const isOwn = (row) => row.key.startsWith(OF_PROTOCOL);
+  const own = data.config.filter(isOwn);
+  const differing = data.config.filter((row) => row.differs && !isOwn(row));
+  const ofFaults = differing.filter((row) => row.key.startsWith("faults."));
+  const ordered = [...ofFaults, ...differing.filter((row) => !ofFaults.includes(row))];
+  const parts = own.length ? [el("h3", { id: "protocol" }, "Settings of the protocol"), table(columns, own, { mark: (row) => row.differs && "differs" }).element] : [];
+  parts.push(el("h3", {}, own.length ? "What else differs from the defaults" : "What differs from the defaults"));
+  parts.push(ordered.length ? table(columns, ordered).element : el("p", { class: "sub" }, "Nothing."));
   parts.push(inFigures(() => table(columns, data.config, { mark: (row) => row.differs && "differs" }).element, `All ${data.config.length} settings`));
   if (data.versions.length) parts.push(el("p", { class: "sub" }, data.versions.join(" · ")));
   return parts;
