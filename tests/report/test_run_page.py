@@ -86,7 +86,7 @@ def lanes(page: Page, node: str) -> Locator:
     return page.locator(f"figure.timeline svg g.row[data-node={node}] g.lane")
 
 
-def test_faults_stand_on_the_rows_of_the_nodes_that_they_hit(taken: Path, browser_page: OpenPage) -> None:
+def test_faults_are_shown_on_the_rows_of_the_nodes_that_they_hit(taken: Path, browser_page: OpenPage) -> None:
     page = browser_page(taken / "valid" / "report.html")
 
     assert [lanes(page, f"n{number}").count() for number in range(1, 6)] == [2, 1, 3, 2, 1]
