@@ -25,7 +25,8 @@ def recovery(experiment: Experiment, ended: EngineResult) -> tuple[Verdict, str]
     """Returns the verdict and reason if the protocol did not recover; None if it did, or if that was not checked.
 
     A protocol did not recover if no operation due after the faults succeeded; if none was due, no operation that was
-    under way at their end. The verdict is INVALID if the nodes that were left could have served, else UNKNOWN.
+    under way at their end. The verdict is INVALID if the nodes that were left could have served and had the time for it,
+    else UNKNOWN: on Ray, the last process to restart may leave less than `quiet`.
     """
     tally = ended.tally
     if tally.healed_at is None or unchecked(experiment) or not experiment.protocol.recovers:
@@ -36,10 +37,13 @@ def recovery(experiment: Experiment, ended: EngineResult) -> tuple[Verdict, str]
     left = experiment.duration - tally.healed_at
     verdict, when = _judged(experiment, ended, tally.healed_at)
     needed = _recovery_time(experiment)
-    if verdict is Verdict.INVALID and left < needed:
+    if verdict is Verdict.INVALID and 2 * left < experiment.quiet:
+        verdict, when = Verdict.UNKNOWN, f"{when}, which took more than half of quiet={_span(experiment.quiet)}"
+    elif verdict is Verdict.INVALID and left < needed:
         verdict, when = Verdict.UNKNOWN, f"{when}, and it may take {_span(needed)}: make quiet longer"
     told = [] if ended.aftermath is None else list(_told(ended.aftermath, ended.crashes))
-    return verdict, "; ".join((f"no progress within {_span(left)} {when}", *told))
+    within = f"within {_span(left)}" if left > 0 else "before the load ended"
+    return verdict, "; ".join((f"no progress {within} {when}", *told))
 
 
 def _span(duration: int) -> str:

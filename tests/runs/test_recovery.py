@@ -11,7 +11,7 @@ import pytest
 from framework import Status
 from framework.checking.verdict import Verdict
 from framework.config.compose import compose
-from framework.core.time import SECOND
+from framework.core.time import MILLISECOND, SECOND
 from framework.engine.base import Aftermath, NodeCrash, Waiting, agreed
 from framework.engine.tally import Tally
 from framework.runs.execute import execute
@@ -53,6 +53,22 @@ def test_a_protocol_that_needs_more_time_than_there_was_leaves_it_in_doubt(neede
     assert concluded[0] is verdict
     more = ", and it may take 1001ms: make quiet longer" if verdict is Verdict.UNKNOWN else ""
     assert concluded[1].startswith(f"no progress within 1s after everything was healed{more}; n1 candidate")
+
+
+@pytest.mark.parametrize(("healed_ms", "within"), [(1499, ""), (1501, "within 499ms"), (2178, "before the load ended")])
+def test_a_protocol_that_had_less_than_half_of_the_time_promised_is_left_in_doubt(healed_ms: int, within: str) -> None:
+    tally = counted(healed_at=healed_ms * MILLISECOND, asked=3)
+    verdict, reason = recovery(recovering(), ended(tally, aftermath=Aftermath(statuses=UP, can_serve=True))) or (
+        None,
+        "",
+    )
+    if not within:
+        assert verdict is Verdict.INVALID
+        return
+    assert verdict is Verdict.UNKNOWN
+    assert reason.startswith(
+        f"no progress {within} after everything was healed, which took more than half of quiet=1s; n1 candidate"
+    )
 
 
 def test_where_those_that_are_left_can_serve_it_is_invalid_too_and_not_everything_was_healed() -> None:

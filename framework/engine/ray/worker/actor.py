@@ -117,8 +117,10 @@ class WorkerActor:
         return WorkerAddress(self._setup.name, address, os.getpid(), ray.get_runtime_context().get_node_id())
 
     def connect(self, contacts: Mapping[int, Contact]) -> None:
-        """Records the other workers' contacts and connects to them."""
+        """Prepares for the first boot: records the other workers' contacts, connects to them, and prepares the load of
+        the clients."""
         self._call(lambda: self._learn(contacts))
+        self._call(self._worker.prepare_clients)
         if self._mesh is not None:
             asyncio.run_coroutine_threadsafe(self._mesh.connect_all(), self._loop).result()
 
@@ -233,7 +235,7 @@ class WorkerActor:
         for node in worker.nodes.values():
             if node.id not in order.standing_by:
                 worker.boot(node, storages.get(node.id), cause)
-        worker.start_clients()
+        worker.begin_load()
         if self._rows is not None:
             self._rows.write_through()  # so that the trace holds the start even if a crash follows at once
         return Booted("", cut)

@@ -86,7 +86,7 @@ class Worker:
         self.zero = 0  # the run's start on this machine's monotonic clock
         self.epoch = 0  # the run's start on the wall clock
         self.commits: Commits = MemoryCommits()
-        self.clients: ClientDriver | None = None  # None before their start
+        self.clients: ClientDriver | None = None
         self.history: HistoryWriter | None = None  # of its clients
         self.life = NodeLife(self)
         self._look = StatusRows(self.life, self).look
@@ -550,14 +550,17 @@ class Worker:
 
     # Clients.
 
-    def start_clients(self) -> None:
-        """Begins the load, if this worker hosts clients."""
+    def prepare_clients(self) -> None:
+        """Prepares the load, if this worker hosts clients; it begins with `begin_load`."""
         first = self.setup.first_client
-        if first is None:
-            return
-        nodes = self.nodes.values()
-        self.clients = ClientDriver(self.experiment, nodes, self, self.tally, self.history, first)
-        self._begin_due(self.clients)
+        if first is not None:
+            nodes = self.nodes.values()
+            self.clients = ClientDriver(self.experiment, nodes, self, self.tally, self.history, first)
+
+    def begin_load(self) -> None:
+        """Begins the load, if this worker hosts clients."""
+        if self.clients is not None:
+            self._begin_due(self.clients)
 
     @property
     def is_load_finished(self) -> bool:
