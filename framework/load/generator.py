@@ -78,7 +78,7 @@ class LoadGenerator:
         self._source = workload.next
         self._functions = frozenset(workload.functions())
         self._ended: list[tuple[NodeId, Operation, Outcome]] = []  # ended operations not yet reported to the workload
-        self.hears = type(workload).completed is not Workload.completed  # whether the workload is told of the ends
+        self.reports_ends = type(workload).completed is not Workload.completed  # the class handles them
         # The time after `stop` for which busy clients continue.
         self._finishing = finishing_time(type(workload), workload.config)
         self._processes = [first + index for index in range(len(self.clients))]
@@ -123,9 +123,9 @@ class LoadGenerator:
         return assignments
 
     def ended(self, client: NodeId, operation: Operation, outcome: Outcome) -> None:
-        """Records the end of an operation, which is reported to the workload before its next operation is requested."""
-        if self.hears:
-            self._ended.append((client, operation, outcome))
+        """Records the end of an operation, which is reported to the workload before its next operation is requested.
+        Needed only if `reports_ends`."""
+        self._ended.append((client, operation, outcome))
 
     def begin_final(self, now: int, free: Iterable[int]) -> None:
         """Begins the final phase, a closed loop of the workload's final operations. The clients numbered `free` begin

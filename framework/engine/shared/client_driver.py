@@ -251,7 +251,7 @@ class ClientDriver:
         self._count(assignment, outcome, now)
 
     def _count(self, assignment: Assignment, outcome: Outcome, now: int) -> None:
-        if self._load.hears:
+        if self._load.reports_ends:
             self._load.ended(assignment.client, assignment.operation, outcome)
         if self.is_final:
             self._tally.count(outcome)
