@@ -95,7 +95,8 @@ def run_on_workers(
     for worker in workers:
         for node in worker.nodes.values():
             worker.boot(node, worker.commits.storage(node.id) if node.durable else None)
-    clients.start_clients()
+    clients.prepare_clients()
+    clients.begin_load()
     loop.run_until_complete(_turns(workers, until, meanwhile))
     for worker in workers:
         worker.end()
