@@ -29,7 +29,7 @@ _BITS = 31  # of the distance
 _POINTS = [cell if cell < 64 else (32 + cell % 32) << (cell // 32 - 1) for cell in range(32 * (_BITS - 4) + 1)]
 _SCALE = 40  # bits behind the binary point of a law's own table
 _CONTEXT = Context(prec=25)
-_NEAR_ZERO = Decimal(1) / 64  # up to here, the series of ln(1 + x) needs at most 13 terms
+_NEAR_ZERO = Decimal(1) / 64  # up to here, the series of ln(1 + x) needs at most 14 terms
 _NEGLIGIBLE = Decimal(10) ** -24
 
 
@@ -216,7 +216,7 @@ def _fixed(value: Decimal | float) -> int:
 
 
 def _log1p(x: Decimal) -> Decimal:
-    """Returns ln(1 + x), for an x near 0, by its series: it costs a fifth of a logarithm."""
+    """Returns ln(1 + x), for an x near 0, by its series, which is cheaper there than a logarithm."""
     total, power, n = x, x, 1
     while abs(power) > _NEGLIGIBLE:
         power, n = -power * x, n + 1

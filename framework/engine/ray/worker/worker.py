@@ -86,7 +86,7 @@ class Worker:
         self.zero = 0  # the run's start on this machine's monotonic clock
         self.epoch = 0  # the run's start on the wall clock
         self.commits: Commits = MemoryCommits()
-        self.clients: ClientDriver | None = None
+        self.clients: ClientDriver | None = None  # None if it hosts none
         self.history: HistoryWriter | None = None  # of its clients
         self.life = NodeLife(self)
         self._look = StatusRows(self.life, self).look
