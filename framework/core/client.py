@@ -47,7 +47,7 @@ Outcome: TypeAlias = Ok | Fail | Unknown
 """The outcome of an operation."""
 
 
-_INTERNAL = ("_runtime", "_path", "_committed", "_peer_mount")
+_INTERNAL = ("_runtime", "_path", "_committed", "_handlers", "_peer_mount")
 
 
 class Ended(Event):

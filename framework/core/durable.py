@@ -86,7 +86,7 @@ class DurableField:
 
 
 class DurableScalar:
-    """The descriptor of a durable scalar in its node class. Reading bypasses it; a new value marks the node."""
+    """The descriptor of a durable scalar in its node class. Reading bypasses it; a new value marks the field."""
 
     __slots__ = ("dirty", "name")
 
@@ -97,7 +97,7 @@ class DurableScalar:
         values = node.__dict__
         if values[self.name] is not value:
             values[self.name] = value
-            getattr(node._runtime, self.dirty)[node] = None
+            getattr(node._runtime, self.dirty)[node, self.name] = None
 
 
 class DurableCollection:

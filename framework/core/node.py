@@ -57,8 +57,8 @@ class Runtime(Protocol):
     """The runtime as its node sees it; `framework.core.node_runtime` implements it.
 
     `step` is the number of the step under way. `soon` maps each timer with after=0 to the step that set it. `wake` is
-    no later than the earliest deadline. `tells` are (parent path, mount name, event). `dirty` has the nodes with
-    durable changes since the last commit, in the order of their first change; `lazy` those with changes of lazy fields.
+    no later than the earliest deadline. `tells` are (parent path, mount name, event). `dirty` has the durable fields set
+    since the last commit, in the order in which they were first set; `lazy` the lazy ones.
     `stored` holds, by mount path, the durable fields that no node has taken over yet; fields of the paths in `plain`
     are not yet converted to their declared types.
     """
@@ -75,8 +75,8 @@ class Runtime(Protocol):
     wake: int
     tells: list[tuple[str, str, Message]]
     nodes: dict[str, Node]
-    dirty: dict[Node, None]
-    lazy: dict[Node, None]
+    dirty: dict[tuple[Node, str], None]
+    lazy: dict[tuple[Node, str], None]
     stored: Stored
     plain: set[str]
     roles: Mapping[str, tuple[NodeId, ...]]
@@ -127,18 +127,16 @@ class Node:
     spare: bool = False
     """True if this node is a spare: not a member of the group when the run starts. `peers` are then all members."""
 
-    _handlers: ClassVar[dict[type[Message], Handler]] = {}
+    _handlers: dict[type[Message], Handler] = {}  # of the class, and of each instance, where it is found sooner
     _timers: ClassVar[frozenset[str]] = frozenset()
     _keeps_own_id: ClassVar[bool] = False  # whether a mounted node's own id stays among its peers
     _durable: ClassVar[dict[str, str]] = {}
-    _forced: ClassVar[dict[str, str]] = {}
-    _lazy: ClassVar[dict[str, str]] = {}
     _declared: ClassVar[dict[str, DurableField]] = {}
     _declared_here: ClassVar[dict[str, DurableField]] = {}
 
     _runtime: Runtime
     _path: str
-    _peer_mount: str | None = None
+    _peer_mount: str | None
     _committed: dict[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -146,8 +144,6 @@ class Node:
         check_body(cls)
         cls._declared = declared_fields(cls)
         cls._durable = {name: field.kind for name, field in cls._declared.items()}
-        cls._forced = {name: field.kind for name, field in cls._declared.items() if not field.is_lazy}
-        cls._lazy = {name: field.kind for name, field in cls._declared.items() if field.is_lazy}
         cls._handlers = {message: getattr(cls, name) for message, name in handler_names(cls).items()}
         cls._timers = timer_names(cls)
 
@@ -157,7 +153,8 @@ class Node:
     ) -> N:
         """Creates an instance at `runtime`, mounted at `path`, its durable fields restored, not yet started."""
         node = cls()
-        node._runtime, node._path = runtime, path
+        node._runtime, node._path, node._peer_mount = runtime, path, None
+        node._handlers = cls._handlers
         node.id, node.config, node.peers = runtime.id, config, peers
         if spare:
             node.spare = True
@@ -175,9 +172,13 @@ class Node:
             runtime.plain.discard(path)
             stored = typed_fields(cls, stored)
         for name, field in cls._declared.items():
-            value = node.__dict__[name] = node._committed[name] = field.restored(stored, name)
-            if field.kind is not SCALAR:
-                value._touch = partial((runtime.lazy if field.is_lazy else runtime.dirty).__setitem__, node, None)
+            value = node.__dict__[name] = field.restored(stored, name)
+            if field.kind is SCALAR:
+                node._committed[name] = value
+            else:
+                value._touch = partial(
+                    (runtime.lazy if field.is_lazy else runtime.dirty).__setitem__, (node, name), None
+                )
         runtime.nodes[path] = node
         return node
 

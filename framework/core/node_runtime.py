@@ -32,7 +32,7 @@ from framework.core.client import Client, Operation
 from framework.core.durable import (
     ATOMS,
     LOG,
-    SCALAR,
+    MAP,
     Change,
     LogWritten,
     MapWritten,
@@ -175,8 +175,8 @@ class NodeRuntime:
         self.plain: set[str] = (
             set() if storage is None or storage.typed else set(self.stored)
         )  # not yet converted to the declared types
-        self.dirty: dict[Node, None] = {}  # nodes with durable changes since the last commit, in order
-        self.lazy: dict[Node, None] = {}  # ... with changes of lazy fields
+        self.dirty: dict[tuple[Node, str], None] = {}  # durable fields set since the last commit, in order
+        self.lazy: dict[tuple[Node, str], None] = {}  # lazy ones
         self.active: dict[str, Node] = {}
         self._involved: dict[str, Node] = {}  # `active` of the batch under way
         self._leaving: list[Change] = []  # changes of mounts that were unmounted in this batch
@@ -327,10 +327,11 @@ class NodeRuntime:
     def _changes(self) -> Sequence[Change]:
         """Returns the changes to commit: none, unless a field that is not lazy has changed or a mount has ended."""
         changes, self._leaving = self._leaving, []
-        mounted = self.nodes.get
-        for node in self.dirty if self.is_durable else ():
-            if mounted(node._path) is node:
-                collect_changes(node, node._path, node._committed, node._forced, changes)
+        if self.is_durable:
+            mounted = self.nodes.get
+            for node, field in self.dirty:
+                if mounted(node._path) is node:
+                    collect_change(node, field, changes)
         self.dirty.clear()
         if not self.is_durable or not changes:
             return ()
@@ -338,9 +339,9 @@ class NodeRuntime:
             changes += self._lazy_leaving
             self._lazy_leaving = []
         if self.lazy:
-            for node in self.lazy:
-                if mounted(node._path) is node:
-                    collect_changes(node, node._path, node._committed, node._lazy, changes)
+            for node, field in self.lazy:
+                if self._is_mounted(node):
+                    collect_change(node, field, changes)
             self.lazy.clear()
         return changes
 
@@ -355,7 +356,7 @@ class NodeRuntime:
         for effect in (*early, *effects):
             if type(effect) is not Complete and effect.path and effect.path in nodes:  # type: ignore[union-attr]
                 involved[effect.path] = nodes[effect.path]  # type: ignore[union-attr]
-        involved.update((node._path, node) for node in self.dirty if self._is_mounted(node))
+        involved.update((node._path, node) for node, _ in self.dirty if self._is_mounted(node))
         self.active, self._involved = involved, {}
 
     def _fire_soon(self) -> None:
@@ -476,10 +477,9 @@ class NodeRuntime:
         """Ends the mount `path` and all below it; with `destroy`, deletes their durable state too."""
         for gone in [known for known in self.nodes if is_within(known, path)]:
             node = self.nodes.pop(gone)
-            collect_changes(node, gone, node._committed, node._forced, self._leaving)
-            collect_changes(node, gone, node._committed, node._lazy, self._lazy_leaving)
-            self.dirty.pop(node, None)
-            self.lazy.pop(node, None)
+            for field, declared in node._declared.items():
+                collect_change(node, field, self._lazy_leaving if declared.is_lazy else self._leaving)
+                (self.lazy if declared.is_lazy else self.dirty).pop((node, field), None)
             self._involved.pop(gone, None)
             self.stored[gone] = node._durable_values()
         if destroy:
@@ -493,25 +493,25 @@ class NodeRuntime:
         self.tells = [tell for tell in self.tells if f"{tell[0]}/{tell[1]}".lstrip("/") in self.nodes]
 
 
-def collect_changes(
-    node: Node, path: str, committed: dict[str, Any], fields: Mapping[str, str], changes: list[Change]
-) -> None:
-    """Appends the differences from `committed` to `changes`, and updates `committed`.
+def collect_change(node: Node, field: str, changes: list[Change]) -> None:
+    """Appends the change of a durable field since it was last collected to `changes`; nothing if it has not changed.
 
-    `committed` holds the values of scalars, and the logs and maps themselves. A composite value counts as changed
-    whenever it is a different object. Raises PluginError if a scalar was given a mutable value.
+    A composite scalar counts as changed whenever it is a different object. Raises PluginError if a scalar was given a
+    mutable value.
     """
-    values = node.__dict__
-    for field, kind in fields.items():
-        value, old = values[field], committed[field]
-        if kind is SCALAR:
-            if value is not old and (value != old or type(value) is not type(old) or type(value) not in EXACT):
-                if type(value) not in ATOMS:
-                    check_immutable(value, f"{type(node).__qualname__}.{field}")
-                committed[field] = value
-                changes.append(ScalarSet(path, field, value))
-        elif kind is LOG:
-            if value._dirty >= 0:
-                changes.append(LogWritten(path, field, *value.change()))
-        elif value._dirty:
-            changes.append(MapWritten(path, field, *value.change()))
+    kind, value = node._durable[field], node.__dict__[field]
+    if kind is LOG:
+        if value._dirty >= 0:
+            first, start, entries = value.change()
+            changes.append(LogWritten(node._path, field, first, start, entries))
+    elif kind is MAP:
+        if value._dirty:
+            puts, deleted = value.change()
+            changes.append(MapWritten(node._path, field, puts, deleted))
+    else:
+        old = node._committed[field]
+        if value is not old and (value != old or type(value) is not type(old) or type(value) not in EXACT):
+            if type(value) not in ATOMS:
+                check_immutable(value, f"{type(node).__qualname__}.{field}")
+            node._committed[field] = value
+            changes.append(ScalarSet(node._path, field, value))

@@ -188,26 +188,26 @@ class ReplicatedMachine:
             if len(self._sessions) > self.max_sessions:
                 del self._sessions[next(iter(self._sessions))]
             return Executed(index, b"", answers=answers)
-        if session == TICK:
-            return Executed(session, None, answers=answers)
-        if session == PARENT:
-            sequence = index
-        else:
+        if session >= 0:
             last = self._sessions.pop(session, None)
             if last is None:
                 return Executed(session, None, answers=answers)
             if sequence <= last[0]:  # a retry; the client has moved on from all but the last number
                 self._sessions[session] = last
                 return Executed(session, last[1], True, last[1] == DEFERRED, answers)
-            self._sessions[session] = (sequence, DEFERRED)
+        elif session == TICK:
+            return Executed(session, None, answers=answers)
+        else:
+            assert session == PARENT
+            sequence = index
         machine._call = (session, sequence)
         result = machine.apply(command.body)
         machine._call = None
-        if session != PARENT:
+        if session >= 0:
             self._sessions[session] = (sequence, result)
         if machine._answers is not None:
             answers += self._answers()
-            if result == DEFERRED and session != PARENT:  # it may have answered itself
+            if result == DEFERRED and session >= 0:  # it may have answered itself
                 result = self._sessions[session][1]
         return Executed(session, result, False, result == DEFERRED, answers)
 

@@ -29,6 +29,7 @@ class SimNode(HostedNode):
     """Per-node simulator state. `__slots__`: this is the hot path."""
 
     __slots__ = (
+        "commits",
         "disk_delay",
         "has_delays",
         "in_flight",
@@ -54,6 +55,7 @@ class SimNode(HostedNode):
         self.has_delays = has_delays  # whether its steps or commits take time according to the config
         self.waits = has_delays  # whether inputs wait for the batch under way: by the config or a fault
         self.disk_delay = 0  # additional time of a commit, caused by a fault
+        self.commits = 0  # through all incarnations
         self.torn = False  # whether a crash left a half-written commit that no restart has cut off yet
         self.mailbox: list[Envelope] = []  # messages for the next batch
         self.in_flight: Batch | None = None  # the batch whose service or commit is under way

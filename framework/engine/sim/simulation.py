@@ -152,6 +152,8 @@ class Simulation:
             self.tally.steps = self.steps
             names = zip(self.wire.names, self.delivered, strict=True)
             self.tally.messages = {name: count for name, count in names if count}
+            self.tally.forced_writes = {node.id: node.commits for node in self.nodes.values() if node.commits}
+            self.tally.fsyncs = sum(self.tally.forced_writes.values())
             self.clients.close(until)  # in every case: an operation that was invoked may have taken effect
 
     def ledger(self) -> tuple[LedgerEntry, ...]:
@@ -415,8 +417,7 @@ class Simulation:
             self._run_batch(node)
 
     def _committed(self, node: SimNode, changes: int, cause: int) -> None:
-        self.tally.fsyncs += 1
-        self.tally.force(node.id)
+        node.commits += 1
         self.seq = seq = self.seq + 1
         rows = self._rows
         if rows is not None:

@@ -156,7 +156,7 @@ class Raft(Node):
     # Figure 2, Rules for Servers: roles.
 
     def become_follower(self, term: int, leader: NodeId | None = None) -> None:
-        """Becomes a follower in `term`. `leader` is that term's leader, which was just heard; None: unknown."""
+        """Becomes a follower in `term`. `leader` is that term's leader; None: unknown."""
         assert term >= self.term, f"{self.id} in term {self.term} cannot go back to {term}"
         led = self.role == LEADER
         assert not led or term > self.term or leader is None, f"{leader} and {self.id} both lead term {term}"
@@ -168,9 +168,13 @@ class Raft(Node):
             self.reset_election_timer()  # a leader's own timer is not running
             self.note("stepped_down", term=term)
             self.end_leadership()
-        if leader is not None:
-            self.heard_at = self.now
-            self.reset_election_timer()
+
+    def follow(self, term: int, leader: NodeId) -> None:
+        """Handles that the leader of `term` was heard."""
+        if term > self.term or self.leader != leader:
+            self.become_follower(term, leader)
+        self.heard_at = self.now
+        self.reset_election_timer()
 
     def become_pre_candidate(self) -> None:
         """Asks whether it could win before it raises its term (thesis 9.6). None of this is durable."""
@@ -248,7 +252,7 @@ class Raft(Node):
         if append.term < self.term:  # from a deposed leader, which learns the new term
             self.send(sender, Appended(self.term, False, append.previous_index))
             return
-        self.become_follower(append.term, sender)
+        self.follow(append.term, sender)
         if append.previous_index < self.snapshot_index:  # the snapshot's entries are committed: the logs agree there
             append = append.without_entries_to(self.snapshot_index, self.snapshot_term)
         previous = append.previous_index
@@ -283,25 +287,27 @@ class Raft(Node):
 
     @handles(Appended)
     def on_appended(self, sender: NodeId, reply: Appended) -> None:
-        if self.role == LEADER and sender not in self.progress:
+        progress = self.progress.get(sender)
+        if progress is None and self.role == LEADER:
             return  # from a removed server, to an earlier leader
         if reply.term > self.term:
             self.become_follower(reply.term)
             return
-        if self.role != LEADER or reply.term < self.term:  # an answer to an earlier leadership
+        if progress is None or reply.term < self.term:  # an answer to an earlier leadership
             return
-        progress = self.progress[sender]
         if reply.ok:
             self.on_accepted(progress, reply.index)
         elif not progress.is_stale_refusal(reply.index):
             # End of §5.3: both sides skip whole terms.
             progress.probe(self.last_not_after(reply.hint_term, min(reply.hint, reply.index - 1)))
             self.send_from([sender], progress.next_index)
-        if self.role == LEADER and self.rounds.answer(sender, reply.round):
+        if self.role != LEADER:  # its removal was committed
+            return
+        if self.rounds.answer(sender, reply.round):
             self.on_round_answered(sender, progress)
-        if self.role == LEADER and progress.catch_up is not None:
+        if progress.catch_up is not None:
             self.end_catch_up_round(sender, progress, progress.catch_up)
-        elif self.role == LEADER and sender in self.membership.departing:
+        elif sender in self.membership.departing:
             self.dismiss_if_informed(sender, progress)
 
     def on_accepted(self, progress: Progress, index: int) -> None:
@@ -743,7 +749,7 @@ class Raft(Node):
         if chunk.term < self.term:  # from a deposed leader, which learns the new term
             self.send(sender, SnapshotReceived(self.term, index, 0))
             return
-        self.become_follower(chunk.term, sender)
+        self.follow(chunk.term, sender)
         if self.holds(chunk):
             self.incoming = None
             self.apply(index)
