@@ -5,8 +5,9 @@
         log: DurableLog[Entry] = durable_log(Entry)
         members: DurableMap[NodeId, str] = durable_map(str, str)
 
-A scalar is compared with its committed value at the end of a batch; a log knows the lowest index that changed; a map
-knows the keys that changed. A storage commits `Change`s.
+A field that is set marks itself. At the end of a batch, a marked scalar is compared with its committed value; a log knows
+the lowest index that changed; a map knows the keys that changed. A storage commits `Change`s, in the order in which their
+fields were first set.
 """
 
 from __future__ import annotations
@@ -201,7 +202,7 @@ class DurableLog(Generic[T]):
         self._entries.append(entry)
         self.last = index = self.last + 1
         if self._dirty < 0:
-            self._changed(index)
+            self._first_changed(index)
         return index
 
     def extend(self, entries: Iterable[T]) -> None:
@@ -210,7 +211,7 @@ class DurableLog(Generic[T]):
         self._entries.extend(tuple(entries))
         self.last = self.first + len(self._entries) - 1
         if self._dirty < 0 and self.last >= start:
-            self._changed(start)
+            self._first_changed(start)
 
     def replace(self, start: int, entries: Sequence[T]) -> None:
         """Overwrites the entries from `start` on with `entries`, and keeps those after them. The log grows if they
@@ -242,7 +243,7 @@ class DurableLog(Generic[T]):
         if upto < self.first:
             return
         if self._dirty < 0:
-            self._changed(max(self.last + 1, upto + 1))
+            self._first_changed(max(self.last + 1, upto + 1))
         del self._entries[: upto + 1 - self.first]
         self.first = upto + 1
         self.last = max(self.last, upto)
@@ -250,9 +251,13 @@ class DurableLog(Generic[T]):
 
     def _changed(self, start: int) -> None:
         """Marks the entries from `start` on as changed."""
-        if self._dirty >= 0:
+        if self._dirty < 0:
+            self._first_changed(start)
+        else:
             self._dirty = min(self._dirty, start)
-            return
+
+    def _first_changed(self, start: int) -> None:
+        """Marks them after a commit."""
         self._dirty = start
         if self._touch is not None:
             self._touch()

@@ -118,6 +118,7 @@ class NodeRuntime:
     """
 
     __slots__ = (
+        "_has_mounts",
         "_idle",
         "_involved",
         "_lazy_leaving",
@@ -179,6 +180,7 @@ class NodeRuntime:
         self.lazy: dict[tuple[Node, str], None] = {}  # lazy ones
         self.active: dict[str, Node] = {}
         self._involved: dict[str, Node] = {}  # `active` of the batch under way
+        self._has_mounts = False  # whether there are nodes besides the root
         self._leaving: list[Change] = []  # changes of mounts that were unmounted in this batch
         self._lazy_leaving: list[Change] = []  # lazy changes of mounts that were unmounted since the last commit
         self._queue: list[TimerEntry] = []  # a heap, with entries of timers that are not set any more
@@ -233,7 +235,7 @@ class NodeRuntime:
             if self.soon:
                 self._fire_soon()
             early, effects = self.early, self.effects
-            if len(self.nodes) > 1:
+            if self._has_mounts:
                 self._note_active(early, effects)
             changes = self._changes() if self.dirty or self._leaving else ()
             if early:
@@ -315,7 +317,7 @@ class NodeRuntime:
         if self.soon:
             self._fire_soon()
         early, effects = self.early, self.effects
-        if len(self.nodes) > 1:
+        if self._has_mounts:
             self._note_active(early, effects)
         changes = self._changes() if self.dirty or self._leaving else ()
         if early:
@@ -443,6 +445,7 @@ class NodeRuntime:
     def mounted(self, node: Node) -> None:
         """Called when `node` has been mounted."""
         self._involved[node._path] = node
+        self._has_mounts = True
 
     def settle(self) -> None:
         """Passes every event to its parent, oldest first, within the same step."""
@@ -482,6 +485,7 @@ class NodeRuntime:
                 (self.lazy if declared.is_lazy else self.dirty).pop((node, field), None)
             self._involved.pop(gone, None)
             self.stored[gone] = node._durable_values()
+        self._has_mounts = len(self.nodes) > 1
         if destroy:
             self._lazy_leaving = [change for change in self._lazy_leaving if not is_within(change.path, path)]
             self._leaving.append(MountDropped(path))
