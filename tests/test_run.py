@@ -271,7 +271,7 @@ def test_a_simulated_run_imports_nothing_slow_that_it_does_not_need() -> None:
     script = (
         "import sys\n"
         "from framework.run.__main__ import main\n"
-        f"code = main({[*HELLO, '--quiet', 'run.report=never']!r})\n"
+        f"code = main({[*HELLO, '--quiet']!r})\n"
         "print(code, sorted({'ray', 'uvloop', 'rich', 'pandas'} & set(sys.modules)))\n"
     )
     ran = subprocess.run([sys.executable, "-c", script], env=_environment(), capture_output=True, text=True, timeout=60)

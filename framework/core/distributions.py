@@ -1,10 +1,12 @@
 """Random delays from tables of integer quantiles, so that every machine draws the same ones.
 
 Nothing here depends on the host's mathematical library: logarithms and exponentials come from `decimal`, and everything
-else uses integers and the four operations of IEEE 754. One draw takes 32 random bits.
-They choose a side of the median and a distance from that end of the law. The table has 32 points for every halving of
-the distance, down to 2**-32, and a draw is interpolated linearly between two of them. So the far tail is as exact as
-the middle: from 1e-6 to 1 - 1e-6 quantiles are within 0.05% of the law, and means within 0.01%, up to a sigma of 2.
+else uses integers and the four operations of IEEE 754.
+
+One draw takes 32 random bits. They choose a side of the median and a distance from that end of the law. The table has
+32 points for every halving of the distance, down to 2**-32, and a draw is interpolated linearly between two of them. So
+the far tail is as exact as the middle: from 1e-6 to 1 - 1e-6 quantiles are within 0.05% of the law, and means within
+0.01%, up to a sigma of 2.
 """
 
 from __future__ import annotations

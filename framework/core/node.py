@@ -336,8 +336,10 @@ class Node:
     def cancel_timer(self, timer: Callable[..., None], *arguments: Any) -> None:
         """Cancels a timer. Does nothing if it is not set."""
         key = self._timer_key(timer, arguments)
-        self._runtime.disarm(key)
-        self._runtime.soon.pop(key, None)
+        runtime = self._runtime
+        runtime.disarm(key)
+        if runtime.soon:
+            runtime.soon.pop(key, None)
 
     def note(self, name: str, /, **fields: str | int | float | bool | None) -> None:
         """Records a domain event in the trace: `self.note("elected", term=3)`."""

@@ -273,11 +273,8 @@ class NodeRuntime:
     # Steps.
 
     def _take(self, given: Input) -> None:
-        if type(given) is Fire:
-            self._fire(given.key, given.step)
-            return
-        self.step = given.step
         if type(given) is Deliver:
+            self.step = given.step
             message = given.message
             node = self.nodes[given.path]
             handler = node._handlers.get(type(message))
@@ -289,10 +286,14 @@ class NodeRuntime:
                 sender = node._seen(sender)
             handler(node, sender, message)
         elif type(given) is Invoke:
+            self.step = given.step
             client: Client = self.nodes[""]  # type: ignore[assignment]
             client._begin(given.operation, given.timeout)
+        elif type(given) is Fire:
+            self._fire(given.key, given.step)
         else:
             assert isinstance(given, Start)
+            self.step = given.step
             node = given.node_class._at_runtime(self, "", given.config, given.peers, given.spare)
             node.on_start()
             self.settle()

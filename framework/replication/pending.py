@@ -69,23 +69,15 @@ class PendingRequests(Generic[R]):
         """Records that the request's command is at `index`."""
         self.placed[index] = request
 
-    def finish(self, index: int) -> R | None:
-        """Removes and returns the request whose command is at `index`; None if there is none."""
-        request = self.placed.pop(index, None)
-        if request is not None:
-            self.under_way.discard(request.key)
-        return request
-
     def answered(self, index: int, command: Command, executed: Executed) -> list[tuple[R, bytes | None, int]]:
         """Returns the requests to answer now that the command at `index` has been executed, each with its result and
         the id of its session. A command that waits keeps its request, and a retry of it takes its place."""
         found: list[tuple[R, bytes | None, int]] = []
-        request = self.placed.get(index)
+        request = self.placed.pop(index, None)
         if request is not None and executed.waits and request.client:
-            del self.placed[index]
             self.waiting[Caller(command.session, command.sequence)] = request
         elif request is not None:
-            self.finish(index)
+            self.under_way.discard(request.key)
             found.append((request, executed.result, executed.session))
         for late in executed.answers:
             waiter = self.waiting.pop(late.caller, None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from framework.core.errors import abbreviated
 from framework.core.time import MILLISECOND, SECOND
+from framework.trace.columns import dictionary_places, numbers
 from framework.trace.operations import short
 
 LIFE = ("start", "crash", "status", "fault")
@@ -65,19 +66,14 @@ class Events:
             return
         self.number += batch.num_rows
         self.end = max(self.end, int(pc.max(batch["time"]).as_py()))
-        kinds = batch["kind"].cast(pa.string())
-        chosen = batch.filter(pc.is_in(kinds, pa.array(LIFE)))
+        chosen = _of_kinds(batch, LIFE)
         self.life += zip(
             *(chosen[name].to_pylist() for name in ("time", "seq", "kind", "node", "message", "payload")), strict=True
         )
-        table = pa.table(
-            {"kind": kinds, **{name: batch[name].cast(pa.string()) for name in ("node", "peer", "message")}}
-        )
-        table = table.filter(pc.equal(table["kind"], "deliver"))
-        for node, peer, message, many in _counts(table, ("node", "peer", "message")):
+        for (node, peer, message), many in _counts(_of_kinds(batch, ("deliver",)), ("node", "peer", "message")):
             self.delivered[_base(peer), _base(node)] += many
             self.types["delivered"][message] += many
-        drops = batch.filter(pc.equal(kinds, "drop"))
+        drops = _of_kinds(batch, ("drop",))
         for node, peer, message, why in zip(
             *(drops[name].to_pylist() for name in ("node", "peer", "message", "payload")), strict=True
         ):
@@ -85,9 +81,22 @@ class Events:
             self.types["lost"][message] += 1
 
 
-def _counts(table: pa.Table, keys: tuple[str, ...]) -> Iterable[tuple[Any, ...]]:
-    grouped = table.group_by(list(keys)).aggregate([([], "count_all")])
-    return zip(*(grouped[name].to_pylist() for name in (*keys, "count_all")), strict=True)
+def _of_kinds(batch: pa.RecordBatch, kinds: Collection[str]) -> pa.RecordBatch:
+    places, names = dictionary_places(batch["kind"])
+    wanted = [place for place, name in enumerate(names) if name in kinds]
+    return batch.take(numbers(np.flatnonzero(np.isin(places, wanted))))
+
+
+def _counts(batch: pa.RecordBatch, keys: Iterable[str]) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """Yields the distinct values of the columns `keys` together, in the order of their first rows, with their numbers of
+    rows."""
+    columns = [dictionary_places(batch[key]) for key in keys]
+    codes = np.zeros(batch.num_rows, np.int64)
+    for places, names in columns:
+        codes = codes * len(names) + places
+    _, first, many = np.unique(codes, return_index=True, return_counts=True)
+    for which in np.argsort(first):
+        yield tuple(names[places[first[which]]] for places, names in columns), int(many[which])
 
 
 def _base(name: str | None) -> str:

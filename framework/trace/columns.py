@@ -1,7 +1,7 @@
 """Packed rows of events as Arrow columns.
 
-Columns are made of buffers: at its first conversion of values, Arrow imports pandas wherever that is installed, which
-costs each process of a run half a second.
+Columns are made of buffers, and read as texts or by DLPack: at its first conversion of values, or of a column to NumPy,
+Arrow imports pandas wherever that is installed, which costs each process of a run up to half a second.
 """
 
 from __future__ import annotations
@@ -52,6 +52,25 @@ def numbers(values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any] | None =
     valid = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
     buffers = [valid, pa.py_buffer(np.ascontiguousarray(values))]
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), buffers)
+
+
+def dictionary_places(column: pa.DictionaryArray) -> tuple[np.ndarray[Any, Any], list[str | None]]:
+    """Returns the place of each value in the dictionary, and the dictionary, of which the last value is None: nulls
+    have its place."""
+    names = column.dictionary.to_pylist()
+    places = column.indices.cast(pa.int32()).fill_null(integers([len(names)], np.int32)[0])
+    return np.from_dlpack(places), [*names, None]
+
+
+def names_of(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.object_]]:
+    """Returns the values of a dictionary column."""
+    chunks = [dictionary_places(chunk) for chunk in column.chunks]
+    return np.concatenate([np.array(names, object)[places] for places, names in chunks] or [np.array([], object)])
+
+
+def integers_of(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Returns the values of a column of integers without nulls."""
+    return np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks] or [np.array([], np.int64)])
 
 
 _KINDS = texts(KIND_NAMES)

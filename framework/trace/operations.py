@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from framework.core.time import MILLISECOND, SECOND
+from framework.trace.columns import integers_of, names_of
 
 MOST_BINS, FEWEST_BINS = 150, 10
 PER_BIN = 4
@@ -30,8 +31,7 @@ def load_data(history: pa.Table, end: int, warmup: int = 0) -> dict[str, Any] | 
     """
     if not history.num_rows:
         return None
-    functions = history["function"].cast(pa.string()).to_numpy(zero_copy_only=False)
-    groups, of = _grouped(functions)
+    groups, of = _grouped(names_of(history["function"]))
     binned = _Binned(history, end, MOST_BINS)
     is_ok, place, latency, bins = binned.is_ok, binned.place, binned.latency, len(binned.widths)
     told = []
@@ -49,7 +49,7 @@ def load_data(history: pa.Table, end: int, warmup: int = 0) -> dict[str, Any] | 
     return {
         "at": binned.middles(),
         "groups": told,
-        "cdf": _distribution(groups, of, is_ok & (history["scheduled"].to_numpy() >= warmup), latency),
+        "cdf": _distribution(groups, of, is_ok & (integers_of(history["scheduled"]) >= warmup), latency),
     }
 
 
@@ -74,10 +74,10 @@ class _Binned:
     """
 
     def __init__(self, history: pa.Table, end: int, most: int) -> None:
-        self.is_ok: _Array = pc.equal(history["outcome"].cast(pa.string()), "ok").to_numpy(zero_copy_only=False)
-        invoked = history["invoked"].to_numpy()
-        completed = pc.coalesce(history["completed"], history["invoked"]).to_numpy()
-        self.latency: _Array = (completed - history["scheduled"].to_numpy()) / MILLISECOND
+        self.is_ok: _Array = names_of(history["outcome"]) == "ok"
+        invoked = integers_of(history["invoked"])
+        completed = integers_of(pc.coalesce(history["completed"], history["invoked"]))
+        self.latency: _Array = (completed - integers_of(history["scheduled"])) / MILLISECOND
         end = max(end, int(completed.max()), 1)
         width = _bin_width(end, min(most, max(FEWEST_BINS, history.num_rows // PER_BIN)))
         bins = max(1, (end + width // 2) // width)  # the rest is part of the last, or is the last if it is half of one

@@ -209,10 +209,6 @@ class HistoryWriter:
         self._hash: _Hash = hashlib.sha256()
         self._flushed = time.monotonic()
 
-    def append(self, row: HistoryRow) -> None:
-        """Appends one operation; its types are checked at the flush."""
-        self.rows.append(row)
-
     @property
     def digest(self) -> str:
         """The SHA-256 of all operations so far in the order of appending, in hex. Independent of flushes."""

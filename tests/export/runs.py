@@ -36,7 +36,7 @@ def recorded(folder: Path, files: dict[str, list[Event]], history: Sequence[Hist
         write_events(folder / "trace" / f"{name}.arrow", events, {1}, **metadata)
     writer = HistoryWriter(folder / "history.arrow")
     for row in history:
-        writer.append(row)
+        writer.rows.append(row)
     writer.close()
     (folder / "config.yaml").write_text("trace: {level: full}\n")
     (folder / "result.json").write_text('{"verdict": "valid"}')

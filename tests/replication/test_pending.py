@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framework import PendingRead, PendingRequest, PendingRequests, ReadQueue
+from framework import Command, Executed, PendingRead, PendingRequest, PendingRequests, ReadQueue
 
 
 def pending() -> PendingRequests[PendingRequest]:
@@ -21,9 +21,10 @@ def test_a_request_is_taken_once_until_it_is_answered() -> None:
     for other in (request(7, 2), request(8, 1), request(7, 1, client="c1/lock"), request(7, 1, session=4)):
         assert not requests.is_under_way(other)
     requests.place(3, taken)
-    assert requests.is_under_way(taken) and requests.finish(4) is None
-    assert requests.finish(3) == taken
-    assert not requests.is_under_way(taken) and requests.finish(3) is None
+    command, executed = Command(2, 1, b""), Executed(2, b"done")
+    assert requests.is_under_way(taken) and requests.answered(4, command, executed) == []
+    assert requests.answered(3, command, executed) == [(taken, b"done", 2)]
+    assert not requests.is_under_way(taken) and requests.answered(3, command, executed) == []
 
 
 def test_who_is_deposed_forgets_all_and_who_leads_on_keeps_what_still_stands() -> None:

@@ -125,7 +125,7 @@ def lay_history(folder: Path, operations: int, latency_ms: int) -> None:
     writer = HistoryWriter(folder / "history.arrow")
     for number in range(operations):
         at = number * 10 * MILLISECOND
-        writer.append((number, "c1", 0, "read", "x", "null", "1", "ok", at, at, at + latency_ms * MILLISECOND))
+        writer.rows.append((number, "c1", 0, "read", "x", "null", "1", "ok", at, at, at + latency_ms * MILLISECOND))
     writer.close()
 
 
@@ -192,8 +192,8 @@ def test_the_page_is_no_wider_than_its_window(width: int, dark: bool, runs: Path
 
 def test_a_history_that_no_run_writes_costs_its_curves_alone(runs: Path, registry: Registry) -> None:
     writer = HistoryWriter(runs / "fast" / "history.arrow")
-    writer.append((0, "c1", 0, "read", "x", "null", "1", "ok", 0, 0, -5 * MILLISECOND))
-    writer.append((1, "c1", 0, "read", "x", "null", "1", "ok", 0, 0, MILLISECOND))
+    writer.rows.append((0, "c1", 0, "read", "x", "null", "1", "ok", 0, 0, -5 * MILLISECOND))
+    writer.rows.append((1, "c1", 0, "read", "x", "null", "1", "ok", 0, 0, MILLISECOND))
     writer.close()
     rows = index_data(runs, listed_runs(runs, registry), runs / "index.html")["runs"]
     (fast,) = [run for run in rows if run["name"] == "fast"]

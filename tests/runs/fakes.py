@@ -166,5 +166,5 @@ def _two_pings(path: Path) -> None:
 
     writer = HistoryWriter(path)
     for number, client in enumerate(("c1", "c2")):
-        writer.append((number, client, number, "ping", None, "null", "null", "ok", 0, 0, (number + 1) * 1_000_000))
+        writer.rows.append((number, client, number, "ping", None, "null", "null", "ok", 0, 0, (number + 1) * 1_000_000))
     writer.close()

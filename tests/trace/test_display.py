@@ -25,7 +25,7 @@ def run(tmp_path: Path) -> Run:
         function = "read" if number % 2 else "write"
         begun = number * 25 * MS
         outcome, end = ("unknown", None) if number == 20 else ("ok", begun + (number + 1) * MS)
-        writer.append((number, "c1", 0, function, "x", "null", None, outcome, begun, begun, end))
+        writer.rows.append((number, "c1", 0, function, "x", "null", None, outcome, begun, begun, end))
     writer.close()
     result = {
         "verdict": "invalid", "reasons": ["<script>alert(1)</script>"], "experiment": "mine", "engine": "sim", "seed": 4,

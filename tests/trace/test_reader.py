@@ -101,7 +101,7 @@ def test_a_message_of_unknown_shape_or_with_broken_bytes_is_one_line(tmp_path: P
 
 def test_history_config_and_result_open(tmp_path: Path) -> None:
     writer = HistoryWriter(tmp_path / "history.arrow")
-    writer.append((2, "c1", 7, "write", "x", '"1"', None, "unknown", 5, 6, None))
+    writer.rows.append((2, "c1", 7, "write", "x", '"1"', None, "unknown", 5, 6, None))
     writer.close()
     (tmp_path / "config.yaml").write_text("nodes: 3\nseed: 4\nnetwork: {delay: 1ms, copies: '${nodes}'}\n")
     (tmp_path / "result.json").write_text('{"verdict": "valid"}')
@@ -164,7 +164,7 @@ def test_events_are_read_batch_by_batch_from_all_files_or_one(tmp_path: Path) ->
 def test_a_history_is_read_batch_by_batch_or_whole(tmp_path: Path) -> None:
     writer = HistoryWriter(tmp_path / "history.arrow")
     for operation in range(6):
-        writer.append((operation, "c1", 7, "write", "x", '"1"', None, "unknown", 5, 6, None))
+        writer.rows.append((operation, "c1", 7, "write", "x", '"1"', None, "unknown", 5, 6, None))
         if operation % 2:
             writer.flush()
     writer.close()
@@ -181,7 +181,7 @@ def test_damage_in_a_later_batch_is_found_when_the_walk_gets_there(tmp_path: Pat
     writer = HistoryWriter(path)
     lengths = []
     for operation in range(2):
-        writer.append((operation, "c1", 7, "write", "x", '"1"', None, "unknown", 5, 6, None))
+        writer.rows.append((operation, "c1", 7, "write", "x", '"1"', None, "unknown", 5, 6, None))
         writer.flush()
         lengths.append(path.stat().st_size)
     writer.close()

@@ -71,8 +71,8 @@ def test_operations_in_are_operations_out(
     folder = tmp_path_factory.mktemp("run")
     writer, whole = HistoryWriter(folder / "history.arrow"), HistoryWriter(folder / "whole.arrow")
     for number, operation in enumerate(operations):
-        writer.append(operation)
-        whole.append(operation)
+        writer.rows.append(operation)
+        whole.rows.append(operation)
         if number in flushes:
             writer.flush()
     writer.close()
@@ -131,7 +131,7 @@ def test_the_history_digest_differs_on_any_change(tmp_path: Path, position: int)
     digests = []
     for operation in (first, (*first[:position], other[position], *first[position + 1 :])):
         writer = HistoryWriter(tmp_path / "history.arrow")
-        writer.append(operation)
+        writer.rows.append(operation)
         writer.close()
         digests.append(writer.digest)
     assert digests[0] != digests[1]
@@ -225,7 +225,7 @@ def test_a_run_folder_that_vanishes_is_an_error(tmp_path: Path) -> None:
     history = HistoryWriter(tmp_path / "trace" / "history.arrow")
     shutil.rmtree(tmp_path / "trace")
     record(writer, names, THREE[0])
-    history.append((1, "c1", 1, "read", None, None, None, "ok", 0, 0, 1))
+    history.rows.append((1, "c1", 1, "read", None, None, None, "ok", 0, 0, 1))
     for flush in (writer.flush, history.close):
         with pytest.raises(FileNotFoundError, match="removed while the run wrote it"):
             flush()
@@ -247,7 +247,7 @@ def test_an_operation_of_wrong_types_is_refused_at_the_flush(tmp_path: Path, pos
     operation: list[Any] = [1, "c1", 1, "read", "x", "1", "2", "ok", 10, 20, 30]
     operation[position] = wrong
     writer = HistoryWriter(tmp_path / "history.arrow")
-    writer.append(operation)
+    writer.rows.append(operation)
     with pytest.raises((ValueError, TypeError, pa.ArrowException, Unrecordable)):
         writer.flush()
 
@@ -269,6 +269,6 @@ def test_other_libraries_can_read_the_dictionaries(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [True, 1.0, "1", 1 << 63])
 def test_a_number_that_a_history_cannot_hold_is_refused_at_the_flush(tmp_path: Path, wrong: object) -> None:
     writer = HistoryWriter(tmp_path / "history.arrow")
-    writer.append((wrong, "c1", 1, "read", "x", "1", "2", "ok", 10, 20, 30))  # type: ignore[arg-type]
+    writer.rows.append((wrong, "c1", 1, "read", "x", "1", "2", "ok", 10, 20, 30))  # type: ignore[arg-type]
     with pytest.raises((TypeError, OverflowError)):
         writer.flush()

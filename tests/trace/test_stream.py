@@ -48,7 +48,7 @@ def test_a_history_cut_anywhere_opens(tmp_path: Path) -> None:
     path = tmp_path / "history.arrow"
     writer = HistoryWriter(path)
     for operation in range(6):
-        writer.append((operation, f"c{operation}", 1, "read", "x", None, "1", "ok", 1, 2, 3))
+        writer.rows.append((operation, f"c{operation}", 1, "read", "x", None, "1", "ok", 1, 2, 3))
         if operation % 2:
             writer.flush()
     writer.close()
@@ -133,7 +133,7 @@ def test_a_finished_file_is_an_arrow_ipc_file_and_any_reader_takes_it(tmp_path: 
 def test_an_unfinished_file_is_a_stream_behind_its_magic(tmp_path: Path) -> None:
     path = tmp_path / "history.arrow"
     writer = HistoryWriter(path)
-    writer.append((1, "c1", 1, "read", "x", None, "1", "ok", 1, 2, 3))
+    writer.rows.append((1, "c1", 1, "read", "x", None, "1", "ok", 1, 2, 3))
     writer.flush()
     assert path.read_bytes()[:8] == b"ARROW1\0\0"
     with ipc.open_stream(path.read_bytes()[8:]) as stream:
@@ -164,7 +164,7 @@ while True:
     now = time.time_ns()
     for _ in range(50):
         record(events, names, Event(now, number, "n1", message=f"note-{number % 9}", payload=b'{"term": 3}'))
-        history.append((number, "c1", 1, "read", "x", None, "1", "ok", now, now, now))
+        history.rows.append((number, "c1", 1, "read", "x", None, "1", "ok", now, now, now))
         number += 1
     events.flush_if_due()
     history.flush_if_due()

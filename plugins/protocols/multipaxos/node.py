@@ -461,13 +461,13 @@ class MultiPaxos(Node):
             waiting = self.queue.popleft()
             value = waiting.value
             if waiting.is_new and value is not None:
-                if value.session != TICK:
+                if value.session == TICK:
+                    self.is_tick_queued = False
+                else:
                     request = ProposedRequest(
                         waiting.client, waiting.operation, value.sequence, value.session, self.promised
                     )
                     self.pending.place(slot, request)
-                if value.session == TICK:
-                    self.is_tick_queued = False
                 if self.machine.keeps_time:
                     value = self.clock.stamped(value, self.now)
             values.append(value)

@@ -12,7 +12,6 @@ import msgspec
 from framework.core.clock import Clock
 from framework.core.message import NodeId
 from framework.core.random_streams import stream
-from framework.core.time import NEVER
 from framework.engine.ray.disk.database import Commit
 from framework.engine.ray.worker.setup import Setup
 from framework.engine.ray.worker.trace_rows import EventRows
@@ -160,7 +159,7 @@ class LocalFaults:
         if worker.rows is not None:
             told = msgspec.json.encode(msgspec.structs.asdict(action))
             worker.rows.row(EventKind.FAULT, now, -1, node.index, name=action_name(action), payload=told)
-        node.queued = NEVER  # the wake-up in the heap was computed with the old drift
+        node.forget_wake_up()  # it was computed with the old drift
         worker.wake(node)  # an empty batch, which sets it anew
 
     def _stream(self, link: LinkName) -> random.Random:

@@ -150,7 +150,7 @@ class Outgoing:
             return
         mount = way.encode() if way else b""
         size = HEADER_SIZE + len(mount) + len(payload)
-        if peer.size and peer.size + size > QUEUE_BYTES:
+        if peer.size + size > QUEUE_BYTES and peer.size:
             self.drop(route.source, route.target, way, message, index, seq, len(payload), "queue full")
             return
         head = _pack(size - LENGTH_SIZE, index, route.source, route.target, len(mount), seq)

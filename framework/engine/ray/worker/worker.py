@@ -258,8 +258,8 @@ class Worker:
         except RAISED as error:
             self.life.raised(node, error)
             return None
-        if runtime.wake < NEVER:
-            self.queue(node)
+        if runtime.wake < node.wake_at:
+            self.queue(node, runtime)
         return batch
 
     def _inputs(self, node: WorkerNode, runtime: NodeRuntime, inbox: list[Envelope]) -> Iterator[Deliver]:
@@ -404,13 +404,13 @@ class Worker:
             for effect in effects:
                 if type(effect) is Send:
                     send(node, (effect.to,), effect.path, effect.message, effect.step)
-                elif isinstance(effect, Multicast):
-                    send(node, effect.to, effect.path, effect.message, effect.step)
-                elif isinstance(effect, Complete):
+                elif type(effect) is Complete:
                     assert self.clients is not None
                     self.clients.complete(node, effect.operation, effect.outcome, effect.step, self.now())
+                elif type(effect) is Multicast:
+                    send(node, effect.to, effect.path, effect.message, effect.step)
                 else:
-                    assert isinstance(effect, Note)
+                    assert type(effect) is Note
                     self.tally.note(node.id, effect, self.now())
                     node.look_at = 0
                     self.record(
@@ -450,7 +450,7 @@ class Worker:
     def start(self, node: WorkerNode, runtime: NodeRuntime, cause: int) -> None:
         """Takes the first step of an incarnation."""
         node.drops_input = False
-        node.queued = NEVER
+        node.forget_wake_up()
         now = self.now()
         node.set_clocks(runtime, now, self.epoch)
         step = -1
@@ -619,15 +619,11 @@ class Worker:
         """Returns the nanoseconds since the run's start."""
         return time.monotonic_ns() - self.zero
 
-    def queue(self, node: WorkerNode) -> None:
-        """Ensures that the node is woken at its earliest deadline, by its own clock."""
-        runtime = node.runtime
-        if runtime is None or runtime.wake >= NEVER:
-            return
-        at = runtime.wake if node.clock is None else node.clock.true(runtime.wake)
-        if at < node.queued:
-            node.queued = at
-            heappush(self._wakes, (at, node.index))
+    def queue(self, node: WorkerNode, runtime: NodeRuntime) -> None:
+        """Has the node woken at its earliest deadline, by its own clock, which is earlier than its wake-up."""
+        node.wake_at = runtime.wake
+        node.queued = at = runtime.wake if node.clock is None else node.clock.true(runtime.wake)
+        heappush(self._wakes, (at, node.index))
 
     def wake(self, node: WorkerNode) -> None:
         """Ensures that the node runs a batch in the next tick."""
@@ -658,7 +654,7 @@ class Worker:
             at, index = heappop(self._wakes)
             node = self.nodes[index]
             if node.queued == at:
-                node.queued = NEVER
+                node.forget_wake_up()
                 if node.runtime is not None:
                     self.wake(node)
         self.outgoing.release(now)

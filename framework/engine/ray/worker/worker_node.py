@@ -36,7 +36,7 @@ class Route:
 class WorkerNode(HostedNode):
     """Per-node state of a worker. `__slots__`: this is the hot path."""
 
-    __slots__ = ("dirty", "drops_input", "inbox", "queued", "routes", "turns")
+    __slots__ = ("dirty", "drops_input", "inbox", "queued", "routes", "turns", "wake_at")
 
     def __init__(self, index: int, node_id: NodeId, endpoint: EndpointSpec) -> None:
         super().__init__(index, node_id, endpoint)
@@ -44,8 +44,13 @@ class WorkerNode(HostedNode):
         self.turns = 0  # crashes and restarts ordered by faults
         self.inbox: list[Envelope] = []
         self.dirty = False  # whether the next tick handles it
-        self.queued = NEVER  # its wake-up in the worker's heap
+        self.forget_wake_up()
         self.routes: dict[Address, Route] = {}
+
+    def forget_wake_up(self) -> None:
+        """Makes its wake-up in the worker's heap invalid."""
+        self.queued = NEVER  # the time of the wake-up
+        self.wake_at = NEVER  # the same by the node's clock
 
 
 def make_worker_nodes(setup: Setup, index: Mapping[NodeId, int]) -> dict[int, WorkerNode]:

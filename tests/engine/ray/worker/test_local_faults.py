@@ -193,8 +193,8 @@ def test_a_clock_that_runs_fast_shows_in_both_clocks_and_in_the_timers(story: St
     hosted.set_clocks(host, at + SECOND, worker.epoch)
     assert host.now - at >= 1_500 * MS - MS
     assert host.wall_clock - host.now == 1007 * SECOND
-    hosted.queued, host.wake = 1 << 62, host.now + 300 * MS
-    worker.queue(hosted)
+    host.wake = host.now + 300 * MS
+    worker.queue(hosted, host)
     assert abs(hosted.queued - (at + SECOND + 200 * MS)) < 10, "by its fast clock 300 ms are over in 200"
 
 
