@@ -37,10 +37,9 @@ class PendingRequest(Record):
     sequence: int
     session: int = 0
 
-    @property
-    def key(self) -> RequestKey:
-        """The identity of the request."""
-        return self.client, self.operation, self.session, self.sequence
+
+def _key(request: PendingRequest) -> RequestKey:
+    return request.client, request.operation, request.session, request.sequence
 
 
 R = TypeVar("R", bound=PendingRequest)
@@ -59,11 +58,11 @@ class PendingRequests(Generic[R]):
 
     def begin(self, request: PendingRequest) -> None:
         """Takes a request that is not under way yet."""
-        self.under_way.add(request.key)
+        self.under_way.add(_key(request))
 
     def is_under_way(self, request: PendingRequest) -> bool:
         """Returns whether the request is a retry of one that was taken."""
-        return request.key in self.under_way
+        return _key(request) in self.under_way
 
     def place(self, index: int, request: R) -> None:
         """Records that the request's command is at `index`."""
@@ -77,12 +76,12 @@ class PendingRequests(Generic[R]):
         if request is not None and executed.waits and request.client:
             self.waiting[Caller(command.session, command.sequence)] = request
         elif request is not None:
-            self.under_way.discard(request.key)
+            self.under_way.discard(_key(request))
             found.append((request, executed.result, executed.session))
         for late in executed.answers:
             waiter = self.waiting.pop(late.caller, None)
             if waiter is not None:
-                self.under_way.discard(waiter.key)
+                self.under_way.discard(_key(waiter))
                 found.append((waiter, late.result, late.caller.session))
         return found
 
@@ -95,4 +94,4 @@ class PendingRequests(Generic[R]):
         """Keeps only the requests `placed`, `taken` (not placed yet), and those that wait for their result."""
         self.placed = placed
         kept: list[PendingRequest] = [*placed.values(), *self.waiting.values(), *taken]
-        self.under_way = {each.key for each in kept}
+        self.under_way = {_key(each) for each in kept}

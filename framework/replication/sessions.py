@@ -180,36 +180,37 @@ class ReplicatedMachine:
         """Executes the command at log index `index`, unless its session has executed it before."""
         machine, session, sequence = self.machine, command.session, command.sequence
         answers: tuple[LateAnswer, ...] = ()
-        if command.stamp is not None and self._keeps_time:
+        if self._keeps_time and command.stamp is not None:
             machine.advance(self._clock.elapsed(index, command.stamp))
             answers = self._answers()
-        if sequence == OPEN:
+        last = self._sessions.pop(session, None)
+        if last is None:
+            return self._apply_without_session(index, command, answers)
+        if sequence <= last[0]:  # a retry; the client has moved on from all but the last number
+            self._sessions[session] = last
+            return Executed(session, last[1], True, last[1] == DEFERRED, answers)
+        machine._call = command
+        result = machine.apply(command.body)
+        machine._call = None
+        self._sessions[session] = (sequence, result)
+        if machine._answers is not None:
+            answers += self._answers()
+            result = self._sessions[session][1]  # it may have answered itself
+        return Executed(session, result, False, result == DEFERRED, answers)
+
+    def _apply_without_session(self, index: int, command: Command, answers: tuple[LateAnswer, ...]) -> Executed:
+        """Executes a command that is not of an open session: one that opens a session, of the parent, or a tick."""
+        if command.sequence == OPEN:
             self._sessions[index] = (OPEN, DEFERRED)
             if len(self._sessions) > self.max_sessions:
                 del self._sessions[next(iter(self._sessions))]
             return Executed(index, b"", answers=answers)
-        if session >= 0:
-            last = self._sessions.pop(session, None)
-            if last is None:
-                return Executed(session, None, answers=answers)
-            if sequence <= last[0]:  # a retry; the client has moved on from all but the last number
-                self._sessions[session] = last
-                return Executed(session, last[1], True, last[1] == DEFERRED, answers)
-        elif session == TICK:
-            return Executed(session, None, answers=answers)
-        else:
-            assert session == PARENT
-            sequence = index
-        machine._call = (session, sequence)
-        result = machine.apply(command.body)
-        machine._call = None
-        if session >= 0:
-            self._sessions[session] = (sequence, result)
-        if machine._answers is not None:
-            answers += self._answers()
-            if result == DEFERRED and session >= 0:  # it may have answered itself
-                result = self._sessions[session][1]
-        return Executed(session, result, False, result == DEFERRED, answers)
+        if command.session != PARENT:  # a tick, or the session has expired
+            return Executed(command.session, None, answers=answers)
+        self.machine._call = Caller(PARENT, index)
+        result = self.machine.apply(command.body)
+        self.machine._call = None
+        return Executed(PARENT, result, False, result == DEFERRED, (*answers, *self._answers()))
 
     def _answers(self) -> tuple[LateAnswer, ...]:
         """Returns the answers that the machine has given, and keeps them for retries of their commands."""

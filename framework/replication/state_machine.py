@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
@@ -60,6 +60,16 @@ class Caller(Record):
 
     session: int
     sequence: int
+
+
+class _Call(Protocol):
+    """An operation as its `Caller` names it: a `Command`, or a `Caller` itself."""
+
+    @property
+    def session(self) -> int: ...
+
+    @property
+    def sequence(self) -> int: ...
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -103,7 +113,7 @@ class StateMachine:
     lease."""
 
     _now = 0
-    _call: tuple[int, int] | None = None  # session and sequence of the operation under way
+    _call: _Call | None = None  # the operation under way
     _answers: list[tuple[Caller, bytes]] | None = None  # given and not taken yet
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -144,7 +154,7 @@ class StateMachine:
         if self._call is None:
             name = type(self).__qualname__
             raise PluginError(name, "reads `caller` in a query", "Mark the method @operation: a query cannot wait.")
-        return Caller(*self._call)
+        return Caller(self._call.session, self._call.sequence)
 
     def next_deadline(self) -> int | None:
         """Returns the time, on `now`, at which `on_deadline` is to be called; None if it need not be."""
