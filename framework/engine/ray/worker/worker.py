@@ -210,11 +210,15 @@ class Worker:
         self._inbox_bytes = 0
         ran: list[Ran] = []
         self._now = now = self.now()
+        wall_clock = now + self.epoch
         for node in dirty:
             node.dirty = False
             runtime = node.runtime
             if runtime is not None:
-                node.set_clocks(runtime, now, self.epoch)
+                if node.clock is None:
+                    runtime.now, runtime.wall_clock = now, wall_clock
+                else:
+                    node.set_clocks(runtime, now, self.epoch)
                 batch = self._batch(node, runtime)
                 if batch is not None:
                     ran.append((node, runtime, batch))
