@@ -6,8 +6,7 @@
         members: DurableMap[NodeId, str] = durable_map(str, str)
 
 A field that is set marks itself. At the end of a batch, a marked scalar is compared with its committed value; a log knows
-the lowest index that changed; a map knows the keys that changed. A storage commits `Change`s, in the order in which their
-fields were first set.
+the lowest index that changed; a map knows the keys that changed. A storage commits `Change`s.
 """
 
 from __future__ import annotations
@@ -257,7 +256,7 @@ class DurableLog(Generic[T]):
             self._dirty = min(self._dirty, start)
 
     def _first_changed(self, start: int) -> None:
-        """Marks them after a commit."""
+        """Does so for the first time since the last commit, and marks the field."""
         self._dirty = start
         if self._touch is not None:
             self._touch()

@@ -176,7 +176,7 @@ class NodeRuntime:
         self.plain: set[str] = (
             set() if storage is None or storage.typed else set(self.stored)
         )  # not yet converted to the declared types
-        self.dirty: dict[tuple[Node, str], None] = {}  # durable fields set since the last commit, in order
+        self.dirty: dict[tuple[Node, str], None] = {}  # durable fields set since the last commit
         self.lazy: dict[tuple[Node, str], None] = {}  # lazy ones
         self.active: dict[str, Node] = {}
         self._involved: dict[str, Node] = {}  # `active` of the batch under way
@@ -332,7 +332,7 @@ class NodeRuntime:
         changes, self._leaving = self._leaving, []
         if self.is_durable:
             mounted = self.nodes.get
-            for node, field in self.dirty:
+            for node, field in self.dirty if len(self.dirty) < 2 else _as_declared(self.dirty):
                 if mounted(node._path) is node:
                     collect_change(node, field, changes)
         self.dirty.clear()
@@ -342,7 +342,7 @@ class NodeRuntime:
             changes += self._lazy_leaving
             self._lazy_leaving = []
         if self.lazy:
-            for node, field in self.lazy:
+            for node, field in _as_declared(self.lazy):
                 if self._is_mounted(node):
                     collect_change(node, field, changes)
             self.lazy.clear()
@@ -496,6 +496,12 @@ class NodeRuntime:
         self.timers = {key: timer for key, timer in self.timers.items() if key[0] in self.nodes}
         self.soon = {key: step for key, step in self.soon.items() if key[0] in self.nodes}
         self.tells = [tell for tell in self.tells if f"{tell[0]}/{tell[1]}".lstrip("/") in self.nodes]
+
+
+def _as_declared(fields: Mapping[tuple[Node, str], None]) -> list[tuple[Node, str]]:
+    """Returns the fields of each node in the order in which its class declares them."""
+    nodes = dict.fromkeys(node for node, _ in fields)
+    return [(node, field) for node in nodes for field in node._durable if (node, field) in fields]
 
 
 def collect_change(node: Node, field: str, changes: list[Change]) -> None:

@@ -64,16 +64,16 @@ def test_an_acquire_and_its_release_step_by_step() -> None:
         "c1 invokes acquire l1 1 as operation 1",
         "  → n1: Acquire(operation=1, lock=l1, session=1)",
         "n1 takes Acquire(operation=1, lock=l1, session=1) from c1",
-        "  commits locks[l1]=Lock(holders=[1], token=3, changed=3), waiting[2] deleted, "
-        "latest[c1]=Latest(operation=1, ticket=2, answer=Answer(operation=1, token=3)), revision=3",
+        "  commits revision=3, locks[l1]=Lock(holders=[1], token=3, changed=3), waiting[2] deleted, "
+        "latest[c1]=Latest(operation=1, ticket=2, answer=Answer(operation=1, token=3))",
         "  → c1: Answer(operation=1, token=3)",
         "c1 takes Answer(operation=1, token=3) from n1",
         "  completes operation 1: Ok(value=[3, None])",
         "c1 invokes release l1 1 as operation 2",
         "  → n1: Release(operation=2, lock=l1, session=1)",
         "n1 takes Release(operation=2, lock=l1, session=1) from c1",
-        "  commits locks[l1]=Lock(token=3, changed=4), "
-        "latest[c1]=Latest(operation=2, answer=Answer(operation=2)), revision=4",
+        "  commits revision=4, locks[l1]=Lock(token=3, changed=4), "
+        "latest[c1]=Latest(operation=2, answer=Answer(operation=2))",
         "  → c1: Answer(operation=2)",
         "c1 takes Answer(operation=2) from n1",
         "  completes operation 2: Ok()",
