@@ -58,9 +58,8 @@ class Runtime(Protocol):
 
     `step` is the number of the step under way. `soon` maps each timer with after=0 to the step that set it. `wake` is
     no later than the earliest deadline. `tells` are (parent path, mount name, event). `dirty` has the durable fields set
-    since the last commit; `lazy` the lazy ones.
-    `stored` holds, by mount path, the durable fields that no node has taken over yet; fields of the paths in `plain`
-    are not yet converted to their declared types.
+    since the last commit; `lazy` the lazy ones. `stored` holds, by mount path, the durable fields that no node has
+    taken over yet; fields of the paths in `plain` are not yet converted to their declared types.
     """
 
     id: NodeId

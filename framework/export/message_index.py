@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from framework.trace.columns import dictionary_places
+
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 ARRIVALS = ("deliver", "drop")
@@ -81,8 +83,7 @@ class MessageIndex:
         self, batch: pa.RecordBatch, sends: list[tuple[Integers, ...]], arrivals: list[tuple[Integers, ...]]
     ) -> None:
         seq, time, cause = batch["seq"].to_numpy(), batch["time"].to_numpy(), causes_of(batch)
-        kinds = batch["kind"]
-        names, codes = kinds.dictionary.to_pylist(), kinds.indices.to_numpy()
+        codes, names = dictionary_places(batch["kind"])
         node = self._base_codes(batch["node"])
         is_send = np.isin(codes, [code for code, name in enumerate(names) if name == "send"])
         sends.append((seq[is_send], cause[is_send], time[is_send]))
@@ -93,9 +94,10 @@ class MessageIndex:
 
     def _base_codes(self, column: pa.Array) -> Integers:
         """Returns a number for the node of each row, the same for all of its mounts; -1 for none."""
-        bases = [self._bases.setdefault(base_of(name), len(self._bases)) for name in column.dictionary.to_pylist()]
-        places: Integers = column.indices.fill_null(len(bases)).to_numpy()
-        return np.array([*bases, -1], np.int64)[places]
+        places, names = dictionary_places(column)
+        bases = [-1 if name is None else self._bases.setdefault(base_of(name), len(self._bases)) for name in names]
+        codes: Integers = np.array(bases, np.int64)[places]
+        return codes
 
 
 def base_of(name: str) -> str:
