@@ -30,7 +30,7 @@ from plugins.protocols.multipaxos.messages import (
     Proposal,
     Value,
 )
-from plugins.protocols.multipaxos.node import LEADER, MultiPaxos, ProposedRequest
+from plugins.protocols.multipaxos.node import LEADER, MultiPaxos
 from plugins.protocols.multipaxos.slots import AcceptedSlots
 
 # What is durable.
@@ -288,7 +288,7 @@ class AnswersForAnyOwnBallot(MultiPaxos):
     """A client is answered with what its leader proposed for the slot in any ballot, be it another client's command
     (PMS §3)."""
 
-    def is_found(self, request: ProposedRequest, found: Proposal | None) -> bool:
+    def is_found(self, since: Ballot, found: Proposal | None) -> bool:
         return found is not None and found.ballot.node == self.id
 
 

@@ -168,35 +168,34 @@ class ReplicatedMachine:
         self.machine = machine
         self.max_sessions = max_sessions
         self._sessions: dict[int, tuple[int, bytes]] = {}  # session -> (last sequence, its result), idle longest first
-        self._keeps_time = machine.keeps_time
+        self.keeps_time = machine.keeps_time
         self._clock = MachineClock()
-
-    @property
-    def keeps_time(self) -> bool:
-        """Whether the commands of a leader must say how much time has passed."""
-        return self._keeps_time
 
     def apply(self, index: int, command: Command) -> Executed:
         """Executes the command at log index `index`, unless its session has executed it before."""
-        machine, session, sequence = self.machine, command.session, command.sequence
-        answers: tuple[LateAnswer, ...] = ()
-        if self._keeps_time and command.stamp is not None:
-            machine.advance(self._clock.elapsed(index, command.stamp))
-            answers = self._answers()
-        last = self._sessions.pop(session, None)
+        answers: tuple[LateAnswer, ...] = () if command.stamp is None else self._pass_time(index, command.stamp)
+        session, sequence, sessions = command.session, command.sequence, self._sessions
+        last = sessions.pop(session, None)
         if last is None:
             return self._apply_without_session(index, command, answers)
         if sequence <= last[0]:  # a retry; the client has moved on from all but the last number
-            self._sessions[session] = last
+            sessions[session] = last
             return Executed(session, last[1], True, last[1] == DEFERRED, answers)
+        machine = self.machine
         machine._call = command
         result = machine.apply(command.body)
-        machine._call = None
-        self._sessions[session] = (sequence, result)
+        sessions[session] = (sequence, result)
         if machine._answers is not None:
             answers += self._answers()
-            result = self._sessions[session][1]  # it may have answered itself
+            result = sessions[session][1]  # it may have answered itself
         return Executed(session, result, False, result == DEFERRED, answers)
+
+    def _pass_time(self, index: int, stamp: Stamp) -> tuple[LateAnswer, ...]:
+        """Lets the time of the stamp pass; returns the answers that it has brought about."""
+        if not self.keeps_time:
+            return ()
+        self.machine.advance(self._clock.elapsed(index, stamp))
+        return self._answers()
 
     def _apply_without_session(self, index: int, command: Command, answers: tuple[LateAnswer, ...]) -> Executed:
         """Executes a command that is not of an open session: one that opens a session, of the parent, or a tick."""
@@ -209,7 +208,6 @@ class ReplicatedMachine:
             return Executed(command.session, None, answers=answers)
         self.machine._call = Caller(PARENT, index)
         result = self.machine.apply(command.body)
-        self.machine._call = None
         return Executed(PARENT, result, False, result == DEFERRED, (*answers, *self._answers()))
 
     def _answers(self) -> tuple[LateAnswer, ...]:
@@ -233,11 +231,12 @@ class ReplicatedMachine:
 
     def until_deadline(self) -> int | None:
         """Returns the nanoseconds of machine time until the machine wants a command; None if it wants none."""
-        deadline = self.machine.next_deadline() if self._keeps_time else None
+        deadline = self.machine.next_deadline() if self.keeps_time else None
         return None if deadline is None else max(0, deadline - self.machine._now)
 
     def query(self, body: bytes) -> bytes:
         """Returns the result of a command that changes nothing, in the current state."""
+        self.machine._call = None
         result = self.machine.apply(body)
         if result == DEFERRED:
             what = f"{StateMachine.describe_command(body)}: a query cannot wait"
@@ -246,7 +245,7 @@ class ReplicatedMachine:
 
     def snapshot(self) -> bytes:
         """Returns the machine's state, the sessions with their last results, and the time if the machine keeps it."""
-        clock = (self.machine._now, self._clock) if self._keeps_time else None
+        clock = (self.machine._now, self._clock) if self.keeps_time else None
         return msgspec.msgpack.encode((self.machine.snapshot(), list(self._sessions.items()), clock))
 
     def restore(self, snapshot: bytes) -> None:

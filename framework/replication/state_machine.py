@@ -113,7 +113,7 @@ class StateMachine:
     lease."""
 
     _now = 0
-    _call: _Call | None = None  # the operation under way
+    _call: _Call | None = None  # the operation under way, or the latest
     _answers: list[tuple[Caller, bytes]] | None = None  # given and not taken yet
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -179,6 +179,7 @@ class StateMachine:
     def advance(self, elapsed: int) -> None:
         """Moves `now` forward, and lets deadlines pass. For `ReplicatedMachine`."""
         self._now += elapsed
+        self._call = None
         for _ in range(MOST_DEADLINES):
             deadline = self.next_deadline()
             if deadline is None or deadline > self._now:
@@ -238,15 +239,15 @@ class StateMachine:
         """
         try:
             function, key, argument = _decode_command(command)
+            method = self._methods[function]
         except msgspec.DecodeError as error:
             return _refusal(f"the command cannot be decoded: {error}")
-        method = self._methods.get(function)
-        if method is None:
+        except KeyError:
             return _refusal(
                 f"{type(self).__qualname__} has no operation {function!r}. It has: {', '.join(self.operations)}."
             )
         try:
-            result = method(self, key, _as_tuple(argument) if type(argument) is list else argument)
+            result = method(self, key, _as_tuple(argument) if argument.__class__ is list else argument)
             return DEFERRED if result is PENDING else _encode(result)
         except Refused as refusal:
             self.take_answers()  # nothing has changed

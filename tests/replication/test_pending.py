@@ -5,7 +5,7 @@ from __future__ import annotations
 from framework import Command, Executed, PendingRead, PendingRequest, PendingRequests, ReadQueue
 
 
-def pending() -> PendingRequests[PendingRequest]:
+def pending() -> PendingRequests[int]:
     return PendingRequests()
 
 
@@ -16,22 +16,23 @@ def request(operation: int, sequence: int, client: str = "c1", session: int = 3)
 def test_a_request_is_taken_once_until_it_is_answered() -> None:
     requests, taken = pending(), request(7, 1)
     assert not requests.is_under_way(taken)
-    requests.begin(taken)
+    assert requests.begin(taken) and not requests.begin(request(7, 1))
     assert requests.is_under_way(request(7, 1))
     for other in (request(7, 2), request(8, 1), request(7, 1, client="c1/lock"), request(7, 1, session=4)):
         assert not requests.is_under_way(other)
-    requests.place(3, taken)
+    requests.place(3, taken, 2)
     command, executed = Command(2, 1, b""), Executed(2, b"done")
     assert requests.is_under_way(taken) and requests.answered(4, command, executed) == []
     assert requests.answered(3, command, executed) == [(taken, b"done", 2)]
     assert not requests.is_under_way(taken) and requests.answered(3, command, executed) == []
+    assert requests.begin(taken), "it has been answered, and a retry is taken anew"
 
 
 def test_who_is_deposed_forgets_all_and_who_leads_on_keeps_what_still_stands() -> None:
     requests = pending()
     for index, sequence in ((3, 1), (4, 2)):
         requests.begin(request(7, sequence))
-        requests.place(index, request(7, sequence))
+        requests.place(index, request(7, sequence), 2)
     requests.begin(request(8, 1))
     requests.keep({4: requests.placed[4]}, taken=[request(8, 1)])
     assert [requests.is_under_way(each) for each in (request(7, 1), request(7, 2), request(8, 1))] == [

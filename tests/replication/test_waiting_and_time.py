@@ -200,10 +200,10 @@ def test_who_waits_survives_a_snapshot(kind: type[ReplicatedMachine], keeps: boo
 
 
 def test_requests_wait_with_their_commands() -> None:
-    pending: PendingRequests[PendingRequest] = PendingRequests()
+    pending: PendingRequests[int] = PendingRequests()
     request = PendingRequest("c1", 7, 1)
     pending.begin(request)
-    pending.place(4, request)
+    pending.place(4, request, 1)
     assert pending.answered(4, Command(2, 1, b""), Executed(2, DEFERRED, waits=True)) == []
     assert pending.is_under_way(request)
     late = Executed(3, b"x", answers=(LateAnswer(Caller(2, 1), b"y"), LateAnswer(Caller(9, 9), b"z")))
@@ -299,6 +299,26 @@ def test_the_mistakes_of_a_machine_are_named() -> None:
         ReplicatedConfig().replicated_machine()
 
 
+def test_a_query_and_a_deadline_have_no_caller_after_a_command_has_had_one() -> None:
+    class Curious(Door):
+        @query
+        def who(self, key: str | None, argument: Value) -> Value:
+            return self.caller.session
+
+        def on_deadline(self) -> None:
+            self.who(None, None)
+
+    machine = ReplicatedMachine(Curious())
+    machine.apply(1, Command(TICK, 1, b"", stamp(0)))
+    machine.apply(2, Command(0, OPEN, b""))
+    machine.apply(3, Command(2, 1, call("enter")))
+    with pytest.raises(PluginError, match="Curious: reads `caller` in a query"):
+        machine.query(call("who"))
+    machine.apply(4, Command(2, 2, call("look")))
+    with pytest.raises(PluginError, match="Curious: reads `caller` in a query"):
+        machine.apply(5, Command(TICK, 1, b"", stamp(200)))
+
+
 def test_a_parent_is_told_once_that_a_command_waits_and_later_its_result_under_its_index() -> None:
     waits = Executed(PARENT, DEFERRED, waits=True)
     assert list(events_of(4, Command(PARENT, 1, b"x"), waits, 1)) == [Applied(4, b"x", None, 1)]
@@ -309,10 +329,10 @@ def test_a_parent_is_told_once_that_a_command_waits_and_later_its_result_under_i
 
 
 def test_a_parents_command_that_waits_is_done_with_at_once() -> None:
-    pending: PendingRequests[PendingRequest] = PendingRequests()
+    pending: PendingRequests[int] = PendingRequests()
     request = PendingRequest("", -1, 1)
     pending.begin(request)
-    pending.place(4, request)
+    pending.place(4, request, 1)
     waits = Executed(PARENT, DEFERRED, waits=True)
     assert pending.answered(4, Command(PARENT, 1, b""), waits) == [(request, DEFERRED, PARENT)]
     assert not pending.is_under_way(request) and pending.waiting == {}

@@ -48,7 +48,6 @@ from framework import (
     NO_BALLOT,
     PARENT,
     TICK,
-    Address,
     Administer,
     Administered,
     Answer,
@@ -65,7 +64,6 @@ from framework import (
     Node,
     NodeId,
     NotLeader,
-    OperationId,
     OutgoingTransfer,
     PendingRead,
     PendingRequest,
@@ -111,19 +109,12 @@ from plugins.protocols.multipaxos.slots import AcceptedSlots, fitting
 FOLLOWER, LAGGING, CANDIDATE, RAISING, LEADER = "follower", "lagging", "candidate", "raising", "leader"
 
 
-class ProposedRequest(PendingRequest):
-    """A request whose command has a slot, with the ballot in which this node first proposed it there."""
-
-    ballot: Ballot = NO_BALLOT
-
-
 class Unproposed(Record):
-    """A value that waits for a slot, and the client that requested it; without a client it is the parent's, a tick, or
-    a value that phase 1 found. `is_new`: phase 1 did not find it."""
+    """A value that waits for a slot, and the request that it came with. Without a request it is a tick, or not new:
+    phase 1 has found it."""
 
     value: Value
-    client: Address = ""
-    operation: OperationId = 0
+    request: PendingRequest | None = None
     is_new: bool = False
 
 
@@ -185,7 +176,7 @@ class MultiPaxos(Node):
     def clear_leader_state(self) -> None:
         """Resets the volatile state of leaders and raising nodes; all other nodes hold none."""
         self.queue: deque[Unproposed] = deque()
-        self.pending: PendingRequests[ProposedRequest] = PendingRequests()
+        self.pending: PendingRequests[Ballot] = PendingRequests()
         self.last = 0  # the last slot proposed in its ballot
         self.found_last = 0  # the last slot for which an earlier leader may have chosen a value
         self.marks: dict[NodeId, int] = {}
@@ -273,8 +264,9 @@ class MultiPaxos(Node):
         reads are answered with NotLeader.
         """
         for waiting in self.queue:
-            if waiting.client and waiting.value is not None:
-                self.send(waiting.client, NotLeader(waiting.operation, waiting.value.sequence, self.leader))
+            request = waiting.request
+            if request is not None and request.client:
+                self.send(request.client, NotLeader(request.operation, request.sequence, self.leader))
         for read in self.reads.take_all():
             self.send(read.client, NotLeader(read.operation, 0, self.leader))
         self.cancel_timer(self.heartbeat)
@@ -421,14 +413,12 @@ class MultiPaxos(Node):
             self.send(sender, NotLeader(request.operation, command.sequence, self.leader))
             return
         taken = PendingRequest(sender, request.operation, command.sequence, command.session)
-        if self.pending.is_under_way(taken):  # a retry
-            return
-        if len(self.queue) >= self.config.window:  # refused: the client retries after its backoff
-            self.send(sender, NotLeader(request.operation, command.sequence, None))
-            return
-        self.pending.begin(taken)
-        self.queue.append(Unproposed(command, sender, request.operation, is_new=True))
-        self.propose_soon()
+        if len(self.queue) >= self.config.window:
+            if not self.pending.is_under_way(taken):  # refused: the client retries after its backoff
+                self.send(sender, NotLeader(request.operation, command.sequence, None))
+        elif self.pending.begin(taken):  # not a retry
+            self.queue.append(Unproposed(command, taken, True))
+            self.propose_soon()
 
     def propose_soon(self) -> None:
         if not self.propose_due:
@@ -457,19 +447,16 @@ class MultiPaxos(Node):
     def take(self, most: int) -> tuple[Value, ...]:
         """Takes up to `most` values from the queue, and assigns the next slots to them."""
         values: list[Value] = []
-        for slot in range(self.last + 1, self.last + 1 + min(most, len(self.queue))):
-            waiting = self.queue.popleft()
-            value = waiting.value
-            if waiting.is_new and value is not None:
-                if value.session == TICK:
-                    self.is_tick_queued = False
-                else:
-                    request = ProposedRequest(
-                        waiting.client, waiting.operation, value.sequence, value.session, self.promised
-                    )
-                    self.pending.place(slot, request)
-                if self.machine.keeps_time:
-                    value = self.clock.stamped(value, self.now)
+        queue, place, ballot, keeps_time = self.queue, self.pending.place, self.promised, self.machine.keeps_time
+        for slot in range(self.last + 1, self.last + 1 + min(most, len(queue))):
+            waiting = queue.popleft()
+            value, request = waiting.value, waiting.request
+            if request is not None:
+                place(slot, request, ballot)
+            elif waiting.is_new:
+                self.is_tick_queued = False
+            if keeps_time and waiting.is_new and value is not None:
+                value = self.clock.stamped(value, self.now)
             values.append(value)
         return tuple(values)
 
@@ -540,22 +527,19 @@ class MultiPaxos(Node):
     def keep_clients(self, found: dict[int, Proposal]) -> None:
         """Keeps clients, after a raised ballot, whose command is proposed again in its slot or has no slot yet."""
         self.queue = deque(waiting for waiting in self.queue if waiting.is_new)
-        placed = {slot: each for slot, each in self.pending.placed.items() if self.is_found(each, found.get(slot))}
-        queued = [
-            PendingRequest(each.client, each.operation, each.value.sequence, each.value.session)
-            for each in self.queue
-            if each.value is not None
-        ]
-        self.pending.keep(placed, queued)
+        placed = self.pending.placed.items()
+        kept = {slot: each for slot, each in placed if self.is_found(each[1], found.get(slot))}
+        self.pending.keep(kept, [each.request for each in self.queue if each.request is not None])
 
-    def is_found(self, request: ProposedRequest, found: Proposal | None) -> bool:
-        """Returns whether `found`, the proposal that phase 1 found in the request's slot, is the request's command.
+    def is_found(self, since: Ballot, found: Proposal | None) -> bool:
+        """Returns whether `found`, the proposal that phase 1 found in a request's slot, is the request's command, which
+        this node first proposed there in the ballot `since`.
 
-        It is if this node proposed it in the ballot in which it first proposed the command, or in a later one: it has
-        led all of these, and proposed the same command again. In an earlier ballot, before it stepped down in between,
-        it may have proposed another client's command in the slot.
+        It is if this node proposed it in that ballot or in a later one: it has led all of these, and proposed the same
+        command again. In an earlier ballot, before it stepped down in between, it may have proposed another client's
+        command in the slot.
         """
-        return found is not None and found.ballot.node == self.id and found.ballot >= request.ballot
+        return found is not None and found.ballot.node == self.id and found.ballot >= since
 
     @handles(Learn)
     def on_learn(self, sender: NodeId, learn: Learn) -> None:
@@ -601,13 +585,13 @@ class MultiPaxos(Node):
         if upto <= self.chosen:
             return
         assert upto <= self.accepted.last, f"{self.id} lacks what is chosen for slot {upto}"
-        pending, execute, is_mounted = self.pending, self.machine.apply, self.is_mounted
+        pending, placed, execute, is_mounted = self.pending, self.pending.placed, self.machine.apply, self.is_mounted
         for slot, proposal in enumerate(self.accepted.slice(self.chosen + 1, upto + 1), self.chosen + 1):
-            command, tag = proposal.value, None
+            command = proposal.value
             if command is None:
                 continue
-            executed = execute(slot, command)
-            if pending.placed or executed.answers:
+            executed, tag = execute(slot, command), None
+            if placed or executed.answers:
                 for request, result, session in pending.answered(slot, command, executed):
                     if request.client:
                         reply = Reply(request.operation, request.sequence, result, session)
@@ -639,7 +623,7 @@ class MultiPaxos(Node):
             return None
         self.proposals += 1
         tag = self.proposals
-        self.queue.append(Unproposed(Command(PARENT, tag, command), operation=-tag, is_new=True))
+        self.queue.append(Unproposed(Command(PARENT, tag, command), PendingRequest("", -tag, tag), True))
         self.propose_soon()
         return tag
 

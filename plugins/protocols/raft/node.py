@@ -146,7 +146,7 @@ class Raft(Node):
         self.rounds = HeartbeatRounds()
         self.lease = Lease()
         self.noop_index = 0  # the index of the no-op appended at its election (§8)
-        self.pending: PendingRequests[PendingRequest] = PendingRequests()
+        self.pending: PendingRequests[int] = PendingRequests()
         self.clock = CommandClock()
         self.has_told_led = False  # whether the parent knows that it leads
         self.reads = ReadQueue()
@@ -339,13 +339,13 @@ class Raft(Node):
 
     def apply(self, commit: int) -> None:
         """Applies the committed entries up to `commit` at once, and answers the waiting clients."""
-        pending, execute, is_mounted = self.pending, self.machine.apply, self.is_mounted
+        pending, placed, execute, is_mounted = self.pending, self.pending.placed, self.machine.apply, self.is_mounted
         for index, entry in enumerate(self.log.slice(self.commit + 1, commit + 1), self.commit + 1):
-            command, tag = entry.command, None
+            command = entry.command
             if command is None:
                 continue
-            executed = execute(index, command)
-            if pending.placed or executed.answers:
+            executed, tag = execute(index, command), None
+            if placed or executed.answers:
                 for request, result, session in pending.answered(index, command, executed):
                     if request.client:
                         reply = Reply(request.operation, request.sequence, result, session)
@@ -446,16 +446,12 @@ class Raft(Node):
             self.send(sender, NotLeader(operation, command.sequence, self.leader))
             return
         taken = PendingRequest(sender, operation, command.sequence, command.session)
-        if self.pending.is_under_way(taken):  # a retry
-            return
         is_full = self.log.last - self.commit >= self.config.max_uncommitted
-        if (
-            is_full or self.leadership_transfer is not None
-        ):  # not appended, so it can neither be lost nor executed twice
-            self.send(sender, NotLeader(operation, command.sequence, None))
-            return
-        self.pending.begin(taken)
-        self.pending.place(self.append(command), taken)
+        if is_full or self.leadership_transfer is not None:
+            if not self.pending.is_under_way(taken):  # not appended, so it can neither be lost nor executed twice
+                self.send(sender, NotLeader(operation, command.sequence, None))
+        elif self.pending.begin(taken):  # not a retry
+            self.pending.place(self.append(command), taken, self.term)
 
     def append(self, command: Command) -> int:
         """Appends a command to the log, with the time that has passed if the state machine keeps time."""
@@ -567,7 +563,7 @@ class Raft(Node):
             return None
         self.proposals += 1
         tag = self.proposals
-        self.pending.place(self.append(Command(PARENT, tag, command)), PendingRequest("", -tag, tag))
+        self.pending.place(self.append(Command(PARENT, tag, command)), PendingRequest("", -tag, tag), self.term)
         return tag
 
     def bootstrap(self, snapshot: bytes, index: int) -> None:
