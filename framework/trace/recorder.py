@@ -175,15 +175,22 @@ def operation_row(assignment: Assignment, outcome: Outcome, invoked: int, comple
 
     Raises Unrecordable for a result that has no JSON, or holds a float that is not finite, for which JSON has null.
     """
-    operation = assignment.operation
-    result = as_json(outcome.value).decode() if type(outcome) is Ok else None
-    if result is not None and "null" in result and _has_odd_float(outcome.value):  # type: ignore[union-attr]
-        raise Unrecordable(f"answered {outcome.value!r:.80}, which cannot be recorded")  # type: ignore[union-attr]
+    operation, argument = assignment.operation, assignment.operation.argument
     return (
         operation.id, assignment.client, assignment.process, operation.function, operation.key,
-        as_json(operation.argument).decode(), result, _OUTCOME_NAMES[type(outcome)],
+        "null" if argument is None else as_json(argument).decode(),
+        _result_text(outcome.value) if type(outcome) is Ok else None, _OUTCOME_NAMES[type(outcome)],
         assignment.scheduled, invoked, completed,
     )  # fmt: skip
+
+
+def _result_text(value: object) -> str:
+    if value is None:
+        return "null"
+    text = as_json(value).decode()
+    if "null" in text and _has_odd_float(value):
+        raise Unrecordable(f"answered {value!r:.80}, which cannot be recorded")
+    return text
 
 
 def _has_odd_float(value: object) -> bool:
