@@ -255,6 +255,24 @@ class NodeRuntime:
             self._abandon()
             raise
 
+    def deliver(self, path: str, sender: Address, message: Message, step: int) -> None:
+        """Equals `take` of a message."""
+        try:
+            self.step = step
+            node = self.nodes[path]
+            handler = node._handlers.get(type(message))
+            if handler is None:
+                raise self._nobody_handles(node, sender, message)
+            if path:
+                self._involved[path] = node
+                sender = node._seen(sender)
+            handler(node, sender, message)
+            if self.tells:
+                self.settle()
+        except RAISED:
+            self._abandon()
+            raise
+
     def end_batch(self) -> Batch:
         """Ends the batch of the steps that `take` ran. Fires their timers with after=0; overdue timers stay set."""
         try:
@@ -274,17 +292,7 @@ class NodeRuntime:
 
     def _take(self, given: Input) -> None:
         if type(given) is Deliver:
-            self.step = given.step
-            message = given.message
-            node = self.nodes[given.path]
-            handler = node._handlers.get(type(message))
-            if handler is None:
-                raise self._nobody_handles(node, given.sender, message)
-            sender = given.sender
-            if given.path:
-                self._involved[given.path] = node
-                sender = node._seen(sender)
-            handler(node, sender, message)
+            self.deliver(given.path, given.sender, given.message, given.step)
         elif type(given) is Invoke:
             self.step = given.step
             client: Client = self.nodes[""]  # type: ignore[assignment]
