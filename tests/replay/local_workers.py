@@ -40,6 +40,8 @@ class Outbox:
 class Local:
     """A transport to the other workers of the same loop."""
 
+    tick_nodes = 256
+
     def __init__(self, workers: list[Worker]) -> None:
         self.waiting: list[Any] = []
         self._workers = workers

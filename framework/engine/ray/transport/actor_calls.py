@@ -6,6 +6,7 @@ All frames for one peer in one tick are one call. Calls from one worker to anoth
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from typing import Any
 
@@ -17,6 +18,8 @@ UNANSWERED = 64
 
 class ActorCalls:
     """Sends frames as calls of the peers' `receive`."""
+
+    tick_nodes = sys.maxsize  # calls are slow, and few
 
     def __init__(self, loop: asyncio.AbstractEventLoop, traffic: Traffic) -> None:
         self.waiting: list[CallPeer] = []

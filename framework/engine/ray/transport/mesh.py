@@ -37,6 +37,8 @@ class Outbox(Protocol):
 class Mesh:
     """The connections of the worker `name`. Runs in the thread of its loop."""
 
+    tick_nodes = 256
+
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str, secret: bytes, traffic: Traffic) -> None:
         self.loop, self.name, self.secret, self.traffic = loop, name, secret, traffic
         self.waiting: list[Peer] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
@@ -27,9 +27,14 @@ _pack = HEADER.pack
 
 
 class Transport(Protocol):
-    """Sends frames to other workers."""
+    """Sends frames to other workers.
+
+    `tick_nodes`: the maximum number of nodes whose batches one tick runs. Their messages leave at its end, so other
+    processes can work on them while the next nodes run; but each time costs a write to each peer.
+    """
 
     waiting: list[Any]
+    tick_nodes: int
 
     def peer(self, worker: int) -> Outbox: ...
 
@@ -62,6 +67,7 @@ class Outgoing:
     def __init__(self, worker: SendingWorker, index: Mapping[NodeId, int], link_faults: LinkFaults) -> None:
         self._worker, self._index, self._link_faults = worker, index, link_faults
         self._names = worker.experiment.endpoints
+        self._wire, self._tried, self._rows = worker.wire, worker.wire.tried, worker.rows
         self._links = Links(worker.experiment.make_network(), worker.experiment.network.name)
         self._path = NetworkPath(self._links, link_faults, worker.tally, worker.wire.names)
         self._delayed: list[tuple[int, int, Route, str, Message, int, int, bytes]] = []
@@ -78,16 +84,31 @@ class Outgoing:
             _, _, route, way, message, index, seq, payload = heappop(self._delayed)
             self._depart(route, way, message, index, seq, payload)
 
-    def send(self, node: WorkerNode, targets: tuple[Address, ...], path: str, message: Message, cause: int) -> None:
-        """Sends a message to each target, encoded once. Raises PluginError for a message that cannot be sent, or a
-        target that is not in the run."""
-        wire = self._worker.wire
-        index = wire.tried.get(type(message), -1)
+    def send(self, node: WorkerNode, to: Address, path: str, message: Message, cause: int) -> None:
+        """Sends a message. Raises PluginError for one that cannot be sent, or a target that is not in the run."""
+        index = self._tried.get(type(message), -1)
         if index < 0:
-            index = wire.index_of(message, node.node_class)
-        routes, rows, payload, link_faults = node.routes, self._worker.rows, b"", self._link_faults
-        for to in targets:
-            route = routes.get(to) or self._route(node, to)
+            index = self._wire.index_of(message, node.node_class)
+        route = node.routes.get(to) or self._route(node, to)
+        if route.is_direct and self._rows is None and not self._link_faults.active:  # almost always, without a trace
+            self._depart(route, path, message, index, -1, self._wire.pack(message, node.node_class))
+        else:
+            self._send((route,), node, path, message, index, cause)
+
+    def multicast(self, node: WorkerNode, targets: Sequence[Address], path: str, message: Message, cause: int) -> None:
+        """Sends a message to each target, encoded once. Raises PluginError as `send` does."""
+        index = self._tried.get(type(message), -1)
+        if index < 0:
+            index = self._wire.index_of(message, node.node_class)
+        known = node.routes.get
+        self._send([known(to) or self._route(node, to) for to in targets], node, path, message, index, cause)
+
+    def _send(
+        self, routes: Sequence[Route], node: WorkerNode, path: str, message: Message, index: int, cause: int
+    ) -> None:  # fmt: skip
+        """Sends a message by each route, encoded once."""
+        wire, rows, payload, link_faults = self._wire, self._rows, b"", self._link_faults
+        for route in routes:
             way = path if route.mount is None else route_to(route.mount, path)
             link = route.link
             if not payload and (route.node is None or rows is not None or link is not None):
@@ -148,14 +169,16 @@ class Outgoing:
                 node.inbox.append((way, route.source, message, index, seq, len(payload)))
                 self._worker.wake(node)
             return
-        mount = way.encode() if way else b""
-        size = HEADER_SIZE + len(mount) + len(payload)
+        body, way_length = payload, 0
+        if way:
+            encoded = way.encode()
+            body, way_length = encoded + payload, len(encoded)
+        size = HEADER_SIZE + len(body)
         if peer.size + size > QUEUE_BYTES and peer.size:
             self.drop(route.source, route.target, way, message, index, seq, len(payload), "queue full")
             return
-        head = _pack(size - LENGTH_SIZE, index, route.source, route.target, len(mount), seq)
-        peer.chunks.append(head + mount if mount else head)
-        peer.chunks.append(payload)
+        head = _pack(size - LENGTH_SIZE, index, route.source, route.target, way_length, seq)
+        peer.chunks.extend((head, body))
         peer.size += size
         if not peer.waiting:
             peer.waiting = True

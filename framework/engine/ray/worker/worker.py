@@ -2,9 +2,9 @@
 loop.
 
 Messages that arrive wait in the nodes' inboxes. A tick, once per turn of the loop, makes one batch for each node with
-waiting work: a step for each input, overdue timers, timers with after=0. Then effects marked `before_commit` leave; one
-commit makes the changes of all nodes durable; then all other effects leave, with one write for each connection. While
-the commit is in flight the loop receives, but no node takes input.
+waiting work, for as many nodes as the transport wants: a step for each input, overdue timers, timers with after=0. Then effects marked
+`before_commit` leave; one commit makes the changes of these nodes durable; then all other effects leave, with one write
+for each connection. While the commit is in flight the loop receives, but no node takes input.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncio
 import pickle
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
@@ -25,7 +25,7 @@ from framework.core.effects import Complete, Effect, Multicast, Note, Send
 from framework.core.errors import RAISED
 from framework.core.message import Message, NodeId
 from framework.core.node import TimerKey
-from framework.core.node_runtime import Batch, Deliver, Invoke, NodeRuntime, Start
+from framework.core.node_runtime import Batch, Invoke, NodeRuntime, Start
 from framework.core.random_streams import stream
 from framework.core.replica import ReplicaState
 from framework.core.status import Status
@@ -63,7 +63,8 @@ REJECT_ROWS = 1_000
 """Number of refused connections that a worker records one by one; further ones are only counted."""
 
 INBOX_BYTES = 64 << 20
-"""Bytes that may wait for the nodes of a worker before it stops reading from its connections."""
+"""Bytes that may arrive during a round of ticks before a worker stops reading from its connections. A round takes all
+nodes with waiting work once."""
 
 _unpack = HEADER.unpack_from
 
@@ -96,7 +97,8 @@ class Worker:
         self._index = {name: index for index, name in enumerate(self._names)}
         self.nodes: dict[int, WorkerNode] = make_worker_nodes(setup, self._index)
         self._delivered = [0] * len(self.wire.names)
-        self._dirty: list[WorkerNode] = []
+        self._dirty: list[WorkerNode] = []  # nodes with waiting work, for the next round of ticks
+        self._round: list[WorkerNode] = []  # nodes that wait for their tick in the round under way
         self._scheduled = False
         self._flying: Commit = ()  # the commit in flight
         self._undone: set[NodeId] = set()  # nodes whose part of it a crash undoes
@@ -204,10 +206,14 @@ class Worker:
         self._scheduled = False
         if self._flying or self._ended:
             return
-        dirty, self._dirty = self._dirty, []
-        if self.flooded and self.transport is not None:
-            self.transport.resume()
-        self._inbox_bytes = 0
+        transport = self.transport
+        assert transport is not None
+        if not self._round:
+            self._round, self._dirty = self._dirty, []
+            if self.flooded:
+                transport.resume()
+            self._inbox_bytes = 0
+        dirty, self._round = self._round[: transport.tick_nodes], self._round[transport.tick_nodes :]
         ran: list[Ran] = []
         self._now = now = self.now()
         wall_clock = now + self.epoch
@@ -254,11 +260,15 @@ class Worker:
                 batch = runtime.run()
             else:
                 node.inbox = []
-                if len(inbox) == 1 and runtime.wake > runtime.now and not inbox[0][0]:
-                    _, source, message = inbox[0][:3]
-                    batch = runtime.deliver_one("", self._names[source], message, self._step(node, inbox[0]))
-                else:
-                    batch = runtime.run(self._inputs(node, runtime, inbox))
+                route, source, message, index, seq, size = inbox[0]
+                if len(inbox) > 1 or route or runtime.wake <= runtime.now:
+                    self._deliver(node, runtime, inbox)
+                    batch = runtime.run()
+                else:  # clients' usual batch
+                    self._delivered[index] += 1
+                    self.tally.steps += 1
+                    step = -1 if self.rows is None else self._delivery(node, source, message, index, seq, size)
+                    batch = runtime.deliver_one("", self._names[source], message, step)
         except RAISED as error:
             self.life.raised(node, error)
             return None
@@ -266,10 +276,10 @@ class Worker:
             self.queue(node, runtime)
         return batch
 
-    def _inputs(self, node: WorkerNode, runtime: NodeRuntime, inbox: list[Envelope]) -> Iterator[Deliver]:
-        """Yields the messages whose mounts exist, each with the number of its step. `_step` is inlined for speed."""
+    def _deliver(self, node: WorkerNode, runtime: NodeRuntime, inbox: list[Envelope]) -> None:
+        """Takes a step for each message whose mount exists. `_delivery` is inlined for speed."""
         rows, delivered, names, has_operation = self.rows, self._delivered, self._names, self.wire.has_operation
-        now, tally, to, step = self._now, self.tally, node.index, -1
+        now, tally, to, deliver, step = self._now, self.tally, node.index, runtime.deliver, -1
         for route, source, message, index, seq, size in inbox:
             path, sender = "", names[source]
             if route:
@@ -284,17 +294,13 @@ class Worker:
             if rows is not None:
                 operation = message.operation if has_operation[index] else None  # type: ignore[attr-defined]
                 step = rows.deliver(now, seq, to, source, route, index, size, operation)
-            yield Deliver(path, sender, message, step)
+            deliver(path, sender, message, step)
 
-    def _step(self, node: WorkerNode, envelope: Envelope) -> int:
-        """Records the step that takes a message; returns its number."""
-        route, source, message, index, seq, size = envelope
-        self._delivered[index] += 1
-        self.tally.steps += 1
-        if self.rows is None:
-            return -1
+    def _delivery(self, node: WorkerNode, source: int, message: Message, index: int, seq: int, size: int) -> int:
+        """Records the step that takes a message for the node itself; returns its number."""
+        assert self.rows is not None
         operation = message.operation if self.wire.has_operation[index] else None  # type: ignore[attr-defined]
-        return self.rows.deliver(self._now, seq, node.index, source, route, index, size, operation)
+        return self.rows.deliver(self._now, seq, node.index, source, "", index, size, operation)
 
     def timer_step(self, node: WorkerNode, key: TimerKey, cause: int) -> int:
         self.tally.steps += 1
@@ -363,7 +369,7 @@ class Worker:
         self._flush()
         if self.rows is not None:
             self.rows.flush_if_due()
-        if self._dirty:
+        if self._dirty or self._round:
             self._schedule()
         self._arm()
 
@@ -407,12 +413,12 @@ class Worker:
         try:
             for effect in effects:
                 if type(effect) is Send:
-                    send(node, (effect.to,), effect.path, effect.message, effect.step)
+                    send(node, effect.to, effect.path, effect.message, effect.step)
                 elif type(effect) is Complete:
                     assert self.clients is not None
                     self.clients.complete(node, effect.operation, effect.outcome, effect.step, self.now())
                 elif type(effect) is Multicast:
-                    send(node, effect.to, effect.path, effect.message, effect.step)
+                    self.outgoing.multicast(node, effect.to, effect.path, effect.message, effect.step)
                 else:
                     assert type(effect) is Note
                     self.tally.note(node.id, effect, self.now())

@@ -21,16 +21,18 @@ Envelope: TypeAlias = tuple[str, int, Message, int, int, int]
 class Route:
     """The route from one endpoint to an address: through a link, to a node of the same worker or to a peer.
 
-    `mount` is the receiver's mount path; None: the same as the sender's.
+    `mount` is the receiver's mount path; None: the same as the sender's. `is_direct`: only link faults stand between
+    the sender and the peer.
     """
 
-    __slots__ = ("link", "mount", "node", "peer", "source", "target")
+    __slots__ = ("is_direct", "link", "mount", "node", "peer", "source", "target")
 
     def __init__(
         self, source: int, target: int, node: WorkerNode | None, peer: Outbox | None, link: Link | None, mount: str | None
     ) -> None:  # fmt: skip
         self.source, self.target, self.node, self.peer, self.link = source, target, node, peer, link
         self.mount = mount
+        self.is_direct = peer is not None and link is None and mount is None
 
 
 class WorkerNode(HostedNode):

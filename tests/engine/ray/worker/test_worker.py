@@ -100,6 +100,7 @@ class Wire:
         self.sent: list[bytes] = []
         self.outbox = Outbox()
         self.resumed = 0
+        self.tick_nodes = 256
 
     def peer(self, worker: int) -> Outbox:
         return self.outbox
@@ -233,6 +234,26 @@ def test_what_arrives_while_a_commit_is_in_flight_is_the_next_batch(story: Story
     story.commits.land()
     story.turn()
     assert story.left() == [Sum(111)]
+
+
+def test_a_tick_takes_a_few_nodes_and_no_node_twice_before_all_have_had_their_turn(
+    tmp_path: Path,
+) -> None:
+    story = Story(tmp_path, ("n1", "n2"))
+    story.wire.tick_nodes = 1
+    story.arrive(Add(1))
+    story.arrive(Add(10), target=1)
+    story.turn()
+    owners = [[owner for owner, _ in commit] for commit, _ in story.commits.flying]
+    story.arrive(Add(100))
+    for _ in range(2):
+        story.commits.land()
+        story.turn()
+        owners += [[owner for owner, _ in commit] for commit, _ in story.commits.flying]
+    assert owners == [["n1"], ["n2"], ["n1"]]
+    story.commits.land()
+    story.turn()
+    assert [story.worker.nodes[index].runtime.root.total for index in (0, 1)] == [101, 10]  # type: ignore[union-attr]
 
 
 def test_one_write_for_all_that_leaves_for_a_peer(story: Story) -> None:
