@@ -34,8 +34,9 @@ from framework.core.errors import abbreviated
 from framework.core.time import SECOND
 from framework.export.message_index import ARRIVALS, Integers, MessageIndex, base_of, causes_of
 from framework.export.protobuf import double, fixed64, integer, message, text, varint, varints
-from framework.export.recorded_run import Payloads, RecordedRun, as_text, no_events, words
+from framework.export.recorded_run import Payloads, RecordedRun, as_text, no_events
 from framework.replication.administration import ADMINISTRATOR
+from framework.trace.columns import words
 
 STEPS = ("start", "deliver", "timer", "invoke")
 STEP_NS = 20_000

@@ -199,12 +199,6 @@ def _with_text_keys(value: Any) -> Any:
     return [_with_text_keys(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def words(column: pa.Array) -> list[str | None]:
-    """Returns a column of names as a list; each distinct name is one object."""
-    names = column.dictionary.to_pylist()
-    return [None if index is None else names[index] for index in column.indices.to_pylist()]
-
-
 def no_events(recorded: RecordedRun) -> ConfigError:
     """Builds the error about a run without events."""
     what = "holds no events"

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from framework.core.errors import abbreviated
 from framework.export.message_index import ARRIVALS, MessageIndex, base_of, causes_of
-from framework.export.recorded_run import Payloads, RecordedRun, no_events, words
+from framework.export.recorded_run import Payloads, RecordedRun, no_events
+from framework.trace.columns import words
 
 PATTERN = r"(?<host>\S+) (?<clock>\{[^}]*\}) (?<time>\S+ ms) (?<event>.*)"
 """The regular expression for ShiViz that takes a line apart. It is the first line of the log."""

@@ -16,7 +16,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from framework.core.errors import ConfigError
-from framework.export.recorded_run import Payloads, RecordedRun, words
+from framework.export.recorded_run import Payloads, RecordedRun
+from framework.trace.columns import words
 from framework.trace.schema import EVENTS, HISTORY
 
 Opened: TypeAlias = AbstractContextManager[Any]

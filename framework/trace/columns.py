@@ -6,6 +6,7 @@ Arrow imports pandas wherever that is installed, which costs each process of a r
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,6 +61,15 @@ def dictionary_places(column: pa.DictionaryArray) -> tuple[np.ndarray[Any, Any],
     names = column.dictionary.to_pylist()
     places = column.indices.cast(pa.int32()).fill_null(integers([len(names)], np.int32)[0])
     return np.from_dlpack(places), [*names, None]
+
+
+def words(column: pa.Array) -> list[str | None]:
+    """Returns the texts of a column with few distinct ones; each distinct text is in memory once, whatever holds it."""
+    if not isinstance(column, pa.DictionaryArray):
+        return [None if word is None else sys.intern(word) for word in column.to_pylist()]
+    places, names = dictionary_places(column)
+    distinct = [None if name is None else sys.intern(name) for name in names]
+    return [distinct[place] for place in places.tolist()]
 
 
 def names_of(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.object_]]:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -123,6 +122,8 @@ def calls_from_table(table: pa.Table) -> list[Call]:
 
 def _calls(batch: pa.RecordBatch, first: int) -> Iterator[Call]:
     """Yields the calls of one batch; `first` is the number of its first row."""
+    from framework.trace.columns import words
+
     names = Call.__struct_fields__
     absent = [name for name in names if name not in batch.schema.names]
     if absent:
@@ -135,18 +136,10 @@ def _calls(batch: pa.RecordBatch, first: int) -> Iterator[Call]:
             if name in _JSON:
                 columns.append(_values(column.cast("string").to_pylist(), name, first + start))
             elif name in _WORDS:
-                columns.append(_words(column))
+                columns.append(words(column))
             else:
                 columns.append(column.to_pylist())
         yield from map(Call, *columns)
-
-
-def _words(column: pa.Array) -> list[str | None]:
-    """Returns the texts of a column with few distinct ones: each is in memory once, however many calls have it."""
-    if hasattr(column, "dictionary"):
-        names = [sys.intern(name) for name in column.dictionary.to_pylist()]
-        return [None if index is None else names[index] for index in column.indices.to_pylist()]
-    return [None if word is None else sys.intern(word) for word in column.to_pylist()]
 
 
 def _values(texts: list[str | None], name: str, first: int) -> list[Any]:
