@@ -66,25 +66,25 @@ class Events:
             return
         self.number += batch.num_rows
         self.end = max(self.end, int(pc.max(batch["time"]).as_py()))
-        chosen = _of_kinds(batch, LIFE)
+        places, names = dictionary_places(batch["kind"])
+
+        def of_kinds(kinds: Collection[str]) -> pa.RecordBatch:
+            wanted = [place for place, name in enumerate(names) if name in kinds]
+            return batch.take(numbers(np.flatnonzero(np.isin(places, wanted))))
+
+        chosen = of_kinds(LIFE)
         self.life += zip(
             *(chosen[name].to_pylist() for name in ("time", "seq", "kind", "node", "message", "payload")), strict=True
         )
-        for (node, peer, message), many in _counts(_of_kinds(batch, ("deliver",)), ("node", "peer", "message")):
+        for (node, peer, message), many in _counts(of_kinds(("deliver",)), ("node", "peer", "message")):
             self.delivered[_base(peer), _base(node)] += many
             self.types["delivered"][message] += many
-        drops = _of_kinds(batch, ("drop",))
+        drops = of_kinds(("drop",))
         for node, peer, message, why in zip(
             *(drops[name].to_pylist() for name in ("node", "peer", "message", "payload")), strict=True
         ):
             self.lost[_base(node), _base(peer)][(why or b"").decode(errors="replace")] += 1
             self.types["lost"][message] += 1
-
-
-def _of_kinds(batch: pa.RecordBatch, kinds: Collection[str]) -> pa.RecordBatch:
-    places, names = dictionary_places(batch["kind"])
-    wanted = [place for place, name in enumerate(names) if name in kinds]
-    return batch.take(numbers(np.flatnonzero(np.isin(places, wanted))))
 
 
 def _counts(batch: pa.RecordBatch, keys: Iterable[str]) -> Iterator[tuple[tuple[Any, ...], int]]:
