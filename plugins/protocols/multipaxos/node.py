@@ -652,6 +652,8 @@ class MultiPaxos(Node):
             self.has_told_led = True
             members = sorted((self.id, *self.peers))
             self.tell(Led(self.promised.round * len(members) + members.index(self.id)))
+        if not self.machine.keeps_time:
+            return
         after = self.clock.tick_after(self.machine.until_deadline(), self.now)
         if after is None or self.is_tick_queued:
             self.cancel_timer(self.tick)
@@ -678,10 +680,11 @@ class MultiPaxos(Node):
 
     def trim(self, most: int) -> None:
         """Compacts slots that the checkpoint covers, at most `most` at a time: all at once would stall the node."""
-        ends = [transfer.snapshot.slot for transfer in self.transfers.values()]
-        end = min([self.checkpoint.slot - self.config.checkpoint_trailing, *ends])
+        end = self.checkpoint.slot - self.config.checkpoint_trailing
         if self.slots.compacted < end:
-            self.slots.compact(min(end, self.slots.compacted + most))
+            end = min([end, *(transfer.snapshot.slot for transfer in self.transfers.values())])
+            if self.slots.compacted < end:
+                self.slots.compact(min(end, self.slots.compacted + most))
 
     def transfer_to(self, follower: NodeId) -> OutgoingTransfer[Checkpoint]:
         """Returns the transfer in progress, or starts one of the latest checkpoint."""

@@ -288,12 +288,10 @@ class Raft(Node):
     @handles(Appended)
     def on_appended(self, sender: NodeId, reply: Appended) -> None:
         progress = self.progress.get(sender)
-        if progress is None and self.role == LEADER:
-            return  # from a removed server, to an earlier leader
-        if reply.term > self.term:
-            self.become_follower(reply.term)
-            return
-        if progress is None or reply.term < self.term:  # an answer to an earlier leadership
+        if progress is None or reply.term != self.term:  # an answer to an earlier leadership, or from a later term
+            is_removed = progress is None and self.role == LEADER  # its answer is to an earlier leader
+            if reply.term > self.term and not is_removed:
+                self.become_follower(reply.term)
             return
         if reply.ok:
             self.on_accepted(progress, reply.index)
@@ -470,10 +468,12 @@ class Raft(Node):
         self.replication_due = False
         if self.role != LEADER:  # deposed within this batch
             return
-        last = self.log.last
-        while behind := self.lagging(last):
+        last, is_more = self.log.last, True
+        while is_more and (behind := self.lagging(last)):
+            is_more = False
             for next_index, followers in behind.items():
                 following = self.send_from(followers, next_index)
+                is_more = is_more or following <= last
                 for follower in followers:
                     self.progress[follower].next_index = following
         own = self.progress[self.id]
@@ -593,6 +593,8 @@ class Raft(Node):
 
     def await_deadline(self) -> None:
         """Sets the timer of the next tick, if the state machine waits for a time."""
+        if not self.machine.keeps_time:
+            return
         after = self.clock.tick_after(self.machine.until_deadline(), self.now)
         if after is None:
             self.cancel_timer(self.tick)
