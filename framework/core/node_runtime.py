@@ -56,6 +56,10 @@ SOON_LIMIT = 10_000
 """The maximum number of timers with after=0 in one batch. A node that sets more is taken to loop forever."""
 
 
+ORDERS_KEPT = 100
+"""The number of groups of durable fields whose order a node keeps."""
+
+
 class Start(msgspec.Struct, frozen=True, gc=False):
     """Creates the node from its storage, and runs its `on_start`."""
 
@@ -123,6 +127,7 @@ class NodeRuntime:
         "_involved",
         "_lazy_leaving",
         "_leaving",
+        "_orders",
         "_queue",
         "_timers_set",
         "active",
@@ -186,6 +191,7 @@ class NodeRuntime:
         self._queue: list[TimerEntry] = []  # a heap, with entries of timers that are not set any more
         self._idle: dict[TimerKey, SetTimer] = {}  # timers that are not set and still have an entry in the queue
         self._timers_set = 0
+        self._orders: dict[tuple[tuple[Node, str], ...], Sequence[tuple[Node, str]]] = {}  # see `_dirty_as_declared`
 
     @property
     def root(self) -> Node:
@@ -338,9 +344,9 @@ class NodeRuntime:
     def _changes(self) -> Sequence[Change]:
         """Returns the changes to commit: none, unless a field that is not lazy has changed or a mount has ended."""
         changes, self._leaving = self._leaving, []
+        mounted = self.nodes.get  # see `_is_mounted`
         if self.is_durable:
-            mounted = self.nodes.get
-            for node, field in self.dirty if len(self.dirty) < 2 else _as_declared(self.dirty):
+            for node, field in self.dirty if len(self.dirty) < 2 else self._dirty_as_declared():
                 if mounted(node._path) is node:
                     collect_change(node, field, changes)
         self.dirty.clear()
@@ -351,10 +357,21 @@ class NodeRuntime:
             self._lazy_leaving = []
         if self.lazy:
             for node, field in _as_declared(self.lazy):
-                if self._is_mounted(node):
+                if mounted(node._path) is node:
                     collect_change(node, field, changes)
             self.lazy.clear()
         return changes
+
+    def _dirty_as_declared(self) -> Sequence[tuple[Node, str]]:
+        """Returns `dirty` in the order of `_as_declared`. A node without mounts sets the same few groups of fields again
+        and again, so their orders are kept."""
+        fields = tuple(self.dirty)
+        order = self._orders.get(fields)
+        if order is None:
+            order = _as_declared(self.dirty)
+            if not self._has_mounts and len(self._orders) < ORDERS_KEPT:
+                self._orders[fields] = order
+        return order
 
     def _is_mounted(self, node: Node) -> bool:
         """Returns whether the node takes part; one that its parent has unmounted may still be held and changed by
@@ -390,6 +407,7 @@ class NodeRuntime:
             kept.clear()
         self._queue.clear()
         self._idle.clear()
+        self._orders.clear()
         self.wake = NEVER
 
     def _next_step(self, key: TimerKey, cause: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -202,6 +203,32 @@ def test_a_log_or_map_that_was_replaced_is_refused_for_its_increments_would_be_l
             PluginError, match=rf"Holder\.{field}: a durable (log|map) cannot be replaced\. Change it in place"
         ):
             setattr(bench.node, field, other)
+
+
+class Touch(Message):
+    fields: tuple[str, ...]
+
+
+class Touched(Node):
+    first: int = durable(0)
+    second: DurableLog[int] = durable_log(int)
+    third: int = durable(0)
+
+    @handles(Touch)
+    def on_touch(self, sender: NodeId, touch: Touch) -> None:
+        for field in touch.fields:
+            if field == "second":
+                self.second.append(1)
+            else:
+                setattr(self, field, getattr(self, field) + 1)
+
+
+def test_a_commit_has_its_fields_in_the_order_in_which_the_class_declares_them() -> None:
+    runtime = NodeRuntime("n1", random.Random(0), is_durable=True)
+    runtime.run([Start(Touched, None, ())])
+    for fields in [*itertools.permutations(("first", "second", "third")), ("third", "first"), ("second",)] * 2:
+        batch = runtime.deliver_one("", "n2", Touch(fields), 1)
+        assert [change.field for change in batch.changes] == sorted(fields)  # type: ignore[union-attr]
 
 
 class Pair(Record):
