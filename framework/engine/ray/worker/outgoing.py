@@ -62,7 +62,10 @@ class SendingWorker(Protocol):
 
 
 class Outgoing:
-    """The routes out of one worker, and the messages that links hold back."""
+    """The routes out of one worker, and the messages that links hold back.
+
+    `next_at`: the time at which the next of them departs; NEVER if none is held.
+    """
 
     def __init__(self, worker: SendingWorker, index: Mapping[NodeId, int], link_faults: LinkFaults) -> None:
         self._worker, self._index, self._link_faults = worker, index, link_faults
@@ -72,17 +75,14 @@ class Outgoing:
         self._path = NetworkPath(self._links, link_faults, worker.tally, worker.wire.names)
         self._delayed: list[tuple[int, int, Route, str, Message, int, int, bytes]] = []
         self._order = 0
-
-    @property
-    def next_at(self) -> int:
-        """The time at which the next held message departs; NEVER if none is held."""
-        return self._delayed[0][0] if self._delayed else NEVER
+        self.next_at = NEVER
 
     def release(self, now: int) -> None:
         """Sends the messages that the links held until `now`."""
         while self._delayed and self._delayed[0][0] <= now:
             _, _, route, way, message, index, seq, payload = heappop(self._delayed)
             self._depart(route, way, message, index, seq, payload)
+        self.next_at = self._delayed[0][0] if self._delayed else NEVER
 
     def send(self, node: WorkerNode, to: Address, path: str, message: Message, cause: int) -> None:
         """Sends a message. Raises PluginError for one that cannot be sent, or a target that is not in the run."""
@@ -93,22 +93,21 @@ class Outgoing:
         if route.is_direct and self._rows is None and not self._link_faults.active:  # almost always, without a trace
             self._depart(route, path, message, index, -1, self._wire.pack(message, node.node_class))
         else:
-            self._send((route,), node, path, message, index, cause)
+            self._send(node, (to,), path, message, index, cause)
 
     def multicast(self, node: WorkerNode, targets: Sequence[Address], path: str, message: Message, cause: int) -> None:
         """Sends a message to each target, encoded once. Raises PluginError as `send` does."""
         index = self._tried.get(type(message), -1)
         if index < 0:
             index = self._wire.index_of(message, node.node_class)
-        known = node.routes.get
-        self._send([known(to) or self._route(node, to) for to in targets], node, path, message, index, cause)
+        self._send(node, targets, path, message, index, cause)
 
     def _send(
-        self, routes: Sequence[Route], node: WorkerNode, path: str, message: Message, index: int, cause: int
+        self, node: WorkerNode, targets: Sequence[Address], path: str, message: Message, index: int, cause: int
     ) -> None:  # fmt: skip
-        """Sends a message by each route, encoded once."""
-        wire, rows, payload, link_faults = self._wire, self._rows, b"", self._link_faults
-        for route in routes:
+        wire, rows, payload, link_faults, known = self._wire, self._rows, b"", self._link_faults, node.routes.get
+        for to in targets:
+            route = known(to) or self._route(node, to)
             way = path if route.mount is None else route_to(route.mount, path)
             link = route.link
             if not payload and (route.node is None or rows is not None or link is not None):
@@ -157,6 +156,7 @@ class Outgoing:
             else:
                 self._order += 1
                 heappush(self._delayed, (at, self._order, route, way, message, index, seq, payload))
+                self.next_at = self._delayed[0][0]
 
     def _depart(self, route: Route, way: str, message: Message, index: int, seq: int, payload: bytes) -> None:
         peer = route.peer

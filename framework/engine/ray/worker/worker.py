@@ -208,12 +208,15 @@ class Worker:
             return
         transport = self.transport
         assert transport is not None
-        if not self._round:
-            self._round, self._dirty = self._dirty, []
-            if self.flooded:
+        if self._round:
+            dirty, self._round = self._round, []
+        else:
+            dirty, self._dirty = self._dirty, []
+            if self._inbox_bytes > INBOX_BYTES:
                 transport.resume()
             self._inbox_bytes = 0
-        dirty, self._round = self._round[: transport.tick_nodes], self._round[transport.tick_nodes :]
+        if len(dirty) > transport.tick_nodes:
+            dirty, self._round = dirty[: transport.tick_nodes], dirty[transport.tick_nodes :]
         ran: list[Ran] = []
         self._now = now = self.now()
         wall_clock = now + self.epoch
@@ -228,13 +231,14 @@ class Worker:
                 batch = self._batch(node, runtime)
                 if batch is not None:
                     ran.append((node, runtime, batch))
-        commit = self._collect(ran)
-        refused, latency = self.faults.refuse(commit)
-        if refused:
-            commit = [(owner, changes) for owner, changes in commit if owner not in refused]
-            for node, runtime, batch in ran:
-                if node.id in refused and node.runtime is runtime:
-                    self.life.storage_failed(node, StorageFailure(refused[node.id], asked=True), batch.last)
+        commit, latency = self._collect(ran), 0
+        if commit:
+            refused, latency = self.faults.refuse(commit)
+            if refused:
+                commit = [(owner, changes) for owner, changes in commit if owner not in refused]
+                for node, runtime, batch in ran:
+                    if node.id in refused and node.runtime is runtime:
+                        self.life.storage_failed(node, StorageFailure(refused[node.id], asked=True), batch.last)
         if not commit:
             self._land(ran, commit)
             return
@@ -338,7 +342,7 @@ class Worker:
                     self.life.storage_failed(node, StorageFailure(f"storage failed: {why}"), batch.last)
             self._land([], [])  # the worker's other nodes go on
         else:
-            self._land(ran, [part for part in commit if part[0] not in undone])
+            self._land(ran, [part for part in commit if part[0] not in undone] if undone else commit)
         waiting, self._when_landed = self._when_landed, []
         for work in waiting:
             work()
@@ -649,8 +653,9 @@ class Worker:
 
     def _arm(self) -> None:
         """Sets the alarm for the next event."""
-        at = self._wakes[0][0] if self._wakes else NEVER
-        at = min(at, self.outgoing.next_at)
+        at, held = self._wakes[0][0] if self._wakes else NEVER, self.outgoing.next_at
+        if held < at:
+            at = held
         if self.clients is not None and self.clients.next_at < at:
             at = self.clients.next_at
         if at < self._alarm.at:
