@@ -225,7 +225,7 @@ class NodeRuntime:
             raise
 
     def deliver_one(self, path: str, sender: Address, message: Message, step: int) -> Batch:
-        """Equals `run_one` of a message, with `_take` and `_end` inlined: calling them costs the simulator 2%."""
+        """Equals `run_one` of a message, with `deliver` and `_end` inlined: calling them costs the simulator 2%."""
         try:
             self.step = step
             node = self.nodes[path]
