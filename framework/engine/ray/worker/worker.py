@@ -212,7 +212,7 @@ class Worker:
             dirty, self._round = self._round, []
         else:
             dirty, self._dirty = self._dirty, []
-            if self._inbox_bytes > INBOX_BYTES:
+            if self.flooded:
                 transport.resume()
             self._inbox_bytes = 0
         if len(dirty) > transport.tick_nodes:
